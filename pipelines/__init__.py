@@ -1,0 +1,1 @@
+"""The scripts: one for each arrow of the data flow, run as `python -m pipelines.NAME`."""

@@ -1,0 +1,53 @@
+"""What every script shares: how it starts, and how it ends when the input is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a script's `main` under absl.
+
+    `main` takes no arguments and returns None or an exit code. A `DataError`, a missing
+    file or a refused directory ends in one line on stderr and exit code 1; Ctrl-C in
+    one line and exit code 130. Anything else keeps its traceback.
+    """
+    # TensorFlow's C++ banner says nothing that a user of these scripts can act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app.run(lambda argv: _guarded(main, argv))
+
+
+def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
+    from dc_keras.errors import DataError
+
+    if len(argv) > 1:
+        return _fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
+    try:
+        return main()
+    except (DataError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; run the same command to go on", 130)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {message}\n")
+    return code
+
+
+def say(text: str = "") -> None:
+    """Prints one line of a script's result on stdout."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def progress(text: str) -> None:
+    """Prints one line on stderr, for what is under way."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

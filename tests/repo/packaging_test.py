@@ -1,0 +1,93 @@
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from setuptools import find_packages
+
+from dc_keras import __version__
+
+_OWN = ("dc_keras", "tfrecords", "pipelines")
+
+
+@pytest.fixture(scope="module")
+def pyproject(root):
+    return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+
+
+def _names(requirements):
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+def _imported(root, packages):
+    """Returns the top-level names that some of our packages import."""
+    names = set()
+    for path in (
+        path for package in packages for path in (root / package).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def test_wheel_holds_our_packages_and_no_tests(root, pyproject):
+    include = pyproject["tool"]["setuptools"]["packages"]["find"]["include"]
+    found = set(find_packages(str(root), include=include))
+    folders = {
+        ".".join(path.parent.relative_to(root).parts)
+        for package in _OWN
+        for path in (root / package).rglob("*.py")
+    }
+    assert found == folders, "a folder of modules without an __init__.py is left out"
+    assert {name.split(".")[0] for name in found} == set(_OWN)
+
+
+def test_version_has_one_home(root, pyproject):
+    assert "version" not in pyproject["project"]
+    assert pyproject["project"]["dynamic"] == ["version"]
+    attribute = pyproject["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert attribute == "dc_keras.version.__version__"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("CHANGELOG.md", r"^## \[(\d+\.\d+\.\d+)\]"),
+        ("CITATION.cff", r"^version: (\S+)"),
+    ],
+)
+def test_version_is_told_right(root, file, pattern):
+    told = re.search(pattern, (root / file).read_text("utf-8"), re.M)
+    assert told.group(1) == __version__
+
+
+def test_what_the_library_imports_is_a_declared_dependency(root, pyproject):
+    distributions = packages_distributions()
+    declared = _names(pyproject["project"]["dependencies"])
+    undeclared = {
+        name
+        for name in _imported(root, _OWN) - set(_OWN) - sys.stdlib_module_names
+        if not declared & {canonicalize_name(d) for d in distributions.get(name, [])}
+    }
+    assert undeclared == set()
+
+
+def test_dependencies_have_a_lower_and_an_upper_bound(pyproject):
+    for text in pyproject["project"]["dependencies"]:
+        operators = {specifier.operator for specifier in Requirement(text).specifier}
+        assert operators == {">=", "<"}, text
+
+
+def test_makefile_refuses_what_pip_would_refuse(root, pyproject):
+    # Makefile: "(3, 11) <= version <= (3, 13)"; pyproject.toml: ">=3.11,<3.14".
+    makefile = (root / "Makefile").read_text("utf-8")
+    low, high = re.search(r"\(3, (\d+)\) <= version <= \(3, (\d+)\)", makefile).groups()
+    assert pyproject["project"]["requires-python"] == f">=3.{low},<3.{int(high) + 1}"

@@ -1,0 +1,88 @@
+import ast
+import re
+
+import pytest
+
+_PACKAGES = ("dc_keras", "tfrecords", "pipelines")
+_TREES = (*_PACKAGES, "tests", "benchmarks")
+_TOP_LEVEL = {
+    *_TREES,
+    *(".ci", "docs", "presets", "studies"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff"),
+    *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", ".gitignore"),
+}
+_VAGUE = {"utils", "util", "helpers", "helper", "misc", "common"}
+_MOST_LINES = 400
+_UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def _modules(root, trees=_TREES):
+    return sorted(path for tree in trees for path in (root / tree).rglob("*.py"))
+
+
+def _ignored(root):
+    """Returns the patterns of .gitignore, as regular expressions of a top-level name."""
+    lines = (root / ".gitignore").read_text("utf-8").split()
+    return [re.escape(line.strip("/")).replace(r"\*", ".*") for line in lines]
+
+
+def test_top_level_is_the_layout(root):
+    ignored = [*_ignored(root), r"\.git"]
+    names = {
+        path.name
+        for path in root.iterdir()
+        if not any(re.fullmatch(pattern, path.name) for pattern in ignored)
+    }
+    assert names == _TOP_LEVEL
+
+
+def test_no_file_has_a_vague_name(root):
+    assert not [path for path in _modules(root) if path.stem.strip("_") in _VAGUE]
+
+
+@pytest.mark.parametrize("package", _PACKAGES)
+def test_modules_can_be_read_at_a_sitting(root, package):
+    lengths = {
+        str(path.relative_to(root)): len(path.read_text("utf-8").splitlines())
+        for path in _modules(root, (package,))
+    }
+    assert {n: lines for n, lines in lengths.items() if lines > _MOST_LINES} == {}
+
+
+def test_tests_are_no_packages(root):
+    # A distribution that installs a top-level `tests` would shadow or be shadowed.
+    assert not list((root / "tests").rglob("__init__.py"))
+
+
+def test_every_test_mirrors_a_module(root):
+    strays = []
+    for path in sorted((root / "tests").rglob("*_test.py")):
+        mirrored = path.relative_to(root / "tests")
+        module = root / mirrored.with_name(path.name.replace("_test.py", ".py"))
+        if mirrored.parts[0] in _PACKAGES and not module.exists():
+            strays.append(str(path.relative_to(root)))
+    assert strays == []
+
+
+@pytest.mark.parametrize("tree", _TREES)
+def test_nothing_is_unpickled(root, tree):
+    for path in _modules(root, (tree,)):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            assert not _imports(node) & _UNSAFE, f"{path}:{node.lineno}"
+            assert not _allows_pickle(node), f"{path}:{node.value.lineno}"
+
+
+def _imports(node):
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module is not None:
+        return {node.module.split(".")[0]}
+    return set()
+
+
+def _allows_pickle(node):
+    return (
+        isinstance(node, ast.keyword)
+        and node.arg == "allow_pickle"
+        and not (isinstance(node.value, ast.Constant) and node.value.value is False)
+    )
