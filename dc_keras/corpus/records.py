@@ -1,0 +1,159 @@
+"""The canonical records: one `Video` a post, one `User` an author.
+
+Every source maps its own shape to these and knows nothing else. Ids are strings from
+the first byte to the last; a missing field is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import takewhile
+
+_HASH = re.compile(r"[#＃]")
+_JOINERS = "\u200c\u200d"  # several scripts need them inside a word
+_MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One post, whatever export it came from.
+
+    Attributes:
+        video_id: the platform's id, digits. `id >> 32` is the posting time in Unix
+            seconds.
+        user_id: keyed pseudonym of the author.
+        source: name of the source module that read the post.
+        caption: the text as posted, "" where there is none; handles after an @ are
+            pseudonyms.
+        create_time: posting time, UTC seconds since 1970.
+        username: the handle, kept only on request.
+        hashtags: normalised tags (`normalize_hashtag`), in order, without repeats.
+        mentions: short keyed pseudonyms (`u_` and 10 hex digits) of the handles
+            mentioned, in order, without repeats.
+        music_id: id of the sound; None where unknown or rounded on its way.
+        music_title: title of the sound.
+        duration_s: length in seconds.
+        views: plays at collection time; likes, comments, shares, saves likewise.
+        duet_of: id of the video this one is a duet with; stitch_of likewise.
+        effects: names or ids of effects.
+        region: two-letter code as given by the export.
+        language: language code as given by the export.
+        transcript: what is said in the video, as text.
+        collected_at: when the export that gave the counts saw the post, UTC seconds;
+            None where the export does not say.
+        first_collected_at: when the export that gave the caption saw it, UTC seconds.
+        is_slideshow: whether the post is a series of images.
+        media_path: the video file, relative to the media root; None without media.
+        slide_paths: the images of a slideshow, in order, relative to the media root.
+    """
+
+    video_id: str
+    user_id: str
+    source: str
+    caption: str = ""
+    create_time: int | None = None
+    username: str | None = None
+    hashtags: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    music_id: str | None = None
+    music_title: str | None = None
+    duration_s: float | None = None
+    views: int | None = None
+    likes: int | None = None
+    comments: int | None = None
+    shares: int | None = None
+    saves: int | None = None
+    duet_of: str | None = None
+    stitch_of: str | None = None
+    effects: tuple[str, ...] = ()
+    region: str | None = None
+    language: str | None = None
+    transcript: str | None = None
+    collected_at: int | None = None
+    first_collected_at: int | None = None
+    is_slideshow: bool = False
+    media_path: str | None = None
+    slide_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One author, as far as the exports show them.
+
+    Attributes:
+        user_id: keyed pseudonym.
+        aliases: keyed pseudonyms of the handles seen, sorted.
+        sec_uids: keyed pseudonyms of the secUids seen, sorted.
+        usernames: handles, kept only on request, sorted.
+        first_seen: earliest posting time seen, UTC seconds.
+        last_seen: latest posting time seen, UTC seconds.
+    """
+
+    user_id: str
+    aliases: tuple[str, ...] = ()
+    sec_uids: tuple[str, ...] = ()
+    usernames: tuple[str, ...] = ()
+    first_seen: int | None = None
+    last_seen: int | None = None
+
+
+@lru_cache(maxsize=2**16)  # a few tags make up most of any corpus
+def normalize_hashtag(tag: str) -> str:
+    """Returns the form under which two spellings of a hashtag are the same.
+
+    NFKC, case-folded, without a leading # and up to the first character that no
+    hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
+    is left.
+    """
+    word = _leading_word(_HASH.sub("", tag).strip())
+    # Case folding can undo NFKC and the other way round, hence twice.
+    folded = unicodedata.normalize("NFKC", word).casefold()
+    return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
+
+
+def find_hashtags(text: str) -> tuple[str, ...]:
+    """Returns the normalised hashtags of a caption, in order, without repeats.
+
+    A tag ends where Unicode letters, marks, digits and underscores end, not only at a
+    space: `#fyp#foryou.` holds two.
+    """
+    return unique(
+        normalize_hashtag(part) for part in _HASH.split(text)[1:] if part[:1].strip()
+    )
+
+
+def _leading_word(text: str) -> str:
+    return "".join(takewhile(_is_word_character, text))
+
+
+def _is_word_character(character: str) -> bool:
+    if character == "_" or character in _JOINERS:
+        return True
+    # Variation selectors and enclosing marks belong to emoji, not to words.
+    category = unicodedata.category(character)
+    is_selector = "\ufe00" <= character <= "\ufe0f"
+    return category[0] in "LNM" and category != "Me" and not is_selector
+
+
+def find_mentions(text: str) -> tuple[str, ...]:
+    """Returns the handles mentioned in a caption, lower-cased, without repeats."""
+    return unique(handle.lower() for handle in _MENTION.findall(text))
+
+
+def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
+    """Returns the caption with every mentioned handle passed through `replacement`."""
+    return _MENTION.sub(lambda m: "@" + replacement(m.group(1).lower()), text)
+
+
+def unique(values: Iterable[str]) -> tuple[str, ...]:
+    """Returns the non-empty values in order of first appearance."""
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def posting_time(video_id: str) -> int:
+    """Returns the posting time that a video id carries: `id >> 32`, UTC seconds."""
+    return int(video_id) >> 32

@@ -1,0 +1,76 @@
+"""The web item struct: TikTok-Api, Zeeschuimer, pytok, bellingcat, saved pages."""
+
+from __future__ import annotations
+
+from dc_keras.corpus.records import find_hashtags
+from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.post import Post, RawRecord, Source, UnreadablePostError
+
+# Two of these make a web item: an error must not hide one that lacks its id.
+_TELLING = frozenset(
+    {"id", "desc", "createTime", "author", "authorId", "video", "stats", "statsV2"}
+)
+# Other formats share some of these keys; each of them has a key of its own.
+_FOREIGN = frozenset({"aweme_id", "authorMeta"})
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like a web item, whole or damaged."""
+    keys = record.keys()
+    if _FOREIGN & keys:
+        return False
+    return len(_TELLING & keys) >= 2 or "liveRoomInfo" in keys
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a web item to a `Post`.
+
+    Raises:
+        UnreadablePostError: a live room, no usable id, or no author.
+    """
+    if record.get("liveRoomInfo"):
+        raise UnreadablePostError("a live room, not a post")
+    fields = Fields(record)
+    video_id = fields.video_id("id")
+    caption = fields.text("caption", "desc")
+    has_bare_handle = isinstance(record.get("author"), str)  # old embeds, page state
+    author = fields.author(
+        user_id=("author.id", "authorId"),
+        handle=("author",) if has_bare_handle else ("author.uniqueId",),
+        sec_uid=("author.secUid", "authorSecId"),
+    )
+    return Post(
+        video_id=video_id,
+        author_id=author.user_id,
+        author_handle=author.handle,
+        author_sec_uid=author.sec_uid,
+        caption="" if caption is None else caption,
+        create_time=fields.count("create_time", "createTime"),
+        hashtags=_hashtags(fields, caption),
+        mentions=tuple(fields.texts("textExtra", "userUniqueId")),
+        music_id=fields.optional_identifier("music_id", "music.id"),
+        music_title=fields.text("music_title", "music.title"),
+        duration_s=fields.seconds("duration_s", "video.duration"),
+        # statsV2 has exact numbers where stats has rounded ones.
+        views=fields.count("views", "statsV2.playCount", "stats.playCount"),
+        likes=fields.count("likes", "statsV2.diggCount", "stats.diggCount"),
+        comments=fields.count("comments", "statsV2.commentCount", "stats.commentCount"),
+        shares=fields.count("shares", "statsV2.shareCount", "stats.shareCount"),
+        saves=fields.count("saves", "statsV2.collectCount", "stats.collectCount"),
+        duet_of=fields.optional_identifier("duet_of", "duetInfo.duetFromId"),
+        effects=tuple(fields.texts("effectStickers", "name")),
+        region=fields.text("region", "locationCreated"),
+        language=fields.text("language", "textLanguage"),
+        is_slideshow=fields.has("imagePost"),
+        notes=fields.notes,
+    )
+
+
+def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
+    linked = tuple(fields.texts("textExtra", "hashtagName"))
+    if not fields.has("textExtra"):
+        linked = find_hashtags("" if caption is None else caption)
+    return (*linked, *fields.texts("challenges", "title"))
+
+
+SOURCE = Source(name="web_item", matches=matches, read=read)

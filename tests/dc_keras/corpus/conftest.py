@@ -1,0 +1,56 @@
+"""Small exports to import, made up."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dc_keras.corpus.privacy import Pseudonymizer
+
+# 1_600_000_000 << 32 = 6871947673600000000: posted 2020-09-13 12:26:40 UTC.
+POSTED = 1_600_000_000
+
+
+@pytest.fixture
+def video_id() -> Callable[[int], str]:
+    """The id of the number-th post, a minute after the one before."""
+    return lambda number: str((POSTED + 60 * number << 32) + 77 + number)
+
+
+@pytest.fixture
+def make_item(video_id: Callable[[int], str]) -> Callable[..., dict[str, Any]]:
+    """Makes a whole web item; keywords replace keys, None takes one out."""
+
+    def make(number: int = 0, **changes: Any) -> dict[str, Any]:
+        item = {
+            "id": video_id(number),
+            "desc": "hello @Some.One #Fun",
+            "createTime": POSTED + 60 * number,
+            "author": {
+                "id": "6655162062744181174",
+                "uniqueId": "Ann",
+                "secUid": "MS4x",
+            },
+            "stats": {
+                "playCount": 100,
+                "diggCount": 10,
+                "commentCount": 3,
+                "shareCount": 2,
+                "collectCount": 1,
+            },
+            "music": {"id": "6740249209892505602", "title": "BOP"},
+            "challenges": [{"id": "1", "title": "fun"}],
+            "textExtra": [{"hashtagName": "fun", "userUniqueId": ""}],
+            "video": {"duration": 13},
+            "duetInfo": {"duetFromId": "0"},
+            "locationCreated": "SG",
+            "textLanguage": "en",
+        } | changes
+        return {key: value for key, value in item.items() if value is not None}
+
+    return make
+
+
+@pytest.fixture
+def pseudonymizer() -> Pseudonymizer:
+    return Pseudonymizer(b"k" * 32)

@@ -1,0 +1,323 @@
+import gzip
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dc_keras.corpus.importing import import_files
+from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+
+_RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"
+
+
+def _bytes(directory):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.iterdir()
+    }
+
+
+@pytest.fixture
+def corpus_dir(tmp_path):
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def give(tmp_path, corpus_dir, pseudonymizer):
+    """Writes documents to a file each (or the given bytes) and imports them."""
+
+    def run(**documents):
+        options = {
+            key: documents.pop(key) for key in list(documents) if key in _OPTIONS
+        }
+        paths = []
+        for name, document in documents.items():
+            path = tmp_path / f"{name}.json"
+            data = (
+                document
+                if isinstance(document, bytes)
+                else json.dumps(document).encode()
+            )
+            path.write_bytes(data)
+            paths.append(str(path))
+        return import_files(paths, corpus_dir, pseudonymizer=pseudonymizer, **options)
+
+    return run
+
+
+_OPTIONS = ("source", "media_root", "keep_handles", "keep_raw")
+
+
+def _videos(directory):
+    return list(Corpus.open(directory).iter_videos())
+
+
+def test_a_post_becomes_a_pseudonymous_record(
+    give, corpus_dir, make_item, pseudonymizer
+):
+    give(a={"extra": {"now": 1_700_000_000_000}, "itemList": [make_item()]})
+    [video] = _videos(corpus_dir)
+    someone = pseudonymizer.mention("some.one")
+    assert video.user_id == pseudonymizer.user("6655162062744181174")
+    assert video.caption == f"hello @{someone} #Fun"
+    assert video.mentions == (someone,)
+    assert video.hashtags == ("fun",)
+    assert video.username is None
+    assert (video.collected_at, video.first_collected_at) == (1_700_000_000,) * 2
+    [user] = Corpus.open(corpus_dir).iter_users()
+    assert user.aliases == (pseudonymizer.handle("ann"),)
+    assert user.sec_uids == (pseudonymizer.sec_uid("MS4x"),)
+    assert (user.first_seen, user.last_seen) == (1_600_000_000,) * 2
+
+
+def test_no_identity_is_left_on_disk(give, corpus_dir, make_item):
+    broken = make_item(1, id="no id", author={"id": "5", "uniqueId": "Ann"})
+    give(a={"itemList": [make_item(), broken]})
+    table = Corpus.open(corpus_dir).videos.write_json()
+    users = Corpus.open(corpus_dir).users.write_json()
+    quarantine = (corpus_dir / "quarantine.jsonl").read_text()
+    for identity in ("Ann", "ann", "Some.One", "some.one", "665516206", "MS4x"):
+        assert identity not in table + users + quarantine
+
+
+def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item):
+    give(a=[make_item(), make_item(1, id="no id")], keep_handles=True, keep_raw=True)
+    [video] = _videos(corpus_dir)
+    [user] = Corpus.open(corpus_dir).iter_users()
+    assert (video.username, user.usernames) == ("Ann", ("Ann",))
+    assert "Some.One" in (corpus_dir / "quarantine.jsonl").read_text()
+
+
+def test_every_record_ends_in_one_place(give, corpus_dir, make_item):
+    summary = give(
+        a={"data": [make_item(), make_item(), make_item(author=None), {"user": 1}]},
+        b=b'{"itemInfos":{"id":"6871947673600000077"},"authorInfos":{"userId":"5"}}\n{"x\n',
+    )
+    counts = {
+        name: (count.given, count.imported, count.merged, count.quarantined)
+        for name, count in summary.sources.items()
+    }
+    # The share item of b has the id of the web item of a: it merges.
+    assert counts == {
+        "share_item": (1, 0, 1, 0),
+        "unknown": (2, 0, 0, 2),
+        "web_item": (3, 1, 1, 1),
+    }
+    total = summary.total
+    assert total.given == total.imported + total.merged + total.quarantined == 6
+    lines = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
+    places = [(e["file"], e["position"], e["reason"]) for e in map(json.loads, lines)]
+    assert places == [
+        ("a.json", "line 1 data[2]", "a post without an author"),
+        ("a.json", "line 1 data[3]", "unknown shape"),
+        ("b.json", "line 2", "not JSON"),
+    ]
+
+
+def test_importing_again_changes_no_byte(give, corpus_dir, make_item, tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / f"{make_item()['id']}.mp4").touch()
+    documents = {
+        "a": {"extra": {"now": 5000}, "items": [make_item(), {"bad": 1}]},
+        "b": [make_item(desc="no stamp", stats={"playCount": 5}), make_item(1)],
+    }
+    give(**documents, media_root=tmp_path / "media")
+    before = _bytes(corpus_dir)
+    summary = give(**documents, media_root=tmp_path / "media")
+    assert summary.total.imported == 0
+    assert _bytes(corpus_dir) == before
+    give(**documents)  # the corpus knows its media root
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_second_file_merges_into_the_first(give, corpus_dir, make_item):
+    give(
+        a={"extra": {"now": 9000}, "items": [make_item(desc="late #b", textExtra=None)]}
+    )
+    give(b={"extra": {"now": 4000}, "items": [make_item(stats={"playCount": 1})]})
+    [video] = _videos(corpus_dir)
+    assert (video.caption[:5], video.views) == ("hello", 100)
+    assert (video.first_collected_at, video.collected_at) == (4, 9)
+
+
+@pytest.mark.parametrize("order", ["handle first", "id first"])
+def test_an_author_known_by_handle_becomes_the_user(
+    give, corpus_dir, make_item, pseudonymizer, order
+):
+    files = {"a": [make_item(0, author="ANN")], "b": [make_item(1)]}
+    for name in sorted(files, reverse=order == "id first"):
+        give(**{name: files[name]})
+    user_id = pseudonymizer.user("6655162062744181174")
+    assert {video.user_id for video in _videos(corpus_dir)} == {user_id}
+    assert Corpus.open(corpus_dir).users.height == 1
+    before = _bytes(corpus_dir)
+    give(a=files["a"])
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_missing_time_comes_from_the_id_and_is_counted(give, corpus_dir, make_item):
+    summary = give(
+        a=[
+            make_item(0, createTime=None),
+            make_item(1, createTime=1_600_000_060 + 2 * 86_400),
+            make_item(2, id="123", createTime=None),
+        ]
+    )
+    notes = summary.sources["web_item"].notes
+    assert notes["create_time_from_id"] == 1
+    assert notes["id_time_mismatch"] == 1
+    assert notes["unknown.create_time"] == 1
+    times = {video.video_id: video.create_time for video in _videos(corpus_dir)}
+    assert times[make_item(0)["id"]] == 1_600_000_000
+    assert times["123"] is None
+
+
+def test_a_rounded_sound_is_left_out_and_counted(give, corpus_dir, make_item):
+    summary = give(a=[make_item(music={"id": 7123453673090321000, "title": "x"})])
+    assert summary.sources["web_item"].notes["rounded.music_id"] == 1
+    assert _videos(corpus_dir)[0].music_id is None
+
+
+def test_one_post_of_two_authors_is_counted(give, make_item):
+    summary = give(a=[make_item(), make_item(author={"id": "5"})])
+    assert summary.sources["web_item"].notes["conflicting.user_id"] == 1
+
+
+def test_zeeschuimer_lines_in_gzip(give, corpus_dir, make_item):
+    lines = [
+        {"source_platform": "tiktok.com", "timestamp_collected": 7000, "data": item}
+        for item in (make_item(0), make_item(1), make_item(2, liveRoomInfo={"a": 1}))
+    ]
+    data = gzip.compress("\n".join(map(json.dumps, lines)).encode())
+    summary = give(a=data)
+    assert (summary.total.imported, summary.total.quarantined) == (2, 1)
+    assert {video.collected_at for video in _videos(corpus_dir)} == {7}
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_saved_pages_of_both_kinds(give, corpus_dir, make_item, compress):
+    page = '<!DOCTYPE html><script id="{}" type="application/json">{}</script>'
+    embed = make_item(0, author="ann", authorId="5", nickname="Ann")
+    module = {"ItemModule": {embed["id"]: embed}, "UserModule": {"users": {}}}
+    detail = {"itemInfo": {"itemStruct": make_item(1)}, "statusCode": 0}
+    scope = {"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}}
+    name = "__UNIVERSAL_DATA_FOR_REHYDRATION__"
+    summary = give(
+        a=compress(page.format("SIGI_STATE", json.dumps(module)).encode()),
+        b=compress(page.format(name, json.dumps(scope)).encode()),
+    )
+    assert (summary.total.given, summary.total.imported) == (2, 2)
+    assert len({video.user_id for video in _videos(corpus_dir)}) == 2
+
+
+def test_media_are_found_by_id(give, corpus_dir, make_item, tmp_path):
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / f"@ann_video_{make_item(0)['id']}.mp4").touch()
+    (root / f"{make_item(1)['id']}_slide_1.jpeg").touch()
+    summary = give(a=[make_item(n) for n in range(3)], media_root=root)
+    assert summary.media is not None
+    assert (summary.media.with_video, summary.media.with_slides) == (1, 1)
+    assert Corpus.open(corpus_dir).media_root == root.resolve()
+    give(b=[make_item(3)])
+    assert _videos(corpus_dir)[0].media_path == f"@ann_video_{make_item(0)['id']}.mp4"
+
+
+def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp_path):
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / f"{make_item(0)['id']}.mp4").touch()
+    give(a=[make_item(0)], media_root=root)
+    root.rename(tmp_path / "unplugged")
+    give(a=[make_item(0)])
+    assert _videos(corpus_dir)[0].media_path is not None
+
+
+def test_an_empty_list_is_an_empty_file(give):
+    summary = give(a={"itemList": []})
+    assert (summary.num_files, summary.num_empty_files, summary.total.given) == (
+        1,
+        1,
+        0,
+    )
+
+
+def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
+    give(a=[make_item()])
+    before = _bytes(corpus_dir)
+    with pytest.raises(DataError, match="made with another pseudonym key"):
+        import_files(
+            [str(tmp_path / "a.json")],
+            corpus_dir,
+            pseudonymizer=Pseudonymizer(b"j" * 32),
+        )
+    assert _bytes(corpus_dir) == before
+
+
+def test_patterns_reach_any_depth_and_files_count_once(
+    tmp_path, corpus_dir, make_item, pseudonymizer
+):
+    for number, name in enumerate(["x/[1].json", "x/y/2.json", "x/y/3.txt"]):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([make_item(number)]))
+    inputs = [f"{tmp_path}/x/**/*.json", f"{tmp_path}/x/[1].json"]
+    summary = import_files(inputs, corpus_dir, pseudonymizer=pseudonymizer)
+    assert (summary.num_files, summary.num_videos) == (2, 2)
+
+
+@pytest.mark.parametrize("pattern", ["none.json", "*.none", "none/**/*.json"])
+def test_a_pattern_without_files_is_an_error(
+    tmp_path, corpus_dir, pseudonymizer, pattern
+):
+    with pytest.raises(DataError, match=r"no file matches. Received: input=.*none"):
+        import_files([f"{tmp_path}/{pattern}"], corpus_dir, pseudonymizer=pseudonymizer)
+    assert not corpus_dir.exists()
+
+
+def test_a_directory_as_input_says_how_to_ask_for_its_files(
+    tmp_path, corpus_dir, pseudonymizer
+):
+    with pytest.raises(DataError, match=r"for all files in it: .*/\*\*/\*.json"):
+        import_files([str(tmp_path)], corpus_dir, pseudonymizer=pseudonymizer)
+
+
+def test_no_input_is_an_error(corpus_dir, pseudonymizer):
+    with pytest.raises(DataError, match="at least one input is needed"):
+        import_files([], corpus_dir, pseudonymizer=pseudonymizer)
+
+
+@pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
+@pytest.mark.parametrize(
+    ("name", "source", "number"),
+    [
+        ("web_item_list.json", "web_item", 16),
+        ("web_user_videos_2020.json", "web_item", 12),
+        ("share_item_hashtag_2020.json", "share_item", 12),
+    ],
+)
+def test_real_answers_import_whole_and_once(
+    corpus_dir, pseudonymizer, name, source, number
+):
+    summary = import_files([str(_RAW / name)], corpus_dir, pseudonymizer=pseudonymizer)
+    assert list(summary.sources) == [source]
+    total = summary.total
+    assert (total.given, total.imported, total.quarantined) == (number, number, 0)
+    before = _bytes(corpus_dir)
+    import_files([str(_RAW / name)], corpus_dir, pseudonymizer=pseudonymizer)
+    assert _bytes(corpus_dir) == before
+
+
+@pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
+def test_real_files_of_other_shapes_are_quarantined_whole(corpus_dir, pseudonymizer):
+    summary = import_files([f"{_RAW}/*.json"], corpus_dir, pseudonymizer=pseudonymizer)
+    assert set(summary.sources) == {"share_item", "unknown", "web_item"}
+    assert summary.total.imported == 40
+    lines = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
+    assert len(lines) == summary.total.quarantined
+    reasons = Counter(json.loads(line)["reason"] for line in lines)
+    assert set(reasons) == {"unknown shape"}

@@ -1,0 +1,100 @@
+import pytest
+
+from dc_keras.corpus.media import MediaReport, attach_media
+from dc_keras.corpus.records import Video
+from dc_keras.errors import DataError
+
+_ID = "7158770364560491178"
+
+
+def _attach(root, files, **changes):
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    videos, report = attach_media([Video(_ID, "u", "s", **changes)], root)
+    return videos[0], report
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{_ID}.mp4",
+        f"@some.one_video_{_ID}.mp4",
+        f"deep/er/{_ID}.AVI",
+        f"@user12_video_{_ID}.webm",
+    ],
+)
+def test_a_video_is_found_by_its_id(tmp_path, name):
+    video, report = _attach(tmp_path, [name])
+    assert (video.media_path, video.slide_paths) == (name, ())
+    assert report == MediaReport(with_video=1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"1{_ID}.mp4",  # part of a longer run of digits
+        f"{_ID}.info.json",
+        f"{_ID}.jpg",  # a cover
+        f"{_ID}/{_ID}.txt",
+    ],
+)
+def test_what_is_not_the_posts_media_is_left_alone(tmp_path, name):
+    video, report = _attach(tmp_path, [name])
+    assert (video.media_path, video.slide_paths) == (None, ())
+    assert report == MediaReport(without=1)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{id}_slide_{n}.jpeg", "{id}_{n}.jpg", "{id}/{n}.png"]
+)
+def test_slides_come_in_natural_order(tmp_path, pattern):
+    names = [pattern.format(id=_ID, n=n) for n in (1, 2, 10)]
+    video, report = _attach(tmp_path, reversed(names))
+    assert video.slide_paths == tuple(names)
+    assert report == MediaReport(with_slides=1)
+
+
+def test_a_slideshow_takes_slides_and_any_other_post_the_video(tmp_path):
+    files = [f"{_ID}.mp4", f"{_ID}_1.jpg"]
+    video, _ = _attach(tmp_path, files)
+    assert (video.media_path, video.slide_paths) == (files[0], ())
+    video, _ = _attach(tmp_path, files, is_slideshow=True)
+    assert (video.media_path, video.slide_paths) == (None, (files[1],))
+
+
+def test_of_two_candidates_the_one_nearest_to_the_root_is_taken_and_told(tmp_path):
+    video, report = _attach(tmp_path, [f"a/{_ID}.mp4", f"{_ID}.mp4", f"b/{_ID}.mp4"])
+    assert video.media_path == f"{_ID}.mp4"
+    assert report == MediaReport(with_video=1, ambiguous=1)
+
+
+def test_slides_of_two_places_are_not_mixed(tmp_path):
+    video, report = _attach(tmp_path, [f"a/{_ID}_1.jpg", f"b/{_ID}_1.jpg"])
+    assert video.slide_paths == (f"a/{_ID}_1.jpg",)
+    assert report.ambiguous == 1
+
+
+def test_media_that_is_gone_is_forgotten(tmp_path):
+    video, _ = _attach(tmp_path, [], media_path="old.mp4")
+    assert video.media_path is None
+
+
+def test_links_to_files_count_as_files(tmp_path):
+    (tmp_path / "clip.bin").touch()
+    (tmp_path / f"{_ID}.mp4").symlink_to(tmp_path / "clip.bin")
+    video, _ = _attach(tmp_path, [])
+    assert video.media_path == f"{_ID}.mp4"
+
+
+def test_an_id_is_never_used_as_a_path(tmp_path):
+    (tmp_path / "secret.mp4").touch()
+    (tmp_path / "root").mkdir()
+    videos, _ = attach_media([Video("../secret", "u", "s")], tmp_path / "root")
+    assert videos[0].media_path is None
+
+
+def test_a_missing_root_is_told(tmp_path):
+    with pytest.raises(DataError, match="`media_root` must be a directory"):
+        attach_media([], tmp_path / "none")

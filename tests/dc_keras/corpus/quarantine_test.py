@@ -1,0 +1,55 @@
+import hashlib
+import json
+
+import pytest
+
+from dc_keras.corpus.quarantine import Rejected, append_rejected
+from dc_keras.errors import DataError
+
+
+def _rejected(content, position="line 1", keep_raw=False):
+    return Rejected.of(
+        content, file="a.json", position=position, reason="why", keep_raw=keep_raw
+    )
+
+
+def test_a_line_names_the_place_and_nothing_of_the_content():
+    entry = json.loads(_rejected({"id": "7", "author": "ann"}).to_json())
+    canonical = b'{"author":"ann","id":"7"}'
+    assert entry == {
+        "file": "a.json",
+        "position": "line 1",
+        "reason": "why",
+        "sha256": hashlib.sha256(canonical).hexdigest(),
+        "keys": ["author", "id"],
+    }
+
+
+def test_the_keys_of_a_table_are_not_told_because_they_may_be_handles():
+    assert _rejected({"ann": {}, "bob": {}}).keys == ()
+
+
+def test_raw_content_is_kept_on_request():
+    assert json.loads(_rejected(b"ann\xff", keep_raw=True).to_json())["raw"] == "ann�"
+
+
+def test_a_line_is_appended_once(tmp_path):
+    first, second = _rejected({"a": 1}), _rejected({"a": 1}, position="line 2")
+    assert append_rejected(tmp_path, [first]) == 1
+    before = (tmp_path / "quarantine.jsonl").read_bytes()
+    assert append_rejected(tmp_path, [first]) == 1
+    assert (tmp_path / "quarantine.jsonl").read_bytes() == before
+    assert append_rejected(tmp_path, [second, first]) == 2
+    assert (tmp_path / "quarantine.jsonl").read_bytes().startswith(before)
+
+
+def test_no_file_without_a_line(tmp_path):
+    assert append_rejected(tmp_path, []) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", "3"])
+def test_a_foreign_file_is_told(tmp_path, line):
+    (tmp_path / "quarantine.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match="every line must be a quarantine entry"):
+        append_rejected(tmp_path, [])

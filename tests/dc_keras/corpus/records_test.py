@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dc_keras.corpus import records
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("#CreatorFund.", "creatorfund"),
+        ("creatorfund", "creatorfund"),
+        ("ＦＹＰ", "fyp"),  # full width
+        ("＃fyp", "fyp"),
+        ("fypシ", "fypシ"),
+        ("Straße", "strasse"),  # case folding, not lower case
+        ("नमस्ते", "नमस्ते"),  # vowel signs are marks inside the word
+        ("สวัสดี", "สวัสดี"),
+        ("می‌خواهم", "می‌خواهم"),  # a joiner inside the word
+        ("throughthework💪🔥", "throughthework"),
+        ("❤️", ""),
+        ("", ""),
+    ],
+)
+def test_two_spellings_of_a_tag_are_one(written, normal):
+    assert records.normalize_hashtag(written) == normal
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text):
+    once = records.normalize_hashtag(text)
+    assert records.normalize_hashtag(once) == once
+
+
+@pytest.mark.parametrize(
+    ("caption", "tags"),
+    [
+        ("#fyp#foryou #respect ", ("fyp", "foryou", "respect")),
+        ("so good!#Dance, and #dance.", ("dance",)),
+        ("＃ダンス最高", ("ダンス最高",)),
+        ("no. # 1, #", ()),
+        ("keycap #️⃣ is no tag", ()),
+        ("", ()),
+    ],
+)
+def test_tags_of_a_caption(caption, tags):
+    assert records.find_hashtags(caption) == tags
+
+
+@given(st.text())
+def test_tags_of_any_caption_are_normal_and_unique(caption):
+    tags = records.find_hashtags(caption)
+    assert len(set(tags)) == len(tags)
+    assert all(records.normalize_hashtag(tag) == tag for tag in tags)
+
+
+def test_mentions_are_lower_cased_and_replaced():
+    caption = "with @Some.One. and ＠two, @SOME.one!"
+    assert records.find_mentions(caption) == ("some.one", "two")
+    replaced = records.replace_mentions(caption, lambda handle: f"<{handle}>")
+    assert replaced == "with @<some.one>. and @<two>, @<some.one>!"
+
+
+def test_a_video_id_carries_its_posting_time():
+    # 1_600_000_000 << 32 = 6871947673600000000; the lower bits are a counter.
+    assert records.posting_time("6871947673600000077") == 1_600_000_000

@@ -1,0 +1,117 @@
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dc_keras.corpus.sources.reading import read_documents
+
+
+def _read(tmp_path, data, name="export.json"):
+    path = tmp_path / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return [(doc.position, doc.value, doc.reason) for doc in read_documents(path)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_json_document(tmp_path, indent):
+    text = json.dumps({"a": [1, {"b": None}]}, indent=indent)
+    [(_, value, reason)] = _read(tmp_path, text)
+    assert (value, reason) == ({"a": [1, {"b": None}]}, None)
+
+
+def test_json_lines_with_blank_ones_and_a_mark_of_byte_order(tmp_path):
+    assert _read(tmp_path, b'\xef\xbb\xbf{"a":1}\n\n{"a":2}\r\n') == [
+        ("line 1", {"a": 1}, None),
+        ("line 3", {"a": 2}, None),
+    ]
+
+
+def test_a_bad_line_is_told_and_the_others_are_read(tmp_path):
+    assert _read(tmp_path, b'{"a":1}\n{"a":\n\xff\xfe\n{"a":2}\n') == [
+        ("line 1", {"a": 1}, None),
+        ("line 2", None, "not JSON"),
+        ("line 3", None, "not UTF-8 text"),
+        ("line 4", {"a": 2}, None),
+    ]
+
+
+def test_a_bad_first_line_does_not_hide_the_others(tmp_path):
+    assert _read(tmp_path, b'{"a":\n{"a":1}\n{"a":2}\n') == [
+        ("line 1", None, "not JSON"),
+        ("line 2", {"a": 1}, None),
+        ("line 3", {"a": 2}, None),
+    ]
+
+
+def test_a_line_separator_inside_a_text_does_not_cut_the_line(tmp_path):
+    line = json.dumps({"a": "x\u2028y\x0by"}, ensure_ascii=False)
+    assert [value for _, value, _ in _read(tmp_path, f"{line}\n{line}\n")] == [
+        {"a": "x\u2028y\x0by"}
+    ] * 2
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\x00\x01", b"[" * 100_000, b"1" * 10_000])
+def test_what_is_no_json_is_told_once(tmp_path, data):
+    [(_, value, reason)] = _read(tmp_path, data)
+    assert (value, reason) == (None, "not JSON")
+
+
+def test_an_empty_file_is_not_json(tmp_path):
+    assert _read(tmp_path, b"") == [("document", None, "not JSON")]
+
+
+def test_gzip_is_known_by_its_first_bytes(tmp_path):
+    data = gzip.compress(b'{"a":1}\n{"a":2}\n')
+    assert [value for _, value, _ in _read(tmp_path, data)] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_cut_gzip_gives_what_came_before_and_a_reason(tmp_path):
+    lines = "".join(f'{{"a":{i * i}}}\n' for i in range(20_000))
+    documents = _read(tmp_path, gzip.compress(lines.encode())[:-2000])
+    assert documents[0] == ("line 1", {"a": 0}, None)
+    assert documents[-1] == ("end", None, "the gzip stream is cut or damaged")
+
+
+_PAGE = (
+    "<!DOCTYPE html><html><head><script>var x = '<b>';</script>"
+    '<script id="{id}" type="application/json">{payload}</script></head>'
+    "<body>\xa0</body></html>"
+)
+
+
+@pytest.mark.parametrize("name", ["SIGI_STATE", "__UNIVERSAL_DATA_FOR_REHYDRATION__"])
+def test_a_saved_page_gives_its_state(tmp_path, name):
+    payload = json.dumps({"a": "x & y &amp; <i>z</i>"})
+    page = _PAGE.format(id=name, payload=payload)
+    assert _read(tmp_path, page) == [
+        (f"script {name}", {"a": "x & y &amp; <i>z</i>"}, None)
+    ]
+
+
+def test_a_page_of_2021_assigns_its_state(tmp_path):
+    page = (
+        '<html><script id="sigi-persisted-data">window[\'SIGI_STATE\']={"a":";};"};'
+        "window['SIGI_RETRY']={};</script></html>"
+    )
+    assert _read(tmp_path, page) == [("script SIGI_STATE", {"a": ";};"}, None)]
+
+
+def test_a_page_without_state_is_told(tmp_path):
+    [(position, _, reason)] = _read(tmp_path, "<html><p>Please wait</p></html>")
+    assert position == "page"
+    assert reason.startswith("a page without __UNIVERSAL_DATA_FOR_REHYDRATION__ or")
+
+
+def test_a_page_with_broken_state_is_told(tmp_path):
+    page = _PAGE.format(id="SIGI_STATE", payload='{"a":')
+    assert _read(tmp_path, page) == [("script SIGI_STATE", None, "not JSON")]
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_end_in_documents(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / "file"
+    path.write_bytes(data)
+    for document in read_documents(path):
+        assert document.reason is None or document.value is None

@@ -1,0 +1,125 @@
+import dataclasses
+import json
+
+import polars as pl
+import pytest
+
+from dc_keras.corpus import store
+from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+
+_FULL = Video(
+    video_id="2",
+    user_id="u",
+    source="web_item",
+    caption="#fun ☀",
+    create_time=5,
+    hashtags=("fun",),
+    mentions=("u_00",),
+    duration_s=1.5,
+    views=3,
+    effects=("a", "b"),
+    is_slideshow=True,
+    slide_paths=("2/1.jpg",),
+)
+_BARE = Video(video_id="1", user_id="v", source="share_item")
+_USERS = [User("v", ("a",), first_seen=1, last_seen=2), User("u")]
+
+
+def _write(directory, **changes):
+    arguments = {
+        "key_fingerprint": "f",
+        "media_root": None,
+        "num_quarantined": 4,
+    } | changes
+    store.write_corpus(directory, [_FULL, _BARE], _USERS, **arguments)
+
+
+def test_records_come_back_as_they_were_sorted_by_id(tmp_path):
+    _write(tmp_path, media_root=tmp_path / "media")
+    corpus = Corpus.open(tmp_path)
+    assert list(corpus.iter_videos()) == [_BARE, _FULL]
+    assert list(corpus.iter_users()) == [_USERS[1], _USERS[0]]
+    assert corpus.media_root == tmp_path / "media"
+    assert corpus.directory == tmp_path
+
+
+def test_columns_are_the_fields_of_the_record(tmp_path):
+    _write(tmp_path)
+    fields = [field.name for field in dataclasses.fields(Video)]
+    videos = Corpus.open(tmp_path).videos
+    assert videos.columns == fields
+    assert videos.schema["hashtags"] == pl.List(pl.String())
+
+
+def test_an_empty_corpus_keeps_its_columns(tmp_path):
+    store.write_corpus(
+        tmp_path, [], [], key_fingerprint="f", media_root=None, num_quarantined=0
+    )
+    corpus = Corpus.open(tmp_path)
+    assert corpus.videos.height == 0
+    assert corpus.videos.schema["views"] == pl.Int64()
+    assert corpus.media_root is None
+
+
+def test_corpus_json_counts_what_the_tables_hold(tmp_path):
+    _write(tmp_path)
+    assert Corpus.open(tmp_path).info == {
+        "version": 1,
+        "counts": {
+            "videos": 2,
+            "users": 2,
+            "with_media": 1,
+            "slideshows": 1,
+            "without_create_time": 1,
+            "quarantined": 4,
+        },
+        "sources": {"share_item": 1, "web_item": 1},
+        "key_fingerprint": "f",
+        "media_root": None,
+    }
+
+
+def test_writing_leaves_no_temporary_files(tmp_path):
+    _write(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["corpus.json", "users.parquet", "videos.parquet"]
+
+
+def test_a_directory_without_a_corpus_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"corpus.json is missing; .*import_corpus"):
+        Corpus.open(tmp_path)
+
+
+def test_another_version_is_refused(tmp_path):
+    (tmp_path / "corpus.json").write_text(json.dumps({"version": 99}))
+    with pytest.raises(DataError, match=r"`version` must be 1; .* version=99"):
+        Corpus.open(tmp_path)
+
+
+def test_a_damaged_corpus_json_is_told(tmp_path):
+    (tmp_path / "corpus.json").write_text("{")
+    with pytest.raises(DataError, match=r"corpus\.json: not JSON"):
+        Corpus.open(tmp_path)
+
+
+def test_a_missing_table_is_told(tmp_path):
+    _write(tmp_path)
+    (tmp_path / "users.parquet").unlink()
+    with pytest.raises(DataError, match=r"users.parquet: missing"):
+        Corpus.open(tmp_path)
+
+
+def test_a_damaged_table_is_told(tmp_path):
+    _write(tmp_path)
+    (tmp_path / "videos.parquet").write_bytes(b"PAR1 and nothing")
+    with pytest.raises(DataError, match=r"videos.parquet: not a Parquet file"):
+        Corpus.open(tmp_path)
+
+
+def test_other_columns_are_refused(tmp_path):
+    _write(tmp_path)
+    pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "videos.parquet")
+    with pytest.raises(DataError, match=r"must be the fields of Video; .*\['id'\]"):
+        Corpus.open(tmp_path)
