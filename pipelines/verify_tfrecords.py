@@ -1,0 +1,43 @@
+"""Verifies a directory of frame or feature records, by reading every byte of it.
+
+    python -m pipelines.verify_tfrecords --records=run/frames
+
+Leaves nothing behind. Prints what is wrong, by shard and record, and ends with exit
+code 1 if anything is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from pipelines import app
+
+_RECORDS = flags.DEFINE_string(
+    "records", None, "Directory of frame or feature records.", required=True
+)
+_MAX_FAULTS = flags.DEFINE_integer(
+    "max_faults", 20, "How many faults to print; all are counted.", lower_bound=1
+)
+
+
+def main() -> int:
+    """Prints the faults, or that there is none; returns the exit code."""
+    from tfrecords.verify import verify_records
+
+    report = verify_records(Path(_RECORDS.value))
+    for fault in report.faults[: _MAX_FAULTS.value]:
+        app.say(f"{fault}")
+    if len(report.faults) > _MAX_FAULTS.value:
+        app.say(f"… and {len(report.faults) - _MAX_FAULTS.value} more")
+    num_faults = len(report.faults) if report.faults else "no"
+    app.say(
+        f"{num_faults} faults in {report.num_records} {report.kind} records with "
+        f"{report.num_frames} frames, in {report.num_shards} shards"
+    )
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from dc_keras.errors import DataError, RecordError
+from tfrecords.reader import (
+    frame_dataset,
+    iter_feature_records,
+    iter_frame_records,
+    list_shard_paths,
+    read_features,
+)
+from tfrecords.schema import (
+    FeatureRecord,
+    FrameRecord,
+    build_feature_record,
+    build_frame_record,
+)
+from tfrecords.writer import shard_name, write_manifest, write_shard
+
+_SETTINGS = {"vision": {"name": "VGG16"}, "text": None}
+
+
+def _feature(number, num_frames=2, with_text=True):
+    return FeatureRecord(
+        video_id=str(number),
+        user_id="u",
+        frames=np.full((num_frames, 3), number, np.float16),
+        frame_mask=np.arange(num_frames) < number,
+        caption=np.full(4, number / 2, np.float32) if with_text else None,
+    )
+
+
+def _write(directory, kind, shards, settings):
+    build = build_frame_record if kind == "frames" else build_feature_record
+    directory.mkdir()
+    entries = [
+        write_shard(
+            directory,
+            shard_name(kind, index, len(shards)),
+            "d",
+            [build(record) for record in records],
+            dict,
+        )
+        for index, records in enumerate(shards)
+    ]
+    write_manifest(directory, kind, settings, entries)
+    return directory
+
+
+def _write_features(directory, *shards):
+    return _write(directory, "features", shards, _SETTINGS)
+
+
+def _write_frames(directory, *shards, num_frames=2):
+    settings = {"num_frames": num_frames, "image_size": 8}
+    return _write(directory, "frames", shards, settings)
+
+
+def _frames(number):
+    return FrameRecord(str(number), "u", "c", (), None, 5, 2, 8, 8, (0, 1), (b"a", b"b"))
+
+
+def test_features_are_read_in_order_of_the_shards(tmp_path):
+    directory = _write_features(tmp_path / "f", [_feature(2)], [_feature(1), _feature(3)])
+    features = read_features(directory)
+    assert features.video_ids == ["2", "1", "3"]
+    assert features.frames.dtype == np.float16
+    assert features.frames.shape == (3, 2, 3)
+    assert features.frames[:, 0, 0].tolist() == [2, 1, 3]
+    assert features.frame_mask.tolist() == [[True, True], [True, False], [True, True]]
+    assert features.captions.dtype == np.float32
+    assert features.captions[:, 0].tolist() == [1.0, 0.5, 1.5]
+    assert features.settings == _SETTINGS
+    records = list(iter_feature_records(list_shard_paths(directory)[1]))
+    assert [record.video_id for record in records] == ["1", "3"]
+
+
+def test_features_without_text_have_none(tmp_path):
+    directory = _write_features(tmp_path / "f", [_feature(1, with_text=False)])
+    assert read_features(directory).captions is None
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [
+        (_feature(2, num_frames=3), "frames/embedding"),
+        (_feature(2, with_text=False), "caption/embedding"),
+    ],
+)
+def test_features_of_unequal_sizes_are_an_error(tmp_path, other, key):
+    directory = _write_features(tmp_path / "f", [_feature(1), other])
+    with pytest.raises(RecordError, match=f"record 1: `{key}` must be of shape"):
+        read_features(directory)
+
+
+def test_directory_of_the_other_kind_is_an_error(tmp_path):
+    features = _write_features(tmp_path / "f", [_feature(1)])
+    frames = _write_frames(tmp_path / "g", [_frames(1)])
+    with pytest.raises(DataError, match=r"of kind frames. Received: kind='features'"):
+        frame_dataset(features)
+    with pytest.raises(DataError, match=r"of kind features. Received: kind='frames'"):
+        read_features(frames)
+    with pytest.raises(DataError, match=r"has no manifest\.json"):
+        read_features(tmp_path)
+
+
+def test_missing_and_empty_shards_are_an_error(tmp_path):
+    empty = _write_features(tmp_path / "e", [])
+    with pytest.raises(DataError, match="at least one. Received: 0 records"):
+        read_features(empty)
+    lacking = _write_features(tmp_path / "f", [_feature(1)], [_feature(2)])
+    (lacking / shard_name("features", 1, 2)).unlink()
+    with pytest.raises(DataError, match="lacks the shard features-00001-of-00002"):
+        read_features(lacking)
+
+
+def test_damaged_record_is_named(tmp_path):
+    directory = _write_frames(tmp_path / "g", [_frames(1), _frames(2)])
+    (shard,) = list_shard_paths(directory)
+    data = bytearray(shard.read_bytes())
+    data[-10] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(RecordError, match=r"frames-00000-of-00001.tfrecord, record 1: "):
+        list(iter_frame_records(shard))
+
+
+def test_dataset_gives_the_records_of_all_directories_in_order(tmp_path):
+    first = _write_frames(tmp_path / "a", [_frames(2)], [_frames(1)])
+    second = _write_frames(tmp_path / "b", [_frames(3)])
+    ids = [r["video/id"].numpy() for r in frame_dataset(first, second)]
+    assert ids == [b"2", b"1", b"3"]
+
+
+def test_directories_of_unequal_frames_do_not_mix(tmp_path):
+    first = _write_frames(tmp_path / "a", [_frames(2)])
+    second = _write_frames(tmp_path / "b", [_frames(3)], num_frames=16)
+    with pytest.raises(DataError, match=r"Received: 2x8px in .*a, 16x8px in .*b"):
+        frame_dataset(first, second)
+    with pytest.raises(DataError, match="at least one. Received: none"):
+        frame_dataset()

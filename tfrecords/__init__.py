@@ -1,0 +1,1 @@
+"""Bytes on disk: frames and features as TFRecords, written, read and verified."""

@@ -1,0 +1,233 @@
+"""From posts to frame records: which shards there are to make, and making one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import av
+import cv2
+
+from dc_keras.corpus.records import Video
+from dc_keras.errors import DataError
+from tfrecords.frames import (
+    SampledFrames,
+    SamplingConfig,
+    sample_frames,
+    sample_slideshow,
+)
+from tfrecords.media import MediaError
+from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
+from tfrecords.writer import ShardEntry, shard_name, shard_of, write_shard
+
+KIND = "frames"
+
+
+@dataclass(frozen=True)
+class FrameShardJob:
+    """Everything that one shard is made from; it travels to a worker.
+
+    Attributes:
+        directory: where the shard goes.
+        name: its file name.
+        videos: its posts, by video id.
+        media_root: where the media paths begin; None for a corpus without media.
+        config: how frames are taken.
+        digest: sha256 hex over all of that, the media files' sizes and times included.
+    """
+
+    directory: Path
+    name: str
+    videos: tuple[Video, ...]
+    media_root: Path | None
+    config: SamplingConfig
+    digest: str
+
+
+def frame_settings(config: SamplingConfig, num_shards: int) -> dict[str, Any]:
+    """Returns the manifest's settings: the config, and what decodes and encodes."""
+    versions = {"av": av.__version__, "opencv": cv2.__version__}
+    return {**asdict(config), "num_shards": num_shards, "versions": versions}
+
+
+def plan_frame_shards(
+    videos: Iterable[Video],
+    media_root: Path | None,
+    directory: Path,
+    config: SamplingConfig,
+    num_shards: int,
+) -> list[FrameShardJob]:
+    """Returns a job for every shard, in order of the shards.
+
+    Raises:
+        DataError: there is no post, two have one id, or media paths have no root.
+    """
+    shards: list[dict[str, Video]] = [{} for _ in range(num_shards)]
+    for video in videos:
+        shard = shards[shard_of(video.video_id, num_shards)]
+        if video.video_id in shard:
+            message = (
+                "`videos` must hold each post once. "
+                f"Received: video_id={video.video_id!r} twice"
+            )
+            raise DataError(message)
+        if media_root is None and _media_paths(video):
+            message = (
+                f"post {video.video_id} has media, but the corpus names no directory "
+                "that it lies in; name it with --media_root. Received: media_root=None"
+            )
+            raise DataError(message)
+        shard[video.video_id] = video
+    if not any(shards):
+        raise DataError("`videos` must hold at least one post. Received: none")
+    settings = frame_settings(config, num_shards)
+    jobs = []
+    for index, shard in enumerate(shards):
+        ordered = tuple(shard[video_id] for video_id in sorted(shard))
+        name = shard_name(KIND, index, num_shards)
+        digest = _digest(ordered, media_root, settings)
+        job = FrameShardJob(directory, name, ordered, media_root, config, digest)
+        jobs.append(job)
+    return jobs
+
+
+def write_frame_shard(job: FrameShardJob, on_video: Callable[[], None]) -> ShardEntry:
+    """Makes one shard: a record for every post, with or without frames.
+
+    Args:
+        job: what to make.
+        on_video: called after each post; what it raises stops the work, and nothing of
+            the shard is left behind.
+    """
+    tally = _Tally()
+    return write_shard(
+        job.directory, job.name, job.digest, _make_records(job, tally, on_video), tally
+    )
+
+
+@dataclass
+class _Tally:
+    """Counts what became of the posts; called, it gives the facts of the shard."""
+
+    bad_media: list[dict[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {
+            "with_frames": 0,
+            "without_media": 0,
+            "bad_media": 0,
+            "slideshows_dropped": 0,
+            "frames": 0,
+        }
+    )
+
+    def __call__(self) -> dict[str, Any]:
+        return {"counts": self.counts, "bad_media": self.bad_media}
+
+
+def _make_records(
+    job: FrameShardJob, tally: _Tally, on_video: Callable[[], None]
+) -> Iterator[bytes]:
+    for video in job.videos:
+        sampled = _sample(video, job, tally)
+        yield build_frame_record(_make_record(video, sampled, job.config))
+        on_video()
+
+
+def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | None:
+    """Returns the frames of a post; None, and counted, where it gives none."""
+    paths = _media_paths(video)
+    outcome = "with_frames"
+    sampled = None
+    if not paths or job.media_root is None:
+        outcome = "without_media"
+    elif video.is_slideshow and job.config.slideshows == "drop":
+        outcome = "slideshows_dropped"
+    else:
+        try:
+            sampled = _sample_media(video, job.media_root, job.config)
+            tally.counts["frames"] += len(sampled.jpegs)
+        except MediaError as error:
+            outcome = "bad_media"
+            bad = {"video_id": video.video_id, "reason": str(error)}
+            tally.bad_media.append(bad)
+    tally.counts[outcome] += 1
+    return sampled
+
+
+def _sample_media(
+    video: Video, media_root: Path, config: SamplingConfig
+) -> SampledFrames:
+    files = []
+    for relative in _media_paths(video):
+        path = _find_file(media_root, relative)
+        if path is None:
+            reason = "is no file below the media root"
+            raise MediaError(relative, reason)
+        files.append(path)
+    if video.slide_paths:
+        return sample_slideshow(files, config)
+    return sample_frames(files[0], config)
+
+
+def _media_paths(video: Video) -> tuple[str, ...]:
+    """Returns the files of a post: its slides, else its video, else nothing."""
+    if video.slide_paths or video.media_path is None:
+        return video.slide_paths
+    return (video.media_path,)
+
+
+def _find_file(media_root: Path, relative: str) -> Path | None:
+    """Returns the file that a media path names; None where it leads elsewhere."""
+    parts = PurePosixPath(relative)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
+        return None
+    path = media_root / parts
+    try:
+        # A pipe or a device would never end.
+        return path if path.is_file() else None
+    except OSError:  # a name longer than the file system takes
+        return None
+
+
+def _make_record(
+    video: Video, sampled: SampledFrames | None, config: SamplingConfig
+) -> FrameRecord:
+    return FrameRecord(
+        video_id=video.video_id,
+        user_id=video.user_id,
+        caption=video.caption,
+        hashtags=video.hashtags,
+        create_time=video.create_time,
+        duration_us=sampled.duration_us if sampled else 0,
+        source_num_frames=sampled.source_num_frames if sampled else 0,
+        height=config.image_size,
+        width=config.image_size,
+        timestamps_us=tuple(sampled.timestamps_us.tolist()) if sampled else (),
+        jpegs=tuple(sampled.jpegs) if sampled else (),
+    )
+
+
+def _digest(
+    videos: Sequence[Video], media_root: Path | None, settings: dict[str, Any]
+) -> str:
+    posts = []
+    for video in videos:
+        paths = _media_paths(video)
+        files = [_identify(media_root, path) for path in paths] if media_root else []
+        text = [video.caption, video.hashtags, video.create_time, video.is_slideshow]
+        posts.append([video.video_id, video.user_id, *text, paths, files])
+    made_from = json.dumps([SCHEMA_VERSION, settings, posts], sort_keys=True)
+    return hashlib.sha256(made_from.encode()).hexdigest()
+
+
+def _identify(media_root: Path, relative: str) -> list[int] | None:
+    """Returns size and time of change, which tell when a file is another one."""
+    path = _find_file(media_root, relative)
+    if path is None:
+        return None
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,307 @@
+"""Decoding: from a media file to the frames that a viewer sees, and when.
+
+Nothing here trusts a container: its frame count, its duration, its extension and, in
+some AVI files, its timestamps are wrong often enough. A first pass reads the packets
+without decoding them and gives the `Timeline`; a second pass decodes in one go, keeps
+only the frames asked for, and checks every frame against the timeline on the way. Where
+the two disagree, the timeline is taken again from the decoded frames. Memory does not
+grow with the length of the video.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from dc_keras.errors import DataError
+
+_T = TypeVar("_T")
+
+# These mark a frame that they had to invent; the others conceal damage without a word
+# unless told to stop at it.
+_FLAGS_DAMAGE = frozenset({"h264", "hevc"})
+_ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
+# Its non-reference frames can be left out without changing any other frame.
+_CAN_SKIP = frozenset({"h264"})
+
+
+class MediaError(DataError):
+    """A media file that gives no frames, with the reason.
+
+    Args:
+        name: file name, as it may be shown.
+        reason: one clause; it holds no path.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+
+
+class _TimelineMismatchError(Exception):
+    """The decoder showed other frames than the packets announced."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each frame is shown, in ticks after the first one.
+
+    Attributes:
+        starts: int64 (source_num_frames,), ascending, `starts[0] == 0`.
+        duration: ticks from the first frame to the end of the last one, at least 1.
+        time_base: seconds in a tick.
+        pts: the timestamp that names each frame; None where the file's timestamps name
+            no frame and only the order counts.
+    """
+
+    starts: npt.NDArray[np.int64]
+    duration: int
+    time_base: Fraction
+    pts: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded frame, before it is turned upright.
+
+    Attributes:
+        pixels: uint8 BGR (height, width, 3), as coded.
+        quarter_turns: counter-clockwise quarter turns that put it upright, 0 to 3.
+        pixel_aspect: width of a pixel over its height, as coded.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    quarter_turns: int
+    pixel_aspect: Fraction
+
+
+def decode_frames(
+    path: Path,
+    choose: Callable[[Timeline], Collection[int]],
+    convert: Callable[[Picture], _T],
+) -> tuple[Timeline, dict[int, _T]]:
+    """Decodes a file once and keeps what is made of the chosen frames.
+
+    Args:
+        path: a video or an image; its content decides, not its extension.
+        choose: gives the positions of the wanted frames, from 0 in display order.
+        convert: called with each wanted frame, in order.
+
+    Returns:
+        The timeline, and what `convert` returned for each wanted position.
+
+    Raises:
+        MediaError: the file cannot be read to its end, is cut short or damaged, or
+            holds no frame.
+    """
+    try:
+        timeline = _read_packet_timeline(path)
+        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+    except _TimelineMismatchError:
+        timeline = _read_decoded_timeline(path)
+    try:
+        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+    except _TimelineMismatchError as error:
+        raise MediaError(path.name, "decodes differently each time") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Yields the container and its video stream; every failure is a `MediaError`."""
+    try:
+        with path.open("rb") as file, _open_container(file, path.name) as media:
+            yield media, _video_stream(media, path.name)
+    except av.EOFError as error:
+        raise MediaError(path.name, "ends too early to be decoded") from error
+    except av.FFmpegError as error:
+        raise MediaError(path.name, f"cannot be decoded: {error.strerror}") from error
+    except OSError as error:
+        raise MediaError(path.name, f"cannot be read: {error.strerror}") from error
+
+
+def _open_container(file: BufferedReader, name: str) -> Any:
+    if not file.peek(1):
+        raise MediaError(name, "is empty")
+    # An open file instead of its name: no extension and no name pattern can steer
+    # FFmpeg, and a playlist that names other files or hosts gets none of them.
+    options = {"protocol_whitelist": "none"}
+    return av.open(file, metadata_errors="replace", container_options=options)
+
+
+def _video_stream(media: Any, name: str) -> Any:
+    streams = [s for s in media.streams.video if not s.disposition & _ATTACHED_PICTURE]
+    if not streams:
+        raise MediaError(name, "holds no video stream")
+    stream = streams[0]
+    stream.thread_type = "NONE"
+    if stream.codec_context.name not in _FLAGS_DAMAGE:
+        stream.codec_context.options = {"err_detect": "explode"}
+    return stream
+
+
+def _read_packet_timeline(path: Path) -> Timeline:
+    """Returns the timeline that the packets announce, without decoding.
+
+    Raises:
+        MediaError: the file is cut short, or holds no packet.
+        _TimelineMismatchError: the packets' timestamps cannot name the frames.
+    """
+    with _open(path) as (media, stream):
+        # An edit list hides packets: needed to decode, never shown.
+        packets = [
+            (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
+            for packet in media.demux(stream)
+            if packet.size
+        ]
+        _check_complete(path.name, media, stream, packets)
+        shown = [packet for packet in packets if not packet[2]]
+        pts = {packet[0] for packet in shown}
+        if not shown or None in pts or len(pts) < len(shown):
+            raise _TimelineMismatchError
+        return _make_timeline(
+            sorted((pts, duration) for pts, duration, *_ in shown), stream, named=True
+        )
+
+
+def _check_complete(
+    name: str, media: Any, stream: Any, packets: list[tuple[Any, ...]]
+) -> None:
+    if not packets:
+        raise MediaError(name, "holds no frame")
+    if any(is_corrupt for *_, is_corrupt in packets):
+        raise MediaError(name, "is cut short or damaged: a frame's data is incomplete")
+    held = len(packets)
+    if media.format.name == "avi":
+        # A frame that repeats the one before takes a place there, and no packet.
+        held = max(held, *(pts + 1 for pts, *_ in packets if pts is not None))
+    if held < stream.frames:
+        reason = f"is cut short: {held} of the {stream.frames} frames announced"
+        raise MediaError(name, reason)
+
+
+def _read_decoded_timeline(path: Path) -> Timeline:
+    """Returns the timeline of the frames that decoding gives.
+
+    Frames come in display order whatever their timestamps say, so the timestamps,
+    sorted, are theirs; where frames carry none, they are evenly spaced.
+    """
+    with _open(path) as (media, stream):
+        frames = [
+            (frame.pts, frame.duration) for frame in _decode(path.name, media, stream)
+        ]
+        if not frames:
+            raise MediaError(path.name, "holds no frame")
+        if any(pts is None for pts, _ in frames):
+            if not stream.guessed_rate:
+                reason = "carries neither timestamps nor a frame rate"
+                raise MediaError(path.name, reason)
+            ticks = np.arange(len(frames), dtype=np.int64)
+            return Timeline(ticks, len(frames), 1 / Fraction(stream.guessed_rate), None)
+        return _make_timeline(sorted(frames), stream, named=False)
+
+
+def _make_timeline(
+    frames: list[tuple[int, int | None]], stream: Any, *, named: bool
+) -> Timeline:
+    """Builds a timeline from (pts, duration) in ticks, ascending."""
+    pts = np.array([pts for pts, _ in frames], dtype=np.int64)
+    starts = pts - pts[0]
+    last = frames[-1][1]
+    if not last:
+        last = int(starts[-1] - starts[-2]) if len(starts) > 1 else 1
+    duration = max(1, int(starts[-1]) + last)
+    names = tuple(pts.tolist()) if named else None
+    return Timeline(starts, duration, Fraction(stream.time_base), names)
+
+
+def _decode(
+    name: str, media: Any, stream: Any, only: Collection[int] | None = None
+) -> Iterator[Any]:
+    """Yields the frames in display order.
+
+    Args:
+        name: file name, for errors.
+        media: the open container.
+        stream: its video stream.
+        only: timestamps of the frames that matter. Others may be missing from what is
+            yielded: those that no other frame is predicted from are never decoded.
+    """
+    for packet in media.demux(stream):
+        if only is not None:
+            wanted = packet.pts is None or packet.pts in only
+            stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise MediaError(name, "is damaged: a frame's data is incomplete")
+            yield frame
+
+
+def _keep_frames(
+    path: Path,
+    timeline: Timeline,
+    wanted: Collection[int],
+    convert: Callable[[Picture], _T],
+) -> dict[int, _T]:
+    """Decodes once and returns what `convert` makes of the wanted positions.
+
+    Raises:
+        MediaError: the file is damaged.
+        _TimelineMismatchError: a frame came that the timeline does not hold at this
+            place, or one that it holds did not come.
+    """
+    kept: dict[int, _T] = {}
+    with _open(path) as (media, stream):
+        pts = timeline.pts
+        only = None
+        if pts is not None and stream.codec_context.name in _CAN_SKIP:
+            # The first one always, to see that the timeline begins where it should.
+            only = {pts[0], *(pts[position] for position in wanted)}
+        position = -1
+        for frame in _decode(path.name, media, stream, only):
+            position = _locate(frame.pts, position, timeline, has_gaps=only is not None)
+            if position in wanted:
+                kept[position] = convert(_read_picture(path.name, frame, stream))
+    if len(kept) < len(wanted) or (
+        only is None and position + 1 < len(timeline.starts)
+    ):
+        raise _TimelineMismatchError
+    return kept
+
+
+def _locate(
+    pts: int | None, previous: int, timeline: Timeline, *, has_gaps: bool
+) -> int:
+    """Returns the position of the frame that follows the one at `previous`."""
+    following = previous + 1
+    if timeline.pts is not None and pts is not None and has_gaps and previous >= 0:
+        following = bisect_left(timeline.pts, pts, lo=following)
+    is_expected = following < len(timeline.starts) and (
+        timeline.pts is None or timeline.pts[following] == pts
+    )
+    if not is_expected:
+        raise _TimelineMismatchError
+    return following
+
+
+def _read_picture(name: str, frame: Any, stream: Any) -> Picture:
+    turns, rest = divmod(round(frame.rotation), 90)
+    if rest:
+        raise MediaError(
+            name, f"is turned by {frame.rotation} degrees, not by quarters"
+        )
+    aspect = stream.sample_aspect_ratio
+    return Picture(
+        pixels=frame.to_ndarray(format="bgr24", threads=1),
+        quarter_turns=turns % 4,
+        pixel_aspect=Fraction(aspect) if aspect else Fraction(1),
+    )

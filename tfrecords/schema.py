@@ -1,0 +1,288 @@
+"""The one home of the feature keys: what a frame record and a feature record hold.
+
+Each key is listed once, with its kind and count; the builders and the strict parsers
+here and the tensor parsers of `tfrecords.tensors` all read these lists. Serialisation
+is deterministic: equal records are equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfrecords.fields import Field, RecordReader
+
+SCHEMA_VERSION = 1
+UNKNOWN_TIME = -1  # `video/create_time` in tensors, where the record has none
+
+VERSION = Field("schema/version", "int64")
+VIDEO_ID = Field("video/id", "bytes")
+USER_ID = Field("user/id", "bytes")
+CAPTION = Field("caption/string", "bytes")
+HASHTAGS = Field("clip/label/text", "bytes", count=None)
+CREATE_TIME = Field(
+    "video/create_time", "int64", is_optional=True, default=UNKNOWN_TIME
+)
+DURATION = Field("video/duration_us", "int64")
+SOURCE_NUM_FRAMES = Field("video/source_num_frames", "int64")
+HEIGHT = Field("image/height", "int64")
+WIDTH = Field("image/width", "int64")
+FORMAT = Field("image/format", "bytes")
+COLORSPACE = Field("image/colorspace", "bytes")
+IMAGES = Field("image/encoded", "bytes")
+TIMESTAMPS = Field("image/timestamp", "int64")
+FRAME_CONTEXT = (
+    VERSION,
+    VIDEO_ID,
+    USER_ID,
+    CAPTION,
+    HASHTAGS,
+    CREATE_TIME,
+    DURATION,
+    SOURCE_NUM_FRAMES,
+    HEIGHT,
+    WIDTH,
+    FORMAT,
+    COLORSPACE,
+)
+FRAME_LISTS = (IMAGES, TIMESTAMPS)
+
+FRAMES = Field("frames/embedding", "bytes", is_optional=True, default=b"")
+FRAMES_SHAPE = Field("frames/shape", "int64", count=2, is_optional=True)
+FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True, default=b"")
+CAPTION_EMBEDDING = Field("caption/embedding", "float", count=None, is_optional=True)
+FEATURES = (
+    VERSION,
+    VIDEO_ID,
+    USER_ID,
+    FRAMES,
+    FRAMES_SHAPE,
+    FRAMES_MASK,
+    CAPTION_EMBEDDING,
+)
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One post with its frames.
+
+    Attributes:
+        video_id: id of the post.
+        user_id: pseudonym of its author.
+        caption: the caption as posted.
+        hashtags: normalised tags.
+        create_time: posting time, UTC seconds; None where unknown.
+        duration_us: length in microseconds, 0 without media.
+        source_num_frames: frames that the media shows, 0 without media.
+        height: pixels of each frame.
+        width: pixels of each frame.
+        timestamps_us: when each frame begins to be shown, microseconds; empty without
+            media.
+        jpegs: the frames, RGB JPEG files, as many as timestamps.
+    """
+
+    video_id: str
+    user_id: str
+    caption: str
+    hashtags: tuple[str, ...]
+    create_time: int | None
+    duration_us: int
+    source_num_frames: int
+    height: int
+    width: int
+    timestamps_us: tuple[int, ...]
+    jpegs: tuple[bytes, ...]
+
+    @property
+    def frame_mask(self) -> npt.NDArray[np.bool_]:
+        """True for a frame of its own, False for a repeat: bool (num_frames,)."""
+        times = np.array(self.timestamps_us, dtype=np.int64)
+        return np.concatenate([times[:1] == times[:1], times[1:] != times[:-1]])
+
+
+@dataclass(frozen=True)
+class FeatureRecord:
+    """One post with what the encoders made of it.
+
+    Attributes:
+        video_id: id of the post.
+        user_id: pseudonym of its author.
+        frames: float16 (num_frames, frame_dim); None without vision.
+        frame_mask: bool (num_frames,), True for a frame of its own, False for a repeat
+            or padding; None without vision.
+        caption: float32 (caption_dim,); None without text.
+    """
+
+    video_id: str
+    user_id: str
+    frames: npt.NDArray[np.float16] | None
+    frame_mask: npt.NDArray[np.bool_] | None
+    caption: npt.NDArray[np.float32] | None
+
+
+def build_frame_record(record: FrameRecord) -> bytes:
+    """Returns the record as a serialised `tf.train.SequenceExample`.
+
+    Raises:
+        ValueError: as many timestamps as frames are needed.
+    """
+    if len(record.jpegs) != len(record.timestamps_us):
+        message = (
+            f"`timestamps_us` must be as many as `jpegs` ({len(record.jpegs)}). "
+            f"Received: timestamps_us={record.timestamps_us!r}"
+        )
+        raise ValueError(message)
+    context: dict[Field, list[Any]] = {
+        VERSION: [SCHEMA_VERSION],
+        VIDEO_ID: [record.video_id.encode()],
+        USER_ID: [record.user_id.encode()],
+        CAPTION: [record.caption.encode()],
+        HASHTAGS: [tag.encode() for tag in record.hashtags],
+        DURATION: [record.duration_us],
+        SOURCE_NUM_FRAMES: [record.source_num_frames],
+        HEIGHT: [record.height],
+        WIDTH: [record.width],
+        FORMAT: [b"JPEG"],
+        COLORSPACE: [b"RGB"],
+    }
+    if record.create_time is not None:
+        context[CREATE_TIME] = [record.create_time]
+    example = tf.train.SequenceExample(context=_features(context))
+    for field, values in ((IMAGES, record.jpegs), (TIMESTAMPS, record.timestamps_us)):
+        steps = example.feature_lists.feature_list[field.key]
+        steps.feature.extend(field.make_feature([value]) for value in values)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def build_feature_record(record: FeatureRecord) -> bytes:
+    """Returns the record as a serialised `tf.train.Example`.
+
+    Raises:
+        ValueError: `frames` and `frame_mask` must come together and be as long.
+    """
+    values: dict[Field, list[Any]] = {
+        VERSION: [SCHEMA_VERSION],
+        VIDEO_ID: [record.video_id.encode()],
+        USER_ID: [record.user_id.encode()],
+    }
+    frames, mask = record.frames, record.frame_mask
+    if (frames is None) != (mask is None):
+        raise ValueError("`frames` and `frame_mask` must come together")
+    if frames is not None and mask is not None:
+        if frames.ndim != 2 or mask.shape != frames.shape[:1]:
+            message = (
+                "`frame_mask` must be as long as `frames` (num_frames, frame_dim). "
+                f"Received: frame_mask={mask.shape}, frames={frames.shape}"
+            )
+            raise ValueError(message)
+        values[FRAMES] = [frames.astype("<f2").tobytes()]
+        values[FRAMES_SHAPE] = list(frames.shape)
+        values[FRAMES_MASK] = [mask.astype(np.uint8).tobytes()]
+    if record.caption is not None:
+        values[CAPTION_EMBEDDING] = record.caption.astype(np.float32).tolist()
+    example = tf.train.Example(features=_features(values))
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRecord:
+    """Returns the frame record, after checking every key.
+
+    Args:
+        serialized: a `tf.train.SequenceExample`.
+        shard: file name, for errors.
+        index: position in the shard, for errors.
+
+    Raises:
+        RecordError: a key is missing, or of another kind, count or value.
+    """
+    reader = RecordReader(shard, index)
+    example = reader.parse(tf.train.SequenceExample, serialized)
+    context = {f: reader.read(example.context.feature, f) for f in FRAME_CONTEXT}
+    _check_version(reader, context[VERSION])
+    for field, value in ((FORMAT, b"JPEG"), (COLORSPACE, b"RGB")):
+        if context[field] != [value]:
+            reader.fail(field.key, repr(value), repr(context[field][0]))
+    steps = example.feature_lists.feature_list
+    lists = {f: reader.read_steps(steps, f) for f in FRAME_LISTS}
+    if len(lists[IMAGES]) != len(lists[TIMESTAMPS]):
+        found = f"{len(lists[TIMESTAMPS])} for {len(lists[IMAGES])} images"
+        reader.fail(TIMESTAMPS.key, "one for each image", found)
+    created = context[CREATE_TIME]
+    return FrameRecord(
+        video_id=reader.decode(VIDEO_ID, context[VIDEO_ID][0]),
+        user_id=reader.decode(USER_ID, context[USER_ID][0]),
+        caption=reader.decode(CAPTION, context[CAPTION][0]),
+        hashtags=tuple(reader.decode(HASHTAGS, tag) for tag in context[HASHTAGS]),
+        create_time=created[0] if created else None,
+        duration_us=context[DURATION][0],
+        source_num_frames=context[SOURCE_NUM_FRAMES][0],
+        height=context[HEIGHT][0],
+        width=context[WIDTH][0],
+        timestamps_us=tuple(lists[TIMESTAMPS]),
+        jpegs=tuple(lists[IMAGES]),
+    )
+
+
+def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> FeatureRecord:
+    """Returns the feature record, after checking every key.
+
+    Args:
+        serialized: a `tf.train.Example`.
+        shard: file name, for errors.
+        index: position in the shard, for errors.
+
+    Raises:
+        RecordError: a key is missing, or of another kind, count or size.
+    """
+    reader = RecordReader(shard, index)
+    example = reader.parse(tf.train.Example, serialized)
+    values = {f: reader.read(example.features.feature, f) for f in FEATURES}
+    _check_version(reader, values[VERSION])
+    frames, mask = _read_frames(reader, values)
+    caption = values[CAPTION_EMBEDDING]
+    return FeatureRecord(
+        video_id=reader.decode(VIDEO_ID, values[VIDEO_ID][0]),
+        user_id=reader.decode(USER_ID, values[USER_ID][0]),
+        frames=frames,
+        frame_mask=mask,
+        caption=np.array(caption, dtype=np.float32) if caption else None,
+    )
+
+
+def _features(values: Mapping[Field, Sequence[Any]]) -> Any:
+    return tf.train.Features(
+        feature={field.key: field.make_feature(v) for field, v in values.items()}
+    )
+
+
+def _check_version(reader: RecordReader, found: list[int]) -> None:
+    if found != [SCHEMA_VERSION]:
+        expected = f"{SCHEMA_VERSION}, the version that this code reads"
+        reader.fail(VERSION.key, expected, str(found[0]))
+
+
+def _read_frames(
+    reader: RecordReader, values: Mapping[Field, list[Any]]
+) -> tuple[npt.NDArray[np.float16] | None, npt.NDArray[np.bool_] | None]:
+    """Returns the embeddings and the mask, or two None where the record has neither."""
+    fields = (FRAMES, FRAMES_SHAPE, FRAMES_MASK)
+    absent = [field.key for field in fields if not values[field]]
+    if len(absent) == len(fields):
+        return None, None
+    if absent:
+        reader.fail(absent[0], f"present with {FRAMES.key}", "nothing")
+    num_frames, frame_dim = values[FRAMES_SHAPE]
+    data, mask = values[FRAMES][0], values[FRAMES_MASK][0]
+    if min(num_frames, frame_dim) < 0 or len(data) != 2 * num_frames * frame_dim:
+        expected = f"float16 of shape ({num_frames}, {frame_dim})"
+        reader.fail(FRAMES.key, expected, f"{len(data)} bytes")
+    if len(mask) != num_frames or not set(mask) <= {0, 1}:
+        expected = f"{num_frames} bytes of 0 and 1"
+        reader.fail(FRAMES_MASK.key, expected, f"{len(mask)} bytes {mask[:8]!r}")
+    frames = np.frombuffer(data, dtype="<f2").reshape(num_frames, frame_dim)
+    return frames, np.frombuffer(mask, dtype=np.uint8).astype(bool)
