@@ -1,0 +1,1 @@
+"""What turns frames and captions into embeddings: VGG16, ResNet50, BERT."""

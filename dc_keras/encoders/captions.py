@@ -1,0 +1,288 @@
+"""From a raw caption to token ids, inside the graph.
+
+Cleaning and tokenisation are layers, so that features, training and a served model
+share one path. They use `BertTokenizer` of TF-Text and core ops, which every stock
+model server since TF Serving 2.13 links.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from dc_keras.corpus.records import normalize_hashtag
+from dc_keras.errors import DataError
+
+HASHTAG_MODES = ("keep", "mask_focal", "drop")
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+# The characters of a hashtag as dc_keras.corpus.records finds them, in RE2's notation:
+# a tag that is counted as participation but not masked would tell the label.
+_TAG_CHARS = r"\pL\pN_\x{300}-\x{36f}\x{900}-\x{dff}\x{e00}-\x{eff}\x{200c}\x{200d}"
+_TAG = rf"[#＃][{_TAG_CHARS}]+"
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class CaptionCleaner(keras.layers.Layer):
+    """Takes hashtags out of captions (PAPER choice 11).
+
+    `keep` leaves the text as it is; `drop` removes every hashtag; `mask_focal` brings
+    the caption to NFKC and removes the focal hashtags, whatever their case or Unicode
+    form, but leaves `#dancer` where `#dance` is focal. In each mode, bytes that are not
+    UTF-8 become U+FFFD.
+
+    Args:
+        mode: one of `HASHTAG_MODES`.
+        focal_hashtags: the hashtags to mask, in any spelling; only for `mask_focal`.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        captions: string (batch_size,), UTF-8.
+
+    Returns:
+        string (batch_size,), valid UTF-8.
+
+    Raises:
+        DataError: unknown `mode`.
+        DataError: `mask_focal` without focal hashtags, or one that is not a hashtag.
+    """
+
+    def __init__(
+        self, mode: str, focal_hashtags: Sequence[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if mode not in HASHTAG_MODES:
+            raise DataError(
+                f"`hashtags` must be one of {', '.join(HASHTAG_MODES)}. "
+                f"Received: hashtags={mode!r}"
+            )
+        self.mode = mode
+        self.focal_hashtags = tuple(focal_hashtags)
+        self._focal = focal_pattern(focal_hashtags) if mode == "mask_focal" else ""
+
+    def call(self, captions: tf.Tensor) -> tf.Tensor:
+        """Cleans captions; see the class."""
+        text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8")
+        if self.mode == "drop":
+            return tf.strings.regex_replace(text, _TAG, " ")
+        if self.mode == "mask_focal":
+            # A tag ends where it ends in the raw text: NFKC would glue the letters of
+            # `#dance™` to it. The space before also parts `#a#b`.
+            text = tf.strings.regex_replace(text, f"({_TAG})", r" \1 ")
+            text = tf_text.normalize_utf8(text, "NFKC")
+            return tf.strings.regex_replace(text, self._focal, r"\1")
+        return text
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the captions: (batch_size,)."""
+        return input_shape
+
+    def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
+        """Returns the spec of the cleaned captions: string (batch_size,)."""
+        return keras.KerasTensor(captions.shape, dtype="string")
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = {"mode": self.mode, "focal_hashtags": list(self.focal_hashtags)}
+        return {**super().get_config(), **config}
+
+
+def focal_pattern(focal_hashtags: Iterable[str]) -> str:
+    """Returns the RE2 pattern of a focal hashtag and the character that ends it.
+
+    Args:
+        focal_hashtags: hashtags in any spelling, with or without #; the words of one
+            that is written with spaces may be apart in the caption too.
+
+    Raises:
+        DataError: there is none, or one is not made of letters, digits, underscores.
+    """
+    tags: set[str] = set()
+    for tag in focal_hashtags:
+        words = unicodedata.normalize("NFKC", tag).casefold().lstrip("#").split()
+        if not words or any(word != normalize_hashtag(word) for word in words):
+            raise DataError(
+                "a focal hashtag must be made of letters, digits and underscores. "
+                f"Received: focal_hashtags={tag!r}"
+            )
+        tags.add(r"\s+".join(_any_case(word) for word in words))
+    if not tags:
+        raise DataError(
+            "hashtags='mask_focal' needs the focal hashtags of a study; 'keep' and "
+            "'drop' do not. Received: focal_hashtags=()"
+        )
+    # Longest first: of `#karen` and `#karen challenge`, all that is there goes.
+    choices = "|".join(sorted(tags, key=lambda tag: (-len(tag), tag)))
+    return rf"(?i)#(?:{choices})([^{_TAG_CHARS}]|$)"
+
+
+def _any_case(tag: str) -> str:
+    """Returns the pattern of a case-folded tag.
+
+    RE2's `(?i)` knows one-to-one case pairs only; ß, İ and their like fold to several
+    characters and are spelled out.
+    """
+    pattern = re.escape(tag)
+    for folded, characters in _expanding_characters().items():
+        pattern = pattern.replace(folded, f"(?:{folded}|{'|'.join(characters)})")
+    return pattern
+
+
+@cache
+def _expanding_characters() -> dict[str, list[str]]:
+    """Returns the NFKC characters that case-fold to several, by what they fold to."""
+    found: dict[str, list[str]] = {}
+    for code in range(0x80, 0xFFFF):
+        character = chr(code)
+        folded = character.casefold()
+        if len(folded) > 1 and unicodedata.is_normalized("NFKC", character):
+            found.setdefault(folded, []).append(character)
+    return found
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class BertPacker(keras.layers.Layer):
+    """Turns captions into `[CLS] pieces [SEP]` (PAPER choices 9, 10, 12).
+
+    BERT's own basic and WordPiece tokenisation, cut to `max_tokens`, padded to the
+    longest caption of the batch. An empty caption is `[CLS][SEP]`.
+
+    Args:
+        vocabulary: WordPieces; the position of a piece is its id.
+        lower_case: whether to case-fold and strip accents, for uncased vocabularies.
+        max_tokens: the longest sequence, [CLS] and [SEP] included, at least 2.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        captions: string (batch_size,), valid UTF-8.
+
+    Returns:
+        dict of `token_ids` and `padding_mask`, both int32 (batch_size, num_tokens),
+        2 <= num_tokens <= max_tokens; the mask is 1 for tokens and 0 for padding.
+
+    Raises:
+        DataError: `max_tokens` is under 2.
+        DataError: the vocabulary lacks a special token or repeats a piece.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        lower_case: bool,
+        max_tokens: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if max_tokens < 2:
+            raise DataError(
+                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
+                f"Received: max_tokens={max_tokens}"
+            )
+        self.vocabulary = tuple(vocabulary)
+        self.lower_case = lower_case
+        self.max_tokens = max_tokens
+        check_vocabulary(self.vocabulary, "the vocabulary")
+        self.pad_id, self.unknown_id, self.cls_id, self.sep_id = (
+            self.vocabulary.index(token) for token in SPECIAL_TOKENS
+        )
+        self._table = tf.lookup.StaticVocabularyTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(self.vocabulary),
+                tf.range(len(self.vocabulary), dtype=tf.int64),
+            ),
+            num_oov_buckets=1,
+        )
+        self._tokenizer = tf_text.BertTokenizer(self._table, lower_case=lower_case)
+
+    def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
+        """Returns the pieces of captions, uncut: int32 ragged (batch_size, None)."""
+        words = self._tokenizer.tokenize(captions)
+        return tf.cast(words.merge_dims(-2, -1), tf.int32)
+
+    def call(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Packs captions; see the class."""
+        pieces = self.tokenize(captions)[:, : self.max_tokens - 2]
+        column = tf.zeros([tf.shape(captions)[0], 1], tf.int32)
+        packed = tf.concat([column + self.cls_id, pieces, column + self.sep_id], axis=1)
+        token_ids = packed.to_tensor(default_value=self.pad_id)
+        mask = tf.sequence_mask(packed.row_lengths(), tf.shape(token_ids)[1], tf.int32)
+        return {"token_ids": token_ids, "padding_mask": mask}
+
+    def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
+        """Returns the specs: int32 (batch_size, num_tokens), num_tokens open."""
+        shape = (captions.shape[0], None)
+        return {
+            name: keras.KerasTensor(shape, dtype="int32")
+            for name in ("token_ids", "padding_mask")
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, the vocabulary included."""
+        config = {
+            "vocabulary": list(self.vocabulary),
+            "lower_case": self.lower_case,
+            "max_tokens": self.max_tokens,
+        }
+        return {**super().get_config(), **config}
+
+
+def read_vocabulary(path: str | Path) -> tuple[str, ...]:
+    """Reads a BERT vocabulary: UTF-8 text, one WordPiece a line.
+
+    Raises:
+        DataError: there is no such file, it is not UTF-8, lacks a special token or
+            repeats a piece.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            "the vocabulary must be a UTF-8 text file with one WordPiece a line. "
+            f"Received: vocab_file={str(path)!r} ({error})"
+        ) from error
+    # Not splitlines(): U+0085 and U+2028 are pieces of multilingual vocabularies.
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    vocabulary = tuple(lines[:-1] if lines[-1] == "" else lines)
+    check_vocabulary(vocabulary, f"vocab_file={str(path)!r}")
+    return vocabulary
+
+
+def check_vocabulary(vocabulary: Sequence[str], name: str) -> None:
+    """Checks that a vocabulary has the special tokens, and each piece once.
+
+    Args:
+        vocabulary: WordPieces.
+        name: what to call it in the message.
+
+    Raises:
+        DataError: it does not.
+    """
+    pieces = set(vocabulary)
+    missing = [token for token in SPECIAL_TOKENS if token not in pieces]
+    if missing:
+        raise DataError(
+            f"a BERT vocabulary must hold {', '.join(SPECIAL_TOKENS)}. "
+            f"Received: {name} without {', '.join(missing)}"
+        )
+    if len(pieces) < len(vocabulary):
+        piece, times = Counter(vocabulary).most_common(1)[0]
+        raise DataError(
+            f"a BERT vocabulary must hold each piece once. Received: {name} with "
+            f"{piece!r} {times} times"
+        )
+
+
+def is_lower_case(vocabulary: Sequence[str]) -> bool:
+    """Returns whether a vocabulary is uncased: no piece has a capital letter."""
+    return all(
+        p in SPECIAL_TOKENS or p == "[MASK]" or p == p.lower() for p in vocabulary
+    )

@@ -1,0 +1,309 @@
+"""Posts through frozen encoders, each frame once (PAPER choice 3).
+
+Frames are batched across posts, so that the network always sees full batches, and
+decoded ahead of it by tf.data; captions are batched by length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from dc_keras.encoders.text import TextEncoder
+from dc_keras.encoders.vision import VisionEncoder, decode_frame
+from dc_keras.errors import DataError
+
+REPEATS = ("nearest", "zero")
+# Posts are taken in chunks of about so many batches of frames: enough that the one
+# smaller batch costs nothing, few enough that progress shows.
+_CHUNK_BATCHES = 16
+_CHUNK_POSTS = 2048
+
+Frames: TypeAlias = npt.NDArray[np.float16]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+class Post(Protocol):
+    """What extraction reads of a frame record."""
+
+    @property
+    def video_id(self) -> str:
+        """Id of the post."""
+
+    @property
+    def caption(self) -> str:
+        """The text as posted."""
+
+    @property
+    def jpegs(self) -> Sequence[bytes]:
+        """The frames in order, a repeated frame repeated; none without media."""
+
+    @property
+    def timestamps_us(self) -> Sequence[int]:
+        """When each frame is shown; a repeated frame repeats its timestamp."""
+
+
+AnyPost = TypeVar("AnyPost", bound=Post)
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """How posts are put through encoders.
+
+    Attributes:
+        num_frames: frames of a post, at least 1; posts with fewer are padded.
+        frame_size: side of the frames in px.
+        batch_size: images, and captions, a step.
+        repeat: what a repeated frame becomes (PAPER choice 5): "nearest", the embedding
+            of the frame that it repeats, or "zero". Its mask is False either way.
+
+    Raises:
+        DataError: `repeat` is neither, or a number is under 1.
+    """
+
+    num_frames: int
+    frame_size: int
+    batch_size: int = 32
+    repeat: str = "nearest"
+
+    def __post_init__(self) -> None:
+        if self.repeat not in REPEATS:
+            raise DataError(
+                f"`repeat` must be one of {', '.join(REPEATS)}. "
+                f"Received: repeat={self.repeat!r}"
+            )
+        for name in ("num_frames", "frame_size", "batch_size"):
+            if getattr(self, name) < 1:
+                raise DataError(
+                    f"`{name}` must be at least 1. "
+                    f"Received: {name}={getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True)
+class PostFeatures:
+    """What the encoders say about one post.
+
+    Attributes:
+        frames: float16 (num_frames, frame_dim), all zeros without media; None without
+            vision.
+        frame_mask: bool (num_frames,), True for a frame of its own, False for a repeat
+            or padding; None without vision.
+        caption: float32 (caption_dim,); None without text.
+    """
+
+    frames: Frames | None
+    frame_mask: Mask | None
+    caption: npt.NDArray[np.float32] | None
+
+
+class FeatureExtractor:
+    """Puts posts through a vision encoder, a text encoder, or both.
+
+    Args:
+        vision: the vision encoder; None leaves frames out.
+        text: the text encoder; None leaves captions out.
+        config: how.
+
+    Raises:
+        DataError: both encoders are None.
+    """
+
+    def __init__(
+        self,
+        vision: VisionEncoder | None,
+        text: TextEncoder | None,
+        config: ExtractionConfig,
+    ) -> None:
+        if vision is None and text is None:
+            raise DataError(
+                "at least one encoder is needed. Received: vision=none, text=none"
+            )
+        self._vision, self._text, self._config = vision, text, config
+        self._frames = None if vision is None else FrameEmbedder(vision, config)
+        self._captions = (
+            None if text is None else CaptionEmbedder(text, config.batch_size)
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what a manifest says: the encoders, and what shapes their output."""
+        return {
+            "vision": None if self._vision is None else self._vision.settings(),
+            "text": None if self._text is None else self._text.settings(),
+            "num_frames": self._config.num_frames,
+            "repeat": self._config.repeat,
+        }
+
+    def extract(
+        self, posts: Iterable[AnyPost]
+    ) -> Iterator[tuple[AnyPost, PostFeatures]]:
+        """Yields each post with its features, in order.
+
+        Raises:
+            DataError: as `FrameEmbedder.embed`.
+        """
+        for chunk in _chunks(posts, _CHUNK_BATCHES * self._config.batch_size):
+            frames = None if self._frames is None else self._frames.embed(chunk)
+            captions = (
+                None
+                if self._captions is None
+                else self._captions.embed([post.caption for post in chunk])
+            )
+            for i, post in enumerate(chunk):
+                embedding, mask = (None, None) if frames is None else frames[i]
+                caption = None if captions is None else captions[i]
+                yield post, PostFeatures(embedding, mask, caption)
+
+
+class FrameEmbedder:
+    """Puts the frames of posts through a vision encoder.
+
+    Args:
+        encoder: the vision encoder.
+        config: how.
+    """
+
+    def __init__(self, encoder: VisionEncoder, config: ExtractionConfig) -> None:
+        self._encoder = encoder
+        self._config = config
+        frames = tf.TensorSpec(
+            (None, config.frame_size, config.frame_size, 3), tf.uint8
+        )
+        self._step = _inference(encoder.model, frames)
+
+    def embed(self, posts: Sequence[Post]) -> list[tuple[Frames, Mask]]:
+        """Returns each post's frame embeddings and their mask, as in `PostFeatures`.
+
+        Raises:
+            DataError: a post has more than `num_frames` frames, a frame is no JPEG of
+                `frame_size`, or an embedding does not fit float16.
+        """
+        masks = [self._own_frames(post) for post in posts]
+        own = self._embed_frames(
+            [
+                post.jpegs[position]
+                for post, mask in zip(posts, masks, strict=True)
+                for position in np.flatnonzero(mask).tolist()
+            ]
+        )
+        ends = np.cumsum([mask.sum() for mask in masks])
+        return [
+            (self._place(_to_float16(rows, post.video_id), mask, len(post.jpegs)), mask)
+            for post, mask, rows in zip(
+                posts, masks, np.split(own, ends[:-1]), strict=True
+            )
+        ]
+
+    def _own_frames(self, post: Post) -> Mask:
+        """Returns the mask of a post: True where a timestamp is not the one before."""
+        times = np.asarray(post.timestamps_us, np.int64)
+        if len(times) > self._config.num_frames:
+            raise DataError(
+                f"a post must have at most {self._config.num_frames} frames. "
+                f"Received: {len(times)} frames in video_id={post.video_id!r}"
+            )
+        mask = np.zeros(self._config.num_frames, bool)
+        mask[: len(times)] = np.diff(times, prepend=times[:1] - 1) != 0
+        return mask
+
+    def _embed_frames(self, jpegs: list[bytes]) -> npt.NDArray[np.float32]:
+        """Returns the embeddings of frames: float32 (num_jpegs, frame_dim)."""
+        rows = np.empty((len(jpegs), self._encoder.embedding_dim), np.float32)
+        size, batch_size = self._config.frame_size, self._config.batch_size
+        try:
+            for i, batch in enumerate(_decoded_batches(jpegs, size, batch_size)):
+                rows[i * batch_size : (i + 1) * batch_size] = self._step(batch).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            reason = error.message.splitlines()[0]
+            raise DataError(
+                f"every frame must be a JPEG of {size}×{size} px; verify_tfrecords "
+                f"names the record that is not. Received: {reason}"
+            ) from error
+        return rows
+
+    def _place(self, own: Frames, mask: Mask, num_present: int) -> Frames:
+        """Returns one row a frame: its own, its repeat's, or zeros."""
+        frames = np.zeros((len(mask), own.shape[1]), np.float16)
+        if self._config.repeat == "zero":
+            frames[mask] = own
+        else:
+            frames[:num_present] = own[np.cumsum(mask[:num_present]) - 1]
+        return frames
+
+
+class CaptionEmbedder:
+    """Puts captions through a text encoder.
+
+    Args:
+        encoder: the text encoder.
+        batch_size: captions a step.
+    """
+
+    def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
+        self._embedding_dim = encoder.embedding_dim
+        self._batch_size = batch_size
+        self._step = _inference(encoder.model, tf.TensorSpec((None,), tf.string))
+
+    def embed(self, captions: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Returns float32 (num_captions, caption_dim), in the order of the captions."""
+        # A batch is as wide as its longest caption.
+        order = sorted(range(len(captions)), key=lambda i: len(captions[i]))
+        rows = np.empty((len(captions), self._embedding_dim), np.float32)
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            rows[batch] = self._step(tf.constant([captions[i] for i in batch])).numpy()
+        return rows
+
+
+def _chunks(posts: Iterable[AnyPost], chunk_frames: int) -> Iterator[list[AnyPost]]:
+    chunk: list[AnyPost] = []
+    num_frames = 0
+    for post in posts:
+        chunk.append(post)
+        num_frames += len(post.jpegs)
+        if num_frames >= chunk_frames or len(chunk) >= _CHUNK_POSTS:
+            yield chunk
+            chunk, num_frames = [], 0
+    if chunk:
+        yield chunk
+
+
+def _inference(model: keras.Model, spec: tf.TensorSpec) -> Callable[[Any], Any]:
+    """Returns a model's call as a graph of one input shape."""
+    step: Callable[[Any], Any] = tf.function(
+        lambda x: model(x, training=False), input_signature=[spec]
+    )
+    return step
+
+
+def _decoded_batches(jpegs: list[bytes], size: int, batch_size: int) -> tf.data.Dataset:
+    """Returns batches uint8 (batch_size, size, size, 3); the last may be smaller."""
+
+    def decode(jpeg: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(decode_frame(jpeg), (size, size, 3))
+
+    files = tf.constant(jpegs, tf.string, shape=(len(jpegs),))
+    return (
+        tf.data.Dataset.from_tensor_slices(files)
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _to_float16(rows: npt.NDArray[np.float32], video_id: str) -> Frames:
+    with np.errstate(over="ignore"):
+        halves = rows.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise DataError(
+            "frame embeddings must be finite and within ±65504 to be kept as float16; "
+            "another layer or other weights may be. Received: largest magnitude "
+            f"{np.abs(rows).max():g} in video_id={video_id!r}"
+        )
+    return halves

@@ -1,0 +1,143 @@
+"""A BERT SavedModel with the standard encoder interface, through tensorflow-hub."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dc_keras.errors import DataError
+
+INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class HubBert(keras.layers.Layer):
+    """A hub module as a Keras layer.
+
+    The module's variables become the layer's own, so that Keras sees, trains and
+    freezes them.
+
+    Args:
+        handle: path or URL.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Attributes:
+        hidden_dim: width of a token's state.
+        vocab_file: path of the module's own vocabulary, None where it brings none.
+        lower_case: whether the module says that it is uncased, None where it does not.
+
+    Call arguments:
+        token_ids: int32 (batch_size, num_tokens).
+        padding_mask: int32 (batch_size, num_tokens), 1 for tokens.
+        training: whether dropout is on, for a module that takes the argument.
+
+    Returns:
+        `sequence_output`, float32 (batch_size, num_tokens, hidden_dim).
+
+    Raises:
+        DataError: the handle cannot be reached or has another interface.
+    """
+
+    def __init__(self, handle: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.module = _load_module(handle)
+        self._takes_training = (
+            "training" in inspect.signature(self.module.__call__).parameters
+        )
+        trainable = {variable.ref() for variable in self.module.trainable_variables}
+        self._adopted = [
+            _adopt(variable, variable.ref() in trainable)
+            for variable in self.module.variables
+        ]
+        try:
+            one = tf.ones((1, 1), tf.int32)
+            self.hidden_dim = int(self.call(one, one).shape[2])
+        except Exception as error:
+            raise _not_standard(handle, one_line(error)) from error
+        self.built = True
+
+    @property
+    def vocab_file(self) -> str | None:
+        """Path of the module's vocabulary."""
+        asset = getattr(self.module, "vocab_file", None)
+        return None if asset is None else asset.asset_path.numpy().decode()
+
+    @property
+    def lower_case(self) -> bool | None:
+        """Whether the module calls itself uncased."""
+        variable = getattr(self.module, "do_lower_case", None)
+        return None if variable is None else bool(variable.numpy())
+
+    def call(self, token_ids: Any, padding_mask: Any, training: bool = False) -> Any:
+        """Runs the module; see the class."""
+        values = (token_ids, padding_mask, tf.zeros_like(token_ids))
+        inputs = dict(zip(INPUT_NAMES, values, strict=True))
+        options = {"training": bool(training)} if self._takes_training else {}
+        return self.module(inputs, **options)["sequence_output"]
+
+    def compute_output_spec(
+        self, token_ids: Any, padding_mask: Any, training: bool = False
+    ) -> keras.KerasTensor:
+        """Returns the spec: float32 (batch_size, num_tokens, hidden_dim)."""
+        return keras.KerasTensor((*token_ids.shape, self.hidden_dim), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "handle": self.handle}
+
+
+def graph_hash(handle: str) -> str:
+    """Returns the sha256 hex of a module's graph, weights left out."""
+    import tensorflow_hub
+
+    path = Path(tensorflow_hub.resolve(handle)) / "saved_model.pb"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def one_line(error: Exception) -> str:
+    """Returns an error as the end of a message of ours: one line, cut short."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+def _load_module(handle: str) -> Any:
+    import tensorflow_hub
+
+    try:
+        module = tensorflow_hub.load(handle)
+    except Exception as error:
+        raise DataError(
+            "cannot load the hub module. Offline, bring a BERT SavedModel directory, "
+            "or make one with `python -m pipelines.export_text_encoder`, and give "
+            f"--text=hub:DIR. Received: text='hub:{handle}' ({one_line(error)})"
+        ) from error
+    for attribute in ("__call__", "variables", "trainable_variables"):
+        if not hasattr(module, attribute):
+            raise _not_standard(handle, f"no {attribute}")
+    return module
+
+
+def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
+    """Returns a Keras variable that is a TensorFlow variable, not a copy of it."""
+    adopted = keras.Variable(
+        "zeros",
+        shape=variable.shape,
+        dtype=variable.dtype.name,
+        trainable=trainable,
+        name=variable.name.split(":")[0].replace("/", "_"),
+    )
+    adopted._value = variable  # Keras has no public way to share one.
+    return adopted
+
+
+def _not_standard(handle: str, reason: str) -> DataError:
+    return DataError(
+        "the hub module must have the standard encoder interface "
+        f"({', '.join(INPUT_NAMES)} → sequence_output). "
+        f"Received: text='hub:{handle}' ({reason})"
+    )

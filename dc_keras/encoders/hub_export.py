@@ -1,0 +1,108 @@
+"""A keras-nlp BERT as a SavedModel that tensorflow-hub loads: the standard encoder.
+
+The root is a `tf.train.Checkpoint`: its `__call__` is the function, its variables are
+listed on it. (A `tf.Module` stores every variable twice and loses what is trainable.)
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dc_keras.encoders.bert import load_backbone, load_preset_vocabulary
+from dc_keras.encoders.hub import INPUT_NAMES
+from dc_keras.errors import DataError
+
+_SAVED_MODEL = "saved_model.pb"
+
+
+def export_text_encoder(handle: str, directory: str | Path) -> Path:
+    """Writes a preset as a SavedModel that `hub:DIRECTORY` loads with equal outputs.
+
+    Its `__call__` takes `input_word_ids`, `input_mask` and `input_type_ids`, int32
+    (batch_size, num_tokens), and gives float32 `pooled_output` (batch_size, hidden_dim)
+    and `sequence_output` (batch_size, num_tokens, hidden_dim); `vocab_file` and
+    `do_lower_case` are attributes. Written to a temporary name and renamed.
+
+    Args:
+        handle: `keras_nlp:` and a preset or directory.
+        directory: where to write; a SavedModel that is there is replaced.
+
+    Returns:
+        The directory.
+
+    Raises:
+        DataError: the handle is no `keras_nlp:` handle or cannot be loaded.
+        DataError: the directory holds something else than a SavedModel.
+    """
+    kind, _, preset = handle.partition(":")
+    if kind != "keras_nlp" or not preset:
+        raise DataError(
+            "only a keras-nlp BERT can be exported: keras_nlp:PRESET_OR_DIR. "
+            f"Received: text={handle!r}"
+        )
+    target = Path(directory)
+    _check_target(target)
+    backbone = load_backbone(preset)
+    vocabulary, lower_case = load_preset_vocabulary(preset)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=f".{target.name}-"
+    ) as work:
+        vocab_file = Path(work) / "vocab.txt"
+        vocab_file.write_text("".join(f"{piece}\n" for piece in vocabulary), "utf-8")
+        root = hub_module(backbone, vocab_file, lower_case)
+        tf.saved_model.save(root, f"{work}/model")
+        if target.exists():
+            target.rename(Path(work) / "replaced")
+        (Path(work) / "model").rename(target)
+    return target
+
+
+def hub_module(
+    backbone: keras.Model, vocab_file: Path, lower_case: bool
+) -> tf.train.Checkpoint:
+    """Returns the trackable object whose SavedModel is a standard BERT encoder.
+
+    Args:
+        backbone: a `keras_nlp.models.BertBackbone`.
+        vocab_file: one WordPiece a line; it becomes an asset.
+        lower_case: whether the vocabulary is uncased.
+    """
+
+    def encode(inputs: dict[str, tf.Tensor], training: bool = False) -> Any:
+        return backbone(
+            {
+                "token_ids": inputs["input_word_ids"],
+                "padding_mask": inputs["input_mask"],
+                "segment_ids": inputs["input_type_ids"],
+            },
+            training=training,
+        )
+
+    function = tf.function(encode)
+    inputs = {
+        name: tf.TensorSpec((None, None), tf.int32, name=name) for name in INPUT_NAMES
+    }
+    for training in (False, True):
+        function.get_concrete_function(inputs, training=training)
+    root = tf.train.Checkpoint()
+    root.__call__ = function
+    root.variables = [variable.value for variable in backbone.variables]
+    root.trainable_variables = [v.value for v in backbone.trainable_variables]
+    root.vocab_file = tf.saved_model.Asset(str(vocab_file))
+    root.do_lower_case = tf.Variable(lower_case, trainable=False, dtype=tf.bool)
+    return root
+
+
+def _check_target(target: Path) -> None:
+    is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not is_free and not (target / _SAVED_MODEL).is_file():
+        raise DataError(
+            "the output must be a new directory, or a SavedModel to replace. "
+            f"Received: output={str(target)!r}"
+        )

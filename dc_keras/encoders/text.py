@@ -1,0 +1,162 @@
+"""From captions to embeddings: BERT (PAPER choices 9 to 12; IV-A, IV-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dc_keras.encoders.bert import Bert, load_bert
+from dc_keras.encoders.captions import BertPacker, CaptionCleaner
+from dc_keras.encoders.fingerprints import fingerprint
+from dc_keras.errors import DataError
+
+# Part of every fingerprint: raise it when captions would give other embeddings.
+PREPROCESSING_VERSION = 1
+POOLINGS = ("cls", "mean")
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Which text encoder; plain values, so that it travels as JSON.
+
+    Attributes:
+        handle: `hub:` and a path or URL, or `keras_nlp:` and a preset or directory.
+        max_tokens: longest sequence, [CLS] and [SEP] included, at least 2.
+        pooling: "cls" ([CLS] of the last layer, not the pooled tanh) or "mean" (over
+            the tokens of the last layer, padding left out).
+        hashtags: "keep", "mask_focal" or "drop"; see `captions.CaptionCleaner`.
+        focal_hashtags: the hashtags that "mask_focal" masks.
+        vocab_file: vocabulary to use in place of the encoder's own.
+
+    Raises:
+        DataError: `pooling` is neither.
+    """
+
+    handle: str
+    max_tokens: int = 64
+    pooling: str = "cls"
+    hashtags: str = "keep"
+    focal_hashtags: tuple[str, ...] = ()
+    vocab_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise DataError(
+                f"`pooling` must be one of {', '.join(POOLINGS)}. "
+                f"Received: pooling={self.pooling!r}"
+            )
+        # JSON knows lists only.
+        object.__setattr__(self, "focal_hashtags", tuple(self.focal_hashtags))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> TextSpec:
+        """Returns the spec inside a manifest's `text` settings."""
+        return cls(**{field.name: settings[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A built text encoder.
+
+    Attributes:
+        spec: what it was built from.
+        model: string (batch_size,) → float32 (batch_size, embedding_dim); cleaning and
+            tokenisation inside.
+        token_model: what comes after tokenisation, without an op of TF-Text: dict of
+            `token_ids` and `padding_mask`, int32 (batch_size, num_tokens) → float32
+            (batch_size, embedding_dim).
+        embedding_dim: width of an embedding.
+        fingerprint: sha256 hex over everything that shapes the output: computation,
+            weights, vocabulary, pooling, tokens, hashtags, preprocessing version; not
+            over where the encoder came from.
+    """
+
+    spec: TextSpec
+    model: keras.Model
+    token_model: keras.Model
+    embedding_dim: int
+    fingerprint: str
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what a manifest says about this encoder."""
+        return {
+            **asdict(self.spec),
+            "focal_hashtags": list(self.spec.focal_hashtags),
+            "fingerprint": self.fingerprint,
+            "embedding_dim": self.embedding_dim,
+        }
+
+
+def build_text_encoder(spec: TextSpec) -> TextEncoder:
+    """Builds a text encoder.
+
+    Raises:
+        DataError: as `bert.load_bert` and the layers of `captions`.
+    """
+    cleaner = CaptionCleaner(spec.hashtags, spec.focal_hashtags, name="clean")
+    bert = load_bert(
+        spec.handle, max_tokens=spec.max_tokens, vocab_file=spec.vocab_file
+    )
+    packer = BertPacker(bert.vocabulary, bert.lower_case, spec.max_tokens, name="pack")
+    token_model = _token_model(bert, spec.pooling)
+    caption = keras.Input((), dtype="string", name="caption")
+    embedding = token_model(packer(cleaner(caption)))
+    return TextEncoder(
+        spec=spec,
+        model=keras.Model(caption, embedding, name="text_encoder"),
+        token_model=token_model,
+        embedding_dim=int(embedding.shape[-1]),
+        fingerprint=fingerprint(_identity(spec, bert), bert.weights),
+    )
+
+
+def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
+    """Returns the share of [UNK] among the WordPieces of captions, uncut.
+
+    An English BERT knows few words of other scripts; what it does not know it cannot
+    tell apart.
+
+    Returns:
+        0 to 1; 0 where the captions have no token at all.
+    """
+    cleaner, packer = (encoder.model.get_layer(name) for name in ("clean", "pack"))
+    unknown = total = 0
+    for start in range(0, len(captions), 1024):
+        batch = tf.constant(list(captions[start : start + 1024]))
+        pieces = packer.tokenize(cleaner(batch)).flat_values
+        unknown += int(tf.reduce_sum(tf.cast(pieces == packer.unknown_id, tf.int32)))
+        total += int(tf.size(pieces))
+    return unknown / total if total > 0 else 0.0
+
+
+def _token_model(bert: Bert, pooling: str) -> keras.Model:
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
+    states = bert.encode(token_ids, padding_mask)
+    if pooling == "cls":
+        embedding = states[:, 0]
+    else:
+        join = keras.layers.GlobalAveragePooling1D(name="mean")
+        embedding = join(states, mask=keras.ops.cast(padding_mask, "bool"))
+    return keras.Model(
+        {"token_ids": token_ids, "padding_mask": padding_mask},
+        embedding,
+        name="token_encoder",
+    )
+
+
+def _identity(spec: TextSpec, bert: Bert) -> dict[str, Any]:
+    return {
+        "preprocessing": PREPROCESSING_VERSION,
+        "graph": bert.graph,
+        "vocabulary": bert.vocabulary,
+        "lower_case": bert.lower_case,
+        "max_tokens": spec.max_tokens,
+        "pooling": spec.pooling,
+        "hashtags": spec.hashtags,
+        "focal_hashtags": sorted(spec.focal_hashtags),
+    }

@@ -1,0 +1,39 @@
+"""Writes a keras-nlp BERT as a SavedModel that tensorflow-hub loads.
+
+    python -m pipelines.export_text_encoder --text=keras_nlp:DIR --output=out/bert
+
+leaves behind `out/bert`, a SavedModel with the standard encoder interface and its
+vocabulary, for `--text=hub:out/bert`.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from pipelines import app
+
+_TEXT = flags.DEFINE_string(
+    "text",
+    None,
+    "What to export: keras_nlp: and a preset or a directory (a keras-nlp preset, or a "
+    "Hugging Face checkpoint with safetensors).",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "Directory of the SavedModel; a SavedModel that is there is replaced.",
+    required=True,
+)
+
+
+def main() -> None:
+    """Exports the encoder and says how to use it."""
+    from dc_keras.encoders.hub_export import export_text_encoder
+
+    directory = export_text_encoder(_TEXT.value, _OUTPUT.value)
+    app.say(f"Wrote {directory}. Use it with --text=hub:{directory}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,155 @@
+r"""Puts frame records through frozen encoders, once a video.
+
+    python -m pipelines.extract_features --records=run/frames --output=run/features \
+        --vision=VGG16 --text=hub:run/bert --hashtags=mask_focal --study=study.toml
+
+Leaves `features-00000-of-00016.tfrecord` … and `manifest.json` in --output: a record
+for every frame record, with float16 frame embeddings, their mask and a float32 caption
+embedding; the manifest names the encoders by fingerprint. Stopped at any time, the same
+command goes on at the shard where it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from pipelines import app
+
+if TYPE_CHECKING:
+    from dc_keras.encoders.text import TextSpec
+    from dc_keras.encoders.vision import VisionSpec
+
+_RECORDS = flags.DEFINE_string(
+    "records", None, "Directory of the frame records.", required=True
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Directory for the feature records.", required=True
+)
+_VISION = flags.DEFINE_enum(
+    "vision", "VGG16", ["VGG16", "ResNet50", "none"], "Network for the frames."
+)
+_VISION_LAYER = flags.DEFINE_enum(
+    "vision_layer",
+    "avg",
+    ["avg", "fc1", "fc2", "flatten"],
+    "Its layer: mean of the last feature map, that map, or a fully connected one "
+    "(fc1 and fc2 of VGG16).",
+)
+_VISION_WEIGHTS = flags.DEFINE_string(
+    "vision_weights",
+    "imagenet",
+    "imagenet (fetched by Keras), random (from --seed), or a weight file (.h5, "
+    ".weights.h5, .keras).",
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size",
+    None,
+    "Side of the network's input in pixels; that of the records if unset.",
+    lower_bound=32,
+)
+_TEXT = flags.DEFINE_string(
+    "text",
+    "none",
+    "BERT for the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, or none.",
+)
+_TEXT_POOLING = flags.DEFINE_enum(
+    "text_pooling", "cls", ["cls", "mean"], "[CLS] or the mean of the last layer."
+)
+_MAX_TOKENS = flags.DEFINE_integer(
+    "max_tokens", 64, "Longest caption, [CLS] and [SEP] included.", lower_bound=2
+)
+_HASHTAGS = flags.DEFINE_enum(
+    "hashtags",
+    "mask_focal",
+    ["mask_focal", "keep", "drop"],
+    "In captions: the hashtags of --study's challenges masked, all kept, all dropped.",
+)
+_STUDY = flags.DEFINE_string("study", None, "Study file, for --hashtags=mask_focal.")
+_REPEAT = flags.DEFINE_enum(
+    "repeat",
+    "nearest",
+    ["nearest", "zero"],
+    "A repeated frame as the embedding that it repeats, or as zeros.",
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 32, "Frames, and captions, a step.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of random weights.", lower_bound=0)
+
+
+def main() -> None:
+    """Extracts the features and says where they are."""
+    from pathlib import Path
+
+    from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
+    from dc_keras.encoders.text import build_text_encoder
+    from dc_keras.encoders.vision import build_vision_encoder
+    from tfrecords.feature_records import frame_manifest, write_feature_records
+
+    frames = frame_manifest(Path(_RECORDS.value))["settings"]
+    vision_spec, text_spec = _vision_spec(frames["image_size"]), _text_spec()
+    vision = None if vision_spec is None else build_vision_encoder(vision_spec)
+    text = None if text_spec is None else build_text_encoder(text_spec)
+    config = ExtractionConfig(
+        num_frames=frames["num_frames"],
+        frame_size=frames["image_size"],
+        batch_size=_BATCH_SIZE.value,
+        repeat=_REPEAT.value,
+    )
+    extractor = FeatureExtractor(vision, text, config)
+    run = write_feature_records(
+        Path(_RECORDS.value),
+        Path(_OUTPUT.value),
+        extractor.extract,
+        {**extractor.settings(), "frames": frames},
+    )
+    num_records, shards = run.manifest["num_records"], run.manifest["shards"]
+    app.say(
+        f"{num_records} records in {len(shards)} shards "
+        f"({run.num_resumed} done before): {_OUTPUT.value}"
+    )
+
+
+def _vision_spec(frame_size: int) -> VisionSpec | None:
+    from dc_keras.encoders.vision import VisionSpec
+
+    if _VISION.value == "none":
+        return None
+    return VisionSpec(
+        name=_VISION.value,
+        layer=_VISION_LAYER.value,
+        weights=_VISION_WEIGHTS.value,
+        image_size=frame_size if _IMAGE_SIZE.value is None else _IMAGE_SIZE.value,
+        seed=_SEED.value,
+    )
+
+
+def _text_spec() -> TextSpec | None:
+    from dc_keras.corpus.study import Study
+    from dc_keras.encoders.text import TextSpec
+    from dc_keras.errors import DataError
+
+    if _TEXT.value == "none":
+        return None
+    focal: list[str] = []
+    if _HASHTAGS.value == "mask_focal":
+        if _STUDY.value is None:
+            raise DataError(
+                "--hashtags=mask_focal needs --study, whose challenges' hashtags it "
+                "masks; or give --hashtags=keep or drop. Received: study=None"
+            )
+        for challenge in Study.load(_STUDY.value).challenges:
+            focal += [*challenge.hashtags, *challenge.spellings]
+    return TextSpec(
+        handle=_TEXT.value,
+        max_tokens=_MAX_TOKENS.value,
+        pooling=_TEXT_POOLING.value,
+        hashtags=_HASHTAGS.value,
+        focal_hashtags=tuple(sorted(set(focal))),
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
