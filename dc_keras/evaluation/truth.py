@@ -1,0 +1,42 @@
+"""The known truth of a simulated world, brought to a grid's users and challenges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.errors import DataError
+
+
+def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarray:
+    """Reads the probabilities that a simulated world drew its labels from.
+
+    Args:
+        path: truth.json.
+        grid: whose pairs are wanted.
+        pseudonymizer: with the key that the world was imported under.
+
+    Returns:
+        float64 (num_users, num_challenges), in (0, 1).
+
+    Raises:
+        DataError: the truth does not know a user or challenge of the grid.
+    """
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    rows = {pseudonymizer.user(user): row for row, user in enumerate(truth["users"])}
+    columns = {name: column for column, name in enumerate(truth["challenges"])}
+    strangers = [user for user in grid.users if user not in rows]
+    strangers += [name for name in grid.challenges if name not in columns]
+    if strangers:
+        raise DataError(
+            f"{path} knows nothing of {len(strangers)} users or challenges of the "
+            f"study, the first is {strangers[0]}; is it the world that was imported, "
+            "and --key_file the key it was imported with?"
+        )
+    table = np.asarray(truth["probabilities"], np.float64)
+    users = [rows[user] for user in grid.users]
+    return table[np.ix_(users, [columns[name] for name in grid.challenges])]

@@ -1,0 +1,172 @@
+"""Every choice that the paper leaves open and a model or its training depends on.
+
+The defaults here are the default preset; `presets/paper.flags` holds the paper's. Each
+field names the row of docs/paper.md that discusses it. No TensorFlow in here: the
+scripts build their flags from these classes, and `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from dc_keras.errors import DataError
+
+POOLINGS = ("attention", "concat", "mean", "mean_std")
+INTERACTIONS = ("product_difference", "none", "dot")
+
+
+def option(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declares a dataclass field that scripts offer as a flag of the same name.
+
+    Args:
+        default: the default preset's value.
+        help_text: the flag's help, with the row of docs/paper.md in brackets.
+        choices: the accepted strings; empty for any value of the default's type.
+    """
+    return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Options:
+    """A frozen set of options that travels as JSON beside what was made with it."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            choices = item.metadata.get("choices", ())
+            value = getattr(self, item.name)
+            if choices and value is not None and value not in choices:
+                raise DataError(
+                    f"`{item.name}` must be one of {', '.join(choices)}. "
+                    f"Received: {item.name}={value}."
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuilds the options; an unknown name is a `DataError`."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise DataError(
+                f"{cls.__name__} knows {sorted(known)}. Received: {unknown}, "
+                "written by another version?"
+            )
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """The shape of the proxies, the representations and the fusion model."""
+
+    frame_pooling: str = option(
+        "attention", "how the frames of a video are joined [8]", POOLINGS
+    )
+    standardize: bool = option(
+        True,
+        "whether features are centred and scaled by the moments of the training rows "
+        "(not in the paper) [13]",
+    )
+    hidden_dim: int = option(256, "width of each fully connected layer [13]")
+    num_layers: int = option(1, "fully connected layers of a proxy [13]")
+    layer_norm: bool = option(True, "LayerNorm after each dense layer [13]")
+    dropout: float = option(0.2, "dropout after each fully connected layer [13]")
+    challenge_pooling: str = option(
+        "attention", "eq. (1): how a challenge's videos are joined [16]", POOLINGS
+    )
+    user_pooling: str = option(
+        "attention", "eq. (2): how a user's videos are joined [18]", POOLINGS
+    )
+    interaction: str = option(
+        "product_difference",
+        "what the fusion adds to [x^c, x^u]: product and difference of projections, "
+        "nothing, or a two-tower dot alone [22]",
+        INTERACTIONS,
+    )
+    projection_dim: int = option(128, "width of the projections of `interaction` [22]")
+
+
+@dataclass(frozen=True)
+class TrainingOptions(Options):
+    """How one model is fitted (section IV-D)."""
+
+    batch_size: int = option(64, "global batch size, whatever the replicas [26]")
+    learning_rate: float = option(1e-3, "Adam's learning rate [26]")
+    epochs: int = option(30, "epochs at most [25]")
+    patience: int = option(
+        5, "epochs without progress before training stops; 0 never stops early [25]"
+    )
+    monitor: str = option(
+        "val_average_precision",
+        "what early stopping of the participation models watches; proxies always watch "
+        "val_loss [25]",
+        ("val_average_precision", "val_loss"),
+    )
+    validation_fraction: float = option(
+        0.1, "part of the training rows kept for validation [25]"
+    )
+    class_weight: str = option(
+        "balanced", "weights of joining and not joining [21]", ("balanced", "none")
+    )
+    strategy: str = option(
+        "default",
+        "tf.distribute strategy: the default one, one device, or mirrored over GPUs",
+        ("default", "one_device", "mirrored"),
+    )
+    seed: int = option(0, "seed of weights, dropout and shuffling")
+
+
+@dataclass(frozen=True)
+class StudyOptions(Options):
+    """What a run changes of its Study; None leaves what the Study says."""
+
+    support: str = option(
+        "outside_panel",
+        "whose challenge videos describe a challenge: those of users who are never "
+        "evaluated, or everyone's, the user's own included [20]",
+        ("outside_panel", "included"),
+    )
+    use_cutoff: bool = option(
+        True, "whether the Study's cutoff date holds; the paper has none [18]"
+    )
+    history_max: int | None = option(
+        None, "m of eq. (2): the latest posts of a user; default the Study's [18]"
+    )
+    history_min: int | None = option(
+        None, "users with fewer posts are left out; default the Study's [19]"
+    )
+    support_max: int | None = option(
+        None, "n of eq. (1): posts that describe a challenge; default the Study's [16]"
+    )
+    support_order: str | None = option(
+        None,
+        "which of them come first, newest or most viewed; default the Study's [16, 17]",
+        ("newest", "views"),
+    )
+
+    def overrides(self) -> dict[str, Any]:
+        """Returns the settings of the Study that differ."""
+        names = ("history_max", "history_min", "support_max", "support_order")
+        changed = {name: getattr(self, name) for name in names}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        return changed if self.use_cutoff else {**changed, "cutoff": None}
+
+
+@dataclass(frozen=True)
+class ProtocolOptions(Options):
+    """Which rows of a grid train what."""
+
+    user_classes: str = option(
+        "train",
+        "classes of the user proxy: the training users of the fold, or the whole "
+        "panel; on cold_user always the training users [15]",
+        ("train", "panel"),
+    )
+    negatives: str = option(
+        "all", "training negatives: `all`, or `K:1` drawn for each positive [21]"
+    )
+    num_folds: int = option(3, "shuffles of random_pair, folds of cold_user [24]")

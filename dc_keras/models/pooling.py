@@ -1,0 +1,159 @@
+"""Joins a set of vectors into one: frames into a video, videos into a representation.
+
+Equations (1) and (2) of the paper join by concatenation; the other ways accept sets of
+any size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from dc_keras.models.config import POOLINGS
+
+_EPSILON = 1e-6
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class PoolSet(keras.layers.Layer):
+    """Joins `num_items` vectors into one.
+
+    With items x_i and validity v_i in {0, 1}:
+
+    - `concat`: [x_1, …, x_n]; width n·d. Items must be zero where they are padding.
+    - `mean`: Σ v_i x_i / Σ v_i; width d.
+    - `mean_std`: the mean and the standard deviation over valid items; width 2d.
+    - `attention`: Σ a_i x_i with a = softmax over valid items of w·tanh(W x_i), the
+      gate-free attention of multiple-instance learning; width d.
+
+    A set without a valid item gives zeros.
+
+    Args:
+        mode: one of `POOLINGS`.
+        attention_dim: rows of W.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        values: float (batch_size, num_items, dim).
+        valid: bool (batch_size, num_items), True where an item counts. `concat` ignores
+            it: a frame repeated to fill a short video counts there, as in the paper.
+
+    Returns:
+        float (batch_size, width).
+
+    Reference:
+        Sections IV-A and IV-B, eqs. (1) and (2).
+    """
+
+    def __init__(self, mode: str, attention_dim: int = 64, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if mode not in POOLINGS:
+            raise ValueError(f"`mode` must be one of {POOLINGS}. Received: mode={mode}")
+        self.mode = mode
+        self.attention_dim = attention_dim
+        if mode == "attention":
+            self.hidden = keras.layers.Dense(
+                attention_dim, activation="tanh", name="hidden"
+            )
+            self.score = keras.layers.Dense(1, use_bias=False, name="score")
+
+    def build(self, values_shape: Any, valid_shape: Any = None) -> None:
+        """Creates the weights of `attention`."""
+        if self.mode == "attention":
+            self.hidden.build(values_shape)
+            self.score.build((*values_shape[:-1], self.attention_dim))
+        super().build(values_shape)
+
+    def call(self, values: Any, valid: Any) -> Any:
+        """Joins the items; see the class."""
+        if self.mode == "concat":
+            num_items, dim = values.shape[1:]
+            return ops.reshape(values, (-1, num_items * dim))
+        if self.mode == "attention":
+            weights = self._attention(values, valid)
+            return ops.sum(weights * values, axis=1)
+        weights = ops.cast(valid, values.dtype)[..., None]
+        count = ops.maximum(ops.sum(weights, axis=1), 1.0)
+        mean = ops.sum(weights * values, axis=1) / count
+        if self.mode == "mean":
+            return mean
+        centred = weights * (values - mean[:, None, :])
+        variance = ops.sum(ops.square(centred), axis=1) / count
+        # The epsilon keeps the gradient of the root finite at zero variance.
+        std = ops.sqrt(variance + _EPSILON**2)
+        any_valid = ops.cast(ops.any(valid, axis=1), values.dtype)[:, None]
+        return ops.concatenate([mean, std * any_valid], axis=-1)
+
+    def _attention(self, values: Any, valid: Any) -> Any:
+        scores = self.score(self.hidden(values))
+        mask = ops.cast(valid, scores.dtype)[..., None]
+        scores = scores - ops.max(scores - 1e9 * (1.0 - mask), axis=1, keepdims=True)
+        # Clipping keeps exp finite for the masked items, whose weight is zero anyway.
+        weights = ops.exp(ops.minimum(scores, 0.0)) * mask
+        return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), _EPSILON)
+
+    def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
+        """Returns (batch_size, width)."""
+        batch, num_items, dim = values_shape
+        width = {"concat": (num_items or 0) * dim, "mean_std": 2 * dim}
+        return (batch, width.get(self.mode, dim))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(mode=self.mode, attention_dim=self.attention_dim)
+        return config
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class Standardize(keras.layers.Layer):
+    """Centres and scales features by fixed moments: (x − mean) / std where valid.
+
+    The moments are those of the training rows and are saved with the layer as
+    non-trainable weights; a dimension that never varies is only centred.
+
+    Args:
+        dim: width of the features.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        values: float (batch_size, …, dim).
+        valid: bool (batch_size,); where False the output is zero, so that a missing
+            modality stays a zero vector.
+
+    Returns:
+        float, the shape of `values`.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.mean = self.add_weight(
+            name="mean", shape=(dim,), initializer="zeros", trainable=False
+        )
+        self.scale = self.add_weight(
+            name="scale", shape=(dim,), initializer="ones", trainable=False
+        )
+
+    def set_moments(self, mean: Any, std: Any) -> None:
+        """Sets the moments, float (dim,) each."""
+        self.mean.assign(mean)
+        self.scale.assign(ops.where(std > _EPSILON, 1.0 / ops.maximum(std, 1e-6), 1.0))
+
+    def call(self, values: Any, valid: Any) -> Any:
+        """Standardises; see the class."""
+        mask = ops.cast(valid, values.dtype)
+        mask = ops.reshape(mask, (-1,) + (1,) * (len(values.shape) - 1))
+        return (values - self.mean) * self.scale * mask
+
+    def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
+        """Returns the shape of `values`."""
+        return values_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(dim=self.dim)
+        return config

@@ -1,0 +1,142 @@
+"""The two proxy models: which challenge is this video of, which user posted it?
+
+Their task is a pretext; what is kept is the learned video embedding before the softmax,
+from which eqs. (1) and (2) make representations (sections IV-A and IV-B).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from dc_keras.models.config import ModelOptions
+from dc_keras.models.pooling import PoolSet, Standardize
+
+EMBEDDING_LAYER = "video_embedding"
+
+
+@dataclass(frozen=True)
+class VideoInputs:
+    """The sizes of what a video model sees.
+
+    Attributes:
+        num_frames: frames a video; 0 for a text-only model.
+        frame_dim: width of a frame embedding.
+        caption_dim: width of a caption embedding; 0 for a vision-only model.
+    """
+
+    num_frames: int = 0
+    frame_dim: int = 0
+    caption_dim: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_frames * self.frame_dim == 0 and self.caption_dim == 0:
+            raise ValueError("a video model needs frames, captions or both")
+
+
+def build_proxy(
+    inputs: VideoInputs, num_classes: int, options: ModelOptions, name: str
+) -> keras.Model:
+    """Builds a proxy model with the functional API.
+
+    Inputs, by name, each only where the corpus has it: `frames` float32 (batch_size,
+    num_frames, frame_dim), `frame_mask` bool (batch_size, num_frames), `caption`
+    float32 (batch_size, caption_dim). Output `class`: float32 (batch_size, num_classes),
+    probabilities.
+
+    Args:
+        inputs: sizes of the inputs.
+        num_classes: challenges or users.
+        options: pooling of frames, width, depth, dropout.
+        name: name of the model.
+
+    Reference:
+        Section IV-A: concatenated frame embeddings, concatenated with the caption's
+        [CLS], a feed-forward network, softmax.
+    """
+    tensors = _video_inputs(inputs)
+    x = _join_modalities(tensors, inputs, options)
+    for index in range(options.num_layers):
+        is_last = index == options.num_layers - 1
+        x = dense_block(
+            x, options, f"dense_{index}", EMBEDDING_LAYER if is_last else None
+        )
+        x = keras.layers.Dropout(options.dropout, name=f"dropout_{index}")(x)
+    x = keras.layers.Dense(num_classes, name="logits")(x)
+    x = keras.layers.Softmax(name="class", dtype="float32")(x)
+    return keras.Model(tensors, x, name=name)
+
+
+def dense_block(
+    x: Any, options: ModelOptions, name: str, activation_name: str | None = None
+) -> Any:
+    """Dense, LayerNorm where the options ask for it, relu."""
+    x = keras.layers.Dense(options.hidden_dim, name=name)(x)
+    if options.layer_norm:
+        x = keras.layers.LayerNormalization(name=f"{name}_norm")(x)
+    return keras.layers.ReLU(name=activation_name or f"{name}_relu")(x)
+
+
+def embedding_model(proxy: keras.Model) -> keras.Model:
+    """Returns the proxy up to its learned video embedding, (batch_size, hidden_dim)."""
+    output = proxy.get_layer(EMBEDDING_LAYER).output
+    return keras.Model(proxy.input, output, name=f"{proxy.name}_embedding")
+
+
+def _video_inputs(inputs: VideoInputs) -> dict[str, Any]:
+    tensors = {}
+    if inputs.num_frames:
+        shape = (inputs.num_frames, inputs.frame_dim)
+        tensors["frames"] = keras.Input(shape, name="frames", dtype="float32")
+        tensors["frame_mask"] = keras.Input(shape[:1], name="frame_mask", dtype="bool")
+    if inputs.caption_dim:
+        tensors["caption"] = keras.Input(
+            (inputs.caption_dim,), name="caption", dtype="float32"
+        )
+    return tensors
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class AnyNonZero(keras.layers.Layer):
+    """Tells for each row whether anything in it is not zero: (batch_size,) bool."""
+
+    def call(self, values: Any) -> Any:
+        """Reduces all axes but the first."""
+        axes = tuple(range(1, len(values.shape)))
+        return ops.any(ops.not_equal(ops.cast(values, "float32"), 0.0), axis=axes)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Returns (batch_size,)."""
+        return shape[:1]
+
+    def compute_output_spec(self, values: Any) -> Any:
+        """Returns a bool of shape (batch_size,)."""
+        return keras.KerasTensor(values.shape[:1], dtype="bool")
+
+
+def _join_modalities(
+    tensors: dict[str, Any], inputs: VideoInputs, options: ModelOptions
+) -> Any:
+    parts = []
+    if "frames" in tensors:
+        frames, mask = tensors["frames"], tensors["frame_mask"]
+        if options.standardize:
+            has_frames = AnyNonZero(name="has_frames")(mask)
+            frames = Standardize(inputs.frame_dim, name="standardize_frames")(
+                frames, has_frames
+            )
+        parts.append(PoolSet(options.frame_pooling, name="pool_frames")(frames, mask))
+    if "caption" in tensors:
+        caption = tensors["caption"]
+        if options.standardize:
+            has_caption = AnyNonZero(name="has_caption")(caption)
+            caption = Standardize(inputs.caption_dim, name="standardize_caption")(
+                caption, has_caption
+            )
+        parts.append(caption)
+    if len(parts) == 1:
+        return parts[0]
+    return keras.layers.Concatenate(name="join_modalities")(parts)

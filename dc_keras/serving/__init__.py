@@ -1,0 +1,1 @@
+"""The SavedModel bundle that answers raw requests."""

@@ -1,0 +1,301 @@
+"""Fits the participation model and the paper's baselines (sections IV-C and V-A)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.corpus.study import Grid
+from dc_keras.errors import DataError
+from dc_keras.models.baselines import build_user_baseline
+from dc_keras.models.config import ModelOptions, TrainingOptions
+from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.loop import fit, participation
+from dc_keras.training.proxies import (
+    Variant,
+    embed_videos,
+    moments,
+    visible_support,
+)
+
+
+@dataclass(frozen=True)
+class VideoSets:
+    """Sets of embedded videos, padded with zeros at the end.
+
+    Attributes:
+        values: float32 (num_sets, num_videos, dim).
+        valid: bool (num_sets, num_videos).
+    """
+
+    values: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The (user, challenge) pairs of a grid that have a label.
+
+    Attributes:
+        user: int32 (num_pairs,), positions in `Grid.users`.
+        challenge: int32 (num_pairs,), positions in `Grid.challenges`.
+        label: int32 (num_pairs,), 1 where the user joined.
+    """
+
+    user: np.ndarray
+    challenge: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def grid_pairs(grid: Grid) -> Pairs:
+    """Returns the observed pairs of a grid, user by user."""
+    user, challenge = np.nonzero(grid.observed)
+    label = grid.labels[user, challenge]
+    if label.min(initial=1) == label.max(initial=0):
+        raise DataError(
+            f"the study has {len(label)} pairs, all with the same label; it needs users "
+            "who joined and users who did not"
+        )
+    return Pairs(
+        user.astype(np.int32), challenge.astype(np.int32), label.astype(np.int32)
+    )
+
+
+def gather_sets(
+    embeddings: np.ndarray, row_sets: Sequence[np.ndarray], size: int
+) -> VideoSets:
+    """Arranges video embeddings into padded sets.
+
+    Args:
+        embeddings: float32 (num_videos, dim).
+        row_sets: for each set, its rows of `embeddings`, the most telling first.
+        size: items a set at most; what is over it is cut.
+    """
+    values = np.zeros((len(row_sets), size, embeddings.shape[1]), np.float32)
+    valid = np.zeros((len(row_sets), size), bool)
+    for position, rows in enumerate(row_sets):
+        count = min(len(rows), size)
+        values[position, :count] = embeddings[rows[:count]]
+        valid[position, :count] = True
+    return VideoSets(values, valid)
+
+
+def user_sets(
+    grid: Grid, table: FeatureTable, embeddings: np.ndarray, history_max: int
+) -> VideoSets:
+    """The learned embeddings of each panel user's history: eq. (2) before joining."""
+    rows = [table.rows(history) for history in grid.histories]
+    return gather_sets(embeddings, rows, history_max)
+
+
+def challenge_sets(
+    grid: Grid,
+    table: FeatureTable,
+    embeddings: np.ndarray,
+    support_max: int,
+    hidden_users: Collection[str] = (),
+) -> VideoSets:
+    """The learned embeddings of each challenge's support: eq. (1) before joining.
+
+    The sets are as wide as the largest, up to `support_max`.
+    """
+    count = range(len(grid.challenges))
+    rows = [table.rows(visible_support(grid, c, hidden_users)) for c in count]
+    size = min(support_max, max(len(r) for r in rows))
+    return gather_sets(embeddings, rows, max(size, 1))
+
+
+def pair_examples(
+    pairs: Pairs, challenges: VideoSets, users: VideoSets, class_weight: str = "none"
+) -> Examples:
+    """Returns pairs as the inputs of deepChallenger."""
+    tables = {
+        "challenge": tf.convert_to_tensor(challenges.values),
+        "challenge_valid": tf.convert_to_tensor(challenges.valid),
+        "user": tf.convert_to_tensor(users.values),
+        "user_valid": tf.convert_to_tensor(users.valid),
+    }
+    index = {
+        "challenge": pairs.challenge,
+        "challenge_valid": pairs.challenge,
+        "user": pairs.user,
+        "user_valid": pairs.user,
+    }
+    return Examples(tables, index, pairs.label, label_weights(pairs, class_weight))
+
+
+def deep_challenger_examples(
+    grid: Grid,
+    table: FeatureTable,
+    pairs: Pairs,
+    proxies: Mapping[str, tuple[keras.Model, Variant]],
+    class_weight: str,
+    hidden_users: Collection[str] = (),
+) -> Examples:
+    """Embeds every video with the fitted proxies and arranges pairs for the fusion.
+
+    Args:
+        grid: users, challenges and the videos that each side may see.
+        table: the features.
+        pairs: the pairs, all of them.
+        proxies: by side ("challenge", "user"), the fitted proxy and what it sees.
+        class_weight: see `label_weights`.
+        hidden_users: users whose videos must not describe a challenge.
+    """
+    history_max = grid.settings["history_max"]
+    support_max = grid.settings["support_max"]
+    embedded = {
+        side: embed_videos(model, table, variant)
+        for side, (model, variant) in proxies.items()
+    }
+    challenges = challenge_sets(
+        grid, table, embedded["challenge"], support_max, hidden_users
+    )
+    users = user_sets(grid, table, embedded["user"], history_max)
+    return pair_examples(pairs, challenges, users, class_weight)
+
+
+def label_weights(pairs: Pairs, class_weight: str) -> np.ndarray:
+    """Returns a weight a pair, float32 (num_pairs,), with mean 1.
+
+    `balanced` gives both labels the same total weight; `none` gives every pair 1.
+    """
+    if class_weight == "none":
+        return np.ones(len(pairs), np.float32)
+    counts = np.bincount(pairs.label, minlength=2)
+    per_class = len(pairs) / (2.0 * np.maximum(counts, 1))
+    return per_class[pairs.label].astype(np.float32)
+
+
+def sample_negatives(
+    pairs: Pairs, rows: np.ndarray, rule: str, seed: int
+) -> np.ndarray:
+    """Returns the training rows under a rule for negatives.
+
+    Args:
+        pairs: all pairs.
+        rows: positions of the training pairs.
+        rule: `all`, or `K:1` for K negatives drawn for each positive, without repeats.
+        seed: seed of the draw.
+
+    Raises:
+        DataError: another rule.
+    """
+    if rule == "all":
+        return rows
+    count, colon, one = rule.partition(":")
+    if not (colon and one == "1" and count.isdigit() and int(count) > 0):
+        raise DataError(f"`negatives` must be all or K:1. Received: negatives={rule}.")
+    positive = rows[pairs.label[rows] == 1]
+    negative = rows[pairs.label[rows] == 0]
+    wanted = min(len(negative), int(count) * len(positive))
+    drawn = np.random.default_rng(seed).choice(negative, wanted, replace=False)
+    return np.sort(np.concatenate([positive, drawn]))
+
+
+def fit_deep_challenger(
+    examples: Examples,
+    train: np.ndarray,
+    valid: np.ndarray,
+    model_options: ModelOptions,
+    training_options: TrainingOptions,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> keras.Model:
+    """Fits the fusion model on pairs; see `pair_examples` for the inputs."""
+    _, support_max, challenge_dim = examples.tables["challenge"].shape
+    _, history_max, user_dim = examples.tables["user"].shape
+    sizes = PairInputs(support_max, challenge_dim, history_max, user_dim)
+    return fit(
+        lambda: build_deep_challenger(sizes, model_options),
+        examples.take(train),
+        examples.take(valid),
+        participation(training_options.monitor),
+        training_options,
+        callbacks,
+    )
+
+
+def baseline_examples(
+    grid: Grid,
+    table: FeatureTable,
+    pairs: Pairs,
+    variant: Variant,
+    history_max: int,
+    class_weight: str,
+) -> Examples:
+    """Returns pairs as the inputs of one of the paper's baselines."""
+    raw = video_vectors(table, variant)
+    users = user_sets(grid, table, raw, history_max)
+    tables = {
+        "user": tf.convert_to_tensor(users.values),
+        "user_valid": tf.convert_to_tensor(users.valid),
+        "challenge_one_hot": tf.eye(len(grid.challenges)),
+    }
+    index = {
+        "user": pairs.user,
+        "user_valid": pairs.user,
+        "challenge_one_hot": pairs.challenge,
+    }
+    return Examples(tables, index, pairs.label, label_weights(pairs, class_weight))
+
+
+def video_vectors(table: FeatureTable, variant: Variant) -> np.ndarray:
+    """Returns one raw vector a video: mean of its own frames, joined with the caption.
+
+    Returns:
+        float32 (num_videos, frame_dim + caption_dim).
+    """
+    parts = []
+    if variant.vision is not None:
+        features = table.vision[variant.vision]
+        count = np.maximum(features.mask.sum(axis=1, keepdims=True), 1)
+        weights = (features.mask / count).astype(np.float32)
+        parts.append(
+            np.stack(
+                [
+                    w @ f.astype(np.float32)
+                    for w, f in zip(weights, features.frames, strict=True)
+                ]
+            )
+        )
+    if variant.use_text and table.captions is not None:
+        parts.append(table.captions)
+    return np.concatenate(parts, axis=1)
+
+
+def fit_baseline(
+    examples: Examples,
+    train: np.ndarray,
+    valid: np.ndarray,
+    model_options: ModelOptions,
+    training_options: TrainingOptions,
+) -> keras.Model:
+    """Fits one of the paper's baselines; see `baseline_examples`."""
+    _, history_max, dim = examples.tables["user"].shape
+    num_challenges = examples.tables["challenge_one_hot"].shape[0]
+
+    def build() -> keras.Model:
+        model = build_user_baseline(history_max, dim, num_challenges, model_options)
+        if model_options.standardize:
+            users = np.unique(examples.index["user"][train])
+            values = examples.tables["user"].numpy()[users]
+            valid_videos = examples.tables["user_valid"].numpy()[users]
+            mean, std = moments([values[valid_videos]])
+            model.get_layer("standardize_videos").set_moments(mean, std)
+        return model
+
+    return fit(
+        build,
+        examples.take(train),
+        examples.take(valid),
+        participation(training_options.monitor),
+        training_options,
+    )

@@ -1,0 +1,262 @@
+"""Trains a model for keeps and writes its model directory: what `train` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import polars as pl
+from sklearn.model_selection import GroupShuffleSplit
+
+from dc_keras.corpus.study import Grid
+from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+from dc_keras.models.deep_challenger import (
+    CHALLENGE_REPRESENTATION,
+    USER_REPRESENTATION,
+)
+from dc_keras.training.callbacks import (
+    log_config,
+    log_pr_curve,
+    log_projector,
+    training_callbacks,
+)
+from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.loop import predict
+from dc_keras.training.model_directory import load_model, save_model
+from dc_keras.training.participation import (
+    Pairs,
+    deep_challenger_examples,
+    fit_deep_challenger,
+    grid_pairs,
+    sample_negatives,
+)
+from dc_keras.training.proxies import (
+    ProxyTask,
+    Variant,
+    challenge_task,
+    embed_videos,
+    fit_proxy,
+    proxy_examples,
+    side_variants,
+    user_task,
+    video_inputs,
+)
+
+CHALLENGES_FILE = "challenges.npz"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Data, options and place of a training.
+
+    Attributes:
+        grid: users, challenges, labels, and the videos that each side may see.
+        table: cached features.
+        model: shape of the models.
+        training: how they are fitted.
+        protocol: which videos and pairs they see.
+        directory: the model directory.
+    """
+
+    grid: Grid
+    table: FeatureTable
+    model: ModelOptions
+    training: TrainingOptions
+    protocol: ProtocolOptions
+    directory: Path
+
+    def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
+        """Returns every resolved choice, as plain values."""
+        vision = {name: dict(v.spec) for name, v in self.table.vision.items()}
+        caption = self.table.caption_spec
+        sides = {}
+        for side, variant in variants.items():
+            sizes = video_inputs(self.table, variant)
+            sides[side] = {
+                "vision": vision.get(variant.vision) if variant.vision else None,
+                "text": dict(caption) if variant.use_text and caption else None,
+                "num_frames": sizes.num_frames,
+            }
+        return {
+            "task": task,
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+            "protocol": self.protocol.to_dict(),
+            "study": dict(self.grid.settings),
+            "grid_sha256": self.grid.sha256,
+            "sides": sides,
+        }
+
+
+def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -> Any:
+    """Trains a proxy on every video it may see, but for the validation part.
+
+    Args:
+        run: data, options, place.
+        kind: `challenge` or `user`.
+        hidden_users: users kept as newcomers for the validation of a later stage.
+
+    Returns:
+        The fitted model and what it sees of a video.
+    """
+    variant = side_variants(run.table)[kind]
+    config = run.config(kind, {kind: variant})
+    # A stopped participation training finds its finished proxies here.
+    if (run.directory / "config.json").exists():
+        model, found = load_model(run.directory)
+        if {k: found.get(k) for k in config} == config:
+            return model, variant
+    task = _proxy_task(run, kind, frozenset(hidden_users))
+    rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
+    held_out = int(run.training.validation_fraction * len(rows))
+    valid, train = np.sort(rows[:held_out]), np.sort(rows[held_out:])
+    log_config(run.directory / "tensorboard", config)
+    model = fit_proxy(
+        task,
+        train,
+        valid,
+        run.table,
+        variant,
+        run.model,
+        run.training,
+        training_callbacks(run.directory),
+    )
+    _save_proxy_predictions(run, model, task, valid, variant)
+    save_model(run.directory, model, {**config, "classes": list(task.classes)})
+    return model, variant
+
+
+def train_participation(run: TrainingRun) -> keras.Model:
+    """Trains both proxies and the fusion model on every pair, but for validation users.
+
+    The directory also gets `challenge_proxy/` and `user_proxy/`, model directories of
+    their own, and `challenges.npz`: the embedded support videos of each challenge,
+    float32 (num_challenges, num_videos, dim), from which a bundle makes its table.
+    """
+    pairs = grid_pairs(run.grid)
+    train, valid = _hold_out_users(pairs, run.training)
+    hidden = [run.grid.users[u] for u in np.unique(pairs.user[valid])]
+    proxies = {}
+    for kind in ("challenge", "user"):
+        place = run.directory / f"{kind}_proxy"
+        part = TrainingRun(
+            run.grid, run.table, run.model, run.training, run.protocol, place
+        )
+        proxies[kind] = train_proxy(part, kind, hidden)
+    examples = deep_challenger_examples(
+        run.grid,
+        run.table,
+        pairs,
+        proxies,
+        run.training.class_weight,
+        hidden,
+    )
+    config = run.config("participation", side_variants(run.table))
+    logs = run.directory / "tensorboard"
+    log_config(logs, config)
+    seed = run.training.seed
+    model = fit_deep_challenger(
+        examples,
+        sample_negatives(pairs, train, run.protocol.negatives, seed),
+        valid,
+        run.model,
+        run.training,
+        training_callbacks(run.directory),
+    )
+    _save_pair_predictions(run, model, examples.take(valid), pairs, valid)
+    _log_representations(run.grid, model, examples, logs)
+    _save_challenges(run.directory, examples)
+    challenges = {"challenges": list(run.grid.challenges)}
+    save_model(run.directory, model, {**config, **challenges})
+    return model
+
+
+def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTask:
+    if kind == "challenge":
+        return challenge_task(run.grid, run.table, hidden)
+    visible = [u for u, name in enumerate(run.grid.users) if name not in hidden]
+    return user_task(run.grid, run.table, visible)
+
+
+def _hold_out_users(
+    pairs: Pairs, options: TrainingOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    everything = np.arange(len(pairs))
+    if options.validation_fraction == 0:
+        return everything, everything[:0]
+    shuffle = GroupShuffleSplit(
+        1, test_size=options.validation_fraction, random_state=options.seed
+    )
+    train, valid = next(shuffle.split(everything, groups=pairs.user))
+    return train, valid
+
+
+def _save_proxy_predictions(
+    run: TrainingRun,
+    model: keras.Model,
+    task: ProxyTask,
+    valid: np.ndarray,
+    variant: Variant,
+) -> None:
+    examples = proxy_examples(task, run.table, variant).take(valid)
+    predicted = predict(model, examples).argmax(axis=1) if len(valid) else valid
+    pl.DataFrame(
+        {
+            "video_id": [run.table.video_ids[r] for r in task.rows[valid]],
+            "label": [task.classes[c] for c in task.labels[valid]],
+            "predicted": [task.classes[c] for c in predicted],
+        },
+        schema=dict.fromkeys(("video_id", "label", "predicted"), pl.String),
+    ).write_parquet(run.directory / "predictions.parquet")
+    vectors = embed_videos(model, run.table, variant)[task.rows]
+    labels = [task.classes[c] for c in task.labels]
+    log_projector(run.directory / "tensorboard", f"{task.kind}_videos", vectors, labels)
+
+
+def _save_pair_predictions(
+    run: TrainingRun,
+    model: keras.Model,
+    examples: Examples,
+    pairs: Pairs,
+    valid: np.ndarray,
+) -> None:
+    scores = predict(model, examples) if len(valid) else np.zeros(0)
+    if len(valid):
+        log_pr_curve(run.directory / "tensorboard", examples.labels, scores)
+    grid = run.grid
+    pl.DataFrame(
+        {
+            "user_id": [grid.users[u] for u in pairs.user[valid]],
+            "challenge": [grid.challenges[c] for c in pairs.challenge[valid]],
+            "label": examples.labels,
+            "score": scores,
+        }
+    ).write_parquet(run.directory / "predictions.parquet")
+
+
+def _log_representations(
+    grid: Grid, model: keras.Model, examples: Examples, logs: Path
+) -> None:
+    sides = (
+        ("challenge", CHALLENGE_REPRESENTATION, grid.challenges),
+        ("user", USER_REPRESENTATION, grid.users),
+    )
+    for side, layer, labels in sides:
+        vectors = model.get_layer(layer)(
+            examples.tables[side], examples.tables[f"{side}_valid"]
+        )
+        log_projector(logs, layer, np.asarray(vectors), labels)
+
+
+def _save_challenges(directory: Path, examples: Examples) -> None:
+    temporary = directory / "tmp-challenges.npz"
+    np.savez(
+        temporary,
+        values=examples.tables["challenge"].numpy(),
+        valid=examples.tables["challenge_valid"].numpy(),
+    )
+    temporary.replace(directory / CHALLENGES_FILE)
