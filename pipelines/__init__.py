@@ -1,1 +1,1 @@
-"""The scripts: one for each arrow of the data flow, run as `python -m pipelines.NAME`."""
+"""The scripts, one for each arrow of the data flow: `python -m pipelines.NAME`."""

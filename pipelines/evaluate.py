@@ -1,4 +1,4 @@
-"""Judges every model and baseline on a study, and prints Tables I and II.
+r"""Judges every model and baseline on a study, and prints Tables I and II.
 
     python -m pipelines.evaluate --corpus=corpus --study=studies/paper.toml \
         --features=features/vgg16 --features=features/resnet50 \

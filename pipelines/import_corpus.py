@@ -1,4 +1,4 @@
-"""Imports exports of posts, and finds their media, into a corpus directory.
+r"""Imports exports of posts, and finds their media, into a corpus directory.
 
     python -m pipelines.import_corpus --input='exports/**/*.json' \
         --media_root=media --corpus=corpus

@@ -21,7 +21,7 @@ def load_grid(corpus: Corpus, study_file: str) -> Grid:
 
     changes = options.resolve(StudyOptions)
     study = Study.load(study_file)
-    return study.resolve(corpus, support=changes.support, **changes.overrides())
+    return study.resolve(corpus, **changes.overrides())
 
 
 def load_features(directories: Sequence[str]) -> FeatureTable:

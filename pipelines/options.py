@@ -19,6 +19,9 @@ from dc_keras.models.config import (
     TrainingOptions,
 )
 
+# They are flags of the script that asks for them, and its --help shows them.
+flags.disclaim_key_flags()
+
 _T = TypeVar("_T", bound=Options)
 
 

@@ -1,4 +1,4 @@
-"""Trains a model for keeps: a proxy, or the whole of deepChallenger.
+r"""Trains a model for keeps: a proxy, or the whole of deepChallenger.
 
     python -m pipelines.train --task=participation --corpus=corpus \
         --study=studies/paper.toml --features=features/vgg16 \

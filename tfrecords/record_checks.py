@@ -88,7 +88,7 @@ class FrameCheck:
         size = self._settings["image_size"]
         if (record.height, record.width) != (size, size):
             yield f"must be {size}x{size}. Found: {record.height}x{record.width}"
-        previous = b""
+        previous = None
         for position, jpeg in enumerate(record.jpegs):
             # Repeats are the same bytes: decoded once.
             if jpeg != previous:

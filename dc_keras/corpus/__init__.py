@@ -1,1 +1,1 @@
-"""What a post is: canonical records, the corpus on disk, Studies. No TensorFlow here."""
+"""What a post is: canonical records, the corpus on disk, Studies. No TensorFlow."""

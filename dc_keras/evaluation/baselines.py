@@ -1,4 +1,4 @@
-"""Simple baselines, always in the table: a learned model that loses to them is told so."""
+"""Simple baselines: a learned model that loses to one of them is told so."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def popularity(data: SimpleData, fold: Fold) -> np.ndarray:
         challenge[fold.train],
         np.full(data.num_challenges, label[fold.train].mean()),
     )
-    return rate[challenge]
+    return np.asarray(rate[challenge])
 
 
 def propensity(data: SimpleData, fold: Fold) -> np.ndarray:
@@ -77,7 +77,7 @@ def propensity(data: SimpleData, fold: Fold) -> np.ndarray:
         seen = words.fit_transform([data.documents[u] for u in known])
         ridge = Ridge(alpha=_RIDGE_ALPHA).fit(seen, rates[known])
         prior = np.clip(ridge.predict(words.transform(data.documents)), 1e-3, 1.0)
-    return _shrunken_rates(label, user, prior)[data.pairs.user]
+    return np.asarray(_shrunken_rates(label, user, prior)[data.pairs.user])
 
 
 def propensity_popularity(data: SimpleData, fold: Fold) -> np.ndarray:

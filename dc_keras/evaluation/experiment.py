@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,9 @@ class Experiment:
     grid: Grid
     table: FeatureTable
     documents: tuple[str, ...]
-    model: ModelOptions = ModelOptions()
-    training: TrainingOptions = TrainingOptions()
-    protocol: ProtocolOptions = ProtocolOptions()
+    model: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
     truth: np.ndarray | None = None
     models: tuple[str, ...] = ("all",)
 
@@ -176,8 +176,11 @@ class _FoldRun:
         self._fold = fold
         self._seed = (experiment.training.seed + seed) * 1000 + fold.index
         self._training = replace(experiment.training, seed=self._seed)
-        self._tell = lambda model: tell(f"{name}: {model}")
+        self._tell_all = tell
         self._fitted: dict[tuple[str, Variant], keras.Model] = {}
+
+    def _tell(self, model: str) -> None:
+        self._tell_all(f"{self.name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
         """Table I's rows: every variant of both proxies, judged on held-out videos."""
@@ -189,7 +192,7 @@ class _FoldRun:
         return pl.concat(frames) if frames else pl.DataFrame()
 
     def predictions(self) -> pl.DataFrame:
-        """Table II's rows: the score of every validation and test pair by each model."""
+        """Table II's rows: every validation and test pair's score by each model."""
         scores: dict[str, np.ndarray] = {}
         if self._x.wants("simple"):
             scores |= self._simple_scores()
@@ -207,9 +210,11 @@ class _FoldRun:
             return challenge_task(grid, self._x.table, hidden)
         is_cold = bool(hidden)
         train_users = np.unique(self._pairs.user[self._fold.train])
-        everyone = np.arange(len(grid.users))
+        everyone = list(range(len(grid.users)))
         use_panel = self._x.protocol.user_classes == "panel" and not is_cold
-        return user_task(grid, self._x.table, everyone if use_panel else train_users)
+        return user_task(
+            grid, self._x.table, everyone if use_panel else train_users.tolist()
+        )
 
     def _video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
         """Training, validation and test positions of a proxy's videos.
@@ -257,9 +262,7 @@ class _FoldRun:
         )
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = SimpleData(
-            self._pairs, self._x.documents, len(self._x.grid.challenges)
-        )
+        data = SimpleData(self._pairs, self._x.documents, len(self._x.grid.challenges))
         return {name: f(data, self._fold) for name, f in SIMPLE_BASELINES.items()}
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:

@@ -131,7 +131,8 @@ def bootstrap_average_precision(
         ]
     )
     known = ~np.isnan(values)
-    return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(known.sum(axis=0), 1))
 
 
 def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
@@ -154,7 +155,9 @@ def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
     precision = true[:, ends] / np.maximum(called[:, ends], 1e-12)
     total = positive.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return np.asarray((positive * precision).sum(axis=1) / np.where(total, total, np.nan))
+        return np.asarray(
+            (positive * precision).sum(axis=1) / np.where(total, total, np.nan)
+        )
 
 
 def broken_identities(
@@ -163,8 +166,8 @@ def broken_identities(
     """Names the identities that a row of macro precision, recall and F1 breaks.
 
     Per class F1 = 2PR/(P+R), hence F1 ≤ 2P, F1 ≤ 2R and F1 ≤ (P+R)/2, and the same for
-    unweighted means over classes. In a 2×2 table macro recall and macro precision lie on
-    the same side of .5, since both exceed it exactly where TP·TN > FP·FN.
+    unweighted means over classes. In a 2×2 table macro recall and macro precision lie
+    on the same side of .5, since both exceed it exactly where TP·TN > FP·FN.
 
     Args:
         precision: macro precision, in [0, 1].
@@ -188,4 +191,3 @@ def broken_identities(
     if is_binary and precision > 0.5 + slack and recall < 0.5 - slack:
         broken.append("P > .5 but R < .5")
     return broken
-

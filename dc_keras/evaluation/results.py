@@ -31,8 +31,9 @@ from dc_keras.evaluation.tables import (
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 0
 _PAPER_NOTE = (
-    "paper: what the paper prints for its own data, which is not public; `breaks` names "
-    "the identities of P, R and F1 that those numbers break. They are not a target."
+    "paper: what the paper prints for its own data, which is not public; `breaks` "
+    "names the identities of P, R and F1 that those numbers break. They are not a "
+    "target."
 )
 
 
@@ -50,8 +51,8 @@ def table_one(directory: Path, dataset: str) -> Table:
     keys = folds[0].select("kind", "variant").unique(maintain_order=True).rows()
     rows = [_proxy_row(kind, variant, folds) for kind, variant in keys]
     notes = (
-        f"Mean of {len(files)} shuffled 80/20 divisions of the videos; ± is the standard "
-        "deviation over them.",
+        f"Mean of {len(files)} shuffled 80/20 divisions of the videos; ± is the "
+        "standard deviation over them.",
         "P, R, F1: unweighted means over all classes of the task; a class never "
         "predicted has P = 0. guess: F1 of always naming the most frequent class.",
         _PAPER_NOTE,
@@ -112,8 +113,8 @@ def table_two(directory: Path, split: str, dataset: str) -> Table:
         "AP: average precision, mean of the folds.",
         f"95 %: percentiles of {BOOTSTRAP_DRAWS} bootstrap draws over users, seed "
         f"{BOOTSTRAP_SEED}.",
-        "P, R, F1: unweighted means over {no, yes} at the threshold with the best F1 on "
-        "validation pairs; F1@.5: the same at .5.",
+        "P, R, F1: unweighted means over {no, yes} at the threshold with the best F1 "
+        "on validation pairs; F1@.5: the same at .5.",
         *_comparison_note(models, rows, draws),
         _PAPER_NOTE,
     )
@@ -208,8 +209,8 @@ def _bayes_note(
     if not isinstance(best, float) or not isinstance(ours, float):
         return ()
     return (
-        f"deepChallenger reaches {ours / best:.2f} of the Bayes-optimal AP, which knows "
-        "the probabilities that the labels were drawn from.",
+        f"deepChallenger reaches {ours / best:.2f} of the Bayes-optimal AP, which "
+        "knows the probabilities that the labels were drawn from.",
     )
 
 

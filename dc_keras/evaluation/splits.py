@@ -68,9 +68,7 @@ def make_folds(
     raise DataError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split}.")
 
 
-def split_rows(
-    count: int, fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Shuffles 0 … count−1 into a larger part and one of `fraction`, each sorted.
 
     Both parts have at least one element where `count` is at least 2 and `fraction` is

@@ -42,7 +42,7 @@ class Table:
         title: what is measured, on which data.
         columns: column heads.
         rows: cells; a float is printed with three decimals, None as a dash.
-        notes: definitions, seed, intervals: everything a reader needs to judge a number.
+        notes: definitions, seed, intervals: what a reader needs to judge a number.
     """
 
     title: str

@@ -149,10 +149,11 @@ class StudyOptions(Options):
     )
 
     def overrides(self) -> dict[str, Any]:
-        """Returns the settings of the Study that differ."""
+        """Returns the arguments of `Study.resolve` that these options stand for."""
         names = ("history_max", "history_min", "support_max", "support_order")
         changed = {name: getattr(self, name) for name in names}
         changed = {name: value for name, value in changed.items() if value is not None}
+        changed["support"] = self.support
         return changed if self.use_cutoff else {**changed, "cutoff": None}
 
 

@@ -44,7 +44,9 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
     Reference:
         Section IV-C; eqs. (1) and (2) are the two `PoolSet` layers.
     """
-    challenge = keras.Input((inputs.support_max, inputs.challenge_dim), name="challenge")
+    challenge = keras.Input(
+        (inputs.support_max, inputs.challenge_dim), name="challenge"
+    )
     challenge_valid = keras.Input(
         (inputs.support_max,), name="challenge_valid", dtype="bool"
     )
@@ -67,9 +69,7 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
     )
 
 
-def build_head(
-    challenge_dim: int, user_dim: int, options: ModelOptions
-) -> keras.Model:
+def build_head(challenge_dim: int, user_dim: int, options: ModelOptions) -> keras.Model:
     """Builds [x^c, x^u] → probability, the part that `score` serves.
 
     With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
@@ -91,18 +91,18 @@ def build_head(
         x = dense_block(x, options, "dense")
         x = keras.layers.Dropout(options.dropout, name="dropout")(x)
     logit = keras.layers.Dense(1, name="logit")(x)
-    probability = keras.layers.Activation(
-        "sigmoid", dtype="float32", name="sigmoid"
-    )(logit)
+    probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
+        logit
+    )
     probability = keras.layers.Reshape((), name="probability")(probability)
     return keras.Model([x_c, x_u], probability, name=HEAD)
 
 
 def _projections(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:
     projected = []
-    for side, x in (("challenge", x_c), ("user", x_u)):
-        if options.layer_norm:
-            x = keras.layers.LayerNormalization(name=f"normalize_{side}")(x)
-        dense = keras.layers.Dense(options.projection_dim, name=f"project_{side}")
-        projected.append(dense(x))
+    for side, representation in (("challenge", x_c), ("user", x_u)):
+        normalize = keras.layers.LayerNormalization(name=f"normalize_{side}")
+        project = keras.layers.Dense(options.projection_dim, name=f"project_{side}")
+        x = normalize(representation) if options.layer_norm else representation
+        projected.append(project(x))
     return projected

@@ -44,8 +44,8 @@ def build_proxy(
 
     Inputs, by name, each only where the corpus has it: `frames` float32 (batch_size,
     num_frames, frame_dim), `frame_mask` bool (batch_size, num_frames), `caption`
-    float32 (batch_size, caption_dim). Output `class`: float32 (batch_size, num_classes),
-    probabilities.
+    float32 (batch_size, caption_dim). Output `class`: float32 (batch_size,
+    num_classes), probabilities.
 
     Args:
         inputs: sizes of the inputs.

@@ -5,12 +5,14 @@
 
 Signatures (dimension 0 is the batch everywhere):
 
-| signature | in | out |
-|---|---|---|
-| `serving_default` | `challenge` string (B,), `captions` string (B, m), `frames` JPEG bytes (B, m, f) | `probability` (B,), `known_challenge` bool (B,) |
-| `score` | `user` float32 (B, d), `challenge` float32 (B, e) | `probability` (B,) |
-| `embed_user` | `captions`, `frames` | `user` float32 (B, d) |
-| `embed_challenge` | `name` string (B,) | `challenge` float32 (B, e), `known_challenge` |
+    serving_default   challenge string (B,), captions string (B, m),
+                      frames string (B, m, f), JPEG bytes
+                      → probability float32 (B,), known_challenge bool (B,)
+    score             user float32 (B, d), challenge float32 (B, e)
+                      → probability float32 (B,)
+    embed_user        captions, frames → user float32 (B, d)
+    embed_challenge   name string (B,)
+                      → challenge float32 (B, e), known_challenge bool (B,)
 
 "" pads captions and frames; a post with neither a caption nor a frame is padding.
 """
@@ -96,7 +98,10 @@ class ServingModel:
     def _exactly_history_max(
         self, captions: tf.Tensor, frames: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        captions, frames = captions[:, : self.history_max], frames[:, : self.history_max]
+        captions, frames = (
+            captions[:, : self.history_max],
+            frames[:, : self.history_max],
+        )
         missing = self.history_max - tf.shape(captions)[1]
         captions = tf.pad(captions, [[0, 0], [0, missing]], constant_values="")
         missing = self.history_max - tf.shape(frames)[1]

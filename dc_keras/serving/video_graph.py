@@ -80,9 +80,7 @@ class VideoGraph:
         )
 
 
-def choose_frames(
-    frames: tf.Tensor, num_frames: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def choose_frames(frames: tf.Tensor, num_frames: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Brings every video to `num_frames` frames, as the records do.
 
     Slot i takes frame floor((i + ½) · n / num_frames) of the n that are there.
@@ -100,9 +98,7 @@ def choose_frames(
     middle = 2 * tf.range(num_frames)[None, :] + 1
     index = middle * count[:, None] // (2 * num_frames)
     padded = tf.concat([frames, tf.fill((tf.shape(frames)[0], 1), "")], axis=1)
-    chosen = tf.ensure_shape(
-        tf.gather(padded, index, batch_dims=1), (None, num_frames)
-    )
+    chosen = tf.ensure_shape(tf.gather(padded, index, batch_dims=1), (None, num_frames))
     before = tf.concat([tf.fill((tf.shape(chosen)[0], 1), ""), chosen[:, :-1]], axis=1)
     return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
 

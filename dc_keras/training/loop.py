@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -46,7 +46,9 @@ def classification() -> Objective:
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
         picked = outputs[np.arange(len(labels)), labels]
         return {
-            "loss": float(np.average(-np.log(np.maximum(picked, 1e-7)), weights=weights)),
+            "loss": float(
+                np.average(-np.log(np.maximum(picked, 1e-7)), weights=weights)
+            ),
             "accuracy": float(np.mean(outputs.argmax(axis=1) == labels)),
         }
 
@@ -221,7 +223,7 @@ def _train_step(
         losses = strategy.run(replica_step, args=batch)
         return strategy.reduce("sum", losses, axis=None)
 
-    return step
+    return cast("Callable[[Any], Any]", step)
 
 
 class _Evaluation:

@@ -1,5 +1,7 @@
 """A fitted model on disk: the model, and every choice behind it.
 
+Each directory holds:
+
     model.keras           the model
     config.json           resolved options, feature fingerprints, package versions
     history.csv           one row an epoch

@@ -61,8 +61,8 @@ def grid_pairs(grid: Grid) -> Pairs:
     label = grid.labels[user, challenge]
     if label.min(initial=1) == label.max(initial=0):
         raise DataError(
-            f"the study has {len(label)} pairs, all with the same label; it needs users "
-            "who joined and users who did not"
+            f"the study has {len(label)} pairs, all with the same label; it needs "
+            "users who joined and users who did not"
         )
     return Pairs(
         user.astype(np.int32), challenge.astype(np.int32), label.astype(np.int32)
@@ -172,7 +172,7 @@ def label_weights(pairs: Pairs, class_weight: str) -> np.ndarray:
         return np.ones(len(pairs), np.float32)
     counts = np.bincount(pairs.label, minlength=2)
     per_class = len(pairs) / (2.0 * np.maximum(counts, 1))
-    return per_class[pairs.label].astype(np.float32)
+    return np.asarray(per_class[pairs.label], np.float32)
 
 
 def sample_negatives(

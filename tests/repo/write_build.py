@@ -111,6 +111,11 @@ def _is_script(path: str) -> bool:
     )
 
 
+def _names_a_script(node: ast.AST) -> bool:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return is_text and bool(re.fullmatch(r"pipelines\.\w+", node.value))
+
+
 def _imports(path: str) -> Iterator[str]:
     """Yields the dotted names that a file imports, or runs from a test by name."""
     for node in ast.walk(_tree(path)):
@@ -118,9 +123,8 @@ def _imports(path: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if path.startswith("tests/") and re.fullmatch(r"pipelines\.\w+", node.value):
-                yield node.value
+        elif path.startswith("tests/") and _names_a_script(node):
+            yield node.value
 
 
 def _modules(name: str) -> Iterator[str]:
@@ -185,7 +189,9 @@ def _tests() -> list[Target]:
 
 def _test(path: str) -> Target:
     parents = PurePosixPath(path).parents
-    conftests = [f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()]
+    conftests = [
+        f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()
+    ]
     return Target(
         "py_test",
         "_".join(PurePosixPath(path).with_suffix("").parts[1:]),

@@ -61,7 +61,9 @@ def write_clip(
 
 def _add_silence(media):
     sound = media.add_stream("aac", rate=44100)
-    silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+    silence = av.AudioFrame.from_ndarray(
+        np.zeros((1, 1024), np.float32), "fltp", "mono"
+    )
     silence.rate, silence.pts = 44100, 0
     media.mux(sound.encode(silence))
     media.mux(sound.encode(None))

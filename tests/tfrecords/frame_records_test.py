@@ -110,7 +110,7 @@ def test_digest_follows_inputs_settings_and_media(media, tmp_path):
 def test_posts_that_cannot_be_planned_are_an_error(tmp_path):
     with pytest.raises(DataError, match="Received: video_id='1' twice"):
         _plan([_video("1"), _video("1")], None, tmp_path)
-    with pytest.raises(DataError, match="--media_root. Received: media_root=None"):
+    with pytest.raises(DataError, match=r"--media_root. Received: media_root=None"):
         _plan([_video("1", media_path="a.mp4")], None, tmp_path)
     with pytest.raises(DataError, match="at least one post"):
         _plan([], Path(), tmp_path)

@@ -21,7 +21,9 @@ def _numbers(sampled, read_number):
     return [read_number(jpeg) for jpeg in sampled.jpegs]
 
 
-def test_frames_are_those_on_screen_at_the_bin_centres(tmp_path, write_clip, read_number):
+def test_frames_are_those_on_screen_at_the_bin_centres(
+    tmp_path, write_clip, read_number
+):
     clip = write_clip(tmp_path / "clip.mp4", 20, fps=10)
     sampled = sample_frames(clip, SamplingConfig(num_frames=4))
     # 2 s in four bins: centres .25, .75, 1.25, 1.75 s; at 10 a second these show the
@@ -216,9 +218,15 @@ def test_real_clips_give_the_frames_of_a_naive_full_decode(clip):
     size = 48
     with av.open(str(clip), metadata_errors="replace") as media:
         decoded = [
-            (frame.pts, frame.duration, cv2.resize(
-                frame.to_ndarray(format="bgr24", threads=1), (size, size), interpolation=cv2.INTER_AREA
-            ))
+            (
+                frame.pts,
+                frame.duration,
+                cv2.resize(
+                    frame.to_ndarray(format="bgr24", threads=1),
+                    (size, size),
+                    interpolation=cv2.INTER_AREA,
+                ),
+            )
             for frame in media.decode(video=0)
         ]
         tick = media.streams.video[0].time_base

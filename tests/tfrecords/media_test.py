@@ -112,7 +112,10 @@ def _playlist(path):
     ("make", "reason"),
     [
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_bytes(b"GET / HTTP/1.1\n" * 99), "cannot be decoded: "),
+        (
+            lambda path: path.write_bytes(b"GET / HTTP/1.1\n" * 99),
+            "cannot be decoded: ",
+        ),
         (lambda path: None, "cannot be read: No such file"),
         (lambda path: path.mkdir(), "cannot be read: Is a directory"),
         (_no_frame, "holds no video stream"),
@@ -150,9 +153,10 @@ def test_truncated_file_is_an_error(tmp_path, write_clip, name, codec, options, 
 def test_truncated_file_with_its_index_first_is_an_error(tmp_path, write_clip):
     clip = write_clip(tmp_path / "end.mp4", 60)
     early = tmp_path / "early.mp4"
-    with av.open(str(clip)) as source, av.open(
-        str(early), "w", options={"movflags": "faststart"}
-    ) as target:
+    with (
+        av.open(str(clip)) as source,
+        av.open(str(early), "w", options={"movflags": "faststart"}) as target,
+    ):
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
@@ -174,7 +178,7 @@ def test_damaged_frames_are_an_error(tmp_path, write_clip, codec):
     start = damaged.index(b"mdat") + 1000
     damaged[start : start + 400] = bytes(range(200)) * 2
     clip.write_bytes(damaged)
-    with pytest.raises(MediaError, match="damaged|cannot be decoded"):
+    with pytest.raises(MediaError, match=r"damaged|cannot be decoded"):
         _decode(clip, range(60))
 
 

@@ -57,11 +57,15 @@ def _write_frames(directory, *shards, num_frames=2):
 
 
 def _frames(number):
-    return FrameRecord(str(number), "u", "c", (), None, 5, 2, 8, 8, (0, 1), (b"a", b"b"))
+    return FrameRecord(
+        str(number), "u", "c", (), None, 5, 2, 8, 8, (0, 1), (b"a", b"b")
+    )
 
 
 def test_features_are_read_in_order_of_the_shards(tmp_path):
-    directory = _write_features(tmp_path / "f", [_feature(2)], [_feature(1), _feature(3)])
+    directory = _write_features(
+        tmp_path / "f", [_feature(2)], [_feature(1), _feature(3)]
+    )
     features = read_features(directory)
     assert features.video_ids == ["2", "1", "3"]
     assert features.frames.dtype == np.float16
@@ -106,7 +110,7 @@ def test_directory_of_the_other_kind_is_an_error(tmp_path):
 
 def test_missing_and_empty_shards_are_an_error(tmp_path):
     empty = _write_features(tmp_path / "e", [])
-    with pytest.raises(DataError, match="at least one. Received: 0 records"):
+    with pytest.raises(DataError, match=r"at least one. Received: 0 records"):
         read_features(empty)
     lacking = _write_features(tmp_path / "f", [_feature(1)], [_feature(2)])
     (lacking / shard_name("features", 1, 2)).unlink()
@@ -120,7 +124,9 @@ def test_damaged_record_is_named(tmp_path):
     data = bytearray(shard.read_bytes())
     data[-10] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(RecordError, match=r"frames-00000-of-00001.tfrecord, record 1: "):
+    with pytest.raises(
+        RecordError, match=r"frames-00000-of-00001.tfrecord, record 1: "
+    ):
         list(iter_frame_records(shard))
 
 
@@ -136,5 +142,5 @@ def test_directories_of_unequal_frames_do_not_mix(tmp_path):
     second = _write_frames(tmp_path / "b", [_frames(3)], num_frames=16)
     with pytest.raises(DataError, match=r"Received: 2x8px in .*a, 16x8px in .*b"):
         frame_dataset(first, second)
-    with pytest.raises(DataError, match="at least one. Received: none"):
+    with pytest.raises(DataError, match=r"at least one. Received: none"):
         frame_dataset()

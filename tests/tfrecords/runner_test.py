@@ -87,14 +87,10 @@ def test_one_more_post_makes_only_its_shard_anew(media, tmp_path):
 
 def test_runs_that_share_the_shards_give_what_one_run_gives(media, tmp_path):
     _write(_videos(), media, tmp_path / "whole")
-    first = _write(
-        _videos(), media, tmp_path / "parts", shard_index=0, shard_count=2
-    )
+    first = _write(_videos(), media, tmp_path / "parts", shard_index=0, shard_count=2)
     assert first.manifest is None
     assert len(first.entries) == 3  # shards 0, 2, 4
-    second = _write(
-        _videos(), media, tmp_path / "parts", shard_index=1, shard_count=2
-    )
+    second = _write(_videos(), media, tmp_path / "parts", shard_index=1, shard_count=2)
     assert second.manifest is not None
     assert _files(tmp_path / "whole") == _files(tmp_path / "parts")
 

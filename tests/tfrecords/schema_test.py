@@ -140,10 +140,14 @@ def test_builders_refuse_what_does_not_fit_together():
     with pytest.raises(ValueError, match=r"as many as `jpegs` \(1\)"):
         build_frame_record(record)
     half = FeatureRecord("1", "u", _FEATURES.frames, None, None)
-    with pytest.raises(ValueError, match="`frames` and `frame_mask` must come together"):
+    with pytest.raises(
+        ValueError, match="`frames` and `frame_mask` must come together"
+    ):
         build_feature_record(half)
     long = FeatureRecord("1", "u", _FEATURES.frames, np.ones(3, bool), None)
-    with pytest.raises(ValueError, match=r"Received: frame_mask=\(3,\), frames=\(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"Received: frame_mask=\(3,\), frames=\(2, 3\)"
+    ):
         build_feature_record(long)
 
 
@@ -172,15 +176,21 @@ def _change_features(change):
             "`video/id` must be 1 values. Found: 2",
         ),
         (
-            lambda e: e.context.feature["schema/version"].int64_list.value.__setitem__(0, 2),
+            lambda e: e.context.feature["schema/version"].int64_list.value.__setitem__(
+                0, 2
+            ),
             "`schema/version` must be 1, the version that this code reads. Found: 2",
         ),
         (
-            lambda e: e.context.feature["image/format"].bytes_list.value.__setitem__(0, b"PNG"),
+            lambda e: e.context.feature["image/format"].bytes_list.value.__setitem__(
+                0, b"PNG"
+            ),
             "`image/format` must be b'JPEG'. Found: b'PNG'",
         ),
         (
-            lambda e: e.context.feature["caption/string"].bytes_list.value.__setitem__(0, b"\xff"),
+            lambda e: e.context.feature["caption/string"].bytes_list.value.__setitem__(
+                0, b"\xff"
+            ),
             "`caption/string` must be UTF-8 text",
         ),
         (
@@ -203,13 +213,18 @@ def test_frame_record_that_breaks_the_schema_is_named(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.pop("frames/mask"), "`frames/mask` must be present with frames/embed"),
+        (
+            lambda f: f.pop("frames/mask"),
+            "`frames/mask` must be present with frames/embed",
+        ),
         (
             lambda f: f["frames/shape"].int64_list.value.__setitem__(0, 3),
             "`frames/embedding` must be float16 of shape (3, 3). Found: 12 bytes",
         ),
         (
-            lambda f: f["frames/shape"].int64_list.value.__setitem__(slice(None), [-2, -3]),
+            lambda f: f["frames/shape"].int64_list.value.__setitem__(
+                slice(None), [-2, -3]
+            ),
             "`frames/embedding` must be float16 of shape (-2, -3)",
         ),
         (

@@ -238,6 +238,8 @@ def test_features_that_break_a_rule_are_named(tmp_path, changes, problem):
 
 
 def test_features_without_their_encoder_are_named(tmp_path):
-    _write_features(tmp_path, [_feature("1")], {"vision": None, "text": {"handle": "x"}})
+    _write_features(
+        tmp_path, [_feature("1")], {"vision": None, "text": {"handle": "x"}}
+    )
     (fault,) = _faults(tmp_path)
     assert "`frames/embedding` must be there exactly with vision. Found: an" in fault

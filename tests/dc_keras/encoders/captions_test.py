@@ -38,7 +38,10 @@ def test_keep_leaves_the_caption_untouched():
         ("＃ｄａｎｃｅ ok", ["ok"]),
         ("#𝐝𝐚𝐧𝐜𝐞 ok", ["ok"]),
         ("#dance#fun#tanz", ["#fun"]),
-        ("#dancer #dance_ #dance2 #ndance", ["#dancer", "#dance_", "#dance2", "#ndance"]),
+        (
+            "#dancer #dance_ #dance2 #ndance",
+            ["#dancer", "#dance_", "#dance2", "#ndance"],
+        ),
         ("#dance's", ["'s"]),
         ("#dance😀x", ["😀x"]),
         # NFKC makes TM of ™, which is no part of the hashtag.
@@ -157,10 +160,13 @@ def test_pieces_are_those_of_keras_nlp(vocabulary):
     import keras_nlp
 
     captions = ["Café CATS dance#dance!", "it.was@me,99 x", "a" * 80]
-    theirs = keras_nlp.models.BertTokenizer(list(vocabulary), lowercase=True)
+    # BERT without case has no accents either; keras-nlp has to be told.
+    theirs = keras_nlp.models.BertTokenizer(
+        list(vocabulary), lowercase=True, strip_accents=True
+    )
     ours = BertPacker(vocabulary, lower_case=True, max_tokens=99)
     for caption in captions:
-        expected = theirs(caption).numpy().tolist()
+        expected = np.asarray(theirs(caption)).tolist()
         assert ours.tokenize(tf.constant([caption])).to_list() == [expected]
 
 

@@ -115,10 +115,10 @@ def test_random_weights_tell_colours_apart(name, request):
 
 def test_random_weights_follow_from_the_seed_alone(vgg16):
     random.seed(1)
-    np.random.seed(1)  # noqa: NPY002
-    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    np.random.seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist()
     again = _build()
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     assert again.fingerprint == vgg16.fingerprint
     assert _build(seed=1).fingerprint != vgg16.fingerprint
 
@@ -170,8 +170,12 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
     def unreachable(**kwargs):
         raise OSError("no route")
 
-    monkeypatch.setattr("dc_keras.encoders.vision._APPLICATIONS", {"VGG16": unreachable})
-    message = r"bring https://.*vgg16.*_notop\.h5 and give --vision_weights=FILE.*no route"
+    monkeypatch.setattr(
+        "dc_keras.encoders.vision._APPLICATIONS", {"VGG16": unreachable}
+    )
+    message = (
+        r"bring https://.*vgg16.*_notop\.h5 and give --vision_weights=FILE.*no route"
+    )
     with pytest.raises(DataError, match=message):
         _build(weights="imagenet")
 
