@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app
+from absl import app, flags, logging
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -17,8 +17,9 @@ def run(main: Callable[[], int | None]) -> None:
     file or a refused directory ends in one line on stderr and exit code 1; Ctrl-C in
     one line and exit code 130. Anything else keeps its traceback.
     """
-    # TensorFlow's C++ banner says nothing that a user of these scripts can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What TensorFlow says while it starts and saves is nothing that a user of these
+    # scripts can act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.run(lambda argv: _guarded(main, argv))
 
 
@@ -27,6 +28,8 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
 
     if len(argv) > 1:
         return _fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     try:
         return main()
     except (DataError, FileNotFoundError, NotADirectoryError, PermissionError) as error:

@@ -86,19 +86,12 @@ def main() -> None:
 def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
     from pathlib import Path
 
-    from dc_keras.corpus.privacy import Pseudonymizer, load_or_create_key
-    from dc_keras.errors import DataError
     from dc_keras.evaluation.truth import load_truth
 
     if _TRUTH.value is None:
         return None
-    if _KEY_FILE.value is None or not Path(_KEY_FILE.value).exists():
-        raise DataError(
-            "--truth needs --key_file, the key that import_corpus used. "
-            f"Received: key_file={_KEY_FILE.value}"
-        )
-    key = load_or_create_key(Path(_KEY_FILE.value), corpus_dir=corpus.directory)
-    return load_truth(Path(_TRUTH.value), grid, Pseudonymizer(key))
+    pseudonymizer = inputs.load_pseudonymizer(corpus, _KEY_FILE.value)
+    return load_truth(Path(_TRUTH.value), grid, pseudonymizer)
 
 
 def _print_tables(output: Path, grid: Grid) -> None:

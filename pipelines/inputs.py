@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines import options
 
 if TYPE_CHECKING:
     from dc_keras.corpus.grid import Grid
+    from dc_keras.corpus.privacy import Pseudonymizer
     from dc_keras.corpus.store import Corpus
     from dc_keras.training.data import FeatureTable
 
@@ -53,7 +55,7 @@ def load_features(directories: Sequence[str]) -> FeatureTable:
                     "--features directory; give one of each network"
                 )
             vision[spec["name"]] = VisionFeatures(
-                records.frames, records.frame_mask, spec
+                records.frames, records.frame_mask, spec, _sampling(records.settings)
             )
         spec = records.settings["text"]
         if records.captions is not None:
@@ -64,3 +66,72 @@ def load_features(directories: Sequence[str]) -> FeatureTable:
                 )
             captions, caption_spec = records.captions, spec
     return FeatureTable(tuple(video_ids), vision, captions, caption_spec)
+
+
+def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
+    """Reads the key that a corpus was imported with.
+
+    Raises:
+        DataError: there is no such file, or it holds another key.
+    """
+    from dc_keras.corpus.privacy import Pseudonymizer, load_or_create_key
+    from dc_keras.errors import DataError
+
+    path = None if key_file is None else Path(key_file).expanduser()
+    if path is None or not path.exists():
+        raise DataError(
+            "--key_file must be the key that import_corpus used. "
+            f"Received: key_file={key_file}"
+        )
+    key = load_or_create_key(path, corpus_dir=corpus.directory)
+    pseudonymizer = Pseudonymizer(key)
+    if pseudonymizer.fingerprint != corpus.info["key_fingerprint"]:
+        raise DataError(
+            f"{path} is not the key that {corpus.directory} was imported with. "
+            f"Received: key fingerprint={pseudonymizer.fingerprint}, "
+            f"corpus fingerprint={corpus.info['key_fingerprint']}"
+        )
+    return pseudonymizer
+
+
+def find_users(
+    corpus: Corpus, names: Sequence[str], key_file: str | None
+) -> tuple[str, ...]:
+    """Returns the pseudonyms of authors, in order, without repeats.
+
+    Args:
+        corpus: where they posted.
+        names: pseudonyms; with a key also platform ids, secUids or handles.
+        key_file: the key of the pseudonyms, or None.
+
+    Raises:
+        DataError: nobody, or more than one author, has the name.
+    """
+    from dc_keras.errors import DataError
+
+    key = load_pseudonymizer(corpus, key_file) if key_file else None
+    authors = [
+        (author.user_id, {author.user_id, *author.aliases, *author.sec_uids})
+        for author in corpus.iter_users()
+    ]
+    users = []
+    for name in names:
+        codes = {name}
+        if key is not None:
+            codes |= {key.user(name), key.handle(name.lstrip("@")), key.sec_uid(name)}
+        found = [user_id for user_id, known in authors if codes & known]
+        if len(found) != 1:
+            what = f"is one of {', '.join(found)}" if found else "is nobody"
+            hint = "" if key else "; ids and handles of the platform need --key_file"
+            raise DataError(f"{name!r} {what} in {corpus.directory}{hint}")
+        users += found
+    return tuple(dict.fromkeys(users))
+
+
+def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what decides the frames of a post, from the settings of its features."""
+    from tfrecords.frames import SamplingConfig
+
+    frames = settings["frames"]
+    names = (item.name for item in dataclasses.fields(SamplingConfig))
+    return {name: frames[name] for name in names} | {"repeat": settings["repeat"]}

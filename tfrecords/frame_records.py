@@ -139,30 +139,46 @@ def _make_records(
 
 def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | None:
     """Returns the frames of a post; None, and counted, where it gives none."""
-    paths = _media_paths(video)
     outcome = "with_frames"
     sampled = None
-    if not paths or job.media_root is None:
-        outcome = "without_media"
-    elif video.is_slideshow and job.config.slideshows == "drop":
-        outcome = "slideshows_dropped"
+    try:
+        sampled = sample_post(video, job.media_root, job.config)
+    except MediaError as error:
+        outcome = "bad_media"
+        bad = {"video_id": video.video_id, "reason": str(error)}
+        tally.bad_media.append(bad)
     else:
-        try:
-            sampled = _sample_media(video, job.media_root, job.config)
+        if sampled is not None:
             tally.counts["frames"] += len(sampled.jpegs)
-        except MediaError as error:
-            outcome = "bad_media"
-            bad = {"video_id": video.video_id, "reason": str(error)}
-            tally.bad_media.append(bad)
+        elif _media_paths(video) and _is_dropped(video, job.config):
+            outcome = "slideshows_dropped"
+        else:
+            outcome = "without_media"
     tally.counts[outcome] += 1
     return sampled
 
 
-def _sample_media(
-    video: Video, media_root: Path, config: SamplingConfig
-) -> SampledFrames:
+def _is_dropped(video: Video, config: SamplingConfig) -> bool:
+    return video.is_slideshow and config.slideshows == "drop"
+
+
+def sample_post(
+    video: Video, media_root: Path | None, config: SamplingConfig
+) -> SampledFrames | None:
+    """Samples the frames of a post, from its slides or its video.
+
+    Returns:
+        The frames; None for a post that names no media, or a slideshow that the config
+        drops.
+
+    Raises:
+        MediaError: its media are missing, damaged or hold no frame.
+    """
+    paths = _media_paths(video)
+    if not paths or media_root is None or _is_dropped(video, config):
+        return None
     files = []
-    for relative in _media_paths(video):
+    for relative in paths:
         path = _find_file(media_root, relative)
         if path is None:
             reason = "is no file below the media root"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,26 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
         settings=_settings(study, support),
         counts=left_out | {"posts without a date": undated},
     )
+
+
+def user_histories(
+    study: Study, videos: pl.DataFrame, user_ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Returns what a study lets a model see of users, in the panel or not.
+
+    Args:
+        study: the Study, all overrides applied.
+        videos: the corpus's table of posts.
+        user_ids: pseudonyms.
+
+    Returns:
+        Video ids a user, newest first, as in `Grid.histories`; without the users who
+        have no such posts.
+    """
+    own = videos.filter(pl.col("user_id").is_in(user_ids))
+    posts = _dated(study, own.select("video_id", "user_id", "create_time"))
+    free = posts.filter("is_past").join(_joins(study, own), on="video_id", how="anti")
+    return _histories(study, free)
 
 
 def in_pool(user_id: str, fraction: float) -> bool:

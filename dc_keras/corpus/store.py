@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,12 @@ class Corpus:
     def iter_videos(self) -> Iterator[Video]:
         """Yields the posts, sorted by video_id."""
         return (Video(**_with_tuples(row)) for row in self.videos.iter_rows(named=True))
+
+    def find_videos(self, video_ids: Sequence[str]) -> list[Video]:
+        """Returns some posts, in the order of `video_ids`; each must be there."""
+        rows = self.videos.filter(pl.col("video_id").is_in(video_ids))
+        found = {row["video_id"]: row for row in rows.iter_rows(named=True)}
+        return [Video(**_with_tuples(found[video_id])) for video_id in video_ids]
 
     def iter_users(self) -> Iterator[User]:
         """Yields the authors, sorted by user_id."""

@@ -123,6 +123,19 @@ class Study:
         named = tuple(Challenge.of(name, table) for name, table in challenges.items())
         return cls(challenges=named, **settings)
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Study:
+        """Builds the Study that a `Grid.settings` tells of, its overrides included.
+
+        Raises:
+            DataError: unknown keys, or a value outside its range.
+        """
+        named = settings["challenges"]
+        plain = {k: settings[k] for k in settings.keys() - {"challenges", "support"}}
+        if plain["cutoff"] is None:
+            del plain["cutoff"]
+        return cls.of({"study": plain, "challenges": named})
+
     def with_settings(self, **overrides: Any) -> Study:
         """Returns the Study with some settings replaced.
 

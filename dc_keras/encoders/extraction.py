@@ -44,10 +44,6 @@ class Post(Protocol):
     def jpegs(self) -> Sequence[bytes]:
         """The frames in order, a repeated frame repeated; none without media."""
 
-    @property
-    def timestamps_us(self) -> Sequence[int]:
-        """When each frame is shown; a repeated frame repeats its timestamp."""
-
 
 AnyPost = TypeVar("AnyPost", bound=Post)
 
@@ -196,20 +192,26 @@ class FrameEmbedder:
         return [
             (self._place(_to_float16(rows, post.video_id), mask, len(post.jpegs)), mask)
             for post, mask, rows in zip(
-                posts, masks, np.split(own, ends[:-1]), strict=True
+                posts, masks, np.split(own, ends)[:-1], strict=True
             )
         ]
 
     def _own_frames(self, post: Post) -> Mask:
-        """Returns the mask of a post: True where a timestamp is not the one before."""
-        times = np.asarray(post.timestamps_us, np.int64)
-        if len(times) > self._config.num_frames:
+        """Returns the mask of a post: True where a frame is not the one before it.
+
+        Bytes decide, not timestamps: a raw request to a served model has only bytes,
+        and must get the mask that the model was trained with.
+        """
+        jpegs = post.jpegs
+        if len(jpegs) > self._config.num_frames:
             raise DataError(
                 f"a post must have at most {self._config.num_frames} frames. "
-                f"Received: {len(times)} frames in video_id={post.video_id!r}"
+                f"Received: {len(jpegs)} frames in video_id={post.video_id!r}"
             )
         mask = np.zeros(self._config.num_frames, bool)
-        mask[: len(times)] = np.diff(times, prepend=times[:1] - 1) != 0
+        mask[: len(jpegs)] = [
+            i == 0 or jpeg != jpegs[i - 1] for i, jpeg in enumerate(jpegs)
+        ]
         return mask
 
     def _embed_frames(self, jpegs: list[bytes]) -> npt.NDArray[np.float32]:
@@ -220,7 +222,8 @@ class FrameEmbedder:
             for i, batch in enumerate(_decoded_batches(jpegs, size, batch_size)):
                 rows[i * batch_size : (i + 1) * batch_size] = self._step(batch).numpy()
         except tf.errors.InvalidArgumentError as error:
-            reason = error.message.splitlines()[0]
+            # TensorFlow puts the node before the reason, in double braces.
+            reason = error.message.splitlines()[0].rpartition("}} ")[2]
             raise DataError(
                 f"every frame must be a JPEG of {size}×{size} px; verify_tfrecords "
                 f"names the record that is not. Received: {reason}"

@@ -6,6 +6,7 @@ be remade without training, and a stopped run goes on at the fold where it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,15 @@ from dc_keras.training.proxies import (
     user_task,
 )
 
+_PREDICTIONS = {
+    "model": pl.String,
+    "part": pl.String,
+    "user_id": pl.String,
+    "challenge": pl.String,
+    "label": pl.Int32,
+    "score": pl.Float64,
+}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -76,8 +86,11 @@ class Experiment:
 
     def config(self) -> dict[str, Any]:
         """Returns what decides the predictions, as plain values."""
-        vision = {name: dict(v.spec) for name, v in self.table.vision.items()}
-        caption = self.table.caption_spec
+        vision = {
+            name: {**v.spec, "sampling": dict(v.sampling)}
+            for name, v in self.table.vision.items()
+        }
+        caption, truth = self.table.caption_spec, self.truth
         return {
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
@@ -86,6 +99,8 @@ class Experiment:
             "grid_sha256": self.grid.sha256,
             "vision": vision,
             "text": None if caption is None else dict(caption),
+            "documents_sha256": _sha256(json.dumps(self.documents).encode("utf-8")),
+            "truth_sha256": None if truth is None else _sha256(truth.tobytes()),
         }
 
 
@@ -129,6 +144,10 @@ def run_experiment(
                     continue
                 run = _FoldRun(experiment, pairs, fold, seed, name, tell)
                 _save_fold(run, directory)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _claim(directory: Path, config: dict[str, Any]) -> None:
@@ -202,7 +221,8 @@ class _FoldRun:
             scores |= self._paper_baseline_scores()
         if self._x.wants(DEEP_CHALLENGER):
             scores[DEEP_CHALLENGER] = self._deep_challenger_scores()
-        return pl.concat([self._frame(name, s) for name, s in scores.items()])
+        frames = [self._frame(name, s) for name, s in scores.items()]
+        return pl.concat([pl.DataFrame(schema=_PREDICTIONS), *frames])
 
     def _task(self, kind: str) -> ProxyTask:
         grid, hidden = self._x.grid, self._fold.hidden_users
@@ -318,15 +338,16 @@ class _FoldRun:
             parts.append(
                 pl.DataFrame(
                     {
-                        "model": model,
-                        "part": part,
+                        "model": [model] * len(rows),
+                        "part": [part] * len(rows),
                         "user_id": [grid.users[u] for u in self._pairs.user[rows]],
                         "challenge": [
                             grid.challenges[c] for c in self._pairs.challenge[rows]
                         ],
                         "label": self._pairs.label[rows],
                         "score": scores[rows].astype(np.float64),
-                    }
+                    },
+                    schema=_PREDICTIONS,
                 )
             )
         return pl.concat(parts)

@@ -14,7 +14,8 @@ Signatures (dimension 0 is the batch everywhere):
     embed_challenge   name string (B,)
                       → challenge float32 (B, e), known_challenge bool (B,)
 
-"" pads captions and frames; a post with neither a caption nor a frame is padding.
+"" pads captions and frames. A post with neither a caption nor a frame is padding; one
+that was posted without either still counts if its caption is sent as " ".
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from dc_keras.models.deep_challenger import (
     USER_REPRESENTATION,
 )
 from dc_keras.models.proxy import embedding_model
-from dc_keras.serving.video_graph import VideoGraph
+from dc_keras.serving.video_graph import FrameRule, VideoGraph
 from dc_keras.training.model_directory import load_model, write_json
 from dc_keras.training.runs import CHALLENGES_FILE
 
@@ -128,10 +129,10 @@ def build_serving_model(directory: Path) -> tuple[ServingModel, dict[str, Any]]:
     proxy, _ = load_model(directory / "user_proxy")
     side = config["sides"]["user"]
     videos = VideoGraph(
-        embedding_model(proxy),
-        _encoder(side["vision"], VisionSpec, build_vision_encoder),
-        _encoder(side["text"], TextSpec, build_text_encoder),
-        side["num_frames"],
+        embedding=embedding_model(proxy),
+        vision=_encoder(side["vision"], VisionSpec, build_vision_encoder),
+        frame_rule=FrameRule.of(side["sampling"]) if side["vision"] else None,
+        text=_encoder(side["text"], TextSpec, build_text_encoder),
     )
     with np.load(directory / CHALLENGES_FILE, allow_pickle=False) as sets:
         layer = fusion.get_layer(CHALLENGE_REPRESENTATION)
@@ -179,33 +180,6 @@ def export_bundle(directory: Path, output: Path, version: int | None = None) -> 
     return place
 
 
-def load_bundle(place: Path) -> Any:
-    """Loads a bundle; its `signatures` map names to functions.
-
-    Args:
-        place: a version's directory, or the one above it: then the highest version.
-
-    Raises:
-        DataError: there is no bundle.
-    """
-    import tensorflow_text  # noqa: F401  registers the ops that the graph uses
-
-    return tf.saved_model.load(str(find_version(place)))
-
-
-def find_version(place: Path) -> Path:
-    """Returns the directory of a bundle's version, the highest where many are."""
-    if (place / "saved_model.pb").exists():
-        return place
-    numbers = [p for p in place.glob("*") if p.name.isdigit()]
-    if not numbers:
-        raise DataError(
-            f"no bundle in {place}: neither saved_model.pb nor a numbered version; "
-            "`python -m pipelines.export_model` makes one"
-        )
-    return max(numbers, key=lambda p: int(p.name))
-
-
 def _encoder(settings: Mapping[str, Any] | None, spec_type: Any, build: Any) -> Any:
     if settings is None:
         return None
@@ -226,9 +200,9 @@ def _lookup(names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
 
 def _archive(model: ServingModel) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
-    for resource in (*model.user_videos.resources(), model.fusion):
+    # Variables are found by themselves; tracked too, each would be written twice.
+    for resource in (*model.user_videos.layers_with_tables(), model.lookup):
         archive.track(resource)
-    archive.challenge_table, archive.lookup = model.challenge_table, model.lookup
     text = {"dtype": tf.string}
     names = tf.TensorSpec((None,), name="challenge", **text)
     captions = tf.TensorSpec((None, None), name="captions", **text)

@@ -8,7 +8,7 @@ integers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +26,14 @@ class VisionFeatures:
         frames: float16 (num_videos, num_frames, frame_dim), zero where padded.
         mask: bool (num_videos, num_frames), False for repeats and padding.
         spec: the encoder's spec and fingerprint, plain values.
+        sampling: how the frames were taken from the media and what became of repeats,
+            plain values; serving does the same to raw requests.
     """
 
     frames: np.ndarray
     mask: np.ndarray
     spec: Mapping[str, Any]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class Examples:
         """
         count = len(self)
 
+        @tf.autograph.experimental.do_not_convert
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(count, dtype=tf.int64), seed=[seed, tf.cast(epoch, tf.int32)]
@@ -149,6 +153,7 @@ class Examples:
         labels = tf.convert_to_tensor(self.labels)
         weights = tf.convert_to_tensor(self.weights)
 
+        @tf.autograph.experimental.do_not_convert
         def look_up(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any, Any]:
             inputs = {}
             for name, table in self.tables.items():

@@ -126,9 +126,20 @@ def predict(
     model: keras.Model, examples: Examples, batch_size: int = _PREDICT_BATCH
 ) -> np.ndarray:
     """Returns the model's outputs for all examples, in order, dropout off."""
-    forward = tf.function(lambda inputs: model(inputs, training=False))
     batches = examples.ordered_batches(batch_size)
+    forward = _forward(model, batches)
     return np.concatenate([forward(inputs).numpy() for inputs, _, _ in batches])
+
+
+def _forward(model: keras.Model, batches: tf.data.Dataset) -> Callable[[Any], Any]:
+    """Returns the model's call with dropout off, compiled once for every batch size."""
+    inputs, _, _ = batches.element_spec
+    compiled = tf.function(
+        lambda inputs: model(inputs, training=False),
+        input_signature=[inputs],
+        autograph=False,
+    )
+    return cast("Callable[[Any], Any]", compiled)
 
 
 def _early_stopping(
@@ -169,7 +180,7 @@ def _run_epochs(
     epochs = range(done, options.epochs)
     batches = train.shuffled_batches(options.batch_size, options.seed, epochs)
     iterator = iter(strategy.experimental_distribute_dataset(batches))
-    train_step = _train_step(model, strategy, objective)
+    train_step = _train_step(model, strategy, objective, iterator.element_spec)
     evaluate = _Evaluation(model, valid, objective)
     reseed = _dropout_reseeder(model)
     for epoch in epochs:
@@ -203,7 +214,7 @@ def _dropout_reseeder(model: keras.Model) -> Callable[[int], None]:
 
 
 def _train_step(
-    model: keras.Model, strategy: Any, objective: Objective
+    model: keras.Model, strategy: Any, objective: Objective, batch_spec: Any
 ) -> Callable[[Any], Any]:
     """Returns a compiled step: a distributed batch → the mean loss over it."""
 
@@ -218,7 +229,8 @@ def _train_step(
         model.optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    @tf.function
+    # One trace serves every batch size, the smaller last one too.
+    @tf.function(input_signature=[batch_spec], autograph=False)
     def step(batch: Any) -> Any:
         losses = strategy.run(replica_step, args=batch)
         return strategy.reduce("sum", losses, axis=None)
@@ -234,8 +246,9 @@ class _Evaluation:
     ) -> None:
         self._valid = valid
         self._score = objective.score
-        self._batches = valid.ordered_batches(_PREDICT_BATCH) if len(valid) else []
-        self._forward = tf.function(lambda inputs: model(inputs, training=False))
+        if len(valid):
+            self._batches = valid.ordered_batches(_PREDICT_BATCH)
+            self._forward = _forward(model, self._batches)
 
     def __call__(self) -> dict[str, float]:
         if not len(self._valid):

@@ -43,7 +43,6 @@ from dc_keras.training.proxies import (
     proxy_examples,
     side_variants,
     user_task,
-    video_inputs,
 )
 
 CHALLENGES_FILE = "challenges.npz"
@@ -71,15 +70,14 @@ class TrainingRun:
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns every resolved choice, as plain values."""
-        vision = {name: dict(v.spec) for name, v in self.table.vision.items()}
         caption = self.table.caption_spec
         sides = {}
         for side, variant in variants.items():
-            sizes = video_inputs(self.table, variant)
+            vision = self.table.vision[variant.vision] if variant.vision else None
             sides[side] = {
-                "vision": vision.get(variant.vision) if variant.vision else None,
+                "vision": dict(vision.spec) if vision else None,
+                "sampling": dict(vision.sampling) if vision else None,
                 "text": dict(caption) if variant.use_text and caption else None,
-                "num_frames": sizes.num_frames,
             }
         return {
             "task": task,

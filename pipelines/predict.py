@@ -1,0 +1,144 @@
+r"""Says how likely users of a corpus are to join challenges, by an exported bundle.
+
+    python -m pipelines.predict --bundle=run/export --corpus=run/corpus \
+        --user=0f3a60d1c52b7e94a8d0c9b1e27f4455 --challenge=distancedance \
+        --output=run/predictions.csv
+
+Each user's newest posts, focal challenges and posts after the cutoff left out as in
+training, go through the SavedModel as raw captions and JPEG frames. Prints a line a
+pair, the likeliest challenge first; --output also gets them as CSV (user_id, challenge,
+probability).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from pipelines import app, inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.predictor import Predictor, RawPost
+
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "Bundle, or the directory of its versions.", required=True
+)
+_CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
+_USER = flags.DEFINE_multi_string(
+    "user",
+    [],
+    "Pseudonym of users.parquet; with --key_file also a platform id, secUid or handle; "
+    "repeatable. Everyone with posts that count, if unset.",
+)
+_CHALLENGE = flags.DEFINE_multi_string(
+    "challenge", [], "Name of a challenge; repeatable. All of the bundle, if unset."
+)
+_KEY_FILE = flags.DEFINE_string(
+    "key_file", None, "Key of the pseudonyms, for a --user who is none."
+)
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media; the one that the corpus names if unset.",
+)
+_OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
+
+_USERS_A_CALL = 8
+
+
+def main() -> None:
+    """Predicts, prints and writes."""
+    from pathlib import Path
+
+    import polars as pl
+
+    from dc_keras.corpus.grid import user_histories
+    from dc_keras.corpus.store import Corpus, write_text
+    from dc_keras.serving.predictor import Predictor
+
+    corpus = Corpus.open(_CORPUS.value)
+    users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
+    predictor = Predictor.load(Path(_BUNDLE.value))
+    challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
+    predictor.require_challenges(challenges)
+    asked = users or tuple(corpus.users["user_id"])
+    histories = user_histories(predictor.study, corpus.videos, asked)
+    _require_histories(users, histories)
+    order = [user for user in asked if user in histories]
+    found = []
+    for start in range(0, len(order), _USERS_A_CALL):
+        batch = order[start : start + _USERS_A_CALL]
+        posts = [_raw_posts(corpus, histories[user], predictor) for user in batch]
+        for user, row in zip(batch, predictor.predict(posts, challenges), strict=True):
+            found.append(_show(user, challenges, row))
+    if len(order) < len(asked):
+        app.progress(f"{len(asked) - len(order)} users have no posts that count")
+    if _OUTPUT.value:
+        write_text(Path(_OUTPUT.value), pl.concat(found).write_csv())
+        app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")
+
+
+def _require_histories(users: Sequence[str], histories: Mapping[str, object]) -> None:
+    from dc_keras.errors import DataError
+
+    missing = [user for user in users if user not in histories]
+    if missing or not histories:
+        raise DataError(
+            "a user must have posts of no focal challenge, before the cutoff if the "
+            f"study has one. Received: user={missing[0] if missing else 'everyone'}"
+        )
+
+
+def _raw_posts(
+    corpus: Corpus, video_ids: Sequence[str], predictor: Predictor
+) -> list[RawPost]:
+    """Reads posts as a client sends them: captions, and frames of the media."""
+    from pathlib import Path
+
+    from dc_keras.serving.predictor import RawPost
+    from tfrecords.frame_records import sample_post
+    from tfrecords.frames import SamplingConfig
+    from tfrecords.media import MediaError
+
+    media_root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
+    posts = []
+    for video in corpus.find_videos(video_ids):
+        sampled = None
+        if predictor.sampling is not None:
+            settings = {k: v for k, v in predictor.sampling.items() if k != "repeat"}
+            try:
+                sampled = sample_post(video, media_root, SamplingConfig(**settings))
+            except MediaError as error:
+                app.progress(f"post {video.video_id} counts without frames: {error}")
+        posts.append(RawPost(video.caption, sampled.jpegs if sampled else ()))
+    return posts
+
+
+def _show(
+    user: str, challenges: Sequence[str], probabilities: np.ndarray
+) -> pl.DataFrame:
+    """Prints a user's predictions, the likeliest first, and returns them."""
+    import polars as pl
+
+    frame = pl.DataFrame(
+        {
+            "user_id": [user] * len(challenges),
+            "challenge": challenges,
+            "probability": probabilities,
+        }
+    ).sort("probability", "challenge", descending=[True, False])
+    width = max(map(len, challenges))
+    for _, challenge, probability in frame.iter_rows():
+        app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
+    return frame
+
+
+if __name__ == "__main__":
+    app.run(main)
