@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import tensorflow as tf
 from dc_keras.errors import DataError
 
 INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
+# Keras prints the errors of layers in bold, TensorFlow begins its own with a node.
+_DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{\w+_node [^}]*\}\}")
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
@@ -102,7 +105,8 @@ def graph_hash(handle: str) -> str:
 
 def one_line(error: Exception) -> str:
     """Returns an error as the end of a message of ours: one line, cut short."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    text = " ".join(_DECORATION.sub("", str(error)).split())
+    return f"{type(error).__name__}: {text}"[:200]
 
 
 def _load_module(handle: str) -> Any:

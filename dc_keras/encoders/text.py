@@ -33,7 +33,7 @@ class TextSpec:
         vocab_file: vocabulary to use in place of the encoder's own.
 
     Raises:
-        DataError: `pooling` is neither.
+        DataError: `pooling` is neither, or `max_tokens` is under 2.
     """
 
     handle: str
@@ -48,6 +48,12 @@ class TextSpec:
             raise DataError(
                 f"`pooling` must be one of {', '.join(POOLINGS)}. "
                 f"Received: pooling={self.pooling!r}"
+            )
+        # Before anything is loaded: BERT warns of a sequence of one token.
+        if self.max_tokens < 2:
+            raise DataError(
+                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
+                f"Received: max_tokens={self.max_tokens}"
             )
         # JSON knows lists only.
         object.__setattr__(self, "focal_hashtags", tuple(self.focal_hashtags))

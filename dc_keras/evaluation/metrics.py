@@ -117,7 +117,8 @@ def bootstrap_average_precision(
     see the same draws, so the difference of their arrays is a paired bootstrap.
 
     Returns:
-        float (draws,). The 2.5th and 97.5th percentiles make the interval.
+        float (draws,), NaN where no fold has a positive. The 2.5th and 97.5th
+        percentiles make the interval.
     """
     users = np.unique(np.concatenate([fold.users for fold in folds]))
     rng = np.random.default_rng(seed)
@@ -132,7 +133,8 @@ def bootstrap_average_precision(
     )
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
-    return np.asarray(total / np.maximum(known.sum(axis=0), 1))
+    count = known.sum(axis=0)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:

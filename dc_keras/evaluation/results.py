@@ -43,6 +43,9 @@ def table_one(directory: Path, dataset: str) -> Table:
     Args:
         directory: of a run, with `proxies/*.parquet`.
         dataset: what the data are, for the title; says "synthetic" where they are.
+
+    Raises:
+        DataError: no proxy was judged.
     """
     files = sorted((directory / "proxies").glob("*.parquet"))
     if not files:
@@ -101,6 +104,9 @@ def table_two(directory: Path, split: str, dataset: str) -> Table:
         directory: of a run, with `predictions/*.parquet`.
         split: name of the split.
         dataset: what the data are, for the title.
+
+    Raises:
+        DataError: no model was judged on the split.
     """
     folds = _read_folds(directory, split)
     models = folds[0]["model"].unique(maintain_order=True).to_list()
@@ -131,7 +137,10 @@ def _read_folds(directory: Path, split: str) -> list[pl.DataFrame]:
     files = sorted((directory / "predictions").glob(f"{split}-*.parquet"))
     if not files:
         raise DataError(f"no predictions/{split}-*.parquet in {directory}")
-    return [pl.read_parquet(file) for file in files]
+    folds = [pl.read_parquet(file) for file in files]
+    if folds[0].is_empty():
+        raise DataError(f"{directory} judged the proxies alone; it has no Table II")
+    return folds
 
 
 def _part(fold: pl.DataFrame, model: str, part: str) -> pl.DataFrame:
@@ -163,7 +172,7 @@ def _participation_row(
     model: str, folds: Sequence[pl.DataFrame], draws: np.ndarray
 ) -> tuple[Cell, ...]:
     mean = fold_metrics(folds, model)
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
     return (
         model,
         mean["average_precision"],
@@ -192,7 +201,7 @@ def _comparison_note(
         return ()
     best = max(simple)[1]
     difference = draws[DEEP_CHALLENGER] - draws[best]
-    low, high = np.percentile(difference, [2.5, 97.5])
+    low, high = np.nanpercentile(difference, [2.5, 97.5])
     verdict = "beats" if low > 0 else "does not beat"
     note = (
         f"deepChallenger {verdict} the strongest simple baseline ({best}): difference "

@@ -53,14 +53,20 @@ def make_folds(
         split: `random_pair` holds out 20 % of the pairs in each of `num_folds` shuffles
             (the paper's reading of "80-20" and "three-fold", docs/paper.md 24);
             `cold_user` holds out whole users, each once in `num_folds` folds.
-        num_folds: number of folds, at least 2 for `cold_user`.
+        num_folds: number of folds, at least 1; at least 2 for `cold_user`.
         validation_fraction: part of the training pairs (`random_pair`) or of the
             training users (`cold_user`) kept for validation.
         seed: seed of the shuffles.
 
     Raises:
-        DataError: an unknown split, or fewer users than folds ask for.
+        DataError: an unknown split, too few folds, or fewer users than folds ask for.
     """
+    least = 2 if split == "cold_user" else 1
+    if num_folds < least:
+        raise DataError(
+            f"`num_folds` of {split} must be at least {least}. "
+            f"Received: num_folds={num_folds}."
+        )
     if split == "random_pair":
         return _random_pair(pairs, num_folds, validation_fraction, seed)
     if split == "cold_user":
@@ -99,10 +105,12 @@ def _random_pair(
 def _cold_user(
     grid: Grid, pairs: Pairs, num_folds: int, validation_fraction: float, seed: int
 ) -> list[Fold]:
-    num_users = len(np.unique(pairs.user))
-    if num_users < max(num_folds, 3):
+    # Beside each test part there must be a user to train on and one to validate on.
+    num_users, num_needed = len(np.unique(pairs.user)), max(num_folds, 3)
+    num_needed = 4 if num_folds == 2 else num_needed
+    if num_users < num_needed:
         raise DataError(
-            f"cold_user needs at least {max(num_folds, 3)} users in the panel. "
+            f"cold_user needs at least {num_needed} users in the panel. "
             f"Received: {num_users}."
         )
     # GroupKFold fills folds evenly; the shuffle of users comes from the seed.

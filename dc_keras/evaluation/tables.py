@@ -50,6 +50,17 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
 
+    @classmethod
+    def from_json(cls, text: str) -> Table:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(
+            title=fields["title"],
+            columns=tuple(fields["columns"]),
+            rows=tuple(tuple(row) for row in fields["rows"]),
+            notes=tuple(fields["notes"]),
+        )
+
     def to_console(self) -> str:
         """Returns the table in aligned columns."""
         grid = [list(self.columns), *[[_text(c) for c in row] for row in self.rows]]

@@ -24,11 +24,12 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
         float64 (num_users, num_challenges), in (0, 1).
 
     Raises:
-        DataError: the truth does not know a user or challenge of the grid.
+        DataError: it is no truth.json, or it does not know a user or challenge of the
+            grid.
     """
-    truth = json.loads(path.read_text(encoding="utf-8"))
-    rows = {pseudonymizer.user(user): row for row, user in enumerate(truth["users"])}
-    columns = {name: column for column, name in enumerate(truth["challenges"])}
+    known_users, known_challenges, table = _read(path)
+    rows = {pseudonymizer.user(user): row for row, user in enumerate(known_users)}
+    columns = {name: column for column, name in enumerate(known_challenges)}
     strangers = [user for user in grid.users if user not in rows]
     strangers += [name for name in grid.challenges if name not in columns]
     if strangers:
@@ -37,6 +38,22 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
             f"study, the first is {strangers[0]}; is it the world that was imported, "
             "and --key_file the key it was imported with?"
         )
-    table = np.asarray(truth["probabilities"], np.float64)
     users = [rows[user] for user in grid.users]
     return table[np.ix_(users, [columns[name] for name in grid.challenges])]
+
+
+def _read(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        users, challenges = truth["users"], truth["challenges"]
+        table = np.array(truth["probabilities"], np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not the truth.json of a simulated world ({error!r})"
+        ) from error
+    if table.shape != (len(users), len(challenges)):
+        raise DataError(
+            f"{path} must hold a probability for each of {len(users)} users and "
+            f"{len(challenges)} challenges. Received: shape={table.shape}"
+        )
+    return users, challenges, table

@@ -6,7 +6,7 @@ import keras
 
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.pooling import PoolSet, Standardize
-from dc_keras.models.proxy import AnyNonZero, dense_block
+from dc_keras.models.proxy import dense_block
 
 
 def build_user_baseline(
@@ -32,8 +32,7 @@ def build_user_baseline(
     one_hot = keras.Input((num_challenges,), name="challenge_one_hot")
     x = user
     if options.standardize:
-        has_posts = AnyNonZero(name="has_posts")(user_valid)
-        x = Standardize(video_dim, name="standardize_videos")(x, has_posts)
+        x = Standardize(video_dim, name="standardize_videos")(x, user_valid)
     x = PoolSet(options.user_pooling, name="user_representation")(x, user_valid)
     x = dense_block(x, options, "dense")
     x = keras.layers.Dropout(options.dropout, name="dropout")(x)

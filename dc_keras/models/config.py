@@ -8,6 +8,7 @@ scripts build their flags from these classes, and `--help` stays fast.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,29 +18,47 @@ POOLINGS = ("attention", "concat", "mean", "mean_std")
 INTERACTIONS = ("product_difference", "none", "dot")
 
 
-def option(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
+def option(
+    default: Any,
+    help_text: str,
+    choices: tuple[str, ...] = (),
+    *,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> Any:
     """Declares a dataclass field that scripts offer as a flag of the same name.
 
     Args:
         default: the default preset's value.
         help_text: the flag's help, with the row of docs/paper.md in brackets.
         choices: the accepted strings; empty for any value of the default's type.
+        at_least: the smallest accepted number; None for any.
+        below: what an accepted number is below; None for any.
     """
-    return field(default=default, metadata={"help": help_text, "choices": choices})
+    metadata = {
+        "help": help_text,
+        "choices": choices,
+        "at_least": at_least,
+        "below": below,
+    }
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Options:
-    """A frozen set of options that travels as JSON beside what was made with it."""
+    """A frozen set of options that travels as JSON beside what was made with it.
+
+    Raises:
+        DataError: a value that is no choice, or outside its range.
+    """
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
-            choices = item.metadata.get("choices", ())
             value = getattr(self, item.name)
-            if choices and value is not None and value not in choices:
+            rule = None if value is None else _broken_rule(value, item.metadata)
+            if rule is not None:
                 raise DataError(
-                    f"`{item.name}` must be one of {', '.join(choices)}. "
-                    f"Received: {item.name}={value}."
+                    f"`{item.name}` must be {rule}. Received: {item.name}={value}."
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,6 +78,18 @@ class Options:
         return cls(**values)
 
 
+def _broken_rule(value: Any, metadata: Mapping[str, Any]) -> str | None:
+    choices = metadata["choices"]
+    if choices and value not in choices:
+        return f"one of {', '.join(choices)}"
+    at_least, below = metadata["at_least"], metadata["below"]
+    if at_least is not None and value < at_least:
+        return f"at least {at_least}"
+    if below is not None and value >= below:
+        return f"below {below}"
+    return None
+
+
 @dataclass(frozen=True)
 class ModelOptions(Options):
     """The shape of the proxies, the representations and the fusion model."""
@@ -71,10 +102,14 @@ class ModelOptions(Options):
         "whether features are centred and scaled by the moments of the training rows "
         "(not in the paper) [13]",
     )
-    hidden_dim: int = option(256, "width of each fully connected layer [13]")
-    num_layers: int = option(1, "fully connected layers of a proxy [13]")
+    hidden_dim: int = option(
+        256, "width of each fully connected layer [13]", at_least=1
+    )
+    num_layers: int = option(1, "fully connected layers of a proxy [13]", at_least=1)
     layer_norm: bool = option(True, "LayerNorm after each dense layer [13]")
-    dropout: float = option(0.2, "dropout after each fully connected layer [13]")
+    dropout: float = option(
+        0.2, "dropout after each fully connected layer [13]", at_least=0, below=1
+    )
     challenge_pooling: str = option(
         "attention", "eq. (1): how a challenge's videos are joined [16]", POOLINGS
     )
@@ -87,18 +122,24 @@ class ModelOptions(Options):
         "nothing, or a two-tower dot alone [22]",
         INTERACTIONS,
     )
-    projection_dim: int = option(128, "width of the projections of `interaction` [22]")
+    projection_dim: int = option(
+        128, "width of the projections of `interaction` [22]", at_least=1
+    )
 
 
 @dataclass(frozen=True)
 class TrainingOptions(Options):
     """How one model is fitted (section IV-D)."""
 
-    batch_size: int = option(64, "global batch size, whatever the replicas [26]")
-    learning_rate: float = option(1e-3, "Adam's learning rate [26]")
-    epochs: int = option(30, "epochs at most [25]")
+    batch_size: int = option(
+        64, "global batch size, whatever the replicas [26]", at_least=1
+    )
+    learning_rate: float = option(1e-3, "Adam's learning rate [26]", at_least=0)
+    epochs: int = option(30, "epochs at most [25]", at_least=1)
     patience: int = option(
-        5, "epochs without progress before training stops; 0 never stops early [25]"
+        5,
+        "epochs without progress before training stops; 0 never stops early [25]",
+        at_least=0,
     )
     monitor: str = option(
         "val_average_precision",
@@ -107,7 +148,10 @@ class TrainingOptions(Options):
         ("val_average_precision", "val_loss"),
     )
     validation_fraction: float = option(
-        0.1, "part of the training rows kept for validation [25]"
+        0.1,
+        "part of the training rows kept for validation [25]",
+        at_least=0,
+        below=1,
     )
     class_weight: str = option(
         "balanced", "weights of joining and not joining [21]", ("balanced", "none")
@@ -170,4 +214,24 @@ class ProtocolOptions(Options):
     negatives: str = option(
         "all", "training negatives: `all`, or `K:1` drawn for each positive [21]"
     )
-    num_folds: int = option(3, "shuffles of random_pair, folds of cold_user [24]")
+    num_folds: int = option(
+        3, "shuffles of random_pair, folds of cold_user [24]", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        num_negatives(self.negatives)
+
+
+def num_negatives(rule: str) -> int | None:
+    """Returns K of a rule `K:1` for training negatives; None for `all`.
+
+    Raises:
+        DataError: another rule.
+    """
+    if rule == "all":
+        return None
+    count, _, one = rule.partition(":")
+    if one != "1" or not count.isdecimal() or int(count) == 0:
+        raise DataError(f"`negatives` must be all or K:1. Received: negatives={rule}.")
+    return int(count)

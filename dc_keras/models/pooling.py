@@ -54,10 +54,13 @@ class PoolSet(keras.layers.Layer):
         self.mode = mode
         self.attention_dim = attention_dim
         if mode == "attention":
+            policy = self.dtype_policy
             self.hidden = keras.layers.Dense(
-                attention_dim, activation="tanh", name="hidden"
+                attention_dim, activation="tanh", dtype=policy, name="hidden"
             )
-            self.score = keras.layers.Dense(1, use_bias=False, name="score")
+            self.score = keras.layers.Dense(
+                1, use_bias=False, dtype=policy, name="score"
+            )
 
     def build(self, values_shape: Any, valid_shape: Any = None) -> None:
         """Creates the weights of `attention`."""
@@ -89,7 +92,9 @@ class PoolSet(keras.layers.Layer):
     def _attention(self, values: Any, valid: Any) -> Any:
         scores = self.score(self.hidden(values))
         mask = ops.cast(valid, scores.dtype)[..., None]
-        scores = scores - ops.max(scores - 1e9 * (1.0 - mask), axis=1, keepdims=True)
+        lowest = ops.min(scores, axis=1, keepdims=True)
+        candidates = ops.where(valid[..., None], scores, lowest)
+        scores = scores - ops.max(candidates, axis=1, keepdims=True)
         # Clipping keeps exp finite for the masked items, whose weight is zero anyway.
         weights = ops.exp(ops.minimum(scores, 0.0)) * mask
         return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), _EPSILON)
@@ -120,8 +125,8 @@ class Standardize(keras.layers.Layer):
 
     Call arguments:
         values: float (batch_size, …, dim).
-        valid: bool (batch_size,); where False the output is zero, so that a missing
-            modality stays a zero vector.
+        valid: bool (batch_size, …), without the last axis; where False the output is
+            zero, so that a missing modality and padding stay zero vectors.
 
     Returns:
         float, the shape of `values`.
@@ -144,8 +149,7 @@ class Standardize(keras.layers.Layer):
 
     def call(self, values: Any, valid: Any) -> Any:
         """Standardises; see the class."""
-        mask = ops.cast(valid, values.dtype)
-        mask = ops.reshape(mask, (-1,) + (1,) * (len(values.shape) - 1))
+        mask = ops.cast(valid, values.dtype)[..., None]
         return (values - self.mean) * self.scale * mask
 
     def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:

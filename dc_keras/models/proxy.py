@@ -101,20 +101,19 @@ def _video_inputs(inputs: VideoInputs) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class AnyNonZero(keras.layers.Layer):
-    """Tells for each row whether anything in it is not zero: (batch_size,) bool."""
+    """Tells of each vector whether anything in it is not zero: bool (batch_size, …)."""
 
     def call(self, values: Any) -> Any:
-        """Reduces all axes but the first."""
-        axes = tuple(range(1, len(values.shape)))
-        return ops.any(ops.not_equal(ops.cast(values, "float32"), 0.0), axis=axes)
+        """Reduces the last axis."""
+        return ops.any(ops.not_equal(values, 0.0), axis=-1)
 
     def compute_output_shape(self, shape: Any) -> Any:
-        """Returns (batch_size,)."""
-        return shape[:1]
+        """Returns the shape without its last axis."""
+        return shape[:-1]
 
     def compute_output_spec(self, values: Any) -> Any:
-        """Returns a bool of shape (batch_size,)."""
-        return keras.KerasTensor(values.shape[:1], dtype="bool")
+        """Returns a bool of that shape."""
+        return keras.KerasTensor(values.shape[:-1], dtype="bool")
 
 
 def _join_modalities(
@@ -124,9 +123,9 @@ def _join_modalities(
     if "frames" in tensors:
         frames, mask = tensors["frames"], tensors["frame_mask"]
         if options.standardize:
-            has_frames = AnyNonZero(name="has_frames")(mask)
+            is_frame = AnyNonZero(name="is_frame")(frames)
             frames = Standardize(inputs.frame_dim, name="standardize_frames")(
-                frames, has_frames
+                frames, is_frame
             )
         parts.append(PoolSet(options.frame_pooling, name="pool_frames")(frames, mask))
     if "caption" in tensors:

@@ -40,14 +40,26 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
                 saved[f"weight_{i}"] for i in range(len(saved.files) - 2)
             ]
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Stops where the epochs before had already decided so."""
+        if epoch > self._last_epoch:
+            self._stop_again()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judges the epoch once, even where it is run again after a stop."""
-        if epoch <= self._last_epoch:
+        if epoch == self._last_epoch:
+            self._stop_again()
+        if epoch <= self._last_epoch or self.stopped_epoch > 0:
             return
         super().on_epoch_end(epoch, logs)
         self._last_epoch = epoch
         if self._memory is not None and self.best_weights is not None:
             self._remember(self._memory)
+
+    def _stop_again(self) -> None:
+        if self._last_epoch > 0 and self.wait >= self.patience:
+            self.stopped_epoch = self._last_epoch
+            self.model.stop_training = True
 
     def _remember(self, path: Path) -> None:
         weights = {f"weight_{i}": w for i, w in enumerate(self.best_weights)}
@@ -56,6 +68,23 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         temporary = path.with_suffix(".tmp.npz")
         np.savez(temporary, counts=counts, best=self.best, **weights)
         temporary.replace(path)
+
+
+class ResumableCSVLogger(keras.callbacks.CSVLogger):
+    """A CSV log of one row an epoch, even where an epoch is run again after a stop."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Counts the epochs that the file tells of, where it goes on."""
+        path, self._num_rows = Path(self.filename), 0
+        if self.append and path.exists():
+            # The first line holds the names of the columns.
+            self._num_rows = len(path.read_text(encoding="utf-8").splitlines()) - 1
+        super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds a row."""
+        if epoch >= self._num_rows:
+            super().on_epoch_end(epoch, logs)
 
 
 def training_callbacks(directory: Path) -> list[keras.callbacks.Callback]:
@@ -67,9 +96,10 @@ def training_callbacks(directory: Path) -> list[keras.callbacks.Callback]:
     backup = directory / "backup"
     directory.mkdir(parents=True, exist_ok=True)
     return [
-        keras.callbacks.CSVLogger(directory / "history.csv", append=backup.exists()),
+        ResumableCSVLogger(directory / "history.csv", append=backup.exists()),
         keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False),
-        keras.callbacks.BackupAndRestore(backup),
+        # Two, so that a stop in the middle of writing one costs an epoch, not all.
+        keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
     ]
 
 
@@ -110,7 +140,7 @@ def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> Non
 
 
 def log_projector(
-    directory: Path, name: str, vectors: np.ndarray, labels: Sequence[Any]
+    directory: Path, name: str, vectors: np.ndarray, labels: Sequence[str]
 ) -> None:
     """Adds representations to TensorBoard's projector.
 
@@ -118,7 +148,7 @@ def log_projector(
         directory: TensorBoard's log directory.
         name: name of the embedding.
         vectors: float (num_points, dim).
-        labels: one line a point; a tuple becomes columns.
+        labels: one line a point.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig

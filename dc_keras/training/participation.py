@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 from dc_keras.corpus.study import Grid
 from dc_keras.errors import DataError
 from dc_keras.models.baselines import build_user_baseline
-from dc_keras.models.config import ModelOptions, TrainingOptions
+from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import fit, participation
@@ -56,10 +56,14 @@ class Pairs:
 
 
 def grid_pairs(grid: Grid) -> Pairs:
-    """Returns the observed pairs of a grid, user by user."""
+    """Returns the observed pairs of a grid, user by user.
+
+    Raises:
+        DataError: there are not both labels.
+    """
     user, challenge = np.nonzero(grid.observed)
     label = grid.labels[user, challenge]
-    if label.min(initial=1) == label.max(initial=0):
+    if len(np.unique(label)) < 2:
         raise DataError(
             f"the study has {len(label)} pairs, all with the same label; it needs "
             "users who joined and users who did not"
@@ -129,7 +133,9 @@ def pair_examples(
         "user": pairs.user,
         "user_valid": pairs.user,
     }
-    return Examples(tables, index, pairs.label, label_weights(pairs, class_weight))
+    return Examples(
+        tables, index, pairs.label, label_weights(pairs.label, class_weight)
+    )
 
 
 def deep_challenger_examples(
@@ -163,16 +169,24 @@ def deep_challenger_examples(
     return pair_examples(pairs, challenges, users, class_weight)
 
 
-def label_weights(pairs: Pairs, class_weight: str) -> np.ndarray:
+def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
     """Returns a weight a pair, float32 (num_pairs,), with mean 1.
 
     `balanced` gives both labels the same total weight; `none` gives every pair 1.
     """
     if class_weight == "none":
-        return np.ones(len(pairs), np.float32)
-    counts = np.bincount(pairs.label, minlength=2)
-    per_class = len(pairs) / (2.0 * np.maximum(counts, 1))
-    return np.asarray(per_class[pairs.label], np.float32)
+        return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, minlength=2)
+    per_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.asarray(per_class[labels], np.float32)
+
+
+def _training_part(
+    examples: Examples, rows: np.ndarray, options: TrainingOptions
+) -> Examples:
+    """Takes the training rows and weighs them anew: only they may say what is rare."""
+    part = examples.take(rows)
+    return replace(part, weights=label_weights(part.labels, options.class_weight))
 
 
 def sample_negatives(
@@ -189,14 +203,12 @@ def sample_negatives(
     Raises:
         DataError: another rule.
     """
-    if rule == "all":
+    count = num_negatives(rule)
+    if count is None:
         return rows
-    count, colon, one = rule.partition(":")
-    if not (colon and one == "1" and count.isdigit() and int(count) > 0):
-        raise DataError(f"`negatives` must be all or K:1. Received: negatives={rule}.")
     positive = rows[pairs.label[rows] == 1]
     negative = rows[pairs.label[rows] == 0]
-    wanted = min(len(negative), int(count) * len(positive))
+    wanted = min(len(negative), count * len(positive))
     drawn = np.random.default_rng(seed).choice(negative, wanted, replace=False)
     return np.sort(np.concatenate([positive, drawn]))
 
@@ -215,7 +227,7 @@ def fit_deep_challenger(
     sizes = PairInputs(support_max, challenge_dim, history_max, user_dim)
     return fit(
         lambda: build_deep_challenger(sizes, model_options),
-        examples.take(train),
+        _training_part(examples, train, training_options),
         examples.take(valid),
         participation(training_options.monitor),
         training_options,
@@ -244,7 +256,9 @@ def baseline_examples(
         "user_valid": pairs.user,
         "challenge_one_hot": pairs.challenge,
     }
-    return Examples(tables, index, pairs.label, label_weights(pairs, class_weight))
+    return Examples(
+        tables, index, pairs.label, label_weights(pairs.label, class_weight)
+    )
 
 
 def video_vectors(table: FeatureTable, variant: Variant) -> np.ndarray:
@@ -294,7 +308,7 @@ def fit_baseline(
 
     return fit(
         build,
-        examples.take(train),
+        _training_part(examples, train, training_options),
         examples.take(valid),
         participation(training_options.monitor),
         training_options,

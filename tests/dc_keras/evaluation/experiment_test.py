@@ -1,0 +1,438 @@
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from dc_keras.errors import DataError
+from dc_keras.evaluation import experiment as module
+from dc_keras.evaluation.experiment import run_experiment
+from dc_keras.evaluation.results import fold_metrics, table_two
+from dc_keras.evaluation.splits import SPLITS, make_folds
+from dc_keras.evaluation.tables import BAYES
+from dc_keras.training.participation import grid_pairs
+
+_SIMPLE = ["always yes", "popularity", "propensity × popularity"]
+
+
+def _folds(experiment, split, seed=0):
+    """The folds that a run must have had, by file name."""
+    folds = make_folds(
+        experiment.grid,
+        grid_pairs(experiment.grid),
+        split,
+        experiment.protocol.num_folds,
+        experiment.training.validation_fraction,
+        seed,
+    )
+    return {f"{split}-seed{seed}-fold{fold.index}": fold for fold in folds}
+
+
+def _predictions(directory, name):
+    return pl.read_parquet(directory / "predictions" / f"{name}.parquet")
+
+
+def _contents(directory):
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def _without_captions(table):
+    return replace(table, captions=None, caption_spec=None)
+
+
+def _silent(line):
+    pass
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_judged_pair_is_saved_for_every_model(run, experiment, split):
+    pairs, grid = grid_pairs(experiment.grid), experiment.grid
+    for name, fold in _folds(experiment, split).items():
+        saved = _predictions(run.directory, name)
+        assert saved["model"].unique(maintain_order=True).to_list() == [
+            *_SIMPLE,
+            BAYES,
+            "VGG16",
+            "VGG16+BERT",
+            "deepChallenger",
+        ]
+        expected = {
+            (
+                part,
+                grid.users[pairs.user[row]],
+                grid.challenges[pairs.challenge[row]],
+                pairs.label[row],
+            )
+            for part in ("valid", "test")
+            for row in getattr(fold, part)
+        }
+        for _, rows in saved.group_by("model"):
+            keys = rows.select("part", "user_id", "challenge", "label").rows()
+            assert len(keys) == len(set(keys))
+            assert set(keys) == expected
+        assert saved["score"].is_between(0, 1).all()
+
+
+def test_the_run_holds_predictions_proxies_and_its_configuration(run):
+    names = {f"{split}-seed0-fold{index}" for split in SPLITS for index in (0, 1)}
+    judged = {name for name in names if name.startswith("random_pair")}
+    assert set(_contents(run.directory)) == {
+        "config.json",
+        *(f"predictions/{name}.parquet" for name in names),
+        *(f"proxies/{name}.parquet" for name in judged),
+    }
+
+
+def test_bayes_row_is_the_truth_of_each_pair(run, experiment):
+    grid = experiment.grid
+    saved = _predictions(run.directory, "cold_user-seed0-fold1")
+    for user, challenge, score in (
+        saved.filter(model=BAYES).select("user_id", "challenge", "score").iter_rows()
+    ):
+        place = grid.users.index(user), grid.challenges.index(challenge)
+        assert score == experiment.truth[place]
+
+
+def _trained_videos(experiment, fit):
+    rows = np.concatenate([fit["train"], fit["valid"]])
+    return [experiment.table.video_ids[row] for row in fit["task"].rows[rows]]
+
+
+def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment):
+    grid = experiment.grid
+    for name, fold in _folds(experiment, "cold_user").items():
+        fits = run.fits_of(name, "fit_proxy")
+        assert [fit["task"].kind for fit in fits] == ["challenge", "user"]
+        challenge, user = (set(_trained_videos(experiment, fit)) for fit in fits)
+        support = {video for videos in grid.support for video in videos}
+        hidden = {v for v in support if grid.video_users[v] in fold.hidden_users}
+        assert len(hidden) >= 3
+        assert challenge == support - hidden
+        pairs = grid_pairs(grid)
+        users = np.unique(pairs.user[fold.train])
+        assert user == {video for row in users for video in grid.histories[row]}
+        assert fits[1]["task"].classes == tuple(grid.users[row] for row in users)
+        assert not set(fits[1]["task"].classes) & fold.hidden_users
+
+
+def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment):
+    grid = experiment.grid
+    for name, fold in _folds(experiment, "cold_user").items():
+        (fit,) = run.fits_of(name, "fit_deep_challenger")
+        shown = fit["examples"].tables["challenge_valid"].numpy().sum(axis=1)
+        visible = [
+            sum(grid.video_users[video] not in fold.hidden_users for video in videos)
+            for videos in grid.support
+        ]
+        assert shown.tolist() == visible
+        assert sum(visible) < sum(len(videos) for videos in grid.support)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
+    run, experiment, split
+):
+    pairs = grid_pairs(experiment.grid)
+    for name, fold in _folds(experiment, split).items():
+        fits = run.fits_of(name, "fit_deep_challenger")
+        fits += run.fits_of(name, "fit_baseline")
+        assert len(fits) == 3
+        for fit in fits:
+            np.testing.assert_array_equal(fit["train"], fold.train)
+            np.testing.assert_array_equal(fit["valid"], fold.valid)
+            np.testing.assert_array_equal(fit["examples"].labels, pairs.label)
+            np.testing.assert_array_equal(fit["examples"].index["user"], pairs.user)
+
+
+def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
+    run, experiment
+):
+    grid = experiment.grid
+    for name in _folds(experiment, "random_pair"):
+        judged = pl.read_parquet(run.directory / "proxies" / f"{name}.parquet")
+        fits = run.fits_of(name, "fit_proxy")
+        kinds = judged.select("kind", "variant").unique(maintain_order=True).rows()
+        assert [kind for kind, _ in kinds] == [fit["task"].kind for fit in fits]
+        assert [variant for _, variant in kinds] == 2 * ["VGG16", "VGG16+BERT"]
+        for (kind, variant), fit in zip(kinds, fits, strict=True):
+            mine = judged.filter(kind=kind, variant=variant)
+            task = fit["task"]
+            videos = {experiment.table.video_ids[row] for row in task.rows}
+            trained, tested = _trained_videos(experiment, fit), mine["video_id"]
+            assert set(trained) | set(tested) == videos
+            assert len(trained) + len(tested) == len(videos)
+            assert len(tested) == round(len(videos) / 5)
+            assert set(mine["num_classes"]) == {len(task.classes)}
+            assert mine["predicted"].is_between(0, len(task.classes) - 1).all()
+            for video, label in mine.select("video_id", "label").iter_rows():
+                if kind == "challenge":
+                    assert video in grid.support[label]
+                else:
+                    assert grid.video_users[video] == task.classes[label]
+
+
+def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
+    before, told = _contents(run.directory), []
+    run_experiment(experiment, list(SPLITS), 1, run.directory, told.append)
+    assert _contents(run.directory) == before
+    assert told == [
+        f"{split}-seed0-fold{index}: done before"
+        for split in SPLITS
+        for index in (0, 1)
+    ]
+
+
+def _run_first_fold(experiment, directory):
+    """Stops a run on cold_user as Ctrl-C would, when the second fold begins."""
+
+    def stop(line):
+        if line.startswith("cold_user-seed0-fold1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(experiment, ["cold_user"], 1, directory, stop)
+
+
+def test_a_stopped_run_goes_on_where_it_was(run, experiment, tmp_path):
+    paper = replace(
+        experiment, models=("paper",), table=_without_captions(experiment.table)
+    )
+    _run_first_fold(paper, tmp_path)
+    kept = _contents(tmp_path)
+    assert set(kept) == {"config.json", "predictions/cold_user-seed0-fold0.parquet"}
+
+    told = []
+    run_experiment(paper, ["cold_user"], 1, tmp_path, told.append)
+    assert told == [
+        "cold_user-seed0-fold0: done before",
+        "cold_user-seed0-fold1: baseline VGG16",
+    ]
+    assert kept.items() <= _contents(tmp_path).items()
+    # The same rows as in a run that was never stopped and fitted all models.
+    for name in _folds(experiment, "cold_user"):
+        whole = _predictions(run.directory, name)
+        assert_frame_equal(
+            _predictions(tmp_path, name),
+            whole.filter(pl.col("model").is_in(["VGG16", BAYES])),
+            abs_tol=1e-4,
+        )
+
+
+def _with_flipped_label(grid):
+    labels = grid.labels.copy()
+    labels[0, 0] = 1 - labels[0, 0]
+    return replace(grid, labels=labels)
+
+
+def _with_vision(table, **changes):
+    vision = {name: replace(v, **changes) for name, v in table.vision.items()}
+    return replace(table, vision=vision)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: {"model": replace(x.model, hidden_dim=17)},
+        lambda x: {"training": replace(x.training, epochs=11)},
+        lambda x: {"training": replace(x.training, seed=1)},
+        lambda x: {"protocol": replace(x.protocol, negatives="1:1")},
+        lambda x: {"models": ("simple",)},
+        lambda x: {"grid": _with_flipped_label(x.grid)},
+        lambda x: {"table": _with_vision(x.table, spec={"fingerprint": "w"})},
+        lambda x: {"table": _with_vision(x.table, sampling={"num_frames": 3})},
+        lambda x: {"table": replace(x.table, caption_spec={"fingerprint": "w"})},
+        lambda x: {"documents": ("other words", *x.documents[1:])},
+        lambda x: {"truth": None},
+        lambda x: {"truth": x.truth / 2},
+    ],
+    ids=[
+        *("width", "epochs", "seed", "negatives", "models", "label"),
+        *("encoder", "frames", "text", "words", "no truth", "truth"),
+    ],
+)
+def test_a_directory_with_another_configuration_is_refused(run, experiment, change):
+    before, told = _contents(run.directory), []
+    other = replace(experiment, **change(experiment))
+    with pytest.raises(
+        DataError, match=r"another configuration; choose another --outp"
+    ):
+        run_experiment(other, list(SPLITS), 1, run.directory, told.append)
+    assert _contents(run.directory) == before
+    assert told == []
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_simple_rows_alone_fit_nothing(experiment, tmp_path, split, is_known):
+    truth = experiment.truth if is_known else None
+    simple, told = replace(experiment, models=("simple",), truth=truth), []
+    run_experiment(simple, [split], 1, tmp_path, told.append)
+    assert told == []
+    for name in _folds(experiment, split):
+        models = _predictions(tmp_path, name)["model"].unique(maintain_order=True)
+        assert models.to_list() == [*_SIMPLE, *([BAYES] if is_known else [])]
+    assert not (tmp_path / "proxies").exists()
+
+
+def test_simple_rows_do_not_depend_on_the_others(run, experiment, tmp_path):
+    simple = replace(experiment, models=("simple",))
+    run_experiment(simple, ["cold_user"], 1, tmp_path, _silent)
+    for name in _folds(experiment, "cold_user"):
+        alone = _predictions(tmp_path, name)
+        whole = _predictions(run.directory, name)
+        assert_frame_equal(
+            alone,
+            whole.filter(pl.col("model").is_in(alone["model"].unique().implode())),
+        )
+
+
+def test_proxies_alone_leave_no_pair_behind(experiment, tmp_path):
+    proxies, told = replace(experiment, models=("proxies",), truth=None), []
+    run_experiment(proxies, ["cold_user"], 1, tmp_path, told.append)
+    run_experiment(proxies, ["cold_user"], 1, tmp_path, told.append)
+    # Only random_pair holds videos out, so that here was nothing to fit or to judge.
+    assert told == [f"cold_user-seed0-fold{index}: done before" for index in (0, 1)]
+    with pytest.raises(DataError, match="proxies alone"):
+        table_two(tmp_path, "cold_user", "made up")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_run_without_validation_pairs_judges_at_a_half(experiment, tmp_path, split):
+    training = replace(experiment.training, validation_fraction=0.0)
+    simple = replace(experiment, models=("simple",), training=training)
+    run_experiment(simple, [split], 1, tmp_path, _silent)
+    folds = [_predictions(tmp_path, name) for name in _folds(simple, split)]
+    assert all(set(fold["part"]) == {"test"} for fold in folds)
+    assert fold_metrics(folds, "popularity")["threshold"] == 0.5
+
+
+def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
+    simple = replace(experiment, models=("simple",))
+    run_experiment(simple, ["random_pair"], 1, tmp_path / "run", _silent)
+    first = _contents(tmp_path / "run")
+    run_experiment(simple, ["random_pair"], 2, tmp_path / "run", _silent)
+    both = _contents(tmp_path / "run")
+    assert first.items() <= both.items()
+    # Seed 1 of a run is seed 0 of one that starts at 1.
+    training = replace(simple.training, seed=1)
+    later = replace(simple, training=training)
+    run_experiment(later, ["random_pair"], 1, tmp_path / "later", _silent)
+    for index in (0, 1):
+        names = (f"random_pair-seed{seed}-fold{index}" for seed in (0, 1))
+        zero, one = (_predictions(tmp_path / "run", name) for name in names)
+        assert not zero.equals(one)
+        started = _predictions(tmp_path / "later", f"random_pair-seed0-fold{index}")
+        assert_frame_equal(one, started)
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def first_fit(monkeypatch, tmp_path):
+    """Runs until the wanted fit and returns what it was given."""
+
+    def run_until(experiment, split, function, kind=None, num_seeds=1):
+        given = []
+
+        def take(first, train, *rest):
+            if kind in (None, getattr(first, "kind", None)):
+                given.extend((first, train, rest[-1]))
+                raise _StopError
+
+        monkeypatch.setattr(module, function, take)
+        with pytest.raises(_StopError):
+            run_experiment(experiment, [split], num_seeds, tmp_path, _silent)
+        return given
+
+    return run_until
+
+
+@pytest.mark.parametrize(
+    ("split", "user_classes", "is_everyone"),
+    [
+        ("random_pair", "train", False),
+        ("random_pair", "panel", True),
+        ("cold_user", "panel", False),
+    ],
+)
+def test_user_proxy_knows_training_users_or_the_whole_panel(
+    experiment, first_fit, split, user_classes, is_everyone
+):
+    protocol = replace(experiment.protocol, user_classes=user_classes)
+    wanted = replace(experiment, models=("deepChallenger",), protocol=protocol)
+    task, *_ = first_fit(wanted, split, "fit_proxy", "user")
+    fold = _folds(experiment, split)[f"{split}-seed0-fold0"]
+    users = np.unique(grid_pairs(experiment.grid).user[fold.train])
+    assert len(users) < len(experiment.grid.users)
+    if is_everyone:
+        users = range(len(experiment.grid.users))
+    assert task.classes == tuple(experiment.grid.users[user] for user in users)
+
+
+def test_negatives_of_one_to_one_balance_the_training_pairs(experiment, first_fit):
+    protocol = replace(experiment.protocol, negatives="1:1")
+    wanted = replace(experiment, models=("paper",), protocol=protocol)
+    examples, train, _ = first_fit(wanted, "cold_user", "fit_baseline")
+    fold = _folds(experiment, "cold_user")["cold_user-seed0-fold0"]
+    assert set(train) < set(fold.train)
+    labels = examples.labels
+    assert labels[train].sum() == labels[fold.train].sum() == len(train) / 2
+
+
+def test_every_fold_of_every_seed_starts_from_other_weights(
+    experiment, first_fit, tmp_path
+):
+    paper, seeds = replace(experiment, models=("paper",)), set()
+    (tmp_path / "predictions").mkdir()
+    for name in [f"seed{seed}-fold{index}" for seed in (0, 1) for index in (0, 1)]:
+        *_, options = first_fit(paper, "cold_user", "fit_baseline", num_seeds=2)
+        seeds.add(options.seed)
+        # Done, as far as the next run can see.
+        (tmp_path / "predictions" / f"cold_user-{name}.parquet").touch()
+    assert len(seeds) == 4
+
+
+def test_labels_shuffled_within_challenges_cannot_be_predicted(experiment, tmp_path):
+    rng, grid = np.random.default_rng(0), experiment.grid
+    labels = grid.labels.copy()
+    for column, observed in enumerate(grid.observed.T):
+        labels[observed, column] = rng.permutation(labels[observed, column])
+    shuffled = replace(
+        experiment,
+        grid=replace(grid, labels=labels),
+        table=replace(experiment.table, vision={}),
+        models=("deepChallenger",),
+        truth=None,
+    )
+    _run_first_fold(shuffled, tmp_path)
+    fold = _predictions(tmp_path, "cold_user-seed0-fold0")
+    assert set(fold["model"]) == {"deepChallenger"}
+    # With a third of 35 pairs joined the AUC of a guess spreads by
+    # √(36 / (12·12·23)) = .1; of labels that follow the posts it is about .9.
+    auc = fold_metrics([fold], "deepChallenger")["roc_auc"]
+    assert auc == pytest.approx(0.5, abs=0.25)
+
+
+def test_the_label_of_a_judged_pair_reaches_no_fit(run, experiment, tmp_path):
+    grid, name = experiment.grid, "cold_user-seed0-fold0"
+    pairs, fold = grid_pairs(grid), _folds(experiment, "cold_user")[name]
+    labels = grid.labels.copy()
+    judged = pairs.user[fold.test], pairs.challenge[fold.test]
+    labels[judged] = 1 - labels[judged]
+    flipped = replace(
+        experiment,
+        grid=replace(grid, labels=labels),
+        table=_without_captions(experiment.table),
+        models=("paper",),
+    )
+    _run_first_fold(flipped, tmp_path)
+    before, after = (
+        _predictions(directory, name).filter(model="VGG16", part="test")
+        for directory in (run.directory, tmp_path)
+    )
+    assert after["label"].to_list() == (1 - before["label"]).to_list()
+    np.testing.assert_allclose(after["score"], before["score"], atol=1e-5)

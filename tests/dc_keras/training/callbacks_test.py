@@ -1,0 +1,243 @@
+import csv
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from sklearn.metrics import precision_score, recall_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.pr_curve import metadata as pr_metadata
+from tensorboard.plugins.projector import ProjectorConfig
+
+from dc_keras.models.config import TrainingOptions
+from dc_keras.training.callbacks import (
+    log_config,
+    log_pr_curve,
+    log_projector,
+    training_callbacks,
+)
+from dc_keras.training.loop import fit, participation
+
+# Fast enough to overfit: the fourth epoch is the best, and the seventh the last.
+_OPTIONS = TrainingOptions(
+    batch_size=10, epochs=12, learning_rate=0.08, patience=3, seed=1
+)
+_LAST = 6
+
+
+class _Stop(keras.callbacks.Callback):
+    """Ctrl-C at a moment of training."""
+
+    def __init__(self, epoch, batch=None):
+        super().__init__()
+        self.epoch, self.batch = epoch, batch
+        self._now = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self._now, batch) == (self.epoch, self.batch):
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.batch is None and epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def train_in(tiny_examples, tiny_model):
+    """Trains in a directory, up to a stop between the callbacks, if there is one."""
+    train, valid = tiny_examples(24, seed=0), tiny_examples(20, seed=1)
+
+    def run(directory, stop=None, position=0):
+        callbacks = training_callbacks(directory)
+        logger = callbacks[0]
+        if stop is not None:
+            callbacks.insert(position, stop)
+        try:
+            return fit(
+                lambda: tiny_model(8),
+                train,
+                valid,
+                participation("val_loss"),
+                _OPTIONS,
+                callbacks,
+            )
+        finally:
+            # A process that ends closes its files.
+            logger.csv_file.close()
+
+    return run
+
+
+def _history(directory):
+    with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train_in, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undisturbed")
+    return train_in(directory), directory
+
+
+def _same_weights(model, other):
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_early_stopping_comes_where_these_tests_need_it(undisturbed):
+    model, directory = undisturbed
+    losses = model.history.history["val_loss"]
+    assert len(losses) == len(_history(directory)) == _LAST + 1
+    assert int(np.argmin(losses)) == _LAST - _OPTIONS.patience
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch", "position"),
+    [
+        (0, 1, 0),
+        (3, 1, 0),
+        (3, None, 0),
+        (3, None, 2),
+        (_LAST, None, 0),
+    ],
+    ids=[
+        "in the first epoch",
+        "in an epoch",
+        "before the row of history.csv",
+        "before the backup",
+        "where early stopping has just decided",
+    ],
+)
+def test_a_stopped_training_ends_as_if_it_had_never_been_stopped(
+    train_in, undisturbed, tmp_path, epoch, batch, position
+):
+    expected, directory = undisturbed
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, _Stop(epoch, batch), position)
+    _same_weights(train_in(tmp_path), expected)
+    assert _history(tmp_path) == _history(directory)
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_training_stopped_at_its_very_end_keeps_its_weights(
+    train_in, undisturbed, tmp_path
+):
+    expected, _ = undisturbed
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, _Stop(_LAST), position=3)
+    _same_weights(train_in(tmp_path), expected)
+
+
+def test_a_half_written_backup_costs_an_epoch_and_nothing_else(
+    train_in, undisturbed, tmp_path
+):
+    expected, directory = undisturbed
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path, _Stop(4), position=3)
+    backup = tmp_path / "backup" / "latest.weights.h5"
+    os.truncate(backup, backup.stat().st_size // 2)
+    _same_weights(train_in(tmp_path), expected)
+    assert _history(tmp_path) == _history(directory)
+
+
+def test_history_has_a_row_an_epoch_with_what_the_model_says(undisturbed):
+    model, directory = undisturbed
+    rows, curve = _history(directory), model.history.history
+    assert [row.pop("epoch") for row in rows] == [str(n) for n in range(_LAST + 1)]
+    for name, values in curve.items():
+        assert [float(row[name]) for row in rows] == pytest.approx(values)
+    assert all(row.keys() == curve.keys() for row in rows)
+
+
+def test_a_new_training_in_the_same_place_begins_a_new_history(
+    train_in, undisturbed, tmp_path
+):
+    (tmp_path / "history.csv").write_text("epoch,loss\r\n0,1.5\r\n", "utf-8")
+    train_in(tmp_path)
+    assert _history(tmp_path) == _history(undisturbed[1])
+
+
+def _scalars(directory, tag):
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    # Keras writes scalars as tensors.
+    return {
+        event.step: tf.make_ndarray(event.tensor_proto).item()
+        for event in events.Tensors(tag)
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "tag", "name"),
+    [
+        ("train", "epoch_loss", "loss"),
+        ("validation", "epoch_loss", "val_loss"),
+        ("validation", "epoch_average_precision", "val_average_precision"),
+    ],
+)
+def test_tensorboard_shows_the_curve(undisturbed, part, tag, name):
+    model, directory = undisturbed
+    scalars = _scalars(directory / "tensorboard" / part, tag)
+    assert scalars == pytest.approx(dict(enumerate(model.history.history[name])))
+
+
+def test_tensorboard_shows_the_configuration_as_text(tmp_path):
+    config = {"model": {"dropout": 0.2}, "challenge": "größe"}
+    log_config(tmp_path, config)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.PluginTagToContent("text").keys() == {"config"}
+    (event,) = events.Tensors("config")
+    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
+    fence, *lines, end = text.splitlines()
+    assert (fence, end) == ("```json", "```")
+    assert json.loads("\n".join(lines)) == config
+
+
+def test_tensorboard_shows_the_precision_recall_curve(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    # Scores on the thresholds themselves show which side of one counts as yes.
+    scores = np.round(np.clip(0.3 * labels + rng.random(60) * 0.7, 0, 1), 2)
+    log_pr_curve(tmp_path, labels, scores)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (tag,) = events.PluginTagToContent("pr_curves")
+    content = events.SummaryMetadata(tag).plugin_data.content
+    assert pr_metadata.parse_plugin_metadata(content).num_thresholds == 101
+    (event,) = events.Tensors(tag)
+    curve = tf.make_ndarray(event.tensor_proto)
+    assert curve.shape == (6, 101)
+    np.testing.assert_array_equal(curve[:4].sum(axis=0), 60)
+    for column, threshold in enumerate(np.linspace(0, 1, 101)):
+        called = scores >= threshold
+        true_positives = np.sum(called & (labels == 1))
+        assert curve[0, column] == true_positives
+        assert curve[1, column] == called.sum() - true_positives
+        assert curve[4, column] == pytest.approx(
+            precision_score(labels, called, zero_division=0)
+        )
+        assert curve[5, column] == pytest.approx(recall_score(labels, called))
+
+
+def test_the_projector_gets_vectors_and_their_labels(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    log_projector(tmp_path / "logs", "users", vectors, ["größe", "b b", "c"])
+    log_projector(tmp_path / "logs", "challenges", vectors[:2], ["x", "y"])
+    # Once more, as a training that goes on does.
+    log_projector(tmp_path / "logs", "users", vectors + 1, ["größe", "b b", "c"])
+    text = (tmp_path / "logs" / "projector_config.pbtxt").read_text("utf-8")
+    embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert sorted(item.tensor_name for item in embeddings) == ["challenges", "users"]
+    (users,) = (item for item in embeddings if item.tensor_name == "users")
+    # TensorBoard looks beside the configuration.
+    found = np.loadtxt(tmp_path / "logs" / users.tensor_path, delimiter="\t")
+    np.testing.assert_allclose(found, vectors + 1, rtol=1e-4)
+    labels = (tmp_path / "logs" / users.metadata_path).read_text("utf-8")
+    assert labels == "größe\nb b\nc\n"

@@ -1,0 +1,153 @@
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dc_keras.errors import DataError
+from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Three videos; every number says which video it is of."""
+    vision = {
+        name: VisionFeatures(
+            frames=np.full((3, 2, 4), scale, np.float16) * np.arange(3)[:, None, None],
+            mask=np.ones((3, 2), bool),
+            spec={"name": name},
+        )
+        for name, scale in (("VGG16", 1), ("ResNet50", 10))
+    }
+    captions = np.arange(3, dtype=np.float32)[:, None] * 100
+    return FeatureTable(("c", "a", "b"), vision, captions, {"fingerprint": "t"})
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Ten examples over a shared table of four rows."""
+    index = np.array([3, 1, 0, 2, 2, 3, 0, 1, 1, 0], np.int32)
+    tables = {
+        "half": tf.constant([[0.0], [0.1], [0.2], [0.3]], tf.float16),
+        "flag": tf.constant([False, True, False, True]),
+        "other": tf.constant([[5.0, 6.0]], tf.float32),
+    }
+    rows = {"half": index, "flag": index, "other": np.zeros(10, np.int32)}
+    labels = np.arange(10, dtype=np.int32)
+    return Examples(tables, rows, labels, np.linspace(0, 1, 10, dtype=np.float32))
+
+
+def _epochs(examples, epochs, seed=0, batch_size=4):
+    batches = examples.shuffled_batches(batch_size, seed, epochs)
+    labels = [labels.numpy().tolist() for _, labels, _ in batches]
+    size = examples.num_batches(batch_size)
+    return [labels[start : start + size] for start in range(0, len(labels), size)]
+
+
+def test_rows_come_in_the_order_that_was_asked_for(small):
+    rows = small.rows(["b", "c", "b"])
+    assert rows.tolist() == [2, 0, 2]
+    assert rows.dtype == np.int32
+
+
+def test_a_video_without_features_is_named(small):
+    with pytest.raises(DataError, match=r"2 videos .* first is x; run extract_feat"):
+        small.rows(["a", "x", "b", "y"])
+
+
+@pytest.mark.parametrize(
+    ("vision", "use_text", "names"),
+    [
+        ("VGG16", True, {"frames", "frame_mask", "caption"}),
+        ("ResNet50", False, {"frames", "frame_mask"}),
+        (None, True, {"caption"}),
+    ],
+)
+def test_a_variant_gets_the_tables_that_it_sees(small, vision, use_text, names):
+    tables = small.inputs(vision, use_text)
+    assert tables.keys() == names
+    if vision is not None:
+        expected = small.vision[vision]
+        np.testing.assert_array_equal(tables["frames"], expected.frames)
+        np.testing.assert_array_equal(tables["frame_mask"], expected.mask)
+    if use_text:
+        np.testing.assert_array_equal(tables["caption"], small.captions)
+
+
+def test_a_table_is_copied_into_tensors_only_once(small):
+    first, second = small.inputs("VGG16", True), small.inputs("VGG16", False)
+    assert first["frames"] is second["frames"]
+
+
+def test_a_table_without_captions_has_no_captions(small):
+    table = replace(small, captions=None, caption_spec=None)
+    assert table.inputs("VGG16", True).keys() == {"frames", "frame_mask"}
+
+
+def test_sampling_may_be_unknown(small):
+    assert not small.vision["VGG16"].sampling
+
+
+def test_batches_in_order_hold_every_example_once(examples):
+    batches = list(examples.ordered_batches(4))
+    assert [len(labels) for _, labels, _ in batches] == [4, 4, 2]
+    assert len(batches) == examples.num_batches(4)
+    np.testing.assert_array_equal(
+        np.concatenate([labels for _, labels, _ in batches]), examples.labels
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([weights for _, _, weights in batches]), examples.weights
+    )
+
+
+def test_each_input_is_gathered_by_its_own_index(examples):
+    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    rows = examples.index["half"]
+    np.testing.assert_allclose(inputs["half"][:, 0], rows * 0.1, atol=1e-3)
+    np.testing.assert_array_equal(inputs["flag"], rows % 2 == 1)
+    np.testing.assert_array_equal(inputs["other"], [[5.0, 6.0]] * 10)
+
+
+def test_half_precision_is_fed_as_single(examples):
+    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    assert inputs["half"].dtype == tf.float32
+    assert inputs["flag"].dtype == tf.bool
+    # 0.1 in float16 is not 0.1; nothing on the way may round it again.
+    assert float(inputs["half"][1, 0]) == float(np.float16(0.1))
+
+
+def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
+    rows = np.array([9, 2, 2])
+    inputs, labels, weights = next(iter(examples.take(rows).ordered_batches(3)))
+    assert labels.numpy().tolist() == [9, 2, 2]
+    np.testing.assert_array_equal(weights, examples.weights[rows])
+    np.testing.assert_allclose(inputs["half"][:, 0], [0.0, 0.0, 0.0])
+    assert len(examples.take(rows)) == 3
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "count"), [(1, 10), (3, 4), (5, 2), (10, 1), (64, 1)]
+)
+def test_the_last_batch_may_be_smaller(examples, batch_size, count):
+    assert examples.num_batches(batch_size) == count
+
+
+def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(examples):
+    for epoch in _epochs(examples, range(3)):
+        assert [len(batch) for batch in epoch] == [4, 4, 2]
+        assert sorted(chain(*epoch)) == list(range(10))
+
+
+def test_epochs_are_shuffled_differently(examples):
+    first, second, third = _epochs(examples, range(3))
+    assert first != second != third != first
+
+
+def test_an_epoch_does_not_depend_on_where_training_began(examples):
+    assert _epochs(examples, range(2, 4)) == _epochs(examples, range(4))[2:]
+
+
+def test_the_seed_decides_the_order(examples):
+    assert _epochs(examples, range(2), seed=1) == _epochs(examples, range(2), seed=1)
+    assert _epochs(examples, range(2), seed=1) != _epochs(examples, range(2), seed=2)

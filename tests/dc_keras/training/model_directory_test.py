@@ -1,0 +1,73 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.models.config import ModelOptions
+from dc_keras.models.proxy import VideoInputs, build_proxy
+from dc_keras.training.model_directory import (
+    load_model,
+    package_versions,
+    save_model,
+    write_json,
+)
+from dc_keras.version import __version__
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    options = ModelOptions(hidden_dim=4, frame_pooling="mean_std")
+    return build_proxy(VideoInputs(2, 3, 5), 2, options, "user_proxy")
+
+
+def test_a_model_directory_gives_model_and_configuration_back(model, tmp_path):
+    directory = tmp_path / "runs" / "größe"
+    save_model(directory, model, {"task": "user", "classes": ["ö", "b"]})
+    loaded, config = load_model(directory)
+    for weight, expected in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert config == {
+        "task": "user",
+        "classes": ["ö", "b"],
+        "versions": package_versions(),
+    }
+
+
+def test_nothing_but_the_two_files_is_left(model, tmp_path):
+    save_model(tmp_path, model, {})
+    save_model(tmp_path, model, {})
+    assert {p.name for p in tmp_path.iterdir()} == {"model.keras", "config.json"}
+
+
+def test_a_directory_without_configuration_is_no_finished_model(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(DataError, match=r"not a finished model.*config\.json is miss"):
+        load_model(tmp_path)
+
+
+def test_a_configuration_that_cannot_be_written_finishes_nothing(model, tmp_path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        save_model(tmp_path, model, {"labels": np.zeros(2)})
+    with pytest.raises(DataError, match="not a finished model directory"):
+        load_model(tmp_path)
+
+
+def test_json_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "config.json"
+    write_json(path, {"b": "größe", "a": 1})
+    text = path.read_text("utf-8")
+    assert text == '{\n  "a": 1,\n  "b": "größe"\n}\n'
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert path.read_text("utf-8") == text
+
+
+def test_versions_are_those_that_run():
+    versions = package_versions()
+    assert versions["dc_keras"] == __version__
+    assert versions["keras"] == keras.__version__
+    assert versions["numpy"] == np.__version__
+    assert json.loads(json.dumps(versions)) == versions

@@ -1,0 +1,319 @@
+import csv
+import shutil
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from sklearn.metrics import average_precision_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.projector import ProjectorConfig
+
+from dc_keras.models.config import ModelOptions, ProtocolOptions
+from dc_keras.training.model_directory import load_model
+from dc_keras.training.participation import challenge_sets, user_sets
+from dc_keras.training.proxies import Variant, embed_videos
+from dc_keras.training.runs import (
+    CHALLENGES_FILE,
+    TrainingRun,
+    train_participation,
+    train_proxy,
+)
+
+_SIDES = {
+    "challenge": Variant("VGG16", use_text=True),
+    "user": Variant("ResNet50", use_text=True),
+}
+
+
+# What is quick to trace: every stage is trained many times here.
+_MODEL = ModelOptions(
+    frame_pooling="mean",
+    challenge_pooling="mean",
+    user_pooling="mean",
+    interaction="dot",
+    layer_norm=False,
+    hidden_dim=8,
+    projection_dim=6,
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished participation training, and what its files say."""
+
+    run: TrainingRun
+    model: object
+    predictions: pl.DataFrame
+
+    @property
+    def hidden(self):
+        """Users kept for validation."""
+        return set(self.predictions["user_id"])
+
+
+@pytest.fixture(scope="module")
+def trained(grid, table, training_options, tmp_path_factory):
+    sampled = {
+        name: replace(vision, sampling={"num_frames": 3, "repeat": "nearest"})
+        for name, vision in table.vision.items()
+    }
+    run = TrainingRun(
+        grid=grid,
+        table=replace(table, vision=sampled),
+        model=_MODEL,
+        training=replace(training_options, epochs=5, learning_rate=0.05),
+        protocol=ProtocolOptions(negatives="1:1"),
+        directory=tmp_path_factory.mktemp("trained") / "model",
+    )
+    model = train_participation(run)
+    predictions = pl.read_parquet(run.directory / "predictions.parquet")
+    return Trained(run, model, predictions)
+
+
+@pytest.fixture(scope="module")
+def quick(training_options):
+    """One epoch, for what does not need a good model."""
+    return replace(training_options, epochs=1)
+
+
+def _weights(model):
+    return [weight.numpy() for weight in model.weights]
+
+
+def _assert_same_weights(model, other):
+    for a, b in zip(_weights(model), _weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_participation_training_leaves_its_files(trained):
+    own = {
+        *("model.keras", "config.json", "history.csv", "predictions.parquet"),
+        "tensorboard",
+    }
+    directory = trained.run.directory
+    for place in ("challenge_proxy", "user_proxy"):
+        assert {p.name for p in (directory / place).iterdir()} == own
+    proxies = {"challenge_proxy", "user_proxy"}
+    found = {p.name for p in directory.iterdir()}
+    assert found == own | proxies | {CHALLENGES_FILE}
+
+
+def test_every_choice_stands_in_the_configuration(trained):
+    run, (_, config) = trained.run, load_model(trained.run.directory)
+    assert config["task"] == "participation"
+    assert config["model"] == run.model.to_dict()
+    assert config["training"] == run.training.to_dict()
+    assert config["protocol"] == run.protocol.to_dict()
+    assert config["study"] == run.grid.settings
+    assert config["grid_sha256"] == run.grid.sha256
+    assert config["challenges"] == list(run.grid.challenges)
+    for side, vision in (("challenge", "VGG16"), ("user", "ResNet50")):
+        assert config["sides"][side] == {
+            "vision": {"name": vision, "fingerprint": f"{vision}'s"},
+            "sampling": {"num_frames": 3, "repeat": "nearest"},
+            "text": {"fingerprint": "text's"},
+        }
+
+
+def test_history_has_a_row_an_epoch(trained):
+    with (trained.run.directory / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    curve = trained.model.history.history
+    assert [float(row["val_loss"]) for row in rows] == pytest.approx(curve["val_loss"])
+
+
+def test_validation_is_a_fifth_of_the_users_with_all_their_pairs(trained):
+    grid, users = trained.run.grid, trained.hidden
+    # GroupShuffleSplit rounds up: ⌈0.2 · 36⌉.
+    assert len(users) == 8
+    expected = {
+        (user, challenge, int(grid.labels[u, c]))
+        for u, user in enumerate(grid.users)
+        for c, challenge in enumerate(grid.challenges)
+        if user in users and grid.observed[u, c]
+    }
+    found = trained.predictions.select("user_id", "challenge", "label").rows()
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_newcomers_are_told_apart(trained):
+    labels, scores = trained.predictions["label"], trained.predictions["score"]
+    assert labels.mean() < 0.5
+    assert average_precision_score(labels, scores) > 0.75
+
+
+def test_what_is_saved_gives_the_saved_predictions(trained):
+    run, directory = trained.run, trained.run.directory
+    model, _ = load_model(directory)
+    embedded = {
+        side: embed_videos(
+            load_model(directory / f"{side}_proxy")[0], run.table, variant
+        )
+        for side, variant in _SIDES.items()
+    }
+    users = user_sets(run.grid, run.table, embedded["user"], 4)
+    with np.load(directory / CHALLENGES_FILE) as challenges:
+        values, valid = challenges["values"], challenges["valid"]
+    expected = challenge_sets(
+        run.grid, run.table, embedded["challenge"], 16, trained.hidden
+    )
+    np.testing.assert_array_equal(valid, expected.valid)
+    np.testing.assert_allclose(values, expected.values, atol=1e-5)
+    u = [run.grid.users.index(user) for user in trained.predictions["user_id"]]
+    c = [run.grid.challenges.index(name) for name in trained.predictions["challenge"]]
+    pairs = {
+        "challenge": values[c],
+        "challenge_valid": valid[c],
+        "user": users.values[u],
+        "user_valid": users.valid[u],
+    }
+    np.testing.assert_allclose(model(pairs), trained.predictions["score"], atol=1e-5)
+
+
+def test_no_class_of_the_user_proxy_is_a_hidden_user(trained):
+    _, config = load_model(trained.run.directory / "user_proxy")
+    expected = [user for user in trained.run.grid.users if user not in trained.hidden]
+    assert config["classes"] == expected
+
+
+@pytest.mark.parametrize("kind", ["challenge", "user"])
+def test_a_proxys_predictions_are_of_videos_by_users_who_are_not_hidden(trained, kind):
+    run = trained.run
+    path = run.directory / f"{kind}_proxy" / "predictions.parquet"
+    found = pl.read_parquet(path)
+    users = {run.grid.video_users[video] for video in found["video_id"]}
+    assert users
+    assert not users & trained.hidden
+    for video, label in found.select("video_id", "label").iter_rows():
+        shown = {"challenge": video.split("-")[1], "user": video.split("-")[0]}
+        assert label == shown[kind]
+
+
+@pytest.mark.parametrize("kind", ["challenge", "user"])
+def test_videos_of_hidden_users_cannot_change_a_proxy(trained, kind, tmp_path):
+    run, hidden = trained.run, trained.hidden
+    sets = {"challenge": run.grid.support, "user": run.grid.histories}[kind]
+    videos = [v for ids in sets for v in ids if run.grid.video_users[v] in hidden]
+    assert videos
+    rows = run.table.rows(videos)
+    vision, captions = {}, run.table.captions.copy()
+    captions[rows] = np.nan
+    for name, features in run.table.vision.items():
+        frames = features.frames.copy()
+        frames[rows] = np.nan
+        vision[name] = replace(features, frames=frames)
+    poisoned = replace(run.table, vision=vision, captions=captions)
+    other = replace(run, table=poisoned, directory=tmp_path)
+    model, _ = train_proxy(other, kind, sorted(hidden))
+    expected, _ = load_model(run.directory / f"{kind}_proxy")
+    _assert_same_weights(model, expected)
+
+
+def test_a_stopped_training_keeps_the_proxies_that_were_finished(trained, tmp_path):
+    directory = tmp_path / "model"
+    shutil.copytree(trained.run.directory, directory)
+    # As a stop in the middle of the user proxy leaves it.
+    for finished in (".", "user_proxy"):
+        (directory / finished / "config.json").unlink()
+        (directory / finished / "model.keras").unlink()
+    kept = directory / "challenge_proxy" / "model.keras"
+    written = kept.stat().st_mtime_ns
+    model = train_participation(replace(trained.run, directory=directory))
+    assert kept.stat().st_mtime_ns == written
+    assert (directory / "user_proxy" / "model.keras").exists()
+    _assert_same_weights(model, trained.model)
+
+
+def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
+    run = replace(
+        trained.run,
+        model=ModelOptions(hidden_dim=5),
+        training=quick,
+        directory=tmp_path,
+    )
+    shutil.copytree(
+        trained.run.directory / "challenge_proxy", tmp_path, dirs_exist_ok=True
+    )
+    model, variant = train_proxy(run, "challenge")
+    assert variant == _SIDES["challenge"]
+    assert model.get_layer("video_embedding").output.shape == (None, 5)
+    assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5
+
+
+def _events(directory):
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    return events
+
+
+@pytest.mark.parametrize("place", [".", "challenge_proxy", "user_proxy"])
+def test_tensorboard_shows_curve_and_configuration(trained, place):
+    logs = trained.run.directory / place / "tensorboard"
+    (event,) = _events(logs).Tensors("config")
+    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
+    assert f'"grid_sha256": "{trained.run.grid.sha256}"' in text
+    for part in ("train", "validation"):
+        assert _events(logs / part).Tensors("epoch_loss")
+
+
+def test_tensorboard_shows_the_precision_recall_curve_of_validation(trained):
+    (event,) = _events(trained.run.directory / "tensorboard").Tensors(
+        "participation/pr_curve"
+    )
+    curve = tf.make_ndarray(event.tensor_proto)
+    labels = trained.predictions["label"]
+    # At threshold 0 everything is called: all positives and all negatives.
+    assert curve[:2, 0].tolist() == [labels.sum(), len(labels) - labels.sum()]
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        (
+            ".",
+            {"challenge_representation": "challenges", "user_representation": "users"},
+        ),
+        ("challenge_proxy", {"challenge_videos": None}),
+        ("user_proxy", {"user_videos": None}),
+    ],
+)
+def test_the_projector_shows_representations_and_videos(trained, place, names):
+    logs = trained.run.directory / place / "tensorboard"
+    text = (logs / "projector_config.pbtxt").read_text("utf-8")
+    embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert {item.tensor_name for item in embeddings} == names.keys()
+    for item in embeddings:
+        vectors = np.loadtxt(logs / item.tensor_path, delimiter="\t", ndmin=2)
+        labels = (logs / item.metadata_path).read_text("utf-8").splitlines()
+        assert vectors.shape == (len(labels), trained.run.model.hidden_dim)
+        if names[item.tensor_name] is not None:
+            expected = getattr(trained.run.grid, names[item.tensor_name])
+            assert labels == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("kept", "fraction"), [("text", 0.2), ("vision", 0.0)], ids=["text", "vision"]
+)
+def test_one_modality_is_enough(
+    grid, text_table, vision_table, quick, tmp_path, kept, fraction
+):
+    table = {"text": text_table, "vision": vision_table}[kept]
+    training = replace(quick, validation_fraction=fraction)
+    run = TrainingRun(grid, table, _MODEL, training, ProtocolOptions(), tmp_path)
+    train_participation(run)
+    _, config = load_model(tmp_path)
+    for side in ("challenge", "user"):
+        assert (config["sides"][side]["vision"] is None) is (kept == "text")
+        assert (config["sides"][side]["text"] is None) is (kept == "vision")
+        proxy, _ = load_model(tmp_path / f"{side}_proxy")
+        seen = {"text": {"caption"}, "vision": {"frames", "frame_mask"}}[kept]
+        assert proxy.input.keys() == seen
+    predictions = pl.read_parquet(tmp_path / "predictions.parquet")
+    assert predictions["user_id"].n_unique() == {"text": 8, "vision": 0}[kept]
+    # Without validation nobody is hidden.
+    _, proxy_config = load_model(tmp_path / "user_proxy")
+    assert len(proxy_config["classes"]) == {"text": 28, "vision": 36}[kept]

@@ -1,0 +1,64 @@
+import ast
+import re
+
+import pytest
+
+_DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/data.md",
+    "docs/design.md",
+    "docs/paper.md",
+)
+# A fenced block: its language and its lines.
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+_COMMAND = re.compile(r"python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)")
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(params=_DOCUMENTS)
+def document(request, root):
+    return root / request.param
+
+
+def _blocks(path, *languages):
+    blocks = _BLOCK.findall(path.read_text("utf-8"))
+    return [text for language, text in blocks if language in languages]
+
+
+def test_documented_commands_have_the_flags_that_they_show(document, flags_of, scripts):
+    for script, arguments in _COMMAND.findall("\n".join(_blocks(document, "bash"))):
+        assert script in scripts
+        known = set(flags_of(script)) | {"flagfile"}
+        known |= {f"no{name}" for name in known}
+        assert set(re.findall(r"(?<!\S)--(\w+)", arguments)) <= known, script
+
+
+def test_documented_files_exist(document):
+    targets = [t for t in _LINK.findall(document.read_text("utf-8")) if ":" not in t]
+    assert [t for t in targets if not (document.parent / t).exists()] == []
+
+
+def test_python_in_documents_is_python(document):
+    for text in _blocks(document, "python"):
+        ast.parse(text)
+
+
+def test_make_targets_in_documents_exist(document, root):
+    targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text("utf-8"), re.M))
+    named = set(re.findall(r"^make (\w+)", "\n".join(_blocks(document, "bash")), re.M))
+    assert named <= targets
+
+
+def test_readme_shows_the_whole_chain(root):
+    shown = {script for script, _ in _COMMAND.findall((root / "README.md").read_text())}
+    assert shown >= {
+        "import_corpus",
+        "write_tfrecords",
+        "verify_tfrecords",
+        "extract_features",
+        "evaluate",
+        "train",
+        "export_model",
+        "predict",
+    }
