@@ -61,7 +61,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     for name, *arguments in _steps(work):
         _run(work, name, *arguments)
-    if not (work / "export").exists():
+    if not list((work / "export").glob("[0-9]*")):
         _run(work, "export_model", f"--model={work}/model", f"--output={work}/export")
     users = _held_out_users(work)
     _run(

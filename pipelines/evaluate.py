@@ -59,7 +59,7 @@ def main() -> None:
     """Trains, predicts, and prints the tables."""
     from pathlib import Path
 
-    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.evaluation.baselines import history_documents
     from dc_keras.evaluation.experiment import Experiment, run_experiment
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
@@ -79,7 +79,7 @@ def main() -> None:
         models=tuple(_MODELS.value),
     )
     run_experiment(experiment, _SPLIT.value, _SEEDS.value, output, app.progress)
-    (output / "manifest.json").write_text(grid.to_json(), encoding="utf-8")
+    write_text(output / "manifest.json", grid.to_json())
     _print_tables(output, grid)
 
 
@@ -95,6 +95,7 @@ def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
 
 
 def _print_tables(output: Path, grid: Grid) -> None:
+    from dc_keras.corpus.store import write_text
     from dc_keras.evaluation.results import table_one, table_two
 
     kind = "synthetic world" if _TRUTH.value else "corpus"
@@ -109,8 +110,7 @@ def _print_tables(output: Path, grid: Grid) -> None:
     for name, table in tables.items():
         app.say("\n" + table.to_console())
         for ending, text in (("md", table.to_markdown()), ("json", table.to_json())):
-            path = output / "tables" / f"{name}.{ending}"
-            path.write_text(text, encoding="utf-8")
+            write_text(output / "tables" / f"{name}.{ending}", text)
     app.say(f"\n{output}: predictions, manifest.json, tables as Markdown and JSON")
 
 

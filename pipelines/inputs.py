@@ -85,12 +85,7 @@ def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
         )
     key = load_or_create_key(path, corpus_dir=corpus.directory)
     pseudonymizer = Pseudonymizer(key)
-    if pseudonymizer.fingerprint != corpus.info["key_fingerprint"]:
-        raise DataError(
-            f"{path} is not the key that {corpus.directory} was imported with. "
-            f"Received: key fingerprint={pseudonymizer.fingerprint}, "
-            f"corpus fingerprint={corpus.info['key_fingerprint']}"
-        )
+    pseudonymizer.require_key_of(corpus.directory, corpus.info["key_fingerprint"])
     return pseudonymizer
 
 

@@ -108,13 +108,14 @@ def _raw_posts(
     from tfrecords.media import MediaError
 
     media_root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
+    sampling = dict(predictor.sampling or {})
+    sampling.pop("repeat", None)
     posts = []
     for video in corpus.find_videos(video_ids):
         sampled = None
-        if predictor.sampling is not None:
-            settings = {k: v for k, v in predictor.sampling.items() if k != "repeat"}
+        if sampling:
             try:
-                sampled = sample_post(video, media_root, SamplingConfig(**settings))
+                sampled = sample_post(video, media_root, SamplingConfig(**sampling))
             except MediaError as error:
                 app.progress(f"post {video.video_id} counts without frames: {error}")
         posts.append(RawPost(video.caption, sampled.jpegs if sampled else ()))

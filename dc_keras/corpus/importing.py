@@ -131,13 +131,7 @@ def _open_existing(directory: Path, pseudonymizer: Pseudonymizer) -> Corpus | No
     info = read_info(directory)
     if info is None:
         return None
-    if info["key_fingerprint"] != pseudonymizer.fingerprint:
-        raise DataError(
-            f"{directory}: made with another pseudonym key, under which a person would "
-            "be someone else; give the key file it was made with. Received: "
-            f"fingerprint={pseudonymizer.fingerprint}, "
-            f"corpus fingerprint={info['key_fingerprint']}"
-        )
+    pseudonymizer.require_key_of(directory, info["key_fingerprint"])
     return Corpus.open(directory)
 
 

@@ -47,6 +47,23 @@ class Pseudonymizer:
         """16 hex digits that tell two keys apart and nothing else about them."""
         return self._code("fingerprint", "", _FINGERPRINT_DIGITS)
 
+    def require_key_of(self, corpus_dir: Path, fingerprint: str) -> None:
+        """Refuses a corpus that was made with another key.
+
+        Args:
+            corpus_dir: the corpus, for the message.
+            fingerprint: of the key that it was made with.
+
+        Raises:
+            DataError: it is another one than this key's.
+        """
+        if fingerprint != self.fingerprint:
+            raise DataError(
+                f"{corpus_dir}: made with another pseudonym key, under which a person "
+                "would be someone else; give the key file it was made with. Received: "
+                f"fingerprint={self.fingerprint}, corpus fingerprint={fingerprint}"
+            )
+
     def user(self, user_id: str) -> str:
         """Returns the pseudonym of a platform user id, 32 hex digits."""
         return self._code("user", user_id, _PSEUDONYM_DIGITS)

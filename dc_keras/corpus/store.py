@@ -148,8 +148,8 @@ def write_corpus(
     directory.mkdir(parents=True, exist_ok=True)
     video_table = _table(Video, videos).sort("video_id")
     user_table = _table(User, users).sort("user_id")
-    _write_table(directory / VIDEOS_FILE, video_table)
-    _write_table(directory / USERS_FILE, user_table)
+    write_table(directory / VIDEOS_FILE, video_table)
+    write_table(directory / USERS_FILE, user_table)
     info = {
         "version": VERSION,
         "counts": _counts(video_table, user_table) | {"quarantined": num_quarantined},
@@ -166,6 +166,13 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file (UTF-8) under a temporary name and renames it when whole."""
     temporary = _temporary(path)
     temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Writes a Parquet file under a temporary name and renames it when whole."""
+    temporary = _temporary(path)
+    table.write_parquet(temporary, compression="zstd")
     temporary.replace(path)
 
 
@@ -223,12 +230,6 @@ def _read_table(path: Path, record: type[Video] | type[User]) -> pl.DataFrame:
             f"again into a new directory. Received: columns={table.columns}"
         )
     return table
-
-
-def _write_table(path: Path, table: pl.DataFrame) -> None:
-    temporary = _temporary(path)
-    table.write_parquet(temporary, compression="zstd")
-    temporary.replace(path)
 
 
 def _temporary(path: Path) -> Path:

@@ -182,11 +182,7 @@ class BertPacker(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if max_tokens < 2:
-            raise DataError(
-                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
-                f"Received: max_tokens={max_tokens}"
-            )
+        check_max_tokens(max_tokens)
         self.vocabulary = tuple(vocabulary)
         self.lower_case = lower_case
         self.max_tokens = max_tokens
@@ -233,6 +229,19 @@ class BertPacker(keras.layers.Layer):
             "max_tokens": self.max_tokens,
         }
         return {**super().get_config(), **config}
+
+
+def check_max_tokens(max_tokens: int) -> None:
+    """Checks that [CLS] and [SEP] fit.
+
+    Raises:
+        DataError: they do not.
+    """
+    if max_tokens < 2:
+        raise DataError(
+            "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
+            f"Received: max_tokens={max_tokens}"
+        )
 
 
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:

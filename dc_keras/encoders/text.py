@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from dc_keras.encoders.bert import Bert, load_bert
-from dc_keras.encoders.captions import BertPacker, CaptionCleaner
+from dc_keras.encoders.captions import BertPacker, CaptionCleaner, check_max_tokens
 from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.errors import DataError
 
@@ -50,11 +50,7 @@ class TextSpec:
                 f"Received: pooling={self.pooling!r}"
             )
         # Before anything is loaded: BERT warns of a sequence of one token.
-        if self.max_tokens < 2:
-            raise DataError(
-                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
-                f"Received: max_tokens={self.max_tokens}"
-            )
+        check_max_tokens(self.max_tokens)
         # JSON knows lists only.
         object.__setattr__(self, "focal_hashtags", tuple(self.focal_hashtags))
 

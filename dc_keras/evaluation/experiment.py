@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import polars as pl
 
+from dc_keras.corpus.store import write_table, write_text
 from dc_keras.corpus.study import Grid
 from dc_keras.errors import DataError
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES, SimpleData
@@ -160,21 +161,16 @@ def _claim(directory: Path, config: dict[str, Any]) -> None:
             "--output, or remove it"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _save_fold(run: _FoldRun, directory: Path) -> None:
-    proxies, predictions = run.proxy_predictions(), run.predictions()
-    if not proxies.is_empty():
-        _write_parquet(proxies, directory / "proxies" / f"{run.name}.parquet")
-    _write_parquet(predictions, directory / "predictions" / f"{run.name}.parquet")
-
-
-def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    frame.write_parquet(temporary)
-    temporary.replace(path)
+    tables = {"proxies": run.proxy_predictions(), "predictions": run.predictions()}
+    if tables["proxies"].is_empty():
+        del tables["proxies"]
+    for part, table in tables.items():
+        (directory / part).mkdir(exist_ok=True)
+        write_table(directory / part / f"{run.name}.parquet", table)
 
 
 class _FoldRun:

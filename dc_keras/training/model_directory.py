@@ -22,6 +22,7 @@ import keras
 # Registers the layers that a saved model may contain.
 import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
+from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.version import __version__
 
@@ -64,10 +65,8 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 def write_json(path: Path, values: Any) -> None:
     """Writes JSON under a temporary name, then renames."""
-    temporary = path.with_name(f"tmp-{path.name}")
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text + "\n")
 
 
 def package_versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import GroupShuffleSplit
 
+from dc_keras.corpus.store import write_table
 from dc_keras.corpus.study import Grid
 from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
 from dc_keras.models.deep_challenger import (
@@ -202,14 +203,15 @@ def _save_proxy_predictions(
 ) -> None:
     examples = proxy_examples(task, run.table, variant).take(valid)
     predicted = predict(model, examples).argmax(axis=1) if len(valid) else valid
-    pl.DataFrame(
+    predictions = pl.DataFrame(
         {
             "video_id": [run.table.video_ids[r] for r in task.rows[valid]],
             "label": [task.classes[c] for c in task.labels[valid]],
             "predicted": [task.classes[c] for c in predicted],
         },
         schema=dict.fromkeys(("video_id", "label", "predicted"), pl.String),
-    ).write_parquet(run.directory / "predictions.parquet")
+    )
+    write_table(run.directory / "predictions.parquet", predictions)
     vectors = embed_videos(model, run.table, variant)[task.rows]
     labels = [task.classes[c] for c in task.labels]
     log_projector(run.directory / "tensorboard", f"{task.kind}_videos", vectors, labels)
@@ -226,14 +228,15 @@ def _save_pair_predictions(
     if len(valid):
         log_pr_curve(run.directory / "tensorboard", examples.labels, scores)
     grid = run.grid
-    pl.DataFrame(
+    predictions = pl.DataFrame(
         {
             "user_id": [grid.users[u] for u in pairs.user[valid]],
             "challenge": [grid.challenges[c] for c in pairs.challenge[valid]],
             "label": examples.labels,
             "score": scores,
         }
-    ).write_parquet(run.directory / "predictions.parquet")
+    )
+    write_table(run.directory / "predictions.parquet", predictions)
 
 
 def _log_representations(

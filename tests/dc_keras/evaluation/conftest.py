@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dc_keras.corpus.grid import Grid
 from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
 
 _CHALLENGES = ("dance", "cats", "cooking")
@@ -20,34 +19,18 @@ def _tastes():
 
 
 @pytest.fixture(scope="session")
-def grid():
+def grid(make_grid):
     """24 users who join what they like, and one time in eight the contrary."""
-    rng = np.random.default_rng(1)
-    users = tuple(f"user{number:02d}" for number in range(_NUM_USERS))
-    labels = (_tastes()[:, None] == np.arange(len(_CHALLENGES))).astype(np.int8)
-    labels ^= (rng.random(labels.shape) < 0.125).astype(np.int8)
-    observed = np.ones(labels.shape, bool)
-    observed[[2, 9], [0, 1]] = False
-    labels[~observed] = 0
-    histories = tuple(
-        tuple(f"{user}-{number}" for number in range(2 + row % 2))
-        for row, user in enumerate(users)
-    )
-    # Joiners describe a challenge too, so that a fold has something to hide.
-    support = tuple(
-        tuple(f"{user}-{name}" for user in (*_POOL, *np.array(users)[joined == 1]))
-        for name, joined in zip(_CHALLENGES, labels.T, strict=True)
-    )
-    videos = [video for ids in (*histories, *support) for video in ids]
-    return Grid(
-        challenges=_CHALLENGES,
-        users=users,
-        labels=labels,
-        observed=observed,
-        histories=histories,
-        support=support,
-        video_users={video: video.split("-")[0] for video in videos},
-        settings={"name": "made up", "history_max": 3, "support_max": 20},
+    return make_grid(
+        _CHALLENGES,
+        _tastes(),
+        _POOL,
+        seed=1,
+        exceptions=0.125,
+        unseen=([2, 9], [0, 1]),
+        history_length=lambda row: 2 + row % 2,
+        history_max=3,
+        support_max=20,
     )
 
 

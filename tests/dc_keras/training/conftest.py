@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dc_keras.corpus.grid import Grid
 from dc_keras.models.config import ModelOptions, TrainingOptions
 
 _CHALLENGES = ("dance", "cats", "cooking")
@@ -19,36 +18,18 @@ def _tastes():
 
 
 @pytest.fixture(scope="session")
-def grid():
-    """36 users with one to four posts, who join what they like, with a few exceptions.
-
-    Joiners' posts describe a challenge too, so that hiding a user has something to hide.
-    """
-    rng = np.random.default_rng(0)
-    users = tuple(f"user{number:02d}" for number in range(_NUM_USERS))
-    labels = (_tastes()[:, None] == np.arange(len(_CHALLENGES))).astype(np.int8)
-    labels ^= (rng.random(labels.shape) < 0.05).astype(np.int8)
-    observed = np.ones(labels.shape, bool)
-    observed[[5, 7], [0, 2]] = False
-    labels[~observed] = 0
-    histories = tuple(
-        tuple(f"{user}-{number}" for number in range(1 + row % _HISTORY_MAX))
-        for row, user in enumerate(users)
-    )
-    support = tuple(
-        tuple(f"{user}-{name}" for user in (*_POOL, *np.array(users)[joined == 1]))
-        for name, joined in zip(_CHALLENGES, labels.T, strict=True)
-    )
-    videos = [video for ids in (*histories, *support) for video in ids]
-    return Grid(
-        challenges=_CHALLENGES,
-        users=users,
-        labels=labels,
-        observed=observed,
-        histories=histories,
-        support=support,
-        video_users={video: video.split("-")[0] for video in videos},
-        settings={"name": "made up", "history_max": _HISTORY_MAX, "support_max": 16},
+def grid(make_grid):
+    """36 users with one to four posts, who join what they like, with a few exceptions."""
+    return make_grid(
+        _CHALLENGES,
+        _tastes(),
+        _POOL,
+        seed=0,
+        exceptions=0.05,
+        unseen=([5, 7], [0, 2]),
+        history_length=lambda row: 1 + row % _HISTORY_MAX,
+        history_max=_HISTORY_MAX,
+        support_max=16,
     )
 
 

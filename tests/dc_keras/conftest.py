@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from dc_keras.corpus.grid import Grid
+
+
+@pytest.fixture(scope="session")
+def make_grid():
+    """Makes up a grid whose users join what they like, but for some exceptions.
+
+    User r likes challenge r modulo their number. Joiners' posts describe a challenge
+    too, beside those of the pool, so that hiding a user has something to hide.
+    """
+
+    def make(
+        challenges,
+        tastes,
+        pool,
+        *,
+        seed,
+        exceptions,
+        unseen,
+        history_length,
+        **settings,
+    ):
+        users = tuple(f"user{number:02d}" for number in range(len(tastes)))
+        labels = (tastes[:, None] == np.arange(len(challenges))).astype(np.int8)
+        draws = np.random.default_rng(seed).random(labels.shape)
+        labels ^= (draws < exceptions).astype(np.int8)
+        observed = np.ones(labels.shape, bool)
+        observed[unseen] = False
+        labels[~observed] = 0
+        histories = tuple(
+            tuple(f"{user}-{number}" for number in range(history_length(row)))
+            for row, user in enumerate(users)
+        )
+        support = tuple(
+            tuple(f"{user}-{name}" for user in (*pool, *np.array(users)[joined == 1]))
+            for name, joined in zip(challenges, labels.T, strict=True)
+        )
+        videos = [video for ids in (*histories, *support) for video in ids]
+        return Grid(
+            challenges=challenges,
+            users=users,
+            labels=labels,
+            observed=observed,
+            histories=histories,
+            support=support,
+            video_users={video: video.split("-")[0] for video in videos},
+            settings={"name": "made up", **settings},
+        )
+
+    return make
