@@ -155,10 +155,10 @@ class Intake:
     ) -> Video:
         code = self.pseudonymizer
         user_id = self.authors.add(
-            user_id=_map(code.user, post.author_id),
-            alias=_map(code.handle, post.author_handle),
-            sec_uid=_map(code.sec_uid, post.author_sec_uid),
-            username=post.author_handle if self.keep_handles else None,
+            user_id=_map(code.user, post.author.user_id),
+            alias=_map(code.handle, post.author.handle),
+            sec_uid=_map(code.sec_uid, post.author.sec_uid),
+            username=post.author.handle if self.keep_handles else None,
         )
         handles = (*records.find_mentions(post.caption), *post.mentions)
         return Video(
@@ -167,11 +167,11 @@ class Intake:
             source=source,
             caption=records.replace_mentions(post.caption, code.mention),
             create_time=_create_time(post, notes),
-            username=post.author_handle if self.keep_handles else None,
+            username=post.author.handle if self.keep_handles else None,
             hashtags=records.unique(map(records.normalize_hashtag, post.hashtags)),
             mentions=records.unique(map(code.mention, handles)),
             music_id=post.music_id,
-            music_title=post.music_title,
+            music_title=self._sound_title(post),
             duration_s=post.duration_s,
             views=post.views,
             likes=post.likes,
@@ -179,12 +179,25 @@ class Intake:
             shares=post.shares,
             saves=post.saves,
             duet_of=post.duet_of,
+            stitch_of=post.stitch_of,
             effects=post.effects,
             region=post.region,
             language=post.language,
+            transcript=post.transcript,
             collected_at=found.collected_at,
             first_collected_at=found.collected_at,
             is_slideshow=post.is_slideshow,
+        )
+
+    def _sound_title(self, post: Post) -> str | None:
+        if post.music_title is None:
+            return None
+        return records.clean_sound_title(
+            post.music_title,
+            is_original=post.music_is_original,
+            handle=post.author.handle,
+            names=post.private_names,
+            replacement=self.pseudonymizer.mention,
         )
 
 

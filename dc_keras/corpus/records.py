@@ -16,6 +16,13 @@ from itertools import takewhile
 _HASH = re.compile(r"[#＃]")
 _JOINERS = "\u200c\u200d"  # several scripts need them inside a word
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
+# What the platform calls somebody's own sound, before " - " and their name.
+_ORIGINAL_SOUND = re.compile(
+    r"original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
+    r"|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
+    r"|suara asli|เสียงต้นฉบับ|الصوت الأصلي|orijinal ses|dźwięk oryginalny",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Video:
         mentions: short keyed pseudonyms (`u_` and 10 hex digits) of the handles
             mentioned, in order, without repeats.
         music_id: id of the sound; None where unknown or rounded on its way.
-        music_title: title of the sound.
+        music_title: title of the sound without its owner's name (`clean_sound_title`).
         duration_s: length in seconds.
         views: plays at collection time; likes, comments, shares, saves likewise.
         duet_of: id of the video this one is a duet with; stitch_of likewise.
@@ -147,6 +154,45 @@ def find_mentions(text: str) -> tuple[str, ...]:
 def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
     """Returns the caption with every mentioned handle passed through `replacement`."""
     return _MENTION.sub(lambda m: "@" + replacement(m.group(1).lower()), text)
+
+
+def clean_sound_title(
+    title: str,
+    *,
+    is_original: bool | None,
+    handle: str | None,
+    names: Iterable[str],
+    replacement: Callable[[str], str],
+) -> str | None:
+    """Returns the title of a sound without the names that the platform writes into it.
+
+    The title of somebody's own sound is "original sound - NAME" in the language of
+    whoever collected it: NAME goes, whoever it is. Mentions and the author's handle
+    become pseudonyms wherever they are.
+
+    Args:
+        title: as given.
+        is_original: whether it is somebody's own; None if the export does not say.
+        handle: of the author of the post.
+        names: display names that may be NAME.
+        replacement: maps a lower-case handle to its pseudonym.
+
+    Returns:
+        The title, None where nothing is left of it.
+    """
+    head, dash, tail = title.rpartition(" - ")
+    private = {name.casefold() for name in (handle, *names) if name}
+    if dash and (
+        is_original
+        or tail.strip().casefold() in private
+        or _ORIGINAL_SOUND.fullmatch(head.strip())
+    ):
+        title = head
+    title = replace_mentions(title, replacement)
+    if handle:
+        own = re.compile(rf"(?<![\w.]){re.escape(handle)}(?!\w)", re.IGNORECASE)
+        title = own.sub(lambda _: replacement(handle.lower()), title)
+    return title.strip() or None
 
 
 def unique(values: Iterable[str]) -> tuple[str, ...]:

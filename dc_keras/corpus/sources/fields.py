@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from dc_keras.corpus.sources.post import RawRecord, UnreadablePostError
+from dc_keras.corpus.sources.post import Person, RawRecord, UnreadablePostError
 
 # With a point, with e+, or short: a hashed author id may well look like 12e3456.
 _FLOAT_TEXT = re.compile(
@@ -25,25 +24,12 @@ _EXACT_IN_A_DOUBLE = 2**53
 # What exports write where there is nothing: no gap, and no fault either.
 _REDACTED = "REDACTED"
 _NOTHING = ("", "0", 0, _REDACTED)
+_YES = ("true", "yes", "1")
+_NO = ("false", "no", "0")
 
 
 class RoundedIdError(UnreadablePostError):
     """An id that passed through a float on its way here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who posted, in the clear.
-
-    Attributes:
-        user_id: the platform's id.
-        handle: the name after the @.
-        sec_uid: the secUid.
-    """
-
-    user_id: str | None
-    handle: str | None
-    sec_uid: str | None
 
 
 class Fields:
@@ -85,14 +71,26 @@ class Fields:
         return None
 
     def seconds(self, name: str, *paths: str) -> float | None:
-        """Returns a finite number of seconds of at least 0."""
+        """Returns a finite number of seconds of at least 0, also out of a text."""
         for value in self._values(paths):
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                seconds = float(value)
-                if math.isfinite(seconds) and seconds >= 0:
-                    return seconds
+            seconds = _number(value)
+            if seconds is not None and math.isfinite(seconds) and seconds >= 0:
+                return seconds
         self._note_gap(name, paths)
         return None
+
+    def flag(self, *paths: str) -> bool | None:
+        """Returns true or false, None where there is neither: 1 or 0, "yes" or "no"."""
+        for value in self._values(paths):
+            word = str(value).strip().casefold()
+            if word in _YES or word in _NO:
+                return word in _YES
+        return None
+
+    def private_names(self, *paths: str) -> tuple[str, ...]:
+        """Returns the texts at some paths that only help to leave names out."""
+        values = self._values(paths)
+        return tuple(value for value in values if isinstance(value, str) and value)
 
     def identifier(self, name: str, *paths: str) -> str | None:
         """Returns an id as a string; "", "0" and "REDACTED" are no ids.
@@ -142,20 +140,20 @@ class Fields:
     def author(
         self,
         *,
-        user_id: tuple[str, ...],
-        handle: tuple[str, ...],
-        sec_uid: tuple[str, ...],
-    ) -> Author:
+        user_id: tuple[str, ...] = (),
+        handle: tuple[str, ...] = (),
+        sec_uid: tuple[str, ...] = (),
+    ) -> Person:
         """Returns who posted.
 
         Raises:
             UnreadablePostError: there is neither an id nor a handle, or the id passed
                 through a float.
         """
-        author = Author(
-            user_id=self.identifier("author_id", *user_id),
-            handle=self.text("author_handle", *handle),
-            sec_uid=self.text("author_sec_uid", *sec_uid),
+        author = Person(
+            user_id=self.identifier("author_id", *user_id) if user_id else None,
+            handle=self.text("author_handle", *handle) if handle else None,
+            sec_uid=self.text("author_sec_uid", *sec_uid) if sec_uid else None,
         )
         if author.user_id is None and author.handle is None:
             raise UnreadablePostError("a post without an author")
@@ -233,9 +231,20 @@ def _identifier(name: str, value: object) -> str:
     return text
 
 
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _whole_number(value: object) -> int | None:
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
-        value = int(value)
+    if isinstance(value, str) and len(value) < 20:
+        # pandas writes whole numbers with a point where a column has gaps.
+        digits = value.strip().removesuffix(".0")
+        value = int(digits) if digits.isdecimal() else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

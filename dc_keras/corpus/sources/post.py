@@ -16,52 +16,72 @@ class UnreadablePostError(ValueError):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody on the platform, in the clear: lives in memory only.
+
+    Attributes:
+        user_id: the platform's user id; None where the export has only a handle.
+        handle: the name after the @; at least one of the two is there.
+        sec_uid: the secUid.
+    """
+
+    user_id: str | None
+    handle: str | None
+    sec_uid: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """One post with its author's identity in the clear: lives in memory only.
 
     Attributes:
         video_id: digits.
-        author_id: the platform's user id; None where the export has only a handle.
-        author_handle: the handle; at least one of the two is there.
-        author_sec_uid: the secUid.
+        author: who posted it.
         caption: as posted.
         create_time: posting time as given, UTC seconds.
         hashtags: names as given, in order.
         mentions: handles as given, beyond those in the caption.
         music_id: id of the sound.
-        music_title: title of the sound.
+        music_title: title of the sound as given; it may name a person.
+        music_is_original: whether the sound is somebody's own, titled by the platform
+            with their name; None where the export does not say.
+        private_names: display names of the author and of an original sound's owner:
+            never kept, only kept out of the title of the sound.
         duration_s: length in seconds.
         views: plays; likes, comments, shares, saves likewise.
-        duet_of: id of the video this one is a duet with.
+        duet_of: id of the video this one is a duet with; stitch_of likewise.
         effects: names of effects.
         region: two-letter code as given.
         language: language code as given.
+        transcript: what is said in the video, as text.
         is_slideshow: whether the post is a series of images.
         notes: what was missing or mended, as words to be counted.
     """
 
     video_id: str
-    author_id: str | None
-    author_handle: str | None
-    author_sec_uid: str | None
+    author: Person
     caption: str
     create_time: int | None
     hashtags: tuple[str, ...]
-    mentions: tuple[str, ...]
-    music_id: str | None
-    music_title: str | None
-    duration_s: float | None
-    views: int | None
-    likes: int | None
-    comments: int | None
-    shares: int | None
-    saves: int | None
-    duet_of: str | None
-    effects: tuple[str, ...]
-    region: str | None
-    language: str | None
-    is_slideshow: bool
+    mentions: tuple[str, ...] = ()
+    music_id: str | None = None
+    music_title: str | None = None
+    music_is_original: bool | None = None
+    private_names: tuple[str, ...] = ()
+    duration_s: float | None = None
+    views: int | None = None
+    likes: int | None = None
+    comments: int | None = None
+    shares: int | None = None
+    saves: int | None = None
+    duet_of: str | None = None
+    stitch_of: str | None = None
+    effects: tuple[str, ...] = ()
+    region: str | None = None
+    language: str | None = None
+    transcript: str | None = None
+    is_slideshow: bool = False
     notes: tuple[str, ...]
 
 

@@ -28,9 +28,7 @@ def read(record: RawRecord) -> Post:
     )
     return Post(
         video_id=video_id,
-        author_id=author.user_id,
-        author_handle=author.handle,
-        author_sec_uid=author.sec_uid,
+        author=author,
         caption="" if caption is None else caption,
         create_time=fields.count("create_time", "itemInfos.createTime"),
         hashtags=_hashtags(fields, caption),
@@ -39,6 +37,10 @@ def read(record: RawRecord) -> Post:
             "music_id", "musicInfos.musicId", "itemInfos.musicId"
         ),
         music_title=fields.text("music_title", "musicInfos.musicName"),
+        music_is_original=fields.flag("musicInfos.original"),
+        private_names=fields.private_names(
+            "authorInfos.nickName", "musicInfos.authorName"
+        ),
         duration_s=fields.seconds("duration_s", "itemInfos.video.videoMeta.duration"),
         views=fields.count("views", "itemInfos.playCount"),
         likes=fields.count("likes", "itemInfos.diggCount"),

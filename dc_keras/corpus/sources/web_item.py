@@ -41,15 +41,17 @@ def read(record: RawRecord) -> Post:
     )
     return Post(
         video_id=video_id,
-        author_id=author.user_id,
-        author_handle=author.handle,
-        author_sec_uid=author.sec_uid,
+        author=author,
         caption="" if caption is None else caption,
         create_time=fields.count("create_time", "createTime"),
         hashtags=_hashtags(fields, caption),
         mentions=tuple(fields.texts("textExtra", "userUniqueId")),
         music_id=fields.optional_identifier("music_id", "music.id"),
         music_title=fields.text("music_title", "music.title"),
+        music_is_original=fields.flag("music.original"),
+        private_names=fields.private_names(
+            "author.nickname", "nickname", "music.authorName"
+        ),
         duration_s=fields.seconds("duration_s", "video.duration"),
         # statsV2 has exact numbers where stats has rounded ones.
         views=fields.count("views", "statsV2.playCount", "stats.playCount"),

@@ -84,6 +84,18 @@ def test_no_identity_is_left_on_disk(give, corpus_dir, make_item):
         assert identity not in table + users + quarantine
 
 
+def test_the_owner_of_a_sound_is_not_named(give, corpus_dir, make_item):
+    own = {"id": "6740249209892505602", "original": True, "title": "loop - Else Where"}
+    named = {"id": "6740249209892505603", "title": "sonido original - Ann A."}
+    lost = {"id": "6740249209892505604", "original": True, "title": " - Else Where"}
+    give(
+        a=[make_item(number, music=m) for number, m in enumerate((own, named, lost))],
+        keep_handles=True,
+    )
+    titles = [video.music_title for video in _videos(corpus_dir)]
+    assert titles == ["loop", "sonido original", None]
+
+
 def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item):
     give(a=[make_item(), make_item(1, id="no id")], keep_handles=True, keep_raw=True)
     [video] = _videos(corpus_dir)

@@ -64,3 +64,31 @@ def test_mentions_are_lower_cased_and_replaced():
 def test_a_video_id_carries_its_posting_time():
     # 1_600_000_000 << 32 = 6871947673600000000; the lower bits are a counter.
     assert records.posting_time("6871947673600000077") == 1_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("title", "is_original", "clean"),
+    [
+        ("original sound - Ann Lee", None, "original sound"),
+        ("nhạc nền - somebody else", None, "nhạc nền"),
+        ("mon son - somebody else", True, "mon son"),
+        ("my beat - Ann Lee", False, "my beat"),
+        ("Stay - Remix", False, "Stay - Remix"),
+        ("Stay - Remix", None, "Stay - Remix"),
+        ("song of @Other", False, "song of @<other>"),
+        ("ann.lee3 mix", None, "<ann.lee3> mix"),
+        ("joann.lee3 mix", None, "joann.lee3 mix"),
+        (" - Ann Lee", True, None),
+    ],
+)
+def test_the_title_of_a_sound_names_nobody(title, is_original, clean):
+    assert (
+        records.clean_sound_title(
+            title,
+            is_original=is_original,
+            handle="Ann.Lee3",
+            names=("Ann Lee",),
+            replacement="<{}>".format,
+        )
+        == clean
+    )

@@ -8,7 +8,15 @@ from dc_keras.corpus.sources.post import UnreadablePostError
 
 @pytest.mark.parametrize(
     ("value", "count"),
-    [(7, 7), ("7", 7), (7.0, 7), (0, 0), ("0", 0), (2**63 - 1, 2**63 - 1)],
+    [
+        (7, 7),
+        ("7", 7),
+        (7.0, 7),
+        ("7.0", 7),
+        (0, 0),
+        ("0", 0),
+        (2**63 - 1, 2**63 - 1),
+    ],
 )
 def test_counts_are_whole_numbers_also_as_text(value, count):
     fields = Fields({"n": value})
@@ -24,6 +32,40 @@ def test_what_is_no_count_is_noted(value):
     fields = Fields({"n": value})
     assert fields.count("views", "n") is None
     assert fields.notes == ("malformed.views",)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(11, 11.0), (0, 0.0), ("15.04", 15.04), (1.5, 1.5)],
+)
+def test_seconds_are_numbers_also_as_text(value, seconds):
+    fields = Fields({"d": value})
+    assert fields.seconds("duration_s", "d") == seconds
+    assert fields.notes == ()
+
+
+@pytest.mark.parametrize("value", [-1, "-1", "long", True, [], 1e400, "nan", 10**400])
+def test_what_is_no_number_of_seconds_is_noted(value):
+    fields = Fields({"d": value})
+    assert fields.seconds("duration_s", "d") is None
+    assert fields.notes == ("malformed.duration_s",)
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [
+        (True, True),
+        (1, True),
+        ("yes", True),
+        ("False", False),
+        (0, False),
+        ("maybe", None),
+        (2, None),
+        (None, None),
+    ],
+)
+def test_flags_are_yes_or_no_in_several_words(value, flag):
+    assert Fields({"original": value}).flag("original") is flag
 
 
 def test_the_first_usable_path_counts():

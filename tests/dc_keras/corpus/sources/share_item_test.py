@@ -29,7 +29,7 @@ def _item(**changes):
 def test_a_whole_item_is_mapped_field_by_field():
     post = share_item.read(_item())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
-    assert (post.author_id, post.author_handle, post.author_sec_uid) == (
+    assert (post.author.user_id, post.author.handle, post.author.sec_uid) == (
         "5",
         "ann",
         "MS",
@@ -43,7 +43,7 @@ def test_a_whole_item_is_mapped_field_by_field():
 
 def test_the_authors_id_may_stand_with_the_item():
     item = _item(authorId="9") | {"authorInfos": {}}
-    assert share_item.read(item).author_id == "9"
+    assert share_item.read(item).author.user_id == "9"
 
 
 def test_without_links_the_tags_come_from_the_caption():

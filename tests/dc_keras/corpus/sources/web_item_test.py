@@ -7,8 +7,8 @@ from dc_keras.corpus.sources.post import UnreadablePostError
 def test_a_whole_item_is_mapped_field_by_field(make_item, video_id):
     post = web_item.read(make_item())
     assert (post.video_id, post.create_time) == (video_id(0), 1_600_000_000)
-    assert (post.author_id, post.author_handle) == ("6655162062744181174", "Ann")
-    assert post.author_sec_uid == "MS4x"
+    assert (post.author.user_id, post.author.handle) == ("6655162062744181174", "Ann")
+    assert post.author.sec_uid == "MS4x"
     assert post.caption == "hello @Some.One #Fun"
     assert post.hashtags == ("fun", "fun")
     assert (post.music_id, post.music_title) == ("6740249209892505602", "BOP")
@@ -21,7 +21,7 @@ def test_a_whole_item_is_mapped_field_by_field(make_item, video_id):
 
 def test_an_old_embed_has_a_bare_handle(make_item):
     post = web_item.read(make_item(author="ann", authorId="5", authorSecId="MS"))
-    assert (post.author_id, post.author_handle, post.author_sec_uid) == (
+    assert (post.author.user_id, post.author.handle, post.author.sec_uid) == (
         "5",
         "ann",
         "MS",
@@ -30,7 +30,7 @@ def test_an_old_embed_has_a_bare_handle(make_item):
 
 def test_a_handle_alone_is_an_author(make_item):
     post = web_item.read(make_item(author="ann"))
-    assert (post.author_id, post.author_handle) == (None, "ann")
+    assert (post.author.user_id, post.author.handle) == (None, "ann")
 
 
 def test_exact_counts_are_preferred_field_by_field(make_item):
