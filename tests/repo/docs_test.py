@@ -9,6 +9,7 @@ _DOCUMENTS = (
     "docs/data.md",
     "docs/design.md",
     "docs/paper.md",
+    "docs/serving.md",
 )
 # A fenced block: its language and its lines.
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -1,0 +1,158 @@
+"""A tiny deepChallenger over real networks, and the posts that it was trained on."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_CHALLENGES = ("dance", "cats")
+_NUM_USERS = 12
+_SIZE = 32
+_NUM_FRAMES = 3
+_HISTORY_MAX = 3
+
+
+@dataclass(frozen=True)
+class Served:
+    """A bundle and the model that it was made from.
+
+    Attributes:
+        model_directory: of `train_participation`.
+        place: the bundle's version.
+        histories: raw posts of each user, newest first.
+        probability: float32 (num_users, num_challenges), of Keras on cached features.
+    """
+
+    model_directory: Path
+    place: Path
+    histories: tuple
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Post:
+    video_id: str
+    caption: str
+    jpegs: tuple[bytes, ...]
+
+
+def _make_post(number, video_id):
+    """Every fourth post has no frame, every fourth one frame for all, none no caption."""
+    import cv2
+
+    rng = np.random.default_rng(number)
+    frames = tuple(
+        cv2.imencode(".jpg", rng.integers(0, 255, (_SIZE, _SIZE, 3), np.uint8))[
+            1
+        ].tobytes()
+        for _ in range((0, 1, _NUM_FRAMES, _NUM_FRAMES)[number % 4])
+    )
+    caption = f"post {number} #{_CHALLENGES[number % 2]}!"
+    return _Post(video_id, caption, frames)
+
+
+@pytest.fixture(scope="session")
+def served(make_grid, tiny_preset, tmp_path_factory):
+    """Trains for an epoch and exports, with random weights all over."""
+    from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+    from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.serving.bundle import export_bundle
+    from dc_keras.serving.predictor import RawPost
+    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.training.runs import TrainingRun, train_participation
+
+    grid = make_grid(
+        _CHALLENGES,
+        np.arange(_NUM_USERS) % len(_CHALLENGES),
+        ("pool0", "pool1"),
+        seed=0,
+        exceptions=0.0,
+        unseen=([], []),
+        history_length=lambda row: 1 + row % _HISTORY_MAX,
+        history_max=_HISTORY_MAX,
+        support_max=8,
+    )
+    posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
+    # Frame records repeat the frames of a short post over all slots.
+    recorded = [
+        replace(p, jpegs=p.jpegs * _NUM_FRAMES) if len(p.jpegs) == 1 else p
+        for p in posts
+    ]
+    text = build_text_encoder(
+        TextSpec(
+            f"keras_nlp:{tiny_preset}",
+            hashtags="mask_focal",
+            focal_hashtags=_CHALLENGES,
+        )
+    )
+    vision = build_vision_encoder(
+        VisionSpec("ResNet50", weights="random", image_size=_SIZE)
+    )
+    extractor = FeatureExtractor(vision, text, ExtractionConfig(_NUM_FRAMES, _SIZE))
+    features = [found for _, found in extractor.extract(recorded)]
+    table = FeatureTable(
+        tuple(post.video_id for post in posts),
+        {
+            "ResNet50": VisionFeatures(
+                np.stack([f.frames for f in features]),
+                np.stack([f.frame_mask for f in features]),
+                vision.settings(),
+                {
+                    "num_frames": _NUM_FRAMES,
+                    "image_size": _SIZE,
+                    "fps": 0,
+                    "repeat": "nearest",
+                },
+            )
+        },
+        np.stack([f.caption for f in features]),
+        text.settings(),
+    )
+    run = TrainingRun(
+        grid=grid,
+        table=table,
+        model=ModelOptions(hidden_dim=8, projection_dim=6),
+        training=TrainingOptions(batch_size=16, epochs=1, validation_fraction=0.2),
+        protocol=ProtocolOptions(),
+        directory=tmp_path_factory.mktemp("served") / "model",
+    )
+    model = train_participation(run)
+    by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
+    return Served(
+        model_directory=run.directory,
+        place=export_bundle(run.directory, run.directory.parent / "export"),
+        histories=tuple(
+            tuple(by_id[video] for video in history) for history in grid.histories
+        ),
+        probability=_score_everybody(run, model),
+    )
+
+
+def _score_everybody(run, model):
+    from dc_keras.training.model_directory import load_model
+    from dc_keras.training.participation import user_sets
+    from dc_keras.training.proxies import embed_videos, side_variants
+    from dc_keras.training.runs import CHALLENGES_FILE
+
+    proxy, _ = load_model(run.directory / "user_proxy")
+    embeddings = embed_videos(proxy, run.table, side_variants(run.table)["user"])
+    users = user_sets(run.grid, run.table, embeddings, _HISTORY_MAX)
+    with np.load(run.directory / CHALLENGES_FILE, allow_pickle=False) as support:
+        values, valid = support["values"], support["valid"]
+    everybody = len(run.grid.users)
+    columns = [
+        model(
+            {
+                "challenge": np.repeat(values[c : c + 1], everybody, axis=0),
+                "challenge_valid": np.repeat(valid[c : c + 1], everybody, axis=0),
+                "user": users.values,
+                "user_valid": users.valid,
+            },
+            training=False,
+        )
+        for c in range(len(values))
+    ]
+    return np.stack([np.asarray(column) for column in columns], axis=1)
