@@ -18,11 +18,10 @@ import tensorflow_text
 
 asked = dict(np.load(sys.argv[2], allow_pickle=False))
 text = lambda name: tf.constant(asked[name].astype(object))
-frames = np.load(sys.argv[3], allow_pickle=False)
-jpegs = np.array([bytes(row).hex() for row in frames["bytes"]], object)
-signatures = tf.saved_model.load(sys.argv[1]).signatures
-jpegs = [bytes.fromhex(j)[:n] for j, n in zip(jpegs, frames["length"])]
+frames = dict(np.load(sys.argv[3], allow_pickle=False))
+jpegs = [row.tobytes()[:n] for row, n in zip(frames["bytes"], frames["length"])]
 jpegs = tf.constant(np.array(jpegs, object).reshape(frames["shape"]))
+signatures = tf.saved_model.load(sys.argv[1]).signatures
 whole = signatures["serving_default"](
     challenge=text("challenge"), captions=text("captions"), frames=jpegs
 )

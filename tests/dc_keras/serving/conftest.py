@@ -38,7 +38,7 @@ class _Post:
 
 
 def _make_post(number, video_id):
-    """Every fourth post has no frame, every fourth one frame for all, none no caption."""
+    """Of four posts in a row one has no frame, one a single frame, two all frames."""
     import cv2
 
     rng = np.random.default_rng(number)
