@@ -7,10 +7,12 @@ global batch, whatever its size, so that an uneven last batch weighs what it sho
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -131,15 +133,22 @@ def predict(
     return np.concatenate([forward(inputs).numpy() for inputs, _, _ in batches])
 
 
+# Tracing takes longer than running a small model, so a model keeps what was compiled.
+_compiled: WeakKeyDictionary[keras.Model, Callable[[Any], Any]] = WeakKeyDictionary()
+
+
 def _forward(model: keras.Model, batches: tf.data.Dataset) -> Callable[[Any], Any]:
     """Returns the model's call with dropout off, compiled once for every batch size."""
-    inputs, _, _ = batches.element_spec
-    compiled = tf.function(
-        lambda inputs: model(inputs, training=False),
-        input_signature=[inputs],
-        autograph=False,
-    )
-    return cast("Callable[[Any], Any]", compiled)
+    if model not in _compiled:
+        # What is kept must not keep its model alive.
+        called: Any = weakref.ref(model)
+        inputs, _, _ = batches.element_spec
+        _compiled[model] = tf.function(
+            lambda inputs: called()(inputs, training=False),
+            input_signature=[inputs],
+            autograph=False,
+        )
+    return _compiled[model]
 
 
 def _early_stopping(
