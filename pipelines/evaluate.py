@@ -46,6 +46,12 @@ _MODELS = flags.DEFINE_multi_enum(
     "simple ones; repeatable.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    1,
+    "Processes that fit folds side by side; each holds the features in memory.",
+    lower_bound=1,
+)
 _TRUTH = flags.DEFINE_string(
     "truth", None, "truth.json of a simulated world: adds the Bayes-optimal row."
 )
@@ -61,7 +67,8 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.evaluation.baselines import history_documents
-    from dc_keras.evaluation.experiment import Experiment, run_experiment
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.runner import run_experiment
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
 
     corpus = Corpus.open(_CORPUS.value)
@@ -78,7 +85,14 @@ def main() -> None:
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),
     )
-    run_experiment(experiment, _SPLIT.value, _SEEDS.value, output, app.progress)
+    run_experiment(
+        experiment,
+        _SPLIT.value,
+        _SEEDS.value,
+        output,
+        app.progress,
+        workers=_WORKERS.value,
+    )
     write_text(output / "manifest.json", grid.to_json())
     _print_tables(output, grid)
 

@@ -1,33 +1,25 @@
-"""Runs every model on every fold and keeps each prediction.
-
-Metrics and tables are made from the saved predictions (`results.py`), so that they can
-be remade without training, and a stopped run goes on at the fold where it was.
-"""
+"""What is judged, and every model that is fitted and judged inside one fold."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.corpus.store import write_table, write_text
 from dc_keras.corpus.study import Grid
-from dc_keras.errors import DataError
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES, SimpleData
-from dc_keras.evaluation.splits import TEST_FRACTION, Fold, make_folds, split_rows
+from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
 from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
 from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
 from dc_keras.training.data import FeatureTable
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
-    Pairs,
     baseline_examples,
     deep_challenger_examples,
     fit_baseline,
@@ -105,89 +97,32 @@ class Experiment:
         }
 
 
-def run_experiment(
-    experiment: Experiment,
-    splits: Sequence[str],
-    num_seeds: int,
-    directory: Path,
-    tell: Callable[[str], None],
-) -> None:
-    """Trains and predicts every fold of every split and seed.
-
-    Args:
-        experiment: data and options.
-        splits: names of splits.
-        num_seeds: seeds 0 … num_seeds−1, added to `TrainingOptions.seed`.
-        directory: gets `config.json`, `predictions/SPLIT-seedS-foldF.parquet` (model,
-            part, user_id, challenge, label, score) and, for `random_pair`,
-            `proxies/…parquet` (kind, variant, video_id, label, predicted).
-        tell: called with one line when something is about to be fitted.
-
-    Raises:
-        DataError: the directory holds a run with another configuration.
-    """
-    pairs = grid_pairs(experiment.grid)
-    _claim(directory, experiment.config())
-    for seed in range(num_seeds):
-        for split in splits:
-            folds = make_folds(
-                experiment.grid,
-                pairs,
-                split,
-                experiment.protocol.num_folds,
-                experiment.training.validation_fraction,
-                experiment.training.seed + seed,
-            )
-            for fold in folds:
-                name = f"{split}-seed{seed}-fold{fold.index}"
-                if (directory / "predictions" / f"{name}.parquet").exists():
-                    tell(f"{name}: done before")
-                    continue
-                run = _FoldRun(experiment, pairs, fold, seed, name, tell)
-                _save_fold(run, directory)
-
-
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _claim(directory: Path, config: dict[str, Any]) -> None:
-    """Writes the configuration, or refuses a directory that holds another one."""
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    path = directory / "config.json"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise DataError(
-            f"{directory} holds a run with another configuration; choose another "
-            "--output, or remove it"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+class FoldRun:
+    """Everything that is fitted inside one fold, on its training rows only.
 
-
-def _save_fold(run: _FoldRun, directory: Path) -> None:
-    tables = {"proxies": run.proxy_predictions(), "predictions": run.predictions()}
-    if tables["proxies"].is_empty():
-        del tables["proxies"]
-    for part, table in tables.items():
-        (directory / part).mkdir(exist_ok=True)
-        write_table(directory / part / f"{run.name}.parquet", table)
-
-
-class _FoldRun:
-    """Everything that is fitted inside one fold, on its training rows only."""
+    Args:
+        experiment: data and options.
+        fold: which pairs are for training, validation and test.
+        seed: number of the repetition, from 0.
+        name: of the fold, for what is told.
+        tell: called with one line when something is about to be fitted.
+    """
 
     def __init__(
         self,
         experiment: Experiment,
-        pairs: Pairs,
         fold: Fold,
         seed: int,
         name: str,
         tell: Callable[[str], None],
     ) -> None:
-        self.name = name
+        self._name = name
         self._x = experiment
-        self._pairs = pairs
+        self._pairs = grid_pairs(experiment.grid)
         self._fold = fold
         self._seed = (experiment.training.seed + seed) * 1000 + fold.index
         self._training = replace(experiment.training, seed=self._seed)
@@ -195,7 +130,7 @@ class _FoldRun:
         self._fitted: dict[tuple[str, Variant], keras.Model] = {}
 
     def _tell(self, model: str) -> None:
-        self._tell_all(f"{self.name}: {model}")
+        self._tell_all(f"{self._name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
         """Table I's rows: every variant of both proxies, judged on held-out videos."""

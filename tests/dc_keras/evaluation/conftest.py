@@ -92,6 +92,42 @@ def experiment(grid, table):
     )
 
 
+@pytest.fixture(scope="session")
+def folds_of():
+    """Returns the folds that a run must have, by file name."""
+    from dc_keras.evaluation.splits import make_folds
+    from dc_keras.training.participation import grid_pairs
+
+    def make(experiment, split, seed=0):
+        folds = make_folds(
+            experiment.grid,
+            grid_pairs(experiment.grid),
+            split,
+            experiment.protocol.num_folds,
+            experiment.training.validation_fraction,
+            seed,
+        )
+        return {f"{split}-seed{seed}-fold{fold.index}": fold for fold in folds}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_first_fold():
+    """Stops a run on cold_user as Ctrl-C would, when the second fold begins."""
+    from dc_keras.evaluation.runner import run_experiment
+
+    def stop(line):
+        if line.startswith("cold_user-seed0-fold1"):
+            raise KeyboardInterrupt
+
+    def run(experiment, directory):
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(experiment, ["cold_user"], 1, directory, stop)
+
+    return run
+
+
 @dataclass
 class Run:
     """A finished run: where it lies, what it told, and what each fit was given."""
@@ -109,6 +145,7 @@ class Run:
 def run(experiment, tmp_path_factory):
     """Both splits, one seed, every model; each fit is real, and written down."""
     from dc_keras.evaluation import experiment as module
+    from dc_keras.evaluation.runner import run_experiment
 
     made = Run(tmp_path_factory.mktemp("run"))
 
@@ -127,7 +164,7 @@ def run(experiment, tmp_path_factory):
         spy_on("fit_proxy", ("task", "train", "valid"))
         spy_on("fit_baseline", ("examples", "train", "valid"))
         spy_on("fit_deep_challenger", ("examples", "train", "valid"))
-        module.run_experiment(
+        run_experiment(
             experiment,
             ["random_pair", "cold_user"],
             1,

@@ -7,35 +7,17 @@ from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation import experiment as module
-from dc_keras.evaluation.experiment import run_experiment
 from dc_keras.evaluation.results import fold_metrics, table_two
-from dc_keras.evaluation.splits import SPLITS, make_folds
+from dc_keras.evaluation.runner import run_experiment
+from dc_keras.evaluation.splits import SPLITS
 from dc_keras.evaluation.tables import BAYES
 from dc_keras.training.participation import grid_pairs
 
 _SIMPLE = ["always yes", "popularity", "propensity × popularity"]
 
 
-def _folds(experiment, split, seed=0):
-    """The folds that a run must have had, by file name."""
-    folds = make_folds(
-        experiment.grid,
-        grid_pairs(experiment.grid),
-        split,
-        experiment.protocol.num_folds,
-        experiment.training.validation_fraction,
-        seed,
-    )
-    return {f"{split}-seed{seed}-fold{fold.index}": fold for fold in folds}
-
-
 def _predictions(directory, name):
     return pl.read_parquet(directory / "predictions" / f"{name}.parquet")
-
-
-def _contents(directory):
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 def _without_captions(table):
@@ -47,9 +29,9 @@ def _silent(line):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_judged_pair_is_saved_for_every_model(run, experiment, split):
+def test_every_judged_pair_is_saved_for_every_model(run, experiment, split, folds_of):
     pairs, grid = grid_pairs(experiment.grid), experiment.grid
-    for name, fold in _folds(experiment, split).items():
+    for name, fold in folds_of(experiment, split).items():
         saved = _predictions(run.directory, name)
         assert saved["model"].unique(maintain_order=True).to_list() == [
             *_SIMPLE,
@@ -75,16 +57,6 @@ def test_every_judged_pair_is_saved_for_every_model(run, experiment, split):
         assert saved["score"].is_between(0, 1).all()
 
 
-def test_the_run_holds_predictions_proxies_and_its_configuration(run):
-    names = {f"{split}-seed0-fold{index}" for split in SPLITS for index in (0, 1)}
-    judged = {name for name in names if name.startswith("random_pair")}
-    assert set(_contents(run.directory)) == {
-        "config.json",
-        *(f"predictions/{name}.parquet" for name in names),
-        *(f"proxies/{name}.parquet" for name in judged),
-    }
-
-
 def test_bayes_row_is_the_truth_of_each_pair(run, experiment):
     grid = experiment.grid
     saved = _predictions(run.directory, "cold_user-seed0-fold1")
@@ -100,9 +72,9 @@ def _trained_videos(experiment, fit):
     return [experiment.table.video_ids[row] for row in fit["task"].rows[rows]]
 
 
-def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment):
+def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment, folds_of):
     grid = experiment.grid
-    for name, fold in _folds(experiment, "cold_user").items():
+    for name, fold in folds_of(experiment, "cold_user").items():
         fits = run.fits_of(name, "fit_proxy")
         assert [fit["task"].kind for fit in fits] == ["challenge", "user"]
         challenge, user = (set(_trained_videos(experiment, fit)) for fit in fits)
@@ -117,9 +89,9 @@ def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment):
         assert not set(fits[1]["task"].classes) & fold.hidden_users
 
 
-def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment):
+def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment, folds_of):
     grid = experiment.grid
-    for name, fold in _folds(experiment, "cold_user").items():
+    for name, fold in folds_of(experiment, "cold_user").items():
         (fit,) = run.fits_of(name, "fit_deep_challenger")
         shown = fit["examples"].tables["challenge_valid"].numpy().sum(axis=1)
         visible = [
@@ -132,10 +104,10 @@ def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
-    run, experiment, split
+    run, experiment, split, folds_of
 ):
     pairs = grid_pairs(experiment.grid)
-    for name, fold in _folds(experiment, split).items():
+    for name, fold in folds_of(experiment, split).items():
         fits = run.fits_of(name, "fit_deep_challenger")
         fits += run.fits_of(name, "fit_baseline")
         assert len(fits) == 3
@@ -147,10 +119,10 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
 
 
 def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
-    run, experiment
+    run, experiment, folds_of
 ):
     grid = experiment.grid
-    for name in _folds(experiment, "random_pair"):
+    for name in folds_of(experiment, "random_pair"):
         judged = pl.read_parquet(run.directory / "proxies" / f"{name}.parquet")
         fits = run.fits_of(name, "fit_proxy")
         kinds = judged.select("kind", "variant").unique(maintain_order=True).rows()
@@ -173,113 +145,23 @@ def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
                     assert grid.video_users[video] == task.classes[label]
 
 
-def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
-    before, told = _contents(run.directory), []
-    run_experiment(experiment, list(SPLITS), 1, run.directory, told.append)
-    assert _contents(run.directory) == before
-    assert told == [
-        f"{split}-seed0-fold{index}: done before"
-        for split in SPLITS
-        for index in (0, 1)
-    ]
-
-
-def _run_first_fold(experiment, directory):
-    """Stops a run on cold_user as Ctrl-C would, when the second fold begins."""
-
-    def stop(line):
-        if line.startswith("cold_user-seed0-fold1"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_experiment(experiment, ["cold_user"], 1, directory, stop)
-
-
-def test_a_stopped_run_goes_on_where_it_was(run, experiment, tmp_path):
-    paper = replace(
-        experiment, models=("paper",), table=_without_captions(experiment.table)
-    )
-    _run_first_fold(paper, tmp_path)
-    kept = _contents(tmp_path)
-    assert set(kept) == {"config.json", "predictions/cold_user-seed0-fold0.parquet"}
-
-    told = []
-    run_experiment(paper, ["cold_user"], 1, tmp_path, told.append)
-    assert told == [
-        "cold_user-seed0-fold0: done before",
-        "cold_user-seed0-fold1: baseline VGG16",
-    ]
-    assert kept.items() <= _contents(tmp_path).items()
-    # The same rows as in a run that was never stopped and fitted all models.
-    for name in _folds(experiment, "cold_user"):
-        whole = _predictions(run.directory, name)
-        assert_frame_equal(
-            _predictions(tmp_path, name),
-            whole.filter(pl.col("model").is_in(["VGG16", BAYES])),
-            abs_tol=1e-4,
-        )
-
-
-def _with_flipped_label(grid):
-    labels = grid.labels.copy()
-    labels[0, 0] = 1 - labels[0, 0]
-    return replace(grid, labels=labels)
-
-
-def _with_vision(table, **changes):
-    vision = {name: replace(v, **changes) for name, v in table.vision.items()}
-    return replace(table, vision=vision)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda x: {"model": replace(x.model, hidden_dim=17)},
-        lambda x: {"training": replace(x.training, epochs=11)},
-        lambda x: {"training": replace(x.training, seed=1)},
-        lambda x: {"protocol": replace(x.protocol, negatives="1:1")},
-        lambda x: {"models": ("simple",)},
-        lambda x: {"grid": _with_flipped_label(x.grid)},
-        lambda x: {"table": _with_vision(x.table, spec={"fingerprint": "w"})},
-        lambda x: {"table": _with_vision(x.table, sampling={"num_frames": 3})},
-        lambda x: {"table": replace(x.table, caption_spec={"fingerprint": "w"})},
-        lambda x: {"documents": ("other words", *x.documents[1:])},
-        lambda x: {"truth": None},
-        lambda x: {"truth": x.truth / 2},
-    ],
-    ids=[
-        *("width", "epochs", "seed", "negatives", "models", "label"),
-        *("encoder", "frames", "text", "words", "no truth", "truth"),
-    ],
-)
-def test_a_directory_with_another_configuration_is_refused(run, experiment, change):
-    before, told = _contents(run.directory), []
-    other = replace(experiment, **change(experiment))
-    with pytest.raises(
-        DataError, match=r"another configuration; choose another --outp"
-    ):
-        run_experiment(other, list(SPLITS), 1, run.directory, told.append)
-    assert _contents(run.directory) == before
-    assert told == []
-
-
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("is_known", [True, False])
-def test_simple_rows_alone_fit_nothing(experiment, tmp_path, split, is_known):
+def test_simple_rows_alone_fit_nothing(experiment, tmp_path, split, is_known, folds_of):
     truth = experiment.truth if is_known else None
     simple, told = replace(experiment, models=("simple",), truth=truth), []
     run_experiment(simple, [split], 1, tmp_path, told.append)
     assert told == []
-    for name in _folds(experiment, split):
+    for name in folds_of(experiment, split):
         models = _predictions(tmp_path, name)["model"].unique(maintain_order=True)
         assert models.to_list() == [*_SIMPLE, *([BAYES] if is_known else [])]
     assert not (tmp_path / "proxies").exists()
 
 
-def test_simple_rows_do_not_depend_on_the_others(run, experiment, tmp_path):
+def test_simple_rows_do_not_depend_on_the_others(run, experiment, tmp_path, folds_of):
     simple = replace(experiment, models=("simple",))
     run_experiment(simple, ["cold_user"], 1, tmp_path, _silent)
-    for name in _folds(experiment, "cold_user"):
+    for name in folds_of(experiment, "cold_user"):
         alone = _predictions(tmp_path, name)
         whole = _predictions(run.directory, name)
         assert_frame_equal(
@@ -299,32 +181,15 @@ def test_proxies_alone_leave_no_pair_behind(experiment, tmp_path):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_run_without_validation_pairs_judges_at_a_half(experiment, tmp_path, split):
+def test_a_run_without_validation_pairs_judges_at_a_half(
+    experiment, tmp_path, split, folds_of
+):
     training = replace(experiment.training, validation_fraction=0.0)
     simple = replace(experiment, models=("simple",), training=training)
     run_experiment(simple, [split], 1, tmp_path, _silent)
-    folds = [_predictions(tmp_path, name) for name in _folds(simple, split)]
+    folds = [_predictions(tmp_path, name) for name in folds_of(simple, split)]
     assert all(set(fold["part"]) == {"test"} for fold in folds)
     assert fold_metrics(folds, "popularity")["threshold"] == 0.5
-
-
-def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
-    simple = replace(experiment, models=("simple",))
-    run_experiment(simple, ["random_pair"], 1, tmp_path / "run", _silent)
-    first = _contents(tmp_path / "run")
-    run_experiment(simple, ["random_pair"], 2, tmp_path / "run", _silent)
-    both = _contents(tmp_path / "run")
-    assert first.items() <= both.items()
-    # Seed 1 of a run is seed 0 of one that starts at 1.
-    training = replace(simple.training, seed=1)
-    later = replace(simple, training=training)
-    run_experiment(later, ["random_pair"], 1, tmp_path / "later", _silent)
-    for index in (0, 1):
-        names = (f"random_pair-seed{seed}-fold{index}" for seed in (0, 1))
-        zero, one = (_predictions(tmp_path / "run", name) for name in names)
-        assert not zero.equals(one)
-        started = _predictions(tmp_path / "later", f"random_pair-seed0-fold{index}")
-        assert_frame_equal(one, started)
 
 
 class _StopError(Exception):
@@ -360,12 +225,12 @@ def first_fit(monkeypatch, tmp_path):
     ],
 )
 def test_user_proxy_knows_training_users_or_the_whole_panel(
-    experiment, first_fit, split, user_classes, is_everyone
+    experiment, first_fit, split, user_classes, is_everyone, folds_of
 ):
     protocol = replace(experiment.protocol, user_classes=user_classes)
     wanted = replace(experiment, models=("deepChallenger",), protocol=protocol)
     task, *_ = first_fit(wanted, split, "fit_proxy", "user")
-    fold = _folds(experiment, split)[f"{split}-seed0-fold0"]
+    fold = folds_of(experiment, split)[f"{split}-seed0-fold0"]
     users = np.unique(grid_pairs(experiment.grid).user[fold.train])
     assert len(users) < len(experiment.grid.users)
     if is_everyone:
@@ -373,11 +238,13 @@ def test_user_proxy_knows_training_users_or_the_whole_panel(
     assert task.classes == tuple(experiment.grid.users[user] for user in users)
 
 
-def test_negatives_of_one_to_one_balance_the_training_pairs(experiment, first_fit):
+def test_negatives_of_one_to_one_balance_the_training_pairs(
+    experiment, first_fit, folds_of
+):
     protocol = replace(experiment.protocol, negatives="1:1")
     wanted = replace(experiment, models=("paper",), protocol=protocol)
     examples, train, _ = first_fit(wanted, "cold_user", "fit_baseline")
-    fold = _folds(experiment, "cold_user")["cold_user-seed0-fold0"]
+    fold = folds_of(experiment, "cold_user")["cold_user-seed0-fold0"]
     assert set(train) < set(fold.train)
     labels = examples.labels
     assert labels[train].sum() == labels[fold.train].sum() == len(train) / 2
@@ -396,7 +263,9 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
     assert len(seeds) == 4
 
 
-def test_labels_shuffled_within_challenges_cannot_be_predicted(experiment, tmp_path):
+def test_labels_shuffled_within_challenges_cannot_be_predicted(
+    experiment, tmp_path, run_first_fold
+):
     rng, grid = np.random.default_rng(0), experiment.grid
     labels = grid.labels.copy()
     for column, observed in enumerate(grid.observed.T):
@@ -408,7 +277,7 @@ def test_labels_shuffled_within_challenges_cannot_be_predicted(experiment, tmp_p
         models=("deepChallenger",),
         truth=None,
     )
-    _run_first_fold(shuffled, tmp_path)
+    run_first_fold(shuffled, tmp_path)
     fold = _predictions(tmp_path, "cold_user-seed0-fold0")
     assert set(fold["model"]) == {"deepChallenger"}
     # With a third of 35 pairs joined the AUC of a guess spreads by
@@ -417,9 +286,11 @@ def test_labels_shuffled_within_challenges_cannot_be_predicted(experiment, tmp_p
     assert auc == pytest.approx(0.5, abs=0.25)
 
 
-def test_the_label_of_a_judged_pair_reaches_no_fit(run, experiment, tmp_path):
+def test_the_label_of_a_judged_pair_reaches_no_fit(
+    run, experiment, tmp_path, folds_of, run_first_fold
+):
     grid, name = experiment.grid, "cold_user-seed0-fold0"
-    pairs, fold = grid_pairs(grid), _folds(experiment, "cold_user")[name]
+    pairs, fold = grid_pairs(grid), folds_of(experiment, "cold_user")[name]
     labels = grid.labels.copy()
     judged = pairs.user[fold.test], pairs.challenge[fold.test]
     labels[judged] = 1 - labels[judged]
@@ -429,7 +300,7 @@ def test_the_label_of_a_judged_pair_reaches_no_fit(run, experiment, tmp_path):
         table=_without_captions(experiment.table),
         models=("paper",),
     )
-    _run_first_fold(flipped, tmp_path)
+    run_first_fold(flipped, tmp_path)
     before, after = (
         _predictions(directory, name).filter(model="VGG16", part="test")
         for directory in (run.directory, tmp_path)
