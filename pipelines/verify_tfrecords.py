@@ -33,8 +33,9 @@ def main() -> int:
         app.say(f"… and {len(report.faults) - _MAX_FAULTS.value} more")
     num_faults = len(report.faults) if report.faults else "no"
     app.say(
-        f"{num_faults} faults in {report.num_records} {report.kind} records with "
-        f"{report.num_frames} frames, in {report.num_shards} shards"
+        f"{num_faults} faults in {report.num_records} "
+        f"{report.kind.removesuffix('s')} records with {report.num_frames} frames, "
+        f"in {report.num_shards} shards"
     )
     return 1 if report.faults else 0
 

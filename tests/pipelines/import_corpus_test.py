@@ -1,21 +1,6 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-_ROOT = Path(__file__).parents[2]
-
-
-def _run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines.import_corpus", *flags],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -35,8 +20,8 @@ def flags(tmp_path):
     ]
 
 
-def test_counts_are_printed_and_identities_are_not(flags, tmp_path):
-    done = _run(*flags)
+def test_counts_are_printed_and_identities_are_not(run_script, flags, tmp_path):
+    done = run_script("import_corpus", *flags)
     assert done.returncode == 0, done.stderr
     assert "web_item: 2 given = 1 imported + 0 merged + 1 quarantined" in done.stdout
     assert f"{tmp_path}/corpus: 1 posts by 1 authors" in done.stdout
@@ -45,9 +30,6 @@ def test_counts_are_printed_and_identities_are_not(flags, tmp_path):
     assert (tmp_path / "corpus" / "videos.parquet").exists()
 
 
-def test_what_is_wrong_is_told_in_one_line(flags):
-    done = _run("--input=none/*.json", *flags[1:])
-    assert done.returncode == 1
-    assert done.stderr == (
-        "import_corpus: error: no file matches. Received: input=none/*.json\n"
-    )
+def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
+    line = fails_in_one_line("import_corpus", "--input=none/*.json", *flags[1:])
+    assert line == "no file matches. Received: input=none/*.json"

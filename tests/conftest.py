@@ -1,0 +1,106 @@
+import multiprocessing
+import os
+import runpy
+import string
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+# Real wordpieces would need a download; these spell every ASCII word.
+VOCABULARY = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *string.ascii_lowercase,
+    *(f"##{letter}" for letter in string.ascii_lowercase),
+    *string.digits,
+    *(f"##{digit}" for digit in string.digits),
+    *"#@!.,",
+    "dance",
+    "cat",
+    "##s",
+)
+VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> tuple[str, ...]:
+    return VOCABULARY
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tmp_path_factory) -> Path:
+    """A random BERT of two layers, 16 wide, as a keras-nlp preset directory."""
+    import keras
+    import keras_nlp
+
+    keras.utils.set_random_seed(0)
+    backbone = keras_nlp.models.BertBackbone(
+        vocabulary_size=len(VOCABULARY),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=64,
+    )
+    # Freshly made biases are zero, and would hide one that is lost.
+    for weight in backbone.weights:
+        weight.assign_add(0.3 * keras.random.normal(weight.shape, seed=1))
+    directory = tmp_path_factory.mktemp("bert") / "preset"
+    backbone.save_to_preset(str(directory))
+    tokenizer = keras_nlp.models.BertTokenizer(list(VOCABULARY), lowercase=True)
+    tokenizer.save_to_preset(str(directory))
+    return directory
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a script ended with."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def run_script(tmp_path_factory) -> Callable[..., Done]:
+    """Runs `python -m pipelines.NAME FLAG …` in a process of its own.
+
+    The process is forked from one that has imported TensorFlow, and done no more: a
+    start of its own takes each script seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dc_keras.serving.bundle", "sklearn.linear_model"])
+    directory, numbers = tmp_path_factory.mktemp("output"), count()
+
+    def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:
+        number = next(numbers)
+        stdout, stderr = (directory / f"{number}.{end}" for end in ("out", "err"))
+        process = context.Process(
+            target=_run_here, args=(name, flags, cwd, stdout, stderr)
+        )
+        process.start()
+        process.join()
+        return Done(
+            process.exitcode, stdout.read_text("utf-8"), stderr.read_text("utf-8")
+        )
+
+    return run
+
+
+def _run_here(
+    name: str, flags: tuple[str, ...], cwd: Path, stdout: Path, stderr: Path
+) -> None:
+    """Becomes the script: its argv, its directory, its output."""
+    os.chdir(cwd)
+    for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
+    sys.argv = [name, *flags]
+    runpy.run_module(f"pipelines.{name}", run_name="__main__", alter_sys=True)

@@ -1,0 +1,148 @@
+"""The scripts, run one after another on a tiny world: each once, when a test asks."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# What it says at start-up cannot be turned off.
+_OF_TENSORFLOW = re.compile("WARNING: All log messages|[EIW]0000 00:00:|To enable the")
+_DEFAULT = "--flagfile=presets/default.flags"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A script that ended well: what it printed, and the directory that it left."""
+
+    stdout: str
+    stderr: str
+    output: Path
+
+
+@pytest.fixture(scope="session")
+def chain(run_script, tmp_path_factory) -> Callable[..., Ran]:
+    """Runs a step of the chain and expects it to end well."""
+    directory = tmp_path_factory.mktemp("chain")
+
+    def run(name: str, *flags: str, output: str, flag: str = "output") -> Ran:
+        place = directory / output
+        done = run_script(name, *flags, f"--{flag}={place}")
+        assert done.returncode == 0, done.stderr
+        return Ran(done.stdout, done.stderr, place)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fails_in_one_line(run_script) -> Callable[..., str]:
+    """Runs a script that must fail; returns its one line on stderr, without its name."""
+
+    def run(name: str, *flags: str) -> str:
+        done = run_script(name, *flags)
+        assert done.returncode == 1, done.stderr
+        start = f"{name}: error: "
+        [line] = [
+            line
+            for line in done.stderr.splitlines()
+            if line and not _OF_TENSORFLOW.match(line) and "%|" not in line
+        ]
+        assert line.startswith(start), done.stderr
+        return line.removeprefix(start)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def world(chain) -> Ran:
+    return chain("simulate", "--users=40", "--challenges=3", "--seed=1", output="world")
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("key") / "pseudonym.key"
+
+
+@pytest.fixture(scope="session")
+def corpus(chain, world, key_file) -> Ran:
+    return chain(
+        "import_corpus",
+        f"--input={world.output}/items.ndjson",
+        f"--media_root={world.output}/media",
+        f"--key_file={key_file}",
+        output="corpus",
+        flag="corpus",
+    )
+
+
+@pytest.fixture(scope="session")
+def study(world) -> str:
+    return f"--study={world.output}/study.toml"
+
+
+@pytest.fixture(scope="session")
+def frames(chain, corpus) -> Ran:
+    return chain(
+        "write_tfrecords",
+        _DEFAULT,
+        f"--corpus={corpus.output}",
+        "--num_frames=2",
+        "--image_size=32",
+        "--num_shards=2",
+        "--workers=1",
+        output="frames",
+    )
+
+
+@pytest.fixture(scope="session")
+def bert(chain, tiny_preset) -> Ran:
+    return chain(
+        "export_text_encoder", f"--text=keras_nlp:{tiny_preset}", output="bert"
+    )
+
+
+@pytest.fixture(scope="session")
+def vgg16(chain, frames, bert, study) -> Ran:
+    return chain(
+        "extract_features",
+        _DEFAULT,
+        f"--records={frames.output}",
+        "--vision=VGG16",
+        "--vision_weights=random",
+        f"--text=hub:{bert.output}",
+        study,
+        output="vgg16",
+    )
+
+
+@pytest.fixture(scope="session")
+def resnet50(chain, frames) -> Ran:
+    return chain(
+        "extract_features",
+        f"--records={frames.output}",
+        "--vision=ResNet50",
+        "--vision_weights=random",
+        output="resnet50",
+    )
+
+
+@pytest.fixture(scope="session")
+def data(corpus, study, vgg16, resnet50) -> list[str]:
+    """The flags that `train` and `evaluate` take their data from."""
+    return [
+        f"--corpus={corpus.output}",
+        study,
+        f"--features={vgg16.output}",
+        f"--features={resnet50.output}",
+    ]
+
+
+@pytest.fixture(scope="session")
+def model(chain, data) -> Ran:
+    return chain("train", _DEFAULT, "--epochs=2", *data, output="model")
+
+
+@pytest.fixture(scope="session")
+def bundle(chain, model) -> Ran:
+    return chain("export_model", f"--model={model.output}", output="export")

@@ -1,0 +1,71 @@
+import json
+
+import polars as pl
+import pytest
+
+# Short trainings of what says most about a preset. The tiny world has few users of the
+# eight posts that the paper asks for.
+_SHORT = ("--epochs=2", "--patience=1", "--seeds=1", "--num_folds=2")
+_RUNS = {
+    "default": ("cold_user", ["--models=deepChallenger", "--models=simple"]),
+    "paper": ("random_pair", ["--history_min=2"]),
+}
+
+
+@pytest.fixture(scope="module", params=_RUNS)
+def preset(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def evaluation(chain, data, preset, world, key_file):
+    split, flags = _RUNS[preset]
+    return chain(
+        "evaluate",
+        f"--flagfile=presets/{preset}.flags",
+        *_SHORT,
+        *flags,
+        f"--split={split}",
+        f"--truth={world.output}/truth.json",
+        f"--key_file={key_file}",
+        *data,
+        output=f"evaluation_{preset}",
+    )
+
+
+def test_both_presets_end_in_the_papers_tables(evaluation, preset):
+    assert "Table II" in evaluation.stdout
+    assert "synthetic" in evaluation.stdout
+    tables = {path.stem for path in (evaluation.output / "tables").glob("*.md")}
+    wanted = {"default": {"table_2_cold_user"}}
+    wanted["paper"] = {"table_1", "table_2_random_pair"}
+    assert tables == wanted[preset]
+
+
+def test_every_judged_pair_is_kept(evaluation, preset):
+    assert json.loads((evaluation.output / "manifest.json").read_text("utf-8"))
+    files = (evaluation.output / "predictions").glob("*.parquet")
+    predictions = pl.concat([pl.read_parquet(file) for file in files])
+    models = {"deepChallenger", "Bayes-optimal (known truth)", "popularity"}
+    if preset == "paper":
+        models |= {"VGG16", "VGG16+BERT", "ResNet50", "ResNet50+BERT"}
+    assert models <= set(predictions["model"])
+    assert predictions["score"].is_between(0, 1).all()
+    assert predictions.group_by("model").len()["len"].n_unique() == 1
+
+
+def test_another_configuration_is_refused(evaluation, fails_in_one_line, data):
+    line = fails_in_one_line(
+        "evaluate", *data, "--dropout=0.5", f"--output={evaluation.output}"
+    )
+    assert "another configuration" in line
+
+
+def test_the_truth_needs_the_key(fails_in_one_line, data, world, tmp_path):
+    line = fails_in_one_line(
+        "evaluate",
+        *data,
+        f"--truth={world.output}/truth.json",
+        f"--output={tmp_path}/evaluation",
+    )
+    assert "--key_file" in line

@@ -1,0 +1,15 @@
+def test_versions_are_numbered_from_one(bundle):
+    assert [path.name for path in bundle.output.iterdir()] == ["1"]
+    assert (bundle.output / "1" / "saved_model.pb").exists()
+    assert bundle.stdout == (
+        f"{bundle.output}/1: signatures serving_default, score, embed_user, "
+        "embed_challenge\n"
+    )
+
+
+def test_a_directory_without_a_model_is_named(fails_in_one_line, tmp_path):
+    line = fails_in_one_line(
+        "export_model", f"--model={tmp_path}", f"--output={tmp_path}/export"
+    )
+    assert str(tmp_path) in line
+    assert not (tmp_path / "export").exists()

@@ -1,0 +1,49 @@
+import polars as pl
+import pytest
+
+
+@pytest.fixture(scope="module")
+def flags(bundle, corpus):
+    return [f"--bundle={bundle.output}", f"--corpus={corpus.output}"]
+
+
+@pytest.fixture(scope="module")
+def predictions(chain, flags):
+    ran = chain("predict", *flags, output="predictions.csv")
+    return ran, pl.read_csv(ran.output)
+
+
+def test_everyone_is_asked_about_everything(predictions, corpus):
+    ran, table = predictions
+    assert table.columns == ["user_id", "challenge", "probability"]
+    assert table.select("user_id", "challenge").is_unique().all()
+    assert table["challenge"].n_unique() == 3
+    assert len(table) == 3 * table["user_id"].n_unique()
+    assert table["probability"].is_between(0, 1).all()
+    known = pl.read_parquet(corpus.output / "users.parquet")["user_id"]
+    assert set(table["user_id"]) <= set(known)
+    assert len(ran.stdout.splitlines()) == len(table) + 1
+
+
+def test_a_challenge_of_one_user_is_the_same_answer(
+    run_script, flags, predictions, world, key_file
+):
+    user, challenge, probability = predictions[1].row(0)
+    done = run_script("predict", *flags, f"--user={user}", f"--challenge={challenge}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [user, challenge, f"{probability:.3f}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [("--user=nobody", "'nobody' is nobody"), ("--challenge=chess", "chess")],
+)
+def test_who_and_what_is_unknown_is_named(fails_in_one_line, flags, asked, wanted):
+    assert wanted in fails_in_one_line("predict", *flags, asked)
+
+
+def test_a_directory_without_a_bundle_is_named(fails_in_one_line, corpus, tmp_path):
+    line = fails_in_one_line(
+        "predict", f"--bundle={tmp_path}", f"--corpus={corpus.output}"
+    )
+    assert str(tmp_path) in line
