@@ -43,8 +43,12 @@ from dc_keras.serving.video_graph import FrameRule, VideoGraph
 from dc_keras.training.model_directory import load_model, write_json
 from dc_keras.training.runs import CHALLENGES_FILE
 
+_NAMES = tf.TensorSpec((None,), tf.string, name="challenge")
+_CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
+_FRAMES = tf.TensorSpec((None, None, None), tf.string, name="frames")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class ServingModel:
     """deepChallenger from raw inputs to a probability, as functions for a graph.
 
@@ -64,6 +68,8 @@ class ServingModel:
     lookup: tf.lookup.StaticHashTable
     history_max: int
 
+    # Traced once: each signature that traced it anew would take seconds.
+    @tf.function(input_signature=(_CAPTIONS, _FRAMES))
     def embed_user(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Eq. (2): the first m posts of each user, newest first → x^u, (B, d)."""
         captions, frames = self._exactly_history_max(captions, frames)
@@ -203,10 +209,6 @@ def _archive(model: ServingModel) -> keras.export.ExportArchive:
     # Variables are found by themselves; tracked too, each would be written twice.
     for resource in (*model.user_videos.layers_with_tables(), model.lookup):
         archive.track(resource)
-    text = {"dtype": tf.string}
-    names = tf.TensorSpec((None,), name="challenge", **text)
-    captions = tf.TensorSpec((None, None), name="captions", **text)
-    frames = tf.TensorSpec((None, None, None), name="frames", **text)
     d = model.fusion.get_layer(HEAD).input[1].shape[-1]
     e = model.challenge_table.shape[1]
     user = tf.TensorSpec((None, d), tf.float32, name="user")
@@ -217,7 +219,7 @@ def _archive(model: ServingModel) -> keras.export.ExportArchive:
         return {"challenge": x_c, "known_challenge": known}
 
     archive.add_endpoint(
-        "serving_default", model.answer, input_signature=[names, captions, frames]
+        "serving_default", model.answer, input_signature=[_NAMES, _CAPTIONS, _FRAMES]
     )
     archive.add_endpoint(
         "score",
@@ -227,11 +229,11 @@ def _archive(model: ServingModel) -> keras.export.ExportArchive:
     archive.add_endpoint(
         "embed_user",
         lambda captions, frames: {"user": model.embed_user(captions, frames)},
-        input_signature=[captions, frames],
+        input_signature=[_CAPTIONS, _FRAMES],
     )
     archive.add_endpoint(
         "embed_challenge",
         embed_challenge,
-        input_signature=[tf.TensorSpec((None,), name="name", **text)],
+        input_signature=[tf.TensorSpec((None,), tf.string, name="name")],
     )
     return archive

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -131,6 +132,30 @@ def test_focal_hashtags_are_masked_in_the_graph(predictor):
     cats, _ = _ask(predictor, [RawPost("look #cats")])
     dance, _ = _ask(predictor, [RawPost("look #dance")])
     assert cats == dance
+
+
+@pytest.mark.parametrize("sense", ["text", "vision"])
+def test_a_corpus_without_media_or_without_captions_is_served_too(make_served, sense):
+    served = make_served(use_vision=sense == "vision", use_text=sense == "text")
+    predictor = Predictor.load(served.place)
+    assert (predictor.sampling is None) == (sense == "text")
+    scores = predictor.predict(served.histories, predictor.challenges)
+    assert np.ptp(served.probability) > 1e-3
+    np.testing.assert_allclose(scores, served.probability, atol=1e-5)
+    # What the model does not know of a post has no say.
+    unseen = RawPost("#cats") if sense == "vision" else RawPost("", (b"no JPEG",))
+    other = RawPost("?") if sense == "vision" else RawPost("", (b"neither",))
+    assert _ask(predictor, [unseen]) == _ask(predictor, [other])
+
+
+def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
+    model = shutil.copytree(served.model_directory, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    config["sides"]["user"]["text"]["fingerprint"] = "of another BERT"
+    (model / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(DataError, match="has other weights than the one that made"):
+        export_bundle(model, tmp_path / "export")
+    assert not (tmp_path / "export").exists()
 
 
 def test_versions_count_up_and_are_never_overwritten(served):

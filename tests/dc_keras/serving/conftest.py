@@ -53,15 +53,11 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
-def served(make_grid, tiny_preset, tmp_path_factory):
-    """Trains for an epoch and exports, with random weights all over."""
-    from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+def make_served(make_grid, tiny_preset, tmp_path_factory):
+    """Trains for an epoch on what the encoders see, and exports; weights are random."""
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.serving.bundle import export_bundle
     from dc_keras.serving.predictor import RawPost
-    from dc_keras.training.data import FeatureTable, VisionFeatures
     from dc_keras.training.runs import TrainingRun, train_participation
 
     grid = make_grid(
@@ -76,58 +72,76 @@ def served(make_grid, tiny_preset, tmp_path_factory):
         support_max=8,
     )
     posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
+    by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
+
+    def make(use_vision: bool, use_text: bool) -> Served:
+        run = TrainingRun(
+            grid=grid,
+            table=_extract(posts, use_vision, tiny_preset if use_text else None),
+            model=ModelOptions(hidden_dim=8, projection_dim=6),
+            training=TrainingOptions(batch_size=16, epochs=1, validation_fraction=0.2),
+            protocol=ProtocolOptions(),
+            directory=tmp_path_factory.mktemp("served") / "model",
+        )
+        model = train_participation(run)
+        return Served(
+            model_directory=run.directory,
+            place=export_bundle(run.directory, run.directory.parent / "export"),
+            histories=tuple(
+                tuple(by_id[video] for video in history) for history in grid.histories
+            ),
+            probability=_score_everybody(run, model),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def served(make_served):
+    return make_served(use_vision=True, use_text=True)
+
+
+def _extract(posts, use_vision, preset):
+    """The features of posts, as the feature records of one extraction give them."""
+    from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+    from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+    from dc_keras.training.data import FeatureTable, VisionFeatures
+
+    text = vision = None
+    if preset:
+        spec = TextSpec(
+            f"keras_nlp:{preset}", hashtags="mask_focal", focal_hashtags=_CHALLENGES
+        )
+        text = build_text_encoder(spec)
+    if use_vision:
+        spec = VisionSpec("ResNet50", weights="random", image_size=_SIZE)
+        vision = build_vision_encoder(spec)
     # Frame records repeat the frames of a short post over all slots.
     recorded = [
         replace(p, jpegs=p.jpegs * _NUM_FRAMES) if len(p.jpegs) == 1 else p
         for p in posts
     ]
-    text = build_text_encoder(
-        TextSpec(
-            f"keras_nlp:{tiny_preset}",
-            hashtags="mask_focal",
-            focal_hashtags=_CHALLENGES,
-        )
-    )
-    vision = build_vision_encoder(
-        VisionSpec("ResNet50", weights="random", image_size=_SIZE)
-    )
     extractor = FeatureExtractor(vision, text, ExtractionConfig(_NUM_FRAMES, _SIZE))
     features = [found for _, found in extractor.extract(recorded)]
-    table = FeatureTable(
+    seen = {}
+    if vision:
+        seen["ResNet50"] = VisionFeatures(
+            np.stack([f.frames for f in features]),
+            np.stack([f.frame_mask for f in features]),
+            vision.settings(),
+            {
+                "num_frames": _NUM_FRAMES,
+                "image_size": _SIZE,
+                "fps": 0,
+                "repeat": "nearest",
+            },
+        )
+    return FeatureTable(
         tuple(post.video_id for post in posts),
-        {
-            "ResNet50": VisionFeatures(
-                np.stack([f.frames for f in features]),
-                np.stack([f.frame_mask for f in features]),
-                vision.settings(),
-                {
-                    "num_frames": _NUM_FRAMES,
-                    "image_size": _SIZE,
-                    "fps": 0,
-                    "repeat": "nearest",
-                },
-            )
-        },
-        np.stack([f.caption for f in features]),
-        text.settings(),
-    )
-    run = TrainingRun(
-        grid=grid,
-        table=table,
-        model=ModelOptions(hidden_dim=8, projection_dim=6),
-        training=TrainingOptions(batch_size=16, epochs=1, validation_fraction=0.2),
-        protocol=ProtocolOptions(),
-        directory=tmp_path_factory.mktemp("served") / "model",
-    )
-    model = train_participation(run)
-    by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
-    return Served(
-        model_directory=run.directory,
-        place=export_bundle(run.directory, run.directory.parent / "export"),
-        histories=tuple(
-            tuple(by_id[video] for video in history) for history in grid.histories
-        ),
-        probability=_score_everybody(run, model),
+        seen,
+        np.stack([f.caption for f in features]) if text else None,
+        text.settings() if text else None,
     )
 
 
