@@ -2,7 +2,8 @@
 
     python -m pipelines.simulate --output=world --users=120 --challenges=8 --seed=0
 
-Leaves `world/items.ndjson` (web items, one a line), `world/media/<video id>.mp4`,
+Leaves `world/items.ndjson` (web items, one a line; --format writes what other tools
+would have exported), `world/media/<video id>.mp4`,
 `world/study.toml` (the challenges), `world/truth.json` (who joins what with which
 probability) and `world/README`. The same flags give the same bytes.
 """
@@ -27,7 +28,13 @@ _CHALLENGES = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", None, "Seed of all draws (0).", lower_bound=0)
 _FORMAT = flags.DEFINE_enum(
-    "format", "web_item", ["web_item"], "Shape of the export that is written."
+    "format",
+    "web_item",
+    [
+        *("web_item", "zeeschuimer", "share_item", "aweme", "yt_dlp", "research_api"),
+        *("fourcat_csv", "pyktok", "traktok", "pytok", "tiktok_scraper", "whichtok"),
+    ],
+    "Shape of the export that is written.",
 )
 _WORKERS = flags.DEFINE_integer(
     "workers", 2, "Threads that draw and encode videos.", lower_bound=1
@@ -48,7 +55,7 @@ def main() -> None:
     chosen = {name: value for name, value in given.items() if value is not None}
     world = simulate_world(WorldConfig(**chosen))
     output = Path(_OUTPUT.value)
-    write_world(world, output, _WORKERS.value)
+    write_world(world, output, _WORKERS.value, format_name=_FORMAT.value)
 
     num_media = sum(post.has_media for post in world.posts)
     app.say(

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.records import User
 
 
 @dataclass(slots=True)
 class _Entry:
-    aliases: set[str] = field(default_factory=set)
-    sec_uids: set[str] = field(default_factory=set)
-    usernames: set[str] = field(default_factory=set)
+    # Tuples, not sets: nearly all have one element, and there are millions.
+    aliases: tuple[str, ...] = ()
+    sec_uids: tuple[str, ...] = ()
+    usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
 
@@ -31,6 +32,7 @@ class AuthorTable:
 
     Attributes:
         handle_only: user ids that are the pseudonym of a handle.
+        known_owners: pseudonym of a handle → user id, as far as was known already.
     """
 
     def __init__(self, users: Iterable[User] = ()) -> None:
@@ -38,6 +40,7 @@ class AuthorTable:
         self.handle_only: set[str] = set()
         for user in users:
             self._add_user(user)
+        self.known_owners = self._owners()
 
     def add(
         self,
@@ -61,47 +64,35 @@ class AuthorTable:
         if user_id is None:
             self.handle_only.add(chosen)
         entry = self._entries[chosen]
-        for known, value in (
-            (entry.aliases, alias),
-            (entry.sec_uids, sec_uid),
-            (entry.usernames, username),
-        ):
-            if value is not None:
-                known.add(value)
+        entry.aliases = _with(entry.aliases, alias)
+        entry.sec_uids = _with(entry.sec_uids, sec_uid)
+        entry.usernames = _with(entry.usernames, username)
         return chosen
 
-    def resolve(self, videos: Iterable[Video]) -> list[Video]:
-        """Returns the videos under the best known user ids, and keeps to them.
+    def resolve(self) -> dict[str, str]:
+        """Joins authors known by handle with whose handle it is, and says which.
 
         A handle that two ids have carried stays on its own: whose the post is cannot
         be told.
+
+        Returns:
+            User id of a handle → user id of the author, to rename records by.
         """
-        owners: defaultdict[str, set[str]] = defaultdict(set)
-        for user_id, entry in self._entries.items():
-            if user_id not in self.handle_only:
-                for alias in entry.aliases:
-                    owners[alias].add(user_id)
-        renames = {
-            alias: min(owners[alias])
-            for alias in self.handle_only
-            if len(owners[alias]) == 1
-        }
+        owners = self._owners()
+        renames = {a: owners[a] for a in self.handle_only if a in owners}
         for alias, user_id in renames.items():
             self._join(self._entries.pop(alias), self._entries[user_id])
         self.handle_only -= renames.keys()
-        return [
-            replace(video, user_id=renames[video.user_id])
-            if video.user_id in renames
-            else video
-            for video in videos
-        ]
+        return renames
 
-    def users(self, videos: Iterable[Video]) -> Iterator[User]:
-        """Yields the authors, with first and last seen widened by these videos."""
-        for video in videos:
-            entry = self._entries[video.user_id]
-            _see(entry, video.create_time)
-        for user_id, entry in self._entries.items():
+    def see(self, user_id: str, *times: int | None) -> None:
+        """Widens first and last seen by posting times, UTC seconds."""
+        for time in times:
+            _see(self._entries[user_id], time)
+
+    def users(self) -> Iterator[User]:
+        """Yields the authors, sorted by id."""
+        for user_id, entry in sorted(self._entries.items()):
             yield User(
                 user_id=user_id,
                 aliases=tuple(sorted(entry.aliases)),
@@ -111,21 +102,34 @@ class AuthorTable:
                 last_seen=entry.last_seen,
             )
 
+    def _owners(self) -> dict[str, str]:
+        """Returns handle → user id, of handles that one id alone has carried."""
+        owners: defaultdict[str, set[str]] = defaultdict(set)
+        for user_id, entry in self._entries.items():
+            if user_id not in self.handle_only:
+                for alias in entry.aliases:
+                    owners[alias].add(user_id)
+        return {alias: min(ids) for alias, ids in owners.items() if len(ids) == 1}
+
     def _add_user(self, user: User) -> None:
-        entry = _Entry(set(user.aliases), set(user.sec_uids), set(user.usernames))
-        _see(entry, user.first_seen)
-        _see(entry, user.last_seen)
+        entry = _Entry(user.aliases, user.sec_uids, user.usernames)
+        entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
         self._entries[user.user_id] = entry
         if user.user_id in entry.aliases:
             self.handle_only.add(user.user_id)
 
     @staticmethod
     def _join(source: _Entry, target: _Entry) -> None:
-        target.aliases |= source.aliases
-        target.sec_uids |= source.sec_uids
-        target.usernames |= source.usernames
+        target.aliases = _with(target.aliases, *source.aliases)
+        target.sec_uids = _with(target.sec_uids, *source.sec_uids)
+        target.usernames = _with(target.usernames, *source.usernames)
         _see(target, source.first_seen)
         _see(target, source.last_seen)
+
+
+def _with(known: tuple[str, ...], *values: str | None) -> tuple[str, ...]:
+    new = tuple(value for value in values if value is not None and value not in known)
+    return (*known, *new) if new else known
 
 
 def _see(entry: _Entry, time: int | None) -> None:

@@ -1,26 +1,34 @@
 """Imports export files into a corpus: every record given ends in exactly one place.
 
-    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts
-        ─pseudonyms─▶ videos ─merging─▶ one record a post ─media─▶ the corpus directory
+    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, ties
+        ─intake─▶ pseudonymous records ─spool─▶ tables sorted by id ─merging─▶ one row
+        a post ─media─▶ the corpus directory
 
 imported + merged + quarantined = given, for each source and in all. Importing the same
-file twice changes no byte.
+file twice changes no byte. Memory grows with authors and ties, not with posts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
 
 from dc_keras.corpus.authors import AuthorTable
 from dc_keras.corpus.intake import Intake, SourceCounts
-from dc_keras.corpus.media import MediaReport, attach_media
+from dc_keras.corpus.media import MediaIndex, MediaReport
+from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.quarantine import append_rejected
+from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
-from dc_keras.corpus.store import Corpus, read_info, write_corpus
+from dc_keras.corpus.spool import ORDER, PostSpool
+from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from dc_keras.errors import DataError
 
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -35,7 +43,8 @@ class ImportSummary:
         num_files: files read.
         num_empty_files: files without a single record, good or bad.
         num_videos: posts in the corpus after it.
-        num_users: authors in the corpus after it.
+        num_users: people in the corpus after it: authors, and ends of ties.
+        num_ties: ties in ties.parquet after it.
         media: what was found under the media root; None without one.
     """
 
@@ -44,6 +53,7 @@ class ImportSummary:
     num_empty_files: int
     num_videos: int
     num_users: int
+    num_ties: int
     media: MediaReport | None
 
     @property
@@ -89,42 +99,108 @@ def import_files(
         DataError: a pattern matches no file, the source is unknown, the key is not the
             corpus's, or `media_root` is not a directory.
     """
-    directory = Path(corpus_dir)
+    directory = Path(corpus_dir).expanduser()
     files = _expand(inputs)
+    asked = choose_sources(source)
     known = _open_existing(directory, pseudonymizer)
-    intake = Intake(
-        sources=choose_sources(source),
-        pseudonymizer=pseudonymizer,
-        keep_handles=keep_handles,
-        keep_raw=keep_raw,
-    )
-    if known is not None:
-        intake.videos = {video.video_id: video for video in known.iter_videos()}
-        intake.authors = AuthorTable(known.iter_users())
-    num_empty = sum(intake.read_file(path) == 0 for path in files)
-    videos = intake.authors.resolve(intake.videos.values())
-    root, media = _media_root(media_root, known), None
-    if root is not None and (media_root is not None or root.is_dir()):
-        videos, media = attach_media(videos, root)
-    users = list(intake.authors.users(videos))
-    directory.mkdir(parents=True, exist_ok=True)
-    num_quarantined = append_rejected(directory, intake.rejected)
-    write_corpus(
-        directory,
-        videos,
-        users,
-        key_fingerprint=pseudonymizer.fingerprint,
-        media_root=root,
-        num_quarantined=num_quarantined,
-    )
+    root = _media_root(media_root, known)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(_scratch_beside(directory)))
+        authors = AuthorTable(() if known is None else known.iter_users())
+        spool = PostSpool(scratch)
+        rejected = stack.enter_context((scratch / "rejected").open("w+"))
+        intake = Intake(
+            sources=asked,
+            pseudonymizer=pseudonymizer,
+            authors=authors,
+            keep_handles=keep_handles,
+            keep_raw=keep_raw,
+            add_post=spool.add,
+            reject=lambda record: rejected.write(f"{record.to_json()}\n"),
+        )
+        if known is not None:
+            spool.add_known(directory / VIDEOS_FILE)
+            intake.ties = dict.fromkeys(known.iter_ties())
+        num_empty = sum(intake.read_file(path) == 0 for path in files)
+        renames = authors.resolve()
+        index = None
+        if root is not None and (media_root is not None or root.is_dir()):
+            index = MediaIndex(root, spool.ids_among)
+        with CorpusWriter(directory) as writer:
+            for table in spool.tables():
+                posts = _one_row_a_post(table, intake, authors, renames)
+                writer.add_videos(posts if index is None else index.attach(posts))
+            rejected.seek(0)
+            num_quarantined = append_rejected(directory, map(_line, rejected))
+            info = writer.finish(
+                authors.users(),
+                _renamed(intake.ties, renames),
+                key_fingerprint=pseudonymizer.fingerprint,
+                media_root=root,
+                num_quarantined=num_quarantined,
+            )
     return ImportSummary(
         sources=intake.counts(),
         num_files=len(files),
         num_empty_files=num_empty,
-        num_videos=len(videos),
-        num_users=len(users),
-        media=media,
+        num_videos=info["counts"]["videos"],
+        num_users=info["counts"]["users"],
+        num_ties=info["counts"]["ties"],
+        media=None if index is None else index.report,
     )
+
+
+def _one_row_a_post(
+    table: pl.DataFrame,
+    intake: Intake,
+    authors: AuthorTable,
+    renames: Mapping[str, str],
+) -> pl.DataFrame:
+    """Merges the exports of each post in a table and counts what came of them."""
+    is_first = pl.col("video_id").is_first_distinct()
+    arrivals = table.select("source", ORDER, is_first.alias("is_first"))
+    arrivals = arrivals.filter(pl.col(ORDER) >= 0).group_by("source", "is_first").len()
+    for source, is_first_of_post, number in arrivals.iter_rows():
+        tally = intake.tallies[source]
+        if is_first_of_post:
+            tally.imported += number
+        else:
+            tally.merged += number
+    table = table.drop(ORDER)
+    if renames:
+        table = table.with_columns(pl.col("user_id").replace(renames))
+    posts, conflicts = merge_table(table, handle_only=authors.handle_only)
+    for source, number in conflicts.items():
+        intake.tallies[source].notes["conflicting.user_id"] += number
+    times = posts.group_by("user_id").agg(
+        pl.col("create_time").min().alias("first"),
+        pl.col("create_time").max().alias("last"),
+    )
+    for user_id, first, last in times.iter_rows():
+        authors.see(user_id, first, last)
+    return posts
+
+
+def _renamed(ties: Iterable[Edge], renames: Mapping[str, str]) -> list[Edge]:
+    """Returns the ties under the best known user ids, each once."""
+    renamed = (
+        replace(
+            tie,
+            user_id=renames.get(tie.user_id or "", tie.user_id),
+            target_id=renames.get(tie.target_id, tie.target_id),
+        )
+        for tie in ties
+    )
+    return list(dict.fromkeys(renamed))
+
+
+def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
+
+
+def _line(text: str) -> str:
+    return text.removesuffix("\n")
 
 
 def _open_existing(directory: Path, pseudonymizer: Pseudonymizer) -> Corpus | None:

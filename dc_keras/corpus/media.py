@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from dc_keras.corpus.records import Video
+import polars as pl
+
 from dc_keras.errors import DataError
 
 VIDEO_SUFFIXES = frozenset(
@@ -56,71 +57,107 @@ class _Candidates:
     )
 
 
-def attach_media(
-    videos: Iterable[Video], media_root: Path
-) -> tuple[list[Video], MediaReport]:
-    """Fills `media_path` and `slide_paths` from what lies under `media_root`.
+class MediaIndex:
+    """What lies under a media root, by the id of the post.
 
     A post that its export calls a slideshow gets its slides, any other its video file,
     and slides where there is no video file. Of several candidates the one nearest to
     the root is taken, then the first by name.
 
     Args:
-        videos: the records; media paths that they have are replaced.
         media_root: the directory to walk, links to files included.
+        ids_among: returns those of some runs of digits that are ids of posts.
 
-    Returns:
-        The records in the same order, and what was found.
+    Attributes:
+        report: what the posts attached so far were given.
 
     Raises:
         DataError: `media_root` is not a directory.
     """
-    if not media_root.is_dir():
-        raise DataError(
-            f"`media_root` must be a directory. Received: media_root={media_root}"
+
+    def __init__(
+        self, media_root: Path, ids_among: Callable[[set[str]], set[str]]
+    ) -> None:
+        if not media_root.is_dir():
+            raise DataError(
+                f"`media_root` must be a directory. Received: media_root={media_root}"
+            )
+        found = _find(media_root, ids_among)
+        self._chosen = _choices(found)
+        is_ambiguous = (len(c.videos) > 1 or len(c.slides) > 1 for c in found.values())
+        self.report = MediaReport(ambiguous=sum(is_ambiguous))
+
+    def attach(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Returns posts with `media_path` and `slide_paths` replaced by what is there.
+
+        Args:
+            table: the fields of `Video`; no post may be given twice.
+        """
+        joined = table.join(
+            self._chosen, on="video_id", how="left", maintain_order="left"
         )
-    videos = list(videos)
-    found = _find(media_root, {video.video_id for video in videos})
-    attached = [_attach(video, found.get(video.video_id)) for video in videos]
-    report = MediaReport(
-        with_video=sum(video.media_path is not None for video in attached),
-        with_slides=sum(bool(video.slide_paths) for video in attached),
-        without=sum(
-            video.media_path is None and not video.slide_paths for video in attached
-        ),
-        ambiguous=sum(
-            len(candidates.videos) > 1 or len(candidates.slides) > 1
-            for candidates in found.values()
-        ),
+        has_slides = pl.col("slides").list.len() > 0
+        takes_slides = has_slides & (pl.col("is_slideshow") | pl.col("path").is_null())
+        attached = joined.with_columns(
+            pl.when(takes_slides).then(None).otherwise("path").alias("media_path"),
+            pl.when(takes_slides)
+            .then("slides")
+            .otherwise(pl.lit([], dtype=pl.List(pl.String)))
+            .alias("slide_paths"),
+        ).select(table.columns)
+        with_video = attached["media_path"].count()
+        with_slides = int((attached["slide_paths"].list.len() > 0).sum())
+        self.report = replace(
+            self.report,
+            with_video=self.report.with_video + with_video,
+            with_slides=self.report.with_slides + with_slides,
+            without=self.report.without + table.height - with_video - with_slides,
+        )
+        return attached
+
+
+def _choices(found: Mapping[str, _Candidates]) -> pl.DataFrame:
+    """Returns the best video file and the best slides of each post."""
+    rows = []
+    for video_id, candidates in found.items():
+        path = min(candidates.videos, key=_nearness, default=None)
+        group = min(candidates.slides, key=_nearness, default=None)
+        slides = [] if group is None else sorted(candidates.slides[group], key=_natural)
+        rows.append(
+            (video_id, None if path is None else str(path), [*map(str, slides)])
+        )
+    schema = pl.Schema(
+        {"video_id": pl.String(), "path": pl.String(), "slides": pl.List(pl.String())}
     )
-    return attached, report
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _attach(video: Video, candidates: _Candidates | None) -> Video:
-    if candidates is None:
-        return replace(video, media_path=None, slide_paths=())
-    path = min(candidates.videos, key=_nearness, default=None)
-    group = min(candidates.slides, key=_nearness, default=None)
-    if group is not None and (video.is_slideshow or path is None):
-        slides = sorted(candidates.slides[group], key=_natural)
-        return replace(video, media_path=None, slide_paths=tuple(map(str, slides)))
-    return replace(video, media_path=str(path), slide_paths=())
-
-
-def _find(root: Path, wanted: set[str]) -> dict[str, _Candidates]:
+def _find(
+    root: Path, ids_among: Callable[[set[str]], set[str]]
+) -> dict[str, _Candidates]:
+    paths = [
+        path
+        for path in _walk(root)
+        if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    ]
+    names = (name for path in paths for name in (*_runs(path), path.parent.name))
+    wanted = ids_among(set(names))
     found: defaultdict[str, _Candidates] = defaultdict(_Candidates)
-    for path in _walk(root):
-        suffix = path.suffix.lower()
-        runs = _DIGITS.findall(path.stem)
+    for path in paths:
+        runs = _runs(path)
         video_id = next((run for run in runs if run in wanted), None)
-        if suffix in VIDEO_SUFFIXES and video_id is not None:
-            found[video_id].videos.append(path)
-        elif suffix in IMAGE_SUFFIXES:
-            if video_id is not None and runs[-1] != video_id:
-                found[video_id].slides[path.parent].append(path)
-            elif video_id is None and path.parent.name in wanted:
-                found[path.parent.name].slides[path.parent].append(path)
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            if video_id is not None:
+                found[video_id].videos.append(path)
+        elif video_id is not None and runs[-1] != video_id:
+            found[video_id].slides[path.parent].append(path)
+        elif video_id is None and path.parent.name in wanted:
+            found[path.parent.name].slides[path.parent].append(path)
     return dict(found)
+
+
+def _runs(path: PurePosixPath) -> list[str]:
+    return _DIGITS.findall(path.stem)
 
 
 def _walk(root: Path) -> Iterator[PurePosixPath]:

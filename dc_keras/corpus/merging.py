@@ -9,14 +9,56 @@ lacks is taken from the other.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection
+from functools import reduce
 from typing import Any
 
+import polars as pl
+
 from dc_keras.corpus.records import Video
+from dc_keras.corpus.store import rows_of, table_of
 
 _COUNTS = ("views", "likes", "comments", "shares", "saves")
 _NEWEST = (*_COUNTS, "collected_at")
 _CAPTION = ("caption", "hashtags", "mentions", "first_collected_at")
+
+
+def merge_table(
+    table: pl.DataFrame, *, handle_only: Collection[str] = ()
+) -> tuple[pl.DataFrame, Counter[str]]:
+    """Returns a table with one row a post.
+
+    Args:
+        table: the fields of `Video`, all exports of a post next to each other, the
+            older arrival first.
+        handle_only: as of `merge_videos`.
+
+    Returns:
+        The table, sorted by video_id, and of how many exports, by source, the author
+        is another one than that of the export before.
+    """
+    conflicts: Counter[str] = Counter()
+    is_repeated = table["video_id"].is_duplicated()
+    if not is_repeated.any():
+        return table, conflicts
+    exports: dict[str, list[Video]] = {}
+    for video in rows_of(Video, table.filter(is_repeated)):
+        exports.setdefault(video.video_id, []).append(video)
+    for first, *others in exports.values():
+        conflicts.update(
+            video.source
+            for video in others
+            if video.user_id != first.user_id
+            and video.user_id not in handle_only
+            and first.user_id not in handle_only
+        )
+    merged = (
+        reduce(lambda a, b: merge_videos(a, b, handle_only=handle_only), videos)
+        for videos in exports.values()
+    )
+    whole = pl.concat([table.filter(~is_repeated), table_of(Video, merged)])
+    return whole.sort("video_id"), conflicts
 
 
 def merge_videos(

@@ -6,7 +6,6 @@ domain, so that a handle that looks like a user id does not share its pseudonym.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
@@ -85,7 +84,7 @@ class Pseudonymizer:
 
     def _code(self, domain: str, value: str, digits: int) -> str:
         message = f"dc_keras/{domain}\0{value}".encode()
-        return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:digits]
+        return hmac.digest(self.key, message, "sha256").hex()[:digits]
 
 
 def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:

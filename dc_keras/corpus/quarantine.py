@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 
 QUARANTINE_FILE = "quarantine.jsonl"
@@ -84,12 +84,12 @@ class Rejected:
         return json.dumps(entry)
 
 
-def append_rejected(directory: Path, rejected: Iterable[Rejected]) -> int:
+def append_rejected(directory: Path, lines: Iterable[str]) -> int:
     """Adds what is not there yet to quarantine.jsonl.
 
     Args:
-        directory: the corpus directory.
-        rejected: what this import rejected.
+        directory: the corpus directory, which must exist.
+        lines: `Rejected.to_json` of what this import rejected.
 
     Returns:
         The number of lines after it.
@@ -98,21 +98,33 @@ def append_rejected(directory: Path, rejected: Iterable[Rejected]) -> int:
         DataError: the file that is there is not a quarantine file.
     """
     path = directory / QUARANTINE_FILE
+    temporary = path.with_name(f".{path.name}.tmp")
+    seen: set[bytes] = set()
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for line in chain(_lines_of(path), lines):
+            key = _key(path, line)
+            if key not in seen:
+                seen.add(key)
+                file.write(f"{line}\n")
+    if seen:
+        temporary.replace(path)
+    else:
+        temporary.unlink()
+    return len(seen)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
     # Split at line ends only: JSON escapes every other kind of line break.
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = {_key(path, line): line for line in text.split("\n") if line}
-    for entry in rejected:
-        line = entry.to_json()
-        lines.setdefault(_key(path, line), line)
-    if lines:
-        write_text(path, "".join(f"{line}\n" for line in lines.values()))
-    return len(lines)
+    if path.exists():
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from (line.removesuffix("\n") for line in file if line.strip())
 
 
-def _key(path: Path, line: str) -> tuple[str, str, str, str]:
+def _key(path: Path, line: str) -> bytes:
     try:
         entry = json.loads(line)
-        return entry["file"], entry["position"], entry["reason"], entry["sha256"]
+        what = [entry[name] for name in ("file", "position", "reason", "sha256")]
+        return hashlib.sha256(json.dumps(what).encode()).digest()
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: every line must be a quarantine entry; move the file away and "
@@ -129,4 +141,8 @@ def _field_names(content: Any) -> tuple[str, ...]:
 
 
 def _canonical_json(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
+    try:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        text = json.dumps(_field_names(content))  # nested too deep to write again
+    return text.encode("ascii")

@@ -1,4 +1,4 @@
-"""The canonical records: one `Video` a post, one `User` an author.
+"""The canonical records: one `Video` a post, one `User` an author, one `Edge` a tie.
 
 Every source maps its own shape to these and knows nothing else. Ids are strings from
 the first byte to the last; a missing field is None, never a guess.
@@ -108,6 +108,31 @@ class User:
     last_seen: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Something that one user has to do with another, a tag, a sound or a post.
+
+    Attributes:
+        kind: "mention", "duet", "stitch", "reply", "follow" or "suggested".
+        user_id: keyed pseudonym of who mentions, replies, follows, or is shown the
+            suggestion; None where the export does not say.
+        target_type: "user" (a `user_id`), "mention" (the code of a handle that nobody
+            known has), "video" (an id), "hashtag", "sound" (an id) or "sound_title".
+        target_id: what it leads to, as `target_type` says.
+        video_id: the post that shows it, where there is one.
+        time: when, UTC seconds.
+        source: name of the source module that read it.
+    """
+
+    kind: str
+    user_id: str | None
+    target_type: str
+    target_id: str
+    video_id: str | None
+    time: int | None
+    source: str
+
+
 @lru_cache(maxsize=2**16)  # a few tags make up most of any corpus
 def normalize_hashtag(tag: str) -> str:
     """Returns the form under which two spellings of a hashtag are the same.
@@ -148,12 +173,20 @@ def _is_word_character(character: str) -> bool:
 
 def find_mentions(text: str) -> tuple[str, ...]:
     """Returns the handles mentioned in a caption, lower-cased, without repeats."""
+    if not _has_mentions(text):
+        return ()
     return unique(handle.lower() for handle in _MENTION.findall(text))
 
 
 def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
     """Returns the caption with every mentioned handle passed through `replacement`."""
+    if not _has_mentions(text):
+        return text
     return _MENTION.sub(lambda m: "@" + replacement(m.group(1).lower()), text)
+
+
+def _has_mentions(text: str) -> bool:
+    return "@" in text or "＠" in text
 
 
 def clean_sound_title(
@@ -189,7 +222,8 @@ def clean_sound_title(
     ):
         title = head
     title = replace_mentions(title, replacement)
-    if handle:
+    # Compiled only where it can match: handles are too many to cache patterns of.
+    if handle and handle.casefold() in title.casefold():
         own = re.compile(rf"(?<![\w.]){re.escape(handle)}(?!\w)", re.IGNORECASE)
         title = own.sub(lambda _: replacement(handle.lower()), title)
     return title.strip() or None
@@ -198,8 +232,3 @@ def clean_sound_title(
 def unique(values: Iterable[str]) -> tuple[str, ...]:
     """Returns the non-empty values in order of first appearance."""
     return tuple(dict.fromkeys(value for value in values if value))
-
-
-def posting_time(video_id: str) -> int:
-    """Returns the posting time that a video id carries: `id >> 32`, UTC seconds."""
-    return int(video_id) >> 32

@@ -2,6 +2,7 @@
 
     videos.parquet     one row a post, the fields of `records.Video`, by video_id
     users.parquet      one row an author, the fields of `records.User`, by user_id
+    ties.parquet       one row a tie that no post tells, the fields of `records.Edge`
     quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
 
@@ -13,20 +14,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import polars as pl
+import pyarrow
+import pyarrow.parquet
 
-from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.errors import DataError
 
 VERSION = 1
 INFO_FILE = "corpus.json"
 VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
+TIES_FILE = "ties.parquet"
+
+_Record = TypeVar("_Record", Video, User, Edge)
+# Of one size whatever came when, so that equal posts give equal bytes.
+_ROWS_A_GROUP = 2**16
 
 _COLUMN_TYPES: dict[Any, pl.DataType] = {
     str: pl.String(),
@@ -47,6 +57,8 @@ class Corpus:
         videos: one row a post; columns are the fields of `records.Video` in order,
             sorted by video_id.
         users: one row an author; columns are the fields of `records.User`.
+        ties: one row a tie that no post tells; columns are the fields of
+            `records.Edge`. `edges.all_edges` adds those that posts tell.
         info: the content of corpus.json: `version`, `counts`, `sources`,
             `key_fingerprint`, `media_root`.
     """
@@ -54,6 +66,7 @@ class Corpus:
     directory: Path
     videos: pl.DataFrame
     users: pl.DataFrame
+    ties: pl.DataFrame
     info: dict[str, Any]
 
     @classmethod
@@ -75,6 +88,7 @@ class Corpus:
             directory=directory,
             videos=_read_table(directory / VIDEOS_FILE, Video),
             users=_read_table(directory / USERS_FILE, User),
+            ties=_read_ties(directory / TIES_FILE),
             info=info,
         )
 
@@ -86,17 +100,21 @@ class Corpus:
 
     def iter_videos(self) -> Iterator[Video]:
         """Yields the posts, sorted by video_id."""
-        return (Video(**_with_tuples(row)) for row in self.videos.iter_rows(named=True))
+        return rows_of(Video, self.videos)
 
     def find_videos(self, video_ids: Sequence[str]) -> list[Video]:
         """Returns some posts, in the order of `video_ids`; each must be there."""
         rows = self.videos.filter(pl.col("video_id").is_in(video_ids))
-        found = {row["video_id"]: row for row in rows.iter_rows(named=True)}
-        return [Video(**_with_tuples(found[video_id])) for video_id in video_ids]
+        found = {video.video_id: video for video in rows_of(Video, rows)}
+        return [found[video_id] for video_id in video_ids]
 
     def iter_users(self) -> Iterator[User]:
         """Yields the authors, sorted by user_id."""
-        return (User(**_with_tuples(row)) for row in self.users.iter_rows(named=True))
+        return rows_of(User, self.users)
+
+    def iter_ties(self) -> Iterator[Edge]:
+        """Yields the ties that no post tells, sorted."""
+        return rows_of(Edge, self.ties)
 
 
 def read_info(directory: Path) -> dict[str, Any] | None:
@@ -123,43 +141,119 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     return typing.cast("dict[str, Any]", info)
 
 
-def write_corpus(
-    directory: Path,
-    videos: Iterable[Video],
-    users: Iterable[User],
-    *,
-    key_fingerprint: str,
-    media_root: Path | None,
-    num_quarantined: int,
-) -> None:
-    """Writes the tables, then corpus.json; each under a temporary name, then renamed.
-
-    Everything in corpus.json follows from the tables, so that importing a file twice
-    changes nothing.
+class CorpusWriter:
+    """Writes a corpus a table at a time: nothing is in place until `finish`.
 
     Args:
-        directory: made where it is missing.
-        videos: one record a video_id, in any order.
-        users: one record a user_id, in any order.
-        key_fingerprint: of the key behind the pseudonyms.
-        media_root: the directory that media paths are relative to.
-        num_quarantined: number of lines in quarantine.jsonl.
+        directory: the corpus directory; made where it is missing.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    video_table = _table(Video, videos).sort("video_id")
-    user_table = _table(User, users).sort("user_id")
-    write_table(directory / VIDEOS_FILE, video_table)
-    write_table(directory / USERS_FILE, user_table)
-    info = {
-        "version": VERSION,
-        "counts": _counts(video_table, user_table) | {"quarantined": num_quarantined},
-        "sources": dict(
-            video_table.group_by("source").len().sort("source").iter_rows()
-        ),
-        "key_fingerprint": key_fingerprint,
-        "media_root": None if media_root is None else str(media_root),
-    }
-    write_text(directory / INFO_FILE, json.dumps(info, indent=2) + "\n")
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._temporary = _temporary(directory / VIDEOS_FILE)
+        self._writer = pyarrow.parquet.ParquetWriter(
+            self._temporary, _arrow_schema(Video), compression="zstd"
+        )
+        self._rest = table_of(Video, ())
+        self._counts: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def add_videos(self, table: pl.DataFrame) -> None:
+        """Adds posts, the fields of `Video`, sorted by id and behind those before."""
+        self._counts.update(_counts(table))
+        sources = table.group_by("source").len()
+        self._sources.update(dict(sources.iter_rows()))
+        rows = pl.concat([self._rest, table])
+        whole = rows.height - rows.height % _ROWS_A_GROUP
+        for start in range(0, whole, _ROWS_A_GROUP):
+            self._write(rows.slice(start, _ROWS_A_GROUP))
+        self._rest = rows.slice(whole)
+
+    def finish(
+        self,
+        users: Iterable[User],
+        ties: Iterable[Edge] = (),
+        *,
+        key_fingerprint: str,
+        media_root: Path | None,
+        num_quarantined: int,
+    ) -> dict[str, Any]:
+        """Puts the tables in place, then corpus.json.
+
+        Everything in corpus.json follows from the tables, so that importing a file
+        twice changes nothing.
+
+        Args:
+            users: one record a user_id, in any order.
+            ties: each once, in any order.
+            key_fingerprint: of the key behind the pseudonyms.
+            media_root: the directory that media paths are relative to.
+            num_quarantined: number of lines in quarantine.jsonl.
+
+        Returns:
+            The content of corpus.json.
+        """
+        self._write(self._rest)
+        self._writer.close()
+        user_table = table_of(User, users).sort("user_id")
+        tie_table = table_of(Edge, ties)
+        tie_table = tie_table.sort(tie_table.columns)
+        self._temporary.replace(self._directory / VIDEOS_FILE)
+        write_table(self._directory / USERS_FILE, user_table)
+        write_table(self._directory / TIES_FILE, tie_table)
+        info = {
+            "version": VERSION,
+            "counts": {
+                "videos": self._counts["videos"],
+                "users": user_table.height,
+                "ties": tie_table.height,
+                "with_media": self._counts["with_media"],
+                "slideshows": self._counts["slideshows"],
+                "without_create_time": self._counts["without_create_time"],
+                "quarantined": num_quarantined,
+            },
+            "sources": dict(sorted(self._sources.items())),
+            "key_fingerprint": key_fingerprint,
+            "media_root": None if media_root is None else str(media_root),
+        }
+        write_text(self._directory / INFO_FILE, json.dumps(info, indent=2) + "\n")
+        return info
+
+    def _write(self, table: pl.DataFrame) -> None:
+        if table.height:
+            self._writer.write_table(_arrow(table), row_group_size=_ROWS_A_GROUP)
+
+
+def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
+    """Returns a table of some records: a column a field, tuples as lists."""
+    rows = list(rows)
+    schema = _arrow_schema(record)
+    columns = [
+        pyarrow.array([getattr(row, field.name) for row in rows], field.type)
+        for field in schema
+    ]
+    table = pyarrow.Table.from_arrays(columns, schema=schema)
+    return typing.cast("pl.DataFrame", pl.from_arrow(table))
+
+
+def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
+    """Yields the records of a table; further columns are left out."""
+    names = list(_schema(record))
+    rows = table.select(names).iter_rows()
+    return (record(*map(_as_tuple, row)) for row in rows)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -176,18 +270,17 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     temporary.replace(path)
 
 
-def _counts(videos: pl.DataFrame, users: pl.DataFrame) -> dict[str, int]:
+def _counts(videos: pl.DataFrame) -> dict[str, int]:
     slides = pl.col("slide_paths").list.len() > 0
     return {
         "videos": videos.height,
-        "users": users.height,
         "with_media": videos.filter(pl.col("media_path").is_not_null() | slides).height,
         "slideshows": int(videos["is_slideshow"].sum()),
         "without_create_time": videos["create_time"].null_count(),
     }
 
 
-def _schema(record: type[Video] | type[User]) -> dict[str, pl.DataType]:
+def _schema(record: type[_Record]) -> dict[str, pl.DataType]:
     types = typing.get_type_hints(record)
     return {
         field.name: _COLUMN_TYPES[types[field.name]]
@@ -195,29 +288,24 @@ def _schema(record: type[Video] | type[User]) -> dict[str, pl.DataType]:
     }
 
 
-def _table(
-    record: type[Video] | type[User], rows: Iterable[Video | User]
-) -> pl.DataFrame:
-    schema = _schema(record)
-    rows = list(rows)
-    return pl.DataFrame(
-        {name: [_as_cell(getattr(row, name)) for row in rows] for name in schema},
-        schema=schema,
-    )
+def _arrow_schema(record: type[_Record]) -> pyarrow.Schema:
+    return _arrow(pl.DataFrame(schema=_schema(record))).schema
 
 
-def _as_cell(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def _arrow(table: pl.DataFrame) -> pyarrow.Table:
+    return table.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in row.items()
-    }
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _read_table(path: Path, record: type[Video] | type[User]) -> pl.DataFrame:
+def _read_ties(path: Path) -> pl.DataFrame:
+    # A corpus of before there were any has no file.
+    return _read_table(path, Edge) if path.exists() else table_of(Edge, ())
+
+
+def _read_table(path: Path, record: type[_Record]) -> pl.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: missing; run the import again to restore it")
     try:

@@ -21,6 +21,7 @@ from sklearn.metrics import average_precision_score
 from tqdm import tqdm
 
 from dc_keras.corpus.world_cast import Cast, Challenge, IdSource, draw_cast
+from dc_keras.corpus.world_formats import FILE_NAMES, export_files
 from dc_keras.corpus.world_items import iter_items
 from dc_keras.corpus.world_posts import Post, PostWriter
 from dc_keras.corpus.world_truth import Truth, WorldConfig, draw_truth
@@ -29,7 +30,7 @@ from dc_keras.errors import DataError
 
 __all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
 
-_FILES = frozenset({"README", "items.ndjson", "media", "study.toml", "truth.json"})
+_FILES = FILE_NAMES | {"README", "media", "study.toml", "truth.json"}
 _NOTE = "synthetic: no person, post or sound in this data exists"
 
 
@@ -85,10 +86,13 @@ def simulate_world(config: WorldConfig) -> World:
     return World(config, truth, cast, posts)
 
 
-def write_world(world: World, directory: Path, workers: int = 2) -> None:
-    """Writes a world as an export of web items with media, a study and the truth.
+def write_world(
+    world: World, directory: Path, workers: int = 2, *, format_name: str = "web_item"
+) -> None:
+    """Writes a world as an export with media, a study and the truth.
 
-    The directory gets `items.ndjson` (one web item a line, oldest first),
+    The directory gets `items.ndjson` (one web item a line, oldest first; or the files
+    of another format),
     `media/<video id>.mp4`, `study.toml` (all challenges), `truth.json` (true
     probabilities, who joined, communities, friends, config; raw ids) and `README`. It
     is built beside its place and renamed when whole; a world that is there already is
@@ -98,6 +102,7 @@ def write_world(world: World, directory: Path, workers: int = 2) -> None:
         world: what to write.
         directory: where.
         workers: threads that draw and encode, at least 1.
+        format_name: one of `world_formats.FORMATS`.
 
     Raises:
         DataError: `workers` is below 1, or the directory holds anything that is not
@@ -112,7 +117,7 @@ def write_world(world: World, directory: Path, workers: int = 2) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "media").mkdir(parents=True)
     _write_media(world, partial / "media", workers)
-    _write_texts(world, partial)
+    _write_texts(world, partial, format_name)
     if directory.exists():
         shutil.rmtree(directory)
     partial.rename(directory)
@@ -153,16 +158,15 @@ def _write_post(config: WorldConfig, post: Post, directory: Path) -> None:
     write_video(directory / f"{post.video_id}.mp4", frames, config.fps)
 
 
-def _write_texts(world: World, directory: Path) -> None:
+def _write_texts(world: World, directory: Path, format_name: str) -> None:
     items = iter_items(
         world.posts,
         world.cast.accounts,
         width=world.config.width,
         height=world.config.height,
     )
-    with (directory / "items.ndjson").open("w", encoding="utf-8", newline="\n") as file:
-        for item in items:
-            file.write(json.dumps(item, ensure_ascii=False) + "\n")
+    for name, content in export_files(list(items), format_name).items():
+        (directory / name).write_text(content, encoding="utf-8", newline="")
     truth = json.dumps(_describe_truth(world), ensure_ascii=False, indent=1)
     for name, text in {
         "truth.json": truth,

@@ -9,6 +9,10 @@ from typing import Any, TypeAlias
 RawRecord: TypeAlias = Mapping[str, Any]
 
 
+class Row(dict[str, Any]):
+    """A record that was a row of a table: its values began as texts."""
+
+
 class UnreadablePostError(ValueError):
     """A record that cannot become a post; the message is the reason for quarantine.
 
@@ -31,13 +35,63 @@ class Person:
     sec_uid: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Something that one person has to do with another, a tag, a sound or a post.
+
+    Attributes:
+        kind: "follow", "reply", "suggested", "duet" or "stitch"; "posted" only says
+            whose a post is.
+        actor: who follows, replies, or is shown the suggestion; None where the export
+            does not say.
+        target: what it leads to: a person, or the text of `target_type`.
+        target_type: "user", "video" (an id), "hashtag" (a name), "sound" (an id) or
+            "sound_title".
+        video_id: the post that shows the tie, where there is one.
+        time: when, UTC seconds.
+    """
+
+    kind: str
+    actor: Person | None
+    target: Person | str
+    target_type: str = "user"
+    video_id: str | None = None
+    time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """A record that is no post and only tells ties.
+
+    Attributes:
+        ties: at least one.
+        notes: as of a post.
+    """
+
+    ties: tuple[Tie, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the container of a record says about the request that it answers.
+
+    Attributes:
+        seed: whose suggestions these are; None where the export does not say.
+        list_name: the key of the list that the record was in; "" outside of lists.
+    """
+
+    seed: Person | None = None
+    list_name: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """One post with its author's identity in the clear: lives in memory only.
 
     Attributes:
         video_id: digits.
-        author: who posted it.
+        author: who posted it; None where another file of the export tells.
         caption: as posted.
         create_time: posting time as given, UTC seconds.
         hashtags: names as given, in order.
@@ -56,11 +110,12 @@ class Post:
         language: language code as given.
         transcript: what is said in the video, as text.
         is_slideshow: whether the post is a series of images.
+        ties: what the record tells about others, such as who commented.
         notes: what was missing or mended, as words to be counted.
     """
 
     video_id: str
-    author: Person
+    author: Person | None
     caption: str
     create_time: int | None
     hashtags: tuple[str, ...]
@@ -82,19 +137,22 @@ class Post:
     language: str | None = None
     transcript: str | None = None
     is_slideshow: bool = False
+    ties: tuple[Tie, ...] = ()
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One export format.
+    """One export format: it has posts or ties.
 
     Attributes:
         name: as given to `--source` and kept in the record.
         matches: whether a raw record has this shape.
         read: maps it to a `Post`; raises `UnreadablePostError`.
+        read_ties: maps it to `Ties`; raises `UnreadablePostError`.
     """
 
     name: str
     matches: Callable[[RawRecord], bool]
-    read: Callable[[RawRecord], Post]
+    read: Callable[[RawRecord], Post] | None = None
+    read_ties: Callable[[RawRecord, Asked], Ties] | None = None

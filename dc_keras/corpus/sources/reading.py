@@ -1,30 +1,41 @@
-"""Opens export files: JSON, JSON lines, saved pages, each of them also in gzip."""
+"""Opens export files: JSON, JSON lines, tables, saved pages, each also in gzip.
+
+JSON lines and tables are read a line at a time, so that a file of any size needs the
+memory of one line. A single JSON value is read whole.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import orjson
+
+from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
+from dc_keras.corpus.sources.tables import find_delimiter, read_rows
+
+# Far beyond any answer of the platform: what is longer is an attack, or no export.
+MAX_BYTES = 2**30
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_BOM = b"\xef\xbb\xbf"
-_PAYLOAD_IDS = ("__UNIVERSAL_DATA_FOR_REHYDRATION__", "SIGI_STATE", "__NEXT_DATA__")
-_ASSIGNMENT = re.compile(r"window\[['\"]SIGI_STATE['\"]\]\s*=\s*")
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One JSON value of an export file, or the reason why there is none.
+    """One JSON value or row of an export file, or the reason why there is none.
 
     Attributes:
         position: where in the file: `line 3`, `document`, `script SIGI_STATE`.
-        value: the parsed JSON; None where there is a reason.
+        value: the parsed JSON, or a `Row`; None where there is a reason.
         reason: why it could not be parsed.
         raw: the bytes behind an unparsed document, empty otherwise.
     """
@@ -39,7 +50,8 @@ def read_documents(path: Path) -> Iterator[Document]:
     """Yields the JSON values of a file, a line at a time where it is line by line.
 
     The content decides, never the file's name: gzip by its first bytes, a saved page
-    by a leading `<`, JSON lines by a first line that is complete with more behind it.
+    by a leading `<`, a table by a first line that names columns, JSON lines by a first
+    line that is complete with more behind it.
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == _GZIP_MAGIC
@@ -51,20 +63,45 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 
 def _read(file: BinaryIO) -> Iterator[Document]:
-    first = b""
-    number = 0
-    for number, line in enumerate(file, start=1):
-        first = line.removeprefix(_UTF8_BOM) if number == 1 else line
-        if first.strip():
-            break
+    number, first = _first_line(file)
+    if first.startswith(_UTF16_BOMS):
+        yield Document("document", reason="UTF-16 text: save it as UTF-8", raw=first)
+        return
     if first.lstrip().startswith(b"<"):
-        yield from _read_page(first + file.read())
+        yield from _read_page(first + file.read(MAX_BYTES))
         return
-    opening = _parse(f"line {number}", first)
-    if opening.reason is None:
-        yield from _read_lines(opening, file, number)
+    delimiter = find_delimiter(first)
+    if delimiter is not None:
+        yield from _read_table(first, file, number, delimiter)
         return
-    rest = file.read()
+    opening = _parse_line(f"line {number}", first, file)
+    if opening.reason is None or opening.reason == _TOO_LONG:
+        yield opening
+        yield from _read_lines(file, number)
+        return
+    yield from _read_whole(opening, first, file, number)
+
+
+def _first_line(file: BinaryIO) -> tuple[int, bytes]:
+    """Returns the first line that has anything, and its number."""
+    number = 0
+    while line := file.readline(MAX_BYTES):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(_UTF8_BOM)
+        if line.strip():
+            break
+    return number, line
+
+
+def _read_whole(
+    opening: Document, first: bytes, file: BinaryIO, number: int
+) -> Iterator[Document]:
+    """Yields a value of several lines, or lines of which the first is bad."""
+    rest = file.read(MAX_BYTES)
+    if len(rest) == MAX_BYTES:
+        yield Document("document", reason=_TOO_LONG, raw=first)
+        return
     whole = _parse("document", first + rest)
     if whole.reason is None or not _has_json_line(rest):
         yield whole
@@ -75,11 +112,20 @@ def _read(file: BinaryIO) -> Iterator[Document]:
             yield _parse(f"line {offset}", line)
 
 
-def _read_lines(opening: Document, file: BinaryIO, number: int) -> Iterator[Document]:
-    yield opening
-    for offset, line in enumerate(file, start=number + 1):
-        if line.strip():
-            yield _parse(f"line {offset}", line)
+def _read_lines(file: BinaryIO, number: int) -> Iterator[Document]:
+    while line := file.readline(MAX_BYTES):
+        number += 1
+        if not line.isspace():
+            yield _parse_line(f"line {number}", line, file)
+
+
+def _parse_line(position: str, line: bytes, file: BinaryIO) -> Document:
+    """Parses a line; of one that is too long the rest is passed over."""
+    if len(line) < MAX_BYTES or line.endswith(b"\n"):
+        return _parse(position, line)
+    while (part := file.readline(_CHUNK)) and not part.endswith(b"\n"):
+        pass
+    return Document(position, reason=_TOO_LONG, raw=line[:_CHUNK])
 
 
 def _has_json_line(data: bytes) -> bool:
@@ -88,6 +134,14 @@ def _has_json_line(data: bytes) -> bool:
 
 
 def _parse(position: str, data: bytes) -> Document:
+    try:
+        return Document(position, value=orjson.loads(data))
+    except orjson.JSONDecodeError:
+        return _parse_leniently(position, data)
+
+
+def _parse_leniently(position: str, data: bytes) -> Document:
+    """Parses what orjson refuses and Python takes: NaN, halves of surrogate pairs."""
     try:
         return Document(position, value=json.loads(data.decode("utf-8")))
     except UnicodeDecodeError:
@@ -98,51 +152,17 @@ def _parse(position: str, data: bytes) -> Document:
 
 def _read_page(data: bytes) -> Iterator[Document]:
     # A saved page may hold a stray byte anywhere; its payload is parsed strictly below.
-    text = data.decode("utf-8", "replace")
-    scripts = _Scripts()
-    scripts.feed(text)
-    scripts.close()
-    if not scripts.payloads:
-        names = " or ".join(_PAYLOAD_IDS)
+    payloads = find_payloads(data.decode("utf-8", "replace"))
+    if not payloads:
+        names = " or ".join(PAYLOAD_IDS)
         yield Document("page", reason=f"a page without {names}", raw=data)
-    for name, payload in scripts.payloads:
+    for name, payload in payloads:
         yield _parse(f"script {name}", payload.encode("utf-8"))
 
 
-class _Scripts(HTMLParser):
-    """Collects the JSON text of the scripts that carry a page's state."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=False)
-        self.payloads: list[tuple[str, str]] = []
-        self._script_id: str | None = None
-        self._parts: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "script":
-            self._script_id = dict(attrs).get("id")
-            self._parts = []
-
-    def handle_data(self, data: str) -> None:
-        if self._parts is not None:
-            self._parts.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag != "script" or self._parts is None:
-            return
-        text = "".join(self._parts).strip()
-        self._parts = None
-        assignment = _ASSIGNMENT.search(text)
-        if assignment is not None:
-            self.payloads.append(("SIGI_STATE", _first_value(text[assignment.end() :])))
-        elif self._script_id in _PAYLOAD_IDS:
-            self.payloads.append((str(self._script_id), text))
-
-
-def _first_value(text: str) -> str:
-    """Cuts the statements behind the JSON value, if it is one."""
-    try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return text
-    return text[:end]
+def _read_table(
+    header: bytes, file: BinaryIO, number: int, delimiter: str
+) -> Iterator[Document]:
+    lines = iter(lambda: file.readline(MAX_BYTES), b"")
+    for row in read_rows(header, lines, number, delimiter):
+        yield Document(f"line {row.line}", row.value, row.reason, row.raw)

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.sources import share_item, web_item
+from dc_keras.corpus.sources import (
+    aweme,
+    fourcat_csv,
+    pyktok,
+    pytok,
+    research_api,
+    share_item,
+    suggested,
+    tiktok_scraper,
+    web_comment,
+    web_item,
+    whichtok,
+    yt_dlp,
+)
 from dc_keras.corpus.sources.post import RawRecord, Source
 from dc_keras.errors import DataError
 
 AUTO = "auto"
 
 # In the order in which they are asked: the more particular shape first.
-_SOURCES = (share_item.SOURCE, web_item.SOURCE)
+_SOURCES = (
+    share_item.SOURCE,
+    web_comment.SOURCE,
+    aweme.SOURCE,
+    tiktok_scraper.SOURCE,
+    yt_dlp.SOURCE,
+    suggested.SOURCE,
+    whichtok.USERS,
+    whichtok.VIDEOS,
+    whichtok.SUGGESTIONS,
+    fourcat_csv.SOURCE,
+    pyktok.PYKTOK,
+    pyktok.TRAKTOK,
+    pytok.SOURCE,
+    research_api.COMMENT,
+    research_api.FOLLOWERS,
+    research_api.FOLLOWING,  # looks like the one before; must be asked for
+    research_api.VIDEO,
+    web_item.SOURCE,
+)
 
-SOURCE_NAMES = tuple(source.name for source in _SOURCES)
+SOURCE_NAMES = tuple(sorted(source.name for source in _SOURCES))
 
 
 def choose_sources(name: str) -> tuple[Source, ...]:
@@ -31,4 +63,7 @@ def choose_sources(name: str) -> tuple[Source, ...]:
 
 def sniff(record: RawRecord, sources: tuple[Source, ...]) -> Source | None:
     """Returns the first source whose shape the record has, None where none fits."""
-    return next((source for source in sources if source.matches(record)), None)
+    for source in sources:
+        if source.matches(record):
+            return source
+    return None

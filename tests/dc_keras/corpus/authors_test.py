@@ -1,7 +1,7 @@
 import pytest
 
 from dc_keras.corpus.authors import AuthorTable
-from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.records import User
 
 
 def _add(table, user_id, alias, username=None):
@@ -18,10 +18,10 @@ def test_a_handle_whose_owner_turns_up_becomes_the_owner():
     table = AuthorTable([User("h", ("h",), usernames=("ann",), first_seen=1)])
     assert table.handle_only == {"h"}
     _add(table, "id", "h")
-    videos = table.resolve([Video("1", "h", "s", create_time=4)])
-    assert [video.user_id for video in videos] == ["id"]
+    assert table.resolve() == {"h": "id"}
+    table.see("id", 4, None)
     # 1 was seen under the handle, 4 is the post.
-    assert list(table.users(videos)) == [
+    assert list(table.users()) == [
         User("id", ("h",), usernames=("ann",), first_seen=1, last_seen=4)
     ]
 
@@ -30,7 +30,7 @@ def test_a_changed_handle_does_not_split_a_user():
     table = AuthorTable()
     _add(table, "id", "old", "ann")
     _add(table, "id", "new", "anne")
-    assert list(table.users([])) == [
+    assert list(table.users()) == [
         User("id", ("new", "old"), usernames=("ann", "anne"))
     ]
 
@@ -39,8 +39,7 @@ def test_a_handle_of_two_owners_stays_on_its_own():
     table = AuthorTable()
     for user_id in ("a", "b", None):
         _add(table, user_id, "h")
-    videos = [Video("1", "h", "s")]
-    assert table.resolve(videos) == videos
+    assert table.resolve() == {}
     assert table.handle_only == {"h"}
 
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.corpus import store
 from dc_keras.corpus.grid import in_pool
 from dc_keras.corpus.records import Video
-from dc_keras.corpus.store import Corpus
+from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.corpus.study import Challenge, Study
 from dc_keras.errors import DataError
 
@@ -23,9 +22,9 @@ _STUDY = Study(
 
 
 def _corpus(tmp_path, videos):
-    store.write_corpus(
-        tmp_path, videos, [], key_fingerprint="f", media_root=None, num_quarantined=0
-    )
+    with CorpusWriter(tmp_path) as writer:
+        writer.add_videos(table_of(Video, videos).sort("video_id"))
+        writer.finish([], key_fingerprint="f", media_root=None, num_quarantined=0)
     return Corpus.open(tmp_path)
 
 

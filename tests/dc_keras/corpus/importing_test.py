@@ -1,7 +1,6 @@
 import gzip
 import hashlib
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -303,6 +302,106 @@ def test_no_input_is_an_error(corpus_dir, pseudonymizer):
         import_files([], corpus_dir, pseudonymizer=pseudonymizer)
 
 
+def test_ties_are_kept_each_once_under_the_best_known_ids(
+    give, corpus_dir, make_item, pseudonymizer
+):
+    comment = {"cid": "1", "aweme_id": make_item()["id"], "user": {"unique_id": "ann"}}
+    first = give(a={"comments": [comment, comment]})
+    counts = first.sources["web_comment"]
+    assert (counts.given, counts.imported, counts.merged) == (2, 1, 1)
+    assert (first.num_ties, first.num_users) == (1, 1)
+    give(b=[make_item()])  # ann is somebody with an id
+    [tie] = Corpus.open(corpus_dir).iter_ties()
+    ann = pseudonymizer.user("6655162062744181174")
+    assert (tie.kind, tie.user_id, tie.target_id) == ("reply", ann, make_item()["id"])
+    before = _bytes(corpus_dir)
+    again = give(a={"comments": [comment]})
+    assert again.sources["web_comment"].merged == 1
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
+    video_id = make_item()["id"]
+    table = f"id,desc,stats_playCount\n{video_id},hi,5\n".encode()
+    alone = give(videos=table)
+    assert alone.sources["whichtok_videos"].quarantined == 1
+    assert "users.json tells" in (corpus_dir / "quarantine.jsonl").read_text()
+    user = {"id": "5", "username": "ann", "used_hashtags": [], "videos": [video_id]}
+    both = give(users={"ann": user}, videos=table)
+    assert both.sources["whichtok_videos"].imported == 1
+    assert [video.views for video in _videos(corpus_dir)] == [5]
+
+
+_HOSTILE = {
+    "an id that is a path": {"id": "../../x"},
+    "an id of NUL": {"id": "1\0"},
+    "a long caption": {"desc": "#a " * 3_000_000},
+    "absurd counts": {"stats": {"playCount": 10**30, "diggCount": -5}},
+    "an absurd date": {"createTime": 10**18},
+    "half a pair": {"desc": "\ud83d", "music": {"title": "\udc00"}},
+    "a handle of NUL": {"author": {"uniqueId": "a\0b"}},
+}
+
+
+@pytest.mark.parametrize("case", _HOSTILE)
+def test_hostile_records_are_safe_or_quarantined(give, corpus_dir, make_item, case):
+    summary = give(a=[make_item(**_HOSTILE[case]), make_item(5)])
+    total = summary.total
+    assert (total.given, total.imported + total.quarantined) == (2, 2)
+    assert total.imported >= 1
+    videos = _videos(corpus_dir)
+    assert all(video.video_id.isdecimal() for video in videos)
+    assert all(video.create_time is not None for video in videos)
+    assert {path.name for path in corpus_dir.parent.iterdir()} == {"a.json", "corpus"}
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        b'{"data":' * 600 + b"1" + b"}" * 600,
+        b'{"id":"1","desc":' + b"[" * 900 + b"]" * 900 + b',"author":3}',
+        b"[" * 100_000,
+    ],
+)
+def test_deep_nesting_is_quarantined(give, nested):
+    total = give(a=nested + b"\n").total
+    assert (total.given, total.quarantined) == (1, 1)
+
+
+def test_a_bomb_in_gzip_is_quarantined_and_the_rest_is_read(
+    give, monkeypatch, make_item
+):
+    from dc_keras.corpus.sources import reading
+
+    monkeypatch.setattr(reading, "MAX_BYTES", 2**20)
+    line = json.dumps(make_item()).encode()
+    bomb = gzip.compress(line + b"\n" + bytes(2**24) + b"\n" + line + b"\n")
+    assert len(bomb) < 2**16
+    total = give(a=bomb).total
+    assert (total.given, total.quarantined) == (3, 1)
+    whole = give(b=gzip.compress(b"{" + bytes(2**24))).total
+    assert (whole.given, whole.quarantined) == (1, 1)
+
+
+def test_more_posts_than_a_part_holds_import_alike(
+    give, corpus_dir, make_item, monkeypatch
+):
+    from dc_keras.corpus import spool
+
+    items = [
+        make_item(number % 30, stats={"playCount": number}) for number in range(90)
+    ]
+    give(a={"items": items})
+    before = _bytes(corpus_dir)
+    for path in corpus_dir.iterdir():
+        path.unlink()
+    for name, value in (("_POSTS_A_PART", 7), ("_POSTS_A_RANGE", 4), ("_PREFIX", 11)):
+        monkeypatch.setattr(spool, name, value)
+    summary = give(a={"items": items})
+    assert (summary.total.imported, summary.total.merged) == (30, 60)
+    assert _bytes(corpus_dir) == before
+
+
 @pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
 @pytest.mark.parametrize(
     ("name", "source", "number"),
@@ -310,6 +409,11 @@ def test_no_input_is_an_error(corpus_dir, pseudonymizer):
         ("web_item_list.json", "web_item", 16),
         ("web_user_videos_2020.json", "web_item", 12),
         ("share_item_hashtag_2020.json", "share_item", 12),
+        ("app_aweme_list.json", "aweme", 15),
+        ("tiktok_scraper.json", "tiktok_scraper", 30),
+        ("suggested_users_2020.json", "suggested", 12),
+        ("suggested_hashtags_2020.json", "suggested", 14),
+        ("suggested_music_2020.json", "suggested", 14),
     ],
 )
 def test_real_answers_import_whole_and_once(
@@ -325,11 +429,12 @@ def test_real_answers_import_whole_and_once(
 
 
 @pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
-def test_real_files_of_other_shapes_are_quarantined_whole(corpus_dir, pseudonymizer):
-    summary = import_files([f"{_RAW}/*.json"], corpus_dir, pseudonymizer=pseudonymizer)
-    assert set(summary.sources) == {"share_item", "unknown", "web_item"}
-    assert summary.total.imported == 40
-    lines = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
-    assert len(lines) == summary.total.quarantined
-    reasons = Counter(json.loads(line)["reason"] for line in lines)
-    assert set(reasons) == {"unknown shape"}
+def test_the_rounded_sounds_of_the_app_are_found_and_mended(corpus_dir, pseudonymizer):
+    summary = import_files(
+        [f"{_RAW}/app_aweme_list.json"], corpus_dir, pseudonymizer=pseudonymizer
+    )
+    notes = summary.sources["aweme"].notes
+    assert (notes["rounded.music_id"], notes["repaired.music_id"]) == (15, 15)
+    # As a number it was 7123453673090321000; the file of the sound has its own name.
+    sounds = {video.video_id: video.music_id for video in _videos(corpus_dir)}
+    assert sounds["7260749401829529212"] == "7123453673090321159"

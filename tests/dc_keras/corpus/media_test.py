@@ -1,10 +1,18 @@
 import pytest
 
-from dc_keras.corpus.media import MediaReport, attach_media
+from dc_keras.corpus.media import MediaIndex, MediaReport
 from dc_keras.corpus.records import Video
+from dc_keras.corpus.store import rows_of, table_of
 from dc_keras.errors import DataError
 
 _ID = "7158770364560491178"
+
+
+def _index(root, *videos):
+    ids = {video.video_id for video in videos}
+    index = MediaIndex(root, lambda runs: runs & ids)
+    table = index.attach(table_of(Video, videos))
+    return list(rows_of(Video, table)), index.report
 
 
 def _attach(root, files, **changes):
@@ -12,8 +20,8 @@ def _attach(root, files, **changes):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    videos, report = attach_media([Video(_ID, "u", "s", **changes)], root)
-    return videos[0], report
+    [video], report = _index(root, Video(_ID, "u", "s", **changes))
+    return video, report
 
 
 @pytest.mark.parametrize(
@@ -91,10 +99,18 @@ def test_links_to_files_count_as_files(tmp_path):
 def test_an_id_is_never_used_as_a_path(tmp_path):
     (tmp_path / "secret.mp4").touch()
     (tmp_path / "root").mkdir()
-    videos, _ = attach_media([Video("../secret", "u", "s")], tmp_path / "root")
+    videos, _ = _index(tmp_path / "root", Video("../secret", "u", "s"))
     assert videos[0].media_path is None
 
 
 def test_a_missing_root_is_told(tmp_path):
     with pytest.raises(DataError, match="`media_root` must be a directory"):
-        attach_media([], tmp_path / "none")
+        _index(tmp_path / "none")
+
+
+def test_what_was_found_adds_up_over_tables(tmp_path):
+    (tmp_path / f"{_ID}.mp4").touch()
+    index = MediaIndex(tmp_path, lambda runs: runs & {_ID})
+    for video_id in (_ID, "5"):
+        index.attach(table_of(Video, [Video(video_id, "u", "s")]))
+    assert index.report == MediaReport(with_video=1, without=1)

@@ -5,8 +5,9 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_keras.corpus.merging import merge_videos
+from dc_keras.corpus.merging import merge_table, merge_videos
 from dc_keras.corpus.records import Video
+from dc_keras.corpus.store import table_of
 
 
 def _video(stamp, **changes):
@@ -76,3 +77,17 @@ def test_the_order_of_dated_exports_does_not_matter(exports):
     assert len({(caption, stamp) for caption, _, _, stamp in results}) == 1
     if all(None not in (video.views, video.likes) for video in exports):
         assert len(results) == 1
+
+
+def test_a_table_keeps_one_row_a_post_and_counts_other_authors():
+    posts = [
+        Video("1", "u", "a", views=1),
+        Video("2", "u", "a", collected_at=1, views=1),
+        Video("2", "v", "b", collected_at=2, views=5),
+        Video("2", "h", "c"),
+        Video("3", "w", "a"),
+    ]
+    merged, conflicts = merge_table(table_of(Video, posts), handle_only={"h"})
+    assert merged["video_id"].to_list() == ["1", "2", "3"]
+    assert (merged["user_id"][1], merged["views"][1]) == ("u", 5)
+    assert conflicts == {"b": 1}

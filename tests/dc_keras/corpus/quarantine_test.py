@@ -13,6 +13,10 @@ def _rejected(content, position="line 1", keep_raw=False):
     )
 
 
+def _line(content, **changes):
+    return _rejected(content, **changes).to_json()
+
+
 def test_a_line_names_the_place_and_nothing_of_the_content():
     entry = json.loads(_rejected({"id": "7", "author": "ann"}).to_json())
     canonical = b'{"author":"ann","id":"7"}'
@@ -33,8 +37,16 @@ def test_raw_content_is_kept_on_request():
     assert json.loads(_rejected(b"ann\xff", keep_raw=True).to_json())["raw"] == "ann�"
 
 
+def test_what_is_nested_too_deep_to_write_is_still_named():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    entry = json.loads(_line({"id": "7", "x": deep}))
+    assert entry["keys"] == ["id", "x"]
+
+
 def test_a_line_is_appended_once(tmp_path):
-    first, second = _rejected({"a": 1}), _rejected({"a": 1}, position="line 2")
+    first, second = _line({"a": 1}), _line({"a": 1}, position="line 2")
     assert append_rejected(tmp_path, [first]) == 1
     before = (tmp_path / "quarantine.jsonl").read_bytes()
     assert append_rejected(tmp_path, [first]) == 1

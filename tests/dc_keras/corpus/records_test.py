@@ -61,11 +61,6 @@ def test_mentions_are_lower_cased_and_replaced():
     assert replaced == "with @<some.one>. and @<two>, @<some.one>!"
 
 
-def test_a_video_id_carries_its_posting_time():
-    # 1_600_000_000 << 32 = 6871947673600000000; the lower bits are a counter.
-    assert records.posting_time("6871947673600000077") == 1_600_000_000
-
-
 @pytest.mark.parametrize(
     ("title", "is_original", "clean"),
     [

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from dc_keras.corpus import store
-from dc_keras.corpus.records import User, Video
-from dc_keras.corpus.store import Corpus
+from dc_keras.corpus.records import Edge, User, Video
+from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 
 _FULL = Video(
@@ -27,13 +27,22 @@ _BARE = Video(video_id="1", user_id="v", source="share_item")
 _USERS = [User("v", ("a",), first_seen=1, last_seen=2), User("u")]
 
 
-def _write(directory, **changes):
+_TIES = [
+    Edge("reply", "u", "video", "1", "1", 7, "web_comment"),
+    Edge("follow", "u", "user", "v", None, None, "research_followers"),
+]
+
+
+def _write(directory, videos=(_BARE, _FULL), users=_USERS, ties=_TIES, **changes):
     arguments = {
         "key_fingerprint": "f",
         "media_root": None,
         "num_quarantined": 4,
     } | changes
-    store.write_corpus(directory, [_FULL, _BARE], _USERS, **arguments)
+    with CorpusWriter(directory) as writer:
+        for video in videos:
+            writer.add_videos(table_of(Video, [video]))
+        return writer.finish(users, ties, **arguments)
 
 
 def test_records_come_back_as_they_were_sorted_by_id(tmp_path):
@@ -41,6 +50,7 @@ def test_records_come_back_as_they_were_sorted_by_id(tmp_path):
     corpus = Corpus.open(tmp_path)
     assert list(corpus.iter_videos()) == [_BARE, _FULL]
     assert list(corpus.iter_users()) == [_USERS[1], _USERS[0]]
+    assert list(corpus.iter_ties()) == [_TIES[1], _TIES[0]]
     assert corpus.media_root == tmp_path / "media"
     assert corpus.directory == tmp_path
 
@@ -54,9 +64,7 @@ def test_columns_are_the_fields_of_the_record(tmp_path):
 
 
 def test_an_empty_corpus_keeps_its_columns(tmp_path):
-    store.write_corpus(
-        tmp_path, [], [], key_fingerprint="f", media_root=None, num_quarantined=0
-    )
+    _write(tmp_path, videos=(), users=())
     corpus = Corpus.open(tmp_path)
     assert corpus.videos.height == 0
     assert corpus.videos.schema["views"] == pl.Int64()
@@ -70,6 +78,7 @@ def test_corpus_json_counts_what_the_tables_hold(tmp_path):
         "counts": {
             "videos": 2,
             "users": 2,
+            "ties": 2,
             "with_media": 1,
             "slideshows": 1,
             "without_create_time": 1,
@@ -84,7 +93,35 @@ def test_corpus_json_counts_what_the_tables_hold(tmp_path):
 def test_writing_leaves_no_temporary_files(tmp_path):
     _write(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["corpus.json", "users.parquet", "videos.parquet"]
+    assert names == ["corpus.json", "ties.parquet", "users.parquet", "videos.parquet"]
+
+
+def test_a_corpus_is_whole_or_as_it_was(tmp_path):
+    _write(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyError), CorpusWriter(tmp_path) as writer:
+        writer.add_videos(table_of(Video, [_FULL]))
+        raise KeyError
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_how_the_posts_were_cut_into_tables_changes_no_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_ROWS_A_GROUP", 2)
+    posts = [Video(str(number), "u", "s") for number in range(5)]
+    for name, size in (("a", 1), ("b", 3), ("c", 5)):
+        with CorpusWriter(tmp_path / name) as writer:
+            for start in range(0, 5, size):
+                writer.add_videos(table_of(Video, posts[start : start + size]))
+            writer.finish([], key_fingerprint="f", media_root=None, num_quarantined=0)
+    [data] = {(tmp_path / name / "videos.parquet").read_bytes() for name in "abc"}
+    assert data
+    assert list(Corpus.open(tmp_path / "a").iter_videos()) == posts
+
+
+def test_a_corpus_of_before_there_were_ties_has_none(tmp_path):
+    _write(tmp_path)
+    (tmp_path / "ties.parquet").unlink()
+    assert Corpus.open(tmp_path).ties.height == 0
 
 
 def test_a_directory_without_a_corpus_is_told(tmp_path):

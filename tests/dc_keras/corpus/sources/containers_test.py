@@ -1,12 +1,19 @@
 import pytest
 
 from dc_keras.corpus.sources.containers import Found, unwrap
+from dc_keras.corpus.sources.post import Asked, Person, Source
 
 _A, _B = {"id": "1", "desc": "a"}, {"id": "2", "desc": "b"}
 
 
+_SOURCE = Source("any", matches=lambda record: "desc" in record)
+
+
 def _unwrap(document):
-    return list(unwrap(document, lambda record: "desc" in record))
+    def sniff(record):
+        return _SOURCE if _SOURCE.matches(record) else None
+
+    return list(unwrap(document, sniff))
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,13 @@ def _unwrap(document):
         ({"code": 200, "data": [_A, _B]}, ["data[0]", "data[1]"]),
         ({"data": [{"item": _A}, {"item": _B}]}, ["data[0].item", "data[1].item"]),
         ({"ItemModule": {"1": _A, "2": _B}}, ["ItemModule[0]", "ItemModule[1]"]),
+        (
+            {"aweme_list": [_A, _B], "status_code": 0},
+            ["aweme_list[0]", "aweme_list[1]"],
+        ),
+        ({"collector": [_A, _B], "zip": "x"}, ["collector[0]", "collector[1]"]),
+        ({"_type": "playlist", "entries": [_A, _B]}, ["entries[0]", "entries[1]"]),
+        ({"data": {"videos": [_A, _B]}}, ["data.videos[0]", "data.videos[1]"]),
         (
             {"body": {"itemListData": [_A, _B]}, "statusCode": 0},
             ["body.itemListData[0]", "body.itemListData[1]"],
@@ -117,4 +131,30 @@ def test_endless_nesting_ends():
         document = {"data": [document]}
     [found] = _unwrap(document)
     assert isinstance(found, Found)
-    assert found.reason is not None
+    assert (found.reason, found.source) == ("containers nested deeper than 12", None)
+
+
+def test_users_of_whichtok_are_a_table_by_handle():
+    users = {"ann": {"used_hashtags": [], "desc": ""}, "bob": {"used_hashtags": []}}
+    assert [found.position for found in _unwrap(users)] == ["users[0]", "users[1]"]
+    # An object that happens to be empty is no table.
+    assert [found.reason for found in _unwrap({})] == ["unknown shape"]
+
+
+def test_an_error_of_the_research_api_is_told():
+    answer = {"data": None, "error": {"code": "rate_limit_exceeded", "message": "x"}}
+    [found] = _unwrap(answer)
+    assert found.reason == "an answer without posts (error rate_limit_exceeded)"
+
+
+def test_a_line_of_the_collector_says_when_and_for_whom():
+    meta = {"version": 1, "collected_at": 7, "seed": {"user_id": "5", "handle": None}}
+    [found] = _unwrap({"__collect_meta": meta, "data": {"itemList": [_A]}})
+    assert found.collected_at == 7
+    assert found.asked == Asked(Person("5", None), list_name="itemList")
+
+
+@pytest.mark.parametrize("seed", [None, {}, {"handle": 3}, "ann", {"user_id": ""}])
+def test_a_seed_that_is_nobody_is_none(seed):
+    [found] = _unwrap({"__collect_meta": {"seed": seed}, "data": [_A]})
+    assert (found.asked.seed, found.collected_at) == (None, None)

@@ -1,0 +1,205 @@
+"""Measures the import of web items from JSON lines, beside a bare parse of the file.
+
+    python -m benchmarks.importing
+
+Made-up items in the shape and size of the platform's web endpoint (about 4.3 kB each,
+seed 0), by one author in ten of them. Prints the items a second per core of the whole
+import into Parquet and of `orjson.loads` on every line, their ratio (medians of five
+interleaved runs), and the peak memory of an import of 1 and of 4 files' worth, which
+should be about the same. 0.3 is what we hold ourselves to.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dc_keras import __version__
+
+_NUM_ITEMS = 40_000
+_NUM_RUNS = 5
+_FIRST_POST = 1_600_000_000
+_WORDS = ("new", "dance", "with", "my", "sister", "at", "the", "beach", "this", "was")
+_IMPORT = """
+import resource, sys, time
+from dc_keras.corpus.importing import import_files
+from dc_keras.corpus.privacy import Pseudonymizer
+start = time.process_time()
+import_files(sys.argv[2:], sys.argv[1], pseudonymizer=Pseudonymizer(b"k" * 32))
+seconds = time.process_time() - start
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def make_item(number: int, rng: random.Random) -> dict[str, Any]:
+    """Returns a web item with every key that the endpoint sends."""
+    video_id = str((_FIRST_POST + 37 * number << 32) + rng.getrandbits(31))
+    author = rng.randrange(_NUM_ITEMS // 10)
+    tags = [f"tag{int(rng.paretovariate(0.6)) % 5000}" for _ in range(rng.randrange(5))]
+    caption = " ".join([*rng.sample(_WORDS, 6), *(f"#{tag}" for tag in tags)])
+    if number % 5 == 0:
+        caption += f" @user{rng.randrange(_NUM_ITEMS // 10)}"
+    url = f"https://example.invalid/{rng.getrandbits(128):032x}/{'x' * 60}"
+    stats = {
+        "playCount": int(1000 * rng.paretovariate(0.8)),
+        "diggCount": rng.randrange(1000),
+        "commentCount": rng.randrange(100),
+        "shareCount": rng.randrange(100),
+        "collectCount": rng.randrange(100),
+    }
+    return {
+        "id": video_id,
+        "desc": caption,
+        "createTime": _FIRST_POST + 37 * number,
+        "author": {
+            "id": str(6_000_000_000_000_000_000 + author * 7_654_321),
+            "uniqueId": f"user{author}",
+            "nickname": f"User No {author}",
+            "secUid": f"MS4wLjABAAAA{author:064x}",
+            "signature": "just here for the dances",
+            "verified": False,
+            **dict.fromkeys(("avatarLarger", "avatarMedium", "avatarThumb"), url),
+            **dict.fromkeys(("privateAccount", "secret", "ftc", "ttSeller"), False),
+            **dict.fromkeys(("commentSetting", "duetSetting", "stitchSetting"), 0),
+        },
+        "authorStats": dict.fromkeys(
+            ("diggCount", "followerCount", "followingCount", "heart", "videoCount"), 311
+        ),
+        "music": {
+            "id": str(6_800_000_000_000_000_000 + rng.randrange(3000) * 9_876_543),
+            "title": "a sound that everybody uses",
+            "authorName": "Somebody",
+            "original": False,
+            "duration": 13,
+            "album": "",
+            **dict.fromkeys(
+                ("coverLarge", "coverMedium", "coverThumb", "playUrl"), url
+            ),
+        },
+        "challenges": [
+            {"id": str(1_000_000 + i), "title": tag, "desc": "", "isCommerce": False}
+            for i, tag in enumerate(tags)
+        ],
+        "textExtra": [
+            {
+                "awemeId": "",
+                "start": 10 * i,
+                "end": 10 * i + 7,
+                "hashtagId": str(1_000_000 + i),
+                "hashtagName": tag,
+                "isCommerce": False,
+                "type": 1,
+                "subType": 0,
+                **dict.fromkeys(("userId", "userUniqueId", "secUid"), ""),
+            }
+            for i, tag in enumerate(tags)
+        ],
+        "stats": stats,
+        "statsV2": {name: str(count) for name, count in stats.items()},
+        "duetInfo": {"duetFromId": "0"},
+        "locationCreated": "US",
+        "textLanguage": "en",
+        "video": {
+            "id": video_id,
+            "duration": 13,
+            "width": 576,
+            "height": 1024,
+            "bitrateInfo": [
+                {
+                    "Bitrate": 1396914,
+                    "PlayAddr": {"UrlList": [url, url], "UrlKey": "v0"},
+                }
+            ],
+            **dict.fromkeys(("cover", "originCover", "dynamicCover"), url),
+            **dict.fromkeys(("playAddr", "downloadAddr", "reflowCover"), url),
+            "zoomCover": dict.fromkeys(("240", "480", "720", "960"), url),
+        },
+        **dict.fromkeys(("isAd", "digged", "secret", "shareEnabled", "vl1"), False),
+    }
+
+
+def write_items(path: Path) -> None:
+    """Writes `_NUM_ITEMS` items, one a line, in an order of no meaning."""
+    rng = random.Random(0)
+    numbers = list(range(_NUM_ITEMS))
+    rng.shuffle(numbers)
+    with path.open("wb") as file:
+        for number in numbers:
+            file.write(orjson.dumps(make_item(number, rng)) + b"\n")
+
+
+def parse_seconds(path: Path) -> float:
+    """Returns the CPU seconds of a bare parse of every line."""
+    start = time.process_time()
+    with path.open("rb") as file:
+        for line in file:
+            orjson.loads(line)
+    return time.process_time() - start
+
+
+def import_cost(paths: list[Path], corpus: Path) -> tuple[float, float]:
+    """Returns the CPU seconds and the peak MiB of an import in its own process."""
+    # One thread: what is measured is a core.
+    alone = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT, str(corpus), *map(str, paths)],
+        env=os.environ | alone,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds, kib = map(float, done.stdout.split())
+    return seconds, kib / 1024
+
+
+def main() -> None:
+    """Prints the table."""
+    print(
+        f"dc_keras {__version__}, Python {platform.python_version()}, "
+        f"{datetime.now(UTC):%Y-%m-%d}; {_NUM_ITEMS} items a file, "
+        f"median of {_NUM_RUNS} runs\n"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        files = [root / f"items-{number}.ndjson" for number in range(4)]
+        write_items(files[0])
+        size = files[0].stat().st_size / _NUM_ITEMS
+        parse, whole = [], []
+        for run in range(_NUM_RUNS):
+            parse.append(parse_seconds(files[0]))
+            seconds, memory = import_cost(files[:1], root / f"corpus-{run}")
+            whole.append(seconds)
+        bare, ours = (statistics.median(times) for times in (parse, whole))
+        print(f"{'':<28}{'items/s':>10}{'µs/item':>10}")
+        for name, seconds in (("orjson.loads", bare), ("import_corpus", ours)):
+            rate, each = _NUM_ITEMS / seconds, seconds / _NUM_ITEMS * 1e6
+            print(f"{name:<28}{rate:>10,.0f}{each:>10.1f}")
+        print(f"\nratio {bare / ours:.2f}; {size:,.0f} bytes an item")
+        for number in range(1, 4):
+            _shift(files[0], files[number], number)
+        _, larger = import_cost(files, root / "corpus-4")
+        print(f"peak memory: {memory:,.0f} MiB, of 4 files {larger:,.0f} MiB")
+
+
+def _shift(source: Path, target: Path, number: int) -> None:
+    """Writes the same items under ids of a later time."""
+    with source.open("rb") as lines, target.open("wb") as file:
+        for line in lines:
+            item = orjson.loads(line)
+            item["id"] = str(int(item["id"]) + (number * 50_000_000 << 32))
+            file.write(orjson.dumps(item) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

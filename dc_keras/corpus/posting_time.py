@@ -1,0 +1,61 @@
+"""When a post was posted: as its export says, checked against what its id carries.
+
+A video id carries its posting time in the upper half: `id >> 32`, UTC seconds. Some
+exports write local times without a zone, some nothing, some nonsense.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+_DAY_S = 24 * 60 * 60
+# 2014-01-01: before it nothing was posted, so such an id carries no time.
+_EARLIEST = 1_388_534_400
+_LATEST = 2**32  # 2106
+_SAME_S = 5 * 60
+# Offsets of zones are whole quarters of an hour, between UTC-12 and UTC+14.
+_QUARTER_S = 15 * 60
+_WIDEST_OFFSET_S = 14 * 60 * 60
+_TOLERANCE_S = 2
+
+
+def carried_time(video_id: str) -> int:
+    """Returns the posting time that a video id carries: `id >> 32`, UTC seconds."""
+    return int(video_id) >> 32
+
+
+def posting_time(video_id: str, given: int | None, notes: Counter[str]) -> int | None:
+    """Returns the posting time, UTC seconds since 1970, None where nothing tells.
+
+    Args:
+        video_id: digits.
+        given: what the export says.
+        notes: where repairs and doubts are counted: `create_time_from_id`,
+            `unknown.create_time`, `implausible.create_time`, `local.create_time` (it
+            is off by whole quarters of an hour), `id_time_mismatch` (by more than a
+            day: kept as given).
+    """
+    carried: int | None = carried_time(video_id)
+    if carried is not None and carried < _EARLIEST:
+        carried = None
+    if given is not None and not _EARLIEST <= given <= _LATEST:
+        notes["implausible.create_time"] += 1
+        given = None
+    if given is None:
+        repaired = "create_time_from_id" if carried else "unknown.create_time"
+        notes[repaired] += 1
+        return carried
+    if carried is None or abs(given - carried) <= _SAME_S:
+        return given
+    if _is_local(given - carried):
+        notes["local.create_time"] += 1
+        return carried
+    if abs(given - carried) > _DAY_S:
+        notes["id_time_mismatch"] += 1
+    return given
+
+
+def _is_local(difference: int) -> bool:
+    off = abs(difference) % _QUARTER_S
+    is_whole = min(off, _QUARTER_S - off) <= _TOLERANCE_S
+    return is_whole and abs(difference) <= _WIDEST_OFFSET_S + _TOLERANCE_S

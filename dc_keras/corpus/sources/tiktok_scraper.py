@@ -1,0 +1,77 @@
+"""tiktok-scraper's posts, and those of the Apify actors that took its shape over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dc_keras.corpus.records import find_hashtags
+from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.post import Post, RawRecord, Source
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like such a post, whole or damaged."""
+    return "authorMeta" in record or "musicMeta" in record
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a post to a `Post`.
+
+    Raises:
+        UnreadablePostError: no usable id, or no author.
+    """
+    fields = Fields(record)
+    video_id = fields.video_id("id")
+    caption = fields.text("caption", "text") or ""
+    author = fields.author(
+        user_id=("authorMeta.id",),
+        handle=("authorMeta.name",),
+        sec_uid=("authorMeta.secUid",),
+    )
+    has_tags = fields.has("hashtags")
+    return Post(
+        video_id=video_id,
+        author=author,
+        caption=caption,
+        create_time=_create_time(fields),
+        hashtags=(
+            tuple(fields.texts("hashtags", "name", "title"))
+            if has_tags
+            else find_hashtags(caption)
+        ),
+        mentions=tuple(name.lstrip("@") for name in fields.texts("mentions")),
+        music_id=fields.optional_identifier("music_id", "musicMeta.musicId"),
+        music_title=fields.text("music_title", "musicMeta.musicName"),
+        music_is_original=fields.flag("musicMeta.musicOriginal"),
+        private_names=fields.private_names(
+            "authorMeta.nickName", "musicMeta.musicAuthor"
+        ),
+        duration_s=fields.seconds("duration_s", "videoMeta.duration"),
+        views=fields.count("views", "playCount"),
+        likes=fields.count("likes", "diggCount"),
+        comments=fields.count("comments", "commentCount"),
+        shares=fields.count("shares", "shareCount"),
+        saves=fields.count("saves", "collectCount"),
+        effects=tuple(fields.texts("effectStickers", "name")),
+        region=fields.text("region", "locationCreated"),
+        language=fields.text("language", "textLanguage"),
+        is_slideshow=bool(fields.flag("isSlideshow")),
+        notes=fields.notes,
+    )
+
+
+def _create_time(fields: Fields) -> int | None:
+    if not fields.has("createTimeISO") or fields.has("createTime"):
+        return fields.count("create_time", "createTime")
+    stamp = fields.text("create_time", "createTimeISO") or ""
+    try:
+        time = datetime.fromisoformat(stamp)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        fields.note("malformed.create_time")
+        return None
+    return int(time.timestamp())
+
+
+SOURCE = Source(name="tiktok_scraper", matches=matches, read=read)

@@ -1,0 +1,111 @@
+"""Sorts more posts than memory holds: parts on disk, read back by ranges of ids.
+
+Posts arrive in any order and go to disk in parts, each sorted. They come back a range
+of ids at a time, each small enough to hold, with every export of a post in the same
+range. How many posts begin with which digits is all that is kept meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from dc_keras.corpus.records import Video
+from dc_keras.corpus.store import table_of
+
+ORDER = "order"
+
+_POSTS_A_PART = 2**14
+_POSTS_A_RANGE = 2**16
+# The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
+_PREFIX = 6
+# Small ones, so that reading a range of ids skips what has none of them.
+_ROWS_A_GROUP = 2**11
+
+
+class PostSpool:
+    """Takes posts one by one and gives them back as tables sorted by id.
+
+    Args:
+        directory: an existing directory for the parts; whoever made it removes it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._pending: list[Video] = []
+        self._parts: list[Path] = []
+        self._known: Path | None = None
+        self._prefixes: Counter[str] = Counter()
+        self._num_posts = 0
+
+    def add_known(self, path: Path) -> None:
+        """Adds the posts of a corpus, which count as older than all others."""
+        self._known = path
+        prefix = pl.col("video_id").str.slice(0, _PREFIX)
+        counts = pl.scan_parquet(path).group_by(prefix).len().collect()
+        self._prefixes.update(dict(counts.iter_rows()))
+
+    def add(self, video: Video) -> None:
+        """Adds one post."""
+        self._pending.append(video)
+        if len(self._pending) == _POSTS_A_PART:
+            self._write_part()
+
+    def ids_among(self, wanted: set[str]) -> set[str]:
+        """Returns those of some ids that are ids of posts here."""
+        self._write_part()
+        ids = pl.Series(sorted(wanted), dtype=pl.String).implode()
+        found: set[str] = set()
+        for rows in self._scans():
+            kept = rows.select("video_id").filter(pl.col("video_id").is_in(ids))
+            found.update(kept.collect()["video_id"])
+        return found
+
+    def tables(self) -> Iterator[pl.DataFrame]:
+        """Yields all posts, a range of ids at a time, sorted by id, then by arrival.
+
+        The column `order` counts arrivals; those that were known before have -1.
+        """
+        self._write_part()
+        scans = self._scans()
+        for low, high in self._ranges():
+            is_inside = pl.col("video_id") >= low
+            if high is not None:
+                is_inside &= pl.col("video_id") < high
+            rows = pl.concat(scan.filter(is_inside).collect() for scan in scans)
+            yield rows.sort("video_id", ORDER)
+
+    def _write_part(self) -> None:
+        if not self._pending:
+            return
+        table = table_of(Video, self._pending)
+        order = pl.int_range(self._num_posts, self._num_posts + table.height)
+        table = table.with_columns(order.alias(ORDER)).sort("video_id", ORDER)
+        path = self._directory / f"part-{len(self._parts):05d}.parquet"
+        table.write_parquet(path, compression="lz4", row_group_size=_ROWS_A_GROUP)
+        self._parts.append(path)
+        prefixes = table["video_id"].str.slice(0, _PREFIX).value_counts()
+        self._prefixes.update(dict(prefixes.iter_rows()))
+        self._num_posts += table.height
+        self._pending.clear()
+
+    def _scans(self) -> list[pl.LazyFrame]:
+        scans = [pl.scan_parquet(path) for path in self._parts]
+        if self._known is not None:
+            order = pl.lit(-1, dtype=pl.Int64).alias(ORDER)
+            scans.insert(0, pl.scan_parquet(self._known).with_columns(order))
+        return scans
+
+    def _ranges(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the first id of each range and that of the next one."""
+        low, number = "", 0
+        for prefix, count in sorted(self._prefixes.items()):
+            if number and number + count > _POSTS_A_RANGE:
+                yield low, prefix
+                low, number = prefix, 0
+            number += count
+        if number:
+            yield low, None
