@@ -3,11 +3,13 @@ r"""Imports exports of posts, and finds their media, into a corpus directory.
     python -m pipelines.import_corpus --input='exports/**/*.json' \
         --media_root=media --corpus=corpus
 
-Leaves behind in --corpus: videos.parquet and users.parquet (one row a post, one an
-author, all identities as pseudonyms), quarantine.jsonl (what could not be read, why)
-and corpus.json. Importing a file again changes nothing; further files merge. The key of
-the pseudonyms is made on first use and lies outside the corpus: keep it, or later files
-cannot be merged.
+Takes JSON, JSON lines, tables and saved pages of the usual tools (docs/data.md has the
+list), each also in gzip. Leaves behind in --corpus: videos.parquet, users.parquet and
+ties.parquet (a row a post, a person, a tie; all identities as pseudonyms),
+quarantine.jsonl (what could not be read, why), corpus.json, and DATASET_CARD.md (what
+is there and what is missing). Importing a file again changes nothing; further files
+merge. The key of the pseudonyms is made on first use and lies outside the corpus: keep
+it, or later files cannot be merged.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from absl import flags
 from pipelines import app
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dc_keras.corpus.dataset_card import UnknownWords
     from dc_keras.corpus.importing import ImportSummary
     from dc_keras.corpus.intake import SourceCounts
 
@@ -31,7 +36,10 @@ _INPUT = flags.DEFINE_multi_string(
 _SOURCE = flags.DEFINE_string(
     "source",
     "auto",
-    "Format of the exports: auto (told by each record's shape), web_item, share_item.",
+    "Format of the exports. auto: told by each record's shape. Others: aweme, "
+    "fourcat_csv, pyktok, pytok, research_api, research_comment, research_followers, "
+    "research_following, share_item, suggested, tiktok_scraper, traktok, web_comment, "
+    "web_item, whichtok_suggestions, whichtok_users, whichtok_videos, yt_dlp.",
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
@@ -53,19 +61,32 @@ _KEEP_HANDLES = flags.DEFINE_bool(
 _KEEP_RAW = flags.DEFINE_bool(
     "keep_raw", False, "Let quarantine.jsonl hold the raw content of what it names."
 )
+_STUDY = flags.DEFINE_string(
+    "study", None, "Study whose challenges DATASET_CARD.md counts."
+)
+_TEXT = flags.DEFINE_string(
+    "text",
+    None,
+    "BERT whose unknown words DATASET_CARD.md measures in the captions: "
+    "hub:PATH_OR_URL or keras_nlp:PRESET_OR_DIR.",
+)
 
 
 def main() -> None:
     """Imports the files that the flags name and prints what became of each record."""
     from pathlib import Path
 
+    from dc_keras.corpus.dataset_card import CARD_FILE, describe
     from dc_keras.corpus.importing import import_files
     from dc_keras.corpus.privacy import (
         DEFAULT_KEY_FILE,
         Pseudonymizer,
         load_or_create_key,
     )
+    from dc_keras.corpus.store import write_text
+    from dc_keras.corpus.study import Study
 
+    study = None if _STUDY.value is None else Study.load(_STUDY.value)
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
     key = load_or_create_key(Path(key_file), corpus_dir=corpus_dir)
@@ -78,10 +99,32 @@ def main() -> None:
         keep_handles=_KEEP_HANDLES.value,
         keep_raw=_KEEP_RAW.value,
     )
+    unknown = _unknown_words(corpus_dir, _TEXT.value) if _TEXT.value else None
+    card = describe(corpus_dir, study=study, unknown_words=unknown)
+    write_text(corpus_dir / CARD_FILE, card)
     _report(summary)
-    app.say(f"{corpus_dir}: {summary.num_videos} posts by {summary.num_users} authors")
+    app.say(
+        f"{corpus_dir}: {summary.num_videos} posts, {summary.num_users} people, "
+        f"{summary.num_ties} ties beside those that posts tell"
+    )
+    app.say(f"{corpus_dir / CARD_FILE}: what is there, and what is missing")
     if summary.total.quarantined:
         app.say(f"{corpus_dir / 'quarantine.jsonl'}: what was not read, and why")
+
+
+def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
+    """Measures how much of the captions a BERT does not know."""
+    from dc_keras.corpus.dataset_card import UnknownWords
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.encoders.text import (
+        TextSpec,
+        build_text_encoder,
+        unknown_token_share,
+    )
+
+    encoder = build_text_encoder(TextSpec(handle))
+    captions = Corpus.open(corpus_dir).videos["caption"].to_list()
+    return UnknownWords(handle, unknown_token_share(encoder, captions))
 
 
 def _report(summary: ImportSummary) -> None:

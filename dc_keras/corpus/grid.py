@@ -120,7 +120,7 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
         DataError: nobody is left for the panel.
     """
     posts = _dated(study, videos.select("video_id", "user_id", "create_time", "views"))
-    joins = _joins(study, videos).join(posts, on="video_id", maintain_order="left")
+    joins = find_joins(study, videos).join(posts, on="video_id", maintain_order="left")
     pool = _pool(study, posts) if support == "outside_panel" else None
     past = posts.filter("is_past")
     free = past.join(joins, on="video_id", how="anti")
@@ -170,7 +170,9 @@ def user_histories(
     """
     own = videos.filter(pl.col("user_id").is_in(user_ids))
     posts = _dated(study, own.select("video_id", "user_id", "create_time"))
-    free = posts.filter("is_past").join(_joins(study, own), on="video_id", how="anti")
+    free = posts.filter("is_past").join(
+        find_joins(study, own), on="video_id", how="anti"
+    )
     return _histories(study, free)
 
 
@@ -193,8 +195,16 @@ def _dated(study: Study, posts: pl.DataFrame) -> pl.DataFrame:
     return posts.with_columns(is_past=is_past)
 
 
-def _joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
-    """One row a post and challenge it belongs to: video_id, challenge (column)."""
+def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
+    """Returns a row a post and challenge it belongs to, sorted.
+
+    Args:
+        study: names the challenges.
+        videos: the posts.
+
+    Returns:
+        Columns `video_id` and `challenge`, the position of the challenge in the study.
+    """
     tags: dict[str, int] = {}
     sounds: dict[str, int] = {}
     for column, challenge in enumerate(study.challenges):

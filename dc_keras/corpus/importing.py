@@ -27,7 +27,7 @@ from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.quarantine import append_rejected
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
-from dc_keras.corpus.spool import ORDER, PostSpool
+from dc_keras.corpus.spool import NOTES, ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from dc_keras.errors import DataError
 
@@ -139,6 +139,7 @@ def import_files(
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
+                notes=_all_notes(intake, known),
             )
     return ImportSummary(
         sources=intake.counts(),
@@ -158,16 +159,8 @@ def _one_row_a_post(
     renames: Mapping[str, str],
 ) -> pl.DataFrame:
     """Merges the exports of each post in a table and counts what came of them."""
-    is_first = pl.col("video_id").is_first_distinct()
-    arrivals = table.select("source", ORDER, is_first.alias("is_first"))
-    arrivals = arrivals.filter(pl.col(ORDER) >= 0).group_by("source", "is_first").len()
-    for source, is_first_of_post, number in arrivals.iter_rows():
-        tally = intake.tallies[source]
-        if is_first_of_post:
-            tally.imported += number
-        else:
-            tally.merged += number
-    table = table.drop(ORDER)
+    _count_arrivals(table, intake)
+    table = table.drop(ORDER, NOTES)
     if renames:
         table = table.with_columns(pl.col("user_id").replace(renames))
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
@@ -180,6 +173,36 @@ def _one_row_a_post(
     for user_id, first, last in times.iter_rows():
         authors.see(user_id, first, last)
     return posts
+
+
+def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:
+    """Counts, by source, the new posts and their notes, and the others."""
+    is_first = pl.col("video_id").is_first_distinct()
+    arrivals = table.select("source", NOTES, ORDER, is_first.alias("is_first"))
+    arrivals = arrivals.filter(pl.col(ORDER) >= 0)
+    counts = arrivals.group_by("source", "is_first").len()
+    for source, is_first_of_post, number in counts.iter_rows():
+        tally = intake.tallies[source]
+        if is_first_of_post:
+            tally.imported += number
+        else:
+            tally.merged += number
+    notes = arrivals.filter("is_first").explode(NOTES).drop_nulls(NOTES)
+    for source, note, number in notes.group_by("source", NOTES).len().iter_rows():
+        intake.kept_notes[source][note] += number
+
+
+def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]]:
+    """Returns the notes on all that is in the corpus, by source."""
+    before = {} if known is None else known.info.get("notes", {})
+    total = {source: Counter(notes) for source, notes in before.items()}
+    for source, notes in intake.kept_notes.items():
+        total.setdefault(source, Counter()).update(notes)
+    return {
+        source: dict(sorted(notes.items()))
+        for source, notes in sorted(total.items())
+        if notes
+    }
 
 
 def _renamed(ties: Iterable[Edge], renames: Mapping[str, str]) -> list[Edge]:

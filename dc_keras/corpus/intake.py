@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -71,11 +71,12 @@ class Intake:
         authors: the alias table so far.
         keep_handles: whether to keep handles beside their pseudonyms.
         keep_raw: whether a rejected record keeps its content.
-        add_post: takes each post that was read.
+        add_post: takes each post that was read, and what was noted.
         reject: takes what could not be read.
 
     Attributes:
         ties: those read so far, each once; ones known before may be added first.
+        kept_notes: notes on records of ties that were new, by source name.
         tallies: counts by source name. Whether a post was `imported` or `merged` is
             for whoever takes the posts to say.
     """
@@ -88,10 +89,11 @@ class Intake:
         authors: AuthorTable,
         keep_handles: bool,
         keep_raw: bool,
-        add_post: Callable[[Video], None],
+        add_post: Callable[[Video, Sequence[str]], None],
         reject: Callable[[Rejected], object],
     ) -> None:
         self.ties: dict[Edge, None] = {}
+        self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.tallies: dict[str, Tally] = {}
         self._sources = sources
         self._code = pseudonymizer
@@ -165,9 +167,10 @@ class Intake:
         elif source.read is not None:
             post = source.read(found.record)
             user_id = self._author_of(post)
-            if post.notes:
-                tally.notes.update(post.notes)
-            self._add_post(self._video(post, user_id, source.name, found, tally.notes))
+            notes = list(post.notes)
+            video = self._video(post, user_id, source.name, found, notes)
+            tally.notes.update(notes)
+            self._add_post(video, notes)
             for tie in post.ties:
                 self._add_tie(tie, source.name)
 
@@ -175,6 +178,7 @@ class Intake:
         is_new = [self._add_tie(tie, source) for tie in ties.ties]
         if any(is_new):
             tally.imported += 1
+            self.kept_notes[source].update(ties.notes)
         else:
             tally.merged += 1
 
@@ -247,7 +251,7 @@ class Intake:
         )
 
     def _video(
-        self, post: Post, user_id: str, source: str, found: Found, notes: Counter[str]
+        self, post: Post, user_id: str, source: str, found: Found, notes: list[str]
     ) -> Video:
         handle = None if post.author is None else post.author.handle
         handles = (*records.find_mentions(post.caption), *post.mentions)

@@ -6,8 +6,6 @@ exports write local times without a zone, some nothing, some nonsense.
 
 from __future__ import annotations
 
-from collections import Counter
-
 _DAY_S = 24 * 60 * 60
 # 2014-01-01: before it nothing was posted, so such an id carries no time.
 _EARLIEST = 1_388_534_400
@@ -24,13 +22,13 @@ def carried_time(video_id: str) -> int:
     return int(video_id) >> 32
 
 
-def posting_time(video_id: str, given: int | None, notes: Counter[str]) -> int | None:
+def posting_time(video_id: str, given: int | None, notes: list[str]) -> int | None:
     """Returns the posting time, UTC seconds since 1970, None where nothing tells.
 
     Args:
         video_id: digits.
         given: what the export says.
-        notes: where repairs and doubts are counted: `create_time_from_id`,
+        notes: gets words for repairs and doubts: `create_time_from_id`,
             `unknown.create_time`, `implausible.create_time`, `local.create_time` (it
             is off by whole quarters of an hour), `id_time_mismatch` (by more than a
             day: kept as given).
@@ -39,19 +37,18 @@ def posting_time(video_id: str, given: int | None, notes: Counter[str]) -> int |
     if carried is not None and carried < _EARLIEST:
         carried = None
     if given is not None and not _EARLIEST <= given <= _LATEST:
-        notes["implausible.create_time"] += 1
+        notes.append("implausible.create_time")
         given = None
     if given is None:
-        repaired = "create_time_from_id" if carried else "unknown.create_time"
-        notes[repaired] += 1
+        notes.append("create_time_from_id" if carried else "unknown.create_time")
         return carried
     if carried is None or abs(given - carried) <= _SAME_S:
         return given
     if _is_local(given - carried):
-        notes["local.create_time"] += 1
+        notes.append("local.create_time")
         return carried
     if abs(given - carried) > _DAY_S:
-        notes["id_time_mismatch"] += 1
+        notes.append("id_time_mismatch")
     return given
 
 

@@ -8,7 +8,7 @@ range. How many posts begin with which digits is all that is kept meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +17,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import table_of
 
 ORDER = "order"
+NOTES = "notes"
 
 _POSTS_A_PART = 2**14
 _POSTS_A_RANGE = 2**16
@@ -36,6 +37,7 @@ class PostSpool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pending: list[Video] = []
+        self._notes: list[Sequence[str]] = []
         self._parts: list[Path] = []
         self._known: Path | None = None
         self._prefixes: Counter[str] = Counter()
@@ -48,9 +50,10 @@ class PostSpool:
         counts = pl.scan_parquet(path).group_by(prefix).len().collect()
         self._prefixes.update(dict(counts.iter_rows()))
 
-    def add(self, video: Video) -> None:
-        """Adds one post."""
+    def add(self, video: Video, notes: Sequence[str] = ()) -> None:
+        """Adds one post, and what was noted while reading it."""
         self._pending.append(video)
+        self._notes.append(notes)
         if len(self._pending) == _POSTS_A_PART:
             self._write_part()
 
@@ -67,7 +70,8 @@ class PostSpool:
     def tables(self) -> Iterator[pl.DataFrame]:
         """Yields all posts, a range of ids at a time, sorted by id, then by arrival.
 
-        The column `order` counts arrivals; those that were known before have -1.
+        The columns are the fields of `Video`, `order` and `notes`. `order` counts
+        arrivals; those that were known before have -1, and no notes.
         """
         self._write_part()
         scans = self._scans()
@@ -83,7 +87,9 @@ class PostSpool:
             return
         table = table_of(Video, self._pending)
         order = pl.int_range(self._num_posts, self._num_posts + table.height)
-        table = table.with_columns(order.alias(ORDER)).sort("video_id", ORDER)
+        notes = pl.Series(NOTES, self._notes, dtype=pl.List(pl.String))
+        table = table.with_columns(order.alias(ORDER), notes)
+        table = table.sort("video_id", ORDER)
         path = self._directory / f"part-{len(self._parts):05d}.parquet"
         table.write_parquet(path, compression="lz4", row_group_size=_ROWS_A_GROUP)
         self._parts.append(path)
@@ -91,12 +97,14 @@ class PostSpool:
         self._prefixes.update(dict(prefixes.iter_rows()))
         self._num_posts += table.height
         self._pending.clear()
+        self._notes.clear()
 
     def _scans(self) -> list[pl.LazyFrame]:
         scans = [pl.scan_parquet(path) for path in self._parts]
         if self._known is not None:
             order = pl.lit(-1, dtype=pl.Int64).alias(ORDER)
-            scans.insert(0, pl.scan_parquet(self._known).with_columns(order))
+            notes = pl.lit([], dtype=pl.List(pl.String)).alias(NOTES)
+            scans.insert(0, pl.scan_parquet(self._known).with_columns(order, notes))
         return scans
 
     def _ranges(self) -> Iterator[tuple[str, str | None]]:

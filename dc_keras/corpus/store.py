@@ -15,7 +15,7 @@ import dataclasses
 import json
 import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +59,7 @@ class Corpus:
         users: one row an author; columns are the fields of `records.User`.
         ties: one row a tie that no post tells; columns are the fields of
             `records.Edge`. `edges.all_edges` adds those that posts tell.
-        info: the content of corpus.json: `version`, `counts`, `sources`,
+        info: the content of corpus.json: `version`, `counts`, `sources`, `notes`,
             `key_fingerprint`, `media_root`.
     """
 
@@ -78,12 +78,7 @@ class Corpus:
                 have the columns of its record.
         """
         directory = Path(directory)
-        info = read_info(directory)
-        if info is None:
-            raise DataError(
-                f"no corpus here: {INFO_FILE} is missing; `python -m "
-                f"pipelines.import_corpus` makes one. Received: corpus={directory}"
-            )
+        info = require_info(directory)
         return cls(
             directory=directory,
             videos=_read_table(directory / VIDEOS_FILE, Video),
@@ -115,6 +110,21 @@ class Corpus:
     def iter_ties(self) -> Iterator[Edge]:
         """Yields the ties that no post tells, sorted."""
         return rows_of(Edge, self.ties)
+
+
+def require_info(directory: Path) -> dict[str, Any]:
+    """Returns the content of corpus.json.
+
+    Raises:
+        DataError: there is no corpus, or it has another version.
+    """
+    info = read_info(directory)
+    if info is None:
+        raise DataError(
+            f"no corpus here: {INFO_FILE} is missing; `python -m "
+            f"pipelines.import_corpus` makes one. Received: corpus={directory}"
+        )
+    return info
 
 
 def read_info(directory: Path) -> dict[str, Any] | None:
@@ -190,6 +200,7 @@ class CorpusWriter:
         key_fingerprint: str,
         media_root: Path | None,
         num_quarantined: int,
+        notes: Mapping[str, Mapping[str, int]] | None = None,
     ) -> dict[str, Any]:
         """Puts the tables in place, then corpus.json.
 
@@ -202,6 +213,7 @@ class CorpusWriter:
             key_fingerprint: of the key behind the pseudonyms.
             media_root: the directory that media paths are relative to.
             num_quarantined: number of lines in quarantine.jsonl.
+            notes: what was missing or mended, source → word → number of records.
 
         Returns:
             The content of corpus.json.
@@ -226,6 +238,7 @@ class CorpusWriter:
                 "quarantined": num_quarantined,
             },
             "sources": dict(sorted(self._sources.items())),
+            "notes": notes or {},
             "key_fingerprint": key_fingerprint,
             "media_root": None if media_root is None else str(media_root),
         }

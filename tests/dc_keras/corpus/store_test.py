@@ -85,6 +85,7 @@ def test_corpus_json_counts_what_the_tables_hold(tmp_path):
             "quarantined": 4,
         },
         "sources": {"share_item": 1, "web_item": 1},
+        "notes": {},
         "key_fingerprint": "f",
         "media_root": None,
     }
