@@ -143,9 +143,10 @@ def _report(summary: ImportSummary) -> None:
 
 
 def _line(counts: SourceCounts) -> str:
+    forgotten = f" + {counts.forgotten} forgotten" if counts.forgotten else ""
     return (
         f"{counts.given} given = {counts.imported} imported + {counts.merged} merged "
-        f"+ {counts.quarantined} quarantined"
+        f"+ {counts.quarantined} quarantined{forgotten}"
     )
 
 

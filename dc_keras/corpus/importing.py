@@ -4,8 +4,9 @@
         ─intake─▶ pseudonymous records ─spool─▶ tables sorted by id ─merging─▶ one row
         a post ─media─▶ the corpus directory
 
-imported + merged + quarantined = given, for each source and in all. Importing the same
-file twice changes no byte. Memory grows with authors and ties, not with posts.
+imported + merged + quarantined + forgotten = given, for each source and in all: what
+was forgotten does not come back. Importing the same file twice changes no byte. Memory
+grows with authors and ties, not with posts.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from dc_keras.corpus.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.intake import Intake, SourceCounts
 from dc_keras.corpus.media import MediaIndex, MediaReport
 from dc_keras.corpus.merging import merge_table
@@ -65,6 +67,7 @@ class ImportSummary:
             imported=sum(count.imported for count in counts),
             merged=sum(count.merged for count in counts),
             quarantined=sum(count.quarantined for count in counts),
+            forgotten=sum(count.forgotten for count in counts),
             notes=sum((Counter(count.notes) for count in counts), Counter()),
         )
 
@@ -103,6 +106,7 @@ def import_files(
     files = _expand(inputs)
     asked = choose_sources(source)
     known = _open_existing(directory, pseudonymizer)
+    forgotten = Forgotten.load(directory, pseudonymizer)
     root = _media_root(media_root, known)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -117,7 +121,11 @@ def import_files(
             keep_handles=keep_handles,
             keep_raw=keep_raw,
             add_post=spool.add,
-            reject=lambda record: rejected.write(f"{record.to_json()}\n"),
+            reject=lambda record: (
+                forgotten.names_any(asdict(record))
+                or rejected.write(f"{record.to_json()}\n")
+            ),
+            is_forgotten=forgotten.has_tie,
         )
         if known is not None:
             spool.add_known(directory / VIDEOS_FILE)
@@ -129,12 +137,12 @@ def import_files(
             index = MediaIndex(root, spool.ids_among)
         with CorpusWriter(directory) as writer:
             for table in spool.tables():
-                posts = _one_row_a_post(table, intake, authors, renames)
+                posts = _one_row_a_post(table, intake, authors, renames, forgotten)
                 writer.add_videos(posts if index is None else index.attach(posts))
             rejected.seek(0)
             num_quarantined = append_rejected(directory, map(_line, rejected))
             info = writer.finish(
-                authors.users(),
+                (user for user in authors.users() if not forgotten.has(user.user_id)),
                 _renamed(intake.ties, renames),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
@@ -157,12 +165,15 @@ def _one_row_a_post(
     intake: Intake,
     authors: AuthorTable,
     renames: Mapping[str, str],
+    forgotten: Forgotten,
 ) -> pl.DataFrame:
     """Merges the exports of each post in a table and counts what came of them."""
-    _count_arrivals(table, intake)
-    table = table.drop(ORDER, NOTES)
     if renames:
         table = table.with_columns(pl.col("user_id").replace(renames))
+    kept = forgotten.keep(table)
+    _count_forgotten(table, kept, intake)
+    _count_arrivals(kept, intake)
+    table = kept.drop(ORDER, NOTES)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
     for source, number in conflicts.items():
         intake.tallies[source].notes["conflicting.user_id"] += number
@@ -173,6 +184,17 @@ def _one_row_a_post(
     for user_id, first, last in times.iter_rows():
         authors.see(user_id, first, last)
     return posts
+
+
+def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
+    """Counts, by source, what came and is not kept."""
+    if kept.height == table.height:
+        return
+    came, stayed = (
+        Counter(rows.filter(pl.col(ORDER) >= 0)["source"]) for rows in (table, kept)
+    )
+    for source, number in (came - stayed).items():
+        intake.tallies[source].forgotten += number
 
 
 def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:

@@ -41,6 +41,7 @@ class SourceCounts:
         imported: records of posts or ties that the corpus did not have.
         merged: records of those that it had, or that came before in this import.
         quarantined: records that could not be read.
+        forgotten: records of posts that the corpus has forgotten.
         notes: what was missing or mended, word → number of records.
     """
 
@@ -48,6 +49,7 @@ class SourceCounts:
     imported: int
     merged: int
     quarantined: int
+    forgotten: int
     notes: Mapping[str, int]
 
 
@@ -59,6 +61,7 @@ class Tally:
     imported: int = 0
     merged: int = 0
     quarantined: int = 0
+    forgotten: int = 0
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -73,6 +76,7 @@ class Intake:
         keep_raw: whether a rejected record keeps its content.
         add_post: takes each post that was read, and what was noted.
         reject: takes what could not be read.
+        is_forgotten: whether to leave a tie out.
 
     Attributes:
         ties: those read so far, each once; ones known before may be added first.
@@ -91,6 +95,7 @@ class Intake:
         keep_raw: bool,
         add_post: Callable[[Video, Sequence[str]], None],
         reject: Callable[[Rejected], object],
+        is_forgotten: Callable[[Edge], bool] = lambda _: False,
     ) -> None:
         self.ties: dict[Edge, None] = {}
         self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -102,6 +107,7 @@ class Intake:
         self._keep_raw = keep_raw
         self._add_post = add_post
         self._reject = reject
+        self._is_forgotten = is_forgotten
         self._posted: dict[str, str] = {}
         self._user_id = lru_cache(_AUTHORS_KEPT)(self._new_user_id)
         self._mention = lru_cache(_AUTHORS_KEPT)(pseudonymizer.mention)
@@ -128,6 +134,7 @@ class Intake:
                 imported=tally.imported,
                 merged=tally.merged,
                 quarantined=tally.quarantined,
+                forgotten=tally.forgotten,
                 notes=dict(sorted(tally.notes.items())),
             )
             for name, tally in sorted(self.tallies.items())
@@ -202,6 +209,8 @@ class Intake:
             time=tie.time,
             source=source,
         )
+        if self._is_forgotten(edge):
+            return False
         is_new = edge not in self.ties and self._as_known(edge) not in self.ties
         self.ties[edge] = None
         return is_new

@@ -80,11 +80,25 @@ class Pseudonymizer:
 
         Short enough for a caption, and still found among a user's aliases.
         """
-        return f"u_{self.handle(handle)[:_MENTION_DIGITS]}"
+        return mention_code(self.handle(handle))
+
+    def forgotten(self, value: str) -> str:
+        """Returns the fingerprint of who or what is forgotten, 32 hex digits.
+
+        Args:
+            value: an id or a code. Whoever has it and the key can ask a list of
+                fingerprints for it; the list alone names nobody.
+        """
+        return self._code("forgotten", value, _PSEUDONYM_DIGITS)
 
     def _code(self, domain: str, value: str, digits: int) -> str:
         message = f"dc_keras/{domain}\0{value}".encode()
         return hmac.digest(self.key, message, "sha256").hex()[:digits]
+
+
+def mention_code(alias: str) -> str:
+    """Returns the code of a mention, by the pseudonym of the handle."""
+    return f"u_{alias[:_MENTION_DIGITS]}"
 
 
 def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:

@@ -1,0 +1,169 @@
+"""Who and what a corpus has forgotten: a list that names nobody.
+
+`forgotten.json` holds keyed fingerprints of ids and codes: of posts, of the people
+behind them, of their handles and mentions. It is written before anything is removed, so
+that a removal that was stopped can be finished from the list alone, and it stays, so
+that no later import brings the forgotten back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.records import Edge
+from dc_keras.corpus.store import write_text
+from dc_keras.errors import DataError
+
+FORGOTTEN_FILE = "forgotten.json"
+FORGOTTEN = "u_forgotten"
+_VERSION = 1
+
+# A mention, a pseudonym or an id, as a whole word. Six digits: shorter numbers in what
+# people write are no ids.
+_CODE = re.compile(
+    r"(?<![0-9A-Za-z_])(?:u_[0-9a-f]{10}|[0-9a-f]{32}|[0-9]{6,19})(?![0-9A-Za-z_])"
+)
+# Where raw content names somebody: a mention, or a text that is a value.
+_NAME = re.compile(r'[@＠]([\w.]*\w)|"([\w.-]+)"(?!\s*:)')
+_TEXTS = ("caption", "music_title", "transcript")
+_OTHER_POSTS = ("duet_of", "stitch_of")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Tells what is forgotten.
+
+    Attributes:
+        pseudonymizer: holds the key.
+        fingerprints: of ids and codes.
+        is_finished: False while a removal is under way, or was stopped.
+    """
+
+    pseudonymizer: Pseudonymizer
+    fingerprints: frozenset[str] = frozenset()
+    is_finished: bool = True
+
+    @classmethod
+    def load(cls, corpus_dir: Path, pseudonymizer: Pseudonymizer) -> Forgotten:
+        """Reads the list of a corpus, an empty one where there is none.
+
+        Raises:
+            DataError: the file is no such list, or of another key.
+        """
+        path = corpus_dir / FORGOTTEN_FILE
+        if not path.exists():
+            return cls(pseudonymizer)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, key = content["version"], content["key_fingerprint"]
+            values = frozenset(content["fingerprints"]), content["finished"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path}: not a list of the forgotten; bring it back from a copy. "
+                f"Received: {error!r}"
+            ) from error
+        if version != _VERSION:
+            raise DataError(
+                f"{path}: `version` must be {_VERSION}. Received: version={version!r}"
+            )
+        pseudonymizer.require_key_of(corpus_dir, key)
+        return cls(pseudonymizer, *values)
+
+    def save(self, corpus_dir: Path, *, is_finished: bool) -> None:
+        """Writes the list into a corpus directory."""
+        content = {
+            "version": _VERSION,
+            "key_fingerprint": self.pseudonymizer.fingerprint,
+            "finished": is_finished,
+            "fingerprints": sorted(self.fingerprints),
+        }
+        write_text(corpus_dir / FORGOTTEN_FILE, json.dumps(content, indent=2) + "\n")
+
+    def with_codes(self, codes: Iterable[str]) -> Forgotten:
+        """Returns the list with further ids and codes."""
+        added = map(self.pseudonymizer.forgotten, codes)
+        return replace(self, fingerprints=self.fingerprints.union(added))
+
+    def has(self, code: str) -> bool:
+        """Whether an id of a post, a pseudonym or a mention is forgotten."""
+        is_any = bool(self.fingerprints)
+        return is_any and self.pseudonymizer.forgotten(code) in self.fingerprints
+
+    def among(self, values: Iterable[str | None]) -> list[str]:
+        """Returns those of some ids or codes that are forgotten, each once."""
+        found = dict.fromkeys(v for v in values if v is not None)
+        return [value for value in found if self.has(value)]
+
+    def has_tie(self, edge: Edge) -> bool:
+        """Whether a tie leads from, to or over what is forgotten."""
+        return bool(self.among((edge.user_id, edge.target_id, edge.video_id)))
+
+    def scrub(self, text: str) -> str:
+        """Returns a text with `u_forgotten` for every code of the forgotten."""
+        if not self.fingerprints:
+            return text
+        return _CODE.sub(lambda m: FORGOTTEN if self.has(m[0]) else m[0], text)
+
+    def names_any(self, rejected: Mapping[str, Any]) -> bool:
+        """Whether an entry of quarantine.jsonl names somebody or something forgotten.
+
+        Args:
+            rejected: the entry, parsed; its raw content is in the clear.
+        """
+        if not self.fingerprints:
+            return False
+        raw = rejected.get("raw", "")
+        places = (rejected["file"], rejected["position"], *rejected["keys"], raw)
+        words = set(_CODE.findall("\n".join(places)))
+        words.update(handle or value for handle, value in _NAME.findall(raw))
+        code = self.pseudonymizer
+        kinds = (code.user, code.handle, code.sec_uid)
+        return any(
+            self.has(word) or any(self.has(kind(word)) for kind in kinds)
+            for word in words
+        )
+
+    def keep(self, videos: pl.DataFrame) -> pl.DataFrame:
+        """Returns the posts that are not forgotten, without a trace of those that are.
+
+        Args:
+            videos: the fields of `records.Video`, and others.
+
+        Returns:
+            The rows of other posts by other people, where forgotten people are no
+            longer mentioned and forgotten posts no longer referred to.
+        """
+        if not self.fingerprints:
+            return videos
+        kept = self.drop_rows(videos, ("video_id", "user_id"))
+        codes = self.among(kept["mentions"].explode())
+        others = {name: self.among(kept[name]) for name in _OTHER_POSTS}
+        return kept.with_columns(
+            pl.col("mentions").list.filter(~pl.element().is_in(codes)),
+            *(
+                pl.when(pl.col(name).is_in(ids)).then(None).otherwise(name).alias(name)
+                for name, ids in others.items()
+            ),
+            *(pl.Series(name, self._scrubbed(kept[name])) for name in _TEXTS),
+        )
+
+    def drop_rows(self, table: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+        """Returns the rows that hold nothing forgotten in some columns of ids."""
+        for column in columns:
+            gone = self.among(table[column].unique())
+            if gone:
+                is_gone = pl.col(column).is_in(gone).fill_null(value=False)
+                table = table.filter(~is_gone)
+        return table
+
+    def _scrubbed(self, texts: pl.Series) -> pl.Series:
+        scrubbed = (None if text is None else self.scrub(text) for text in texts)
+        return pl.Series(list(scrubbed), dtype=pl.String)

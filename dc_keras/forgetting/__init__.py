@@ -1,0 +1,1 @@
+"""Removing people and posts on request from everything that lies on disk."""

@@ -1,0 +1,131 @@
+"""What lies in a directory: each artifact is told by the files that it has."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
+from dc_keras.errors import DataError
+
+CONFIG_FILE = "config.json"
+_PREDICTIONS = ["user_id", "challenge", "probability"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Something that one of the scripts left behind.
+
+    Attributes:
+        path: the directory, or the file of predictions.
+        kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
+            encoder" or "predictions".
+    """
+
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What directories hold.
+
+    Attributes:
+        artifacts: each once.
+        unknown: directories that no script of ours leaves.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    unknown: tuple[Path, ...]
+
+    def of_kind(self, *kinds: str) -> list[Path]:
+        """Returns the places of the artifacts of some kinds."""
+        return [item.path for item in self.artifacts if item.kind in kinds]
+
+
+def find_artifacts(directories: Sequence[Path]) -> Found:
+    """Returns what some directories are, or hold at any depth.
+
+    Raises:
+        DataError: one of them is no directory, or holds nothing of ours; or frame or
+            feature records lack their manifest.
+    """
+    artifacts: dict[Path, Artifact] = {}
+    unknown: dict[Path, None] = {}
+    for directory in directories:
+        if not directory.is_dir():
+            raise DataError(
+                f"an artifact must be a directory. Received: artifacts={directory}"
+            )
+        found, others = _look(directory)
+        if not found:
+            raise DataError(
+                "an artifact must be a corpus, frame or feature records, a model, an "
+                "evaluation or a bundle, or hold some of these. "
+                f"Received: artifacts={directory}"
+            )
+        artifacts.update((item.path.resolve(), item) for item in found)
+        unknown.update(dict.fromkeys(others))
+    return Found(tuple(artifacts.values()), tuple(unknown))
+
+
+def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
+    kind = _kind_of(directory)
+    if kind is not None:
+        return [Artifact(directory, kind)], []
+    files = [Artifact(path, "predictions") for path in _prediction_files(directory)]
+    artifacts, unknown = files, []
+    for inner in sorted(path for path in directory.iterdir() if path.is_dir()):
+        found, others = _look(inner)
+        artifacts += found
+        unknown += others if found else [inner]
+    return artifacts, unknown
+
+
+def _kind_of(directory: Path) -> str | None:
+    def has(*names: str) -> bool:
+        return any((directory / name).exists() for name in names)
+
+    kind = None
+    if has(INFO_FILE, VIDEOS_FILE):
+        kind = "corpus"
+    elif any(directory.glob("*-of-*.tfrecord")):
+        kind = _kind_of_records(directory)
+    elif has("saved_model.pb"):
+        is_bundle = "task" in _read(directory / CONFIG_FILE)
+        kind = "bundle" if is_bundle else "text encoder"
+    elif has("model.keras", "history.csv", "backup", "user_proxy", "challenge_proxy"):
+        kind = "model"
+    elif "models" in _read(directory / CONFIG_FILE):
+        kind = "evaluation"
+    return kind
+
+
+def _kind_of_records(directory: Path) -> str:
+    kind = _read(directory / "manifest.json").get("kind")
+    if kind not in ("frames", "features"):
+        raise DataError(
+            f"{directory} has records without a manifest.json: finish them with the "
+            "script that makes them, or delete them"
+        )
+    return str(kind)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Returns the content of a JSON file, nothing where it is no object or not there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _prediction_files(directory: Path) -> Iterator[Path]:
+    for path in sorted(directory.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            if next(csv.reader(file), None) == _PREDICTIONS:
+                yield path

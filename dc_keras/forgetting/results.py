@@ -1,0 +1,159 @@
+"""Takes the forgotten out of what models and evaluations say of people and posts.
+
+Rows go, in Parquet files, in the CSV files of `predict` and in TensorBoard's projector;
+the manifest of an evaluation loses them with their labels. Where a name has a position
+that means something, such as a class of the user proxy, `u_forgotten` takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
+from dc_keras.corpus.store import write_table, write_text
+
+_IDS = ("user_id", "video_id")
+_LABELS = "_labels.tsv"
+
+
+def forget_results(
+    directory: Path, forgotten: Forgotten, *, dry_run: bool = False
+) -> Counter[str]:
+    """Takes what is forgotten out of every file that names people or posts.
+
+    Args:
+        directory: a model directory, an evaluation run, or what holds such.
+        forgotten: the list.
+        dry_run: whether to count only.
+
+    Returns:
+        How many `rows` are gone and in how many `files` something changed.
+    """
+    counts: Counter[str] = Counter()
+    for path in sorted(directory.rglob("*")):
+        clean = _cleaner_of(path)
+        if clean is None or not path.is_file():
+            continue
+        num_rows = clean(path, forgotten, dry_run)
+        if num_rows is not None:
+            counts.update(rows=num_rows, files=1)
+    return +counts
+
+
+# Cleans a file and returns how many rows are gone, None where it is as it was.
+_Cleaner = Callable[[Path, Forgotten, bool], int | None]
+
+
+def _cleaner_of(path: Path) -> _Cleaner | None:
+    if path.name.endswith(_LABELS):
+        return _clean_projector
+    return {".parquet": _clean_table, ".csv": _clean_csv, ".json": _clean_json}.get(
+        path.suffix
+    )
+
+
+def _clean_table(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+    table = pl.read_parquet(path)
+    kept = _clean(table, forgotten)
+    if kept.equals(table):
+        return None
+    if not dry_run:
+        write_table(path, kept)
+    return table.height - kept.height
+
+
+def _clean_csv(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+    # As text: a number that is read and written again may look different.
+    table = pl.read_csv(path, infer_schema=False)
+    kept = _clean(table, forgotten)
+    if kept.equals(table):
+        return None
+    if not dry_run:
+        write_text(path, kept.write_csv())
+    return table.height - kept.height
+
+
+def _clean(table: pl.DataFrame, forgotten: Forgotten) -> pl.DataFrame:
+    """Returns the rows about others, in which the forgotten are no longer predicted."""
+    texts = [n for n, dtype in table.schema.items() if dtype == pl.String]
+    table = forgotten.drop_rows(table, [name for name in texts if name in _IDS])
+    for name in texts:
+        gone = forgotten.among(table[name].unique())
+        if gone:
+            table = table.with_columns(pl.col(name).replace(gone, FORGOTTEN))
+    return table
+
+
+def _clean_projector(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+    labels = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    stays = [not forgotten.has(label.strip()) for label in labels]
+    if all(stays):
+        return None
+    vectors_path = path.with_name(path.name.removesuffix(_LABELS) + ".tsv")
+    vectors = vectors_path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if not dry_run:
+        # Fewer vectors than labels: a run was stopped between the two.
+        if len(vectors) == len(labels):
+            write_text(vectors_path, _those(vectors, stays))
+        write_text(path, _those(labels, stays))
+    return stays.count(False)
+
+
+def _those(lines: list[str], stays: list[bool]) -> str:
+    return "".join(line for line, stay in zip(lines, stays, strict=True) if stay)
+
+
+def _clean_json(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    is_manifest = isinstance(content, dict) and "video_users" in content
+    kept = (_without if is_manifest else _renamed)(content, forgotten)
+    if kept == content:
+        return None
+    if not dry_run:
+        # The manifest is one line; everything else is for people to read.
+        style: dict[str, Any] = (
+            {"separators": (",", ":")}
+            if is_manifest
+            else {
+                "indent": 2,
+                "ensure_ascii": False,
+            }
+        )
+        write_text(path, json.dumps(kept, sort_keys=True, **style) + "\n")
+    return len(content["users"]) - len(kept["users"]) if is_manifest else 0
+
+
+def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Returns the manifest of an evaluation without forgotten people and posts."""
+    owners = manifest["video_users"]
+    users = forgotten.among((*manifest["users"], *owners.values()))
+    gone = {video_id for video_id, user_id in owners.items() if user_id in users}
+    gone.update(forgotten.among(owners))
+    rows = [i for i, user_id in enumerate(manifest["users"]) if user_id not in users]
+
+    def others(lists: list[list[str]]) -> list[list[str]]:
+        return [[v for v in ids if v not in gone] for ids in lists]
+
+    return manifest | {
+        "users": [manifest["users"][i] for i in rows],
+        "labels": [manifest["labels"][i] for i in rows],
+        "histories": others([manifest["histories"][i] for i in rows]),
+        "support": others(manifest["support"]),
+        "video_users": {v: u for v, u in owners.items() if v not in gone},
+    }
+
+
+def _renamed(value: Any, forgotten: Forgotten) -> Any:
+    """Returns the same value with `u_forgotten` in place of the forgotten."""
+    if isinstance(value, dict):
+        return {name: _renamed(inner, forgotten) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_renamed(inner, forgotten) for inner in value]
+    is_gone = isinstance(value, str) and forgotten.has(value)
+    return FORGOTTEN if is_gone else value
