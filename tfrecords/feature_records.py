@@ -104,7 +104,7 @@ def write_feature_records(
     with tqdm(total=manifest["num_records"], unit="video", desc=KIND) as bar:
         for index, (shard, path) in enumerate(zip(shards, paths, strict=True)):
             name = shard_name(KIND, index, len(shards))
-            digest = _digest(shard["sha256"], settings)
+            digest = feature_digest(shard["sha256"], settings)
             entry = finished_shard(directory, name, digest)
             if entry is None:
                 made = _make_records(path, extract, bar)
@@ -132,6 +132,12 @@ def _make_records(shard: Path, extract: Extract, bar: Any) -> Iterator[bytes]:
         bar.update()
 
 
-def _digest(frames_sha256: str, settings: dict[str, Any]) -> str:
+def feature_digest(frames_sha256: str, settings: dict[str, Any]) -> str:
+    """Returns the digest of a shard: what names all that it is made from.
+
+    Args:
+        frames_sha256: of the shard of frames.
+        settings: everything else that shapes the features.
+    """
     made_from = json.dumps([SCHEMA_VERSION, frames_sha256, settings], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()

@@ -130,7 +130,7 @@ def write_shard(
     records: Iterable[bytes],
     facts: Callable[[], dict[str, Any]],
 ) -> ShardEntry:
-    """Writes a shard: whole under its name, or not at all.
+    """Writes a shard: whole under its name, or not at all; the manifest goes first.
 
     Args:
         directory: where it goes; exists.
@@ -143,8 +143,21 @@ def write_shard(
         The entry, as the progress file holds it.
     """
     (directory / MANIFEST).unlink(missing_ok=True)
-    _remove_leftovers(directory / name)
-    _remove_leftovers(_progress_path(directory, name))
+    return replace_shard(directory, name, digest, records, facts)
+
+
+def replace_shard(
+    directory: Path,
+    name: str,
+    digest: str,
+    records: Iterable[bytes],
+    facts: Callable[[], dict[str, Any]],
+) -> ShardEntry:
+    """Writes a shard as `write_shard` does, under a manifest that stays.
+
+    For whoever writes the manifest anew afterwards, and needs its settings meanwhile.
+    """
+    remove_leftovers(directory, name)
     temporary = _temporary_path(directory / name)
     num_records = 0
     try:
@@ -159,9 +172,23 @@ def write_shard(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    progress = {"digest": digest, "entry": entry.to_json()}
-    _write_json(_progress_path(directory, name), progress)
+    write_progress(directory, digest, entry)
     return entry
+
+
+def write_progress(directory: Path, digest: str, entry: ShardEntry) -> None:
+    """Remembers that a shard is done, and what it is made from."""
+    progress = {"digest": digest, "entry": entry.to_json()}
+    _write_json(_progress_path(directory, entry.name), progress)
+
+
+def read_progress(directory: Path, name: str) -> tuple[str, ShardEntry] | None:
+    """Returns what is remembered of a shard, its digest and entry; None for nothing."""
+    try:
+        progress = json.loads(_progress_path(directory, name).read_text("utf-8"))
+        return str(progress["digest"]), ShardEntry.from_json(progress["entry"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None:
@@ -170,16 +197,15 @@ def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None
     Done means: made from what `digest` says, and the file has the bytes that its
     progress file remembers.
     """
-    try:
-        progress = json.loads(_progress_path(directory, name).read_text("utf-8"))
-        entry = ShardEntry.from_json(progress["entry"])
-        is_same = (
-            progress["digest"] == digest
-            and (directory / name).stat().st_size == entry.num_bytes
-            and hash_file(directory / name) == entry.sha256
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    progress, path = read_progress(directory, name), directory / name
+    if progress is None or not path.exists():
         return None
+    made_from, entry = progress
+    is_same = (
+        made_from == digest
+        and path.stat().st_size == entry.num_bytes
+        and hash_file(path) == entry.sha256
+    )
     return entry if is_same else None
 
 
@@ -261,6 +287,12 @@ def _progress_path(directory: Path, name: str) -> Path:
 def _temporary_path(path: Path) -> Path:
     # A name of its own: a writer that was left behind may still be at work.
     return path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
+
+
+def remove_leftovers(directory: Path, name: str) -> None:
+    """Removes what writers of a shard left behind when they were killed."""
+    _remove_leftovers(directory / name)
+    _remove_leftovers(_progress_path(directory, name))
 
 
 def _remove_leftovers(path: Path) -> None:

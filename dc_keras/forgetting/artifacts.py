@@ -73,6 +73,12 @@ def find_artifacts(directories: Sequence[Path]) -> Found:
     return Found(tuple(artifacts.values()), tuple(unknown))
 
 
+def remove_leftovers(place: Path) -> None:
+    """Removes what a script that was killed left half-written."""
+    for path in place.rglob(".*.tmp"):
+        path.unlink()
+
+
 def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
     kind = _kind_of(directory)
     if kind is not None:
@@ -96,17 +102,17 @@ def _kind_of(directory: Path) -> str | None:
     elif any(directory.glob("*-of-*.tfrecord")):
         kind = _kind_of_records(directory)
     elif has("saved_model.pb"):
-        is_bundle = "task" in _read(directory / CONFIG_FILE)
+        is_bundle = "task" in read_object(directory / CONFIG_FILE)
         kind = "bundle" if is_bundle else "text encoder"
     elif has("model.keras", "history.csv", "backup", "user_proxy", "challenge_proxy"):
         kind = "model"
-    elif "models" in _read(directory / CONFIG_FILE):
+    elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"
     return kind
 
 
 def _kind_of_records(directory: Path) -> str:
-    kind = _read(directory / "manifest.json").get("kind")
+    kind = read_object(directory / "manifest.json").get("kind")
     if kind not in ("frames", "features"):
         raise DataError(
             f"{directory} has records without a manifest.json: finish them with the "
@@ -115,8 +121,8 @@ def _kind_of_records(directory: Path) -> str:
     return str(kind)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Returns the content of a JSON file, nothing where it is no object or not there."""
+def read_object(path: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file, an empty one where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

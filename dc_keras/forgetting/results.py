@@ -23,12 +23,12 @@ _LABELS = "_labels.tsv"
 
 
 def forget_results(
-    directory: Path, forgotten: Forgotten, *, dry_run: bool = False
+    place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
     """Takes what is forgotten out of every file that names people or posts.
 
     Args:
-        directory: a model directory, an evaluation run, or what holds such.
+        place: a model directory, an evaluation run, or a file of predictions.
         forgotten: the list.
         dry_run: whether to count only.
 
@@ -36,7 +36,7 @@ def forget_results(
         How many `rows` are gone and in how many `files` something changed.
     """
     counts: Counter[str] = Counter()
-    for path in sorted(directory.rglob("*")):
+    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
         clean = _cleaner_of(path)
         if clean is None or not path.is_file():
             continue

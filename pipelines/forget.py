@@ -1,0 +1,234 @@
+r"""Forgets people and posts: takes them out of a corpus and all that was made from it.
+
+    python -m pipelines.forget --ids=remove.txt --key_file=pseudonym.key \
+        --artifacts=run/corpus --artifacts=run/frames --artifacts=run/features/vgg16 \
+        --artifacts=run/model --artifacts=run/evaluation
+
+A line of --ids is the id of a post or of a user, a secUid, or a handle after an @. With
+--valid_ids instead, the file says what the platform still has, and the rest goes. Ends
+with a look through every file for what should be gone, and leaves a receipt that names
+nobody. Stopped at any time, the same command goes on where it was. Models are not
+unlearnt: those that were trained on the forgotten are named. See docs/privacy.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from pipelines import app, inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dc_keras.corpus.forgotten import Forgotten
+    from dc_keras.corpus.privacy import Pseudonymizer
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.forgetting.artifacts import Found
+    from dc_keras.forgetting.receipt import Receipt
+    from dc_keras.forgetting.requests import Asked
+
+_IDS = flags.DEFINE_string("ids", None, "File of who and what is to go, a line each.")
+_VALID_IDS = flags.DEFINE_string(
+    "valid_ids", None, "File of all that may stay, a line each; the rest goes."
+)
+_VALID_KIND = flags.DEFINE_enum(
+    "valid_kind",
+    "video",
+    ["video", "user"],
+    "What the lines of --valid_ids are ids of.",
+)
+_KEY_FILE = flags.DEFINE_string(
+    "key_file",
+    None,
+    "Key of the pseudonyms. Default: ~/.config/dc_keras/pseudonym.key.",
+)
+_ARTIFACTS = flags.DEFINE_multi_string(
+    "artifacts",
+    None,
+    "Directory to take them out of, or one that holds several at any depth; "
+    "repeatable. A corpus must be among them.",
+    required=True,
+)
+_RECEIPT = flags.DEFINE_string(
+    "receipt",
+    None,
+    "File for the receipt. Default: forget-receipt-TIME.json in the corpus.",
+)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would go, and change nothing.")
+_MEDIA = flags.DEFINE_bool(
+    "media", False, "Also delete videos and images of those posts below the media root."
+)
+_ALLOW_MOST = flags.DEFINE_bool(
+    "allow_most", False, "Go on where more than half of the posts would go."
+)
+
+_NUM_NAMED = 20
+
+
+def main() -> int:
+    """Forgets, looks for traces, and says what was done; returns the exit code."""
+    from pathlib import Path
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.forgetting.artifacts import find_artifacts
+    from dc_keras.forgetting.receipt import Receipt
+    from dc_keras.forgetting.requests import require_few
+    from dc_keras.forgetting.training_data import trained_on
+
+    found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
+    corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
+    pseudonymizer = _load_key(corpora)
+    rule, asked = _find_asked(corpora, pseudonymizer)
+    if not _ALLOW_MOST.value:
+        require_few(asked, corpora)
+    before = _load_lists(corpora, pseudonymizer)
+    forgotten = before.with_codes(asked.codes)
+    if not _DRY_RUN.value:
+        _begin(found, forgotten)
+    receipt = Receipt(rule, asked, pseudonymizer.fingerprint)
+    models = trained_on(found.of_kind("model", "bundle"), corpora, forgotten)
+    _remove(found, corpora, forgotten, receipt)
+    if receipt.has_changes or not before.is_finished:
+        receipt.trained_on_forgotten = models
+    _report(receipt, found)
+    if _DRY_RUN.value:
+        app.say("nothing was changed: --dry_run")
+        return 0
+    if _has_traces(found, corpora, forgotten):
+        return 1
+    if receipt.has_changes or forgotten != before or not before.is_finished:
+        path = receipt.path_in(corpora[0].directory)
+        path = path if _RECEIPT.value is None else Path(_RECEIPT.value)
+        receipt.write(path)
+        app.say(f"{path}: the receipt")
+    else:
+        app.say("nothing was there to forget, and nothing was changed")
+    for corpus in corpora:
+        forgotten.save(corpus.directory, is_finished=True)
+    return 0
+
+
+def _load_key(corpora: Sequence[Corpus]) -> Pseudonymizer:
+    from dc_keras.corpus.privacy import DEFAULT_KEY_FILE
+    from dc_keras.errors import DataError
+
+    if not corpora:
+        raise DataError(
+            "a corpus must be among the artifacts: it knows whose a post is. "
+            f"Received: artifacts={', '.join(_ARTIFACTS.value)}"
+        )
+    key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
+    return [inputs.load_pseudonymizer(corpus, key_file) for corpus in corpora][0]
+
+
+def _find_asked(
+    corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer
+) -> tuple[str, Asked]:
+    """Returns the rule that the flags name, and what is to go by it."""
+    from pathlib import Path
+
+    from dc_keras.errors import DataError
+    from dc_keras.forgetting.requests import find_asked, find_gone, read_lines
+
+    if (_IDS.value is None) == (_VALID_IDS.value is None):
+        raise DataError(
+            "exactly one of --ids and --valid_ids must be given. "
+            f"Received: ids={_IDS.value}, valid_ids={_VALID_IDS.value}"
+        )
+    if _VALID_IDS.value is None:
+        lines = read_lines(Path(_IDS.value))
+        return "ids", find_asked(lines, corpora, pseudonymizer)
+    kind, lines = _VALID_KIND.value, read_lines(Path(_VALID_IDS.value))
+    return f"valid {kind}", find_gone(lines, corpora, pseudonymizer, kind)
+
+
+def _load_lists(corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer) -> Forgotten:
+    """Returns what any of the corpora has forgotten so far."""
+    from dc_keras.corpus.forgotten import Forgotten
+
+    lists = [Forgotten.load(corpus.directory, pseudonymizer) for corpus in corpora]
+    return Forgotten(
+        pseudonymizer,
+        frozenset().union(*(known.fingerprints for known in lists)),
+        is_finished=all(known.is_finished for known in lists),
+    )
+
+
+def _begin(found: Found, forgotten: Forgotten) -> None:
+    """Notes what is to go before anything does."""
+    from dc_keras.forgetting.artifacts import remove_leftovers
+
+    for place in found.of_kind("corpus"):
+        forgotten.save(place, is_finished=False)
+    for artifact in found.artifacts:
+        remove_leftovers(artifact.path)
+
+
+def _remove(
+    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+) -> None:
+    """Removes from the corpora last: until then they say what belongs to whom."""
+    from dc_keras.forgetting.corpora import forget_corpus, forget_media
+    from dc_keras.forgetting.results import forget_results
+    from tfrecords.removal import remove_from_features, remove_from_frames
+
+    dry_run = _DRY_RUN.value
+    frames = [
+        remove_from_frames(place, corpora, forgotten, dry_run=dry_run)
+        for place in found.of_kind("frames")
+    ]
+    sha256 = {old: new for removal in frames for old, new in removal.sha256.items()}
+    for place in found.of_kind("features"):
+        removal = remove_from_features(
+            place, corpora, sha256, forgotten, dry_run=dry_run
+        )
+        receipt.add(place, "features", removal.counts)
+    for removal in frames:
+        removal.write_manifest()
+        receipt.add(removal.directory, "frames", removal.counts)
+    for kind in ("model", "evaluation", "predictions"):
+        for place in found.of_kind(kind):
+            counts = forget_results(place, forgotten, dry_run=dry_run)
+            receipt.add(place, kind, counts)
+    for corpus in corpora:
+        if _MEDIA.value and corpus.media_root is not None:
+            number = forget_media(corpus.media_root, forgotten, dry_run=dry_run)
+            receipt.add(corpus.media_root, "media", Counter(files=number))
+        counts = forget_corpus(corpus, forgotten, dry_run=dry_run)
+        receipt.add(corpus.directory, "corpus", counts)
+
+
+def _has_traces(found: Found, corpora: Sequence[Corpus], forgotten: Forgotten) -> bool:
+    """Looks through every file, and names those that still hold something."""
+    from dc_keras.forgetting.scan import find_traces
+
+    media = [corpus.media_root for corpus in corpora if corpus.media_root is not None]
+    places = [artifact.path for artifact in found.artifacts]
+    traces = list(find_traces(places, forgotten, leave_out=media))
+    for path in traces:
+        app.say(f"{path}: still holds an id or a code of what should be gone")
+    return bool(traces)
+
+
+def _report(receipt: Receipt, found: Found) -> None:
+    for place, kind, counts in receipt.removed:
+        told = ", ".join(f"{number} {what}" for what, number in counts.items())
+        app.say(f"{place}: {kind}, {told or 'nothing to forget'}")
+    for line in receipt.asked.missing[:_NUM_NAMED]:
+        app.say(f"line {line} is in no corpus; a later import will not bring it")
+    num_more = len(receipt.asked.missing) - _NUM_NAMED
+    if num_more > 0:
+        app.say(f"… and {num_more} more lines")
+    for place in receipt.trained_on_forgotten:
+        app.say(f"{place}: trained on forgotten content: retrain or delete")
+    for place in receipt.outdated:
+        app.say(f"{place}: no longer what the predictions give: evaluate anew")
+    for place in found.unknown:
+        app.say(f"{place}: left alone, it is none of ours")
+
+
+if __name__ == "__main__":
+    app.run(main)
