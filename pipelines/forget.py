@@ -121,7 +121,10 @@ def _load_key(corpora: Sequence[Corpus]) -> Pseudonymizer:
             f"Received: artifacts={', '.join(_ARTIFACTS.value)}"
         )
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
-    return [inputs.load_pseudonymizer(corpus, key_file) for corpus in corpora][0]
+    pseudonymizer = inputs.load_pseudonymizer(corpora[0], key_file)
+    for corpus in corpora:
+        pseudonymizer.require_key_of(corpus.directory, corpus.info["key_fingerprint"])
+    return pseudonymizer
 
 
 def _find_asked(
@@ -138,10 +141,11 @@ def _find_asked(
             "exactly one of --ids and --valid_ids must be given. "
             f"Received: ids={_IDS.value}, valid_ids={_VALID_IDS.value}"
         )
-    if _VALID_IDS.value is None:
+    if _IDS.value is not None:
         lines = read_lines(Path(_IDS.value))
         return "ids", find_asked(lines, corpora, pseudonymizer)
-    kind, lines = _VALID_KIND.value, read_lines(Path(_VALID_IDS.value))
+    kind = _VALID_KIND.value
+    lines = read_lines(Path(_VALID_IDS.value or ""))
     return f"valid {kind}", find_gone(lines, corpora, pseudonymizer, kind)
 
 

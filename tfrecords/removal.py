@@ -42,6 +42,7 @@ from tfrecords.writer import (
 
 # The digest of a shard that the next run has to make anew.
 _UNKNOWN = ""
+_EMBEDDED_BEFORE = "captions_embedded_before"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Removal:
 
     Attributes:
         directory: of the records.
-        counts: `records` gone; `captions` rewritten in frame records, or embedded in
-            feature records before they were rewritten.
+        counts: `records` gone, `captions_rewritten` in frame records, and
+            `captions_embedded_before` in feature records.
         entries: the shards that are left, in order.
         sha256: of each shard, before → after.
     """
@@ -152,7 +153,7 @@ class _Rest:
 
     Attributes:
         forgotten: the list.
-        counts: `records` gone, and `captions` as in `Removal`.
+        counts: as in `Removal`.
         num_left: records that stay.
     """
 
@@ -201,7 +202,7 @@ class _FrameRest(_Rest):
         caption = self.forgotten.scrub(record.caption)
         if caption == record.caption:
             return serialized
-        self.counts["captions"] += 1
+        self.counts["captions_rewritten"] += 1
         return build_frame_record(dataclasses.replace(record, caption=caption))
 
     def facts(self) -> dict[str, Any]:
@@ -229,12 +230,12 @@ class _FeatureRest(_Rest):
         record = parse_feature_record(serialized, shard=shard, index=index)
         if self._goes(record.video_id, record.user_id):
             return None
-        self.counts["captions"] += record.video_id in self.rewritten
+        self.counts[_EMBEDDED_BEFORE] += record.video_id in self.rewritten
         return serialized
 
     @property
     def is_stale(self) -> bool:
-        return self.counts["captions"] > 0
+        return self.counts[_EMBEDDED_BEFORE] > 0
 
 
 def _remove(

@@ -41,8 +41,8 @@ def forget_corpus(
         dry_run: whether to count only.
 
     Returns:
-        How many `posts`, `people`, `ties`, `quarantined` are gone, and how many other
-        posts were `changed`; nothing where all is as it was.
+        How many `posts`, `people`, `ties` and lines of `quarantine` are gone, and how
+        many other `posts_rewritten`; nothing where all is as it was.
     """
     videos = forgotten.keep(corpus.videos)
     ties = forgotten.drop_rows(corpus.ties, _ENDS)
@@ -53,8 +53,8 @@ def forget_corpus(
         posts=corpus.videos.height - videos.height,
         people=corpus.users.height - users.height,
         ties=corpus.ties.height - ties.height,
-        quarantined=num_dropped,
-        changed=int((before.hash_rows() != videos.hash_rows()).sum()),
+        quarantine=num_dropped,
+        posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
     )
     if not dry_run and counts.total():
         if num_dropped:

@@ -42,8 +42,13 @@ def trained_on(
 def _has_seen(
     config: dict[str, Any], corpora: Sequence[Corpus], forgotten: Forgotten
 ) -> bool:
-    for corpus in corpora if "study" in config else ():
-        settings = config["study"]
+    settings = config.get("study")
+    if settings is None:
+        return True
+    # JSON has sorted them by name, but the grid goes by their order in the Study.
+    names = config.get("challenges", settings["challenges"])
+    settings |= {"challenges": {name: settings["challenges"][name] for name in names}}
+    for corpus in corpora:
         try:
             study = Study.from_settings(settings)
             grid = study.resolve(corpus, support=settings["support"])
