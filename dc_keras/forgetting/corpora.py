@@ -102,7 +102,7 @@ def forget_media(
         path.unlink()
     # A directory of slides is named by the post.
     for directory in {path.parent for path in found} - {media_root}:
-        if not any(directory.iterdir()):
+        if forgotten.has(directory.name) and not any(directory.iterdir()):
             directory.rmdir()
     return len(found)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing import import_files
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.store import Corpus
@@ -438,3 +439,86 @@ def test_the_rounded_sounds_of_the_app_are_found_and_mended(corpus_dir, pseudony
     # As a number it was 7123453673090321000; the file of the sound has its own name.
     sounds = {video.video_id: video.music_id for video in _videos(corpus_dir)}
     assert sounds["7260749401829529212"] == "7123453673090321159"
+
+
+_ANN = {"id": "6655162062744181174", "uniqueId": "Ann"}
+_BOB = {"id": "5", "uniqueId": "bob"}
+
+
+@pytest.fixture
+def forget(corpus_dir, pseudonymizer):
+    def run(*codes):
+        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir, is_finished=True)
+
+    return run
+
+
+def _keeps_out(summary, number):
+    total = summary.total
+    assert total.forgotten == number
+    assert (
+        total.given
+        == total.imported + total.merged + total.quarantined + total.forgotten
+    )
+
+
+def test_the_forgotten_do_not_come_back(
+    give, forget, corpus_dir, make_item, video_id, pseudonymizer
+):
+    corpus_dir.mkdir()
+    code = pseudonymizer
+    forget(code.user(_ANN["id"]), code.handle("ann"), code.mention("ann"), video_id(3))
+    items = [
+        make_item(0, author=_ANN),
+        make_item(1, author="Ann", authorId=None),  # known by handle alone
+        make_item(
+            2, author=_BOB, desc="with @Ann", duetInfo={"duetFromId": video_id(3)}
+        ),
+        make_item(3, author=_BOB),
+    ]
+    _keeps_out(give(a={"itemList": items}), 3)
+    corpus = Corpus.open(corpus_dir)
+    [video] = corpus.iter_videos()
+    assert (video.video_id, video.duet_of) == (video_id(2), None)
+    assert (video.caption, video.mentions) == ("with @u_forgotten", ())
+    assert [user.user_id for user in corpus.iter_users()] == [code.user("5")]
+    before = _bytes(corpus_dir)
+    _keeps_out(give(a={"itemList": items}), 3)
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_handle_that_turns_out_to_be_of_the_forgotten_does_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    items = [make_item(0, author=_ANN), make_item(1, author="Ann", authorId=None)]
+    _keeps_out(give(a={"itemList": items}), 2)
+    assert list(Corpus.open(corpus_dir).iter_users()) == []
+
+
+def test_ties_of_the_forgotten_do_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.handle("ann"))
+    follower = {"username": "ann", "display_name": "A", "target_account": "bob"}
+    give(a={"user_followers": [follower]}, source="research_followers")
+    corpus = Corpus.open(corpus_dir)
+    assert corpus.ties.is_empty()
+    assert pseudonymizer.handle("ann") not in set(corpus.users["user_id"])
+    before = _bytes(corpus_dir)
+    give(a={"user_followers": [follower]}, source="research_followers")
+    assert _bytes(corpus_dir) == before
+
+
+def test_quarantine_keeps_nothing_of_the_forgotten(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    broken = [make_item(n, id="no id", author=a) for n, a in enumerate((_ANN, _BOB))]
+    summary = give(a={"itemList": broken}, keep_raw=True)
+    assert summary.total.quarantined == 2
+    [line] = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
+    assert _ANN["id"] not in line

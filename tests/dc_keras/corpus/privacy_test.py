@@ -29,6 +29,12 @@ def test_a_mention_is_the_beginning_of_the_handles_pseudonym(pseudonymizer):
     assert pseudonymizer.mention("Ann") == "u_" + pseudonymizer.handle("ann")[:10]
 
 
+def test_a_fingerprint_of_the_forgotten_has_a_domain_of_its_own(pseudonymizer):
+    message = b"dc_keras/forgotten\x00@ann"
+    expected = hmac.new(b"k" * 32, message, hashlib.sha256).hexdigest()
+    assert pseudonymizer.forgotten("@ann") == expected[:32]
+
+
 def test_the_key_is_not_shown(pseudonymizer):
     assert "kkk" not in repr(pseudonymizer)
 

@@ -1,0 +1,146 @@
+import dataclasses
+import json
+
+import polars as pl
+import pytest
+
+from dc_keras.corpus.forgotten import FORGOTTEN_FILE, Forgotten
+from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.records import Edge, Video
+from dc_keras.corpus.store import rows_of, table_of
+from dc_keras.errors import DataError
+
+_POST = "6871947673600000077"
+
+
+@pytest.fixture
+def ann(pseudonymizer):
+    return pseudonymizer.mention("ann")
+
+
+@pytest.fixture
+def forgotten(pseudonymizer, ann):
+    """Ann, known by her id and her handle, and a post of somebody else."""
+    codes = (pseudonymizer.user("1001"), pseudonymizer.handle("ann"), ann, _POST)
+    return Forgotten(pseudonymizer).with_codes(codes)
+
+
+def _video(video_id="1", **fields):
+    return Video(video_id=video_id, user_id="bob", source="web_item", **fields)
+
+
+def test_the_list_names_nobody_and_comes_back(forgotten, tmp_path, pseudonymizer):
+    forgotten.save(tmp_path, is_finished=False)
+    text = (tmp_path / FORGOTTEN_FILE).read_text("utf-8")
+    for code in (_POST, pseudonymizer.user("1001"), pseudonymizer.handle("ann")):
+        assert code not in text
+    loaded = Forgotten.load(tmp_path, pseudonymizer)
+    assert loaded == dataclasses.replace(forgotten, is_finished=False)
+    assert loaded.has(_POST)
+    assert not loaded.has("6871947673600000078")
+
+
+def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
+    empty = Forgotten.load(tmp_path, pseudonymizer)
+    videos = table_of(Video, [_video(caption=f"see {_POST}")])
+    assert not empty.has(_POST)
+    assert empty.keep(videos) is videos
+    assert empty.is_finished
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"version": 2}, "`version` must be 1. Received: version=2"),
+        ({"fingerprints": None}, "not a list of the forgotten"),
+        ({"key_fingerprint": "00"}, "made with another pseudonym key"),
+    ],
+)
+def test_what_is_no_list_of_this_key_is_refused(
+    forgotten, tmp_path, pseudonymizer, change, rule
+):
+    forgotten.save(tmp_path, is_finished=True)
+    path = tmp_path / FORGOTTEN_FILE
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+    with pytest.raises(DataError, match=rule):
+        Forgotten.load(tmp_path, pseudonymizer)
+
+
+def test_another_key_knows_nobody_of_the_list(forgotten):
+    other = Forgotten(Pseudonymizer(b"o" * 32), forgotten.fingerprints)
+    assert not other.has(_POST)
+
+
+def test_codes_go_out_of_texts_and_other_words_stay(forgotten, ann):
+    text = f"@{ann} and @u_0123456789: {_POST}, {_POST}0, x{_POST}, 日{_POST}日"
+    assert forgotten.scrub(text) == (
+        f"@u_forgotten and @u_0123456789: u_forgotten, {_POST}0, x{_POST}, "
+        "日u_forgotten日"
+    )
+
+
+def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
+    other = _video(
+        "5", caption=f"with @{ann}", mentions=("u_1", ann, "u_2"), music_title=ann
+    )
+    videos = [
+        other,
+        dataclasses.replace(_video("6"), user_id=forgotten.pseudonymizer.user("1001")),
+        _video(_POST),
+        _video("7", duet_of=_POST, stitch_of="5", transcript=f"{ann}!"),
+        _video("8", caption="as it was", duet_of="5"),
+    ]
+    kept = list(rows_of(Video, forgotten.keep(table_of(Video, videos))))
+    assert kept == [
+        dataclasses.replace(
+            other,
+            caption="with @u_forgotten",
+            mentions=("u_1", "u_2"),
+            music_title="u_forgotten",
+        ),
+        _video("7", stitch_of="5", transcript="u_forgotten!"),
+        _video("8", caption="as it was", duet_of="5"),
+    ]
+
+
+def test_nothing_is_kept_of_a_corpus_that_is_forgotten(forgotten):
+    kept = forgotten.keep(table_of(Video, [_video(_POST)]))
+    assert kept.is_empty()
+    assert kept.schema == table_of(Video, []).schema
+
+
+def test_rows_without_an_id_are_kept(forgotten):
+    table = pl.DataFrame({"video_id": [None, _POST, "5"]})
+    kept = forgotten.drop_rows(table, ["video_id"])
+    assert kept["video_id"].to_list() == [None, "5"]
+
+
+@pytest.mark.parametrize("end", ["user_id", "target_id", "video_id"])
+def test_ties_to_the_forgotten_are_known_by_any_end(forgotten, pseudonymizer, end):
+    tie = Edge("reply", None, "video", "5", None, None, "web_comment")
+    assert not forgotten.has_tie(tie)
+    gone = pseudonymizer.user("1001")
+    assert forgotten.has_tie(dataclasses.replace(tie, **{end: gone}))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"raw": '{"author": {"uniqueId": "Ann"}}'},
+        {"raw": '{"author": {"id": 1001001, "id2": "1001"}}'},
+        {"raw": '{"desc": "hello @ann."}'},
+        {"position": f"line 1 ItemModule.{_POST}"},
+        {"keys": ["a", _POST]},
+        {"file": f"{_POST}.json"},
+    ],
+)
+def test_quarantined_records_that_name_the_forgotten_are_found(forgotten, entry):
+    plain = {"file": "a.json", "position": "line 1", "keys": [], "raw": ""}
+    assert forgotten.names_any(plain | entry)
+
+
+def test_a_name_that_is_a_key_or_a_part_names_nobody(forgotten):
+    raw = '{"ann": 1, "author": "annabel", "desc": "ann @annabel @ann.b"}'
+    entry = {"file": "ann.json", "position": "line 1", "keys": ["ann"], "raw": raw}
+    assert not forgotten.names_any(entry)
+    assert not forgotten.names_any({"file": "a", "position": "", "keys": []})

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.forgetting import results
+from dc_keras.forgetting.results import forget_results
+
+_GONE, _POST = "a" * 32, "6871947673600000001"
+_BOB, _CAT = "b" * 32, "c" * 32
+
+
+@pytest.fixture
+def forgotten(forget):
+    return forget(_GONE, _POST)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A model directory and an evaluation run, as far as they name anybody."""
+
+    def table(name, **columns):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        pl.DataFrame(columns).write_parquet(path)
+
+    def text(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, "utf-8")
+
+    table("predictions/a.parquet", user_id=[_GONE, _BOB], score=[0.1, 0.2])
+    table("proxies/a.parquet", video_id=["1", _POST, "2"], label=[0, 1, 2])
+    table(
+        "predictions.parquet",
+        video_id=["1", "2"],
+        label=[_BOB, _CAT],
+        predicted=[_GONE, _CAT],
+    )
+    text("answers.csv", f"user_id,probability\n{_GONE},0.10\n{_BOB},0.50\n")
+    text("config.json", json.dumps({"task": "user", "classes": [_BOB, _GONE]}))
+    text("tensorboard/users.tsv", "1\t1\n2\t2\n3\t3\n")
+    text("tensorboard/users_labels.tsv", f"{_BOB}\n{_GONE}\n{_CAT}\n")
+    text("history.csv", "epoch,loss\n0,1.0\n")
+    text("tables/table_1.json", '{"title": "Table I"}')
+    text("manifest.json", _grid(with_gone=True).to_json())
+    return tmp_path
+
+
+def _grid(*, with_gone):
+    """The same evaluation with and without the forgotten."""
+    rows = [0, 1, 2] if with_gone else [1, 2]
+    owners = {_POST: _BOB, "2": _BOB, "3": _GONE, "4": _GONE, "5": _CAT, "6": _CAT}
+    kept = {v: u for v, u in owners.items() if v != _POST and u != _GONE}
+    histories = [("3",), (_POST, "2"), ("5",)]
+    support = [("4", "6"), ("4",)]
+
+    def those(ids):
+        return tuple(v for v in ids if with_gone or v in kept)
+
+    return Grid(
+        challenges=("dance", "cats"),
+        users=tuple((_GONE, _BOB, _CAT)[row] for row in rows),
+        labels=np.array([[1, 0], [0, 1], [1, 1]], np.int8)[rows],
+        observed=np.array([[1, 1], [1, 0], [1, 1]], bool)[rows],
+        histories=tuple(those(histories[row]) for row in rows),
+        support=tuple(map(those, support)),
+        video_users=owners if with_gone else kept,
+        settings={"pool_fraction": 0.25},
+        counts={"too short": 3},
+    )
+
+
+def _bytes(directory):
+    return {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+
+
+def test_rows_of_the_forgotten_go(run, forgotten):
+    counts = forget_results(run, forgotten)
+    assert pl.read_parquet(run / "predictions/a.parquet")["user_id"].to_list() == [_BOB]
+    assert pl.read_parquet(run / "proxies/a.parquet")["video_id"].to_list() == [
+        "1",
+        "2",
+    ]
+    assert (run / "answers.csv").read_text() == f"user_id,probability\n{_BOB},0.50\n"
+    # A row each of two tables, the CSV, the projector and the manifest; in two more
+    # files a name.
+    assert counts == {"rows": 5, "files": 7}
+
+
+def test_a_class_keeps_its_position_and_loses_its_name(run, forgotten):
+    forget_results(run, forgotten)
+    config = json.loads((run / "config.json").read_text())
+    assert config["classes"] == [_BOB, "u_forgotten"]
+    predictions = pl.read_parquet(run / "predictions.parquet")
+    assert predictions["predicted"].to_list() == ["u_forgotten", _CAT]
+    assert predictions["label"].to_list() == [_BOB, _CAT]
+
+
+def test_the_projector_loses_the_vector_with_the_label(run, forgotten):
+    forget_results(run, forgotten)
+    assert (run / "tensorboard/users_labels.tsv").read_text() == f"{_BOB}\n{_CAT}\n"
+    assert (run / "tensorboard/users.tsv").read_text() == "1\t1\n3\t3\n"
+
+
+def test_the_manifest_is_that_of_an_evaluation_without_them(run, forgotten):
+    forget_results(run, forgotten)
+    assert (run / "manifest.json").read_text() == _grid(with_gone=False).to_json()
+
+
+def test_a_second_time_changes_no_byte(run, forgotten):
+    forget_results(run, forgotten)
+    before = _bytes(run)
+    assert forget_results(run, forgotten) == {}
+    assert _bytes(run) == before
+
+
+def test_a_dry_run_counts_and_changes_no_byte(run, forgotten):
+    before = _bytes(run)
+    assert forget_results(run, forgotten, dry_run=True) == {"rows": 5, "files": 7}
+    assert _bytes(run) == before
+
+
+def test_a_file_of_answers_is_cleaned_alone(run, forgotten):
+    assert forget_results(run / "answers.csv", forgotten) == {"rows": 1, "files": 1}
+
+
+def test_a_stop_between_vectors_and_labels_is_mended(run, forgotten, monkeypatch):
+    def stop_at_labels(path, text):
+        if path.name == "users_labels.tsv":
+            raise KeyboardInterrupt
+        path.write_text(text, "utf-8")
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "write_text", stop_at_labels)
+        forget_results(run, forgotten)
+    forget_results(run, forgotten)
+    test_the_projector_loses_the_vector_with_the_label(run, forgotten)
