@@ -17,6 +17,7 @@ import polars as pl
 
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
+from dc_keras.errors import DataError
 
 _IDS = ("user_id", "video_id")
 _LABELS = "_labels.tsv"
@@ -34,13 +35,22 @@ def forget_results(
 
     Returns:
         How many `rows` are gone and in how many `files` something changed.
+
+    Raises:
+        DataError: a file cannot be read.
     """
     counts: Counter[str] = Counter()
     for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
         clean = _cleaner_of(path)
         if clean is None or not path.is_file():
             continue
-        num_rows = clean(path, forgotten, dry_run)
+        try:
+            num_rows = clean(path, forgotten, dry_run)
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise DataError(
+                f"{path}: cannot be read; bring it back or delete it, and run the same "
+                f"command again. Received: {str(error).splitlines()[0]}"
+            ) from error
         if num_rows is not None:
             counts.update(rows=num_rows, files=1)
     return +counts

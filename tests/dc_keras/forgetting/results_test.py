@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from dc_keras.corpus.grid import Grid
+from dc_keras.errors import DataError
 from dc_keras.forgetting import results
 from dc_keras.forgetting.results import forget_results
 
@@ -138,3 +139,11 @@ def test_a_stop_between_vectors_and_labels_is_mended(run, forgotten, monkeypatch
         forget_results(run, forgotten)
     forget_results(run, forgotten)
     test_the_projector_loses_the_vector_with_the_label(run, forgotten)
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "config.json"])
+def test_a_file_that_cannot_be_read_is_named(run, forgotten, name):
+    (run / name).write_bytes(b'{"\xff')
+    with pytest.raises(DataError, match=f"{name}: cannot be read; bring it back") as e:
+        forget_results(run, forgotten)
+    assert "\n" not in str(e.value)

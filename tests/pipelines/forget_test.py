@@ -1,0 +1,238 @@
+import json
+import re
+import shutil
+import zipfile
+from collections import Counter
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from dc_keras.corpus.privacy import Pseudonymizer
+
+_NAMES = ("corpus", "frames", "vgg16", "resnet50", "model", "export", "evaluation")
+
+
+@pytest.fixture(scope="module")
+def evaluation(chain, data):
+    return chain(
+        "evaluate",
+        *data,
+        "--models=simple",
+        "--num_folds=2",
+        "--seeds=1",
+        output="evaluation_to_forget",
+    )
+
+
+@pytest.fixture(scope="module")
+def gone(world, key_file, evaluation):
+    """Somebody of the panel whom others mention, and a post that describes a challenge."""
+    code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
+    lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
+    items = [json.loads(line) for line in lines]
+    manifest = json.loads((evaluation.output / "manifest.json").read_text("utf-8"))
+    ids = {item["author"]["uniqueId"]: item["author"]["id"] for item in items}
+    mentioned = Counter(h for i in items for h in re.findall(r"@([\w.]+)", i["desc"]))
+    handle = next(
+        handle
+        for handle, _ in mentioned.most_common()
+        if handle in ids and code.user(ids[handle]) in manifest["users"]
+    )
+    post = manifest["support"][0][0]
+    posts = [i["id"] for i in items if i["author"]["uniqueId"] == handle]
+    codes = [code.user(ids[handle]), code.handle(handle), code.mention(handle)]
+    return SimpleNamespace(
+        handle=handle,
+        post=post,
+        num_posts=len({post, *posts}),
+        everything=[ids[handle], handle, post, *posts, *codes],
+        fingerprints=[code.forgotten(f"@{handle}"), code.forgotten(post)],
+    )
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory, gone, key_file):
+    ids = tmp_path_factory.mktemp("ids") / "remove.txt"
+    ids.write_text(f"# asked today\n@{gone.handle}\n{gone.post}  # gone\n@nobody\n")
+    return [f"--ids={ids}", f"--key_file={key_file}"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, request, evaluation, bundle):
+    """A copy of everything, to be changed."""
+    directory = tmp_path_factory.mktemp("run")
+    places = {name: request.getfixturevalue(name) for name in _NAMES[:5]}
+    places |= {"export": bundle, "evaluation": evaluation}
+    for name, made in places.items():
+        shutil.copytree(made.output, directory / name)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def dry(run_script, run, flags):
+    before = _bytes(run)
+    done = run_script("forget", *flags, f"--artifacts={run}", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert _bytes(run) == before
+    return done
+
+
+@pytest.fixture(scope="module")
+def stopped(fails_in_one_line, run, flags, dry):
+    """Stops in the middle: at a file of predictions that cannot be read."""
+    broken = min(run.glob("evaluation/predictions/*.parquet"))
+    whole = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    line = fails_in_one_line("forget", *flags, f"--artifacts={run}")
+    broken.write_bytes(whole)
+    return line
+
+
+@pytest.fixture(scope="module")
+def forgot(run_script, run, flags, stopped):
+    done = run_script("forget", *flags, f"--artifacts={run}")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def _bytes(directory):
+    return {p: p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
+
+
+def _decoded(path):
+    """Returns a file as it is, and as whoever reads it sees it."""
+    yield path.read_bytes()
+    if path.suffix == ".parquet":
+        yield pl.read_parquet(path).write_json().encode()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from map(archive.read, archive.namelist())
+
+
+def test_a_dry_run_says_what_would_go(dry, run, gone):
+    for name in ("frames", "vgg16", "resnet50"):
+        assert f"{run}/{name}: " in dry.stdout
+    assert f"{run}/corpus: corpus, {gone.num_posts} posts, 1 people" in dry.stdout
+    assert "nothing was changed: --dry_run" in dry.stdout
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(stopped, forgot, run):
+    assert "cannot be read; bring it back or delete it" in stopped
+    assert f"{run}/frames: frames, nothing to forget" in forgot.stdout  # done before
+    assert f"{run}/corpus: corpus, " in forgot.stdout
+
+
+def test_nothing_of_the_forgotten_is_left_in_any_file(forgot, run, gone):
+    words = [word.encode() for word in gone.everything]
+    for path in _bytes(run):
+        found = [w for content in _decoded(path) for w in words if w in content]
+        assert found == [], path
+
+
+def test_what_was_trained_on_them_is_named(forgot, run):
+    for name in ("model", "export/1"):
+        assert f"{run}/{name}: trained on forgotten content: retrain or delete" in (
+            forgot.stdout
+        )
+    assert f"{run}/evaluation/tables: no longer" in forgot.stdout
+    assert "line 4 is in no corpus" in forgot.stdout
+
+
+def test_the_receipt_answers_who_has_the_key(forgot, run, gone):
+    [path] = run.glob("corpus/forget-receipt-*.json")
+    assert f"{path}: the receipt" in forgot.stdout
+    receipt = json.loads(path.read_text("utf-8"))
+    found = [r["fingerprint"] for r in receipt["requests"] if r["found"]]
+    assert found == gone.fingerprints
+
+
+def test_the_records_are_those_of_a_fresh_run(forgot, run, run_script, tmp_path):
+    flags = [f"--corpus={run}/corpus", "--num_frames=2", "--image_size=32"]
+    flags += ["--num_shards=2", "--workers=1"]
+    for place, num_done in ((tmp_path / "fresh", 0), (run / "frames", 2)):
+        done = run_script("write_tfrecords", *flags, f"--output={place}")
+        assert f"in 2 shards ({num_done} done before)" in done.stdout, done.stderr
+    fresh, left = (
+        {path.name: content for path, content in _bytes(place).items()}
+        for place in (tmp_path / "fresh", run / "frames")
+    )
+    assert left == fresh
+    for name in ("vgg16", "resnet50"):
+        done = run_script("verify_tfrecords", f"--records={run}/{name}")
+        assert "no faults" in done.stdout
+
+
+def test_a_second_run_changes_no_byte(forgot, run, run_script, flags):
+    before = _bytes(run)
+    done = run_script("forget", *flags, f"--artifacts={run}")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was there to forget" in done.stdout
+    assert _bytes(run) == before
+
+
+def test_an_import_does_not_bring_them_back(
+    forgot, run, run_script, world, key_file, gone
+):
+    tables = ("videos.parquet", "users.parquet", "ties.parquet")
+    before = [(run / "corpus" / name).read_bytes() for name in tables]
+    done = run_script(
+        "import_corpus",
+        f"--input={world.output}/items.ndjson",
+        f"--key_file={key_file}",
+        f"--corpus={run}/corpus",
+    )
+    assert f"+ {gone.num_posts} forgotten" in done.stdout
+    assert [(run / "corpus" / name).read_bytes() for name in tables] == before
+
+
+@pytest.fixture
+def copy(corpus, tmp_path):
+    return shutil.copytree(corpus.output, tmp_path / "corpus")
+
+
+def test_posts_that_are_no_longer_valid_go(run_script, copy, key_file, tmp_path):
+    posts = pl.read_parquet(copy / "videos.parquet")["video_id"]
+    valid = tmp_path / "valid.txt"
+    valid.write_text("\n".join(posts[5:]))
+    flags = [f"--valid_ids={valid}", f"--key_file={key_file}", f"--artifacts={copy}"]
+    done = run_script("forget", *flags, f"--receipt={tmp_path}/receipt.json")
+    assert done.returncode == 0, done.stderr
+    left = pl.read_parquet(copy / "videos.parquet")["video_id"]
+    assert left.to_list() == posts[5:].to_list()
+    receipt = json.loads((tmp_path / "receipt.json").read_text("utf-8"))
+    assert (receipt["rule"], len(receipt["requests"])) == ("valid video", 5)
+
+
+def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp_path):
+    post = pl.read_parquet(copy / "videos.parquet")["video_id"][0]
+    notes = copy / "notes.txt"
+    notes.write_text(f"look at {post} again")
+    (tmp_path / "ids.txt").write_text(post)
+    flags = [f"--ids={tmp_path}/ids.txt", f"--key_file={key_file}"]
+    done = run_script("forget", *flags, f"--artifacts={copy}")
+    assert done.returncode == 1
+    assert f"{notes}: still holds an id or a code" in done.stdout
+    assert not list(copy.glob("forget-receipt-*"))
+    notes.unlink()
+    done = run_script("forget", *flags, f"--artifacts={copy}")
+    assert done.returncode == 0, done.stderr
+    assert len(list(copy.glob("forget-receipt-*"))) == 1
+
+
+def test_what_is_wrong_is_told_in_one_line(
+    fails_in_one_line, copy, frames, key_file, tmp_path
+):
+    ids = tmp_path / "ids.txt"
+    ids.write_text("6871947673600000077\n")
+    asked, key = f"--ids={ids}", f"--key_file={key_file}"
+    place = f"--artifacts={copy}"
+    line = fails_in_one_line("forget", key, place)
+    assert line.startswith("exactly one of --ids and --valid_ids must be given")
+    line = fails_in_one_line("forget", asked, f"--artifacts={frames.output}", key)
+    assert line.startswith("a corpus must be among the artifacts")
+    line = fails_in_one_line("forget", asked, place, f"--key_file={tmp_path}/none")
+    assert line.startswith("--key_file must be the key that import_corpus used")
+    line = fails_in_one_line("forget", f"--valid_ids={ids}", place, key)
+    assert line.startswith("more than half of the posts would go")
+    assert not (copy / "forgotten.json").exists()
