@@ -253,12 +253,25 @@ class CorpusWriter:
 def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
     """Returns a table of some records: a column a field, tuples as lists."""
     rows = list(rows)
+    names = _schema(record)
+    return table_of_columns(
+        record, {name: [getattr(row, name) for row in rows] for name in names}
+    )
+
+
+def table_of_columns(
+    record: type[_Record], columns: Mapping[str, Sequence[Any]]
+) -> pl.DataFrame:
+    """Returns a table of the fields of a record, those not given null or empty."""
     schema = _arrow_schema(record)
-    columns = [
-        pyarrow.array([getattr(row, field.name) for row in rows], field.type)
+    size = len(next(iter(columns.values())))
+    arrays = [
+        pyarrow.array(columns[field.name], field.type)
+        if field.name in columns
+        else _nothing(field.type, size)
         for field in schema
     ]
-    table = pyarrow.Table.from_arrays(columns, schema=schema)
+    table = pyarrow.Table.from_arrays(arrays, schema=schema)
     return typing.cast("pl.DataFrame", pl.from_arrow(table))
 
 
@@ -299,6 +312,11 @@ def _schema(record: type[_Record]) -> dict[str, pl.DataType]:
         field.name: _COLUMN_TYPES[types[field.name]]
         for field in dataclasses.fields(record)
     }
+
+
+def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
+    value: list[str] | None = [] if pyarrow.types.is_large_list(kind) else None
+    return pyarrow.repeat(pyarrow.scalar(value, kind), size)
 
 
 def _arrow_schema(record: type[_Record]) -> pyarrow.Schema:

@@ -47,7 +47,7 @@ _ZEESCHUIMER_PLATFORM = "tiktok.com"
 _NOTHING_ASKED = Asked()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """One record out of a container.
 
