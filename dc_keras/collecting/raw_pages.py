@@ -4,8 +4,8 @@
      "collected_at": …, "seed": …}, "data": …}
 
 `data` is the answer, parsed if it is JSON and as a text if not: an answer of no use is
-kept as well. Pages and suggestions lie in raw/. What told the ids of a hashtag or a user
-lies in details/, where an import of raw/*.ndjson does not meet it.
+kept as well. Pages and suggestions lie in raw/, what told the ids of a hashtag or user
+in details/, where an import of raw/*.ndjson does not meet it.
 """
 
 from __future__ import annotations
