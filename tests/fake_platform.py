@@ -188,15 +188,22 @@ def _suggestion(handles):
 
 
 def run_collect():
-    """Becomes the script `collect` on a platform of three lists, one of them blocked."""
+    """Becomes the script `collect`, on a platform whose sound 7 is behind a captcha."""
     from dc_keras.collecting import session
 
     platform = FakePlatform()
-    platform.lists = {"dance": make_pages(5), "ann": make_pages(2, 10), "7": [CAPTCHA]}
+    platform.lists = {
+        "../../x": make_pages(5),
+        "ann": make_pages(2, 10),
+        "7": [CAPTCHA],
+    }
+    platform.suggested = {"seed": ["ann"], "ann": ["seed"]}
+    platform.media = {f"{post_id(11)}.mp4": (403, b"")}
     session.chromium = lambda executable: platform.open_context
     try:
         runpy.run_module("pipelines.collect", run_name="__main__", alter_sys=True)
     finally:
         if platform.strays:
             sys.stderr.write(f"strays: {platform.strays}\n")
+            sys.stderr.flush()
             os._exit(99)

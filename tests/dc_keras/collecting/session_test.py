@@ -33,7 +33,7 @@ def test_posts_and_answers_come_as_the_platform_sent_them(platform):
     platform.lists = {"42": [page]}
     posts, taken = _first_page(platform.open_context)
     assert posts == [{"id": 5}]
-    assert taken == [("sound", "0", page)]
+    assert taken == [("sound", 0, page)]
 
 
 def test_browser_that_dies_is_opened_again(platform):

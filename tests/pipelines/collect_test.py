@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fake_platform import EXECUTABLE, TOKEN
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ
+        | {"TIKTOK_MS_TOKEN": TOKEN, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def collect(tmp_path):
+    """Runs the script on the platform that `run_collect` makes."""
+    pytest.importorskip("TikTokApi", reason="the extra `collect` is not installed")
+    if EXECUTABLE is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    code = "import fake_platform; fake_platform.run_collect()"
+    return partial(_run, "-c", code, f"--output={tmp_path}", "--interval=0.01")
+
+
+def test_what_is_there_and_what_is_missing_is_told(collect, tmp_path):
+    done = collect(
+        "--hashtag=../../x",
+        "--sound=7",
+        "--seed_user=seed",
+        "--group_size=3",
+        "--media",
+    )
+    assert done.returncode == 1, done.stderr
+    media = "    media: {} fetched, 0 there before, 0 slideshows without a video, {} missing"
+    assert done.stdout.splitlines() == [
+        "suggested seed: 1 users, 3 wanted: the platform has no more",
+        "hashtag ../../x: 5 posts, 100 wanted: the platform has no more",
+        media.format(5, 0),
+        "sound 7: 0 posts, 100 wanted: a captcha page instead of JSON",
+        media.format(0, 0),
+        "user ann: 2 posts, 100 wanted: the platform has no more",
+        media.format(1, 1),
+        "    6870000000000000011: HTTP 403",
+        f"{tmp_path}: 2 of 4 complete",
+    ]
+    assert "hashtag ../../x: 3 of 100 posts\n" in done.stderr
+    assert done.stderr.endswith("2 incomplete; run the same command again to go on\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "details", "media"}
+    saved = b"".join(path.read_bytes() for path in tmp_path.rglob("*.*"))
+    assert TOKEN.rstrip("=") not in f"{done.stdout}{done.stderr}{saved}"
+
+
+def test_complete_collection_ends_well(collect):
+    done = collect("--user=ann", "--count=2")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        0,
+        "user ann: 2 posts, 2 wanted",
+    )
+
+
+def test_what_is_wrong_is_told_in_one_line(tmp_path):
+    done = _run("-m", "pipelines.collect", f"--output={tmp_path}", "--seed_user=ann")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "collect: error: `seed_user` and `group_size` must be given together. "
+        "Received: seed_user=ann, group_size=None\n",
+    )
