@@ -1,7 +1,7 @@
 r"""Collects posts, and their videos, from TikTok as it is now.
 
-    TIKTOK_MS_TOKEN=… python -m pipelines.collect --hashtag=renegadechallenge \
-        --user=tiktok --count=200 --media --output=collected
+    python -m pipelines.collect --hashtag=renegadechallenge --user=tiktok \
+        --count=200 --media --output=collected
 
 Leaves behind in --output: raw/ (every answer as it came, one line each, for
 `import_corpus`), details/ (ids of hashtags and users) and media/ (ID.mp4). The same

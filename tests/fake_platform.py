@@ -20,7 +20,7 @@ CAPTCHA = "<html><body><div id='captcha-verify-container'></div></body></html>"
 MP4 = b"\x00\x00\x00\x14ftypisom\x00\x00\x02\x00isom"
 # The signing script that the library calls, and a request after the load, whose headers
 # it takes for its own.
-_HOME = """<html><script>
+HOME = """<html><script>
 window.byted_acrawler = {frontierSign: () => ({"X-Bogus": "signed"})};
 window.addEventListener("load", () => setTimeout(() => fetch("/after-load"), 100));
 </script></html>"""
@@ -66,6 +66,7 @@ class FakePlatform:
         lists: pages by name of the hashtag, the user or the sound; a page may be a text.
         suggested: handles by the handle beside which they are suggested.
         media: what the media servers say instead of a video: status, body by file name.
+        home: the page that the browser opens.
         asked: path and the parameter that tells what for, then the cursor.
         strays: addresses that are none of the platform's.
     """
@@ -74,6 +75,7 @@ class FakePlatform:
         self.lists = {}
         self.suggested = {}
         self.media = {}
+        self.home = HOME
         self.asked = []
         self.strays = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._proxy())
@@ -105,7 +107,7 @@ class FakePlatform:
             body = answer if isinstance(answer, str) else json.dumps(answer)
             await route.fulfill(status=200, body=body, content_type="application/json")
         else:
-            await route.fulfill(status=200, body=_HOME, content_type="text/html")
+            await route.fulfill(status=200, body=self.home, content_type="text/html")
 
     def _say(self, path, query):
         if path == "/node/share/discover":

@@ -45,7 +45,7 @@ async def fetch_media(
     counts = MediaCounts()
     for post in posts:
         path = directory / f"{post['id']}.mp4"
-        if "imagePost" in post:
+        if post.get("imagePost"):
             counts.slideshows += 1
         elif not re.fullmatch("[0-9]+", str(post["id"])):
             counts.missing.append(f"{post['id']!r}: an id that is no number")

@@ -196,6 +196,17 @@ class Session(TikTokApi):
         check_answer(request, data)
         return text
 
+    async def generate_x_bogus(self, url: str, **kwargs: Any) -> Any:
+        """Lets the page sign an address.
+
+        Raises:
+            RefusedError: it does not; the library would fail on that without a word.
+        """
+        signed = await super().generate_x_bogus(url, **kwargs)
+        if not isinstance(signed, dict) or "X-Bogus" not in signed:
+            raise RefusedError("the page does not sign: probably a captcha page")
+        return signed
+
     async def _open(self) -> None:
         """Opens the browser if it is not; the library drops a session that failed."""
         if self.sessions:

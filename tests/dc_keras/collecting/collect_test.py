@@ -125,7 +125,7 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
         make_post(0),
         make_post(1),
         make_post(2),
-        make_post(3, imagePost={"images": []}),
+        make_post(3, imagePost={"images": [{}]}),
         make_post(4, video={}),
         make_post(5, video={"playAddr": download + "x", "downloadAddr": download}),
         make_post(6) | {"id": "../../x"},

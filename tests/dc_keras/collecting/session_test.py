@@ -2,8 +2,9 @@ import asyncio
 import stat
 
 import pytest
-from fake_platform import TOKEN, make_pages
+from fake_platform import HOME, TOKEN, make_pages
 
+from dc_keras.collecting.answers import RefusedError
 from dc_keras.collecting.plan import Target
 from dc_keras.errors import DataError
 
@@ -34,6 +35,13 @@ def test_posts_and_answers_come_as_the_platform_sent_them(platform):
     posts, taken = _first_page(platform.open_context)
     assert posts == [{"id": 5}]
     assert taken == [("sound", 0, page)]
+
+
+def test_page_that_does_not_sign_is_told(platform):
+    platform.home = HOME.replace('({"X-Bogus": "signed"})', "undefined")
+    with pytest.raises(RefusedError, match="the page does not sign"):
+        _first_page(platform.open_context)
+    assert platform.asked == []
 
 
 def test_browser_that_dies_is_opened_again(platform):
