@@ -11,6 +11,7 @@ import runpy
 import shutil
 import sys
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,7 +80,8 @@ class FakePlatform:
         self.asked = []
         self.strays = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._proxy())
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = partial(self._server.serve_forever, poll_interval=0.05)
+        threading.Thread(target=serve, daemon=True).start()
 
     def close(self):
         self._server.shutdown()

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from playwright.async_api import BrowserContext, Error, Playwright
 from TikTokApi import TikTokApi
 
-from dc_keras.collecting.answers import REQUESTS, Member, RefusedError, check_answer
+from dc_keras.collecting.answers import REQUESTS, Member, RefusedError
 from dc_keras.collecting.plan import Target
 from dc_keras.errors import DataError
 
@@ -32,6 +32,7 @@ OpenContext = Callable[[Playwright], Awaitable[BrowserContext]]
 _HOME = "https://www.tiktok.com/"
 _DEBIAN_CHROMIUM = Path("/usr/bin/chromium")
 _TRIES = 4
+_MEDIA_TIMEOUT_MS = 120_000
 
 
 def chromium(executable: Path | None) -> OpenContext:
@@ -91,8 +92,8 @@ class Session(TikTokApi):
             target: a hashtag, a user or a sound.
             cursor: where to begin.
             detail: the answer that told the target's ids before, or None.
-            take: gets each answer as it comes: request, cursor, data. It may raise
-                `RefusedError`.
+            take: gets each answer as it comes (request, cursor, data): saves it, and
+                raises `RefusedError` if it is of no use.
 
         Raises:
             RefusedError: (on the way) the platform gave nothing to go on with.
@@ -139,7 +140,7 @@ class Session(TikTokApi):
             await self._open()
             await self._wait_turn()
             response = await self.sessions[0].context.request.get(
-                address, headers={"referer": _HOME}
+                address, headers={"referer": _HOME}, timeout=_MEDIA_TIMEOUT_MS
             )
             body: bytes = await response.body()
         except Error as error:
@@ -191,9 +192,7 @@ class Session(TikTokApi):
             data = json.loads(text)
         except ValueError:
             data = text
-        request, cursor = self._asked
-        self._take(request, cursor, data)
-        check_answer(request, data)
+        self._take(*self._asked, data)
         return text
 
     async def generate_x_bogus(self, url: str, **kwargs: Any) -> Any:

@@ -9,38 +9,57 @@ from dc_keras.collecting.plan import Target
 from dc_keras.errors import DataError
 
 
-def _first_page(open_context):
+def _ask(open_context, take=lambda *answer: None, interval_s=0.0):
+    """Asks for the sound 42; returns its posts."""
     from dc_keras.collecting.session import Session
 
-    taken = []
-
     async def ask():
-        session = Session(open_context=open_context, interval_s=0.0, ms_token=TOKEN)
+        session = Session(
+            open_context=open_context, interval_s=interval_s, ms_token=TOKEN
+        )
         async with session:
-            posts = session.posts(
-                Target("sound", "42"),
-                cursor=0,
-                detail=None,
-                take=lambda *answer: taken.append(answer),
-            )
+            target = Target("sound", "42")
+            posts = session.posts(target, cursor=0, detail=None, take=take)
             return [post async for post in posts]
 
-    return asyncio.run(ask()), taken
+    return asyncio.run(ask())
 
 
 def test_posts_and_answers_come_as_the_platform_sent_them(platform):
     # Nothing but an id: more than one place in the library's own Video would fail.
     page = {"itemList": [{"id": 5}], "hasMore": False, "odd": 0.1}
     platform.lists = {"42": [page]}
-    posts, taken = _first_page(platform.open_context)
+    taken = []
+    posts = _ask(platform.open_context, lambda *answer: taken.append(answer))
     assert posts == [{"id": 5}]
     assert taken == [("sound", 0, page)]
+
+
+def test_pauses_between_requests_and_longer_ones_where_refused(platform, monkeypatch):
+    slept = []
+
+    async def sleep(delay, *result, sleep=asyncio.sleep):
+        slept.append(delay)
+        await sleep(0)
+
+    def refuse(request, cursor, data):
+        raise RefusedError("no")
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    platform.lists = {"42": [""]}
+    with pytest.raises(RefusedError):
+        _ask(platform.open_context, refuse, interval_s=9.0)
+    assert len(platform.asked) == 4
+    # Four turns, the first at once; the others 9 to 13.5 seconds after that before, as
+    # nobody really sleeps. Between them 9 · 2, 9 · 4 and 9 · 8 seconds.
+    assert [delay for delay in slept if delay > 13.5] == [18.0, 36.0, 72.0]
+    assert sum(8 < delay <= 13.5 for delay in slept) == 3
 
 
 def test_page_that_does_not_sign_is_told(platform):
     platform.home = HOME.replace('({"X-Bogus": "signed"})', "undefined")
     with pytest.raises(RefusedError, match="the page does not sign"):
-        _first_page(platform.open_context)
+        _ask(platform.open_context)
     assert platform.asked == []
 
 
@@ -59,8 +78,7 @@ def test_browser_that_dies_is_opened_again(platform):
             await context.route("**/api/**", die)
         return context
 
-    posts, taken = _first_page(open_and_kill)
-    assert (len(posts), len(taken), len(opened)) == (3, 1, 2)
+    assert (len(_ask(open_and_kill)), len(opened)) == (3, 2)
 
 
 def test_chromium_that_does_not_start_is_one_line(platform, tmp_path):
@@ -70,5 +88,5 @@ def test_chromium_that_does_not_start_is_one_line(platform, tmp_path):
     browser.write_text("#!/bin/sh\nexit 1\n")
     browser.chmod(stat.S_IRWXU)
     with pytest.raises(DataError, match="the browser must start and reach") as caught:
-        _first_page(chromium(browser))
+        _ask(chromium(browser))
     assert "\n" not in str(caught.value)
