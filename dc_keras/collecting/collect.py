@@ -16,7 +16,7 @@ from dc_keras.collecting.snowball import Snowball
 from dc_keras.errors import DataError
 
 if TYPE_CHECKING:
-    from dc_keras.collecting.session import OpenContext, Session
+    from dc_keras.collecting.session import Session
 
 Report = Callable[[str], None]
 
@@ -57,8 +57,7 @@ def collect(
     *,
     interval_s: float,
     ms_token: str | None,
-    open_context: OpenContext | None = None,
-    browser: Path | None = None,
+    browser: Path | None,
     report: Report,
 ) -> list[Outcome]:
     """Collects what a plan says, going on from what lies in the directory.
@@ -68,8 +67,7 @@ def collect(
         output: gets raw/, details/ and media/; made if missing.
         interval_s: least seconds between two requests.
         ms_token: the platform's cookie `msToken`, or None.
-        open_context: starts the browser. Default: `session.chromium(browser)`.
-        browser: path of a Chromium. Default: the one that is installed.
+        browser: path of a Chromium, or None for the one that is installed.
         report: gets a line about what is under way.
 
     Returns:
@@ -92,7 +90,7 @@ def collect(
             f"Received: {len(ms_token)} characters"
         )
     session = Session(
-        open_context=chromium(browser) if open_context is None else open_context,
+        open_context=chromium(browser),
         interval_s=interval_s,
         ms_token=ms_token,
     )
@@ -114,9 +112,11 @@ async def _run(
             )
         for target in dict.fromkeys(targets):
             pages = PostPages(output, target)
-            refusal = _give_up(outcomes)
-            if refusal is None:
-                refusal = await _read_on(pages, plan.count, session, report)
+            refusal = None
+            if not pages.has(plan.count):
+                refusal = _give_up(outcomes)
+                if refusal is None:
+                    refusal = await _read_on(pages, plan.count, session, report)
             media = None
             if plan.with_media:
                 report(f"{target}: media")
@@ -146,14 +146,12 @@ async def _read_on(
         pages.take(request, cursor, data)
         report(f"{pages.target}: {len(pages.post_ids)} of {count} posts")
 
-    if not pages.has_more or len(pages.post_ids) >= count:
-        return None
     posts = session.posts(
         pages.target, cursor=pages.cursor, detail=pages.detail, take=take
     )
     try:
         async for _ in posts:
-            if len(pages.post_ids) >= count:
+            if pages.has(count):
                 break
     except RefusedError as refused:
         return refused

@@ -38,6 +38,10 @@ class PostPages:
             with suppress(RefusedError):
                 self._learn(answer)
 
+    def has(self, count: int) -> bool:
+        """Whether so many posts are there, or all that the platform has."""
+        return not self.has_more or len(self.post_ids) >= count
+
     def take(self, request: str, cursor: Any, data: Any) -> None:
         """Saves an answer, then learns from it where to go on.
 

@@ -17,8 +17,11 @@ def platform():
 
 
 @pytest.fixture
-def run(platform, tmp_path):
+def run(platform, tmp_path, monkeypatch):
     """Collects into tmp_path; returns the outcomes by name of the target."""
+
+    start = "dc_keras.collecting.session.chromium"
+    monkeypatch.setattr(start, lambda executable: platform.open_context)
 
     def run(report=lambda line: None, **asked):
         nothing = {"hashtags": [], "users": [], "sounds": [], "count": 100}
@@ -28,7 +31,7 @@ def run(platform, tmp_path):
             tmp_path,
             interval_s=0.01,
             ms_token=TOKEN,
-            open_context=platform.open_context,
+            browser=None,
             report=report,
         )
         return {outcome.target.name: outcome for outcome in outcomes}
