@@ -68,7 +68,7 @@ class FakePlatform:
         suggested: handles by the handle beside which they are suggested.
         media: what the media servers say instead of a video: status, body by file name.
         home: the page that the browser opens.
-        asked: path and the parameter that tells what for, then the cursor.
+        asked: what was asked for, in order: request, name, cursor.
         strays: addresses that are none of the platform's.
     """
 

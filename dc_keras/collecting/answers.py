@@ -1,6 +1,6 @@
 """What the platform's answers must hold, and why one is of no use.
 
-Nothing else in dc_keras.collecting reads inside an answer.
+What passes `check_answer` can be read without another look.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-PAGES = ("hashtag", "user", "sound")
 # Where TikTokApi 7.3 asks what; the last is asked for by dc_keras.collecting.session.
 REQUESTS = {
     "/api/challenge/detail/": "hashtag_detail",
@@ -18,7 +17,7 @@ REQUESTS = {
     "/api/music/item_list/": "sound",
     "/node/share/discover": "suggested",
 }
-_PAGE = ("itemList", "hasMore")
+_PAGE = ("itemList", "hasMore")  # the cursor is looked for where there is more
 _NEEDS = {
     "hashtag_detail": ("challengeInfo.challenge.id", "challengeInfo.challenge.title"),
     "user_detail": (
@@ -79,7 +78,7 @@ def check_answer(request: str, answer: Any) -> None:
             raise RefusedError(reason, is_final=True)
     for path in _NEEDS[request]:
         _check_path(answer, path)
-    if request in PAGES:
+    if _NEEDS[request] == _PAGE:
         _check_page(answer)
     elif request == "suggested":
         _check_suggestion(answer)
@@ -108,6 +107,8 @@ def _check_path(answer: dict[str, Any], path: str) -> None:
 def _check_page(answer: dict[str, Any]) -> None:
     if not isinstance(answer["itemList"], list):
         raise RefusedError("`itemList` is no list", is_final=True)
+    if answer["itemList"] and not posts_of(answer):
+        _check_path(answer["itemList"][0], "id")
     if answer["hasMore"]:
         _check_path(answer, "cursor")
         if not answer["itemList"]:

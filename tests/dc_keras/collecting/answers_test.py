@@ -46,6 +46,12 @@ def test_answer_that_holds_what_it_should_passes(request_, answer):
             "keys that are there: cursor, hasMore, itemList, statusCode",
             True,
         ),
+        (
+            "sound",
+            _PAGE | {"itemList": [{"itemId": "1"}, None]},
+            "no `id` in the answer; keys that are there: itemId",
+            True,
+        ),
         ("sound", _PAGE | {"itemList": {}}, "`itemList` is no list", True),
         (
             "sound",
