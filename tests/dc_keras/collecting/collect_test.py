@@ -58,8 +58,8 @@ def test_lists_are_collected_to_their_count_then_to_their_end_then_left(
     assert platform.asked == []
 
 
-def test_what_was_stopped_goes_on_from_its_last_page(run, platform, tmp_path):
-    platform.lists = {"dance": make_pages(9)}
+def test_what_was_stopped_goes_on_behind_its_last_whole_page(run, platform, tmp_path):
+    platform.lists = {"dance": make_pages(12)}
 
     def stop(line):
         if line == "hashtag dance: 6 of 100 posts":
@@ -67,13 +67,15 @@ def test_what_was_stopped_goes_on_from_its_last_page(run, platform, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(hashtags=["dance"], report=stop)
+    platform.asked.clear()
+    assert run(hashtags=["dance"])["dance"].found == 12
+    assert platform.asked == [("hashtag", "dance", "2"), ("hashtag", "dance", "3")]
+    # As if the power had gone while the last page was written.
     [path] = (tmp_path / "raw").iterdir()
-    # The power went while page 2 was written.
     path.write_bytes(path.read_bytes()[:-10])
     platform.asked.clear()
-    outcome = run(hashtags=["dance"])["dance"]
-    assert (outcome.found, outcome.is_complete) == (9, True)
-    assert platform.asked == [("hashtag", "dance", "1"), ("hashtag", "dance", "2")]
+    assert run(hashtags=["dance"])["dance"].is_complete
+    assert platform.asked == [("hashtag", "dance", "3")]
     assert [line["data"] for line in _raw(tmp_path)] == platform.lists["dance"]
 
 
