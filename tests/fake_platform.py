@@ -23,7 +23,7 @@ MP4 = b"\x00\x00\x00\x14ftypisom\x00\x00\x02\x00isom"
 # it takes for its own.
 HOME = """<html><script>
 window.byted_acrawler = {frontierSign: () => ({"X-Bogus": "signed"})};
-window.addEventListener("load", () => setTimeout(() => fetch("/after-load"), 100));
+window.addEventListener("load", () => setTimeout(() => fetch("/after-load"), 50));
 </script></html>"""
 _HOST = "www.tiktok.com"
 _MEDIA_HOST = "media.tiktok.test"
@@ -64,8 +64,9 @@ class FakePlatform:
     """What the platform would say, and what it was asked.
 
     Attributes:
-        lists: pages by name of the hashtag, the user or the sound; a page may be a text.
-        suggested: handles by the handle beside which they are suggested.
+        lists: pages by name of the hashtag, the user or the sound; a page may be a text,
+            or None for no answer ever.
+        suggested: handles by the handle beside which they are suggested, or an answer.
         media: what the media servers say instead of a video: status, body by file name.
         home: the page that the browser opens.
         asked: what was asked for, in order: request, name, cursor.
@@ -105,7 +106,14 @@ class FakePlatform:
             await route.abort()
         elif url.path.startswith(("/api/", "/node/")):
             assert query["X-Bogus"] == "signed"
-            answer = self._say(url.path, query)
+            try:
+                answer = self._say(url.path, query)
+            except LookupError:
+                # What a test did not think of must not leave the page waiting.
+                await route.abort()
+                raise
+            if answer is None:
+                return
             body = answer if isinstance(answer, str) else json.dumps(answer)
             await route.fulfill(status=200, body=body, content_type="application/json")
         else:
@@ -114,7 +122,8 @@ class FakePlatform:
     def _say(self, path, query):
         if path == "/node/share/discover":
             self.asked.append(("suggested", query["userId"], None))
-            return _suggestion(self.suggested[query["userId"].removeprefix("id-")])
+            answer = self.suggested[query["userId"].removeprefix("id-")]
+            return _suggestion(answer) if isinstance(answer, list) else answer
         if path == "/api/challenge/detail/":
             name = query["challengeName"]
             self.asked.append(("hashtag_detail", name, None))
@@ -201,7 +210,7 @@ def run_collect():
         "ann": make_pages(2, 10),
         "7": [CAPTCHA],
     }
-    platform.suggested = {"seed": ["ann"], "ann": ["seed"]}
+    platform.suggested = {"seed": ["ann"], "ann": ["seed"], "blocked": ""}
     platform.media = {f"{post_id(11)}.mp4": (403, b"")}
     session.chromium = lambda executable: platform.open_context
     try:

@@ -32,6 +32,7 @@ OpenContext = Callable[[Playwright], Awaitable[BrowserContext]]
 _HOME = "https://www.tiktok.com/"
 _DEBIAN_CHROMIUM = Path("/usr/bin/chromium")
 _TRIES = 4
+_ANSWER_TIMEOUT_S = 60.0
 _MEDIA_TIMEOUT_MS = 120_000
 
 
@@ -187,7 +188,14 @@ class Session(TikTokApi):
     ) -> str:
         """Fetches in the page; hands the answer on before the library reads it."""
         await self._wait_turn()
-        text = self._redact(await super().run_fetch_script(url, headers, **kwargs))
+        fetching = super().run_fetch_script(url, headers, **kwargs)
+        try:
+            text = await asyncio.wait_for(fetching, _ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            # A fetch in a page has no end of its own.
+            reason = f"no answer within {_ANSWER_TIMEOUT_S:g} seconds"
+            raise RefusedError(reason) from None
+        text = self._redact(text)
         try:
             data = json.loads(text)
         except ValueError:

@@ -33,6 +33,8 @@ def test_lists_are_collected_to_their_count_then_to_their_end_then_left(
         "ann": make_pages(2, 10),
         "42": make_pages(4, 20),
     }
+    # The library's own Video would fail on a post of nothing but an id.
+    platform.lists["42"][0]["itemList"][0] = {"id": 20, "odd": 0.1}
     asked = {"hashtags": ["#dance"], "users": ["@ann"], "sounds": ["42"]}
     assert _found(run(**asked, count=3)) == {"dance": 3, "ann": 2, "42": 3}
     assert platform.asked == [
@@ -131,6 +133,7 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
         make_post(4, video={}),
         make_post(5, video={"playAddr": download + "x", "downloadAddr": download}),
         make_post(6) | {"id": "../../x"},
+        make_post(7, video={"playAddr": "nowhere"}),
     ]
     platform.lists = {"42": [page]}
     platform.media = {
@@ -147,6 +150,7 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
         f"{post_id(2)}: an empty answer",
         f"{post_id(4)}: no address in the post",
         "'../../x': an id that is no number",
+        f"{post_id(7)}: APIRequestContext.get: Invalid URL",
     ]
     files = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
     assert files == {f"{post_id(0)}.mp4": MP4, f"{post_id(5)}.mp4": MP4}
@@ -155,11 +159,14 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
     assert (media.fetched, media.present) == (2, 2)
 
 
-def test_group_grows_breadth_first_through_cycles_to_its_size(run, platform, tmp_path):
+def test_group_grows_through_cycles_and_past_a_refusal_to_its_size(
+    run, platform, tmp_path
+):
     platform.suggested = {
         "seed": ["ann", "bob"],
-        "ann": ["seed", "bob", "cleo"],
-        "bob": ["ann", "dan", "eve"],
+        "ann": {"statusCode": 10202},
+        "bob": ["seed", "ann", "cleo"],
+        "cleo": ["bob", "dan", "eve"],
     }
     members = ["ann", "bob", "cleo", "dan"]
     platform.lists = {name: make_pages(1, n) for n, name in enumerate(members)}
@@ -170,14 +177,14 @@ def test_group_grows_breadth_first_through_cycles_to_its_size(run, platform, tmp
     )
     assert platform.asked == [
         ("user_detail", "seed", None),
-        *[("suggested", f"id-{name}", None) for name in ("seed", "ann", "bob")],
+        *[("suggested", f"id-{name}", None) for name in ("seed", *members[:3])],
         *[("user", name, "0") for name in members],
     ]
     metas = [line["__collect_meta"] for line in _raw(tmp_path)]
     suggested = [meta for meta in metas if meta["request"] == "suggested"]
     assert [(meta["target"], meta["seed"]) for meta in suggested] == [
         ("seed", {"user_id": f"id-{name}", "handle": name})
-        for name in ("seed", "ann", "bob")
+        for name in ("seed", *members[:3])
     ]
     platform.asked.clear()
     assert run(seed_user="seed", group_size=4) == outcomes

@@ -25,16 +25,6 @@ def _ask(open_context, take=lambda *answer: None, interval_s=0.0):
     return asyncio.run(ask())
 
 
-def test_posts_and_answers_come_as_the_platform_sent_them(platform):
-    # Nothing but an id: more than one place in the library's own Video would fail.
-    page = {"itemList": [{"id": 5}], "hasMore": False, "odd": 0.1}
-    platform.lists = {"42": [page]}
-    taken = []
-    posts = _ask(platform.open_context, lambda *answer: taken.append(answer))
-    assert posts == [{"id": 5}]
-    assert taken == [("sound", 0, page)]
-
-
 def test_pauses_between_requests_and_longer_ones_where_refused(platform, monkeypatch):
     slept = []
 
@@ -61,6 +51,14 @@ def test_page_that_does_not_sign_is_told(platform):
     with pytest.raises(RefusedError, match="the page does not sign"):
         _ask(platform.open_context)
     assert platform.asked == []
+
+
+def test_answer_that_never_comes_is_not_waited_for(platform, monkeypatch):
+    monkeypatch.setattr("dc_keras.collecting.session._ANSWER_TIMEOUT_S", 0.2)
+    platform.lists = {"42": [None]}
+    with pytest.raises(RefusedError, match=r"no answer within 0\.2 seconds"):
+        _ask(platform.open_context)
+    assert len(platform.asked) == 4
 
 
 def test_browser_that_dies_is_opened_again(platform):
