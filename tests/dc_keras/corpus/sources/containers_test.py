@@ -32,6 +32,10 @@ def _unwrap(document):
         ),
         ({"collector": [_A, _B], "zip": "x"}, ["collector[0]", "collector[1]"]),
         ({"_type": "playlist", "entries": [_A, _B]}, ["entries[0]", "entries[1]"]),
+        (
+            {"body": [{"exploreList": [{"cardItem": _A}, {"cardItem": _B}]}]},
+            [f"body[0].exploreList[{n}].cardItem" for n in (0, 1)],
+        ),
         ({"data": {"videos": [_A, _B]}}, ["data.videos[0]", "data.videos[1]"]),
         (
             {"body": {"itemListData": [_A, _B]}, "statusCode": 0},
