@@ -16,7 +16,7 @@ import polars as pl
 ORDER = "order"
 
 _POSTS_A_PART = 2**14
-_POSTS_A_RANGE = 2**16
+_POSTS_A_RANGE = 2**14
 # The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
 _PREFIX = 6
 # Small ones, so that reading a range of ids skips what has none of them.

@@ -17,8 +17,8 @@ from msgspec import UNSET, Meta, UnsetType
 from dc_keras.corpus.sources.fields import looks_rounded
 from dc_keras.corpus.sources.post import Person, Post
 
-# Texts with these are mended, or mean that there is nothing.
-_ESCAPED, _REDACTED = "\\u", "REDACTED"
+# What is mended, and what means that there is nothing.
+_ESCAPED, _REDACTED = rb"\\u", "REDACTED"
 # Keys by which a line is something else or tells more than a post.
 _ODD_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
@@ -85,6 +85,8 @@ _DECODER = msgspec.json.Decoder(_ITEM)
 
 def read_line(line: bytes) -> Post | None:
     """Reads a line that is one whole web item; None where anything is odd."""
+    if _ESCAPED in line:
+        return None
     try:
         item = _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -110,21 +112,14 @@ def _is_odd(item: Any) -> bool:
         or handle[0] == "@"
         or handle != handle.strip()
         or item.video.duration > _LONGEST_S
-        or _has_odd_text(item)
+        or _REDACTED in _texts(item)
     )
 
 
-def _has_odd_text(item: Any) -> bool:
-    author, region, language = item.author, item.locationCreated, item.textLanguage
-    texts = [item.desc, author.uniqueId, author.secUid, item.music.title]
-    texts += [text for text in (region, language) if text]
-    if _REDACTED in texts:
-        return True
-    for extra in item.textExtra:
-        texts += filter(None, (extra.hashtagName, extra.userUniqueId))
-    texts += [entry.title for entry in item.challenges or () if entry.title]
-    texts += [entry.name for entry in item.effectStickers or () if entry.name]
-    return _ESCAPED in "\n".join(texts)
+def _texts(item: Any) -> tuple[Any, ...]:
+    author = item.author
+    places = (item.locationCreated, item.textLanguage)
+    return (item.desc, author.uniqueId, author.secUid, item.music.title, *places)
 
 
 def _read(item: Any) -> Post:

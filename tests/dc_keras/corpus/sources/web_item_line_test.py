@@ -125,7 +125,7 @@ def test_whatever_it_reads_the_other_way_reads_alike(data):
         inner = item
         for parent in parents:
             inner = inner[parent]
-        inner[key] = data.draw(_VALUES)
+        inner[key] = copy.deepcopy(data.draw(_VALUES))
     found = read_line(_line(item))
     if found is not None:
         assert found == _slowly(item)
