@@ -48,6 +48,13 @@ _WRAPPERS = (
 _MAX_DEPTH = 12
 _ZEESCHUIMER_PLATFORM = "tiktok.com"
 _NOTHING_ASKED = Asked()
+_KINDS = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 @dataclass(slots=True)
@@ -99,8 +106,8 @@ def _unwrap(
             )
         return
     if not isinstance(document, dict):
-        kind = type(document).__name__
-        yield replace(outer, reason=f"a {kind} where a post was expected")
+        kind = _KINDS.get(type(document), "something else")
+        yield replace(outer, reason=f"{kind} where a post was expected")
         return
     outer = _with_what_it_says(outer, document)
     source = sniff(document) if _foreign(document) is None else None

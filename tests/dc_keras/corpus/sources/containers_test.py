@@ -112,8 +112,8 @@ def test_a_stamp_that_is_none_is_not_guessed(stamp):
             {"source_platform": "instagram.com", "data": _A},
             "captured on another platform than tiktok.com",
         ),
-        ("text", "a str where a post was expected"),
-        (None, "a NoneType where a post was expected"),
+        ("text", "a text where a post was expected"),
+        (None, "null where a post was expected"),
     ],
 )
 def test_what_holds_no_post_is_told(document, reason):
