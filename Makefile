@@ -46,8 +46,8 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing the development tools into $(VENV)"
-	@$(INSTALL) --editable '.[dev]'
+	@echo "Installing the development tools and the collector into $(VENV)"
+	@$(INSTALL) --editable '.[dev,collect]'
 	@touch $@
 
 check_python = $(PYTHON) -c 'import sys; \

@@ -231,7 +231,7 @@ def _report(receipt: Receipt, found: Found) -> None:
     for place in receipt.outdated:
         app.say(f"{place}: no longer what the predictions give: evaluate anew")
     for place in found.unknown:
-        app.say(f"{place}: left alone, it is none of ours")
+        app.say(f"{place}: left alone, neither a corpus nor made from one")
 
 
 if __name__ == "__main__":

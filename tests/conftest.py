@@ -1,14 +1,12 @@
 import multiprocessing
-import os
-import runpy
 import string
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
+from script_process import become_script
 
 _ROOT = Path(__file__).parents[1]
 # Real wordpieces would need a download; these spell every ASCII word.
@@ -84,7 +82,7 @@ def run_script(tmp_path_factory) -> Callable[..., Done]:
         number = next(numbers)
         stdout, stderr = (directory / f"{number}.{end}" for end in ("out", "err"))
         process = context.Process(
-            target=_run_here, args=(name, flags, cwd, stdout, stderr)
+            target=become_script, args=(name, flags, cwd, stdout, stderr)
         )
         process.start()
         process.join()
@@ -93,14 +91,3 @@ def run_script(tmp_path_factory) -> Callable[..., Done]:
         )
 
     return run
-
-
-def _run_here(
-    name: str, flags: tuple[str, ...], cwd: Path, stdout: Path, stderr: Path
-) -> None:
-    """Becomes the script: its argv, its directory, its output."""
-    os.chdir(cwd)
-    for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
-    sys.argv = [name, *flags]
-    runpy.run_module(f"pipelines.{name}", run_name="__main__", alter_sys=True)

@@ -1,22 +1,19 @@
-"""Raw records become pseudonymous posts and ties, every record accounted for."""
+"""Takes in export files, every record of them accounted for."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dc_keras.corpus import records
-from dc_keras.corpus.authors import AuthorTable
-from dc_keras.corpus.posting_time import posting_time
-from dc_keras.corpus.privacy import Pseudonymizer
+import polars as pl
+
+from dc_keras.corpus.pseudonymous import NOTES, Batch, RecordMaker
 from dc_keras.corpus.quarantine import Rejected
-from dc_keras.corpus.records import Edge, Video
+from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.containers import Found, unwrap
 from dc_keras.corpus.sources.post import (
-    Person,
     Post,
     Source,
     Tie,
@@ -29,7 +26,7 @@ from dc_keras.corpus.sources.sniffing import sniff
 UNKNOWN_SOURCE = "unknown"
 
 _POSTED = "posted"
-_AUTHORS_KEPT = 2**16
+_POSTS_A_BATCH = 2**11
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +63,14 @@ class Tally:
 
 
 class Intake:
-    """Takes in export files; what it keeps are authors and ties, never posts.
+    """Reads files and gives away what they hold; what it keeps are the ties.
 
     Args:
         sources: the sources to ask.
-        pseudonymizer: holds the key.
-        authors: the alias table so far.
-        keep_handles: whether to keep handles beside their pseudonyms.
+        maker: makes records of what they read.
         keep_raw: whether a rejected record keeps its content.
-        add_post: takes each post that was read, and what was noted.
+        add_posts: takes tables of the posts that were read: the fields of
+            `records.Video`, and `notes`.
         reject: takes what could not be read.
         is_forgotten: whether to leave a tie out.
 
@@ -89,41 +85,38 @@ class Intake:
         self,
         *,
         sources: tuple[Source, ...],
-        pseudonymizer: Pseudonymizer,
-        authors: AuthorTable,
-        keep_handles: bool,
+        maker: RecordMaker,
         keep_raw: bool,
-        add_post: Callable[[Video, Sequence[str]], None],
+        add_posts: Callable[[pl.DataFrame], None],
         reject: Callable[[Rejected], object],
         is_forgotten: Callable[[Edge], bool] = lambda _: False,
     ) -> None:
         self.ties: dict[Edge, None] = {}
         self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._sources = sources
-        self._code = pseudonymizer
-        self._authors = authors
-        self._keep_handles = keep_handles
+        self._maker = maker
         self._keep_raw = keep_raw
-        self._add_post = add_post
+        self._add_posts = add_posts
+        self._batch = Batch()
         self._reject = reject
         self._is_forgotten = is_forgotten
-        self._posted: dict[str, str] = {}
-        self._user_id = lru_cache(_AUTHORS_KEPT)(self._new_user_id)
-        self._mention = lru_cache(_AUTHORS_KEPT)(pseudonymizer.mention)
 
     def read_file(self, path: Path) -> int:
         """Takes in one file and returns the number of records met."""
+        quick = next((source for source in self._sources if source.read_line), None)
+        read_line = None if quick is None else quick.read_line
         number = 0
-        for document in read_documents(path):
-            if document.reason is not None:
-                found = Found(document.raw, reason=document.reason)
-                self._take(found, path.name, document)
+        for document in read_documents(path, read_line):
+            if quick is not None and document.post is not None:
+                self.tallies[quick.name].given += 1
+                self._take_post(document.post, quick.name, None)
                 number += 1
                 continue
-            for found in unwrap(document.value, self._sniff):
+            for found in self._records(document):
                 self._take(found, path.name, document)
                 number += 1
+        self._finish_batch()
         return number
 
     def counts(self) -> dict[str, SourceCounts]:
@@ -140,14 +133,14 @@ class Intake:
             for name, tally in sorted(self.tallies.items())
         }
 
-    def _sniff(self, record: dict[str, object]) -> Source | None:
-        return sniff(record, self._sources)
+    def _records(self, document: Document) -> Iterator[Found]:
+        if document.reason is not None:
+            return iter((Found(document.raw, reason=document.reason),))
+        return unwrap(document.value, lambda record: sniff(record, self._sources))
 
     def _take(self, found: Found, file: str, document: Document) -> None:
         name = UNKNOWN_SOURCE if found.source is None else found.source.name
-        tally = self.tallies.get(name)
-        if tally is None:
-            tally = self.tallies[name] = Tally()
+        tally = self.tallies[name]
         tally.given += 1
         try:
             self._read(found, tally)
@@ -169,19 +162,34 @@ class Intake:
             raise UnreadablePostError(found.reason)
         if source.read_ties is not None:
             ties = source.read_ties(found.record, found.asked)
-            tally.notes.update(ties.notes)
             self._take_ties(ties, source.name, tally)
         elif source.read is not None:
             post = source.read(found.record)
-            user_id = self._author_of(post)
-            notes = list(post.notes)
-            video = self._video(post, user_id, source.name, found, notes)
-            tally.notes.update(notes)
-            self._add_post(video, notes)
-            for tie in post.ties:
-                self._add_tie(tie, source.name)
+            self._take_post(post, source.name, found.collected_at)
+
+    def _take_post(self, post: Post, source: str, collected_at: int | None) -> None:
+        user_id = self._maker.user_id(post)
+        batch = self._batch
+        batch.posts.append(post)
+        batch.user_ids.append(user_id)
+        batch.sources.append(source)
+        batch.collected_at.append(collected_at)
+        if len(batch.posts) == _POSTS_A_BATCH:
+            self._finish_batch()
+        for tie in post.ties:
+            self._add_tie(tie, source)
+
+    def _finish_batch(self) -> None:
+        if self._batch.posts:
+            table = self._maker.table(self._batch)
+            self._batch = Batch()
+            noted = table.select("source", NOTES).explode(NOTES).drop_nulls(NOTES)
+            for source, note, number in noted.group_by("source", NOTES).len().rows():
+                self.tallies[source].notes[note] += number
+            self._add_posts(table)
 
     def _take_ties(self, ties: Ties, source: str, tally: Tally) -> None:
+        tally.notes.update(ties.notes)
         is_new = [self._add_tie(tie, source) for tie in ties.ties]
         if any(is_new):
             tally.imported += 1
@@ -191,129 +199,11 @@ class Intake:
 
     def _add_tie(self, tie: Tie, source: str) -> bool:
         """Adds a tie and returns whether it was not there before."""
-        user_id = None if tie.actor is None else self._person(tie.actor)
         if tie.kind == _POSTED:
-            is_new = str(tie.target) not in self._posted
-            if user_id is not None:
-                self._posted[str(tie.target)] = user_id
-            return is_new
-        target = self._target(tie)
-        if target is None:
+            return self._maker.note_author(tie)
+        edge = self._maker.edge(tie, source)
+        if edge is None or self._is_forgotten(edge):
             return False
-        edge = Edge(
-            kind=tie.kind,
-            user_id=user_id,
-            target_type=tie.target_type,
-            target_id=target,
-            video_id=tie.video_id,
-            time=tie.time,
-            source=source,
-        )
-        if self._is_forgotten(edge):
-            return False
-        is_new = edge not in self.ties and self._as_known(edge) not in self.ties
+        is_new = edge not in self.ties and self._maker.as_known(edge) not in self.ties
         self.ties[edge] = None
         return is_new
-
-    def _as_known(self, edge: Edge) -> Edge:
-        """Returns the tie under the ids that the corpus would have kept it under."""
-        owners = self._authors.known_owners
-        user_id, target = edge.user_id or "", edge.target_id
-        return replace(
-            edge,
-            user_id=owners.get(user_id, edge.user_id),
-            target_id=owners.get(target, target),
-        )
-
-    def _target(self, tie: Tie) -> str | None:
-        if isinstance(tie.target, Person):
-            return self._person(tie.target)
-        if tie.target_type == "hashtag":
-            return records.normalize_hashtag(tie.target) or None
-        if tie.target_type == "sound_title":
-            return self._clean(tie.target, None, tie.actor, ())
-        return tie.target
-
-    def _author_of(self, post: Post) -> str:
-        if post.author is not None:
-            return self._person(post.author)
-        user_id = self._posted.get(post.video_id)
-        if user_id is None:
-            raise UnreadablePostError(
-                "a post without an author; whichtok's users.json tells: import it "
-                "together with this table"
-            )
-        return user_id
-
-    def _person(self, person: Person) -> str:
-        return self._user_id(person.user_id, person.handle, person.sec_uid)
-
-    def _new_user_id(
-        self, user_id: str | None, handle: str | None, sec_uid: str | None
-    ) -> str:
-        code = self._code
-        return self._authors.add(
-            user_id=_map(code.user, user_id),
-            alias=_map(code.handle, handle),
-            sec_uid=_map(code.sec_uid, sec_uid),
-            username=handle if self._keep_handles else None,
-        )
-
-    def _video(
-        self, post: Post, user_id: str, source: str, found: Found, notes: list[str]
-    ) -> Video:
-        handle = None if post.author is None else post.author.handle
-        handles = (*records.find_mentions(post.caption), *post.mentions)
-        return Video(
-            video_id=post.video_id,
-            user_id=user_id,
-            source=source,
-            caption=records.replace_mentions(post.caption, self._mention),
-            create_time=posting_time(post.video_id, post.create_time, notes),
-            username=handle if self._keep_handles else None,
-            hashtags=records.unique(map(records.normalize_hashtag, post.hashtags)),
-            mentions=records.unique(map(self._mention, handles)),
-            music_id=post.music_id,
-            music_title=self._sound_title(post),
-            duration_s=post.duration_s,
-            views=post.views,
-            likes=post.likes,
-            comments=post.comments,
-            shares=post.shares,
-            saves=post.saves,
-            duet_of=post.duet_of,
-            stitch_of=post.stitch_of,
-            effects=post.effects,
-            region=post.region,
-            language=post.language,
-            transcript=post.transcript,
-            collected_at=found.collected_at,
-            first_collected_at=found.collected_at,
-            is_slideshow=post.is_slideshow,
-        )
-
-    def _sound_title(self, post: Post) -> str | None:
-        if post.music_title is None:
-            return None
-        return self._clean(
-            post.music_title, post.music_is_original, post.author, post.private_names
-        )
-
-    def _clean(
-        self,
-        title: str,
-        is_original: bool | None,
-        author: Person | None,
-        names: tuple[str, ...],
-    ) -> str | None:
-        return records.clean_sound_title(
-            title,
-            is_original=is_original,
-            handle=None if author is None else author.handle,
-            names=names,
-            replacement=self._mention,
-        )
-
-
-def _map(code: Callable[[str], str], value: str | None) -> str | None:
-    return None if value is None else code(value)

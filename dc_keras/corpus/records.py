@@ -147,6 +147,12 @@ def normalize_hashtag(tag: str) -> str:
     return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
 
 
+def normalize_hashtags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Returns the normalised forms of hashtags, in order, without repeats."""
+    # Exports list most tags twice: what is equal as given is normalised once.
+    return unique(map(normalize_hashtag, dict.fromkeys(tags)))
+
+
 def find_hashtags(text: str) -> tuple[str, ...]:
     """Returns the normalised hashtags of a caption, in order, without repeats.
 
@@ -213,6 +219,8 @@ def clean_sound_title(
     Returns:
         The title, None where nothing is left of it.
     """
+    if _names_nobody(title, handle):
+        return title.strip() or None
     head, dash, tail = title.rpartition(" - ")
     private = {name.casefold() for name in (handle, *names) if name}
     if dash and (
@@ -229,6 +237,14 @@ def clean_sound_title(
     return title.strip() or None
 
 
+def _names_nobody(title: str, handle: str | None) -> bool:
+    """Whether a title has no place for a name: the quick answer for most of them."""
+    is_plain = " - " not in title and not _has_mentions(title)
+    return is_plain and not (handle and handle.casefold() in title.casefold())
+
+
 def unique(values: Iterable[str]) -> tuple[str, ...]:
     """Returns the non-empty values in order of first appearance."""
-    return tuple(dict.fromkeys(value for value in values if value))
+    found = dict.fromkeys(values)
+    found.pop("", None)
+    return tuple(found)

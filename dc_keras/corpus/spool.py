@@ -8,19 +8,15 @@ range. How many posts begin with which digits is all that is kept meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from dc_keras.corpus.records import Video
-from dc_keras.corpus.store import table_of
-
 ORDER = "order"
-NOTES = "notes"
 
 _POSTS_A_PART = 2**14
-_POSTS_A_RANGE = 2**16
+_POSTS_A_RANGE = 2**14
 # The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
 _PREFIX = 6
 # Small ones, so that reading a range of ids skips what has none of them.
@@ -28,7 +24,7 @@ _ROWS_A_GROUP = 2**11
 
 
 class PostSpool:
-    """Takes posts one by one and gives them back as tables sorted by id.
+    """Takes posts in any order and gives them back as tables sorted by id.
 
     Args:
         directory: an existing directory for the parts; whoever made it removes it.
@@ -36,8 +32,7 @@ class PostSpool:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pending: list[Video] = []
-        self._notes: list[Sequence[str]] = []
+        self._pending: list[pl.DataFrame] = []
         self._parts: list[Path] = []
         self._known: Path | None = None
         self._prefixes: Counter[str] = Counter()
@@ -50,11 +45,10 @@ class PostSpool:
         counts = pl.scan_parquet(path).group_by(prefix).len().collect()
         self._prefixes.update(dict(counts.iter_rows()))
 
-    def add(self, video: Video, notes: Sequence[str] = ()) -> None:
-        """Adds one post, and what was noted while reading it."""
-        self._pending.append(video)
-        self._notes.append(notes)
-        if len(self._pending) == _POSTS_A_PART:
+    def add(self, table: pl.DataFrame) -> None:
+        """Adds posts: the fields of `Video`, and any further columns."""
+        self._pending.append(table)
+        if sum(rows.height for rows in self._pending) >= _POSTS_A_PART:
             self._write_part()
 
     def ids_among(self, wanted: set[str]) -> set[str]:
@@ -70,8 +64,8 @@ class PostSpool:
     def tables(self) -> Iterator[pl.DataFrame]:
         """Yields all posts, a range of ids at a time, sorted by id, then by arrival.
 
-        The columns are the fields of `Video`, `order` and `notes`. `order` counts
-        arrivals; those that were known before have -1, and no notes.
+        The columns are those given, and `order`, which counts arrivals. Posts that
+        were known before have the order -1, and null for what else was given.
         """
         self._write_part()
         scans = self._scans()
@@ -79,17 +73,17 @@ class PostSpool:
             is_inside = pl.col("video_id") >= low
             if high is not None:
                 is_inside &= pl.col("video_id") < high
-            rows = pl.concat(scan.filter(is_inside).collect() for scan in scans)
+            rows = pl.concat(
+                (scan.filter(is_inside).collect() for scan in scans), how="diagonal"
+            )
             yield rows.sort("video_id", ORDER)
 
     def _write_part(self) -> None:
         if not self._pending:
             return
-        table = table_of(Video, self._pending)
+        table = pl.concat(self._pending)
         order = pl.int_range(self._num_posts, self._num_posts + table.height)
-        notes = pl.Series(NOTES, self._notes, dtype=pl.List(pl.String))
-        table = table.with_columns(order.alias(ORDER), notes)
-        table = table.sort("video_id", ORDER)
+        table = table.with_columns(order.alias(ORDER)).sort("video_id", ORDER)
         path = self._directory / f"part-{len(self._parts):05d}.parquet"
         table.write_parquet(path, compression="lz4", row_group_size=_ROWS_A_GROUP)
         self._parts.append(path)
@@ -97,14 +91,12 @@ class PostSpool:
         self._prefixes.update(dict(prefixes.iter_rows()))
         self._num_posts += table.height
         self._pending.clear()
-        self._notes.clear()
 
     def _scans(self) -> list[pl.LazyFrame]:
         scans = [pl.scan_parquet(path) for path in self._parts]
         if self._known is not None:
             order = pl.lit(-1, dtype=pl.Int64).alias(ORDER)
-            notes = pl.lit([], dtype=pl.List(pl.String)).alias(NOTES)
-            scans.insert(0, pl.scan_parquet(self._known).with_columns(order, notes))
+            scans.insert(0, pl.scan_parquet(self._known).with_columns(order))
         return scans
 
     def _ranges(self) -> Iterator[tuple[str, str | None]]:

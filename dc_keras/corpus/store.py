@@ -16,7 +16,7 @@ import json
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -36,7 +36,7 @@ TIES_FILE = "ties.parquet"
 
 _Record = TypeVar("_Record", Video, User, Edge)
 # Of one size whatever came when, so that equal posts give equal bytes.
-_ROWS_A_GROUP = 2**16
+_ROWS_A_GROUP = 2**15
 
 _COLUMN_TYPES: dict[Any, pl.DataType] = {
     str: pl.String(),
@@ -48,44 +48,56 @@ _COLUMN_TYPES: dict[Any, pl.DataType] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Corpus:
-    """A corpus as it lies on disk.
+    """A corpus as it lies on disk. Tables are read when they are first asked for.
 
     Attributes:
         directory: where it lies.
-        videos: one row a post; columns are the fields of `records.Video` in order,
-            sorted by video_id.
-        users: one row an author; columns are the fields of `records.User`.
-        ties: one row a tie that no post tells; columns are the fields of
-            `records.Edge`. `edges.all_edges` adds those that posts tell.
         info: the content of corpus.json: `version`, `counts`, `sources`, `notes`,
             `key_fingerprint`, `media_root`.
+        videos: one row a post; columns are the fields of `records.Video` in order,
+            sorted by video_id.
+        users: one row a person; columns are the fields of `records.User`.
+        ties: one row a tie that no post tells; columns are the fields of
+            `records.Edge`. `edges.all_edges` adds those that posts tell.
     """
 
-    directory: Path
-    videos: pl.DataFrame
-    users: pl.DataFrame
-    ties: pl.DataFrame
-    info: dict[str, Any]
+    def __init__(self, directory: Path, info: dict[str, Any]) -> None:
+        self.directory = directory
+        self.info = info
 
     @classmethod
     def open(cls, directory: str | Path) -> Corpus:
-        """Reads a corpus directory.
+        """Opens a corpus directory.
 
         Raises:
             DataError: there is no corpus, it has another version, or a table does not
                 have the columns of its record.
         """
         directory = Path(directory)
-        info = require_info(directory)
-        return cls(
-            directory=directory,
-            videos=_read_table(directory / VIDEOS_FILE, Video),
-            users=_read_table(directory / USERS_FILE, User),
-            ties=_read_ties(directory / TIES_FILE),
-            info=info,
-        )
+        corpus = cls(directory, require_info(directory))
+        _check_table(directory / VIDEOS_FILE, Video)
+        _check_table(directory / USERS_FILE, User)
+        if (directory / TIES_FILE).exists():
+            _check_table(directory / TIES_FILE, Edge)
+        return corpus
+
+    @cached_property
+    def videos(self) -> pl.DataFrame:
+        """See the class."""
+        return pl.read_parquet(self.directory / VIDEOS_FILE)
+
+    @cached_property
+    def users(self) -> pl.DataFrame:
+        """See the class."""
+        return pl.read_parquet(self.directory / USERS_FILE)
+
+    @cached_property
+    def ties(self) -> pl.DataFrame:
+        """See the class."""
+        path = self.directory / TIES_FILE
+        # A corpus of before there were any has no file.
+        return pl.read_parquet(path) if path.exists() else table_of(Edge, ())
 
     @property
     def media_root(self) -> Path | None:
@@ -253,12 +265,25 @@ class CorpusWriter:
 def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
     """Returns a table of some records: a column a field, tuples as lists."""
     rows = list(rows)
+    names = _schema(record)
+    return table_of_columns(
+        record, {name: [getattr(row, name) for row in rows] for name in names}
+    )
+
+
+def table_of_columns(
+    record: type[_Record], columns: Mapping[str, Sequence[Any]]
+) -> pl.DataFrame:
+    """Returns a table of the fields of a record, those not given null or empty."""
     schema = _arrow_schema(record)
-    columns = [
-        pyarrow.array([getattr(row, field.name) for row in rows], field.type)
+    size = len(next(iter(columns.values())))
+    arrays = [
+        pyarrow.array(columns[field.name], field.type)
+        if field.name in columns
+        else _nothing(field.type, size)
         for field in schema
     ]
-    table = pyarrow.Table.from_arrays(columns, schema=schema)
+    table = pyarrow.Table.from_arrays(arrays, schema=schema)
     return typing.cast("pl.DataFrame", pl.from_arrow(table))
 
 
@@ -301,6 +326,11 @@ def _schema(record: type[_Record]) -> dict[str, pl.DataType]:
     }
 
 
+def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
+    value: list[str] | None = [] if pyarrow.types.is_large_list(kind) else None
+    return pyarrow.repeat(pyarrow.scalar(value, kind), size)
+
+
 def _arrow_schema(record: type[_Record]) -> pyarrow.Schema:
     return _arrow(pl.DataFrame(schema=_schema(record))).schema
 
@@ -313,24 +343,18 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _read_ties(path: Path) -> pl.DataFrame:
-    # A corpus of before there were any has no file.
-    return _read_table(path, Edge) if path.exists() else table_of(Edge, ())
-
-
-def _read_table(path: Path, record: type[_Record]) -> pl.DataFrame:
+def _check_table(path: Path, record: type[_Record]) -> None:
     if not path.exists():
         raise DataError(f"{path}: missing; run the import again to restore it")
     try:
-        table = pl.read_parquet(path)
+        schema = pl.read_parquet_schema(path)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    if dict(table.schema) != _schema(record):
+    if dict(schema) != _schema(record):
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
-            f"again into a new directory. Received: columns={table.columns}"
+            f"again into a new directory. Received: columns={list(schema)}"
         )
-    return table
 
 
 def _temporary(path: Path) -> Path:

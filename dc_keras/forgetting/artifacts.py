@@ -36,7 +36,7 @@ class Found:
 
     Attributes:
         artifacts: each once.
-        unknown: directories that no script of ours leaves.
+        unknown: directories that are neither a corpus nor made from one.
     """
 
     artifacts: tuple[Artifact, ...]

@@ -6,9 +6,11 @@ import pytest
 _DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/collect.md",
     "docs/data.md",
     "docs/design.md",
     "docs/paper.md",
+    "docs/performance.md",
     "docs/serving.md",
 )
 # A fenced block: its language and its lines.

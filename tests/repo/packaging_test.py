@@ -19,6 +19,13 @@ def pyproject(root):
     return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
 
 
+@pytest.fixture(scope="module")
+def requirements(pyproject):
+    """What the library may import: always, and with an extra."""
+    project = pyproject["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["collect"]]
+
+
 def _names(requirements):
     return {canonicalize_name(Requirement(text).name) for text in requirements}
 
@@ -69,9 +76,9 @@ def test_version_is_told_right(root, file, pattern):
     assert told.group(1) == __version__
 
 
-def test_what_the_library_imports_is_a_declared_dependency(root, pyproject):
+def test_what_the_library_imports_is_a_declared_dependency(root, requirements):
     distributions = packages_distributions()
-    declared = _names(pyproject["project"]["dependencies"])
+    declared = _names(requirements)
     undeclared = {
         name
         for name in _imported(root, _OWN) - set(_OWN) - sys.stdlib_module_names
@@ -80,8 +87,8 @@ def test_what_the_library_imports_is_a_declared_dependency(root, pyproject):
     assert undeclared == set()
 
 
-def test_dependencies_have_a_lower_and_an_upper_bound(pyproject):
-    for text in pyproject["project"]["dependencies"]:
+def test_dependencies_have_a_lower_and_an_upper_bound(requirements):
+    for text in requirements:
         operators = {specifier.operator for specifier in Requirement(text).specifier}
         assert operators == {">=", "<"}, text
 

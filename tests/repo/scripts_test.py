@@ -1,7 +1,10 @@
 import ast
 import re
 
-_HEAVY = {"tensorflow", "keras", "keras_nlp", "polars", "pyarrow", "sklearn", "cv2"}
+_HEAVY = {
+    *("tensorflow", "keras", "keras_nlp", "polars", "pyarrow", "sklearn", "cv2"),
+    *("TikTokApi", "playwright"),
+}
 
 
 def _docstring(root, script):

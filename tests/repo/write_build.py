@@ -152,7 +152,7 @@ def _deps(target: Target) -> set[str]:
         top = name.split(".")[0]
         if top in _TREES:
             deps |= {_owner(path) for path in _modules(name)}
-        elif top not in sys.stdlib_module_names:
+        elif not _beside_tests(name) and top not in sys.stdlib_module_names:
             deps.add(_pip_target(_DISTRIBUTIONS.get(top, top)))
     return deps - {target.name}
 
@@ -192,14 +192,22 @@ def _test(path: str) -> Target:
     conftests = [
         f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()
     ]
+    names = [name for source in (path, *conftests) for name in _imports(source)]
+    beside = sorted({found for name in names if (found := _beside_tests(name))})
     return Target(
         "py_test",
         "_".join(PurePosixPath(path).with_suffix("").parts[1:]),
-        [path, _RUN_PYTEST, *conftests],
+        [path, _RUN_PYTEST, *conftests, *beside],
         args=[path],
         data=["pyproject.toml", *_test_data(path)],
         main=_RUN_PYTEST,
     )
+
+
+def _beside_tests(name: str) -> str | None:
+    """Returns the module of tests/ that an import names: pytest finds it by its name."""
+    path = f"tests/{name.partition('.')[0]}.py"
+    return path if (_ROOT / path).is_file() else None
 
 
 def _test_data(path: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.records import Video
-from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
+from dc_keras.corpus.store import Corpus, CorpusWriter, rows_of, table_of
 from dc_keras.errors import DataError, RecordError
 from tfrecords import writer
 from tfrecords.feature_records import write_feature_records
@@ -62,7 +62,7 @@ def corpus(tmp_path_factory):
 def _write_frames(corpus, directory, videos=None):
     videos = corpus.videos if videos is None else videos
     return write_frame_records(
-        Corpus(corpus.directory, videos, *[corpus.users] * 2, {}).iter_videos(),
+        rows_of(Video, videos),
         corpus.media_root,
         directory,
         _CONFIG,
@@ -228,9 +228,8 @@ def test_half_written_shards_go_too(corpus, forgotten, frames):
 def test_records_of_another_corpus_are_cleaned_and_made_anew_later(
     corpus, forgotten, frames
 ):
-    other = Corpus(
-        corpus.directory, corpus.videos.head(3), corpus.users, corpus.ties, corpus.info
-    )
+    other = Corpus.open(corpus.directory)
+    other.videos = corpus.videos.head(3)
     removed = _forget(other, forgotten, frames)
     assert removed.counts["records"] == 5
     assert verify_records(frames).faults == ()

@@ -10,6 +10,7 @@
     data[].item                               search answers
     data.videos, data.user_followers, …       answers of the Research API
     collector, entries                        tiktok-scraper; a playlist of yt-dlp
+    body[].exploreList[].cardItem             suggestions
     {handle: user}                            users.json of whichtok
     {source_platform, data: post}             a line of Zeeschuimer
     {…post, __import_meta}                    a line of 4CAT
@@ -29,7 +30,7 @@ from dc_keras.corpus.sources.post import Asked, Person, Source
 _LISTS = (
     *("itemList", "item_list", "items", "aweme_list", "videos", "comments"),
     *("user_followers", "user_following", "user_liked_videos", "reposted_videos"),
-    *("pinned_videos_list", "collector", "entries", "data"),
+    *("pinned_videos_list", "collector", "entries", "exploreList", "data"),
 )
 _WRAPPERS = (
     ("itemInfo",),
@@ -40,14 +41,23 @@ _WRAPPERS = (
     ("props", "pageProps"),
     ("body", "itemListData"),
     ("item",),
+    ("cardItem",),
     *((name,) for name in _LISTS),
+    ("body",),
 )
 _MAX_DEPTH = 12
 _ZEESCHUIMER_PLATFORM = "tiktok.com"
 _NOTHING_ASKED = Asked()
+_KINDS = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """One record out of a container.
 
@@ -96,8 +106,8 @@ def _unwrap(
             )
         return
     if not isinstance(document, dict):
-        kind = type(document).__name__
-        yield replace(outer, reason=f"a {kind} where a post was expected")
+        kind = _KINDS.get(type(document), "something else")
+        yield replace(outer, reason=f"{kind} where a post was expected")
         return
     outer = _with_what_it_says(outer, document)
     source = sniff(document) if _foreign(document) is None else None

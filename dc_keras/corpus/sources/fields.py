@@ -32,6 +32,8 @@ _SPREADSHEET_ID = re.compile(r"\d{12,15}0000")
 _LONGEST_LIST = 1_000_000
 _INT64_MAX = 2**63 - 1
 _EXACT_IN_A_DOUBLE = 2**53
+# From here on the floats are multiples of 1024, and have 17 digits and zeros at most.
+_SPACED_BY_1024 = 2**62
 # What exports write where there is nothing: no gap, and no fault either.
 _REDACTED = "REDACTED"
 _NOTHING = ("", "0", 0, _REDACTED)
@@ -306,6 +308,8 @@ def looks_rounded(number: int) -> bool:
     """
     if number <= _EXACT_IN_A_DOUBLE:
         return False
+    if number >= _SPACED_BY_1024 and number % 1024 and number % 100:
+        return False  # the two ways leave one of these whole
     nearest = float(number)
     return number in (int(nearest), int(Decimal(repr(nearest))))
 

@@ -1,10 +1,16 @@
-"""What a source module makes of one raw record, before pseudonyms and merging."""
+"""What a source module makes of one raw record, before pseudonyms and merging.
+
+`Person` and `Post` are structs of msgspec: of millions, each is made at a fifth of what
+a frozen dataclass costs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 RawRecord: TypeAlias = Mapping[str, Any]
 
@@ -20,8 +26,7 @@ class UnreadablePostError(ValueError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """Somebody on the platform, in the clear: lives in memory only.
 
     Attributes:
@@ -85,8 +90,7 @@ class Asked:
     list_name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class Post(msgspec.Struct, frozen=True, kw_only=True):
     """One post with its author's identity in the clear: lives in memory only.
 
     Attributes:
@@ -150,9 +154,12 @@ class Source:
         matches: whether a raw record has this shape.
         read: maps it to a `Post`; raises `UnreadablePostError`.
         read_ties: maps it to `Ties`; raises `UnreadablePostError`.
+        read_line: reads a post straight from a line of JSON, None where it is not
+            plain; the quick way for large files.
     """
 
     name: str
     matches: Callable[[RawRecord], bool]
     read: Callable[[RawRecord], Post] | None = None
     read_ties: Callable[[RawRecord, Asked], Ties] | None = None
+    read_line: Callable[[bytes], Post | None] | None = None

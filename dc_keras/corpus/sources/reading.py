@@ -9,15 +9,18 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import orjson
 
 from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
+from dc_keras.corpus.sources.post import Post
 from dc_keras.corpus.sources.tables import find_delimiter, read_rows
+
+ReadLine: TypeAlias = Callable[[bytes], Post | None]
 
 # Far beyond any answer of the platform: what is longer is an attack, or no export.
 MAX_BYTES = 2**30
@@ -29,7 +32,7 @@ _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
 _CHUNK = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Document:
     """One JSON value or row of an export file, or the reason why there is none.
 
@@ -38,31 +41,37 @@ class Document:
         value: the parsed JSON, or a `Row`; None where there is a reason.
         reason: why it could not be parsed.
         raw: the bytes behind an unparsed document, empty otherwise.
+        post: the post that `read_line` made of the line, in place of a value.
     """
 
     position: str
     value: Any = None
     reason: str | None = None
     raw: bytes = b""
+    post: Post | None = None
 
 
-def read_documents(path: Path) -> Iterator[Document]:
+def read_documents(path: Path, read_line: ReadLine | None = None) -> Iterator[Document]:
     """Yields the JSON values of a file, a line at a time where it is line by line.
 
     The content decides, never the file's name: gzip by its first bytes, a saved page
     by a leading `<`, a table by a first line that names columns, JSON lines by a first
     line that is complete with more behind it.
+
+    Args:
+        path: the file.
+        read_line: asked first for each line behind the first of JSON lines.
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == _GZIP_MAGIC
     try:
         with gzip.open(path) if is_gzip else path.open("rb") as file:
-            yield from _read(cast("BinaryIO", file))
+            yield from _read(cast("BinaryIO", file), read_line)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         yield Document("end", reason="the gzip stream is cut or damaged")
 
 
-def _read(file: BinaryIO) -> Iterator[Document]:
+def _read(file: BinaryIO, read_line: ReadLine | None) -> Iterator[Document]:
     number, first = _first_line(file)
     if first.startswith(_UTF16_BOMS):
         yield Document("document", reason="UTF-16 text: save it as UTF-8", raw=first)
@@ -74,10 +83,10 @@ def _read(file: BinaryIO) -> Iterator[Document]:
     if delimiter is not None:
         yield from _read_table(first, file, number, delimiter)
         return
-    opening = _parse_line(f"line {number}", first, file)
-    if opening.reason is None or opening.reason == _TOO_LONG:
+    opening = _parse(f"line {number}", first)
+    if opening.reason is None:
         yield opening
-        yield from _read_lines(file, number)
+        yield from _read_lines(file, number, read_line)
         return
     yield from _read_whole(opening, first, file, number)
 
@@ -99,8 +108,8 @@ def _read_whole(
 ) -> Iterator[Document]:
     """Yields a value of several lines, or lines of which the first is bad."""
     rest = file.read(MAX_BYTES)
-    if len(rest) == MAX_BYTES:
-        yield Document("document", reason=_TOO_LONG, raw=first)
+    if len(rest) == MAX_BYTES or len(first) == MAX_BYTES:
+        yield Document("document", reason=_TOO_LONG, raw=first[:_CHUNK])
         return
     whole = _parse("document", first + rest)
     if whole.reason is None or not _has_json_line(rest):
@@ -112,20 +121,34 @@ def _read_whole(
             yield _parse(f"line {offset}", line)
 
 
-def _read_lines(file: BinaryIO, number: int) -> Iterator[Document]:
-    while line := file.readline(MAX_BYTES):
-        number += 1
-        if not line.isspace():
-            yield _parse_line(f"line {number}", line, file)
+def _read_lines(
+    file: BinaryIO, before: int, read_line: ReadLine | None
+) -> Iterator[Document]:
+    for number, line in enumerate(_lines(file), start=before + 1):
+        post = None if read_line is None else read_line(line)
+        if post is not None:
+            yield Document(f"line {number}", post=post)
+        elif len(line) >= MAX_BYTES:
+            yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:_CHUNK])
+        elif line and not line.isspace():
+            yield _parse(f"line {number}", line)
 
 
-def _parse_line(position: str, line: bytes, file: BinaryIO) -> Document:
-    """Parses a line; of one that is too long the rest is passed over."""
-    if len(line) < MAX_BYTES or line.endswith(b"\n"):
-        return _parse(position, line)
-    while (part := file.readline(_CHUNK)) and not part.endswith(b"\n"):
-        pass
-    return Document(position, reason=_TOO_LONG, raw=line[:_CHUNK])
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the lines without their ends, of one that is too long the beginning."""
+    rest: list[bytes] = []
+    size = 0
+    while block := file.read(_CHUNK):
+        first, *others = block.split(b"\n")
+        if size < MAX_BYTES:
+            rest.append(first)
+            size += len(first)
+        if others:
+            yield b"".join(rest)
+            yield from others[:-1]
+            rest, size = [others[-1]], len(others[-1])
+    if size:
+        yield b"".join(rest)
 
 
 def _has_json_line(data: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source, UnreadablePostError
+from dc_keras.corpus.sources.web_item_line import read_line
 
 # Two of these make a web item: an error must not hide one that lacks its id.
 _TELLING = frozenset(
@@ -75,4 +76,4 @@ def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
     return (*linked, *fields.texts("challenges", "title"))
 
 
-SOURCE = Source(name="web_item", matches=matches, read=read)
+SOURCE = Source(name="web_item", matches=matches, read=read, read_line=read_line)

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.corpus import spool
@@ -25,7 +25,7 @@ def _post(video_id, source="s"):
 def _filled(directory, posts):
     filled = PostSpool(directory)
     for post in posts:
-        filled.add(post)
+        filled.add(table_of(Video, [post]))
     return filled
 
 
@@ -50,7 +50,7 @@ def test_known_posts_are_the_oldest(tmp_path, small):
         tmp_path / "known"
     )
     filled = PostSpool(tmp_path)
-    filled.add(_post(1, "new"))
+    filled.add(table_of(Video, [_post(1, "new")]))
     filled.add_known(tmp_path / "known")
     [table] = filled.tables()
     found = [(v.video_id, v.source) for v in rows_of(Video, table)]
@@ -69,6 +69,7 @@ def test_an_empty_spool_has_no_table(tmp_path):
     assert filled.ids_among({"1"}) == set()
 
 
+@settings(max_examples=30, deadline=None)
 @given(ids=st.lists(st.integers(0, 3000).map(str), max_size=40))
 def test_nothing_is_lost_or_doubled(tmp_path_factory, ids):
     with pytest.MonkeyPatch.context() as patch:

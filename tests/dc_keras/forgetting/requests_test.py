@@ -89,7 +89,7 @@ def test_what_one_corpus_knows_counts_for_all(
 
 def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
     users = [*corpus.iter_users(), User("e" * 32, (pseudonymizer.handle("ann"),))]
-    corpus = dataclasses.replace(corpus, users=table_of(User, users))
+    corpus.users = table_of(User, users)
     with pytest.raises(DataError, match="line=1, a handle that 2 people have had"):
         find_asked({1: "@ann"}, [corpus], pseudonymizer)
     asked = find_asked({1: "10000001"}, [corpus], pseudonymizer)

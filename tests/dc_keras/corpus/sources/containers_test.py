@@ -32,6 +32,10 @@ def _unwrap(document):
         ),
         ({"collector": [_A, _B], "zip": "x"}, ["collector[0]", "collector[1]"]),
         ({"_type": "playlist", "entries": [_A, _B]}, ["entries[0]", "entries[1]"]),
+        (
+            {"body": [{"exploreList": [{"cardItem": _A}, {"cardItem": _B}]}]},
+            [f"body[0].exploreList[{n}].cardItem" for n in (0, 1)],
+        ),
         ({"data": {"videos": [_A, _B]}}, ["data.videos[0]", "data.videos[1]"]),
         (
             {"body": {"itemListData": [_A, _B]}, "statusCode": 0},
@@ -108,8 +112,8 @@ def test_a_stamp_that_is_none_is_not_guessed(stamp):
             {"source_platform": "instagram.com", "data": _A},
             "captured on another platform than tiktok.com",
         ),
-        ("text", "a str where a post was expected"),
-        (None, "a NoneType where a post was expected"),
+        ("text", "a text where a post was expected"),
+        (None, "null where a post was expected"),
     ],
 )
 def test_what_holds_no_post_is_told(document, reason):

@@ -1,0 +1,1 @@
+"""Live collection with TikTokApi: raw answers on disk, saved before they are read."""

@@ -1,0 +1,153 @@
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dc_keras.corpus.sources import web_item
+from dc_keras.corpus.sources.post import UnreadablePostError
+from dc_keras.corpus.sources.web_item_line import read_line
+
+
+def _line(item):
+    return json.dumps(item).encode()
+
+
+def _slowly(item):
+    """What the way for everything makes of the same line."""
+    try:
+        return web_item.read(json.loads(_line(item)))
+    except UnreadablePostError:
+        return None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"statsV2": {"playCount": "12", "diggCount": "3", "commentCount": "0"}}
+        | {"stats": {"playCount": 1, "diggCount": 1, "commentCount": 1}},
+        {"duetInfo": None, "locationCreated": None, "textLanguage": None},
+        {"stats": dict.fromkeys(("playCount", "diggCount", "commentCount"), 5)},
+        {"challenges": None, "effectStickers": [{"name": "blur"}, {"ID": "3"}]},
+        {"nickname": "Ann", "video": {"duration": 15.5}},
+        {"music": {"id": "5", "title": "x", "original": True, "authorName": "Bo"}},
+        {"duetInfo": {"duetFromId": "6871947673600000001"}},
+        {"textExtra": [{"userUniqueId": "bob"}, {"hashtagName": "a"}, {}]},
+    ],
+)
+def test_a_whole_item_is_read_alike(make_item, changes):
+    item = make_item(**changes)
+    for stats in ("stats", "statsV2"):
+        if stats in item:
+            item[stats]["shareCount"] = 7 if stats == "stats" else "7"
+    if "statsV2" in item:
+        item["statsV2"]["collectCount"] = "4"
+    assert read_line(_line(item)) == _slowly(item) is not None
+
+
+# Each of them needs what only the other way does.
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "x"},
+        {"id": ""},
+        {"id": 6871947673600000077},
+        {"id": str(2**62)},  # a multiple of 1024
+        {"desc": ""},
+        {"desc": None},
+        {"desc": r"\u26a1"},
+        {"desc": "\ud83d"},
+        {"desc": "REDACTED"},
+        {"author": "ann"},
+        {"author": {"id": "5", "uniqueId": "@ann", "secUid": "MS"}},
+        {"author": {"id": "5", "uniqueId": "ann "}},
+        {"author": {"id": "0", "uniqueId": "ann", "secUid": "MS"}},
+        {"music": {"id": "0", "title": "x"}},
+        {"music": {"id": 7123453673090321000, "title": "x"}},
+        {"textExtra": None},
+        {"textExtra": [{"hashtagName": r"\u26a1"}]},
+        {"stats": None},
+        {"stats": {"playCount": -1}},
+        {"video": {"duration": -1}},
+        {"createTime": None},
+        {"createTime": "1600000000"},
+        {"locationCreated": 7},
+        {"duetInfo": {"duetFromId": "x"}},
+        {"imagePost": {}},
+        {"liveRoomInfo": {"a": 1}},
+        {"extra": {"now": 1}},
+        {"__import_meta": {}},
+        {"__collect_meta": {}},
+        {"timestamp_collected": 7},
+        {"source_platform": "tiktok.com"},
+        {"aweme_id": "7"},
+        {"authorMeta": {}},
+    ],
+)
+def test_what_is_odd_is_left_to_the_other_way(make_item, changes):
+    item = make_item() | changes
+    assert read_line(_line({k: v for k, v in item.items() if v is not None})) is None
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"\xff", b"{}", b"<html>"])
+def test_what_is_no_item_is_left_to_the_other_way(line):
+    assert read_line(line) is None
+
+
+_VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6)
+    | st.sampled_from(["0", "5", "00", " 5", "5.0", "1e3", "REDACTED", "@a", "٣"])
+    | st.sampled_from([[], {}, [None], ["a"], [{"name": "a"}], {"id": "7"}])
+)
+
+
+def _paths(value, path=()):
+    if path:
+        yield path
+    entries = value.items() if isinstance(value, dict) else ()
+    entries = enumerate(value) if isinstance(value, list) else entries
+    for key, child in entries:
+        yield from _paths(child, (*path, key))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_whatever_it_reads_the_other_way_reads_alike(data):
+    item = copy.deepcopy(_WHOLE)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *parents, key = data.draw(st.sampled_from(list(_paths(item))))
+        inner = item
+        for parent in parents:
+            inner = inner[parent]
+        inner[key] = copy.deepcopy(data.draw(_VALUES))
+    found = read_line(_line(item))
+    if found is not None:
+        assert found == _slowly(item)
+
+
+_WHOLE = {
+    "id": "6871947673600000077",
+    "desc": "hello #fun",
+    "createTime": 1_600_000_000,
+    "author": {"id": "5", "uniqueId": "ann", "secUid": "MS", "nickname": "Ann"},
+    "stats": dict.fromkeys(
+        ("playCount", "diggCount", "commentCount", "shareCount", "collectCount"), 5
+    ),
+    "statsV2": dict.fromkeys(
+        ("playCount", "diggCount", "commentCount", "shareCount", "collectCount"), "6"
+    ),
+    "music": {"id": "7", "title": "BOP", "original": False, "authorName": "Bo"},
+    "challenges": [{"title": "fun"}],
+    "textExtra": [{"hashtagName": "fun", "userUniqueId": "bob"}],
+    "video": {"duration": 13},
+    "duetInfo": {"duetFromId": "0"},
+    "effectStickers": [{"name": "blur"}],
+    "locationCreated": "SG",
+    "textLanguage": "en",
+}
