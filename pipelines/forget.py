@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from dc_keras.forgetting.requests import Asked
 
 _IDS = flags.DEFINE_string("ids", None, "File of who and what is to go, a line each.")
-_VALID_IDS = flags.DEFINE_string(
-    "valid_ids", None, "File of all that may stay, a line each; the rest goes."
+_VALID_IDS = flags.DEFINE_multi_string(
+    "valid_ids", None, "File of what may stay, a line each; the rest goes; repeatable."
 )
 _VALID_KIND = flags.DEFINE_enum(
     "valid_kind",
@@ -144,9 +144,9 @@ def _find_asked(
     if _IDS.value is not None:
         lines = read_lines(Path(_IDS.value))
         return "ids", find_asked(lines, corpora, pseudonymizer)
-    kind = _VALID_KIND.value
-    lines = read_lines(Path(_VALID_IDS.value or ""))
-    return f"valid {kind}", find_gone(lines, corpora, pseudonymizer, kind)
+    files, kind = _VALID_IDS.value or [], _VALID_KIND.value
+    there = [line for file in files for line in read_lines(Path(file)).values()]
+    return f"valid {kind}", find_gone(there, corpora, pseudonymizer, kind)
 
 
 def _load_lists(corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer) -> Forgotten:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from dc_keras.corpus.privacy import Pseudonymizer, mention_code
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 
-VALID_KINDS = ("video", "user")
 _LINE = re.compile(r"@[\w.]+|[\w.-]+")
 _MOST = 0.5  # share of the posts
 
@@ -129,7 +128,7 @@ def find_asked(
 
 
 def find_gone(
-    lines: Mapping[int, str],
+    lines: Iterable[str],
     corpora: Sequence[Corpus],
     pseudonymizer: Pseudonymizer,
     kind: str,
@@ -137,7 +136,7 @@ def find_gone(
     """Finds everything that some lines do not name as still there.
 
     Args:
-        lines: what is still there.
+        lines: ids, and handles after an @, of what is still there.
         corpora: where to look.
         pseudonymizer: holds the key.
         kind: whether the lines name each "video" or each "user" that is.
@@ -146,7 +145,7 @@ def find_gone(
         The rest; a request's fingerprint is that of the id of the post, or of the
         author's pseudonym.
     """
-    there = set().union(*(_codes_of(line, pseudonymizer) for line in lines.values()))
+    there = set().union(*(_codes_of(line, pseudonymizer) for line in lines))
     if kind == "video":
         known = {v for corpus in corpora for v in corpus.videos["video_id"]}
         gone = codes = known - there

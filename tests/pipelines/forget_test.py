@@ -193,9 +193,10 @@ def copy(corpus, tmp_path):
 
 def test_posts_that_are_no_longer_valid_go(run_script, copy, key_file, tmp_path):
     posts = pl.read_parquet(copy / "videos.parquet")["video_id"]
-    valid = tmp_path / "valid.txt"
-    valid.write_text("\n".join(posts[5:]))
-    flags = [f"--valid_ids={valid}", f"--key_file={key_file}", f"--artifacts={copy}"]
+    flags = [f"--key_file={key_file}", f"--artifacts={copy}"]
+    for name, there in (("a", posts[5:50]), ("b", posts[50:])):
+        (tmp_path / name).write_text("\n".join(there))
+        flags.append(f"--valid_ids={tmp_path / name}")
     done = run_script("forget", *flags, f"--receipt={tmp_path}/receipt.json")
     assert done.returncode == 0, done.stderr
     left = pl.read_parquet(copy / "videos.parquet")["video_id"]

@@ -10,6 +10,7 @@ _DOCUMENTS = (
     "docs/data.md",
     "docs/design.md",
     "docs/paper.md",
+    "docs/privacy.md",
     "docs/performance.md",
     "docs/serving.md",
 )

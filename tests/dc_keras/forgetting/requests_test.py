@@ -99,7 +99,7 @@ def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
 
 
 def test_posts_that_are_no_longer_valid_go(corpus, posts, pseudonymizer):
-    lines = {1: posts.ann1, 2: posts.bob1, 3: posts.bob2, 4: posts.cat1, 5: "123456"}
+    lines = [posts.ann1, posts.bob1, posts.bob2, posts.cat1, "123456"]
     asked = find_gone(lines, [corpus], pseudonymizer, "video")
     assert asked.codes == {posts.ann2, posts.bob3}
     assert asked.requests == dict.fromkeys(
@@ -110,7 +110,7 @@ def test_posts_that_are_no_longer_valid_go(corpus, posts, pseudonymizer):
 def test_people_who_are_no_longer_valid_go_with_all_else(
     corpus, people, posts, pseudonymizer
 ):
-    lines = {1: "10000002", 2: "@cat", 3: "10000004"}
+    lines = ["10000002", "@cat", "10000004"]
     asked = find_gone(lines, [corpus], pseudonymizer, "user")
     assert asked.codes == _of_ann(people, posts, pseudonymizer)
     assert asked.requests == {pseudonymizer.forgotten(people.ann): True}
