@@ -103,8 +103,9 @@ class Forgotten:
         return [value for value in found if self.has(value)]
 
     def has_tie(self, edge: Edge) -> bool:
-        """Whether a tie leads from, to or over what is forgotten."""
-        return bool(self.among((edge.user_id, edge.target_id, edge.video_id)))
+        """Whether a tie leads from, to or over what is forgotten, or names it."""
+        ends = (edge.user_id, edge.target_id, edge.video_id)
+        return bool(self.among(ends)) or self.scrub(edge.target_id) != edge.target_id
 
     def scrub(self, text: str) -> str:
         """Returns a text with `u_forgotten` for every code of the forgotten."""
@@ -116,11 +117,11 @@ class Forgotten:
         """Whether an entry of quarantine.jsonl names somebody or something forgotten.
 
         Args:
-            rejected: the entry, parsed; its raw content is in the clear.
+            rejected: the entry, parsed; raw content that it has is in the clear.
         """
         if not self.fingerprints:
             return False
-        raw = rejected.get("raw", "")
+        raw = rejected.get("raw") or ""
         places = (rejected["file"], rejected["position"], *rejected["keys"], raw)
         words = set(_CODE.findall("\n".join(places)))
         words.update(handle or value for handle, value in _NAME.findall(raw))
@@ -154,6 +155,12 @@ class Forgotten:
             ),
             *(pl.Series(name, self._scrubbed(kept[name])) for name in _TEXTS),
         )
+
+    def keep_ties(self, ties: pl.DataFrame) -> pl.DataFrame:
+        """Returns the ties, fields of `records.Edge`, that `has_tie` does not have."""
+        kept = self.drop_rows(ties, ("user_id", "target_id", "video_id"))
+        # The title of a sound may name somebody.
+        return kept.filter(kept["target_id"] == self._scrubbed(kept["target_id"]))
 
     def drop_rows(self, table: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
         """Returns the rows that hold nothing forgotten in some columns of ids."""

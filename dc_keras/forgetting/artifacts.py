@@ -104,7 +104,7 @@ def _kind_of(directory: Path) -> str | None:
     elif has("saved_model.pb"):
         is_bundle = "task" in read_object(directory / CONFIG_FILE)
         kind = "bundle" if is_bundle else "text encoder"
-    elif has("model.keras", "history.csv", "backup", "user_proxy", "challenge_proxy"):
+    elif has("model.keras", "history.csv", "user_proxy", "challenge_proxy"):
         kind = "model"
     elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"

@@ -23,7 +23,6 @@ from dc_keras.corpus.store import (
     write_text,
 )
 
-_ENDS = ("user_id", "target_id", "video_id")
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -45,7 +44,7 @@ def forget_corpus(
         many other `posts_rewritten`; nothing where all is as it was.
     """
     videos = forgotten.keep(corpus.videos)
-    ties = forgotten.drop_rows(corpus.ties, _ENDS)
+    ties = forgotten.keep_ties(corpus.ties)
     users = _kept_users(corpus, videos, ties, forgotten)
     before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
     lines, num_dropped = _quarantined(corpus.directory / QUARANTINE_FILE, forgotten)

@@ -36,7 +36,7 @@ def test_an_artifact_is_told_by_its_files(tmp_path, kind):
     assert found.unknown == ()
 
 
-@pytest.mark.parametrize("trace", ["history.csv", "backup", "user_proxy"])
+@pytest.mark.parametrize("trace", ["history.csv", "user_proxy"])
 def test_a_training_under_way_is_a_model(tmp_path, trace):
     place = _write(tmp_path / "model", {trace: ""})
     assert find_artifacts([place]).of_kind("model") == [place]
