@@ -97,7 +97,7 @@ def main() -> int:
     if _DRY_RUN.value:
         app.say("nothing was changed: --dry_run")
         return 0
-    if _has_traces(found, corpora, forgotten):
+    if _has_traces(found, forgotten):
         return 1
     if receipt.has_changes or forgotten != before or not before.is_finished:
         path = receipt.path_in(corpora[0].directory)
@@ -177,6 +177,26 @@ def _remove(
     """Removes from the corpora last: until then they say what belongs to whom."""
     from dc_keras.forgetting.corpora import forget_corpus, forget_media
     from dc_keras.forgetting.results import forget_results
+
+    dry_run = _DRY_RUN.value
+    if found.of_kind("frames", "features"):
+        _remove_records(found, corpora, forgotten, receipt)
+    for kind in ("model", "evaluation", "predictions"):
+        for place in found.of_kind(kind):
+            counts = forget_results(place, forgotten, dry_run=dry_run)
+            receipt.add(place, kind, counts)
+    for corpus in corpora:
+        if _MEDIA.value and corpus.media_root is not None:
+            number = forget_media(corpus.media_root, forgotten, dry_run=dry_run)
+            receipt.add(corpus.media_root, "media", Counter(files=number))
+        counts = forget_corpus(corpus, forgotten, dry_run=dry_run)
+        receipt.add(corpus.directory, "corpus", counts)
+
+
+def _remove_records(
+    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+) -> None:
+    """Removes from frame and feature records; the only part that needs TensorFlow."""
     from tfrecords.removal import remove_from_features, remove_from_frames
 
     dry_run = _DRY_RUN.value
@@ -193,25 +213,14 @@ def _remove(
     for removal in frames:
         removal.write_manifest()
         receipt.add(removal.directory, "frames", removal.counts)
-    for kind in ("model", "evaluation", "predictions"):
-        for place in found.of_kind(kind):
-            counts = forget_results(place, forgotten, dry_run=dry_run)
-            receipt.add(place, kind, counts)
-    for corpus in corpora:
-        if _MEDIA.value and corpus.media_root is not None:
-            number = forget_media(corpus.media_root, forgotten, dry_run=dry_run)
-            receipt.add(corpus.media_root, "media", Counter(files=number))
-        counts = forget_corpus(corpus, forgotten, dry_run=dry_run)
-        receipt.add(corpus.directory, "corpus", counts)
 
 
-def _has_traces(found: Found, corpora: Sequence[Corpus], forgotten: Forgotten) -> bool:
+def _has_traces(found: Found, forgotten: Forgotten) -> bool:
     """Looks through every file, and names those that still hold something."""
     from dc_keras.forgetting.scan import find_traces
 
-    media = [corpus.media_root for corpus in corpora if corpus.media_root is not None]
     places = [artifact.path for artifact in found.artifacts]
-    traces = list(find_traces(places, forgotten, leave_out=media))
+    traces = list(find_traces(places, forgotten))
     for path in traces:
         app.say(f"{path}: still holds an id or a code of what should be gone")
     return bool(traces)

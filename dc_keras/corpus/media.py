@@ -27,6 +27,7 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".flv", ".ts", ".3gp"}
 )
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -135,11 +136,7 @@ def _choices(found: Mapping[str, _Candidates]) -> pl.DataFrame:
 def _find(
     root: Path, ids_among: Callable[[set[str]], set[str]]
 ) -> dict[str, _Candidates]:
-    paths = [
-        path
-        for path in _walk(root)
-        if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
-    ]
+    paths = [path for path in _walk(root) if path.suffix.lower() in MEDIA_SUFFIXES]
     names = (name for path in paths for name in (*_runs(path), path.parent.name))
     wanted = ids_among(set(names))
     found: defaultdict[str, _Candidates] = defaultdict(_Candidates)

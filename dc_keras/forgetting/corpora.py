@@ -11,7 +11,7 @@ import polars as pl
 
 from dc_keras.corpus.dataset_card import CARD_FILE, describe
 from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from dc_keras.corpus.media import MEDIA_SUFFIXES
 from dc_keras.corpus.quarantine import QUARANTINE_FILE
 from dc_keras.corpus.records import Edge, User
 from dc_keras.corpus.store import (
@@ -88,11 +88,10 @@ def forget_media(
     Returns:
         The number of files.
     """
-    is_media = VIDEO_SUFFIXES | IMAGE_SUFFIXES
     found = [
         path
         for path in sorted(media_root.rglob("*"))
-        if path.suffix.lower() in is_media
+        if path.suffix.lower() in MEDIA_SUFFIXES
         and forgotten.among(_DIGITS.findall(f"{path.parent.name} {path.stem}"))
     ]
     if dry_run:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.media import MEDIA_SUFFIXES
 
 # A number of fewer than 15 digits is a size or a time as likely as an id.
 _CODE = re.compile(
@@ -32,21 +33,17 @@ _BLOCK = 2**24
 _OVERLAP = 64
 
 
-def find_traces(
-    places: Iterable[Path], forgotten: Forgotten, *, leave_out: Collection[Path] = ()
-) -> Iterator[Path]:
-    """Yields the files that still hold something forgotten.
+def find_traces(places: Iterable[Path], forgotten: Forgotten) -> Iterator[Path]:
+    """Yields the files, media apart, that still hold something forgotten.
 
     Args:
         places: files, and directories to any depth.
         forgotten: the list.
-        leave_out: directories not to look into.
     """
-    left_out = {directory.resolve() for directory in leave_out}
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            is_inside = path.is_file() and left_out.isdisjoint(path.resolve().parents)
-            if is_inside and forgotten.among(_words_of(path)):
+            is_ours = path.is_file() and path.suffix.lower() not in MEDIA_SUFFIXES
+            if is_ours and forgotten.among(_words_of(path)):
                 yield path
 
 
