@@ -47,10 +47,10 @@ class Receipt:
     def add(self, place: Path, kind: str, counts: Counter[str]) -> None:
         """Adds what is gone from an artifact."""
         self.removed.append((place, kind, +counts))
-        if kind == "evaluation" and (place / "tables").is_dir():
-            # An earlier run may have removed the rows, and been stopped behind them.
-            if counts.total() or not _is_of_its_grid(place):
-                self.outdated.append(place / "tables")
+        has_tables = kind == "evaluation" and (place / "tables").is_dir()
+        # An earlier run may have removed the rows, and been stopped behind them.
+        if has_tables and (counts.total() or not _is_of_its_grid(place)):
+            self.outdated.append(place / "tables")
 
     def path_in(self, directory: Path) -> Path:
         """Returns where the receipt goes if nobody says where."""
