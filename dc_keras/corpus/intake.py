@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import polars as pl
@@ -108,10 +109,9 @@ class Intake:
         read_line = None if quick is None else quick.read_line
         number = 0
         for document in read_documents(path, read_line):
-            if quick is not None and document.post is not None:
-                self.tallies[quick.name].given += 1
-                self._take_post(document.post, quick.name, None)
-                number += 1
+            if quick is not None and document.posts:
+                self._take_plain(document.posts, quick.name)
+                number += len(document.posts)
                 continue
             for found in self._records(document):
                 self._take(found, path.name, document)
@@ -174,10 +174,21 @@ class Intake:
         batch.user_ids.append(user_id)
         batch.sources.append(source)
         batch.collected_at.append(collected_at)
-        if len(batch.posts) == _POSTS_A_BATCH:
+        if len(batch.posts) >= _POSTS_A_BATCH:
             self._finish_batch()
         for tie in post.ties:
             self._add_tie(tie, source)
+
+    def _take_plain(self, posts: Sequence[Post], source: str) -> None:
+        """Takes posts that were read the quick way: from one person each, no ties."""
+        self.tallies[source].given += len(posts)
+        batch = self._batch
+        batch.posts.extend(posts)
+        batch.user_ids.extend(map(self._maker.user_id, posts))
+        batch.sources.extend(repeat(source, len(posts)))
+        batch.collected_at.extend(repeat(None, len(posts)))
+        if len(batch.posts) >= _POSTS_A_BATCH:
+            self._finish_batch()
 
     def _finish_batch(self) -> None:
         if self._batch.posts:

@@ -62,7 +62,7 @@ class RecordMaker:
         self._keep_handles = keep_handles
         self._posted: dict[str, str] = {}
         # The same people come again and again.
-        self._user_id = lru_cache(_KEPT)(self._new_user_id)
+        self._person = lru_cache(_KEPT)(self._new_person)
         self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
 
     def user_id(self, post: Post) -> str:
@@ -91,15 +91,14 @@ class RecordMaker:
         columns: dict[str, Any] = {
             name: [getattr(post, name) for post in posts] for name in _AS_GIVEN
         }
+        texts = [self._caption_and_mentions(post) for post in posts]
         columns |= {
             "user_id": batch.user_ids,
             "source": batch.sources,
             "collected_at": batch.collected_at,
             "first_collected_at": batch.collected_at,
-            "caption": [
-                records.replace_mentions(post.caption, self._mention) for post in posts
-            ],
-            "mentions": [self._mentions(post) for post in posts],
+            "caption": [caption for caption, _ in texts],
+            "mentions": [mentions for _, mentions in texts],
             "hashtags": [records.normalize_hashtags(post.hashtags) for post in posts],
             "music_title": [self._title(post) for post in posts],
             "create_time": [
@@ -144,9 +143,12 @@ class RecordMaker:
             target_id=owners.get(edge.target_id, edge.target_id),
         )
 
-    def _mentions(self, post: Post) -> tuple[str, ...]:
+    def _caption_and_mentions(self, post: Post) -> tuple[str, tuple[str, ...]]:
         handles = records.find_mentions(post.caption) + post.mentions
-        return records.unique(map(self._mention, handles)) if handles else ()
+        if not handles:
+            return post.caption, ()
+        caption = records.replace_mentions(post.caption, self._mention)
+        return caption, records.unique(map(self._mention, handles))
 
     def _title(self, post: Post) -> str | None:
         if post.music_title is None:
@@ -170,17 +172,12 @@ class RecordMaker:
             return self._clean(tie.target, None, handle, ())
         return tie.target
 
-    def _person(self, person: Person) -> str:
-        return self._user_id(person.user_id, person.handle, person.sec_uid)
-
-    def _new_user_id(
-        self, user_id: str | None, handle: str | None, sec_uid: str | None
-    ) -> str:
-        code = self._code
+    def _new_person(self, person: Person) -> str:
+        code, handle = self._code, person.handle
         return self._authors.add(
-            user_id=_map(code.user, user_id),
+            user_id=_map(code.user, person.user_id),
             alias=_map(code.handle, handle),
-            sec_uid=_map(code.sec_uid, sec_uid),
+            sec_uid=_map(code.sec_uid, person.sec_uid),
             username=handle if self._keep_handles else None,
         )
 

@@ -265,7 +265,7 @@ class CorpusWriter:
 def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
     """Returns a table of some records: a column a field, tuples as lists."""
     rows = list(rows)
-    names = _schema(record)
+    names = _SCHEMAS[record]
     return table_of_columns(
         record, {name: [getattr(row, name) for row in rows] for name in names}
     )
@@ -289,7 +289,7 @@ def table_of_columns(
 
 def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
     """Yields the records of a table; further columns are left out."""
-    names = list(_schema(record))
+    names = list(_SCHEMAS[record])
     rows = table.select(names).iter_rows()
     return (record(*map(_as_tuple, row)) for row in rows)
 
@@ -318,7 +318,7 @@ def _counts(videos: pl.DataFrame) -> dict[str, int]:
     }
 
 
-def _schema(record: type[_Record]) -> dict[str, pl.DataType]:
+def _schema_of(record: type[Any]) -> dict[str, pl.DataType]:
     types = typing.get_type_hints(record)
     return {
         field.name: _COLUMN_TYPES[types[field.name]]
@@ -326,13 +326,18 @@ def _schema(record: type[_Record]) -> dict[str, pl.DataType]:
     }
 
 
+_SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
+    record: _schema_of(record) for record in (Video, User, Edge)
+}
+
+
 def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
     value: list[str] | None = [] if pyarrow.types.is_large_list(kind) else None
     return pyarrow.repeat(pyarrow.scalar(value, kind), size)
 
 
-def _arrow_schema(record: type[_Record]) -> pyarrow.Schema:
-    return _arrow(pl.DataFrame(schema=_schema(record))).schema
+def _arrow_schema(record: type[Any]) -> pyarrow.Schema:
+    return _arrow(pl.DataFrame(schema=_SCHEMAS[record])).schema
 
 
 def _arrow(table: pl.DataFrame) -> pyarrow.Table:
@@ -350,7 +355,7 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         schema = pl.read_parquet_schema(path)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    if dict(schema) != _schema(record):
+    if dict(schema) != _SCHEMAS[record]:
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
             f"again into a new directory. Received: columns={list(schema)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -41,14 +41,15 @@ class Document:
         value: the parsed JSON, or a `Row`; None where there is a reason.
         reason: why it could not be parsed.
         raw: the bytes behind an unparsed document, empty otherwise.
-        post: the post that `read_line` made of the line, in place of a value.
+        posts: what `read_line` made of this line and those that follow it, in place
+            of a value.
     """
 
     position: str
     value: Any = None
     reason: str | None = None
     raw: bytes = b""
-    post: Post | None = None
+    posts: Sequence[Post] = ()
 
 
 def read_documents(path: Path, read_line: ReadLine | None = None) -> Iterator[Document]:
@@ -124,31 +125,46 @@ def _read_whole(
 def _read_lines(
     file: BinaryIO, before: int, read_line: ReadLine | None
 ) -> Iterator[Document]:
-    for number, line in enumerate(_lines(file), start=before + 1):
-        post = None if read_line is None else read_line(line)
-        if post is not None:
-            yield Document(f"line {number}", post=post)
-        elif len(line) >= MAX_BYTES:
-            yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:_CHUNK])
-        elif line and not line.isspace():
-            yield _parse(f"line {number}", line)
+    number = before
+    for lines in _blocks_of_lines(file):
+        run: list[Post] = []
+        for line in lines:
+            number += 1
+            post = None if read_line is None else read_line(line)
+            if post is not None:
+                run.append(post)
+                continue
+            if run:
+                yield Document(f"line {number - len(run)}", posts=run)
+                run = []
+            yield from _read_other(number, line)
+        if run:
+            yield Document(f"line {number + 1 - len(run)}", posts=run)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the lines without their ends, of one that is too long the beginning."""
+def _read_other(number: int, line: bytes) -> Iterator[Document]:
+    if len(line) >= MAX_BYTES:
+        yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:_CHUNK])
+    elif line and not line.isspace():
+        yield _parse(f"line {number}", line)
+
+
+def _blocks_of_lines(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yields all lines without their ends, of one that is too long the beginning."""
     rest: list[bytes] = []
     size = 0
     while block := file.read(_CHUNK):
-        first, *others = block.split(b"\n")
+        lines = block.split(b"\n")
         if size < MAX_BYTES:
-            rest.append(first)
-            size += len(first)
-        if others:
-            yield b"".join(rest)
-            yield from others[:-1]
-            rest, size = [others[-1]], len(others[-1])
+            rest.append(lines[0])
+            size += len(lines[0])
+        if len(lines) > 1:
+            lines[0] = b"".join(rest)
+            rest = [lines.pop()]
+            size = len(rest[0])
+            yield lines
     if size:
-        yield b"".join(rest)
+        yield [b"".join(rest)]
 
 
 def _has_json_line(data: bytes) -> bool:

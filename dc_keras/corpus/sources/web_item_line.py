@@ -96,17 +96,17 @@ def read_line(line: bytes) -> Post | None:
 
 def _is_odd(item: Any) -> bool:
     """Whether an id or a handle is not as plain as they mostly are."""
-    author, music = item.author, item.music
-    handle, digits = author.uniqueId, item.id + author.id + music.id
+    author, music, exact = item.author, item.music, item.statsV2
+    handle, numbers = author.uniqueId, [item.id, author.id, music.id]
     if item.duetInfo is not UNSET:
-        digits += item.duetInfo.duetFromId
-    exact = item.statsV2
+        numbers.append(item.duetInfo.duetFromId)
     if exact is not UNSET:
-        digits += exact.playCount + exact.diggCount + exact.commentCount
-        digits += exact.shareCount + exact.collectCount
+        numbers += (exact.playCount, exact.diggCount, exact.commentCount)
+        numbers += (exact.shareCount, exact.collectCount)
+    digits = "".join(numbers)
     return (
         not (digits.isdecimal() and digits.isascii())
-        or "0" in (author.id, music.id, item.id)
+        or "0" in numbers[:3]
         or not 0 < len(item.id) < 20
         or looks_rounded(int(item.id))
         or handle[0] == "@"
@@ -128,7 +128,12 @@ def _read(item: Any) -> Post:
     count = _or_none if item.statsV2 is UNSET else int
     duet_of = "0" if item.duetInfo is UNSET else item.duetInfo.duetFromId
     region, language = item.locationCreated, item.textLanguage
-    hashtags = [extra.hashtagName for extra in extras if extra.hashtagName]
+    hashtags, mentions = [], []
+    for extra in extras:
+        if extra.hashtagName:
+            hashtags.append(extra.hashtagName)
+        if extra.userUniqueId:
+            mentions.append(extra.userUniqueId)
     if item.challenges:
         hashtags += [entry.title for entry in item.challenges if entry.title]
     names = (author.nickname, item.nickname, music.authorName)
@@ -139,7 +144,7 @@ def _read(item: Any) -> Post:
         caption=item.desc,
         create_time=item.createTime,
         hashtags=tuple(hashtags),
-        mentions=tuple([extra.userUniqueId for extra in extras if extra.userUniqueId]),
+        mentions=tuple(mentions),
         music_id=music.id,
         music_title=music.title,
         music_is_original=_or_none(music.original),
