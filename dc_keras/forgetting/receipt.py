@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -46,7 +47,9 @@ class Receipt:
     def add(self, place: Path, kind: str, counts: Counter[str]) -> None:
         """Adds what is gone from an artifact."""
         self.removed.append((place, kind, +counts))
-        if kind == "evaluation" and counts.total() and (place / "tables").is_dir():
+        has_tables = kind == "evaluation" and (place / "tables").is_dir()
+        # An earlier run may have removed the rows, and been stopped behind them.
+        if has_tables and (counts.total() or not _is_of_its_grid(place)):
             self.outdated.append(place / "tables")
 
     def path_in(self, directory: Path) -> Path:
@@ -72,3 +75,13 @@ class Receipt:
             "outdated": [str(place) for place in self.outdated],
         }
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_of_its_grid(evaluation: Path) -> bool:
+    """Whether the manifest of an evaluation, if any, is still the one evaluated."""
+    path = evaluation / "manifest.json"
+    if not path.exists():
+        return True  # it is written last
+    config = json.loads((evaluation / "config.json").read_text(encoding="utf-8"))
+    found: bool = config["grid_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

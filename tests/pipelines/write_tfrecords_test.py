@@ -16,7 +16,7 @@ def _shards(directory):
 def test_every_post_becomes_a_record(frames, corpus, manifest):
     posts = manifest["num_records"]
     assert f"{posts} records in 2 shards (0 done before)" in frames.stdout
-    assert f"{posts} posts by" in corpus.stdout
+    assert f"{posts} posts, " in corpus.stdout
     assert manifest["bad_media"] == []
 
 

@@ -150,7 +150,7 @@ def _read(item: Any) -> Post:
         comments=count(stats.commentCount),
         shares=count(stats.shareCount),
         saves=count(stats.collectCount),
-        duet_of=None if duet_of == "0" else duet_of,
+        duet_of=None if duet_of in ("", "0") else duet_of,
         effects=tuple([s.name for s in item.effectStickers or () if s.name]),
         region=region or None,
         language=language or None,

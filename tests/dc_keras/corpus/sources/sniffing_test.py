@@ -117,7 +117,7 @@ def _put(record, path, value):
 
 
 @pytest.mark.parametrize("name", SOURCE_NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
     source, record = _source(name), copy.deepcopy(records[name])

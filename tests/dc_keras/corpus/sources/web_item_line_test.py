@@ -34,6 +34,7 @@ def _slowly(item):
         {"nickname": "Ann", "video": {"duration": 15.5}},
         {"music": {"id": "5", "title": "x", "original": True, "authorName": "Bo"}},
         {"duetInfo": {"duetFromId": "6871947673600000001"}},
+        {"duetInfo": {"duetFromId": ""}},
         {"textExtra": [{"userUniqueId": "bob"}, {"hashtagName": "a"}, {}]},
     ],
 )
