@@ -55,7 +55,8 @@ def forget_corpus(
         quarantine=num_dropped,
         posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
     )
-    if not dry_run and counts.total():
+    # A run that was stopped may have left any file behind the others.
+    if not dry_run and (counts.total() or not forgotten.is_finished):
         if num_dropped:
             _write_lines(corpus.directory / QUARANTINE_FILE, lines)
         # Before the posts: only from all of them follows which people go with them.
@@ -70,7 +71,6 @@ def forget_corpus(
                 num_quarantined=len(lines),
                 notes=corpus.info.get("notes"),
             )
-    if not dry_run and (counts.total() or not forgotten.is_finished):
         _renew_card(corpus.directory)
     return +counts
 

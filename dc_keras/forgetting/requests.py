@@ -51,19 +51,17 @@ class _People:
         """Returns the user ids of everyone whom one of the codes names."""
         return {user for code in codes for user in self._owners.get(code, ())}
 
-    def all_codes_of(self, users: Collection[str]) -> set[str]:
+    def all_codes_of(self, users: set[str]) -> set[str]:
         """Returns the codes that these people alone have, and the ids of their posts.
 
         A handle that somebody else has had too does not say whose a post is.
         """
-        known = {code for user in users for code in self.codes[user]}
-        return {code for code in known if self._owners[code] <= set(users)} | {
-            video_id
-            for corpus in self._corpora
-            for video_id in corpus.videos.filter(pl.col("user_id").is_in(users))[
-                "video_id"
-            ]
-        }
+        known = (code for user in users for code in self.codes[user])
+        is_theirs = pl.col("user_id").is_in(users)
+        posts = (
+            corpus.videos.filter(is_theirs)["video_id"] for corpus in self._corpora
+        )
+        return {code for code in known if self._owners[code] <= users}.union(*posts)
 
 
 def read_lines(path: Path) -> dict[int, str]:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from dc_keras.corpus import store
 from dc_keras.corpus.dataset_card import CARD_FILE, describe
 from dc_keras.corpus.store import Corpus
 from dc_keras.forgetting import corpora
@@ -83,9 +84,17 @@ def test_a_dry_run_counts_and_changes_no_byte(corpus, forgotten):
     assert _bytes(corpus.directory) == before
 
 
-@pytest.mark.parametrize("name", ["write_table", "CorpusWriter"])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (corpora, "write_table"),  # of users
+        (corpora, "CorpusWriter"),
+        (store, "write_table"),  # of users, when the posts are written
+        (store, "write_text"),  # of corpus.json
+    ],
+)
 def test_a_run_that_was_stopped_is_finished_by_the_next(
-    make_corpus, tmp_path, forgotten, monkeypatch, name
+    make_corpus, tmp_path, forgotten, monkeypatch, module, name
 ):
     whole = make_corpus(tmp_path / "whole")
     forget_corpus(whole, forgotten)
@@ -95,9 +104,10 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(corpora, name, stop)
+        patch.setattr(module, name, stop)
         forget_corpus(broken, forgotten)
-    forget_corpus(Corpus.open(broken.directory), forgotten)
+    stopped = dataclasses.replace(forgotten, is_finished=False)
+    forget_corpus(Corpus.open(broken.directory), stopped)
     assert _bytes(broken.directory) == _bytes(whole.directory)
 
 
