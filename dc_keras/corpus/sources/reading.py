@@ -29,7 +29,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
-_CHUNK = 2**20
+_CHUNK = 2**17
 
 
 @dataclass(slots=True)
