@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from dc_keras.corpus.privacy import mention_code
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.store import Corpus
 
-_MENTION_PREFIX = "u_"
 _MADE_FROM = {"duet": "duet_of", "stitch": "stitch_of"}
 _COLUMNS = tuple(Edge.__dataclass_fields__)
 
@@ -51,7 +51,7 @@ def _edges(
 def _owners_of_mentions(users: pl.DataFrame) -> pl.DataFrame:
     """Returns mention code and user id, of the codes that one user alone has had."""
     owners = users.select("user_id", pl.col("aliases").alias("alias")).explode("alias")
-    code = _MENTION_PREFIX + pl.col("alias").str.slice(0, 10)
+    code = pl.col("alias").map_elements(mention_code, return_dtype=pl.String)
     owners = owners.drop_nulls().select(code.alias("code"), "user_id").unique()
     return owners.filter(pl.col("code").is_unique())
 

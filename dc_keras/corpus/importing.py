@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +29,6 @@ from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
 from dc_keras.corpus.quarantine import append_rejected
-from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
@@ -144,7 +143,7 @@ def import_files(
             num_quarantined = append_rejected(directory, map(_line, rejected))
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                _renamed(intake.ties, renames),
+                dict.fromkeys(tie.renamed(renames) for tie in intake.ties),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
@@ -228,19 +227,6 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
         for source, notes in sorted(total.items())
         if notes
     }
-
-
-def _renamed(ties: Iterable[Edge], renames: Mapping[str, str]) -> list[Edge]:
-    """Returns the ties under the best known user ids, each once."""
-    renamed = (
-        replace(
-            tie,
-            user_id=renames.get(tie.user_id or "", tie.user_id),
-            target_id=renames.get(tie.target_id, tie.target_id),
-        )
-        for tie in ties
-    )
-    return list(dict.fromkeys(renamed))
 
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -136,12 +136,7 @@ class RecordMaker:
 
     def as_known(self, edge: Edge) -> Edge:
         """Returns a tie under the ids that the corpus would have kept it under."""
-        owners = self._authors.known_owners
-        return replace(
-            edge,
-            user_id=owners.get(edge.user_id or "", edge.user_id),
-            target_id=owners.get(edge.target_id, edge.target_id),
-        )
+        return edge.renamed(self._authors.known_owners)
 
     def _caption_and_mentions(self, post: Post) -> tuple[str, tuple[str, ...]]:
         handles = records.find_mentions(post.caption) + post.mentions

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
 
@@ -131,6 +131,14 @@ class Edge:
     video_id: str | None
     time: int | None
     source: str
+
+    def renamed(self, names: Mapping[str, str]) -> Edge:
+        """Returns the tie with both ends under other ids, where there are others."""
+        return replace(
+            self,
+            user_id=names.get(self.user_id or "", self.user_id),
+            target_id=names.get(self.target_id, self.target_id),
+        )
 
 
 @lru_cache(maxsize=2**16)  # a few tags make up most of any corpus

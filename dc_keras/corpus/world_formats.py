@@ -12,9 +12,6 @@ from typing import Any
 
 from dc_keras.corpus.world_tables import TABLE_WRITERS, Files, Item, tags_of
 
-# What JavaScript makes of a number that is too long for it.
-_DOUBLE = float
-
 
 def export_files(items: Sequence[Item], format_name: str) -> Files:
     """Returns the files of an export: name → content.
@@ -105,7 +102,8 @@ def _awemes(items: Sequence[Item]) -> Files:
                 "collect_count": item["stats"]["collectCount"],
             },
             "music": {
-                "id": _DOUBLE(item["music"]["id"]),
+                # What JavaScript makes of a number that is too long for it.
+                "id": float(item["music"]["id"]),
                 "mid": item["music"]["id"],
                 "title": item["music"]["title"],
                 "author": item["music"]["authorName"],

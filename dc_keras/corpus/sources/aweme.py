@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
@@ -34,7 +33,11 @@ def read(record: RawRecord) -> Post:
         author=author,
         caption="" if caption is None else caption,
         create_time=fields.count("create_time", "create_time"),
-        hashtags=_hashtags(fields, caption),
+        hashtags=fields.hashtags(
+            caption,
+            links=("text_extra", "hashtag_name"),
+            listed=("cha_list", "cha_name"),
+        ),
         mentions=tuple(fields.texts("text_extra", "user_unique_id")),
         music_id=_music_id(fields),
         music_title=fields.text("music_title", "music.title"),
@@ -89,13 +92,6 @@ def _views(fields: Fields, likes: int | None) -> int | None:
         fields.note("hidden.views")
         return None
     return views
-
-
-def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
-    linked = tuple(fields.texts("text_extra", "hashtag_name"))
-    if not fields.has("text_extra"):
-        linked = find_hashtags("" if caption is None else caption)
-    return (*linked, *fields.texts("cha_list", "cha_name"))
 
 
 SOURCE = Source(name="aweme", matches=matches, read=read)

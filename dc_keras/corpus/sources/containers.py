@@ -110,13 +110,14 @@ def _unwrap(
         yield replace(outer, reason=f"{kind} where a post was expected")
         return
     outer = _with_what_it_says(outer, document)
-    source = sniff(document) if _foreign(document) is None else None
+    foreign = _foreign(document)
+    source = sniff(document) if foreign is None else None
     if source is not None:
         yield replace(outer, source=source)
         return
-    inner = _inside(document)
-    if inner is None or _foreign(document) is not None:
-        yield replace(outer, reason=_no_record_reason(document))
+    inner = _inside(document) if foreign is None else None
+    if inner is None:
+        yield replace(outer, reason=foreign or _no_record_reason(document))
         return
     name, content = inner
     place = f"{outer.position}.{name}" if outer.position else name
@@ -191,9 +192,6 @@ def _foreign(document: dict[str, Any]) -> str | None:
 
 
 def _no_record_reason(document: dict[str, Any]) -> str:
-    foreign = _foreign(document)
-    if foreign is not None:
-        return foreign
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:

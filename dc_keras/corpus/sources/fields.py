@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.post import (
     Person,
     RawRecord,
@@ -230,6 +231,22 @@ class Fields:
                 value = next((entry[key] for key in keys if entry.get(key)), None)
             if isinstance(value, str) and value:
                 yield self._mend(value)
+
+    def hashtags(
+        self, caption: str | None, *, links: tuple[str, str], listed: tuple[str, str]
+    ) -> tuple[str, ...]:
+        """Returns the tags that a post links to, then those it is listed under.
+
+        Args:
+            caption: where the tags are read where the post has no links.
+            links: path of the list of links, and the key of a tag in it.
+            listed: likewise of the challenges.
+        """
+        path, key = links
+        linked = (
+            self.texts(path, key) if self.has(path) else find_hashtags(caption or "")
+        )
+        return (*linked, *self.texts(*listed))
 
     def split(self, path: str, separator: str = ",") -> Iterator[str]:
         """Yields the parts of a cell that holds several texts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
@@ -31,7 +30,11 @@ def read(record: RawRecord) -> Post:
         author=author,
         caption="" if caption is None else caption,
         create_time=fields.count("create_time", "itemInfos.createTime"),
-        hashtags=_hashtags(fields, caption),
+        hashtags=fields.hashtags(
+            caption,
+            links=("textExtra", "HashtagName"),
+            listed=("challengeInfoList", "challengeName"),
+        ),
         mentions=(),  # this shape names mentioned users by id only
         music_id=fields.optional_identifier(
             "music_id", "musicInfos.musicId", "itemInfos.musicId"
@@ -54,13 +57,6 @@ def read(record: RawRecord) -> Post:
         is_slideshow=False,
         notes=fields.notes,
     )
-
-
-def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
-    linked = tuple(fields.texts("textExtra", "HashtagName"))
-    if not fields.has("textExtra"):
-        linked = find_hashtags("" if caption is None else caption)
-    return (*linked, *fields.texts("challengeInfoList", "challengeName"))
 
 
 SOURCE = Source(name="share_item", matches=matches, read=read)

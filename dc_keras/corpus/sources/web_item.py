@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source, UnreadablePostError
 from dc_keras.corpus.sources.web_item_line import read_line
@@ -45,7 +44,11 @@ def read(record: RawRecord) -> Post:
         author=author,
         caption="" if caption is None else caption,
         create_time=fields.count("create_time", "createTime"),
-        hashtags=_hashtags(fields, caption),
+        hashtags=fields.hashtags(
+            caption,
+            links=("textExtra", "hashtagName"),
+            listed=("challenges", "title"),
+        ),
         mentions=tuple(fields.texts("textExtra", "userUniqueId")),
         music_id=fields.optional_identifier("music_id", "music.id"),
         music_title=fields.text("music_title", "music.title"),
@@ -67,13 +70,6 @@ def read(record: RawRecord) -> Post:
         is_slideshow=fields.has("imagePost"),
         notes=fields.notes,
     )
-
-
-def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
-    linked = tuple(fields.texts("textExtra", "hashtagName"))
-    if not fields.has("textExtra"):
-        linked = find_hashtags("" if caption is None else caption)
-    return (*linked, *fields.texts("challenges", "title"))
 
 
 SOURCE = Source(name="web_item", matches=matches, read=read, read_line=read_line)

@@ -1,10 +1,12 @@
 """Small exports to import, made up."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dc_keras.corpus.importing import import_files
 from dc_keras.corpus.privacy import Pseudonymizer
 
 # 1_600_000_000 << 32 = 6871947673600000000: posted 2020-09-13 12:26:40 UTC.
@@ -54,3 +56,34 @@ def make_item(video_id: Callable[[int], str]) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def pseudonymizer() -> Pseudonymizer:
     return Pseudonymizer(b"k" * 32)
+
+
+@pytest.fixture
+def corpus_dir(tmp_path):
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def give(tmp_path, corpus_dir, pseudonymizer):
+    """Writes documents to a file each (or the given bytes) and imports them."""
+
+    def run(**documents):
+        options = {
+            key: documents.pop(key) for key in list(documents) if key in _OPTIONS
+        }
+        paths = []
+        for name, document in documents.items():
+            path = tmp_path / f"{name}.json"
+            data = (
+                document
+                if isinstance(document, bytes)
+                else json.dumps(document).encode()
+            )
+            path.write_bytes(data)
+            paths.append(str(path))
+        return import_files(paths, corpus_dir, pseudonymizer=pseudonymizer, **options)
+
+    return run
+
+
+_OPTIONS = ("source", "media_root", "keep_handles", "keep_raw")
