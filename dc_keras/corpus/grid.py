@@ -8,6 +8,7 @@ the manifest of a study, and its sha256 names it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -43,6 +44,13 @@ class Grid:
         support: video ids a challenge, in the support order, ties by id; at most n of
             eq. (1), and empty where the corpus has none.
         video_users: video id → user id, for every id in histories and support.
+        pool_users: ids of the users set aside to describe challenges, sorted; empty
+            where everyone describes them.
+        pool_histories: their posts, as in `histories`. They are evidence and never
+            judged: who of them joined what is in `support`.
+        user_cutoffs: where a grid joins several cutoffs (`temporal.py`), the cutoff of
+            each row in UTC seconds; then a user stands once for each. Empty elsewhere.
+        challenge_cutoffs: the same of each column.
         settings: the Study's settings and the support rule, as plain values.
         counts: what was left out and why, reason → number.
     """
@@ -54,8 +62,35 @@ class Grid:
     histories: tuple[tuple[str, ...], ...]
     support: tuple[tuple[str, ...], ...]
     video_users: Mapping[str, str]
+    pool_users: tuple[str, ...] = ()
+    pool_histories: tuple[tuple[str, ...], ...] = ()
+    user_cutoffs: tuple[int, ...] = ()
+    challenge_cutoffs: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> Grid:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            DataError: a key is missing.
+        """
+        manifest = json.loads(text)
+        known = {item.name for item in dataclasses.fields(cls)} - {"observed"}
+        missing = sorted(known - manifest.keys())
+        if missing:
+            raise DataError(
+                f"a grid must have {', '.join(sorted(known))}. Received one without "
+                f"{', '.join(missing)}: written by another version?"
+            )
+        cells = manifest.pop("labels")
+        tuples = {k: _as_tuples(v) for k, v in manifest.items() if k in known}
+        return cls(
+            labels=np.array([[cell or 0 for cell in row] for row in cells], np.int8),
+            observed=np.array([[c is not None for c in row] for row in cells], bool),
+            **tuples,
+        )
 
     @property
     def sha256(self) -> str:
@@ -80,6 +115,10 @@ class Grid:
             "histories": self.histories,
             "support": self.support,
             "video_users": self.video_users,
+            "pool_users": self.pool_users,
+            "pool_histories": self.pool_histories,
+            "user_cutoffs": self.user_cutoffs,
+            "challenge_cutoffs": self.challenge_cutoffs,
         }
         return json.dumps(manifest, sort_keys=True, separators=(",", ":")) + "\n"
 
@@ -140,6 +179,7 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
         v for ids in (*chosen_support, *(histories[u] for u in panel)) for v in ids
     }
     owners = posts.filter(pl.col("video_id").is_in(shown)).sort("video_id")
+    witnesses = sorted((pool or set()) & histories.keys())
     undated = posts.filter(pl.col("is_past").is_null()).height
     return Grid(
         challenges=tuple(challenge.name for challenge in study.challenges),
@@ -149,6 +189,8 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
         histories=tuple(histories[user] for user in panel),
         support=chosen_support,
         video_users=dict(owners.select("video_id", "user_id").iter_rows()),
+        pool_users=tuple(witnesses),
+        pool_histories=tuple(histories[user] for user in witnesses),
         settings=_settings(study, support),
         counts=left_out | {"posts without a date": undated},
     )
@@ -311,6 +353,13 @@ def _settings(study: Study, support: str) -> dict[str, Any]:
         for challenge in study.challenges
     }
     return study.settings() | {"support": support, "challenges": marks}
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists, and lists of lists, as tuples; everything else as it is."""
+    if not isinstance(value, list):
+        return value
+    return tuple(_as_tuples(item) for item in value)
 
 
 def _share(part: int, whole: int) -> str:

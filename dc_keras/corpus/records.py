@@ -203,6 +203,12 @@ def _has_mentions(text: str) -> bool:
     return "@" in text or "＠" in text
 
 
+def is_original_sound(title: str) -> bool:
+    """Whether a title, cleaned or not, is what the platform calls somebody's own."""
+    head, _, _ = title.partition(" - ")
+    return _ORIGINAL_SOUND.fullmatch(head.strip()) is not None
+
+
 def clean_sound_title(
     title: str,
     *,

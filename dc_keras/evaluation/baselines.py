@@ -10,9 +10,9 @@ import polars as pl
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
+from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.evaluation.splits import Fold
-from dc_keras.training.participation import Pairs
 
 # How many training pairs a prior is worth when a rate is shrunk towards it.
 _PRIOR_PAIRS = 4.0

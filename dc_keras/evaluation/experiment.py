@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import polars as pl
 
+from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES, SimpleData
 from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
@@ -24,7 +25,6 @@ from dc_keras.training.participation import (
     deep_challenger_examples,
     fit_baseline,
     fit_deep_challenger,
-    grid_pairs,
     sample_negatives,
 )
 from dc_keras.training.proxies import (

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
 from dc_keras.evaluation.experiment import Experiment, FoldRun
 from dc_keras.evaluation.splits import Fold, make_folds
-from dc_keras.training.participation import grid_pairs
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, ShuffleSplit
 
-from dc_keras.corpus.study import Grid
+from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.pairs import Pairs
 from dc_keras.errors import DataError
-from dc_keras.training.participation import Pairs
 
-SPLITS = ("random_pair", "cold_user")
+SPLITS = ("random_pair", "cold_user", "cold_challenge", "cold_both", "temporal")
 TEST_FRACTION = 0.2
 
 
@@ -27,6 +27,8 @@ class Fold:
         test: positions that are judged.
         hidden_users: ids of users none of whose videos may train or describe anything,
             because they are judged or validated as newcomers.
+        hidden_challenges: names of challenges whose videos may train nothing, because
+            they are judged or validated as new; their videos still describe them.
     """
 
     split: str
@@ -34,7 +36,8 @@ class Fold:
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
-    hidden_users: frozenset[str]
+    hidden_users: frozenset[str] = frozenset()
+    hidden_challenges: frozenset[str] = frozenset()
 
 
 def make_folds(
@@ -48,20 +51,31 @@ def make_folds(
     """Divides the pairs of a grid.
 
     Args:
-        grid: the users behind the pairs.
+        grid: the users and challenges behind the pairs.
         pairs: the observed pairs.
         split: `random_pair` holds out 20 % of the pairs in each of `num_folds` shuffles
             (the paper's reading of "80-20" and "three-fold", docs/paper.md 24);
-            `cold_user` holds out whole users, each once in `num_folds` folds.
-        num_folds: number of folds, at least 1; at least 2 for `cold_user`.
-        validation_fraction: part of the training pairs (`random_pair`) or of the
-            training users (`cold_user`) kept for validation.
+            `cold_user` holds out whole users, each once in `num_folds` folds;
+            `cold_challenge` whole challenges, each once; `cold_both` judges the pairs
+            of a fold's users with a fold's challenges, and learns from pairs of neither
+            (the others stand in no part); `temporal` judges the last cutoff of a grid
+            that joins several, in one fold.
+        num_folds: number of folds, at least 1; at least 2 where whole users or
+            challenges are held out; `temporal` has one whatever it is.
+        validation_fraction: share of the training pairs (`random_pair`), training
+            challenges (`cold_challenge`) or training users (elsewhere) kept for
+            validation.
         seed: seed of the shuffles.
 
     Raises:
-        DataError: an unknown split, too few folds, or fewer users than folds ask for.
+        DataError: an unknown split, too few folds, fewer users or challenges than folds
+            ask for, or a `temporal` grid of one cutoff.
     """
-    least = 2 if split == "cold_user" else 1
+    if split not in SPLITS:
+        raise DataError(
+            f"`split` must be one of {', '.join(SPLITS)}. Received: {split}."
+        )
+    least = 2 if split.startswith("cold") else 1
     if num_folds < least:
         raise DataError(
             f"`num_folds` of {split} must be at least {least}. "
@@ -69,9 +83,59 @@ def make_folds(
         )
     if split == "random_pair":
         return _random_pair(pairs, num_folds, validation_fraction, seed)
-    if split == "cold_user":
-        return _cold_user(grid, pairs, num_folds, validation_fraction, seed)
-    raise DataError(f"`split` must be one of {', '.join(SPLITS)}. Received: {split}.")
+    if split == "temporal":
+        return [_temporal(grid, pairs, validation_fraction, seed)]
+    sides = {"cold_user": (True, False), "cold_challenge": (False, True)}
+    colds = _cold_sides(
+        pairs, split, *sides.get(split, (True, True)), num_folds, validation_fraction,
+        seed,
+    )  # fmt: skip
+    return [
+        cold_fold(grid, pairs, split, index, *sides_of_fold)
+        for index, sides_of_fold in enumerate(colds)
+    ]
+
+
+def cold_fold(
+    grid: Grid,
+    pairs: Pairs,
+    split: str,
+    index: int,
+    users: tuple[np.ndarray, np.ndarray] | None,
+    challenges: tuple[np.ndarray, np.ndarray] | None,
+) -> Fold:
+    """Makes the fold that judges some users, some challenges, or both as new.
+
+    Args:
+        grid: the users and challenges behind the pairs.
+        pairs: the observed pairs.
+        split: name of the split.
+        index: number of the fold.
+        users: positions of the users to validate and of those to judge; None where
+            users are not held out.
+        challenges: the same of challenges.
+    """
+    # 0 known, 1 validated, 2 judged.
+    user_part = _parts_of(len(grid.users), users)[pairs.user]
+    challenge_part = _parts_of(len(grid.challenges), challenges)[pairs.challenge]
+    train = (user_part == 0) & (challenge_part == 0)
+    if users is None:
+        test, valid = challenge_part == 2, challenge_part == 1
+    elif challenges is None:
+        test, valid = user_part == 2, user_part == 1
+    else:
+        # Validated on known challenges: pairs that are new on both sides are too few.
+        test = (user_part == 2) & (challenge_part == 2)
+        valid = (user_part == 1) & (challenge_part == 0)
+    return Fold(
+        split,
+        index,
+        train=np.flatnonzero(train),
+        valid=np.flatnonzero(valid),
+        test=np.flatnonzero(test),
+        hidden_users=_names(grid.users, users),
+        hidden_challenges=_names(grid.challenges, challenges),
+    )
 
 
 def split_rows(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +152,21 @@ def split_rows(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.n
     return np.sort(kept), np.sort(out)
 
 
+def _parts_of(count: int, held_out: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    part = np.zeros(count, np.int8)
+    for number, positions in enumerate(held_out or (), start=1):
+        part[positions] = number
+    return part
+
+
+def _names(
+    names: tuple[str, ...], held_out: tuple[np.ndarray, np.ndarray] | None
+) -> frozenset[str]:
+    if held_out is None:
+        return frozenset()
+    return frozenset(names[position] for position in np.concatenate(held_out))
+
+
 def _random_pair(
     pairs: Pairs, num_folds: int, validation_fraction: float, seed: int
 ) -> list[Fold]:
@@ -96,37 +175,90 @@ def _random_pair(
         fold_seed = seed * 1000 + index
         rest, test = split_rows(len(pairs), TEST_FRACTION, fold_seed)
         kept, valid = split_rows(len(rest), validation_fraction, fold_seed)
-        folds.append(
-            Fold("random_pair", index, rest[kept], rest[valid], test, frozenset())
-        )
+        folds.append(Fold("random_pair", index, rest[kept], rest[valid], test))
     return folds
 
 
-def _cold_user(
-    grid: Grid, pairs: Pairs, num_folds: int, validation_fraction: float, seed: int
-) -> list[Fold]:
-    # Beside each test part there must be a user to train on and one to validate on.
-    num_users, num_needed = len(np.unique(pairs.user)), max(num_folds, 3)
+_HeldOut = tuple[np.ndarray, np.ndarray]
+
+
+def _cold_sides(
+    pairs: Pairs,
+    split: str,
+    hides_users: bool,
+    hides_challenges: bool,
+    num_folds: int,
+    validation_fraction: float,
+    seed: int,
+) -> list[tuple[_HeldOut | None, _HeldOut | None]]:
+    """Returns the users and challenges held out in each fold."""
+    nothing: list[_HeldOut | None] = [None] * num_folds
+    users, challenges = nothing, nothing
+    if hides_users:
+        users = [
+            *_held_out(
+                pairs.user, split, "users in the panel", num_folds,
+                validation_fraction, seed,
+            )
+        ]  # fmt: skip
+    if hides_challenges:
+        # Where users are validated too, every challenge that is not judged trains.
+        fraction = 0.0 if hides_users else validation_fraction
+        challenges = [
+            *_held_out(pairs.challenge, split, "challenges", num_folds, fraction, seed)
+        ]
+    return list(zip(users, challenges, strict=True))
+
+
+def _held_out(
+    group: np.ndarray,
+    split: str,
+    what: str,
+    num_folds: int,
+    validation_fraction: float,
+    seed: int,
+) -> list[_HeldOut]:
+    """Returns who is validated and who is judged in each fold, each judged once."""
+    # Beside each test part there must be one to train on and one to validate on.
+    num_groups, num_needed = len(np.unique(group)), max(num_folds, 3)
     num_needed = 4 if num_folds == 2 else num_needed
-    if num_users < num_needed:
+    if num_groups < num_needed:
         raise DataError(
-            f"cold_user needs at least {num_needed} users in the panel. "
-            f"Received: {num_users}."
+            f"{split} needs at least {num_needed} {what}. Received: {num_groups}."
         )
-    # GroupKFold fills folds evenly; the shuffle of users comes from the seed.
+    # GroupKFold fills folds evenly; the shuffle comes from the seed.
     kfold = GroupKFold(num_folds, shuffle=True, random_state=seed)
     folds = []
-    everything = np.arange(len(pairs))
-    for index, (rest, test) in enumerate(kfold.split(everything, groups=pairs.user)):
-        train, valid = rest, rest[:0]
+    for index, (rest, test) in enumerate(kfold.split(group, groups=group)):
+        valid = rest[:0]
         if validation_fraction > 0:
-            groups = pairs.user[rest]
-            shuffle = GroupShuffleSplit(
-                1, test_size=validation_fraction, random_state=seed * 1000 + index
-            )
-            kept, held_out = next(shuffle.split(rest, groups=groups))
-            train, valid = rest[kept], rest[held_out]
-        hidden = np.unique(pairs.user[np.concatenate([valid, test])])
-        names = frozenset(grid.users[user] for user in hidden)
-        folds.append(Fold("cold_user", index, train, valid, test, names))
+            valid = rest[_group_shuffle(group[rest], validation_fraction,
+                                        seed * 1000 + index)]  # fmt: skip
+        folds.append((np.unique(group[valid]), np.unique(group[test])))
     return folds
+
+
+def _group_shuffle(group: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Returns positions of a share of the groups."""
+    shuffle = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+    _, held_out = next(shuffle.split(group, groups=group))
+    return np.asarray(held_out)
+
+
+def _temporal(grid: Grid, pairs: Pairs, validation_fraction: float, seed: int) -> Fold:
+    cutoffs = np.array(grid.user_cutoffs, np.int64)
+    if len(np.unique(cutoffs)) < 2:
+        raise DataError(
+            "temporal needs a grid of at least two cutoffs. "
+            f"Received: cutoffs={np.unique(cutoffs).tolist()}."
+        )
+    is_last = cutoffs[pairs.user] == cutoffs.max()
+    rest, test = np.flatnonzero(~is_last), np.flatnonzero(is_last)
+    if validation_fraction == 0:
+        return Fold("temporal", 0, rest, rest[:0], test)
+    # People, not rows: one person stands at several cutoffs.
+    person = np.unique(np.array(grid.users), return_inverse=True)[1][pairs.user]
+    held_out = _group_shuffle(person[rest], validation_fraction, seed * 1000)
+    valid = np.zeros(len(rest), bool)
+    valid[held_out] = True
+    return Fold("temporal", 0, rest[~valid], rest[valid], test)

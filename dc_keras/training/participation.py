@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
-from dc_keras.errors import DataError
 from dc_keras.models.baselines import build_user_baseline
 from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
@@ -35,42 +35,6 @@ class VideoSets:
 
     values: np.ndarray
     valid: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """The (user, challenge) pairs of a grid that have a label.
-
-    Attributes:
-        user: int32 (num_pairs,), positions in `Grid.users`.
-        challenge: int32 (num_pairs,), positions in `Grid.challenges`.
-        label: int32 (num_pairs,), 1 where the user joined.
-    """
-
-    user: np.ndarray
-    challenge: np.ndarray
-    label: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-
-def grid_pairs(grid: Grid) -> Pairs:
-    """Returns the observed pairs of a grid, user by user.
-
-    Raises:
-        DataError: there are not both labels.
-    """
-    user, challenge = np.nonzero(grid.observed)
-    label = grid.labels[user, challenge]
-    if len(np.unique(label)) < 2:
-        raise DataError(
-            f"the study has {len(label)} pairs, all with the same label; it needs "
-            "users who joined and users who did not"
-        )
-    return Pairs(
-        user.astype(np.int32), challenge.astype(np.int32), label.astype(np.int32)
-    )
 
 
 def gather_sets(

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import GroupShuffleSplit
 
+from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.corpus.store import write_table
 from dc_keras.corpus.study import Grid
 from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
@@ -29,10 +30,8 @@ from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
 from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation import (
-    Pairs,
     deep_challenger_examples,
     fit_deep_challenger,
-    grid_pairs,
     sample_negatives,
 )
 from dc_keras.training.proxies import (

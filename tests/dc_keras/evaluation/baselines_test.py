@@ -14,7 +14,7 @@ from dc_keras.evaluation.baselines import (
     propensity_popularity,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
-from dc_keras.training.participation import Pairs, grid_pairs
+from dc_keras.corpus.pairs import Pairs, grid_pairs
 
 # Users 0 and 1 and challenges 0 and 1 are seen in training (mean label 3/5); user 2 and
 # challenge 2 only in the judged pairs.

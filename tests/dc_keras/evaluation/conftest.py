@@ -96,7 +96,7 @@ def experiment(grid, table):
 def folds_of():
     """Returns the folds that a run must have, by file name."""
     from dc_keras.evaluation.splits import make_folds
-    from dc_keras.training.participation import grid_pairs
+    from dc_keras.corpus.pairs import grid_pairs
 
     def make(experiment, split, seed=0):
         folds = make_folds(

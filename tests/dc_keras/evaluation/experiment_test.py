@@ -11,7 +11,7 @@ from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.splits import SPLITS
 from dc_keras.evaluation.tables import BAYES
-from dc_keras.training.participation import grid_pairs
+from dc_keras.corpus.pairs import grid_pairs
 
 _SIMPLE = ["always yes", "popularity", "propensity × popularity"]
 

@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
+from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions, TrainingOptions
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
-    Pairs,
     VideoSets,
     baseline_examples,
     challenge_sets,
     fit_baseline,
     fit_deep_challenger,
     gather_sets,
-    grid_pairs,
     label_weights,
     pair_examples,
     sample_negatives,
@@ -44,30 +43,6 @@ def embeddings(table):
     """Number r in row r: what is gathered says where it is from."""
     rows = np.arange(len(table.video_ids), dtype=np.float32)
     return np.stack([rows, -rows], axis=1)
-
-
-def test_pairs_are_the_observed_cells_of_the_grid(grid, pairs):
-    expected = [
-        (user, challenge, grid.labels[user, challenge])
-        for user in range(len(grid.users))
-        for challenge in range(len(grid.challenges))
-        if grid.observed[user, challenge]
-    ]
-    found = zip(pairs.user, pairs.challenge, pairs.label, strict=True)
-    assert list(found) == expected
-    assert len(pairs) == 36 * 3 - 2
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_a_grid_of_one_label_is_refused(grid, label):
-    same = replace(grid, labels=np.full_like(grid.labels, label))
-    with pytest.raises(DataError, match=r"106 pairs, all with the same label"):
-        grid_pairs(same)
-
-
-def test_a_grid_without_a_pair_is_refused(grid):
-    with pytest.raises(DataError, match="0 pairs"):
-        grid_pairs(replace(grid, observed=np.zeros_like(grid.observed)))
 
 
 def test_sets_are_cut_and_padded(embeddings):

@@ -1,0 +1,114 @@
+"""What a simple model may look at inside one fold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.pairs import Pairs, grid_pairs
+from dc_keras.signals.facts import PostFacts
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Users and challenges as simple models see them; labels only through `pairs`.
+
+    Attributes:
+        pairs: the observed pairs. A model reads the labels of training pairs alone.
+        person: int64 (num_users,), who a row is: where a grid joins several cutoffs, a
+            person has several rows.
+        topic: int64 (num_challenges,), the same of challenges.
+        facts: facts of the posts.
+        histories: rows of `facts` a user, newest first.
+        support: rows of `facts` a challenge, without posts of hidden users.
+        documents: the terms of each user's history.
+        challenge_documents: the terms of each challenge's support.
+        pool_documents: the terms of the histories of users who describe challenges.
+        pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
+            describes the challenge.
+        num_supporters: float64 (num_challenges,), different authors of the support.
+        user_embeddings: float32 (num_users, dim), mean caption embedding of the
+            history, each post's of length 1; None without captions.
+        challenge_embeddings: float32 (num_challenges, dim), the same of the support.
+    """
+
+    pairs: Pairs
+    person: np.ndarray
+    topic: np.ndarray
+    facts: PostFacts
+    histories: tuple[np.ndarray, ...]
+    support: tuple[np.ndarray, ...]
+    documents: tuple[list[str], ...]
+    challenge_documents: tuple[list[str], ...]
+    pool_documents: tuple[list[str], ...]
+    pool_joined: np.ndarray
+    num_supporters: np.ndarray
+    user_embeddings: np.ndarray | None
+    challenge_embeddings: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        facts: PostFacts,
+        captions: dict[str, np.ndarray] | None = None,
+        hidden_users: Collection[str] = (),
+    ) -> Evidence:
+        """Gathers the evidence of a grid.
+
+        Args:
+            grid: users, challenges, and the videos that each side may see.
+            facts: facts of those videos.
+            captions: caption embedding by video id, or None.
+            hidden_users: users whose videos must not describe a challenge.
+        """
+        support = [
+            [v for v in videos if grid.video_users[v] not in hidden_users]
+            for videos in grid.support
+        ]
+        authors = [{grid.video_users[v] for v in videos} for videos in support]
+        joined = [[user in found for found in authors] for user in grid.pool_users]
+        shape = (len(grid.pool_users), len(grid.challenges))
+        return cls(
+            pairs=grid_pairs(grid),
+            person=np.unique(np.array(grid.users), return_inverse=True)[1],
+            topic=np.unique(np.array(grid.challenges), return_inverse=True)[1],
+            facts=facts,
+            histories=tuple(facts.rows(ids) for ids in grid.histories),
+            support=tuple(facts.rows(ids) for ids in support),
+            documents=tuple(facts.document(ids) for ids in grid.histories),
+            challenge_documents=tuple(facts.document(ids) for ids in support),
+            pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
+            pool_joined=np.array(joined, np.float64).reshape(shape),
+            num_supporters=np.array([len(found) for found in authors], np.float64),
+            user_embeddings=_mean_embeddings(grid.histories, captions),
+            challenge_embeddings=_mean_embeddings(support, captions),
+        )
+
+    @property
+    def pair_person(self) -> np.ndarray:
+        """Who each pair asks about, int64 (num_pairs,)."""
+        return np.asarray(self.person[self.pairs.user])
+
+    @property
+    def pair_topic(self) -> np.ndarray:
+        """Which challenge each pair asks about, int64 (num_pairs,)."""
+        return np.asarray(self.topic[self.pairs.challenge])
+
+
+def _mean_embeddings(
+    sets: Collection[Collection[str]], captions: dict[str, np.ndarray] | None
+) -> np.ndarray | None:
+    if captions is None:
+        return None
+    dim = len(next(iter(captions.values())))
+    means = np.zeros((len(sets), dim), np.float32)
+    for row, videos in enumerate(sets):
+        if videos:
+            vectors = np.stack([captions[v] for v in videos])
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            means[row] = (vectors / np.maximum(lengths, 1e-9)).mean(axis=0)
+    return means

@@ -1,0 +1,98 @@
+"""What simple models know of a post: its words, its sound, when, and how it did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.records import is_original_sound
+
+_WORD = re.compile(r"\w+")
+_TAG = re.compile(r"[#＃]\w+")
+_COUNTS = ("views", "likes", "comments", "shares")
+
+
+@dataclass(frozen=True)
+class PostFacts:
+    """Facts of the posts of a grid, a row a post.
+
+    Attributes:
+        video_ids: the posts, in row order.
+        terms: the terms of each post: `#tag`, words of the caption, `sound:ID` (the
+            title where there is no id) and the words of the sound's title.
+        times: float64 (num_posts,), posting time in UTC seconds, NaN where unknown.
+        counts: float64 (num_posts, 4): views, likes, comments, shares; NaN where
+            unknown.
+        durations: float64 (num_posts,), seconds, NaN where unknown.
+        is_original: bool (num_posts,), whether the sound is the author's own.
+        num_tags: float64 (num_posts,).
+    """
+
+    video_ids: tuple[str, ...]
+    terms: tuple[tuple[str, ...], ...]
+    times: np.ndarray
+    counts: np.ndarray
+    durations: np.ndarray
+    is_original: np.ndarray
+    num_tags: np.ndarray
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row number by video id."""
+        return {video_id: row for row, video_id in enumerate(self.video_ids)}
+
+    def rows(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Returns the rows of some posts, int64."""
+        return np.array([self.row_of[v] for v in video_ids], np.int64)
+
+    def document(self, video_ids: Sequence[str]) -> list[str]:
+        """Returns the terms of some posts, one list."""
+        return [term for v in video_ids for term in self.terms[self.row_of[v]]]
+
+
+def read_facts(videos: pl.DataFrame, *grids: Grid) -> PostFacts:
+    """Reads the facts of every post that a grid shows.
+
+    Args:
+        videos: the corpus's table of posts.
+        *grids: grids on that corpus.
+    """
+    shown = {
+        video_id
+        for grid in grids
+        for ids in (*grid.histories, *grid.support, *grid.pool_histories)
+        for video_id in ids
+    }
+    posts = videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
+    text = ("caption", "hashtags", "music_id", "music_title")
+    titles = posts["music_title"].fill_null("")
+    as_float = pl.col("create_time", "duration_s", *_COUNTS).cast(pl.Float64)
+    numbers = posts.select(as_float.fill_null(float("nan")))
+    return PostFacts(
+        video_ids=tuple(posts["video_id"]),
+        terms=tuple(_terms(*row) for row in posts.select(text).iter_rows()),
+        times=numbers["create_time"].to_numpy(),
+        counts=numbers.select(_COUNTS).to_numpy(),
+        durations=numbers["duration_s"].to_numpy(),
+        is_original=np.array([is_original_sound(title) for title in titles], bool),
+        num_tags=posts["hashtags"].list.len().cast(pl.Float64).to_numpy(),
+    )
+
+
+def _terms(
+    caption: str, hashtags: list[str], music_id: str | None, title: str | None
+) -> tuple[str, ...]:
+    title = (title or "").casefold().strip()
+    terms = [f"#{tag}" for tag in hashtags]
+    terms += _WORD.findall(_TAG.sub(" ", caption).casefold())
+    if music_id or title:
+        terms.append(f"sound:{music_id or title}")
+    if title and not is_original_sound(title):
+        terms += [f"title:{word}" for word in _WORD.findall(title)]
+    return tuple(terms)

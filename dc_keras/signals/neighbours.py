@@ -1,0 +1,85 @@
+"""What others do: who joined the same challenges, who writes the same captions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dc_keras.signals.evidence import Evidence
+
+EASE_LAMBDA = 20.0
+NUM_NEIGHBOURS = 50
+
+
+def ease(evidence: Evidence, train: np.ndarray) -> np.ndarray:
+    """Returns how far a person's other joins speak for a challenge.
+
+    EASE: scores Y·B with B = I − P·diag(1/P), P = (YᵀY + λI)⁻¹, zero on its diagonal,
+    where Y holds the joins of training pairs and the pool (Steck, "Embarrassingly
+    Shallow Autoencoders for Sparse Data", WWW 2019).
+
+    Returns:
+        float64 (num_users, num_challenges); 0 for who has joined nothing in training.
+    """
+    num_people, num_topics = (
+        int(key.max()) + 1 for key in (evidence.person, evidence.topic)
+    )
+    joins = np.zeros((num_people, num_topics))
+    joins[evidence.pair_person[train], evidence.pair_topic[train]] = (
+        evidence.pairs.label[train]
+    )
+    pool = np.zeros((len(evidence.pool_joined), num_topics))
+    pool[:, evidence.topic] = evidence.pool_joined
+    gram = joins.T @ joins + pool.T @ pool
+    inverse = np.linalg.inv(gram + EASE_LAMBDA * np.eye(num_topics))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return np.asarray((joins @ weights)[np.ix_(evidence.person, evidence.topic)])
+
+
+def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
+    """Returns the share of the users with the nearest captions who joined.
+
+    The `NUM_NEIGHBOURS` training users whose mean caption embedding has the largest
+    cosine with the user's, the user left out. Pairs that are not in training count as
+    the mean of the challenge.
+
+    Returns:
+        float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
+    """
+    num_users, num_challenges = len(evidence.person), len(evidence.topic)
+    if evidence.user_embeddings is None:
+        return np.zeros((num_users, num_challenges))
+    pairs = evidence.pairs
+    user, topic = pairs.user[train], evidence.pair_topic[train]
+    joins = np.full((num_users, int(evidence.topic.max()) + 1), np.nan)
+    joins[user, topic] = pairs.label[train]
+    known = np.unique(user)
+    joined = joins[known]
+    count = np.maximum((~np.isnan(joined)).sum(axis=0), 1)
+    mean = np.where(np.isnan(joined), 0.0, joined).sum(axis=0) / count
+    joined = np.where(np.isnan(joined), mean, joined)
+    similarity = _cosine(evidence.user_embeddings, evidence.user_embeddings[known])
+    own = evidence.person[:, None] == evidence.person[known]
+    similarity[own] = -np.inf
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NUM_NEIGHBOURS]
+    return np.asarray(joined[nearest].mean(axis=1)[:, evidence.topic])
+
+
+def caption_cosine(evidence: Evidence) -> np.ndarray:
+    """Returns the cosine of mean caption embeddings of history and support.
+
+    Returns:
+        float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
+    """
+    if evidence.user_embeddings is None or evidence.challenge_embeddings is None:
+        return np.zeros((len(evidence.person), len(evidence.topic)))
+    return _cosine(evidence.user_embeddings, evidence.challenge_embeddings)
+
+
+def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (left, right)]
+    left, right = (
+        side / np.maximum(length, 1e-9)
+        for side, length in zip((left, right), lengths, strict=True)
+    )
+    return np.asarray(left.astype(np.float64) @ right.astype(np.float64).T)
