@@ -5,8 +5,8 @@ r"""Judges every model and baseline on a study, and prints Tables I and II.
         --split=random_pair --split=cold_user --output=runs/evaluation
 
 Leaves behind in --output: the prediction of every judged pair (`predictions/`, and
-`proxies/` for Table I), `manifest.json` (each pair with its label and the videos that
-each side may see), `config.json`, and the tables as JSON and Markdown (`tables/`). A
+`proxies/` for Table I), `manifests/` (each pair with its label, its part in each fold
+and the videos that each side may see), `config.json`, and the tables (`tables/`). A
 stopped run goes on at the fold where it was.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.models.config import SignalOptions
 from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
@@ -35,15 +36,28 @@ _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=
 _SPLIT = flags.DEFINE_multi_enum(
     "split",
     ["random_pair"],
-    ["random_pair", "cold_user"],
-    "What is held out: pairs (the paper) or users; repeatable.",
+    ["random_pair", "cold_user", "cold_challenge", "cold_both", "temporal"],
+    "What is held out: pairs (the paper), users, challenges, both, or what happens "
+    "after the study's cutoff; repeatable.",
 )
 _MODELS = flags.DEFINE_multi_enum(
     "models",
     ["all"],
-    ["all", "deepChallenger", "proxies", "paper", "simple"],
-    "Rows wanted: deepChallenger, the proxies of Table I, the paper's baselines, the "
-    "simple ones; repeatable.",
+    [
+        "all",
+        "deepChallenger",
+        "videos_alone",
+        "paper_preset",
+        "ablations",
+        "support_sizes",
+        "proxies",
+        "paper",
+        "simple",
+    ],
+    "Rows wanted: deepChallenger, the same without signals of simple models, in the "
+    "paper's shape, without one group of signals each, with fewer videos a challenge; "
+    "the proxies of Table I, the paper's baselines, the simple ones; repeatable. `all` "
+    "leaves ablations and support_sizes out.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
@@ -58,30 +72,45 @@ _TRUTH = flags.DEFINE_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key of the pseudonyms, needed with --truth."
 )
+_HORIZON_DAYS = flags.DEFINE_integer(
+    "horizon_days",
+    28,
+    "temporal: days after a cutoff in which joining counts.",
+    lower_bound=1,
+)
+_NUM_PAST = flags.DEFINE_integer(
+    "num_past", 3, "temporal: earlier cutoffs, a horizon apart.", lower_bound=1
+)
 options.define_all()
+options.define(SignalOptions)
 
 
 def main() -> None:
     """Trains, predicts, and prints the tables."""
     from pathlib import Path
 
-    from dc_keras.corpus.store import Corpus, write_text
-    from dc_keras.evaluation.baselines import history_documents
+    from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.runner import run_experiment
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.signals.facts import read_facts
 
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
+    temporal = _load_temporal(corpus)
     app.say(grid.describe())
     output = Path(_OUTPUT.value)
     experiment = Experiment(
         grid=grid,
         table=inputs.load_features(_FEATURES.value),
-        documents=history_documents(grid, corpus.videos),
+        facts=read_facts(
+            corpus.videos, *([grid] if temporal is None else [grid, temporal])
+        ),
         model=options.resolve(ModelOptions),
         training=options.resolve(TrainingOptions),
         protocol=options.resolve(ProtocolOptions),
+        signals=options.resolve(SignalOptions),
+        temporal=temporal,
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),
     )
@@ -93,8 +122,15 @@ def main() -> None:
         app.progress,
         workers=_WORKERS.value,
     )
-    write_text(output / "manifest.json", grid.to_json())
     _print_tables(output, grid)
+
+
+def _load_temporal(corpus: Corpus) -> Grid | None:
+    if "temporal" not in _SPLIT.value:
+        return None
+    return inputs.load_temporal_grid(
+        corpus, _STUDY.value, _HORIZON_DAYS.value, _NUM_PAST.value
+    )
 
 
 def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
@@ -125,7 +161,7 @@ def _print_tables(output: Path, grid: Grid) -> None:
         app.say("\n" + table.to_console())
         for ending, text in (("md", table.to_markdown()), ("json", table.to_json())):
             write_text(output / "tables" / f"{name}.{ending}", text)
-    app.say(f"\n{output}: predictions, manifest.json, tables as Markdown and JSON")
+    app.say(f"\n{output}: predictions, manifests, tables as Markdown and JSON")
 
 
 if __name__ == "__main__":

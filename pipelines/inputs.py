@@ -26,6 +26,30 @@ def load_grid(corpus: Corpus, study_file: str) -> Grid:
     return study.resolve(corpus, **changes.overrides())
 
 
+def load_temporal_grid(
+    corpus: Corpus, study_file: str, horizon_days: int, num_past: int
+) -> Grid:
+    """Resolves a Study at its cutoff and at earlier ones, with what the flags change.
+
+    Raises:
+        DataError: the study, or the flags, give no cutoff.
+    """
+    from dc_keras.corpus.study import Study
+    from dc_keras.corpus.temporal import resolve_temporal
+    from dc_keras.models.config import StudyOptions
+
+    overrides = options.resolve(StudyOptions).overrides()
+    support = overrides.pop("support")
+    study = Study.load(study_file).with_settings(**overrides)
+    return resolve_temporal(
+        study,
+        corpus.videos,
+        support,
+        horizon_days=horizon_days,
+        num_past=num_past,
+    )
+
+
 def load_features(directories: Sequence[str]) -> FeatureTable:
     """Reads feature records of one corpus, made by one or more encoders.
 

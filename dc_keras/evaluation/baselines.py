@@ -1,4 +1,8 @@
-"""Simple baselines: a learned model that loses to one of them is told so."""
+"""Simple baselines: a learned model that loses to one of them is told so.
+
+Each is a column of the fold's signals, or made from a few of them. On training pairs
+the signals are out of fold, so that the stack learns how far to trust each.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import Ridge
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from dc_keras.corpus.pairs import Pairs
-from dc_keras.corpus.study import Grid
 from dc_keras.evaluation.splits import Fold
+from dc_keras.signals.table import SignalTable
 
-# How many training pairs a prior is worth when a rate is shrunk towards it.
-_PRIOR_PAIRS = 4.0
-_RIDGE_ALPHA = 1.0
+STACK = "logistic stack"
+# A post outside the days of the challenge does not make joining impossible.
+_OUT_OF_TIME = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,80 +29,121 @@ class SimpleData:
     """What a simple baseline may look at.
 
     Attributes:
-        pairs: the observed pairs, labels included: a baseline reads only those of
-            `Fold.train`.
-        documents: one text a user, from the history alone.
-        num_challenges: number of challenges.
+        pairs: the observed pairs; a baseline reads the labels of `fold.train` alone.
+        fold: which pairs are for training.
+        signals: of all pairs.
     """
 
     pairs: Pairs
-    documents: tuple[str, ...]
-    num_challenges: int
+    fold: Fold
+    signals: SignalTable
+
+    @property
+    def mean(self) -> float:
+        """Share of training pairs that joined."""
+        return float(self.pairs.label[self.fold.train].mean())
 
 
-def history_documents(grid: Grid, videos: pl.DataFrame) -> tuple[str, ...]:
-    """Joins the words, tags and sounds of each user's history into one text."""
-    columns = videos.select("video_id", "caption", "hashtags", "music_id").iter_rows()
-    words = {
-        video_id: " ".join([caption, *tags, f"sound_{sound}" if sound else ""])
-        for video_id, caption, tags, sound in columns
-    }
-    return tuple(" ".join(words[v] for v in history) for history in grid.histories)
-
-
-def always_yes(data: SimpleData, fold: Fold) -> np.ndarray:
+def always_yes(data: SimpleData) -> np.ndarray:
     """1 for every pair."""
     return np.ones(len(data.pairs))
 
 
-def popularity(data: SimpleData, fold: Fold) -> np.ndarray:
-    """The share of training pairs of the challenge that joined, shrunk to the mean."""
-    label, challenge = data.pairs.label, data.pairs.challenge
-    rate = _shrunken_rates(
-        label[fold.train],
-        challenge[fold.train],
-        np.full(data.num_challenges, label[fold.train].mean()),
-    )
-    return np.asarray(rate[challenge])
+def prevalence(data: SimpleData) -> np.ndarray:
+    """The share of training pairs that joined, for every pair."""
+    return np.full(len(data.pairs), data.mean)
 
 
-def propensity(data: SimpleData, fold: Fold) -> np.ndarray:
-    """How readily the user joins anything.
-
-    A ridge regression of training users' rates on the TF-IDF of their histories, then
-    shrunk with the user's own training pairs, where there are any.
-    """
-    user, label = data.pairs.user[fold.train], data.pairs.label[fold.train]
-    mean = label.mean()
-    known = np.unique(user)
-    prior = np.full(len(data.documents), mean)
-    rates = _shrunken_rates(label, user, prior)
-    words = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)
-    if any(data.documents[u].strip() for u in known):
-        seen = words.fit_transform([data.documents[u] for u in known])
-        ridge = Ridge(alpha=_RIDGE_ALPHA).fit(seen, rates[known])
-        prior = np.clip(ridge.predict(words.transform(data.documents)), 1e-3, 1.0)
-    return np.asarray(_shrunken_rates(label, user, prior)[data.pairs.user])
+def popularity(data: SimpleData) -> np.ndarray:
+    """How often the challenge is joined (`signals.rates.popularity`)."""
+    return _rate(data.signals["rates/popularity"])
 
 
-def propensity_popularity(data: SimpleData, fold: Fold) -> np.ndarray:
+def propensity(data: SimpleData) -> np.ndarray:
+    """How readily the user joins anything (`signals.rates.propensity`)."""
+    return _rate(data.signals["rates/propensity"])
+
+
+def propensity_popularity(data: SimpleData) -> np.ndarray:
     """Propensity × popularity over the overall rate, cut to 1."""
-    mean = data.pairs.label[fold.train].mean()
-    product = propensity(data, fold) * popularity(data, fold) / mean
-    return np.asarray(np.clip(product, 0.0, 1.0))
+    return _cut(propensity(data) * popularity(data) / data.mean)
 
 
-SIMPLE_BASELINES: dict[str, Callable[[SimpleData, Fold], np.ndarray]] = {
+def in_time(data: SimpleData) -> np.ndarray:
+    """Propensity × popularity × (.5 + share of the user's posts in its days), cut."""
+    near = _OUT_OF_TIME + data.signals["time/posts_in_window"]
+    return _cut(propensity_popularity(data) * near)
+
+
+def recent_popularity(data: SimpleData) -> np.ndarray:
+    """Posts about the challenge in the 14 days before its cutoff, over the most."""
+    recent = np.expm1(data.signals["rates/recent_supporters"])
+    return np.asarray(recent / max(recent.max(), 1.0))
+
+
+def propensity_recent_popularity(data: SimpleData) -> np.ndarray:
+    """Propensity × recent popularity."""
+    return np.asarray(propensity(data) * recent_popularity(data))
+
+
+def tfidf_cosine(data: SimpleData) -> np.ndarray:
+    """Cosine of the TF-IDF of history and support."""
+    return _cut(data.signals["text/cosine"])
+
+
+def caption_cosine(data: SimpleData) -> np.ndarray:
+    """Cosine of the mean caption embeddings of history and support, cut to [0, 1]."""
+    return _cut(data.signals["text/caption_cosine"])
+
+
+def one_vs_rest(data: SimpleData) -> np.ndarray:
+    """Popularity and a ridge regression a challenge on TF-IDF, cut to [0, 1]."""
+    return _cut(popularity(data) + data.signals["text/one_vs_rest"])
+
+
+def caption_neighbours(data: SimpleData) -> np.ndarray:
+    """Share of the users with the nearest captions who joined."""
+    return _cut(data.signals["neighbours/captions"])
+
+
+def ease(data: SimpleData) -> np.ndarray:
+    """What else the user joined, by EASE, cut to [0, 1]; nothing for newcomers."""
+    return _cut(data.signals["neighbours/ease"])
+
+
+def logistic_stack(data: SimpleData) -> np.ndarray:
+    """A logistic regression on every signal, fitted on the training pairs."""
+    stack = make_pipeline(
+        SimpleImputer(keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(max_iter=1000),
+    )
+    train = data.fold.train
+    stack.fit(data.signals.values[train], data.pairs.label[train])
+    return np.asarray(stack.predict_proba(data.signals.values)[:, 1])
+
+
+SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
     "always yes": always_yes,
+    "prevalence": prevalence,
     "popularity": popularity,
+    "propensity": propensity,
     "propensity × popularity": propensity_popularity,
+    "propensity × popularity × time": in_time,
+    "recent popularity": recent_popularity,
+    "propensity × recent popularity": propensity_recent_popularity,
+    "TF-IDF cosine": tfidf_cosine,
+    "caption cosine": caption_cosine,
+    "TF-IDF one-vs-rest ridge": one_vs_rest,
+    "caption neighbours": caption_neighbours,
+    "EASE": ease,
+    STACK: logistic_stack,
 }
 
 
-def _shrunken_rates(
-    label: np.ndarray, group: np.ndarray, prior: np.ndarray
-) -> np.ndarray:
-    """(joins + k·prior) / (pairs + k) for every group, k = `_PRIOR_PAIRS`."""
-    joins = np.bincount(group, weights=label, minlength=len(prior))
-    count = np.bincount(group, minlength=len(prior))
-    return np.asarray((joins + _PRIOR_PAIRS * prior) / (count + _PRIOR_PAIRS))
+def _rate(logit: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def _cut(scores: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(scores, 0.0, 1.0))

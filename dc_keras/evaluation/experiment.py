@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -15,10 +15,23 @@ import polars as pl
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES, SimpleData
+from dc_keras.evaluation.contenders import (
+    Contender,
+    list_contenders,
+    smaller_supports,
+)
 from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
 from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
-from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
-from dc_keras.training.data import FeatureTable
+from dc_keras.models.config import (
+    ModelOptions,
+    ProtocolOptions,
+    SignalOptions,
+    TrainingOptions,
+)
+from dc_keras.signals.evidence import Evidence
+from dc_keras.signals.facts import PostFacts
+from dc_keras.signals.table import SignalTable, make_signals
+from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
     baseline_examples,
@@ -26,6 +39,7 @@ from dc_keras.training.participation import (
     fit_baseline,
     fit_deep_challenger,
     sample_negatives,
+    with_signals,
 )
 from dc_keras.training.proxies import (
     ProxyTask,
@@ -55,27 +69,44 @@ class Experiment:
     Attributes:
         grid: users, challenges, labels, and the videos that each side may see.
         table: cached features of all those videos.
-        documents: a text a user, for the simple baselines.
+        facts: words, sounds, times and counts of those videos, for simple models.
         model: shape of the models.
         training: how they are fitted.
         protocol: which videos and pairs they see.
+        signals: what simple models tell the fusion.
+        temporal: a grid of several cutoffs (`corpus.temporal`), for that split.
         truth: true probabilities (num_users, num_challenges) of a simulated world.
-        models: rows wanted: `all`, or some of "deepChallenger", "proxies",
-            "paper", "simple".
+        models: rows wanted: `all`, or some of "deepChallenger", "videos_alone",
+            "paper_preset", "ablations" (see `contenders`), "support_sizes" (how
+            deepChallenger does with fewer challenge videos), "proxies", "paper" (its
+            four baselines), "simple". `all` leaves ablations and support sizes out.
     """
 
     grid: Grid
     table: FeatureTable
-    documents: tuple[str, ...]
+    facts: PostFacts
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
+    signals: SignalOptions = field(default_factory=SignalOptions)
+    temporal: Grid | None = None
     truth: np.ndarray | None = None
     models: tuple[str, ...] = ("all",)
 
     def wants(self, group: str) -> bool:
         """Whether a group of rows is wanted."""
-        return "all" in self.models or group in self.models
+        is_usual = group not in ("ablations", "support_sizes")
+        return group in self.models or ("all" in self.models and is_usual)
+
+    def on(self, grid: Grid) -> Experiment:
+        """Returns the experiment on another grid of the same corpus."""
+        if grid is self.grid:
+            return self
+        return replace(self, grid=grid, truth=None)
+
+    def contenders(self) -> list[Contender]:
+        """Returns the forms of deepChallenger that are wanted."""
+        return list_contenders(self.models, self.model, self.training, self.signals)
 
     def config(self) -> dict[str, Any]:
         """Returns what decides the predictions, as plain values."""
@@ -92,7 +123,8 @@ class Experiment:
             "grid_sha256": self.grid.sha256,
             "vision": vision,
             "text": None if caption is None else dict(caption),
-            "documents_sha256": _sha256(json.dumps(self.documents).encode("utf-8")),
+            "signals": self.signals.to_dict(),
+            "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else _sha256(truth.tobytes()),
         }
 
@@ -127,7 +159,7 @@ class FoldRun:
         self._seed = (experiment.training.seed + seed) * 1000 + fold.index
         self._training = replace(experiment.training, seed=self._seed)
         self._tell_all = tell
-        self._fitted: dict[tuple[str, Variant], keras.Model] = {}
+        self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
 
     def _tell(self, model: str) -> None:
         self._tell_all(f"{self._name}: {model}")
@@ -150,15 +182,16 @@ class FoldRun:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
         if self._x.wants("paper"):
             scores |= self._paper_baseline_scores()
-        if self._x.wants(DEEP_CHALLENGER):
-            scores[DEEP_CHALLENGER] = self._deep_challenger_scores()
+        for contender in self._x.contenders():
+            scores |= self._contender_scores(contender)
         frames = [self._frame(name, s) for name, s in scores.items()]
         return pl.concat([pl.DataFrame(schema=_PREDICTIONS), *frames])
 
     def _task(self, kind: str) -> ProxyTask:
         grid, hidden = self._x.grid, self._fold.hidden_users
         if kind == "challenge":
-            return challenge_task(grid, self._x.table, hidden)
+            new = self._fold.hidden_challenges
+            return challenge_task(grid, self._x.table, hidden, new)
         is_cold = bool(hidden)
         train_users = np.unique(self._pairs.user[self._fold.train])
         everyone = list(range(len(grid.users)))
@@ -180,27 +213,30 @@ class FoldRun:
         )
         return rest[kept], rest[valid], test
 
-    def _proxy(self, kind: str, variant: Variant) -> keras.Model:
-        if (kind, variant) not in self._fitted:
+    def _proxy(self, kind: str, variant: Variant, options: ModelOptions) -> keras.Model:
+        key = (kind, variant, options)
+        if key not in self._fitted:
             self._tell(f"{kind} proxy, {variant.name}")
             task = self._task(kind)
             train, valid, _ = self._video_split(task)
-            self._fitted[kind, variant] = fit_proxy(
+            self._fitted[key] = fit_proxy(
                 task,
                 train,
                 valid,
                 self._x.table,
                 variant,
-                self._x.model,
+                options,
                 self._training,
             )
-        return self._fitted[kind, variant]
+        return self._fitted[key]
 
     def _judge_proxy(self, kind: str, variant: Variant) -> pl.DataFrame:
         task = self._task(kind)
         _, _, test = self._video_split(task)
         examples = proxy_examples(task, self._x.table, variant).take(test)
-        classes = predict(self._proxy(kind, variant), examples).argmax(axis=1)
+        classes = predict(self._proxy(kind, variant, self._x.model), examples).argmax(
+            axis=1
+        )
         return pl.DataFrame(
             {
                 "kind": kind,
@@ -212,9 +248,23 @@ class FoldRun:
             }
         )
 
+    @cached_property
+    def _signals(self) -> SignalTable:
+        return self._signals_of(self._x.grid)
+
+    def _signals_of(self, grid: Grid) -> SignalTable:
+        table, fold = self._x.table, self._fold
+        captions = None
+        if table.captions is not None:
+            captions = dict(zip(table.video_ids, table.captions, strict=True))
+        evidence = Evidence.of(grid, self._x.facts, captions, fold.hidden_users)
+        return make_signals(
+            evidence, grid, fold.split, fold.train, fold.valid, self._seed
+        )
+
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = SimpleData(self._pairs, self._x.documents, len(self._x.grid.challenges))
-        return {name: f(data, self._fold) for name, f in SIMPLE_BASELINES.items()}
+        data = SimpleData(self._pairs, self._fold, self._signals)
+        return {name: f(data) for name, f in SIMPLE_BASELINES.items()}
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
         scores = {}
@@ -238,25 +288,51 @@ class FoldRun:
             scores[variant.name] = predict(model, examples)
         return scores
 
-    def _deep_challenger_scores(self) -> np.ndarray:
+    def _contender_scores(self, contender: Contender) -> dict[str, np.ndarray]:
+        """Fits one form of deepChallenger and scores every pair with it."""
         sides = side_variants(self._x.table)
-        examples = deep_challenger_examples(
-            self._x.grid,
-            self._x.table,
-            self._pairs,
-            {side: (self._proxy(side, v), v) for side, v in sides.items()},
-            self._training.class_weight,
-            self._fold.hidden_users,
-        )
-        self._tell(DEEP_CHALLENGER)
+        proxies = {
+            side: (self._proxy(side, v, contender.model), v)
+            for side, v in sides.items()
+        }
+        examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
+        self._tell(contender.name)
         model = fit_deep_challenger(
             examples,
             self._training_rows(),
             self._fold.valid,
-            self._x.model,
-            self._training,
+            contender.model,
+            replace(contender.training, seed=self._seed),
+            (),
+            self._x.signals.signal_dim,
         )
-        return predict(model, examples)
+        scores = {contender.name: predict(model, examples)}
+        if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
+            for size, grid, table in smaller_supports(self._x.grid, self._x.table):
+                fewer = self._pair_examples(contender, proxies, grid, table)
+                scores[f"{contender.name}, {size}"] = predict(model, fewer)
+        return scores
+
+    def _pair_examples(
+        self,
+        contender: Contender,
+        proxies: Mapping[str, tuple[keras.Model, Variant]],
+        grid: Grid,
+        table: FeatureTable,
+    ) -> Examples:
+        examples = deep_challenger_examples(
+            grid,
+            table,
+            self._pairs,
+            proxies,
+            contender.training.class_weight,
+            self._fold.hidden_users,
+        )
+        if not contender.groups:
+            return examples
+        is_whole = grid is self._x.grid
+        signals = self._signals if is_whole else self._signals_of(grid)
+        return with_signals(examples, signals.of_groups(contender.groups).values)
 
     def _training_rows(self) -> np.ndarray:
         rule = self._x.protocol.negatives

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -25,19 +25,15 @@ from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
 from dc_keras.evaluation.experiment import Experiment, FoldRun
-from dc_keras.evaluation.splits import Fold, make_folds
+from dc_keras.evaluation.manifest import Manifest, make_manifest
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A fold of a seed, and the name of its files."""
+    """A fold to run: where it stands in the manifests, and the name of its files."""
 
-    fold: Fold
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.fold.split}-seed{self.seed}-fold{self.fold.index}"
+    manifest: int
+    name: str
 
 
 def run_experiment(
@@ -52,11 +48,45 @@ def run_experiment(
 
     Args:
         experiment: data and options.
-        splits: names of splits.
+        splits: names of splits; `temporal` is made from `experiment.temporal`.
         num_seeds: seeds 0 … num_seeds−1, added to `TrainingOptions.seed`.
-        directory: gets `config.json`, `predictions/SPLIT-seedS-foldF.parquet` (model,
-            part, user_id, challenge, label, score) and, for `random_pair`,
-            `proxies/…parquet` (kind, variant, video_id, label, predicted).
+        directory: as for `run_manifests`.
+        tell: as for `run_manifests`.
+        workers: as for `run_manifests`.
+
+    Raises:
+        DataError: as `run_manifests` and `splits.make_folds`, or `temporal` without its
+            grid.
+    """
+    manifests = []
+    for split in splits:
+        grid = experiment.temporal if split == "temporal" else experiment.grid
+        if grid is None:
+            raise DataError("temporal needs a grid of several cutoffs. Received: none")
+        manifests.append(
+            make_manifest(
+                grid, split, num_seeds, experiment.protocol, experiment.training
+            )
+        )
+    run_manifests(experiment, manifests, directory, tell, workers)
+
+
+def run_manifests(
+    experiment: Experiment,
+    manifests: Sequence[Manifest],
+    directory: Path,
+    tell: Callable[[str], None],
+    workers: int = 1,
+) -> None:
+    """Trains and predicts every fold of some manifests.
+
+    Args:
+        experiment: data and options; grids and folds are those of the manifests.
+        manifests: one a split.
+        directory: gets `config.json`, `manifests/SPLIT.json`,
+            `predictions/SPLIT-seedS-foldF.parquet` (model, part, user_id, challenge,
+            label, score) and, for `random_pair`, `proxies/…parquet` (kind, variant,
+            video_id, label, predicted).
         tell: called with one line when something is about to be fitted; pickled for
             other processes, so a function of a module.
         workers: processes that fit folds; each holds the features in memory.
@@ -65,53 +95,50 @@ def run_experiment(
         DataError: the directory holds a run with another configuration, a fold lacks a
             label, or a worker died.
     """
+    if experiment.models != ("proxies",):
+        for manifest in manifests:
+            _require_both_labels(manifest)
     _claim(directory, experiment.config())
+    for manifest in manifests:
+        manifest.write(directory / "manifests")
     jobs = []
-    for job in list(_jobs(experiment, splits, num_seeds)):
+    for job in _jobs(manifests):
         if (directory / "predictions" / f"{job.name}.parquet").exists():
             tell(f"{job.name}: done before")
         else:
             jobs.append(job)
+    work = _Work(experiment, manifests, directory, tell)
     workers = min(workers, len(jobs))
     if workers > 1:
-        _run_in_processes(experiment, jobs, directory, tell, workers)
+        _run_in_processes(work, jobs, workers)
         return
     for job in jobs:
-        _run_fold(experiment, job, directory, tell)
+        work.run(job)
 
 
-def _jobs(
-    experiment: Experiment, splits: Sequence[str], num_seeds: int
-) -> Iterator[_Job]:
-    judges_pairs = experiment.models != ("proxies",)
-    pairs = grid_pairs(experiment.grid)
-    for seed in range(num_seeds):
-        for split in splits:
-            for fold in make_folds(
-                experiment.grid,
-                pairs,
-                split,
-                experiment.protocol.num_folds,
-                experiment.training.validation_fraction,
-                experiment.training.seed + seed,
-            ):
-                job = _Job(fold, seed)
-                if judges_pairs:
-                    _require_both_labels(job, pairs.label)
-                yield job
+def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
+    """All folds, seed by seed, so that a stopped run has whole seeds of every split."""
+    jobs = [
+        (manifest.seeds[name], number, _Job(number, name))
+        for number, manifest in enumerate(manifests)
+        for name in manifest.folds
+    ]
+    return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
 
 
-def _require_both_labels(job: _Job, label: np.ndarray) -> None:
+def _require_both_labels(manifest: Manifest) -> None:
     """Refuses a fold that would teach or judge nothing, before anything is fitted."""
-    for part in ("train", "test"):
-        found = label[getattr(job.fold, part)]
-        if len(np.unique(found)) < 2:
-            raise DataError(
-                f"{job.name}: every part needs users who joined and users who did "
-                f"not; its {len(found)} {part} pairs have {found.sum()} that joined. "
-                "Take fewer folds, another --seed, or a study with more joins. "
-                f"Received: joined={label.sum()} of {len(label)} pairs"
-            )
+    label = grid_pairs(manifest.grid).label
+    for name, fold in manifest.folds.items():
+        for part in ("train", "test"):
+            found = label[getattr(fold, part)]
+            if len(np.unique(found)) < 2:
+                raise DataError(
+                    f"{name}: every part needs users who joined and users who did "
+                    f"not; its {len(found)} {part} pairs have {found.sum()} that "
+                    "joined. Take fewer folds, another --seed, or a study with more "
+                    f"joins. Received: joined={label.sum()} of {len(label)} pairs"
+                )
 
 
 def _claim(directory: Path, config: dict[str, Any]) -> None:
@@ -127,33 +154,45 @@ def _claim(directory: Path, config: dict[str, Any]) -> None:
     write_text(path, text)
 
 
-def _run_fold(
-    experiment: Experiment, job: _Job, directory: Path, tell: Callable[[str], None]
-) -> None:
-    run = FoldRun(experiment, job.fold, job.seed, job.name, tell)
-    tables = {"proxies": run.proxy_predictions(), "predictions": run.predictions()}
-    if tables["proxies"].is_empty():
-        del tables["proxies"]
-    for part, table in tables.items():
-        (directory / part).mkdir(exist_ok=True)
-        write_table(directory / part / f"{job.name}.parquet", table)
+@dataclass(frozen=True)
+class _Work:
+    """What every process needs to run any fold."""
+
+    experiment: Experiment
+    manifests: Sequence[Manifest]
+    directory: Path
+    tell: Callable[[str], None]
+
+    def run(self, job: _Job) -> None:
+        """Runs a fold and writes what it predicts."""
+        manifest = self.manifests[job.manifest]
+        fold_run = FoldRun(
+            self.experiment.on(manifest.grid),
+            manifest.folds[job.name],
+            manifest.seeds[job.name],
+            job.name,
+            self.tell,
+        )
+        tables = {
+            "proxies": fold_run.proxy_predictions(),
+            "predictions": fold_run.predictions(),
+        }
+        if tables["proxies"].is_empty():
+            del tables["proxies"]
+        for part, table in tables.items():
+            (self.directory / part).mkdir(exist_ok=True)
+            write_table(self.directory / part / f"{job.name}.parquet", table)
 
 
-def _run_in_processes(
-    experiment: Experiment,
-    jobs: Sequence[_Job],
-    directory: Path,
-    tell: Callable[[str], None],
-    workers: int,
-) -> None:
+def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(experiment, tell, stop)
+        workers, context, initializer=_start_worker, initargs=(work, stop)
     ) as pool:
         try:
-            futures = [pool.submit(_run_in_worker, job, directory) for job in jobs]
+            futures = [pool.submit(_run_in_worker, job) for job in jobs]
             for future in as_completed(futures):
                 future.result()
         except BrokenProcessPool as error:
@@ -168,18 +207,16 @@ def _run_in_processes(
 
 
 # What a worker was started with.
-_shared: dict[str, Any] = {}
+_shared: dict[str, _Work] = {}
 
 
-def _start_worker(
-    experiment: Experiment, tell: Callable[[str], None], stop: Any
-) -> None:
+def _start_worker(work: _Work, stop: Any) -> None:
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     for happened in (stop.wait, parent.join if parent else stop.wait):
         threading.Thread(target=_exit_after, args=(happened,), daemon=True).start()
-    _shared.update(experiment=experiment, tell=tell)
+    _shared["work"] = work
 
 
 def _exit_after(happened: Callable[[], object]) -> None:
@@ -188,5 +225,5 @@ def _exit_after(happened: Callable[[], object]) -> None:
     os._exit(1)
 
 
-def _run_in_worker(job: _Job, directory: Path) -> None:
-    _run_fold(_shared["experiment"], job, directory, _shared["tell"])
+def _run_in_worker(job: _Job) -> None:
+    _shared["work"].run(job)

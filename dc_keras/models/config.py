@@ -125,6 +125,33 @@ class ModelOptions(Options):
     projection_dim: int = option(
         128, "width of the projections of `interaction` [22]", at_least=1
     )
+    modality_dropout: float = option(
+        0.2,
+        "share of training examples that lose their frames or their caption, and of "
+        "pairs that lose x^c or x^u (not in the paper) [30]",
+        at_least=0,
+        below=1,
+    )
+    set_dropout: float = option(
+        0.5,
+        "share of training pairs whose challenge is described by a random part of its "
+        "videos, of 1 to n (not in the paper) [30]",
+        at_least=0,
+        below=1,
+    )
+
+
+# The shape that the paper describes; `presets/paper.flags` says the same.
+PAPER_MODEL = ModelOptions(
+    frame_pooling="concat",
+    standardize=False,
+    layer_norm=False,
+    challenge_pooling="concat",
+    user_pooling="concat",
+    interaction="none",
+    modality_dropout=0.0,
+    set_dropout=0.0,
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +189,20 @@ class TrainingOptions(Options):
         ("default", "one_device", "mirrored"),
     )
     seed: int = option(0, "seed of weights, dropout and shuffling")
+
+
+@dataclass(frozen=True)
+class SignalOptions(Options):
+    """What simple models tell the fusion; see `dc_keras.signals.table`."""
+
+    signals: str = option(
+        "all",
+        "what simple models tell the fusion beside the videos: all, none, or some of "
+        "rates, text, neighbours, time, engagement with commas [29]",
+    )
+    signal_dim: int = option(
+        64, "width of the layer that the fusion reads them with [29]", at_least=1
+    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from dc_keras.models.config import ModelOptions
+from dc_keras.models.dropping import DropModality
 from dc_keras.models.pooling import PoolSet, Standardize
 
 EMBEDDING_LAYER = "video_embedding"
@@ -120,6 +121,12 @@ def _join_modalities(
     tensors: dict[str, Any], inputs: VideoInputs, options: ModelOptions
 ) -> Any:
     parts = []
+    if options.modality_dropout > 0 and len(tensors) == 3:
+        names = ("frames", "frame_mask", "caption")
+        drop = DropModality(options.modality_dropout, name="drop_modality")
+        tensors = dict(
+            zip(names, drop(*(tensors[name] for name in names)), strict=True)
+        )
     if "frames" in tensors:
         frames, mask = tensors["frames"], tensors["frame_mask"]
         if options.standardize:

@@ -30,6 +30,7 @@ class Evidence:
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
             describes the challenge.
         num_supporters: float64 (num_challenges,), different authors of the support.
+        cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
         user_embeddings: float32 (num_users, dim), mean caption embedding of the
             history, each post's of length 1; None without captions.
         challenge_embeddings: float32 (num_challenges, dim), the same of the support.
@@ -46,6 +47,7 @@ class Evidence:
     pool_documents: tuple[list[str], ...]
     pool_joined: np.ndarray
     num_supporters: np.ndarray
+    cutoffs: np.ndarray
     user_embeddings: np.ndarray | None
     challenge_embeddings: np.ndarray | None
 
@@ -84,6 +86,7 @@ class Evidence:
             pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
             num_supporters=np.array([len(found) for found in authors], np.float64),
+            cutoffs=_cutoffs(grid),
             user_embeddings=_mean_embeddings(grid.histories, captions),
             challenge_embeddings=_mean_embeddings(support, captions),
         )
@@ -97,6 +100,13 @@ class Evidence:
     def pair_topic(self) -> np.ndarray:
         """Which challenge each pair asks about, int64 (num_pairs,)."""
         return np.asarray(self.topic[self.pairs.challenge])
+
+
+def _cutoffs(grid: Grid) -> np.ndarray:
+    if grid.challenge_cutoffs:
+        return np.array(grid.challenge_cutoffs, np.float64)
+    cutoff = grid.settings.get("cutoff")
+    return np.full(len(grid.challenges), np.nan if cutoff is None else cutoff)
 
 
 def _mean_embeddings(

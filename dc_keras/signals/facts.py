@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +48,15 @@ class PostFacts:
     def row_of(self) -> dict[str, int]:
         """Row number by video id."""
         return {video_id: row for row, video_id in enumerate(self.video_ids)}
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of all facts."""
+        text = json.dumps([self.video_ids, self.terms], separators=(",", ":"))
+        digest = hashlib.sha256(text.encode("utf-8"))
+        for name in ("times", "counts", "durations", "is_original", "num_tags"):
+            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        return digest.hexdigest()
 
     def rows(self, video_ids: Sequence[str]) -> np.ndarray:
         """Returns the rows of some posts, int64."""

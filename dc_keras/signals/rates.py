@@ -11,7 +11,7 @@ from dc_keras.signals.text import TextSpace
 # How many pairs the mean rate is worth when the rate of a challenge is shrunk to it,
 # and the predicted rate of a user when their own is.
 POPULARITY_PRIOR_PAIRS = 4.0
-PROPENSITY_PRIOR_PAIRS = 10.0
+PROPENSITY_PRIOR_PAIRS = 20.0
 # Strong: a user's rate is a noisy thing to learn from words.
 PROPENSITY_ALPHA = 10.0
 _LEAST_RATE = 1e-3

@@ -3,7 +3,9 @@
 A model that learned from the scores of simple models on the very pairs they were fitted
 on would trust them too much. So each training pair gets the scores of models that have
 not seen it, held out the way the split holds its test pairs out: by user, by challenge,
-by both, by cutoff, or pair by pair.
+by both, by cutoff, or pair by pair. Validation pairs get the scores of models fitted on
+all training pairs; every other pair those of models fitted on both, for a simple model
+has no need of validation.
 """
 
 from __future__ import annotations
@@ -72,7 +74,12 @@ def parse_groups(wanted: str) -> tuple[str, ...]:
 
 
 def make_signals(
-    evidence: Evidence, grid: Grid, split: str, train: np.ndarray, seed: int
+    evidence: Evidence,
+    grid: Grid,
+    split: str,
+    train: np.ndarray,
+    valid: np.ndarray,
+    seed: int,
 ) -> SignalTable:
     """Computes the signals of every pair.
 
@@ -81,17 +88,15 @@ def make_signals(
         grid: the cutoffs of rows, for `temporal`.
         split: how test pairs are held out.
         train: positions of the training pairs.
+        valid: positions of the validation pairs.
         seed: of the inner folds.
-
-    Returns:
-        All signals; those that look at labels are out of fold on `train`, and made from
-        all of `train` elsewhere.
     """
     space = text.TextSpace.of(evidence, train)
-    fitted = _fitted(evidence, train, space)
+    fitted = _fitted(evidence, np.sort(np.concatenate([train, valid])), space)
     names = list(fitted)
     values = np.stack([fitted[name] for name in names], axis=1)
-    for held_out, rest in _inner_folds(evidence, grid, split, train, seed):
+    inner_folds = _inner_folds(evidence, grid, split, train, seed)
+    for held_out, rest in [(valid, train), *inner_folds]:
         if len(held_out) > 0 and len(np.unique(evidence.pairs.label[rest])) == 2:
             inner = _fitted(evidence, rest, space)
             values[held_out] = np.stack(
@@ -141,7 +146,9 @@ def _plain(evidence: Evidence, space: text.TextSpace) -> dict[str, np.ndarray]:
     timed = timing.time_overlap(evidence)
     pairwise |= {f"time/{name}": values for name, values in timed.items()}
     signals = {name: values[user, challenge] for name, values in pairwise.items()}
+    recent = timing.recent_supporters(evidence)
     signals["rates/supporters"] = np.log1p(evidence.num_supporters)[challenge]
+    signals["rates/recent_supporters"] = np.log1p(recent)[challenge]
     for name, values in engagement.user_habits(evidence).items():
         signals[f"engagement/user_{name}"] = values[user]
     for name, values in engagement.challenge_habits(evidence).items():

@@ -11,6 +11,7 @@ _MONTH = 30.0
 # Where a span of dates is cut, in months: what is further apart is simply apart.
 _FAR = 4.0
 _NEAR_DAYS = 3.0
+_RECENT_DAYS = 14.0
 _WINDOW = (0.05, 0.95)
 NAMES = (
     "support_in_span",
@@ -18,7 +19,28 @@ NAMES = (
     "last_post_after_median",
     "first_post_after_median",
     "posts_in_window",
+    "log_support_near_last_post",
 )
+
+
+def recent_supporters(evidence: Evidence) -> np.ndarray:
+    """Returns how many posts describe each challenge in the days before its cutoff.
+
+    Args:
+        evidence: the support posts and the cutoffs; without one, the last support post
+            of all stands for it.
+
+    Returns:
+        float64 (num_challenges,), posts in the last 14 days.
+    """
+    days = [_days(evidence, rows) for rows in evidence.support]
+    last = max((known[-1] for known in days if len(known)), default=np.nan)
+    ends = np.where(np.isnan(evidence.cutoffs), last, evidence.cutoffs / _DAY)
+    counts = [
+        _count(known, end - _RECENT_DAYS, end)
+        for known, end in zip(days, ends, strict=True)
+    ]
+    return np.nan_to_num(np.array(counts, np.float64))
 
 
 def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -32,20 +54,14 @@ def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
         as a share and as log(1 + number); `last_post_after_median` and
         `first_post_after_median`, months from the support's median, within ±4;
         `posts_in_window`, the share of the user's posts between the support's 5th and
-        95th percentile, three days more on either side. Zero where dates are missing.
+        95th percentile, three days more on either side; `log_support_near_last_post`,
+        log(1 + number) of support posts within 14 days of the user's last. Zero where
+        dates are missing.
     """
-    histories = [_days(evidence, rows) for rows in evidence.histories]
-    support = [_days(evidence, rows) for rows in evidence.support]
-    shape = (len(histories), len(support))
-    table = {name: np.zeros(shape) for name in NAMES}
-    for column, challenge in enumerate(support):
-        if len(challenge) > 0:
-            for row, user in enumerate(histories):
-                if len(user) > 0:
-                    values = _overlap(user, challenge)
-                    for name, value in zip(NAMES, values, strict=True):
-                        table[name][row, column] = value
-    return table
+    users = _padded([_days(evidence, rows) for rows in evidence.histories])
+    columns = [_overlap(users, _days(evidence, rows)) for rows in evidence.support]
+    table = np.nan_to_num(np.stack(columns, axis=1))
+    return {name: table[:, :, index] for index, name in enumerate(NAMES)}
 
 
 def _days(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
@@ -54,19 +70,38 @@ def _days(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
     return np.sort(times[~np.isnan(times)]) / _DAY
 
 
-def _overlap(user: np.ndarray, challenge: np.ndarray) -> tuple[float, ...]:
-    """The values of `time_overlap`, in the order of `NAMES`, of sorted days."""
-    inside = float(
-        np.searchsorted(challenge, user[-1], side="right")
-        - np.searchsorted(challenge, user[0])
-    )
+def _padded(days: list[np.ndarray]) -> np.ndarray:
+    """Days of all users, (num_users, num_posts), NaN where there is no further post."""
+    padded = np.full((len(days), max(1, *map(len, days))), np.nan)
+    for row, known in enumerate(days):
+        padded[row, : len(known)] = known
+    return padded
+
+
+def _overlap(users: np.ndarray, challenge: np.ndarray) -> np.ndarray:
+    """The values of `time_overlap` for one challenge, (num_users, len(NAMES))."""
+    if len(challenge) == 0:
+        return np.full((len(users), len(NAMES)), np.nan)
+    first, last = users[:, 0], np.fmax.reduce(users, axis=1)
+    inside = _count(challenge, first, last)
     middle = challenge[len(challenge) // 2]
     begin, end = np.quantile(challenge, _WINDOW)
-    in_window = (user >= begin - _NEAR_DAYS) & (user <= end + _NEAR_DAYS)
-    return (
-        inside / len(challenge),
-        float(np.log1p(inside)),
-        float(np.clip((user[-1] - middle) / _MONTH, -_FAR, _FAR)),
-        float(np.clip((user[0] - middle) / _MONTH, -_FAR, _FAR)),
-        float(in_window.mean()),
+    in_window = (users >= begin - _NEAR_DAYS) & (users <= end + _NEAR_DAYS)
+    num_posts = np.maximum((~np.isnan(users)).sum(axis=1), 1)
+    return np.stack(
+        [
+            inside / len(challenge),
+            np.log1p(inside),
+            np.clip((last - middle) / _MONTH, -_FAR, _FAR),
+            np.clip((first - middle) / _MONTH, -_FAR, _FAR),
+            in_window.sum(axis=1) / num_posts,
+            np.log1p(_count(challenge, last - _RECENT_DAYS, last + _RECENT_DAYS)),
+        ],
+        axis=1,
     )
+
+
+def _count(days: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """How many of some sorted days lie between, ends included; NaN where unknown."""
+    count = np.searchsorted(days, end, side="right") - np.searchsorted(days, begin)
+    return np.where(np.isnan(begin + end), np.nan, count)

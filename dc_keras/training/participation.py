@@ -13,7 +13,12 @@ from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.models.baselines import build_user_baseline
 from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
-from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+from dc_keras.models.deep_challenger import (
+    HEAD,
+    SIGNALS,
+    PairInputs,
+    build_deep_challenger,
+)
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import fit, participation
 from dc_keras.training.proxies import (
@@ -133,6 +138,21 @@ def deep_challenger_examples(
     return pair_examples(pairs, challenges, users, class_weight)
 
 
+def with_signals(examples: Examples, signals: np.ndarray) -> Examples:
+    """Adds the signals of simple models to pairs.
+
+    Args:
+        examples: of `pair_examples`, all pairs.
+        signals: float32 (num_pairs, num_signals), NaN where unknown.
+    """
+    rows = np.arange(len(examples), dtype=np.int32)
+    return replace(
+        examples,
+        tables={**examples.tables, "signals": tf.convert_to_tensor(signals)},
+        index={**examples.index, "signals": rows},
+    )
+
+
 def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
     """Returns a weight a pair, float32 (num_pairs,), with mean 1.
 
@@ -184,19 +204,59 @@ def fit_deep_challenger(
     model_options: ModelOptions,
     training_options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    signal_dim: int = 0,
 ) -> keras.Model:
-    """Fits the fusion model on pairs; see `pair_examples` for the inputs."""
+    """Fits the fusion model on pairs.
+
+    Args:
+        examples: all pairs, of `pair_examples` and, if wanted, `with_signals`.
+        train: positions that the gradient sees.
+        valid: positions that early stopping sees.
+        model_options: shape of the model.
+        training_options: how it is fitted.
+        callbacks: Keras callbacks.
+        signal_dim: width of the layer that reads the signals.
+    """
     _, support_max, challenge_dim = examples.tables["challenge"].shape
     _, history_max, user_dim = examples.tables["user"].shape
-    sizes = PairInputs(support_max, challenge_dim, history_max, user_dim)
+    signals = examples.tables.get("signals")
+    num_signals = 0 if signals is None else signals.shape[1]
+    sizes = PairInputs(
+        support_max, challenge_dim, history_max, user_dim, num_signals, signal_dim
+    )
+
+    def build() -> keras.Model:
+        model = build_deep_challenger(sizes, model_options)
+        if signals is not None:
+            known = signals.numpy()[examples.index["signals"][train]]
+            layer = model.get_layer(HEAD).get_layer(SIGNALS)
+            layer.set_moments(*known_moments(known))
+        return model
+
     return fit(
-        lambda: build_deep_challenger(sizes, model_options),
+        build,
         _training_part(examples, train, training_options),
         examples.take(valid),
         participation(training_options.monitor),
         training_options,
         callbacks,
     )
+
+
+def known_moments(values: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns mean and standard deviation of each column where it is known.
+
+    Args:
+        values: float (num_rows, dim), NaN where unknown.
+
+    Returns:
+        Two float32 tensors (dim,); 0 and 0 for a column of which nothing is known.
+    """
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    variance = np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count
+    return tf.constant(mean, tf.float32), tf.constant(np.sqrt(variance), tf.float32)
 
 
 def baseline_examples(

@@ -89,21 +89,30 @@ class ProxyTask:
 
 
 def challenge_task(
-    grid: Grid, table: FeatureTable, hidden_users: Collection[str] = ()
+    grid: Grid,
+    table: FeatureTable,
+    hidden_users: Collection[str] = (),
+    hidden_challenges: Collection[str] = (),
 ) -> ProxyTask:
     """Which challenge is this video of? From the support videos of each challenge.
 
     A video of two challenges stands once under each. Videos by `hidden_users` (those of
-    the fold's test rows) are left out.
+    the fold's test rows) and videos of `hidden_challenges` are left out.
     """
-    sets = [visible_support(grid, c, hidden_users) for c in range(len(grid.challenges))]
-    return _task("challenge", sets, table, grid.challenges)
+    known = [
+        column
+        for column, name in enumerate(grid.challenges)
+        if name not in hidden_challenges
+    ]
+    sets = [visible_support(grid, column, hidden_users) for column in known]
+    names = [grid.challenges[column] for column in known]
+    return _task("challenge", sets, table, names)
 
 
 def user_task(grid: Grid, table: FeatureTable, users: Sequence[int]) -> ProxyTask:
     """Which user posted this video? From the histories of some users of the panel."""
     sets = [grid.histories[user] for user in users]
-    return _task("user", sets, table, tuple(grid.users[user] for user in users))
+    return _task("user", sets, table, [grid.users[user] for user in users])
 
 
 def visible_support(
@@ -121,15 +130,20 @@ def _task(
     kind: str,
     sets: Sequence[Sequence[str]],
     table: FeatureTable,
-    classes: tuple[str, ...],
+    names: Sequence[str],
 ) -> ProxyTask:
-    videos = [video for videos in sets for video in videos]
+    # A grid of several cutoffs has sets of the same name, with videos in common.
+    merged: dict[str, dict[str, None]] = {}
+    for name, ids in zip(names, sets, strict=True):
+        merged.setdefault(name, {}).update(dict.fromkeys(ids))
+    videos = [video for ids in merged.values() for video in ids]
     if not videos:
         raise DataError(
             f"the {kind} proxy has no video to learn from; does the corpus hold posts "
             "of the study's challenges by users outside the panel?"
         )
-    labels = np.repeat(np.arange(len(sets)), [len(videos) for videos in sets])
+    labels = np.repeat(np.arange(len(merged)), [len(ids) for ids in merged.values()])
+    classes = tuple(merged)
     return ProxyTask(kind, table.rows(videos), labels.astype(np.int32), classes)
 
 

@@ -1,0 +1,180 @@
+"""Reads datares/TikTok_Famous, the real benchmark, as its README defines it.
+
+50,124 public posts of 2020 by 1,794 large creators; a challenge is a sound. The data
+stay where they are: nothing of them is in this repository.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.pairs import grid_pairs
+from dc_keras.corpus.temporal import join_cutoffs
+from dc_keras.evaluation.manifest import Manifest
+from dc_keras.evaluation.splits import Fold, cold_fold, make_folds, split_rows
+
+HISTORY_MAX = 8
+NUM_FOLDS = 5
+VALIDATION_FRACTION = 0.1
+
+
+class Famous:
+    """The posts, the grids and the folds of the benchmark.
+
+    Args:
+        directory: with `videos.jsonl.gz`, `manifest.json.gz` and `temporal.json.gz`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.videos = _read_videos(directory / "videos.jsonl.gz")
+        self._manifest = _read_json(directory / "manifest.json.gz")
+        self._temporal = _read_json(directory / "temporal.json.gz")
+        self._owners = dict(self.videos.select("video_id", "user_id").iter_rows())
+        self.grid = self._frozen_grid()
+        self.temporal = self._temporal_grid()
+
+    def manifests(self, splits: Sequence[str], num_seeds: int) -> list[Manifest]:
+        """Returns the frozen folds; a seed draws validation out of training rows."""
+        return [
+            Manifest.of_folds(
+                split,
+                self.temporal if split == "temporal" else self.grid,
+                [self._folds(split, seed) for seed in range(num_seeds)],
+            )
+            for split in splits
+        ]
+
+    def _folds(self, split: str, seed: int) -> list[Fold]:
+        if split == "temporal":
+            pairs = grid_pairs(self.temporal)
+            return make_folds(self.temporal, pairs, split, 1, VALIDATION_FRACTION, seed)
+        return [self._fold(split, index, seed) for index in range(NUM_FOLDS)]
+
+    def _fold(self, split: str, index: int, seed: int) -> Fold:
+        pairs = grid_pairs(self.grid)
+        frozen = self._manifest
+        fold_seed = seed * 1000 + index
+        if split == "random_pair":
+            of_pair = {(u, c): fold for u, c, _, fold in frozen["pairs"]}
+            number = np.array(
+                [
+                    of_pair[pair]
+                    for pair in zip(pairs.user, pairs.challenge, strict=True)
+                ]
+            )
+            rest, test = (
+                np.flatnonzero(number != index),
+                np.flatnonzero(number == index),
+            )
+            kept, valid = split_rows(len(rest), VALIDATION_FRACTION, fold_seed)
+            return Fold(split, index, rest[kept], rest[valid], test)
+        users = np.array([user["fold_cold_user"] for user in frozen["users"]])
+        challenges = np.array(
+            [challenge["fold_cold_challenge"] for challenge in frozen["challenges"]]
+        )
+        held_out = [
+            None if split == other else _held_out(number, index, fold_seed)
+            for number, other in ((users, "cold_challenge"), (challenges, "cold_user"))
+        ]
+        if split == "cold_both" and held_out[1] is not None:
+            held_out[1] = (held_out[1][0][:0], held_out[1][1])
+        return cold_fold(self.grid, pairs, split, index, *held_out)
+
+    def _frozen_grid(self) -> Grid:
+        frozen = self._manifest
+        shape = (len(frozen["users"]), len(frozen["challenges"]))
+        labels, observed = np.zeros(shape, np.int8), np.zeros(shape, np.bool_)
+        for user, challenge, label, _ in frozen["pairs"]:
+            labels[user, challenge], observed[user, challenge] = label, True
+        return self._grid(
+            frozen["challenges"],
+            [challenge["support"] for challenge in frozen["challenges"]],
+            frozen["users"],
+            labels,
+            observed,
+            frozen["pool_users"],
+        )
+
+    def _temporal_grid(self) -> Grid:
+        cuts = [*self._temporal["train"], self._temporal["test"]]
+        grids = []
+        for cut in cuts:
+            names = cut["challenges"]
+            bits = [int(user["mask"], 16) for user in cut["panel"]]
+            observed = np.array(
+                [[bool(b >> j & 1) for j in range(len(names))] for b in bits]
+            )
+            labels = np.array(
+                [[n in user["joined"] for n in names] for user in cut["panel"]], np.int8
+            )
+            # A few joins lie outside the mask; the README counts them as pairs.
+            observed |= labels == 1
+            grids.append(
+                self._grid(
+                    [{"challenge_id": name} for name in names],
+                    [cut["support"][name] for name in names],
+                    cut["panel"],
+                    labels,
+                    observed,
+                    [],
+                )
+            )
+        return join_cutoffs(grids, [cut["cut"] for cut in cuts])
+
+    def _grid(
+        self,
+        challenges: Sequence[Mapping[str, Any]],
+        support: Sequence[Sequence[str]],
+        users: Sequence[Mapping[str, Any]],
+        labels: np.ndarray,
+        observed: np.ndarray,
+        pool: Sequence[Mapping[str, Any]],
+    ) -> Grid:
+        histories = [tuple(user["history"]) for user in users]
+        shown = {v for ids in (*support, *histories) for v in ids}
+        return Grid(
+            challenges=tuple(c["challenge_id"] for c in challenges),
+            users=tuple(user["user_id"] for user in users),
+            labels=labels * observed,
+            observed=observed,
+            histories=tuple(histories),
+            support=tuple(map(tuple, support)),
+            video_users={video: self._owners[video] for video in sorted(shown)},
+            pool_users=tuple(user["user_id"] for user in pool),
+            pool_histories=tuple(tuple(user["history"]) for user in pool),
+            settings={
+                "name": "famous",
+                "history_max": HISTORY_MAX,
+                "support_max": max(map(len, support)),
+            },
+        )
+
+
+def _held_out(
+    number: np.ndarray, index: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Validated (a tenth of the rest) and judged positions of a fold."""
+    rest, test = np.flatnonzero(number != index), np.flatnonzero(number == index)
+    _, valid = split_rows(len(rest), VALIDATION_FRACTION, seed)
+    return rest[valid], test
+
+
+def _read_videos(path: Path) -> pl.DataFrame:
+    with gzip.open(path, "rb") as file:
+        posts = pl.read_ndjson(file.read())
+    return posts.with_columns(pl.col("create_time", "duration_s").cast(pl.Float64))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        content: dict[str, Any] = json.load(file)
+    return content

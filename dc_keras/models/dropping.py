@@ -1,0 +1,123 @@
+"""Training without: a video's frames or caption, most of a challenge's videos, a side.
+
+A planner's brief is a caption without a video, and a new challenge has one or two
+posts. A model that has never missed anything in training answers such requests badly.
+None of this is in the paper; see docs/paper.md, choice 30.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class DropModality(keras.layers.Layer):
+    """Hides the frames or the caption of some videos in training, never both.
+
+    Args:
+        rate: share of the videos that lose one of the two, in [0, 1).
+        seed: seed of the draws.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        frames: float (batch_size, num_frames, frame_dim).
+        frame_mask: bool (batch_size, num_frames).
+        caption: float (batch_size, caption_dim).
+        training: whether to hide anything.
+
+    Returns:
+        The three, zero or False where hidden: what a video without media, or without a
+        caption, looks like.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(
+        self, frames: Any, frame_mask: Any, caption: Any, training: bool = False
+    ) -> Any:
+        """Hides; see the class."""
+        if not training or self.rate == 0:
+            return frames, frame_mask, caption
+        draws = keras.random.uniform((ops.shape(caption)[0],), seed=self.seed_generator)
+        keeps_frames = draws >= self.rate / 2
+        keeps_caption = (draws < self.rate / 2) | (draws >= self.rate)
+        return (
+            frames * ops.cast(keeps_frames, frames.dtype)[:, None, None],
+            frame_mask & keeps_frames[:, None],
+            caption * ops.cast(keeps_caption, caption.dtype)[:, None],
+        )
+
+    def compute_output_shape(self, *shapes: Any) -> Any:
+        """Returns the shapes of the inputs."""
+        return shapes
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(rate=self.rate, seed=self.seed)
+        return config
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class DropItems(keras.layers.Layer):
+    """Keeps a random part of some sets in training: 1 to all of their valid items.
+
+    Args:
+        rate: share of the sets that are cut, in [0, 1).
+        seed: seed of the draws.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Call arguments:
+        values: float (batch_size, num_items, dim).
+        valid: bool (batch_size, num_items).
+        training: whether to cut anything.
+
+    Returns:
+        Both, zero and False where cut. The number kept is uniform over 1 … the number
+        of valid items, and which are kept is uniform too.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, values: Any, valid: Any, training: bool = False) -> Any:
+        """Cuts; see the class."""
+        if not training or self.rate == 0:
+            return values, valid
+        batch, num_items = ops.shape(valid)[0], valid.shape[1]
+        draws = keras.random.uniform((batch, num_items + 2), seed=self.seed_generator)
+        is_cut, how_many, order = draws[:, 0], draws[:, 1], draws[:, 2:]
+        count = ops.sum(ops.cast(valid, "float32"), axis=1)
+        kept = ops.where(is_cut < self.rate, ops.floor(how_many * count) + 1, count)
+        # Invalid items come last; each item's place in a random order of the set.
+        order = ops.where(valid, order, 2.0)
+        place = ops.argsort(ops.argsort(order, axis=1), axis=1)
+        valid = valid & (ops.cast(place, "float32") < kept[:, None])
+        return values * ops.cast(valid, values.dtype)[..., None], valid
+
+    def compute_output_shape(self, values_shape: Any, valid_shape: Any) -> Any:
+        """Returns the shapes of the inputs."""
+        return values_shape, valid_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(rate=self.rate, seed=self.seed)
+        return config
+
+
+def drop_side(x: Any, rate: float, name: str) -> Any:
+    """Zeroes whole vectors (batch_size, dim) of some examples in training."""
+    if rate == 0:
+        return x
+    return keras.layers.Dropout(rate, noise_shape=(None, 1), name=name)(x)
