@@ -54,9 +54,11 @@ class DropModality(keras.layers.Layer):
             caption * ops.cast(keeps_caption, caption.dtype)[:, None],
         )
 
-    def compute_output_shape(self, *shapes: Any) -> Any:
+    def compute_output_shape(
+        self, frames_shape: Any, frame_mask_shape: Any, caption_shape: Any
+    ) -> Any:
         """Returns the shapes of the inputs."""
-        return shapes
+        return frames_shape, frame_mask_shape, caption_shape
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

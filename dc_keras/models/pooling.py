@@ -135,10 +135,6 @@ class _Moments(keras.layers.Layer):
         self.mean.assign(mean)
         self.scale.assign(ops.where(std > _EPSILON, 1.0 / ops.maximum(std, 1e-6), 1.0))
 
-    def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
-        """Returns the shape of `values`."""
-        return values_shape
-
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config: dict[str, Any] = super().get_config()
@@ -171,6 +167,10 @@ class Standardize(_Moments):
         mask = ops.cast(valid, values.dtype)[..., None]
         return (values - self.mean) * self.scale * mask
 
+    def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
+        """Returns the shape of `values`."""
+        return values_shape
+
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class StandardizeKnown(_Moments):
@@ -195,3 +195,7 @@ class StandardizeKnown(_Moments):
         """Standardises; see the class."""
         known = ops.where(ops.isnan(values), self.mean, values)
         return ops.clip((known - self.mean) * self.scale, -self.FAR, self.FAR)
+
+    def compute_output_shape(self, values_shape: Any) -> Any:
+        """Returns the shape of `values`."""
+        return values_shape
