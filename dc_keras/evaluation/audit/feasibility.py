@@ -80,6 +80,8 @@ def _macro(
     precisions, f1s = [], []
     for right, wrong, size in cells:
         called = np.maximum(right + wrong, 0)
-        precisions.append(np.divide(right, called, np.zeros_like(called), where=called > 0))
+        precisions.append(
+            np.divide(right, called, np.zeros_like(called), where=called > 0)
+        )
         f1s.append(2 * right / (called + size))
     return (precisions[0] + precisions[1]) / 2, (f1s[0] + f1s[1]) / 2

@@ -1,7 +1,7 @@
 """A published table, typed into a CSV: which of its rows cannot be.
 
-    model,precision,recall,f1
-    VGG16,.017,.200,.083
+model,precision,recall,f1
+VGG16,.017,.200,.083
 """
 
 from __future__ import annotations
@@ -226,7 +226,9 @@ def _no_better(
     name, floor = max(constants.items(), key=lambda item: item[1])
     if row.f1 > floor + rounding:
         return []
-    what = f"{row.name} is no better than a constant: F1 {_n(row.f1)}, {name} {_n(floor)}"
+    what = (
+        f"{row.name} is no better than a constant: F1 {_n(row.f1)}, {name} {_n(floor)}"
+    )
     advice = "no claim of learning rests on this row"
     return [Finding("warning", what, advice, {"rows": (row.name,)})]
 
