@@ -8,8 +8,9 @@ from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.runner import run_experiment
-from dc_keras.evaluation.splits import SPLITS
 from dc_keras.evaluation.tables import BAYES
+
+_SPLITS = ("random_pair", "cold_user")
 
 
 def _predictions(directory, name):
@@ -48,10 +49,11 @@ def _assert_same_scores(run, directory):
 
 
 def test_the_run_holds_predictions_proxies_and_its_configuration(run):
-    names = {f"{split}-seed0-fold{index}" for split in SPLITS for index in (0, 1)}
+    names = {f"{split}-seed0-fold{index}" for split in _SPLITS for index in (0, 1)}
     judged = {name for name in names if name.startswith("random_pair")}
     assert set(_contents(run.directory)) == {
         "config.json",
+        *(f"manifests/{split}.json" for split in _SPLITS),
         *(f"predictions/{name}.parquet" for name in names),
         *(f"proxies/{name}.parquet" for name in judged),
     }
@@ -59,11 +61,11 @@ def test_the_run_holds_predictions_proxies_and_its_configuration(run):
 
 def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
     before, told = _contents(run.directory), []
-    run_experiment(experiment, list(SPLITS), 1, run.directory, told.append)
+    run_experiment(experiment, list(_SPLITS), 1, run.directory, told.append)
     assert _contents(run.directory) == before
     assert told == [
         f"{split}-seed0-fold{index}: done before"
-        for split in SPLITS
+        for split in _SPLITS
         for index in (0, 1)
     ]
 
@@ -140,7 +142,7 @@ def test_a_directory_with_another_configuration_is_refused(run, experiment, chan
     with pytest.raises(
         DataError, match=r"another configuration; choose another --outp"
     ):
-        run_experiment(other, list(SPLITS), 1, run.directory, told.append)
+        run_experiment(other, list(_SPLITS), 1, run.directory, told.append)
     assert _contents(run.directory) == before
     assert told == []
 
