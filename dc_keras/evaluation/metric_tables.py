@@ -152,6 +152,33 @@ def _count(folds: Sequence[RankedLists]) -> str:
     return f"{judged} lists ({skipped} left out)"
 
 
+def variants_table(judgement: Judgement, dataset: str) -> Table | None:
+    """Every form of deepChallenger beside deepChallenger itself, on one split.
+
+    Returns:
+        A row a form; None where deepChallenger or any other form was not judged.
+    """
+    variants = [m for m in judgement.models if m.startswith(DEEP_CHALLENGER)]
+    if DEEP_CHALLENGER not in variants or len(variants) < 2:
+        return None
+    rows: list[tuple[Cell, ...]] = []
+    for model in variants:
+        above: tuple[Cell, Cell] = (None, None)
+        if model != DEEP_CHALLENGER:
+            above = judgement.difference(model, DEEP_CHALLENGER).cells()
+        rows.append((model, judgement.average_precision(model), *above))
+    return Table(
+        f"Forms of deepChallenger, {judgement.predictions.split}, {dataset}",
+        ("model", "AP", "Δ AP", "Δ 95 %"),
+        tuple(rows),
+        (
+            describe_pairs(judgement.predictions),
+            "Δ AP: above deepChallenger itself; its 95 % is a bootstrap paired over "
+            "users.",
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class ChallengeResult:
     """How one model does within one challenge.

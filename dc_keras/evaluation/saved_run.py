@@ -15,6 +15,7 @@ from dc_keras.evaluation.metric_tables import (
     challenges_table,
     metrics_table,
     rankings_table,
+    variants_table,
 )
 from dc_keras.evaluation.predictions import list_splits
 from dc_keras.evaluation.results import (
@@ -114,6 +115,7 @@ class SavedRun:
         for split, judgement in self.judgements.items():
             tables[f"metrics_{split}"] = metrics_table(judgement, self.dataset)
             tables[f"rankings_{split}"] = rankings_table(judgement, self.dataset)
+            tables[f"variants_{split}"] = variants_table(judgement, self.dataset)
             tables[f"challenges_{split}"] = challenges_table(judgement, self.dataset)
         return {name: table for name, table in tables.items() if table is not None}
 
