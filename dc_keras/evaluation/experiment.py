@@ -121,6 +121,7 @@ class Experiment:
             "protocol": self.protocol.to_dict(),
             "models": list(self.models),
             "grid_sha256": self.grid.sha256,
+            "temporal_sha256": None if self.temporal is None else self.temporal.sha256,
             "vision": vision,
             "text": None if caption is None else dict(caption),
             "signals": self.signals.to_dict(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,18 @@ import polars as pl
 from dc_keras.errors import DataError
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
-    Scores,
     best_threshold,
     bootstrap_average_precision,
     broken_identities,
+    group_metrics,
     macro_scores,
     pair_metrics,
+)
+from dc_keras.evaluation.predictions import (
+    Answers,
+    SplitPredictions,
+    answers,
+    read_predictions,
 )
 from dc_keras.evaluation.tables import (
     BAYES,
@@ -97,8 +105,88 @@ def _proxy_row(
     )
 
 
+@dataclass(frozen=True)
+class Difference:
+    """One model's average precision less another's.
+
+    Attributes:
+        value: on the judged pairs.
+        low: 2.5th percentile of the paired draws.
+        high: 97.5th percentile.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def cells(self) -> tuple[float, str]:
+        """The value and the interval as cells of a table."""
+        return self.value, f"[{self.low:+.3f} {self.high:+.3f}]"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the predictions of one split are worth.
+
+    Attributes:
+        predictions: the folds, their seeds and models.
+        metrics: of each model, as `fold_metrics` names them.
+        draws: bootstrap draws of each model's average precision, float
+            (`BOOTSTRAP_DRAWS`,), paired between models.
+        strongest: the simple baseline with the highest average precision; None where
+            no simple baseline was judged.
+    """
+
+    predictions: SplitPredictions
+    metrics: Mapping[str, Mapping[str, float]]
+    draws: Mapping[str, np.ndarray]
+    strongest: str | None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, in the order of the files."""
+        return self.predictions.models
+
+    def average_precision(self, model: str) -> float:
+        """Mean of the folds' average precisions."""
+        return self.metrics[model]["average_precision"]
+
+    def interval(self, model: str) -> tuple[float, float]:
+        """95 % of the draws of a model's average precision."""
+        return _percentiles(self.draws[model])
+
+    def difference(self, model: str, other: str) -> Difference:
+        """How far a model's average precision lies above another's, paired."""
+        return Difference(
+            self.average_precision(model) - self.average_precision(other),
+            *_percentiles(self.draws[model] - self.draws[other]),
+        )
+
+
+def judge_split(directory: Path, split: str) -> Judgement:
+    """Judges every model on one split.
+
+    Args:
+        directory: of a run, with `predictions/*.parquet`.
+        split: name of the split.
+
+    Raises:
+        DataError: as `read_predictions`.
+        RuntimeError: a row of metrics that cannot exist; a bug of ours.
+    """
+    predictions = read_predictions(directory, split)
+    folds = predictions.folds
+    metrics = {model: fold_metrics(folds, model) for model in predictions.models}
+    draws = {model: _bootstrap(folds, model) for model in predictions.models}
+    simple = [model for model in metrics if model in SIMPLE_BASELINES]
+    strongest = max(
+        simple, key=lambda model: metrics[model]["average_precision"], default=None
+    )
+    return Judgement(predictions, metrics, draws, strongest)
+
+
 def table_two(directory: Path, split: str, dataset: str) -> Table:
-    """Table II: participation, every model and baseline, on one split.
+    """Table II of a run: see `participation_table`.
 
     Args:
         directory: of a run, with `predictions/*.parquet`.
@@ -108,122 +196,136 @@ def table_two(directory: Path, split: str, dataset: str) -> Table:
     Raises:
         DataError: no model was judged on the split.
     """
-    folds = _read_folds(directory, split)
-    models = folds[0]["model"].unique(maintain_order=True).to_list()
-    draws = {model: _bootstrap(folds, model) for model in models}
-    rows = [_participation_row(model, folds, draws[model]) for model in models]
-    pairs = sum(len(_part(fold, models[0], "test")) for fold in folds)
-    prevalence = np.mean([_part(f, models[0], "test")["label"].mean() for f in folds])
+    return participation_table(judge_split(directory, split), dataset)
+
+
+def participation_table(judgement: Judgement, dataset: str) -> Table:
+    """Table II: participation, every model and baseline, on one split."""
     notes = (
-        f"{pairs} judged pairs in {len(folds)} folds, prevalence {prevalence:.3f}. "
-        "AP: average precision, mean of the folds.",
+        f"{describe_pairs(judgement.predictions)} AP: average precision, mean of the "
+        "folds.",
         f"95 %: percentiles of {BOOTSTRAP_DRAWS} bootstrap draws over users, seed "
         f"{BOOTSTRAP_SEED}.",
         "P, R, F1: unweighted means over {no, yes} at the threshold with the best F1 "
         "on validation pairs; F1@.5: the same at .5.",
-        *_comparison_note(models, rows, draws),
+        *_comparison_notes(judgement),
         _PAPER_NOTE,
     )
     columns = ("model", "AP", "95 %", "AUC", "P", "R", "F1", "F1@.5")
     return Table(
-        f"Table II. Participation, {split}, {dataset}",
-        (*columns, "paper P / R / F1", "breaks"),
-        tuple(rows),
+        f"Table II. Participation, {judgement.predictions.split}, {dataset}",
+        (*columns, "Δ AP", "Δ 95 %", "paper P / R / F1", "breaks"),
+        tuple(_participation_row(judgement, model) for model in judgement.models),
         notes,
     )
 
 
-def _read_folds(directory: Path, split: str) -> list[pl.DataFrame]:
-    files = sorted((directory / "predictions").glob(f"{split}-*.parquet"))
-    if not files:
-        raise DataError(f"no predictions/{split}-*.parquet in {directory}")
-    folds = [pl.read_parquet(file) for file in files]
-    if folds[0].is_empty():
-        raise DataError(f"{directory} judged the proxies alone; it has no Table II")
-    return folds
-
-
-def _part(fold: pl.DataFrame, model: str, part: str) -> pl.DataFrame:
-    return fold.filter((pl.col("model") == model) & (pl.col("part") == part))
+def describe_pairs(predictions: SplitPredictions) -> str:
+    """Says how many pairs, folds and seeds a table is made from."""
+    tests = [
+        answers(fold, predictions.models[0], "test").labels
+        for fold in predictions.folds
+    ]
+    num_seeds = len(set(predictions.seeds))
+    seeds = f" of {num_seeds} seeds" if num_seeds > 1 else ""
+    left_out = predictions.num_left_out
+    rest = f" {left_out} folds of one label are left out." if left_out else ""
+    return (
+        f"{sum(map(len, tests))} judged pairs in {len(tests)} folds{seeds}, prevalence "
+        f"{np.mean([labels.mean() for labels in tests]):.3f}.{rest}"
+    )
 
 
 def _bootstrap(folds: Sequence[pl.DataFrame], model: str) -> np.ndarray:
-    scores = []
-    for fold in folds:
-        test = _part(fold, model, "test")
-        columns = (test[name].to_numpy() for name in ("label", "score", "user_id"))
-        scores.append(Scores(*columns))
-    return bootstrap_average_precision(scores, BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
+    tests = [answers(fold, model, "test") for fold in folds]
+    return bootstrap_average_precision(tests, BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
+
+
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def fold_metrics(folds: Sequence[pl.DataFrame], model: str) -> dict[str, float]:
-    """Returns the mean over folds of every metric of `pair_metrics`."""
-    values = []
+    """Returns every metric of pairs, at the threshold of each fold's validation pairs.
+
+    Returns:
+        Means over folds of every metric of `pair_metrics`; and means over the groups of
+        all folds of `group_metrics`, as `user_f1`, `challenge_recall_at_half`, …, NaN
+        where no group has both labels.
+    """
+    values, groups = [], defaultdict(list)
     for fold in folds:
-        valid, test = _part(fold, model, "valid"), _part(fold, model, "test")
-        threshold = best_threshold(valid["label"].to_numpy(), valid["score"].to_numpy())
-        labels, scores = test["label"].to_numpy(), test["score"].to_numpy()
-        values.append(pair_metrics(labels, scores, threshold))
+        valid, test = answers(fold, model, "valid"), answers(fold, model, "test")
+        threshold = best_threshold(valid.labels, valid.scores)
+        values.append(pair_metrics(test.labels, test.scores, threshold))
         _refuse_impossible(model, values[-1], is_binary=True)
-    return {name: float(np.mean([v[name] for v in values])) for name in values[0]}
+        for name, found in _fold_groups(test, threshold).items():
+            groups[name].append(found)
+    pooled = {name: np.concatenate(found) for name, found in groups.items()}
+    return {
+        **{name: float(np.mean([v[name] for v in values])) for name in values[0]},
+        **{n: float(v.mean()) if len(v) else np.nan for n, v in pooled.items()},
+    }
 
 
-def _participation_row(
-    model: str, folds: Sequence[pl.DataFrame], draws: np.ndarray
-) -> tuple[Cell, ...]:
-    mean = fold_metrics(folds, model)
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
+def _fold_groups(test: Answers, threshold: float) -> dict[str, np.ndarray]:
+    values = {}
+    for kind, group in (("user", test.users), ("challenge", test.challenges)):
+        for bar, ending in ((threshold, ""), (0.5, "_at_half")):
+            called = (test.scores >= bar).astype(int)
+            for name, found in group_metrics(test.labels, called, group).items():
+                values[f"{kind}_{name}{ending}"] = found
+    return values
+
+
+def _participation_row(judgement: Judgement, model: str) -> tuple[Cell, ...]:
+    metrics, best = judgement.metrics[model], judgement.strongest
+    low, high = judgement.interval(model)
+    above: tuple[Cell, Cell] = (None, None)
+    if best is not None and best != model:
+        above = judgement.difference(model, best).cells()
     return (
         model,
-        mean["average_precision"],
+        metrics["average_precision"],
         f"[{low:.3f} {high:.3f}]",
-        mean["roc_auc"],
-        mean["macro_precision"],
-        mean["macro_recall"],
-        mean["macro_f1"],
-        mean["macro_f1_at_half"],
+        metrics["roc_auc"],
+        metrics["macro_precision"],
+        metrics["macro_recall"],
+        metrics["macro_f1"],
+        metrics["macro_f1_at_half"],
+        *above,
         *paper_cells(PAPER_TABLE_II.get(model), is_binary=True),
     )
 
 
-def _comparison_note(
-    models: Sequence[str],
-    rows: Sequence[tuple[Cell, ...]],
-    draws: dict[str, np.ndarray],
-) -> tuple[str, ...]:
-    """Compares deepChallenger with the strongest simple baseline, paired."""
-    simple = [
-        (row[1], model)
-        for model, row in zip(models, rows, strict=True)
-        if model in SIMPLE_BASELINES and isinstance(row[1], float)
-    ]
-    if not simple or DEEP_CHALLENGER not in models:
-        return ()
-    best = max(simple)[1]
-    difference = draws[DEEP_CHALLENGER] - draws[best]
-    low, high = np.nanpercentile(difference, [2.5, 97.5])
-    verdict = "beats" if low > 0 else "does not beat"
-    note = (
-        f"deepChallenger {verdict} the strongest simple baseline ({best}): difference "
-        f"in AP, paired over users, 95 % [{low:+.3f} {high:+.3f}]."
-    )
-    return (note, *_bayes_note(models, rows))
+def _comparison_notes(judgement: Judgement) -> list[str]:
+    """Compares with the strongest simple baseline, and with the known truth."""
+    best, notes = judgement.strongest, []
+    if best is not None:
+        notes.append(
+            f"Δ AP: above the strongest simple baseline on these pairs ({best}); its "
+            "95 % from the same draws, so paired over users."
+        )
+    if best is not None and DEEP_CHALLENGER in judgement.models:
+        difference = judgement.difference(DEEP_CHALLENGER, best)
+        verdict = "beats" if difference.low > 0 else "does not beat"
+        notes.append(
+            f"deepChallenger {verdict} the strongest simple baseline ({best}): "
+            f"difference in AP, paired over users, 95 % {difference.cells()[1]}."
+        )
+    if {DEEP_CHALLENGER, BAYES} <= set(judgement.models):
+        share = judgement.average_precision(
+            DEEP_CHALLENGER
+        ) / judgement.average_precision(BAYES)
+        notes.append(
+            f"deepChallenger reaches {share:.2f} of the Bayes-optimal AP, which knows "
+            "the probabilities that the labels were drawn from."
+        )
+    return notes
 
 
-def _bayes_note(
-    models: Sequence[str], rows: Sequence[tuple[Cell, ...]]
-) -> tuple[str, ...]:
-    by_model = {model: row[1] for model, row in zip(models, rows, strict=True)}
-    best, ours = by_model.get(BAYES), by_model.get(DEEP_CHALLENGER)
-    if not isinstance(best, float) or not isinstance(ours, float):
-        return ()
-    return (
-        f"deepChallenger reaches {ours / best:.2f} of the Bayes-optimal AP, which "
-        "knows the probabilities that the labels were drawn from.",
-    )
-
-
-def _refuse_impossible(name: str, row: dict[str, float], is_binary: bool) -> None:
+def _refuse_impossible(name: str, row: Mapping[str, float], is_binary: bool) -> None:
     """Checks a row of ours before it is printed."""
     broken = broken_identities(
         row["macro_precision"], row["macro_recall"], row["macro_f1"], is_binary

@@ -78,10 +78,15 @@ class Receipt:
 
 
 def _is_of_its_grid(evaluation: Path) -> bool:
-    """Whether the manifest of an evaluation, if any, is still the one evaluated."""
-    path = evaluation / "manifest.json"
-    if not path.exists():
-        return True  # it is written last
+    """Whether the manifests of an evaluation, if any, are still those evaluated."""
+    paths = list((evaluation / "manifests").glob("*.json"))
+    if not paths:
+        return True
     config = json.loads((evaluation / "config.json").read_text(encoding="utf-8"))
-    found: bool = config["grid_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+    evaluated = {config["grid_sha256"], config["temporal_sha256"]}
+    for path in paths:
+        grid = json.loads(path.read_text(encoding="utf-8"))["grid"]
+        text = json.dumps(grid, sort_keys=True, separators=(",", ":")) + "\n"
+        if hashlib.sha256(text.encode("utf-8")).hexdigest() not in evaluated:
+            return False
+    return True

@@ -7,6 +7,7 @@ that means something, such as a class of the user proxy, `u_forgotten` takes its
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -63,9 +64,7 @@ _Cleaner = Callable[[Path, Forgotten, bool], int | None]
 def _cleaner_of(path: Path) -> _Cleaner | None:
     if path.name.endswith(_LABELS):
         return _clean_projector
-    return {".parquet": _clean_table, ".csv": _clean_csv, ".json": _clean_json}.get(
-        path.suffix
-    )
+    return _CLEANERS.get(path.suffix)
 
 
 def _clean_table(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
@@ -121,30 +120,71 @@ def _those(lines: list[str], stays: list[bool]) -> str:
 
 def _clean_json(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    is_manifest = isinstance(content, dict) and "video_users" in content
-    kept = (_without if is_manifest else _renamed)(content, forgotten)
+    grid = content.get("grid") if isinstance(content, dict) else None
+    is_manifest = isinstance(grid, dict) and "video_users" in grid
+    kept = (_without_in_folds if is_manifest else _renamed)(content, forgotten)
     if kept == content:
         return None
     if not dry_run:
-        # The manifest is one line; everything else is for people to read.
-        style: dict[str, Any] = (
-            {"separators": (",", ":")}
-            if is_manifest
-            else {
-                "indent": 2,
-                "ensure_ascii": False,
-            }
-        )
-        write_text(path, json.dumps(kept, sort_keys=True, **style) + "\n")
-    return len(content["users"]) - len(kept["users"]) if is_manifest else 0
+        # A manifest is one line; everything else is for people to read.
+        text = _one_line(kept) if is_manifest else _for_people(kept)
+        write_text(path, text)
+    if not is_manifest:
+        return 0
+    return len(content["grid"]["users"]) - len(kept["grid"]["users"])
+
+
+def _for_people(content: Any) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _one_line(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def _without_in_folds(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Returns the manifest of a split without forgotten people and posts.
+
+    Their pairs lose their letters in every fold, and the digest is that of what is
+    left.
+    """
+    grid = _without(manifest["grid"], forgotten)
+    if grid == manifest["grid"]:
+        return manifest
+    users = manifest["grid"]["users"]
+    stays = [
+        user in set(grid["users"])
+        for user, labels in zip(users, manifest["grid"]["labels"], strict=True)
+        for label in labels
+        if label is not None
+    ]
+    folds = {
+        name: fold
+        | {
+            "parts": "".join(
+                letter
+                for letter, stay in zip(fold["parts"], stays, strict=True)
+                if stay
+            ),
+            "hidden_users": [u for u in fold["hidden_users"] if u in grid["users"]],
+        }
+        for name, fold in manifest["folds"].items()
+    }
+    kept = {**manifest, "grid": grid, "folds": folds}
+    del kept["sha256"]
+    content = _one_line(kept).rstrip("\n")
+    return kept | {"sha256": hashlib.sha256(content.encode("utf-8")).hexdigest()}
 
 
 def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
-    """Returns the manifest of an evaluation without forgotten people and posts."""
+    """Returns a grid without forgotten people and posts."""
     owners = manifest["video_users"]
-    users = forgotten.among((*manifest["users"], *owners.values()))
+    pool = manifest["pool_users"]
+    users = forgotten.among((*manifest["users"], *owners.values(), *pool))
     gone = {video_id for video_id, user_id in owners.items() if user_id in users}
     gone.update(forgotten.among(owners))
+    gone.update(forgotten.among(v for ids in manifest["pool_histories"] for v in ids))
+    witnesses = [i for i, user_id in enumerate(pool) if user_id not in users]
     rows = [i for i, user_id in enumerate(manifest["users"]) if user_id not in users]
 
     def others(lists: list[list[str]]) -> list[list[str]]:
@@ -154,9 +194,25 @@ def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
         "users": [manifest["users"][i] for i in rows],
         "labels": [manifest["labels"][i] for i in rows],
         "histories": others([manifest["histories"][i] for i in rows]),
+        "user_cutoffs": [manifest["user_cutoffs"][i] for i in rows]
+        if manifest["user_cutoffs"]
+        else [],
+        "pool_users": [pool[i] for i in witnesses],
+        "pool_histories": others([manifest["pool_histories"][i] for i in witnesses]),
         "support": others(manifest["support"]),
         "video_users": {v: u for v, u in owners.items() if v not in gone},
     }
+
+
+def _clean_text(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+    """A page, a table or a card that names them names `u_forgotten` instead."""
+    text = path.read_text(encoding="utf-8")
+    kept = forgotten.scrub(text)
+    if kept == text:
+        return None
+    if not dry_run:
+        write_text(path, kept)
+    return 0
 
 
 def _renamed(value: Any, forgotten: Forgotten) -> Any:
@@ -167,3 +223,13 @@ def _renamed(value: Any, forgotten: Forgotten) -> Any:
         return [_renamed(inner, forgotten) for inner in value]
     is_gone = isinstance(value, str) and forgotten.has(value)
     return FORGOTTEN if is_gone else value
+
+
+_CLEANERS: dict[str, _Cleaner] = {
+    ".parquet": _clean_table,
+    ".csv": _clean_csv,
+    ".json": _clean_json,
+    ".html": _clean_text,
+    ".md": _clean_text,
+    ".tex": _clean_text,
+}

@@ -103,18 +103,18 @@ class ModelOptions(Options):
         "(not in the paper) [13]",
     )
     hidden_dim: int = option(
-        256, "width of each fully connected layer [13]", at_least=1
+        128, "width of each fully connected layer [13]", at_least=1
     )
     num_layers: int = option(1, "fully connected layers of a proxy [13]", at_least=1)
     layer_norm: bool = option(True, "LayerNorm after each dense layer [13]")
     dropout: float = option(
-        0.2, "dropout after each fully connected layer [13]", at_least=0, below=1
+        0.4, "dropout after each fully connected layer [13]", at_least=0, below=1
     )
     challenge_pooling: str = option(
-        "attention", "eq. (1): how a challenge's videos are joined [16]", POOLINGS
+        "mean", "eq. (1): how a challenge's videos are joined [16]", POOLINGS
     )
     user_pooling: str = option(
-        "attention", "eq. (2): how a user's videos are joined [18]", POOLINGS
+        "mean", "eq. (2): how a user's videos are joined [18]", POOLINGS
     )
     interaction: str = option(
         "product_difference",
@@ -123,10 +123,10 @@ class ModelOptions(Options):
         INTERACTIONS,
     )
     projection_dim: int = option(
-        128, "width of the projections of `interaction` [22]", at_least=1
+        32, "width of the projections of `interaction` [22]", at_least=1
     )
     modality_dropout: float = option(
-        0.2,
+        0.4,
         "share of training examples that lose their frames or their caption, and of "
         "pairs that lose x^c or x^u (not in the paper) [30]",
         at_least=0,
@@ -145,7 +145,9 @@ class ModelOptions(Options):
 PAPER_MODEL = ModelOptions(
     frame_pooling="concat",
     standardize=False,
+    hidden_dim=256,
     layer_norm=False,
+    dropout=0.2,
     challenge_pooling="concat",
     user_pooling="concat",
     interaction="none",
@@ -159,7 +161,7 @@ class TrainingOptions(Options):
     """How one model is fitted (section IV-D)."""
 
     batch_size: int = option(
-        64, "global batch size, whatever the replicas [26]", at_least=1
+        256, "global batch size, whatever the replicas [26]", at_least=1
     )
     learning_rate: float = option(1e-3, "Adam's learning rate [26]", at_least=0)
     epochs: int = option(30, "epochs at most [25]", at_least=1)
@@ -253,7 +255,7 @@ class ProtocolOptions(Options):
         ("train", "panel"),
     )
     negatives: str = option(
-        "all", "training negatives: `all`, or `K:1` drawn for each positive [21]"
+        "10:1", "training negatives: `all`, or `K:1` drawn for each positive [21]"
     )
     num_folds: int = option(
         3, "shuffles of random_pair, folds of cold_user [24]", at_least=1

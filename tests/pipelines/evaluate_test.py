@@ -1,7 +1,7 @@
-import json
-
 import polars as pl
 import pytest
+
+from dc_keras.evaluation.manifest import Manifest
 
 # Short trainings of what says most about a preset. The tiny world has few users of the
 # eight posts that the paper asks for.
@@ -43,7 +43,8 @@ def test_both_presets_end_in_the_papers_tables(evaluation, preset):
 
 
 def test_every_judged_pair_is_kept(evaluation, preset):
-    assert json.loads((evaluation.output / "manifest.json").read_text("utf-8"))
+    for path in (evaluation.output / "manifests").glob("*.json"):
+        assert Manifest.read(path).sha256 == Manifest.stated_sha256(path)
     files = (evaluation.output / "predictions").glob("*.parquet")
     predictions = pl.concat([pl.read_parquet(file) for file in files])
     models = {"deepChallenger", "Bayes-optimal (known truth)", "popularity"}

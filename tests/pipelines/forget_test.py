@@ -31,7 +31,8 @@ def gone(world, key_file, evaluation):
     code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     items = [json.loads(line) for line in lines]
-    manifest = json.loads((evaluation.output / "manifest.json").read_text("utf-8"))
+    (path,) = (evaluation.output / "manifests").glob("*.json")
+    manifest = json.loads(path.read_text("utf-8"))["grid"]
     ids = {item["author"]["uniqueId"]: item["author"]["id"] for item in items}
     mentioned = Counter(h for i in items for h in re.findall(r"@([\w.]+)", i["desc"]))
     handle = next(

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.evaluation.baselines import (
     SIMPLE_BASELINES,
     SimpleData,
@@ -14,7 +15,6 @@ from dc_keras.evaluation.baselines import (
     propensity_popularity,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
-from dc_keras.corpus.pairs import Pairs, grid_pairs
 
 # Users 0 and 1 and challenges 0 and 1 are seen in training (mean label 3/5); user 2 and
 # challenge 2 only in the judged pairs.

@@ -60,7 +60,27 @@ def table(grid):
 
 
 @pytest.fixture(scope="session")
-def experiment(grid, table):
+def facts(grid):
+    """Posts that name what their author likes, one a day."""
+    from dc_keras.signals.facts import PostFacts
+
+    likes = dict(zip(grid.users, _tastes(), strict=True))
+    videos = tuple(sorted(grid.video_users))
+    terms = [(_CHALLENGES[likes.get(grid.video_users[v], 0)], "so") for v in videos]
+    count = len(videos)
+    return PostFacts(
+        video_ids=videos,
+        terms=tuple(terms),
+        times=1.6e9 + 86_400.0 * np.arange(count),
+        counts=np.full((count, 4), np.nan),
+        durations=np.full(count, 10.0),
+        is_original=np.zeros(count, bool),
+        num_tags=np.zeros(count),
+    )
+
+
+@pytest.fixture(scope="session")
+def experiment(grid, table, facts):
     """Models small and plain enough to be traced in a second each."""
     from dc_keras.evaluation.experiment import Experiment
 
@@ -68,7 +88,7 @@ def experiment(grid, table):
     return Experiment(
         grid=grid,
         table=table,
-        documents=tuple(f"{_CHALLENGES[like]} and so on" for like in likes),
+        facts=facts,
         model=ModelOptions(
             frame_pooling="mean",
             user_pooling="mean",
@@ -88,6 +108,7 @@ def experiment(grid, table):
             validation_fraction=0.2,
         ),
         protocol=ProtocolOptions(num_folds=2),
+        models=("deepChallenger", "proxies", "paper", "simple"),
         truth=np.where(np.eye(len(_CHALLENGES))[likes] == 1, 0.875, 0.125),
     )
 
@@ -95,8 +116,8 @@ def experiment(grid, table):
 @pytest.fixture(scope="session")
 def folds_of():
     """Returns the folds that a run must have, by file name."""
-    from dc_keras.evaluation.splits import make_folds
     from dc_keras.corpus.pairs import grid_pairs
+    from dc_keras.evaluation.splits import make_folds
 
     def make(experiment, split, seed=0):
         folds = make_folds(

@@ -5,15 +5,17 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.evaluation import experiment as module
+from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
-from dc_keras.evaluation.splits import SPLITS
 from dc_keras.evaluation.tables import BAYES
-from dc_keras.corpus.pairs import grid_pairs
 
-_SIMPLE = ["always yes", "popularity", "propensity × popularity"]
+_SIMPLE = list(SIMPLE_BASELINES)
+
+_SPLITS = ("random_pair", "cold_user")
 
 
 def _predictions(directory, name):
@@ -28,7 +30,7 @@ def _silent(line):
     pass
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", _SPLITS)
 def test_every_judged_pair_is_saved_for_every_model(run, experiment, split, folds_of):
     pairs, grid = grid_pairs(experiment.grid), experiment.grid
     for name, fold in folds_of(experiment, split).items():
@@ -102,7 +104,7 @@ def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment, fo
         assert sum(visible) < sum(len(videos) for videos in grid.support)
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", _SPLITS)
 def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
     run, experiment, split, folds_of
 ):
@@ -145,7 +147,7 @@ def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
                     assert grid.video_users[video] == task.classes[label]
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", _SPLITS)
 @pytest.mark.parametrize("is_known", [True, False])
 def test_simple_rows_alone_fit_nothing(experiment, tmp_path, split, is_known, folds_of):
     truth = experiment.truth if is_known else None
@@ -180,7 +182,7 @@ def test_proxies_alone_leave_no_pair_behind(experiment, tmp_path):
         table_two(tmp_path, "cold_user", "made up")
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", _SPLITS)
 def test_a_run_without_validation_pairs_judges_at_a_half(
     experiment, tmp_path, split, folds_of
 ):

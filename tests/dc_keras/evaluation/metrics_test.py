@@ -2,13 +2,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    matthews_corrcoef,
+    recall_score,
+    roc_auc_score,
+)
 
 from dc_keras.evaluation.metrics import (
     Scores,
     best_threshold,
     bootstrap_average_precision,
     broken_identities,
+    decision_metrics,
+    group_metrics,
     macro_scores,
     pair_metrics,
     weighted_average_precision,
@@ -29,23 +37,34 @@ def test_pair_metrics_by_hand():
     # By rank: yes, no, yes, no, no, so AP = (1/1 + 2/3) / 2 = 5/6, and of the 6 pairs
     # of yes and no 5 are in order.
     # Brier = (.1² + .6² + .6² + .2² + .1²) / 5 = .78 / 5.
+    # Five bins of one pair each are further from their labels than three could be:
+    # (.1 + .6 + .6 + .2 + .1) / 5 = .32.
+    # Log loss: the yes at .9 and .4, the no at .6, .2 and .1.
+    # Accuracy 3/5; the recalls 1/2 and 2/3 have the mean 7/12.
+    at_the_threshold = {
+        "macro_precision": 7 / 12,
+        "macro_recall": 7 / 12,
+        "macro_f1": 7 / 12,
+        "precision": 1 / 2,
+        "recall": 1 / 2,
+        "f1": 1 / 2,
+        "micro_precision": 3 / 5,
+        "micro_recall": 3 / 5,
+        "micro_f1": 3 / 5,
+        "mcc": 1 / 6,
+        "balanced_accuracy": 7 / 12,
+    }
     assert pair_metrics(_LABELS, _SCORES, 0.5) == _approx(
         {
             "average_precision": 5 / 6,
             "roc_auc": 5 / 6,
+            "log_loss": -np.log([0.9, 0.4, 0.4, 0.8, 0.9]).mean(),
             "brier": 0.156,
+            "calibration_error": 0.32,
             "prevalence": 0.4,
-            "macro_precision": 7 / 12,
-            "macro_recall": 7 / 12,
-            "macro_f1": 7 / 12,
-            "precision": 1 / 2,
-            "recall": 1 / 2,
-            "f1": 1 / 2,
-            "mcc": 1 / 6,
-            "macro_precision_at_half": 7 / 12,
-            "macro_recall_at_half": 7 / 12,
-            "macro_f1_at_half": 7 / 12,
             "threshold": 0.5,
+            **at_the_threshold,
+            **{f"{name}_at_half": value for name, value in at_the_threshold.items()},
         }
     )
 
@@ -60,6 +79,53 @@ def test_a_score_that_reaches_the_threshold_is_yes():
     # What is said of .5 and of ranks does not move.
     assert metrics["macro_f1_at_half"] == _approx(7 / 12)
     assert metrics["average_precision"] == _approx(5 / 6)
+
+
+def test_a_confident_fault_has_a_finite_log_loss():
+    metrics = pair_metrics(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
+    assert 30 < metrics["log_loss"] < 40
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2).filter(
+        lambda rows: 0 < np.mean(rows, axis=0)[0] < 1
+    )
+)
+def test_decisions_are_judged_as_sklearn_judges_every_pair(rows):
+    labels, called = np.array(rows).T
+    metrics = decision_metrics(labels, called)
+    assert metrics["mcc"] == _approx(matthews_corrcoef(labels, called))
+    assert metrics["balanced_accuracy"] == _approx(
+        recall_score(labels, called, average="macro")
+    )
+    for average, prefix in (("binary", ""), ("macro", "macro_"), ("micro", "micro_")):
+        for name, score in (("recall", recall_score), ("f1", f1_score)):
+            expected = score(labels, called, average=average, zero_division=0)
+            assert metrics[prefix + name] == _approx(expected)
+    for name, value in macro_scores(labels, called, (0, 1)).items():
+        assert metrics[name] == _approx(value)
+
+
+def test_groups_are_judged_each_for_itself():
+    # a: TP 1, FP 1, FN 1. b: nothing is called yes. c has no label but no, d none but
+    # yes: they say nothing.
+    groups = np.array([*"aaabbccd"])
+    labels = np.array([1, 0, 1, 1, 0, 0, 0, 1])
+    called = np.array([1, 1, 0, 0, 0, 1, 0, 1])
+    metrics = group_metrics(labels, called, groups)
+    assert metrics["precision"] == _approx([1 / 2, 0])
+    assert metrics["recall"] == _approx([1 / 2, 0])
+    assert metrics["f1"] == _approx([1 / 2, 0])
+
+
+def test_groups_of_one_label_only_have_no_metrics():
+    metrics = group_metrics(np.ones(3, int), np.ones(3, int), np.arange(3))
+    assert {name: len(values) for name, values in metrics.items()} == {
+        "precision": 0,
+        "recall": 0,
+        "f1": 0,
+    }
 
 
 def test_always_yes_has_the_precision_of_the_prevalence_and_half_the_recall():
@@ -90,7 +156,7 @@ _judged_pairs = st.lists(
 ).map(lambda rows: np.array(rows, np.int64).T)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_judged_pairs.filter(lambda rows: 0 < rows[0].mean() < 1))
 def test_ranks_with_ties_are_judged_by_their_definitions(rows):
     labels, scores = rows[0], rows[1] / 4
@@ -102,6 +168,7 @@ def test_ranks_with_ties_are_judged_by_their_definitions(rows):
     assert metrics["average_precision"] == _approx(np.mean(precision))
 
 
+@settings(deadline=None)
 @given(_judged_pairs.filter(lambda rows: (rows[0] * rows[2]).any()))
 def test_weighted_average_precision_is_that_of_repeated_rows(rows):
     labels, scores, weights = rows
@@ -111,6 +178,12 @@ def test_weighted_average_precision_is_that_of_repeated_rows(rows):
         np.repeat(labels, weights), np.repeat(scores / 4, weights)
     )
     assert got == pytest.approx([expected, expected])
+
+
+def test_many_steps_are_taken_a_block_at_a_time(folds, monkeypatch):
+    whole = bootstrap_average_precision(folds, 50, 0)
+    monkeypatch.setattr("dc_keras.evaluation.metrics._STEPS_AT_ONCE", 2)
+    assert bootstrap_average_precision(folds, 50, 0) == pytest.approx(whole)
 
 
 def test_average_precision_without_a_weighed_positive_is_unknown():
@@ -125,7 +198,7 @@ def test_best_threshold_takes_the_lowest_of_equals():
     assert best_threshold(np.array([1, 0, 1, 0]), np.array([0.9, 0.6, 0.3, 0.1])) == 0.3
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_judged_pairs.filter(lambda rows: 0 < rows[0].mean() < 1))
 def test_no_threshold_has_a_better_macro_f1(rows):
     labels, scores = rows[0], rows[1] / 4
@@ -252,6 +325,7 @@ def test_sides_of_a_half_bind_two_classes_only():
     assert broken_identities(0.600, 0.400, 0.500, is_binary=False) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=4, max_size=4).filter(any))
 def test_no_confusion_matrix_breaks_an_identity(counts):
     labels = np.repeat([0, 0, 1, 1], counts)
@@ -262,7 +336,7 @@ def test_no_confusion_matrix_breaks_an_identity(counts):
     assert broken_identities(*rounded, is_binary=True) == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1),

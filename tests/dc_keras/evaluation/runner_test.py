@@ -8,8 +8,9 @@ from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.runner import run_experiment
-from dc_keras.evaluation.splits import SPLITS
 from dc_keras.evaluation.tables import BAYES
+
+_SPLITS = ("random_pair", "cold_user")
 
 
 def _predictions(directory, name):
@@ -48,10 +49,11 @@ def _assert_same_scores(run, directory):
 
 
 def test_the_run_holds_predictions_proxies_and_its_configuration(run):
-    names = {f"{split}-seed0-fold{index}" for split in SPLITS for index in (0, 1)}
+    names = {f"{split}-seed0-fold{index}" for split in _SPLITS for index in (0, 1)}
     judged = {name for name in names if name.startswith("random_pair")}
     assert set(_contents(run.directory)) == {
         "config.json",
+        *(f"manifests/{split}.json" for split in _SPLITS),
         *(f"predictions/{name}.parquet" for name in names),
         *(f"proxies/{name}.parquet" for name in judged),
     }
@@ -59,11 +61,11 @@ def test_the_run_holds_predictions_proxies_and_its_configuration(run):
 
 def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
     before, told = _contents(run.directory), []
-    run_experiment(experiment, list(SPLITS), 1, run.directory, told.append)
+    run_experiment(experiment, list(_SPLITS), 1, run.directory, told.append)
     assert _contents(run.directory) == before
     assert told == [
         f"{split}-seed0-fold{index}: done before"
-        for split in SPLITS
+        for split in _SPLITS
         for index in (0, 1)
     ]
 
@@ -71,7 +73,11 @@ def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
 def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_fold):
     run_first_fold(baseline, tmp_path)
     kept = _contents(tmp_path)
-    assert set(kept) == {"config.json", "predictions/cold_user-seed0-fold0.parquet"}
+    assert set(kept) == {
+        "config.json",
+        "manifests/cold_user.json",
+        "predictions/cold_user-seed0-fold0.parquet",
+    }
 
     told = []
     run_experiment(baseline, ["cold_user"], 1, tmp_path, told.append)
@@ -87,6 +93,7 @@ def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
     simple = replace(experiment, models=("simple",))
     run_experiment(simple, ["random_pair"], 1, tmp_path / "run", _silent)
     first = _contents(tmp_path / "run")
+    del first["manifests/random_pair.json"]  # it names the folds of all seeds
     run_experiment(simple, ["random_pair"], 2, tmp_path / "run", _silent)
     both = _contents(tmp_path / "run")
     assert first.items() <= both.items()
@@ -125,7 +132,7 @@ def _with_vision(table, **changes):
         lambda x: {"table": _with_vision(x.table, spec={"fingerprint": "w"})},
         lambda x: {"table": _with_vision(x.table, sampling={"num_frames": 3})},
         lambda x: {"table": replace(x.table, caption_spec={"fingerprint": "w"})},
-        lambda x: {"documents": ("other words", *x.documents[1:])},
+        lambda x: {"facts": replace(x.facts, terms=(("other",), *x.facts.terms[1:]))},
         lambda x: {"truth": None},
         lambda x: {"truth": x.truth / 2},
     ],
@@ -140,7 +147,7 @@ def test_a_directory_with_another_configuration_is_refused(run, experiment, chan
     with pytest.raises(
         DataError, match=r"another configuration; choose another --outp"
     ):
-        run_experiment(other, list(SPLITS), 1, run.directory, told.append)
+        run_experiment(other, list(_SPLITS), 1, run.directory, told.append)
     assert _contents(run.directory) == before
     assert told == []
 
@@ -157,7 +164,7 @@ def test_two_processes_fit_what_one_does(run, baseline, tmp_path, capfd):
 def test_a_worker_that_dies_ends_the_run(baseline, tmp_path):
     with pytest.raises(DataError, match=r"a worker process died.* workers=2"):
         run_experiment(baseline, ["cold_user"], 1, tmp_path, _die, workers=2)
-    assert set(_contents(tmp_path)) == {"config.json"}
+    assert set(_contents(tmp_path)) == {"config.json", "manifests/cold_user.json"}
 
 
 def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_path):

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.evaluation.splits import SPLITS, make_folds, split_rows
 from dc_keras.models.config import ProtocolOptions
-from dc_keras.corpus.pairs import grid_pairs
 
 
 @pytest.fixture

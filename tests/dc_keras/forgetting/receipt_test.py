@@ -54,11 +54,13 @@ def test_tables_are_outdated_if_rows_are_gone(receipt, tmp_path):
 
 def test_tables_are_outdated_if_an_earlier_run_took_the_rows(receipt, tmp_path):
     (tmp_path / "tables").mkdir()
-    (tmp_path / "manifest.json").write_bytes(b"{}")
-    # sha256 of the two bytes "{}"
-    known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "cold_user.json").write_text('{"grid": {}}')
+    # sha256 of "{}" and a line feed
+    known = "ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356"
     for sha256, outdated in ((known, []), ("0" * 64, [tmp_path / "tables"])):
-        (tmp_path / "config.json").write_text(json.dumps({"grid_sha256": sha256}))
+        config = {"grid_sha256": sha256, "temporal_sha256": None}
+        (tmp_path / "config.json").write_text(json.dumps(config))
         receipt.add(tmp_path, "evaluation", Counter())
         assert receipt.outdated == outdated
     assert not receipt.has_changes

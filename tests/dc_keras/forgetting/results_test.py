@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -46,8 +47,24 @@ def run(tmp_path):
     text("tensorboard/users_labels.tsv", f"{_BOB}\n{_GONE}\n{_CAT}\n")
     text("history.csv", "epoch,loss\n0,1.0\n")
     text("tables/table_1.json", '{"title": "Table I"}')
-    text("manifest.json", _grid(with_gone=True).to_json())
+    text("manifests/cold_user.json", _manifest(with_gone=True))
+    text("report.html", f"<td>{_GONE}</td><td>{_BOB}</td>")
     return tmp_path
+
+
+def _manifest(*, with_gone):
+    """A split whose first pairs, two of them, are the forgotten's."""
+    grid = json.loads(_grid(with_gone=with_gone).to_json())
+    parts = "xxvtt" if with_gone else "vtt"
+    hidden = sorted([_GONE, _BOB]) if with_gone else [_BOB]
+    fold = {"index": 0, "seed": 0, "parts": parts, "hidden_users": hidden}
+    content = {"split": "cold_user", "grid": grid, "folds": {"f": fold}}
+    content["sha256"] = hashlib.sha256(_one_line(content).encode()).hexdigest()
+    return _one_line(content) + "\n"
+
+
+def _one_line(content):
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def _grid(*, with_gone):
@@ -69,6 +86,8 @@ def _grid(*, with_gone):
         histories=tuple(those(histories[row]) for row in rows),
         support=tuple(map(those, support)),
         video_users=owners if with_gone else kept,
+        pool_users=(_GONE, "p")[0 if with_gone else 1 :],
+        pool_histories=(("3",), ("5",))[0 if with_gone else 1 :],
         settings={"pool_fraction": 0.25},
         counts={"too short": 3},
     )
@@ -86,9 +105,10 @@ def test_rows_of_the_forgotten_go(run, forgotten):
         "2",
     ]
     assert (run / "answers.csv").read_text() == f"user_id,probability\n{_BOB},0.50\n"
-    # A row each of two tables, the CSV, the projector and the manifest; in two more
+    # A row each of two tables, the CSV, the projector and the manifest; in three more
     # files a name.
-    assert counts == {"rows": 5, "files": 7}
+    assert counts == {"rows": 5, "files": 8}
+    assert (run / "report.html").read_text() == f"<td>u_forgotten</td><td>{_BOB}</td>"
 
 
 def test_a_class_keeps_its_position_and_loses_its_name(run, forgotten):
@@ -108,7 +128,8 @@ def test_the_projector_loses_the_vector_with_the_label(run, forgotten):
 
 def test_the_manifest_is_that_of_an_evaluation_without_them(run, forgotten):
     forget_results(run, forgotten)
-    assert (run / "manifest.json").read_text() == _grid(with_gone=False).to_json()
+    kept = (run / "manifests/cold_user.json").read_text()
+    assert kept == _manifest(with_gone=False)
 
 
 def test_a_second_time_changes_no_byte(run, forgotten):
@@ -120,7 +141,7 @@ def test_a_second_time_changes_no_byte(run, forgotten):
 
 def test_a_dry_run_counts_and_changes_no_byte(run, forgotten):
     before = _bytes(run)
-    assert forget_results(run, forgotten, dry_run=True) == {"rows": 5, "files": 7}
+    assert forget_results(run, forgotten, dry_run=True) == {"rows": 5, "files": 8}
     assert _bytes(run) == before
 
 

@@ -19,7 +19,11 @@ _VARIANTS = {
     "text": VideoInputs(caption_dim=5),
 }
 _PLAIN = ModelOptions(
-    frame_pooling="concat", standardize=False, layer_norm=False, hidden_dim=6
+    frame_pooling="concat",
+    standardize=False,
+    layer_norm=False,
+    hidden_dim=6,
+    modality_dropout=0.0,
 )
 _BOTH = _VARIANTS["vision+text"]
 

@@ -1,0 +1,142 @@
+"""Reads the predictions that a run has saved, and checks that they can be compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from dc_keras.errors import DataError
+from dc_keras.evaluation.metrics import Scores
+
+FOLDER = "predictions"
+_FOLD_NAME = re.compile(r"(\w+)-seed(\d+)-fold(\d+)")
+_PAIR = ("part", "user_id", "challenge", "label")
+
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """What every model said about the pairs of one split.
+
+    Attributes:
+        split: name of the split.
+        folds: one table a fold, ordered by seed and number: `model`, `part` ("valid" or
+            "test"), `user_id`, `challenge`, `label`, `score`. All have the same models,
+            and inside a fold all models have the same pairs in the same order.
+        seeds: the seed number of each fold.
+        models: names of the models, in the order of the files.
+        num_left_out: folds that were left out because their test pairs have one label.
+    """
+
+    split: str
+    folds: tuple[pl.DataFrame, ...]
+    seeds: tuple[int, ...]
+    models: tuple[str, ...]
+    num_left_out: int
+
+
+@dataclass(frozen=True)
+class Answers(Scores):
+    """What one model said about one part of a fold.
+
+    Attributes:
+        challenges: (num_pairs,), the challenge of each pair.
+    """
+
+    challenges: np.ndarray
+
+
+def list_splits(directory: Path) -> list[str]:
+    """Returns the splits that a run has predictions of, sorted."""
+    files = (directory / FOLDER).glob("*.parquet")
+    found = (_FOLD_NAME.fullmatch(file.stem) for file in files)
+    return sorted({match[1] for match in found if match})
+
+
+def read_predictions(directory: Path, split: str) -> SplitPredictions:
+    """Reads every fold of a split.
+
+    Raises:
+        DataError: there is none; no model was judged; folds differ in their models, or
+            models in their pairs; a score is no probability; or no fold has test pairs
+            of both labels.
+    """
+    files = {}
+    for file in (directory / FOLDER).glob(f"{split}-*.parquet"):
+        if match := _FOLD_NAME.fullmatch(file.stem):
+            files[int(match[2]), int(match[3])] = file
+    if not files:
+        raise DataError(f"no {FOLDER}/{split}-*.parquet in {directory}")
+    paths = [files[key] for key in sorted(files)]
+    folds = _with_categories([pl.read_parquet(path) for path in paths])
+    if folds[0].is_empty():
+        raise DataError(f"{directory} judged the proxies alone; it has no Table II")
+    models = folds[0]["model"].unique(maintain_order=True).to_list()
+    for path, fold in zip(paths, folds, strict=True):
+        _check(path, fold, models)
+    seeds = [seed for seed, _ in sorted(files)]
+    kept = [number for number, fold in enumerate(folds) if _has_both_labels(fold)]
+    if not kept:
+        raise DataError(
+            f"a fold of {split} in {directory} must have test pairs that joined and "
+            f"pairs that did not. Received: {len(folds)} folds without"
+        )
+    return SplitPredictions(
+        split=split,
+        folds=tuple(folds[number] for number in kept),
+        seeds=tuple(seeds[number] for number in kept),
+        models=tuple(map(str, models)),
+        num_left_out=len(folds) - len(kept),
+    )
+
+
+def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
+    """Returns what a model said about one part of a fold.
+
+    Args:
+        fold: of `SplitPredictions`, or a table as `evaluate` writes it.
+        model: its name.
+        part: "valid" or "test".
+    """
+    rows = fold.filter((pl.col("model") == model) & (pl.col("part") == part))
+    columns = ("label", "score", "user_id", "challenge")
+    return Answers(*(rows[name].to_physical().to_numpy() for name in columns))
+
+
+def _with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Numbers the texts of all folds alike: equal and fast to compare."""
+    casts = []
+    for name in ("model", "part", "user_id", "challenge"):
+        texts = pl.concat([fold[name].unique() for fold in folds])
+        casts.append(pl.col(name).cast(pl.Enum(texts.unique().sort())))
+    return [fold.with_columns(casts) for fold in folds]
+
+
+def _check(path: Path, fold: pl.DataFrame, models: Sequence[str]) -> None:
+    found = fold["model"].unique(maintain_order=True).to_list()
+    if found != models:
+        raise DataError(
+            f"{path}: every fold must have the same models, in the same order as the "
+            f"first one. Received: {', '.join(found)}"
+        )
+    outside = fold.filter(~pl.col("score").is_between(0, 1))
+    if not outside.is_empty():
+        raise DataError(
+            f"{path}: a score must be a probability in [0, 1]. Received: "
+            f"{outside['score'][0]} by {outside['model'][0]}"
+        )
+    parts = fold.partition_by("model", maintain_order=True)
+    for part in parts[1:]:
+        if not part.select(_PAIR).equals(parts[0].select(_PAIR)):
+            raise DataError(
+                f"{path}: every model must judge the same pairs in the same order. "
+                f"Received: others for {part['model'][0]}"
+            )
+
+
+def _has_both_labels(fold: pl.DataFrame) -> bool:
+    return fold.filter(pl.col("part") == "test")["label"].n_unique() == 2
