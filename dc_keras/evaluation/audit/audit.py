@@ -32,6 +32,7 @@ from dc_keras.evaluation.audit.sides import (
     check_cutoffs,
     check_own_posts,
     check_posts,
+    shown_videos,
 )
 from dc_keras.evaluation.manifest import Manifest
 
@@ -75,26 +76,28 @@ def find_manifests(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def audit_manifests(paths: Sequence[Path], sources: Sources) -> list[Check]:
+def audit_manifests(
+    manifests: Mapping[Path, Manifest], sources: Sources
+) -> list[Check]:
     """Checks manifests, and once each grid that they divide.
 
     Args:
-        paths: files of manifests.
+        manifests: by the files that they were read from.
         sources: corpus, study, features and frames to compare with.
 
     Raises:
-        DataError: a file is no manifest.
+        DataError: a file is no manifest any more.
     """
     checks = []
-    by_grid: dict[str, list[tuple[str, Manifest]]] = {}
-    for path in paths:
-        manifest = Manifest.read(path)
+    by_grid: dict[str, list[Path]] = {}
+    for path, manifest in manifests.items():
         checks.append(_check_digest(path, manifest))
         checks += check_divisions(str(path), manifest)
-        by_grid.setdefault(manifest.grid.sha256, []).append((str(path), manifest))
-    for named_manifests in by_grid.values():
-        names, manifests = zip(*named_manifests, strict=True)
-        checks += _audit_grid(f"grid of {', '.join(names)}", manifests, sources)
+        by_grid.setdefault(manifest.grid.sha256, []).append(path)
+    for paths in by_grid.values():
+        subject = f"grid of {', '.join(map(str, paths))}"
+        dividing = [manifests[path] for path in paths]
+        checks += _audit_grid(subject, dividing[0].grid, dividing, sources)
     return checks
 
 
@@ -107,17 +110,13 @@ def audit_grid(subject: str, grid: Grid, sources: Sources) -> list[Check]:
         sources: corpus, study, features and frames to compare with.
     """
     reason = "give --manifest, the manifests of a run of evaluate"
-    checks = _audit_grid(subject, [], sources, grid)
+    checks = _audit_grid(subject, grid, [], sources)
     return [*checks, Check.skipped("folds", subject, reason)]
 
 
 def _audit_grid(
-    subject: str,
-    manifests: Sequence[Manifest],
-    sources: Sources,
-    undivided: Grid | None = None,
+    subject: str, grid: Grid, manifests: Sequence[Manifest], sources: Sources
 ) -> list[Check]:
-    grid = manifests[0].grid if undivided is None else undivided
     folds = {name: fold for m in manifests for name, fold in m.folds.items()}
     posts = _posts_of(grid, sources.videos)
     study = () if sources.study is None else sources.study.challenges
@@ -155,11 +154,5 @@ def _check_digest(path: Path, manifest: Manifest) -> Check:
 
 
 def _posts_of(grid: Grid, videos: pl.DataFrame) -> dict[str, Video]:
-    shown = {
-        video
-        for lists in (grid.histories, grid.support, grid.pool_histories)
-        for ids in lists
-        for video in ids
-    }
-    rows = videos.filter(pl.col("video_id").is_in(shown))
+    rows = videos.filter(pl.col("video_id").is_in(shown_videos(grid)))
     return {video.video_id: video for video in rows_of(Video, rows)}

@@ -1,4 +1,4 @@
-"""How a manifest divides its pairs: nobody on two sides of a fold, nothing forgotten."""
+"""How a manifest divides its pairs: nobody on two sides, nothing forgotten."""
 
 from __future__ import annotations
 
@@ -187,8 +187,9 @@ def _check_windows(subject: str, manifest: Manifest) -> Check:
         late = np.unique(cutoffs[learned][cutoffs[learned] + horizon > known_at])
         if len(late):
             what = (
-                f"labels of training or validation at the cutoffs {named(map(str, late))} "
-                f"(UTC seconds) end after the test cutoff {known_at}"
+                f"labels that train or validate, of the cutoffs "
+                f"{named(map(str, late))} (UTC seconds), end after the test cutoff "
+                f"{known_at}"
             )
             findings.append(_of_fold("leak", fold_name, what))
     num_folds = len(manifest.folds)

@@ -6,12 +6,14 @@ A check that ran and found nothing is visible, and one that could not run says w
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 Severity = Literal["leak", "fault", "warning"]
 
+_SEVERITIES: tuple[Severity, ...] = ("leak", "fault", "warning")  # the worst first
 _NUM_NAMED = 5
 
 
@@ -82,10 +84,9 @@ class Report:
         Args:
             most: how many of each check to show; the others are counted.
         """
-        order = ("leak", "fault", "warning")
         lines = []
         for check in self.checks:
-            ranked = sorted(check.findings, key=lambda f: order.index(f.severity))
+            ranked = sorted(check.findings, key=_rank)
             for finding in ranked[:most]:
                 lines.append(f"{finding.severity}: {check.subject}: {finding.what}")
                 lines.append(f"    {finding.advice}")
@@ -103,6 +104,13 @@ class Report:
                 lines.append(subject)
             lines.append(f"  {check.name:<{width}}  {_outcome(check)}")
         return "\n".join(lines)
+
+    def describe_verdict(self) -> str:
+        """Returns one line: what all checks found together."""
+        findings = [finding for check in self.checks for finding in check.findings]
+        num_skipped = sum(check.not_run is not None for check in self.checks)
+        skipped = f"; {num_skipped} checks could not run" if num_skipped else ""
+        return f"{len(self.checks)} checks found {_found(findings)}{skipped}"
 
     def to_json(self) -> str:
         """Returns every check with every finding."""
@@ -127,6 +135,10 @@ def places(**kinds: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {kind: names for kind, names in ordered.items() if names}
 
 
+def _rank(finding: Finding) -> int:
+    return _SEVERITIES.index(finding.severity)
+
+
 def _outcome(check: Check) -> str:
     if check.not_run is not None:
         return f"not run: {check.not_run}"
@@ -134,12 +146,10 @@ def _outcome(check: Check) -> str:
 
 
 def _found(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return "0"
-    severities = [finding.severity for finding in findings]
-    counts = [
-        f"{severities.count(severity)} {severity}{'s' * (severities.count(severity) > 1)}"
-        for severity in ("leak", "fault", "warning")
-        if severity in severities
+    counts = Counter(finding.severity for finding in findings)
+    kinds = [
+        f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
+        for severity in _SEVERITIES
+        if counts[severity]
     ]
-    return f"{len(findings)} ({', '.join(counts)})"
+    return f"{len(findings)} ({', '.join(kinds)})" if kinds else "0"

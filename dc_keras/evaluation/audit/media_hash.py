@@ -19,8 +19,9 @@ import numpy.typing as npt
 from dc_keras.errors import DataError
 
 NUM_HASHED = 5
-# Two posts are copies where their frames differ by at most so many of 64 bits and so much
-# in colour (of 255) on average, and one frame by so few bits. Measured in docs/audit.md.
+# Two posts are copies where their frames differ by at most so many of 64 bits, and so
+# much in colour (of 255), on average, and one frame by so few bits. Measured in
+# docs/audit.md.
 MOST_MEAN_BITS = 4.0
 MOST_MEAN_COLOUR = 6.0
 MOST_BITS_OF_ONE = 3

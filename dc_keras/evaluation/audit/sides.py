@@ -17,10 +17,21 @@ _Folds = Mapping[str, Fold]
 
 def row_cutoffs(grid: Grid) -> tuple[list[int | None], list[int | None]]:
     """Returns the cutoff of each row and of each column; None without one."""
-    single = grid.settings["cutoff"]
-    rows = list(grid.user_cutoffs) or [single] * len(grid.users)
-    columns = list(grid.challenge_cutoffs) or [single] * len(grid.challenges)
-    return rows, columns
+    single: list[int | None] = [grid.settings["cutoff"]]
+    return (
+        list(grid.user_cutoffs or single * len(grid.users)),
+        list(grid.challenge_cutoffs or single * len(grid.challenges)),
+    )
+
+
+def shown_videos(grid: Grid) -> set[str]:
+    """Returns the ids of all posts that a grid shows to a model."""
+    return {
+        video
+        for lists in (grid.histories, grid.support, grid.pool_histories)
+        for ids in lists
+        for video in ids
+    }
 
 
 def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
@@ -31,12 +42,7 @@ def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
         grid: the posts shown.
         posts: the corpus's posts by id.
     """
-    ids = {
-        video
-        for histories in (grid.histories, grid.support, grid.pool_histories)
-        for shown in histories
-        for video in shown
-    }
+    ids = shown_videos(grid)
     unknown = ids - posts.keys()
     wrong = {
         video
