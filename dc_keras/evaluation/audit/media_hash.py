@@ -97,7 +97,10 @@ def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
         [
             np.where(hashes.is_usable, hashes.bits, 0)[kept],
             hashes.is_usable[kept].astype(np.uint64),
-            hashes.colours[kept].round().astype(np.uint64).reshape(len(kept), -1),
+            hashes.colours[kept]
+            .round()
+            .astype(np.uint64)
+            .reshape(len(kept), 3 * NUM_HASHED),
         ],
         axis=1,
     )
