@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
+from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
     Scores,
     bootstrap_average_precision,
@@ -12,9 +13,7 @@ from dc_keras.evaluation.results import fold_metrics, table_one, table_two
 from dc_keras.evaluation.tables import BAYES
 
 _MODELS = [
-    "always yes",
-    "popularity",
-    "propensity × popularity",
+    *SIMPLE_BASELINES,
     BAYES,
     "VGG16",
     "VGG16+BERT",
