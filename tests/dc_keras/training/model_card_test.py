@@ -7,12 +7,7 @@ from sklearn.metrics import average_precision_score
 
 from dc_keras.corpus.records import User, Video
 from dc_keras.corpus.store import Corpus, table_of
-from dc_keras.training.model_card import (
-    BOOTSTRAP_DRAWS,
-    CARD_FILE,
-    CorpusFacts,
-    write_model_cards,
-)
+from dc_keras.training.model_card import CARD_FILE, CorpusFacts, write_model_cards
 
 _FACTS = CorpusFacts("c0ffee", {"videos": 1234, "users": 56}, {"web_item": 1234}, None)
 _SIDE = {"vision": {"name": "VGG16", "fingerprint": "v1"}, "text": None}
@@ -33,6 +28,11 @@ def _write_model(directory, grid, task, predictions, **config):
     (directory / "config.json").write_text(json.dumps(content | config), "utf-8")
     (directory / "history.csv").write_text("epoch,loss\n0,1\n1,0.5\n", "utf-8")
     predictions.write_parquet(directory / "predictions.parquet")
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch):
+    monkeypatch.setattr("dc_keras.training.model_card.BOOTSTRAP_DRAWS", 60)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_metrics_are_those_of_the_validation_rows(write, pairs):
     labels, scores = pairs["label"].to_numpy(), pairs["score"].to_numpy()
     value = average_precision_score(labels, scores)
     # The interval again, from repeated rows: ten users of four pairs.
-    draws = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), BOOTSTRAP_DRAWS)
+    draws = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), 60)
     values = [
         average_precision_score(
             np.repeat(labels, np.repeat(counts, 4)),
@@ -108,7 +108,7 @@ def test_metrics_are_those_of_the_validation_rows(write, pairs):
     assert f"| average precision | {value:.3f}, 95 % [{low:.3f} {high:.3f}] |" in text
     assert f"| prevalence | {labels.mean():.3f} |" in text
     assert "40 pairs of 10 users, who trained nothing." in text
-    assert "1000 bootstrap draws over users, seed 0" in text
+    assert "60 bootstrap draws over users, seed 0" in text
 
 
 @pytest.mark.parametrize(
