@@ -16,7 +16,7 @@ import json
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -332,10 +332,12 @@ _SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
 
 
 def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
-    value: list[str] | None = [] if pyarrow.types.is_large_list(kind) else None
-    return pyarrow.repeat(pyarrow.scalar(value, kind), size)
+    if pyarrow.types.is_large_list(kind):
+        return pyarrow.array([()] * size, kind)
+    return pyarrow.nulls(size, kind)
 
 
+@cache
 def _arrow_schema(record: type[Any]) -> pyarrow.Schema:
     return _arrow(pl.DataFrame(schema=_SCHEMAS[record])).schema
 
