@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -65,6 +65,7 @@ class RecordMaker:
         # The same people come again and again.
         self._person = lru_cache(_KEPT)(self._new_person)
         self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
+        self._clean = partial(records.clean_sound_title, replacement=self._mention)
 
     def user_id(self, post: Post) -> str:
         """Returns the pseudonym of whoever posted.
@@ -90,17 +91,16 @@ class RecordMaker:
         rows = zip(*map(msgspec.structs.astuple, batch.posts), strict=True)
         given = dict(zip(Post.__struct_fields__, rows, strict=True))
         notes = list(map(list, given["notes"]))
-        texts = list(
-            map(self._caption_and_mentions, given["caption"], given["mentions"])
-        )
+        texts = map(self._caption_and_mentions, given["caption"], given["mentions"])
+        captions, mentions = zip(*texts, strict=True)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
         columns |= {
             "user_id": batch.user_ids,
             "source": batch.sources,
             "collected_at": batch.collected_at,
             "first_collected_at": batch.collected_at,
-            "caption": [caption for caption, _ in texts],
-            "mentions": [mentions for _, mentions in texts],
+            "caption": captions,
+            "mentions": mentions,
             "hashtags": list(map(records.normalize_hashtags, given["hashtags"])),
             "music_title": list(map(self._title, batch.posts)),
             "create_time": list(
@@ -152,9 +152,12 @@ class RecordMaker:
     def _title(self, post: Post) -> str | None:
         if post.music_title is None:
             return None
-        handle = None if post.author is None else post.author.handle
-        names = post.private_names
-        return self._clean(post.music_title, post.music_is_original, handle, names)
+        return self._clean(
+            post.music_title,
+            is_original=post.music_is_original,
+            handle=None if post.author is None else post.author.handle,
+            names=post.private_names,
+        )
 
     def _target(self, tie: Tie) -> str | None:
         if isinstance(tie.target, Person):
@@ -163,7 +166,7 @@ class RecordMaker:
             return records.normalize_hashtag(tie.target) or None
         if tie.target_type == "sound_title":
             handle = None if tie.actor is None else tie.actor.handle
-            return self._clean(tie.target, None, handle, ())
+            return self._clean(tie.target, is_original=None, handle=handle, names=())
         return tie.target
 
     def _new_person(self, person: Person) -> str:
@@ -173,21 +176,6 @@ class RecordMaker:
             alias=_map(code.handle, handle),
             sec_uid=_map(code.sec_uid, person.sec_uid),
             username=handle if self._keep_handles else None,
-        )
-
-    def _clean(
-        self,
-        title: str,
-        is_original: bool | None,
-        handle: str | None,
-        names: tuple[str, ...],
-    ) -> str | None:
-        return records.clean_sound_title(
-            title,
-            is_original=is_original,
-            handle=handle,
-            names=names,
-            replacement=self._mention,
         )
 
 

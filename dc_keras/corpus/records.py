@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
@@ -155,11 +155,10 @@ def normalize_hashtag(tag: str) -> str:
     return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
 
 
-def normalize_hashtags(tags: Iterable[str]) -> tuple[str, ...]:
+def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
     """Returns the normalised forms of hashtags, in order, without repeats."""
     # Exports list most tags twice: what is equal as given is normalised once.
-    given = dict.fromkeys(tags)
-    return unique(map(normalize_hashtag, given)) if given else ()
+    return unique(map(normalize_hashtag, dict.fromkeys(tags))) if tags else ()
 
 
 def find_hashtags(text: str) -> tuple[str, ...]:
