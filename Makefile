@@ -40,14 +40,14 @@ $(VENV)/.installed: pyproject.toml
 	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; \
 	then $(check_python) && $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.unfinished; fi
 	@echo "Installing into $(VENV) (minutes at first: TensorFlow is large)"
-	@$(INSTALL) --editable .
+	@$(INSTALL) --editable '.[report]'
 	@$(INSTALL) --no-deps $(BERT)
 	@rm -f $(VENV)/.unfinished
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing the development tools and the collector into $(VENV)"
-	@$(INSTALL) --editable '.[dev,collect]'
+	@$(INSTALL) --editable '.[all]'
 	@touch $@
 
 check_python = $(PYTHON) -c 'import sys; \

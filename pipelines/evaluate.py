@@ -122,7 +122,7 @@ def main() -> None:
         app.progress,
         workers=_WORKERS.value,
     )
-    _print_tables(output, grid)
+    _print_tables(output)
 
 
 def _load_temporal(corpus: Corpus) -> Grid | None:
@@ -144,24 +144,17 @@ def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
     return load_truth(Path(_TRUTH.value), grid, pseudonymizer)
 
 
-def _print_tables(output: Path, grid: Grid) -> None:
-    from dc_keras.corpus.store import write_text
-    from dc_keras.evaluation.results import table_one, table_two
+def _print_tables(output: Path) -> None:
+    from dc_keras.evaluation.saved_run import SavedRun
 
-    kind = "synthetic world" if _TRUTH.value else "corpus"
-    dataset = f"{kind}, study {grid.settings['name']}"
-    tables = {}
-    if "random_pair" in _SPLIT.value and {"all", "proxies"} & set(_MODELS.value):
-        tables["table_1"] = table_one(output, dataset)
-    if set(_MODELS.value) != {"proxies"}:
-        for split in _SPLIT.value:
-            tables[f"table_2_{split}"] = table_two(output, split, dataset)
-    (output / "tables").mkdir(exist_ok=True)
-    for name, table in tables.items():
-        app.say("\n" + table.to_console())
-        for ending, text in (("md", table.to_markdown()), ("json", table.to_json())):
-            write_text(output / "tables" / f"{name}.{ending}", text)
-    app.say(f"\n{output}: predictions, manifests, tables as Markdown and JSON")
+    run = SavedRun.open(output)
+    for name, table in run.tables.items():
+        if name.startswith("table_"):
+            app.say("\n" + table.to_console())
+    app.say(
+        f"\n{output}: predictions, manifests; every metric, rankings and challenges in "
+        f"{run.write_tables()} (Markdown, JSON, LaTeX)"
+    )
 
 
 if __name__ == "__main__":

@@ -109,11 +109,11 @@ def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
 
 def _with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """Numbers the texts of all folds alike: equal and fast to compare."""
-    types = {}
+    casts = []
     for name in ("model", "part", "user_id", "challenge"):
         texts = pl.concat([fold[name].unique() for fold in folds])
-        types[name] = pl.Enum(texts.unique().sort())
-    return [fold.cast(types) for fold in folds]
+        casts.append(pl.col(name).cast(pl.Enum(texts.unique().sort())))
+    return [fold.with_columns(casts) for fold in folds]
 
 
 def _check(path: Path, fold: pl.DataFrame, models: Sequence[str]) -> None:
@@ -123,10 +123,11 @@ def _check(path: Path, fold: pl.DataFrame, models: Sequence[str]) -> None:
             f"{path}: every fold must have the same models, in the same order as the "
             f"first one. Received: {', '.join(found)}"
         )
-    if not fold["score"].is_between(0, 1).all():
+    outside = fold.filter(~pl.col("score").is_between(0, 1))
+    if not outside.is_empty():
         raise DataError(
             f"{path}: a score must be a probability in [0, 1]. Received: "
-            f"{fold['score'].min()} to {fold['score'].max()}"
+            f"{outside['score'][0]} by {outside['model'][0]}"
         )
     parts = fold.partition_by("model", maintain_order=True)
     for part in parts[1:]:

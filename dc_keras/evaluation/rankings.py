@@ -43,7 +43,8 @@ class RankedLists:
     @cached_property
     def positions(self) -> np.ndarray:
         """Position of each row in its list, from 0."""
-        return np.arange(len(self.relevance)) - np.repeat(self.starts, self.sizes)
+        starts = np.repeat(self.starts, self.sizes)
+        return np.asarray(np.arange(len(self.relevance)) - starts)
 
     @cached_property
     def num_positives(self) -> np.ndarray:
@@ -62,11 +63,11 @@ class RankedLists:
 
     def precision(self, k: int) -> np.ndarray:
         """Positives among the first k, over k; (num_lists,)."""
-        return self._found(np.full(len(self), k)) / k
+        return np.asarray(self._found(np.full(len(self), k)) / k)
 
     def recall(self, k: int) -> np.ndarray:
         """Positives among the first k, over all positives; (num_lists,)."""
-        return self._found(np.full(len(self), k)) / self.num_positives
+        return np.asarray(self._found(np.full(len(self), k)) / self.num_positives)
 
     def ndcg(self, k: int) -> np.ndarray:
         """DCG of the first k over the best one; discount 1/log2(1 + rank)."""
@@ -75,7 +76,7 @@ class RankedLists:
         best = np.cumsum(discounts)[
             np.minimum(self.num_positives.round().astype(int), k) - 1
         ]
-        return self._sum(gained) / best
+        return np.asarray(self._sum(gained) / best)
 
     def reciprocal_rank(self) -> np.ndarray:
         """Expected 1 / rank of the first positive; (num_lists,)."""
@@ -104,7 +105,8 @@ class RankedLists:
         """
         # 0.1 × 30 is a little more than 3 in binary.
         cutoffs = np.ceil((share * self.sizes).round(9)).astype(int)
-        return self._found(cutoffs) / cutoffs / (self.num_positives / self.sizes)
+        prevalence = self.num_positives / self.sizes
+        return np.asarray(self._found(cutoffs) / cutoffs / prevalence)
 
     def gain(self, shares: np.ndarray) -> np.ndarray:
         """Mean over lists of the positives found in the first shares of a list.
@@ -162,12 +164,12 @@ def rank_challenges(lists: RankedLists) -> dict[str, np.ndarray]:
     """Returns what each user's ranking of challenges is worth.
 
     Returns:
-        `ndcg@k` and `recall@k` for k of `USER_CUTOFFS`, and `mrr`; each (num_lists,).
+        `NDCG@k` and `recall@k` for k of `USER_CUTOFFS`, and `MRR`; each (num_lists,).
     """
     return {
-        **{f"ndcg@{k}": lists.ndcg(k) for k in USER_CUTOFFS},
+        **{f"NDCG@{k}": lists.ndcg(k) for k in USER_CUTOFFS},
         **{f"recall@{k}": lists.recall(k) for k in USER_CUTOFFS},
-        "mrr": lists.reciprocal_rank(),
+        "MRR": lists.reciprocal_rank(),
     }
 
 
@@ -175,12 +177,12 @@ def rank_users(lists: RankedLists) -> dict[str, np.ndarray]:
     """Returns what each challenge's ranking of users is worth.
 
     Returns:
-        `precision@k`, `recall@k` and `ndcg@k` for k of `CHALLENGE_CUTOFFS`, and
+        `precision@k`, `recall@k` and `NDCG@k` for k of `CHALLENGE_CUTOFFS`, and
         `lift@1%`, … for `LIFT_SHARES`; each (num_lists,).
     """
     return {
         **{f"precision@{k}": lists.precision(k) for k in CHALLENGE_CUTOFFS},
         **{f"recall@{k}": lists.recall(k) for k in CHALLENGE_CUTOFFS},
-        **{f"ndcg@{k}": lists.ndcg(k) for k in CHALLENGE_CUTOFFS},
+        **{f"NDCG@{k}": lists.ndcg(k) for k in CHALLENGE_CUTOFFS},
         **{f"lift@{share:.0%}": lists.lift(share) for share in LIFT_SHARES},
     }

@@ -106,6 +106,25 @@ def _proxy_row(
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One model's average precision less another's.
+
+    Attributes:
+        value: on the judged pairs.
+        low: 2.5th percentile of the paired draws.
+        high: 97.5th percentile.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def cells(self) -> tuple[float, str]:
+        """The value and the interval as cells of a table."""
+        return self.value, f"[{self.low:+.3f} {self.high:+.3f}]"
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the predictions of one split are worth.
 
@@ -132,25 +151,16 @@ class Judgement:
         """Mean of the folds' average precisions."""
         return self.metrics[model]["average_precision"]
 
-    def interval(self, model: str) -> str:
+    def interval(self, model: str) -> tuple[float, float]:
         """95 % of the draws of a model's average precision."""
-        return _percentiles(self.draws[model], "")
+        return _percentiles(self.draws[model])
 
-    def difference(self, model: str) -> tuple[float, str] | None:
-        """Average precision above the strongest simple baseline, and 95 % of it."""
-        if self.strongest is None or model == self.strongest:
-            return None
-        return (
-            self.average_precision(model) - self.average_precision(self.strongest),
-            _percentiles(self.draws[model] - self.draws[self.strongest], "+"),
+    def difference(self, model: str, other: str) -> Difference:
+        """How far a model's average precision lies above another's, paired."""
+        return Difference(
+            self.average_precision(model) - self.average_precision(other),
+            *_percentiles(self.draws[model] - self.draws[other]),
         )
-
-    def beats_simple(self, model: str) -> bool:
-        """Whether the whole interval of the difference lies above zero."""
-        if self.strongest is None:
-            return False
-        difference = self.draws[model] - self.draws[self.strongest]
-        return bool(np.nanpercentile(difference, 2.5) > 0)
 
 
 def judge_split(directory: Path, split: str) -> Judgement:
@@ -231,9 +241,9 @@ def _bootstrap(folds: Sequence[pl.DataFrame], model: str) -> np.ndarray:
     return bootstrap_average_precision(tests, BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
 
 
-def _percentiles(draws: np.ndarray, sign: str) -> str:
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return f"[{low:{sign}.3f} {high:{sign}.3f}]"
+    return float(low), float(high)
 
 
 def fold_metrics(folds: Sequence[pl.DataFrame], model: str) -> dict[str, float]:
@@ -270,17 +280,21 @@ def _fold_groups(test: Answers, threshold: float) -> dict[str, np.ndarray]:
 
 
 def _participation_row(judgement: Judgement, model: str) -> tuple[Cell, ...]:
-    metrics = judgement.metrics[model]
+    metrics, best = judgement.metrics[model], judgement.strongest
+    low, high = judgement.interval(model)
+    above: tuple[Cell, Cell] = (None, None)
+    if best is not None and best != model:
+        above = judgement.difference(model, best).cells()
     return (
         model,
         metrics["average_precision"],
-        judgement.interval(model),
+        f"[{low:.3f} {high:.3f}]",
         metrics["roc_auc"],
         metrics["macro_precision"],
         metrics["macro_recall"],
         metrics["macro_f1"],
         metrics["macro_f1_at_half"],
-        *(judgement.difference(model) or (None, None)),
+        *above,
         *paper_cells(PAPER_TABLE_II.get(model), is_binary=True),
     )
 
@@ -293,16 +307,12 @@ def _comparison_notes(judgement: Judgement) -> list[str]:
             f"Δ AP: above the strongest simple baseline on these pairs ({best}); its "
             "95 % from the same draws, so paired over users."
         )
-    difference = None
-    if DEEP_CHALLENGER in judgement.models:
-        difference = judgement.difference(DEEP_CHALLENGER)
-    if difference is not None:
-        verdict = (
-            "beats" if judgement.beats_simple(DEEP_CHALLENGER) else "does not beat"
-        )
+    if best is not None and DEEP_CHALLENGER in judgement.models:
+        difference = judgement.difference(DEEP_CHALLENGER, best)
+        verdict = "beats" if difference.low > 0 else "does not beat"
         notes.append(
             f"deepChallenger {verdict} the strongest simple baseline ({best}): "
-            f"difference in AP, paired over users, 95 % {difference[1]}."
+            f"difference in AP, paired over users, 95 % {difference.cells()[1]}."
         )
     if {DEEP_CHALLENGER, BAYES} <= set(judgement.models):
         share = judgement.average_precision(

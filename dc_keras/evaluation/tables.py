@@ -1,11 +1,10 @@
-"""Tables of results: one object, printed to a console, Markdown or JSON."""
+"""Tables of results: one object for console, Markdown, JSON and LaTeX."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from dc_keras.evaluation.metrics import broken_identities
 
@@ -32,6 +31,29 @@ PAPER_TABLE_II: dict[str, tuple[float, float, float]] = {
     "ResNet50+BERT": (0.187, 0.750, 0.188),
     DEEP_CHALLENGER: (0.494, 0.933, 0.494),
 }
+
+# Characters that mean something in Markdown's tables, or start HTML there.
+_MARKDOWN = str.maketrans({"|": r"\|", "<": "&lt;", "\n": " "})
+# Those that mean something in LaTeX, and those that its fonts lack.
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "[": "{[}",  # at the start of a row it would belong to the row above
+        "–": "--",
+        "−": "$-$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "Δ": r"$\Delta$",
+        "→": r"$\to$",
+        "…": r"\ldots{}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +85,7 @@ class Table:
 
     def to_console(self) -> str:
         """Returns the table in aligned columns."""
-        grid = [list(self.columns), *[[_text(c) for c in row] for row in self.rows]]
+        grid = [list(self.columns), *[[cell_text(c) for c in row] for row in self.rows]]
         widths = [max(len(row[i]) for row in grid) for i in range(len(self.columns))]
         lines = [_aligned(row, widths) for row in grid]
         lines.insert(1, "─" * len(lines[0]))
@@ -72,9 +94,34 @@ class Table:
     def to_markdown(self) -> str:
         """Returns the table in GitHub's Markdown."""
         head = [_row(self.columns), _row(["---"] * len(self.columns))]
-        body = [_row([_text(cell) for cell in row]) for row in self.rows]
+        body = [_row([cell_text(cell) for cell in row]) for row in self.rows]
         notes = [f"- {note}" for note in self.notes]
         return "\n".join([f"### {self.title}", "", *head, *body, "", *notes, ""])
+
+    def to_latex(self) -> str:
+        """Returns the table for LaTeX with the package booktabs."""
+        head = " & ".join(map(_latex, self.columns))
+        body = [
+            " & ".join(_latex(cell_text(cell)) for cell in row) for row in self.rows
+        ]
+        columns = "l" + "r" * (len(self.columns) - 1)
+        return "\n".join(
+            [
+                r"\begin{table}",
+                rf"\caption{{{_latex(self.title)}}}",
+                r"\centering",
+                rf"\begin{{tabular}}{{{columns}}}",
+                r"\toprule",
+                rf"{head} \\",
+                r"\midrule",
+                *(rf"{row} \\" for row in body),
+                r"\bottomrule",
+                r"\end{tabular}",
+                *(rf"\par\footnotesize {_latex(note)}" for note in self.notes),
+                r"\end{table}",
+                "",
+            ]
+        )
 
     def to_json(self) -> str:
         """Returns the table as JSON, floats unrounded."""
@@ -92,7 +139,8 @@ def paper_cells(
     return [values, "; ".join(broken) if broken else "none"]
 
 
-def _text(cell: Any) -> str:
+def cell_text(cell: Cell) -> str:
+    """Returns a cell as it is printed: three decimals, a dash for None."""
     if cell is None:
         return "–"
     return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
@@ -105,4 +153,8 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.translate(_MARKDOWN) for cell in cells) + " |"
+
+
+def _latex(text: str) -> str:
+    return text.translate(_LATEX)

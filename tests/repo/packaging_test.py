@@ -23,7 +23,8 @@ def pyproject(root):
 def requirements(pyproject):
     """What the library may import: always, and with an extra."""
     project = pyproject["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["collect"]]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["collect"], *extras["report"]]
 
 
 def _names(requirements):
@@ -54,6 +55,29 @@ def test_wheel_holds_our_packages_and_no_tests(root, pyproject):
     }
     assert found == folders, "a folder of modules without an __init__.py is left out"
     assert {name.split(".")[0] for name in found} == set(_OWN)
+
+
+def test_wheel_holds_every_file_beside_our_modules(root, pyproject):
+    declared = pyproject["tool"]["setuptools"]["package-data"]
+    packed = {
+        path
+        for package, patterns in declared.items()
+        for pattern in patterns
+        for path in (root / package.replace(".", "/")).glob(pattern)
+    }
+    beside = {
+        path
+        for package in _OWN
+        for path in (root / package).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert packed == beside != set()
+
+
+def test_all_is_every_extra(pyproject):
+    extras = pyproject["project"]["optional-dependencies"]
+    [text] = extras["all"]
+    assert Requirement(text).extras == set(extras) - {"all"}
 
 
 def test_version_has_one_home(root, pyproject):

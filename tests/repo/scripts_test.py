@@ -3,7 +3,7 @@ import re
 
 _HEAVY = {
     *("tensorflow", "keras", "keras_nlp", "polars", "pyarrow", "sklearn", "cv2"),
-    *("TikTokApi", "playwright"),
+    *("TikTokApi", "playwright", "jinja2", "plotly"),
 }
 
 

@@ -28,6 +28,7 @@ _DISTRIBUTIONS = {
     "absl": "absl-py",
     "cv2": "opencv-python-headless",
     "google": "protobuf",
+    "markdown_it": "markdown-it-py",
     "sklearn": "scikit-learn",
 }
 _HEADER = '''\
@@ -168,9 +169,15 @@ def _libraries() -> list[Target]:
             sources[_owner(path)].append(path)
     public = ["//visibility:public"]
     return [
-        Target("py_library", name, paths, visibility=public)
+        Target("py_library", name, paths, data=_beside(paths), visibility=public)
         for name, paths in sorted(sources.items())
     ]
+
+
+def _beside(paths: list[str]) -> list[str]:
+    """Returns the templates that lie beside the modules of a library."""
+    folders = sorted({PurePosixPath(path).parent.as_posix() for path in paths})
+    return [file for folder in folders for file in _files(f"{folder}/templates/*")]
 
 
 def _binaries() -> list[Target]:

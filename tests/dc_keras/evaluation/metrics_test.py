@@ -86,7 +86,7 @@ def test_a_confident_fault_has_a_finite_log_loss():
     assert 30 < metrics["log_loss"] < 40
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2).filter(
         lambda rows: 0 < np.mean(rows, axis=0)[0] < 1
@@ -156,7 +156,7 @@ _judged_pairs = st.lists(
 ).map(lambda rows: np.array(rows, np.int64).T)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_judged_pairs.filter(lambda rows: 0 < rows[0].mean() < 1))
 def test_ranks_with_ties_are_judged_by_their_definitions(rows):
     labels, scores = rows[0], rows[1] / 4
@@ -168,6 +168,7 @@ def test_ranks_with_ties_are_judged_by_their_definitions(rows):
     assert metrics["average_precision"] == _approx(np.mean(precision))
 
 
+@settings(deadline=None)
 @given(_judged_pairs.filter(lambda rows: (rows[0] * rows[2]).any()))
 def test_weighted_average_precision_is_that_of_repeated_rows(rows):
     labels, scores, weights = rows
@@ -197,7 +198,7 @@ def test_best_threshold_takes_the_lowest_of_equals():
     assert best_threshold(np.array([1, 0, 1, 0]), np.array([0.9, 0.6, 0.3, 0.1])) == 0.3
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_judged_pairs.filter(lambda rows: 0 < rows[0].mean() < 1))
 def test_no_threshold_has_a_better_macro_f1(rows):
     labels, scores = rows[0], rows[1] / 4
@@ -324,6 +325,7 @@ def test_sides_of_a_half_bind_two_classes_only():
     assert broken_identities(0.600, 0.400, 0.500, is_binary=False) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=4, max_size=4).filter(any))
 def test_no_confusion_matrix_breaks_an_identity(counts):
     labels = np.repeat([0, 0, 1, 1], counts)
@@ -334,7 +336,7 @@ def test_no_confusion_matrix_breaks_an_identity(counts):
     assert broken_identities(*rounded, is_binary=True) == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1),

@@ -59,13 +59,13 @@ def test_a_ranking_by_hand():
     second, third = 1 / np.log2(3), 1 / np.log2(6)
     assert values == pytest.approx(
         {
-            "ndcg@1": 0,
-            "ndcg@3": second / (1 + second),
-            "ndcg@5": (second + third) / (1 + second),
+            "NDCG@1": 0,
+            "NDCG@3": second / (1 + second),
+            "NDCG@5": (second + third) / (1 + second),
             "recall@1": 0,
             "recall@3": 1 / 2,
             "recall@5": 1,
-            "mrr": 1 / 2,
+            "MRR": 1 / 2,
         }
     )
 
@@ -85,8 +85,8 @@ def test_users_of_a_challenge_by_hand():
             "precision@50": 4 / 50,
             "recall@10": 3 / 4,
             "recall@50": 1,
-            "ndcg@10": gained / best,
-            "ndcg@50": (gained + 1 / np.log2(41)) / best,
+            "NDCG@10": gained / best,
+            "NDCG@50": (gained + 1 / np.log2(41)) / best,
             "lift@1%": 10,
             "lift@5%": 5,
             "lift@10%": 7.5,

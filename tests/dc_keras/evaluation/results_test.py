@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
+from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
     Scores,
     bootstrap_average_precision,
@@ -12,9 +13,7 @@ from dc_keras.evaluation.results import fold_metrics, table_one, table_two
 from dc_keras.evaluation.tables import BAYES
 
 _MODELS = [
-    "always yes",
-    "popularity",
-    "propensity × popularity",
+    *SIMPLE_BASELINES,
     BAYES,
     "VGG16",
     "VGG16+BERT",
@@ -162,6 +161,51 @@ def test_a_stronger_baseline_is_not_beaten(compare):
     told = notes(deepChallenger=weaker)
     assert "deepChallenger does not beat the strongest simple baseline" in told
     assert "95 % [-" in told
+
+
+def test_every_model_has_its_distance_from_the_strongest_simple_baseline(
+    compare, tmp_path
+):
+    notes, weaker = compare
+    told = notes(popularity=weaker)
+    assert "Δ AP: above the strongest simple baseline on these pairs (pop" in told
+    table = table_two(tmp_path, "cold_user", "made up")
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    ours, best = rows["deepChallenger"], rows["popularity"]
+    assert (best["Δ AP"], best["Δ 95 %"]) == (None, None)
+    assert ours["Δ AP"] == pytest.approx(ours["AP"] - best["AP"])
+    assert rows["always yes"]["Δ AP"] < 0
+    labels = np.tile([1, 0, 0], 10)
+    # Users sorted as texts: the same people, drawn under other numbers.
+    order = np.argsort([f"u{number}" for number in range(30)])
+    draws = [
+        bootstrap_average_precision(
+            [Scores(labels[order], scores[order], np.arange(30))], 1000, 0
+        )
+        for scores in (labels, weaker)
+    ]
+    low, high = np.nanpercentile(draws[0] - draws[1], [2.5, 97.5])
+    assert ours["Δ 95 %"] == f"[{low:+.3f} {high:+.3f}]"
+
+
+def test_seeds_are_counted(two_folds, write_fold):
+    write_fold(
+        "cold_user-seed1-fold0",
+        _part("VGG16", "valid", [1, 0], [0.3, 0.1]),
+        _part("VGG16", "test", [1, 0], [0.6, 0.7]),
+    )
+    notes = "\n".join(table_two(two_folds, "cold_user", "made up").notes)
+    assert "7 judged pairs in 3 folds of 2 seeds, prevalence 0.444" in notes
+
+
+def test_a_fold_of_one_label_is_left_out_and_told(two_folds, write_fold):
+    write_fold(
+        "cold_user-seed0-fold2",
+        _part("VGG16", "valid", [1, 0], [0.3, 0.1]),
+        _part("VGG16", "test", [0, 0], [0.6, 0.7]),
+    )
+    notes = "\n".join(table_two(two_folds, "cold_user", "made up").notes)
+    assert "in 2 folds, prevalence 0.417. 1 folds of one label are left out." in notes
 
 
 def test_share_of_the_bayes_optimum_is_told_where_the_truth_is_known(compare):

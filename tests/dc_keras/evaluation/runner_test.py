@@ -73,7 +73,11 @@ def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
 def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_fold):
     run_first_fold(baseline, tmp_path)
     kept = _contents(tmp_path)
-    assert set(kept) == {"config.json", "predictions/cold_user-seed0-fold0.parquet"}
+    assert set(kept) == {
+        "config.json",
+        "manifests/cold_user.json",
+        "predictions/cold_user-seed0-fold0.parquet",
+    }
 
     told = []
     run_experiment(baseline, ["cold_user"], 1, tmp_path, told.append)
@@ -89,6 +93,7 @@ def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
     simple = replace(experiment, models=("simple",))
     run_experiment(simple, ["random_pair"], 1, tmp_path / "run", _silent)
     first = _contents(tmp_path / "run")
+    del first["manifests/random_pair.json"]  # it names the folds of all seeds
     run_experiment(simple, ["random_pair"], 2, tmp_path / "run", _silent)
     both = _contents(tmp_path / "run")
     assert first.items() <= both.items()
@@ -127,7 +132,7 @@ def _with_vision(table, **changes):
         lambda x: {"table": _with_vision(x.table, spec={"fingerprint": "w"})},
         lambda x: {"table": _with_vision(x.table, sampling={"num_frames": 3})},
         lambda x: {"table": replace(x.table, caption_spec={"fingerprint": "w"})},
-        lambda x: {"documents": ("other words", *x.documents[1:])},
+        lambda x: {"facts": replace(x.facts, terms=(("other",), *x.facts.terms[1:]))},
         lambda x: {"truth": None},
         lambda x: {"truth": x.truth / 2},
     ],
@@ -159,7 +164,7 @@ def test_two_processes_fit_what_one_does(run, baseline, tmp_path, capfd):
 def test_a_worker_that_dies_ends_the_run(baseline, tmp_path):
     with pytest.raises(DataError, match=r"a worker process died.* workers=2"):
         run_experiment(baseline, ["cold_user"], 1, tmp_path, _die, workers=2)
-    assert set(_contents(tmp_path)) == {"config.json"}
+    assert set(_contents(tmp_path)) == {"config.json", "manifests/cold_user.json"}
 
 
 def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_path):

@@ -96,6 +96,40 @@ def test_markdown_is_a_table_with_a_heading_and_a_list_of_notes():
     ]
 
 
+def test_markdown_is_safe_from_what_a_cell_says():
+    table = Table("t", ("challenge", "n"), (("a|<b>", "1"),), ())
+    assert table.to_markdown().split("\n")[4] == r"| a\|&lt;b> | 1 |"
+
+
+def test_latex_is_a_table_of_booktabs():
+    assert _TABLE.to_latex().split("\n") == [
+        r"\begin{table}",
+        r"\caption{A title}",
+        r"\centering",
+        r"\begin{tabular}{lrrr}",
+        r"\toprule",
+        r"model & AP & classes & paper \\",
+        r"\midrule",
+        r"ours & 0.123 & 12 & -- \\",
+        r"a longer name & 1.000 & 3 & .5 / .6 / .7 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\footnotesize AP: what it means.",
+        r"\par\footnotesize a second note",
+        r"\end{table}",
+        "",
+    ]
+
+
+def test_latex_is_safe_from_what_a_cell_says():
+    row = (r"\input{x} 5 % & $a_b$ #c ~ ^ [1] ×", "Δ > 0")
+    cells = Table("t", ("a", "b"), (row,), ()).to_latex().split("\n")[7]
+    assert cells == (
+        r"\textbackslash{}input\{x\} 5 \% \& \$a\_b\$ \#c \textasciitilde{} "
+        r"\textasciicircum{} {[}1] $\times$ & $\Delta$ \textgreater{} 0 \\"
+    )
+
+
 def test_json_is_unrounded():
     assert json.loads(_TABLE.to_json()) == {
         "title": "A title",

@@ -1,0 +1,44 @@
+r"""Shows a run of `evaluate` as one HTML page, without training anything.
+
+    python -m pipelines.report --run=runs/evaluation --output=report.html \
+        --corpus=corpus
+
+The page is made from the saved predictions and reads offline: Tables I and II, curves
+of precision and recall, gain and reliability, every challenge, the forms of
+deepChallenger, the first users of each seeding list, the configuration, and with
+--corpus the dataset card. The tables of the run (`tables/`) are made anew with it.
+Needs the extra `report`.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from pipelines import app
+
+_RUN = flags.DEFINE_string(
+    "run", None, "Directory that `evaluate` made.", required=True
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The page, .html.", required=True)
+_CORPUS = flags.DEFINE_string(
+    "corpus", None, "Corpus directory: adds its dataset card."
+)
+
+
+def main() -> None:
+    """Makes the tables and the page."""
+    from pathlib import Path
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.evaluation.saved_run import SavedRun
+    from dc_keras.reporting.report import write_report
+
+    run = SavedRun.open(_RUN.value)
+    corpus = None if _CORPUS.value is None else Corpus.open(_CORPUS.value)
+    output = Path(_OUTPUT.value)
+    write_report(run, output, corpus)
+    app.say(f"{output}: the report; its tables in {run.write_tables()}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,55 @@
+import pytest
+from saved_runs import CHALLENGES, write_run
+
+from dc_keras.evaluation.results import judge_split
+
+figures = pytest.importorskip(
+    "dc_keras.reporting.figures", reason="the extra `report` is not installed"
+)
+
+
+def test_what_matters_is_shown_and_the_rest_can_be(judgement):
+    figure = figures.precision_recall_figure(judgement)
+    shown = {trace.name: trace.visible for trace in figure.data}
+    assert shown == {
+        "deepChallenger": True,
+        "propensity × popularity": True,
+        "VGG16+BERT": "legendonly",
+        "deepChallenger without<br>text": "legendonly",
+        "prevalence": None,
+    }
+    assert figure.data[-1].y == pytest.approx((0.25, 0.25))
+
+
+def test_every_model_has_an_interval_round_its_value(judgement):
+    [points] = figures.interval_figure(judgement).data
+    assert len(points.x) == len(judgement.models)
+    assert list(points.x) == sorted(points.x)
+    ours = points.y.index("deepChallenger")
+    low, high = judgement.interval("deepChallenger")
+    assert points.x[ours] + points.error_x.array[ours] == pytest.approx(high, abs=1e-4)
+    assert points.x[ours] - points.error_x.arrayminus[ours] == pytest.approx(
+        low, abs=1e-4
+    )
+
+
+def test_reliability_and_gain_have_a_line_to_be_compared_with(judgement):
+    assert figures.reliability_figure(judgement).data[-1].name == "perfect"
+    assert figures.gain_figure(judgement).data[-1].name == "chance"
+
+
+def test_challenges_have_a_bar_of_each_model_and_no_markup(judgement):
+    simple, ours = figures.challenge_figure(judgement).data
+    assert (ours.name, simple.name) == ("deepChallenger", "propensity × popularity")
+    assert len(ours.y) == len(CHALLENGES)
+    assert list(ours.x) == sorted(ours.x)
+    assert "&lt;script&gt;alert(1)&lt;/s" in "".join(ours.y)
+    assert "<script" not in "".join(ours.y)
+
+
+def test_without_ours_and_simple_ones_the_best_model_is_shown(tmp_path):
+    run = write_run(tmp_path, models={"VGG16": 0.1, "a lone one": 0.8})
+    judgement = judge_split(run, "cold_user")
+    assert figures.main_models(judgement) == ["a lone one"]
+    [bars] = figures.challenge_figure(judgement).data
+    assert bars.name == "a lone one"

@@ -1,0 +1,240 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from saved_runs import CHALLENGES
+
+page_module = pytest.importorskip(
+    "dc_keras.reporting.page", reason="the extra `report` is not installed"
+)
+render_page = page_module.render_page
+
+_CHROMIUM = shutil.which("chromium")
+_CARD = """# Dataset card
+
+## What is in it
+
+<script>alert(2)</script> ![](https://example.org/pixel.png) [site](https://example.org)
+
+| what | number |
+|---|---:|
+| posts | 1,350 |
+"""
+_PLOTS = 2 * 5
+
+
+@pytest.fixture(scope="module")
+def page(saved_run):
+    return render_page(saved_run, _CARD)
+
+
+class _Outline(HTMLParser):
+    """Tags with their attributes, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def named(self, *names):
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+@pytest.fixture(scope="module")
+def outline(page):
+    outline = _Outline()
+    outline.feed(page)
+    return outline
+
+
+def _without_plotly(page):
+    return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
+
+
+def test_the_page_says_what_it_shows(page, saved_run):
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>Who joins? synthetic world, study made up</title>" in page
+    assert '<span class="badge">synthetic</span>' in page
+    for table in saved_run.tables.values():
+        for column in table.columns:
+            assert f">{column.replace('>', '&gt;')}</th>" in page
+
+
+def test_real_data_are_not_called_synthetic(tmp_path):
+    from saved_runs import write_run
+
+    from dc_keras.evaluation.saved_run import SavedRun
+
+    run = SavedRun.open(write_run(tmp_path, num_users=12, proxies=False))
+    page = render_page(run)
+    assert "<title>Who joins? corpus, study made up</title>" in page
+    assert 'class="badge"' not in page
+    assert "Dataset card" not in page
+    assert "Table I:" not in page
+
+
+def test_paper_rows_stand_beside_ours(page):
+    assert "0.494 / 0.933 / 0.494" in page
+    assert "0.660 / 0.563 / 0.494" in page
+
+
+def test_configuration_is_shown_in_full(page):
+    assert re.search(r"<th scope=\"row\">training.epochs</th>\s*<td>7</td>", page)
+
+
+def test_names_from_the_data_are_harmless(page):
+    text = _without_plotly(page)
+    assert len(page) - len(text) > 1_000_000
+    for number in (1, 2):
+        assert f"<script>alert({number})</script>" not in text
+        assert f"&lt;script&gt;alert({number})&lt;/script&gt;" in text
+
+
+def test_nothing_is_fetched(outline):
+    for attributes in (attributes for _, attributes in outline.tags):
+        assert not attributes.keys() & {"src", "srcset", "data", "poster"}
+    assert outline.named("link", "img", "iframe", "base", "object") == []
+    [policy] = [m for m in outline.named("meta") if "http-equiv" in m]
+    assert policy["content"].startswith("default-src 'none'; ")
+    assert "http" not in policy["content"]
+
+
+def test_the_page_can_be_read_by_other_means(outline, page):
+    [html] = outline.named("html")
+    assert html["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    tables = len(outline.named("table"))
+    # The card's table is the corpus's; each of ours has a caption.
+    assert len(outline.named("caption")) == tables - 1
+    plots = [d for d in outline.named("div") if d.get("class") == "plot"]
+    assert len(plots) == _PLOTS
+    assert all(plot["aria-label"] and plot["role"] == "img" for plot in plots)
+    ids = [a["id"] for _, a in outline.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for link in re.findall(r'href="#([^"]+)"', page):
+        assert link in ids
+
+
+def test_seeding_lists_show_pseudonyms(page):
+    assert re.search(r'<th scope="row">u_\d{4}</th><td>0\.\d{3}</td><td>yes</td>', page)
+
+
+def test_equal_runs_give_equal_pages(page, saved_run):
+    assert render_page(saved_run, _CARD) == page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the extra `collect` is not installed"
+    )
+    if _CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(page, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=[(390, "light"), (1280, "dark")], ids=str)
+def opened(request, browser, page_file):
+    """The page in a browser, and everything that it says or asks for."""
+    width, scheme = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
+    shown, heard = context.new_page(), []
+    shown.on("console", lambda message: heard.append(message.text))
+    shown.on("pageerror", lambda error: heard.append(str(error)))
+    shown.on("request", lambda request: heard.append(request.url))
+    shown.on("dialog", lambda dialog: heard.append(dialog.message))
+    shown.goto(page_file.as_uri())
+    shown.wait_for_function(
+        "[...document.querySelectorAll('.plot')].every((box) => box.dataset.drawn)"
+    )
+    yield shown, heard, width
+    context.close()
+
+
+def test_a_browser_shows_it_without_a_word_or_a_request(opened, page_file):
+    shown, heard, width = opened
+    assert heard == [page_file.as_uri()]
+    # Each plot has points, bars or lines of at least three models.
+    for box in shown.locator(".plot").all():
+        assert box.locator("path.js-line, path.point, .point path").count() >= 3
+    drawn = shown.locator(".plot svg.main-svg").first.bounding_box()
+    assert 200 < drawn["width"] <= width
+
+
+def test_only_tables_scroll_sideways(opened):
+    shown, _, width = opened
+    shown.evaluate(
+        "document.querySelectorAll('details').forEach((d) => (d.open = true))"
+    )
+    sizes = shown.evaluate(
+        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+    )
+    assert max(sizes) <= width
+    wide = shown.locator("#cold_user-metrics")
+    box = wide.locator("xpath=..")
+    assert wide.bounding_box()["width"] > box.bounding_box()["width"]
+
+
+def test_names_are_drawn_as_they_are(opened):
+    shown, _, _ = opened
+    labels = " ".join(shown.locator("#cold_user-plot-5 .ytick").all_text_contents())
+    assert "<script>alert(1)</" in labels
+    assert set(CHALLENGES[:2]) <= set(labels.split())
+
+
+def test_text_has_contrast(opened):
+    shown, _, _ = opened
+    colours = shown.evaluate(
+        """() => {
+          const style = getComputedStyle(document.documentElement);
+          const of = (name) => style.getPropertyValue(name).trim();
+          return Object.fromEntries(
+            ["page", "raised", "ours", "text", "muted", "accent"].map(
+              (name) => [name, of(`--${name}`)]));
+        }"""
+    )
+    for text in ("text", "muted", "accent"):
+        for ground in ("page", "raised"):
+            assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    assert _contrast(colours["text"], colours["ours"]) >= 4.5
+
+
+def _contrast(first, second):
+    """Contrast of two colours as WCAG 2 defines it."""
+    dark, light = sorted(map(_luminance, (first, second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour):
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_figures_are_plain_data(page):
+    found = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
+    assert len(found) == _PLOTS
+    for text in found:
+        assert json.loads(text)["data"]

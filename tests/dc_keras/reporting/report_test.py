@@ -1,0 +1,34 @@
+import sys
+
+import pytest
+
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+from dc_keras.reporting.report import write_report
+
+
+def test_without_the_extra_one_line_names_it(saved_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "dc_keras.reporting.page", raising=False)
+    with pytest.raises(
+        DataError, match=r"extra `report`: pip install 'dc_keras\[report\]'. Received"
+    ) as caught:
+        write_report(saved_run, tmp_path / "report.html")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_corpus_without_a_card_is_told(saved_run, tmp_path):
+    pytest.importorskip("plotly", reason="the extra `report` is not installed")
+    corpus = Corpus(tmp_path, {})
+    with pytest.raises(
+        DataError, match=r"must have a DATASET_CARD.md: .*import_corpus"
+    ):
+        write_report(saved_run, tmp_path / "report.html", corpus)
+
+
+def test_folders_are_made_and_nothing_half_written_stays(saved_run, tmp_path):
+    pytest.importorskip("plotly", reason="the extra `report` is not installed")
+    write_report(saved_run, tmp_path / "new" / "report.html")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+    assert (tmp_path / "new" / "report.html").stat().st_size > 1_000_000
