@@ -130,15 +130,14 @@ def gain_figure(judgement: Judgement) -> go.Figure:
 
 def reliability_figure(judgement: Judgement) -> go.Figure:
     """Share that joined in bins of the predicted probability."""
-    largest = 0.0
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray]:
-        nonlocal largest
         bins = pooled_reliability(judgement.predictions, model)
-        largest = max(largest, float(bins.predicted.max()), float(bins.observed.max()))
         return bins.predicted, bins.observed
 
     figure = _curves(judgement, make, "lines+markers")
+    shown = [line for line in figure.data if line.visible is True]
+    largest = max(max(*line.x, *line.y, 0) for line in shown)
     figure.add_scatter(
         x=[0, largest], y=[0, largest], mode="lines", name="perfect", line=_CHANCE
     )
