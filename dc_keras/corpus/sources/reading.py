@@ -75,7 +75,7 @@ def read_documents(path: Path, read_line: ReadLine | None = None) -> Iterator[Do
 
 
 def _open(path: Path, *, is_gzip: bool) -> BinaryIO:
-    # Lines of some kB come a third faster out of a larger buffer than the usual one.
+    # Lines of some kB come three times as fast out of a buffer larger than usual.
     if is_gzip:
         return BufferedReader(gzip.open(path), _CHUNK)
     return path.open("rb", buffering=_CHUNK)
@@ -151,6 +151,7 @@ def _read_lines(
 
 
 def _finish(run: list[Post], end: int) -> Iterator[Document]:
+    """Yields the posts of the lines before line `end`, if there are any."""
     if run:
         yield Document(f"line {end - len(run)}", posts=run)
 

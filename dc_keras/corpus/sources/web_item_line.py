@@ -85,7 +85,7 @@ _DECODER = msgspec.json.Decoder(_ITEM)
 
 def read_line(line: bytes) -> Post | None:
     """Reads a line that is one whole web item; None where anything is odd."""
-    # One byte is found ten times as fast as three, and most lines have none.
+    # One byte is found four times as fast as three, and most lines have none.
     if b"\\" in line and _ESCAPED in line:
         return None
     try:

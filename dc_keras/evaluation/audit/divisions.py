@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, combinations, product, starmap
 
 import numpy as np
 
@@ -42,34 +42,32 @@ def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
         manifest: the folds and their grid.
 
     Returns:
-        Five checks: pairs, cold sides, hidden names, folds of a seed, label windows.
+        What the split asks for: that each pair has one part; where users or challenges
+        are held out, that they are, are hidden, and are judged once a seed; where time
+        divides, that no label window reaches into the test.
     """
     sides = _Sides(manifest)
-    folds, num_folds = manifest.folds, len(manifest.folds)
-    kinds = _HOLDS_OUT.get(manifest.split, ())
-    found = {
-        "pairs in two parts, or in none": [
-            finding for name in folds for finding in sides.find_pairs(name)
-        ],
-        "users or challenges in two parts": [
-            finding
-            for name in folds
-            for kind in kinds
-            for finding in sides.find_shared(name, kind)
-        ],
-        "names to hide": [
-            finding
-            for name in folds
-            for kind in kinds
-            for finding in sides.find_unhidden(name, kind)
-        ],
-        "judged once a seed": [*sides.find_coverage()],
+    folds, kinds = manifest.folds, _HOLDS_OUT.get(manifest.split, ())
+    found: dict[str, Iterable[Finding]] = {
+        "pairs in two parts, or in none": chain(*map(sides.find_pairs, folds))
     }
+    if kinds:
+        places_of = [*product(folds, kinds)]
+        found[f"{' or '.join(kinds)} in two parts"] = chain(
+            *starmap(sides.find_shared, places_of)
+        )
+        found[f"{' and '.join(kinds)} to hide"] = chain(
+            *starmap(sides.find_unhidden, places_of)
+        )
+    if manifest.split in _JUDGED_ONCE:
+        found["judged once a seed"] = sides.find_coverage()
     checks = [
-        Check(name, subject, "folds", num_folds, tuple(findings))
+        Check(name, subject, "folds", len(folds), tuple(findings))
         for name, findings in found.items()
     ]
-    return [*checks, _check_windows(subject, manifest)]
+    if manifest.split == "temporal":
+        checks.append(_check_windows(subject, manifest))
+    return checks
 
 
 class _Sides:
@@ -139,8 +137,6 @@ class _Sides:
 
     def find_coverage(self) -> Iterator[Finding]:
         """Yields pairs that the folds of a seed judge twice, or never."""
-        if self._manifest.split not in _JUDGED_ONCE:
-            return
         by_seed = defaultdict(list)
         for name, seed in self._manifest.seeds.items():
             by_seed[seed].append(name)
@@ -174,8 +170,6 @@ def _check_windows(subject: str, manifest: Manifest) -> Check:
     """Asks whether what trains was known before the last cutoff."""
     name = "label windows that reach into the test"
     grid = manifest.grid
-    if manifest.split != "temporal":
-        return Check.skipped(name, subject, "only a temporal split has label windows")
     if "horizon_days" not in grid.settings:
         return Check.skipped(name, subject, "the manifest states no horizon_days")
     horizon = int(grid.settings["horizon_days"]) * _DAY_S

@@ -1,9 +1,9 @@
 """Which posts show the same media, whatever their ids, sizes and encodings.
 
 A 64-bit perceptual hash of a few frames spread over each post: the signs of its low
-frequencies (a discrete cosine transform of the grey frame), against their median, and
-the frame's mean colour. They outlive another size, bitrate and codec; they do not
-outlive cutting, mirroring, cropping or a filter of colours.
+frequencies (a discrete cosine transform of the grey frame) against their median, and
+the frame's mean brightness and colour. They outlive another size, bitrate and codec;
+they do not outlive cutting, mirroring, cropping or a filter.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ class MediaHashes:
     Attributes:
         video_ids: num_videos ids.
         bits: uint64 (num_videos, NUM_HASHED).
-        colours: float32 (num_videos, NUM_HASHED, 2), mean red and blue differences
-            (Cr, Cb) from 0 to 255.
+        colours: float32 (num_videos, NUM_HASHED, 3), mean Y, Cr and Cb, 0 to 255.
         is_usable: bool (num_videos, NUM_HASHED), False for a plain frame.
     """
 
@@ -78,7 +77,7 @@ def hash_posts(posts: Iterable[tuple[str, Sequence[bytes]]]) -> MediaHashes:
     return MediaHashes(
         tuple(video_ids),
         np.array(bits, np.uint64).reshape(shape),
-        np.array(colours, np.float32).reshape(*shape, 2),
+        np.array(colours, np.float32).reshape(*shape, 3),
         np.array(usable, np.bool_).reshape(shape),
     )
 
@@ -98,7 +97,10 @@ def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
         [
             np.where(hashes.is_usable, hashes.bits, 0)[kept],
             hashes.is_usable[kept].astype(np.uint64),
-            hashes.colours[kept].round().astype(np.uint64).reshape(len(kept), -1),
+            hashes.colours[kept]
+            .round()
+            .astype(np.uint64)
+            .reshape(len(kept), 3 * NUM_HASHED),
         ],
         axis=1,
     )
@@ -133,11 +135,11 @@ def _decode(video_id: str, jpeg: bytes) -> npt.NDArray[np.uint8]:
 def _hash_frame(
     pixels: npt.NDArray[np.uint8],
 ) -> tuple[int | None, npt.NDArray[np.float32]]:
-    """The hash of a frame, None for a plain one, and its colour (2,)."""
+    """The hash of a frame, None for a plain one, and its colour (3,)."""
     side = (_SIDE_PX, _SIDE_PX)
     small = cv2.resize(pixels, side, interpolation=cv2.INTER_AREA)
     planes = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)
-    grey, colour = planes[..., 0], planes[..., 1:].mean(axis=(0, 1))
+    grey, colour = planes[..., 0], planes.mean(axis=(0, 1))
     if grey.std() < _LEAST_DEVIATION:
         return None, colour
     # Without the first row and column: they hold brightness and its slopes.

@@ -111,7 +111,10 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> PublishedRow:
     numbers = {name: _number(path, line, name, cells[name]) for name in _NUMBERS}
     parts = (cells.get("task", "").strip(), cells["model"].strip())
     if not parts[-1]:
-        raise DataError(f"{path}, line {line}, column model: must name the row")
+        raise DataError(
+            f"{path}, line {line}, column model: must name the row. "
+            f"Received: model={cells['model']!r}"
+        )
     return PublishedRow(name=" ".join(filter(None, parts)), **numbers)
 
 
