@@ -27,18 +27,19 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
     from dc_keras.errors import DataError
 
     if len(argv) > 1:
-        return _fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
+        return fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     try:
         return main()
     except (DataError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        return _fail(str(error), 1)
+        return fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("stopped; run the same command to go on", 130)
+        return fail("stopped; run the same command to go on", 130)
 
 
-def _fail(message: str, code: int) -> int:
+def fail(message: str, code: int) -> int:
+    """Prints an error in one line on stderr and returns the exit code, 2 for usage."""
     sys.stdout.flush()
     sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {message}\n")
     return code

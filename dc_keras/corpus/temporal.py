@@ -9,6 +9,7 @@ window reaches beyond the last cutoff but those of the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -59,7 +60,10 @@ def resolve_temporal(
             pl.col("create_time").is_null() | (pl.col("create_time") < cutoff + horizon)
         )
         grids.append(resolve_grid(study.with_settings(cutoff=cutoff), known, support))
-    return join_cutoffs(grids, [int(grid.settings["cutoff"]) for grid in grids])
+    joined = join_cutoffs(grids, [int(grid.settings["cutoff"]) for grid in grids])
+    # How long a label window is, the cutoffs alone do not say.
+    settings = {**joined.settings, "horizon_days": horizon_days}
+    return replace(joined, settings=settings)
 
 
 def join_cutoffs(grids: Sequence[Grid], cutoffs: Sequence[int]) -> Grid:

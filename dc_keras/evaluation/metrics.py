@@ -262,7 +262,11 @@ def _count_cells(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def broken_identities(
-    precision: float, recall: float, f1: float, is_binary: bool
+    precision: float,
+    recall: float,
+    f1: float,
+    is_binary: bool,
+    rounding: float = _ROUNDING,
 ) -> list[str]:
     """Names the identities that a row of macro precision, recall and F1 breaks.
 
@@ -275,11 +279,12 @@ def broken_identities(
         recall: macro recall.
         f1: macro F1, the mean of the classes' F1s.
         is_binary: whether the classes are {no, yes}.
+        rounding: half a unit of the last decimal that the numbers have.
 
     Returns:
         One short line for each broken identity; empty where the row can exist.
     """
-    slack = 3 * _ROUNDING
+    slack = 3 * rounding
     broken = []
     if f1 > 2 * precision + slack:
         broken.append("F1 > 2P")

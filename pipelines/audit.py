@@ -1,0 +1,193 @@
+r"""Looks for leaks, duplicates and impossible numbers, and names what it finds.
+
+    python -m pipelines.audit --corpus=run/corpus --study=studies/paper.toml \
+        --manifest=run/evaluation/manifests --records=run/frames \
+        --features=run/features/vgg16 --output=run/audit.json
+
+Without --manifest it checks the study as `evaluate` would resolve it. With --table it
+checks a published table, typed into a CSV of model, precision, recall, f1; that needs
+no corpus. Prints each finding and a line a check, leaves --output behind if that is
+given, and ends with exit code 1 if there is a leak or something impossible, 2 if the
+flags make no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from dc_keras.models.config import StudyOptions
+from pipelines import app, inputs, options
+
+if TYPE_CHECKING:
+    from dc_keras.evaluation.audit.findings import Check
+    from dc_keras.evaluation.audit.media_hash import MediaHashes
+
+_CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.")
+_STUDY = flags.DEFINE_string(
+    "study", None, "Study file (TOML); with --manifest, for spellings of hashtags."
+)
+_MANIFEST = flags.DEFINE_multi_string(
+    "manifest", [], "A manifest of evaluate, or a directory of them; repeatable."
+)
+_RECORDS = flags.DEFINE_string(
+    "records", None, "Directory of frame records: looks for the same media twice."
+)
+_FEATURES = flags.DEFINE_multi_string(
+    "features",
+    [],
+    "Directory of feature records: asks what its text encoder saw; repeatable.",
+)
+_TABLE = flags.DEFINE_multi_string(
+    "table", [], "A published table as CSV: model, precision, recall, f1; repeatable."
+)
+_TABLE_CLASSES = flags.DEFINE_integer(
+    "table_classes",
+    None,
+    "Number of classes behind the table; 2 binds its rows more; default unknown.",
+    lower_bound=2,
+)
+_TABLE_AVERAGING = flags.DEFINE_enum(
+    "table_averaging",
+    "macro",
+    ["macro", "yes"],
+    "What the table's numbers are: unweighted means over the classes, or of yes alone.",
+)
+_PREVALENCE = flags.DEFINE_float(
+    "prevalence", None, "Share of yes among the pairs that the table judges."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for all findings.")
+_MAX_FINDINGS = flags.DEFINE_integer(
+    "max_findings", 20, "Findings of a check to print; all are counted.", lower_bound=1
+)
+options.define(StudyOptions)
+
+
+def main() -> int:
+    """Prints what was found; returns the exit code."""
+    misuse = _find_misuse()
+    if misuse:
+        return app.fail(misuse, 2)
+
+    from dc_keras.corpus.store import write_text
+    from dc_keras.evaluation.audit.findings import Report
+
+    checks = _audit_tables()
+    if _CORPUS.value is not None:
+        checks += _audit_corpus(_CORPUS.value)
+    report = Report(tuple(checks))
+    findings = report.describe_findings(_MAX_FINDINGS.value)
+    if findings:
+        app.say(findings + "\n")
+    app.say(report.describe_counts())
+    app.say("\n" + report.describe_verdict())
+    if _OUTPUT.value is not None:
+        output = Path(_OUTPUT.value)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, report.to_json())
+        app.say(f"{output}: every finding")
+    return 0 if report.is_sound else 1
+
+
+def _find_misuse() -> str | None:
+    has_data = bool(_STUDY.value or _MANIFEST.value)
+    if _CORPUS.value is None:
+        of_corpus = (_STUDY, _MANIFEST, _RECORDS, _FEATURES)
+        if any(flag.value for flag in of_corpus) or not _TABLE.value:
+            return "give --corpus with --study or --manifest, or --table, or both"
+    elif not has_data:
+        return "give --study or --manifest with --corpus"
+    of_table = (_TABLE_CLASSES.value, _PREVALENCE.value)
+    if not _TABLE.value and any(value is not None for value in of_table):
+        return "--table_classes and --prevalence tell of a --table; give one"
+    return None
+
+
+def _audit_tables() -> list[Check]:
+    if not _TABLE.value:
+        return []
+    from dc_keras.evaluation.audit.published import check_table
+    from dc_keras.evaluation.audit.published_table import read_table
+
+    return [
+        check
+        for path in _TABLE.value
+        for check in check_table(
+            read_table(Path(path)),
+            num_classes=_TABLE_CLASSES.value,
+            averaging=_TABLE_AVERAGING.value,
+            prevalence=_PREVALENCE.value,
+        )
+    ]
+
+
+def _audit_corpus(directory: str) -> list[Check]:
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.study import Study
+    from dc_keras.evaluation.audit import audit
+    from dc_keras.evaluation.audit.sides import shown_videos
+    from dc_keras.evaluation.manifest import Manifest
+
+    corpus, study_file = Corpus.open(directory), _STUDY.value or ""
+    paths = audit.find_manifests([Path(path) for path in _MANIFEST.value])
+    manifests = {path: Manifest.read(path) for path in paths}
+    grids = [manifest.grid for manifest in manifests.values()] or [
+        inputs.load_grid(corpus, study_file)
+    ]
+    sources = audit.Sources(
+        videos=corpus.videos,
+        study=Study.load(study_file) if study_file else None,
+        encoders=_read_encoders(),
+        hashes=_hash_records(_RECORDS.value, set().union(*map(shown_videos, grids))),
+    )
+    if manifests:
+        return audit.audit_manifests(manifests, sources)
+    return audit.audit_grid(study_file, grids[0], sources)
+
+
+def _read_encoders() -> dict[str, Any] | None:
+    """Returns the `text` settings of each directory of features."""
+    if not _FEATURES.value:
+        return None
+    return {name: _settings_of("features", name)["text"] for name in _FEATURES.value}
+
+
+def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | None:
+    """Hashes the frames of some posts."""
+    if directory is None:
+        return None
+    from dc_keras.evaluation.audit.media_hash import hash_posts
+
+    _settings_of("frames", directory)
+    app.progress(f"hashing the frames of up to {len(video_ids)} posts")
+    return hash_posts(_iter_frames(Path(directory), video_ids))
+
+
+def _iter_frames(
+    directory: Path, video_ids: set[str]
+) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    from tfrecords.reader import iter_frame_records, list_shard_paths
+
+    for shard in list_shard_paths(directory):
+        for record in iter_frame_records(shard):
+            if record.jpegs and record.video_id in video_ids:
+                yield record.video_id, record.jpegs
+
+
+def _settings_of(kind: str, directory: str) -> dict[str, Any]:
+    from dc_keras.errors import DataError
+    from tfrecords.writer import read_manifest
+
+    manifest = read_manifest(Path(directory))
+    if manifest["kind"] != kind:
+        raise DataError(
+            f"{directory} must hold {kind}. Received: kind={manifest['kind']!r}"
+        )
+    return dict(manifest["settings"])
+
+
+if __name__ == "__main__":
+    app.run(main)
