@@ -4,7 +4,8 @@
 
 Runs the other scripts one after another, shows each command as it runs, and ends with
 both tables, ten predictions of the exported model beside the truth, how far they are
-from the best that anyone could do, and where everything lies. All of it is synthetic:
+from the best that anyone could do, where everything lies, and a report to open in a
+browser. All of it is synthetic:
 real mp4 files and a real BERT, but invented people, and vision networks with random
 weights, because the demo needs no network. Stopped, it goes on where it was.
 """
@@ -44,7 +45,7 @@ _PLACES = {
     "corpus": "the corpus as Parquet tables",
     "frames": "frame records (TFRecord)",
     "features": "feature records of both networks (TFRecord)",
-    "evaluation": "predictions of every judged pair, tables as Markdown and JSON",
+    "evaluation": "predictions of every judged pair, tables (Markdown, JSON, LaTeX)",
     "model": "model.keras and its curves: tensorboard --logdir=MODEL",
     "export": "the SavedModel, a numbered version each",
     "predictions.csv": "what the SavedModel answered",
@@ -72,7 +73,17 @@ def main() -> None:
         *(f"--user={user}" for user in users),
         f"--output={work}/predictions.csv",
     )
+    # Inside the run, where `forget` looks for what it shows.
+    report = work / "evaluation" / "report.html"
+    _run(
+        work,
+        "report",
+        f"--run={work}/evaluation",
+        f"--output={report}",
+        f"--corpus={work}/corpus",
+    )
     _show_results(work)
+    app.say(f"\nThe report: {report.resolve()}")
     app.say(f"\n{time.monotonic() - start:.0f} s")
 
 
@@ -196,7 +207,7 @@ def _show_results(work: Path) -> None:
     from dc_keras.evaluation.tables import Table
 
     tables = {}
-    for path in sorted((work / "evaluation" / "tables").glob("*.json")):
+    for path in sorted((work / "evaluation" / "tables").glob("table_*.json")):
         tables[path.stem] = Table.from_json(path.read_text(encoding="utf-8"))
         app.say("\n" + tables[path.stem].to_console())
     _show_predictions(work)

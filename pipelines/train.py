@@ -5,9 +5,9 @@ r"""Trains a model for keeps: a proxy, or the whole of deepChallenger.
         --features=features/resnet50 --output=runs/deep_challenger
 
 Leaves behind in --output: `model.keras`, `config.json` (every resolved choice),
-`history.csv`, `predictions.parquet` (validation rows) and `tensorboard/`; for
---task=participation also `challenge_proxy/` and `user_proxy/`, alike, and
-`challenges.npz`. A stopped training goes on at its last finished epoch.
+`history.csv`, `predictions.parquet` (validation rows), `tensorboard/` and
+`MODEL_CARD.md`; for --task=participation also `challenge_proxy/` and `user_proxy/`,
+alike, and `challenges.npz`. A stopped training goes on at its last finished epoch.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.training.model_card import CorpusFacts, write_model_cards
     from dc_keras.training.runs import TrainingRun, train_participation, train_proxy
 
     corpus = Corpus.open(_CORPUS.value)
@@ -54,7 +55,8 @@ def main() -> None:
         train_participation(run)
     else:
         train_proxy(run, _TASK.value)
-    app.say(f"{run.directory}: model.keras, config.json, history.csv")
+    write_model_cards(run.directory, CorpusFacts.of(corpus), grid)
+    app.say(f"{run.directory}: model.keras, config.json, history.csv, MODEL_CARD.md")
     app.say(f"curves: tensorboard --logdir={run.directory}")
 
 

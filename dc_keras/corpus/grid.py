@@ -74,11 +74,14 @@ class Grid:
         """Reads what `to_json` wrote.
 
         Raises:
-            DataError: a key is missing.
+            DataError: it is no JSON object, a key is missing, or the parts do not fit.
         """
-        manifest = json.loads(text)
+        try:
+            manifest = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"a grid must be JSON ({error})") from error
         known = {item.name for item in dataclasses.fields(cls)} - {"observed"}
-        missing = sorted(known - manifest.keys())
+        missing = sorted(known - set(manifest if isinstance(manifest, dict) else ()))
         if missing:
             raise DataError(
                 f"a grid must have {', '.join(sorted(known))}. Received one without "
@@ -86,6 +89,7 @@ class Grid:
             )
         cells = manifest.pop("labels")
         tuples = {k: _as_tuples(v) for k, v in manifest.items() if k in known}
+        _require_fit(cells, tuples)
         return cls(
             labels=np.array([[cell or 0 for cell in row] for row in cells], np.int8),
             observed=np.array([[c is not None for c in row] for row in cells], bool),
@@ -353,6 +357,28 @@ def _settings(study: Study, support: str) -> dict[str, Any]:
         for challenge in study.challenges
     }
     return study.settings() | {"support": support, "challenges": marks}
+
+
+def _require_fit(cells: Any, parts: Mapping[str, Any]) -> None:
+    """Refuses a grid whose parts are not of one number of users and challenges."""
+    try:
+        num_users, num_challenges = len(parts["users"]), len(parts["challenges"])
+        fits = (
+            [len(row) for row in cells] == [num_challenges] * num_users
+            and {cell for row in cells for cell in row} <= {0, 1, None}
+            and len(parts["histories"]) == num_users
+            and len(parts["support"]) == num_challenges
+            and len(parts["pool_histories"]) == len(parts["pool_users"])
+            and len(parts["user_cutoffs"]) in (0, num_users)
+            and len(parts["challenge_cutoffs"]) in (0, num_challenges)
+        )
+    except TypeError:
+        fits = False
+    if not fits:
+        raise DataError(
+            "the labels, histories, support and cutoffs of a grid must fit its users "
+            "and challenges. Received: other sizes, or labels other than 0, 1 and null"
+        )
 
 
 def _as_tuples(value: Any) -> Any:

@@ -111,6 +111,7 @@ def import_files(
     root = _media_root(media_root, known)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_without_garbage_collection())
         scratch = Path(stack.enter_context(_scratch_beside(directory)))
         authors = AuthorTable(() if known is None else known.iter_users())
         spool = PostSpool(scratch)
@@ -129,8 +130,7 @@ def import_files(
         if known is not None:
             spool.add_known(directory / VIDEOS_FILE)
             intake.ties = dict.fromkeys(known.iter_ties())
-        with _without_garbage_collection():
-            num_empty = sum(intake.read_file(path) == 0 for path in files)
+        num_empty = sum(intake.read_file(path) == 0 for path in files)
         renames = authors.resolve()
         index = None
         if root is not None and (media_root is not None or root.is_dir()):

@@ -33,6 +33,8 @@ class Pseudonymizer:
     """
 
     key: bytes = field(repr=False)
+    # Copied for each code: beginning with the key takes as long as all that follows.
+    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.key) != _KEY_BYTES:
@@ -40,6 +42,7 @@ class Pseudonymizer:
                 f"a pseudonym key must have {_KEY_BYTES} bytes. "
                 f"Received: num_bytes={len(self.key)}"
             )
+        object.__setattr__(self, "_keyed", hmac.new(self.key, digestmod="sha256"))
 
     @property
     def fingerprint(self) -> str:
@@ -92,8 +95,9 @@ class Pseudonymizer:
         return self._code("forgotten", value, _PSEUDONYM_DIGITS)
 
     def _code(self, domain: str, value: str, digits: int) -> str:
-        message = f"dc_keras/{domain}\0{value}".encode()
-        return hmac.digest(self.key, message, "sha256").hex()[:digits]
+        mac = self._keyed.copy()
+        mac.update(f"dc_keras/{domain}\0{value}".encode())
+        return mac.hexdigest()[:digits]
 
 
 def mention_code(alias: str) -> str:

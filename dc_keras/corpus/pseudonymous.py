@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow
 
@@ -64,6 +65,7 @@ class RecordMaker:
         # The same people come again and again.
         self._person = lru_cache(_KEPT)(self._new_person)
         self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
+        self._clean = partial(records.clean_sound_title, replacement=self._mention)
 
     def user_id(self, post: Post) -> str:
         """Returns the pseudonym of whoever posted.
@@ -86,27 +88,27 @@ class RecordMaker:
 
         A column at a time: a record at a time takes twice as long.
         """
-        posts = batch.posts
-        notes = [list(post.notes) for post in posts]
-        columns: dict[str, Any] = {
-            name: [getattr(post, name) for post in posts] for name in _AS_GIVEN
-        }
-        texts = [self._caption_and_mentions(post) for post in posts]
+        rows = zip(*map(msgspec.structs.astuple, batch.posts), strict=True)
+        given = dict(zip(Post.__struct_fields__, rows, strict=True))
+        notes = list(map(list, given["notes"]))
+        texts = map(self._caption_and_mentions, given["caption"], given["mentions"])
+        captions, mentions = zip(*texts, strict=True)
+        columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
         columns |= {
             "user_id": batch.user_ids,
             "source": batch.sources,
             "collected_at": batch.collected_at,
             "first_collected_at": batch.collected_at,
-            "caption": [caption for caption, _ in texts],
-            "mentions": [mentions for _, mentions in texts],
-            "hashtags": [records.normalize_hashtags(post.hashtags) for post in posts],
-            "music_title": [self._title(post) for post in posts],
-            "create_time": [
-                posting_time(post.video_id, post.create_time, noted)
-                for post, noted in zip(posts, notes, strict=True)
-            ],
-            "username": [self._username(post) for post in posts],
+            "caption": captions,
+            "mentions": mentions,
+            "hashtags": list(map(records.normalize_hashtags, given["hashtags"])),
+            "music_title": list(map(self._title, batch.posts)),
+            "create_time": list(
+                map(posting_time, given["video_id"], given["create_time"], notes)
+            ),
         }
+        if self._keep_handles:
+            columns["username"] = [a and a.handle for a in given["author"]]
         table = table_of_columns(Video, columns)
         lists = pyarrow.array(notes, pyarrow.list_(pyarrow.large_string()))
         return table.with_columns(pl.Series(NOTES, lists))
@@ -138,24 +140,24 @@ class RecordMaker:
         """Returns a tie under the ids that the corpus would have kept it under."""
         return edge.renamed(self._authors.known_owners)
 
-    def _caption_and_mentions(self, post: Post) -> tuple[str, tuple[str, ...]]:
-        handles = records.find_mentions(post.caption) + post.mentions
-        if not handles:
-            return post.caption, ()
-        caption = records.replace_mentions(post.caption, self._mention)
+    def _caption_and_mentions(
+        self, caption: str, others: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]]:
+        if not others and not records.has_mentions(caption):
+            return caption, ()
+        handles = records.find_mentions(caption) + others
+        caption = records.replace_mentions(caption, self._mention)
         return caption, records.unique(map(self._mention, handles))
 
     def _title(self, post: Post) -> str | None:
         if post.music_title is None:
             return None
-        handle = None if post.author is None else post.author.handle
-        names = post.private_names
-        return self._clean(post.music_title, post.music_is_original, handle, names)
-
-    def _username(self, post: Post) -> str | None:
-        if not self._keep_handles or post.author is None:
-            return None
-        return post.author.handle
+        return self._clean(
+            post.music_title,
+            is_original=post.music_is_original,
+            handle=None if post.author is None else post.author.handle,
+            names=post.private_names,
+        )
 
     def _target(self, tie: Tie) -> str | None:
         if isinstance(tie.target, Person):
@@ -164,7 +166,7 @@ class RecordMaker:
             return records.normalize_hashtag(tie.target) or None
         if tie.target_type == "sound_title":
             handle = None if tie.actor is None else tie.actor.handle
-            return self._clean(tie.target, None, handle, ())
+            return self._clean(tie.target, is_original=None, handle=handle, names=())
         return tie.target
 
     def _new_person(self, person: Person) -> str:
@@ -174,21 +176,6 @@ class RecordMaker:
             alias=_map(code.handle, handle),
             sec_uid=_map(code.sec_uid, person.sec_uid),
             username=handle if self._keep_handles else None,
-        )
-
-    def _clean(
-        self,
-        title: str,
-        is_original: bool | None,
-        handle: str | None,
-        names: tuple[str, ...],
-    ) -> str | None:
-        return records.clean_sound_title(
-            title,
-            is_original=is_original,
-            handle=handle,
-            names=names,
-            replacement=self._mention,
         )
 
 

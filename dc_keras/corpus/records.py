@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
@@ -155,10 +155,10 @@ def normalize_hashtag(tag: str) -> str:
     return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
 
 
-def normalize_hashtags(tags: Iterable[str]) -> tuple[str, ...]:
+def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
     """Returns the normalised forms of hashtags, in order, without repeats."""
     # Exports list most tags twice: what is equal as given is normalised once.
-    return unique(map(normalize_hashtag, dict.fromkeys(tags)))
+    return unique(map(normalize_hashtag, dict.fromkeys(tags))) if tags else ()
 
 
 def find_hashtags(text: str) -> tuple[str, ...]:
@@ -187,19 +187,20 @@ def _is_word_character(character: str) -> bool:
 
 def find_mentions(text: str) -> tuple[str, ...]:
     """Returns the handles mentioned in a caption, lower-cased, without repeats."""
-    if not _has_mentions(text):
+    if not has_mentions(text):
         return ()
     return unique(handle.lower() for handle in _MENTION.findall(text))
 
 
 def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
     """Returns the caption with every mentioned handle passed through `replacement`."""
-    if not _has_mentions(text):
+    if not has_mentions(text):
         return text
     return _MENTION.sub(lambda m: "@" + replacement(m.group(1).lower()), text)
 
 
-def _has_mentions(text: str) -> bool:
+def has_mentions(text: str) -> bool:
+    """Whether a text has what mentions begin with."""
     return "@" in text or "＠" in text
 
 
@@ -253,7 +254,7 @@ def clean_sound_title(
 
 def _names_nobody(title: str, handle: str | None) -> bool:
     """Whether a title has no place for a name: the quick answer for most of them."""
-    is_plain = " - " not in title and not _has_mentions(title)
+    is_plain = " - " not in title and not has_mentions(title)
     return is_plain and not (handle and handle.casefold() in title.casefold())
 
 

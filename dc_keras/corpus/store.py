@@ -175,7 +175,7 @@ class CorpusWriter:
         self._directory = directory
         self._temporary = _temporary(directory / VIDEOS_FILE)
         self._writer = pyarrow.parquet.ParquetWriter(
-            self._temporary, _arrow_schema(Video), compression="zstd"
+            self._temporary, _ARROW_SCHEMAS[Video], compression="zstd"
         )
         self._rest = table_of(Video, ())
         self._counts: Counter[str] = Counter()
@@ -275,7 +275,7 @@ def table_of_columns(
     record: type[_Record], columns: Mapping[str, Sequence[Any]]
 ) -> pl.DataFrame:
     """Returns a table of the fields of a record, those not given null or empty."""
-    schema = _arrow_schema(record)
+    schema = _ARROW_SCHEMAS[record]
     size = len(next(iter(columns.values())))
     arrays = [
         pyarrow.array(columns[field.name], field.type)
@@ -332,16 +332,19 @@ _SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
 
 
 def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
-    value: list[str] | None = [] if pyarrow.types.is_large_list(kind) else None
-    return pyarrow.repeat(pyarrow.scalar(value, kind), size)
-
-
-def _arrow_schema(record: type[Any]) -> pyarrow.Schema:
-    return _arrow(pl.DataFrame(schema=_SCHEMAS[record])).schema
+    if pyarrow.types.is_large_list(kind):
+        return pyarrow.array([()] * size, kind)
+    return pyarrow.nulls(size, kind)
 
 
 def _arrow(table: pl.DataFrame) -> pyarrow.Table:
     return table.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+_ARROW_SCHEMAS: dict[type[Any], pyarrow.Schema] = {
+    record: _arrow(pl.DataFrame(schema=schema)).schema
+    for record, schema in _SCHEMAS.items()
+}
 
 
 def _as_tuple(value: Any) -> Any:

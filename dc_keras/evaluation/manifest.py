@@ -77,18 +77,26 @@ class Manifest:
         """Reads what `write` wrote, whatever its digest says: see `stated_sha256`.
 
         Raises:
-            DataError: it is no manifest, or of another version.
+            DataError: it is no manifest, of another version, or its parts do not fit.
             FileNotFoundError: there is no such file.
         """
         content = _load(Path(path))
-        grid = Grid.from_json(json.dumps(content["grid"]))
-        num_pairs = int(grid.observed.sum())
-        folds = {
-            name: _read_fold(Path(path), name, fold, num_pairs)
-            for name, fold in content["folds"].items()
-        }
-        seeds = {name: fold["seed"] for name, fold in content["folds"].items()}
-        return cls(content["split"], grid, folds, seeds)
+        try:
+            split, grid = content["split"], Grid.from_json(json.dumps(content["grid"]))
+            num_pairs = int(grid.observed.sum())
+            folds = {
+                name: _read_fold(split, name, fold, num_pairs)
+                for name, fold in content["folds"].items()
+            }
+            seeds = {name: int(f["seed"]) for name, f in content["folds"].items()}
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: `folds` must be as evaluate wrote them. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
+        return cls(split, grid, folds, seeds)
 
     @staticmethod
     def stated_sha256(path: str | Path) -> str:
@@ -168,21 +176,27 @@ def _load(path: Path) -> dict[str, Any]:
 def _parts(fold: Fold, num_pairs: int) -> str:
     letters = np.full(num_pairs, "-")
     for part, letter in _LETTERS.items():
-        letters[getattr(fold, part)] = letter
+        positions = getattr(fold, part)
+        if (letters[positions] != "-").any():
+            raise ValueError(
+                "a pair must stand in one part of a fold at most. "
+                f"Received: fold={fold.index}, a pair in {part} and in another"
+            )
+        letters[positions] = letter
     return "".join(letters)
 
 
-def _read_fold(path: Path, name: str, fold: Mapping[str, Any], num_pairs: int) -> Fold:
+def _read_fold(split: str, name: str, fold: Mapping[str, Any], num_pairs: int) -> Fold:
     letters = np.array(list(fold["parts"]))
     if len(letters) != num_pairs or not set(letters) <= {"-", *_LETTERS.values()}:
         raise DataError(
-            f"{path}: `parts` of {name} must have a letter t, v, x or - for each of "
-            f"{num_pairs} pairs. Received: {len(letters)}"
+            f"`parts` of {name} must have a letter t, v, x or - for each of "
+            f"{num_pairs} pairs. Received: {len(letters)} letters"
         )
     parts = {part: np.flatnonzero(letters == c) for part, c in _LETTERS.items()}
     return Fold(
-        split=name.partition("-")[0],
-        index=fold["index"],
+        split=split,
+        index=int(fold["index"]),
         **parts,
         hidden_users=frozenset(fold["hidden_users"]),
         hidden_challenges=frozenset(fold["hidden_challenges"]),

@@ -145,11 +145,8 @@ def _mean(values: np.ndarray) -> float:
 
 def _count(folds: Sequence[RankedLists]) -> str:
     """Says how many lists were judged and how many left out."""
-    judged, skipped = (
-        sum(len(lists) for lists in folds),
-        sum(lists.num_skipped for lists in folds),
-    )
-    return f"{judged} lists ({skipped} left out)"
+    num_skipped = sum(lists.num_skipped for lists in folds)
+    return f"{sum(map(len, folds))} lists ({num_skipped} left out)"
 
 
 def variants_table(judgement: Judgement, dataset: str) -> Table | None:

@@ -164,14 +164,12 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     if len(np.unique(labels)) < 2:
         return 0.5
     candidates, place = np.unique(scores, return_inverse=True)
-    # At each candidate, how many pairs of a label have a score that reaches it.
-    reached = [
-        np.bincount(place[labels == label], minlength=len(candidates))[::-1].cumsum()[
-            ::-1
-        ]
+    counts = [
+        np.bincount(place[labels == label], minlength=len(candidates))
         for label in (0, 1)
     ]
-    fp, tp = reached
+    # At each candidate: pairs of either label whose score reaches it.
+    fp, tp = (np.cumsum(count[::-1])[::-1] for count in counts)
     fn, tn = tp[0] - tp, fp[0] - fp
     f1_yes = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
     f1_no = 2 * tn / np.maximum(2 * tn + fp + fn, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,7 @@ def make_folds(
 
     Raises:
         DataError: an unknown split, too few folds, fewer users or challenges than folds
-            ask for, or a `temporal` grid of one cutoff.
+            ask for, or a `temporal` grid of one cutoff or of one earlier user.
     """
     if split not in SPLITS:
         raise DataError(
@@ -239,8 +240,10 @@ def _held_out(
 
 
 def _group_shuffle(group: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Returns positions of a share of the groups."""
-    shuffle = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+    """Returns positions of a share of the groups, of at least one and never all."""
+    num_groups = len(np.unique(group))
+    count = min(math.ceil(fraction * num_groups), num_groups - 1)
+    shuffle = GroupShuffleSplit(1, test_size=count, random_state=seed)
     _, held_out = next(shuffle.split(group, groups=group))
     return np.asarray(held_out)
 
@@ -258,6 +261,12 @@ def _temporal(grid: Grid, pairs: Pairs, validation_fraction: float, seed: int) -
         return Fold("temporal", 0, rest, rest[:0], test)
     # People, not rows: one person stands at several cutoffs.
     person = np.unique(np.array(grid.users), return_inverse=True)[1][pairs.user]
+    num_people = len(np.unique(person[rest]))
+    if num_people < 2:
+        raise DataError(
+            "temporal needs at least 2 users before the last cutoff, one to train on "
+            f"and one to validate on. Received: {num_people}."
+        )
     held_out = _group_shuffle(person[rest], validation_fraction, seed * 1000)
     valid = np.zeros(len(rest), bool)
     valid[held_out] = True

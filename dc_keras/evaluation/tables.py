@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -32,9 +33,9 @@ PAPER_TABLE_II: dict[str, tuple[float, float, float]] = {
     DEEP_CHALLENGER: (0.494, 0.933, 0.494),
 }
 
-# Characters that mean something in Markdown's tables, or start HTML there.
-_MARKDOWN = str.maketrans({"|": r"\|", "<": "&lt;", "\n": " "})
-# Those that mean something in LaTeX, and those that its fonts lack.
+# Where HTML could start inside Markdown.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+# Characters that mean something in LaTeX, and those that its fonts lack.
 _LATEX = str.maketrans(
     {
         **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -153,7 +154,11 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.translate(_MARKDOWN) for cell in cells) + " |"
+    return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    return _TAG.sub("&lt;", text).replace("|", r"\|").replace("\n", " ")
 
 
 def _latex(text: str) -> str:

@@ -151,6 +151,7 @@ PAPER_MODEL = ModelOptions(
     challenge_pooling="concat",
     user_pooling="concat",
     interaction="none",
+    projection_dim=128,  # unused without an interaction
     modality_dropout=0.0,
     set_dropout=0.0,
 )

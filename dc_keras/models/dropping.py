@@ -17,8 +17,10 @@ from keras import ops
 class DropModality(keras.layers.Layer):
     """Hides the frames or the caption of some videos in training, never both.
 
+    A video that has only one of the two keeps it.
+
     Args:
-        rate: share of the videos that lose one of the two, in [0, 1).
+        rate: share of the videos with both that lose one, in [0, 1).
         seed: seed of the draws.
         **kwargs: `name` and the other arguments of a Keras layer.
 
@@ -46,19 +48,22 @@ class DropModality(keras.layers.Layer):
         if not training or self.rate == 0:
             return frames, frame_mask, caption
         draws = keras.random.uniform((ops.shape(caption)[0],), seed=self.seed_generator)
-        keeps_frames = draws >= self.rate / 2
-        keeps_caption = (draws < self.rate / 2) | (draws >= self.rate)
+        has_both = ops.any(frame_mask, axis=1) & ops.any(ops.not_equal(caption, 0), 1)
+        is_first_half = draws < self.rate / 2
+        loses_one = has_both & (draws < self.rate)
+        keeps_frames = ~(loses_one & is_first_half)
+        keeps_caption = ~(loses_one & ~is_first_half)
         return (
             frames * ops.cast(keeps_frames, frames.dtype)[:, None, None],
             frame_mask & keeps_frames[:, None],
             caption * ops.cast(keeps_caption, caption.dtype)[:, None],
         )
 
-    def compute_output_shape(
-        self, frames_shape: Any, frame_mask_shape: Any, caption_shape: Any
+    def compute_output_spec(
+        self, frames: Any, frame_mask: Any, caption: Any, training: bool = False
     ) -> Any:
-        """Returns the shapes of the inputs."""
-        return frames_shape, frame_mask_shape, caption_shape
+        """Returns the shapes and dtypes of the inputs."""
+        return _like(frames), _like(frame_mask), _like(caption)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -107,9 +112,11 @@ class DropItems(keras.layers.Layer):
         valid = valid & (ops.cast(place, "float32") < kept[:, None])
         return values * ops.cast(valid, values.dtype)[..., None], valid
 
-    def compute_output_shape(self, values_shape: Any, valid_shape: Any) -> Any:
-        """Returns the shapes of the inputs."""
-        return values_shape, valid_shape
+    def compute_output_spec(
+        self, values: Any, valid: Any, training: bool = False
+    ) -> Any:
+        """Returns the shapes and dtypes of the inputs."""
+        return _like(values), _like(valid)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -119,7 +126,14 @@ class DropItems(keras.layers.Layer):
 
 
 def drop_side(x: Any, rate: float, name: str) -> Any:
-    """Zeroes whole vectors (batch_size, dim) of some examples in training."""
+    """Zeroes whole vectors (batch_size, dim) of some examples in training.
+
+    The others grow by 1 / (1 − rate) there, as dropout has it.
+    """
     if rate == 0:
         return x
     return keras.layers.Dropout(rate, noise_shape=(None, 1), name=name)(x)
+
+
+def _like(tensor: Any) -> Any:
+    return keras.KerasTensor(tensor.shape, dtype=tensor.dtype)

@@ -14,6 +14,7 @@ from dc_keras.evaluation.rankings import rank_lists
 
 # Where curves are read off: 0, .01, …, 1.
 GRID = np.linspace(0, 1, 101)
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def mean_precision(predictions: SplitPredictions, model: str) -> np.ndarray:
         precision, recall, _ = precision_recall_curve(test.labels, test.scores)
         # From the highest threshold on; scikit-learn adds a point (0, 1) of its own.
         precision, recall = precision[-2::-1], recall[-2::-1]
-        found.append(precision[np.searchsorted(recall, GRID)])
+        # At 0, the first joiner: before anybody is found there is no precision.
+        found.append(precision[np.searchsorted(recall, np.maximum(GRID, _LEAST))])
     return np.asarray(np.mean(found, axis=0))
 
 

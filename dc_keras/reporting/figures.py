@@ -35,14 +35,16 @@ _CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 def main_models(judgement: Judgement) -> list[str]:
     """Returns the models that every plot shows at once.
 
-    deepChallenger, the strongest simple baseline and the known truth, where they were
-    judged; else the model with the best average precision.
+    deepChallenger and the strongest simple baseline, where they were judged, else the
+    model with the best average precision; then the known truth.
     """
-    wanted = (DEEP_CHALLENGER, judgement.strongest, BAYES)
-    found = [model for model in wanted if model in judgement.models]
-    if found:
-        return [str(model) for model in found]
-    return [max(judgement.models, key=judgement.average_precision)]
+    models = judgement.models
+    main = [m for m in models if m in (DEEP_CHALLENGER, judgement.strongest)]
+    main.sort(key=lambda model: model != DEEP_CHALLENGER)
+    if not main:
+        others = [model for model in models if model != BAYES]
+        main = [max(others or models, key=judgement.average_precision)]
+    return main + [model for model in models if model == BAYES and model not in main]
 
 
 def _shown_models(judgement: Judgement) -> dict[str, bool]:
@@ -85,15 +87,11 @@ def _curves(
     return figure
 
 
-def _with_axes(
-    figure: go.Figure, x: str, y: str, height: int | None = None
-) -> go.Figure:
-    if height is None:
-        # On a phone the legend has a line a model.
-        height = _CURVE_PX + _LEGEND_PX * len(figure.data)
+def _with_axes(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure.update_layout(
         template="none",
-        height=height,
+        # On a phone the legend has a line a model.
+        height=_CURVE_PX + _LEGEND_PX * len(figure.data),
         margin={"l": 60, "r": 12, "t": 12, "b": 60},
         xaxis={"title": {"text": x}, "zeroline": False},
         yaxis={"title": {"text": y}, "zeroline": False, "automargin": True},
@@ -101,6 +99,13 @@ def _with_axes(
         dragmode=False,  # a finger scrolls the page
         hovermode="closest",
     )
+
+
+def _with_names(figure: go.Figure, x: str, names: Sequence[str]) -> go.Figure:
+    """Axes of a figure with a name a line, upwards; a name may be a number."""
+    lines = sum(_label(name).count("<br>") + 1 for name in names)
+    _with_axes(figure, x, "").update_yaxes(type="category")
+    return figure.update_layout(height=_MARGIN_PX + _BAR_PX * lines)
 
 
 def precision_recall_figure(judgement: Judgement) -> go.Figure:
@@ -130,15 +135,14 @@ def gain_figure(judgement: Judgement) -> go.Figure:
 
 def reliability_figure(judgement: Judgement) -> go.Figure:
     """Share that joined in bins of the predicted probability."""
-    largest = 0.0
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray]:
-        nonlocal largest
         bins = pooled_reliability(judgement.predictions, model)
-        largest = max(largest, float(bins.predicted.max()), float(bins.observed.max()))
         return bins.predicted, bins.observed
 
     figure = _curves(judgement, make, "lines+markers")
+    shown = [line for line in figure.data if line.visible is True]
+    largest = max(max(*line.x, *line.y, 0) for line in shown)
     figure.add_scatter(
         x=[0, largest], y=[0, largest], mode="lines", name="perfect", line=_CHANCE
     )
@@ -172,19 +176,19 @@ def interval_figure(judgement: Judgement) -> go.Figure:
             showlegend=False,
         )
     )
-    lines = sum(_label(model).count("<br>") + 1 for model in models)
-    return _with_axes(figure, "average precision", "", _MARGIN_PX + _BAR_PX * lines)
+    return _with_names(figure, "average precision", models)
 
 
 def challenge_figure(judgement: Judgement) -> go.Figure:
     """Average precision over prevalence of each challenge, two models side by side."""
-    shown = [model for model in main_models(judgement) if model != BAYES][:2]
+    main = main_models(judgement)
+    shown = [model for model in main if model != BAYES] or main
     results = {m: challenge_results(judgement.predictions, m) for m in shown}
     ratios = {
         model: {name: r.precision_over_prevalence for name, r in found.items()}
         for model, found in results.items()
     }
-    names = _ordered_names(ratios[shown[0]]) if shown else []
+    names = _ordered_names(ratios[shown[0]])
     figure = go.Figure()
     # Plotly draws upwards: the first model's bar is on top when it comes last.
     for model in reversed(shown):
@@ -196,10 +200,7 @@ def challenge_figure(judgement: Judgement) -> go.Figure:
             marker={"color": _COLOURS[shown.index(model)]},
         )
     figure.add_vline(x=1, line=_CHANCE)
-    lines = sum(_label(name).count("<br>") + 1 for name in names)
-    _with_axes(
-        figure, "average precision / prevalence", "", _MARGIN_PX + _BAR_PX * lines
-    )
+    _with_names(figure, "average precision / prevalence", names)
     return figure.update_layout(legend={"traceorder": "reversed"})
 
 

@@ -106,7 +106,8 @@ def _cutoffs(grid: Grid) -> np.ndarray:
     if grid.challenge_cutoffs:
         return np.array(grid.challenge_cutoffs, np.float64)
     cutoff = grid.settings.get("cutoff")
-    return np.full(len(grid.challenges), np.nan if cutoff is None else cutoff)
+    value = np.nan if cutoff is None else float(cutoff)
+    return np.full(len(grid.challenges), value)
 
 
 def _mean_embeddings(

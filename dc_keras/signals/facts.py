@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,14 @@ import polars as pl
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.records import is_original_sound
 
-_WORD = re.compile(r"\w+")
-_TAG = re.compile(r"[#＃]\w+")
+# `\w` has no combining marks, without which Hindi and Thai words fall to pieces.
+_MARKS = "".join(
+    character
+    for character in map(chr, range(0x300, 0xFE00))
+    if unicodedata.category(character) in ("Mn", "Mc")
+)
+_WORD = re.compile(rf"[\w\u200c\u200d{_MARKS}]+")
+_TAG = re.compile(rf"[#＃]{_WORD.pattern}")
 _COUNTS = ("views", "likes", "comments", "shares")
 
 

@@ -40,8 +40,9 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     """Returns the share of the users with the nearest captions who joined.
 
     The `NUM_NEIGHBOURS` training users whose mean caption embedding has the largest
-    cosine with the user's, the user left out. Pairs that are not in training count as
-    the mean of the challenge.
+    cosine with the user's, the user left out, however few others there are. Pairs that
+    are not in training count as the mean of the challenge, which is also the share of a
+    user without neighbours.
 
     Returns:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
@@ -62,7 +63,13 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     own = evidence.person[:, None] == evidence.person[known]
     similarity[own] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NUM_NEIGHBOURS]
-    return np.asarray(joined[nearest].mean(axis=1)[:, evidence.topic])
+    weights = np.zeros(similarity.shape)
+    np.put_along_axis(weights, nearest, 1.0, axis=1)
+    weights[own] = 0.0
+    num_neighbours = weights.sum(axis=1, keepdims=True)
+    share = weights @ joined / np.maximum(num_neighbours, 1)
+    share = np.where(num_neighbours > 0, share, mean)
+    return np.asarray(share[:, evidence.topic])
 
 
 def caption_cosine(evidence: Evidence) -> np.ndarray:

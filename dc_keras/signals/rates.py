@@ -60,7 +60,7 @@ def propensity_of_words(
     mean = mean_rate(evidence, train)
     known = np.unique(evidence.pairs.user[train])
     if text.users.nnz == 0:
-        return np.full(len(evidence.person), mean)
+        return np.full(len(evidence.person), max(mean, _LEAST_RATE))
     joins, count = _joins_and_pairs(evidence, train)
     k = POPULARITY_PRIOR_PAIRS
     rates = (joins + k * mean) / (count + k)

@@ -5,7 +5,8 @@ on would trust them too much. So each training pair gets the scores of models th
 not seen it, held out the way the split holds its test pairs out: by user, by challenge,
 by both, by cutoff, or pair by pair. Validation pairs get the scores of models fitted on
 all training pairs; every other pair those of models fitted on both, for a simple model
-has no need of validation.
+has no need of validation. Where holding a training pair out leaves nothing to fit on
+(one challenge, one earlier cutoff), what others would tell of it is unknown: NaN.
 """
 
 from __future__ import annotations
@@ -95,9 +96,11 @@ def make_signals(
     fitted = _fitted(evidence, np.sort(np.concatenate([train, valid])), space)
     names = list(fitted)
     values = np.stack([fitted[name] for name in names], axis=1)
+    # These have seen the labels of their own pairs.
+    values[np.concatenate([train, valid])] = np.nan
     inner_folds = _inner_folds(evidence, grid, split, train, seed)
     for held_out, rest in [(valid, train), *inner_folds]:
-        if len(held_out) > 0 and len(np.unique(evidence.pairs.label[rest])) == 2:
+        if len(held_out) > 0 and len(rest) > 0:
             inner = _fitted(evidence, rest, space)
             values[held_out] = np.stack(
                 [inner[name][held_out] for name in names], axis=1
@@ -185,9 +188,10 @@ def _inner_folds(
         ),
     }
     left, right = sides[split]()
-    has_right = right.any()
     for a in np.unique(left):
         for b in np.unique(right):
             is_out = (left == a) & (right == b)
-            is_rest = (left != a) & ((right != b) | (not has_right))
+            is_rest = left != a
+            if split == "cold_both":
+                is_rest &= right != b
             yield train[is_out], train[is_rest]

@@ -52,7 +52,7 @@ def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
         By name, float64 (num_users, num_challenges): `support_in_span` and
         `log_support_in_span`, the support posts between the user's first and last post,
         as a share and as log(1 + number); `last_post_after_median` and
-        `first_post_after_median`, months from the support's median, within ±4;
+        `first_post_after_median`, months from the support's upper median, within ±4;
         `posts_in_window`, the share of the user's posts between the support's 5th and
         95th percentile, three days more on either side; `log_support_near_last_post`,
         log(1 + number) of support posts within 14 days of the user's last. Zero where

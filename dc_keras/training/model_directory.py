@@ -7,6 +7,7 @@ Each directory holds:
     history.csv           one row an epoch
     tensorboard/          scalars, the configuration, PR curves, the projector
     predictions.parquet   what the model says of its validation rows
+    MODEL_CARD.md         for people: see `model_card`
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
 
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
@@ -225,22 +226,51 @@ def fit_deep_challenger(
         support_max, challenge_dim, history_max, user_dim, num_signals, signal_dim
     )
 
+    part = _training_part(examples, train, training_options)
+
     def build() -> keras.Model:
         model = build_deep_challenger(sizes, model_options)
         if signals is not None:
-            known = signals.numpy()[examples.index["signals"][train]]
-            layer = model.get_layer(HEAD).get_layer(SIGNALS)
-            layer.set_moments(*known_moments(known))
+            seen = signals.numpy()[part.index["signals"]]
+            start_as_stack(model.get_layer(HEAD), seen, part.labels, part.weights)
         return model
 
     return fit(
         build,
-        _training_part(examples, train, training_options),
+        part,
         examples.take(valid),
         participation(training_options.monitor),
         training_options,
         callbacks,
     )
+
+
+def start_as_stack(
+    head: keras.Model, signals: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> None:
+    """Makes a new fusion head say what a logistic regression on its signals says.
+
+    From there training learns what the simple models leave open, and early stopping
+    keeps that only where it helps.
+
+    Args:
+        head: of `build_head`, with signals.
+        signals: float32 (num_pairs, num_signals) of training pairs, NaN where unknown.
+        labels: int32 (num_pairs,), both present.
+        weights: float32 (num_pairs,).
+    """
+    standardize, logit = head.get_layer(SIGNALS), head.get_layer("logit")
+    standardize.set_moments(*known_moments(signals))
+    stack = LogisticRegression(max_iter=1000)
+    stack.fit(standardize(signals).numpy(), labels, sample_weight=weights)
+    # The last layer sees [videos, signals, a dense layer of the signals].
+    dense_dim = head.get_layer("dense_signals").units
+    num_rows, num_signals = logit.kernel.shape[0], signals.shape[1]
+    kernel = np.zeros((num_rows, 1), np.float32)
+    first = num_rows - dense_dim - num_signals
+    kernel[first : first + num_signals, 0] = stack.coef_[0]
+    logit.kernel.assign(kernel)
+    logit.bias.assign(stack.intercept_)
 
 
 def known_moments(values: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

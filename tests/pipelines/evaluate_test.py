@@ -37,9 +37,12 @@ def test_both_presets_end_in_the_papers_tables(evaluation, preset):
     assert "Table II" in evaluation.stdout
     assert "synthetic" in evaluation.stdout
     tables = {path.stem for path in (evaluation.output / "tables").glob("*.md")}
-    wanted = {"default": {"table_2_cold_user"}}
-    wanted["paper"] = {"table_1", "table_2_random_pair"}
-    assert tables == wanted[preset]
+    kinds = ("table_2", "metrics", "rankings", "challenges")
+    split, _ = _RUNS[preset]
+    wanted = {f"{kind}_{split}" for kind in kinds}
+    if preset == "paper":
+        wanted |= {"table_1", f"variants_{split}"}
+    assert tables == wanted
 
 
 def test_every_judged_pair_is_kept(evaluation, preset):

@@ -26,7 +26,7 @@ class UnreadablePostError(ValueError):
     """
 
 
-class Person(msgspec.Struct, frozen=True):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Somebody on the platform, in the clear: lives in memory only.
 
     Attributes:
@@ -90,7 +90,7 @@ class Asked:
     list_name: str = ""
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+class Post(msgspec.Struct, frozen=True, gc=False):
     """One post with its author's identity in the clear: lives in memory only.
 
     Attributes:
@@ -99,6 +99,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
         caption: as posted.
         create_time: posting time as given, UTC seconds.
         hashtags: names as given, in order.
+        notes: what was missing or mended, as words to be counted.
         mentions: handles as given, beyond those in the caption.
         music_id: id of the sound.
         music_title: title of the sound as given; it may name a person.
@@ -108,14 +109,14 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
             never kept, only kept out of the title of the sound.
         duration_s: length in seconds.
         views: plays; likes, comments, shares, saves likewise.
-        duet_of: id of the video this one is a duet with; stitch_of likewise.
+        duet_of: id of the video this one is a duet with.
         effects: names of effects.
         region: two-letter code as given.
         language: language code as given.
+        stitch_of: as `duet_of`, of a stitch.
         transcript: what is said in the video, as text.
         is_slideshow: whether the post is a series of images.
         ties: what the record tells about others, such as who commented.
-        notes: what was missing or mended, as words to be counted.
     """
 
     video_id: str
@@ -123,6 +124,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     caption: str
     create_time: int | None
     hashtags: tuple[str, ...]
+    notes: tuple[str, ...]
     mentions: tuple[str, ...] = ()
     music_id: str | None = None
     music_title: str | None = None
@@ -135,14 +137,13 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     shares: int | None = None
     saves: int | None = None
     duet_of: str | None = None
-    stitch_of: str | None = None
     effects: tuple[str, ...] = ()
     region: str | None = None
     language: str | None = None
+    stitch_of: str | None = None
     transcript: str | None = None
     is_slideshow: bool = False
     ties: tuple[Tie, ...] = ()
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

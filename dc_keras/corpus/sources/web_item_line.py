@@ -85,7 +85,8 @@ _DECODER = msgspec.json.Decoder(_ITEM)
 
 def read_line(line: bytes) -> Post | None:
     """Reads a line that is one whole web item; None where anything is odd."""
-    if _ESCAPED in line:
+    # One byte is found four times as fast as three, and most lines have none.
+    if b"\\" in line and _ESCAPED in line:
         return None
     try:
         item = _DECODER.decode(line)
@@ -97,39 +98,40 @@ def read_line(line: bytes) -> Post | None:
 def _is_odd(item: Any) -> bool:
     """Whether an id or a handle is not as plain as they mostly are."""
     author, music, exact = item.author, item.music, item.statsV2
-    handle, numbers = author.uniqueId, [item.id, author.id, music.id]
+    video_id, handle = item.id, author.uniqueId
+    ids = (video_id, author.id, music.id)
+    digits = "".join(ids)
     if item.duetInfo is not UNSET:
-        numbers.append(item.duetInfo.duetFromId)
+        digits += item.duetInfo.duetFromId
     if exact is not UNSET:
-        numbers += (exact.playCount, exact.diggCount, exact.commentCount)
-        numbers += (exact.shareCount, exact.collectCount)
-    digits = "".join(numbers)
+        digits += (
+            f"{exact.playCount}{exact.diggCount}{exact.commentCount}"
+            f"{exact.shareCount}{exact.collectCount}"
+        )
+    texts = (item.desc, handle, author.secUid, music.title)
+    places = (item.locationCreated, item.textLanguage)
     return (
         not (digits.isdecimal() and digits.isascii())
-        or "0" in numbers[:3]
-        or not 0 < len(item.id) < 20
-        or looks_rounded(int(item.id))
+        or "0" in ids
+        or not 0 < len(video_id) < 20
+        or looks_rounded(int(video_id))
         or handle[0] == "@"
         or handle != handle.strip()
         or item.video.duration > _LONGEST_S
-        or _REDACTED in _texts(item)
+        or _REDACTED in texts
+        or _REDACTED in places
     )
 
 
-def _texts(item: Any) -> tuple[Any, ...]:
-    author = item.author
-    places = (item.locationCreated, item.textLanguage)
-    return (item.desc, author.uniqueId, author.secUid, item.music.title, *places)
-
-
 def _read(item: Any) -> Post:
-    author, music, extras = item.author, item.music, item.textExtra
-    stats = item.stats if item.statsV2 is UNSET else item.statsV2
-    count = _or_none if item.statsV2 is UNSET else int
-    duet_of = "0" if item.duetInfo is UNSET else item.duetInfo.duetFromId
-    region, language = item.locationCreated, item.textLanguage
+    author, music = item.author, item.music
+    exact = item.statsV2
+    stats, count = (item.stats, _or_none) if exact is UNSET else (exact, int)
+    region, language, duet = item.locationCreated, item.textLanguage, item.duetInfo
+    saves = stats.collectCount
+    duet_of = "0" if duet is UNSET else duet.duetFromId
     hashtags, mentions = [], []
-    for extra in extras:
+    for extra in item.textExtra:
         if extra.hashtagName:
             hashtags.append(extra.hashtagName)
         if extra.userUniqueId:
@@ -137,35 +139,35 @@ def _read(item: Any) -> Post:
     if item.challenges:
         hashtags += [entry.title for entry in item.challenges if entry.title]
     names = (author.nickname, item.nickname, music.authorName)
-    has_gaps = UNSET in (region, language, stats.collectCount, item.duetInfo)
+    # In the order of its fields: by their names it takes three times as long.
     return Post(
-        video_id=item.id,
-        author=Person(author.id, author.uniqueId, author.secUid),
-        caption=item.desc,
-        create_time=item.createTime,
-        hashtags=tuple(hashtags),
-        mentions=tuple(mentions),
-        music_id=music.id,
-        music_title=music.title,
-        music_is_original=_or_none(music.original),
-        private_names=tuple(filter(None, names)),
-        duration_s=item.video.duration,
-        views=count(stats.playCount),
-        likes=count(stats.diggCount),
-        comments=count(stats.commentCount),
-        shares=count(stats.shareCount),
-        saves=count(stats.collectCount),
-        duet_of=None if duet_of in ("", "0") else duet_of,
-        effects=tuple([s.name for s in item.effectStickers or () if s.name]),
-        region=region or None,
-        language=language or None,
-        notes=_gaps(item, stats) if has_gaps else (),
+        item.id,
+        Person(author.id, author.uniqueId, author.secUid),
+        item.desc,
+        item.createTime,
+        tuple(hashtags),
+        _gaps(item, saves) if UNSET in (region, language, saves, duet) else (),
+        tuple(mentions),
+        music.id,
+        music.title,
+        _or_none(music.original),
+        tuple(filter(None, names)),
+        item.video.duration,
+        count(stats.playCount),
+        count(stats.diggCount),
+        count(stats.commentCount),
+        count(stats.shareCount),
+        count(saves),
+        None if duet_of in ("", "0") else duet_of,
+        tuple([s.name for s in item.effectStickers or () if s.name]),
+        region or None,
+        language or None,
     )
 
 
-def _gaps(item: Any, stats: Any) -> tuple[str, ...]:
+def _gaps(item: Any, saves: Any) -> tuple[str, ...]:
     found = {
-        "missing.saves": stats.collectCount,
+        "missing.saves": saves,
         "missing.duet_of": item.duetInfo,
         "missing.region": item.locationCreated,
         "missing.language": item.textLanguage,

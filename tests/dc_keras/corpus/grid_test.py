@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.corpus.grid import in_pool
+from dc_keras.corpus.grid import Grid, in_pool
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.corpus.study import Challenge, Study
@@ -221,3 +221,106 @@ def test_ids_in_the_grid_are_plain_texts(tmp_path):
         isinstance(ids, pl.Series) for ids in (*grid.support, *grid.histories)
     )
     assert type(grid.users[0]) is str
+
+
+def _pooled(tmp_path):
+    """A grid, the three users of its pool who post, and the two of its panel."""
+    names = [f"user{number}" for number in range(40)]
+    pool = [name for name in names if in_pool(name, 0.25)][:3]
+    panel = [name for name in names if not in_pool(name, 0.25)][:2]
+    posts = [
+        _video(1, pool[0], 1, "a"),
+        *(_video(10 + number, pool[0], number) for number in range(4)),
+        _video(2, pool[1], 2, "a"),
+        _video(3, pool[2], 3),
+        _video(4, panel[0], 4),
+        _video(5, panel[0], 5, "a"),
+        _video(6, panel[1], 6),
+    ]
+    grid = _STUDY.resolve(_corpus(tmp_path, posts), support="outside_panel")
+    return grid, pool, panel
+
+
+def test_users_of_the_pool_keep_their_histories_as_evidence(tmp_path):
+    grid, pool, panel = _pooled(tmp_path)
+    assert grid.users == tuple(sorted(panel))
+    # The second has no post but the challenge's.
+    witnesses = {pool[0]: ("13", "12"), pool[2]: ("3",)}
+    assert dict(zip(grid.pool_users, grid.pool_histories, strict=True)) == witnesses
+    assert grid.pool_users == tuple(sorted(witnesses))
+    assert grid.support == (("2", "1"), ())
+    assert grid.counts["users who describe challenges"] == 3
+
+
+def test_where_everyone_describes_there_is_no_pool(tmp_path):
+    grid = _STUDY.resolve(_corpus(tmp_path, _POSTS), support="included")
+    assert grid.pool_users == grid.pool_histories == ()
+
+
+@pytest.mark.parametrize("cutoff", [None, 12])
+def test_a_grid_survives_its_json(tmp_path, cutoff):
+    grid = _STUDY.resolve(_corpus(tmp_path, _POSTS), support="included", cutoff=cutoff)
+    again = Grid.from_json(grid.to_json())
+    assert again.sha256 == grid.sha256
+    for name in ("users", "challenges", "histories", "support", "video_users"):
+        assert getattr(again, name) == getattr(grid, name)
+    for name in ("labels", "observed"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(grid, name))
+        assert getattr(again, name).dtype == getattr(grid, name).dtype
+    assert (again.settings, again.counts) == (grid.settings, grid.counts)
+
+
+def test_a_pool_survives_its_json(tmp_path):
+    grid, *_ = _pooled(tmp_path)
+    again = Grid.from_json(grid.to_json())
+    assert again.pool_users == grid.pool_users
+    assert again.pool_histories == grid.pool_histories
+    assert again.sha256 == grid.sha256
+
+
+def test_a_grid_of_another_version_is_refused(tmp_path):
+    grid = _STUDY.resolve(_corpus(tmp_path, _POSTS), support="included")
+    parts = json.loads(grid.to_json())
+    del parts["pool_users"], parts["user_cutoffs"]
+    with pytest.raises(
+        DataError, match=r"without pool_users, user_cutoffs: written by another version"
+    ):
+        Grid.from_json(json.dumps(parts))
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "7", "{}"])
+def test_what_is_no_grid_is_refused(text):
+    with pytest.raises(
+        DataError, match=r"a grid must have challenge_cutoffs, .* without"
+    ):
+        Grid.from_json(text)
+
+
+def test_what_is_no_json_is_no_grid():
+    with pytest.raises(DataError, match="a grid must be JSON"):
+        Grid.from_json("{")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", [[1, 1]]),
+        ("labels", [[1, 1], [1]]),
+        ("labels", [[1, 1], [1, 2]]),
+        ("labels", [[1, 1], "10"]),
+        ("labels", {}),
+        ("labels", None),
+        ("labels", [[1, []], [1, 1]]),
+        ("histories", [["3"]]),
+        ("support", []),
+        ("support", 2),
+        ("pool_histories", [["3"]]),
+        ("user_cutoffs", [5]),
+        ("challenge_cutoffs", [5, 5, 5]),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path, name, value):
+    grid = _STUDY.resolve(_corpus(tmp_path, _POSTS), support="included")
+    parts = json.loads(grid.to_json()) | {name: value}
+    with pytest.raises(DataError, match="must fit its users and challenges"):
+        Grid.from_json(json.dumps(parts))

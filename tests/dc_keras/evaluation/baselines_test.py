@@ -1,125 +1,240 @@
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
 
 from dc_keras.corpus.pairs import Pairs, grid_pairs
+from dc_keras.corpus.temporal import join_cutoffs
 from dc_keras.evaluation.baselines import (
     SIMPLE_BASELINES,
+    STACK,
     SimpleData,
     always_yes,
-    history_documents,
+    caption_cosine,
+    caption_neighbours,
+    ease,
+    in_time,
+    logistic_stack,
+    one_vs_rest,
     popularity,
+    prevalence,
     propensity,
     propensity_popularity,
+    propensity_recent_popularity,
+    recent_popularity,
+    tfidf_cosine,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
+from dc_keras.signals.evidence import Evidence
+from dc_keras.signals.table import SignalTable, logit, make_signals
 
-# Users 0 and 1 and challenges 0 and 1 are seen in training (mean label 3/5); user 2 and
-# challenge 2 only in the judged pairs.
-_PAIRS = Pairs(
-    user=np.array([0, 0, 1, 1, 1, 0, 1, 2, 2]),
-    challenge=np.array([0, 1, 0, 1, 0, 2, 2, 0, 2]),
-    label=np.array([1, 1, 0, 0, 1, 1, 1, 1, 0]),
-)
-_FOLD = Fold(
-    "random_pair", 0, np.arange(5), np.array([5]), np.arange(6, 9), frozenset()
-)
-_WORDLESS = SimpleData(_PAIRS, ("", " ", ""), 3)
+# Three of the four training pairs joined; the rest are judged.
+_LABELS = np.array([1, 1, 0, 1, 0, 1])
+_PAIRS = Pairs(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3), _LABELS)
+_FOLD = Fold("cold_user", 0, np.arange(4), np.array([4]), np.array([5]))
+
+
+def _data(**columns):
+    """Signals by name, `GROUP__NAME`; six numbers each."""
+    names = tuple(name.replace("__", "/") for name in columns)
+    values = np.stack([*columns.values()], axis=1) if columns else np.zeros((6, 0))
+    return SimpleData(_PAIRS, _FOLD, SignalTable(names, values.astype(np.float32)))
+
+
+def _logits(*rates):
+    return logit(np.array(rates))
 
 
 def test_always_yes_says_one():
-    np.testing.assert_array_equal(always_yes(_WORDLESS, _FOLD), np.ones(9))
+    np.testing.assert_array_equal(always_yes(_data()), np.ones(6))
 
 
-def test_popularity_is_the_challenges_rate_shrunk_by_four_pairs_to_the_mean():
-    # Challenge 0: 2 of 3, (2 + 4·.6) / 7 = 4.4/7; challenge 1: 1 of 2, 3.4/6;
-    # challenge 2 was never seen: the mean.
-    rates = np.array([4.4 / 7, 3.4 / 6, 0.6])
-    assert popularity(_WORDLESS, _FOLD) == pytest.approx(rates[_PAIRS.challenge])
+def test_prevalence_is_the_share_of_training_pairs_that_joined():
+    np.testing.assert_array_equal(prevalence(_data()), np.full(6, 0.75))
 
 
-# User 0: 2 of 2, (2 + 4·.6) / 6; user 1: 1 of 3, (1 + 4·.6) / 7; user 2: the mean.
-_RATES = np.array([4.4 / 6, 3.4 / 7, 0.6])
-
-
-def test_propensity_without_a_word_is_the_users_rate_shrunk_to_the_mean():
-    assert propensity(_WORDLESS, _FOLD) == pytest.approx(_RATES[_PAIRS.user])
-
-
-def test_propensity_times_popularity_is_over_the_mean_rate():
-    popular = np.array([4.4 / 7, 3.4 / 6, 0.6])
-    expected = _RATES[_PAIRS.user] * popular[_PAIRS.challenge] / 0.6
-    assert expected.max() < 1
-    assert propensity_popularity(_WORDLESS, _FOLD) == pytest.approx(expected)
-
-
-def test_propensity_times_popularity_ends_at_one():
-    # 6 of 9 joined, all six by user 0 and in challenge 0: (6 + 4·2/3) / 10 = .87 each,
-    # and .87² / (2/3) = 1.13.
-    pairs = Pairs(
-        user=np.repeat([0, 1], [6, 3]),
-        challenge=np.repeat([0, 1], [6, 3]),
-        label=np.repeat([1, 0], [6, 3]),
+def test_rates_are_read_from_their_logits():
+    rates = [0.1, 0.5, 0.9, 0.25, 0.001, 0.999]
+    data = _data(
+        rates__popularity=_logits(*rates), rates__propensity=_logits(*rates[::-1])
     )
-    fold = replace(_FOLD, train=np.arange(9))
-    scores = propensity_popularity(SimpleData(pairs, ("", ""), 2), fold)
-    assert scores[:6].tolist() == [1.0] * 6
-    # User 1 and challenge 1: (4·2/3) / 7 each.
-    assert scores[6:] == pytest.approx(np.full(3, (8 / 21) ** 2 / (2 / 3)))
+    assert popularity(data) == pytest.approx(rates, rel=1e-5)
+    assert propensity(data) == pytest.approx(rates[::-1], rel=1e-5)
 
 
-def test_a_newcomers_words_tell_how_readily_they_join():
-    # Users 0 to 5 say either word and join everything or nothing; the others are new.
-    documents = ("dance joy", "dance", "dance on", "quiet", "quiet sea", "quiet")
-    user = np.repeat(np.arange(9), 2)
-    label = np.repeat([1, 1, 1, 0, 0, 0, 0, 0, 0], 2)
-    pairs = Pairs(user, np.tile([0, 1], 9), label)
-    fold = replace(_FOLD, train=np.arange(12), test=np.arange(12, 18))
-    data = SimpleData(pairs, (*documents, "dance", "quiet", "unheard"), 2)
-    dancer, quiet, unknown = propensity(data, fold)[12::2]
-    assert dancer > unknown > quiet
-    # The rates that training users are shrunk to: (2 + 4·.5) / 6 and (4·.5) / 6.
-    assert dancer == pytest.approx(2 / 3, abs=0.15)
-    assert quiet == pytest.approx(1 / 3, abs=0.15)
+_RATES = {
+    "rates__popularity": _logits(0.6, 0.3, 0.9, 0.9, 0.6, 0.3),
+    "rates__propensity": _logits(0.5, 0.5, 0.9, 0.1, 0.25, 1.0),
+}
+# Over the mean rate, .75; .81 / .75 ends at 1.
+_PRODUCTS = np.array([0.4, 0.2, 1.0, 0.12, 0.2, 0.4])
+
+
+def test_propensity_times_popularity_is_over_the_mean_rate_and_ends_at_one():
+    # A rate of 1 is cut to .9999.
+    assert propensity_popularity(_data(**_RATES)) == pytest.approx(_PRODUCTS, abs=1e-4)
+
+
+def test_time_moves_the_product_by_a_half_at_most():
+    near = np.array([0.0, 0.5, 0.0, 1.0, 1.0, 0.25])
+    # Times .5, 1, .5, 1.5, 1.5, .75.
+    expected = [0.2, 0.2, 0.5, 0.18, 0.3, 0.3]
+    scores = in_time(_data(**_RATES, time__posts_in_window=near))
+    assert scores == pytest.approx(expected, abs=1e-4)
+
+
+def test_recent_popularity_is_over_the_most():
+    posts = np.array([8.0, 2.0, 0.0, 4.0, 8.0, 1.0])
+    data = _data(**_RATES, rates__recent_supporters=np.log1p(posts))
+    shares = [1, 0.25, 0, 0.5, 1, 0.125]
+    assert recent_popularity(data) == pytest.approx(shares, abs=1e-5)
+    products = np.multiply(shares, [0.5, 0.5, 0.9, 0.1, 0.25, 1.0])
+    assert propensity_recent_popularity(data) == pytest.approx(products, abs=1e-4)
+
+
+def test_nothing_recent_is_zero():
+    data = _data(rates__recent_supporters=np.zeros(6))
+    np.testing.assert_array_equal(recent_popularity(data), np.zeros(6))
+
+
+def test_words_add_to_popularity_within_zero_and_one():
+    text = np.array([0.1, -0.1, 0.2, -0.95, 0.0, -0.4])
+    scores = one_vs_rest(_data(**_RATES, text__one_vs_rest=text))
+    assert scores == pytest.approx([0.7, 0.2, 1, 0, 0.6, 0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "column"),
+    [
+        (tfidf_cosine, "text__cosine"),
+        (caption_cosine, "text__caption_cosine"),
+        (caption_neighbours, "neighbours__captions"),
+        (ease, "neighbours__ease"),
+    ],
+)
+def test_a_signal_is_cut_to_a_probability(baseline, column):
+    values = np.array([-0.5, 0.0, 0.25, 0.75, 1.0, 1.25])
+    scores = baseline(_data(**{column: values}))
+    np.testing.assert_array_equal(scores, [0, 0, 0.25, 0.75, 1, 1])
+
+
+def test_the_stack_learns_which_signal_to_trust():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 300)
+    values = np.stack([rng.normal(size=300), label + rng.normal(0, 0.3, 300)], axis=1)
+    # Some are unknown, and one signal is never known.
+    values[::7, 0] = np.nan
+    values = np.concatenate([values, np.full((300, 1), np.nan)], axis=1)
+    pairs = Pairs(np.arange(300), np.zeros(300, int), label)
+    fold = Fold("cold_user", 0, np.arange(200), np.arange(0), np.arange(200, 300))
+    names = ("rates/noise", "text/told", "time/unknown")
+    table = SignalTable(names, values.astype(np.float32))
+    scores = logistic_stack(SimpleData(pairs, fold, table))
+    assert np.all((scores > 0) & (scores < 1))
+    # 1.7 standard deviations either side of the middle: 95 % are right.
+    assert np.mean((scores[200:] > 0.5) == label[200:]) > 0.88
+
+
+def test_a_signal_that_training_never_knows_does_not_move_the_stack():
+    known = np.array([1.0, 1, 0, 1, 0, 1])
+    unknown = np.full(6, np.nan)
+    late = np.where(np.arange(6) < 4, np.nan, 1e6)
+    alone, beside, late = (
+        logistic_stack(_data(rates__a=known, text__b=column))
+        for column in (np.zeros(6), unknown, late)
+    )
+    np.testing.assert_allclose(beside, alone)
+    np.testing.assert_allclose(late, alone)
+
+
+@pytest.fixture(scope="session")
+def wide_grid(make_grid):
+    """Challenges enough to hold some out, and users of a pool."""
+    grid = make_grid(
+        tuple("abcdef"),
+        np.arange(18) % 6,
+        ("pool0", "pool1"),
+        seed=1,
+        exceptions=0.3,
+        unseen=([2, 9], [0, 1]),
+        history_length=lambda row: 1 + row % 2,
+        cutoff=None,
+    )
+    return replace(
+        grid,
+        # Joiners describe challenges there; here the pool alone does.
+        support=tuple(ids[:2] for ids in grid.support),
+        pool_users=("pool0", "pool1"),
+        pool_histories=((), ()),
+    )
+
+
+@pytest.fixture(scope="session")
+def data_of(wide_grid):
+    """Returns the data of a fold, with the labels at some positions flipped."""
+    from dc_keras.signals.facts import PostFacts
+
+    videos = tuple(sorted(wide_grid.video_users))
+    rng = np.random.default_rng(0)
+    count = len(videos)
+    facts = PostFacts(
+        video_ids=videos,
+        terms=tuple(tuple(rng.choice(list("xyz"), 2)) for _ in videos),
+        times=1e9 + 1e6 * rng.random(count),
+        counts=np.full((count, 4), np.nan),
+        durations=rng.random(count),
+        is_original=np.zeros(count, bool),
+        num_tags=np.zeros(count),
+    )
+    captions = {v: rng.normal(size=3).astype(np.float32) for v in videos}
+
+    def make(split, flipped=()):
+        grid = wide_grid
+        if split == "temporal":
+            grid = join_cutoffs([grid] * 3, [1, 2, 3])
+        pairs = grid_pairs(grid)
+        fold = make_folds(grid, pairs, split, 3, 0.2, 0)[0]
+        label = pairs.label.copy()
+        rows = np.concatenate([getattr(fold, part) for part in flipped or ["train"]])
+        if flipped:
+            label[rows] = 1 - label[rows]
+        pairs = replace(pairs, label=label)
+        evidence = replace(
+            Evidence.of(grid, facts, captions, fold.hidden_users), pairs=pairs
+        )
+        signals = make_signals(evidence, grid, split, fold.train, fold.valid, 0)
+        return SimpleData(pairs, fold, signals)
+
+    return make
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("baseline", [*SIMPLE_BASELINES.values(), propensity])
-def test_no_baseline_peeks_at_a_label_outside_training(grid, split, baseline):
-    pairs = grid_pairs(grid)
-    documents = tuple(f"words of {user}" for user in grid.users)
-    for fold in make_folds(grid, pairs, split, 2, 0.2, 0):
-        label = pairs.label.copy()
-        label[fold.test] = 1 - label[fold.test]
-        label[fold.valid] = 1 - label[fold.valid]
-        flipped = SimpleData(replace(pairs, label=label), documents, 3)
-        honest = SimpleData(pairs, documents, 3)
-        np.testing.assert_array_equal(baseline(flipped, fold), baseline(honest, fold))
+def test_scores_are_probabilities_of_every_pair_that_is_judged(data_of, split):
+    data = data_of(split)
+    for name, baseline in SIMPLE_BASELINES.items():
+        scores = baseline(data)
+        assert scores.shape == (len(data.pairs),)
+        judged = scores[np.concatenate([data.fold.valid, data.fold.test])]
+        assert np.all((judged >= 0) & (judged <= 1)), name
 
 
-@pytest.mark.parametrize("baseline", SIMPLE_BASELINES.values())
-def test_scores_are_probabilities_of_every_pair(grid, baseline):
-    pairs = grid_pairs(grid)
-    data = SimpleData(pairs, grid.users, len(grid.challenges))
-    for fold in make_folds(grid, pairs, "cold_user", 3, 0.1, 0):
-        scores = baseline(data, fold)
-        assert scores.shape == (len(pairs),)
-        assert np.all((scores >= 0) & (scores <= 1))
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_baseline_peeks_at_a_label_that_is_judged(data_of, split):
+    honest, flipped = data_of(split), data_of(split, ("test",))
+    for name, baseline in SIMPLE_BASELINES.items():
+        np.testing.assert_array_equal(baseline(flipped), baseline(honest), name)
 
 
-def test_documents_join_words_tags_and_sounds_of_the_history_alone(grid):
-    grid = replace(grid, users=("a", "b"), histories=(("3", "1"), ("2",)))
-    videos = pl.DataFrame(
-        {
-            "video_id": ["1", "2", "3", "4"],
-            "caption": ["so fun", "", "hey", "a challenge"],
-            "hashtags": [["x", "y"], [], ["z"], ["focal"]],
-            "music_id": ["77", None, None, "88"],
-            "views": [1, 2, 3, 4],
-        }
-    )
-    first, second = history_documents(grid, videos)
-    assert first.split() == ["hey", "z", "so", "fun", "x", "y", "sound_77"]
-    assert second.split() == []
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_baseline_scores_a_validation_pair_by_its_label(data_of, split):
+    honest, flipped = data_of(split), data_of(split, ("valid",))
+    rows = honest.fold.valid
+    for name, baseline in SIMPLE_BASELINES.items():
+        np.testing.assert_array_equal(
+            baseline(flipped)[rows], baseline(honest)[rows], name
+        )
+
+
+def test_the_stack_is_the_last_of_all():
+    # The strongest simple row: a learned model is compared with it.
+    assert [*SIMPLE_BASELINES][-1] == STACK

@@ -18,9 +18,11 @@ def test_every_table_is_made_from_the_predictions_alone(tmp_path):
         "table_2_random_pair",
         "metrics_cold_user",
         "rankings_cold_user",
+        "variants_cold_user",
         "challenges_cold_user",
         "metrics_random_pair",
         "rankings_random_pair",
+        "variants_random_pair",
         "challenges_random_pair",
     ]
     assert run.dataset == "corpus, study made up"

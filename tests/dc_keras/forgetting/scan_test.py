@@ -23,6 +23,7 @@ def _write_zip(path, code):
 _WRITERS = {
     "raw.bin": lambda path, code: path.write_bytes(b"\x00\x13" + code.encode() + b"\n"),
     "text.json": lambda path, code: path.write_text(f'["{code}"]'),
+    "report.html": lambda path, code: path.write_text(f"<th>{code}</th><td>0.5</td>"),
     "model.keras": _write_zip,
     "arrays.npz": lambda path, code: np.savez(path, x=np.array([code, ""])),
     "column.parquet": lambda path, code: pl.DataFrame(

@@ -5,6 +5,7 @@ import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.models.config import (
+    PAPER_MODEL,
     ModelOptions,
     ProtocolOptions,
     StudyOptions,
@@ -150,3 +151,7 @@ def test_study_options_become_arguments_of_resolve():
 )
 def test_the_paper_preset_chooses_as_the_paper_does(paper_preset, cls, name, value):
     assert paper_preset[cls][name] == value
+
+
+def test_the_papers_shape_is_that_of_its_preset(paper_preset):
+    assert PAPER_MODEL.to_dict() == paper_preset["ModelOptions"]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dc_keras.models.config import POOLINGS
-from dc_keras.models.pooling import PoolSet, Standardize
+from dc_keras.models.pooling import PoolSet, Standardize, StandardizeKnown
 
 _SETS_OF_ANY_SIZE = [mode for mode in POOLINGS if mode != "concat"]
 _VALUES = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
@@ -176,3 +176,40 @@ def test_moments_are_no_weights_to_train():
     assert len(layer.weights) == 2
     rebuilt = Standardize.from_config(layer.get_config())
     assert (rebuilt.dim, rebuilt.name) == (2, "s")
+
+
+def test_single_numbers_are_standardized_and_unknown_ones_are_the_mean():
+    layer = StandardizeKnown(3)
+    layer.set_moments(np.float32([1.0, -1.0, 0.0]), np.float32([2.0, 0.5, 0.0]))
+    out = layer(np.float32([[3.0, np.nan, 2.0], [np.nan, -1.5, np.nan]]))
+    np.testing.assert_allclose(out, [[1.0, 0.0, 2.0], [0.0, -1.0, 0.0]])
+
+
+def test_single_numbers_are_cut_far_away():
+    layer = StandardizeKnown(1)
+    layer.set_moments(np.float32([10.0]), np.float32([2.0]))
+    out = layer(np.float32([[19.0], [21.0], [-1e30], [np.inf], [-np.inf]]))
+    np.testing.assert_allclose(out, [[4.5], [5.0], [-5.0], [5.0], [-5.0]])
+
+
+def test_an_unknown_number_moves_no_gradient():
+    import tensorflow as tf
+
+    values = tf.constant([[np.nan, 2.0]])
+    layer = StandardizeKnown(2)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = tf.reduce_sum(layer(values))
+    np.testing.assert_array_equal(tape.gradient(total, values), [[0.0, 1.0]])
+
+
+def test_moments_of_single_numbers_survive_a_file(tmp_path):
+    tensor = keras.Input((2,))
+    layer = StandardizeKnown(2, name="known")
+    model = keras.Model(tensor, layer(tensor))
+    layer.set_moments(np.float32([1.0, -1.0]), np.float32([2.0, 0.5]))
+    assert layer.trainable_variables == []
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    values = np.float32([[3.0, np.nan]])
+    np.testing.assert_array_equal(loaded(values), [[1.0, 0.0]])

@@ -2,6 +2,7 @@ import pytest
 from saved_runs import CHALLENGES, write_run
 
 from dc_keras.evaluation.results import judge_split
+from dc_keras.evaluation.tables import BAYES
 
 figures = pytest.importorskip(
     "dc_keras.reporting.figures", reason="the extra `report` is not installed"
@@ -53,3 +54,21 @@ def test_without_ours_and_simple_ones_the_best_model_is_shown(tmp_path):
     assert figures.main_models(judgement) == ["a lone one"]
     [bars] = figures.challenge_figure(judgement).data
     assert bars.name == "a lone one"
+
+
+@pytest.mark.parametrize(
+    ("models", "main", "bars"),
+    [
+        ({BAYES: 0.9, "VGG16": 0.1}, ["VGG16", BAYES], 1),
+        ({BAYES: 0.9}, [BAYES], 1),
+        (
+            {"popularity": 0.2, BAYES: 0.9, "deepChallenger": 0.4},
+            ["deepChallenger", "popularity", BAYES],
+            2,
+        ),
+    ],
+)
+def test_the_known_truth_comes_last_and_has_no_bars(tmp_path, models, main, bars):
+    judgement = judge_split(write_run(tmp_path, models=models), "cold_user")
+    assert figures.main_models(judgement) == main
+    assert len(figures.challenge_figure(judgement).data) == bars

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dc_keras.corpus.sources import reading
+from dc_keras.corpus.sources.post import Person, Post
 from dc_keras.corpus.sources.reading import read_documents
+
+_POST = Post("1", Person("2", "ann"), "", None, (), ())
 
 
 def _read(tmp_path, data, name="export.json"):
@@ -115,3 +119,29 @@ def test_any_bytes_end_in_documents(tmp_path_factory, data):
     path.write_bytes(data)
     for document in read_documents(path):
         assert document.reason is None or document.value is None
+
+
+def test_lines_read_the_quick_way_come_in_runs_between_the_others(tmp_path):
+    path = tmp_path / "export.json"
+    plain = [b'{"p":1}\n'] * 100
+    path.write_bytes(b"".join([b'{"a":1}\n', *plain, b'{"a":2}\n', b'{"p":1}']))
+    documents = read_documents(path, lambda line: _POST if b"p" in line else None)
+    assert [(doc.position, len(doc.posts)) for doc in documents] == [
+        ("line 1", 0),
+        ("line 2", 64),
+        ("line 66", 36),
+        ("line 102", 0),
+        ("line 103", 1),
+    ]
+
+
+def test_of_a_line_that_is_too_long_only_the_beginning_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_BYTES", 100)
+    monkeypatch.setattr(reading, "_CHUNK", 10)
+    lines = [b'{"a":1}', b'"' + b"x" * 97 + b'"', b'"' + b"x" * 300 + b'"', b"2"]
+    (tmp_path / "export.json").write_bytes(b"\n".join(lines))
+    first, longest, longer, last = read_documents(tmp_path / "export.json")
+    assert (first.value, longest.value, last.value) == ({"a": 1}, "x" * 97, 2)
+    assert (longer.position, longer.raw) == ("line 3", lines[2][:10])
+    assert longer.reason.startswith("more than")
+    assert last.position == "line 4"

@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import average_precision_score
+
+from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.store import Corpus, table_of
+from dc_keras.training.model_card import CARD_FILE, CorpusFacts, write_model_cards
+
+_FACTS = CorpusFacts("c0ffee", {"videos": 1234, "users": 56}, {"web_item": 1234}, None)
+_SIDE = {"vision": {"name": "VGG16", "fingerprint": "v1"}, "text": None}
+
+
+def _write_model(directory, grid, task, predictions, **config):
+    directory.mkdir(parents=True)
+    content = {
+        "task": task,
+        "model": {"dropout": 0.2},
+        "training": {"seed": 3, "epochs": 30},
+        "protocol": {"negatives": "all"},
+        "study": {"name": "a|study"},
+        "grid_sha256": grid.sha256,
+        "sides": {"challenge": _SIDE},
+        "versions": {"keras": "3.15.1"},
+    }
+    (directory / "config.json").write_text(json.dumps(content | config), "utf-8")
+    (directory / "history.csv").write_text("epoch,loss\n0,1\n1,0.5\n", "utf-8")
+    predictions.write_parquet(directory / "predictions.parquet")
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch):
+    monkeypatch.setattr("dc_keras.training.model_card.BOOTSTRAP_DRAWS", 60)
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 40)
+    return pl.DataFrame(
+        {
+            "user_id": [f"u_{number // 4}" for number in range(40)],
+            "challenge": ["dance", "cats", "cooking", "x"] * 10,
+            "label": labels,
+            "score": 0.3 * labels + 0.7 * rng.random(40),
+        }
+    )
+
+
+@pytest.fixture
+def posts():
+    labels = ["u_a", "u_a", "u_b", "u_c"]
+    predicted = ["u_a", "u_b", "u_b", "u_b"]
+    names = [str(number) for number in range(4)]
+    return pl.DataFrame({"video_id": names, "label": labels, "predicted": predicted})
+
+
+@pytest.fixture
+def write(tmp_path, grid):
+    def write(task, predictions, **config):
+        _write_model(tmp_path / "model", grid, task, predictions, **config)
+        [card] = write_model_cards(tmp_path / "model", _FACTS, grid)
+        return card.read_text("utf-8")
+
+    return write
+
+
+def test_a_card_says_what_was_trained_on_what(write, grid, pairs):
+    text = write("participation", pairs)
+    assert text.startswith("# Model card: deepChallenger\n")
+    assert "After section IV-C, eqs. (1) and (2) of the paper" in text
+    num_pairs, joined = int(grid.observed.sum()), int(grid.labels.sum())
+    for row in (
+        "| corpus (sha256 of its posts) | c0ffee |",
+        "| posts, authors | 1,234, 56 |",
+        "| synthetic | not known |",
+        r"| study | a\|study |",
+        f"| grid (sha256) | {grid.sha256} |",
+        f"| users, challenges | {len(grid.users)}, {len(grid.challenges)} |",
+        f"| pairs | {num_pairs}, of which {joined} joined |",
+        "| challenge vision | VGG16 v1 |",
+        "| model.dropout | 0.2 |",
+        "| protocol.negatives | all |",
+        "| keras | 3.15.1 |",
+    ):
+        assert row in text
+    assert "2 epochs ran, seed 3" in text
+    for heading in ("## Not for", "## Limits"):
+        assert heading in text
+
+
+def test_metrics_are_those_of_the_validation_rows(write, pairs):
+    text = write("participation", pairs)
+    labels, scores = pairs["label"].to_numpy(), pairs["score"].to_numpy()
+    value = average_precision_score(labels, scores)
+    # The interval again, from repeated rows: ten users of four pairs.
+    draws = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), 60)
+    values = [
+        average_precision_score(
+            np.repeat(labels, np.repeat(counts, 4)),
+            np.repeat(scores, np.repeat(counts, 4)),
+        )
+        for counts in draws
+    ]
+    low, high = np.percentile(values, [2.5, 97.5])
+    assert f"| average precision | {value:.3f}, 95 % [{low:.3f} {high:.3f}] |" in text
+    assert f"| prevalence | {labels.mean():.3f} |" in text
+    assert "40 pairs of 10 users, who trained nothing." in text
+    assert "60 bootstrap draws over users, seed 0" in text
+
+
+@pytest.mark.parametrize(
+    ("task", "title"), [("user", "user proxy"), ("challenge", "challenge proxy")]
+)
+def test_a_proxy_is_judged_by_class_and_names_nobody(write, posts, task, title):
+    text = write(task, posts, classes=["u_a", "u_b", "u_c"])
+    assert text.startswith(f"# Model card: {title}\n")
+    # a: P 1, R 1/2; b: P 1/3, R 1; c: P 0, R 0. Two of four are right.
+    assert "| macro precision | 0.444 |" in text
+    assert "| macro recall | 0.500 |" in text
+    assert "| accuracy | 0.500 |" in text
+    assert "4 posts that trained nothing, 3 classes." in text
+    assert "u_" not in text
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_too_few_validation_rows_are_said_to_be_none(write, pairs, rows):
+    assert "nothing can be said" in write("participation", pairs.head(rows))
+
+
+def test_the_proxies_inside_have_cards_of_their_own(tmp_path, grid, pairs, posts):
+    model = tmp_path / "model"
+    _write_model(model, grid, "participation", pairs)
+    for kind in ("challenge", "user"):
+        _write_model(model / f"{kind}_proxy", grid, kind, posts)
+    cards = write_model_cards(model, _FACTS, grid)
+    places = (model, model / "challenge_proxy", model / "user_proxy")
+    assert cards == [place / CARD_FILE for place in places]
+    before = [card.read_bytes() for card in cards]
+    write_model_cards(model, _FACTS, grid)
+    assert [card.read_bytes() for card in cards] == before
+
+
+@pytest.mark.parametrize("is_world", [True, False])
+def test_a_simulated_world_is_known_by_its_truth(tmp_path, is_world):
+    corpus, world = tmp_path / "corpus", tmp_path / "world"
+    for directory in (corpus, world):
+        directory.mkdir()
+    table_of(Video, ()).write_parquet(corpus / "videos.parquet")
+    table_of(User, ()).write_parquet(corpus / "users.parquet")
+    if is_world:
+        (world / "truth.json").touch()
+    info = {
+        "version": 1,
+        "counts": {"videos": 0, "users": 0, "ties": 0},
+        "sources": {"web_item": 0},
+        "media_root": str(world / "media"),
+    }
+    facts = CorpusFacts.of(Corpus(corpus, info))
+    assert facts.is_synthetic is (True if is_world else None)
+    assert facts.counts == {"videos": 0, "users": 0}
+    assert len(facts.sha256) == 64
