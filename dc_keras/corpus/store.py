@@ -175,7 +175,7 @@ class CorpusWriter:
         self._directory = directory
         self._temporary = _temporary(directory / VIDEOS_FILE)
         self._writer = pyarrow.parquet.ParquetWriter(
-            self._temporary, _ARROW_SCHEMAS[Video], compression="zstd"
+            self._temporary, _arrow_schema(Video), compression="zstd"
         )
         self._rest = table_of(Video, ())
         self._counts: Counter[str] = Counter()
@@ -275,7 +275,7 @@ def table_of_columns(
     record: type[_Record], columns: Mapping[str, Sequence[Any]]
 ) -> pl.DataFrame:
     """Returns a table of the fields of a record, those not given null or empty."""
-    schema = _ARROW_SCHEMAS[record]
+    schema = _arrow_schema(record)
     size = len(next(iter(columns.values())))
     arrays = [
         pyarrow.array(columns[field.name], field.type)
@@ -341,10 +341,16 @@ def _arrow(table: pl.DataFrame) -> pyarrow.Table:
     return table.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-_ARROW_SCHEMAS: dict[type[Any], pyarrow.Schema] = {
-    record: _arrow(pl.DataFrame(schema=schema)).schema
-    for record, schema in _SCHEMAS.items()
-}
+_ARROW_SCHEMAS: dict[type[Any], pyarrow.Schema] = {}
+
+
+def _arrow_schema(record: type[Any]) -> pyarrow.Schema:
+    # Not at import: it starts polars' threads, without which a forked process waits
+    # for ever.
+    if record not in _ARROW_SCHEMAS:
+        table = pl.DataFrame(schema=_SCHEMAS[record])
+        _ARROW_SCHEMAS[record] = _arrow(table).schema
+    return _ARROW_SCHEMAS[record]
 
 
 def _as_tuple(value: Any) -> Any:

@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -161,3 +164,22 @@ def test_other_columns_are_refused(tmp_path):
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "videos.parquet")
     with pytest.raises(DataError, match=r"must be the fields of Video; .*\['id'\]"):
         Corpus.open(tmp_path)
+
+
+_NAMES_OF_THREADS = """
+import dc_keras.corpus.store, pathlib
+for path in pathlib.Path("/proc/self/task").glob("*/comm"): print(path.read_text())
+"""
+
+
+def test_an_import_starts_no_pool_of_threads():
+    # A process that is forked afterwards would wait for these threads for ever.
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("no /proc here to list threads by")
+    done = subprocess.run(
+        [sys.executable, "-c", _NAMES_OF_THREADS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "polars-0" not in done.stdout.split()
