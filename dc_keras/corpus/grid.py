@@ -377,7 +377,7 @@ def _require_fit(cells: Any, parts: Mapping[str, Any]) -> None:
     if not fits:
         raise DataError(
             "the labels, histories, support and cutoffs of a grid must fit its users "
-            "and challenges. Received a grid in which they do not"
+            "and challenges. Received: other sizes, or labels other than 0, 1 and null"
         )
 
 

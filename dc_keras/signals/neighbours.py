@@ -41,7 +41,8 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
 
     The `NUM_NEIGHBOURS` training users whose mean caption embedding has the largest
     cosine with the user's, the user left out, however few others there are. Pairs that
-    are not in training count as the mean of the challenge, and so does nobody.
+    are not in training count as the mean of the challenge, which is also the share of a
+    user without neighbours.
 
     Returns:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.

@@ -6,6 +6,7 @@ import pytest
 _DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/audit.md",
     "docs/collect.md",
     "docs/data.md",
     "docs/design.md",

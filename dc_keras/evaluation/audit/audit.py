@@ -6,6 +6,7 @@ divided once for each.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +90,10 @@ def audit_manifests(
         DataError: a file is no manifest any more.
     """
     checks = []
-    by_grid: dict[str, list[Path]] = {}
     for path, manifest in manifests.items():
         checks.append(_check_digest(path, manifest))
         checks += check_divisions(str(path), manifest)
-        by_grid.setdefault(manifest.grid.sha256, []).append(path)
-    for paths in by_grid.values():
+    for paths in _group_by_grid(manifests):
         subject = f"grid of {', '.join(map(str, paths))}"
         dividing = [manifests[path] for path in paths]
         checks += _audit_grid(subject, dividing[0].grid, dividing, sources)
@@ -112,6 +111,17 @@ def audit_grid(subject: str, grid: Grid, sources: Sources) -> list[Check]:
     reason = "give --manifest, the manifests of a run of evaluate"
     checks = _audit_grid(subject, grid, [], sources)
     return [*checks, Check.skipped("folds", subject, reason)]
+
+
+def _group_by_grid(manifests: Mapping[Path, Manifest]) -> list[list[Path]]:
+    """Manifests of one grid, each split once: two runs name their folds alike."""
+    groups: dict[tuple[str, int], list[Path]] = {}
+    num_seen: Counter[tuple[str, str]] = Counter()
+    for path, manifest in manifests.items():
+        name = (manifest.grid.sha256, manifest.split)
+        groups.setdefault((manifest.grid.sha256, num_seen[name]), []).append(path)
+        num_seen[name] += 1
+    return list(groups.values())
 
 
 def _audit_grid(

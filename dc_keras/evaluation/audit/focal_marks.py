@@ -17,6 +17,7 @@ from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.records import Video, find_hashtags, normalize_hashtag
 from dc_keras.evaluation.audit.findings import Check, Finding, named, places
 
+NO_MARKS = "neither the grid nor a study says what marks its challenges"
 _NAME = "challenge marks in histories"
 _CAPTIONS = "challenge hashtags in captions"
 
@@ -30,8 +31,8 @@ def focal_challenges(
         grid: its settings name hashtags and sounds, as they were when it was resolved.
         study: the challenges of a study file, which has the spellings too.
     """
-    own = (Challenge.of(*item) for item in grid.settings["challenges"].items())
-    return (*own, *study)
+    marks = grid.settings.get("challenges", {})
+    return (*(Challenge.of(*item) for item in marks.items()), *study)
 
 
 def find_marks(video: Video, challenges: Iterable[Challenge]) -> dict[str, set[str]]:
@@ -72,6 +73,8 @@ def check_histories(
         posts: the corpus's posts by id.
         challenges: as `focal_challenges`.
     """
+    if not challenges:
+        return Check.skipped(_NAME, subject, NO_MARKS)
     findings = []
     shown = {
         video: user
@@ -114,6 +117,8 @@ def check_captions(
         encoders: the `text` settings of feature records by directory, None where these
             hold no captions; None altogether where no features are known.
     """
+    if not challenges:
+        return Check.skipped(_CAPTIONS, subject, NO_MARKS)
     tags = {tag for challenge in challenges for tag in challenge.hashtags}
     shown = sorted({v for ids in grid.support for v in ids} & posts.keys())
     telling = {v: tags & {*find_hashtags(posts[v].caption)} for v in shown}

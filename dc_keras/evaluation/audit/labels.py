@@ -11,7 +11,8 @@ import polars as pl
 from dc_keras.corpus.challenge import Challenge
 from dc_keras.corpus.grid import Grid, find_joins
 from dc_keras.corpus.study import Study
-from dc_keras.evaluation.audit.findings import Check, Finding, places
+from dc_keras.evaluation.audit.findings import Check, Finding, named, places
+from dc_keras.evaluation.audit.focal_marks import NO_MARKS
 from dc_keras.evaluation.audit.sides import row_cutoffs
 
 _DAY_S = 86_400
@@ -28,6 +29,8 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
         grid: labels, pairs, cutoffs, and the marks of the challenges.
         videos: the corpus's table of posts.
     """
+    if not {*grid.challenges} <= grid.settings.get("challenges", {}).keys():
+        return Check.skipped("labels", subject, NO_MARKS)
     joined, joined_before = _joins(grid, videos)
     rows, columns = row_cutoffs(grid)
     may_pair = np.array(rows)[:, None] == np.array(columns)[None, :]
@@ -38,8 +41,6 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
          grid.observed & ~joined_before & (grid.labels == 0) & joined),
         ("is a pair, but the user joined before the cutoff or at an unknown time",
          grid.observed & joined_before),
-        ("is left out, though nothing says that the user joined before",
-         ~grid.observed & may_pair & ~joined_before),
         ("is a pair of two cutoffs", grid.observed & ~may_pair),
     )  # fmt: skip
     findings = [
@@ -49,6 +50,9 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
             *map(np.ndarray.tolist, np.nonzero(is_wrong)), strict=True
         )
     ]
+    gaps = ~grid.observed & may_pair & ~joined_before
+    if gaps.any():
+        findings.append(_of_gaps(grid, gaps))
     num_pairs = int(grid.observed.sum())
     return Check("labels", subject, "pairs", num_pairs, tuple(findings))
 
@@ -123,3 +127,16 @@ def _of_pair(grid: Grid, row: int, column: int, what: str) -> Finding:
     user, challenge = grid.users[row], grid.challenges[column]
     where = places(users=[user], challenges=[challenge])
     return Finding("fault", f"{user} × {challenge} {what}", _ADVICE, where)
+
+
+def _of_gaps(grid: Grid, gaps: _Bools) -> Finding:
+    rows, columns = np.nonzero(gaps)
+    users = [grid.users[row] for row in rows]
+    challenges = [grid.challenges[column] for column in columns]
+    pairs = (f"{u} × {c}" for u, c in zip(users, challenges, strict=True))
+    what = (
+        f"{len(rows)} pairs are left out, though nothing says that the user joined "
+        f"before: {named(pairs)}"
+    )
+    advice = "leaving pairs out by hand chooses what is judged; resolve the study anew"
+    return Finding("warning", what, advice, places(users=users, challenges=challenges))

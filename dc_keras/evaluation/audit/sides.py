@@ -17,7 +17,7 @@ _Folds = Mapping[str, Fold]
 
 def row_cutoffs(grid: Grid) -> tuple[list[int | None], list[int | None]]:
     """Returns the cutoff of each row and of each column; None without one."""
-    single: list[int | None] = [grid.settings["cutoff"]]
+    single: list[int | None] = [grid.settings.get("cutoff")]
     return (
         list(grid.user_cutoffs or single * len(grid.users)),
         list(grid.challenge_cutoffs or single * len(grid.challenges)),
@@ -142,7 +142,7 @@ def check_cutoffs(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check
             strict=True,
         ),
         *(
-            ("users", user, grid.settings["cutoff"], history)
+            ("users", user, grid.settings.get("cutoff"), history)
             for user, history in zip(grid.pool_users, grid.pool_histories, strict=True)
         ),
     ]  # fmt: skip

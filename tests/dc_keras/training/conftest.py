@@ -86,7 +86,9 @@ def vision_table(table):
 
 @pytest.fixture(scope="session")
 def model_options():
-    return ModelOptions(hidden_dim=8, projection_dim=6)
+    return ModelOptions(
+        hidden_dim=8, projection_dim=6, dropout=0.2, modality_dropout=0.1
+    )
 
 
 @pytest.fixture(scope="session")

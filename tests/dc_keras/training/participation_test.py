@@ -286,6 +286,8 @@ def test_a_baselines_moments_are_those_of_the_training_users_posts(
 @pytest.fixture(scope="module")
 def plain():
     return ModelOptions(
+        modality_dropout=0.0,
+        set_dropout=0.0,
         challenge_pooling="mean",
         user_pooling="mean",
         interaction="dot",

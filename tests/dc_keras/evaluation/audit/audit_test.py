@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,24 @@ def test_a_manifest_edited_by_hand_is_named(written, sources):
     assert f"states sha256 {content['sha256'][:12]}" in finding.what
     # And what the edit did: a pair that nobody judges any more.
     assert [f.severity for f in found["judged once a seed"]] == ["fault"]
+
+
+def test_two_runs_that_name_their_folds_alike_are_both_audited(
+    tmp_path, grid, manifest_of, sources, describe_with
+):
+    # user01's own post describes cat: seen only where user01 is judged and not hidden.
+    planted = describe_with(grid, "cat", "user01-3")
+    whole = manifest_of(planted, "cold_user")
+    name = next(n for n, f in whole.folds.items() if "user01" in f.hidden_users)
+    bare = replace(whole.folds[name], hidden_users=frozenset())
+    leaky = replace(whole, folds={**whole.folds, name: bare})
+    for run, manifest in (("a", leaky), ("b", whole)):
+        manifest.write(tmp_path / run)
+    paths = find_manifests([tmp_path / "a", tmp_path / "b"])
+    checks = audit_manifests({path: Manifest.read(path) for path in paths}, sources)
+    [first, second] = [c for c in checks if c.name == "own posts among a challenge's"]
+    assert [f.severity for f in first.findings] == ["leak"]
+    assert [f.severity for f in second.findings] == ["warning"]
 
 
 def test_a_grid_is_audited_before_anything_is_divided(grid, sources):

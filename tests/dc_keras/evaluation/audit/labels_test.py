@@ -51,7 +51,9 @@ def test_a_pair_that_is_left_out_is_named(grid, videos):
     row, column = np.argwhere(grid.observed & (grid.labels == 0))[0]
     planted = replace(grid, observed=_put(grid.observed, row, column, False))
     [finding] = check_labels("s", planted, videos).findings
-    assert "is left out, though nothing says" in finding.what
+    assert finding.severity == "warning"
+    assert "1 pairs are left out, though nothing says" in finding.what
+    assert f"{grid.users[row]} × {grid.challenges[column]}" in finding.what
 
 
 def test_a_pair_of_two_cutoffs_is_named(temporal_grid, videos):

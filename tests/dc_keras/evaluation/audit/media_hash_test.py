@@ -5,7 +5,6 @@ import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.audit.media_hash import (
-    MOST_BITS_OF_ONE,
     NUM_HASHED,
     MediaHashes,
     find_copies,
@@ -108,16 +107,13 @@ def test_a_frame_that_is_no_image_is_told():
 
 
 def test_limits_are_kept_on_both_sides():
-    # Per frame 3, 3, 4, 5, 5 bits: mean 4, least 3; then one bit more in one frame.
-    flips = [0b111, 0b111, 0b1111, 0b11111, 0b11111]
+    # Per frame 1, 2, 3, 4, 5 bits: 3 on average; then one bit more in one frame.
+    flips = [0b1, 0b11, 0b111, 0b1111, 0b11111]
     base = np.random.default_rng(0).integers(0, 2**63, NUM_HASHED, dtype=np.uint64)
     near = base ^ np.array(flips, np.uint64)
     far = near ^ np.array([0, 0, 0, 0, 1 << 60], np.uint64)
     assert find_copies(_made_up([base, near])) == (("v0", "v1"),)
     assert find_copies(_made_up([base, far])) == ()
-    # Four bits in every frame: mean 4, but none that differs in 3.
-    assert MOST_BITS_OF_ONE == 3
-    assert find_copies(_made_up([base, base ^ np.uint64(0b1111)])) == ()
     # A difference of colour of 7 on average.
     colours = np.full((2, NUM_HASHED, 3), 100.0)
     colours[1] += 7
@@ -144,9 +140,9 @@ def test_it_finds_what_all_pairs_find():
             mask = np.bitwise_or.reduce(np.uint64(1) << places.astype(np.uint64))
             bits[number + 1, frame] = bits[number, frame] ^ mask
         counts = [len(places) for places in flips]
-        if sum(counts) <= 20 and min(counts) <= 3:
+        if sum(counts) <= 15:
             expected.add(tuple(sorted((f"v{number}", f"v{number + 1}"))))
-    assert 10 < len(expected) < 50
+    assert 10 < len(expected) < 45
     assert set(find_copies(_made_up(bits))) == expected
 
 
