@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,6 +12,13 @@ from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 
+# Prints the threads that an import starts.
+_IMPORT = """
+import pathlib
+import dc_keras.corpus.store
+for name in pathlib.Path("/proc/self/task").glob("*/comm"):
+    print(name.read_text().strip())
+"""
 _FULL = Video(
     video_id="2",
     user_id="u",
@@ -161,3 +171,12 @@ def test_other_columns_are_refused(tmp_path):
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "videos.parquet")
     with pytest.raises(DataError, match=r"must be the fields of Video; .*\['id'\]"):
         Corpus.open(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc is absent")
+def test_an_import_starts_no_worker_of_polars():
+    # A process forked from one that has them waits for ever.
+    command = [sys.executable, "-c", _IMPORT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "python" in done.stdout
+    assert "polars-0" not in done.stdout.split()
