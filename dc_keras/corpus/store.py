@@ -16,7 +16,7 @@ import json
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -175,7 +175,7 @@ class CorpusWriter:
         self._directory = directory
         self._temporary = _temporary(directory / VIDEOS_FILE)
         self._writer = pyarrow.parquet.ParquetWriter(
-            self._temporary, _arrow_schema(Video), compression="zstd"
+            self._temporary, _arrow_schemas()[Video], compression="zstd"
         )
         self._rest = table_of(Video, ())
         self._counts: Counter[str] = Counter()
@@ -275,7 +275,7 @@ def table_of_columns(
     record: type[_Record], columns: Mapping[str, Sequence[Any]]
 ) -> pl.DataFrame:
     """Returns a table of the fields of a record, those not given null or empty."""
-    schema = _arrow_schema(record)
+    schema = _arrow_schemas()[record]
     size = len(next(iter(columns.values())))
     arrays = [
         pyarrow.array(columns[field.name], field.type)
@@ -341,16 +341,14 @@ def _arrow(table: pl.DataFrame) -> pyarrow.Table:
     return table.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-_ARROW_SCHEMAS: dict[type[Any], pyarrow.Schema] = {}
-
-
-def _arrow_schema(record: type[Any]) -> pyarrow.Schema:
-    # Not at import: it starts polars' threads, without which a forked process waits
-    # for ever.
-    if record not in _ARROW_SCHEMAS:
-        table = pl.DataFrame(schema=_SCHEMAS[record])
-        _ARROW_SCHEMAS[record] = _arrow(table).schema
-    return _ARROW_SCHEMAS[record]
+@cache
+def _arrow_schemas() -> dict[type[Any], pyarrow.Schema]:
+    # Not at import: it starts the threads of polars, and a process that is forked
+    # afterwards, as in the tests, waits for them for ever.
+    return {
+        record: _arrow(pl.DataFrame(schema=schema)).schema
+        for record, schema in _SCHEMAS.items()
+    }
 
 
 def _as_tuple(value: Any) -> Any:

@@ -18,7 +18,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class Seed:
+class Candidate:
     """A user that a challenge should ask.
 
     Attributes:
@@ -77,7 +77,7 @@ def pooled_reliability(predictions: SplitPredictions, model: str) -> Reliability
 
 def seeding_lists(
     predictions: SplitPredictions, model: str, length: int
-) -> dict[str, list[Seed]]:
+) -> dict[str, list[Candidate]]:
     """Returns the users whom a model would ask first, for each challenge.
 
     Args:
@@ -98,9 +98,9 @@ def seeding_lists(
             labels[challenge, user] = label == 1
     lists = defaultdict(list)
     for (challenge, user), found in scores.items():
-        seed = Seed(user, float(np.mean(found)), labels[challenge, user])
-        lists[challenge].append(seed)
+        candidate = Candidate(user, float(np.mean(found)), labels[challenge, user])
+        lists[challenge].append(candidate)
     return {
-        name: sorted(lists[name], key=lambda s: (-s.score, s.user_id))[:length]
+        name: sorted(lists[name], key=lambda c: (-c.score, c.user_id))[:length]
         for name in sorted(lists)
     }

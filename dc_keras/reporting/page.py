@@ -18,10 +18,10 @@ from dc_keras.evaluation.results import Judgement
 from dc_keras.evaluation.saved_run import SavedRun
 from dc_keras.evaluation.tables import DEEP_CHALLENGER, Cell, Table, cell_text
 from dc_keras.reporting import figures
-from dc_keras.reporting.curves import Seed, seeding_lists
+from dc_keras.reporting.curves import Candidate, seeding_lists
 from dc_keras.version import __version__
 
-SEEDS_SHOWN = 10
+LIST_LENGTH = 10
 _TEMPLATES = Path(__file__).parent / "templates"
 _QUESTIONS = {
     "cold_user": "a new creator",
@@ -61,7 +61,7 @@ class Section:
     tables: Mapping[str, Table]
     plots: tuple[Plot, ...]
     seeding_model: str
-    seeding: Mapping[str, list[Seed]]
+    seeding: Mapping[str, list[Candidate]]
 
 
 def render_page(run: SavedRun, card: str | None = None) -> str:
@@ -117,7 +117,7 @@ def _section(run: SavedRun, split: str) -> Section:
         tables={k: run.tables[n] for k, n in names.items() if n in run.tables},
         plots=tuple(_plots(judgement)),
         seeding_model=model,
-        seeding=seeding_lists(judgement.predictions, model, SEEDS_SHOWN),
+        seeding=seeding_lists(judgement.predictions, model, LIST_LENGTH),
     )
 
 
