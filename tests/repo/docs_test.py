@@ -13,6 +13,7 @@ _DOCUMENTS = (
     "docs/evaluation.md",
     "docs/paper.md",
     "docs/privacy.md",
+    "docs/results.md",
     "docs/performance.md",
     "docs/serving.md",
 )
