@@ -109,8 +109,8 @@ class Report:
         """Returns one line: what all checks found together."""
         findings = [finding for check in self.checks for finding in check.findings]
         num_skipped = sum(check.not_run is not None for check in self.checks)
-        skipped = f"; {num_skipped} checks could not run" if num_skipped else ""
-        return f"{len(self.checks)} checks found {_found(findings)}{skipped}"
+        skipped = f", {num_skipped} of them not run" if num_skipped else ""
+        return f"{len(self.checks)} checks{skipped}: found {_found(findings)}"
 
     def to_json(self) -> str:
         """Returns every check with every finding."""

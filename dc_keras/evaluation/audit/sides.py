@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.records import Video
@@ -91,33 +92,27 @@ def check_own_posts(
         posts: the corpus's posts by id; they say who posted.
         folds: by name; empty where nothing is divided yet.
     """
+    num_pairs = int(grid.observed.sum())
+    is_trained = {n: _mask(num_pairs, f.train) for n, f in folds.items()}
+    is_judged = {n: _mask(num_pairs, f.valid, f.test) for n, f in folds.items()}
     position = np.cumsum(grid.observed.ravel()).reshape(grid.observed.shape) - 1
-    judged = {name: {*fold.valid, *fold.test} for name, fold in folds.items()}
     rows_of = defaultdict(list)
     for row, user in enumerate(grid.users):
         rows_of[user].append(row)
     findings = []
     for column, challenge in enumerate(grid.challenges):
-        by_user = defaultdict(list)
-        for video in grid.support[column]:
-            if video in posts:
-                by_user[posts[video].user_id].append(video)
         trained: dict[str, list[str]] = {}
-        for user in sorted(by_user.keys() & rows_of.keys()):
-            rows = [row for row in rows_of[user] if grid.observed[row, column]]
-            pairs = {int(position[row, column]) for row in rows}
-            where = [
-                name
-                for name, fold in folds.items()
-                if pairs & judged[name] and user not in fold.hidden_users
-            ]
-            if pairs and (where or not folds):
-                findings.append(_own_post(user, challenge, by_user[user], where))
-            elif any(_is_trained(fold, user, pairs) for fold in folds.values()):
-                trained[user] = by_user[user]
+        for user, own in _by_author(grid.support[column], posts).items():
+            rows = [r for r in rows_of.get(user, ()) if grid.observed[r, column]]
+            visible = [n for n, fold in folds.items() if user not in fold.hidden_users]
+            where = position[rows, column]
+            judged = [name for name in visible if is_judged[name][where].any()]
+            if rows and (judged or not folds):
+                findings.append(_own_post(user, challenge, own, judged))
+            elif any(is_trained[name][where].any() for name in visible):
+                trained[user] = own
         if trained:
             findings.append(_own_training_posts(challenge, trained))
-    num_pairs = int(grid.observed.sum())
     name = "own posts among a challenge's"
     return Check(name, subject, "pairs", num_pairs, tuple(findings))
 
@@ -169,8 +164,21 @@ def _is_before(video: Video, cutoff: int | None) -> bool:
     )
 
 
-def _is_trained(fold: Fold, user: str, pairs: set[int]) -> bool:
-    return user not in fold.hidden_users and bool(pairs & {*fold.train})
+def _by_author(
+    video_ids: Iterable[str], posts: Mapping[str, Video]
+) -> dict[str, list[str]]:
+    """Returns the known posts among some, by the author that the corpus names."""
+    found = defaultdict(list)
+    for video in video_ids:
+        if video in posts:
+            found[posts[video].user_id].append(video)
+    return dict(sorted(found.items()))
+
+
+def _mask(size: int, *parts: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(size, np.bool_)
+    mask[np.concatenate(parts)] = True
+    return mask
 
 
 def _own_post(

@@ -34,7 +34,7 @@ def test_counts_show_what_ran_and_why_something_did_not():
     counts = _report(_WARNING, _LEAK, _WARNING).describe_counts()
     assert "found 3 (1 leak, 2 warnings)" in counts
     assert _report(_LEAK).describe_verdict() == (
-        "2 checks found 1 (1 leak); 1 checks could not run"
+        "2 checks, 1 of them not run: found 1 (1 leak)"
     )
 
 
