@@ -62,7 +62,7 @@ def test_a_sound_run_has_nothing_to_find(
         f"--output={tmp_path}/reports/audit.json",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    skipped = [line for line in done.stdout.splitlines() if "not run: " in line]
+    skipped = [line for line in done.stdout.splitlines() if "  not run: " in line]
     assert [line.split("not run: ")[1] for line in skipped] == [
         "the study has no cutoff"
     ]
