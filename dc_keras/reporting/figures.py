@@ -80,7 +80,11 @@ def _curves(
             y=points[1].round(5).tolist(),
             mode=mode,
             name=_label(model),
-            line={"color": _COLOURS[number % len(_COLOURS)], "width": 2.5},
+            line={
+                "color": _COLOURS[number % len(_COLOURS)],
+                "width": 2.5,
+                "dash": "solid" if number < len(_COLOURS) else "dash",
+            },
             marker={"size": 7},
             visible=True if is_main else "legendonly",
         )

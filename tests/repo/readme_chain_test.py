@@ -115,6 +115,7 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         "extract_features",
         "extract_features",
         "evaluate",
+        "report",
         "train",
         "export_model",
         "predict",
