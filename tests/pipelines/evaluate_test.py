@@ -40,8 +40,9 @@ def test_both_presets_end_in_the_papers_tables(evaluation, preset):
     kinds = ("table_2", "metrics", "rankings", "challenges")
     split, _ = _RUNS[preset]
     wanted = {f"{kind}_{split}" for kind in kinds}
+    # Under the paper's flags every form of deepChallenger is the same one.
     if preset == "paper":
-        wanted |= {"table_1", f"variants_{split}"}
+        wanted |= {"table_1"}
     assert tables == wanted
 
 
