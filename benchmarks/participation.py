@@ -5,9 +5,9 @@
 
 Prints Table II for each split of the benchmark that the data's README defines
 (`famous.py`), with intervals. There is no media, and captions are tags alone: what is
-judged is the text side. A stopped run goes on at the fold where it was. The paper preset
-is left out unless asked for (`--models=paper_preset`): its joined vectors are 10,240 wide,
-and a fold of it takes minutes.
+judged is the text side. A stopped run goes on at the fold where it was. The paper
+preset is left out unless asked for (`--models=paper_preset`): its joined vectors are
+10,240 wide, and a fold of it takes minutes.
 """
 
 from __future__ import annotations
