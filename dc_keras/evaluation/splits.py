@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,15 +87,7 @@ def make_folds(
         return _random_pair(pairs, num_folds, validation_fraction, seed)
     if split == "temporal":
         return [_temporal(grid, pairs, validation_fraction, seed)]
-    sides = {"cold_user": (True, False), "cold_challenge": (False, True)}
-    colds = _cold_sides(
-        pairs, split, *sides.get(split, (True, True)), num_folds, validation_fraction,
-        seed,
-    )  # fmt: skip
-    return [
-        cold_fold(grid, pairs, split, index, *sides_of_fold)
-        for index, sides_of_fold in enumerate(colds)
-    ]
+    return _cold(grid, pairs, split, num_folds, validation_fraction, seed)
 
 
 def cold_fold(
@@ -183,32 +176,36 @@ def _random_pair(
 _HeldOut = tuple[np.ndarray, np.ndarray]
 
 
-def _cold_sides(
+def _cold(
+    grid: Grid,
     pairs: Pairs,
     split: str,
-    hides_users: bool,
-    hides_challenges: bool,
     num_folds: int,
     validation_fraction: float,
     seed: int,
-) -> list[tuple[_HeldOut | None, _HeldOut | None]]:
-    """Returns the users and challenges held out in each fold."""
-    nothing: list[_HeldOut | None] = [None] * num_folds
-    users, challenges = nothing, nothing
-    if hides_users:
-        users = [
-            *_held_out(
-                pairs.user, split, "users in the panel", num_folds,
-                validation_fraction, seed,
-            )
-        ]  # fmt: skip
-    if hides_challenges:
-        # Where users are validated too, every challenge that is not judged trains.
-        fraction = 0.0 if hides_users else validation_fraction
-        challenges = [
-            *_held_out(pairs.challenge, split, "challenges", num_folds, fraction, seed)
-        ]
-    return list(zip(users, challenges, strict=True))
+) -> list[Fold]:
+    users: Sequence[_HeldOut | None] = [None] * num_folds
+    challenges = users
+    challenge_fraction = validation_fraction
+    if split != "cold_challenge":
+        users = _held_out(
+            pairs.user,
+            split,
+            "users in the panel",
+            num_folds,
+            validation_fraction,
+            seed,
+        )
+        # Where users are validated, every challenge that is not judged trains.
+        challenge_fraction = 0.0
+    if split != "cold_user":
+        challenges = _held_out(
+            pairs.challenge, split, "challenges", num_folds, challenge_fraction, seed
+        )
+    return [
+        cold_fold(grid, pairs, split, index, users[index], challenges[index])
+        for index in range(num_folds)
+    ]
 
 
 def _held_out(
@@ -233,8 +230,8 @@ def _held_out(
     for index, (rest, test) in enumerate(kfold.split(group, groups=group)):
         valid = rest[:0]
         if validation_fraction > 0:
-            valid = rest[_group_shuffle(group[rest], validation_fraction,
-                                        seed * 1000 + index)]  # fmt: skip
+            fold_seed = seed * 1000 + index
+            valid = rest[_group_shuffle(group[rest], validation_fraction, fold_seed)]
         folds.append((np.unique(group[valid]), np.unique(group[test])))
     return folds
 
