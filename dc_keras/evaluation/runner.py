@@ -93,8 +93,9 @@ def run_manifests(
 
     Raises:
         DataError: the directory holds a run with another configuration, a fold lacks a
-            label, or a worker died.
+            label, an unknown group of signals, or a worker died.
     """
+    experiment.contenders()  # refuses unknown signals before anything is fitted
     if experiment.models != ("proxies",):
         for manifest in manifests:
             _require_both_labels(manifest)

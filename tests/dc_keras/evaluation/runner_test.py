@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 from dc_keras.errors import DataError
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.tables import BAYES
+from dc_keras.models.config import SignalOptions
 
 _SPLITS = ("random_pair", "cold_user")
 
@@ -176,3 +177,12 @@ def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_
     with pytest.raises(DataError, match=r"fold\d: every part needs users .* joined=1 "):
         run_experiment(lonely, ["cold_user"], 1, tmp_path, told.append)
     assert told == []
+
+
+def test_unknown_signals_are_refused_before_any_fit(experiment, tmp_path):
+    told = []
+    unknown = replace(experiment, signals=SignalOptions(signals="texts"))
+    with pytest.raises(DataError, match=r"`signals` must be .* signals=texts"):
+        run_experiment(unknown, ["cold_user"], 1, tmp_path / "run", told.append)
+    assert told == []
+    assert not (tmp_path / "run").exists()
