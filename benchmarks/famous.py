@@ -36,6 +36,9 @@ class Famous:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.videos = _read_videos(directory / "videos.jsonl.gz")
+        self.users = _read_ndjson(directory / "users.jsonl.gz").rename(
+            {"total_videos": "total_posts"}
+        )
         self._manifest = _read_json(directory / "manifest.json.gz")
         self._temporal = _read_json(directory / "temporal.json.gz")
         self._owners = dict(self.videos.select("video_id", "user_id").iter_rows())
@@ -169,9 +172,13 @@ def _held_out(
 
 
 def _read_videos(path: Path) -> pl.DataFrame:
-    with gzip.open(path, "rb") as file:
-        posts = pl.read_ndjson(file.read())
+    posts = _read_ndjson(path)
     return posts.with_columns(pl.col("create_time", "duration_s").cast(pl.Float64))
+
+
+def _read_ndjson(path: Path) -> pl.DataFrame:
+    with gzip.open(path, "rb") as file:
+        return pl.read_ndjson(file.read())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def main(_: list[str]) -> None:
     experiment = Experiment(
         grid=famous.grid,
         table=_features(famous, output),
-        facts=read_facts(famous.videos, famous.grid, famous.temporal),
+        facts=read_facts(
+            famous.videos, famous.grid, famous.temporal, users=famous.users
+        ),
         model=options.resolve(ModelOptions),
         training=options.resolve(TrainingOptions),
         protocol=options.resolve(ProtocolOptions),

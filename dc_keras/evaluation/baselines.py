@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.evaluation.splits import Fold
-from dc_keras.signals.table import SignalTable
+from dc_keras.signals.table import GROUPS, STACK_C, TREES, SignalTable
 
 STACK = "logistic stack"
 # A post outside the days of the challenge does not make joining impossible.
@@ -111,16 +111,23 @@ def ease(data: SimpleData) -> np.ndarray:
     return _cut(data.signals["neighbours/ease"])
 
 
+def boosted_trees(data: SimpleData) -> np.ndarray:
+    """Gradient-boosted trees on every other signal (`signals.trees`)."""
+    return _rate(data.signals[TREES])
+
+
 def logistic_stack(data: SimpleData) -> np.ndarray:
-    """A logistic regression on every signal, fitted on the training pairs."""
+    """A logistic regression on every signal but the trees, on the training pairs."""
     stack = make_pipeline(
         SimpleImputer(keep_empty_features=True),
         StandardScaler(),
-        LogisticRegression(max_iter=1000),
+        LogisticRegression(C=STACK_C, max_iter=1000),
     )
     train = data.fold.train
-    stack.fit(data.signals.values[train], data.pairs.label[train])
-    return np.asarray(stack.predict_proba(data.signals.values)[:, 1])
+    simple = [group for group in GROUPS if group != "trees"]
+    values = data.signals.of_groups(simple).values
+    stack.fit(values[train], data.pairs.label[train])
+    return np.asarray(stack.predict_proba(values)[:, 1])
 
 
 SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
@@ -138,6 +145,7 @@ SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
     "caption neighbours": caption_neighbours,
     "EASE": ease,
     STACK: logistic_stack,
+    "boosted trees": boosted_trees,
 }
 
 

@@ -20,6 +20,7 @@ from dc_keras.evaluation.contenders import (
     list_contenders,
     smaller_supports,
 )
+from dc_keras.evaluation.fold_signals import FoldSignals
 from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
 from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
 from dc_keras.models.config import (
@@ -28,18 +29,17 @@ from dc_keras.models.config import (
     SignalOptions,
     TrainingOptions,
 )
-from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.facts import PostFacts
-from dc_keras.signals.table import SignalTable, make_signals
+from dc_keras.signals.table import GROUPS, logit
+from dc_keras.training.crossed import Crossed
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
     baseline_examples,
     deep_challenger_examples,
     fit_baseline,
-    fit_deep_challenger,
+    fit_crossed_deep_challenger,
     sample_negatives,
-    with_signals,
 )
 from dc_keras.training.proxies import (
     ProxyTask,
@@ -50,6 +50,11 @@ from dc_keras.training.proxies import (
     proxy_examples,
     side_variants,
     user_task,
+)
+from dc_keras.training.signal_head import (
+    HeadShape,
+    fit_signal_head,
+    signal_examples,
 )
 
 _PREDICTIONS = {
@@ -161,6 +166,7 @@ class FoldRun:
         self._training = replace(experiment.training, seed=self._seed)
         self._tell_all = tell
         self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
+        self._fusions: dict[tuple[ModelOptions, TrainingOptions], Crossed] = {}
 
     def _tell(self, model: str) -> None:
         self._tell_all(f"{self._name}: {model}")
@@ -250,21 +256,19 @@ class FoldRun:
         )
 
     @cached_property
-    def _signals(self) -> SignalTable:
+    def _signals(self) -> FoldSignals:
         return self._signals_of(self._x.grid)
 
-    def _signals_of(self, grid: Grid) -> SignalTable:
-        table, fold = self._x.table, self._fold
+    def _signals_of(self, grid: Grid) -> FoldSignals:
+        table = self._x.table
         captions = None
         if table.captions is not None:
             captions = dict(zip(table.video_ids, table.captions, strict=True))
-        evidence = Evidence.of(grid, self._x.facts, captions, fold.hidden_users)
-        return make_signals(
-            evidence, grid, fold.split, fold.train, fold.valid, self._seed
-        )
+        return FoldSignals(grid, self._x.facts, captions, self._fold, self._seed)
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = SimpleData(self._pairs, self._fold, self._signals)
+        signals = self._signals.of_groups(GROUPS)
+        data = SimpleData(self._pairs, self._fold, signals)
         return {name: f(data) for name, f in SIMPLE_BASELINES.items()}
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
@@ -296,44 +300,68 @@ class FoldRun:
             side: (self._proxy(side, v, contender.model), v)
             for side, v in sides.items()
         }
-        examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
-        self._tell(contender.name)
-        model = fit_deep_challenger(
-            examples,
-            self._training_rows(),
-            self._fold.valid,
-            contender.model,
-            replace(contender.training, seed=self._seed),
-            (),
-            self._x.signals.signal_dim,
-        )
-        scores = {contender.name: predict(model, examples)}
+        examples = self._pair_examples(proxies, self._x.grid, self._x.table)
+        videos = self._fusion(contender, examples)
+        score = self._fit_head(contender, videos)
+        scores = {contender.name: score(videos.told, self._x.grid)}
         if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                fewer = self._pair_examples(contender, proxies, grid, table)
-                scores[f"{contender.name}, {size}"] = predict(model, fewer)
+                told = videos.predict(self._pair_examples(proxies, grid, table))
+                scores[f"{contender.name}, {size}"] = score(told, grid)
         return scores
 
     def _pair_examples(
         self,
-        contender: Contender,
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
         table: FeatureTable,
     ) -> Examples:
-        examples = deep_challenger_examples(
-            grid,
-            table,
-            self._pairs,
-            proxies,
-            contender.training.class_weight,
-            self._fold.hidden_users,
+        # Weights are those of the training rows alone, set where they are fitted.
+        return deep_challenger_examples(
+            grid, table, self._pairs, proxies, "none", self._fold.hidden_users
         )
+
+    def _fusion(self, contender: Contender, examples: Examples) -> Crossed:
+        """Fits the fusion of videos once for all contenders that share it."""
+        key = (contender.model, contender.training)
+        if key not in self._fusions:
+            self._tell(f"{contender.name}, fusion")
+            has_head = any(
+                c.groups and (c.model, c.training) == key for c in self._x.contenders()
+            )
+            self._fusions[key] = fit_crossed_deep_challenger(
+                examples,
+                self._training_rows(),
+                self._fold.valid,
+                self._signals.steps if has_head else (),
+                contender.model,
+                replace(contender.training, seed=self._seed),
+            )
+        return self._fusions[key]
+
+    def _fit_head(
+        self, contender: Contender, videos: Crossed
+    ) -> Callable[[np.ndarray, Grid], np.ndarray]:
+        """Returns what makes probabilities of what the videos say and a grid."""
         if not contender.groups:
-            return examples
-        is_whole = grid is self._x.grid
-        signals = self._signals if is_whole else self._signals_of(grid)
-        return with_signals(examples, signals.of_groups(contender.groups).values)
+            return lambda told, _: told
+
+        def inputs(told: np.ndarray, grid: Grid) -> Examples:
+            is_whole = grid is self._x.grid
+            signals = self._signals if is_whole else self._signals_of(grid)
+            columns = [signals.of_groups(contender.groups).values, logit(told)[:, None]]
+            values = np.concatenate(columns, axis=1).astype(np.float32)
+            return signal_examples(values, self._pairs.label)
+
+        self._tell(contender.name)
+        head = fit_signal_head(
+            inputs(videos.out_of_fold, self._x.grid),
+            self._fold.train,
+            self._fold.valid,
+            HeadShape(self._x.signals.signal_dim, contender.model.dropout),
+            replace(contender.training, seed=self._seed),
+        )
+        return lambda told, grid: predict(head, inputs(told, grid))
 
     def _training_rows(self) -> np.ndarray:
         rule = self._x.protocol.negatives

@@ -165,7 +165,13 @@ class TrainingOptions(Options):
         256, "global batch size, whatever the replicas [26]", at_least=1
     )
     learning_rate: float = option(1e-3, "Adam's learning rate [26]", at_least=0)
-    epochs: int = option(30, "epochs at most [25]", at_least=1)
+    decay: str = option(
+        "cosine",
+        "how the learning rate falls over `epochs`: along half a cosine to zero, or "
+        "not at all [26]",
+        ("cosine", "none"),
+    )
+    epochs: int = option(12, "epochs at most [25]", at_least=1)
     patience: int = option(
         5,
         "epochs without progress before training stops; 0 never stops early [25]",
@@ -204,7 +210,7 @@ class SignalOptions(Options):
         "rates, text, neighbours, time, engagement with commas [29]",
     )
     signal_dim: int = option(
-        64, "width of the layer that the fusion reads them with [29]", at_least=1
+        32, "width of the layer that the fusion reads them with [29]", at_least=1
     )
 
 

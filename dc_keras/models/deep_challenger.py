@@ -9,13 +9,12 @@ import keras
 
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.dropping import DropItems, drop_side
-from dc_keras.models.pooling import PoolSet, StandardizeKnown
+from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 
 HEAD = "participation"
 CHALLENGE_REPRESENTATION = "challenge_representation"
 USER_REPRESENTATION = "user_representation"
-SIGNALS = "standardize_signals"
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,12 @@ class PairInputs:
         challenge_dim: width of the challenge proxy's embedding.
         history_max: m, learned video embeddings a user, padded.
         user_dim: width of the user proxy's embedding.
-        num_signals: signals of simple models a pair; 0 for a fusion of videos alone.
-        signal_dim: width of the layer that reads them.
     """
 
     support_max: int
     challenge_dim: int
     history_max: int
     user_dim: int
-    num_signals: int = 0
-    signal_dim: int = 0
 
 
 def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Model:
@@ -44,8 +39,7 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
 
     Inputs: `challenge` float32 (batch_size, support_max, challenge_dim), zero where
     padded; `challenge_valid` bool (batch_size, support_max); `user` float32
-    (batch_size, history_max, user_dim); `user_valid` bool (batch_size, history_max);
-    with `num_signals`, `signals` float32 (batch_size, num_signals), NaN where unknown.
+    (batch_size, history_max, user_dim); `user_valid` bool (batch_size, history_max).
     Output `probability`: float32 (batch_size,), in (0, 1).
 
     Reference:
@@ -72,35 +66,20 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
         "user": user,
         "user_valid": user_valid,
     }
-    if inputs.num_signals:
-        tensors["signals"] = keras.Input((inputs.num_signals,), name="signals")
-    head = build_head(
-        x_c.shape[-1], x_u.shape[-1], options, inputs.num_signals, inputs.signal_dim
-    )
+    head = build_head(x_c.shape[-1], x_u.shape[-1], options)
     sides = [
         drop_side(x, options.modality_dropout, f"drop_{side}")
         for side, x in (("challenge", x_c), ("user", x_u))
     ]
-    probability = head([*sides, *([tensors["signals"]] if inputs.num_signals else [])])
-    return keras.Model(tensors, probability, name="deep_challenger")
+    return keras.Model(tensors, head(sides), name="deep_challenger")
 
 
-def build_head(
-    challenge_dim: int,
-    user_dim: int,
-    options: ModelOptions,
-    num_signals: int = 0,
-    signal_dim: int = 0,
-) -> keras.Model:
+def build_head(challenge_dim: int, user_dim: int, options: ModelOptions) -> keras.Model:
     """Builds [x^c, x^u] → probability, the part that `score` serves.
 
     With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
     to the network, `none` feeds [x^c, x^u] as the paper does, `dot` gives
     sigmoid(a·⟨p^c, p^u⟩ + b) alone.
-
-    With signals s of simple models, standardised, the last layer sees beside that s
-    itself and a dense layer of it: the fusion contains each simple model, and so need
-    not lose to it.
     """
     x_c = keras.Input((challenge_dim,), name="x_c")
     x_u = keras.Input((user_dim,), name="x_u")
@@ -116,26 +95,12 @@ def build_head(
         x = keras.layers.Concatenate(name="join_representations")(parts)
         x = dense_block(x, options, "dense")
         x = keras.layers.Dropout(options.dropout, name="dropout")(x)
-    tensors = [x_c, x_u]
-    if num_signals:
-        tensors.append(keras.Input((num_signals,), name="signals"))
-        wide = _read_signals(tensors[-1], num_signals, signal_dim, options)
-        x = keras.layers.Concatenate(name="join_signals")([x, *wide])
     logit = keras.layers.Dense(1, name="logit")(x)
     probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
         logit
     )
     probability = keras.layers.Reshape((), name="probability")(probability)
-    return keras.Model(tensors, probability, name=HEAD)
-
-
-def _read_signals(
-    signals: Any, num_signals: int, signal_dim: int, options: ModelOptions
-) -> list[Any]:
-    """Returns the signals, standardised, and a dense layer of them."""
-    signals = StandardizeKnown(num_signals, name=SIGNALS)(signals)
-    x = keras.layers.Dense(signal_dim, activation="relu", name="dense_signals")(signals)
-    return [signals, keras.layers.Dropout(options.dropout, name="drop_signals")(x)]
+    return keras.Model([x_c, x_u], probability, name=HEAD)
 
 
 def _projections(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:

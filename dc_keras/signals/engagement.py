@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from dc_keras.signals.evidence import Evidence
-from dc_keras.signals.facts import PostFacts
+from dc_keras.signals.facts import ACCOUNT_COUNTS, PostFacts
 
 _DAY = 86_400.0
 
@@ -26,6 +26,17 @@ def user_habits(evidence: Evidence) -> dict[str, np.ndarray]:
         post.
     """
     return _habits(evidence.facts, evidence.histories)
+
+
+def accounts(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Returns how large the account of each user is, as of the collection.
+
+    Returns:
+        By name, float64 (num_users,): log(1 + count) of followers, of the likes of all
+        posts and of their number; NaN where unknown.
+    """
+    counts = np.log1p(evidence.accounts).T
+    return dict(zip(ACCOUNT_COUNTS, counts, strict=True))
 
 
 def challenge_habits(evidence: Evidence) -> dict[str, np.ndarray]:

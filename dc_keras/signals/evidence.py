@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.pairs import Pairs, grid_pairs
-from dc_keras.signals.facts import PostFacts
+from dc_keras.signals.facts import ACCOUNT_COUNTS, PostFacts
+
+_NO_ACCOUNT = np.full(len(ACCOUNT_COUNTS), np.nan)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Evidence:
             describes the challenge.
         num_supporters: float64 (num_challenges,), different authors of the support.
         cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
+        user_cutoffs: float64 (num_users,), the same of users.
+        accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
         user_embeddings: float32 (num_users, dim), mean caption embedding of the
             history, each post's of length 1; None without captions.
         challenge_embeddings: float32 (num_challenges, dim), the same of the support.
@@ -48,6 +52,8 @@ class Evidence:
     pool_joined: np.ndarray
     num_supporters: np.ndarray
     cutoffs: np.ndarray
+    user_cutoffs: np.ndarray
+    accounts: np.ndarray
     user_embeddings: np.ndarray | None
     challenge_embeddings: np.ndarray | None
 
@@ -86,7 +92,9 @@ class Evidence:
             pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
             num_supporters=np.array([len(found) for found in authors], np.float64),
-            cutoffs=_cutoffs(grid),
+            cutoffs=_cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges)),
+            user_cutoffs=_cutoffs(grid, grid.user_cutoffs, len(grid.users)),
+            accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
             user_embeddings=_mean_embeddings(grid.histories, captions),
             challenge_embeddings=_mean_embeddings(support, captions),
         )
@@ -102,12 +110,12 @@ class Evidence:
         return np.asarray(self.topic[self.pairs.challenge])
 
 
-def _cutoffs(grid: Grid) -> np.ndarray:
-    if grid.challenge_cutoffs:
-        return np.array(grid.challenge_cutoffs, np.float64)
+def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
+    """The cutoff of each user or challenge: its own, or the one that all share."""
+    if own:
+        return np.array(own, np.float64)
     cutoff = grid.settings.get("cutoff")
-    value = np.nan if cutoff is None else float(cutoff)
-    return np.full(len(grid.challenges), value)
+    return np.full(count, np.nan if cutoff is None else float(cutoff))
 
 
 def _mean_embeddings(

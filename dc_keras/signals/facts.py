@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ _MARKS = "".join(
 _WORD = re.compile(rf"[\w\u200c\u200d{_MARKS}]+")
 _TAG = re.compile(rf"[#＃]{_WORD.pattern}")
 _COUNTS = ("views", "likes", "comments", "shares")
+ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class PostFacts:
         durations: float64 (num_posts,), seconds, NaN where unknown.
         is_original: bool (num_posts,), whether the sound is the author's own.
         num_tags: float64 (num_posts,).
+        accounts: by user id, float64 (3,): followers, likes of all posts and number of
+            posts, as of the collection, NaN where unknown; users without any of these
+            are left out.
     """
 
     video_ids: tuple[str, ...]
@@ -50,6 +54,7 @@ class PostFacts:
     durations: np.ndarray
     is_original: np.ndarray
     num_tags: np.ndarray
+    accounts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -63,6 +68,8 @@ class PostFacts:
         digest = hashlib.sha256(text.encode("utf-8"))
         for name in ("times", "counts", "durations", "is_original", "num_tags"):
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        for user_id, counts in sorted(self.accounts.items()):
+            digest.update(user_id.encode("utf-8") + counts.tobytes())
         return digest.hexdigest()
 
     def rows(self, video_ids: Sequence[str]) -> np.ndarray:
@@ -74,12 +81,15 @@ class PostFacts:
         return [term for v in video_ids for term in self.terms[self.row_of[v]]]
 
 
-def read_facts(videos: pl.DataFrame, *grids: Grid) -> PostFacts:
+def read_facts(
+    videos: pl.DataFrame, *grids: Grid, users: pl.DataFrame | None = None
+) -> PostFacts:
     """Reads the facts of every post that a grid shows.
 
     Args:
         videos: the corpus's table of posts.
         *grids: grids on that corpus.
+        users: the table of authors, with those of `ACCOUNT_COUNTS` that are known.
     """
     shown = {
         video_id
@@ -100,7 +110,21 @@ def read_facts(videos: pl.DataFrame, *grids: Grid) -> PostFacts:
         durations=numbers["duration_s"].to_numpy(),
         is_original=np.array([is_original_sound(title) for title in titles], bool),
         num_tags=posts["hashtags"].list.len().cast(pl.Float64).to_numpy(),
+        accounts={} if users is None else _accounts(users, *grids),
     )
+
+
+def _accounts(users: pl.DataFrame, *grids: Grid) -> dict[str, np.ndarray]:
+    asked = {user for grid in grids for user in grid.users}
+    known = [name for name in ACCOUNT_COUNTS if name in users.columns]
+    unknown = [pl.lit(None).alias(n) for n in ACCOUNT_COUNTS if n not in known]
+    found = users.filter(pl.col("user_id").is_in(list(asked))).with_columns(unknown)
+    counts = found.select(pl.col(ACCOUNT_COUNTS).cast(pl.Float64)).fill_null(np.nan)
+    return {
+        user_id: np.array(row)
+        for user_id, row in zip(found["user_id"], counts.iter_rows(), strict=True)
+        if not np.isnan(row).all()
+    }
 
 
 def _terms(

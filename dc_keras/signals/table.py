@@ -1,31 +1,28 @@
-"""Every signal of every pair, out of fold where the pair is for training.
-
-A model that learned from the scores of simple models on the very pairs they were fitted
-on would trust them too much. So each training pair gets the scores of models that have
-not seen it, held out the way the split holds its test pairs out: by user, by challenge,
-by both, by cutoff, or pair by pair. Validation pairs get the scores of models fitted on
-all training pairs; every other pair those of models fitted on both, for a simple model
-has no need of validation. Where holding a training pair out leaves nothing to fit on
-(one challenge, one earlier cutoff), what others would tell of it is unknown: NaN.
-"""
+"""Every signal of every pair, out of fold where the pair is for training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dc_keras.corpus.grid import Grid
 from dc_keras.errors import DataError
 from dc_keras.signals import engagement, neighbours, rates, text, timing
 from dc_keras.signals.evidence import Evidence
+from dc_keras.signals.folds import Step
+from dc_keras.signals.trees import boosted_trees
 
-GROUPS = ("rates", "text", "neighbours", "time", "engagement")
-_NUM_INNER_FOLDS = 5
-# Each pair of inner folds is a fit: users × challenges.
-_NUM_INNER_SIDES = 3
+GROUPS = ("rates", "text", "neighbours", "time", "engagement", "trees")
+TREES = "trees/boosted"
+# How far a logistic stack of signals trusts its data, C of scikit-learn: without a
+# prior, signals of challenges alone fit the noise of a few dozen challenges.
+STACK_C = 0.01
 _LEAST = 1e-4
+_RECENT = {
+    "recent_supporters": timing.RECENT_DAYS,
+    "last_supporters": timing.LAST_DAYS,
+}
 
 
 @dataclass(frozen=True)
@@ -75,40 +72,48 @@ def parse_groups(wanted: str) -> tuple[str, ...]:
 
 
 def make_signals(
-    evidence: Evidence,
-    grid: Grid,
-    split: str,
-    train: np.ndarray,
-    valid: np.ndarray,
-    seed: int,
+    evidence: Evidence, train: np.ndarray, steps: Sequence[Step]
 ) -> SignalTable:
-    """Computes the signals of every pair.
+    """Computes the signals of every pair, all groups but the trees.
 
     Args:
         evidence: users and challenges as the fold may see them.
-        grid: the cutoffs of rows, for `temporal`.
-        split: how test pairs are held out.
         train: positions of the training pairs.
-        valid: positions of the validation pairs.
-        seed: of the inner folds.
+        steps: of `folds.plan_steps`; what no step scores is unknown, NaN.
     """
     space = text.TextSpace.of(evidence, train)
-    fitted = _fitted(evidence, np.sort(np.concatenate([train, valid])), space)
-    names = list(fitted)
-    values = np.stack([fitted[name] for name in names], axis=1)
-    # These have seen the labels of their own pairs.
-    values[np.concatenate([train, valid])] = np.nan
-    inner_folds = _inner_folds(evidence, grid, split, train, seed)
-    for held_out, rest in [(valid, train), *inner_folds]:
-        if len(held_out) > 0 and len(rest) > 0:
-            inner = _fitted(evidence, rest, space)
-            values[held_out] = np.stack(
-                [inner[name][held_out] for name in names], axis=1
-            )
-    plain = _plain(evidence, space)
-    names += list(plain)
-    values = np.concatenate([values, np.stack(list(plain.values()), axis=1)], axis=1)
-    return SignalTable(tuple(names), values.astype(np.float32))
+    fitted: dict[str, np.ndarray] = {}
+    for step in steps:
+        for name, values in _fitted(evidence, step.fitted, space).items():
+            column = fitted.setdefault(name, np.full(len(evidence.pairs), np.nan))
+            column[step.scored] = values[step.scored]
+    signals = fitted | _plain(evidence, space)
+    values = np.stack(list(signals.values()), axis=1)
+    return SignalTable(tuple(signals), values.astype(np.float32))
+
+
+def choose_signals(
+    signals: SignalTable,
+    groups: Sequence[str],
+    label: np.ndarray,
+    steps: Sequence[Step],
+    seed: int,
+) -> SignalTable:
+    """Returns the signals of some groups; the trees, if wanted, see those alone.
+
+    Args:
+        signals: of `make_signals`.
+        groups: some of `GROUPS`.
+        label: int32 (num_pairs,).
+        steps: those of `signals`.
+        seed: of the trees.
+    """
+    chosen = signals.of_groups(groups)
+    if "trees" not in groups or not chosen.names:
+        return chosen
+    scores = boosted_trees(chosen.values, label, steps, seed).astype(np.float32)
+    values = np.concatenate([chosen.values, scores[:, None]], axis=1)
+    return SignalTable((*chosen.names, TREES), values)
 
 
 def logit(rate: np.ndarray) -> np.ndarray:
@@ -149,49 +154,17 @@ def _plain(evidence: Evidence, space: text.TextSpace) -> dict[str, np.ndarray]:
     timed = timing.time_overlap(evidence)
     pairwise |= {f"time/{name}": values for name, values in timed.items()}
     signals = {name: values[user, challenge] for name, values in pairwise.items()}
-    recent = timing.recent_supporters(evidence)
     signals["rates/supporters"] = np.log1p(evidence.num_supporters)[challenge]
-    signals["rates/recent_supporters"] = np.log1p(recent)[challenge]
-    for name, values in engagement.user_habits(evidence).items():
+    for name, num_days in _RECENT.items():
+        recent = timing.recent_supporters(evidence, num_days)
+        signals[f"rates/{name}"] = np.log1p(recent)[challenge]
+    for name, values in timing.user_ages(evidence).items():
+        signals[f"time/user_{name}"] = values[user]
+    for name, values in timing.challenge_ages(evidence).items():
+        signals[f"time/challenge_{name}"] = values[challenge]
+    habits = engagement.user_habits(evidence) | engagement.accounts(evidence)
+    for name, values in habits.items():
         signals[f"engagement/user_{name}"] = values[user]
     for name, values in engagement.challenge_habits(evidence).items():
         signals[f"engagement/challenge_{name}"] = values[challenge]
     return signals
-
-
-def _inner_folds(
-    evidence: Evidence, grid: Grid, split: str, train: np.ndarray, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields training pairs to score, and the training pairs to fit on."""
-    rng = np.random.default_rng(seed)
-
-    def draw(group: np.ndarray, num_folds: int) -> np.ndarray:
-        number = rng.permutation(int(group.max()) + 1) % num_folds
-        return np.asarray(number[group][train])
-
-    one = np.zeros(len(train), np.int64)
-    person, topic = evidence.pair_person, evidence.pair_topic
-    sides: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
-        "random_pair": lambda: (draw(np.arange(len(person)), _NUM_INNER_FOLDS), one),
-        "cold_user": lambda: (draw(person, _NUM_INNER_FOLDS), one),
-        "cold_challenge": lambda: (draw(topic, _NUM_INNER_FOLDS), one),
-        "cold_both": lambda: (
-            draw(person, _NUM_INNER_SIDES),
-            draw(topic, _NUM_INNER_SIDES),
-        ),
-        "temporal": lambda: (
-            np.unique(
-                np.array(grid.user_cutoffs)[evidence.pairs.user[train]],
-                return_inverse=True,
-            )[1],
-            one,
-        ),
-    }
-    left, right = sides[split]()
-    for a in np.unique(left):
-        for b in np.unique(right):
-            is_out = (left == a) & (right == b)
-            is_rest = left != a
-            if split == "cold_both":
-                is_rest &= right != b
-            yield train[is_out], train[is_rest]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dc_keras.signals.evidence import Evidence
@@ -11,7 +13,8 @@ _MONTH = 30.0
 # Where a span of dates is cut, in months: what is further apart is simply apart.
 _FAR = 4.0
 _NEAR_DAYS = 3.0
-_RECENT_DAYS = 14.0
+RECENT_DAYS = 14.0
+LAST_DAYS = 7.0
 _WINDOW = (0.05, 0.95)
 NAMES = (
     "support_in_span",
@@ -23,24 +26,42 @@ NAMES = (
 )
 
 
-def recent_supporters(evidence: Evidence) -> np.ndarray:
+def recent_supporters(evidence: Evidence, num_days: float) -> np.ndarray:
     """Returns how many posts describe each challenge in the days before its cutoff.
 
     Args:
         evidence: the support posts and the cutoffs; without one, the last support post
             of all stands for it.
+        num_days: how many days.
 
     Returns:
-        float64 (num_challenges,), posts in the last 14 days.
+        float64 (num_challenges,), posts in those days.
     """
     days = [_days(evidence, rows) for rows in evidence.support]
-    last = max((known[-1] for known in days if len(known)), default=np.nan)
-    ends = np.where(np.isnan(evidence.cutoffs), last, evidence.cutoffs / _DAY)
     counts = [
-        _count(known, end - _RECENT_DAYS, end)
-        for known, end in zip(days, ends, strict=True)
+        _count(known, end - num_days, end)
+        for known, end in zip(days, _ends(evidence, evidence.cutoffs), strict=True)
     ]
     return np.nan_to_num(np.array(counts, np.float64))
+
+
+def challenge_ages(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Returns how old each challenge is at its cutoff, and how long it has been silent.
+
+    Returns:
+        By name, float64 (num_challenges,), log(1 + days) from the first (`age`) and the
+        last (`silence`) support post to the cutoff, NaN where unknown.
+    """
+    return _ages(evidence, evidence.support, evidence.cutoffs)
+
+
+def user_ages(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Returns the same of each user's history: how fast they post, how long ago.
+
+    Returns:
+        By name, float64 (num_users,).
+    """
+    return _ages(evidence, evidence.histories, evidence.user_cutoffs)
 
 
 def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -62,6 +83,26 @@ def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
     columns = [_overlap(users, _days(evidence, rows)) for rows in evidence.support]
     table = np.nan_to_num(np.stack(columns, axis=1))
     return {name: table[:, :, index] for index, name in enumerate(NAMES)}
+
+
+def _ends(evidence: Evidence, cutoffs: np.ndarray) -> np.ndarray:
+    """Cutoffs in days; without one, the day of the last support post of all."""
+    days = [_days(evidence, rows) for rows in evidence.support]
+    last = max((known[-1] for known in days if len(known)), default=np.nan)
+    return np.where(np.isnan(cutoffs), last, cutoffs / _DAY)
+
+
+def _ages(
+    evidence: Evidence, sets: Sequence[np.ndarray], cutoffs: np.ndarray
+) -> dict[str, np.ndarray]:
+    spans = np.full((len(sets), 2), np.nan)
+    for row, (posts, end) in enumerate(
+        zip(sets, _ends(evidence, cutoffs), strict=True)
+    ):
+        if len(known := _days(evidence, posts)):
+            spans[row] = end - known[0], end - known[-1]
+    age, silence = np.log1p(np.maximum(spans, 0.0)).T
+    return {"age": age, "silence": silence}
 
 
 def _days(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
@@ -95,7 +136,7 @@ def _overlap(users: np.ndarray, challenge: np.ndarray) -> np.ndarray:
             np.clip((last - middle) / _MONTH, -_FAR, _FAR),
             np.clip((first - middle) / _MONTH, -_FAR, _FAR),
             in_window.sum(axis=1) / num_posts,
-            np.log1p(_count(challenge, last - _RECENT_DAYS, last + _RECENT_DAYS)),
+            np.log1p(_count(challenge, last - RECENT_DAYS, last + RECENT_DAYS)),
         ],
         axis=1,
     )

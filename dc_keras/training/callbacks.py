@@ -40,6 +40,11 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
                 saved[f"weight_{i}"] for i in range(len(saved.files) - 2)
             ]
 
+    def judge_start(self, logs: dict[str, float]) -> None:
+        """Takes the weights before the first epoch as the best so far."""
+        self.best = logs[self.monitor]
+        self.best_weights, self.best_epoch = self.model.get_weights(), -1
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Stops where the epochs before had already decided so."""
         if epoch > self._last_epoch:

@@ -107,7 +107,8 @@ def fit(
     strategy = make_strategy(options.strategy)
     with strategy.scope():
         model = build_model()
-        model.compile(optimizer=keras.optimizers.Adam(options.learning_rate))
+        rate = _learning_rate(options, train.num_batches(options.batch_size))
+        model.compile(optimizer=keras.optimizers.Adam(rate))
         model.optimizer.build(model.trainable_variables)
     early = _early_stopping(objective, options, valid, callbacks)
     runner = keras.callbacks.CallbackList(
@@ -122,6 +123,15 @@ def fit(
     _run_epochs(model, strategy, train, valid, objective, options, runner)
     runner.on_train_end()
     return model
+
+
+def _learning_rate(options: TrainingOptions, num_steps: int) -> Any:
+    """Returns the rate, or its fall along half a cosine; `num_steps` are an epoch's."""
+    if options.decay == "none":
+        return options.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        options.learning_rate, options.epochs * num_steps
+    )
 
 
 def predict(
@@ -192,6 +202,8 @@ def _run_epochs(
     train_step = _train_step(model, strategy, objective, iterator.element_spec)
     evaluate = _Evaluation(model, valid, objective)
     reseed = _dropout_reseeder(model)
+    if done == 0:
+        _judge_start(runner, evaluate)
     for epoch in epochs:
         reseed(epoch)
         runner.on_epoch_begin(epoch)
@@ -204,6 +216,15 @@ def _run_epochs(
         runner.on_epoch_end(epoch, logs)
         if model.stop_training:
             return
+
+
+def _judge_start(
+    runner: keras.callbacks.CallbackList, evaluate: Callable[[], dict[str, float]]
+) -> None:
+    """Lets early stopping go back to the weights before the first epoch."""
+    for callback in runner.callbacks:
+        if isinstance(callback, ResumableEarlyStopping):
+            callback.judge_start(evaluate())
 
 
 def _dropout_reseeder(model: keras.Model) -> Callable[[int], None]:

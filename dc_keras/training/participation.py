@@ -8,18 +8,14 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.linear_model import LogisticRegression
 
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.models.baselines import build_user_baseline
 from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
-from dc_keras.models.deep_challenger import (
-    HEAD,
-    SIGNALS,
-    PairInputs,
-    build_deep_challenger,
-)
+from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+from dc_keras.signals.folds import Step
+from dc_keras.training.crossed import Crossed, fit_crossed
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import fit, participation
 from dc_keras.training.proxies import (
@@ -139,21 +135,6 @@ def deep_challenger_examples(
     return pair_examples(pairs, challenges, users, class_weight)
 
 
-def with_signals(examples: Examples, signals: np.ndarray) -> Examples:
-    """Adds the signals of simple models to pairs.
-
-    Args:
-        examples: of `pair_examples`, all pairs.
-        signals: float32 (num_pairs, num_signals), NaN where unknown.
-    """
-    rows = np.arange(len(examples), dtype=np.int32)
-    return replace(
-        examples,
-        tables={**examples.tables, "signals": tf.convert_to_tensor(signals)},
-        index={**examples.index, "signals": rows},
-    )
-
-
 def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
     """Returns a weight a pair, float32 (num_pairs,), with mean 1.
 
@@ -205,39 +186,20 @@ def fit_deep_challenger(
     model_options: ModelOptions,
     training_options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    signal_dim: int = 0,
 ) -> keras.Model:
     """Fits the fusion model on pairs.
 
     Args:
-        examples: all pairs, of `pair_examples` and, if wanted, `with_signals`.
+        examples: all pairs, of `pair_examples`.
         train: positions that the gradient sees.
         valid: positions that early stopping sees.
         model_options: shape of the model.
         training_options: how it is fitted.
         callbacks: Keras callbacks.
-        signal_dim: width of the layer that reads the signals.
     """
-    _, support_max, challenge_dim = examples.tables["challenge"].shape
-    _, history_max, user_dim = examples.tables["user"].shape
-    signals = examples.tables.get("signals")
-    num_signals = 0 if signals is None else signals.shape[1]
-    sizes = PairInputs(
-        support_max, challenge_dim, history_max, user_dim, num_signals, signal_dim
-    )
-
-    part = _training_part(examples, train, training_options)
-
-    def build() -> keras.Model:
-        model = build_deep_challenger(sizes, model_options)
-        if signals is not None:
-            seen = signals.numpy()[part.index["signals"]]
-            start_as_stack(model.get_layer(HEAD), seen, part.labels, part.weights)
-        return model
-
     return fit(
-        build,
-        part,
+        lambda: build_deep_challenger(pair_sizes(examples), model_options),
+        _training_part(examples, train, training_options),
         examples.take(valid),
         participation(training_options.monitor),
         training_options,
@@ -245,48 +207,43 @@ def fit_deep_challenger(
     )
 
 
-def start_as_stack(
-    head: keras.Model, signals: np.ndarray, labels: np.ndarray, weights: np.ndarray
-) -> None:
-    """Makes a new fusion head say what a logistic regression on its signals says.
-
-    From there training learns what the simple models leave open, and early stopping
-    keeps that only where it helps.
-
-    Args:
-        head: of `build_head`, with signals.
-        signals: float32 (num_pairs, num_signals) of training pairs, NaN where unknown.
-        labels: int32 (num_pairs,), both present.
-        weights: float32 (num_pairs,).
-    """
-    standardize, logit = head.get_layer(SIGNALS), head.get_layer("logit")
-    standardize.set_moments(*known_moments(signals))
-    stack = LogisticRegression(max_iter=1000)
-    stack.fit(standardize(signals).numpy(), labels, sample_weight=weights)
-    # The last layer sees [videos, signals, a dense layer of the signals].
-    dense_dim = head.get_layer("dense_signals").units
-    num_rows, num_signals = logit.kernel.shape[0], signals.shape[1]
-    kernel = np.zeros((num_rows, 1), np.float32)
-    first = num_rows - dense_dim - num_signals
-    kernel[first : first + num_signals, 0] = stack.coef_[0]
-    logit.kernel.assign(kernel)
-    logit.bias.assign(stack.intercept_)
-
-
-def known_moments(values: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns mean and standard deviation of each column where it is known.
+def fit_crossed_deep_challenger(
+    examples: Examples,
+    train: np.ndarray,
+    valid: np.ndarray,
+    steps: Sequence[Step],
+    model_options: ModelOptions,
+    training_options: TrainingOptions,
+) -> Crossed:
+    """Fits the fusion model and its copies (`fit_crossed`).
 
     Args:
-        values: float (num_rows, dim), NaN where unknown.
-
-    Returns:
-        Two float32 tensors (dim,); 0 and 0 for a column of which nothing is known.
+        examples: all pairs, of `pair_examples`.
+        train: positions that the gradient sees.
+        valid: positions that early stopping sees.
+        steps: which pairs a copy is fitted on and scores; none for no copies.
+        model_options: shape of the model.
+        training_options: how it is fitted.
     """
-    known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0.0).sum(axis=0) / count
-    variance = np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count
-    return tf.constant(mean, tf.float32), tf.constant(np.sqrt(variance), tf.float32)
+    labels = examples.labels[train]
+    weights = examples.weights.copy()
+    weights[train] = label_weights(labels, training_options.class_weight)
+    return fit_crossed(
+        lambda: build_deep_challenger(pair_sizes(examples), model_options),
+        replace(examples, weights=weights),
+        train,
+        valid,
+        steps,
+        participation(training_options.monitor),
+        training_options,
+    )
+
+
+def pair_sizes(examples: Examples) -> PairInputs:
+    """Returns the sizes of the inputs of pairs, of `pair_examples`."""
+    _, support_max, challenge_dim = examples.tables["challenge"].shape
+    _, history_max, user_dim = examples.tables["user"].shape
+    return PairInputs(support_max, challenge_dim, history_max, user_dim)
 
 
 def baseline_examples(

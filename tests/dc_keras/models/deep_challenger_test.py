@@ -11,7 +11,6 @@ from dc_keras.models.config import POOLINGS, ModelOptions
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     HEAD,
-    SIGNALS,
     USER_REPRESENTATION,
     PairInputs,
     build_deep_challenger,
@@ -187,46 +186,6 @@ def test_names_of_weights_are_a_contract():
         *("dense/kernel", "dense/bias", "dense_norm/gamma", "dense_norm/beta"),
         *("logit/kernel", "logit/bias"),
     }
-
-
-def _with_signals(options=None):
-    sizes = replace(_SIZES, num_signals=3, signal_dim=4)
-    return build_deep_challenger(sizes, options or ModelOptions())
-
-
-def test_the_fusion_contains_each_simple_model():
-    # With a logit of one signal alone, the order of the pairs is that signal's.
-    model = _with_signals()
-    layer = model.get_layer(HEAD).get_layer("logit")
-    kernel = np.zeros(layer.kernel.shape, np.float32)
-    # [dense, signals, dense of signals]: the second signal.
-    kernel[ModelOptions().hidden_dim + 1] = 1.0
-    layer.kernel.assign(kernel)
-    signals = np.array([[9, -1, 0], [0, 2, 5]], np.float32)
-    pairs = _pairs() | {"signals": signals}
-    scores = model({name: values[:2] for name, values in pairs.items()})
-    np.testing.assert_allclose(
-        scores, 1 / (1 + np.exp(-np.array([-1.0, 2.0]))), rtol=1e-5
-    )
-
-
-def test_an_unknown_signal_counts_as_its_mean():
-    model = _with_signals()
-    layer = model.get_layer(HEAD).get_layer(SIGNALS)
-    layer.set_moments(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 0.0]))
-    pairs = {name: values[:1] for name, values in _pairs().items()}
-    unknown, known = (
-        model(pairs | {"signals": np.array([signals], np.float32)})
-        for signals in ([np.nan, np.nan, 3], [1, 2, np.nan])
-    )
-    np.testing.assert_allclose(unknown, known, rtol=1e-6)
-
-
-def test_a_fusion_with_signals_survives_a_file(check_round_trip):
-    model = _with_signals()
-    signals = np.array([[0, np.nan, 1]], np.float32)
-    pairs = {name: values[:1] for name, values in _pairs().items()}
-    check_round_trip(model, pairs | {"signals": signals})
 
 
 @pytest.mark.parametrize(

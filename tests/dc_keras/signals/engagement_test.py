@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dc_keras.signals.engagement import challenge_habits, user_habits
+from dc_keras.signals.engagement import accounts, challenge_habits, user_habits
 
 _DAY = 86_400
 _POSTS = [
@@ -63,3 +65,12 @@ def test_nothing_is_divided_by_zero(make_evidence):
     assert habits["likes_per_view"][0] == 0.0
     assert habits["comments_per_like"][0] == 2.0
     assert habits["shares_per_like"][0] == 0.0
+
+
+def test_accounts_by_hand(make_evidence):
+    evidence = make_evidence([[1], [0]])
+    counts = np.array([[200.0, 1000.0, np.nan], [np.nan] * 3])
+    found = accounts(replace(evidence, accounts=counts))
+    assert np.expm1(found["followers"]) == pytest.approx([200, np.nan], nan_ok=True)
+    assert np.expm1(found["total_likes"]) == pytest.approx([1000, np.nan], nan_ok=True)
+    assert np.isnan(found["total_posts"]).all()

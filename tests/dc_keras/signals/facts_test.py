@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.signals.facts import read_facts
@@ -137,3 +138,22 @@ def test_a_grid_without_posts_has_no_facts(make_study):
     facts = _facts(make_study)
     assert (facts.video_ids, facts.counts.shape) == ((), (0, 4))
     assert len(facts.sha256) == 64
+
+
+def test_accounts_are_those_of_the_panel_as_far_as_known(make_study):
+    grid, videos = make_study([[1], [0], [1]])
+    users = pl.DataFrame(
+        {
+            "user_id": ["u00", "u01", "elsewhere"],
+            "followers": [20, None, 7],
+            "total_posts": [3, None, 1],
+        }
+    )
+    facts = read_facts(videos, grid, users=users)
+    assert set(facts.accounts) == {"u00"}
+    np.testing.assert_array_equal(facts.accounts["u00"], [20, np.nan, 3])
+    assert facts.sha256 != read_facts(videos, grid).sha256
+    bare = users.select("user_id")
+    assert (
+        read_facts(videos, grid, users=bare).sha256 == read_facts(videos, grid).sha256
+    )

@@ -9,9 +9,12 @@ from dc_keras.errors import DataError
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
 from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.facts import read_facts
+from dc_keras.signals.folds import plan_steps
 from dc_keras.signals.table import (
     GROUPS,
+    TREES,
     SignalTable,
+    choose_signals,
     logit,
     make_signals,
     parse_groups,
@@ -83,7 +86,11 @@ def _signals(evidence, grid, fold, flipped=()):
     label = evidence.pairs.label.copy()
     label[list(flipped)] = 1 - label[list(flipped)]
     evidence = replace(evidence, pairs=replace(evidence.pairs, label=label))
-    return make_signals(evidence, grid, fold.split, fold.train, fold.valid, seed=0)
+    return make_signals(evidence, fold.train, _steps(evidence, grid, fold))
+
+
+def _steps(evidence, grid, fold, seed=0):
+    return plan_steps(evidence, grid, fold.split, fold.train, fold.valid, seed)
 
 
 def _rows_that_changed(before, after):
@@ -168,7 +175,7 @@ def test_every_group_has_columns_and_fitted_ones_are_known(case, split):
     evidence, _, _, table = case(split)
     assert table.values.shape == (len(evidence.pairs), len(table.names))
     assert table.values.dtype == np.float32
-    assert {name.partition("/")[0] for name in table.names} == set(GROUPS)
+    assert {*(name.partition("/")[0] for name in table.names), "trees"} == set(GROUPS)
     assert len(set(table.names)) == len(table.names)
     for name in _FITTED:
         assert np.isfinite(table[name]).all(), name
@@ -228,7 +235,7 @@ def test_training_pairs_of_one_label_are_no_crash(make_evidence, make_study):
 def test_the_seed_decides_the_inner_folds(case):
     evidence, grid, fold, one = case("cold_user")
     same, other = (
-        make_signals(evidence, grid, fold.split, fold.train, fold.valid, seed)
+        make_signals(evidence, fold.train, _steps(evidence, grid, fold, seed))
         for seed in (0, 1)
     )
     np.testing.assert_array_equal(one.values, same.values)
@@ -244,7 +251,8 @@ def test_without_captions_posts_or_support_everything_has_a_value_or_nan(
     fold = Fold("cold_user", 0, np.arange(6), np.arange(6, 9), np.arange(9, 12))
     table = _signals(evidence, grid, fold)
     unknown = {n for n in table.names if np.isnan(table[n]).any()}
-    assert unknown == {n for n in table.names if n.startswith("engagement/")}
+    ages = {n for n in table.names if n.endswith(("_age", "_silence"))}
+    assert unknown == ages | {n for n in table.names if n.startswith("engagement/")}
     for name in ("text/cosine", "text/one_vs_rest", "neighbours/captions"):
         assert not table[name].any()
 
@@ -259,6 +267,34 @@ def test_columns_are_found_by_name_and_by_group():
     assert rates.values.tolist() == [[0, 2], [3, 5]]
     assert table.of_groups(GROUPS).names == table.names
     assert table.of_groups(()).values.shape == (2, 0)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_pair_is_scored_once_and_never_by_a_model_fitted_on_it(case, split):
+    evidence, grid, fold, _ = case(split)
+    steps = _steps(evidence, grid, fold)
+    scored = np.concatenate([step.scored for step in steps])
+    assert sorted(scored) == list(range(len(evidence.pairs)))
+    for step in steps:
+        assert not np.isin(step.scored, step.fitted).any()
+        assert step.is_inner == bool(np.isin(step.scored, fold.train).any())
+        assert np.isin(step.fitted, [*fold.train, *fold.valid]).all()
+
+
+def test_trees_see_the_chosen_groups_alone(case):
+    evidence, grid, fold, table = case("cold_user")
+    steps = _steps(evidence, grid, fold)
+    label = evidence.pairs.label
+    chosen = choose_signals(table, ("text", "trees"), label, steps, 0)
+    assert chosen.names == (*table.of_groups(["text"]).names, TREES)
+    assert np.isfinite(chosen[TREES]).all()
+    changed = replace(
+        table, values=np.where(["text/" in n for n in table.names], table.values, 7.0)
+    )
+    same = choose_signals(changed, ("text", "trees"), label, steps, 0)
+    np.testing.assert_array_equal(chosen.values, same.values)
+    assert TREES not in choose_signals(table, ("text",), label, steps, 0).names
+    assert choose_signals(table, ("trees",), label, steps, 0).names == ()
 
 
 @pytest.mark.parametrize(

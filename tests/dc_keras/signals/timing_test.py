@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from dc_keras.signals.timing import NAMES, recent_supporters, time_overlap
+from dc_keras.signals.timing import (
+    NAMES,
+    challenge_ages,
+    recent_supporters,
+    time_overlap,
+    user_ages,
+)
 
 _DAY = 86_400
 
@@ -81,15 +87,35 @@ def test_recent_supporters_are_of_the_14_days_before_the_cutoff(make_evidence):
         cutoff=45 * _DAY,
     )
     # From day 31 on, that day included.
-    assert recent_supporters(evidence).tolist() == [2.0, 0.0, 0.0]
+    assert recent_supporters(evidence, 14).tolist() == [2.0, 0.0, 0.0]
 
 
 def test_without_a_cutoff_the_last_post_of_all_ends_the_days(make_evidence):
     evidence = make_evidence([[1, 0, 0]], support=[_by(10, 26), _by(30, 40), _by(20)])
-    assert recent_supporters(evidence).tolist() == [1.0, 2.0, 0.0]
+    assert recent_supporters(evidence, 14).tolist() == [1.0, 2.0, 0.0]
 
 
 @pytest.mark.parametrize("days", [(), (None,)])
 def test_without_a_date_nobody_is_recent(make_evidence, days):
     evidence = make_evidence([[1, 0]], support=[_by(*days)] * 2)
-    assert recent_supporters(evidence).tolist() == [0.0, 0.0]
+    assert recent_supporters(evidence, 14).tolist() == [0.0, 0.0]
+
+
+def test_ages_are_days_to_the_cutoff(make_evidence):
+    evidence = make_evidence(
+        [[1, 0, 0], [0, 1, 0]],
+        histories=[_at(44, 35), _at(None)],
+        support=[_by(10, 31, 42), _by(45, None), []],
+        cutoff=45 * _DAY,
+    )
+    challenges, users = challenge_ages(evidence), user_ages(evidence)
+    assert np.expm1(challenges["age"]) == pytest.approx([35, 0, np.nan], nan_ok=True)
+    assert np.expm1(challenges["silence"]) == pytest.approx([3, 0, np.nan], nan_ok=True)
+    assert np.expm1(users["age"]) == pytest.approx([10, np.nan], nan_ok=True)
+    assert np.expm1(users["silence"]) == pytest.approx([1, np.nan], nan_ok=True)
+
+
+def test_a_post_after_the_last_support_post_is_no_day_old(make_evidence):
+    # Without a cutoff, day 40 ends the days.
+    evidence = make_evidence([[1], [0]], histories=[_at(50), []], support=[_by(10, 40)])
+    assert user_ages(evidence)["silence"][0] == 0.0

@@ -1,15 +1,12 @@
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions, TrainingOptions
-from dc_keras.models.deep_challenger import build_head
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
     VideoSets,
@@ -21,7 +18,6 @@ from dc_keras.training.participation import (
     label_weights,
     pair_examples,
     sample_negatives,
-    start_as_stack,
     user_sets,
     video_vectors,
 )
@@ -339,23 +335,4 @@ def test_the_weights_given_back_are_the_best_by_the_monitor(plain, monitor):
     )
     assert average_precision_score(labels, scores) == pytest.approx(
         curve["val_average_precision"][best[monitor]], rel=1e-4
-    )
-
-
-def test_a_fusion_starts_as_the_logistic_stack_of_its_signals():
-    keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    signals = rng.normal(3.0, 2.0, size=(200, 3)).astype(np.float32)
-    signals[::7, 1] = np.nan
-    labels = (signals[:, 0] + rng.normal(size=200) > 3).astype(np.int32)
-    weights = label_weights(labels, "balanced")
-    head = build_head(4, 5, ModelOptions(), num_signals=3, signal_dim=6)
-    start_as_stack(head, signals, labels, weights)
-    # The same by scikit-learn alone, unknown values at the mean of the known ones.
-    mean, std = np.nanmean(signals, axis=0), np.nanstd(signals, axis=0)
-    scaled = np.nan_to_num((signals - mean) / std).clip(-5, 5)
-    stack = LogisticRegression(max_iter=1000).fit(scaled, labels, weights)
-    sides = [rng.normal(size=(200, dim)).astype(np.float32) for dim in (4, 5)]
-    np.testing.assert_allclose(
-        head([*sides, signals]), stack.predict_proba(scaled)[:, 1], atol=1e-4
     )

@@ -1,0 +1,52 @@
+"""What simple models say of the pairs of one fold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.evaluation.splits import Fold
+from dc_keras.signals.evidence import Evidence
+from dc_keras.signals.facts import PostFacts
+from dc_keras.signals.folds import plan_steps
+from dc_keras.signals.table import SignalTable, choose_signals, make_signals
+
+
+class FoldSignals:
+    """Computes signals once and keeps them.
+
+    Args:
+        grid: users, challenges, and the videos that each side may see.
+        facts: facts of those videos.
+        captions: caption embedding by video id, or None.
+        fold: which pairs are for training.
+        seed: of inner folds and trees.
+
+    Attributes:
+        steps: who is scored by models fitted on whom.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        facts: PostFacts,
+        captions: dict[str, np.ndarray] | None,
+        fold: Fold,
+        seed: int,
+    ) -> None:
+        evidence = Evidence.of(grid, facts, captions, fold.hidden_users)
+        self._label = evidence.pairs.label
+        self._seed = seed
+        self.steps = plan_steps(
+            evidence, grid, fold.split, fold.train, fold.valid, seed
+        )
+        self._all = make_signals(evidence, fold.train, self.steps)
+        self._chosen: dict[tuple[str, ...], SignalTable] = {}
+
+    def of_groups(self, groups: tuple[str, ...]) -> SignalTable:
+        """Returns the signals of some groups (`signals.table.GROUPS`)."""
+        if groups not in self._chosen:
+            self._chosen[groups] = choose_signals(
+                self._all, groups, self._label, self.steps, self._seed
+            )
+        return self._chosen[groups]

@@ -1,0 +1,39 @@
+"""The last word: what simple models and the videos say of a pair, weighed together."""
+
+from __future__ import annotations
+
+import keras
+
+from dc_keras.models.pooling import StandardizeKnown
+
+SIGNALS = "standardize_signals"
+DENSE = "dense_signals"
+LOGIT = "logit"
+
+
+def build_signal_head(num_signals: int, signal_dim: int, dropout: float) -> keras.Model:
+    """Builds signals → probability.
+
+    The last layer sees the signals themselves, standardised, and a dense layer of them:
+    the head contains every simple model and their logistic stack, and so need not lose
+    to them. What the videos say is one more signal (`training.signal_head`).
+
+    Input `signals`: float32 (batch_size, num_signals), NaN where unknown. Output
+    `probability`: float32 (batch_size,), in (0, 1).
+
+    Args:
+        num_signals: signals a pair.
+        signal_dim: width of the dense layer.
+        dropout: after it, in [0, 1).
+    """
+    signals = keras.Input((num_signals,), name="signals")
+    known = StandardizeKnown(num_signals, name=SIGNALS)(signals)
+    x = keras.layers.Dense(signal_dim, activation="relu", name=DENSE)(known)
+    x = keras.layers.Dropout(dropout, name="drop_signals")(x)
+    x = keras.layers.Concatenate(name="join_signals")([known, x])
+    logit = keras.layers.Dense(1, name=LOGIT)(x)
+    probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
+        logit
+    )
+    probability = keras.layers.Reshape((), name="probability")(probability)
+    return keras.Model({"signals": signals}, probability, name="signal_head")
