@@ -49,7 +49,7 @@ from tfrecords.frames import SamplingConfig, sample_frames
 
 _ROOT = Path(__file__).parents[1]
 _SECONDS = (15, 60)
-_NUM_RUNS = 7
+_NUM_RUNS = 5
 _FPS, _HEIGHT, _WIDTH = 30, 1024, 576
 _NOISE = 3.0  # standard deviation, of 255
 _SMOOTHNESS = 1.25  # with that noise about 1.4 Mbit a second

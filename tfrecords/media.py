@@ -11,7 +11,7 @@ grow with the length of the video.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -34,13 +34,10 @@ _T = TypeVar("_T")
 # unless told to stop at it.
 _FLAGS_DAMAGE = frozenset({"h264", "hevc"})
 _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
-# The same pixels on every processor, with colours as fine as the brightness.
-_SCALING = (
-    Interpolation.AREA
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-)
+# Packets of more than that are read again instead of kept.
+_MAX_HELD_BYTES = 32 * 2**20
+# The same pixels on every processor. Colours come at half the width, as JPEG keeps them.
+_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 class MediaError(DataError):
@@ -138,12 +135,19 @@ def decode_frames(
             holds no frame.
     """
     try:
-        timeline = _read_packet_timeline(path)
-        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+        with _open(path) as (media, stream):
+            timeline, packets = _read_packet_timeline(path.name, media, stream)
+            wanted = choose(timeline)
+            if packets is not None:
+                frames = _decode(path.name, packets, stream, _plan(timeline, wanted))
+                return timeline, _keep(
+                    path.name, stream, frames, timeline, wanted, convert
+                )
+        return timeline, _decode_again(path, timeline, wanted, convert)
     except _TimelineMismatchError:
         timeline = _read_decoded_timeline(path)
     try:
-        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+        return timeline, _decode_again(path, timeline, choose(timeline), convert)
     except _TimelineMismatchError as error:
         raise MediaError(path.name, "decodes differently each time") from error
 
@@ -182,34 +186,43 @@ def _video_stream(media: Any, name: str) -> Any:
     return stream
 
 
-def _read_packet_timeline(path: Path) -> Timeline:
-    """Returns the timeline that the packets announce, without decoding.
+def _read_packet_timeline(
+    name: str, media: Any, stream: Any
+) -> tuple[Timeline, list[Any] | None]:
+    """Returns the timeline that the packets announce, without decoding, and them.
+
+    The packets are None where they are too large to be kept in memory.
 
     Raises:
         MediaError: the file is cut short, or holds no packet.
         _TimelineMismatchError: the packets' timestamps cannot name the frames.
     """
-    with _open(path) as (media, stream):
-        # An edit list hides packets: needed to decode, never shown.
-        packets, coded = [], []
-        can_skip = stream.codec_context.name in skipping.CODECS
-        for packet in media.demux(stream):
-            if not packet.size:
-                continue
-            packets.append(
-                (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
-            )
-            if can_skip:
-                coded.append(CodedPacket(packet.pts, _is_idr(packet, stream)))
-        _check_complete(path.name, media, stream, packets)
-        shown = [packet for packet in packets if not packet[2]]
-        pts = {packet[0] for packet in shown}
-        if not shown or None in pts or len(pts) < len(shown):
-            raise _TimelineMismatchError
-        timeline = _make_timeline(
-            sorted((pts, duration) for pts, duration, *_ in shown), stream, named=True
+    held: list[Any] | None = []
+    packets, coded, num_bytes = [], [], 0
+    can_skip = stream.codec_context.name in skipping.CODECS
+    for packet in media.demux(stream):
+        num_bytes += packet.size
+        if num_bytes > _MAX_HELD_BYTES:
+            held = None
+        elif held is not None:
+            held.append(packet)
+        if not packet.size:
+            continue
+        packets.append(
+            (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
         )
-        return replace(timeline, packets=tuple(coded))
+        if can_skip:
+            coded.append(CodedPacket(packet.pts, _is_idr(packet, stream)))
+    _check_complete(name, media, stream, packets)
+    # An edit list hides packets: needed to decode, never shown.
+    shown = [packet for packet in packets if not packet[2]]
+    pts = {packet[0] for packet in shown}
+    if not shown or None in pts or len(pts) < len(shown):
+        raise _TimelineMismatchError
+    timeline = _make_timeline(
+        sorted((pts, duration) for pts, duration, *_ in shown), stream, named=True
+    )
+    return replace(timeline, packets=tuple(coded)), held
 
 
 def _is_idr(packet: Any, stream: Any) -> bool:
@@ -245,7 +258,8 @@ def _read_decoded_timeline(path: Path) -> Timeline:
     """
     with _open(path) as (media, stream):
         frames = [
-            (frame.pts, frame.duration) for frame in _decode(path.name, media, stream)
+            (frame.pts, frame.duration)
+            for frame in _decode(path.name, media.demux(stream), stream)
         ]
         if not frames:
             raise MediaError(path.name, "holds no frame")
@@ -273,19 +287,19 @@ def _make_timeline(
 
 
 def _decode(
-    name: str, media: Any, stream: Any, plan: Sequence[str | None] = ()
+    name: str, packets: Iterable[Any], stream: Any, plan: Sequence[str | None] = ()
 ) -> Iterator[Any]:
     """Yields the frames in display order.
 
     Args:
         name: file name, for errors.
-        media: the open container.
-        stream: its video stream.
+        packets: of the stream, up to the empty one that ends it.
+        stream: the video stream.
         plan: what to do with each packet, as `skipping.plan_skips` says; decodes all
             if empty.
     """
     skips = iter(plan)
-    for packet in media.demux(stream):
+    for packet in packets:
         if packet.size and plan:
             skip = next(skips, "DEFAULT")
             if skip is None:
@@ -297,13 +311,28 @@ def _decode(
             yield frame
 
 
-def _keep_frames(
+def _decode_again(
     path: Path,
     timeline: Timeline,
     wanted: Collection[int],
     convert: Callable[[Picture], _T],
 ) -> dict[int, _T]:
-    """Decodes once and returns what `convert` makes of the wanted positions.
+    """Opens a file once more, and returns what `_keep` does."""
+    with _open(path) as (media, stream):
+        packets = media.demux(stream)
+        frames = _decode(path.name, packets, stream, _plan(timeline, wanted))
+        return _keep(path.name, stream, frames, timeline, wanted, convert)
+
+
+def _keep(
+    name: str,
+    stream: Any,
+    frames: Iterable[Any],
+    timeline: Timeline,
+    wanted: Collection[int],
+    convert: Callable[[Picture], _T],
+) -> dict[int, _T]:
+    """Returns what `convert` makes of the frames at the wanted positions.
 
     Raises:
         MediaError: the file is damaged.
@@ -311,14 +340,15 @@ def _keep_frames(
             place, or one that it holds did not come.
     """
     kept: dict[int, _T] = {}
-    with _open(path) as (media, stream):
-        plan = _plan(timeline, wanted)
-        position = -1
-        for frame in _decode(path.name, media, stream, plan):
-            position = _locate(frame.pts, position, timeline, has_gaps=bool(plan))
-            if position in wanted:
-                kept[position] = convert(_read_picture(path.name, frame, stream))
-    if len(kept) < len(wanted) or (not plan and position + 1 < len(timeline.starts)):
+    has_gaps = bool(timeline.packets)
+    position = -1
+    for frame in frames:
+        position = _locate(frame.pts, position, timeline, has_gaps=has_gaps)
+        if position in wanted:
+            kept[position] = convert(_read_picture(name, frame, stream))
+    if len(kept) < len(wanted) or (
+        not has_gaps and position + 1 < len(timeline.starts)
+    ):
         raise _TimelineMismatchError
     return kept
 
