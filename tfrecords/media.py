@@ -36,7 +36,7 @@ _FLAGS_DAMAGE = frozenset({"h264", "hevc"})
 _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
 # Packets of more than that are read again instead of kept.
 _MAX_HELD_BYTES = 32 * 2**20
-# The same pixels on every processor. Colours come at half the width, as JPEG keeps them.
+# The same pixels on every processor; colours at half the width, as JPEG keeps them.
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 

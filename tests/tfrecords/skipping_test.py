@@ -136,6 +136,13 @@ def test_frames_of_any_choice_are_those_of_a_full_decode(tmp_path, x264, contain
     assert _assert_equal_to_full_decode(clip, 8).packets
 
 
+def test_packets_too_large_to_keep_are_read_again(tmp_path, monkeypatch):
+    clip = _noise(tmp_path / "clip.mp4", 70, "keyint=12:b-adapt=0")
+    for num_bytes in (0, clip.stat().st_size // 2):
+        monkeypatch.setattr("tfrecords.media._MAX_HELD_BYTES", num_bytes)
+        assert _assert_equal_to_full_decode(clip, 4).packets
+
+
 def test_an_open_group_is_no_place_to_begin(tmp_path):
     clip = _noise(tmp_path / "open.mp4", 70, "keyint=12:open-gop=1:b-adapt=0")
     timeline, _ = decode_frames(clip, lambda _: {0}, lambda _: None)
