@@ -5,7 +5,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
@@ -196,6 +196,7 @@ def test_values_outside_their_range_are_refused(name, value, rule):
     last=st.integers(1, 10_000),
     num_frames=st.integers(1, 80),
 )
+@settings(deadline=None)  # a busy machine is no fault
 def test_chosen_frame_is_the_last_that_began_by_the_bin_centre(gaps, last, num_frames):
     starts = np.cumsum([0, *gaps[1:]]).astype(np.int64)
     timeline = Timeline(starts, int(starts[-1]) + last, Fraction(1, 90000), None)
