@@ -6,7 +6,8 @@ r"""Puts frame records through frozen encoders, once a video.
 Leaves `features-00000-of-00016.tfrecord` … and `manifest.json` in --output: a record
 for every frame record, with float16 frame embeddings, their mask and a float32 caption
 embedding; the manifest names the encoders by fingerprint. Stopped at any time, the same
-command goes on at the shard where it was.
+command goes on at the shard where it was. --shard_index and --shard_count, or
+--runner=ray, share the shards among machines (docs/distributed.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app
+from pipelines import app, sharding
 
 if TYPE_CHECKING:
     from dc_keras.encoders.text import TextSpec
@@ -77,39 +78,42 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 32, "Frames, and captions, a step.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of random weights.", lower_bound=0)
+sharding.define(gpus=True)
 
 
 def main() -> None:
     """Extracts the features and says where they are."""
     from pathlib import Path
 
-    from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
-    from dc_keras.encoders.text import build_text_encoder
-    from dc_keras.encoders.vision import build_vision_encoder
+    from dc_keras.encoders.extraction import ExtractionConfig, ExtractorSpec
     from tfrecords.feature_records import frame_manifest, write_feature_records
 
+    cluster = sharding.cluster()
     frames = frame_manifest(Path(_RECORDS.value))["settings"]
-    vision_spec, text_spec = _vision_spec(frames["image_size"]), _text_spec()
-    vision = None if vision_spec is None else build_vision_encoder(vision_spec)
-    text = None if text_spec is None else build_text_encoder(text_spec)
     config = ExtractionConfig(
         num_frames=frames["num_frames"],
         frame_size=frames["image_size"],
         batch_size=_BATCH_SIZE.value,
         repeat=_REPEAT.value,
     )
-    extractor = FeatureExtractor(vision, text, config)
+    spec = ExtractorSpec(_vision_spec(frames["image_size"]), _text_spec(), config)
+    extractor = spec.build()
     run = write_feature_records(
         Path(_RECORDS.value),
         Path(_OUTPUT.value),
         extractor.extract,
         {**extractor.settings(), "frames": frames},
+        part=sharding.part(),
+        cluster=cluster,
+        spec=spec,
     )
-    num_records, shards = run.manifest["num_records"], run.manifest["shards"]
+    num_records = sum(entry.num_records for entry in run.entries)
     app.say(
-        f"{num_records} records in {len(shards)} shards "
+        f"{num_records} records in {len(run.entries)} shards "
         f"({run.num_resumed} done before): {_OUTPUT.value}"
     )
+    if run.manifest is None:
+        app.say("manifest.json comes when the other shards are done, by their runs")
 
 
 def _vision_spec(frame_size: int) -> VisionSpec | None:

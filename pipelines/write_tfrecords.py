@@ -6,7 +6,8 @@ r"""Writes a corpus's posts as frame records: sampled JPEG frames with their cap
 Leaves `frames-00000-of-00016.tfrecord` … and `manifest.json` in --output, with a record
 for every post of the corpus. Stopped at any time, the same command goes on where it
 was. Media that cannot be read is named in the manifest and makes the exit code 1,
-unless --max_bad_media allows it.
+unless --max_bad_media allows it. --shard_index and --shard_count, or --runner=ray,
+share the shards among machines (docs/distributed.md); the bytes are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from pipelines import app
+from pipelines import app, sharding
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Directory of the corpus.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -55,18 +56,15 @@ _SLIDESHOWS = flags.DEFINE_enum(
 )
 _NUM_SHARDS = flags.DEFINE_integer("num_shards", 16, "Files to write.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "Processes; as many as there are cores if unset.", lower_bound=1
-)
-_SHARD_INDEX = flags.DEFINE_integer(
-    "shard_index", 0, "This run's part, of --shard_count runs.", lower_bound=0
-)
-_SHARD_COUNT = flags.DEFINE_integer(
-    "shard_count", 1, "Runs that share the shards, each its own.", lower_bound=1
+    "workers",
+    None,
+    "Processes, or CPUs of a Ray that is started for the run; all cores if unset.",
+    lower_bound=1,
 )
 _MAX_BAD_MEDIA = flags.DEFINE_integer(
     "max_bad_media", 0, "Media files that may be unreadable.", lower_bound=0
 )
-_RUNNER = flags.DEFINE_enum("runner", "local", ["local"], "What the workers run on.")
+sharding.define()
 
 
 def main() -> None:
@@ -86,7 +84,7 @@ def main() -> None:
     media_root = corpus.media_root
     if _MEDIA_ROOT.value is not None:
         media_root = Path(_MEDIA_ROOT.value)
-    workers = _WORKERS.value
+    workers, cluster = _WORKERS.value, sharding.cluster(_WORKERS.value)
     if workers is None:
         workers = len(os.sched_getaffinity(0))
     run = write_frame_records(
@@ -96,8 +94,8 @@ def main() -> None:
         SamplingConfig(**{k: v for k, v in given.items() if v is not None}),
         num_shards=_NUM_SHARDS.value,
         workers=workers,
-        shard_index=_SHARD_INDEX.value,
-        shard_count=_SHARD_COUNT.value,
+        cluster=cluster,
+        part=sharding.part(),
         max_bad_media=_MAX_BAD_MEDIA.value,
     )
     num_records = sum(entry.num_records for entry in run.entries)

@@ -15,6 +15,7 @@ import cv2
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from tfrecords.frames import (
+    SAMPLING_VERSION,
     SampledFrames,
     SamplingConfig,
     sample_frames,
@@ -47,11 +48,25 @@ class FrameShardJob:
     config: SamplingConfig
     digest: str
 
+    @property
+    def num_posts(self) -> int:
+        """How many records it will hold."""
+        return len(self.videos)
+
 
 def frame_settings(config: SamplingConfig, num_shards: int) -> dict[str, Any]:
     """Returns the manifest's settings: the config, and what decodes and encodes."""
-    versions = {"av": av.__version__, "opencv": cv2.__version__}
+    versions = library_versions()
     return {**asdict(config), "num_shards": num_shards, "versions": versions}
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions of what decodes, scales and encodes here."""
+    return {
+        "av": av.__version__,
+        "opencv": cv2.__version__,
+        "sampling": SAMPLING_VERSION,
+    }
 
 
 def plan_frame_shards(

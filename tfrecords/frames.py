@@ -14,6 +14,9 @@ import numpy.typing as npt
 from dc_keras.errors import DataError
 from tfrecords.media import MediaError, Picture, Timeline, decode_frames
 
+# Raised whenever the same file comes to give other bytes, so that no directory of
+# records holds both.
+SAMPLING_VERSION = "2"
 _US_PER_S = 1_000_000
 
 
@@ -175,6 +178,15 @@ def _assemble(
 
 def _fit(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
     """Returns the frame upright, uint8 BGR (image_size, image_size, 3)."""
+    if config.resize == "stretch" and config.image_size <= min(picture.size):
+        resized = picture.shrink(config.image_size, config.image_size)
+    else:
+        resized = _resize(picture, config)
+    return np.ascontiguousarray(np.rot90(resized, picture.quarter_turns))
+
+
+def _resize(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
+    """Returns what has to be cut, or made larger, by way of all its pixels."""
     pixels = picture.pixels
     if config.resize == "crop":
         pixels = _crop_square(pixels, picture.pixel_aspect)
@@ -182,8 +194,10 @@ def _fit(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
     shrinks = size < max(pixels.shape[:2])
     # The mean of the pixels under a new one: linear skips pixels when shrinking.
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(pixels, (size, size), interpolation=method)
-    return np.ascontiguousarray(np.rot90(resized, picture.quarter_turns))
+    resized: npt.NDArray[np.uint8] = cv2.resize(
+        pixels, (size, size), interpolation=method
+    )
+    return resized
 
 
 def _crop_square(

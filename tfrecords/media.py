@@ -2,8 +2,8 @@
 
 Nothing here trusts a container: its frame count, its duration, its extension and, in
 some AVI files, its timestamps are wrong often enough. A first pass reads the packets
-without decoding them and gives the `Timeline`; a second pass decodes in one go, keeps
-only the frames asked for, and checks every frame against the timeline on the way. Where
+without decoding them and gives the `Timeline`; a second pass decodes in one go what the
+frames asked for need, and checks every frame against the timeline on the way. Where
 the two disagree, the timeline is taken again from the decoded frames. Memory does not
 grow with the length of the video.
 """
@@ -11,9 +11,9 @@ grow with the length of the video.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BufferedReader
 from pathlib import Path
@@ -22,8 +22,11 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import Interpolation
 
 from dc_keras.errors import DataError
+from tfrecords import skipping
+from tfrecords.skipping import CodedPacket
 
 _T = TypeVar("_T")
 
@@ -31,8 +34,10 @@ _T = TypeVar("_T")
 # unless told to stop at it.
 _FLAGS_DAMAGE = frozenset({"h264", "hevc"})
 _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
-# Its non-reference frames can be left out without changing any other frame.
-_CAN_SKIP = frozenset({"h264"})
+# Packets of more than that are read again instead of kept.
+_MAX_HELD_BYTES = 32 * 2**20
+# The same pixels on every processor; colours at half the width, as JPEG keeps them.
+_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 class MediaError(DataError):
@@ -62,12 +67,14 @@ class Timeline:
         time_base: seconds in a tick.
         pts: the timestamp that names each frame; None where the file's timestamps name
             no frame and only the order counts.
+        packets: in the order of decoding; empty where none may be left out.
     """
 
     starts: npt.NDArray[np.int64]
     duration: int
     time_base: Fraction
     pts: tuple[int, ...] | None
+    packets: tuple[CodedPacket, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,37 @@ class Picture:
     """One decoded frame, before it is turned upright.
 
     Attributes:
-        pixels: uint8 BGR (height, width, 3), as coded.
+        frame: PyAV's frame, as coded.
         quarter_turns: counter-clockwise quarter turns that put it upright, 0 to 3.
         pixel_aspect: width of a pixel over its height, as coded.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    frame: Any
     quarter_turns: int
     pixel_aspect: Fraction
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels, as coded."""
+        return self.frame.height, self.frame.width
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """All pixels, uint8 BGR (height, width, 3), as coded."""
+        pixels: npt.NDArray[np.uint8] = self.frame.to_ndarray(format="bgr24", threads=1)
+        return pixels
+
+    def shrink(self, height: int, width: int) -> npt.NDArray[np.uint8]:
+        """Returns the frame made smaller, uint8 BGR (height, width, 3), as coded.
+
+        A pixel is the mean of those that it covers. Colours are converted after that:
+        a third of the work of converting all pixels and shrinking them then.
+        """
+        small = self.frame.reformat(
+            width, height, "bgr24", interpolation=_SCALING, threads=1
+        )
+        pixels: npt.NDArray[np.uint8] = small.to_ndarray()
+        return pixels
 
 
 def decode_frames(
@@ -105,12 +135,19 @@ def decode_frames(
             holds no frame.
     """
     try:
-        timeline = _read_packet_timeline(path)
-        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+        with _open(path) as (media, stream):
+            timeline, packets = _read_packet_timeline(path.name, media, stream)
+            wanted = choose(timeline)
+            if packets is not None:
+                frames = _decode(path.name, packets, stream, _plan(timeline, wanted))
+                return timeline, _keep(
+                    path.name, stream, frames, timeline, wanted, convert
+                )
+        return timeline, _decode_again(path, timeline, wanted, convert)
     except _TimelineMismatchError:
         timeline = _read_decoded_timeline(path)
     try:
-        return timeline, _keep_frames(path, timeline, choose(timeline), convert)
+        return timeline, _decode_again(path, timeline, choose(timeline), convert)
     except _TimelineMismatchError as error:
         raise MediaError(path.name, "decodes differently each time") from error
 
@@ -149,28 +186,49 @@ def _video_stream(media: Any, name: str) -> Any:
     return stream
 
 
-def _read_packet_timeline(path: Path) -> Timeline:
-    """Returns the timeline that the packets announce, without decoding.
+def _read_packet_timeline(
+    name: str, media: Any, stream: Any
+) -> tuple[Timeline, list[Any] | None]:
+    """Returns the timeline that the packets announce, without decoding, and them.
+
+    The packets are None where they are too large to be kept in memory.
 
     Raises:
         MediaError: the file is cut short, or holds no packet.
         _TimelineMismatchError: the packets' timestamps cannot name the frames.
     """
-    with _open(path) as (media, stream):
-        # An edit list hides packets: needed to decode, never shown.
-        packets = [
+    held: list[Any] | None = []
+    packets, coded, num_bytes = [], [], 0
+    can_skip = stream.codec_context.name in skipping.CODECS
+    for packet in media.demux(stream):
+        num_bytes += packet.size
+        if num_bytes > _MAX_HELD_BYTES:
+            held = None
+        elif held is not None:
+            held.append(packet)
+        if not packet.size:
+            continue
+        packets.append(
             (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
-            for packet in media.demux(stream)
-            if packet.size
-        ]
-        _check_complete(path.name, media, stream, packets)
-        shown = [packet for packet in packets if not packet[2]]
-        pts = {packet[0] for packet in shown}
-        if not shown or None in pts or len(pts) < len(shown):
-            raise _TimelineMismatchError
-        return _make_timeline(
-            sorted((pts, duration) for pts, duration, *_ in shown), stream, named=True
         )
+        if can_skip:
+            coded.append(CodedPacket(packet.pts, _is_idr(packet, stream)))
+    _check_complete(name, media, stream, packets)
+    # An edit list hides packets: needed to decode, never shown.
+    shown = [packet for packet in packets if not packet[2]]
+    pts = {packet[0] for packet in shown}
+    if not shown or None in pts or len(pts) < len(shown):
+        raise _TimelineMismatchError
+    timeline = _make_timeline(
+        sorted((pts, duration) for pts, duration, *_ in shown), stream, named=True
+    )
+    return replace(timeline, packets=tuple(coded)), held
+
+
+def _is_idr(packet: Any, stream: Any) -> bool:
+    return bool(packet.is_keyframe) and skipping.holds_idr(
+        bytes(packet), stream.codec_context.extradata
+    )
 
 
 def _check_complete(
@@ -180,12 +238,15 @@ def _check_complete(
         raise MediaError(name, "holds no frame")
     if any(is_corrupt for *_, is_corrupt in packets):
         raise MediaError(name, "is cut short or damaged: a frame's data is incomplete")
-    held = len(packets)
+    held, announced = len(packets), stream.frames
     if media.format.name == "avi":
         # A frame that repeats the one before takes a place there, and no packet.
         held = max(held, *(pts + 1 for pts, *_ in packets if pts is not None))
-    if held < stream.frames:
-        reason = f"is cut short: {held} of the {stream.frames} frames announced"
+    if media.format.name.startswith("mov"):
+        # What an edit list leaves out may be gone from the index, and is not read.
+        announced = min(announced, len(stream.index_entries))
+    if held < announced:
+        reason = f"is cut short: {held} of the {announced} frames announced"
         raise MediaError(name, reason)
 
 
@@ -197,7 +258,8 @@ def _read_decoded_timeline(path: Path) -> Timeline:
     """
     with _open(path) as (media, stream):
         frames = [
-            (frame.pts, frame.duration) for frame in _decode(path.name, media, stream)
+            (frame.pts, frame.duration)
+            for frame in _decode(path.name, media.demux(stream), stream)
         ]
         if not frames:
             raise MediaError(path.name, "holds no frame")
@@ -225,34 +287,52 @@ def _make_timeline(
 
 
 def _decode(
-    name: str, media: Any, stream: Any, only: Collection[int] | None = None
+    name: str, packets: Iterable[Any], stream: Any, plan: Sequence[str | None] = ()
 ) -> Iterator[Any]:
     """Yields the frames in display order.
 
     Args:
         name: file name, for errors.
-        media: the open container.
-        stream: its video stream.
-        only: timestamps of the frames that matter. Others may be missing from what is
-            yielded: those that no other frame is predicted from are never decoded.
+        packets: of the stream, up to the empty one that ends it.
+        stream: the video stream.
+        plan: what to do with each packet, as `skipping.plan_skips` says; decodes all
+            if empty.
     """
-    for packet in media.demux(stream):
-        if only is not None:
-            wanted = packet.pts is None or packet.pts in only
-            stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
+    skips = iter(plan)
+    for packet in packets:
+        if packet.size and plan:
+            skip = next(skips, "DEFAULT")
+            if skip is None:
+                continue
+            stream.codec_context.skip_frame = skip
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise MediaError(name, "is damaged: a frame's data is incomplete")
             yield frame
 
 
-def _keep_frames(
+def _decode_again(
     path: Path,
     timeline: Timeline,
     wanted: Collection[int],
     convert: Callable[[Picture], _T],
 ) -> dict[int, _T]:
-    """Decodes once and returns what `convert` makes of the wanted positions.
+    """Opens a file once more, and returns what `_keep` does."""
+    with _open(path) as (media, stream):
+        packets = media.demux(stream)
+        frames = _decode(path.name, packets, stream, _plan(timeline, wanted))
+        return _keep(path.name, stream, frames, timeline, wanted, convert)
+
+
+def _keep(
+    name: str,
+    stream: Any,
+    frames: Iterable[Any],
+    timeline: Timeline,
+    wanted: Collection[int],
+    convert: Callable[[Picture], _T],
+) -> dict[int, _T]:
+    """Returns what `convert` makes of the frames at the wanted positions.
 
     Raises:
         MediaError: the file is damaged.
@@ -260,22 +340,26 @@ def _keep_frames(
             place, or one that it holds did not come.
     """
     kept: dict[int, _T] = {}
-    with _open(path) as (media, stream):
-        pts = timeline.pts
-        only = None
-        if pts is not None and stream.codec_context.name in _CAN_SKIP:
-            # The first one always, to see that the timeline begins where it should.
-            only = {pts[0], *(pts[position] for position in wanted)}
-        position = -1
-        for frame in _decode(path.name, media, stream, only):
-            position = _locate(frame.pts, position, timeline, has_gaps=only is not None)
-            if position in wanted:
-                kept[position] = convert(_read_picture(path.name, frame, stream))
+    has_gaps = bool(timeline.packets)
+    position = -1
+    for frame in frames:
+        position = _locate(frame.pts, position, timeline, has_gaps=has_gaps)
+        if position in wanted:
+            kept[position] = convert(_read_picture(name, frame, stream))
     if len(kept) < len(wanted) or (
-        only is None and position + 1 < len(timeline.starts)
+        not has_gaps and position + 1 < len(timeline.starts)
     ):
         raise _TimelineMismatchError
     return kept
+
+
+def _plan(timeline: Timeline, wanted: Collection[int]) -> list[str | None]:
+    """Returns which packets to decode, empty for all of them."""
+    if timeline.pts is None or not timeline.packets:
+        return []
+    # The first frame always, to see that the timeline begins where it should.
+    only = {timeline.pts[0], *(timeline.pts[position] for position in wanted)}
+    return skipping.plan_skips(timeline.packets, only)
 
 
 def _locate(
@@ -301,7 +385,7 @@ def _read_picture(name: str, frame: Any, stream: Any) -> Picture:
         )
     aspect = stream.sample_aspect_ratio
     return Picture(
-        pixels=frame.to_ndarray(format="bgr24", threads=1),
+        frame=frame,
         quarter_turns=turns % 4,
         pixel_aspect=Fraction(aspect) if aspect else Fraction(1),
     )

@@ -1,4 +1,4 @@
-"""Running the shard jobs: in this process or in several, to be stopped at any time."""
+"""Writing frame records: in this process, in several, or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-from tqdm import tqdm
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
@@ -22,34 +21,24 @@ from tfrecords.frame_records import (
     KIND,
     FrameShardJob,
     frame_settings,
+    library_versions,
     plan_frame_shards,
     write_frame_shard,
 )
 from tfrecords.frames import SamplingConfig
-from tfrecords.writer import (
-    ShardEntry,
-    finished_shard,
-    prepare_directory,
-    write_manifest,
+from tfrecords.shard_runs import (
+    WHOLE,
+    Cluster,
+    Part,
+    ShardRun,
+    check_part,
+    check_range,
+    run_shards,
 )
+from tfrecords.writer import ShardEntry
 
 _POLL_S = 0.2
 _NUM_NAMED = 3
-
-
-@dataclass(frozen=True)
-class FrameRun:
-    """What a run did.
-
-    Attributes:
-        entries: the shards of this run, finished.
-        num_resumed: how many of them an earlier run had finished.
-        manifest: the manifest; None while shards of other runs are missing.
-    """
-
-    entries: tuple[ShardEntry, ...]
-    num_resumed: int
-    manifest: dict[str, Any] | None
 
 
 def write_frame_records(
@@ -60,14 +49,14 @@ def write_frame_records(
     *,
     num_shards: int,
     workers: int = 1,
-    shard_index: int = 0,
-    shard_count: int = 1,
+    cluster: Cluster | None = None,
+    part: Part = WHOLE,
     max_bad_media: int = 0,
-) -> FrameRun:
+) -> ShardRun:
     """Writes frame records of all posts, going on where an earlier run stopped.
 
     Every post gets a record; one without media, or with media that cannot be read, has
-    no frames. Equal input gives equal bytes with any number of workers.
+    no frames. Equal input gives equal bytes with any number of workers and machines.
 
     Args:
         videos: the posts, in any order.
@@ -76,10 +65,8 @@ def write_frame_records(
         config: how frames are taken.
         num_shards: shards of the whole, at least 1.
         workers: processes, at least 1; 1 works in this one.
-        shard_index: this run's part, from 0 to `shard_count - 1`: it makes the shards
-            whose number leaves this rest when divided by `shard_count`.
-        shard_count: how many runs share the work. The one that finds all shards
-            finished writes the manifest.
+        cluster: takes the place of the workers.
+        part: which shards are this run's.
         max_bad_media: how many media files may be unreadable.
 
     Raises:
@@ -87,49 +74,25 @@ def write_frame_records(
             used; or, after everything is written, more media files than allowed were
             unreadable.
     """
-    _check_range("num_shards", num_shards, 1, 99_999)
-    _check_range("workers", workers, 1, 1024)
-    _check_range("shard_count", shard_count, 1, num_shards)
-    _check_range("shard_index", shard_index, 0, shard_count - 1)
+    check_range("num_shards", num_shards, 1, 99_999)
+    check_range("workers", workers, 1, 1024)
+    check_part(part, num_shards)
     jobs = plan_frame_shards(videos, media_root, directory, config, num_shards)
-    prepare_directory(directory, KIND, num_shards)
-    own = jobs[shard_index::shard_count]
-    done = _find_finished(own)
-    missing = [job for job in own if job.name not in done]
-    resumed = len(done)
-    for entry in _run(missing, workers, sum(len(job.videos) for job in own)):
-        done[entry.name] = entry
-    run = FrameRun(
-        entries=tuple(done[job.name] for job in own),
-        num_resumed=resumed,
-        manifest=_finish(jobs, done, directory, frame_settings(config, num_shards)),
+    settings = frame_settings(config, num_shards)
+
+    def make(missing: Sequence[FrameShardJob], bar: Any) -> list[ShardEntry]:
+        if cluster is not None:
+            elsewhere = partial(_write_elsewhere, settings["versions"])
+            return cluster.run(elsewhere, missing, bar.update)
+        if workers == 1:
+            return [write_frame_shard(job, bar.update) for job in missing]
+        return _run_in_processes(missing, min(workers, max(1, len(missing))), bar)
+
+    run = run_shards(
+        jobs, part, make, directory=directory, kind=KIND, settings=settings
     )
     _check_bad_media(run.entries, max_bad_media)
     return run
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        message = f"`{name}` must be from {low} to {high}. Received: {name}={value}"
-        raise DataError(message)
-
-
-def _find_finished(jobs: Iterable[FrameShardJob]) -> dict[str, ShardEntry]:
-    found = (finished_shard(job.directory, job.name, job.digest) for job in jobs)
-    return {entry.name: entry for entry in found if entry is not None}
-
-
-def _finish(
-    jobs: Sequence[FrameShardJob],
-    done: dict[str, ShardEntry],
-    directory: Path,
-    settings: dict[str, Any],
-) -> dict[str, Any] | None:
-    others = _find_finished(job for job in jobs if job.name not in done)
-    entries = [*done.values(), *others.values()]
-    if len(entries) < len(jobs):
-        return None
-    return write_manifest(directory, KIND, settings, entries)
 
 
 def _check_bad_media(entries: Iterable[ShardEntry], max_bad_media: int) -> None:
@@ -146,17 +109,19 @@ def _check_bad_media(entries: Iterable[ShardEntry], max_bad_media: int) -> None:
     raise DataError(message)
 
 
-def _run(
-    jobs: Sequence[FrameShardJob], workers: int, num_videos: int
-) -> list[ShardEntry]:
-    """Makes the shards and shows how far they are, at what rate, for how long."""
-    to_do = sum(len(job.videos) for job in jobs)
-    with tqdm(
-        total=num_videos, initial=num_videos - to_do, unit="video", desc="frames"
-    ) as bar:
-        if workers == 1:
-            return [write_frame_shard(job, bar.update) for job in jobs]
-        return _run_in_processes(jobs, min(workers, max(1, len(jobs))), bar)
+def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry:
+    """Writes a shard on another machine, if that one decodes and encodes alike."""
+    if versions != library_versions():
+        raise DataError(
+            "every machine must decode and encode by the same versions: "
+            f"{versions}. Received: {library_versions()} on {os.uname().nodename}"
+        )
+    cv2.setNumThreads(1)
+    return write_frame_shard(job, _ignore)
+
+
+def _ignore() -> None:
+    """Progress of a shard elsewhere is told when it is done."""
 
 
 def _run_in_processes(

@@ -15,8 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.encoders.text import TextEncoder
-from dc_keras.encoders.vision import VisionEncoder, decode_frame
+from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
+from dc_keras.encoders.vision import (
+    VisionEncoder,
+    VisionSpec,
+    build_vision_encoder,
+    decode_frame,
+)
 from dc_keras.errors import DataError
 
 REPEATS = ("nearest", "zero")
@@ -155,6 +160,31 @@ class FeatureExtractor:
                 embedding, mask = (None, None) if frames is None else frames[i]
                 caption = None if captions is None else captions[i]
                 yield post, PostFeatures(embedding, mask, caption)
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """What builds the same `FeatureExtractor` on any machine.
+
+    Attributes:
+        vision: the vision encoder; None leaves frames out.
+        text: the text encoder; None leaves captions out.
+        config: how posts are put through them.
+    """
+
+    vision: VisionSpec | None
+    text: TextSpec | None
+    config: ExtractionConfig
+
+    def build(self) -> FeatureExtractor:
+        """Loads the encoders.
+
+        Raises:
+            DataError: there are none, or one cannot be loaded.
+        """
+        vision = None if self.vision is None else build_vision_encoder(self.vision)
+        text = None if self.text is None else build_text_encoder(self.text)
+        return FeatureExtractor(vision, text, self.config)
 
 
 class FrameEmbedder:

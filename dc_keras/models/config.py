@@ -210,7 +210,7 @@ class SignalOptions(Options):
         "rates, text, neighbours, time, engagement with commas [29]",
     )
     signal_dim: int = option(
-        32, "width of the layer that the fusion reads them with [29]", at_least=1
+        64, "width of the layer that reads them [29]", at_least=1
     )
 
 

@@ -24,7 +24,8 @@ def requirements(pyproject):
     """What the library may import: always, and with an extra."""
     project = pyproject["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["collect"], *extras["report"]]
+    used = [text for name in ("collect", "report", "cluster") for text in extras[name]]
+    return [*project["dependencies"], *used]
 
 
 def _names(requirements):

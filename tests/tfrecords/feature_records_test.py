@@ -8,6 +8,7 @@ from dc_keras.errors import DataError, RecordError
 from tfrecords.feature_records import frame_manifest, write_feature_records
 from tfrecords.reader import iter_feature_records, read_features
 from tfrecords.schema import FrameRecord, build_frame_record
+from tfrecords.shard_runs import Part
 from tfrecords.verify import verify_records
 from tfrecords.writer import hash_file, shard_name, write_manifest, write_shard
 
@@ -261,3 +262,67 @@ def test_the_manifest_of_frames_is_read(frames):
     manifest = frame_manifest(frames)
     assert manifest["settings"] == {"num_frames": 2}
     assert manifest["num_records"] == 5
+
+
+def test_parts_write_what_one_run_writes(frames, output, tmp_path):
+    for index in (1, 0):
+        run = write_feature_records(
+            frames, tmp_path / "parts", _Extract(), _SETTINGS, part=Part(index, 2)
+        )
+    assert run.manifest is not None
+    _write(frames, output)
+    assert _hashes(output) == _hashes(tmp_path / "parts")
+
+
+class _ThisProcess:
+    """A cluster of one node."""
+
+    def run(self, make, jobs, on_done):
+        entries = []
+        for job in jobs:
+            entries.append(make(job))
+            on_done(job.num_posts)
+        return entries
+
+
+@dataclass(frozen=True)
+class _Spec:
+    fingerprint: str = "aa"
+
+    def build(self):
+        return _Extractor(self.fingerprint)
+
+
+class _Extractor:
+    def __init__(self, fingerprint):
+        self.fingerprint = fingerprint
+
+    def settings(self):
+        vision = {**_SETTINGS["vision"], "fingerprint": self.fingerprint}
+        return {**_SETTINGS, "vision": vision}
+
+    def extract(self, posts):
+        return _Extract()(posts)
+
+
+def test_a_cluster_writes_what_this_process_writes(frames, output, tmp_path, capsys):
+    _write(frames, output)
+    here = {"cluster": _ThisProcess(), "spec": _Spec()}
+    capsys.readouterr()
+    write_feature_records(frames, tmp_path / "made", _Extract(), _SETTINGS, **here)
+    assert "5/5" in capsys.readouterr().err
+    assert _hashes(output) == _hashes(tmp_path / "made")
+
+
+def test_a_node_with_other_encoders_is_refused(frames, output):
+    with pytest.raises(DataError, match="must have the encoders of the run") as caught:
+        write_feature_records(
+            frames,
+            output,
+            _Extract(),
+            _SETTINGS,
+            cluster=_ThisProcess(),
+            spec=_Spec("bb"),
+        )
+    assert "\n" not in str(caught.value)
+    assert list(output.glob("*.tfrecord")) == []

@@ -13,6 +13,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from tfrecords.frames import SamplingConfig
 from tfrecords.runner import write_frame_records
+from tfrecords.shard_runs import Part
 from tfrecords.verify import verify_records
 
 _ROOT = Path(__file__).parents[2]
@@ -87,10 +88,10 @@ def test_one_more_post_makes_only_its_shard_anew(media, tmp_path):
 
 def test_runs_that_share_the_shards_give_what_one_run_gives(media, tmp_path):
     _write(_videos(), media, tmp_path / "whole")
-    first = _write(_videos(), media, tmp_path / "parts", shard_index=0, shard_count=2)
+    first = _write(_videos(), media, tmp_path / "parts", part=Part(0, 2))
     assert first.manifest is None
     assert len(first.entries) == 3  # shards 0, 2, 4
-    second = _write(_videos(), media, tmp_path / "parts", shard_index=1, shard_count=2)
+    second = _write(_videos(), media, tmp_path / "parts", part=Part(1, 2))
     assert second.manifest is not None
     assert _files(tmp_path / "whole") == _files(tmp_path / "parts")
 
@@ -106,8 +107,8 @@ def test_another_number_of_shards_is_refused(media, tmp_path):
     [
         ({"num_shards": 0}, "`num_shards` must be from 1 to 99999. Received"),
         ({"workers": 0}, "`workers` must be from 1 to 1024. Received: workers=0"),
-        ({"shard_count": 6}, "`shard_count` must be from 1 to 5. Received"),
-        ({"shard_index": 1}, "`shard_index` must be from 0 to 0. Received"),
+        ({"part": Part(0, 6)}, "`shard_count` must be from 1 to 5. Received"),
+        ({"part": Part(1, 1)}, "`shard_index` must be from 0 to 0. Received"),
     ],
 )
 def test_numbers_outside_their_range_are_refused(tmp_path, options, message):

@@ -1,0 +1,88 @@
+"""Flags of the scripts that work shard by shard: on which machines, which part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+if TYPE_CHECKING:
+    from tfrecords.ray_runner import RayCluster
+    from tfrecords.shard_runs import Part
+
+# They are flags of the script that asks for them, and its --help shows them.
+flags.disclaim_key_flags()
+
+
+def define(*, gpus: bool = False) -> None:
+    """Defines the flags.
+
+    Args:
+        gpus: whether the script can use GPUs.
+    """
+    flags.DEFINE_integer(
+        "shard_index", 0, "This run's part, of --shard_count runs.", lower_bound=0
+    )
+    flags.DEFINE_integer(
+        "shard_count", 1, "Runs that share the shards, each its own.", lower_bound=1
+    )
+    flags.DEFINE_enum(
+        "runner", "local", ["local", "ray"], "Makes the shards here, or on Ray."
+    )
+    flags.DEFINE_string(
+        "ray_address",
+        None,
+        "Head of a running Ray cluster, HOST:PORT, or auto for the one of this "
+        "machine; unset, Ray is started on this machine for the run.",
+    )
+    flags.DEFINE_float(
+        "ray_cpus", 1.0, "CPUs that Ray sets aside for a shard.", lower_bound=0.01
+    )
+    if gpus:
+        flags.DEFINE_float(
+            "ray_gpus", 0.0, "GPUs that Ray sets aside for a shard.", lower_bound=0.0
+        )
+
+
+def part() -> Part:
+    """Returns which shards are this run's."""
+    from tfrecords.shard_runs import Part
+
+    return Part(_value("shard_index"), _value("shard_count"))
+
+
+def cluster(num_cpus: int | None = None) -> RayCluster | None:
+    """Returns the cluster of --runner=ray; None for --runner=local.
+
+    Args:
+        num_cpus: of a Ray that is started on this machine; all if None.
+
+    Raises:
+        DataError: a flag of Ray without --runner=ray, or Ray is not installed.
+    """
+    from dc_keras.errors import DataError
+
+    given = [
+        name
+        for name in ("ray_address", "ray_cpus", "ray_gpus")
+        if name in flags.FLAGS and flags.FLAGS[name].present
+    ]
+    if _value("runner") == "local":
+        if given:
+            raise DataError(
+                f"--{given[0]} needs --runner=ray. Received: runner=local, "
+                f"{given[0]}={_value(given[0])}"
+            )
+        return None
+    from tfrecords.ray_runner import RayCluster
+
+    return RayCluster(
+        address=_value("ray_address"),
+        num_cpus=num_cpus,
+        shard_cpus=_value("ray_cpus"),
+        shard_gpus=_value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
+    )
+
+
+def _value(name: str) -> Any:
+    return flags.FLAGS[name].value

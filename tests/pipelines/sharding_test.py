@@ -1,0 +1,103 @@
+import json
+
+import pytest
+
+_FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
+
+
+def _files(directory):
+    return {p.name: p.read_bytes() for p in directory.iterdir() if p.is_file()}
+
+
+def _write_flags(corpus, output):
+    return (
+        "write_tfrecords",
+        f"--corpus={corpus.output}",
+        f"--output={output}",
+        *_FRAME_FLAGS,
+    )
+
+
+def _extract_flags(frames, output):
+    return (
+        "extract_features",
+        f"--records={frames.output}",
+        f"--output={output}",
+        "--vision=ResNet50",
+        "--vision_weights=random",
+    )
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_invocations_that_share_the_frames_write_what_one_writes(
+    run_script, corpus, frames, tmp_path, order
+):
+    output = tmp_path / "parts"
+    for turn, index in enumerate(order):
+        done = run_script(
+            *_write_flags(corpus, output),
+            "--workers=1",
+            "--shard_count=2",
+            f"--shard_index={index}",
+        )
+        assert done.returncode == 0, done.stderr
+        assert "in 1 shards (0 done before)" in done.stdout
+        assert ("manifest.json comes when" in done.stdout) == (turn == 0)
+        assert (output / "manifest.json").exists() == (turn == 1)
+    assert _files(output) == _files(frames.output)
+
+
+def test_invocations_that_share_the_features_write_what_one_writes(
+    run_script, frames, resnet50, tmp_path
+):
+    output = tmp_path / "parts"
+    for index in (1, 0):
+        assert not (output / "manifest.json").exists()
+        done = run_script(
+            *_extract_flags(frames, output),
+            "--shard_count=2",
+            f"--shard_index={index}",
+        )
+        assert done.returncode == 0, done.stderr
+        assert "in 1 shards (0 done before)" in done.stdout
+    assert _files(output) == _files(resnet50.output)
+    manifest = json.loads((output / "manifest.json").read_text("utf-8"))
+    assert len(manifest["shards"]) == 2
+
+
+@pytest.mark.slow
+def test_ray_writes_and_extracts_what_this_process_does(
+    run_script, corpus, frames, resnet50, tmp_path
+):
+    pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
+    for flags, made in (
+        ((*_write_flags(corpus, tmp_path / "frames"), "--workers=2"), frames),
+        (_extract_flags(frames, tmp_path / "resnet50"), resnet50),
+    ):
+        done = run_script(*flags, "--runner=ray")
+        assert done.returncode == 0, done.stderr
+        assert "in 2 shards (0 done before)" in done.stdout
+        assert _files(tmp_path / made.output.name) == _files(made.output)
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (
+            ["--ray_address=auto"],
+            "--ray_address needs --runner=ray. Received: runner=local, ray_address=auto",
+        ),
+        (["--ray_cpus=2"], "--ray_cpus needs --runner=ray"),
+        (
+            ["--shard_index=2", "--shard_count=2"],
+            "`shard_index` must be from 0 to 1. Received: shard_index=2",
+        ),
+        (["--shard_count=3"], "`shard_count` must be from 1 to 2. Received"),
+    ],
+)
+def test_flags_that_do_not_fit_are_one_line(
+    fails_in_one_line, corpus, frames, tmp_path, flags, line
+):
+    output = tmp_path / "out"
+    assert line in fails_in_one_line(*_write_flags(corpus, output), *flags)
+    assert line in fails_in_one_line(*_extract_flags(frames, output), *flags)

@@ -1,0 +1,263 @@
+"""On real local Ray clusters; every test ends with no process of Ray left."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
+
+from dc_keras.corpus.records import Video  # noqa: E402
+from dc_keras.encoders.extraction import (  # noqa: E402
+    ExtractionConfig,
+    ExtractorSpec,
+)
+from dc_keras.encoders.vision import VisionSpec  # noqa: E402
+from dc_keras.errors import DataError  # noqa: E402
+from tfrecords import ray_runner  # noqa: E402
+from tfrecords.feature_records import write_feature_records  # noqa: E402
+from tfrecords.frames import SamplingConfig  # noqa: E402
+from tfrecords.ray_runner import RayCluster  # noqa: E402
+from tfrecords.runner import write_frame_records  # noqa: E402
+from tfrecords.verify import verify_records  # noqa: E402
+
+_ROOT = Path(__file__).parents[2]
+_CONFIG = SamplingConfig(num_frames=4, image_size=32)
+_NUM_SHARDS = 6
+_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+def _ray_processes():
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ")
+        except OSError:  # it ended
+            continue
+        if command.startswith(b"ray::") or b"/ray/" in command:
+            found.add(int(path.parent.name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_process(monkeypatch):
+    monkeypatch.chdir(_ROOT)
+    before = _ray_processes()
+    yield
+    end = time.monotonic() + 30
+    while left := _ray_processes() - before:
+        assert time.monotonic() < end, left
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def two_nodes():
+    """A cluster of two nodes, and a way to kill the second."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**_NODE, "include_dashboard": False}
+    )
+    node = cluster.add_node(**_NODE)
+    yield (
+        cluster.address,
+        lambda: cluster.remove_node(node, allow_graceful=False),
+    )
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def media(tmp_path, write_clip):
+    root = tmp_path / "media"
+    root.mkdir()
+    for number in range(6):
+        write_clip(root / f"{number}.mp4", 20 + number)
+    return root
+
+
+def _videos(num_videos):
+    return [
+        Video(str(7000 + i), f"u{i % 3}", "test", media_path=f"{i % 6}.mp4")
+        for i in range(num_videos)
+    ]
+
+
+def _write_frames(media, directory, num_videos, num_shards=_NUM_SHARDS, **options):
+    return write_frame_records(
+        _videos(num_videos),
+        media,
+        directory,
+        _CONFIG,
+        num_shards=num_shards,
+        **options,
+    )
+
+
+def _files(directory):
+    return {p.name: p.read_bytes() for p in directory.iterdir() if p.is_file()}
+
+
+class _KillWhenBusy(threading.Thread):
+    """Kills a node when two shards are being written; notes who writes afterwards."""
+
+    def __init__(self, directory, kill):
+        super().__init__(daemon=True)
+        self.directory, self.kill = directory, kill
+        self.before, self.after, self.num_done = set(), set(), None
+        self._is_over = threading.Event()
+
+    def _tries(self):
+        # A try has a temporary name of its own: .frames-00001-of-….tfrecord.….tmp
+        return {path.name for path in self.directory.glob(".*.tfrecord.*.tmp")}
+
+    def run(self):
+        while len(self.before) < 2 and not self._is_over.is_set():
+            self.before = self._tries()
+            time.sleep(0.01)
+        self.num_done = len(list(self.directory.glob("*.tfrecord")))
+        self.kill()
+        while not self._is_over.is_set():
+            self.after |= self._tries() - self.before
+            time.sleep(0.01)
+
+    def stop(self):
+        self._is_over.set()
+        self.join()
+
+
+def _run_while_a_node_dies(directory, kill, write):
+    killer = _KillWhenBusy(directory, kill)
+    killer.start()
+    run = write()
+    killer.stop()
+    assert len(killer.before) == 2
+    assert killer.num_done < _NUM_SHARDS - 1
+    begun_again = {_shard(name) for name in killer.before} & {
+        _shard(name) for name in killer.after
+    }
+    assert len(begun_again) == 1
+    assert list(directory.glob(".*.tmp")) == []
+    assert not ray.is_initialized()
+    return run
+
+
+def _shard(temporary):
+    return temporary.split(".tfrecord.")[0]
+
+
+@pytest.mark.slow
+def test_frames_written_while_a_node_dies_are_those_of_a_local_run(
+    media, tmp_path, two_nodes
+):
+    address, kill = two_nodes
+    output = tmp_path / "ray"
+    run = _run_while_a_node_dies(
+        output,
+        kill,
+        lambda: _write_frames(media, output, 480, cluster=RayCluster(address)),
+    )
+    assert run.manifest["num_records"] == 480
+    _write_frames(media, tmp_path / "local", 480)
+    assert _files(output) == _files(tmp_path / "local")
+    assert verify_records(output).faults == ()
+
+
+@pytest.mark.slow
+def test_features_extracted_while_a_node_dies_are_those_of_a_local_run(
+    media, tmp_path, two_nodes
+):
+    address, kill = two_nodes
+    frames = tmp_path / "frames"
+    _write_frames(media, frames, 180)
+    spec = ExtractorSpec(
+        VisionSpec(name="VGG16", layer="avg", weights="random", image_size=32, seed=3),
+        None,
+        ExtractionConfig(num_frames=4, frame_size=32),
+    )
+    extractor = spec.build()
+
+    def extract(directory, **options):
+        settings = {**extractor.settings(), "frames": {}}
+        return write_feature_records(
+            frames, directory, extractor.extract, settings, spec=spec, **options
+        )
+
+    output = tmp_path / "ray"
+    run = _run_while_a_node_dies(
+        output, kill, lambda: extract(output, cluster=RayCluster(address))
+    )
+    assert run.manifest["num_records"] == 180
+    extract(tmp_path / "local")
+    assert _files(output) == _files(tmp_path / "local")
+    assert verify_records(output).faults == ()
+
+
+@pytest.mark.slow
+def test_ray_is_started_for_a_run_and_tells_what_goes_wrong(
+    media, tmp_path, monkeypatch
+):
+    # One after another: each of them starts a Ray of its own, which takes seconds.
+    output = tmp_path / "out"
+    _write_frames(media, output, 12, cluster=RayCluster(num_cpus=2))
+    _write_frames(media, tmp_path / "local", 12)
+    assert _files(output) == _files(tmp_path / "local")
+
+    with pytest.raises(DataError, match=r"what a shard takes\. Received: ray_cpus=2"):
+        _write_frames(
+            media,
+            tmp_path / "large",
+            12,
+            cluster=RayCluster(num_cpus=1, shard_cpus=2),
+        )
+
+    monkeypatch.setattr("tfrecords.frame_records.av.__version__", "0.1")
+    with pytest.raises(DataError, match="must decode and encode by the same versions"):
+        _write_frames(media, tmp_path / "other", 12, cluster=RayCluster(num_cpus=1))
+
+
+@pytest.mark.slow
+def test_a_shard_that_takes_down_its_process_is_given_up(tmp_path, monkeypatch):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)
+    with pytest.raises(DataError, match="given up after 2 tries"):
+        RayCluster(num_cpus=1).run(_die, [_Job()], lambda _: None)
+
+
+class _Job:
+    num_posts = 1
+
+
+def _die(_):
+    os._exit(1)
+
+
+def test_an_address_where_no_ray_is_is_one_line():
+    with pytest.raises(DataError, match="--ray_address must be that of") as caught:
+        RayCluster("127.0.0.1:1").run(_die, [_Job()], lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_do_starts_no_ray():
+    assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
+
+
+def test_without_ray_one_line_says_what_to_install():
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from dc_keras.errors import DataError\n"
+        "try: import tfrecords.ray_runner\n"
+        "except DataError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "--runner=ray needs Ray: pip install 'dc_keras[cluster]'\n"
