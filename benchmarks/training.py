@@ -26,7 +26,8 @@ from dc_keras import __version__
 from dc_keras.models.config import POOLINGS, ModelOptions, TrainingOptions
 from dc_keras.models.proxy import build_proxy
 from dc_keras.training.data import FeatureTable, VisionFeatures
-from dc_keras.training.loop import classification, fit
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import classification
 from dc_keras.training.proxies import ProxyTask, Variant, proxy_examples, video_inputs
 
 _NUM_VIDEOS, _NUM_FRAMES, _FRAME_DIM, _CAPTION_DIM = 1_000, 50, 512, 384

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.dropping import DropItems, drop_side
+from dc_keras.models.dropping import DropItems, DropUnits, drop_side
 from dc_keras.models.pooling import PoolSet, StandardizeKnown
 from dc_keras.models.proxy import dense_block
 
@@ -115,7 +115,7 @@ def build_head(
             parts.append(keras.layers.Subtract(name="difference")(projections))
         x = keras.layers.Concatenate(name="join_representations")(parts)
         x = dense_block(x, options, "dense")
-        x = keras.layers.Dropout(options.dropout, name="dropout")(x)
+        x = DropUnits(options.dropout, name="dropout")(x)
     tensors = [x_c, x_u]
     if num_signals:
         tensors.append(keras.Input((num_signals,), name="signals"))
@@ -125,7 +125,9 @@ def build_head(
     probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
         logit
     )
-    probability = keras.layers.Reshape((), name="probability")(probability)
+    probability = keras.layers.Reshape((), dtype="float32", name="probability")(
+        probability
+    )
     return keras.Model(tensors, probability, name=HEAD)
 
 
@@ -135,7 +137,7 @@ def _read_signals(
     """Returns the signals, standardised, and a dense layer of them."""
     signals = StandardizeKnown(num_signals, name=SIGNALS)(signals)
     x = keras.layers.Dense(signal_dim, activation="relu", name="dense_signals")(signals)
-    return [signals, keras.layers.Dropout(options.dropout, name="drop_signals")(x)]
+    return [signals, DropUnits(options.dropout, name="drop_signals")(x)]
 
 
 def _projections(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:

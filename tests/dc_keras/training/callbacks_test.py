@@ -20,7 +20,8 @@ from dc_keras.training.callbacks import (
     log_projector,
     training_callbacks,
 )
-from dc_keras.training.loop import fit, participation
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import participation
 
 # Fast enough to overfit: the fourth epoch is the best, and the seventh the last.
 _OPTIONS = TrainingOptions(

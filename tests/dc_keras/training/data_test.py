@@ -39,9 +39,12 @@ def examples():
 
 
 def _epochs(examples, epochs, seed=0, batch_size=4):
-    batches = examples.shuffled_batches(batch_size, seed, epochs)
-    labels = [labels.numpy().tolist() for _, labels, _ in batches]
     size = examples.num_batches(batch_size)
+    batches = examples.training_batches(batch_size, seed, epochs.start)
+    labels = [
+        labels.numpy()[: int(count)].tolist()
+        for _, labels, _, count in batches.take(size * len(epochs))
+    ]
     return [labels[start : start + size] for start in range(0, len(labels), size)]
 
 

@@ -10,13 +10,8 @@ import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
 from dc_keras.models.config import TrainingOptions
-from dc_keras.training.loop import (
-    Objective,
-    classification,
-    fit,
-    participation,
-    predict,
-)
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import Objective, classification, participation
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,20 +56,20 @@ def _adam_by_hand(train, options, weights):
     weights = np.concatenate([w.ravel() for w in weights]).astype(np.float64)
     m = v = np.zeros(5)
     curve, losses = [], []
-    batches = train.shuffled_batches(
-        options.batch_size, options.seed, range(options.epochs)
-    )
-    for step, (inputs, labels, importance) in enumerate(batches, start=1):
+    num_batches = train.num_batches(options.batch_size)
+    batches = train.training_batches(options.batch_size, options.seed, first_epoch=0)
+    batches = batches.take(num_batches * options.epochs)
+    for step, (inputs, labels, importance, count) in enumerate(batches, start=1):
         x = np.column_stack([inputs["x"], np.ones(len(labels))]).astype(np.float64)
-        y, share = labels.numpy(), importance.numpy() / len(labels)
+        y, share = labels.numpy(), importance.numpy() / float(count)
         p = _sigmoid(x @ weights)
-        losses.append(-np.sum(share * np.log(np.where(y == 1, p, 1 - p))))
+        losses.append(-np.sum(importance.numpy() * np.log(np.where(y == 1, p, 1 - p))))
         gradient = x.T @ (share * (p - y))
         m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.999**step)
         weights -= options.learning_rate * m_hat / (np.sqrt(v_hat) + 1e-7)
-        if len(losses) == train.num_batches(options.batch_size):
-            curve.append(np.mean(losses))
+        if len(losses) == num_batches:
+            curve.append(np.sum(losses) / len(train))
             losses = []
     return weights, curve
 
@@ -209,7 +204,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from dc_keras.models.config import TrainingOptions
 from dc_keras.training.data import Examples
-from dc_keras.training.loop import fit, participation
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import participation
 from dc_keras.training.strategies import make_strategy
 
 def build():
