@@ -10,14 +10,39 @@ cannot. Saves the weights and the curve of every fit, under "NUMBER/weights" and
 import argparse
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+_ROOT = Path(__file__).parents[1]
 # 45 examples in batches of 16 leave 13: the last piece of two replicas has 5 of 8.
 NUM_EXAMPLES, BATCH_SIZE = 45, 16
 PLAIN = {"batch_size": BATCH_SIZE, "epochs": 3, "learning_rate": 0.01, "patience": 0}
+
+
+def start(log, *flags, tf_config=None):
+    """Starts this script; what it says goes to a file."""
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    if tf_config is not None:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
+    with log.open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, __file__, *map(str, flags)],
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def fit_apart(directory, name, *flags):
+    """Runs this script to its end, and returns what it saved."""
+    output = directory / f"{name}.npz"
+    process = start(directory / f"{name}.log", f"--output={output}", *flags)
+    assert process.wait() == 0, (directory / f"{name}.log").read_text()[-3000:]
+    return dict(np.load(output))
 
 
 def make_examples(count=NUM_EXAMPLES, seed=0):
@@ -122,6 +147,8 @@ def main():
             results = _train_in(flags.directory, flags.seconds_an_epoch, options)
         fitted |= {f"{number}/{name}": value for name, value in results.items()}
     np.savez(flags.output, **fitted)
+    # TensorFlow takes longer to take its threads down than to train this.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -137,7 +137,7 @@ class Examples:
         dataset = pieces.arrange(order).map(
             lambda rows, is_real, _: gather(rows, is_real), num_parallel_calls=1
         )
-        return dataset.prefetch(2)
+        return _settled(dataset.prefetch(2))
 
     def training_batches(
         self,
@@ -183,9 +183,9 @@ class Examples:
         )
         # Else workers ask each other before every step whether all have a batch.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return dataset.apply(endless).prefetch(2)
+        return _settled(dataset.apply(endless).prefetch(2))
 
-    def _gatherer(self) -> Callable[[Any, Any], tuple[dict[str, Any], Any, Any]]:
+    def _gatherer(self) -> Callable[[Any, Any], tuple[Any, Any, Any]]:
         index = {n: tf.convert_to_tensor(i) for n, i in self.index.items()}
         labels = tf.convert_to_tensor(self.labels)
         weights = tf.convert_to_tensor(self.weights)
@@ -199,7 +199,14 @@ class Examples:
                 inputs[name] = tf.cast(values, tf.float32) if is_half else values
             return inputs, tf.gather(labels, rows), tf.gather(weights, rows) * is_real
 
-        return gather
+        return cast("Callable[[Any, Any], tuple[Any, Any, Any]]", gather)
+
+
+def _settled(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Leaves nothing to TensorFlow's tuning: its thread would have nothing to tune."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 @dataclass(frozen=True)
@@ -225,14 +232,14 @@ class _Pieces:
         num_replicas = part.num_replicas_in_sync
         piece_size = -(-batch_size // num_replicas)
         num_batches = -(-count // max(batch_size, 1))
-        places = np.arange(num_batches * batch_size).reshape(num_batches, batch_size)
-        counts = np.minimum(batch_size, count - places[:, 0]).astype(np.float32)
+        batches = np.arange(num_batches * batch_size).reshape(num_batches, batch_size)
+        counts = np.minimum(batch_size, count - batches[:, 0]).astype(np.float32)
         missing = num_replicas * piece_size - batch_size
-        places = np.pad(places, ((0, 0), (0, missing)), constant_values=count)
-        places = places.reshape(num_batches, num_replicas, piece_size)
+        batches = np.pad(batches, ((0, 0), (0, missing)), constant_values=count)
+        pieces = batches.reshape((num_batches, num_replicas, piece_size))
         per_worker = num_replicas // part.num_input_pipelines
         first = part.input_pipeline_id * per_worker
-        places = places[:, first : first + per_worker].reshape(-1, piece_size)
+        places = pieces[:, first : first + per_worker].reshape((-1, piece_size))
         is_real = places < count
         return cls(
             np.where(is_real, places, 0),
