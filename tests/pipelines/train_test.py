@@ -5,10 +5,13 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+
+_ROOT = Path(__file__).parents[2]
 
 
 def test_a_model_directory_has_model_config_and_curves(model):
@@ -86,7 +89,7 @@ def test_a_tpu_must_be_there(fails_in_one_line, data, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_machines_leave_what_one_leaves(data, model, root, tmp_path):
+def test_two_machines_leave_what_one_leaves(data, model, tmp_path):
     with ExitStack() as stack:
         taken = [stack.enter_context(socket.socket()) for _ in range(2)]
         for each in taken:
@@ -102,7 +105,7 @@ def test_two_machines_leave_what_one_leaves(data, model, root, tmp_path):
             environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
             processes.append(
                 subprocess.Popen(
-                    command, cwd=root, env=environment, stdout=log, stderr=log
+                    command, cwd=_ROOT, env=environment, stdout=log, stderr=log
                 )
             )
     for index, process in enumerate(processes):

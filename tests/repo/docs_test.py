@@ -10,6 +10,7 @@ _DOCUMENTS = (
     "docs/collect.md",
     "docs/data.md",
     "docs/design.md",
+    "docs/distributed.md",
     "docs/evaluation.md",
     "docs/paper.md",
     "docs/privacy.md",

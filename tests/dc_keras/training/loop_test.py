@@ -198,8 +198,8 @@ def test_callbacks_see_the_first_and_the_last_of_the_steps_that_run_at_once(
     # 24 examples in batches of 4 are six steps, run as four and two.
     seen = []
     recorder = keras.callbacks.LambdaCallback(
-        on_train_batch_begin=lambda batch, _: seen.append(("begin", batch)),
-        on_train_batch_end=lambda batch, _: seen.append(("end", batch)),
+        on_train_batch_begin=lambda batch, logs: seen.append(("begin", batch)),
+        on_train_batch_end=lambda batch, logs: seen.append(("end", batch)),
     )
     options = replace(_OPTIONS, batch_size=4, epochs=1, steps_per_execution=4)
     fit(tiny_model, train, nothing, loss, options, [recorder])
