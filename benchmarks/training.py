@@ -130,7 +130,7 @@ def _make_epoch(
     model = build_proxy(
         video_inputs(table, _VARIANT), _NUM_CHALLENGES, ModelOptions(), "proxy"
     )
-    model.compile(make_optimizer(options, strategy))
+    model.compile(make_optimizer(options, strategy), auto_scale_loss=False)
     model.optimizer.build(model.trainable_variables)
     steps = training_steps(model, loss, options, iter(batches))
     num_steps = -(-_NUM_VIDEOS // options.batch_size)

@@ -112,6 +112,8 @@ def load_sample_frames(
     """
     if directory is None:
         return {}
+    import tensorflow as tf
+
     from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.tensors import decode_images
     from tfrecords.writer import shard_of
@@ -123,7 +125,7 @@ def load_sample_frames(
             shard = shards[shard_of(video, len(shards))]
             for record in iter_frame_records(shard):
                 if record.video_id == video and record.jpegs:
-                    pixels = decode_images(list(record.jpegs), record.height)
+                    pixels = decode_images(tf.constant(record.jpegs), record.height)
                     frames[f"{challenge}/{video}"] = pixels.numpy()
     return frames
 

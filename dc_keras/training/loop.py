@@ -58,7 +58,8 @@ def fit(
     strategy = make_strategy(options.strategy, options.tpu_address)
     with strategy.scope(), _precision(options.precision):
         model = build_model()
-        model.compile(optimizer=make_optimizer(options, strategy))
+        # A dynamic scale skips steps, and would lose count of the epochs.
+        model.compile(make_optimizer(options, strategy), auto_scale_loss=False)
         model.optimizer.build(model.trainable_variables)
     early = _early_stopping(objective, options, valid, callbacks)
     runner = keras.callbacks.CallbackList(
