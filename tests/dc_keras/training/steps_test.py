@@ -12,10 +12,12 @@ _VARIATIONS = {
     "plain": {},
     "clipped": {"clip_norm": 0.05},
     "float16": {"precision": "mixed_float16", "clip_norm": 0.05},
-    "two steps at once": {"steps_per_execution": 2},
     "jit": {"jit": True},
-    "deterministic": {"deterministic": True},
+    # Last: what is deterministic stays so to the end of the process.
+    "two steps at once": {"steps_per_execution": 2, "deterministic": True},
 }
+# A number of float16 has 11 bits, and sums of two replicas are rounded elsewhere.
+_TOLERANCES = {"float16": 1e-3}
 
 
 def _assert_alike(found, expected, tolerance=1e-4):
@@ -48,12 +50,12 @@ def mirrored(tmp_path_factory):
 @pytest.mark.parametrize("name", _VARIATIONS)
 def test_two_replicas_give_the_weights_of_one(alone, mirrored, name):
     number = list(_VARIATIONS).index(name)
-    _assert_alike(_variation(mirrored, number), _variation(alone, number))
+    found, expected = _variation(mirrored, number), _variation(alone, number)
+    _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))
 
 
-@pytest.mark.parametrize("name", ["two steps at once", "deterministic"])
-def test_speed_and_exactness_change_no_result(alone, name):
-    number = list(_VARIATIONS).index(name)
+def test_speed_and_exactness_change_no_result(alone):
+    number = list(_VARIATIONS).index("two steps at once")
     _assert_alike(_variation(alone, number), _variation(alone, 0), tolerance=1e-6)
 
 
