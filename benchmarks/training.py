@@ -1,4 +1,4 @@
-"""Measures an epoch of the challenge proxy on cached features, beside Keras's own fit.
+"""Measures training on cached features: epochs, input, records, steps at once.
 
     python -m benchmarks.training
 
@@ -7,6 +7,12 @@ of 384, 10 challenges, the default preset's model. Prints the seconds of an epoc
 loop, of `keras.Model.fit` on the same model and the same arrays, and their ratio, for
 every way to pool frames. An epoch is the median of those after the first, which
 compiles. Below 1 our loop is the faster one.
+
+A second table has, of the default model: the share of its time that a step waits for
+the next batch, which is made while the last one is learned from; the ratio of an epoch
+on features parsed from a TFRecord file, in batches of 64, to one on features in memory;
+and that of an epoch in batches of 4, one step at a time, to one of twenty at a time.
+Ratios are of medians of interleaved epochs. The last line is the size of a record.
 """
 
 from __future__ import annotations
@@ -14,9 +20,13 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,9 +35,13 @@ import tensorflow as tf
 from dc_keras import __version__
 from dc_keras.models.config import POOLINGS, ModelOptions, TrainingOptions
 from dc_keras.models.proxy import build_proxy
-from dc_keras.training.data import FeatureTable, VisionFeatures
-from dc_keras.training.loop import classification, fit
+from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import classification
 from dc_keras.training.proxies import ProxyTask, Variant, proxy_examples, video_inputs
+from dc_keras.training.steps import make_optimizer, training_steps
+from tfrecords.schema import FeatureRecord, build_feature_record
+from tfrecords.tensors import parse_feature_tensors
 
 _NUM_VIDEOS, _NUM_FRAMES, _FRAME_DIM, _CAPTION_DIM = 1_000, 50, 512, 384
 _NUM_CHALLENGES = 10
@@ -105,8 +119,147 @@ def _median_epoch(train: Callable[[_Clock], None]) -> float:
     return statistics.median(clock.seconds[1:])
 
 
+_Epoch = Callable[[], None]
+
+
+def _compile(
+    table: FeatureTable, options: TrainingOptions, batches: tf.data.Dataset
+) -> Callable[[int], Any]:
+    """Compiles the steps of a new model over batches of `Examples.training_batches`."""
+    model = build_proxy(
+        video_inputs(table, _VARIANT), _NUM_CHALLENGES, ModelOptions(), "proxy"
+    )
+    optimizer = make_optimizer(options, tf.distribute.get_strategy())
+    model.compile(optimizer, auto_scale_loss=False)
+    model.optimizer.build(model.trainable_variables)
+    return training_steps(model, classification().loss, options, iter(batches))
+
+
+def _make_step(table: FeatureTable, examples: Examples) -> _Epoch:
+    """One step on a batch that is always there."""
+    options = TrainingOptions()
+    ready = examples.training_batches(options.batch_size, 0, 0).take(1)
+    steps = _compile(table, options, ready.cache().repeat())
+    return lambda: steps(1).numpy()
+
+
+def _make_epoch(
+    table: FeatureTable, options: TrainingOptions, batches: tf.data.Dataset
+) -> _Epoch:
+    steps = _compile(table, options, batches)
+    num_steps = -(-_NUM_VIDEOS // options.batch_size)
+
+    def epoch() -> None:
+        total = 0.0
+        for first in range(0, num_steps, options.steps_per_execution):
+            total += steps(min(options.steps_per_execution, num_steps - first))
+        float(total)
+
+    return epoch
+
+
+def _write_records(table: FeatureTable, path: Path) -> int:
+    """Writes the features as a shard; returns the bytes of one without its caption."""
+    vision, captions = table.vision["VGG16"], np.asarray(table.captions)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for row, video in enumerate(table.video_ids):
+            frames, mask = vision.frames[row], vision.mask[row]
+            record = FeatureRecord(video, "u", frames, mask, captions[row])
+            writer.write(build_feature_record(record))
+    return len(build_feature_record(replace(record, caption=None)))
+
+
+def _from_records(path: Path, batch_size: int) -> tf.data.Dataset:
+    """The features as the same batches, parsed from the shard in every epoch."""
+
+    def batch(number: tf.Tensor, records: tf.Tensor) -> tuple[Any, ...]:
+        parsed = tf.map_fn(
+            parse_feature_tensors,
+            records,
+            fn_output_signature={
+                "video/id": tf.string,
+                "user/id": tf.string,
+                "schema/version": tf.int64,
+                "frames/embedding": tf.TensorSpec([_NUM_FRAMES, _FRAME_DIM], tf.half),
+                "frames/mask": tf.TensorSpec([_NUM_FRAMES], tf.bool),
+                "caption/embedding": tf.TensorSpec([_CAPTION_DIM], tf.float32),
+            },
+        )
+        inputs = {
+            "frames": tf.cast(parsed["frames/embedding"], tf.float32),
+            "frame_mask": parsed["frames/mask"],
+            "caption": parsed["caption/embedding"],
+        }
+        labels = tf.cast(number, tf.int32) % _NUM_CHALLENGES
+        labels = tf.repeat(labels, batch_size)
+        return inputs, labels, tf.ones(batch_size), tf.constant(float(batch_size))
+
+    records = tf.data.TFRecordDataset(str(path)).repeat().shuffle(_NUM_VIDEOS // 4)
+    batches = records.batch(batch_size, drop_remainder=True).enumerate()
+    return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+
+def _interleaved(epochs: Mapping[str, _Epoch], rounds: int = 7) -> dict[str, float]:
+    """Runs all epochs in turn, and returns the median seconds of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in epochs}
+    for _ in range(rounds + 1):
+        for name, epoch in epochs.items():
+            start = time.perf_counter()
+            epoch()
+            seconds[name].append(time.perf_counter() - start)
+    # The first round compiles.
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+def _waiting_share(examples: Examples, step: _Epoch, rounds: int = 60) -> float:
+    """Returns the median share of time that a step waits for its batch."""
+    batches = iter(examples.training_batches(TrainingOptions().batch_size, 0, 0))
+    shares = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        next(batches)
+        there = time.perf_counter()
+        step()
+        shares.append((there - start) / (time.perf_counter() - start))
+    # The first rounds compile, and fill the buffers.
+    return statistics.median(shares[10:])
+
+
+def part_ratios(table: FeatureTable, directory: Path) -> list[tuple[str, float, str]]:
+    """Returns (what, ratio, aim) a line of the second table."""
+    rows = np.arange(_NUM_VIDEOS, dtype=np.int32)
+    task = ProxyTask("challenge", rows, rows % _NUM_CHALLENGES, ("",) * _NUM_CHALLENGES)
+    examples = proxy_examples(task, table, _VARIANT)
+    size = _write_records(table, directory / "features")
+
+    def epoch(
+        batch_size: int, batches: tf.data.Dataset | None = None, **changes: Any
+    ) -> _Epoch:
+        options = TrainingOptions(batch_size=batch_size, **changes)
+        batches = batches or examples.training_batches(batch_size, 0, 0)
+        return _make_epoch(table, options, batches)
+
+    many, few = 64, 4
+    waiting = _waiting_share(examples, _make_step(table, examples))
+    records = _from_records(directory / "features", many)
+    took = _interleaved(
+        {
+            "memory": epoch(many),
+            "records": epoch(many, records),
+            "one": epoch(few),
+            "twenty": epoch(few, steps_per_execution=20),
+        }
+    )
+    return [
+        ("share of time that a step waits for input", waiting, "< 0.05"),
+        ("batch 64, records : memory", took["records"] / took["memory"], "≤ 2"),
+        ("batch 4, one step at a time : twenty", took["one"] / took["twenty"], "≥ 1.5"),
+        (f"bytes of a record of {_NUM_FRAMES} × {_FRAME_DIM}", size, "≤ 55,000"),
+    ]
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables."""
     print(
         f"dc_keras {__version__}, TensorFlow {tf.__version__}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "
@@ -119,6 +272,10 @@ def main() -> None:
     for pooling in POOLINGS:
         ours, theirs = epoch_seconds(pooling, table)
         print(f"{pooling:<16}{ours:>9.3f}{theirs:>14.3f}{ours / theirs:>8.2f}")
+    print(f"\n{'part':<44}{'measured':>10}  aim")
+    with tempfile.TemporaryDirectory() as directory:
+        for what, measured, aim in part_ratios(table, Path(directory)):
+            print(f"{what:<44}{measured:>10,.5g}  {aim}")
 
 
 if __name__ == "__main__":

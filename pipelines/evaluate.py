@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dc_keras.corpus.grid import Grid
     from dc_keras.corpus.store import Corpus
+    from dc_keras.models.config import TrainingOptions
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _STUDY = flags.DEFINE_string("study", None, "Study file (TOML).", required=True)
@@ -92,7 +93,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.runner import run_experiment
-    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.models.config import ModelOptions, ProtocolOptions
     from dc_keras.signals.facts import read_facts
 
     corpus = Corpus.open(_CORPUS.value)
@@ -107,7 +108,7 @@ def main() -> None:
             corpus.videos, *([grid] if temporal is None else [grid, temporal])
         ),
         model=options.resolve(ModelOptions),
-        training=options.resolve(TrainingOptions),
+        training=_training(),
         protocol=options.resolve(ProtocolOptions),
         signals=options.resolve(SignalOptions),
         temporal=temporal,
@@ -123,6 +124,19 @@ def main() -> None:
         workers=_WORKERS.value,
     )
     _print_tables(output)
+
+
+def _training() -> TrainingOptions:
+    from dc_keras.errors import DataError
+    from dc_keras.models.config import TrainingOptions
+
+    training = options.resolve(TrainingOptions)
+    if training.strategy == "multi_worker":
+        raise DataError(
+            "`strategy` of evaluate must be one of a single machine; --workers fits "
+            "folds side by side. Received: strategy=multi_worker."
+        )
+    return training
 
 
 def _load_temporal(corpus: Corpus) -> Grid | None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines import options
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dc_keras.corpus.grid import Grid
     from dc_keras.corpus.privacy import Pseudonymizer
     from dc_keras.corpus.store import Corpus
@@ -90,6 +92,42 @@ def load_features(directories: Sequence[str]) -> FeatureTable:
                 )
             captions, caption_spec = records.captions, spec
     return FeatureTable(tuple(video_ids), vision, captions, caption_spec)
+
+
+def load_sample_frames(
+    directory: str | None, grid: Grid, per_challenge: int = 2
+) -> dict[str, np.ndarray]:
+    """Reads frames of the first support videos of each challenge that have any.
+
+    Args:
+        directory: of frame records; None for no frames.
+        grid: its support names the videos.
+        per_challenge: videos a challenge, at most.
+
+    Returns:
+        By "challenge/video id", uint8 RGB (num_frames, height, width, 3).
+
+    Raises:
+        DataError: the directory holds no frame records.
+    """
+    if directory is None:
+        return {}
+    import tensorflow as tf
+
+    from tfrecords.reader import iter_frame_records, list_shard_paths
+    from tfrecords.tensors import decode_images
+    from tfrecords.writer import shard_of
+
+    shards = list_shard_paths(Path(directory))
+    frames = {}
+    for challenge, videos in zip(grid.challenges, grid.support, strict=True):
+        for video in videos[:per_challenge]:
+            shard = shards[shard_of(video, len(shards))]
+            for record in iter_frame_records(shard):
+                if record.video_id == video and record.jpegs:
+                    pixels = decode_images(tf.constant(record.jpegs), record.height)
+                    frames[f"{challenge}/{video}"] = pixels.numpy()
+    return frames
 
 
 def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:

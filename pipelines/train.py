@@ -8,13 +8,22 @@ Leaves behind in --output: `model.keras`, `config.json` (every resolved choice),
 `history.csv`, `predictions.parquet` (validation rows), `tensorboard/` and
 `MODEL_CARD.md`; for --task=participation also `challenge_proxy/` and `user_proxy/`,
 alike, and `challenges.npz`. A stopped training goes on at its last finished epoch.
+
+With --strategy=multi_worker the same command runs on every machine, with TF_CONFIG set;
+the chief's files are the result. See docs/distributed.md.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from absl import flags
 
 from pipelines import app, inputs, options
+
+if TYPE_CHECKING:
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.training.runs import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -28,6 +37,14 @@ _FEATURES = flags.DEFINE_multi_string(
     "features", None, "Directory of feature records; repeatable.", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Model directory.", required=True)
+_RECORDS = flags.DEFINE_string(
+    "records", None, "Directory of frame records, for sample frames in TensorBoard."
+)
+_PROFILE_STEPS = flags.DEFINE_string(
+    "profile_steps",
+    None,
+    "First and last step of each model that TensorFlow's profiler sees, such as 10,20.",
+)
 options.define_all()
 
 
@@ -37,27 +54,58 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
-    from dc_keras.training.model_card import CorpusFacts, write_model_cards
-    from dc_keras.training.runs import TrainingRun, train_participation, train_proxy
+    from dc_keras.training.runs import TrainingRun
+    from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.workers import writable_directory
 
+    training, profile_steps = options.resolve(TrainingOptions), _profile_steps()
+    # Several workers must meet before anything else of TensorFlow.
+    make_strategy(training.strategy, training.tpu_address)
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     app.say(grid.describe())
-    run = TrainingRun(
-        grid=grid,
-        table=inputs.load_features(_FEATURES.value),
-        model=options.resolve(ModelOptions),
-        training=options.resolve(TrainingOptions),
-        protocol=options.resolve(ProtocolOptions),
-        directory=Path(_OUTPUT.value),
-    )
+    with writable_directory(Path(_OUTPUT.value), training.strategy) as directory:
+        run = TrainingRun(
+            grid=grid,
+            table=inputs.load_features(_FEATURES.value),
+            model=options.resolve(ModelOptions),
+            training=training,
+            protocol=options.resolve(ProtocolOptions),
+            directory=directory,
+            profile_steps=profile_steps,
+            sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
+        )
+        _train(run, corpus)
+
+
+def _train(run: TrainingRun, corpus: Corpus) -> None:
+    from dc_keras.training.model_card import CorpusFacts, write_model_cards
+    from dc_keras.training.runs import train_participation, train_proxy
+
     if _TASK.value == "participation":
         train_participation(run)
     else:
         train_proxy(run, _TASK.value)
-    write_model_cards(run.directory, CorpusFacts.of(corpus), grid)
-    app.say(f"{run.directory}: model.keras, config.json, history.csv, MODEL_CARD.md")
-    app.say(f"curves: tensorboard --logdir={run.directory}")
+    write_model_cards(run.directory, CorpusFacts.of(corpus), run.grid)
+    place = _OUTPUT.value
+    app.say(f"{place}: model.keras, config.json, history.csv, MODEL_CARD.md")
+    app.say(f"curves: tensorboard --logdir={place}")
+
+
+def _profile_steps() -> tuple[int, int] | None:
+    from dc_keras.errors import DataError
+
+    text = _PROFILE_STEPS.value
+    if text is None:
+        return None
+    first, _, last = text.partition(",")
+    is_range = first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)
+    if not is_range:
+        raise DataError(
+            "`profile_steps` must be a first and a last step, from 1, such as 10,20. "
+            f"Received: profile_steps={text}."
+        )
+    return int(first), int(last)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def list_contenders(
         DataError: an unknown group of signals.
     """
     groups = parse_groups(signals.signals)
-    paper = replace(training, class_weight="none", monitor="val_loss")
+    paper = replace(training, class_weight="none", monitor="val_loss", decay="none")
     forms = [
         ("deepChallenger", Contender(DEEP_CHALLENGER, model, training, groups)),
         (

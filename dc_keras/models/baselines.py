@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from dc_keras.models.config import ModelOptions
+from dc_keras.models.dropping import DropUnits
 from dc_keras.models.pooling import PoolSet, Standardize
 from dc_keras.models.proxy import dense_block
 
@@ -35,7 +36,7 @@ def build_user_baseline(
         x = Standardize(video_dim, name="standardize_videos")(x, user_valid)
     x = PoolSet(options.user_pooling, name="user_representation")(x, user_valid)
     x = dense_block(x, options, "dense")
-    x = keras.layers.Dropout(options.dropout, name="dropout")(x)
+    x = DropUnits(options.dropout, name="dropout")(x)
     x = keras.layers.Dense(num_challenges, activation="sigmoid", name="sigmoids")(x)
     x = keras.layers.Dot(axes=-1, name="pick_challenge")([x, one_hot])
     x = keras.layers.Reshape((), name="probability", dtype="float32")(x)

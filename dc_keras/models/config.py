@@ -192,10 +192,31 @@ class TrainingOptions(Options):
     class_weight: str = option(
         "balanced", "weights of joining and not joining [21]", ("balanced", "none")
     )
+    clip_norm: float = option(
+        0.0,
+        "largest norm of the whole batch's gradient; 0 clips nothing [31]",
+        at_least=0,
+    )
+    precision: str = option(
+        "float32",
+        "what layers compute in; weights, outputs and the loss are float32 always [31]",
+        ("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    steps_per_execution: int = option(
+        1, "steps that run without a return to Python [31]", at_least=1
+    )
+    jit: bool = option(False, "whether XLA compiles the gradient [31]")
+    deterministic: bool = option(
+        False, "whether TensorFlow may only use operations without chance [31]"
+    )
     strategy: str = option(
         "default",
-        "tf.distribute strategy: the default one, one device, or mirrored over GPUs",
-        ("default", "one_device", "mirrored"),
+        "tf.distribute strategy: the default one, one device, mirrored over this "
+        "machine's GPUs, the workers that TF_CONFIG names, or a TPU",
+        ("default", "one_device", "mirrored", "multi_worker", "tpu"),
+    )
+    tpu_address: str = option(
+        "", "with --strategy=tpu: the TPU's name, its grpc:// address, or `local`"
     )
     seed: int = option(0, "seed of weights, dropout and shuffling")
 
@@ -209,9 +230,7 @@ class SignalOptions(Options):
         "what simple models tell the fusion beside the videos: all, none, or some of "
         "rates, text, neighbours, time, engagement with commas [29]",
     )
-    signal_dim: int = option(
-        64, "width of the layer that reads them [29]", at_least=1
-    )
+    signal_dim: int = option(64, "width of the layer that reads them [29]", at_least=1)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.dropping import DropItems, drop_side
+from dc_keras.models.dropping import DropItems, DropUnits, drop_side
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 
@@ -94,12 +94,14 @@ def build_head(challenge_dim: int, user_dim: int, options: ModelOptions) -> kera
             parts.append(keras.layers.Subtract(name="difference")(projections))
         x = keras.layers.Concatenate(name="join_representations")(parts)
         x = dense_block(x, options, "dense")
-        x = keras.layers.Dropout(options.dropout, name="dropout")(x)
+        x = DropUnits(options.dropout, name="dropout")(x)
     logit = keras.layers.Dense(1, name="logit")(x)
     probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
         logit
     )
-    probability = keras.layers.Reshape((), name="probability")(probability)
+    probability = keras.layers.Reshape((), dtype="float32", name="probability")(
+        probability
+    )
     return keras.Model([x_c, x_u], probability, name=HEAD)
 
 

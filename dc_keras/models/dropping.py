@@ -2,15 +2,64 @@
 
 A planner's brief is a caption without a video, and a new challenge has one or two
 posts. A model that has never missed anything in training answers such requests badly.
-None of this is in the paper; see docs/paper.md, choice 30.
+None of this is in the paper; see docs/paper.md, choice 30. Dropout of units, which is
+in the paper, is here because it draws alike.
+
+What an example draws depends on its place in the whole batch, never on how many
+replicas share that batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
+
+
+def draw_for_batch(shape: Sequence[Any], seed: keras.random.SeedGenerator) -> Any:
+    """Draws numbers for the examples of a replica, out of those of the whole batch.
+
+    Every replica draws for all of them, from the same state, and takes its own part:
+    the replicas' batches have one size, and follow each other in the whole batch.
+
+    Args:
+        shape: of the draws on this replica, its batch size first.
+        seed: the state to draw from.
+
+    Returns:
+        float32 of that shape, uniform in [0, 1).
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return keras.random.uniform(shape, seed=seed, dtype="float32")
+    whole = (replica.num_replicas_in_sync * shape[0], *shape[1:])
+    draws = keras.random.uniform(whole, seed=seed, dtype="float32")
+    start = replica.replica_id_in_sync_group * shape[0]
+    return draws[start : start + shape[0]]
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class DropUnits(keras.layers.Dropout):
+    """Dropout whose draws do not depend on the number of replicas.
+
+    Arguments, input and output are those of `keras.layers.Dropout`.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Drops; see the class."""
+        if not training or self.rate == 0:
+            return inputs
+        shape = ops.shape(inputs)
+        given = self.noise_shape or (None,) * len(shape)
+        noise_shape = [
+            dim if size is None else size
+            for dim, size in zip(shape, given, strict=True)
+        ]
+        kept = draw_for_batch(noise_shape, self.seed_generator) >= self.rate
+        return inputs * ops.cast(kept, inputs.dtype) / (1.0 - self.rate)
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
@@ -47,7 +96,7 @@ class DropModality(keras.layers.Layer):
         """Hides; see the class."""
         if not training or self.rate == 0:
             return frames, frame_mask, caption
-        draws = keras.random.uniform((ops.shape(caption)[0],), seed=self.seed_generator)
+        draws = draw_for_batch((ops.shape(caption)[0],), self.seed_generator)
         has_both = ops.any(frame_mask, axis=1) & ops.any(ops.not_equal(caption, 0), 1)
         is_first_half = draws < self.rate / 2
         loses_one = has_both & (draws < self.rate)
@@ -102,7 +151,7 @@ class DropItems(keras.layers.Layer):
         if not training or self.rate == 0:
             return values, valid
         batch, num_items = ops.shape(valid)[0], valid.shape[1]
-        draws = keras.random.uniform((batch, num_items + 2), seed=self.seed_generator)
+        draws = draw_for_batch((batch, num_items + 2), self.seed_generator)
         is_cut, how_many, order = draws[:, 0], draws[:, 1], draws[:, 2:]
         count = ops.sum(ops.cast(valid, "float32"), axis=1)
         kept = ops.where(is_cut < self.rate, ops.floor(how_many * count) + 1, count)
@@ -132,7 +181,7 @@ def drop_side(x: Any, rate: float, name: str) -> Any:
     """
     if rate == 0:
         return x
-    return keras.layers.Dropout(rate, noise_shape=(None, 1), name=name)(x)
+    return DropUnits(rate, noise_shape=(None, 1), name=name)(x)
 
 
 def _like(tensor: Any) -> Any:

@@ -74,9 +74,15 @@ class PoolSet(keras.layers.Layer):
         if self.mode == "concat":
             num_items, dim = values.shape[1:]
             return ops.reshape(values, (-1, num_items * dim))
+        joined = self._join(values, valid)
+        return ops.cast(joined, self.compute_dtype)
+
+    def _join(self, values: Any, valid: Any) -> Any:
+        # Sums over many items, and the epsilons, are beyond half precision.
         if self.mode == "attention":
             weights = self._attention(values, valid)
-            return ops.sum(weights * values, axis=1)
+            return ops.sum(weights * ops.cast(values, "float32"), axis=1)
+        values = ops.cast(values, "float32")
         weights = ops.cast(valid, values.dtype)[..., None]
         count = ops.maximum(ops.sum(weights, axis=1), 1.0)
         mean = ops.sum(weights * values, axis=1) / count
@@ -90,7 +96,7 @@ class PoolSet(keras.layers.Layer):
         return ops.concatenate([mean, std * any_valid], axis=-1)
 
     def _attention(self, values: Any, valid: Any) -> Any:
-        scores = self.score(self.hidden(values))
+        scores = ops.cast(self.score(self.hidden(values)), "float32")
         mask = ops.cast(valid, scores.dtype)[..., None]
         lowest = ops.min(scores, axis=1, keepdims=True)
         candidates = ops.where(valid[..., None], scores, lowest)
@@ -121,7 +127,8 @@ class _Moments(keras.layers.Layer):
     """
 
     def __init__(self, dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # In half precision 1 / std overflows long before std is nothing.
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.dim = dim
         self.mean = self.add_weight(
             name="mean", shape=(dim,), initializer="zeros", trainable=False

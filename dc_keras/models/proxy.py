@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.dropping import DropModality
+from dc_keras.models.dropping import DropModality, DropUnits
 from dc_keras.models.pooling import PoolSet, Standardize
 
 EMBEDDING_LAYER = "video_embedding"
@@ -65,7 +65,7 @@ def build_proxy(
         x = dense_block(
             x, options, f"dense_{index}", EMBEDDING_LAYER if is_last else None
         )
-        x = keras.layers.Dropout(options.dropout, name=f"dropout_{index}")(x)
+        x = DropUnits(options.dropout, name=f"dropout_{index}")(x)
     x = keras.layers.Dense(num_classes, name="logits")(x)
     x = keras.layers.Softmax(name="class", dtype="float32")(x)
     return keras.Model(tensors, x, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from dc_keras.models.dropping import DropUnits
 from dc_keras.models.pooling import StandardizeKnown
 
 SIGNALS = "standardize_signals"
@@ -29,11 +30,13 @@ def build_signal_head(num_signals: int, signal_dim: int, dropout: float) -> kera
     signals = keras.Input((num_signals,), name="signals")
     known = StandardizeKnown(num_signals, name=SIGNALS)(signals)
     x = keras.layers.Dense(signal_dim, activation="relu", name=DENSE)(known)
-    x = keras.layers.Dropout(dropout, name="drop_signals")(x)
+    x = DropUnits(dropout, name="drop_signals")(x)
     x = keras.layers.Concatenate(name="join_signals")([known, x])
     logit = keras.layers.Dense(1, name=LOGIT)(x)
     probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
         logit
     )
-    probability = keras.layers.Reshape((), name="probability")(probability)
+    probability = keras.layers.Reshape((), dtype="float32", name="probability")(
+        probability
+    )
     return keras.Model({"signals": signals}, probability, name="signal_head")

@@ -1,15 +1,13 @@
-"""What a training leaves behind: the curve, TensorBoard logs, and a way back in."""
+"""Keras callbacks of a training: the curve, TensorBoard, and a way back in."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
@@ -92,90 +90,32 @@ class ResumableCSVLogger(keras.callbacks.CSVLogger):
             super().on_epoch_end(epoch, logs)
 
 
-def training_callbacks(directory: Path) -> list[keras.callbacks.Callback]:
+def training_callbacks(
+    directory: Path,
+    hparams: Mapping[str, bool | int | float | str] | None = None,
+    profile_steps: tuple[int, int] | None = None,
+) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of a training that leaves files in `directory`.
 
     `history.csv` (one row an epoch), `tensorboard/` (scalars) and, while it runs,
     `backup/`, from which the same command goes on after a stop.
+
+    Args:
+        directory: made where it is missing.
+        hparams: what TensorBoard's HParams compares runs by; None for nothing.
+        profile_steps: first and last step, from 1, that TensorFlow's profiler sees;
+            with `steps_per_execution` they count executions.
     """
-    backup = directory / "backup"
+    from tensorboard.plugins.hparams import api
+
+    backup, logs = directory / "backup", directory / "tensorboard"
     directory.mkdir(parents=True, exist_ok=True)
     return [
         ResumableCSVLogger(directory / "history.csv", append=backup.exists()),
-        keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False),
+        keras.callbacks.TensorBoard(
+            logs, write_graph=False, profile_batch=profile_steps or 0
+        ),
+        *([api.KerasCallback(str(logs), dict(hparams))] if hparams else []),
         # Two, so that a stop in the middle of writing one costs an epoch, not all.
         keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
     ]
-
-
-def log_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Writes the resolved configuration as a text in TensorBoard."""
-    text = "```json\n" + json.dumps(config, indent=2, sort_keys=True) + "\n```"
-    with tf.summary.create_file_writer(str(directory)).as_default():
-        tf.summary.text("config", text, step=0)
-
-
-def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Writes the precision–recall curve of validation pairs in TensorBoard.
-
-    Args:
-        directory: TensorBoard's log directory.
-        labels: 0/1 (num_pairs,).
-        scores: float (num_pairs,), probabilities.
-    """
-    from tensorboard.plugins.pr_curve import metadata
-
-    num_thresholds = 101
-    thresholds = np.linspace(0, 1, num_thresholds)
-    positive = labels.astype(bool)
-    called = scores[None, :] >= thresholds[:, None]
-    tp = (called & positive).sum(axis=1)
-    fp = (called & ~positive).sum(axis=1)
-    tn, fn = (~positive).sum() - fp, positive.sum() - tp
-    precision = tp / np.maximum(tp + fp, 1)
-    recall = tp / np.maximum(tp + fn, 1)
-    data = np.stack([tp, fp, tn, fn, precision, recall]).astype(np.float32)
-    summary = metadata.create_summary_metadata(
-        "participation", "validation pairs", num_thresholds
-    )
-    with tf.summary.create_file_writer(str(directory)).as_default():
-        tf.summary.write(
-            "participation/pr_curve", data, step=0, metadata=_as_tf(summary)
-        )
-
-
-def log_projector(
-    directory: Path, name: str, vectors: np.ndarray, labels: Sequence[str]
-) -> None:
-    """Adds representations to TensorBoard's projector.
-
-    Args:
-        directory: TensorBoard's log directory.
-        name: name of the embedding.
-        vectors: float (num_points, dim).
-        labels: one line a point.
-    """
-    from google.protobuf import text_format
-    from tensorboard.plugins.projector import ProjectorConfig
-
-    directory.mkdir(parents=True, exist_ok=True)
-    np.savetxt(directory / f"{name}.tsv", vectors, fmt="%.5g", delimiter="\t")
-    (directory / f"{name}_labels.tsv").write_text(
-        "".join(f"{label}\n" for label in labels), encoding="utf-8"
-    )
-    path = directory / "projector_config.pbtxt"
-    config = ProjectorConfig()
-    if path.exists():
-        text_format.Parse(path.read_text(encoding="utf-8"), config)
-    kept = [item for item in config.embeddings if item.tensor_name != name]
-    del config.embeddings[:]
-    config.embeddings.extend(kept)
-    config.embeddings.add(
-        tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_labels.tsv"
-    )
-    path.write_text(text_format.MessageToString(config), encoding="utf-8")
-
-
-def _as_tf(metadata: Any) -> Any:
-    """Re-reads TensorBoard's own copy of a protobuf as TensorFlow's."""
-    return tf.compat.v1.SummaryMetadata.FromString(metadata.SerializeToString())

@@ -19,7 +19,8 @@ import tensorflow as tf
 from dc_keras.models.config import TrainingOptions
 from dc_keras.signals.folds import Step
 from dc_keras.training.data import Examples
-from dc_keras.training.loop import Objective, fit, predict
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import Objective
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
 from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import Crossed, fit_crossed
 from dc_keras.training.data import Examples, FeatureTable
-from dc_keras.training.loop import fit, participation
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import participation
 from dc_keras.training.proxies import (
     Variant,
     embed_videos,

@@ -14,7 +14,8 @@ from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions, TrainingOptions
 from dc_keras.models.proxy import VideoInputs, build_proxy, embedding_model
 from dc_keras.training.data import Examples, FeatureTable
-from dc_keras.training.loop import classification, fit, predict
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import classification
 
 _BLOCK = 256
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,7 @@ from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
 )
-from dc_keras.training.callbacks import (
-    log_config,
-    log_pr_curve,
-    log_projector,
-    training_callbacks,
-)
+from dc_keras.training.callbacks import training_callbacks
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
 from dc_keras.training.model_directory import load_model, save_model
@@ -44,6 +39,12 @@ from dc_keras.training.proxies import (
     side_variants,
     user_task,
 )
+from dc_keras.training.summaries import (
+    log_config,
+    log_frames,
+    log_pr_curve,
+    log_projector,
+)
 
 CHALLENGES_FILE = "challenges.npz"
 
@@ -59,6 +60,9 @@ class TrainingRun:
         training: how they are fitted.
         protocol: which videos and pairs they see.
         directory: the model directory.
+        profile_steps: first and last step for TensorFlow's profiler, of each model.
+        sample_frames: by name, uint8 RGB (num_frames, height, width, 3), pictures for
+            TensorBoard.
     """
 
     grid: Grid
@@ -67,6 +71,8 @@ class TrainingRun:
     training: TrainingOptions
     protocol: ProtocolOptions
     directory: Path
+    profile_steps: tuple[int, int] | None = None
+    sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns every resolved choice, as plain values."""
@@ -88,6 +94,25 @@ class TrainingRun:
             "grid_sha256": self.grid.sha256,
             "sides": sides,
         }
+
+    def start_logs(self, config: dict[str, Any]) -> list[keras.callbacks.Callback]:
+        """Writes what is known before training, and returns its callbacks."""
+        logs = self.directory / "tensorboard"
+        log_config(logs, config)
+        if self.sample_frames:
+            log_frames(logs, self.sample_frames)
+        return training_callbacks(self.directory, _hparams(config), self.profile_steps)
+
+
+def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the single values of a configuration, by the names of their flags."""
+    values = {"task": config["task"], "grid": config["grid_sha256"][:8]}
+    for options in ("model", "training", "protocol"):
+        values |= config[options]
+    for side, sees in config["sides"].items():
+        for kind in ("vision", "text"):
+            values[f"{side}_{kind}"] = (sees[kind] or {}).get("name", "none")
+    return values
 
 
 def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -> Any:
@@ -112,7 +137,6 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
     held_out = int(run.training.validation_fraction * len(rows))
     valid, train = np.sort(rows[:held_out]), np.sort(rows[held_out:])
-    log_config(run.directory / "tensorboard", config)
     model = fit_proxy(
         task,
         train,
@@ -121,7 +145,7 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
         variant,
         run.model,
         run.training,
-        training_callbacks(run.directory),
+        run.start_logs(config),
     )
     _save_proxy_predictions(run, model, task, valid, variant)
     save_model(run.directory, model, {**config, "classes": list(task.classes)})
@@ -141,9 +165,7 @@ def train_participation(run: TrainingRun) -> keras.Model:
     proxies = {}
     for kind in ("challenge", "user"):
         place = run.directory / f"{kind}_proxy"
-        part = TrainingRun(
-            run.grid, run.table, run.model, run.training, run.protocol, place
-        )
+        part = replace(run, directory=place, sample_frames={})
         proxies[kind] = train_proxy(part, kind, hidden)
     examples = deep_challenger_examples(
         run.grid,
@@ -154,8 +176,6 @@ def train_participation(run: TrainingRun) -> keras.Model:
         hidden,
     )
     config = run.config("participation", side_variants(run.table))
-    logs = run.directory / "tensorboard"
-    log_config(logs, config)
     seed = run.training.seed
     model = fit_deep_challenger(
         examples,
@@ -163,10 +183,10 @@ def train_participation(run: TrainingRun) -> keras.Model:
         valid,
         run.model,
         run.training,
-        training_callbacks(run.directory),
+        run.start_logs(config),
     )
     _save_pair_predictions(run, model, examples.take(valid), pairs, valid)
-    _log_representations(run.grid, model, examples, logs)
+    _log_representations(run.grid, model, examples, run.directory / "tensorboard")
     _save_challenges(run.directory, examples)
     challenges = {"challenges": list(run.grid.challenges)}
     save_model(run.directory, model, {**config, **challenges})

@@ -15,7 +15,8 @@ from dc_keras.models.signal_head import LOGIT, SIGNALS, build_signal_head
 from dc_keras.signals.table import STACK_C
 from dc_keras.training.crossed import beside_each_other, of_each
 from dc_keras.training.data import Examples
-from dc_keras.training.loop import fit, participation
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import participation
 
 NUM_HEADS = 4
 

@@ -74,3 +74,12 @@ def test_the_truth_needs_the_key(fails_in_one_line, data, world, tmp_path):
         f"--output={tmp_path}/evaluation",
     )
     assert "--key_file" in line
+
+
+def test_folds_are_not_fitted_by_several_workers_together(
+    fails_in_one_line, data, tmp_path
+):
+    line = fails_in_one_line(
+        "evaluate", "--strategy=multi_worker", *data, f"--output={tmp_path}/run"
+    )
+    assert line.endswith("Received: strategy=multi_worker.")

@@ -1,6 +1,17 @@
 import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+
+_ROOT = Path(__file__).parents[2]
 
 
 def test_a_model_directory_has_model_config_and_curves(model):
@@ -34,3 +45,78 @@ def test_features_of_other_records_are_refused(
     )
     assert str(tmp_path) in line
     assert not (tmp_path / "model").exists()
+
+
+def test_sample_frames_and_a_profile_are_there_on_demand(chain, data, frames):
+    ran = chain(
+        "train",
+        "--task=challenge",
+        "--epochs=1",
+        "--batch_size=16",
+        "--profile_steps=1,2",
+        f"--records={frames.output}",
+        *data,
+        output="shown",
+    )
+    assert list((ran.output / "tensorboard" / "frames").iterdir())
+    assert list((ran.output / "tensorboard").rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize("steps", ["", "5", "0,3", "4,2", "a,b", "1,2,3"])
+def test_profile_steps_are_two_numbers(fails_in_one_line, data, tmp_path, steps):
+    line = fails_in_one_line(
+        "train", f"--profile_steps={steps}", *data, f"--output={tmp_path}/model"
+    )
+    assert line == (
+        "`profile_steps` must be a first and a last step, from 1, such as 10,20. "
+        f"Received: profile_steps={steps}."
+    )
+
+
+def test_several_workers_need_tf_config(fails_in_one_line, data, tmp_path):
+    line = fails_in_one_line(
+        "train", "--strategy=multi_worker", *data, f"--output={tmp_path}/model"
+    )
+    assert line.startswith("`TF_CONFIG` must be JSON")
+    assert line.endswith("Received: TF_CONFIG=nothing.")
+
+
+def test_a_tpu_must_be_there(fails_in_one_line, data, tmp_path):
+    line = fails_in_one_line(
+        "train", "--strategy=tpu", *data, f"--output={tmp_path}/model"
+    )
+    assert line.startswith("`strategy` tpu needs a TPU that answers")
+
+
+@pytest.mark.slow
+def test_two_machines_leave_what_one_leaves(data, model, tmp_path):
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for each in taken:
+            each.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in taken]
+    command = [sys.executable, "-m", "pipelines.train", "--epochs=2", *data]
+    command += ["--strategy=multi_worker", f"--output={tmp_path}/model"]
+    processes = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        config = {"cluster": {"worker": workers}, "task": task}
+        with (tmp_path / f"log{index}").open("w") as log:
+            environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+            processes.append(
+                subprocess.Popen(
+                    command, cwd=_ROOT, env=environment, stdout=log, stderr=log
+                )
+            )
+    for index, process in enumerate(processes):
+        assert process.wait(timeout=500) == 0, (tmp_path / f"log{index}").read_text()
+
+    def files(place):
+        found = (path.relative_to(place) for path in place.rglob("*"))
+        return {path for path in found if "tensorboard" not in path.parts}
+
+    assert files(tmp_path / "model") == files(model.output)
+    one = pl.read_parquet(model.output / "predictions.parquet")
+    two = pl.read_parquet(tmp_path / "model" / "predictions.parquet")
+    assert one.drop("score").equals(two.drop("score"))
+    np.testing.assert_allclose(one["score"], two["score"], atol=1e-4)

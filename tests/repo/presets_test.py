@@ -13,7 +13,7 @@ _FIELDS = {
     for field in dataclasses.fields(options)
 }
 # Not choices that the paper leaves open.
-_NO_CHOICES = {"strategy", "seed"}
+_NO_CHOICES = {"strategy", "tpu_address", "seed"}
 
 
 @pytest.fixture(params=_PRESETS)

@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.dropping import DropItems, DropModality, drop_side
+from dc_keras.models.dropping import (
+    DropItems,
+    DropModality,
+    DropUnits,
+    draw_for_batch,
+    drop_side,
+)
 
 _NUM_VIDEOS = 4000
 
@@ -166,3 +172,25 @@ def test_a_side_is_dropped_as_a_whole():
 def test_a_side_that_is_never_dropped_needs_no_layer():
     tensor = keras.Input((3,))
     assert drop_side(tensor, 0, "drop_user") is tensor
+
+
+def test_dropped_units_are_zero_and_the_others_grow():
+    layer = DropUnits(0.4, seed=0)
+    dropped = layer(np.ones((200, 50), np.float32), training=True).numpy()
+    # 10,000 draws: a standard deviation of 0.005.
+    assert np.mean(dropped == 0) == pytest.approx(0.4, abs=0.02)
+    np.testing.assert_allclose(dropped[dropped > 0], 1 / 0.6, rtol=1e-6)
+
+
+def test_units_are_not_dropped_outside_of_training():
+    x = np.ones((3, 4), np.float32)
+    np.testing.assert_array_equal(DropUnits(0.9)(x), x)
+    np.testing.assert_array_equal(DropUnits(0.0)(x, training=True), x)
+
+
+def test_replicas_draw_their_parts_of_one_batch():
+    # The prefix of a longer draw is a shorter one: what filling up relies on.
+    def draw(count):
+        return draw_for_batch((count, 7), keras.random.SeedGenerator(5)).numpy()
+
+    np.testing.assert_array_equal(draw(12)[:10], draw(10))

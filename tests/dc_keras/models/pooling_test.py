@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dc_keras.models.config import POOLINGS
 from dc_keras.models.pooling import PoolSet, Standardize, StandardizeKnown
@@ -213,3 +214,25 @@ def test_moments_of_single_numbers_survive_a_file(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     values = np.float32([[3.0, np.nan]])
     np.testing.assert_array_equal(loaded(values), [[1.0, 0.0]])
+
+
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_half_precision_pools_as_single_does(mode):
+    # 1,000 items: their sums, squares and epsilons are beyond float16.
+    rng = np.random.default_rng(0)
+    values = (100 + rng.normal(size=(2, 1000, 3))).astype(np.float32)
+    values[1] = values[1, :1]
+    valid = rng.random((2, 1000)) < 0.9
+    whole = PoolSet(mode)
+    half = PoolSet(mode, dtype="mixed_float16")
+    whole.build(values.shape)
+    half.build(values.shape)
+    half.set_weights(whole.get_weights())
+    found = half(values, valid)
+    assert found.dtype == "float16"
+    np.testing.assert_allclose(found, whole(values, valid), rtol=0.01, atol=0.1)
+    with tf.GradientTape() as tape:
+        x = tf.constant(values)
+        tape.watch(x)
+        total = tf.reduce_sum(tf.cast(half(x, valid), tf.float32))
+    assert np.isfinite(tape.gradient(total, x)).all()

@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 from dataclasses import replace
 
@@ -7,20 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
-from sklearn.metrics import precision_score, recall_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.pr_curve import metadata as pr_metadata
-from tensorboard.plugins.projector import ProjectorConfig
 
 from dc_keras.models.config import TrainingOptions
-from dc_keras.training.callbacks import (
-    log_config,
-    log_pr_curve,
-    log_projector,
-    training_callbacks,
-)
-from dc_keras.training.loop import fit, participation
+from dc_keras.training.callbacks import training_callbacks
+from dc_keras.training.loop import fit
+from dc_keras.training.objectives import participation
 
 # Fast enough to overfit: the fourth epoch is the best, and the seventh the last.
 _OPTIONS = TrainingOptions(
@@ -54,7 +45,7 @@ def train_in(tiny_examples, tiny_model):
     """Trains in a directory, up to a stop between the callbacks, if there is one."""
     train, valid = tiny_examples(24, seed=0), tiny_examples(20, seed=1)
 
-    def run(directory, stop=None, position=0, objective=None):
+    def run(directory, stop=None, position=0, objective=None, options=_OPTIONS):
         callbacks = training_callbacks(directory)
         logger = callbacks[0]
         if stop is not None:
@@ -65,7 +56,7 @@ def train_in(tiny_examples, tiny_model):
                 train,
                 valid,
                 objective or participation("val_loss"),
-                _OPTIONS,
+                options,
                 callbacks,
             )
         finally:
@@ -196,57 +187,49 @@ def test_tensorboard_shows_the_curve(undisturbed, part, tag, name):
     assert scalars == pytest.approx(dict(enumerate(model.history.history[name])))
 
 
-def test_tensorboard_shows_the_configuration_as_text(tmp_path):
-    config = {"model": {"dropout": 0.2}, "challenge": "größe"}
-    log_config(tmp_path, config)
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    assert events.PluginTagToContent("text").keys() == {"config"}
-    (event,) = events.Tensors("config")
-    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
-    fence, *lines, end = text.splitlines()
-    assert (fence, end) == ("```json", "```")
-    assert json.loads("\n".join(lines)) == config
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps_per_execution": 2}, {"precision": "mixed_bfloat16"}, {"jit": True}],
+    ids=["two steps at once", "bfloat16", "jit"],
+)
+def test_a_stopped_training_goes_on_whatever_the_arithmetic(
+    train_in, tmp_path, changes
+):
+    options = replace(_OPTIONS, epochs=4, clip_norm=1.0, **changes)
+    expected = train_in(tmp_path / "undisturbed", options=options)
+    with pytest.raises(KeyboardInterrupt):
+        train_in(tmp_path / "stopped", _Stop(2), options=options)
+    _same_weights(train_in(tmp_path / "stopped", options=options), expected)
+    assert _history(tmp_path / "stopped") == _history(tmp_path / "undisturbed")
 
 
-def test_tensorboard_shows_the_precision_recall_curve(tmp_path):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 60)
-    # Scores on the thresholds themselves show which side of one counts as yes.
-    scores = np.round(np.clip(0.3 * labels + rng.random(60) * 0.7, 0, 1), 2)
-    log_pr_curve(tmp_path, labels, scores)
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    (tag,) = events.PluginTagToContent("pr_curves")
-    content = events.SummaryMetadata(tag).plugin_data.content
-    assert pr_metadata.parse_plugin_metadata(content).num_thresholds == 101
-    (event,) = events.Tensors(tag)
-    curve = tf.make_ndarray(event.tensor_proto)
-    assert curve.shape == (6, 101)
-    np.testing.assert_array_equal(curve[:4].sum(axis=0), 60)
-    for column, threshold in enumerate(np.linspace(0, 1, 101)):
-        called = scores >= threshold
-        true_positives = np.sum(called & (labels == 1))
-        assert curve[0, column] == true_positives
-        assert curve[1, column] == called.sum() - true_positives
-        assert curve[4, column] == pytest.approx(
-            precision_score(labels, called, zero_division=0)
-        )
-        assert curve[5, column] == pytest.approx(recall_score(labels, called))
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"steps_per_execution": 2}, {"precision": "mixed_float16"}, {"jit": True}],
+    ids=["plain", "two steps at once", "float16", "jit"],
+)
+def test_keras_checkpoints_hold_the_best_epoch(train_in, tmp_path, changes):
+    options = replace(_OPTIONS, epochs=3, patience=0, **changes)
+    path = tmp_path / "best.keras"
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, monitor="val_loss", save_best_only=True
+    )
+    model = train_in(tmp_path / "model", checkpoint, options=options)
+    losses = model.history.history["val_loss"]
+    assert checkpoint.best == pytest.approx(min(losses))
+    saved = keras.models.load_model(path)
+    # Three epochs from scratch: the last is the best.
+    assert losses[-1] == min(losses)
+    _same_weights(saved, model)
 
 
-def test_the_projector_gets_vectors_and_their_labels(tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    log_projector(tmp_path / "logs", "users", vectors, ["größe", "b b", "c"])
-    log_projector(tmp_path / "logs", "challenges", vectors[:2], ["x", "y"])
-    # Once more, as a training that goes on does.
-    log_projector(tmp_path / "logs", "users", vectors + 1, ["größe", "b b", "c"])
-    text = (tmp_path / "logs" / "projector_config.pbtxt").read_text("utf-8")
-    embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
-    assert sorted(item.tensor_name for item in embeddings) == ["challenges", "users"]
-    (users,) = (item for item in embeddings if item.tensor_name == "users")
-    # TensorBoard looks beside the configuration.
-    found = np.loadtxt(tmp_path / "logs" / users.tensor_path, delimiter="\t")
-    np.testing.assert_allclose(found, vectors + 1, rtol=1e-4)
-    labels = (tmp_path / "logs" / users.metadata_path).read_text("utf-8")
-    assert labels == "größe\nb b\nc\n"
+def test_the_profiler_sees_the_steps_that_were_asked_for(
+    tiny_model, tiny_examples, tmp_path
+):
+    train = tiny_examples(24, seed=0)
+    callbacks = training_callbacks(tmp_path, profile_steps=(2, 3))
+    options = replace(_OPTIONS, epochs=2, patience=0)
+    objective = participation("val_loss")
+    fit(tiny_model, train, train.take(np.arange(0)), objective, options, callbacks)
+    [profile] = (tmp_path / "tensorboard").rglob("*.xplane.pb")
+    assert profile.stat().st_size > 1000

@@ -7,7 +7,8 @@ from dc_keras.models.config import TrainingOptions
 from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import fit_crossed
 from dc_keras.training.data import Examples
-from dc_keras.training.loop import fit, participation, predict
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import participation
 
 _NUM_PAIRS = 60
 _TRAIN, _VALID = np.arange(40), np.arange(40, 50)

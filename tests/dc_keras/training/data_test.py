@@ -39,9 +39,12 @@ def examples():
 
 
 def _epochs(examples, epochs, seed=0, batch_size=4):
-    batches = examples.shuffled_batches(batch_size, seed, epochs)
-    labels = [labels.numpy().tolist() for _, labels, _ in batches]
     size = examples.num_batches(batch_size)
+    batches = examples.training_batches(batch_size, seed, epochs.start)
+    labels = [
+        labels.numpy()[: int(count)].tolist()
+        for _, labels, _, count in batches.take(size * len(epochs))
+    ]
     return [labels[start : start + size] for start in range(0, len(labels), size)]
 
 
@@ -91,14 +94,13 @@ def test_sampling_may_be_unknown(small):
 
 def test_batches_in_order_hold_every_example_once(examples):
     batches = list(examples.ordered_batches(4))
-    assert [len(labels) for _, labels, _ in batches] == [4, 4, 2]
+    # The last one is filled up with two rows of weight zero.
+    assert [len(labels) for _, labels, _ in batches] == [4, 4, 4]
     assert len(batches) == examples.num_batches(4)
-    np.testing.assert_array_equal(
-        np.concatenate([labels for _, labels, _ in batches]), examples.labels
-    )
-    np.testing.assert_array_equal(
-        np.concatenate([weights for _, _, weights in batches]), examples.weights
-    )
+    labels = np.concatenate([labels for _, labels, _ in batches])
+    np.testing.assert_array_equal(labels[:10], examples.labels)
+    weights = np.concatenate([weights for _, _, weights in batches])
+    np.testing.assert_array_equal(weights, [*examples.weights, 0.0, 0.0])
 
 
 def test_each_input_is_gathered_by_its_own_index(examples):
@@ -151,3 +153,55 @@ def test_an_epoch_does_not_depend_on_where_training_began(examples):
 def test_the_seed_decides_the_order(examples):
     assert _epochs(examples, range(2), seed=1) == _epochs(examples, range(2), seed=1)
     assert _epochs(examples, range(2), seed=1) != _epochs(examples, range(2), seed=2)
+
+
+def _part(index, num_workers, num_replicas):
+    return tf.distribute.InputContext(num_workers, index, num_replicas)
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "num_replicas"), [(1, 1), (1, 2), (2, 2), (2, 4), (1, 3), (3, 3)]
+)
+def test_the_replicas_pieces_make_the_batch_of_one_replica(
+    examples, num_workers, num_replicas
+):
+    whole = list(examples.training_batches(4, seed=1, first_epoch=2).take(6))
+    per_worker = num_replicas // num_workers
+    workers = [
+        examples.training_batches(
+            4, 1, 2, _part(index, num_workers, num_replicas)
+        ).take(6 * per_worker)
+        for index in range(num_workers)
+    ]
+    pieces = [list(worker) for worker in workers]
+    for step, (inputs, labels, weights, count) in enumerate(whole):
+        mine = slice(step * per_worker, (step + 1) * per_worker)
+        parts = [piece for worker in pieces for piece in worker[mine]]
+        real = int(count)
+        assert {float(part[3]) for part in parts} == {float(count)}
+        for column, values in ((1, labels), (2, weights)):
+            joined = np.concatenate([part[column] for part in parts])
+            np.testing.assert_array_equal(joined[:real], values[:real])
+        halves = np.concatenate([part[0]["half"] for part in parts])
+        np.testing.assert_array_equal(halves[:real], inputs["half"][:real])
+        assert not np.concatenate([part[2] for part in parts])[real:].any()
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2, 4, 8])
+def test_pieces_are_what_a_tpu_takes(examples, num_replicas):
+    # Shapes known before anything runs, and no strings.
+    part = _part(0, 1, num_replicas)
+    for dataset in (
+        examples.training_batches(8, seed=0, first_epoch=0, part=part),
+        examples.ordered_batches(8, part),
+    ):
+        for spec in tf.nest.flatten(dataset.element_spec):
+            assert spec.shape.is_fully_defined()
+            assert spec.dtype in (tf.float32, tf.int32, tf.bool)
+        _, labels, *_ = dataset.element_spec
+        assert labels.shape == (8 // num_replicas,)
+
+
+def test_a_batch_is_no_larger_than_the_examples(examples):
+    _, labels, _, count = next(iter(examples.training_batches(64, 0, 0)))
+    assert (len(labels), float(count)) == (10, 10.0)

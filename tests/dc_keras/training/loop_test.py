@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +7,8 @@ import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
 from dc_keras.models.config import TrainingOptions
-from dc_keras.training.loop import (
-    Objective,
-    classification,
-    fit,
-    participation,
-    predict,
-)
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import Objective, participation
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,20 +53,20 @@ def _adam_by_hand(train, options, weights):
     weights = np.concatenate([w.ravel() for w in weights]).astype(np.float64)
     m = v = np.zeros(5)
     curve, losses = [], []
-    batches = train.shuffled_batches(
-        options.batch_size, options.seed, range(options.epochs)
-    )
-    for step, (inputs, labels, importance) in enumerate(batches, start=1):
+    num_batches = train.num_batches(options.batch_size)
+    batches = train.training_batches(options.batch_size, options.seed, first_epoch=0)
+    batches = batches.take(num_batches * options.epochs)
+    for step, (inputs, labels, importance, count) in enumerate(batches, start=1):
         x = np.column_stack([inputs["x"], np.ones(len(labels))]).astype(np.float64)
-        y, share = labels.numpy(), importance.numpy() / len(labels)
+        y, share = labels.numpy(), importance.numpy() / float(count)
         p = _sigmoid(x @ weights)
-        losses.append(-np.sum(share * np.log(np.where(y == 1, p, 1 - p))))
+        losses.append(-np.sum(importance.numpy() * np.log(np.where(y == 1, p, 1 - p))))
         gradient = x.T @ (share * (p - y))
         m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         m_hat, v_hat = m / (1 - 0.9**step), v / (1 - 0.999**step)
         weights -= options.learning_rate * m_hat / (np.sqrt(v_hat) + 1e-7)
-        if len(losses) == train.num_batches(options.batch_size):
-            curve.append(np.mean(losses))
+        if len(losses) == num_batches:
+            curve.append(np.sum(losses) / len(train))
             losses = []
     return weights, curve
 
@@ -200,101 +192,59 @@ def test_every_strategy_gives_the_same_weights(
     )
 
 
-_TWO_REPLICAS = """
-import sys
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from dc_keras.models.config import TrainingOptions
-from dc_keras.training.data import Examples
-from dc_keras.training.loop import fit, participation
-from dc_keras.training.strategies import make_strategy
-
-def build():
-    x = keras.Input((4,), name="x")
-    y = keras.layers.Dense(1, activation="sigmoid")(x)
-    return keras.Model({"x": x}, keras.layers.Reshape(())(y))
-
-with np.load(sys.argv[1]) as saved:
-    table = {"x": tf.constant(saved["x"])}
-    index = {"x": np.arange(len(saved["x"]), dtype=np.int32)}
-    examples = Examples(table, index, saved["labels"], saved["weights"])
-fitted = {}
-for name in ("default", "mirrored"):
-    options = TrainingOptions(batch_size=8, epochs=3, learning_rate=0.05, strategy=name)
-    model = fit(build, examples, examples, participation("val_loss"), options)
-    fitted[name] = np.concatenate([w.ravel() for w in model.get_weights()])
-    fitted[f"{name}_loss"] = model.history.history["loss"]
-print(make_strategy("mirrored").num_replicas_in_sync)
-np.savez(sys.argv[2], **fitted)
-"""
-
-
-@pytest.mark.slow
-def test_two_replicas_give_the_weights_of_one(tiny_examples, tmp_path):
-    # 25 examples in batches of 8: the last batch has one, and a replica has none.
-    examples = tiny_examples(25, seed=0)
-    np.savez(
-        tmp_path / "examples.npz",
-        x=_features(examples),
-        labels=examples.labels,
-        weights=examples.weights,
+def test_callbacks_see_the_first_and_the_last_of_the_steps_that_run_at_once(
+    tiny_model, train, nothing, loss, by_default
+):
+    # 24 examples in batches of 4 are six steps, run as four and two.
+    seen = []
+    recorder = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(("begin", batch)),
+        on_train_batch_end=lambda batch, logs: seen.append(("end", batch)),
     )
-    done = subprocess.run(
-        [sys.executable, "-c", _TWO_REPLICAS, "examples.npz", "fitted.npz"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+    options = replace(_OPTIONS, batch_size=4, epochs=1, steps_per_execution=4)
+    fit(tiny_model, train, nothing, loss, options, [recorder])
+    assert seen == [("begin", 0), ("end", 3), ("begin", 4), ("end", 5)]
+
+
+def _gradient_norm_after_one_step(tiny_model, train, nothing, loss, clip_norm):
+    """Adam's first moment after one step is a tenth of the gradient that it was given."""
+    options = replace(_OPTIONS, batch_size=24, epochs=1, clip_norm=clip_norm)
+    model = fit(tiny_model, train, nothing, loss, options)
+    moments = [v.numpy() for v in model.optimizer.variables if "momentum" in v.path]
+    return 10 * np.sqrt(sum(np.sum(np.square(moment)) for moment in moments))
+
+
+def test_the_gradient_is_clipped_to_its_norm(tiny_model, train, nothing, loss):
+    norms = [
+        _gradient_norm_after_one_step(tiny_model, train, nothing, loss, clip_norm)
+        for clip_norm in (0.0, 0.01, 100.0)
+    ]
+    assert norms[0] > 0.1
+    assert norms[1] == pytest.approx(0.01, rel=1e-4)
+    assert norms[2] == pytest.approx(norms[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_a_model_that_computes_in_float32(
+    tiny_model, train, valid, loss, precision
+):
+    seen = []
+    recorder = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda _: seen.append(recorder.model)
     )
-    assert done.stdout.splitlines()[-1:] == ["2"], done.stderr[-2000:]
-    with np.load(tmp_path / "fitted.npz") as fitted:
-        np.testing.assert_allclose(fitted["mirrored"], fitted["default"], atol=1e-5)
-        np.testing.assert_allclose(
-            fitted["mirrored_loss"], fitted["default_loss"], rtol=1e-5
-        )
-
-
-def test_participation_is_scored_as_scikit_learn_does():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 30)
-    outputs = rng.random(30).astype(np.float32)
-    weights = rng.random(30).astype(np.float32)
-    scores = participation("val_loss").score(labels, outputs, weights)
-    exact = outputs.astype(np.float64)
-    assert scores["loss"] == pytest.approx(
-        log_loss(labels, exact, sample_weight=weights), rel=1e-5
-    )
-    assert scores["average_precision"] == pytest.approx(
-        average_precision_score(labels, exact)
-    )
-
-
-def test_certain_and_wrong_is_a_finite_loss():
-    scores = participation("val_loss").score(
-        np.array([1, 0]), np.array([0.0, 1.0]), np.ones(2)
-    )
-    assert scores["loss"] == pytest.approx(-np.log(1e-7), rel=1e-3)
-
-
-def test_validation_without_a_positive_has_the_worst_average_precision():
-    scores = participation("val_average_precision").score(
-        np.zeros(3, int), np.array([0.1, 0.2, 0.3]), np.ones(3)
-    )
-    assert scores["average_precision"] == 0.0
-
-
-def test_classes_are_scored_by_cross_entropy_and_accuracy():
-    labels, weights = np.array([0, 2, 1]), np.array([1.0, 3.0, 0.0])
-    outputs = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]])
-    objective = classification()
-    # (1·−ln .5 + 3·−ln .1 + 0·−ln .8) / 4; two of three are right.
-    expected = {"loss": (np.log(2) + 3 * np.log(10)) / 4, "accuracy": 2 / 3}
-    assert objective.score(labels, outputs, weights) == pytest.approx(expected)
-    assert objective.monitor == "val_loss"
-    np.testing.assert_allclose(
-        objective.loss(labels, outputs), -np.log([0.5, 0.1, 0.8]), rtol=1e-5
+    options = replace(_OPTIONS, precision=precision)
+    model = fit(lambda: tiny_model(6), train, valid, loss, options, [recorder])
+    assert seen[0].get_layer("dense").compute_dtype == precision.removeprefix("mixed_")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    curve = model.history.history
+    assert len(curve["val_loss"]) == 3
+    assert curve["loss"][-1] < curve["loss"][0]
+    # What training saw and what the model says now differ by rounding alone.
+    scores = predict(model, valid)
+    assert scores.dtype == np.float32
+    assert curve["val_loss"][-1] == pytest.approx(
+        log_loss(valid.labels, scores.astype(float), sample_weight=valid.weights),
+        abs=0.02,
     )

@@ -1,6 +1,7 @@
 import pytest
 import tensorflow as tf
 
+from dc_keras.errors import DataError
 from dc_keras.training.strategies import make_strategy
 
 
@@ -21,8 +22,26 @@ def test_mirrored_has_a_replica_on_each_device():
     strategy = make_strategy("mirrored")
     assert isinstance(strategy, tf.distribute.MirroredStrategy)
     assert strategy.num_replicas_in_sync == len(devices)
+    # A second one would number what its replicas tell each other alike.
+    assert make_strategy("mirrored") is strategy
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(ValueError, match=r"must be default, one_.* name=horovod"):
+    with pytest.raises(ValueError, match=r"must be one of default, .* name=horovod"):
         make_strategy("horovod")
+
+
+def test_several_workers_need_tf_config(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(DataError, match="`TF_CONFIG` must be JSON"):
+        make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"), [("", "nothing"), ("local", "local")], ids=["none", "local"]
+)
+def test_a_tpu_that_is_not_there_is_refused_in_one_line(address, told):
+    # The documented calls are made; this machine has no TPU to answer them.
+    with pytest.raises(DataError, match=f"Received: tpu_address={told}") as error:
+        make_strategy("tpu", address)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,63 @@
+"""What a model is fitted to, and how its progress is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.metrics import average_precision_score
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a model is fitted to, and how its progress is told.
+
+    Attributes:
+        loss: (labels, outputs) → float32 (batch_size,), per example.
+        score: (labels, outputs, weights), all NumPy → metrics by name, without prefix.
+        monitor: the metric that early stopping watches; one that ends in `loss` falls.
+    """
+
+    loss: Callable[[Any, Any], Any]
+    score: Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]]
+    monitor: str
+
+
+def classification() -> Objective:
+    """The proxies' objective: softmax cross-entropy over classes (section IV-A)."""
+
+    def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
+        picked = outputs[np.arange(len(labels)), labels]
+        return {
+            "loss": float(
+                np.average(-np.log(np.maximum(picked, 1e-7)), weights=weights)
+            ),
+            "accuracy": float(np.mean(outputs.argmax(axis=1) == labels)),
+        }
+
+    return Objective(keras.losses.sparse_categorical_crossentropy, score, "val_loss")
+
+
+def participation(monitor: str) -> Objective:
+    """The participation objective: binary cross-entropy (section IV-C)."""
+
+    def loss(labels: Any, outputs: Any) -> Any:
+        labels = tf.cast(labels, outputs.dtype)
+        return keras.losses.binary_crossentropy(labels[:, None], outputs[:, None])
+
+    def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
+        safe = np.clip(outputs, 1e-7, 1 - 1e-7)
+        losses = -np.where(labels == 1, np.log(safe), np.log1p(-safe))
+        scores = {"loss": float(np.average(losses, weights=weights))}
+        # Undefined without a positive: then zero, as the worst that can be.
+        has_positive = bool(np.any(labels == 1))
+        scores["average_precision"] = (
+            float(average_precision_score(labels, outputs)) if has_positive else 0.0
+        )
+        return scores
+
+    return Objective(loss, score, monitor)

@@ -1,0 +1,98 @@
+"""What TensorBoard shows beside curves: configuration, frames, PR curves, vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def log_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Writes the resolved configuration as a text in TensorBoard."""
+    text = "```json\n" + json.dumps(config, indent=2, sort_keys=True) + "\n```"
+    with tf.summary.create_file_writer(str(directory)).as_default():
+        tf.summary.text("config", text, step=0)
+
+
+def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
+    """Writes frames of some videos as images in TensorBoard.
+
+    They lie in `frames/`, a run of their own, which can be deleted alone.
+
+    Args:
+        directory: TensorBoard's log directory.
+        frames: by name, uint8 RGB (num_frames, height, width, 3).
+    """
+    with tf.summary.create_file_writer(str(directory / "frames")).as_default():
+        for name, images in frames.items():
+            tf.summary.image(name, images, step=0, max_outputs=len(images))
+
+
+def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> None:
+    """Writes the precision–recall curve of validation pairs in TensorBoard.
+
+    Args:
+        directory: TensorBoard's log directory.
+        labels: 0/1 (num_pairs,).
+        scores: float (num_pairs,), probabilities.
+    """
+    from tensorboard.plugins.pr_curve import metadata
+
+    num_thresholds = 101
+    thresholds = np.linspace(0, 1, num_thresholds)
+    positive = labels.astype(bool)
+    called = scores[None, :] >= thresholds[:, None]
+    tp = (called & positive).sum(axis=1)
+    fp = (called & ~positive).sum(axis=1)
+    tn, fn = (~positive).sum() - fp, positive.sum() - tp
+    precision = tp / np.maximum(tp + fp, 1)
+    recall = tp / np.maximum(tp + fn, 1)
+    data = np.stack([tp, fp, tn, fn, precision, recall]).astype(np.float32)
+    summary = metadata.create_summary_metadata(
+        "participation", "validation pairs", num_thresholds
+    )
+    with tf.summary.create_file_writer(str(directory)).as_default():
+        tf.summary.write(
+            "participation/pr_curve", data, step=0, metadata=_as_tf(summary)
+        )
+
+
+def log_projector(
+    directory: Path, name: str, vectors: np.ndarray, labels: Sequence[str]
+) -> None:
+    """Adds representations to TensorBoard's projector.
+
+    Args:
+        directory: TensorBoard's log directory.
+        name: name of the embedding.
+        vectors: float (num_points, dim).
+        labels: one line a point.
+    """
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector import ProjectorConfig
+
+    directory.mkdir(parents=True, exist_ok=True)
+    np.savetxt(directory / f"{name}.tsv", vectors, fmt="%.5g", delimiter="\t")
+    (directory / f"{name}_labels.tsv").write_text(
+        "".join(f"{label}\n" for label in labels), encoding="utf-8"
+    )
+    path = directory / "projector_config.pbtxt"
+    config = ProjectorConfig()
+    if path.exists():
+        text_format.Parse(path.read_text(encoding="utf-8"), config)
+    kept = [item for item in config.embeddings if item.tensor_name != name]
+    del config.embeddings[:]
+    config.embeddings.extend(kept)
+    config.embeddings.add(
+        tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_labels.tsv"
+    )
+    path.write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def _as_tf(metadata: Any) -> Any:
+    """Re-reads TensorBoard's own copy of a protobuf as TensorFlow's."""
+    return tf.compat.v1.SummaryMetadata.FromString(metadata.SerializeToString())

@@ -1,0 +1,66 @@
+"""The steps on one replica and on two: every test trains in a process of its own."""
+
+import json
+
+import numpy as np
+import pytest
+from trained_apart import fit_apart
+
+pytestmark = pytest.mark.slow
+
+_VARIATIONS = {
+    "plain": {},
+    "clipped": {"clip_norm": 0.05},
+    "float16": {"precision": "mixed_float16", "clip_norm": 0.05},
+    "jit": {"jit": True},
+    # Last: what is deterministic stays so to the end of the process.
+    "two steps at once": {"steps_per_execution": 2, "deterministic": True},
+}
+# A number of float16 has 11 bits, and sums of two replicas are rounded elsewhere.
+_TOLERANCES = {"float16": 1e-3}
+
+
+def _assert_alike(found, expected, tolerance=1e-4):
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=tolerance, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """One replica's weights and curves, in every variation."""
+    options = [f"--options={json.dumps(v)}" for v in _VARIATIONS.values()]
+    return fit_apart(tmp_path_factory.mktemp("alone"), "alone", *options)
+
+
+def _variation(fitted, number):
+    start = f"{number}/"
+    return {k.removeprefix(start): v for k, v in fitted.items() if k.startswith(start)}
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    """The same on two logical CPUs."""
+    options = [f"--options={json.dumps(v)}" for v in _VARIATIONS.values()]
+    directory = tmp_path_factory.mktemp("mirrored")
+    flags = ["--strategy=mirrored", "--num_cpus=2", *options]
+    return fit_apart(directory, "mirrored", *flags)
+
+
+@pytest.mark.parametrize("name", _VARIATIONS)
+def test_two_replicas_give_the_weights_of_one(alone, mirrored, name):
+    number = list(_VARIATIONS).index(name)
+    found, expected = _variation(mirrored, number), _variation(alone, number)
+    _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))
+
+
+def test_speed_and_exactness_change_no_result(alone):
+    number = list(_VARIATIONS).index("two steps at once")
+    _assert_alike(_variation(alone, number), _variation(alone, 0), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", ["clipped", "float16"])
+def test_variations_are_not_all_the_same(alone, name):
+    number = list(_VARIATIONS).index(name)
+    plain, other = _variation(alone, 0), _variation(alone, number)
+    assert np.abs(plain["weights"] - other["weights"]).max() > 1e-3

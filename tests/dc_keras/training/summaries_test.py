@@ -1,0 +1,206 @@
+import json
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+import polars as pl
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from sklearn.metrics import precision_score, recall_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.pr_curve import metadata as pr_metadata
+from tensorboard.plugins.projector import ProjectorConfig
+
+from dc_keras.models.config import ModelOptions, ProtocolOptions
+from dc_keras.training.runs import TrainingRun, train_participation
+from dc_keras.training.summaries import log_config, log_pr_curve, log_projector
+
+
+def test_tensorboard_shows_the_configuration_as_text(tmp_path):
+    config = {"model": {"dropout": 0.2}, "challenge": "größe"}
+    log_config(tmp_path, config)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.PluginTagToContent("text").keys() == {"config"}
+    (event,) = events.Tensors("config")
+    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
+    fence, *lines, end = text.splitlines()
+    assert (fence, end) == ("```json", "```")
+    assert json.loads("\n".join(lines)) == config
+
+
+def test_tensorboard_shows_the_precision_recall_curve(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    # Scores on the thresholds themselves show which side of one counts as yes.
+    scores = np.round(np.clip(0.3 * labels + rng.random(60) * 0.7, 0, 1), 2)
+    log_pr_curve(tmp_path, labels, scores)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (tag,) = events.PluginTagToContent("pr_curves")
+    content = events.SummaryMetadata(tag).plugin_data.content
+    assert pr_metadata.parse_plugin_metadata(content).num_thresholds == 101
+    (event,) = events.Tensors(tag)
+    curve = tf.make_ndarray(event.tensor_proto)
+    assert curve.shape == (6, 101)
+    np.testing.assert_array_equal(curve[:4].sum(axis=0), 60)
+    for column, threshold in enumerate(np.linspace(0, 1, 101)):
+        called = scores >= threshold
+        true_positives = np.sum(called & (labels == 1))
+        assert curve[0, column] == true_positives
+        assert curve[1, column] == called.sum() - true_positives
+        assert curve[4, column] == pytest.approx(
+            precision_score(labels, called, zero_division=0)
+        )
+        assert curve[5, column] == pytest.approx(recall_score(labels, called))
+
+
+def test_the_projector_gets_vectors_and_their_labels(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    log_projector(tmp_path / "logs", "users", vectors, ["größe", "b b", "c"])
+    log_projector(tmp_path / "logs", "challenges", vectors[:2], ["x", "y"])
+    # Once more, as a training that goes on does.
+    log_projector(tmp_path / "logs", "users", vectors + 1, ["größe", "b b", "c"])
+    text = (tmp_path / "logs" / "projector_config.pbtxt").read_text("utf-8")
+    embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert sorted(item.tensor_name for item in embeddings) == ["challenges", "users"]
+    (users,) = (item for item in embeddings if item.tensor_name == "users")
+    # TensorBoard looks beside the configuration.
+    found = np.loadtxt(tmp_path / "logs" / users.tensor_path, delimiter="\t")
+    np.testing.assert_allclose(found, vectors + 1, rtol=1e-4)
+    labels = (tmp_path / "logs" / users.metadata_path).read_text("utf-8")
+    assert labels == "größe\nb b\nc\n"
+
+
+@pytest.fixture(scope="module")
+def two_runs(grid, table, training_options, tmp_path_factory):
+    """Two small trainings that differ in one option, side by side."""
+    directory = tmp_path_factory.mktemp("runs")
+    frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    shape = ModelOptions(frame_pooling="mean", interaction="none", hidden_dim=8)
+    for name, rate in (("fast", 0.05), ("slow", 0.001)):
+        run = TrainingRun(
+            grid=grid,
+            table=table,
+            model=shape,
+            training=replace(training_options, epochs=2, learning_rate=rate),
+            protocol=ProtocolOptions(negatives="1:1"),
+            directory=directory / name,
+            sample_frames={"dance/user00-0": frames},
+        )
+        train_participation(run)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def ask(two_runs, tmp_path_factory):
+    """Asks the real server, which shows both runs, over HTTP."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={two_runs}"]
+    command += ["--host=127.0.0.1", f"--port={port}", "--load_fast=false"]
+    with log.open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def get(path, **query):
+        url = f"http://127.0.0.1:{port}/data/{path}?{urlencode(query)}"
+        with urlopen(url, timeout=30) as answer:
+            return answer.read()
+
+    def get_json(path, **query):
+        return json.loads(get(path, **query))
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            # Runs are read one after another; PR curves come last in a training.
+            if len(get_json("plugin/pr_curves/tags")) == 2:
+                break
+        except URLError:
+            assert server.poll() is None, log.read_text()
+        time.sleep(0.2)
+    get_json.text = lambda path, **query: get(path, **query).decode("utf-8")
+    yield get_json
+    server.terminate()
+    server.wait(timeout=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_the_server_shows_the_curves(ask, two_runs, part):
+    points = ask(
+        "plugin/scalars/scalars", run=f"fast/tensorboard/{part}", tag="epoch_loss"
+    )
+    history = pl.read_csv(two_runs / "fast" / "history.csv")
+    column = "loss" if part == "train" else "val_loss"
+    assert [step for _, step, _ in points] == history["epoch"].to_list()
+    assert [value for *_, value in points] == pytest.approx(history[column].to_list())
+
+
+@pytest.mark.slow
+def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
+    tag = "participation/pr_curve"
+    curves = ask("plugin/pr_curves/pr_curves", run="fast/tensorboard", tag=tag)
+    [curve] = curves["fast/tensorboard"]
+    predictions = pl.read_parquet(two_runs / "fast" / "predictions.parquet")
+    # The lowest threshold calls everybody.
+    recalled = max(curve["recall"])
+    assert recalled == pytest.approx(1.0)
+    base_rate = predictions["label"].mean()
+    assert any(p == pytest.approx(base_rate, abs=1e-4) for p in curve["precision"])
+
+
+@pytest.mark.slow
+def test_the_server_compares_the_runs_by_their_options(ask):
+    experiment = ask("plugin/hparams/experiment", request=json.dumps({}))
+    names = {info["name"] for info in experiment["hparamInfos"]}
+    assert {"learning_rate", "hidden_dim", "task", "negatives"} <= names
+    request = {
+        "startIndex": 0,
+        "sliceSize": 100,
+        "allowedStatuses": ["STATUS_SUCCESS"],
+        "colParams": [],
+    }
+    answer = ask("plugin/hparams/session_groups", request=json.dumps(request))
+    found = {
+        (group["hparams"]["task"], group["hparams"]["learning_rate"])
+        for group in answer["sessionGroups"]
+    }
+    tasks = ("challenge", "user", "participation")
+    assert found == {(task, rate) for task in tasks for rate in (0.05, 0.001)}
+
+
+@pytest.mark.slow
+def test_the_server_shows_vectors_of_pseudonyms(ask, grid):
+    run = "fast/tensorboard"
+    assert run in ask("plugin/projector/runs")
+    embeddings = ask("plugin/projector/info", run=run)["embeddings"]
+    names = {embedding["tensorName"] for embedding in embeddings}
+    assert names == {"challenge_representation", "user_representation"}
+    labels = ask.text(
+        "plugin/projector/metadata", run=run, name="user_representation"
+    ).split()
+    assert labels == list(grid.users)
+
+
+@pytest.mark.slow
+def test_the_server_shows_the_configuration(ask):
+    [text] = ask("plugin/text/text", run="slow/tensorboard", tag="config")
+    assert "learning_rate" in text["text"]
+    assert "0.001" in text["text"]
+
+
+@pytest.mark.slow
+def test_the_server_shows_sample_frames(ask):
+    tags = ask("plugin/images/tags")["fast/tensorboard/frames"]
+    assert list(tags) == ["dance/user00-0"]
+    assert tags["dance/user00-0"]["samples"] == 2

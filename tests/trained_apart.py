@@ -1,0 +1,155 @@
+r"""Trains small models of this project in a process of its own, for tests.
+
+    python tests/trained_apart.py --strategy=mirrored --num_cpus=2 --output=fitted.npz
+
+Devices and workers must be settled before TensorFlow starts, so the test's own process
+cannot. Saves the weights and the curve of every fit, under "NUMBER/weights" and
+"NUMBER/NAME of the curve".
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+_ROOT = Path(__file__).parents[1]
+# 45 examples in batches of 16 leave 13: the last piece of two replicas has 5 of 8.
+NUM_EXAMPLES, BATCH_SIZE = 45, 16
+PLAIN = {"batch_size": BATCH_SIZE, "epochs": 3, "learning_rate": 0.01, "patience": 0}
+
+
+def start(log, *flags, tf_config=None):
+    """Starts this script; what it says goes to a file."""
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    if tf_config is not None:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
+    with log.open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, __file__, *map(str, flags)],
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def fit_apart(directory, name, *flags):
+    """Runs this script to its end, and returns what it saved."""
+    output = directory / f"{name}.npz"
+    process = start(directory / f"{name}.log", f"--output={output}", *flags)
+    assert process.wait() == 0, (directory / f"{name}.log").read_text()[-3000:]
+    return dict(np.load(output))
+
+
+def make_examples(count=NUM_EXAMPLES, seed=0):
+    """Pairs whose label hangs on the user's first number, with uneven weights."""
+    import tensorflow as tf
+
+    from dc_keras.training.data import Examples
+
+    rng = np.random.default_rng(seed)
+    user = rng.normal(size=(count, 3, 4)).astype(np.float32)
+    user_valid = rng.random((count, 3)) < 0.8
+    challenge = rng.normal(size=(5, 6, 4)).astype(np.float32)
+    challenge_valid = rng.random((5, 6)) < 0.7
+    tables = {
+        "challenge": challenge * challenge_valid[..., None],
+        "challenge_valid": challenge_valid,
+        "user": user * user_valid[..., None],
+        "user_valid": user_valid,
+    }
+    users, challenges = np.arange(count, dtype=np.int32), np.arange(count) % 5
+    index = {
+        name: challenges.astype(np.int32) if "challenge" in name else users
+        for name in tables
+    }
+    labels = (user[:, 0, 0] + rng.normal(size=count) > 0).astype(np.int32)
+    weights = rng.choice([0.0, 0.5, 1.0, 2.0], count).astype(np.float32)
+    tables = {name: tf.constant(table) for name, table in tables.items()}
+    return Examples(tables, index, labels, weights)
+
+
+def build_model():
+    """A fusion model with every kind of dropout that the project has."""
+    from dc_keras.models.config import ModelOptions
+    from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+
+    options = ModelOptions(hidden_dim=8, projection_dim=4, challenge_pooling="mean_std")
+    return build_deep_challenger(PairInputs(6, 4, 3, 4), options)
+
+
+def train(callbacks=(), **options):
+    """Fits the model; its weights as one vector, and its curve."""
+    from dc_keras.models.config import TrainingOptions
+    from dc_keras.training.loop import fit
+    from dc_keras.training.objectives import participation
+
+    model = fit(
+        build_model,
+        make_examples(),
+        make_examples(20, seed=1),
+        participation("val_loss"),
+        TrainingOptions(**{**PLAIN, **options}),
+        callbacks,
+    )
+    weights = np.concatenate([w.ravel() for w in model.get_weights()])
+    return {"weights": weights, **model.history.history}
+
+
+def _set_cpus(count):
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * count
+    tf.config.set_logical_device_configuration(cpu, devices)
+
+
+def _train_in(directory, seconds_an_epoch, options):
+    """Trains with the callbacks of `train`, in no hurry, as that script does."""
+    import keras
+
+    from dc_keras.training.callbacks import training_callbacks
+    from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.workers import writable_directory
+
+    strategy = options["strategy"]
+    make_strategy(strategy)
+    wait = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: time.sleep(seconds_an_epoch)
+    )
+    with writable_directory(directory, strategy) as place:
+        return train([*training_callbacks(place), wait], **options)
+
+
+def main():
+    """Trains as the flags say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--strategy", default="default")
+    parser.add_argument("--num_cpus", type=int, default=1)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--directory", type=Path)
+    parser.add_argument("--seconds_an_epoch", type=float, default=0.0)
+    parser.add_argument("--options", action="append", type=json.loads)
+    flags = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if flags.num_cpus > 1:
+        _set_cpus(flags.num_cpus)
+    fitted = {}
+    for number, given in enumerate(flags.options or [{}]):
+        options = {"strategy": flags.strategy, **given}
+        if flags.directory is None:
+            results = train(**options)
+        else:
+            results = _train_in(flags.directory, flags.seconds_an_epoch, options)
+        fitted |= {f"{number}/{name}": value for name, value in results.items()}
+    np.savez(flags.output, **fitted)
+    # TensorFlow takes longer to take its threads down than to train this.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
