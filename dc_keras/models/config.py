@@ -162,16 +162,22 @@ class TrainingOptions(Options):
     """How one model is fitted (section IV-D)."""
 
     batch_size: int = option(
-        256, "global batch size, whatever the replicas [26]", at_least=1
+        512, "global batch size, whatever the replicas [26]", at_least=1
     )
-    learning_rate: float = option(1e-3, "Adam's learning rate [26]", at_least=0)
+    learning_rate: float = option(2e-3, "Adam's learning rate [26]", at_least=0)
     decay: str = option(
         "cosine",
         "how the learning rate falls over `epochs`: along half a cosine to zero, or "
         "not at all [26]",
         ("cosine", "none"),
     )
-    epochs: int = option(12, "epochs at most [25]", at_least=1)
+    epochs: int = option(10, "epochs at most [25]", at_least=1)
+    epoch_steps: int = option(
+        30,
+        "batches of an epoch at least: a smaller set is gone over several times in "
+        "each [25]",
+        at_least=1,
+    )
     patience: int = option(
         5,
         "epochs without progress before training stops; 0 never stops early [25]",

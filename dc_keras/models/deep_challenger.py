@@ -12,6 +12,7 @@ from dc_keras.models.dropping import DropItems, DropUnits, drop_side
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 
+FUSION = "deep_challenger"
 HEAD = "participation"
 CHALLENGE_REPRESENTATION = "challenge_representation"
 USER_REPRESENTATION = "user_representation"
@@ -45,36 +46,87 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
     Reference:
         Section IV-C; eqs. (1) and (2) are the two `PoolSet` layers.
     """
-    challenge = keras.Input(
-        (inputs.support_max, inputs.challenge_dim), name="challenge"
+    tensors = _pair_tensors(inputs)
+    x_c, x_u = (
+        PoolSet(mode, name=name)(*videos)
+        for name, mode, videos in _sides(tensors, options)
     )
-    challenge_valid = keras.Input(
-        (inputs.support_max,), name="challenge_valid", dtype="bool"
-    )
-    user = keras.Input((inputs.history_max, inputs.user_dim), name="user")
-    user_valid = keras.Input((inputs.history_max,), name="user_valid", dtype="bool")
-    described_by = (challenge, challenge_valid)
+    head = build_head(x_c.shape[-1], x_u.shape[-1], options)
+    return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
+
+
+def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras.Model:
+    """Builds copies of the participation model over the same inputs.
+
+    They share what has no weights, so that each learns as if alone: which challenge
+    videos are left out in training, and the pooling, unless it is attention.
+
+    Args:
+        inputs: sizes of what they see.
+        options: shape of each.
+        count: how many.
+
+    Returns:
+        The inputs of `build_deep_challenger` → probabilities (batch_size, count).
+    """
+    tensors = _pair_tensors(inputs)
+    sides = _sides(tensors, options)
+    shared = {
+        name: PoolSet(mode, name=name)(*videos)
+        for name, mode, videos in sides
+        if mode != "attention"
+    }
+    outputs = []
+    for number in range(count):
+        x_c, x_u = (
+            shared[name]
+            if name in shared
+            else PoolSet(mode, name=f"{name}_{number}")(*videos)
+            for name, mode, videos in sides
+        )
+        head = build_head(x_c.shape[-1], x_u.shape[-1], options, f"{HEAD}_{number}")
+        outputs.append(head(_drop_sides(x_c, x_u, options, f"_{number}"))[:, None])
+    joined = keras.layers.Concatenate(dtype="float32", name="copies")(outputs)
+    return keras.Model(tensors, joined, name=FUSION)
+
+
+def _pair_tensors(inputs: PairInputs) -> dict[str, Any]:
+    tensors = {}
+    for side, num_videos, dim in (
+        ("challenge", inputs.support_max, inputs.challenge_dim),
+        ("user", inputs.history_max, inputs.user_dim),
+    ):
+        valid = f"{side}_valid"
+        tensors[side] = keras.Input((num_videos, dim), name=side)
+        tensors[valid] = keras.Input((num_videos,), name=valid, dtype="bool")
+    return tensors
+
+
+def _sides(
+    tensors: dict[str, Any], options: ModelOptions
+) -> list[tuple[str, str, tuple[Any, Any]]]:
+    """Name, pooling and videos of each representation."""
+    described_by = (tensors["challenge"], tensors["challenge_valid"])
     if options.set_dropout > 0:
         described_by = DropItems(options.set_dropout, name="drop_videos")(*described_by)
-    x_c = PoolSet(options.challenge_pooling, name=CHALLENGE_REPRESENTATION)(
-        *described_by
-    )
-    x_u = PoolSet(options.user_pooling, name=USER_REPRESENTATION)(user, user_valid)
-    tensors = {
-        "challenge": challenge,
-        "challenge_valid": challenge_valid,
-        "user": user,
-        "user_valid": user_valid,
-    }
-    head = build_head(x_c.shape[-1], x_u.shape[-1], options)
-    sides = [
-        drop_side(x, options.modality_dropout, f"drop_{side}")
-        for side, x in (("challenge", x_c), ("user", x_u))
+    seen = (tensors["user"], tensors["user_valid"])
+    return [
+        (CHALLENGE_REPRESENTATION, options.challenge_pooling, described_by),
+        (USER_REPRESENTATION, options.user_pooling, seen),
     ]
-    return keras.Model(tensors, head(sides), name="deep_challenger")
 
 
-def build_head(challenge_dim: int, user_dim: int, options: ModelOptions) -> keras.Model:
+def _drop_sides(
+    x_c: Any, x_u: Any, options: ModelOptions, suffix: str = ""
+) -> list[Any]:
+    sides = (("challenge", x_c), ("user", x_u))
+    rate = options.modality_dropout
+    return [drop_side(x, rate, f"drop_{side}{suffix}") for side, x in sides]
+
+
+def build_head(
+    challenge_dim: int, user_dim: int, options: ModelOptions, name: str = HEAD
+) -> keras.Model:
     """Builds [x^c, x^u] → probability, the part that `score` serves.
 
     With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
@@ -102,7 +154,7 @@ def build_head(challenge_dim: int, user_dim: int, options: ModelOptions) -> kera
     probability = keras.layers.Reshape((), dtype="float32", name="probability")(
         probability
     )
-    return keras.Model([x_c, x_u], probability, name=HEAD)
+    return keras.Model([x_c, x_u], probability, name=name)
 
 
 def _projections(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:

@@ -85,7 +85,8 @@ class PoolSet(keras.layers.Layer):
         values = ops.cast(values, "float32")
         weights = ops.cast(valid, values.dtype)[..., None]
         count = ops.maximum(ops.sum(weights, axis=1), 1.0)
-        mean = ops.sum(weights * values, axis=1) / count
+        # A product of matrices, for it does not write what it sums.
+        mean = ops.matmul(ops.transpose(weights, (0, 2, 1)), values)[:, 0] / count
         if self.mode == "mean":
             return mean
         centred = weights * (values - mean[:, None, :])

@@ -45,7 +45,7 @@ class Crossed:
 
 
 def fit_crossed(
-    build_model: Callable[[], keras.Model],
+    build_copies: Callable[[int], keras.Model],
     examples: Examples,
     train: np.ndarray,
     valid: np.ndarray,
@@ -56,7 +56,8 @@ def fit_crossed(
     """Fits a model on the training pairs and, beside it, a copy for each step.
 
     Args:
-        build_model: builds inputs → probability (batch_size,).
+        build_copies: a number of copies that share no weight → inputs → probabilities
+            (batch_size, number).
         examples: all pairs, with their weights.
         train: positions of the training pairs that the gradient sees.
         valid: positions that early stopping sees, of the model's own output.
@@ -69,7 +70,7 @@ def fit_crossed(
     seen = [np.isin(train, step.fitted) for step in inner] + [np.ones(len(train), bool)]
     weights = part.weights[:, None] * np.stack(seen, axis=1).astype(np.float32)
     model = fit(
-        lambda: beside_each_other(build_model, len(seen)),
+        lambda: build_copies(len(seen)),
         replace(part, weights=weights),
         examples.take(valid),
         of_each(objective, lambda outputs: outputs[:, -1]),

@@ -155,7 +155,7 @@ class Examples:
         Args:
             batch_size: examples of a global batch, whatever the number of replicas.
             seed: seed of the order.
-            first_epoch: number of the first epoch.
+            first_epoch: number of the first pass over the examples.
             part: the workers and replicas among which a batch is divided, and which
                 worker this is; None for one replica that gets it all.
 

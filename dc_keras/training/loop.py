@@ -22,7 +22,7 @@ from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
 from dc_keras.training.strategies import make_strategy
 
-_PREDICT_BATCH = 256
+_PREDICT_BATCH = 1024
 
 
 def fit(
@@ -58,7 +58,7 @@ def fit(
     strategy = make_strategy(options.strategy, options.tpu_address)
     with strategy.scope(), _precision(options.precision):
         model = build_model()
-        num_steps = train.num_batches(options.batch_size)
+        num_steps = _num_passes(train, options) * train.num_batches(options.batch_size)
         # A dynamic scale skips steps, and would lose count of the epochs.
         optimizer = make_optimizer(options, strategy, num_steps)
         model.compile(optimizer, auto_scale_loss=False)
@@ -69,7 +69,7 @@ def fit(
         add_history=True,
         model=model,
         epochs=options.epochs,
-        steps=train.num_batches(options.batch_size),
+        steps=num_steps,
     )
     model.stop_training = False
     runner.on_train_begin()
@@ -159,12 +159,13 @@ def _run_epochs(
     options: TrainingOptions,
     runner: keras.callbacks.CallbackList,
 ) -> None:
-    num_steps = train.num_batches(options.batch_size)
+    num_passes = _num_passes(train, options)
+    num_steps = num_passes * train.num_batches(options.batch_size)
     # A restored optimizer knows how far training had come.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // num_steps
     batches = model.distribute_strategy.distribute_datasets_from_function(
         lambda part: train.training_batches(
-            options.batch_size, options.seed, done, part
+            options.batch_size, options.seed, done * num_passes, part
         )
     )
     run_steps = training_steps(model, objective.loss, options, iter(batches))
@@ -181,10 +182,15 @@ def _run_epochs(
             runner.on_train_batch_begin(first)
             total += run_steps(end - first)
             runner.on_train_batch_end(end - 1)
-        logs = {"loss": float(total) / len(train), **evaluate()}
+        logs = {"loss": float(total) / (num_passes * len(train)), **evaluate()}
         runner.on_epoch_end(epoch, logs)
         if model.stop_training:
             return
+
+
+def _num_passes(train: Examples, options: TrainingOptions) -> int:
+    """Returns how often an epoch goes over the examples."""
+    return -(-options.epoch_steps // train.num_batches(options.batch_size))
 
 
 def _judge_start(

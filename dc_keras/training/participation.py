@@ -13,7 +13,11 @@ from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.models.baselines import build_user_baseline
 from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
-from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+from dc_keras.models.deep_challenger import (
+    PairInputs,
+    build_copies,
+    build_deep_challenger,
+)
 from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import Crossed, fit_crossed
 from dc_keras.training.data import Examples, FeatureTable
@@ -230,7 +234,7 @@ def fit_crossed_deep_challenger(
     weights = examples.weights.copy()
     weights[train] = label_weights(labels, training_options.class_weight)
     return fit_crossed(
-        lambda: build_deep_challenger(pair_sizes(examples), model_options),
+        lambda count: build_copies(pair_sizes(examples), model_options, count),
         replace(examples, weights=weights),
         train,
         valid,

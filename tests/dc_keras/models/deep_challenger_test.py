@@ -13,6 +13,7 @@ from dc_keras.models.deep_challenger import (
     HEAD,
     USER_REPRESENTATION,
     PairInputs,
+    build_copies,
     build_deep_challenger,
     build_head,
 )
@@ -253,3 +254,33 @@ def test_the_papers_fusion_has_the_papers_sizes(paper_model, paper_preset):
     assert model.get_layer(HEAD).get_layer("dense").kernel.shape == (258_048, 256)
     # 256·(258,048 + 1) of the dense layer and 256 + 1 of the logit; nothing else.
     assert model.count_params() == 66_060_544 + 257
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_copies_share_no_weight(pooling):
+    options = ModelOptions(challenge_pooling=pooling, user_pooling=pooling)
+    copies = build_copies(_SIZES, options, 3)
+    pairs = _pairs()
+    before = copies(pairs).numpy()
+    assert before.shape == (len(pairs["user"]), 3)
+    alone = build_deep_challenger(_SIZES, options)
+    assert _num_trainable(copies) == 3 * _num_trainable(alone)
+    # What moves one copy moves that one alone.
+    copies.get_layer(f"{HEAD}_1").get_layer("logit").bias.assign([1.0])
+    moved = copies(pairs).numpy() != before
+    assert moved.all(axis=0).tolist() == [False, True, False]
+
+
+def _num_trainable(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+def test_a_copy_computes_what_the_model_does():
+    options = ModelOptions(modality_dropout=0.0)
+    copies, alone = (
+        build_copies(_SIZES, options, 2),
+        build_deep_challenger(_SIZES, options),
+    )
+    alone.get_layer(HEAD).set_weights(copies.get_layer(f"{HEAD}_1").get_weights())
+    pairs = _pairs()
+    np.testing.assert_allclose(copies(pairs)[:, 1], alone(pairs), atol=1e-6)

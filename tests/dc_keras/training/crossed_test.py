@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dc_keras.models.config import TrainingOptions
 from dc_keras.signals.folds import Step
-from dc_keras.training.crossed import fit_crossed
+from dc_keras.training.crossed import beside_each_other, fit_crossed
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import participation
@@ -20,6 +20,10 @@ def _build():
     weights = keras.initializers.GlorotUniform(seed=3)
     y = keras.layers.Dense(1, "sigmoid", kernel_initializer=weights)(x)
     return keras.Model({"x": x}, keras.layers.Reshape(())(y), name="a_model")
+
+
+def _copies(count):
+    return beside_each_other(_build, count)
 
 
 def _examples(seed=0, flipped=()):
@@ -46,7 +50,7 @@ def _steps():
 def _fit(examples, steps=None):
     steps = _steps() if steps is None else steps
     objective = participation("val_loss")
-    return fit_crossed(_build, examples, _TRAIN, _VALID, steps, objective, _OPTIONS)
+    return fit_crossed(_copies, examples, _TRAIN, _VALID, steps, objective, _OPTIONS)
 
 
 def test_the_model_is_the_one_that_is_fitted_alone():
