@@ -235,7 +235,7 @@ def part_ratios(table: FeatureTable, directory: Path) -> list[tuple[str, float, 
     def epoch(
         batch_size: int, batches: tf.data.Dataset | None = None, **changes: Any
     ) -> _Epoch:
-        options = TrainingOptions(batch_size=batch_size, **changes)
+        options = TrainingOptions(batch_size=batch_size, epoch_steps=1, **changes)
         batches = batches or examples.training_batches(batch_size, 0, 0)
         return _make_epoch(table, options, batches)
 

@@ -20,7 +20,13 @@ import numpy as np
 _ROOT = Path(__file__).parents[1]
 # 45 examples in batches of 16 leave 13: the last piece of two replicas has 5 of 8.
 NUM_EXAMPLES, BATCH_SIZE = 45, 16
-PLAIN = {"batch_size": BATCH_SIZE, "epochs": 3, "learning_rate": 0.01, "patience": 0}
+PLAIN = {
+    "batch_size": BATCH_SIZE,
+    "epochs": 3,
+    "epoch_steps": 1,
+    "learning_rate": 0.01,
+    "patience": 0,
+}
 
 
 def start(log, *flags, tf_config=None):

@@ -32,6 +32,7 @@ def fit(
     objective: Objective,
     options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    judge_start: bool = False,
 ) -> keras.Model:
     """Fits a model with Adam and early stopping, and gives it its best weights back.
 
@@ -44,6 +45,8 @@ def fit(
         callbacks: Keras callbacks. With `BackupAndRestore` among them a stopped
             training goes on at the epoch after the last finished one. With
             `steps_per_execution` they see only the first and the last batch of so many.
+        judge_start: whether early stopping may give back the weights that the model
+            was built with, where no epoch is better.
 
     Returns:
         The fitted model, which computes in float32 whatever it was trained in. Its
@@ -73,7 +76,8 @@ def fit(
     )
     model.stop_training = False
     runner.on_train_begin()
-    _run_epochs(model, train, valid, objective, options, runner)
+    start = early if judge_start else []
+    _run_epochs(model, train, valid, objective, options, runner, start)
     runner.on_train_end()
     return model if options.precision == "float32" else _in_float32(model, build_model)
 
@@ -133,7 +137,7 @@ def _early_stopping(
     options: TrainingOptions,
     valid: Examples,
     callbacks: Sequence[keras.callbacks.Callback],
-) -> list[keras.callbacks.Callback]:
+) -> list[ResumableEarlyStopping]:
     if options.patience == 0 or len(valid) == 0:
         return []
     backups = [
@@ -158,6 +162,7 @@ def _run_epochs(
     objective: Objective,
     options: TrainingOptions,
     runner: keras.callbacks.CallbackList,
+    judges_of_start: Sequence[ResumableEarlyStopping],
 ) -> None:
     num_passes = _num_passes(train, options)
     num_steps = num_passes * train.num_batches(options.batch_size)
@@ -171,8 +176,8 @@ def _run_epochs(
     run_steps = training_steps(model, objective.loss, options, iter(batches))
     evaluate = _evaluation(model, valid, objective)
     reseed = _dropout_reseeder(model)
-    if done == 0:
-        _judge_start(runner, evaluate)
+    for judge in judges_of_start if done == 0 else ():
+        judge.judge_start(evaluate())
     for epoch in range(done, options.epochs):
         reseed(epoch)
         runner.on_epoch_begin(epoch)
@@ -191,15 +196,6 @@ def _run_epochs(
 def _num_passes(train: Examples, options: TrainingOptions) -> int:
     """Returns how often an epoch goes over the examples."""
     return -(-options.epoch_steps // train.num_batches(options.batch_size))
-
-
-def _judge_start(
-    runner: keras.callbacks.CallbackList, evaluate: Callable[[], dict[str, float]]
-) -> None:
-    """Lets early stopping go back to the weights before the first epoch."""
-    for callback in runner.callbacks:
-        if isinstance(callback, ResumableEarlyStopping):
-            callback.judge_start(evaluate())
 
 
 def _dropout_reseeder(model: keras.Model) -> Callable[[int], None]:

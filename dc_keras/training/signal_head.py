@@ -86,6 +86,7 @@ def fit_signal_head(
         examples.take(valid),
         objective,
         options,
+        judge_start=True,
     )
     mean = keras.layers.GlobalAveragePooling1D(name="mean")(heads.output[:, :, None])
     probability = keras.layers.Reshape((), name="probability")(mean)

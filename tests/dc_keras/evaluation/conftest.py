@@ -101,6 +101,8 @@ def experiment(grid, table, facts):
             projection_dim=4,
         ),
         training=TrainingOptions(
+            epoch_steps=1,
+            decay="none",
             batch_size=64,
             epochs=10,
             patience=0,

@@ -79,7 +79,13 @@ def make_served(make_grid, tiny_preset, tmp_path_factory):
             grid=grid,
             table=_extract(posts, use_vision, tiny_preset if use_text else None),
             model=ModelOptions(hidden_dim=8, projection_dim=6),
-            training=TrainingOptions(batch_size=16, epochs=1, validation_fraction=0.2),
+            training=TrainingOptions(
+                batch_size=16,
+                epochs=1,
+                epoch_steps=1,
+                decay="none",
+                validation_fraction=0.2,
+            ),
             protocol=ProtocolOptions(),
             directory=tmp_path_factory.mktemp("served") / "model",
         )

@@ -15,7 +15,13 @@ from dc_keras.training.objectives import participation
 
 # Fast enough to overfit: the fourth epoch is the best, and the seventh the last.
 _OPTIONS = TrainingOptions(
-    batch_size=10, epochs=12, learning_rate=0.08, patience=3, seed=1
+    epoch_steps=1,
+    decay="none",
+    batch_size=10,
+    epochs=12,
+    learning_rate=0.08,
+    patience=3,
+    seed=1,
 )
 _LAST = 6
 

@@ -94,7 +94,12 @@ def model_options():
 @pytest.fixture(scope="session")
 def training_options():
     return TrainingOptions(
-        batch_size=16, epochs=20, learning_rate=0.02, validation_fraction=0.2
+        epoch_steps=1,
+        decay="none",
+        batch_size=16,
+        epochs=20,
+        learning_rate=0.02,
+        validation_fraction=0.2,
     )
 
 

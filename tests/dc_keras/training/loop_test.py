@@ -12,7 +12,9 @@ from dc_keras.training.objectives import Objective, participation
 
 ROOT = Path(__file__).parents[3]
 
-_OPTIONS = TrainingOptions(batch_size=10, epochs=3, learning_rate=0.05, patience=0)
+_OPTIONS = TrainingOptions(
+    batch_size=10, epochs=3, learning_rate=0.05, patience=0, epoch_steps=1, decay="none"
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,58 @@ def test_early_stopping_gives_the_best_weights_back(
     assert model.history.history[monitor] == curve[:num_epochs]
     for given_back, then in zip(model.get_weights(), weights[best], strict=True):
         np.testing.assert_array_equal(given_back, then)
+
+
+@pytest.mark.parametrize("start", [0.4, 0.6])
+def test_the_start_comes_back_where_no_epoch_is_better(
+    tiny_model, train, valid, loss, start
+):
+    scores = iter([start, 0.5, 0.7, 0.6])
+    scripted = Objective(loss.loss, lambda *_: {"loss": next(scores)}, "val_loss")
+    built, first = [], []
+
+    def build():
+        built.append(tiny_model())
+        return built[0]
+
+    recorder = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda *_: first.append(built[0].get_weights()),
+        on_epoch_end=lambda *_: first.append(built[0].get_weights()),
+    )
+    options = replace(_OPTIONS, epochs=3, patience=2)
+    model = fit(build, train, valid, scripted, options, [recorder], judge_start=True)
+    # The first epoch beats .6 and not .4.
+    expected = first[0 if start == 0.4 else 1]
+    for given_back, then in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(given_back, then)
+
+
+def test_a_small_set_is_gone_over_until_an_epoch_has_its_steps(
+    tiny_model, train, nothing, loss
+):
+    seen = []
+    counter = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch)
+    )
+    options = replace(_OPTIONS, batch_size=10, epochs=2, epoch_steps=7)
+    few = train.take(np.arange(20))
+    model = fit(tiny_model, few, nothing, loss, options, [counter])
+    # Two batches a pass, so four passes: the first multiple of two from seven on.
+    assert seen == [*range(8)] * 2
+    assert int(model.optimizer.iterations) == 16
+
+
+def test_the_rate_falls_along_half_a_cosine(tiny_model, train, nothing, loss):
+    rates = []
+    options = replace(_OPTIONS, epochs=4, decay="cosine")
+    recorder = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: rates.append(
+            float(recorder.model.optimizer.learning_rate)
+        )
+    )
+    fit(tiny_model, train, nothing, loss, options, [recorder])
+    shares = (1 + np.cos(np.pi * np.arange(1, 5) / 4)) / 2
+    np.testing.assert_allclose(rates, options.learning_rate * shares, atol=1e-6)
 
 
 @pytest.mark.parametrize("patience", [0, 1])

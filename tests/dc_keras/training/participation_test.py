@@ -301,7 +301,12 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
     examples = pair_examples(pairs, challenges, users, class_weight)
     # Without learning, in one batch, the loss is that of the model given back.
     options = TrainingOptions(
-        batch_size=1024, epochs=1, learning_rate=0.0, class_weight=class_weight
+        epoch_steps=1,
+        decay="none",
+        batch_size=1024,
+        epochs=1,
+        learning_rate=0.0,
+        class_weight=class_weight,
     )
     model = fit_deep_challenger(examples, train, _NOTHING, plain, options)
     labels = pairs.label[train]
@@ -319,7 +324,13 @@ def test_the_weights_given_back_are_the_best_by_the_monitor(plain, monitor):
     train, valid, _ = _parts(shuffled)
     examples = pair_examples(shuffled, challenges, users)
     options = TrainingOptions(
-        batch_size=64, epochs=8, patience=8, learning_rate=0.05, monitor=monitor
+        epoch_steps=1,
+        decay="none",
+        batch_size=64,
+        epochs=8,
+        patience=8,
+        learning_rate=0.05,
+        monitor=monitor,
     )
     model = fit_deep_challenger(examples, train, valid, plain, options)
     curve = model.history.history
