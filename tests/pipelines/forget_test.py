@@ -40,7 +40,8 @@ def gone(world, key_file, evaluation):
         for handle, _ in mentioned.most_common()
         if handle in ids and code.user(ids[handle]) in manifest["users"]
     )
-    post = manifest["support"][0][0]
+    # The key decides who describes a challenge, so some have nobody.
+    post = next(videos[0] for videos in manifest["support"] if videos)
     posts = [i["id"] for i in items if i["author"]["uniqueId"] == handle]
     codes = [code.user(ids[handle]), code.handle(handle), code.mention(handle)]
     return SimpleNamespace(

@@ -155,14 +155,15 @@ def test_frames_written_while_a_node_dies_are_those_of_a_local_run(
     media, tmp_path, two_nodes
 ):
     address, kill = two_nodes
-    output = tmp_path / "ray"
+    # A shard must take longer than it takes to kill a node.
+    output, count = tmp_path / "ray", 2400
     run = _run_while_a_node_dies(
         output,
         kill,
-        lambda: _write_frames(media, output, 480, cluster=RayCluster(address)),
+        lambda: _write_frames(media, output, count, cluster=RayCluster(address)),
     )
-    assert run.manifest["num_records"] == 480
-    _write_frames(media, tmp_path / "local", 480)
+    assert run.manifest["num_records"] == count
+    _write_frames(media, tmp_path / "local", count)
     assert _files(output) == _files(tmp_path / "local")
     assert verify_records(output).faults == ()
 
