@@ -300,25 +300,32 @@ class FoldRun:
             side: (self._proxy(side, v, contender.model), v)
             for side, v in sides.items()
         }
-        examples = self._pair_examples(proxies, self._x.grid, self._x.table)
+        examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
         videos = self._fusion(contender, examples)
         score = self._fit_head(contender, videos)
         scores = {contender.name: score(videos.told, self._x.grid)}
         if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                told = videos.predict(self._pair_examples(proxies, grid, table))
+                told = videos.predict(
+                    self._pair_examples(contender, proxies, grid, table)
+                )
                 scores[f"{contender.name}, {size}"] = score(told, grid)
         return scores
 
     def _pair_examples(
         self,
+        contender: Contender,
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
         table: FeatureTable,
     ) -> Examples:
-        # Weights are those of the training rows alone, set where they are fitted.
         return deep_challenger_examples(
-            grid, table, self._pairs, proxies, "none", self._fold.hidden_users
+            grid,
+            table,
+            self._pairs,
+            proxies,
+            contender.training.class_weight,
+            self._fold.hidden_users,
         )
 
     def _fusion(self, contender: Contender, examples: Examples) -> Crossed:

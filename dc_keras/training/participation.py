@@ -152,12 +152,19 @@ def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
     return np.asarray(per_class[labels], np.float32)
 
 
+def _weigh_training(
+    examples: Examples, rows: np.ndarray, options: TrainingOptions
+) -> Examples:
+    """Weighs the training rows anew: only they may say what is rare."""
+    weights = examples.weights.copy()
+    weights[rows] = label_weights(examples.labels[rows], options.class_weight)
+    return replace(examples, weights=weights)
+
+
 def _training_part(
     examples: Examples, rows: np.ndarray, options: TrainingOptions
 ) -> Examples:
-    """Takes the training rows and weighs them anew: only they may say what is rare."""
-    part = examples.take(rows)
-    return replace(part, weights=label_weights(part.labels, options.class_weight))
+    return _weigh_training(examples, rows, options).take(rows)
 
 
 def sample_negatives(
@@ -230,12 +237,9 @@ def fit_crossed_deep_challenger(
         model_options: shape of the model.
         training_options: how it is fitted.
     """
-    labels = examples.labels[train]
-    weights = examples.weights.copy()
-    weights[train] = label_weights(labels, training_options.class_weight)
     return fit_crossed(
         lambda count: build_copies(pair_sizes(examples), model_options, count),
-        replace(examples, weights=weights),
+        _weigh_training(examples, train, training_options),
         train,
         valid,
         steps,

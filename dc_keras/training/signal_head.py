@@ -73,9 +73,16 @@ def fit_signal_head(
     part = examples.take(train)
     weights = np.ones((len(train), NUM_HEADS), np.float32)
 
+    def new_head() -> keras.Model:
+        return build_signal_head(signals.shape[1], shape.signal_dim, shape.dropout)
+
+    stack = new_head()
+    start_as_stack(stack, signals[train], part.labels)
+
     def build() -> keras.Model:
-        head = build_signal_head(signals.shape[1], shape.signal_dim, shape.dropout)
-        start_as_stack(head, signals[train], part.labels)
+        head = new_head()
+        for name in (SIGNALS, LOGIT):
+            head.get_layer(name).set_weights(stack.get_layer(name).get_weights())
         return head
 
     # The loss is less a matter of luck than average precision.
