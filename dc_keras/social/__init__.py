@@ -1,0 +1,1 @@
+"""Social graphs: who shares what, and who turns to whom."""

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, SocialGraph, canonical
+
+
+def _layer(name, weights, **options):
+    return Layer(name, canonical(sparse.csr_array(np.array(weights, float))), **options)
+
+
+_SHARED = _layer("shared", [[0, 2, 0], [2, 0, 1], [0, 1, 0]])
+_MENTION = _layer("mention", [[0, 1, 0], [0, 0, 0], [3, 0, 0]], is_directed=True)
+_GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
+
+
+def test_ties_are_counted_once():
+    assert (_SHARED.num_ties, _MENTION.num_ties) == (2, 2)
+
+
+def test_layers_add_up_by_their_shares():
+    whole = _GRAPH.combined({"shared": 0.5, "mention": 2})
+    np.testing.assert_array_equal(
+        whole.weights.toarray(), [[0, 3, 6], [3, 0, 0.5], [6, 0.5, 0]]
+    )
+    assert _GRAPH.combined().weights[0, 1] == 3
+
+
+def test_a_part_keeps_the_ties_among_its_users():
+    part = _GRAPH.part(["c", "a"])
+    assert part.users == ("a", "c")
+    assert part.layer("shared").num_ties == 0
+    np.testing.assert_array_equal(
+        part.layer("mention").weights.toarray(), [[0, 0], [3, 0]]
+    )
+
+
+def test_canonical_leaves_nothing_on_the_diagonal():
+    weights = canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
+    assert weights.nnz == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _layer("x", [[0, 1], [0, 0]]), "must be symmetric"),
+        (lambda: _layer("x", [[0, -1], [-1, 0]]), "weights above 0"),
+        (lambda: SocialGraph(("a",), (_SHARED,)), "a row a user"),
+        (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
+        (lambda: _GRAPH.layer("none"), "layer=none"),
+    ],
+)
+def test_what_is_no_graph_is_refused(make, message):
+    with pytest.raises(DataError, match=message):
+        make()
