@@ -62,14 +62,15 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.ranking import choose_seeds
+    from dc_keras.serving.ranking import Ranker, choose_seeds
 
     corpus = Corpus.open(_CORPUS.value)
     predictor = Predictor.load(Path(_BUNDLE.value))
     challenge = _challenge(predictor)
     users = _users(corpus, predictor)
     groups = _communities(users.users)
-    probability = users.score(predictor.signatures["rank_users"], challenge)
+    ranker = Ranker(users.prepared, predictor.signatures["rank_users"])
+    probability = ranker.score(challenge)
     chosen = choose_seeds(probability, _BUDGET.value, groups)
     table = pl.DataFrame(
         {
