@@ -3,7 +3,8 @@
     python -m pipelines.export_model --model=runs/deep_challenger --output=export/dc
 
 Leaves behind a new numbered version under --output, which tf-serving loads as it is;
-see docs/serving.md for its signatures.
+see docs/serving.md for its signatures and files. Scores become probabilities by
+--calibration, fitted on the model's validation rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ _OUTPUT = flags.DEFINE_string(
 _VERSION = flags.DEFINE_integer(
     "version", None, "Number of the version; default the next.", lower_bound=1
 )
+_CALIBRATION = flags.DEFINE_enum(
+    "calibration",
+    "platt",
+    ["platt", "temperature", "isotonic", "none"],
+    "Curve from the model's scores to probabilities.",
+)
 
 
 def main() -> None:
@@ -28,9 +35,18 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.serving.bundle import export_bundle
+    from dc_keras.serving.requests import SAMPLES, WARM_UP_FILE
 
-    place = export_bundle(Path(_MODEL.value), Path(_OUTPUT.value), _VERSION.value)
-    app.say(f"{place}: signatures serving_default, score, embed_user, embed_challenge")
+    place = export_bundle(
+        Path(_MODEL.value),
+        Path(_OUTPUT.value),
+        _VERSION.value,
+        calibration=_CALIBRATION.value,
+    )
+    signatures = sorted(path.stem for path in (place / SAMPLES).iterdir())
+    if not (place / WARM_UP_FILE).exists():
+        app.progress("no warm-up records without `pip install 'dc_keras[serving]'`")
+    app.say(f"{place}: signatures {', '.join(signatures)}")
 
 
 if __name__ == "__main__":

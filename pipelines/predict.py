@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, inputs
+from pipelines import app, inputs, raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     import polars as pl
-
-    from dc_keras.corpus.store import Corpus
-    from dc_keras.serving.predictor import Predictor, RawPost
-
 _BUNDLE = flags.DEFINE_string(
     "bundle", None, "Bundle, or the directory of its versions.", required=True
 )
@@ -72,10 +68,16 @@ def main() -> None:
     histories = user_histories(predictor.study, corpus.videos, asked)
     _require_histories(users, histories)
     order = [user for user in asked if user in histories]
+    media_root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
     found = []
     for start in range(0, len(order), _USERS_A_CALL):
         batch = order[start : start + _USERS_A_CALL]
-        posts = [_raw_posts(corpus, histories[user], predictor) for user in batch]
+        posts = [
+            raw_posts.of_videos(
+                corpus.find_videos(histories[user]), media_root, predictor.sampling
+            )
+            for user in batch
+        ]
         for user, row in zip(batch, predictor.predict(posts, challenges), strict=True):
             found.append(_show(user, challenges, row))
     if len(order) < len(asked):
@@ -94,32 +96,6 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: user={missing[0] if missing else 'everyone'}"
         )
-
-
-def _raw_posts(
-    corpus: Corpus, video_ids: Sequence[str], predictor: Predictor
-) -> list[RawPost]:
-    """Reads posts as a client sends them: captions, and frames of the media."""
-    from pathlib import Path
-
-    from dc_keras.serving.predictor import RawPost
-    from tfrecords.frame_records import sample_post
-    from tfrecords.frames import SamplingConfig
-    from tfrecords.media import MediaError
-
-    media_root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
-    sampling = dict(predictor.sampling or {})
-    sampling.pop("repeat", None)
-    posts = []
-    for video in corpus.find_videos(video_ids):
-        sampled = None
-        if sampling:
-            try:
-                sampled = sample_post(video, media_root, SamplingConfig(**sampling))
-            except MediaError as error:
-                app.progress(f"post {video.video_id} counts without frames: {error}")
-        posts.append(RawPost(video.caption, sampled.jpegs if sampled else ()))
-    return posts
 
 
 def _show(

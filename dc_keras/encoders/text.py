@@ -92,6 +92,12 @@ class TextEncoder:
             "embedding_dim": self.embedding_dim,
         }
 
+    def special_tokens(self) -> dict[str, int]:
+        """Returns the ids of [PAD], [UNK], [CLS] and [SEP], without the brackets."""
+        packer = self.model.get_layer("pack")
+        names = ("pad", "unknown", "cls", "sep")
+        return {name: getattr(packer, f"{name}_id") for name in names}
+
 
 def build_text_encoder(spec: TextSpec) -> TextEncoder:
     """Builds a text encoder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ import tensorflow as tf
 
 from dc_keras.corpus.study import Study
 from dc_keras.errors import DataError
+from dc_keras.serving.calibration import Calibration
+
+CALIBRATION_FILE = "calibration.json"
+CHECKSUMS_FILE = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,14 @@ class Predictor:
     Attributes:
         signatures: the bundle's functions by name.
         config: every choice behind the bundle.
+        calibration: from the model's scores to the probabilities that are answered.
+        sha256: of the bundle's checksums.
     """
 
     signatures: Mapping[str, Any]
     config: Mapping[str, Any]
+    calibration: Calibration
+    sha256: str
 
     @classmethod
     def load(cls, place: Path) -> Predictor:
@@ -53,8 +62,14 @@ class Predictor:
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
         place = find_version(place)
-        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-        return cls(tf.saved_model.load(str(place)).signatures, config)
+        calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
+        checksums = (place / CHECKSUMS_FILE).read_bytes()
+        return cls(
+            tf.saved_model.load(str(place)).signatures,
+            read_config(place),
+            Calibration.from_dict(calibration),
+            hashlib.sha256(checksums).hexdigest(),
+        )
 
     @property
     def challenges(self) -> tuple[str, ...]:
@@ -89,21 +104,60 @@ class Predictor:
             DataError: the bundle does not know a challenge, or a user has no posts.
         """
         self.require_challenges(challenges)
-        if not all(histories):
-            raise DataError(
-                "every user must have at least one post. Received: "
-                f"num_posts={[len(posts) for posts in histories]}"
-            )
-        captions, frames = _pack(histories)
-        embed_user = self.signatures["embed_user"]
-        user = embed_user(captions=captions, frames=frames)["user"]
-        names = tf.constant(list(challenges))
-        challenge = self.signatures["embed_challenge"](name=names)["challenge"]
+        user = tf.constant(self.represent_users(histories))
+        challenge = tf.constant(self.find_challenges(challenges))
         scores = self.signatures["score"](
             user=tf.repeat(user, len(challenges), axis=0),
             challenge=tf.tile(challenge, (len(histories), 1)),
         )["probability"]
         return np.asarray(scores).reshape(len(histories), len(challenges))
+
+    def represent_users(self, histories: Sequence[Sequence[RawPost]]) -> np.ndarray:
+        """Returns x^u of each user, float32 (num_users, d).
+
+        Args:
+            histories: as of `predict`.
+
+        Raises:
+            DataError: a user has no posts.
+        """
+        return self._represent("user", histories)
+
+    def represent_challenge(self, posts: Sequence[RawPost]) -> np.ndarray:
+        """Returns x^c of a challenge that the bundle need not know, float32 (e,).
+
+        Args:
+            posts: sample videos, or a brief: one post with a caption alone.
+
+        Raises:
+            DataError: there are none.
+        """
+        return np.asarray(self._represent("challenge", [posts])[0])
+
+    def find_challenges(self, challenges: Sequence[str]) -> np.ndarray:
+        """Returns x^c of challenges that the bundle knows, float32 (num, e).
+
+        Raises:
+            DataError: it does not know one.
+        """
+        self.require_challenges(challenges)
+        found = self.signatures["find_challenge"](name=tf.constant(list(challenges)))
+        return np.asarray(found["challenge"])
+
+    def prepare_users(self, representations: np.ndarray) -> np.ndarray:
+        """Returns x^u as `rank_users` takes them, float32 (num_users, p)."""
+        prepare = self.signatures["prepare_users"]
+        return np.asarray(prepare(user=tf.constant(representations))["prepared"])
+
+    def _represent(self, side: str, sets: Sequence[Sequence[RawPost]]) -> np.ndarray:
+        if not all(sets):
+            raise DataError(
+                f"every {side} must have at least one post. Received: "
+                f"num_posts={[len(posts) for posts in sets]}"
+            )
+        captions, frames = _pack(sets)
+        embed = self.signatures[f"embed_{side}"]
+        return np.asarray(embed(captions=captions, frames=frames)[side])
 
     def require_challenges(self, challenges: Sequence[str]) -> None:
         """Refuses challenges that the bundle does not know.
@@ -117,6 +171,12 @@ class Predictor:
                 f"the bundle knows the challenges {', '.join(self.challenges)}. "
                 f"Received: challenge={unknown[0]!r}"
             )
+
+
+def read_config(place: Path) -> dict[str, Any]:
+    """Returns every choice behind a version of a bundle."""
+    found: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
+    return found
 
 
 def find_version(place: Path) -> Path:

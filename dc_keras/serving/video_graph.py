@@ -13,12 +13,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.encoders.text import TextEncoder
-from dc_keras.encoders.vision import VisionEncoder, decode_frame
+from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
+from dc_keras.encoders.vision import (
+    VisionEncoder,
+    VisionSpec,
+    build_vision_encoder,
+    decode_frame,
+)
+from dc_keras.errors import DataError
+from dc_keras.models.proxy import embedding_model
 
 # Frames that go through the vision network at a time: enough to keep it busy, few
 # enough that 8 videos of 50 frames fit in memory.
 _CHUNK_FRAMES = 32
+# Of [PAD], the first piece of BERT's vocabularies.
+_PAD_ID = 0
 
 
 @dataclass(frozen=True)
@@ -78,31 +87,80 @@ class FrameRule:
         return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
 
 
-@dataclass(frozen=True)
+class FrameReader:
+    """A vision encoder from JPEG files on, traced once, whoever asks.
+
+    Args:
+        vision: the encoder.
+        rule: how raw frames are brought to it.
+    """
+
+    def __init__(self, vision: VisionEncoder, rule: FrameRule) -> None:
+        some = (None, rule.num_frames)
+        self.rule = rule
+        self.embed = tf.function(
+            lambda jpegs, mask: _embed_frames(vision, rule, jpegs, mask),
+            input_signature=[tf.TensorSpec(some, tf.string), tf.TensorSpec(some, bool)],
+        )
+
+
+class CaptionReader:
+    """A text encoder from captions or tokens on, each traced once, whoever asks.
+
+    Args:
+        text: the encoder.
+
+    Attributes:
+        text: the same.
+    """
+
+    def __init__(self, text: TextEncoder) -> None:
+        self.text = text
+        self._of_captions = tf.function(
+            text.model.call, input_signature=[tf.TensorSpec((None,), tf.string)]
+        )
+        self._of_tokens = tf.function(
+            self._embed_tokens, input_signature=[tf.TensorSpec((None, None), tf.int32)]
+        )
+
+    def embed(self, texts: tf.Tensor) -> tf.Tensor:
+        """Embeds captions or token ids; see `VideoGraph`."""
+        is_caption = texts.dtype == tf.string
+        return self._of_captions(texts) if is_caption else self._of_tokens(texts)
+
+    def _embed_tokens(self, token_ids: tf.Tensor) -> tf.Tensor:
+        padding_mask = tf.cast(token_ids != _PAD_ID, tf.int32)
+        return self.text.token_model(
+            {"token_ids": token_ids, "padding_mask": padding_mask}
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class VideoGraph:
     """Embeds raw posts; call it inside a `tf.function`.
 
     Attributes:
         embedding: a proxy up to its learned video embedding.
-        vision: the vision encoder, or None for a text-only model.
-        frame_rule: how raw frames are brought to it; None without vision.
-        text: the text encoder, or None for a vision-only model.
+        frames: reads frames; None for a text-only model.
+        captions: reads captions; None for a vision-only model.
     """
 
     embedding: keras.Model
-    vision: VisionEncoder | None
-    frame_rule: FrameRule | None
-    text: TextEncoder | None
+    frames: FrameReader | None
+    captions: CaptionReader | None
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
         """Returns the layers whose lookup tables an export has to be told of."""
-        return [] if self.text is None else [self.text.model.get_layer("pack")]
+        if self.captions is None:
+            return []
+        return [self.captions.text.model.get_layer("pack")]
 
-    def __call__(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+    def __call__(self, texts: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Embeds a batch of posts.
 
         Args:
-            captions: string (batch_size,).
+            texts: captions, string (batch_size,), or the ids of their WordPieces, int32
+                (batch_size, any), 0 where padded.
             frames: string (batch_size, any), JPEG files in order of time; "" pads at
                 the end. See `FrameRule` for a post with more or fewer frames than the
                 model was trained on.
@@ -111,13 +169,63 @@ class VideoGraph:
             float32 (batch_size, video_dim).
         """
         inputs = {}
-        if self.vision is not None and self.frame_rule is not None:
-            jpegs, mask = self.frame_rule.choose(frames)
-            inputs["frames"] = _embed_frames(self.vision, self.frame_rule, jpegs, mask)
+        if self.frames is not None:
+            jpegs, mask = self.frames.rule.choose(frames)
+            inputs["frames"] = self.frames.embed(jpegs, mask)
             inputs["frame_mask"] = mask
-        if self.text is not None:
-            inputs["caption"] = self.text.model(captions)
+        if self.captions is not None:
+            inputs["caption"] = self.captions.embed(texts)
         return self.embedding(inputs, training=False)
+
+
+class Encoders:
+    """Builds each frozen network once, whichever sides share it."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str, Any] = {}
+
+    def video_graph(self, proxy: keras.Model, side: Mapping[str, Any]) -> VideoGraph:
+        """Returns the graph of one side.
+
+        Args:
+            proxy: the side's proxy model.
+            side: the side's part of a model's configuration.
+
+        Raises:
+            DataError: an encoder has other weights than the one that made the features.
+        """
+        vision, text = side["vision"], side["text"]
+        return VideoGraph(
+            embedding=embedding_model(proxy),
+            frames=vision and self._frames(vision, FrameRule.of(side["sampling"])),
+            captions=text and self._captions(text),
+        )
+
+    def _frames(self, settings: Mapping[str, Any], rule: FrameRule) -> FrameReader:
+        key = f"{settings['fingerprint']} {rule}"
+        if key not in self._readers:
+            vision = build_vision_encoder(VisionSpec.from_settings(settings))
+            _require_fingerprint(vision, settings)
+            self._readers[key] = FrameReader(vision, rule)
+        found: FrameReader = self._readers[key]
+        return found
+
+    def _captions(self, settings: Mapping[str, Any]) -> CaptionReader:
+        key = settings["fingerprint"]
+        if key not in self._readers:
+            text = build_text_encoder(TextSpec.from_settings(settings))
+            _require_fingerprint(text, settings)
+            self._readers[key] = CaptionReader(text)
+        found: CaptionReader = self._readers[key]
+        return found
+
+
+def _require_fingerprint(encoder: Any, settings: Mapping[str, Any]) -> None:
+    if encoder.fingerprint != settings["fingerprint"]:
+        raise DataError(
+            f"the encoder {encoder.spec} has other weights than the one that made the "
+            "features; bring the weights back, or extract features and train anew"
+        )
 
 
 def _embed_frames(

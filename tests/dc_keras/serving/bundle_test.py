@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving.bundle import build_serving_model, export_bundle
+from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.predictor import Predictor, RawPost, find_version
+from dc_keras.serving.serving_model import build_serving_model
 
 # A client that has nothing of ours: loads the bundle, answers, saves.
 _CLIENT = """
@@ -27,7 +28,7 @@ whole = signatures["serving_default"](
     challenge=text("challenge"), captions=text("captions"), frames=jpegs
 )
 user = signatures["embed_user"](captions=text("captions"), frames=jpegs)["user"]
-known = signatures["embed_challenge"](name=text("challenge"))
+known = signatures["find_challenge"](name=text("challenge"))
 score = signatures["score"](user=user, challenge=known["challenge"])
 np.savez(
     sys.argv[4],
@@ -135,8 +136,8 @@ def test_focal_hashtags_are_masked_in_the_graph(predictor):
 
 
 @pytest.mark.parametrize("sense", ["text", "vision"])
-def test_a_corpus_without_media_or_without_captions_is_served_too(make_served, sense):
-    served = make_served(use_vision=sense == "vision", use_text=sense == "text")
+def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense):
+    served = request.getfixturevalue(f"served_{sense}")
     predictor = Predictor.load(served.place)
     assert (predictor.sampling is None) == (sense == "text")
     scores = predictor.predict(served.histories, predictor.challenges)
@@ -156,6 +157,18 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     with pytest.raises(DataError, match="has other weights than the one that made"):
         export_bundle(model, tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+def test_every_file_is_in_the_checksums(served):
+    done = subprocess.run(
+        ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=served.place, check=False
+    )
+    assert done.returncode == 0
+    listed = (served.place / "SHA256SUMS").read_text("utf-8").splitlines()
+    files = {line.split("  ", 1)[1] for line in listed} | {"SHA256SUMS"}
+    found = {p.relative_to(served.place) for p in served.place.rglob("*")}
+    assert files == {str(p) for p in found if (served.place / p).is_file()}
+    assert {"batching_params.pbtxt", "calibration.json", "config.json"} < files
 
 
 def test_versions_count_up_and_are_never_overwritten(served):

@@ -107,6 +107,17 @@ def served(make_served):
     return make_served(use_vision=True, use_text=True)
 
 
+@pytest.fixture(scope="session")
+def served_text(make_served):
+    """Without the vision networks, which take a minute to export and load."""
+    return make_served(use_vision=False, use_text=True)
+
+
+@pytest.fixture(scope="session")
+def served_vision(make_served):
+    return make_served(use_vision=True, use_text=False)
+
+
 def _extract(posts, use_vision, preset):
     """The features of posts, as the feature records of one extraction give them."""
     from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor

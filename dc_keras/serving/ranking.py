@@ -1,0 +1,145 @@
+"""Whom to ask first: users by their probability of joining a challenge."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.errors import DataError
+
+# Rows a step: what is computed of them stays in the processor's cache.
+_CHUNK = 2**13
+
+
+@dataclass(frozen=True, eq=False)
+class UserTable:
+    """Users as a bundle prepares them for ranking.
+
+    Attributes:
+        users: keyed pseudonyms.
+        prepared: float32 (num_users, p), of the signature `prepare_users`.
+        bundle_sha256: of the bundle that prepared them.
+    """
+
+    users: tuple[str, ...]
+    prepared: np.ndarray
+    bundle_sha256: str
+
+    def save(self, path: Path) -> None:
+        """Writes an .npz file under a temporary name, then renames."""
+        temporary = path.with_name(f".{path.name}.tmp.npz")
+        np.savez(
+            temporary,
+            users=np.array(self.users, np.str_),
+            prepared=self.prepared,
+            bundle_sha256=np.array(self.bundle_sha256),
+        )
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, bundle_sha256: str) -> UserTable:
+        """Reads an .npz file.
+
+        Args:
+            path: of `save`.
+            bundle_sha256: of the bundle that is to rank them.
+
+        Raises:
+            DataError: it is no such file, or of another bundle.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                found = cls(
+                    tuple(kept["users"].tolist()),
+                    kept["prepared"],
+                    str(kept["bundle_sha256"]),
+                )
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(
+                "prepared users must be a file that `rank` wrote. Received: "
+                f"users_file={path}"
+            ) from error
+        if found.bundle_sha256 != bundle_sha256:
+            raise DataError(
+                "prepared users must be of the same bundle; remove the file, and they "
+                f"are prepared anew. Received: users_file={path}"
+            )
+        return found
+
+    def score(self, rank_users: Any, challenge: np.ndarray) -> np.ndarray:
+        """Returns the probability of each user to join, float32 (num_users,).
+
+        Args:
+            rank_users: that signature of the bundle.
+            challenge: float32 (e,), x^c.
+        """
+        one = tf.constant(challenge[None, :], tf.float32)
+        parts = [
+            rank_users(
+                prepared=tf.constant(self.prepared[start : start + _CHUNK]),
+                challenge=one,
+            )["probability"].numpy()
+            for start in range(0, len(self.users), _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def choose_seeds(
+    probability: np.ndarray,
+    budget: int,
+    communities: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Returns the positions of the users to ask, best first.
+
+    Without communities those of the highest probability. With them, the greedy choice
+    for Σ over communities of √(Σ of the chosen ones' probabilities): a further user of
+    a community counts less the more of it were chosen. The objective is submodular, so
+    greedy reaches at least 1 − 1/e of the best (Nemhauser et al. 1978). Inside a
+    community the likeliest is always the next, so one candidate each is enough.
+
+    Args:
+        probability: (num_users,).
+        budget: how many to choose, at least 1; all where there are fewer.
+        communities: of each user; "" stands alone.
+
+    Raises:
+        DataError: `budget` is under 1, or there is not one community a user.
+    """
+    if budget < 1:
+        raise DataError(f"a budget must be at least 1. Received: budget={budget}")
+    budget = min(budget, len(probability))
+    # Stable: of equal ones the first comes first, on every machine.
+    best = np.argsort(-probability, kind="stable")
+    if communities is None:
+        return best[:budget]
+    if len(communities) != len(probability):
+        raise DataError(
+            "there must be a community a user. Received: "
+            f"users={len(probability)}, communities={len(communities)}"
+        )
+    members: dict[str, list[int]] = {}
+    for position in best.tolist():
+        name = communities[position] or f"\0{position}"
+        members.setdefault(name, []).append(position)
+    # Gain, then position, of each community's next; none goes out of date.
+    queue = [
+        (-np.sqrt(probability[m[0]]), m[0], name, 0) for name, m in members.items()
+    ]
+    heapq.heapify(queue)
+    total = dict.fromkeys(members, 0.0)
+    chosen: list[int] = []
+    while len(chosen) < budget:
+        _, position, name, index = heapq.heappop(queue)
+        chosen.append(position)
+        total[name] += float(probability[position])
+        if index + 1 < len(members[name]):
+            following = members[name][index + 1]
+            gain = np.sqrt(total[name] + probability[following]) - np.sqrt(total[name])
+            heapq.heappush(queue, (-gain, following, name, index + 1))
+    return np.array(chosen)

@@ -1,0 +1,97 @@
+"""The head of the fusion in two halves: what a user brings to every challenge, once.
+
+A million users are scored for one challenge after another. All that depends on the user
+alone is computed when they are loaded; what is left a challenge is a small product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class SplitHead:
+    """`build_head` of `models.deep_challenger`, its first layer taken apart.
+
+    The dense layer sees [x^c, x^u] and, with `product_difference`, also p^c·p^u and
+    p^c − p^u, where p = W x. Its sum falls into parts of the user, of the challenge,
+    and of their product. With `dot` there is no dense layer.
+
+    Args:
+        head: the sub-model.
+
+    Attributes:
+        width: p, numbers a user.
+    """
+
+    def __init__(self, head: keras.Model) -> None:
+        layers = {layer.name: layer for layer in head.layers}
+        self._layers = layers
+        self._has_projections = "project_user" in layers
+        self._is_dot = "dot" in layers
+        challenge_dim, user_dim = (tensor.shape[-1] for tensor in head.input)
+        self._sizes = [challenge_dim, user_dim]
+        projection_dim = 0
+        if self._has_projections:
+            projection_dim = int(layers["project_user"].units)
+            self._sizes += [projection_dim, projection_dim]
+        hidden_dim = 0 if self._is_dot else int(layers["dense"].units)
+        self._hidden_dim = hidden_dim
+        self.width = hidden_dim + projection_dim
+
+    def prepare(self, user: tf.Tensor) -> tf.Tensor:
+        """Returns what a user brings to every challenge, float32 (B, width).
+
+        Args:
+            user: float32 (B, d), x^u.
+        """
+        if self._is_dot:
+            return self._project("user", user)
+        kernels = self._kernels()
+        base = user @ kernels[1]
+        if not self._has_projections:
+            return base
+        projected = self._project("user", user)
+        return tf.concat([base - projected @ kernels[3], projected], axis=1)
+
+    def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
+        """Returns probabilities, float32 (B,), as the head gives.
+
+        Args:
+            prepared: float32 (B, width).
+            challenge: float32 (B, e) or (1, e), x^c.
+        """
+        base, users = tf.split(
+            prepared, [self._hidden_dim, self.width - self._hidden_dim], axis=1
+        )
+        x: Any
+        if self._is_dot:
+            product = self._project("challenge", challenge) * users
+            x = tf.reduce_sum(product, axis=1, keepdims=True)
+        else:
+            kernels = self._kernels()
+            constant = challenge @ kernels[0] + self._layers["dense"].bias
+            x = base
+            if self._has_projections:
+                projected = self._project("challenge", challenge)
+                constant += projected @ kernels[3]
+                x += (users * projected) @ kernels[2]
+            x = self._activate(x + constant)
+        logit = self._layers["logit"](x)
+        return tf.reshape(tf.sigmoid(tf.cast(logit, tf.float32)), [-1])
+
+    def _activate(self, x: tf.Tensor) -> tf.Tensor:
+        if "dense_norm" in self._layers:
+            x = self._layers["dense_norm"](x)
+        return self._layers["dense_relu"](x)
+
+    def _project(self, side: str, x: tf.Tensor) -> tf.Tensor:
+        if f"normalize_{side}" in self._layers:
+            x = self._layers[f"normalize_{side}"](x)
+        return self._layers[f"project_{side}"](x)
+
+    def _kernels(self) -> list[tf.Tensor]:
+        """Rows of the dense kernel: of x^c, x^u, product, difference."""
+        return list(tf.split(self._layers["dense"].kernel, self._sizes, axis=0))

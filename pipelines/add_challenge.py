@@ -1,0 +1,42 @@
+r"""Adds a challenge to an exported bundle, from a brief or sample videos.
+
+    python -m pipelines.add_challenge --bundle=run/export --challenge=umbrelladance \
+        --brief="open an umbrella on the beat, spin it, #umbrelladance"
+
+Nothing is trained: the bundle's own networks read the brief (--brief) or up to 20 video
+files (--video, whose captions --brief gives), and the next version of the bundle knows
+the challenge by its name. See docs/serving.md on what such a probability is worth.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from pipelines import app, raw_posts
+
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "Bundle, or the directory of its versions.", required=True
+)
+_CHALLENGE = flags.DEFINE_string("challenge", None, "Its name.", required=True)
+_VERSION = flags.DEFINE_integer(
+    "version", None, "Number of the version; default the next.", lower_bound=1
+)
+_BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
+
+
+def main() -> None:
+    """Writes the version."""
+    from pathlib import Path
+
+    from dc_keras.serving.adding import add_challenge
+    from dc_keras.serving.predictor import find_version, read_config
+
+    place = find_version(Path(_BUNDLE.value))
+    sampling = read_config(place)["sides"]["challenge"]["sampling"]
+    posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+    made = add_challenge(place, _CHALLENGE.value, posts, _VERSION.value)
+    app.say(f"{made}: knows {_CHALLENGE.value}, from {len(posts)} posts")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,181 @@
+r"""Says whom to ask first to join a challenge, and how many of all would join.
+
+    python -m pipelines.rank --bundle=run/export --corpus=run/corpus \
+        --challenge=distancedance --budget=20 --output=run/seeds.csv
+
+For a challenge that the bundle does not know, --brief or --video describe it. Users are
+read once and kept in --users_file, for the next challenge. With --communities, a CSV
+file with the columns user_id and community such as build_graph writes, the budget is
+spread over communities. --output gets rank, user_id, community and probability.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from pipelines import app, raw_posts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.ranking import UserTable
+
+_BUNDLE = flags.DEFINE_string(
+    "bundle", None, "Bundle, or the directory of its versions.", required=True
+)
+_CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
+_CHALLENGE = flags.DEFINE_string("challenge", None, "A challenge that it knows.")
+_BUDGET = flags.DEFINE_integer("budget", 20, "Users to choose.", lower_bound=1)
+_COMMUNITIES = flags.DEFINE_string(
+    "communities", None, "CSV file with user_id and community: spreads the budget."
+)
+_USERS_FILE = flags.DEFINE_string(
+    "users_file", None, "Keeps the users as the bundle sees them, .npz."
+)
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media; the one that the corpus names if unset.",
+)
+_LEVEL = flags.DEFINE_float(
+    "level", 0.9, "Of the interval of the expected number.", 0.5, 0.999
+)
+_OUTPUT = flags.DEFINE_string("output", None, "CSV file of the chosen.", required=True)
+_BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
+
+_USERS_A_CALL = 8
+
+
+def main() -> None:
+    """Ranks, prints and writes."""
+    from pathlib import Path
+
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus, write_text
+    from dc_keras.serving.calibration import forecast_participants
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.ranking import choose_seeds
+
+    corpus = Corpus.open(_CORPUS.value)
+    predictor = Predictor.load(Path(_BUNDLE.value))
+    challenge = _challenge(predictor)
+    users = _users(corpus, predictor)
+    groups = _communities(users.users)
+    probability = users.score(predictor.signatures["rank_users"], challenge)
+    chosen = choose_seeds(probability, _BUDGET.value, groups)
+    table = pl.DataFrame(
+        {
+            "rank": range(1, len(chosen) + 1),
+            "user_id": [users.users[i] for i in chosen],
+            "community": [groups[i] if groups else "" for i in chosen],
+            "probability": probability[chosen],
+        }
+    )
+    write_text(Path(_OUTPUT.value), table.write_csv())
+    for who, given in (("all", probability), ("the chosen", probability[chosen])):
+        told = forecast_participants(
+            given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
+        )
+        app.say(
+            f"of {who} {len(given):,} users {told.expected:,.1f} are expected to join, "
+            f"{told.level:.0%} between {told.low:,} and {told.high:,}"
+        )
+    app.say(f"{_OUTPUT.value}: {len(chosen)} users, the first to ask first")
+
+
+def _challenge(predictor: Predictor) -> np.ndarray:
+    """Returns the representation of the challenge that the flags name or describe."""
+    from dc_keras.errors import DataError
+
+    if bool(_CHALLENGE.value) == bool(_BRIEF.value or _VIDEOS.value):
+        raise DataError(
+            "give either --challenge, one that the bundle knows, or --brief or --video "
+            f"of a new one. Received: challenge={_CHALLENGE.value}"
+        )
+    if _CHALLENGE.value:
+        found: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
+        return found
+    sampling = predictor.config["sides"]["challenge"]["sampling"]
+    return predictor.represent_challenge(
+        raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+    )
+
+
+def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
+    """Reads the users from --users_file, or prepares them and keeps them there."""
+    from pathlib import Path
+
+    from dc_keras.serving.ranking import UserTable
+
+    kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
+    if kept is not None and kept.exists():
+        return UserTable.load(kept, predictor.sha256)
+    table = _prepare(corpus, predictor)
+    if kept is not None:
+        table.save(kept)
+    return table
+
+
+def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
+    from pathlib import Path
+
+    import numpy as np
+
+    from dc_keras.corpus.grid import user_histories
+    from dc_keras.errors import DataError
+    from dc_keras.serving.ranking import UserTable
+
+    everybody = tuple(corpus.users["user_id"])
+    histories = user_histories(predictor.study, corpus.videos, everybody)
+    order = sorted(histories)
+    if not order:
+        raise DataError(
+            "somebody must have posts of no focal challenge, before the cutoff if the "
+            f"study has one. Received: corpus={corpus.directory}"
+        )
+    if len(order) < len(everybody):
+        app.progress(f"{len(everybody) - len(order)} users have no posts that count")
+    media_root: Path | None = corpus.media_root
+    if _MEDIA_ROOT.value:
+        media_root = Path(_MEDIA_ROOT.value)
+    parts = []
+    for start in range(0, len(order), _USERS_A_CALL):
+        posts = [
+            raw_posts.of_videos(
+                corpus.find_videos(histories[user]), media_root, predictor.sampling
+            )
+            for user in order[start : start + _USERS_A_CALL]
+        ]
+        parts.append(predictor.prepare_users(predictor.represent_users(posts)))
+    return UserTable(tuple(order), np.concatenate(parts), predictor.sha256)
+
+
+def _communities(users: Sequence[str]) -> list[str] | None:
+    if _COMMUNITIES.value is None:
+        return None
+    import polars as pl
+
+    from dc_keras.errors import DataError
+
+    columns = ["user_id", "community"]
+    try:
+        table = pl.read_csv(_COMMUNITIES.value, columns=columns, infer_schema=False)
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise DataError(
+            f"communities must be a CSV file with the columns {' and '.join(columns)}. "
+            f"Received: communities={_COMMUNITIES.value}"
+        ) from error
+    known = dict(table.drop_nulls().iter_rows())
+    return [known.get(user, "") for user in users]
+
+
+if __name__ == "__main__":
+    app.run(main)

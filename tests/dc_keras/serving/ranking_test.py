@@ -1,0 +1,59 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.serving.ranking import UserTable, choose_seeds
+
+
+def test_without_communities_the_likeliest_are_chosen():
+    p = np.array([0.1, 0.9, 0.5, 0.9])
+    np.testing.assert_array_equal(choose_seeds(p, 3), [1, 3, 2])
+    np.testing.assert_array_equal(choose_seeds(p, 10), [1, 3, 2, 0])
+
+
+def test_communities_share_the_budget():
+    p = np.array([0.9, 0.8, 0.7, 0.3])
+    np.testing.assert_array_equal(choose_seeds(p, 2, ["a", "a", "a", "b"]), [0, 3])
+    # Those of no community stand alone.
+    np.testing.assert_array_equal(choose_seeds(p, 4, ["", "", "", ""]), [0, 1, 2, 3])
+
+
+def test_greedy_is_nearly_the_best_there_is():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        p, groups = rng.random(8), [str(g) for g in rng.integers(0, 3, 8)]
+
+        def worth(chosen, p=p, groups=groups):
+            total = {}
+            for i in chosen:
+                total[groups[i]] = total.get(groups[i], 0) + p[i]
+            return sum(np.sqrt(list(total.values())))
+
+        best = max(worth(s) for s in itertools.combinations(range(8), 4))
+        assert worth(choose_seeds(p, 4, groups)) >= 0.95 * best
+
+
+@pytest.mark.parametrize(
+    ("budget", "communities", "message"),
+    [(0, None, "budget=0"), (1, ["a"], "users=2, communities=1")],
+)
+def test_what_makes_no_sense_is_refused(budget, communities, message):
+    with pytest.raises(DataError, match=message):
+        choose_seeds(np.array([0.1, 0.2]), budget, communities)
+
+
+def test_users_are_kept_for_their_bundle_alone(tmp_path):
+    path = tmp_path / "users.npz"
+    prepared = np.arange(6, dtype=np.float32).reshape(3, 2)
+    UserTable(("a", "b", "c"), prepared, "of one").save(path)
+    kept = UserTable.load(path, "of one")
+    assert kept.users == ("a", "b", "c")
+    np.testing.assert_array_equal(kept.prepared, prepared)
+    assert [p.name for p in tmp_path.iterdir()] == ["users.npz"]
+    with pytest.raises(DataError, match="of the same bundle"):
+        UserTable.load(path, "of another")
+    path.write_bytes(b"no table")
+    with pytest.raises(DataError, match="a file that `rank` wrote"):
+        UserTable.load(path, "of one")
