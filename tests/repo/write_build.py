@@ -175,9 +175,12 @@ def _libraries() -> list[Target]:
 
 
 def _beside(paths: list[str]) -> list[str]:
-    """Returns the templates that lie beside the modules of a library."""
+    """Returns the templates and tables that lie beside the modules of a library."""
     folders = sorted({PurePosixPath(path).parent.as_posix() for path in paths})
-    return [file for folder in folders for file in _files(f"{folder}/templates/*")]
+    kinds = ("templates/*", "*.json")
+    return [
+        f for folder in folders for kind in kinds for f in _files(f"{folder}/{kind}")
+    ]
 
 
 def _binaries() -> list[Target]:
