@@ -37,7 +37,7 @@ _COMMUNITIES = flags.DEFINE_string(
     "communities", None, "CSV file with user_id and community: spreads the budget."
 )
 _USERS_FILE = flags.DEFINE_string(
-    "users_file", None, "Keeps the users as the bundle sees them, .npz."
+    "users_file", None, "Keeps the users as the bundle sees them, .parquet."
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",

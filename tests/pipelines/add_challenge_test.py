@@ -26,4 +26,4 @@ def test_a_challenge_needs_a_description(fails_in_one_line, bundle):
     line = fails_in_one_line(
         "add_challenge", f"--bundle={bundle.output}", "--challenge=umbrelladance"
     )
-    assert "must have a --brief or a --video" in line
+    assert "must have a --brief, or a --video" in line

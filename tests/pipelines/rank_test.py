@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def flags(bundle, corpus, tmp_path_factory):
-    users = tmp_path_factory.mktemp("rank") / "users.npz"
+    users = tmp_path_factory.mktemp("rank") / "users.parquet"
     return [
         f"--bundle={bundle.output}",
         f"--corpus={corpus.output}",
@@ -64,7 +64,8 @@ def test_a_brief_and_communities_spread_the_budget(chain, flags, ranked, tmp_pat
     [
         (["--challenge=chess"], "challenge='chess'"),
         ([], "give either --challenge"),
-        (["--video=nothing.mp4"], "--video must be a file"),
+        (["--video=nothing.mp4"], "--video must be a video file"),
+        (["--video=README.md"], "--video must be a video file"),
         (["--brief=spin", "--communities=README.md"], "columns user_id and community"),
     ],
 )
