@@ -62,14 +62,16 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.ranking import choose_seeds
+    from dc_keras.serving.ranking import Ranker, choose_seeds
 
+    _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
     predictor = Predictor.load(Path(_BUNDLE.value))
     challenge = _challenge(predictor)
     users = _users(corpus, predictor)
     groups = _communities(users.users)
-    probability = users.score(predictor.signatures["rank_users"], challenge)
+    ranker = Ranker(users.prepared, predictor.signatures["rank_users"])
+    probability = ranker.score(challenge)
     chosen = choose_seeds(probability, _BUDGET.value, groups)
     table = pl.DataFrame(
         {
@@ -91,8 +93,7 @@ def main() -> None:
     app.say(f"{_OUTPUT.value}: {len(chosen)} users, the first to ask first")
 
 
-def _challenge(predictor: Predictor) -> np.ndarray:
-    """Returns the representation of the challenge that the flags name or describe."""
+def _require_one_challenge() -> None:
     from dc_keras.errors import DataError
 
     if bool(_CHALLENGE.value) == bool(_BRIEF.value or _VIDEOS.value):
@@ -100,6 +101,10 @@ def _challenge(predictor: Predictor) -> np.ndarray:
             "give either --challenge, one that the bundle knows, or --brief or --video "
             f"of a new one. Received: challenge={_CHALLENGE.value}"
         )
+
+
+def _challenge(predictor: Predictor) -> np.ndarray:
+    """Returns the representation of the challenge that the flags name or describe."""
     if _CHALLENGE.value:
         found: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
         return found

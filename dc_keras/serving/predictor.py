@@ -38,13 +38,13 @@ class Predictor:
     """A loaded bundle.
 
     Attributes:
-        signatures: the bundle's functions by name.
+        model: the loaded SavedModel.
         config: every choice behind the bundle.
         calibration: from the model's scores to the probabilities that are answered.
         sha256: of the bundle's checksums.
     """
 
-    signatures: Mapping[str, Any]
+    model: Any
     config: Mapping[str, Any]
     calibration: Calibration
     sha256: str
@@ -65,11 +65,17 @@ class Predictor:
         calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
         checksums = (place / CHECKSUMS_FILE).read_bytes()
         return cls(
-            tf.saved_model.load(str(place)).signatures,
+            tf.saved_model.load(str(place)),
             read_config(place),
             Calibration.from_dict(calibration),
             hashlib.sha256(checksums).hexdigest(),
         )
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """The bundle's functions by name."""
+        found: Mapping[str, Any] = self.model.signatures
+        return found
 
     @property
     def challenges(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving.ranking import UserTable, choose_seeds
+from dc_keras.serving.ranking import Ranker, UserTable, choose_seeds
 
 
 def test_without_communities_the_likeliest_are_chosen():
@@ -42,6 +42,22 @@ def test_greedy_is_nearly_the_best_there_is():
 def test_what_makes_no_sense_is_refused(budget, communities, message):
     with pytest.raises(DataError, match=message):
         choose_seeds(np.array([0.1, 0.2]), budget, communities)
+
+
+@pytest.mark.parametrize("num_users", [1, 7, 40])
+def test_pieces_are_put_together_again(num_users, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr("dc_keras.serving.ranking._CHUNK", 8)
+    prepared = np.random.default_rng(0).random((num_users, 3)).astype(np.float32)
+    ranker = Ranker(
+        prepared,
+        lambda prepared, challenge: {
+            "probability": tf.reduce_sum(prepared * challenge, axis=1)
+        },
+    )
+    challenge = np.array([1, 2, 3], np.float32)
+    np.testing.assert_allclose(ranker.score(challenge), prepared @ challenge, rtol=1e-6)
 
 
 def test_users_are_kept_for_their_bundle_alone(tmp_path):
