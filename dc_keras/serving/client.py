@@ -119,17 +119,12 @@ class Client(ABC):
             DataError: the model has no such signature, an input is none of its own or
                 has another shape, or the server does not answer in time or refuses.
         """
-        found = self._find(signature)
-        if inputs.keys() != found.inputs.keys():
-            raise DataError(
-                f"the signature {signature!r} takes {', '.join(sorted(found.inputs))}. "
-                f"Received: inputs={sorted(inputs)}"
-            )
-        arrays = {
-            key: as_array(inputs[key], key, found.inputs[key])
-            for key in sorted(found.inputs)
-        }
-        return self._ask(signature, found, arrays)
+        try:
+            return self._ask_checked(signature, inputs)
+        except DataError:
+            # A newer version may take something else: its metadata are asked for anew.
+            self._signatures = {}
+            raise
 
     def wait_until_ready(self, timeout_s: float) -> int:
         """Waits for the server, and for the model to be loaded.
@@ -164,8 +159,21 @@ class Client(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
+        signature = self._find(name)
+        if inputs.keys() != signature.inputs.keys():
+            raise DataError(
+                f"the signature {name!r} takes {', '.join(sorted(signature.inputs))}. "
+                f"Received: inputs={sorted(inputs)}"
+            )
+        arrays = {
+            key: as_array(inputs[key], key, signature.inputs[key])
+            for key in sorted(signature.inputs)
+        }
+        return self._ask(name, signature, arrays)
+
     def _find(self, name: str) -> Signature:
-        if name not in self._signatures:  # a newer version may have it
+        if name not in self._signatures:
             self._signatures = self.metadata()
         if name not in self._signatures:
             raise DataError(
@@ -174,9 +182,9 @@ class Client(ABC):
             )
         return self._signatures[name]
 
-    def _refusal(self, text: str, what: str = "the request") -> DataError:
+    def _refusal(self, text: str) -> DataError:
         return DataError(
-            f"the server must understand {what}; it says: {shorten(text)}. "
+            f"the server must be able to answer; it says: {shorten(text)}. "
             f"Received: {self._named()}"
         )
 

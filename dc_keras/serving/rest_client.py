@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -53,7 +54,7 @@ class RestClient(Client):
     def metadata(self) -> dict[str, Signature]:
         """See `Client`."""
         content = self._send("GET", f"{self._path()}/metadata")
-        try:
+        with self._as_documented():
             found = content["metadata"]["signature_def"]["signature_def"]
             return {
                 name: Signature(
@@ -62,17 +63,13 @@ class RestClient(Client):
                 for name, signature in found.items()
                 if not name.startswith("__")
             }
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(error) from None
 
     def status(self) -> dict[int, str]:
         """See `Client`."""
         content = self._send("GET", self._path())
-        try:
+        with self._as_documented():
             states = content["model_version_status"]
             return {int(state["version"]): str(state["state"]) for state in states}
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(error) from None
 
     def close(self) -> None:
         """See `Client`."""
@@ -88,10 +85,8 @@ class RestClient(Client):
             body["inputs"] = columns
             key = "outputs"
         content = self._send("POST", f"{self._path()}:predict", body)
-        try:
+        with self._as_documented():
             return _read_outputs(content[key], signature.outputs, self.is_row_format)
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(error) from None
 
     def _path(self) -> str:
         path = f"/v1/models/{self.model}"
@@ -115,16 +110,10 @@ class RestClient(Client):
         return self._read(response)
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> Any:
-        try:
-            content = json.loads(response.data)
-        except ValueError as error:
-            if response.status in _TRY_AGAIN:  # of a proxy before the server
-                raise self._unavailable(f"HTTP {response.status}") from None
-            raise self._strange(error) from None
         if response.status == 200:
-            return content
-        text = str(content["error"]) if "error" in content else ""
-        text = text or f"HTTP {response.status}"
+            with self._as_documented():
+                return json.loads(response.data)
+        text = _read_error(response)
         if response.status in _TRY_AGAIN:
             raise self._unavailable(text)
         if response.status == _TIMED_OUT:
@@ -142,11 +131,18 @@ class RestClient(Client):
             return self._too_late()
         return self._unavailable(type(reason).__name__)
 
-    def _strange(self, error: Exception) -> DataError:
-        return DataError(
-            f"{self.address} must answer as tensorflow/serving does. "
-            f"Received: error={type(error).__name__}"
-        )
+    @contextmanager
+    def _as_documented(self) -> Iterator[None]:
+        """Tells in one line that something else than the documented was answered."""
+        try:
+            yield
+        except DataError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.address} must answer as tensorflow/serving does. "
+                f"Received: error={type(error).__name__}"
+            ) from None
 
 
 class _RetryUntil(urllib3.Retry):
@@ -191,6 +187,13 @@ class _TimeoutAt(urllib3.Timeout):
 
     def clone(self) -> _TimeoutAt:
         return _TimeoutAt(self.end)
+
+
+def _read_error(response: urllib3.BaseHTTPResponse) -> str:
+    try:
+        return str(json.loads(response.data)["error"])
+    except (LookupError, TypeError, ValueError):  # of a proxy before the server
+        return f"HTTP {response.status}"
 
 
 def _as_json(values: np.ndarray) -> Any:

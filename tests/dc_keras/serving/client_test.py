@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -86,12 +87,7 @@ def _ask(client, captions=("so good",), frames=(b"",), challenge="dance"):
 
 
 def test_a_server_answers_as_the_bundle_in_process_does(served, client, predictor):
-    remote = Predictor(
-        signatures_of(client),
-        predictor.config,
-        predictor.calibration,
-        predictor.sha256,
-    )
+    remote = dataclasses.replace(predictor, signatures=signatures_of(client))
     expected = predictor.predict(served.histories, predictor.challenges)
     found = remote.predict(served.histories, predictor.challenges)
     assert np.ptp(expected) > 1e-3
@@ -163,7 +159,9 @@ def test_an_unknown_challenge_is_said_to_be_unknown(client):
 
 
 def test_a_broken_jpeg_is_one_line_and_the_server_lives(client):
-    with pytest.raises(DataError, match=r"^the server must understand .*'dc'$") as told:
+    with pytest.raises(
+        DataError, match=r"^the server must be able to answer .*'dc'$"
+    ) as told:
         _ask(client, ["a secret caption"], [b"\xff\xd8 secret no JPEG"])
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
@@ -201,7 +199,7 @@ def test_inputs_are_checked_before_they_are_sent(client):
 
 def test_what_only_the_server_can_refuse_is_one_line(client):
     with pytest.raises(
-        DataError, match=r"^the server must understand .*'dc'$|rows need"
+        DataError, match=r"^the server must be able to answer .*'dc'$|rows need"
     ):
         client.predict(
             "serving_default",

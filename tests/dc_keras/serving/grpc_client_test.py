@@ -104,8 +104,8 @@ def test_retries_end(stub):
             NoAnswerError,
             r"have the model; it says: no\. Received: model='d",
         ),
-        ("INVALID_ARGUMENT", DataError, r"understand the request; it says: no\. Recei"),
-        ("INTERNAL", DataError, r"understand the request; it says: no\. Received: mod"),
+        ("INVALID_ARGUMENT", DataError, r"be able to answer; it says: no\. Recei"),
+        ("INTERNAL", DataError, r"be able to answer; it says: no\. Received: mod"),
         ("RESOURCE_EXHAUSTED", NoAnswerError, r"be ready: no\. Received: address="),
     ],
 )

@@ -106,6 +106,24 @@ def test_a_refusal_is_not_asked_again(stub, client, status):
     assert len(stub.asked) == 1
 
 
+@pytest.mark.parametrize("content", [b"<html>", b"3", b"[]", {"message": "no"}])
+def test_an_error_of_a_proxy_is_told_by_its_number(stub, client, content):
+    stub.answers.append((502, content))
+    with pytest.raises(DataError, match=r"says: HTTP 502\. Received: model='dc'$"):
+        _twice(client)
+
+
+def test_a_newer_version_may_take_something_else(stub, client, monkeypatch):
+    stub.answers += [(200, {"outputs": [2.0]}), (200, {"outputs": {}})]
+    client.predict("twice", {"x": [1.0]})
+    newer = {"inputs": {"z": _SPEC}, "outputs": {"y": _SPEC}}
+    monkeypatch.setitem(_SIGNATURES, "twice", newer)
+    with pytest.raises(DataError):
+        client.predict("twice", {"x": [1.0]})
+    stub.answers[:] = [(200, {"outputs": [2.0]})]
+    assert client.predict("twice", {"z": [1.0]})["y"].tolist() == [2.0]
+
+
 @pytest.mark.parametrize(
     "content", [b"<html>", b"[]", b"{}", {"outputs": "y"}, {"outputs": [[1], []]}]
 )
