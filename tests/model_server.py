@@ -167,20 +167,30 @@ def _items(value, shape, depth, dtype):
 
 
 def _scalar(value, dtype):
-    if dtype == tf.string:
-        if isinstance(value, str):
-            return value.encode()
-        if _is_base64_object(value) and isinstance(value["b64"], str):
-            try:
-                return base64.b64decode(value["b64"], validate=True)
-            except binascii.Error:
-                raise _invalid("Unable to base64 decode string") from None
-    elif type(value) in _KINDS[np.dtype(dtype.as_numpy_dtype).kind]:
+    if dtype == tf.string and isinstance(value, dict):
+        return _decode(value)
+    if dtype == tf.string and isinstance(value, str):
+        return value.encode()
+    if (
+        dtype != tf.string
+        and type(value) in _KINDS[np.dtype(dtype.as_numpy_dtype).kind]
+    ):
         return value
     raise _invalid(
         f"JSON Value: {json.dumps(value)} Type: {type(value).__name__} is not of "
         f"expected type: {dtype.name}"
     )
+
+
+def _decode(value):
+    if not _is_base64_object(value) or not isinstance(value["b64"], str):
+        raise _invalid(
+            f"JSON Value: {json.dumps(value)} not formatted correctly for base64 data"
+        )
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except binascii.Error:
+        raise _invalid("Unable to base64 decode") from None
 
 
 def _read_request(body, version):
