@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import model_server
 import numpy as np
 import pytest
 import urllib3
@@ -31,7 +32,13 @@ def export(served, tmp_path_factory):
 def server(export):
     """The addresses of a model server that loads the bundle in its own process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "model_server", f"--bundle={export}", "--label=old:1"],
+        [
+            sys.executable,
+            "-m",
+            model_server.__name__,
+            f"--bundle={export}",
+            "--label=old:1",
+        ],
         cwd=_TESTS,
         env={**os.environ, "PYTHONPATH": str(_TESTS)},
         stdout=subprocess.PIPE,
