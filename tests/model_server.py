@@ -10,8 +10,6 @@ listens: its ports, and the modules of ours that it has imported.
 """
 
 import argparse
-import base64
-import binascii
 import json
 import re
 import sys
@@ -22,10 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
-import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops of graphs
 from google.protobuf import json_format
+from rest_format import RefusedError, invalid, read_request, render_answer
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -41,19 +39,6 @@ _PATH = re.compile(
     r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>|:predict|/metadata)"
 )
-_KINDS = {"f": (int, float), "i": (int,), "u": (int,), "b": (bool,)}
-
-
-class RefusedError(Exception):
-    """What a request gets instead of an answer."""
-
-    def __init__(self, code, text):
-        super().__init__(text)
-        self.code = code
-
-
-def _invalid(text):
-    return RefusedError("INVALID_ARGUMENT", text)
 
 
 class Version:
@@ -69,7 +54,7 @@ class Version:
     def find(self, name):
         name = name or "serving_default"
         if name not in self._model.signatures:
-            raise _invalid(
+            raise invalid(
                 f'Serving signature name: "{name}" not found in signature def'
             )
         return self.defs.signature_def[name]
@@ -77,7 +62,7 @@ class Version:
     def run(self, name, inputs):
         signature = self.find(name).inputs
         if set(inputs) != set(signature):
-            raise _invalid(
+            raise invalid(
                 f"input size does not match signature: {len(inputs)}!="
                 f"{len(signature)} len({{{','.join(sorted(inputs))}}}) != "
                 f"len({{{','.join(sorted(signature))}}})."
@@ -85,13 +70,13 @@ class Version:
         for key, value in inputs.items():
             expected = tf.TensorShape(signature[key].tensor_shape)
             if value.dtype != signature[key].dtype:
-                raise _invalid(f"Expects arg {key} of another dtype")
+                raise invalid(f"Expects arg {key} of another dtype")
             if not expected.is_compatible_with(value.shape):
-                raise _invalid(f"Expects arg {key} to be {expected}: {value.shape}")
+                raise invalid(f"Expects arg {key} to be {expected}: {value.shape}")
         try:
             return self._model.signatures[name or "serving_default"](**inputs)
         except tf.errors.InvalidArgumentError as error:
-            raise _invalid(error.message) from None
+            raise invalid(error.message) from None
 
 
 class Model:
@@ -121,7 +106,7 @@ class Model:
         self.require(name)
         if label is not None:
             if label not in self._labels:
-                raise _invalid(f"Unrecognized servable version label: {label}")
+                raise invalid(f"Unrecognized servable version label: {label}")
             version = self._labels[label]
         served = self._served
         if served is None or version not in (None, served.number):
@@ -136,124 +121,6 @@ class Model:
             raise RefusedError(
                 "NOT_FOUND", f"Could not find any versions of model {name}"
             )
-
-
-def _is_base64_object(value):
-    return isinstance(value, dict) and set(value) == {"b64"}
-
-
-def _tensor(value, dtype):
-    """Turns JSON into a tensor; the first of each list says how long the others are."""
-    shape, inner = [], value
-    while isinstance(inner, list):
-        shape.append(len(inner))
-        inner = inner[0] if inner else None
-    items = list(_items(value, shape, 0, tf.as_dtype(dtype)))
-    array = np.empty(len(items), object)
-    array[:] = items
-    return tf.constant(array.reshape(shape).tolist() if items else [], dtype, shape)
-
-
-def _items(value, shape, depth, dtype):
-    if isinstance(value, list):
-        if depth == len(shape) or len(value) != shape[depth]:
-            raise _invalid(f"Encountered list at unexpected size: {len(value)}")
-        for item in value:
-            yield from _items(item, shape, depth + 1, dtype)
-    elif depth < len(shape):
-        raise _invalid("Encountered a value where a list is expected")
-    else:
-        yield _scalar(value, dtype)
-
-
-def _scalar(value, dtype):
-    if dtype == tf.string:
-        if isinstance(value, str):
-            return value.encode()
-        if _is_base64_object(value) and isinstance(value["b64"], str):
-            try:
-                return base64.b64decode(value["b64"], validate=True)
-            except binascii.Error:
-                raise _invalid("Unable to base64 decode string") from None
-    elif type(value) in _KINDS[np.dtype(dtype.as_numpy_dtype).kind]:
-        return value
-    raise _invalid(
-        f"JSON Value: {json.dumps(value)} Type: {type(value).__name__} is not of "
-        f"expected type: {dtype.name}"
-    )
-
-
-def _read_request(body, version):
-    """Returns signature name, inputs, and whether they came in rows."""
-    try:
-        request = json.loads(body)
-    except ValueError:
-        raise _invalid("JSON Parse error: Invalid value. at offset: 0") from None
-    if not isinstance(request, dict) or ("inputs" in request) == (
-        "instances" in request
-    ):
-        raise _invalid("Request body must have one of 'inputs' or 'instances' keys")
-    name = request.get("signature_name", "serving_default")
-    if not isinstance(name, str):
-        raise _invalid("'signature_name' key must be a string value.")
-    specs = {key: info.dtype for key, info in version.find(name).inputs.items()}
-    if "inputs" in request:
-        columns = _named(request["inputs"], specs)
-    else:
-        columns = _columns(request["instances"], specs)
-    inputs = {key: _tensor(values, specs[key]) for key, values in columns.items()}
-    return name, inputs, "instances" in request
-
-
-def _named(value, specs):
-    if not isinstance(value, dict) or _is_base64_object(value):
-        if len(specs) != 1:
-            raise _invalid(
-                f"inputs is a plain value, but expecting {len(specs)} inputs"
-            )
-        return {next(iter(specs)): value}
-    for key in value:
-        if key not in specs:
-            raise _invalid("JSON object: has an input that the signature does not")
-    if len(value) != len(specs):
-        raise _invalid("JSON object: does not have all named inputs")
-    return value
-
-
-def _columns(rows, specs):
-    if not isinstance(rows, list) or not rows:
-        raise _invalid("Request data is not a non-empty list of 'instances'")
-    named = [_named(row, specs) for row in rows]
-    return {key: [row[key] for row in named] for key in specs}
-
-
-def _answer(outputs, is_rows, inputs):
-    columns = {
-        key: _as_json(value.numpy(), key.endswith("_bytes"))
-        for key, value in sorted(outputs.items())
-    }
-    single = next(iter(columns.values())) if len(columns) == 1 else None
-    if not is_rows:
-        return {"outputs": columns if single is None else single}
-    size = len(next(iter(inputs.values())))
-    for key, value in columns.items():
-        if not isinstance(value, list) or len(value) != size:
-            raise _invalid(f"Tensor name: {key} has inconsistent batch size")
-    rows = [
-        dict(zip(columns, row, strict=True))
-        for row in zip(*columns.values(), strict=True)
-    ]
-    return {"predictions": rows if single is None else single}
-
-
-def _as_json(value, is_bytes):
-    if isinstance(value, np.ndarray):
-        return [_as_json(item, is_bytes) for item in value]
-    if not isinstance(value, bytes):
-        return value.item()
-    if is_bytes:
-        return {"b64": base64.b64encode(value).decode()}
-    return value.decode()
 
 
 def make_handler(model):
@@ -285,15 +152,15 @@ def make_handler(model):
             found = _PATH.fullmatch(self.path)
             method = "POST" if found and found["rest"] == ":predict" else "GET"
             if found is None or self.command != method:
-                raise _invalid(f"Malformed request: {self.command} {self.path}")
+                raise invalid(f"Malformed request: {self.command} {self.path}")
             number = found["version"] and int(found["version"])
             if found["rest"] == "":
                 return _status(model, found["name"], number)
             version = model.find(found["name"], number, found["label"])
             if found["rest"] == "/metadata":
                 return _metadata(model, version)
-            name, inputs, is_rows = _read_request(body, version)
-            return _answer(version.run(name, inputs), is_rows, inputs)
+            name, inputs, is_rows = read_request(body, version)
+            return render_answer(version.run(name, inputs), is_rows, inputs)
 
     return Handler
 
@@ -354,14 +221,14 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.model_spec.version.value = version.number
         for key in request.output_filter or outputs:
             if key not in outputs:
-                raise _invalid(f"output tensor alias not found in signature: {key}")
+                raise invalid(f"output tensor alias not found in signature: {key}")
             response.outputs[key].CopyFrom(tf.make_tensor_proto(outputs[key].numpy()))
         return response
 
     @_refusing
     def GetModelMetadata(self, request):
         if list(request.metadata_field) != ["signature_def"]:
-            raise _invalid("Metadata field must be signature_def")
+            raise invalid("Metadata field must be signature_def")
         version = self._find(request.model_spec)
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         response.model_spec.name = self._model.name

@@ -4,7 +4,7 @@
     model.wait_until_ready(60)
     answer = model.predict("score", {"user": users, "challenge": challenges})
 
-`signatures_of(model)` stands in for the signatures of a bundle loaded in process.
+A client's `signatures` are called as those of a bundle that is loaded in process.
 Errors are one line and never hold what was asked: that is people's data.
 """
 
@@ -24,8 +24,13 @@ _AVAILABLE = "AVAILABLE"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_TEXT = 300
-# The server quotes the values that it cannot read, in whole.
-_QUOTED = re.compile(r"JSON Value: .*?(?= Type: | not formatted| is not |$)")
+# json_tensor.cc of the server quotes the value that it cannot read, in whole; what it
+# says behind it is kept where it is known.
+_TAIL = (
+    " Type: \\w+ is not of expected type: \\w+| not formatted correctly for base64 data"
+)
+_QUOTED = re.compile(rf"JSON [Vv]alue: .*?({_TAIL})?$")
+_NODES = re.compile(r"\{\{\w+ [^}]*\}\} ?")
 
 
 class NoAnswerError(DataError):
@@ -80,6 +85,13 @@ class Client(ABC):
         self.retries = retries
         self._signatures: dict[str, Signature] = {}
 
+    @property
+    def signatures(self) -> dict[str, ServedFunction]:
+        """The model's functions by name, as a SavedModel that is loaded has them."""
+        if not self._signatures:
+            self._signatures = self.metadata()
+        return {name: ServedFunction(self, name) for name in self._signatures}
+
     @abstractmethod
     def metadata(self) -> dict[str, Signature]:
         """Asks which signatures the model has.
@@ -89,8 +101,11 @@ class Client(ABC):
         """
 
     @abstractmethod
-    def status(self) -> dict[int, str]:
+    def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """Asks for the state of each version, "LOADING" or "AVAILABLE" for example.
+
+        Args:
+            timeout_s: seconds for this call; those of the client if None.
 
         Raises:
             DataError: the server does not say.
@@ -140,7 +155,8 @@ class Client(ABC):
         while True:
             reason: object = f"no version is {_AVAILABLE}"
             try:
-                states = self.status()
+                left_s = max(_FIRST_PAUSE_S, end - time.monotonic())
+                states = self.status(min(left_s, self.timeout_s))
             except NoAnswerError as error:
                 states, reason = {}, error
             ready = [version for version in states if states[version] == _AVAILABLE]
@@ -200,10 +216,10 @@ class Client(ABC):
             f"Received: address={self.address!r}"
         )
 
-    def _too_late(self) -> NoAnswerError:
+    def _too_late(self, timeout_s: float) -> NoAnswerError:
         return NoAnswerError(
             f"the server at {self.address} must answer in time. "
-            f"Received: timeout_s={self.timeout_s}"
+            f"Received: timeout_s={timeout_s:.3g}"
         )
 
     def _named(self) -> str:
@@ -244,15 +260,10 @@ def connect(address: str, model: str, **options: Any) -> Client:
     )
 
 
-def signatures_of(client: Client) -> dict[str, ServedFunction]:
-    """Returns the signatures of a served model, to call as those of a loaded bundle."""
-    return {name: ServedFunction(client, name) for name in client.metadata()}
-
-
 def shorten(text: str) -> str:
     """Returns the first line of a server's words, without what was asked."""
     lines = text.strip().splitlines() or ["nothing"]
-    line = _QUOTED.sub("a JSON value", lines[0])
+    line = _NODES.sub("", _QUOTED.sub(r"a JSON value\1", lines[0])).rstrip(".")
     return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"
 
 

@@ -78,10 +78,10 @@ class GrpcClient(Client):
             if not name.startswith("__")
         }
 
-    def status(self) -> dict[int, str]:
+    def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """See `Client`."""
         request = get_model_status_pb2.GetModelStatusRequest()
-        response = self._call(self._models.GetModelStatus, request)
+        response = self._call(self._models.GetModelStatus, request, timeout_s)
         states = get_model_status_pb2.ModelVersionStatus.State
         return {
             entry.version: states.Name(entry.state)
@@ -102,7 +102,10 @@ class GrpcClient(Client):
             name: tf.make_ndarray(response.outputs[name]) for name in response.outputs
         }
 
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+    def _call(
+        self, method: Callable[..., Any], request: Any, timeout_s: float | None = None
+    ) -> Any:
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
         spec = request.model_spec
         spec.name = self.model
         if self.version is not None:
@@ -110,13 +113,13 @@ class GrpcClient(Client):
         if self.label is not None:
             spec.version_label = self.label
         try:
-            return method(request, timeout=self.timeout_s)
+            return method(request, timeout=timeout_s)
         except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._too_late(timeout_s) from None
             raise self._explain(error.code(), error.details() or "") from None
 
     def _explain(self, code: grpc.StatusCode, text: str) -> DataError:
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return self._too_late()
         if code == grpc.StatusCode.NOT_FOUND:
             return self._not_found(text)
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):

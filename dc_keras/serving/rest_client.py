@@ -64,9 +64,9 @@ class RestClient(Client):
                 if not name.startswith("__")
             }
 
-    def status(self) -> dict[int, str]:
+    def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """See `Client`."""
-        content = self._send("GET", self._path())
+        content = self._send("GET", self._path(), timeout_s=timeout_s)
         with self._as_documented():
             states = content["model_version_status"]
             return {int(state["version"]): str(state["state"]) for state in states}
@@ -94,8 +94,15 @@ class RestClient(Client):
             return f"{path}/versions/{self.version}"
         return path if self.label is None else f"{path}/labels/{self.label}"
 
-    def _send(self, method: str, path: str, body: object = None) -> Any:
-        end = time.monotonic() + self.timeout_s
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        end = time.monotonic() + timeout_s
         try:
             response = self._pool.request(
                 method,
@@ -106,10 +113,10 @@ class RestClient(Client):
                 timeout=_TimeoutAt(end),
             )
         except HTTPError as error:
-            raise self._explain(error) from None
-        return self._read(response)
+            raise self._explain(error, timeout_s) from None
+        return self._read(response, timeout_s)
 
-    def _read(self, response: urllib3.BaseHTTPResponse) -> Any:
+    def _read(self, response: urllib3.BaseHTTPResponse, timeout_s: float) -> Any:
         if response.status == 200:
             with self._as_documented():
                 return json.loads(response.data)
@@ -117,18 +124,18 @@ class RestClient(Client):
         if response.status in _TRY_AGAIN:
             raise self._unavailable(text)
         if response.status == _TIMED_OUT:
-            raise self._too_late()
+            raise self._too_late(timeout_s)
         raise (self._not_found if response.status == _NOT_FOUND else self._refusal)(
             text
         )
 
-    def _explain(self, error: HTTPError) -> DataError:
+    def _explain(self, error: HTTPError, timeout_s: float) -> DataError:
         reason = error.reason if isinstance(error, MaxRetryError) else error
         # A refused connection counts as a timeout to urllib3.
         if isinstance(reason, TimeoutError) and not isinstance(
             reason, NewConnectionError
         ):
-            return self._too_late()
+            return self._too_late(timeout_s)
         return self._unavailable(type(reason).__name__)
 
     @contextmanager

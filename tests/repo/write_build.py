@@ -203,7 +203,11 @@ def _test(path: str) -> Target:
         f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()
     ]
     names = [name for source in (path, *conftests) for name in _imports(source)]
-    beside = sorted({found for name in names if (found := _beside_tests(name))})
+    beside: list[str] = []
+    for name in names:
+        if (found := _beside_tests(name)) and found not in beside:
+            beside.append(found)
+            names += _imports(found)
     return Target(
         "py_test",
         "_".join(PurePosixPath(path).with_suffix("").parts[1:]),

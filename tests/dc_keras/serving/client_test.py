@@ -1,17 +1,20 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import model_server
 import numpy as np
 import pytest
+import urllib3
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import ServedFunction, connect, shorten, signatures_of
+from dc_keras.serving.client import ServedFunction, connect, shorten
 from dc_keras.serving.predictor import Predictor
 
 _TESTS = Path(__file__).parents[2]
@@ -29,7 +32,13 @@ def export(served, tmp_path_factory):
 def server(export):
     """The addresses of a model server that loads the bundle in its own process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "model_server", f"--bundle={export}", "--label=old:1"],
+        [
+            sys.executable,
+            "-m",
+            model_server.__name__,
+            f"--bundle={export}",
+            "--label=old:1",
+        ],
         cwd=_TESTS,
         env={**os.environ, "PYTHONPATH": str(_TESTS)},
         stdout=subprocess.PIPE,
@@ -87,7 +96,7 @@ def _ask(client, captions=("so good",), frames=(b"",), challenge="dance"):
 
 
 def test_a_server_answers_as_the_bundle_in_process_does(served, client, predictor):
-    remote = dataclasses.replace(predictor, signatures=signatures_of(client))
+    remote = dataclasses.replace(predictor, model=client)
     expected = predictor.predict(served.histories, predictor.challenges)
     found = remote.predict(served.histories, predictor.challenges)
     assert np.ptp(expected) > 1e-3
@@ -160,7 +169,7 @@ def test_an_unknown_challenge_is_said_to_be_unknown(client):
 
 def test_a_broken_jpeg_is_one_line_and_the_server_lives(client):
     with pytest.raises(
-        DataError, match=r"^the server must be able to answer .*'dc'$"
+        DataError, match=r"^the server must be able to answer; it says: .*'dc'$"
     ) as told:
         _ask(client, ["a secret caption"], [b"\xff\xd8 secret no JPEG"])
     assert "secret" not in str(told.value)
@@ -199,7 +208,8 @@ def test_inputs_are_checked_before_they_are_sent(client):
 
 def test_what_only_the_server_can_refuse_is_one_line(client):
     with pytest.raises(
-        DataError, match=r"^the server must be able to answer .*'dc'$|rows need"
+        DataError,
+        match=r"^the server must be able to answer; it says: .*'dc'$|rows need",
     ):
         client.predict(
             "serving_default",
@@ -263,11 +273,73 @@ def test_options_outside_their_range_are_refused(options, rule):
         connect("http://localhost:1", "../x")
 
 
-def test_a_servers_words_lose_what_was_asked():
-    told = 'JSON Value: "my caption" Type: String is not of expected type: float\nmore'
-    assert shorten(told) == "a JSON value Type: String is not of expected type: float"
-    assert shorten("") == "nothing"
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (
+            'Error: JSON Value: "my is not Type: x" Type: String is not of expected '
+            "type: float\nmore",
+            "Error: a JSON value Type: String is not of expected type: float",
+        ),
+        (
+            'JSON Value: {"b65": "my"} not formatted correctly for base64 data',
+            "a JSON value not formatted correctly for base64 data",
+        ),
+        ('JSON Value: {\n "b65": "my"\n} not formatted', "a JSON value"),
+        ('Conversion of JSON Value: "my" to type: half', "Conversion of a JSON value"),
+        ("Cannot convert JSON value: 7 to float", "Cannot convert a JSON value"),
+        ("{{function_node __inference_<lambda>_3}} Unknown format.", "Unknown format"),
+        ("no such label\nmy", "no such label"),
+        ("", "nothing"),
+    ],
+)
+def test_a_servers_words_lose_what_was_asked(told, kept):
+    assert shorten(told) == kept
+
+
+def test_a_servers_words_end():
     assert len(shorten("x" * 5000)) < 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        (":predict", b"{", 400, "JSON Parse error"),
+        (":predict", b"[]", 400, "must have one of"),
+        (":predict", b'{"inputs": {}, "instances": []}', 400, "must have one of"),
+        (":predict", b'{"instances": []}', 400, "not a non-empty list"),
+        (":predict", b'{"signature_name": 3, "inputs": {}}', 400, "must be a string"),
+        (":predict", b'{"signature_name": "x", "inputs": {}}', 400, "x"),
+        (":predict", b'{"inputs": {"challenge": ["a"]}}', 400, "all named inputs"),
+        (":forget", b"{}", 400, "Malformed request"),
+    ],
+)
+def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
+    server, path, body, status, told
+):
+    found = urllib3.request("POST", f"{server['http']}/v1/models/dc{path}", body=body)
+    assert found.status == status
+    assert told in found.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ({"b64": "_-8="}, "Unable to base64 decode"),  # the alphabet of addresses
+        ({"b64": "YQ==", "more": 1}, "not formatted correctly for base64"),
+        (3, "is not of expected type: string"),
+        (["a"], "level|size|dimension|rank|shape|to be"),
+    ],
+)
+def test_strings_are_texts_or_base64_objects(server, name, told):
+    body = {"signature_name": "find_challenge", "inputs": {"name": [name]}}
+    address = f"{server['http']}/v1/models/dc:predict"
+    found = urllib3.request("POST", address, json=body)
+    assert found.status == 400
+    assert re.search(told, found.json()["error"])
+    body["inputs"] = [{"b64": "ZGFuY2U="}]  # "dance", bare as there is one input
+    found = urllib3.request("POST", address, json=body)
+    assert found.json()["outputs"]["known_challenge"] == [True]
 
 
 def test_a_served_function_is_called_by_names():
