@@ -39,6 +39,9 @@ _TOP_K = flags.DEFINE_integer(
 _MIN_SUPPORT = flags.DEFINE_integer(
     "min_support", 2, "Users that must have a thing for it to tie.", lower_bound=1
 )
+_MAX_SUPPORT = flags.DEFINE_integer(
+    "max_support", 1000, "Users that may have a thing at most; 0 for any number."
+)
 _STOP_TAGS = flags.DEFINE_multi_string(
     "stop_tag", [], "Hashtag that ties nobody, beside fyp and its like; repeatable."
 )
@@ -101,6 +104,7 @@ def _plan() -> GraphPlan:
         weighting=_WEIGHTING.value,
         top_k=_TOP_K.value,
         min_support=_MIN_SUPPORT.value,
+        max_support=_MAX_SUPPORT.value,
         stop_tags=tuple(_STOP_TAGS.value),
         keep_stop_tags=_KEEP_STOP_TAGS.value,
         keep_original_sounds=_KEEP_ORIGINAL.value,

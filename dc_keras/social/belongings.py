@@ -44,10 +44,21 @@ class Belongings:
     things: tuple[str, ...]
     counts: sparse.csr_array
 
+    @property
+    def num_users_of(self) -> np.ndarray:
+        """How many users have each thing, (num_things,)."""
+        return np.bincount(self.counts.indices, minlength=len(self.things))
+
     def without_rare(self, min_support: int) -> Belongings:
         """Leaves out things that fewer users have."""
-        num_users = np.diff(self.counts.tocsc().indptr)
-        kept = np.flatnonzero(num_users >= min_support)
+        return self._only(self.num_users_of >= min_support)
+
+    def without_common(self, max_support: int) -> Belongings:
+        """Leaves out things that more users have."""
+        return self._only(self.num_users_of <= max_support)
+
+    def _only(self, is_kept: np.ndarray) -> Belongings:
+        kept = np.flatnonzero(is_kept)
         return replace(
             self,
             things=tuple(self.things[t] for t in kept),

@@ -32,6 +32,8 @@ class GraphPlan:
         weighting: of shared things, one of `sharing.WEIGHTINGS`.
         top_k: strongest ties of each user in a layer of shared things; 0 keeps all.
         min_support: users that must have a thing for it to tie anybody, at least 1.
+        max_support: users that may have it at most; 0 for any number. What more have
+            ties everybody to everybody, says little of anybody, and costs most.
         stop_tags: hashtags that tie nobody, beside those that everybody uses.
         keep_stop_tags: whether those tie after all.
         keep_original_sounds: whether sounds called "original sound" tie.
@@ -46,6 +48,7 @@ class GraphPlan:
     weighting: str = "tfidf"
     top_k: int = DEFAULT_TOP_K
     min_support: int = 2
+    max_support: int = 1000
     stop_tags: tuple[str, ...] = ()
     keep_stop_tags: bool = False
     keep_original_sounds: bool = False
@@ -62,7 +65,7 @@ class GraphPlan:
                 f"layers must be some of {', '.join(LAYERS)}, each once. "
                 f"Received: layers={', '.join(self.layers)}"
             )
-        for name, least in (("top_k", 0), ("min_support", 1)):
+        for name, least in (("top_k", 0), ("min_support", 1), ("max_support", 0)):
             if getattr(self, name) < least:
                 raise DataError(
                     f"{name} must be at least {least}. "
@@ -115,6 +118,8 @@ def _layer(
         return turning.turn_ties(corpus, name, users, start=plan.start, end=plan.end)
     kind = name.removeprefix("co-")
     found = find_belongings(corpus, kind, plan.rule(), challenges)
+    if plan.max_support > 0:
+        found = found.without_common(plan.max_support)
     layer = share_ties(
         found.without_rare(plan.min_support),
         plan.weighting,

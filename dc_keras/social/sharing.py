@@ -72,13 +72,16 @@ def share_ties(
     if weighting in ("cosine", "tfidf", "hyperbolic"):
         vectors = _vectors(belongings.counts, weighting)
         return Layer(name, _symmetric(_products(vectors, top_k), top_k))
-    blocks = _overlap_blocks(belongings.counts, weighting, top_k)
-    return Layer(name, _symmetric(sparse.vstack(list(blocks)), top_k))
+    blocks = list(_overlap_blocks(belongings.counts, weighting, top_k))
+    weights = blocks[0] if len(blocks) == 1 else sparse.vstack(blocks)
+    if top_k is None:  # whole numbers over whole numbers: both directions are equal
+        return Layer(name, canonical(weights))
+    return Layer(name, _symmetric(weights, top_k))
 
 
 def product_bytes(belongings: Belongings) -> int:
     """Returns what all ties take at most: 12 bytes for each pair with a thing."""
-    num_users = np.diff(belongings.counts.tocsc().indptr).astype(np.int64)
+    num_users = belongings.num_users_of.astype(np.int64)
     most = len(belongings.users) ** 2
     return _BYTES_A_TIE * min(int(np.square(num_users).sum()), most)
 
@@ -120,7 +123,7 @@ def similar_ties(
 
 def _vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
     """Returns a matrix whose product with itself has the weights."""
-    num_users = np.diff(counts.tocsc().indptr).astype(np.float64)
+    num_users = np.bincount(counts.indices, minlength=counts.shape[1]).astype(float)
     if weighting == "hyperbolic":
         with np.errstate(divide="ignore"):
             share = np.where(num_users > 1, 1 / (num_users - 1), 0.0)
@@ -161,16 +164,17 @@ def _overlap_blocks(
     columns = sets.T.tocsr()
     for start in range(0, max(sets.shape[0], 1), _ROWS_A_BLOCK):
         rows = sets[start : start + _ROWS_A_BLOCK]
-        shared = sparse.coo_array(rows @ columns)
-        row, column = start + shared.coords[0], shared.coords[1]
-        both = sizes[row] + sizes[column]
-        weights = shared.data.copy()
+        shared = sparse.csr_array(rows @ columns)
+        row = np.repeat(np.arange(start, start + rows.shape[0]), np.diff(shared.indptr))
         if weighting != "count":
-            weights /= both - shared.data if weighting == "jaccard" else both / 2
-        weights[row == column] = 0
-        block = sparse.csr_array((weights, shared.coords), shared.shape)
-        block.eliminate_zeros()
-        yield block if top_k is None else _strongest(block, top_k)
+            both = sizes[row] + sizes[shared.indices]
+            shared.data /= both - shared.data if weighting == "jaccard" else both / 2
+        if top_k is None:
+            yield shared
+            continue
+        shared.data[shared.indices == row] = 0
+        shared.eliminate_zeros()
+        yield _strongest(shared, top_k)
 
 
 def _strongest(rows: sparse.csr_array, top_k: int) -> sparse.csr_array:

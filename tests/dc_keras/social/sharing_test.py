@@ -126,6 +126,7 @@ def test_rare_things_tie_nobody():
     kept = _belongings(_HAS).without_rare(2)
     assert kept.things == ("cats", "dance", "food")
     assert _belongings(_HAS).without_rare(3).things == ()
+    assert _belongings(_HAS).without_common(1).things == ()
 
 
 def test_representations_that_point_the_same_way_are_tied():
