@@ -14,7 +14,7 @@ import numpy as np
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.to_igraph import seeded, to_igraph, undirected
+from dc_keras.social.to_igraph import seeded, to_igraph
 
 OBJECTIVES = ("modularity", "CPM")
 NUM_ITERATIONS = 2
@@ -94,7 +94,7 @@ def find_communities(
         DataError: a resolution or an objective that is none.
     """
     _check(resolution, objective)
-    return _partition(to_igraph(undirected(layer)), resolution, objective, seed)
+    return _partition(to_igraph(layer.undirected()), resolution, objective, seed)
 
 
 def measure_stability(
@@ -119,7 +119,7 @@ def measure_stability(
         raise DataError(
             f"stability must have at least two runs. Received: num_runs={num_runs}"
         )
-    tied = undirected(layer)
+    tied = layer.undirected()
     graph, has_ties = to_igraph(tied), np.diff(tied.weights.indptr) > 0
     runs = [
         _partition(graph, resolution, objective, seed + run).membership[has_ties]

@@ -37,13 +37,6 @@ def to_igraph(layer: Layer) -> Any:
     return graph
 
 
-def undirected(layer: Layer) -> Layer:
-    """Returns the layer itself, or its ties summed over both ways if it has any."""
-    if not layer.is_directed:
-        return layer
-    return Layer(layer.name, sparse.csr_array(layer.weights + layer.weights.T))
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Lets igraph draw from a generator of its own with this seed meanwhile."""
