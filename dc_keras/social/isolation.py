@@ -109,6 +109,8 @@ def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
     mixing = sparse.csr_array(
         (ties.data[known], (first[known], second[known])), shape=shape
     )
+    # Sums in another order differ in their last digit.
+    mixing = sparse.csr_array((mixing + mixing.T) / 2)
     mixing.sort_indices()
     return mixing
 

@@ -83,6 +83,13 @@ def test_communities_are_a_graph_of_their_own():
     assert between.weights[0, 1] == pytest.approx(0.1)
 
 
+def test_sums_in_another_order_are_the_same_both_ways():
+    weights = np.random.default_rng(0).random((40, 40))
+    ties = [(u, v, weights[u, v]) for u in range(40) for v in range(u)]
+    between = measure_isolation(layer_of(ties, 40), np.arange(40) % 4).between()
+    assert between.num_ties == 6
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.floats(0.1, 9))),
