@@ -87,12 +87,12 @@ def _community_table(survey: Survey) -> Table:
     table = survey.table()
     found, stability = survey.communities, survey.stability
     rows = tuple(
-        (f"{row['community']}", row["name"], f"{row['users']:,}", row["central"][0])
+        (row["name"], f"{row['community']}", f"{row['users']:,}", row["central"][0])
         for row in table.head(_MOST_ROWS).iter_rows(named=True)
     )
     return Table(
         f"The {len(rows)} largest communities",
-        ("no.", "set apart by", "users", "most central user"),
+        ("set apart by", "no.", "users", "most central user"),
         rows,
         (
             f"{table.height:,} communities of two users or more; {found.num_alone:,} "
@@ -111,7 +111,7 @@ def _isolation_table(survey: Survey) -> Table:
     rows = tuple(_isolation_rows(survey))
     return Table(
         "Isolation of communities",
-        ("no.", "set apart by", "E–I index", "by chance", "below chance by"),
+        ("set apart by", "no.", "E–I index", "by chance", "below chance by"),
         rows,
         (
             "E–I index: weight of ties to others minus weight inside, over both; −1 "
@@ -125,12 +125,12 @@ def _isolation_table(survey: Survey) -> Table:
 
 
 def _isolation_rows(survey: Survey) -> Iterator[tuple[Cell, ...]]:
-    yield ("all", "", _known(survey.isolation.overall), None, None)
+    yield ("all ties", None, _known(survey.isolation.overall), None, None)
     for row in survey.table().head(_MOST_ROWS).iter_rows(named=True):
         index, expected = row["ei_index"], row["ei_expected"]
         yield (
-            f"{row['community']}",
             row["name"],
+            f"{row['community']}",
             _known(index),
             _known(expected),
             _known(expected - index),
