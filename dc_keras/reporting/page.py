@@ -71,6 +71,26 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
         run: a finished run.
         card: the corpus's DATASET_CARD.md.
     """
+    page = (
+        page_environment()
+        .get_template("report.html.jinja")
+        .render(
+            title=f"Who joins? {run.dataset}",
+            run=run,
+            ours=DEEP_CHALLENGER,
+            summary=_summary(run),
+            sections=[_section(run, split) for split in run.splits],
+            configuration=list(_flatten(run.config)),
+            card=None if card is None else _render_card(card),
+            version=__version__,
+            plotly_script=get_plotlyjs(),
+        )
+    )
+    return page.lstrip()
+
+
+def page_environment() -> jinja2.Environment:
+    """Returns the templates of pages, with the filters that they use."""
     # Names of challenges and models are data: everything is escaped but what we made.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -82,18 +102,7 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
     )
     environment.filters["cell"] = cell_text
     environment.filters["text_columns"] = _text_columns
-    page = environment.get_template("report.html.jinja").render(
-        title=f"Who joins? {run.dataset}",
-        run=run,
-        ours=DEEP_CHALLENGER,
-        summary=_summary(run),
-        sections=[_section(run, split) for split in run.splits],
-        configuration=list(_flatten(run.config)),
-        card=None if card is None else _render_card(card),
-        version=__version__,
-        plotly_script=get_plotlyjs(),
-    )
-    return page.lstrip()
+    return environment
 
 
 def _text_columns(table: Table) -> set[int]:

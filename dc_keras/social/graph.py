@@ -61,6 +61,12 @@ class Layer:
         stored = int(self.weights.nnz)
         return stored if self.is_directed else stored // 2
 
+    def undirected(self) -> Layer:
+        """Returns the layer, with ties summed over both ways if they have direction."""
+        if not self.is_directed:
+            return self
+        return Layer(self.name, canonical(self.weights + self.weights.T))
+
 
 @dataclass(frozen=True, eq=False)
 class SocialGraph:

@@ -17,6 +17,7 @@ _DOCUMENTS = (
     "docs/results.md",
     "docs/performance.md",
     "docs/serving.md",
+    "docs/social.md",
 )
 # A fenced block: its language and its lines.
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -1,0 +1,135 @@
+"""A social graph as a plot: every user, or every community where users are too many.
+
+Names come from data and plotly reads them as HTML, so they are escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy import sparse
+
+from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.isolation import measure_isolation
+from dc_keras.social.layout import lay_out
+from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.survey import Survey
+
+MOST_USERS = 2_000
+MOST_COMMUNITIES = 40
+_MOST_TIES = 10_000
+_GREY = "#868e96"
+_NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
+_LEGEND_LETTERS = 32
+
+
+def graph_figure(survey: Survey, most_users: int = MOST_USERS) -> go.Figure:
+    """The users with a tie, or communities where more than `most_users` have one."""
+    weights = survey.layer.undirected().weights
+    tied = np.flatnonzero(np.diff(weights.indptr))
+    if len(tied) > most_users:
+        return _community_figure(survey)
+    part = Layer("tied", canonical(weights[tied][:, tied]))
+    membership = survey.communities.membership[tied]
+    places = lay_out(part, membership, seed=survey.seed)
+    figure = go.Figure(_ties(part, places))
+    strength = part.weights.sum(axis=1)
+    sizes = 6 + 18 * np.sqrt(strength / strength.max()) if len(tied) else strength
+    users = [survey.graph.users[row] for row in tied]
+    for group in range(len(PALETTE) + 1):
+        rows = np.flatnonzero(np.minimum(membership, len(PALETTE)) == group)
+        if len(rows):
+            of_users = [survey.names[membership[row]] for row in rows]
+            figure.add_scatter(
+                x=places[rows, 0].tolist(),
+                y=places[rows, 1].tolist(),
+                mode="markers",
+                name=_group_name(survey.names, group),
+                text=[
+                    f"{html.escape(users[row])}<br>{_label(name, 60)}"
+                    for row, name in zip(rows, of_users, strict=True)
+                ],
+                hoverinfo="text",
+                marker=_marker(sizes[rows], (*PALETTE, OTHER)[group]),
+            )
+    return _laid_out(figure)
+
+
+def _community_figure(survey: Survey) -> go.Figure:
+    membership = survey.communities.membership
+    # Who stands alone is no dot here.
+    count = min(MOST_COMMUNITIES, max(survey.table().height, 1))
+    groups = np.where(membership < count, membership, -1)
+    between = measure_isolation(survey.layer, groups).between()
+    numbers = np.arange(count)
+    places = lay_out(between, numbers, seed=survey.seed)
+    figure = go.Figure(_ties(between, places))
+    sizes = survey.communities.sizes[:count]
+    labels = [_label(name, 60) for name in survey.names[:count]]
+    for number, colour in enumerate(colours_of(numbers)):
+        figure.add_scatter(
+            x=[places[number, 0]],
+            y=[places[number, 1]],
+            mode="markers",
+            name=_label(survey.names[number]),
+            text=[f"{labels[number]}<br>{sizes[number]:,} users"],
+            hoverinfo="text",
+            showlegend=number < len(PALETTE),
+            marker=_marker(10 + 50 * np.sqrt(sizes[[number]] / sizes.max()), colour),
+        )
+    return _laid_out(figure)
+
+
+def _ties(layer: Layer, places: np.ndarray) -> go.Scatter:
+    """The strongest ties as one line with gaps."""
+    ties = sparse.triu(layer.weights, k=1).tocoo()
+    order = np.argsort(-ties.data, kind="stable")[:_MOST_TIES]
+    ends = np.stack([places[ties.row[order]], places[ties.col[order]]], axis=1)
+    gaps = np.full((len(order), 1, 2), np.nan)
+    points = np.concatenate([ends, gaps], axis=1).reshape(-1, 2)
+    x, y = (
+        [None if np.isnan(value) else round(value, 4) for value in column.tolist()]
+        for column in points.T
+    )
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+        opacity=float(np.clip(12 / max(len(order), 1) ** 0.5, 0.12, 0.6)),
+        line={"color": _GREY, "width": 1},
+    )
+
+
+def _marker(sizes: np.ndarray, colour: str) -> dict[str, object]:
+    return {
+        "size": sizes.round(2).tolist(),
+        "color": colour,
+        "opacity": 0.95,
+        "line": {"color": "#ffffff", "width": 0.7},
+    }
+
+
+def _laid_out(figure: go.Figure) -> go.Figure:
+    return figure.update_layout(
+        height=640,
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        xaxis=_NO_AXIS,
+        yaxis={**_NO_AXIS, "scaleanchor": "x"},
+        legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0},
+        hovermode="closest",
+        dragmode="zoom",
+    )
+
+
+def _group_name(names: Sequence[str], group: int) -> str:
+    return _label(names[group]) if group < len(PALETTE) else "smaller communities"
+
+
+def _label(name: str, letters: int = _LEGEND_LETTERS) -> str:
+    line = "".join(letter if letter.isprintable() else " " for letter in name)
+    return html.escape(line if len(line) <= letters else line[: letters - 1] + "…")

@@ -1,0 +1,228 @@
+"""Files that other tools open: GEXF 1.3, GraphML, CSV and JSON (extra `social`).
+
+Names come from the data and may be anything. What XML 1.0 cannot hold is replaced, and
+a cell that a spreadsheet would run as a formula gets an apostrophe in front.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dc_keras.corpus.store import write_text
+from dc_keras.errors import DataError
+from dc_keras.social.graph_view import GraphView
+from dc_keras.version import __version__
+
+try:
+    import networkx as nx
+    from networkx.readwrite.gexf import GEXFWriter
+except ImportError as error:
+    raise DataError(
+        "graph files need networkx: pip install 'dc_keras[social]'"
+    ) from error
+
+# All that XML 1.0 does not allow.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# How a formula begins (OWASP, "CSV Injection").
+_FORMULA = re.compile(r"^[=+\-@\t\r＝＋－＠]")
+_SPELL = ("first", "last")
+
+
+def write_graph(
+    view: GraphView, directory: Path, stem: str, formats: Iterable[str]
+) -> list[Path]:
+    """Writes a graph in some formats, each file whole or not at all.
+
+    Args:
+        view: the graph.
+        directory: made if need be.
+        stem: of the names: `stem.gexf`, `stem_nodes.csv` and so on.
+        formats: of `FORMATS`.
+
+    Returns:
+        The files, in the order of the formats.
+
+    Raises:
+        DataError: a format that is none, or ids that differ in characters alone that no
+            file can hold.
+    """
+    formats = tuple(formats)
+    if unknown := sorted(set(formats) - set(FORMATS)):
+        raise DataError(
+            f"formats must be of {', '.join(FORMATS)}. Received: {', '.join(unknown)}"
+        )
+    view = _cleaned(view)
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in formats:
+        for ending, text in FORMATS[name](view):
+            written.append(directory / f"{stem}{ending}")
+            write_text(written[-1], text)
+    return written
+
+
+def _cleaned(view: GraphView) -> GraphView:
+    """Replaces what not every format can hold, in values and in names of columns."""
+    users, ties = _clean_table(view.users), _clean_table(view.ties)
+    if users["user_id"].n_unique() < view.users["user_id"].n_unique():
+        raise DataError(
+            "ids of users must differ in more than control characters. Received: "
+            f"users={view.users.height}, differing={users['user_id'].n_unique()}"
+        )
+    return GraphView(
+        users, ties, view.is_directed, view.positions, view.colours, view.sizes
+    )
+
+
+def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
+    table = table.rename(clean_text)
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    return table.with_columns(
+        pl.col(name).map_elements(clean_text, return_dtype=pl.String) for name in texts
+    )
+
+
+def clean_text(text: str) -> str:
+    """Returns a text with U+FFFD for every character that XML 1.0 does not allow."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
+    graph = _networkx(view, _shape_for_gephi)
+    for _, _, tie in graph.edges(data=True):
+        for end, name in zip(("start", "end"), _SPELL, strict=True):
+            if name in tie:
+                # To the day: networkx reads no finer time back.
+                tie[end] = datetime.fromtimestamp(tie.pop(name), UTC).date().isoformat()
+    writer = GEXFWriter(graph, version="1.3")
+    # networkx writes the day; equal graphs must give equal files.
+    meta = writer.xml.find("meta")
+    meta.attrib.clear()
+    meta.find("creator").text = f"dc_keras {__version__}"
+    yield ".gexf", "<?xml version='1.0' encoding='utf-8'?>\n" + str(writer) + "\n"
+
+
+def _shape_for_gephi(
+    position: tuple[float, float] | None, colour: str | None, size: float | None
+) -> dict[str, Any]:
+    shape: dict[str, Any] = {}
+    if position is not None:
+        x, y = position
+        shape["position"] = {"x": x, "y": y, "z": 0.0}
+    if colour is not None:
+        red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+        shape["color"] = {"r": red, "g": green, "b": blue, "a": 1.0}
+    if size is not None:
+        shape["size"] = size
+    return {"viz": shape} if shape else {}
+
+
+def _shape_in_words(
+    position: tuple[float, float] | None, colour: str | None, size: float | None
+) -> dict[str, Any]:
+    x, y = position or (None, None)
+    return _known({"x": x, "y": y, "color": colour, "size": size})
+
+
+def _graphml(view: GraphView) -> Iterator[tuple[str, str]]:
+    graph = _networkx(view, _shape_in_words)
+    yield ".graphml", "\n".join(nx.generate_graphml(graph)) + "\n"
+
+
+def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
+    """Two tables with the headers that Gephi's import looks for."""
+    users = view.users.rename({"user_id": "Id"})
+    kind = "Directed" if view.is_directed else "Undirected"
+    ties = view.ties.rename(
+        {"source": "Source", "target": "Target", "weight": "Weight"}
+    ).with_columns(pl.lit(kind).alias("Type"))
+    for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
+        yield ending, _without_formulas(table).write_csv()
+
+
+def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    table = table.rename(_quoted)
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    return table.with_columns(
+        pl.col(name).map_elements(_quoted, return_dtype=pl.String) for name in texts
+    )
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _json(view: GraphView) -> Iterator[tuple[str, str]]:
+    """Nodes and links as D3 has them, and `networkx.node_link_graph`."""
+    nodes = [
+        {"id": row.pop("user_id"), **_known(row), **shape}
+        for row, shape in zip(
+            view.users.to_dicts(), _shapes(view, _shape_in_words), strict=True
+        )
+    ]
+    content = {
+        "directed": view.is_directed,
+        "multigraph": False,
+        "graph": {},
+        "nodes": nodes,
+        "links": [_known(row) for row in view.ties.to_dicts()],
+    }
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    yield ".json", text + "\n"
+
+
+_Shape = Callable[
+    [tuple[float, float] | None, str | None, float | None], dict[str, Any]
+]
+
+
+def _networkx(view: GraphView, shape: _Shape) -> Any:
+    graph = nx.DiGraph() if view.is_directed else nx.Graph()
+    for row, drawn in zip(view.users.to_dicts(), _shapes(view, shape), strict=True):
+        user = row.pop("user_id")
+        graph.add_node(user, label=user, **_attributes(row), **drawn)
+    for row in view.ties.to_dicts():
+        graph.add_edge(row.pop("source"), row.pop("target"), **_known(row))
+    return graph
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
+    # What means something else to networkx gets another name.
+    taken = {"id", "label", "viz", "start", "end", "pid", "parents", "spells", "slices"}
+    return {f"{k}_" if k in taken else k: v for k, v in _known(row).items()}
+
+
+def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
+    places = None if view.positions is None else view.positions.tolist()
+    sizes = None if view.sizes is None else view.sizes.tolist()
+    for row in range(view.users.height):
+        yield shape(
+            None if places is None else tuple(places[row]),
+            None if view.colours is None else view.colours[row],
+            None if sizes is None else sizes[row],
+        )
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out what is null or not a number: few formats can say it."""
+    return {
+        key: value
+        for key, value in row.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+FORMATS: dict[str, Callable[[GraphView], Iterator[tuple[str, str]]]] = {
+    "gexf": _gexf,
+    "graphml": _graphml,
+    "csv": _csv,
+    "json": _json,
+}

@@ -1,0 +1,88 @@
+"""One layer with all that is known of its users and ties, ready to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, SocialGraph
+
+
+@dataclass(frozen=True, eq=False)
+class GraphView:
+    """A graph as two tables, and where its users are drawn.
+
+    Attributes:
+        users: a row a user: `user_id`, then any attributes.
+        ties: a row a tie: `source` and `target`, ids of users; `weight`; any further
+            attributes, such as the weight in each layer; and where it is known when
+            the tie was seen, `first` and `last`, UTC seconds.
+        is_directed: whether ties lead from source to target.
+        positions: float64 (num_users, 2); None where they are not laid out.
+        colours: #RRGGBB of each user; None where all are alike.
+        sizes: float64 (num_users,), above 0; None where all are alike.
+    """
+
+    users: pl.DataFrame
+    ties: pl.DataFrame
+    is_directed: bool = False
+    positions: np.ndarray | None = None
+    colours: list[str] | None = None
+    sizes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.positions, self.colours, self.sizes)
+        lengths = [len(values) for values in given if values is not None]
+        if any(length != self.users.height for length in lengths):
+            raise DataError(
+                "positions, colours and sizes must have one a user. Received: "
+                f"users={self.users.height}, lengths={lengths}"
+            )
+
+
+def tie_table(
+    graph: SocialGraph, layer: Layer, times: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Returns the ties of a layer and what each layer of the graph adds to them.
+
+    Args:
+        graph: whose users.
+        layer: the ties, such as `graph.combined()`; a tie without direction is there
+            once, from the lower row.
+        times: `source`, `target` (as here), `first`, `last`, UTC seconds.
+
+    Returns:
+        `source`, `target`, `weight`, `significance` where the layer has it, a column of
+        weights for each other layer of the graph (null where it has no such tie), and
+        `first` and `last` if given, sorted by source and target.
+    """
+    weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
+    ties = weights.tocoo()
+    users = np.array(graph.users, dtype=object)
+    columns = {
+        "source": pl.Series(users[ties.row], dtype=pl.String),
+        "target": pl.Series(users[ties.col], dtype=pl.String),
+        "weight": ties.data,
+    }
+    if layer.significance is not None:
+        of_tie = layer.weights.copy()
+        # A chance of 0 is not a tie that is missing.
+        of_tie.data = layer.significance + 1.0
+        columns["significance"] = _at(of_tie, ties.row, ties.col) - 1.0
+    table = pl.DataFrame(columns)
+    for other in graph.layers:
+        if other.name != layer.name:
+            seen = other if layer.is_directed else other.undirected()
+            found = pl.Series(other.name, _at(seen.weights, ties.row, ties.col))
+            table = table.with_columns(found.replace(0.0, None))
+    if times is not None:
+        table = table.join(times, on=["source", "target"], how="left")
+    return table.sort("source", "target")
+
+
+def _at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return np.asarray(matrix[rows, columns], np.float64).ravel()

@@ -1,0 +1,99 @@
+"""What place each user has in a layer: a row a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, SocialGraph
+from dc_keras.social.to_igraph import to_igraph
+
+# Exact betweenness of so many users takes seconds; its time grows with users × ties.
+EXACT_BETWEENNESS = 5_000
+NUM_PIVOTS = 256
+
+
+def measure_users(
+    graph: SocialGraph,
+    layer: Layer,
+    *,
+    seed: int = 0,
+    exact_up_to: int = EXACT_BETWEENNESS,
+    num_pivots: int = NUM_PIVOTS,
+) -> pl.DataFrame:
+    """Returns the measures of a layer, a row a user in the order of the graph.
+
+    Columns: `user_id`; `degree`, the users tied; `strength`, the weight of ties (both
+    ways where they have direction); `pagerank`, by weight and direction, summing to 1
+    (Page et al. 1999, damping 0.85); `core`, the largest k such that the user is among
+    users with k ties to each other (Seidman 1983); `bridges`, the ties without which
+    the graph would fall apart there; `betweenness`, the shortest ways by number of ties
+    between all pairs of others that lead through the user (Freeman 1977); and
+    `betweenness_is_exact`.
+
+    Args:
+        graph: whose users.
+        layer: the ties; direction counts for PageRank alone.
+        seed: of the pivots.
+        exact_up_to: betweenness is exact up to so many users, and sampled from ways
+            that begin at `num_pivots` of them beyond (Brandes and Pich 2007).
+        num_pivots: above 0.
+
+    Raises:
+        DataError: a layer of other users, or no pivot.
+    """
+    num_users = len(graph.users)
+    if layer.weights.shape[0] != num_users or num_pivots < 1:
+        raise DataError(
+            "a layer must have a row a user, and pivots be above 0. Received: rows="
+            f"{layer.weights.shape[0]}, users={num_users}, num_pivots={num_pivots}"
+        )
+    tied = layer.undirected()
+    ties = to_igraph(tied)
+    directed = to_igraph(layer) if layer.is_directed else ties
+    is_exact = num_users <= max(exact_up_to, num_pivots)
+    pivots = None if is_exact else _pivots(num_users, num_pivots, seed)
+    return pl.DataFrame(
+        {
+            "user_id": graph.users,
+            "degree": np.diff(tied.weights.indptr).astype(np.int64),
+            "strength": np.asarray(tied.weights.sum(axis=1), np.float64),
+            "pagerank": np.asarray(directed.pagerank(weights="weight"), np.float64),
+            "core": np.asarray(ties.coreness(), np.int64),
+            "bridges": _bridges(ties),
+            "betweenness": _betweenness(ties, pivots),
+        },
+        schema_overrides={"user_id": pl.String},
+    ).with_columns(pl.lit(is_exact).alias("betweenness_is_exact"))
+
+
+def _pivots(num_users: int, num_pivots: int, seed: int) -> list[int]:
+    generator = np.random.default_rng(seed)
+    drawn: list[int] = generator.choice(num_users, num_pivots, replace=False).tolist()
+    return sorted(drawn)
+
+
+def _betweenness(ties: Any, pivots: list[int] | None) -> np.ndarray:
+    """Returns float64 (num_users,); from pivots, an estimate without bias."""
+    if pivots is None:
+        return np.asarray(ties.betweenness(directed=False), np.float64)
+    # igraph halves what it counts where ties have no direction, pivots or not.
+    found = np.asarray(ties.betweenness(directed=False, sources=pivots), np.float64)
+    num_users = ties.vcount()
+    # A way that begins at the user leads through nobody: pivots have one less.
+    beginnings = np.full(num_users, float(len(pivots)))
+    beginnings[pivots] -= 1
+    scale = np.divide(
+        num_users - 1, beginnings, out=np.zeros(num_users), where=beginnings > 0
+    )
+    estimate: np.ndarray = found * scale
+    return estimate
+
+
+def _bridges(ties: Any) -> np.ndarray:
+    """Returns int64 (num_users,): how many bridges end at each user."""
+    ends = [end for tie in ties.bridges() for end in ties.es[tie].tuple]
+    return np.bincount(np.asarray(ends, np.int64), minlength=ties.vcount())

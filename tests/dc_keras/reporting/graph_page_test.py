@@ -1,0 +1,127 @@
+import json
+import re
+import shutil
+
+import networkx as nx
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dc_keras.social.graph import Layer, SocialGraph, canonical
+
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+pytest.importorskip("plotly", reason="the extra `report` is not installed")
+from dc_keras.reporting.graph_page import render_graph_page, write_graph_page
+from dc_keras.social.survey import survey
+
+_CHROMIUM = shutil.which("chromium")
+_SIZES = [20, 14, 10, 6]
+_HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Four groups that share a tag each, of which the first is hostile, and a loner."""
+    drawn = nx.random_partition_graph(_SIZES, 0.6, 0.02, seed=1)
+    drawn.add_node(sum(_SIZES))
+    layer = Layer("co-hashtag", canonical(nx.to_scipy_sparse_array(drawn, dtype=float)))
+    groups = np.repeat(np.arange(4), _SIZES)
+    has = np.zeros((len(groups) + 1, 4))
+    has[np.arange(len(groups)), groups] = 1
+    users = tuple(f"u_{row:02d}" for row in range(len(has)))
+    return survey(
+        SocialGraph(users, (layer,)),
+        layer,
+        sparse.csr_array(has),
+        (_HOSTILE, "#books", "#dance", "#food"),
+        num_runs=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(found):
+    return render_graph_page(found, "drawn <b>")
+
+
+def _without_plotly(page):
+    return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
+
+
+def _figure(page):
+    [text] = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
+    return json.loads(text)
+
+
+def test_the_page_says_what_the_survey_found(page, found):
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>drawn &lt;b&gt;</title>" in page
+    for name in ("#books", "#dance", "#food"):
+        assert page.count(f'<th scope="row">{name}</th>') == 2
+    assert f"modularity {found.communities.modularity:.3f}" in page
+    assert f">{found.isolation.overall:.3f}</td>" in page
+    assert "1 users stand alone" in page
+    strongest = found.measures.sort("strength", descending=True)["user_id"][0]
+    assert f'<th scope="row">{strongest}</th>' in page
+
+
+def test_names_from_the_data_are_harmless(page):
+    text = _without_plotly(page)
+    assert len(page) - len(text) > 1_000_000
+    assert _HOSTILE not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    hover = " ".join(_figure(page)["data"][1]["text"])
+    assert "<script" not in hover
+    assert "&lt;script&gt;" in hover
+
+
+def test_every_tied_user_is_a_dot(page):
+    ties, *groups = _figure(page)["data"]
+    assert [len(group["x"]) for group in groups] == _SIZES
+    assert ties["mode"] == "lines"
+    assert ties["x"].count(None) * 3 == len(ties["x"])
+
+
+def test_many_users_are_shown_as_communities(found):
+    _ties, *groups = _figure(render_graph_page(found, "drawn", most_users=10))["data"]
+    assert [len(group["x"]) for group in groups] == [1, 1, 1, 1]
+    assert "20 users" in groups[0]["text"][0]
+
+
+def test_equal_surveys_give_equal_pages(page, found):
+    assert render_graph_page(found, "drawn <b>") == page
+
+
+def test_nothing_half_written_stays(found, tmp_path):
+    write_graph_page(found, tmp_path / "new" / "graph.html", "drawn")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["graph.html"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path, width, scheme):
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the extra `collect` is not installed"
+    )
+    if _CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    path, heard = tmp_path / "graph.html", []
+    path.write_text(page, "utf-8")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
+        shown = browser.new_page(
+            viewport={"width": width, "height": 800}, color_scheme=scheme
+        )
+        shown.on("console", lambda message: heard.append(message.text))
+        shown.on("pageerror", lambda error: heard.append(str(error)))
+        shown.on("request", lambda request: heard.append(request.url))
+        shown.on("dialog", lambda dialog: heard.append(dialog.message))
+        shown.goto(path.as_uri())
+        shown.wait_for_function("document.querySelector('.plot').dataset.drawn")
+        dots = shown.locator(".plot path.point").count()
+        widths = shown.evaluate(
+            "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+        )
+        shown.screenshot(path=tmp_path / "graph.png", full_page=True)
+        browser.close()
+    assert heard == [path.as_uri()]
+    assert dots == sum(_SIZES)
+    assert max(widths) <= width

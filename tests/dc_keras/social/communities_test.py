@@ -1,0 +1,102 @@
+import networkx as nx
+import numpy as np
+import pytest
+from drawn_graphs import CLIQUE, TRIANGLE, TWO_GROUPS, layer_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, canonical
+
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+from dc_keras.social.communities import find_communities, measure_stability
+
+
+def test_drawn_communities_are_found_and_numbered_by_size():
+    found = find_communities(TWO_GROUPS)
+    assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
+    assert found.sizes.tolist() == [4, 3, 1]
+    assert (len(found), found.num_alone, found.num_small) == (3, 1, 0)
+    assert found.members(1).tolist() == [4, 5, 6]
+
+
+def test_modularity_is_that_of_networkx():
+    found = find_communities(TWO_GROUPS)
+    graph = nx.from_scipy_sparse_array(TWO_GROUPS.weights)
+    expected = nx.community.modularity(graph, [{0, 1, 2, 3}, {4, 5, 6}, {7}])
+    assert found.modularity == pytest.approx(expected, abs=1e-12)
+
+
+def test_equal_sizes_are_numbered_by_their_first_user():
+    pairs = layer_of([(0, 3, 1.0), (1, 2, 1.0)], 4)
+    found = find_communities(pairs)
+    assert found.membership.tolist() == [0, 1, 1, 0]
+    assert found.num_small == 2
+
+
+def test_a_high_resolution_gives_more_communities():
+    assert len(find_communities(TWO_GROUPS, resolution=8.0)) > 3
+    assert len(find_communities(TWO_GROUPS, resolution=0.01)) == 2
+
+
+def test_direction_counts_for_both_ends():
+    one_way = layer_of([*CLIQUE, *TRIANGLE, (3, 4, 0.1)], 8, is_directed=True)
+    found = find_communities(one_way)
+    assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
+
+
+def test_without_ties_everyone_stands_alone():
+    found = find_communities(layer_of([], 3))
+    assert found.membership.tolist() == [0, 1, 2]
+    assert found.modularity == 0.0
+    assert measure_stability(layer_of([], 3), num_runs=2).ari == 1.0
+
+
+def _noise(num_users=60, seed=0):
+    ties = np.random.default_rng(seed).random((num_users, num_users))
+    weights = np.triu(np.where(ties < 0.1, ties, 0), 1)
+    return Layer("noise", canonical(sparse.csr_array(weights + weights.T)))
+
+
+def test_equal_seeds_give_equal_communities_and_others_do_not():
+    noise = _noise()
+    first, second = (find_communities(noise, seed=3) for _ in range(2))
+    assert first.membership.tolist() == second.membership.tolist()
+    others = {tuple(find_communities(noise, seed=s).membership) for s in range(8)}
+    assert len(others) > 1
+
+
+def test_chance_is_unstable_and_drawn_communities_are_not():
+    clear = measure_stability(TWO_GROUPS, num_runs=4)
+    assert (clear.ari, clear.nmi) == (1.0, pytest.approx(1.0))
+    unclear = measure_stability(_noise(), num_runs=4)
+    assert unclear.ari < 0.9
+    assert unclear.num_runs == 4
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11), st.floats(0.1, 9))))
+def test_every_user_is_in_one_community_of_falling_sizes(ties):
+    layer = layer_of([(u, v, w) for u, v, w in ties if u != v], 12)
+    found = find_communities(layer)
+    assert sum(found.sizes) == 12
+    assert (np.diff(found.sizes) <= 0).all()
+    assert -0.5 <= found.modularity <= 1
+    # Communities do not cross components.
+    _, components = sparse.csgraph.connected_components(layer.weights)
+    for community in range(len(found)):
+        assert len(set(components[found.members(community)])) == 1
+
+
+@pytest.mark.parametrize("resolution", [0.0, -1.0, float("nan")])
+def test_resolutions_that_are_none(resolution):
+    with pytest.raises(DataError, match=r"resolution must be above 0. Received"):
+        find_communities(TWO_GROUPS, resolution=resolution)
+
+
+def test_what_cannot_be_asked_for():
+    with pytest.raises(DataError, match=r"objective must be one of modularity, CPM"):
+        find_communities(TWO_GROUPS, objective="beauty")
+    with pytest.raises(DataError, match=r"at least two runs. Received: num_runs=1"):
+        measure_stability(TWO_GROUPS, num_runs=1)

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from drawn_graphs import layer_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from dc_keras.errors import DataError
+from dc_keras.social.adoption import Adoption
+from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
+
+_RUNS = 2000
+
+
+def _agrees(share, chance, runs=_RUNS):
+    """Whether so many runs are no surprise: one in a million is."""
+    low, high = binom.interval(1 - 1e-6, runs, chance)
+    return low <= round(share * runs) <= high
+
+
+def _path(chance):
+    return layer_of([(0, 1, chance), (1, 2, chance)], 3).weights
+
+
+def test_a_path_is_won_step_by_step():
+    reach = simulate_reach(_path(0.6), np.ones(3), np.array([0]), num_runs=_RUNS)
+    assert reach.chances[0] == 1.0
+    assert _agrees(reach.chances[1], 0.6)
+    assert _agrees(reach.chances[2], 0.36)
+    assert _agrees(reach.mean[1] - 1, 0.6)
+    assert reach.mean[-1] == pytest.approx(reach.chances.sum())
+    assert reach.mean.shape == (21,)
+
+
+def test_acceptance_is_asked_of_who_hears():
+    acceptance = np.array([0.0, 0.5, 1.0])
+    reach = simulate_reach(_path(0.8), acceptance, np.array([0]), num_runs=_RUNS)
+    assert reach.chances[0] == 1.0  # seeds join in any case
+    assert _agrees(reach.chances[1], 0.4)
+    assert _agrees(reach.chances[2], 0.32)
+
+
+def test_a_star_is_binomial():
+    star = layer_of([(0, leaf, 0.3) for leaf in range(1, 11)], 11).weights
+    reach = simulate_reach(star, np.ones(11), np.array([0]), num_runs=_RUNS)
+    for count in range(6):
+        share = (reach.curves[:, -1] == 1 + count).mean()
+        assert _agrees(share, binom.pmf(count, 10, 0.3))
+    low, high = reach.band[:, -1]
+    assert (low, high) == (1 + binom.ppf(0.05, 10, 0.3), 1 + binom.ppf(0.95, 10, 0.3))
+
+
+def test_a_triangle_has_two_ways():
+    ties = layer_of([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.5)], 3).weights
+    reach = simulate_reach(ties, np.ones(3), np.array([0]), num_runs=_RUNS)
+    # 0.5 at once, or the other way round.
+    assert _agrees(reach.chances[1], 0.5 + 0.5 * 0.25)
+
+
+def test_direction_leads_from_row_to_column():
+    ties = layer_of([(0, 1, 1.0)], 2, is_directed=True).weights
+    assert simulate_reach(ties, np.ones(2), np.array([1])).chances.tolist() == [0, 1]
+    assert simulate_reach(ties, np.ones(2), np.array([0])).chances.tolist() == [1, 1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.floats(0.1, 1))),
+    st.lists(st.integers(0, 7)),
+)
+def test_reach_grows_and_stays_within_components(ties, seeds):
+    layer = layer_of([(u, v, w) for u, v, w in ties if u < v], 8)
+    seeds = np.array(seeds, int)
+    reach = simulate_reach(layer.weights, np.ones(8), seeds, num_runs=5, num_steps=8)
+    assert (np.diff(reach.curves) >= 0).all()
+    assert (reach.curves[:, 0] == len(set(seeds.tolist()))).all()
+    assert (reach.chances[seeds] == 1).all()
+    untied = np.setdiff1d(np.flatnonzero(layer.weights.sum(axis=1) == 0), seeds)
+    assert (reach.chances[untied] == 0).all()
+
+
+def test_equal_seeds_give_equal_runs_in_any_order():
+    ties = layer_of([(u, v, 0.3) for u in range(9) for v in range(u)], 9).weights
+    first, second = (
+        simulate_reach(ties, np.ones(9), np.array(seeds), seed=5)
+        for seeds in ([4, 1], [1, 4, 4])
+    )
+    assert np.array_equal(first.curves, second.curves)
+    other = simulate_reach(ties, np.ones(9), np.array([1, 4]), seed=6)
+    assert not np.array_equal(first.curves, other.curves)
+
+
+def test_a_tie_of_twice_the_weight_is_two_ties():
+    layer = layer_of([(0, 1, 1.0), (1, 2, 2.0)], 3)
+    chances = tie_chances(layer, 0.7)
+    once, twice = chances[0, 1], chances[1, 2]
+    assert once == pytest.approx(1 - np.exp(-0.7))
+    assert twice == pytest.approx(1 - (1 - once) ** 2)
+    with pytest.raises(DataError, match=r"rate must be above 0. Received: rate=0"):
+        tie_chances(layer, 0)
+
+
+def test_a_past_challenge_is_foretold_from_its_first_adopters():
+    chain = layer_of([(u, u + 1, 1.0) for u in range(5)], 7).weights
+    adoption = Adoption(np.array([3, 2, 1, 0]), np.array([40, 30, 20, 10]))
+    found = backtest_reach(chain, np.ones(7), adoption, 1)
+    assert (found.num_seeds, found.actual, found.predicted) == (1, 4, 6.0)
+    assert not found.is_within
+    acceptance = np.array([1, 1, 1, 1, 0, 0, 0.0])
+    assert backtest_reach(chain, acceptance, adoption, 2).is_within
+    with pytest.raises(DataError, match=r"some of the adopters. Received: num_seeds=5"):
+        backtest_reach(chain, acceptance, adoption, 5)
+
+
+@pytest.mark.parametrize(
+    ("chance", "acceptance", "seeds", "rule"),
+    [
+        (1.5, [1, 1, 1], [0], r"chances must lie in \[0, 1\].*highest=1.5"),
+        (0.5, [1, -1, 1], [0], r"acceptance must lie in \[0, 1\].*lowest=-1"),
+        (0.5, [1, np.nan, 1], [0], r"acceptance must lie in"),
+        (0.5, [1, 1], [0], "an acceptance a user"),
+        (0.5, [1, 1, 1], [3], "seeds must be rows of 3 users"),
+        (0.5, [1, 1, 1], [-1], "seeds must be rows of 3 users"),
+    ],
+)
+def test_what_is_no_cascade(chance, acceptance, seeds, rule):
+    with pytest.raises(DataError, match=rule):
+        simulate_reach(_path(chance), np.array(acceptance, float), np.array(seeds))
