@@ -123,6 +123,33 @@ def find_belongings(
     return count_belongings(kind, corpus.users["user_id"], rows.drop_nulls("thing"))
 
 
+def telling_names(
+    corpus: Corpus, rule: BelongingsRule = BelongingsRule()
+) -> Belongings:
+    """Returns who has what by names that people can read, to name communities with.
+
+    Args:
+        corpus: whose posts are read.
+        rule: what counts.
+
+    Returns:
+        Hashtags as "#tag" and sounds as "♫ title", those called "original sound" and
+        those without a title left out.
+    """
+    videos = _in_window(corpus.videos, rule)
+    tags = _exploded(videos, "hashtags")
+    tags = tags.filter(~pl.col("thing").is_in(sorted(rule.stopped())))
+    titles = videos.select("user_id", pl.col("music_title").alias("thing")).drop_nulls()
+    unique = titles["thing"].unique()
+    own = unique.filter(unique.map_elements(is_original_sound, pl.Boolean))
+    titles = titles.filter(~pl.col("thing").is_in(own.implode()))
+    named = [
+        rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
+        for mark, rows in (("#", tags), ("♫ ", titles))
+    ]
+    return count_belongings("name", corpus.users["user_id"], pl.concat(named))
+
+
 def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Belongings:
     """Returns how often each user has each thing.
 

@@ -28,7 +28,7 @@ USERS_FILE = "users.parquet"
 _LAYERS = "layers"
 
 
-def write_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
+def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
     """Writes a graph, `graph.json` last.
 
     Args:
