@@ -28,13 +28,19 @@ _CALIBRATION = flags.DEFINE_enum(
     ["platt", "temperature", "isotonic", "none"],
     "Curve from the model's scores to probabilities.",
 )
+_SERVING_TARGET = flags.DEFINE_string(
+    "serving_target",
+    None,
+    "Release of tensorflow/serving that must load it, such as 2.20; refused if not.",
+)
 
 
 def main() -> None:
     """Writes the bundle."""
+    import json
     from pathlib import Path
 
-    from dc_keras.serving.bundle import export_bundle
+    from dc_keras.serving.bundle import AUDIT_FILE, export_bundle
     from dc_keras.serving.requests import SAMPLES, WARM_UP_FILE
 
     place = export_bundle(
@@ -42,11 +48,17 @@ def main() -> None:
         Path(_OUTPUT.value),
         _VERSION.value,
         calibration=_CALIBRATION.value,
+        serving_target=_SERVING_TARGET.value,
     )
     signatures = sorted(path.stem for path in (place / SAMPLES).iterdir())
     if not (place / WARM_UP_FILE).exists():
         app.progress("no warm-up records without `pip install 'dc_keras[serving]'`")
     app.say(f"{place}: signatures {', '.join(signatures)}")
+    audit = json.loads((place / AUDIT_FILE).read_text(encoding="utf-8"))
+    servers = ", ".join(audit["supported_by"]) or "no known release"
+    app.say(f"its ops are those of tensorflow/serving {servers}")
+    for warning in audit["warnings"]:
+        app.progress(warning)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ _COMMUNITIES = flags.DEFINE_string(
     "communities", None, "CSV file with user_id and community: spreads the budget."
 )
 _USERS_FILE = flags.DEFINE_string(
-    "users_file", None, "Keeps the users as the bundle sees them, .npz."
+    "users_file", None, "Keeps the users as the bundle sees them, .parquet."
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
@@ -64,6 +64,7 @@ def main() -> None:
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
+    _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
     predictor = Predictor.load(Path(_BUNDLE.value))
     challenge = _challenge(predictor)
@@ -92,8 +93,7 @@ def main() -> None:
     app.say(f"{_OUTPUT.value}: {len(chosen)} users, the first to ask first")
 
 
-def _challenge(predictor: Predictor) -> np.ndarray:
-    """Returns the representation of the challenge that the flags name or describe."""
+def _require_one_challenge() -> None:
     from dc_keras.errors import DataError
 
     if bool(_CHALLENGE.value) == bool(_BRIEF.value or _VIDEOS.value):
@@ -101,6 +101,10 @@ def _challenge(predictor: Predictor) -> np.ndarray:
             "give either --challenge, one that the bundle knows, or --brief or --video "
             f"of a new one. Received: challenge={_CHALLENGE.value}"
         )
+
+
+def _challenge(predictor: Predictor) -> np.ndarray:
+    """Returns the representation of the challenge that the flags name or describe."""
     if _CHALLENGE.value:
         found: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
         return found

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dc_keras.corpus.records import Video
     from dc_keras.serving.predictor import RawPost
 
+flags.disclaim_key_flags()
+
 
 def define_challenge_flags() -> tuple[
     flags.FlagHolder[str | None], flags.FlagHolder[list[str]]
@@ -70,29 +72,34 @@ def of_challenge(
         sampling: of the model's challenge side; None for one that sees no frames.
 
     Raises:
-        DataError: there is neither, a file is not there, or the model sees no frames
-            and there is no brief.
+        DataError: there is neither, a file is no video, or the model sees no frames and
+            there is no brief.
     """
     from dc_keras.corpus.records import Video
     from dc_keras.errors import DataError
     from dc_keras.serving.predictor import RawPost
+    from tfrecords.frame_records import sample_post
+    from tfrecords.frames import SamplingConfig
+    from tfrecords.media import MediaError
 
-    if not files:
-        if not (brief or "").strip():
-            raise DataError(
-                f"a challenge must have a --brief or a --video. Received: brief={brief}"
-            )
-        return [RawPost(str(brief))]
-    if sampling is None and not brief:
+    caption = (brief or "").strip()
+    if not caption and (not files or sampling is None):
         raise DataError(
-            "a model that sees no frames must be given a --brief. "
-            f"Received: video={files[0]}"
+            "a challenge must have a --brief, or a --video if the model sees frames. "
+            f"Received: brief={brief}, video={list(files)}"
         )
-    videos = []
-    for number, file in enumerate(files, start=1):
-        path = Path(file).expanduser().resolve()
-        if not path.is_file():
-            raise DataError(f"--video must be a file. Received: video={file}")
-        video = Video(str(number), "", "file", brief or "", media_path=str(path))
-        videos.append(video)
-    return of_videos(videos, Path("/"), sampling)
+    if not files or sampling is None:
+        return [RawPost(caption)]
+    settings = {name: value for name, value in sampling.items() if name != "repeat"}
+    posts = []
+    for file in files:
+        path = Path(file).expanduser()
+        video = Video("1", "", "file", caption, media_path=path.name)
+        try:
+            sampled = sample_post(video, path.parent, SamplingConfig(**settings))
+        except MediaError as error:
+            raise DataError(
+                f"--video must be a video file; {error}. Received: video={file}"
+            ) from error
+        posts.append(RawPost(caption, sampled.jpegs if sampled else ()))
+    return posts

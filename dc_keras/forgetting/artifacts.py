@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
 from dc_keras.errors import DataError
 
 CONFIG_FILE = "config.json"
-_PREDICTIONS = ["user_id", "challenge", "probability"]
+# What `predict` and `rank` write, by their columns.
+_ANSWERS = (
+    ["user_id", "challenge", "probability"],
+    ["rank", "user_id", "community", "probability"],
+)
+_PREPARED_USERS = ["user_id", "bundle_sha256", "prepared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +141,9 @@ def read_object(path: Path) -> dict[str, Any]:
 def _prediction_files(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
-            if next(csv.reader(file), None) == _PREDICTIONS:
+            if next(csv.reader(file), None) in _ANSWERS:
+                yield path
+    for path in sorted(directory.glob("*.parquet")):
+        with suppress(pl.exceptions.PolarsError):
+            if list(pl.read_parquet_schema(path)) == _PREPARED_USERS:
                 yield path

@@ -24,11 +24,19 @@ from pathlib import Path
 import keras
 
 from dc_keras.errors import DataError
-from dc_keras.serving.predictor import CALIBRATION_FILE, CHECKSUMS_FILE
+from dc_keras.serving.op_audit import audit_ops, require_target
+from dc_keras.serving.predictor import (
+    CALIBRATION_FILE,
+    CHECKSUMS_FILE,
+    read_config,
+)
+from dc_keras.serving.releases import find_release
 from dc_keras.serving.requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
+
+AUDIT_FILE = "op_audit.json"
 
 # One thread a core, as the server starts without it; a request waits 5 ms at most for
 # others to share its step.
@@ -48,6 +56,7 @@ def export_bundle(
     version: int | None = None,
     *,
     calibration: str = "platt",
+    serving_target: str | None = None,
 ) -> Path:
     """Writes a bundle under `output`, which tf-serving may be watching.
 
@@ -56,14 +65,20 @@ def export_bundle(
         output: directory of a model's versions.
         version: number of the version; None takes the one after the highest.
         calibration: one of `calibration.METHODS`.
+        serving_target: release of tensorflow/serving that must be able to load it,
+            "2.20"; None writes what each can do and refuses nothing.
 
     Returns:
         The directory of the version. It appears under its name when it is whole.
 
     Raises:
-        DataError: the version is there already; see also `build_serving_model`.
+        DataError: the version is there already, or the target lacks an op; see also
+            `build_serving_model`.
     """
+    if serving_target is not None:
+        find_release(serving_target)  # before what takes long
     model, config = build_serving_model(directory, calibration)
+    config["serving_target"] = serving_target
 
     def fill(place: Path) -> None:
         archive_of(model).write_out(str(place), verbose=False)
@@ -90,7 +105,8 @@ def write_version(
         The directory of the version.
 
     Raises:
-        DataError: the version is there already.
+        DataError: the version is there already, or a server that the configuration
+            names as `serving_target` lacks an op.
     """
     output.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -102,11 +118,20 @@ def write_version(
     temporary = output / f"tmp-{version}"
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
+    _audit(temporary)
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
     write_checksums(temporary)
     temporary.rename(place)
     return place
+
+
+def _audit(place: Path) -> None:
+    target = read_config(place)["serving_target"]
+    audit = audit_ops(place, target)
+    if target is not None:
+        require_target(audit, target)
+    write_json(place / AUDIT_FILE, audit.to_dict())
 
 
 def write_checksums(place: Path) -> None:

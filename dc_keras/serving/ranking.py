@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import tensorflow as tf
 
+from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
 
 # Rows a step: what is computed of them stays in the processor's cache.
@@ -34,45 +36,41 @@ class UserTable:
     bundle_sha256: str
 
     def save(self, path: Path) -> None:
-        """Writes an .npz file under a temporary name, then renames."""
-        temporary = path.with_name(f".{path.name}.tmp.npz")
-        np.savez(
-            temporary,
-            users=np.array(self.users, np.str_),
-            prepared=self.prepared,
-            bundle_sha256=np.array(self.bundle_sha256),
-        )
-        temporary.replace(path)
+        """Writes a Parquet file, a row a user: `forget` takes people out of it."""
+        columns = {
+            "user_id": pl.Series(self.users, dtype=pl.String),
+            "bundle_sha256": [self.bundle_sha256] * len(self.users),
+            "prepared": pl.Series(self.prepared),
+        }
+        write_table(path, pl.DataFrame(columns))
 
     @classmethod
     def load(cls, path: Path, bundle_sha256: str) -> UserTable:
-        """Reads an .npz file.
+        """Reads such a file.
 
         Args:
             path: of `save`.
             bundle_sha256: of the bundle that is to rank them.
 
         Raises:
-            DataError: it is no such file, or of another bundle.
+            DataError: it is no such file, nobody is in it, or it is of another bundle.
         """
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                found = cls(
-                    tuple(kept["users"].tolist()),
-                    kept["prepared"],
-                    str(kept["bundle_sha256"]),
-                )
-        except (OSError, KeyError, ValueError) as error:
+            table = pl.read_parquet(path)
+            users, bundles, prepared = (
+                table[name] for name in ("user_id", "bundle_sha256", "prepared")
+            )
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(
                 "prepared users must be a file that `rank` wrote. Received: "
                 f"users_file={path}"
             ) from error
-        if found.bundle_sha256 != bundle_sha256:
+        if bundles.unique().to_list() != [bundle_sha256]:
             raise DataError(
                 "prepared users must be of the same bundle; remove the file, and they "
                 f"are prepared anew. Received: users_file={path}"
             )
-        return found
+        return cls(tuple(users), prepared.to_numpy(), bundle_sha256)
 
 
 class Ranker:

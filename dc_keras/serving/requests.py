@@ -26,6 +26,7 @@ SAMPLES = "sample_requests"
 _CAPTION = "so good #fyp"
 _NUM_POSTS = 1
 _FRAME_SIZE = 224
+_BUFFER = 2**18
 
 Request = tuple[str, dict[str, np.ndarray]]
 
@@ -71,7 +72,7 @@ def read_warm_up(path: Path) -> Iterator[Request]:
     """Yields signature and inputs of each warm-up record; needs the extra `serving`."""
     from tensorflow_serving.apis import prediction_log_pb2
 
-    for record in tf.data.TFRecordDataset([str(path)]):
+    for record in tf.data.TFRecordDataset([str(path)], buffer_size=_BUFFER):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = log.predict_log.request
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}

@@ -142,8 +142,10 @@ class SocialGraph:
 def canonical(weights: sparse.sparray) -> sparse.csr_array:
     """Returns weights as a `Layer` wants them: no zeros, no diagonal, sorted."""
     matrix = sparse.csr_array(weights, dtype=np.float64, copy=True)
-    matrix.setdiag(0)
     matrix.sum_duplicates()
+    # `setdiag` would first make room for a diagonal that is not there.
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    matrix.data[matrix.indices == row] = 0
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix

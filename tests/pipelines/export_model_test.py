@@ -1,10 +1,9 @@
 def test_versions_are_numbered_from_one(bundle):
     assert [path.name for path in bundle.output.iterdir()] == ["1"]
     assert (bundle.output / "1" / "saved_model.pb").exists()
-    assert bundle.stdout == (
-        f"{bundle.output}/1: signatures serving_default, score, embed_user, "
-        "embed_challenge\n"
-    )
+    signatures, servers = bundle.stdout.splitlines()
+    assert signatures.startswith(f"{bundle.output}/1: signatures embed_challenge, ")
+    assert servers.endswith("2.20")
 
 
 def test_a_directory_without_a_model_is_named(fails_in_one_line, tmp_path):

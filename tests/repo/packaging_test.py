@@ -12,6 +12,7 @@ from setuptools import find_packages
 from dc_keras import __version__
 
 _OWN = ("dc_keras", "tfrecords", "pipelines")
+_EXTRAS = ("collect", "report", "cluster", "serving", "social")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def requirements(pyproject):
     """What the library may import: always, and with an extra."""
     project = pyproject["project"]
     extras = project["optional-dependencies"]
-    used = [text for name in ("collect", "report", "cluster") for text in extras[name]]
+    used = [text for name in _EXTRAS for text in extras[name]]
     return [*project["dependencies"], *used]
 
 

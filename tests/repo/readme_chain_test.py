@@ -119,6 +119,7 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         "train",
         "export_model",
         "predict",
+        "rank",
     ]
     predictions = pl.read_csv(place / "run" / "predictions.csv")
     assert predictions["challenge"].n_unique() == 8

@@ -175,9 +175,12 @@ def _libraries() -> list[Target]:
 
 
 def _beside(paths: list[str]) -> list[str]:
-    """Returns the templates that lie beside the modules of a library."""
+    """Returns the templates and tables that lie beside the modules of a library."""
     folders = sorted({PurePosixPath(path).parent.as_posix() for path in paths})
-    return [file for folder in folders for file in _files(f"{folder}/templates/*")]
+    kinds = ("templates/*", "*.json")
+    return [
+        f for folder in folders for kind in kinds for f in _files(f"{folder}/{kind}")
+    ]
 
 
 def _binaries() -> list[Target]:
@@ -200,7 +203,11 @@ def _test(path: str) -> Target:
         f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()
     ]
     names = [name for source in (path, *conftests) for name in _imports(source)]
-    beside = sorted({found for name in names if (found := _beside_tests(name))})
+    beside: list[str] = []
+    for name in names:
+        if (found := _beside_tests(name)) and found not in beside:
+            beside.append(found)
+            names += _imports(found)
     return Target(
         "py_test",
         "_".join(PurePosixPath(path).with_suffix("").parts[1:]),

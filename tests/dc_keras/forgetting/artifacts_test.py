@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.forgetting.artifacts import find_artifacts, remove_leftovers
+from dc_keras.serving.ranking import UserTable
 
 _FILES = {
     "corpus": {"corpus.json": "{}", "videos.parquet": ""},
@@ -49,11 +51,20 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     media = _write(tmp_path / "run/media/inner", {"1.mp4": ""}).parent
     answers = tmp_path / "run/answers.csv"
     answers.write_text("user_id,challenge,probability\n")
+    seeds = tmp_path / "run/seeds.csv"
+    seeds.write_text("rank,user_id,community,probability\n")
     (tmp_path / "run/other.csv").write_text("user_id,age\n")
+    users = tmp_path / "run/users.parquet"
+    prepared = np.zeros((1, 3), np.float32)
+    UserTable(("someone",), prepared, "of a bundle").save(users)
+    (tmp_path / "run/other.parquet").write_bytes(b"no table")
     found = find_artifacts([tmp_path / "run", tmp_path / "run/deep/model"])
     # Its proxies belong to the model.
-    assert {a.path.resolve() for a in found.artifacts} == {answers, model, version}
-    assert found.of_kind("predictions") == [answers]
+    assert {a.path.resolve() for a in found.artifacts} == {
+        *(answers, seeds, users),
+        *(model, version),
+    }
+    assert found.of_kind("predictions") == [answers, seeds, users]
     assert found.unknown == (media,)
 
 

@@ -159,6 +159,17 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     assert not (tmp_path / "export").exists()
 
 
+def test_the_bundle_says_which_servers_load_it(served_text, tmp_path):
+    audit = json.loads((served_text.place / "op_audit.json").read_text("utf-8"))
+    assert "2.20" in audit["supported_by"]
+    assert set(audit["signatures"]) >= {"serving_default", "tokens", "rank_users"}
+    assert not any(op.startswith("TFText>") for op in audit["signatures"]["tokens"])
+    directory = served_text.model_directory
+    with pytest.raises(DataError, match=r"must be one of 2\.13, .*2\.20"):
+        export_bundle(directory, tmp_path, serving_target="1.0")
+    assert not list(tmp_path.glob("[0-9]*"))
+
+
 def test_every_file_is_in_the_checksums(served):
     done = subprocess.run(
         ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=served.place, check=False

@@ -1,0 +1,153 @@
+"""Measures the social graph: whichtok's weights against its loop, and growth.
+
+    python -m benchmarks.graph
+
+Made-up users with 20 hashtags and 10 sounds each, drawn by Zipf's law (exponent 1.1 of
+50,000 names), seed 0. Prints, in CPU seconds of one process and as medians of three
+interleaved runs: whichtok's loop over all pairs of its lists, written anew without its
+crashes, beside the exact graph of the same weights, at 1,000 and 3,000 users; and the
+pruned graph (TF-IDF, 20 strongest ties a user, nothing that more than 1,000 users have)
+at 3,000, 10,000 and 100,000, with the peak memory of its process.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from dc_keras import __version__
+from dc_keras.social.belongings import Belongings
+from dc_keras.social.sharing import share_ties
+
+_NUM_RUNS = 3
+_NUM_NAMES = 50_000
+_EXPONENT = 1.1
+_HAS = {"hashtag": 20, "sound": 10}
+_TOP_K = 20
+_MOST_USERS = 1000
+_ALONE = """
+import sys
+from benchmarks.graph import build_alone
+build_alone(int(sys.argv[1]))
+"""
+
+
+def make_users(num_users: int, seed: int = 0) -> list[Belongings]:
+    """Returns who has which tags and sounds."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, _NUM_NAMES + 1) ** _EXPONENT
+    share /= share.sum()
+    users = tuple(f"u{number:07d}" for number in range(num_users))
+    names = tuple(f"n{number:05d}" for number in range(_NUM_NAMES))
+    found = []
+    for kind, count in _HAS.items():
+        thing = rng.choice(_NUM_NAMES, (num_users, count), p=share).ravel()
+        user = np.repeat(np.arange(num_users), count)
+        shape = (num_users, _NUM_NAMES)
+        counts = sparse.coo_array((np.ones(len(user)), (user, thing)), shape).tocsr()
+        counts.sum_duplicates()
+        found.append(Belongings(kind, users, names, counts))
+    return found
+
+
+def whichtoks_loop(groups: list[list[list[str]]]) -> int:
+    """Weighs every pair as whichtok does; returns how many share anything."""
+    num_ties = 0
+    for i, j in combinations(range(len(groups[0])), 2):
+        weight = 0.0
+        for lists in groups:
+            first, second = set(lists[i]), set(lists[j])
+            size = (len(first) + len(second)) / 2
+            weight += len(first & second) / size if size else 0.0
+        num_ties += weight > 0
+    return num_ties
+
+
+def exact_ties(users: list[Belongings]) -> int:
+    """Builds all ties by whichtok's weights; returns their number."""
+    layers = [share_ties(has, "whichtok") for has in users]
+    total = layers[0].weights + layers[1].weights
+    return int(total.nnz) // 2
+
+
+def pruned_ties(users: list[Belongings]) -> int:
+    """Builds the strongest ties of each user by TF-IDF; returns their number."""
+    rare = (has.without_common(_MOST_USERS) for has in users)
+    return sum(share_ties(has, "tfidf", top_k=_TOP_K).num_ties for has in rare)
+
+
+def build_alone(num_users: int) -> None:
+    """Prints CPU seconds and peak memory (MiB) of a pruned graph and nothing else."""
+    users = make_users(num_users)
+    start = time.process_time()
+    pruned_ties(users)
+    seconds = time.process_time() - start
+    # What a process inherits of its parent counts in getrusage, not here.
+    status = Path("/proc/self/status").read_text()
+    print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+
+
+def main() -> None:
+    """Prints the tables."""
+    print(f"dc_keras {__version__}")
+    print("| users | loop, s | exact, s | loop / exact | pruned, s | loop / pruned |")
+    print("|---|---|---|---|---|---|")
+    for num_users in (1000, 3000):
+        loop, exact, pruned = _compare(num_users)
+        print(
+            f"| {num_users:,} | {loop:.2f} | {exact:.3f} | {loop / exact:.0f} "
+            f"| {pruned:.3f} | {loop / pruned:.0f} |"
+        )
+    print("\n| users, pruned | CPU s | peak, MiB |")
+    print("|---|---|---|")
+    for num_users in (10_000, 100_000):
+        done = subprocess.run(
+            [sys.executable, "-c", _ALONE, str(num_users)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seconds, peak = map(float, done.stdout.split())
+        print(f"| {num_users:,} | {seconds:.2f} | {peak:.0f} |")
+
+
+def _compare(num_users: int) -> list[float]:
+    """Returns CPU seconds of the loop, of the exact and of the pruned graph."""
+    users = make_users(num_users)
+    groups = [
+        [
+            [has.things[thing] for thing in has.counts[[row]].indices]
+            for row in range(num_users)
+        ]
+        for has in users
+    ]
+    if whichtoks_loop(groups) != exact_ties(users):
+        sys.exit("the exact graph has other ties than whichtok's loop")
+    return _interleaved(
+        lambda: whichtoks_loop(groups),
+        lambda: exact_ties(users),
+        lambda: pruned_ties(users),
+    )
+
+
+def _interleaved(*runs: Callable[[], object]) -> list[float]:
+    """Returns the median CPU seconds of each."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(_NUM_RUNS):
+        for run, measured in zip(runs, seconds, strict=True):
+            start = time.process_time()
+            run()
+            measured.append(time.process_time() - start)
+    return [statistics.median(measured) for measured in seconds]
+
+
+if __name__ == "__main__":
+    main()

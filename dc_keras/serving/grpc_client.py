@@ -1,0 +1,151 @@
+"""A model server over gRPC, by the messages of `tensorflow-serving-api`.
+
+The only module of the clients that needs the extra `serving`, and TensorFlow: tensors
+travel in its own messages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dc_keras.errors import DataError
+from dc_keras.serving.client import Client
+from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
+
+try:
+    import grpc  # type: ignore[import-untyped]
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+except ImportError as error:
+    raise DataError(
+        "a grpc:// address needs gRPC: pip install 'dc_keras[serving]'"
+    ) from error
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+
+_LARGEST_MESSAGE = 2**31 - 1  # the server's own limit
+# Larger requests are not repeated; gRPC's own limit is below the frames of one post.
+_RETRY_BUFFER = 2**30
+
+
+class GrpcClient(Client):
+    """See `Client`; `address` is "host:8500". The connection is not encrypted.
+
+    Args:
+        address: of the server.
+        model: name of the model.
+        options: those of `Client`.
+    """
+
+    def __init__(self, address: str, model: str, **options: Any) -> None:
+        super().__init__(address, model, **options)
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+                ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER),
+                # Not slower than the retries: each of them must find a new try to
+                # connect behind it.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 100),
+                ("grpc.service_config", json.dumps(_service_config(self.retries))),
+            ],
+        )
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(
+            self._channel
+        )
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def metadata(self) -> dict[str, Signature]:
+        """See `Client`."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            metadata_field=["signature_def"]
+        )
+        response = self._call(self._predictions.GetModelMetadata, request)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(found)
+        return {
+            name: Signature(_read_specs(entry.inputs), _read_specs(entry.outputs))
+            for name, entry in found.signature_def.items()
+            if not name.startswith("__")
+        }
+
+    def status(self, timeout_s: float | None = None) -> dict[int, str]:
+        """See `Client`."""
+        request = get_model_status_pb2.GetModelStatusRequest()
+        response = self._call(self._models.GetModelStatus, request, timeout_s)
+        states = get_model_status_pb2.ModelVersionStatus.State
+        return {
+            entry.version: states.Name(entry.state)
+            for entry in response.model_version_status
+        }
+
+    def close(self) -> None:
+        """See `Client`."""
+        self._channel.close()
+
+    def _ask(self, name: str, signature: Signature, inputs: Arrays) -> Arrays:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.signature_name = name
+        for key, values in inputs.items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(values))
+        response = self._call(self._predictions.Predict, request)
+        return {
+            name: tf.make_ndarray(response.outputs[name]) for name in response.outputs
+        }
+
+    def _call(
+        self, method: Callable[..., Any], request: Any, timeout_s: float | None = None
+    ) -> Any:
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        spec = request.model_spec
+        spec.name = self.model
+        if self.version is not None:
+            spec.version.value = self.version
+        if self.label is not None:
+            spec.version_label = self.label
+        try:
+            return method(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._too_late(timeout_s) from None
+            raise self._explain(error.code(), error.details() or "") from None
+
+    def _explain(self, code: grpc.StatusCode, text: str) -> DataError:
+        if code == grpc.StatusCode.NOT_FOUND:
+            return self._not_found(text)
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            return self._unavailable(text)
+        return self._refusal(text)
+
+
+def _service_config(retries: int) -> dict[str, Any]:
+    if not retries:
+        return {}
+    policy = {
+        "maxAttempts": retries + 1,
+        "initialBackoff": "0.2s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+
+
+def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    return {
+        name: make_spec(
+            types_pb2.DataType.Name(info.dtype),
+            [dim.size for dim in info.tensor_shape.dim],
+            info.tensor_shape.unknown_rank,
+        )
+        for name, info in content.items()
+    }

@@ -1,0 +1,123 @@
+"""What the tensors of a served signature are, and arrays that fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dc_keras.errors import DataError
+
+Arrays = dict[str, np.ndarray]
+
+# Of the messages' DataType; strings are bytes in arrays of objects.
+DTYPES = {
+    "DT_STRING": np.dtype(object),
+    "DT_FLOAT": np.dtype(np.float32),
+    "DT_DOUBLE": np.dtype(np.float64),
+    "DT_HALF": np.dtype(np.float16),
+    "DT_INT32": np.dtype(np.int32),
+    "DT_INT64": np.dtype(np.int64),
+    "DT_INT8": np.dtype(np.int8),
+    "DT_INT16": np.dtype(np.int16),
+    "DT_UINT8": np.dtype(np.uint8),
+    "DT_UINT16": np.dtype(np.uint16),
+    "DT_UINT32": np.dtype(np.uint32),
+    "DT_UINT64": np.dtype(np.uint64),
+    "DT_BOOL": np.dtype(np.bool_),
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of a signature.
+
+    Attributes:
+        dtype: of the array; object for strings, which are bytes.
+        shape: -1 for a dimension of any size; None for any number of dimensions.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of a served model: its tensors by name."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
+    """Returns the spec of a tensor from the server's words for it.
+
+    Raises:
+        DataError: a dtype that no input or output here has.
+    """
+    if dtype not in DTYPES:
+        raise DataError(
+            f"a dtype must be one of {', '.join(DTYPES)}. Received: {dtype}"
+        )
+    return TensorSpec(DTYPES[dtype], None if is_rank_unknown else tuple(dims))
+
+
+def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
+    """Returns an input as the array that its signature takes.
+
+    Args:
+        value: an array, a tensor, or nested lists; strings are str or bytes.
+        name: of the input.
+        spec: of the input.
+
+    Raises:
+        DataError: it is of another type or shape, or its lists are not rectangular.
+    """
+    # NumPy's own strings end before the first NUL, which a JPEG file may hold.
+    dtype = object if spec.dtype == object else None
+    try:
+        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value, dtype)
+    except ValueError:
+        raise _ragged(name) from None
+    if dtype:
+        _require_strings(array, name)
+    elif not np.can_cast(array.dtype, spec.dtype, "same_kind"):
+        raise DataError(
+            f"`{name}` must hold {spec.dtype}. Received: dtype={array.dtype}"
+        )
+    if not _fits(array.shape, spec.shape):
+        raise DataError(
+            f"`{name}` must have the shape {spec.shape}, -1 for any size. "
+            f"Received: shape={array.shape}"
+        )
+    return array.astype(spec.dtype)
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> bool:
+    if expected is None:
+        return True
+    return len(shape) == len(expected) and all(
+        size in (-1, given) for size, given in zip(expected, shape, strict=True)
+    )
+
+
+def _ragged(name: str) -> DataError:
+    return DataError(
+        f"`{name}` must be rectangular, padded with ''. Received: lists of many lengths"
+    )
+
+
+def _require_strings(array: np.ndarray, name: str) -> None:
+    for item in array.flat:
+        if isinstance(item, list | tuple):
+            raise _ragged(name)
+        if not isinstance(item, str | bytes):
+            raise DataError(
+                f"`{name}` must hold strings. Received: type={type(item).__name__}"
+            )
+        if isinstance(item, str) and any("\ud800" <= c <= "\udfff" for c in item):
+            raise DataError(
+                f"`{name}` must be valid Unicode. Received: half a surrogate pair"
+            )

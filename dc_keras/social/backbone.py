@@ -1,0 +1,101 @@
+"""Which ties are more than chance: the backbone of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse, stats
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, canonical
+
+METHODS = ("disparity", "noise-corrected")
+
+
+def significance_of(layer: Layer, method: str) -> np.ndarray:
+    """Returns for each tie the chance of a weight like this, float64 (nnz,) in [0, 1].
+
+    disparity: a node of degree k and strength s spreads its weight at random over its
+    ties, so that a tie of weight w has p = (1 − w/s)^(k−1); the smaller of both ends'
+    counts, and a node's only tie says nothing (p = 1). Serrano et al. 2009.
+
+    noise-corrected: with strengths s_i, s_j and total s, a tie is expected to weigh
+    s_i·s_j/s; its lift is judged against the variance that a binomial draw with a prior
+    of that expectation gives it, one-sided. Coscia and Neffke 2017.
+
+    Args:
+        layer: the ties, in the order of `weights.data`.
+        method: one of `METHODS`.
+
+    Raises:
+        DataError: `method` is none of them.
+    """
+    if method not in METHODS:
+        raise DataError(
+            f"backbone must be one of {', '.join(METHODS)}. Received: backbone={method}"
+        )
+    weights = layer.weights
+    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    column = weights.indices
+    out = np.asarray(weights.sum(axis=1)).ravel()
+    into = np.asarray(weights.sum(axis=0)).ravel()
+    if method == "disparity":
+        num_out = np.diff(weights.indptr)
+        num_into = np.bincount(column, minlength=weights.shape[0])
+        each = (
+            _disparity(weights.data, out[row], num_out[row]),
+            _disparity(weights.data, into[column], num_into[column]),
+        )
+        return np.asarray(np.minimum(*each))
+    return _noise_corrected(weights.data, out[row], into[column], out.sum())
+
+
+def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
+    """Returns the ties whose significance is below `alpha`, with it.
+
+    Args:
+        layer: the ties.
+        method: one of `METHODS`.
+        alpha: in (0, 1].
+
+    Raises:
+        DataError: `method` is none of them, or `alpha` is outside.
+    """
+    if not 0 < alpha <= 1:
+        raise DataError(f"alpha must be in (0, 1]. Received: alpha={alpha}")
+    chance = significance_of(layer, method)
+    weights = layer.weights
+    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    kept = chance < alpha if alpha < 1 else np.ones(len(chance), bool)
+    place = (row[kept], weights.indices[kept])
+    left = canonical(sparse.csr_array((weights.data[kept], place), weights.shape))
+    return replace(layer, weights=left, significance=chance[kept])
+
+
+def _disparity(
+    weight: np.ndarray, strength: np.ndarray, degree: np.ndarray
+) -> np.ndarray:
+    share = np.minimum(weight / strength, 1.0)
+    return np.asarray(np.power(1 - share, degree - 1))
+
+
+def _noise_corrected(
+    weight: np.ndarray, out: np.ndarray, into: np.ndarray, total: float
+) -> np.ndarray:
+    """See `significance_of`; the names are those of the paper's section IV."""
+    with np.errstate(all="ignore"):  # what is not finite is seen to below
+        both = out * into
+        kappa = total / both
+        score = (kappa * weight - 1) / (kappa * weight + 1)
+        mean = both / total**2
+        variance = mean * (total - out) * (total - into) / (total**2 * (total - 1))
+        alpha = mean**2 / variance * (1 - mean) - mean
+        beta = mean / variance * (1 - mean**2) - (1 - mean)
+        expected = (alpha + weight) / (alpha + beta + total)
+        spread = expected * (1 - expected) * total
+        slope = 1 / both - total * (out + into) / both**2
+        spread *= np.square(2 * (kappa + weight * slope) / (kappa * weight + 1) ** 2)
+        chance = stats.norm.sf(score / np.sqrt(spread))
+    # A node that has all the weight there is leaves nothing to compare with.
+    return np.where(np.isfinite(chance) & (variance > 0), chance, 1.0)

@@ -1,0 +1,172 @@
+"""The whole graph of a corpus, from a plan of which ties to build and how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dc_keras.corpus.challenge import Challenge
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+from dc_keras.social import belongings, turning
+from dc_keras.social.backbone import keep_backbone
+from dc_keras.social.belongings import BelongingsRule, find_belongings
+from dc_keras.social.graph import Layer, SocialGraph
+from dc_keras.social.sharing import DEFAULT_MAX_BYTES, share_ties
+
+SHARED_LAYERS = tuple(f"co-{kind}" for kind in belongings.KINDS)
+LAYERS = (*SHARED_LAYERS, *turning.KINDS)
+# The strongest ties of each user are as many where a product would be too large.
+DEFAULT_TOP_K = 20
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """Which ties a graph has, and how they are weighed.
+
+    Attributes:
+        layers: some of `LAYERS`, without repeats.
+        weighting: of shared things, one of `sharing.WEIGHTINGS`.
+        top_k: strongest ties of each user in a layer of shared things; 0 keeps all.
+        min_support: users that must have a thing for it to tie anybody, at least 1.
+        max_support: users that may have it at most; 0 for any number. What more have
+            ties everybody to everybody, says little of anybody, and costs most.
+        stop_tags: hashtags that tie nobody, beside those that everybody uses.
+        keep_stop_tags: whether those tie after all.
+        keep_original_sounds: whether sounds called "original sound" tie.
+        start: first posting time that counts, UTC seconds; None from the beginning.
+        end: first one that does not; None to the end.
+        backbone: "none", or one of `backbone.METHODS`.
+        alpha: for the backbone: ties below it stay, in (0, 1].
+        max_bytes: what a full product may take.
+    """
+
+    layers: tuple[str, ...] = ("co-hashtag", "co-sound", "mention")
+    weighting: str = "tfidf"
+    top_k: int = DEFAULT_TOP_K
+    min_support: int = 2
+    max_support: int = 1000
+    stop_tags: tuple[str, ...] = ()
+    keep_stop_tags: bool = False
+    keep_original_sounds: bool = False
+    start: int | None = None
+    end: int | None = None
+    backbone: str = "none"
+    alpha: float = 0.05
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.layers if name not in LAYERS]
+        if unknown or not self.layers or len(set(self.layers)) < len(self.layers):
+            raise DataError(
+                f"layers must be some of {', '.join(LAYERS)}, each once. "
+                f"Received: layers={', '.join(self.layers)}"
+            )
+        for name, least in (("top_k", 0), ("min_support", 1), ("max_support", 0)):
+            if getattr(self, name) < least:
+                raise DataError(
+                    f"{name} must be at least {least}. "
+                    f"Received: {name}={getattr(self, name)}"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+        return asdict(self)
+
+    def rule(self) -> BelongingsRule:
+        """Returns what counts as having a thing."""
+        return BelongingsRule(
+            self.stop_tags,
+            self.keep_stop_tags,
+            self.keep_original_sounds,
+            self.start,
+            self.end,
+        )
+
+
+def build_graph(
+    corpus: Corpus, plan: GraphPlan, challenges: Collection[Challenge] = ()
+) -> SocialGraph:
+    """Builds the graph of all users of a corpus.
+
+    Args:
+        corpus: whose posts and ties are read.
+        plan: which ties, and how they are weighed.
+        challenges: of a Study, for "co-challenge".
+
+    Raises:
+        DataError: as of `share_ties` and `find_belongings`.
+    """
+    users = tuple(sorted(corpus.users["user_id"]))
+    layers = (_layer(corpus, name, plan, users, challenges) for name in plan.layers)
+    if plan.backbone != "none":
+        layers = (keep_backbone(layer, plan.backbone, plan.alpha) for layer in layers)
+    return SocialGraph(users, tuple(layers))
+
+
+def _layer(
+    corpus: Corpus,
+    name: str,
+    plan: GraphPlan,
+    users: tuple[str, ...],
+    challenges: Collection[Challenge],
+) -> Layer:
+    if name in turning.KINDS:
+        return turning.turn_ties(corpus, name, users, start=plan.start, end=plan.end)
+    kind = name.removeprefix("co-")
+    found = find_belongings(corpus, kind, plan.rule(), challenges)
+    if plan.max_support > 0:
+        found = found.without_common(plan.max_support)
+    layer = share_ties(
+        found.without_rare(plan.min_support),
+        plan.weighting,
+        top_k=plan.top_k or None,
+        max_bytes=plan.max_bytes,
+    )
+    return replace(layer, name=name)
+
+
+def snapshots(
+    corpus: Corpus,
+    plan: GraphPlan,
+    period_s: int,
+    challenges: Collection[Challenge] = (),
+) -> list[tuple[int, SocialGraph]]:
+    """Returns a graph for each period from the first post to the last.
+
+    Args:
+        corpus: whose posts are read.
+        plan: of each; its `start` and `end` bound the whole.
+        period_s: length in seconds, above 0; periods begin at whole multiples of it.
+        challenges: of a Study, for "co-challenge".
+
+    Returns:
+        First second and graph of each period, empty ones included.
+
+    Raises:
+        DataError: `period_s` is not above 0; see also `build_graph`.
+    """
+    if period_s <= 0:
+        raise DataError(f"a period must be above 0 s. Received: period_s={period_s}")
+    times = corpus.videos["create_time"].drop_nulls().to_numpy()
+    if plan.start is not None:
+        times = times[times >= plan.start]
+    if plan.end is not None:
+        times = times[times < plan.end]
+    if len(times) == 0:
+        return []
+    first, last = (int(t) // period_s * period_s for t in (times.min(), times.max()))
+    return [
+        (
+            int(start),
+            build_graph(
+                corpus,
+                replace(plan, start=int(start), end=int(start) + period_s),
+                challenges,
+            ),
+        )
+        for start in np.arange(first, last + 1, period_s)
+    ]

@@ -1,0 +1,201 @@
+"""Ties between users who share things: never a dense matrix, never more than allowed.
+
+With A the matrix of who has what, all weights come from the product A·Aᵀ, or from that
+of a weighted A: |A_u ∩ A_v| for sets, a cosine for vectors. A thing that many have ties
+all of them to each other, so that the product of ubiquitous things is what costs: its
+size is known before it is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.belongings import Belongings
+from dc_keras.social.graph import Layer, canonical
+
+WEIGHTINGS = ("count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic")
+DEFAULT_MAX_BYTES = 4 * 2**30
+
+# A tie of CSR: a float64 and an int32 index.
+_BYTES_A_TIE = 12
+_ROWS_A_BLOCK = 2**11
+
+
+def share_ties(
+    belongings: Belongings,
+    weighting: str = "tfidf",
+    *,
+    top_k: int | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Layer:
+    """Returns the layer "co-KIND" of users who share things.
+
+    For sets A_u of things, n_t users of thing t, N users in all:
+
+        count       |A_u ∩ A_v|
+        jaccard     |A_u ∩ A_v| / |A_u ∪ A_v|
+        whichtok    |A_u ∩ A_v| / ((|A_u| + |A_v|) / 2)
+        cosine      of the counts of posts
+        tfidf       cosine of (1 + log count) · log(N / n_t)
+        hyperbolic  Σ over shared t of 1 / (n_t − 1)          (Newman 2001)
+
+    Args:
+        belongings: who has what.
+        weighting: one of `WEIGHTINGS`.
+        top_k: strongest ties kept of each user, at least 1; a tie stays where either
+            end keeps it. None keeps all.
+        max_bytes: what the full product may take at most, for `top_k` None.
+
+    Raises:
+        DataError: `weighting` is none of them, `top_k` is below 1, or the product would
+            be larger than `max_bytes`.
+    """
+    if weighting not in WEIGHTINGS:
+        raise DataError(
+            f"weighting must be one of {', '.join(WEIGHTINGS)}. "
+            f"Received: weighting={weighting}"
+        )
+    if top_k is not None and top_k < 1:
+        raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
+    if top_k is None and product_bytes(belongings) > max_bytes:
+        raise DataError(
+            f"all ties by {belongings.kind} would take "
+            f"{product_bytes(belongings) / 2**30:.1f} GiB; leave out what everybody "
+            "has or keep the strongest of each user. "
+            f"Received: top_k=none, max_bytes={max_bytes}"
+        )
+    name = f"co-{belongings.kind}"
+    if weighting in ("cosine", "tfidf", "hyperbolic"):
+        vectors = _vectors(belongings.counts, weighting)
+        return Layer(name, _symmetric(_products(vectors, top_k), top_k))
+    blocks = list(_overlap_blocks(belongings.counts, weighting, top_k))
+    weights = blocks[0] if len(blocks) == 1 else sparse.vstack(blocks)
+    if top_k is None:  # whole numbers over whole numbers: both directions are equal
+        return Layer(name, canonical(weights))
+    return Layer(name, _symmetric(weights, top_k))
+
+
+def product_bytes(belongings: Belongings) -> int:
+    """Returns what all ties take at most: 12 bytes for each pair with a thing."""
+    num_users = belongings.num_users_of.astype(np.int64)
+    most = len(belongings.users) ** 2
+    return _BYTES_A_TIE * min(int(np.square(num_users).sum()), most)
+
+
+def similar_ties(
+    name: str, vectors: np.ndarray, top_k: int, least: float = 0.0
+) -> Layer:
+    """Returns the layer of users whose representations point the same way.
+
+    Args:
+        name: of the layer.
+        vectors: float (num_users, dim), such as x^u of a model; a row of zeros or NaN
+            ties to nobody.
+        top_k: nearest of each user, at least 1.
+        least: cosines at or below it are no tie, in [0, 1).
+
+    Raises:
+        DataError: `top_k` is below 1.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    if top_k < 1:
+        raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
+    lengths = np.linalg.norm(np.nan_to_num(vectors), axis=1)
+    known = np.flatnonzero(lengths > 0)
+    weights = sparse.csr_array((len(vectors),) * 2)
+    if len(known) > 1:
+        unit = vectors[known] / lengths[known, None]
+        search = NearestNeighbors(
+            n_neighbors=min(top_k + 1, len(known)), metric="cosine"
+        ).fit(unit)
+        near = search.kneighbors_graph(mode="distance").tocoo()
+        cosine = 1 - near.data
+        kept = cosine > least
+        place = (known[near.row[kept]], known[near.col[kept]])
+        weights = sparse.csr_array((cosine[kept], place), weights.shape)
+    return Layer(name, _symmetric(weights, top_k))
+
+
+def _vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
+    """Returns a matrix whose product with itself has the weights."""
+    num_users = np.bincount(counts.indices, minlength=counts.shape[1]).astype(float)
+    if weighting == "hyperbolic":
+        with np.errstate(divide="ignore"):
+            share = np.where(num_users > 1, 1 / (num_users - 1), 0.0)
+        return sparse.csr_array(_sets(counts) * np.sqrt(share)[None, :])
+    vectors = counts.copy()
+    if weighting == "tfidf":
+        rarity = np.log(counts.shape[0] / np.maximum(num_users, 1))
+        vectors.data = 1 + np.log(vectors.data)
+        vectors = sparse.csr_array(vectors * rarity[None, :])
+    lengths = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)))
+    lengths[lengths == 0] = 1
+    return sparse.csr_array(vectors / lengths[:, None])
+
+
+def _products(vectors: sparse.csr_array, top_k: int | None) -> sparse.csr_array:
+    if top_k is None:
+        return sparse.csr_array(vectors @ vectors.T)
+    try:
+        from sparse_dot_topn import sp_matmul_topn
+    except ImportError as error:
+        raise DataError(
+            "the strongest ties alone need the extra `social`: "
+            "pip install 'dc_keras[social]'"
+        ) from error
+    left = sparse.csr_matrix(vectors)
+    # One more than asked for: the first of each user is that user.
+    return sparse.csr_array(
+        sp_matmul_topn(left, left.T.tocsr(), top_n=top_k + 1, threshold=0.0)
+    )
+
+
+def _overlap_blocks(
+    counts: sparse.csr_array, weighting: str, top_k: int | None
+) -> Iterator[sparse.csr_array]:
+    """Yields the weights of some rows at a time."""
+    sets = _sets(counts)
+    sizes = np.asarray(sets.sum(axis=1))
+    columns = sets.T.tocsr()
+    for start in range(0, max(sets.shape[0], 1), _ROWS_A_BLOCK):
+        rows = sets[start : start + _ROWS_A_BLOCK]
+        shared = sparse.csr_array(rows @ columns)
+        row = np.repeat(np.arange(start, start + rows.shape[0]), np.diff(shared.indptr))
+        if weighting != "count":
+            both = sizes[row] + sizes[shared.indices]
+            shared.data /= both - shared.data if weighting == "jaccard" else both / 2
+        if top_k is None:
+            yield shared
+            continue
+        shared.data[shared.indices == row] = 0
+        shared.eliminate_zeros()
+        yield _strongest(shared, top_k)
+
+
+def _strongest(rows: sparse.csr_array, top_k: int) -> sparse.csr_array:
+    """Keeps the `top_k` largest of each row; of equal ones the first."""
+    number = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    order = np.lexsort((rows.indices, -rows.data, number))
+    rank = np.arange(len(order)) - rows.indptr[number]
+    kept = order[rank < top_k]
+    place = (number[kept], rows.indices[kept])
+    return sparse.csr_array((rows.data[kept], place), rows.shape)
+
+
+def _sets(counts: sparse.csr_array) -> sparse.csr_array:
+    sets = counts.copy()
+    sets.data = np.ones_like(sets.data)
+    return sets
+
+
+def _symmetric(weights: sparse.sparray, top_k: int | None) -> sparse.csr_array:
+    """Ties both ends; rounding may give the two directions different last digits."""
+    clean = canonical(weights)
+    if top_k is not None:
+        clean = _strongest(clean, top_k)
+    return canonical(clean.maximum(clean.T))

@@ -1,0 +1,92 @@
+"""A graph on disk.
+
+    GRAPH/graph.json              the plan, counts, what it was made from
+    GRAPH/users.parquet           user_id, a row a user
+    GRAPH/layers/NAME.npz         weights, CSR, and the significance of each tie
+
+No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from dc_keras.corpus.store import write_table, write_text
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, SocialGraph
+
+INFO_FILE = "graph.json"
+USERS_FILE = "users.parquet"
+_LAYERS = "layers"
+
+
+def write_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
+    """Writes a graph, `graph.json` last.
+
+    Args:
+        directory: made where it is missing; a graph that is there is replaced.
+        graph: what to write.
+        info: plain values beside the counts, such as the plan.
+    """
+    (directory / INFO_FILE).unlink(missing_ok=True)
+    shutil.rmtree(directory / _LAYERS, ignore_errors=True)
+    (directory / _LAYERS).mkdir(parents=True)
+    users = pl.Series("user_id", graph.users, dtype=pl.String)
+    write_table(directory / USERS_FILE, pl.DataFrame([users]))
+    layers = []
+    for layer in graph.layers:
+        weights = layer.weights
+        arrays = {
+            "data": weights.data,
+            "indices": weights.indices,
+            "indptr": weights.indptr,
+        }
+        if layer.significance is not None:
+            arrays["significance"] = layer.significance
+        np.savez(directory / _LAYERS / f"{layer.name}.npz", **arrays)
+        layers.append(
+            {
+                "name": layer.name,
+                "is_directed": layer.is_directed,
+                "num_ties": layer.num_ties,
+            }
+        )
+    content = {**info, "num_users": len(graph.users), "layers": layers}
+    write_text(directory / INFO_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
+    """Reads a graph and what was written beside it.
+
+    Raises:
+        DataError: the directory holds no whole graph.
+    """
+    try:
+        info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
+        users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])
+        layers = tuple(
+            _read_layer(directory, layer, len(users)) for layer in info["layers"]
+        )
+    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            f"{directory} must be a graph of build_graph; build it again. "
+            f"Received: {str(error).splitlines()[0]}"
+        ) from error
+    return SocialGraph(users, layers), info
+
+
+def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
+    path = directory / _LAYERS / f"{layer['name']}.npz"
+    with np.load(path, allow_pickle=False) as arrays:
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        weights = sparse.csr_array(parts, (num_users, num_users))
+        chance = arrays.get("significance", None)
+    return Layer(layer["name"], weights, layer["is_directed"], chance)

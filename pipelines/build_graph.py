@@ -1,0 +1,120 @@
+r"""Draws the social graph of a corpus: who shares tags and sounds, who turns to whom.
+
+    python -m pipelines.build_graph --corpus=run/corpus --output=run/graph \
+        --layer=co-hashtag --layer=co-sound --layer=mention
+
+Leaves behind a graph directory (docs/social.md): a sparse matrix a layer, the users,
+and graph.json with all choices. No TensorFlow; the strongest ties of each user need the
+extra `social`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from pipelines import app
+
+if TYPE_CHECKING:
+    from dc_keras.social.building import GraphPlan
+
+_CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the graph.", required=True)
+_LAYERS = flags.DEFINE_multi_string(
+    "layer",
+    ["co-hashtag", "co-sound", "mention"],
+    "Kind of tie: co-hashtag, co-sound, co-effect, co-challenge, co-suggested-hashtag, "
+    "co-suggested-sound, mention, duet, stitch, reply, follow, suggested; repeatable.",
+)
+_WEIGHTING = flags.DEFINE_enum(
+    "weighting",
+    "tfidf",
+    ["count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic"],
+    "How shared things are weighed.",
+)
+_TOP_K = flags.DEFINE_integer(
+    "top_k", 20, "Strongest ties of each user in a co- layer; 0 keeps all."
+)
+_MIN_SUPPORT = flags.DEFINE_integer(
+    "min_support", 2, "Users that must have a thing for it to tie.", lower_bound=1
+)
+_MAX_SUPPORT = flags.DEFINE_integer(
+    "max_support", 1000, "Users that may have a thing at most; 0 for any number."
+)
+_STOP_TAGS = flags.DEFINE_multi_string(
+    "stop_tag", [], "Hashtag that ties nobody, beside fyp and its like; repeatable."
+)
+_KEEP_STOP_TAGS = flags.DEFINE_bool(
+    "keep_stop_tags", False, "Whether fyp and its like tie after all."
+)
+_KEEP_ORIGINAL = flags.DEFINE_bool(
+    "keep_original_sounds", False, 'Whether "original sound" ties, in any language.'
+)
+_START = flags.DEFINE_string("start", None, "First day or time that counts, UTC.")
+_END = flags.DEFINE_string("end", None, "First day or time that does not, UTC.")
+_BACKBONE = flags.DEFINE_enum(
+    "backbone",
+    "none",
+    ["none", "disparity", "noise-corrected"],
+    "Keeps the ties that are more than chance.",
+)
+_ALPHA = flags.DEFINE_float("alpha", 0.05, "For --backbone: ties below it stay.")
+_STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
+_MAX_GIB = flags.DEFINE_float(
+    "max_gib", 4.0, "What all ties of a layer may take, with --top_k=0.", 0.001
+)
+
+
+def main() -> None:
+    """Builds and writes the graph."""
+    from pathlib import Path
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.study import Study
+    from dc_keras.social.building import build_graph
+    from dc_keras.social.store import write_graph
+    from dc_keras.version import __version__
+
+    plan = _plan()
+    corpus = Corpus.open(_CORPUS.value)
+    challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
+    graph = build_graph(corpus, plan, challenges)
+    info = {
+        "version": __version__,
+        "plan": plan.to_dict(),
+        "key_fingerprint": corpus.info["key_fingerprint"],
+    }
+    write_graph(Path(_OUTPUT.value), graph, info)
+    for layer in graph.layers:
+        app.say(f"{layer.name}: {layer.num_ties:,} ties")
+    app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
+
+
+def _plan() -> GraphPlan:
+    from dc_keras.corpus.study import parse_cutoff
+    from dc_keras.social.building import GraphPlan
+
+    start, end = (
+        None if flag.value is None else parse_cutoff(flag.value)
+        for flag in (_START, _END)
+    )
+    return GraphPlan(
+        layers=tuple(_LAYERS.value),
+        weighting=_WEIGHTING.value,
+        top_k=_TOP_K.value,
+        min_support=_MIN_SUPPORT.value,
+        max_support=_MAX_SUPPORT.value,
+        stop_tags=tuple(_STOP_TAGS.value),
+        keep_stop_tags=_KEEP_STOP_TAGS.value,
+        keep_original_sounds=_KEEP_ORIGINAL.value,
+        start=start,
+        end=end,
+        backbone=_BACKBONE.value,
+        alpha=_ALPHA.value,
+        max_bytes=int(_MAX_GIB.value * 2**30),
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

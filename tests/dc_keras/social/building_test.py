@@ -1,0 +1,137 @@
+"""Graphs of a small corpus, worked out by hand."""
+
+import pytest
+
+from dc_keras.corpus.challenge import Challenge
+from dc_keras.corpus.records import Edge, User, Video
+from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
+from dc_keras.errors import DataError
+from dc_keras.social.building import LAYERS, GraphPlan, build_graph, snapshots
+
+_DAY = 86_400
+_START = 1_600_000_000 // _DAY * _DAY
+
+
+def _post(number, user, day=0, **options):
+    return Video(
+        str(7_000_000_000_000_000_000 + number),
+        user,
+        "test",
+        create_time=_START + day * _DAY,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    posts = [
+        _post(1, "ann", hashtags=("cats", "fyp"), music_id="11", music_title="a song"),
+        _post(2, "bob", 1, hashtags=("cats",), music_id="11", music_title="a song"),
+        _post(3, "bob", 2, hashtags=("fyp",), effects=("green",)),
+        _post(4, "cid", 2, music_title="original sound", effects=("green",)),
+        _post(5, "dan", 3, music_title="original sound", hashtags=("dance",)),
+        _post(6, "ann", 3, duet_of="7000000000000000002"),
+    ]
+    ties = [
+        Edge("follow", "ann", "user", "cid", None, None, "test"),
+        Edge("follow", "ann", "user", "stranger", None, None, "test"),
+        Edge("suggested", "cid", "hashtag", "dogs", None, None, "test"),
+        Edge("suggested", "dan", "hashtag", "dogs", None, None, "test"),
+    ]
+    place = tmp_path_factory.mktemp("social") / "corpus"
+    with CorpusWriter(place) as writer:
+        writer.add_videos(table_of(Video, posts))
+        writer.finish(
+            [User(name) for name in ("ann", "bob", "cid", "dan")],
+            ties,
+            key_fingerprint="0" * 16,
+            media_root=None,
+            num_quarantined=0,
+            notes={},
+        )
+    return Corpus.open(place)
+
+
+def _ties(corpus, layer, challenges=(), **options):
+    plan = GraphPlan(layers=(layer,), weighting="count", **options)
+    graph = build_graph(corpus, plan, challenges)
+    weights = graph.layer(layer).weights.tocoo()
+    return {
+        (graph.users[i], graph.users[j]): weight
+        for i, j, weight in zip(*weights.coords, weights.data, strict=True)
+        if graph.layer(layer).is_directed or i < j
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        ("co-hashtag", {("ann", "bob"): 1}),  # not by fyp
+        ("co-sound", {("ann", "bob"): 1}),  # not by "original sound"
+        ("co-effect", {("bob", "cid"): 1}),
+        ("co-suggested-hashtag", {("cid", "dan"): 1}),
+        ("co-suggested-sound", {}),
+        ("duet", {("ann", "bob"): 1}),
+        ("follow", {("ann", "cid"): 1}),
+        ("mention", {}),
+    ],
+)
+def test_layers_by_hand(corpus, layer, expected):
+    assert _ties(corpus, layer) == expected
+
+
+def test_what_does_not_tie_can_be_asked_for(corpus):
+    tags = _ties(corpus, "co-hashtag", keep_stop_tags=True)
+    assert tags == {("ann", "bob"): 2}
+    sounds = _ties(corpus, "co-sound", keep_original_sounds=True)
+    assert sounds == {("ann", "bob"): 1, ("cid", "dan"): 1}
+    assert _ties(corpus, "co-hashtag", stop_tags=("#Cats",)) == {}
+    assert _ties(corpus, "co-hashtag", min_support=3) == {}
+
+
+def test_challenges_tie_those_who_joined(corpus):
+    challenges = [Challenge("pets", ("cats", "dance")), Challenge("song", (), ("11",))]
+    found = _ties(corpus, "co-challenge", challenges)
+    assert found == {("ann", "bob"): 2, ("ann", "dan"): 1, ("bob", "dan"): 1}
+    with pytest.raises(DataError, match="need the challenges of a Study"):
+        _ties(corpus, "co-challenge")
+
+
+def test_a_window_leaves_out_what_came_before_and_after(corpus):
+    assert _ties(corpus, "co-hashtag", end=_START + _DAY) == {}
+    assert _ties(corpus, "co-effect", start=_START + 2 * _DAY) == {("bob", "cid"): 1}
+    assert _ties(corpus, "duet", end=_START + 3 * _DAY) == {}
+    # A follow without a time is in no window.
+    assert _ties(corpus, "follow", start=_START) == {}
+
+
+def test_snapshots_cover_all_days(corpus):
+    plan = GraphPlan(layers=("co-effect", "duet"), weighting="count")
+    found = snapshots(corpus, plan, _DAY)
+    assert [start for start, _ in found] == [_START + d * _DAY for d in range(4)]
+    ties = [[layer.num_ties for layer in graph.layers] for _, graph in found]
+    assert ties == [[0, 0], [0, 0], [1, 0], [0, 1]]
+    with pytest.raises(DataError, match="period_s=0"):
+        snapshots(corpus, plan, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layers": ("co-hat",)},
+        {"layers": ()},
+        {"layers": ("duet", "duet")},
+        {"top_k": -1},
+        {"min_support": 0},
+    ],
+)
+def test_what_is_no_plan_is_one_line(options):
+    with pytest.raises(DataError, match=r"must be .* Received: "):
+        GraphPlan(**options)
+
+
+def test_a_plan_of_all_layers_is_one(corpus):
+    plan = GraphPlan(layers=LAYERS)
+    graph = build_graph(corpus, plan, [Challenge("pets", ("cats",))])
+    assert [layer.name for layer in graph.layers] == list(LAYERS)
+    assert plan.to_dict()["layers"] == LAYERS

@@ -1,0 +1,65 @@
+import pytest
+
+from dc_keras.social.store import read_graph
+
+
+@pytest.fixture(scope="module")
+def graph(chain, corpus, study):
+    return chain(
+        "build_graph",
+        f"--corpus={corpus.output}",
+        study,
+        "--layer=co-challenge",
+        "--layer=co-sound",
+        "--layer=mention",
+        "--weighting=jaccard",
+        output="graph",
+    )
+
+
+def test_a_world_becomes_a_graph(graph):
+    found, info = read_graph(graph.output)
+    assert len(found.users) == info["num_users"] == 40
+    assert found.layer("co-challenge").num_ties > 0
+    assert info["plan"]["weighting"] == "jaccard"
+    *layers, last = graph.stdout.splitlines()
+    assert [line.split(":")[0] for line in layers] == [
+        *("co-challenge", "co-sound", "mention")
+    ]
+    assert last.endswith(": 40 users")
+
+
+def test_a_second_run_writes_the_same_bytes(chain, corpus, study, graph):
+    def files(place):
+        return {p.name: p.read_bytes() for p in place.rglob("*") if p.is_file()}
+
+    before = files(graph.output)
+    again = chain(
+        "build_graph",
+        f"--corpus={corpus.output}",
+        study,
+        "--layer=co-challenge",
+        "--layer=co-sound",
+        "--layer=mention",
+        "--weighting=jaccard",
+        output="graph",
+    )
+    assert files(again.output) == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "wanted"),
+    [
+        ("--layer=co-hat", "layers=co-hat"),
+        ("--layer=co-challenge", "need the challenges of a Study"),
+        ("--start=yesterday", "must be a date"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(
+    fails_in_one_line, corpus, tmp_path, flag, wanted
+):
+    line = fails_in_one_line(
+        "build_graph", f"--corpus={corpus.output}", flag, f"--output={tmp_path}/no"
+    )
+    assert wanted in line
+    assert not (tmp_path / "no").exists()
