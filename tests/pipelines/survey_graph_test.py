@@ -1,0 +1,50 @@
+import polars as pl
+import pytest
+
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+pytest.importorskip("plotly", reason="the extra `report` is not installed")
+
+
+@pytest.fixture(scope="module")
+def graph(chain, corpus):
+    arguments = (f"--corpus={corpus.output}", "--layer=co-hashtag", "--layer=mention")
+    return chain("build_graph", *arguments, output="surveyed_graph")
+
+
+def _arguments(graph, corpus):
+    return f"--graph={graph.output}", f"--corpus={corpus.output}"
+
+
+def test_a_graph_becomes_a_page_tables_and_files(chain, graph, corpus):
+    found = chain("survey_graph", *_arguments(graph, corpus), output="survey")
+    assert {path.name for path in found.output.iterdir()} == {
+        "survey.html",
+        "users.parquet",
+        "communities.parquet",
+        "graph.gexf",
+        "graph_nodes.csv",
+        "graph_edges.csv",
+        "graph.png",
+        "graph.svg",
+    }
+    users = pl.read_parquet(found.output / "users.parquet")
+    communities = pl.read_parquet(found.output / "communities.parquet")
+    assert users.height == 40
+    sizes = users["community"].value_counts().filter(pl.col("count") > 1)
+    assert communities.height == sizes.height > 0
+    assert f"{communities.height} communities, " in found.stdout
+
+
+def test_what_cannot_be_surveyed_is_one_line(
+    fails_in_one_line, graph, corpus, tmp_path
+):
+    output = f"--output={tmp_path}/no"
+    line = fails_in_one_line(
+        "survey_graph", *_arguments(graph, corpus), "--layer=co-hat", output
+    )
+    assert "layer must be one of" in line
+    line = fails_in_one_line(
+        "survey_graph", *_arguments(graph, corpus), "--resolution=0", output
+    )
+    assert "resolution must be above 0" in line
+    assert not (tmp_path / "no").exists()
