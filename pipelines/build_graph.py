@@ -4,9 +4,8 @@ r"""Draws the social graph of a corpus: who shares tags and sounds, who turns to
         --layer=co-hashtag --layer=co-sound --layer=mention
 
 Leaves behind a graph directory (docs/social.md): a sparse matrix a layer, the users,
-graph.json with all choices, and of all layers together communities.csv, files for other
-tools, pictures, and with the extra `report` a page. Needs the extra `social`, and no
-TensorFlow.
+and graph.json with all choices. No TensorFlow; the strongest ties of each user need the
+extra `social`.
 """
 
 from __future__ import annotations
@@ -18,10 +17,7 @@ from absl import flags
 from pipelines import app
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dc_keras.social.building import GraphPlan
-    from dc_keras.social.survey import Survey
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the graph.", required=True)
@@ -65,89 +61,34 @@ _BACKBONE = flags.DEFINE_enum(
 )
 _ALPHA = flags.DEFINE_float("alpha", 0.05, "For --backbone: ties below it stay.")
 _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
-_RESOLUTION = flags.DEFINE_float(
-    "resolution", 1.0, "Above 1 for more and smaller communities.", 0.0
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Of communities, pivots and layout.")
-_FORMATS = flags.DEFINE_list(
-    "formats", ["gexf", "csv"], "Files for other tools: gexf, graphml, csv, json."
-)
-_PICTURES = flags.DEFINE_list("pictures", ["png"], "Pictures: png, svg.")
-_PAGE = flags.DEFINE_bool("page", True, "Whether to write graph.html.")
-_TITLE = flags.DEFINE_string("title", "Who shares space?", "Of pictures and page.")
 _MAX_GIB = flags.DEFINE_float(
     "max_gib", 4.0, "What all ties of a layer may take, with --top_k=0.", 0.001
 )
 
 
-_SHOWN = 10
-
-
 def main() -> None:
-    """Builds and writes the graph, and what there is to say about it."""
+    """Builds and writes the graph."""
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.corpus.study import Study
-    from dc_keras.social.belongings import telling_names
     from dc_keras.social.building import build_graph
     from dc_keras.social.store import save_graph
-    from dc_keras.social.survey import survey
     from dc_keras.version import __version__
 
     plan = _plan()
     corpus = Corpus.open(_CORPUS.value)
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
-    names = telling_names(corpus, plan.rule())
-    found = survey(
-        graph,
-        graph.combined(),
-        names.counts,
-        names.things,
-        resolution=_RESOLUTION.value,
-        seed=_SEED.value,
-    )
     info = {
         "version": __version__,
         "plan": plan.to_dict(),
-        "resolution": _RESOLUTION.value,
-        "seed": _SEED.value,
         "key_fingerprint": corpus.info["key_fingerprint"],
     }
-    output = Path(_OUTPUT.value)
-    save_graph(output, graph, info)
-    _write_views(found, output)
+    save_graph(Path(_OUTPUT.value), graph, info)
     for layer in graph.layers:
         app.say(f"{layer.name}: {layer.num_ties:,} ties")
-    for row in found.table().head(_SHOWN).iter_rows(named=True):
-        app.say(f"{row['users']:,} users: {row['name']}")
-    app.say(
-        f"{output}: {len(graph.users):,} users, {found.table().height} communities, "
-        f"modularity {found.communities.modularity:.2f}"
-    )
-
-
-def _write_views(found: Survey, output: Path) -> None:
-    from dc_keras.corpus.store import write_text
-    from dc_keras.social.graph_files import write_graph
-    from dc_keras.social.pictures import draw_graph, write_pictures
-
-    communities = found.users().select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", communities.write_csv())
-    if _FORMATS.value:
-        write_graph(found.view(), output, "graph", _FORMATS.value)
-    if _PICTURES.value:
-        membership = found.communities.membership
-        figure = draw_graph(found.layer, membership, found.names, title=_TITLE.value)
-        write_pictures(figure, output, "graph", _PICTURES.value)
-    if _PAGE.value:
-        try:
-            from dc_keras.reporting.graph_page import write_graph_page
-        except ImportError:
-            app.progress("no page without `pip install 'dc_keras[report]'`")
-        else:
-            write_graph_page(found, output / "graph.html", _TITLE.value)
+    app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
 
 
 def _plan() -> GraphPlan:

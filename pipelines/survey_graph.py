@@ -4,9 +4,10 @@ r"""Says who shares space in a graph: communities, their names, how isolated the
         --output=run/survey
 
 Takes what `build_graph` left behind, all its layers together or those of --layer, and
-names communities by the hashtags of the corpus. Leaves behind survey.html, the page;
-the graph in each of --format; and with it users.parquet and communities.parquet. Needs
-the extras `social` and, for the page, `report`.
+names communities by the hashtags and sounds of the corpus. Leaves behind survey.html,
+the page; the graph in each of --format; users.parquet and communities.parquet; and
+communities.csv, by which `rank` spreads a budget. Needs the extras `social` and, for
+the page, `report`.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ def main() -> None:
     """Surveys the graph and writes page, tables and files."""
     from pathlib import Path
 
-    from dc_keras.corpus.store import Corpus, write_table
+    from dc_keras.corpus.store import Corpus, write_table, write_text
     from dc_keras.errors import DataError
-    from dc_keras.social.belongings import find_belongings
+    from dc_keras.social.belongings import telling_names
     from dc_keras.social.store import read_graph
     from dc_keras.social.survey import survey
 
@@ -64,23 +65,26 @@ def main() -> None:
     graph, _ = read_graph(Path(_GRAPH.value))
     shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     corpus = Corpus.open(_CORPUS.value)
-    tags = find_belongings(corpus, "hashtag")
-    if tags.users != graph.users:
+    names = telling_names(corpus)
+    if names.users != graph.users:
         raise DataError(
             "the graph must have been built from this corpus. Received: "
-            f"users of the graph={len(graph.users)}, of the corpus={len(tags.users)}"
+            f"users of the graph={len(graph.users)}, of the corpus={len(names.users)}"
         )
     found = survey(
         graph,
         graph.combined(shares),
-        tags.counts,
-        [f"#{tag}" for tag in tags.things],
+        names.counts,
+        names.things,
         resolution=_RESOLUTION.value,
         seed=_SEED.value,
     )
     output = Path(_OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
-    write_table(output / "users.parquet", found.users())
+    users = found.users()
+    write_table(output / "users.parquet", users)
+    memberships = users.select("user_id", "community", "community_name")
+    write_text(output / "communities.csv", memberships.write_csv())
     write_table(output / "communities.parquet", found.table())
     _write_files(found, output)
     write_graph_page(found, output / "survey.html", _TITLE.value)

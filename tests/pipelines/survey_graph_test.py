@@ -21,6 +21,7 @@ def test_a_graph_becomes_a_page_tables_and_files(chain, graph, corpus):
         "survey.html",
         "users.parquet",
         "communities.parquet",
+        "communities.csv",
         "graph.gexf",
         "graph_nodes.csv",
         "graph_edges.csv",
