@@ -1,4 +1,4 @@
-"""The five tasks of the README, command by command, on real items and real clips."""
+"""The six tasks of the README, command by command, on real items and real clips."""
 
 import re
 import shlex
@@ -59,7 +59,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _commands():
-    text = (_ROOT / "README.md").read_text("utf-8").partition("## Five tasks")[2]
+    text = (_ROOT / "README.md").read_text("utf-8").partition("## Six tasks")[2]
     found = re.findall(r"^python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)", text, re.M)
     return [(name, shlex.split(flags.replace("\\\n", " "))) for name, flags in found]
 
@@ -120,6 +120,8 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         "export_model",
         "predict",
         "rank",
+        "build_graph",
+        "survey_graph",
     ]
     predictions = pl.read_csv(place / "run" / "predictions.csv")
     assert predictions["challenge"].n_unique() == 8
