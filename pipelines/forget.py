@@ -185,12 +185,34 @@ def _remove(
         for place in found.of_kind(kind):
             counts = forget_results(place, forgotten, dry_run=dry_run)
             receipt.add(place, kind, counts)
+    _remove_from_graphs(found, forgotten, receipt)
     for corpus in corpora:
         if _MEDIA.value and corpus.media_root is not None:
             number = forget_media(corpus.media_root, forgotten, dry_run=dry_run)
             receipt.add(corpus.media_root, "media", Counter(files=number))
         counts = forget_corpus(corpus, forgotten, dry_run=dry_run)
         receipt.add(corpus.directory, "corpus", counts)
+
+
+def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
+    """Takes people out of graphs; a survey that names one goes, to be made anew."""
+    import shutil
+
+    from dc_keras.forgetting.scan import find_traces
+    from dc_keras.social.store import read_graph, save_graph
+
+    for place in found.of_kind("graph"):
+        graph, info = read_graph(place)
+        kept = [user for user in graph.users if not forgotten.has(user)]
+        gone = len(graph.users) - len(kept)
+        if gone and not _DRY_RUN.value:
+            save_graph(place, graph.part(kept), info)
+        receipt.add(place, "graph", Counter(rows=gone))
+    for place in found.of_kind("survey"):
+        traces = len(list(find_traces([place], forgotten)))
+        if traces and not _DRY_RUN.value:
+            shutil.rmtree(place)
+        receipt.add(place, "survey", Counter(files=traces))
 
 
 def _remove_records(
@@ -229,7 +251,8 @@ def _has_traces(found: Found, forgotten: Forgotten) -> bool:
 def _report(receipt: Receipt, found: Found) -> None:
     for place, kind, counts in receipt.removed:
         told = ", ".join(f"{number} {what}" for what, number in counts.items())
-        app.say(f"{place}: {kind}, {told or 'nothing to forget'}")
+        hint = "; survey_graph makes it anew" if kind == "survey" and counts else ""
+        app.say(f"{place}: {kind}, {told or 'nothing to forget'}{hint}")
     for line in receipt.asked.missing[:_NUM_NAMED]:
         app.say(f"line {line} is in no corpus; a later import will not bring it")
     num_more = len(receipt.asked.missing) - _NUM_NAMED

@@ -31,7 +31,7 @@ class Artifact:
     Attributes:
         path: the directory, or the file of predictions.
         kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
-            encoder" or "predictions".
+            encoder", "graph", "survey" (of a graph) or "predictions".
     """
 
     path: Path
@@ -116,6 +116,10 @@ def _kind_of(directory: Path) -> str | None:
         kind = "model"
     elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"
+    elif has("graph.json"):
+        kind = "graph"
+    elif has("survey.html", "communities.parquet"):
+        kind = "survey"
     return kind
 
 

@@ -126,17 +126,17 @@ class SocialGraph:
         """Returns the graph of these users alone, with the ties among them."""
         kept = tuple(sorted(set(users)))
         rows = [self.row_of[user] for user in kept]
-        return SocialGraph(
-            kept,
-            tuple(
-                Layer(
-                    layer.name,
-                    canonical(layer.weights[rows][:, rows]),
-                    layer.is_directed,
-                )
-                for layer in self.layers
-            ),
-        )
+        return SocialGraph(kept, tuple(_part_of(layer, rows) for layer in self.layers))
+
+
+def _part_of(layer: Layer, rows: list[int]) -> Layer:
+    weights = canonical(layer.weights[rows][:, rows])
+    chance = layer.significance
+    if chance is not None:
+        of_ties = layer.weights.copy()
+        of_ties.data = chance + 1.0  # a chance of 0 is not a tie that is missing
+        chance = canonical(of_ties[rows][:, rows]).data - 1.0
+    return Layer(layer.name, weights, layer.is_directed, chance)
 
 
 def canonical(weights: sparse.sparray) -> sparse.csr_array:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.social.store import read_graph
 
 _NAMES = ("corpus", "frames", "vgg16", "resnet50", "model", "export", "evaluation")
 
@@ -61,11 +62,25 @@ def flags(tmp_path_factory, gone, key_file):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, request, evaluation, bundle):
+def graph(chain, corpus):
+    # All ties, so that whoever is to go has some.
+    flags = [f"--corpus={corpus.output}", "--layer=co-sound", "--layer=mention"]
+    return chain("build_graph", *flags, "--backbone=disparity", output="ties_to_forget")
+
+
+@pytest.fixture(scope="module")
+def survey(chain, corpus, graph):
+    flags = [f"--graph={graph.output}", f"--corpus={corpus.output}", "--format=csv"]
+    return chain("survey_graph", *flags, output="survey_to_forget")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, request, evaluation, bundle, graph, survey):
     """A copy of everything, to be changed."""
     directory = tmp_path_factory.mktemp("run")
     places = {name: request.getfixturevalue(name) for name in _NAMES[:5]}
     places |= {"export": bundle, "evaluation": evaluation}
+    places |= {"graph": graph, "survey": survey}
     for name, made in places.items():
         shutil.copytree(made.output, directory / name)
     return directory
@@ -139,6 +154,14 @@ def test_what_was_trained_on_them_is_named(forgot, run):
         )
     assert f"{run}/evaluation/tables: no longer" in forgot.stdout
     assert "line 4 is in no corpus" in forgot.stdout
+
+
+def test_a_graph_is_left_without_them_and_its_survey_goes(forgot, run):
+    graph, info = read_graph(run / "graph")
+    assert len(graph.users) == info["num_users"] == 39
+    assert f"{run}/graph: graph, 1 rows" in forgot.stdout
+    assert re.search(rf"{run}/survey: survey, \d files; survey_graph", forgot.stdout)
+    assert not (run / "survey").exists()
 
 
 def test_the_receipt_answers_who_has_the_key(forgot, run, gone):

@@ -19,6 +19,8 @@ _FILES = {
     "evaluation": {"config.json": '{"models": ["all"]}', "manifest.json": "{}"},
     "bundle": {"saved_model.pb": "", "config.json": '{"task": "participation"}'},
     "text encoder": {"saved_model.pb": ""},
+    "graph": {"graph.json": "{}", "users.parquet": ""},
+    "survey": {"survey.html": "", "communities.csv": ""},
 }
 
 

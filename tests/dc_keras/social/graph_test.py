@@ -36,6 +36,14 @@ def test_a_part_keeps_the_ties_among_its_users():
     )
 
 
+def test_a_part_keeps_what_is_known_of_its_ties():
+    chance = np.array([0.1, 0.1, 0.0, 0.0])  # a–b and b–c, both ways
+    known = Layer("shared", _SHARED.weights, significance=chance)
+    part = SocialGraph(("a", "b", "c"), (known,)).part(["b", "c"]).layers[0]
+    np.testing.assert_allclose(part.significance, [0.0, 0.0], atol=1e-12)
+    assert part.num_ties == 1
+
+
 def test_canonical_leaves_nothing_on_the_diagonal():
     weights = canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
     assert weights.nnz == 1
