@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml
 	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; \
 	then $(check_python) && $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.unfinished; fi
 	@echo "Installing into $(VENV) (minutes at first: TensorFlow is large)"
-	@$(INSTALL) --editable '.[report]'
+	@$(INSTALL) --editable '.[report,serving,social]'
 	@$(INSTALL) --no-deps $(BERT)
 	@rm -f $(VENV)/.unfinished
 	@touch $@

