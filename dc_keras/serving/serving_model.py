@@ -138,33 +138,23 @@ class ServingModel:
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Returns the functions of all signatures and the specs of their inputs."""
-        head = self.fusion.get_layer(HEAD)
-        e, d = (tensor.shape[-1] for tensor in head.input)
-        split = SplitHead(head)
+        found = [
+            self._pair_endpoints(),
+            self._post_endpoints(),
+            self._ranking_endpoints(),
+        ]
+        if self.user_videos.captions is not None:
+            found.append(self._token_endpoints())
+        return {name: endpoint for part in found for name, endpoint in part.items()}
+
+    def _pair_endpoints(self) -> dict[str, Endpoint]:
+        """Those that say how likely a user is to join a challenge."""
+        e, d = (tensor.shape[-1] for tensor in self.fusion.get_layer(HEAD).input)
         user = tf.TensorSpec((None, d), tf.float32, name="user")
         challenge = tf.TensorSpec((None, e), tf.float32, name="challenge")
-        prepared = tf.TensorSpec((None, split.width), tf.float32, name="prepared")
-        name = tf.TensorSpec((None,), tf.string, name="name")
-
-        def answer(x_u: tf.Tensor, challenge: tf.Tensor) -> dict[str, tf.Tensor]:
-            x_c, known = self.find_challenge(challenge)
-            return {"probability": self.score(x_u, x_c), "known_challenge": known}
-
-        def embed_video(captions: tf.Tensor, frames: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {
-                "user_video": self.user_videos(captions, frames),
-                "challenge_video": self.challenge_videos(captions, frames),
-            }
-
-        def rank_users(
-            prepared: tf.Tensor, challenge: tf.Tensor
-        ) -> dict[str, tf.Tensor]:
-            told = split.score(prepared, challenge)
-            return {"probability": calibrate(told, self.calibration)}
-
-        found: dict[str, Endpoint] = {
+        return {
             "serving_default": (
-                lambda challenge, captions, frames: answer(
+                lambda challenge, captions, frames: self._answer(
                     self.embed_user(captions, frames), challenge
                 ),
                 [_NAMES, _CAPTIONS, _FRAMES],
@@ -173,7 +163,19 @@ class ServingModel:
                 lambda user, challenge: {"probability": self.score(user, challenge)},
                 [user, challenge],
             ),
-            "embed_video": (embed_video, [_CAPTION, _POST_FRAMES]),
+        }
+
+    def _post_endpoints(self) -> dict[str, Endpoint]:
+        """Those that represent posts, sets of them, and known challenges."""
+        name = tf.TensorSpec((None,), tf.string, name="name")
+        return {
+            "embed_video": (
+                lambda captions, frames: {
+                    "user_video": self.user_videos(captions, frames),
+                    "challenge_video": self.challenge_videos(captions, frames),
+                },
+                [_CAPTION, _POST_FRAMES],
+            ),
             "embed_user": (
                 lambda captions, frames: {"user": self.embed_user(captions, frames)},
                 [_CAPTIONS, _FRAMES],
@@ -190,6 +192,17 @@ class ServingModel:
                 ),
                 [name],
             ),
+        }
+
+    def _ranking_endpoints(self) -> dict[str, Endpoint]:
+        """Those that rank challenges for a user, or users for a challenge."""
+        head = self.fusion.get_layer(HEAD)
+        e, d = (tensor.shape[-1] for tensor in head.input)
+        split = SplitHead(head)
+        user = tf.TensorSpec((None, d), tf.float32, name="user")
+        challenge = tf.TensorSpec((None, e), tf.float32, name="challenge")
+        prepared = tf.TensorSpec((None, split.width), tf.float32, name="prepared")
+        return {
             "rank_challenges": (
                 lambda captions, frames: _named(
                     ("challenge", "probability"), self.rank_challenges(captions, frames)
@@ -200,22 +213,36 @@ class ServingModel:
                 lambda user: {"prepared": split.prepare(user)},
                 [user],
             ),
-            "rank_users": (rank_users, [prepared, challenge]),
+            "rank_users": (
+                lambda prepared, challenge: {
+                    "probability": calibrate(
+                        split.score(prepared, challenge), self.calibration
+                    )
+                },
+                [prepared, challenge],
+            ),
         }
-        if self.user_videos.captions is not None:
-            found["tokens"] = (
-                lambda challenge, token_ids, frames: answer(
+
+    def _token_endpoints(self) -> dict[str, Endpoint]:
+        """Those that take WordPieces, without an op of TF-Text."""
+        return {
+            "tokens": (
+                lambda challenge, token_ids, frames: self._answer(
                     self.embed_user_tokens(token_ids, frames), challenge
                 ),
                 [_NAMES, _TOKENS, _FRAMES],
-            )
-            found["embed_user_tokens"] = (
+            ),
+            "embed_user_tokens": (
                 lambda token_ids, frames: {
                     "user": self.embed_user_tokens(token_ids, frames)
                 },
                 [_TOKENS, _FRAMES],
-            )
-        return found
+            ),
+        }
+
+    def _answer(self, user: tf.Tensor, challenge: tf.Tensor) -> dict[str, tf.Tensor]:
+        x_c, known = self.find_challenge(challenge)
+        return {"probability": self.score(user, x_c), "known_challenge": known}
 
     def _represent(
         self, videos: VideoGraph, layer: str, most: int, texts: Any, frames: tf.Tensor
