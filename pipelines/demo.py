@@ -251,17 +251,16 @@ def _show_results(work: Path) -> None:
 
 
 def _show_predictions(work: Path) -> None:
-    """Prints ten answers of the exported model beside the truth."""
+    """Prints up to ten answers of the exported model beside the truth."""
     import polars as pl
 
     predictions = pl.read_csv(work / "predictions.csv")
     truth = _truth(work)
-    shown = predictions.join(truth, on=["user_id", "challenge"]).sample(
-        _NUM_SHOWN, seed=_SEED.value
-    )
+    answers = predictions.join(truth, on=["user_id", "challenge"])
+    shown = answers.sample(min(_NUM_SHOWN, answers.height), seed=_SEED.value)
     app.say(
-        f"\n{_NUM_SHOWN} answers of the exported model, drawn from {len(predictions)} "
-        "about users that it was not fitted on (synthetic):"
+        f"\n{shown.height} answers of the exported model, of {len(predictions)} about "
+        "users that it was not fitted on (synthetic):"
     )
     app.say(f"  {'user':8}  {'challenge':24}  served  truth  joined")
     for user, challenge, served, probability, joined in shown.sort(
