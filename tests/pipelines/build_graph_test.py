@@ -2,6 +2,13 @@ import pytest
 
 from dc_keras.social.store import read_graph
 
+_FLAGS = (
+    "--layer=co-challenge",
+    "--layer=co-sound",
+    "--layer=mention",
+    "--weighting=jaccard",
+)
+
 
 @pytest.fixture(scope="module")
 def graph(chain, corpus, study):
@@ -9,10 +16,7 @@ def graph(chain, corpus, study):
         "build_graph",
         f"--corpus={corpus.output}",
         study,
-        "--layer=co-challenge",
-        "--layer=co-sound",
-        "--layer=mention",
-        "--weighting=jaccard",
+        *_FLAGS,
         output="graph",
     )
 
@@ -38,10 +42,7 @@ def test_a_second_run_writes_the_same_bytes(chain, corpus, study, graph):
         "build_graph",
         f"--corpus={corpus.output}",
         study,
-        "--layer=co-challenge",
-        "--layer=co-sound",
-        "--layer=mention",
-        "--weighting=jaccard",
+        *_FLAGS,
         output="graph",
     )
     assert files(again.output) == before
