@@ -46,8 +46,6 @@ _MEDIA_ROOT = flags.DEFINE_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
 
-_USERS_A_CALL = 8
-
 
 def main() -> None:
     """Predicts, prints and writes."""
@@ -67,21 +65,15 @@ def main() -> None:
     asked = users or tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, asked)
     _require_histories(users, histories)
-    order = [user for user in asked if user in histories]
-    media_root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
+    ordered = {user: histories[user] for user in asked if user in histories}
     found = []
-    for start in range(0, len(order), _USERS_A_CALL):
-        batch = order[start : start + _USERS_A_CALL]
-        posts = [
-            raw_posts.of_videos(
-                corpus.find_videos(histories[user]), media_root, predictor.sampling
-            )
-            for user in batch
-        ]
+    for batch, posts in raw_posts.of_users(
+        corpus, ordered, _MEDIA_ROOT.value, predictor.sampling
+    ):
         for user, row in zip(batch, predictor.predict(posts, challenges), strict=True):
             found.append(_show(user, challenges, row))
-    if len(order) < len(asked):
-        app.progress(f"{len(asked) - len(order)} users have no posts that count")
+    if len(ordered) < len(asked):
+        app.progress(f"{len(asked) - len(ordered)} users have no posts that count")
     if _OUTPUT.value:
         write_text(Path(_OUTPUT.value), pl.concat(found).write_csv())
         app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")

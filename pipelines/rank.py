@@ -5,7 +5,7 @@ r"""Says whom to ask first to join a challenge, and how many of all would join.
 
 For a challenge that the bundle does not know, --brief or --video describe it. Users are
 read once and kept in --users_file, for the next challenge. With --communities, a CSV
-file with the columns user_id and community such as build_graph writes, the budget is
+file with the columns user_id and community such as survey_graph writes, the budget is
 spread over communities. --output gets rank, user_id, community and probability.
 """
 
@@ -19,7 +19,6 @@ from pipelines import app, raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
 
@@ -49,8 +48,6 @@ _LEVEL = flags.DEFINE_float(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file of the chosen.", required=True)
 _BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
-
-_USERS_A_CALL = 8
 
 
 def main() -> None:
@@ -130,8 +127,6 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
 
 
 def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
-    from pathlib import Path
-
     import numpy as np
 
     from dc_keras.corpus.grid import user_histories
@@ -140,27 +135,23 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
 
     everybody = tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, everybody)
-    order = sorted(histories)
-    if not order:
+    if not histories:
         raise DataError(
             "somebody must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: corpus={corpus.directory}"
         )
-    if len(order) < len(everybody):
-        app.progress(f"{len(everybody) - len(order)} users have no posts that count")
-    media_root: Path | None = corpus.media_root
-    if _MEDIA_ROOT.value:
-        media_root = Path(_MEDIA_ROOT.value)
-    parts = []
-    for start in range(0, len(order), _USERS_A_CALL):
-        posts = [
-            raw_posts.of_videos(
-                corpus.find_videos(histories[user]), media_root, predictor.sampling
-            )
-            for user in order[start : start + _USERS_A_CALL]
-        ]
-        parts.append(predictor.prepare_users(predictor.represent_users(posts)))
-    return UserTable(tuple(order), np.concatenate(parts), predictor.sha256)
+    if len(histories) < len(everybody):
+        app.progress(
+            f"{len(everybody) - len(histories)} users have no posts that count"
+        )
+    ordered = dict(sorted(histories.items()))
+    parts = [
+        predictor.prepare_users(predictor.represent_users(posts))
+        for _, posts in raw_posts.of_users(
+            corpus, ordered, _MEDIA_ROOT.value, predictor.sampling
+        )
+    ]
+    return UserTable(tuple(ordered), np.concatenate(parts), predictor.sha256)
 
 
 def _communities(users: Sequence[str]) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,12 @@ from pipelines import app
 
 if TYPE_CHECKING:
     from dc_keras.corpus.records import Video
+    from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import RawPost
 
 flags.disclaim_key_flags()
+
+_USERS_A_CALL = 8
 
 
 def define_challenge_flags() -> tuple[
@@ -28,6 +31,33 @@ def define_challenge_flags() -> tuple[
         "video", [], "Sample video file of a challenge, up to 20; repeatable."
     )
     return brief, videos
+
+
+def of_users(
+    corpus: Corpus,
+    histories: Mapping[str, Sequence[str]],
+    media_root: str | None,
+    sampling: Mapping[str, Any] | None,
+) -> Iterator[tuple[list[str], list[list[RawPost]]]]:
+    """Yields some users at a time, in order, and the posts of each.
+
+    Args:
+        corpus: whose posts they are.
+        histories: by user, ids of posts.
+        media_root: where the media lie; the one that the corpus names if None.
+        sampling: of the model; None for one that sees no frames.
+    """
+    users = list(histories)
+    root = Path(media_root) if media_root else corpus.media_root
+    for start in range(0, len(users), _USERS_A_CALL):
+        some = users[start : start + _USERS_A_CALL]
+        yield (
+            some,
+            [
+                of_videos(corpus.find_videos(histories[user]), root, sampling)
+                for user in some
+            ],
+        )
 
 
 def of_videos(

@@ -12,19 +12,17 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
+from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
     Predictor,
     RawPost,
     find_version,
 )
-from dc_keras.serving.serving_model import name_lookup
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 
 MAX_POSTS = 20
-
-_OF_THE_TABLE = ("serving_default", "tokens", "find_challenge", "rank_challenges")
 
 
 def add_challenge(
@@ -80,7 +78,7 @@ def add_challenge(
     }
 
     def fill(temporary: Path) -> None:
-        module = _Extended(place, names, table)
+        module = _Extended(place, ChallengeTable(names, table))
         tf.saved_model.save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
         for kept in (CALIBRATION_FILE, CARD_FILE):
@@ -100,62 +98,43 @@ def _unknown(predictor: Predictor) -> np.ndarray:
 class _Extended(tf.Module):
     """A loaded bundle with another table of challenges."""
 
-    def __init__(self, place: Path, names: tuple[str, ...], table: np.ndarray) -> None:
+    def __init__(self, place: Path, challenges: ChallengeTable) -> None:
         super().__init__()
         self.base = tf.saved_model.load(str(place))
-        self.table = tf.Variable(table, trainable=False, name="challenge_table")
-        self.lookup = name_lookup(names)
-        self.names = names
+        self.challenges = challenges
 
     def signatures(self) -> dict[str, Any]:
         """Returns those of the bundle, and anew those that look into the table."""
         known: Mapping[str, Any] = self.base.signatures
-        found = {k: f for k, f in known.items() if k not in _OF_THE_TABLE}
         new = {
-            "serving_default": self._answer_captions,
-            "tokens": self._answer_tokens,
-            "find_challenge": self._find,
-            "rank_challenges": self._rank,
+            "serving_default": lambda challenge, captions, frames: (
+                self.challenges.answer(
+                    challenge, self._embed(captions, frames), self._score
+                )
+            ),
+            "tokens": lambda challenge, token_ids, frames: self.challenges.answer(
+                challenge, self._embed_tokens(token_ids, frames), self._score
+            ),
+            "find_challenge": self.challenges.find,
+            "rank_challenges": lambda captions, frames: self.challenges.rank(
+                self._embed(captions, frames), self._score
+            ),
         }
+        found = {name: f for name, f in known.items() if name not in new}
         for name, function in new.items():
             if name in known:
                 _, specs = known[name].structured_input_signature
                 found[name] = tf.function(function).get_concrete_function(**specs)
         return found
 
-    def _find(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = self.lookup.lookup(name)
-        known = rows >= 0
-        row = tf.where(known, rows, len(self.names))
-        return {"challenge": tf.gather(self.table, row), "known_challenge": known}
-
-    def _answer(self, challenge: tf.Tensor, user: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = self._find(challenge)
-        score = self.base.signatures["score"]
-        told = score(user=user, challenge=found["challenge"])["probability"]
-        return {"probability": told, "known_challenge": found["known_challenge"]}
-
-    def _answer_captions(
-        self, challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _embed(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         embed = self.base.signatures["embed_user"]
-        return self._answer(challenge, embed(captions=captions, frames=frames)["user"])
+        return embed(captions=captions, frames=frames)["user"]
 
-    def _answer_tokens(
-        self, challenge: tf.Tensor, token_ids: tf.Tensor, frames: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _embed_tokens(self, token_ids: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         embed = self.base.signatures["embed_user_tokens"]
-        user = embed(token_ids=token_ids, frames=frames)["user"]
-        return self._answer(challenge, user)
+        return embed(token_ids=token_ids, frames=frames)["user"]
 
-    def _rank(self, captions: tf.Tensor, frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        embed = self.base.signatures["embed_user"]
-        user = embed(captions=captions, frames=frames)["user"]
-        count = len(self.names)
-        told = self.base.signatures["score"](
-            user=tf.repeat(user, count, axis=0),
-            challenge=tf.tile(self.table[:-1], (tf.shape(user)[0], 1)),
-        )["probability"]
-        best = tf.math.top_k(tf.reshape(told, (-1, count)), k=count)
-        challenge = tf.gather(tf.constant(self.names), best.indices)
-        return {"challenge": challenge, "probability": best.values}
+    def _score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
+        score = self.base.signatures["score"]
+        return score(user=user, challenge=challenge)["probability"]

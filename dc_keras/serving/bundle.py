@@ -9,7 +9,6 @@
     OUTPUT/VERSION/op_audit.json                           which servers load it
     OUTPUT/VERSION/MODEL_CARD.md                           for people
     OUTPUT/VERSION/SHA256SUMS                              of all of these
-    OUTPUT/models.config                                   for --model_config_file
 
 What the signatures take and give: `serving_model`.
 """
@@ -153,7 +152,7 @@ def archive_of(model: ServingModel) -> keras.export.ExportArchive:
         for videos in (model.user_videos, model.challenge_videos)
         for layer in videos.layers_with_tables()
     }
-    for resource in (*tables.values(), model.lookup):
+    for resource in (*tables.values(), model.challenges.lookup):
         archive.track(resource)
     for name, (function, signature) in model.endpoints().items():
         archive.add_endpoint(name, function, input_signature=signature)

@@ -43,6 +43,7 @@ from dc_keras.models.deep_challenger import (
     USER_REPRESENTATION,
 )
 from dc_keras.serving.calibration import Calibration, calibrate
+from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.split_head import SplitHead
 from dc_keras.serving.video_graph import Encoders, VideoGraph
 from dc_keras.training.model_directory import load_model
@@ -66,9 +67,7 @@ class ServingModel:
         user_videos: embeds raw posts as the user side sees them.
         challenge_videos: embeds raw posts as the challenge side sees them.
         fusion: the fitted participation model.
-        challenge_names: the challenges known to the bundle.
-        challenge_table: float32 (num_challenges + 1, e), a representation a row; the
-            last is their mean and answers for unknown names.
+        challenges: those known to the bundle; their mean answers for unknown names.
         history_max: m, posts of a user that count.
         support_max: n, posts of a challenge that count.
         calibration: from the fusion's probabilities to those that are answered.
@@ -77,9 +76,7 @@ class ServingModel:
     user_videos: VideoGraph
     challenge_videos: VideoGraph
     fusion: keras.Model
-    challenge_names: tuple[str, ...]
-    challenge_table: tf.Variable
-    lookup: tf.lookup.StaticHashTable
+    challenges: ChallengeTable
     history_max: int
     support_max: int
     calibration: Calibration
@@ -110,31 +107,10 @@ class ServingModel:
             frames,
         )
 
-    def find_challenge(self, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Looks names up → x^c, (B, e), and whether each is known, (B,)."""
-        rows = self.lookup.lookup(name)
-        known = rows >= 0
-        last = len(self.challenge_names)
-        return tf.gather(self.challenge_table, tf.where(known, rows, last)), known
-
     def score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         """[x^c, x^u] → probability, (B,)."""
         told = self.fusion.get_layer(HEAD)([challenge, user], training=False)
         return calibrate(told, self.calibration)
-
-    def rank_challenges(
-        self, captions: tf.Tensor, frames: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """All challenges for each user, the likeliest first → names, probabilities."""
-        user = self.embed_user(captions, frames)
-        known = self.challenge_table[:-1]
-        num_users, num_challenges = tf.shape(user)[0], len(self.challenge_names)
-        told = self.score(
-            tf.repeat(user, num_challenges, axis=0), tf.tile(known, (num_users, 1))
-        )
-        told = tf.reshape(told, (-1, num_challenges))
-        best = tf.math.top_k(told, k=num_challenges)
-        return tf.gather(tf.constant(self.challenge_names), best.indices), best.values
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Returns the functions of all signatures and the specs of their inputs."""
@@ -154,8 +130,8 @@ class ServingModel:
         challenge = tf.TensorSpec((None, e), tf.float32, name="challenge")
         return {
             "serving_default": (
-                lambda challenge, captions, frames: self._answer(
-                    self.embed_user(captions, frames), challenge
+                lambda challenge, captions, frames: self.challenges.answer(
+                    challenge, self.embed_user(captions, frames), self.score
                 ),
                 [_NAMES, _CAPTIONS, _FRAMES],
             ),
@@ -186,12 +162,7 @@ class ServingModel:
                 },
                 [_CAPTIONS, _FRAMES],
             ),
-            "find_challenge": (
-                lambda name: _named(
-                    ("challenge", "known_challenge"), self.find_challenge(name)
-                ),
-                [name],
-            ),
+            "find_challenge": (self.challenges.find, [name]),
         }
 
     def _ranking_endpoints(self) -> dict[str, Endpoint]:
@@ -204,8 +175,8 @@ class ServingModel:
         prepared = tf.TensorSpec((None, split.width), tf.float32, name="prepared")
         return {
             "rank_challenges": (
-                lambda captions, frames: _named(
-                    ("challenge", "probability"), self.rank_challenges(captions, frames)
+                lambda captions, frames: self.challenges.rank(
+                    self.embed_user(captions, frames), self.score
                 ),
                 [_CAPTIONS, _FRAMES],
             ),
@@ -227,8 +198,8 @@ class ServingModel:
         """Those that take WordPieces, without an op of TF-Text."""
         return {
             "tokens": (
-                lambda challenge, token_ids, frames: self._answer(
-                    self.embed_user_tokens(token_ids, frames), challenge
+                lambda challenge, token_ids, frames: self.challenges.answer(
+                    challenge, self.embed_user_tokens(token_ids, frames), self.score
                 ),
                 [_NAMES, _TOKENS, _FRAMES],
             ),
@@ -239,10 +210,6 @@ class ServingModel:
                 [_TOKENS, _FRAMES],
             ),
         }
-
-    def _answer(self, user: tf.Tensor, challenge: tf.Tensor) -> dict[str, tf.Tensor]:
-        x_c, known = self.find_challenge(challenge)
-        return {"probability": self.score(user, x_c), "known_challenge": known}
 
     def _represent(
         self, videos: VideoGraph, layer: str, most: int, texts: Any, frames: tf.Tensor
@@ -304,7 +271,6 @@ def build_serving_model(
         known = layer(tf.constant(sets["values"]), tf.constant(sets["valid"]))
         support_max = sets["values"].shape[1]
     table = tf.concat([known, tf.reduce_mean(known, axis=0, keepdims=True)], axis=0)
-    names = tuple(config["challenges"])
     captions = videos["user"].captions
     if captions is not None:
         config["special_tokens"] = captions.text.special_tokens()
@@ -312,21 +278,12 @@ def build_serving_model(
         user_videos=videos["user"],
         challenge_videos=videos["challenge"],
         fusion=fusion,
-        challenge_names=names,
-        challenge_table=tf.Variable(table, trainable=False, name="challenge_table"),
-        lookup=name_lookup(names),
+        challenges=ChallengeTable(tuple(config["challenges"]), table),
         history_max=config["study"]["history_max"],
         support_max=support_max,
         calibration=Calibration.of_model(directory, calibration),
     )
     return model, config
-
-
-def name_lookup(names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
-    """Returns the table from a challenge's name to its row, -1 for others."""
-    rows = tf.range(len(names))
-    content = tf.lookup.KeyValueTensorInitializer(tf.constant(names), rows)
-    return tf.lookup.StaticHashTable(content, default_value=-1)
 
 
 def _exactly(values: tf.Tensor, count: int) -> tf.Tensor:
@@ -336,7 +293,3 @@ def _exactly(values: tf.Tensor, count: int) -> tf.Tensor:
     missing = count - tf.shape(values)[1]
     nothing = "" if values.dtype == tf.string else 0
     return tf.pad(values, [[0, 0], [0, missing], *rest], constant_values=nothing)
-
-
-def _named(names: tuple[str, ...], tensors: Any) -> dict[str, tf.Tensor]:
-    return dict(zip(names, tensors, strict=True))

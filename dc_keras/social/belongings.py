@@ -113,13 +113,10 @@ def find_belongings(
         rows = _suggested(corpus.ties, kind.removeprefix("suggested-"))
     else:
         rows = _of_posts(_in_window(corpus.videos, rule), kind, challenges)
-    thing = pl.col("thing")
     if kind.endswith("hashtag"):
-        rows = rows.filter(~thing.is_in(sorted(rule.stopped())))
+        rows = _without_stopped(rows, rule)
     if kind.endswith("sound") and not rule.keep_original_sounds:
-        titles = rows["title"].unique().drop_nulls()
-        own = titles.filter(titles.map_elements(is_original_sound, pl.Boolean))
-        rows = rows.filter(~pl.col("title").is_in(own.implode()).fill_null(False))
+        rows = _without_own_sounds(rows, "title")
     return count_belongings(kind, corpus.users["user_id"], rows.drop_nulls("thing"))
 
 
@@ -137,12 +134,9 @@ def telling_names(
         those without a title left out.
     """
     videos = _in_window(corpus.videos, rule)
-    tags = _exploded(videos, "hashtags")
-    tags = tags.filter(~pl.col("thing").is_in(sorted(rule.stopped())))
+    tags = _without_stopped(_exploded(videos, "hashtags"), rule)
     titles = videos.select("user_id", pl.col("music_title").alias("thing")).drop_nulls()
-    unique = titles["thing"].unique()
-    own = unique.filter(unique.map_elements(is_original_sound, pl.Boolean))
-    titles = titles.filter(~pl.col("thing").is_in(own.implode()))
+    titles = _without_own_sounds(titles, "thing")
     named = [
         rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
@@ -175,6 +169,17 @@ def _in_window(videos: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
     if rule.start is not None:
         videos = videos.filter(time >= rule.start)
     return videos if rule.end is None else videos.filter(time < rule.end)
+
+
+def _without_stopped(rows: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
+    return rows.filter(~pl.col("thing").is_in(sorted(rule.stopped())))
+
+
+def _without_own_sounds(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Leaves out rows whose title says that a sound is somebody's own."""
+    titles = rows[column].unique().drop_nulls()
+    own = titles.filter(titles.map_elements(is_original_sound, pl.Boolean))
+    return rows.filter(~pl.col(column).is_in(own.implode()).fill_null(False))
 
 
 def _of_posts(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dc_keras.corpus.challenge import Challenge
+from dc_keras.corpus.edges import all_edges
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.social import belongings, turning
@@ -101,21 +102,22 @@ def build_graph(
         DataError: as of `share_ties` and `find_belongings`.
     """
     users = tuple(sorted(corpus.users["user_id"]))
-    layers = (_layer(corpus, name, plan, users, challenges) for name in plan.layers)
+    turned = [name for name in plan.layers if name in turning.KINDS]
+    edges = all_edges(corpus) if turned else None
+    layers = (
+        _shared(corpus, name, plan, challenges)
+        if edges is None or name not in turned
+        else turning.turn_ties(edges, name, users, start=plan.start, end=plan.end)
+        for name in plan.layers
+    )
     if plan.backbone != "none":
         layers = (keep_backbone(layer, plan.backbone, plan.alpha) for layer in layers)
     return SocialGraph(users, tuple(layers))
 
 
-def _layer(
-    corpus: Corpus,
-    name: str,
-    plan: GraphPlan,
-    users: tuple[str, ...],
-    challenges: Collection[Challenge],
+def _shared(
+    corpus: Corpus, name: str, plan: GraphPlan, challenges: Collection[Challenge]
 ) -> Layer:
-    if name in turning.KINDS:
-        return turning.turn_ties(corpus, name, users, start=plan.start, end=plan.end)
     kind = name.removeprefix("co-")
     found = find_belongings(corpus, kind, plan.rule(), challenges)
     if plan.max_support > 0:

@@ -6,8 +6,6 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.corpus.edges import all_edges
-from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, canonical
 
@@ -15,7 +13,7 @@ KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
 
 
 def turn_ties(
-    corpus: Corpus,
+    edges: pl.DataFrame,
     kind: str,
     users: tuple[str, ...],
     *,
@@ -25,7 +23,7 @@ def turn_ties(
     """Returns the layer of one kind: how often a row's user turns to a column's.
 
     Args:
-        corpus: whose posts and ties are read.
+        edges: of `corpus.edges.all_edges`.
         kind: one of `KINDS`.
         users: rows and columns, sorted. Ties that lead to nobody of them, such as
             mentions of a handle that no post is by, are left out.
@@ -40,9 +38,7 @@ def turn_ties(
         raise DataError(
             f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
         )
-    edges = all_edges(corpus).filter(
-        (pl.col("kind") == kind) & (pl.col("target_type") == "user")
-    )
+    edges = edges.filter((pl.col("kind") == kind) & (pl.col("target_type") == "user"))
     if start is not None:
         edges = edges.filter(pl.col("time") >= start)
     if end is not None:
