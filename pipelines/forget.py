@@ -66,6 +66,8 @@ _ALLOW_MOST = flags.DEFINE_bool(
 )
 
 _NUM_NAMED = 20
+# What goes as a whole, and the script that makes it.
+_MADE_ANEW = {"survey": "survey_graph", "explanation": "explain"}
 
 
 def main() -> int:
@@ -195,7 +197,7 @@ def _remove(
 
 
 def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
-    """Takes people out of graphs; a survey that names one goes, to be made anew."""
+    """Takes people out of graphs; what tells of one goes, to be made anew."""
     import shutil
 
     from dc_keras.forgetting.scan import find_traces
@@ -208,11 +210,12 @@ def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) ->
         if gone and not _DRY_RUN.value:
             save_graph(place, graph.part(kept), info)
         receipt.add(place, "graph", Counter(rows=gone))
-    for place in found.of_kind("survey"):
-        traces = len(list(find_traces([place], forgotten)))
-        if traces and not _DRY_RUN.value:
-            shutil.rmtree(place)
-        receipt.add(place, "survey", Counter(files=traces))
+    for kind in _MADE_ANEW:
+        for place in found.of_kind(kind):
+            traces = len(list(find_traces([place], forgotten)))
+            if traces and not _DRY_RUN.value:
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+            receipt.add(place, kind, Counter(files=traces))
 
 
 def _remove_records(
@@ -251,7 +254,8 @@ def _has_traces(found: Found, forgotten: Forgotten) -> bool:
 def _report(receipt: Receipt, found: Found) -> None:
     for place, kind, counts in receipt.removed:
         told = ", ".join(f"{number} {what}" for what, number in counts.items())
-        hint = "; survey_graph makes it anew" if kind == "survey" and counts else ""
+        script = _MADE_ANEW.get(kind) if counts else None
+        hint = f"; {script} makes it anew" if script else ""
         app.say(f"{place}: {kind}, {told or 'nothing to forget'}{hint}")
     for line in receipt.asked.missing[:_NUM_NAMED]:
         app.say(f"line {line} is in no corpus; a later import will not bring it")

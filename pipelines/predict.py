@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, inputs, raw_posts
+from pipelines import app, bundles, inputs, raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     import polars as pl
-_BUNDLE = flags.DEFINE_string(
-    "bundle", None, "Bundle, or the directory of its versions.", required=True
-)
+_OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _USER = flags.DEFINE_multi_string(
     "user",
@@ -55,11 +53,10 @@ def main() -> None:
 
     from dc_keras.corpus.grid import user_histories
     from dc_keras.corpus.store import Corpus, write_text
-    from dc_keras.serving.predictor import Predictor
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
-    predictor = Predictor.load(Path(_BUNDLE.value))
+    predictor = _OPEN_BUNDLE()
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
     predictor.require_challenges(challenges)
     asked = users or tuple(corpus.users["user_id"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, raw_posts
+from pipelines import app, bundles, raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.ranking import UserTable
 
-_BUNDLE = flags.DEFINE_string(
-    "bundle", None, "Bundle, or the directory of its versions.", required=True
-)
+_OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _CHALLENGE = flags.DEFINE_string("challenge", None, "A challenge that it knows.")
 _BUDGET = flags.DEFINE_integer("budget", 20, "Users to choose.", lower_bound=1)
@@ -58,12 +56,11 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.serving.calibration import forecast_participants
-    from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
     _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
-    predictor = Predictor.load(Path(_BUNDLE.value))
+    predictor = _OPEN_BUNDLE()
     challenge = _challenge(predictor)
     users = _users(corpus, predictor)
     groups = _communities(users.users)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from absl import flags
 
@@ -89,6 +89,41 @@ def of_videos(
                 app.progress(f"post {video.video_id} counts without frames: {error}")
         posts.append(RawPost(video.caption, sampled.jpegs if sampled else ()))
     return posts
+
+
+class OnDemand(Sequence["RawPost"]):
+    """Posts whose media are read when they are asked for, and then kept.
+
+    Args:
+        videos: records of the posts.
+        media_root: where their media lie.
+        side: of the model that they are for.
+    """
+
+    def __init__(
+        self, videos: Sequence[Video], media_root: Path | None, side: Mapping[str, Any]
+    ) -> None:
+        self._videos = videos
+        self._media_root = media_root
+        self._sampling = side["sampling"]
+        self._read: dict[int, RawPost] = {}
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    @overload
+    def __getitem__(self, index: int) -> RawPost: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[RawPost]: ...
+
+    def __getitem__(self, index: int | slice) -> RawPost | list[RawPost]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index not in self._read:
+            [post] = of_videos([self._videos[index]], self._media_root, self._sampling)
+            self._read[index] = post
+        return self._read[index]
 
 
 def of_challenge(

@@ -1,6 +1,11 @@
+import json
 import multiprocessing
+import os
 import string
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -91,3 +96,31 @@ def run_script(tmp_path_factory) -> Callable[..., Done]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., Iterator[dict[str, str]]]:
+    """Serves a bundle from a process of its own; gives the server's addresses."""
+    pytest.importorskip("tensorflow_serving.apis", reason="the extra `serving`")
+    tests = Path(__file__).parent
+
+    @contextmanager
+    def start(versions: Path, name: str, *flags: str) -> Iterator[dict[str, str]]:
+        command = [sys.executable, "-m", "model_server", f"--bundle={versions}"]
+        process = subprocess.Popen(
+            [*command, f"--name={name}", *flags],
+            cwd=tests,
+            env={**os.environ, "PYTHONPATH": str(tests)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            found = json.loads(process.stdout.readline())
+            assert found["ours"] == []
+            yield {
+                "http": f"http://127.0.0.1:{found['rest']}",
+                "grpc": f"grpc://127.0.0.1:{found['grpc']}",
+            }
+            process.kill()
+
+    return start

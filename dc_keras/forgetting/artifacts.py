@@ -29,9 +29,10 @@ class Artifact:
     """Something that one of the scripts left behind.
 
     Attributes:
-        path: the directory, or the file of predictions.
+        path: the directory, or the file.
         kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
-            encoder", "graph", "survey" (of a graph) or "predictions".
+            encoder", "graph", "survey" (of a graph), "predictions" or "explanation"
+            (of one), the last two files.
     """
 
     path: Path
@@ -91,8 +92,13 @@ def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
     kind = _kind_of(directory)
     if kind is not None:
         return [Artifact(directory, kind)], []
-    files = [Artifact(path, "predictions") for path in _prediction_files(directory)]
-    artifacts, unknown = files, []
+    artifacts = [Artifact(path, "predictions") for path in _prediction_files(directory)]
+    artifacts += [
+        Artifact(path, "explanation")
+        for path in sorted(directory.glob("explanation.*"))
+        if path.suffix in (".json", ".html")
+    ]
+    unknown = []
     for inner in sorted(path for path in directory.iterdir() if path.is_dir()):
         found, others = _look(inner)
         artifacts += found

@@ -57,14 +57,7 @@ def add_challenge(
             f"a challenge must have 1 to {MAX_POSTS} sample videos, or a brief. "
             f"Received: posts={len(posts)}"
         )
-    names = (*predictor.challenges, name)
-    table = np.concatenate(
-        [
-            predictor.find_challenges(predictor.challenges),
-            predictor.represent_challenge(posts)[None, :],
-            _unknown(predictor),
-        ]
-    )
+    table = _one_more(predictor, name, posts)
     added = {
         name: {
             "num_posts": len(posts),
@@ -73,12 +66,12 @@ def add_challenge(
     }
     config = {
         **predictor.config,
-        "challenges": list(names),
+        "challenges": list(table.challenges),
         "added": {**predictor.config.get("added", {}), **added},
     }
 
     def fill(temporary: Path) -> None:
-        module = _Extended(place, ChallengeTable(names, table))
+        module = _Extended(place, table)
         tf.saved_model.save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
         for kept in (CALIBRATION_FILE, CARD_FILE):
@@ -88,11 +81,29 @@ def add_challenge(
     return write_version(place.parent, version, fill)
 
 
-def _unknown(predictor: Predictor) -> np.ndarray:
-    """Returns what an unknown name is answered by, (1, e): it stays as trained."""
-    nobody = "\0"
-    find = predictor.signatures["find_challenge"]
-    return np.asarray(find(name=tf.constant([nobody]))["challenge"])
+def _one_more(
+    predictor: Predictor, name: str, posts: Sequence[RawPost]
+) -> ChallengeTable:
+    """Returns the challenges of a bundle and a new one."""
+    old = np.array([known.encode() for known in predictor.challenges], object)
+    # What an unknown name is answered by stays as trained.
+    unknown = predictor.ask("find_challenge", name=np.array([b"\0"], object))
+    described = predictor.ask("find_support", name=old)
+    videos, valid = described["challenge_videos"], described["valid"]
+    new = predictor.embed_posts("challenge", posts)[: videos.shape[1]]
+    missing = videos.shape[1] - len(new)
+    return ChallengeTable(
+        (*predictor.challenges, name),
+        np.concatenate(
+            [
+                predictor.find_challenges(predictor.challenges),
+                predictor.represent_challenge(posts)[None, :],
+                unknown["challenge"],
+            ]
+        ),
+        np.concatenate([videos, np.pad(new, ((0, missing), (0, 0)))[None]]),
+        np.concatenate([valid, (np.arange(videos.shape[1]) < len(new))[None]]),
+    )
 
 
 class _Extended(tf.Module):
@@ -116,6 +127,7 @@ class _Extended(tf.Module):
                 challenge, self._embed_tokens(token_ids, frames), self._score
             ),
             "find_challenge": self.challenges.find,
+            "find_support": self.challenges.find_videos,
             "rank_challenges": lambda captions, frames: self.challenges.rank(
                 self._embed(captions, frames), self._score
             ),

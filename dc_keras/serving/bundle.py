@@ -9,8 +9,9 @@
     OUTPUT/VERSION/op_audit.json                           which servers load it
     OUTPUT/VERSION/MODEL_CARD.md                           for people
     OUTPUT/VERSION/SHA256SUMS                              of all of these
+    OUTPUT/models.config                                   for --model_config_file
 
-What the signatures take and give: `serving_model`.
+What the signatures take and give: `endpoints`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pathlib import Path
 
 import keras
 
+from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
+from dc_keras.serving.endpoints import endpoints
 from dc_keras.serving.op_audit import audit_ops, require_target
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
@@ -36,16 +39,30 @@ from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 
 AUDIT_FILE = "op_audit.json"
+CONFIG_FILE = "models.config"
 
 # One thread a core, as the server starts without it; a request waits 5 ms at most for
-# others to share its step.
-_BATCHING = """max_batch_size { value: 8 }
+# others to share its step. A request of many rows is split: the server refuses one of
+# more than max_batch_size.
+_BATCHING = """max_batch_size { value: 4096 }
+max_execution_batch_size { value: 8 }
+enable_large_batch_splitting { value: true }
 batch_timeout_micros { value: 5000 }
 max_enqueued_batches { value: 64 }
 allowed_batch_sizes: 1
 allowed_batch_sizes: 4
 allowed_batch_sizes: 8
 pad_variable_length_inputs: true
+"""
+# The two highest versions: a client can go back before the server does.
+_MODELS = """model_config_list {{
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+    model_version_policy {{ latest {{ num_versions: 2 }} }}
+  }}
+}}
 """
 
 
@@ -122,7 +139,18 @@ def write_version(
     write_requests(temporary, output.resolve().name)
     write_checksums(temporary)
     temporary.rename(place)
+    _write_models_config(output)
     return place
+
+
+def _write_models_config(output: Path) -> None:
+    """Writes which versions a server loads, where `output` is /models/NAME to it.
+
+    A file that is there may pin a version, to go back: it stays as it is.
+    """
+    path, name = output / CONFIG_FILE, output.resolve().name
+    if not path.exists():
+        write_text(path, _MODELS.format(name=name))
 
 
 def _audit(place: Path) -> None:
@@ -154,6 +182,6 @@ def archive_of(model: ServingModel) -> keras.export.ExportArchive:
     }
     for resource in (*tables.values(), model.challenges.lookup):
         archive.track(resource)
-    for name, (function, signature) in model.endpoints().items():
+    for name, (function, signature) in endpoints(model).items():
         archive.add_endpoint(name, function, input_signature=signature)
     return archive

@@ -1,4 +1,4 @@
-"""The challenges that a bundle knows, by name, and what is asked of all of them."""
+"""The challenges that a bundle knows, by name, and what is asked of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class ChallengeTable(tf.Module):
         challenges: their names.
         representations: float32 (num_challenges + 1, e), a row a challenge; the last
             answers for unknown names.
+        videos: float32 (num_challenges, n, w), the embedded posts behind a
+            representation, padded with zeros.
+        valid: bool (num_challenges, n), where there is one.
 
     Attributes:
         challenges: the same.
@@ -25,12 +28,25 @@ class ChallengeTable(tf.Module):
     """
 
     def __init__(
-        self, challenges: tuple[str, ...], representations: np.ndarray | tf.Tensor
+        self,
+        challenges: tuple[str, ...],
+        representations: np.ndarray | tf.Tensor,
+        videos: np.ndarray,
+        valid: np.ndarray,
     ) -> None:
         super().__init__()
         self.challenges = challenges
         self._table = tf.Variable(
             representations, trainable=False, name="challenge_table"
+        )
+        # A row more, of nothing, for unknown names.
+        self._videos = tf.Variable(
+            np.pad(videos, ((0, 1), (0, 0), (0, 0))),
+            trainable=False,
+            name="challenge_videos",
+        )
+        self._valid = tf.Variable(
+            np.pad(valid, ((0, 1), (0, 0))), trainable=False, name="challenge_valid"
         )
         rows = tf.range(len(challenges))
         content = tf.lookup.KeyValueTensorInitializer(tf.constant(challenges), rows)
@@ -38,10 +54,16 @@ class ChallengeTable(tf.Module):
 
     def find(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
         """Looks names up: `challenge` x^c, (B, e), and `known_challenge`, (B,)."""
-        rows = self.lookup.lookup(name)
-        known = rows >= 0
-        row = tf.where(known, rows, len(self.challenges))
+        row, known = self._row(name)
         return {"challenge": tf.gather(self._table, row), "known_challenge": known}
+
+    def find_videos(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Finds what describes names: `challenge_videos` (B, n, w), `valid` (B, n)."""
+        row, _ = self._row(name)
+        return {
+            "challenge_videos": tf.gather(self._videos, row),
+            "valid": tf.gather(self._valid, row),
+        }
 
     def answer(
         self, name: tf.Tensor, user: tf.Tensor, score: Score
@@ -63,3 +85,8 @@ class ChallengeTable(tf.Module):
         best = tf.math.top_k(tf.reshape(told, (-1, count)), k=count)
         challenge = tf.gather(tf.constant(self.challenges), best.indices)
         return {"challenge": challenge, "probability": best.values}
+
+    def _row(self, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = self.lookup.lookup(name)
+        known = found >= 0
+        return tf.where(known, found, len(self.challenges)), known

@@ -15,9 +15,12 @@ import tensorflow as tf
 from dc_keras.corpus.study import Study
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import Calibration
+from dc_keras.serving.client import connect
 
 CALIBRATION_FILE = "calibration.json"
 CHECKSUMS_FILE = "SHA256SUMS"
+# Within which a server must answer: eight users' frames take a while on two cores.
+_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class RawPost:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A loaded bundle.
+    """A bundle that answers, in process or on a server.
 
     Attributes:
-        model: the loaded SavedModel.
+        model: the loaded SavedModel, or the client of a server.
         config: every choice behind the bundle.
         calibration: from the model's scores to the probabilities that are answered.
         sha256: of the bundle's checksums.
@@ -62,10 +65,34 @@ class Predictor:
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
         place = find_version(place)
+        return cls._around(tf.saved_model.load(str(place)), place)
+
+    @classmethod
+    def connect(cls, place: Path, server: str, name: str | None = None) -> Predictor:
+        """Asks a server that serves a bundle, in the very version that lies here.
+
+        Args:
+            place: as of `load`; only its choices are read.
+            server: the server's address, http://, https:// or grpc://.
+            name: under which it serves the bundle; None for the name of the directory
+                of versions.
+
+        Raises:
+            DataError: there is no bundle, or another kind of address.
+        """
+        place = find_version(place).resolve()
+        version = int(place.name) if place.name.isdigit() else None
+        model = connect(
+            server, name or place.parent.name, version=version, timeout_s=_TIMEOUT_S
+        )
+        return cls._around(model, place)
+
+    @classmethod
+    def _around(cls, model: Any, place: Path) -> Predictor:
         calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
         checksums = (place / CHECKSUMS_FILE).read_bytes()
         return cls(
-            tf.saved_model.load(str(place)),
+            model,
             read_config(place),
             Calibration.from_dict(calibration),
             hashlib.sha256(checksums).hexdigest(),
@@ -77,6 +104,25 @@ class Predictor:
         found: Mapping[str, Any] = self.model.signatures
         return found
 
+    def ask(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
+        """Calls a function of the bundle with arrays, and returns arrays.
+
+        Args:
+            signature: its name; see `endpoints`.
+            **inputs: by name; strings are bytes in arrays of objects.
+
+        Raises:
+            DataError: the bundle has no such function.
+        """
+        if signature not in self.signatures:
+            raise DataError(
+                f"the bundle must have the signature {signature!r}; export it anew. "
+                f"Received: signatures={', '.join(sorted(self.signatures))}"
+            )
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        answer = self.signatures[signature](**tensors)
+        return {name: np.asarray(value) for name, value in answer.items()}
+
     @property
     def challenges(self) -> tuple[str, ...]:
         """The challenges that the bundle knows."""
@@ -85,7 +131,11 @@ class Predictor:
     @property
     def study(self) -> Study:
         """The Study of the model: it says which posts of a user count."""
-        return Study.from_settings(self.config["study"])
+        settings = self.config["study"]
+        # JSON sorts names; the order of the challenges is that of training.
+        marks = settings["challenges"]
+        ordered = {name: marks[name] for name in self.challenges if name in marks}
+        return Study.from_settings({**settings, "challenges": ordered})
 
     @property
     def sampling(self) -> Mapping[str, Any] | None:
@@ -110,13 +160,14 @@ class Predictor:
             DataError: the bundle does not know a challenge, or a user has no posts.
         """
         self.require_challenges(challenges)
-        user = tf.constant(self.represent_users(histories))
-        challenge = tf.constant(self.find_challenges(challenges))
-        scores = self.signatures["score"](
-            user=tf.repeat(user, len(challenges), axis=0),
-            challenge=tf.tile(challenge, (len(histories), 1)),
+        user = self.represent_users(histories)
+        challenge = self.find_challenges(challenges)
+        scores = self.ask(
+            "score",
+            user=np.repeat(user, len(challenges), axis=0),
+            challenge=np.tile(challenge, (len(histories), 1)),
         )["probability"]
-        return np.asarray(scores).reshape(len(histories), len(challenges))
+        return scores.reshape(len(histories), len(challenges))
 
     def represent_users(self, histories: Sequence[Sequence[RawPost]]) -> np.ndarray:
         """Returns x^u of each user, float32 (num_users, d).
@@ -138,7 +189,8 @@ class Predictor:
         Raises:
             DataError: there are none.
         """
-        return np.asarray(self._represent("challenge", [posts])[0])
+        one: np.ndarray = self._represent("challenge", [posts])[0]
+        return one
 
     def find_challenges(self, challenges: Sequence[str]) -> np.ndarray:
         """Returns x^c of challenges that the bundle knows, float32 (num, e).
@@ -147,13 +199,28 @@ class Predictor:
             DataError: it does not know one.
         """
         self.require_challenges(challenges)
-        found = self.signatures["find_challenge"](name=tf.constant(list(challenges)))
-        return np.asarray(found["challenge"])
+        names = np.array([name.encode() for name in challenges], object)
+        return self.ask("find_challenge", name=names)["challenge"]
+
+    def embed_posts(self, side: str, posts: Sequence[RawPost]) -> np.ndarray:
+        """Returns each post as one side sees it, float32 (num_posts, width).
+
+        Args:
+            side: "user" or "challenge".
+            posts: at least one.
+        """
+        captions, frames = _pack([posts])
+        num_posts, num_frames = frames.shape[1:]
+        return self.ask(
+            f"vary_{side}_video",
+            captions=captions.reshape(num_posts, 1),
+            frames=frames[0],
+            kept=np.ones((num_posts, 1, num_frames), bool),
+        )[f"{side}_videos"][:, 0]
 
     def prepare_users(self, representations: np.ndarray) -> np.ndarray:
         """Returns x^u as `rank_users` takes them, float32 (num_users, p)."""
-        prepare = self.signatures["prepare_users"]
-        return np.asarray(prepare(user=tf.constant(representations))["prepared"])
+        return self.ask("prepare_users", user=representations)["prepared"]
 
     def _represent(self, side: str, sets: Sequence[Sequence[RawPost]]) -> np.ndarray:
         if not all(sets):
@@ -162,8 +229,7 @@ class Predictor:
                 f"num_posts={[len(posts) for posts in sets]}"
             )
         captions, frames = _pack(sets)
-        embed = self.signatures[f"embed_{side}"]
-        return np.asarray(embed(captions=captions, frames=frames)[side])
+        return self.ask(f"embed_{side}", captions=captions, frames=frames)[side]
 
     def require_challenges(self, challenges: Sequence[str]) -> None:
         """Refuses challenges that the bundle does not know.
@@ -202,7 +268,7 @@ def find_version(place: Path) -> Path:
     return max(numbers, key=lambda p: int(p.name))
 
 
-def _pack(histories: Sequence[Sequence[RawPost]]) -> tuple[tf.Tensor, tf.Tensor]:
+def _pack(histories: Sequence[Sequence[RawPost]]) -> tuple[np.ndarray, np.ndarray]:
     """Returns captions (num_users, m) and frames (num_users, m, f), padded with ""."""
     num_posts = max(len(posts) for posts in histories)
     num_frames = max(1, *(len(post.jpegs) for posts in histories for post in posts))
@@ -213,4 +279,4 @@ def _pack(histories: Sequence[Sequence[RawPost]]) -> tuple[tf.Tensor, tf.Tensor]
             # "" without frames would be padding; a blank reads the same to BERT.
             captions[row, column] = post.caption.encode() or b" "
             frames[row, column, : len(post.jpegs)] = list(post.jpegs)
-    return tf.constant(captions, tf.string), tf.constant(frames, tf.string)
+    return captions, frames

@@ -16,9 +16,12 @@ import tensorflow as tf
 
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
+from dc_keras.serving.client import ServedFunction
 
 # Rows a step: what is computed of them stays in the processor's cache.
 _CHUNK = 2**14
+# Rows a request, for a server that batches: `bundle` says how many it takes.
+_SERVED_CHUNK = 2**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +80,19 @@ class Ranker:
     """Scores the same users for one challenge after another.
 
     What takes long is done once: users are cut into pieces that stay in the processor's
-    cache, and the signature is compiled. The pieces go through it side by side.
+    cache, and the signature is compiled. The pieces go through it side by side. A
+    server gets smaller pieces, one after another.
 
     Args:
         prepared: float32 (num_users, p), of `UserTable`, at least one.
-        rank_users: that signature of the bundle.
+        rank_users: that signature of the bundle, in process or on a server.
     """
 
     def __init__(self, prepared: np.ndarray, rank_users: Any) -> None:
         self._num_users = len(prepared)
-        chunk = min(_CHUNK, self._num_users)
+        self._rank_users = rank_users
+        self._is_served = isinstance(rank_users, ServedFunction)
+        chunk = min(_SERVED_CHUNK if self._is_served else _CHUNK, self._num_users)
         missing = -self._num_users % chunk
         # One shape for all pieces: each other one would be compiled anew.
         padded = [
@@ -94,7 +100,7 @@ class Ranker:
         ]
         padded[-1] = np.pad(padded[-1], ((0, missing), (0, 0)))
         self._pieces = [tf.constant(piece) for piece in padded]
-        self._score = tf.function(
+        self._compiled = tf.function(
             lambda prepared, challenge: rank_users(
                 prepared=prepared, challenge=challenge
             )["probability"],
@@ -107,10 +113,23 @@ class Ranker:
         Args:
             challenge: float32 (e,), x^c.
         """
-        one = tf.constant(challenge[None, :], tf.float32)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            told = pool.map(lambda piece: self._score(piece, one).numpy(), self._pieces)
+        num_threads = 1 if self._is_served else os.cpu_count()
+        score = self._score_served if self._is_served else self._score
+        with ThreadPoolExecutor(num_threads) as pool:
+            told = pool.map(lambda piece: score(piece, challenge[None]), self._pieces)
             return np.concatenate(list(told))[: self._num_users]
+
+    def _score(self, piece: tf.Tensor, one: np.ndarray) -> np.ndarray:
+        told: np.ndarray = self._compiled(piece, tf.constant(one, tf.float32)).numpy()
+        return told
+
+    def _score_served(self, piece: tf.Tensor, one: np.ndarray) -> np.ndarray:
+        # A server that batches joins requests by rows: each has its challenge.
+        every = np.repeat(one, len(piece), axis=0)
+        told: np.ndarray = self._rank_users(prepared=piece, challenge=every)[
+            "probability"
+        ]
+        return told
 
 
 def choose_seeds(

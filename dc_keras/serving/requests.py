@@ -105,6 +105,8 @@ def _inputs(
         shape = [open_dims[i] if dim < 0 else dim for i, dim in enumerate(dims)]
         if dtype == tf.string:
             inputs[key] = np.full(shape, values[key], object)
+        elif dtype == tf.bool:
+            inputs[key] = np.ones(shape, bool)
         elif key == "token_ids":
             tokens = [config["special_tokens"][name] for name in ("cls", "sep")]
             inputs[key] = np.tile(np.array(tokens, np.int32), (size, _NUM_POSTS, 1))

@@ -62,9 +62,6 @@ class FrameRule:
     def choose(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Brings every post to `num_frames` frames, as the records do.
 
-        Spread, slot i takes frame floor((i + ½) · n / num_frames) of the n that are
-        there.
-
         Args:
             frames: string (batch_size, any), "" pads at the end.
 
@@ -73,18 +70,28 @@ class FrameRule:
             frame; and the mask, bool alike: False where a slot repeats the one before
             it, or has no frame.
         """
-        batch_size = tf.shape(frames)[0]
-        slots = tf.range(self.num_frames)[None, :]
-        count = tf.reduce_sum(tf.cast(tf.strings.length(frames) > 0, tf.int32), axis=1)
-        if self.is_spread:
-            index = (2 * slots + 1) * count[:, None] // (2 * self.num_frames)
-        else:
-            index = tf.minimum(slots, count[:, None])
-        end = tf.fill((batch_size, 1), "")
-        chosen = tf.gather(tf.concat([frames, end], axis=1), index, batch_dims=1)
+        end = tf.fill((tf.shape(frames)[0], 1), "")
+        chosen = tf.gather(
+            tf.concat([frames, end], axis=1), self.slots(frames), batch_dims=1
+        )
         chosen = tf.ensure_shape(chosen, (None, self.num_frames))
         before = tf.concat([end, chosen[:, :-1]], axis=1)
         return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
+
+    def slots(self, frames: tf.Tensor) -> tf.Tensor:
+        """Says which frame each slot takes, int32 (batch_size, num_frames).
+
+        Spread, slot i takes frame floor((i + ½) · n / num_frames) of the n that are
+        there. A slot without a frame has n, which is past the end or that of padding.
+
+        Args:
+            frames: as of `choose`.
+        """
+        slots = tf.range(self.num_frames)[None, :]
+        count = tf.reduce_sum(tf.cast(tf.strings.length(frames) > 0, tf.int32), axis=1)
+        if self.is_spread:
+            return (2 * slots + 1) * count[:, None] // (2 * self.num_frames)
+        return tf.minimum(slots, count[:, None])
 
 
 class FrameReader:
@@ -149,6 +156,11 @@ class VideoGraph:
     frames: FrameReader | None
     captions: CaptionReader | None
 
+    @property
+    def video_dim(self) -> int:
+        """The width of an embedded post."""
+        return int(self.embedding.output.shape[-1])
+
     def layers_with_tables(self) -> list[keras.layers.Layer]:
         """Returns the layers whose lookup tables an export has to be told of."""
         if self.captions is None:
@@ -176,6 +188,42 @@ class VideoGraph:
         if self.captions is not None:
             inputs["caption"] = self.captions.embed(texts)
         return self.embedding(inputs, training=False)
+
+    def vary(self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+        """Embeds posts with other captions and without some frames.
+
+        Each frame is encoded once, however many variants there are; a slot whose frame
+        a variant leaves out is one without a frame.
+
+        Args:
+            texts: a caption a variant, string (batch_size, num_variants).
+            frames: string (batch_size, any), as of a call.
+            kept: bool (batch_size, num_variants, any), the frames that a variant has.
+
+        Returns:
+            float32 (batch_size, num_variants, video_dim).
+        """
+        inputs = {}
+        if self.frames is not None:
+            rule = self.frames.rule
+            jpegs, mask = rule.choose(frames)
+            none = tf.zeros_like(kept[:, :, :1])
+            is_shown = tf.gather(
+                tf.concat([kept, none], axis=2),
+                rule.slots(frames),
+                axis=2,
+                batch_dims=1,
+            )
+            encoded = self.frames.embed(jpegs, mask)[:, None]
+            encoded *= tf.cast(is_shown, tf.float32)[..., None]
+            flat = (-1, rule.num_frames)
+            inputs["frames"] = tf.reshape(encoded, (*flat, encoded.shape[-1]))
+            inputs["frame_mask"] = tf.reshape(is_shown & mask[:, None], flat)
+        if self.captions is not None:
+            inputs["caption"] = self.captions.embed(tf.reshape(texts, [-1]))
+        embedded = self.embedding(inputs, training=False)
+        shape = tf.concat([tf.shape(kept)[:2], [embedded.shape[-1]]], axis=0)
+        return tf.reshape(embedded, shape)
 
 
 class Encoders:

@@ -38,6 +38,7 @@ from dc_keras.training.proxies import (
     proxy_examples,
     side_variants,
     user_task,
+    visible_support,
 )
 from dc_keras.training.summaries import (
     log_config,
@@ -161,7 +162,7 @@ def train_participation(run: TrainingRun) -> keras.Model:
     """
     pairs = grid_pairs(run.grid)
     train, valid = _hold_out_users(pairs, run.training)
-    hidden = [run.grid.users[u] for u in np.unique(pairs.user[valid])]
+    hidden = _users_of(run.grid, pairs, valid)
     proxies = {}
     for kind in ("challenge", "user"):
         place = run.directory / f"{kind}_proxy"
@@ -191,6 +192,29 @@ def train_participation(run: TrainingRun) -> keras.Model:
     challenges = {"challenges": list(run.grid.challenges)}
     save_model(run.directory, model, {**config, **challenges})
     return model
+
+
+def describing_videos(
+    grid: Grid, options: TrainingOptions
+) -> tuple[tuple[str, ...], ...]:
+    """Returns, by challenge, the ids of the videos in `challenges.npz`, in its order.
+
+    Args:
+        grid: that of the training.
+        options: those of the training.
+    """
+    pairs = grid_pairs(grid)
+    _, valid = _hold_out_users(pairs, options)
+    hidden = _users_of(grid, pairs, valid)
+    most = grid.settings["support_max"]
+    return tuple(
+        visible_support(grid, challenge, hidden)[:most]
+        for challenge in range(len(grid.challenges))
+    )
+
+
+def _users_of(grid: Grid, pairs: Pairs, rows: np.ndarray) -> list[str]:
+    return [grid.users[user] for user in np.unique(pairs.user[rows])]
 
 
 def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTask:

@@ -1,7 +1,7 @@
 """The scripts, run one after another on a tiny world: each once, when a test asks."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,3 +146,10 @@ def model(chain, data) -> Ran:
 @pytest.fixture(scope="session")
 def bundle(chain, model) -> Ran:
     return chain("export_model", f"--model={model.output}", output="export")
+
+
+@pytest.fixture(scope="session")
+def served_bundle(serve, bundle) -> Iterator[dict[str, str]]:
+    """The addresses of a server that serves the bundle as "dc"."""
+    with serve(bundle.output, "dc") as addresses:
+        yield addresses

@@ -47,3 +47,35 @@ def test_a_directory_without_a_bundle_is_named(fails_in_one_line, corpus, tmp_pa
         "predict", f"--bundle={tmp_path}", f"--corpus={corpus.output}"
     )
     assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_server_answers_as_the_bundle_does(
+    chain, flags, predictions, served_bundle, protocol
+):
+    user, challenge, _ = predictions[1].row(0)
+    asked = f"--user={user}", f"--challenge={challenge}"
+    served = chain(
+        "predict",
+        *flags,
+        *asked,
+        f"--server={served_bundle[protocol]}",
+        "--served_name=dc",
+        output=f"by_{protocol}.csv",
+    )
+    table = pl.read_csv(served.output)
+    assert table.row(0)[2] == pytest.approx(predictions[1].row(0)[2], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (["--served_name=dc"], "--served_name goes with --server"),
+        (["--server=localhost:8500"], "must begin with http://, https:// or grpc://"),
+        (["--server=http://127.0.0.1:9"], "a model server must listen"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_one_line(
+    fails_in_one_line, flags, asked, wanted
+):
+    assert wanted in fails_in_one_line("predict", *flags, *asked)

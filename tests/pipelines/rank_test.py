@@ -75,3 +75,24 @@ def test_what_cannot_be_ranked_is_one_line(
     line = fails_in_one_line("rank", *flags, *asked, f"--output={tmp_path}/no.csv")
     assert wanted in line
     assert not (tmp_path / "no.csv").exists()
+
+
+def test_a_server_ranks_as_the_bundle_does(
+    chain, ranked, bundle, corpus, served_bundle
+):
+    _, table, name = ranked
+    ran = chain(
+        "rank",
+        f"--bundle={bundle.output}",
+        f"--corpus={corpus.output}",
+        f"--server={served_bundle['grpc']}",
+        "--served_name=dc",
+        f"--challenge={name}",
+        "--budget=5",
+        output="served_seeds.csv",
+    )
+    served = pl.read_csv(ran.output)
+    assert served["user_id"].to_list() == table["user_id"].to_list()
+    assert served["probability"].to_list() == pytest.approx(
+        table["probability"].to_list(), abs=1e-5
+    )

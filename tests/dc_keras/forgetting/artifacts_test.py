@@ -55,6 +55,9 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     answers.write_text("user_id,challenge,probability\n")
     seeds = tmp_path / "run/seeds.csv"
     seeds.write_text("rank,user_id,community,probability\n")
+    explanation = tmp_path / "run/explained/explanation.json"
+    explanation.parent.mkdir()
+    explanation.write_text("{}")
     (tmp_path / "run/other.csv").write_text("user_id,age\n")
     users = tmp_path / "run/users.parquet"
     prepared = np.zeros((1, 3), np.float32)
@@ -64,7 +67,7 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     # Its proxies belong to the model.
     assert {a.path.resolve() for a in found.artifacts} == {
         *(answers, seeds, users),
-        *(model, version),
+        *(model, version, explanation),
     }
     assert found.of_kind("predictions") == [answers, seeds, users]
     assert found.unknown == (media,)

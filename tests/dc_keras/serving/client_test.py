@@ -1,14 +1,8 @@
 import dataclasses
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
-import model_server
 import numpy as np
 import pytest
 import urllib3
@@ -16,8 +10,6 @@ import urllib3
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction, connect, shorten
 from dc_keras.serving.predictor import Predictor
-
-_TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -29,30 +21,10 @@ def export(served, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(export):
+def server(serve, export):
     """The addresses of a model server that loads the bundle in its own process."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            model_server.__name__,
-            f"--bundle={export}",
-            "--label=old:1",
-        ],
-        cwd=_TESTS,
-        env={**os.environ, "PYTHONPATH": str(_TESTS)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        found = json.loads(process.stdout.readline())
-        assert found["ours"] == []
-        yield {
-            "http": f"http://127.0.0.1:{found['rest']}",
-            "rows": f"http://127.0.0.1:{found['rest']}/",
-            "grpc": f"grpc://127.0.0.1:{found['grpc']}",
-        }
-        process.kill()
+    with serve(export, "dc", "--label=old:1") as addresses:
+        yield {**addresses, "rows": addresses["http"] + "/"}
 
 
 @pytest.fixture(scope="module", params=["http", "rows", "grpc"])

@@ -132,7 +132,7 @@ def _extract(posts, use_vision, preset):
         )
         text = build_text_encoder(spec)
     if use_vision:
-        spec = VisionSpec("ResNet50", weights="random", image_size=_SIZE)
+        spec = VisionSpec("VGG16", weights="random", image_size=_SIZE)
         vision = build_vision_encoder(spec)
     # Frame records repeat the frames of a short post over all slots.
     recorded = [
@@ -143,7 +143,7 @@ def _extract(posts, use_vision, preset):
     features = [found for _, found in extractor.extract(recorded)]
     seen = {}
     if vision:
-        seen["ResNet50"] = VisionFeatures(
+        seen["VGG16"] = VisionFeatures(
             np.stack([f.frames for f in features]),
             np.stack([f.frame_mask for f in features]),
             vision.settings(),

@@ -19,12 +19,17 @@ _SIGNATURES = {
     "embed_user_tokens",
     "embed_video",
     "find_challenge",
+    "find_support",
+    "join_challenge",
+    "join_user",
     "prepare_users",
     "rank_challenges",
     "rank_users",
     "score",
     "serving_default",
     "tokens",
+    "vary_challenge_video",
+    "vary_user_video",
 }
 
 

@@ -1,0 +1,190 @@
+r"""Says which posts, frames and words moved the answer for a user and a challenge.
+
+    python -m pipelines.explain --bundle=run/export --corpus=run/corpus \
+        --user=0f3a60d1c52b7e94a8d0c9b1e27f4455 --challenge=distancedance \
+        --output=run/explanation
+
+Each post of the user, and each that describes the challenge, is left out, and the
+bundle asked anew; of those that moved most, --posts a side, each frame and each word
+too. Leaves behind explanation.json and, with the extra `report`, explanation.html, a
+page that needs no network. Both show posts of people: `forget` removes the directory
+when one of them is to be forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from pipelines import app, bundles, inputs, raw_posts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dc_keras.corpus.records import Video
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.attribution import Effect, PostEffect
+    from dc_keras.serving.predictor import Predictor, RawPost
+
+_OPEN_BUNDLE = bundles.define_bundle_flags()
+_CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
+_USER = flags.DEFINE_string(
+    "user",
+    None,
+    "Pseudonym of users.parquet; with --key_file also a platform id, secUid or handle.",
+    required=True,
+)
+_CHALLENGE = flags.DEFINE_string(
+    "challenge", None, "A challenge that the bundle knows.", required=True
+)
+_POSTS = flags.DEFINE_integer("posts", 3, "Posts of each side to look into.", 0)
+_KEY_FILE = flags.DEFINE_string(
+    "key_file", None, "Key of the pseudonyms, for a --user who is none."
+)
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media; the one that the corpus names if unset.",
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of answers.", required=True)
+
+# Pixels of the longer side of a frame that is shown.
+_SHOWN_SIDE = 160
+
+
+def main() -> None:
+    """Explains and writes."""
+    from pathlib import Path
+
+    from dc_keras.corpus.grid import user_histories
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.errors import DataError
+    from dc_keras.serving.attribution import explain
+
+    corpus = Corpus.open(_CORPUS.value)
+    [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
+    predictor = _OPEN_BUNDLE()
+    predictor.require_challenges([_CHALLENGE.value])
+    histories = user_histories(predictor.study, corpus.videos, [user])
+    if user not in histories:
+        raise DataError(
+            "a user must have posts of no focal challenge, before the cutoff if the "
+            f"study has one. Received: user={_USER.value}"
+        )
+    root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
+    own = corpus.find_videos(histories[user])
+    describing = _describing(corpus, predictor)
+    posts = {
+        side: raw_posts.OnDemand(videos, root, predictor.config["sides"][side])
+        for side, videos in (("user", own), ("challenge", describing))
+    }
+    found = explain(
+        predictor, posts["user"], _CHALLENGE.value, posts["challenge"], _POSTS.value
+    )
+    app.say(
+        f"{user}  {_CHALLENGE.value}  {found.probability:.3f}, "
+        f"{len(found.user)} posts of the user, {len(found.challenge_posts)} of others"
+    )
+    content = {
+        "user_id": user,
+        "challenge": found.challenge,
+        "probability": found.probability,
+        "bundle_sha256": predictor.sha256,
+        "user_posts": _told(found.user, own, posts["user"]),
+        "challenge_posts": _told(found.challenge_posts, describing, posts["challenge"]),
+    }
+    _write(Path(_OUTPUT.value), content)
+
+
+def _describing(corpus: Corpus, predictor: Predictor) -> list[Video]:
+    """Returns the posts that the bundle knows the challenge by, if this is its corpus.
+
+    The bundle keeps them embedded, without their ids.
+    """
+    from dc_keras.errors import DataError
+    from dc_keras.models.config import TrainingOptions
+    from dc_keras.training.runs import describing_videos
+
+    config = predictor.config
+    grid = None
+    if _CHALLENGE.value not in config.get("added", {}):
+        try:
+            support = config["study"]["support"]
+            grid = predictor.study.resolve(corpus, support=support)
+        except DataError:
+            grid = None
+    if grid is None or grid.sha256 != config["grid_sha256"]:
+        app.progress(
+            "this is not the corpus of the training, or no longer: the posts that "
+            "describe the challenge have numbers only"
+        )
+        return []
+    training = TrainingOptions.from_dict(config["training"])
+    number = grid.challenges.index(_CHALLENGE.value)
+    return corpus.find_videos(describing_videos(grid, training)[number])
+
+
+def _told(
+    effects: Sequence[PostEffect], videos: Sequence[Video], posts: Sequence[RawPost]
+) -> list[dict[str, Any]]:
+    """Returns posts as plain values, those that moved most first."""
+    told = []
+    known = ("video_id", "user_id", "caption")
+    for number, effect in enumerate(effects):
+        video = videos[number] if videos else None
+        post: dict[str, Any] = {"number": number + 1, **_plain(effect.whole)}
+        post |= {name: getattr(video, name, None) for name in known}
+        post["words"] = [{"word": e.name, **_plain(e)} for e in effect.words]
+        post["frames"] = [
+            {"jpeg": _shown(jpeg), **_plain(e)}
+            for e, jpeg in zip(
+                effect.frames,
+                posts[number].jpegs if effect.frames else (),
+                strict=True,
+            )
+        ]
+        told.append(post)
+    return sorted(told, key=lambda post: -abs(post["log_odds"] or 0.0))
+
+
+def _plain(effect: Effect) -> dict[str, float | None]:
+    return {"probability": effect.probability, "log_odds": effect.log_odds}
+
+
+def _shown(jpeg: bytes) -> str:
+    """Returns a small copy of a frame, JPEG in base64."""
+    import base64
+
+    import cv2
+    import numpy as np
+
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return ""
+    scale = min(1.0, _SHOWN_SIDE / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return base64.b64encode(cv2.imencode(".jpg", small)[1].tobytes()).decode("ascii")
+
+
+def _write(directory: Path, content: dict[str, Any]) -> None:
+    import json
+
+    from dc_keras.corpus.store import write_text
+
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_text(directory / "explanation.json", text)
+    try:
+        from dc_keras.reporting.explanation_page import render_explanation
+    except ImportError:
+        app.progress("no page without `pip install 'dc_keras[report]'`")
+        app.say(f"{directory / 'explanation.json'}: the answer and what moved it")
+        return
+    write_text(directory / "explanation.html", render_explanation(content))
+    app.say(f"{directory / 'explanation.html'}: the answer and what moved it")
+
+
+if __name__ == "__main__":
+    app.run(main)
