@@ -100,6 +100,9 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         ]
         if name in ("evaluate", "train"):
             asked.append(_SUPPORT)
+        if name == "explain":
+            user, challenge, _ = pl.read_csv(place / "run/predictions.csv").row(0)
+            asked += [f"--user={user}", f"--challenge={challenge}"]
         done = run_script(name, *asked, *_SMALL.get(name, []), cwd=place)
         assert done.returncode == 0, (name, done.stderr)
         names.append(name)
@@ -120,6 +123,7 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         "export_model",
         "predict",
         "rank",
+        "explain",
         "build_graph",
         "survey_graph",
     ]
