@@ -33,6 +33,7 @@ from dc_keras.serving.predictor import (
     read_config,
 )
 from dc_keras.serving.releases import find_release
+from dc_keras.serving.reliability import describe_reliability
 from dc_keras.serving.requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.training.model_card import CARD_FILE
@@ -102,7 +103,9 @@ def export_bundle(
         write_json(place / CALIBRATION_FILE, model.calibration.to_dict())
         card = directory / CARD_FILE
         if card.exists():
-            shutil.copyfile(card, place / CARD_FILE)
+            reliability = describe_reliability(directory, model.calibration)
+            text = f"{card.read_text('utf-8')}\n{reliability}"
+            (place / CARD_FILE).write_text(text, encoding="utf-8")
 
     return write_version(output, version, fill)
 

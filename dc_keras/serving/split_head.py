@@ -72,7 +72,9 @@ class SplitHead:
             x = tf.reduce_sum(product, axis=1, keepdims=True)
         else:
             kernels = self._kernels()
-            constant = challenge @ kernels[0] + self._layers["dense"].bias
+            constant = challenge @ kernels[0] + self._centred(
+                self._layers["dense"].bias
+            )
             x = base
             if self._has_projections:
                 projected = self._project("challenge", challenge)
@@ -83,8 +85,13 @@ class SplitHead:
         return tf.reshape(tf.sigmoid(tf.cast(logit, tf.float32)), [-1])
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
-        if "dense_norm" in self._layers:
-            x = self._layers["dense_norm"](x)
+        norm = self._layers.get("dense_norm")
+        if norm is not None:
+            # The kernels have no mean, so x has none. Sums by a product: a compiled
+            # reduction of floats goes one by one.
+            ones = tf.fill((self._hidden_dim, 1), 1.0 / self._hidden_dim)
+            x *= tf.math.rsqrt(tf.square(x) @ ones + norm.epsilon)
+            x = x * norm.gamma + norm.beta
         return self._layers["dense_relu"](x)
 
     def _project(self, side: str, x: tf.Tensor) -> tf.Tensor:
@@ -94,4 +101,12 @@ class SplitHead:
 
     def _kernels(self) -> list[tf.Tensor]:
         """Rows of the dense kernel: of x^c, x^u, product, difference."""
-        return list(tf.split(self._layers["dense"].kernel, self._sizes, axis=0))
+        kernel = self._centred(self._layers["dense"].kernel)
+        return list(tf.split(kernel, self._sizes, axis=0))
+
+    def _centred(self, weights: tf.Tensor) -> tf.Tensor:
+        """Takes out the mean over hidden units, which a LayerNorm takes out of x."""
+        weights = tf.convert_to_tensor(weights)
+        if "dense_norm" not in self._layers:
+            return weights
+        return weights - tf.reduce_mean(weights, axis=-1, keepdims=True)
