@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -76,6 +76,25 @@ class GraphPlan:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the plan that `to_dict` told of, lists of JSON for tuples or not.
+
+        Raises:
+            DataError: a choice that is none, or out of its range.
+        """
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise DataError(
+                "a plan must be one of this version; build the graph again. "
+                f"Received: {error}"
+            ) from error
 
     def rule(self) -> BelongingsRule:
         """Returns what counts as having a thing."""

@@ -145,10 +145,11 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
     for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
-        yield ending, _without_formulas(table).write_csv()
+        yield ending, without_formulas(table).write_csv()
 
 
-def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """Returns a table whose texts no spreadsheet runs, names of columns among them."""
     table = table.rename(_quoted)
     texts = [name for name, kind in table.schema.items() if kind == pl.String]
     return table.with_columns(

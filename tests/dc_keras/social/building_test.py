@@ -1,5 +1,7 @@
 """Graphs of a small corpus, worked out by hand."""
 
+import json
+
 import pytest
 
 from dc_keras.corpus.challenge import Challenge
@@ -113,6 +115,13 @@ def test_snapshots_cover_all_days(corpus):
     assert ties == [[0, 0], [0, 0], [1, 0], [0, 1]]
     with pytest.raises(DataError, match="period_s=0"):
         snapshots(corpus, plan, 0)
+
+
+def test_a_plan_comes_back_from_json():
+    plan = GraphPlan(layers=("duet",), stop_tags=("cats",), start=3, max_bytes=7)
+    assert GraphPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    with pytest.raises(DataError, match=r"of this version; build .* 'colour'"):
+        GraphPlan.from_dict({"colour": "red"})
 
 
 @pytest.mark.parametrize(
