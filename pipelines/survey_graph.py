@@ -21,6 +21,8 @@ from pipelines import app
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import polars as pl
+
     from dc_keras.social.survey import Survey
 
 _GRAPH = flags.DEFINE_string(
@@ -51,6 +53,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus, write_table, write_text
     from dc_keras.errors import DataError
     from dc_keras.social.belongings import telling_names
+    from dc_keras.social.spells import combine_spells
     from dc_keras.social.store import read_graph
     from dc_keras.social.survey import survey
 
@@ -86,7 +89,11 @@ def main() -> None:
     memberships = users.select("user_id", "community", "community_name")
     write_text(output / "communities.csv", memberships.write_csv())
     write_table(output / "communities.parquet", found.table())
-    _write_files(found, output)
+    spells = None
+    if graph.spells is not None:
+        counted = _LAYERS.value or [layer.name for layer in graph.layers]
+        spells = combine_spells(graph.spells, counted)
+    _write_files(found, output, spells)
     write_graph_page(found, output / "survey.html", _TITLE.value)
     app.say(
         f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
@@ -96,7 +103,7 @@ def main() -> None:
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
 
 
-def _write_files(found: Survey, output: Path) -> None:
+def _write_files(found: Survey, output: Path, spells: pl.DataFrame | None) -> None:
     """Writes the files asked for; what nobody asked for is not even laid out."""
     from dc_keras.social.graph_files import FORMATS, write_graph
     from dc_keras.social.pictures import PICTURES, draw_graph, write_pictures
@@ -104,7 +111,7 @@ def _write_files(found: Survey, output: Path) -> None:
     files = [name for name in _FORMATS.value if name in FORMATS]
     pictures = [name for name in _FORMATS.value if name in PICTURES]
     if files:
-        write_graph(found.view(), output, "graph", files)
+        write_graph(found.view(spells=spells), output, "graph", files)
     if pictures:
         figure = draw_graph(
             found.layer,

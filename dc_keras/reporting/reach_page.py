@@ -17,7 +17,7 @@ from dc_keras.reporting.page import Plot, page_environment
 from dc_keras.social.reach_report import ReachReport
 from dc_keras.version import __version__
 
-_MOST_ROWS = 100
+_MOST_ROWS = 30
 _NUM_LIKELY = 20
 _METHODS = {
     "cascade": "cascade along ties",

@@ -138,7 +138,8 @@ def ties_before(
     others = [challenge for challenge in study.challenges if challenge.name != name]
     end = time if plan.end is None else min(plan.end, time)
     before = corpus.without_videos(joins["video_id"])
-    return build_graph(before, replace(plan, end=end), others).combined()
+    of_before = replace(plan, end=end)
+    return build_graph(before, of_before, others, with_times=False).combined()
 
 
 def _time_of(adoption: Adoption, number: int) -> int:
