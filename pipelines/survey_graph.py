@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.social.building import GraphPlan
     from dc_keras.social.survey import Survey
 
 _GRAPH = flags.DEFINE_string(
@@ -43,6 +45,13 @@ _FORMATS = flags.DEFINE_multi_enum(
     ["gexf", "graphml", "csv", "json", "png", "svg"],
     "File of the graph beside the page; repeatable.",
 )
+_BIPARTITE = flags.DEFINE_multi_enum(
+    "bipartite",
+    [],
+    ["hashtag", "sound", "effect", "suggested-hashtag", "suggested-sound"],
+    "Also writes users and these things as one graph, by the rule of --graph, in each "
+    "--format that is no picture; repeatable.",
+)
 _TITLE = flags.DEFINE_string("title", "Who shares space?", "Of page and pictures.")
 
 
@@ -53,6 +62,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus, write_table, write_text
     from dc_keras.errors import DataError
     from dc_keras.social.belongings import telling_names
+    from dc_keras.social.building import GraphPlan
     from dc_keras.social.spells import combine_spells
     from dc_keras.social.store import read_graph
     from dc_keras.social.survey import survey
@@ -65,7 +75,7 @@ def main() -> None:
             f"Received: {error}"
         ) from error
 
-    graph, _ = read_graph(Path(_GRAPH.value))
+    graph, info = read_graph(Path(_GRAPH.value))
     shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     corpus = Corpus.open(_CORPUS.value)
     names = telling_names(corpus)
@@ -94,6 +104,8 @@ def main() -> None:
         counted = _LAYERS.value or [layer.name for layer in graph.layers]
         spells = combine_spells(graph.spells, counted)
     _write_files(found, output, spells)
+    for kind in dict.fromkeys(_BIPARTITE.value):
+        _write_bipartite(corpus, GraphPlan.from_dict(info["plan"]), kind, users, output)
     write_graph_page(found, output / "survey.html", _TITLE.value)
     app.say(
         f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
@@ -101,6 +113,26 @@ def main() -> None:
         f"{found.isolation.overall:.3f}, ARI over seeds {found.stability.ari:.3f}"
     )
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
+
+
+def _write_bipartite(
+    corpus: Corpus, plan: GraphPlan, kind: str, users: pl.DataFrame, output: Path
+) -> None:
+    """Writes users and things of one kind as one graph."""
+    from dc_keras.social.belongings import count_belongings, find_moments
+    from dc_keras.social.bipartite import bipartite_view
+    from dc_keras.social.graph_files import FORMATS, write_graph
+
+    moments = find_moments(corpus, kind, plan.rule())
+    has = plan.supported(count_belongings(kind, corpus.users["user_id"], moments))
+    view = bipartite_view(
+        has, moments, users.select("user_id", "community", "community_name")
+    )
+    files = [name for name in _FORMATS.value if name in FORMATS]
+    write_graph(view, output, f"users_and_{kind}s", files)
+    app.say(
+        f"users and {kind}s: {len(has.things):,} {kind}s, {view.ties.height:,} ties"
+    )
 
 
 def _write_files(found: Survey, output: Path, spells: pl.DataFrame | None) -> None:

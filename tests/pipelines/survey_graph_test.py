@@ -54,6 +54,32 @@ def test_gephi_gets_the_days_of_ties(chain, corpus):
             assert all(start < end for tie in ties for start, end in tie["spells"])
 
 
+def test_users_and_tags_are_one_graph(chain, graph, corpus):
+    flags = ("--bipartite=hashtag", "--bipartite=sound", "--format=graphml")
+    survey = chain(
+        "survey_graph",
+        *_arguments(graph, corpus),
+        *flags,
+        "--format=gexf",
+        "--format=csv",
+        output="bipartite_survey",
+    )
+    names = {path.name for path in survey.output.glob("users_and_*")}
+    endings = (".graphml", ".gexf", "_nodes.csv", "_edges.csv")
+    kinds = ("hashtags", "sounds")
+    assert names == {f"users_and_{kind}{end}" for kind in kinds for end in endings}
+    found = nx.read_graphml(survey.output / "users_and_hashtags.graphml")
+    assert nx.is_bipartite(found)
+    types = [known["node_type"] for _, known in found.nodes(data=True)]
+    assert types.count("user") == 40
+    # By the rule of the graph: two users at least, and not what everybody has.
+    degrees = dict(found.degree)
+    tags = [node for node in found if node.startswith("#")]
+    assert min(degrees[tag] for tag in tags) >= 2
+    assert "#fyp" not in tags
+    assert f"users and hashtags: {len(tags):,} hashtags" in survey.stdout
+
+
 def test_what_cannot_be_surveyed_is_one_line(
     fails_in_one_line, graph, corpus, tmp_path
 ):
