@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
@@ -70,6 +70,7 @@ def _found(layer):
     return {(int(u), int(v)): tuple(map(float, rest)) for u, v, *rest in rows if u < v}
 
 
+@settings(deadline=None)
 @given(_posts, st.integers(0, 12), st.sampled_from(WEIGHTINGS))
 @example([], 3, "count")
 @example([("ann", "x", 1_000), ("bob", "x", 1_030), ("ann", "y", 1_030)], 30, "tfidf")
@@ -82,6 +83,7 @@ def test_ties_are_those_of_a_double_loop(posts, within_s, weighting):
         assert found[tie] == pytest.approx(values)
 
 
+@settings(deadline=None)
 @given(_posts, st.integers(0, 12), st.integers(1, 6))
 def test_blocks_change_nothing(posts, within_s, size):
     whole = share_within(*_made(posts), within_s, "count")
@@ -91,6 +93,7 @@ def test_blocks_change_nothing(posts, within_s, size):
     assert _found(parts) == _found(whole)
 
 
+@settings(deadline=None)
 @given(_posts, st.sampled_from(WEIGHTINGS))
 def test_a_window_of_everything_is_no_window(posts, weighting):
     moments, has = _made(posts)
@@ -99,6 +102,7 @@ def test_a_window_of_everything_is_no_window(posts, weighting):
     assert layer.weights.toarray() == pytest.approx(whole.weights.toarray())
 
 
+@settings(deadline=None)
 @given(_posts, st.integers(0, 12), st.integers(1, 2))
 def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
     every = share_within(*_made(posts), within_s, "count")

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import polars as pl
 from drawn_graphs import layer_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.social.graph import SocialGraph
@@ -51,6 +51,7 @@ _spells = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_spells)
 def test_spells_hold_the_same_seconds_and_do_not_touch(drawn):
     rows = [(layer, "u_a", "u_b", start, start + size) for layer, start, size in drawn]

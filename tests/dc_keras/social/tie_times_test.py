@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 from drawn_graphs import layer_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.social import tie_times
@@ -40,6 +40,7 @@ def _by_hand(posts, user, other):
     return (min(moments), max(moments)) if moments else (np.nan, np.nan)
 
 
+@settings(deadline=None)
 @given(_posts, st.integers(1, 4))
 def test_a_tie_is_seen_when_one_posts_what_the_other_has(posts, size):
     with pytest.MonkeyPatch.context() as patch:
