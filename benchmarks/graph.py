@@ -7,7 +7,10 @@ Made-up users with 20 hashtags and 10 sounds each, drawn by Zipf's law (exponent
 interleaved runs: whichtok's loop over all pairs of its lists, written anew without its
 crashes, beside the exact graph of the same weights, at 1,000 and 3,000 users; and the
 pruned graph (TF-IDF, 20 strongest ties a user, nothing that more than 1,000 users have)
-at 3,000, 10,000 and 100,000, with the peak memory of its process.
+at 3,000, 10,000 and 100,000, with the peak memory of its process. Then, for the same
+posts at random seconds of 60 days: ties within 60 seconds, counts, beside a loop over
+pairs of posts at 1,000 users (nothing left out) and alone at 100,000; and when the ties
+of the pruned graph were seen.
 """
 
 from __future__ import annotations
@@ -21,11 +24,14 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from scipy import sparse
 
 from dc_keras import __version__
 from dc_keras.social.belongings import Belongings
+from dc_keras.social.coactivity import share_within
 from dc_keras.social.sharing import share_ties
+from dc_keras.social.tie_times import time_shared_ties
 
 _NUM_RUNS = 3
 _NUM_NAMES = 50_000
@@ -33,6 +39,8 @@ _EXPONENT = 1.1
 _HAS = {"hashtag": 20, "sound": 10}
 _TOP_K = 20
 _MOST_USERS = 1000
+_WITHIN_S = 60
+_SPAN_S = 60 * 86_400
 _ALONE = """
 import sys
 from benchmarks.graph import build_alone
@@ -95,6 +103,57 @@ def build_alone(num_users: int) -> None:
     print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
+def draw_moments(has: Belongings, seed: int = 0) -> pl.DataFrame:
+    """Returns a post at a random second for each thing of each user."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(len(has.users)), np.diff(has.counts.indptr))
+    return pl.DataFrame(
+        {
+            "user_id": pl.Series(has.users)[rows],
+            "thing": pl.Series(has.things)[has.counts.indices],
+            "time": rng.integers(0, _SPAN_S, len(rows)),
+        }
+    )
+
+
+def loop_within(moments: pl.DataFrame) -> int:
+    """Compares each post of a thing with every other one; returns how many tie."""
+    ties = set()
+    for _, posts in moments.group_by("thing"):
+        rows = posts.select("user_id", "time").rows()
+        for (one, at), (other, then) in combinations(rows, 2):
+            if one != other and abs(at - then) <= _WITHIN_S:
+                ties.add((min(one, other), max(one, other)))
+    return len(ties)
+
+
+def measure_times() -> None:
+    """Prints what windows and times of ties take."""
+    has = make_users(1000)[0]
+    moments = draw_moments(has)
+
+    def window() -> int:
+        return share_within(moments, has, _WITHIN_S, "count").num_ties
+
+    if window() != loop_within(moments):
+        sys.exit("the window has other ties than the loop")
+    loop, slid = _interleaved(lambda: loop_within(moments), window)
+    print(
+        f"\n1,000 users, within {_WITHIN_S} s: loop {loop:.2f} s, window {slid:.3f} s"
+    )
+    has = make_users(100_000)[0].without_common(_MOST_USERS)
+    moments = draw_moments(has)
+    ties = share_ties(has, "tfidf", top_k=_TOP_K)
+    slid, timed = _interleaved(
+        lambda: share_within(moments, has, _WITHIN_S, "count"),
+        lambda: time_shared_ties(ties, moments, has),
+    )
+    print(
+        f"100,000 users, {moments.height:,} posts: within {_WITHIN_S} s {slid:.2f} s; "
+        f"times of {ties.num_ties:,} ties {timed:.2f} s"
+    )
+
+
 def main() -> None:
     """Prints the tables."""
     print(f"dc_keras {__version__}")
@@ -117,6 +176,7 @@ def main() -> None:
         )
         seconds, peak = map(float, done.stdout.split())
         print(f"| {num_users:,} | {seconds:.2f} | {peak:.0f} |")
+    measure_times()
 
 
 def _compare(num_users: int) -> list[float]:

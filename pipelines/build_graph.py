@@ -17,7 +17,12 @@ from absl import flags
 from pipelines import app
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from dc_keras.corpus.challenge import Challenge
+    from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
+    from dc_keras.social.graph import SocialGraph
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the graph.", required=True)
@@ -53,6 +58,21 @@ _KEEP_ORIGINAL = flags.DEFINE_bool(
 )
 _START = flags.DEFINE_string("start", None, "First day or time that counts, UTC.")
 _END = flags.DEFINE_string("end", None, "First day or time that does not, UTC.")
+_WITHIN = flags.DEFINE_integer(
+    "within_seconds",
+    None,
+    "Shared things tie where both users posted them at most so many seconds apart.",
+    0,
+)
+_MIN_PARTICIPATION = flags.DEFINE_integer(
+    "min_participation", 1, "Posts with things that a user must have to be tied.", 1
+)
+_SNAPSHOT_DAYS = flags.DEFINE_integer(
+    "snapshot_days",
+    None,
+    "Also builds a graph for each so many days, and writes when each tie stood.",
+    1,
+)
 _BACKBONE = flags.DEFINE_enum(
     "backbone",
     "none",
@@ -62,7 +82,10 @@ _BACKBONE = flags.DEFINE_enum(
 _ALPHA = flags.DEFINE_float("alpha", 0.05, "For --backbone: ties below it stay.")
 _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
 _MAX_GIB = flags.DEFINE_float(
-    "max_gib", 4.0, "What all ties of a layer may take, with --top_k=0.", 0.001
+    "max_gib",
+    4.0,
+    "What all ties of a layer may take, with --top_k=0 or --within_seconds.",
+    0.001,
 )
 
 
@@ -80,15 +103,47 @@ def main() -> None:
     corpus = Corpus.open(_CORPUS.value)
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
+    if _SNAPSHOT_DAYS.value is not None:
+        graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)
     info = {
         "version": __version__,
         "plan": plan.to_dict(),
+        "snapshot_days": _SNAPSHOT_DAYS.value,
         "key_fingerprint": corpus.info["key_fingerprint"],
     }
     save_graph(Path(_OUTPUT.value), graph, info)
     for layer in graph.layers:
         app.say(f"{layer.name}: {layer.num_ties:,} ties")
     app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
+
+
+def _with_spells(
+    graph: SocialGraph,
+    corpus: Corpus,
+    plan: GraphPlan,
+    challenges: Collection[Challenge],
+    days: int,
+) -> SocialGraph:
+    from dataclasses import replace
+
+    from dc_keras.social.building import iter_snapshots
+    from dc_keras.social.spells import find_spells
+
+    period_s = days * 86_400
+    periods = iter_snapshots(corpus, plan, period_s, challenges)
+    spells = find_spells(_told(periods), period_s)
+    app.say(f"spells of {days} days and more: {spells.height:,}")
+    return replace(graph, spells=spells)
+
+
+def _told(
+    periods: Iterable[tuple[int, SocialGraph]],
+) -> Iterator[tuple[int, SocialGraph]]:
+    from datetime import UTC, datetime
+
+    for start, graph in periods:
+        app.progress(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}: ties")
+        yield start, graph
 
 
 def _plan() -> GraphPlan:
@@ -110,6 +165,8 @@ def _plan() -> GraphPlan:
         keep_original_sounds=_KEEP_ORIGINAL.value,
         start=start,
         end=end,
+        within_s=_WITHIN.value,
+        min_participation=_MIN_PARTICIPATION.value,
         backbone=_BACKBONE.value,
         alpha=_ALPHA.value,
         max_bytes=int(_MAX_GIB.value * 2**30),

@@ -183,7 +183,7 @@ def _remove(
     dry_run = _DRY_RUN.value
     if found.of_kind("frames", "features"):
         _remove_records(found, corpora, forgotten, receipt)
-    for kind in ("model", "evaluation", "predictions"):
+    for kind in ("model", "evaluation", "predictions", "reach"):
         for place in found.of_kind(kind):
             counts = forget_results(place, forgotten, dry_run=dry_run)
             receipt.add(place, kind, counts)

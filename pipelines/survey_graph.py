@@ -21,6 +21,10 @@ from pipelines import app
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.social.building import GraphPlan
     from dc_keras.social.survey import Survey
 
 _GRAPH = flags.DEFINE_string(
@@ -41,6 +45,13 @@ _FORMATS = flags.DEFINE_multi_enum(
     ["gexf", "graphml", "csv", "json", "png", "svg"],
     "File of the graph beside the page; repeatable.",
 )
+_BIPARTITE = flags.DEFINE_multi_enum(
+    "bipartite",
+    [],
+    ["hashtag", "sound", "effect", "suggested-hashtag", "suggested-sound"],
+    "Also writes users and these things as one graph, by the rule of --graph, in each "
+    "--format that is no picture; repeatable.",
+)
 _TITLE = flags.DEFINE_string("title", "Who shares space?", "Of page and pictures.")
 
 
@@ -51,6 +62,8 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus, write_table, write_text
     from dc_keras.errors import DataError
     from dc_keras.social.belongings import telling_names
+    from dc_keras.social.building import GraphPlan
+    from dc_keras.social.spells import combine_spells
     from dc_keras.social.store import read_graph
     from dc_keras.social.survey import survey
 
@@ -62,7 +75,7 @@ def main() -> None:
             f"Received: {error}"
         ) from error
 
-    graph, _ = read_graph(Path(_GRAPH.value))
+    graph, info = read_graph(Path(_GRAPH.value))
     shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     corpus = Corpus.open(_CORPUS.value)
     names = telling_names(corpus)
@@ -86,7 +99,13 @@ def main() -> None:
     memberships = users.select("user_id", "community", "community_name")
     write_text(output / "communities.csv", memberships.write_csv())
     write_table(output / "communities.parquet", found.table())
-    _write_files(found, output)
+    spells = None
+    if graph.spells is not None:
+        counted = _LAYERS.value or [layer.name for layer in graph.layers]
+        spells = combine_spells(graph.spells, counted)
+    _write_files(found, output, spells)
+    for kind in dict.fromkeys(_BIPARTITE.value):
+        _write_bipartite(corpus, GraphPlan.from_dict(info["plan"]), kind, users, output)
     write_graph_page(found, output / "survey.html", _TITLE.value)
     app.say(
         f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
@@ -96,7 +115,27 @@ def main() -> None:
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
 
 
-def _write_files(found: Survey, output: Path) -> None:
+def _write_bipartite(
+    corpus: Corpus, plan: GraphPlan, kind: str, users: pl.DataFrame, output: Path
+) -> None:
+    """Writes users and things of one kind as one graph."""
+    from dc_keras.social.belongings import count_belongings, find_moments
+    from dc_keras.social.bipartite import bipartite_view
+    from dc_keras.social.graph_files import FORMATS, write_graph
+
+    moments = find_moments(corpus, kind, plan.rule())
+    has = plan.supported(count_belongings(kind, corpus.users["user_id"], moments))
+    view = bipartite_view(
+        has, moments, users.select("user_id", "community", "community_name")
+    )
+    files = [name for name in _FORMATS.value if name in FORMATS]
+    write_graph(view, output, f"users_and_{kind}s", files)
+    app.say(
+        f"users and {kind}s: {len(has.things):,} {kind}s, {view.ties.height:,} ties"
+    )
+
+
+def _write_files(found: Survey, output: Path, spells: pl.DataFrame | None) -> None:
     """Writes the files asked for; what nobody asked for is not even laid out."""
     from dc_keras.social.graph_files import FORMATS, write_graph
     from dc_keras.social.pictures import PICTURES, draw_graph, write_pictures
@@ -104,7 +143,7 @@ def _write_files(found: Survey, output: Path) -> None:
     files = [name for name in _FORMATS.value if name in FORMATS]
     pictures = [name for name in _FORMATS.value if name in PICTURES]
     if files:
-        write_graph(found.view(), output, "graph", files)
+        write_graph(found.view(spells=spells), output, "graph", files)
     if pictures:
         figure = draw_graph(
             found.layer,

@@ -105,6 +105,15 @@ class Corpus:
         root = self.info["media_root"]
         return None if root is None else Path(root)
 
+    def without_videos(self, video_ids: pl.Series) -> Corpus:
+        """Returns the corpus as if some posts had never been made; the disk stays."""
+        corpus = Corpus(self.directory, self.info)
+        corpus.videos = self.videos.filter(
+            ~pl.col("video_id").is_in(video_ids.implode())
+        )
+        corpus.users, corpus.ties = self.users, self.ties
+        return corpus
+
     def iter_videos(self) -> Iterator[Video]:
         """Yields the posts, sorted by video_id."""
         return rows_of(Video, self.videos)

@@ -16,10 +16,11 @@ from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
 from dc_keras.errors import DataError
 
 CONFIG_FILE = "config.json"
-# What `predict` and `rank` write, by their columns.
+# What `predict`, `rank` and `reach` write, by their columns.
 _ANSWERS = (
     ["user_id", "challenge", "probability"],
     ["rank", "user_id", "community", "probability"],
+    ["user_id", "chance"],
 )
 _PREPARED_USERS = ["user_id", "bundle_sha256", "prepared"]
 
@@ -31,8 +32,8 @@ class Artifact:
     Attributes:
         path: the directory, or the file.
         kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
-            encoder", "graph", "survey" (of a graph), "predictions" or "explanation"
-            (of one), the last two files.
+            encoder", "graph", "survey" (of a graph), "reach", "predictions" or
+            "explanation" (of one), the last two files.
     """
 
     path: Path
@@ -126,6 +127,8 @@ def _kind_of(directory: Path) -> str | None:
         kind = "graph"
     elif has("survey.html", "communities.parquet"):
         kind = "survey"
+    elif has("reach.json"):
+        kind = "reach"
     return kind
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
+from dc_keras.corpus.grid import find_joins
+from dc_keras.corpus.study import Study
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 
@@ -40,6 +43,11 @@ class Adoption:
         order: np.ndarray = self.rows[np.lexsort((self.rows, self.times))]
         return order
 
+    def until(self, time: float) -> Adoption:
+        """Returns the adopters up to a time, UTC seconds, that one among it."""
+        is_kept = self.times <= time
+        return Adoption(self.rows[is_kept], self.times[is_kept])
+
 
 @dataclass(frozen=True)
 class AlongTies:
@@ -59,6 +67,39 @@ class AlongTies:
     p_value: float
     num_adopters: int
     num_shuffles: int
+
+
+def find_adoptions(
+    study: Study, videos: pl.DataFrame, users: Sequence[str]
+) -> dict[str, Adoption]:
+    """Returns who took up each challenge of a Study, and when.
+
+    Args:
+        study: names the challenges.
+        videos: the posts of a corpus; those without a time are left out.
+        users: of the graph, sorted.
+
+    Returns:
+        By name, in the order of the Study, also those that nobody took up.
+    """
+    known = pl.Series("user_id", users, dtype=pl.String)
+    posts = videos.select("video_id", "user_id", "create_time").drop_nulls()
+    posts = posts.filter(pl.col("user_id").is_in(known.implode()))
+    firsts = (
+        find_joins(study, videos)
+        .join(posts, on="video_id")
+        .group_by("challenge", "user_id")
+        .agg(pl.col("create_time").min())
+        .sort("challenge", "user_id")
+    )
+    adoptions = {}
+    for column, challenge in enumerate(study.challenges):
+        of_challenge = firsts.filter(pl.col("challenge") == column)
+        rows = known.search_sorted(of_challenge["user_id"]).to_numpy()
+        adoptions[challenge.name] = Adoption(
+            rows.astype(np.int64), of_challenge["create_time"].to_numpy()
+        )
+    return adoptions
 
 
 def adoption_curve(adoption: Adoption) -> pl.DataFrame:

@@ -70,7 +70,8 @@ def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
     kept = chance < alpha if alpha < 1 else np.ones(len(chance), bool)
     place = (row[kept], weights.indices[kept])
     left = canonical(sparse.csr_array((weights.data[kept], place), weights.shape))
-    return replace(layer, weights=left, significance=chance[kept])
+    times = None if layer.times is None else layer.times[:, kept]
+    return replace(layer, weights=left, significance=chance[kept], times=times)
 
 
 def _disparity(

@@ -78,6 +78,8 @@ class BelongingsRule:
         start: first posting time that counts, UTC seconds; None from the beginning.
         end: first one that does not; None to the end. A post without a time counts only
             where neither is given.
+        min_participation: posts with a thing of the kind that a user must have for any
+            of them to count, at least 1; a post with two things counts twice.
     """
 
     stop_tags: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ class BelongingsRule:
     keep_original_sounds: bool = False
     start: int | None = None
     end: int | None = None
+    min_participation: int = 1
 
     def stopped(self) -> frozenset[str]:
         """Returns the hashtags that do not count, normalised."""
@@ -98,13 +101,27 @@ def find_belongings(
     rule: BelongingsRule = BelongingsRule(),
     challenges: Collection[Challenge] = (),
 ) -> Belongings:
-    """Returns who has what of one kind.
+    """Returns who has what of one kind; see `find_moments`."""
+    moments = find_moments(corpus, kind, rule, challenges)
+    return count_belongings(kind, corpus.users["user_id"], moments)
+
+
+def find_moments(
+    corpus: Corpus,
+    kind: str,
+    rule: BelongingsRule = BelongingsRule(),
+    challenges: Collection[Challenge] = (),
+) -> pl.DataFrame:
+    """Returns who had what of one kind, and when.
 
     Args:
         corpus: whose posts and ties are read.
         kind: one of `KINDS`.
         rule: what counts.
         challenges: of the Study, for "challenge".
+
+    Returns:
+        `user_id`, `thing` and `time`, UTC seconds or null, a row a time.
 
     Raises:
         DataError: `kind` is none of them, or there are no challenges to look for.
@@ -117,7 +134,11 @@ def find_belongings(
         rows = _without_stopped(rows, rule)
     if kind.endswith("sound") and not rule.keep_original_sounds:
         rows = _without_own_sounds(rows, "title")
-    return count_belongings(kind, corpus.users["user_id"], rows.drop_nulls("thing"))
+    rows = rows.drop_nulls("thing").select("user_id", "thing", "time")
+    if rule.min_participation > 1:
+        is_enough = pl.len().over("user_id") >= rule.min_participation
+        rows = rows.filter(is_enough)
+    return rows
 
 
 def telling_names(
@@ -135,13 +156,36 @@ def telling_names(
     """
     videos = _in_window(corpus.videos, rule)
     tags = _without_stopped(_exploded(videos, "hashtags"), rule)
-    titles = videos.select("user_id", pl.col("music_title").alias("thing")).drop_nulls()
+    title = pl.col("music_title").alias("thing")
+    titles = videos.select("user_id", pl.col("create_time").alias("time"), title)
+    titles = titles.drop_nulls("thing")
     titles = _without_own_sounds(titles, "thing")
     named = [
         rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
     ]
     return count_belongings("name", corpus.users["user_id"], pl.concat(named))
+
+
+def code_moments(
+    moments: pl.DataFrame, users: Iterable[str], things: Iterable[str]
+) -> pl.DataFrame:
+    """Returns moments by rows of users and things; those of others are left out.
+
+    Args:
+        moments: `user_id`, `thing` and more.
+        users: sorted.
+        things: sorted.
+
+    Returns:
+        `user` and `thing` as Int64, and the other columns.
+    """
+    for column, code, names in (("user_id", "user", users), ("thing", "thing", things)):
+        known = pl.Series(list(names), dtype=pl.String)
+        moments = moments.filter(pl.col(column).is_in(known.implode()))
+        rows = known.search_sorted(moments[column]).cast(pl.Int64)
+        moments = moments.drop(column).with_columns(rows.alias(code))
+    return moments
 
 
 def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Belongings:
@@ -152,13 +196,14 @@ def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Bel
         users: everybody.
         rows: `user_id` and `thing`, a row a time; of others than `users` left out.
     """
-    everybody = pl.Series("user_id", sorted(set(users)), dtype=pl.String)
-    rows = rows.filter(pl.col("user_id").is_in(everybody.implode()))
+    everybody = sorted(set(users))
+    known = pl.Series(everybody, dtype=pl.String)
+    rows = rows.filter(pl.col("user_id").is_in(known.implode()))
     things = rows["thing"].unique().sort()
-    user = everybody.search_sorted(rows["user_id"]).to_numpy()
-    thing = things.search_sorted(rows["thing"]).to_numpy()
+    coded = code_moments(rows, everybody, things)
+    place = (coded["user"].to_numpy(), coded["thing"].to_numpy())
     shape = (len(everybody), len(things))
-    counts = sparse.coo_array((np.ones(len(rows)), (user, thing)), shape).tocsr()
+    counts = sparse.coo_array((np.ones(coded.height), place), shape).tocsr()
     counts.sum_duplicates()
     counts.sort_indices()
     return Belongings(kind, tuple(everybody), tuple(things), counts)
@@ -185,14 +230,14 @@ def _without_own_sounds(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 def _of_posts(
     videos: pl.DataFrame, kind: str, challenges: Collection[Challenge]
 ) -> pl.DataFrame:
-    user = pl.col("user_id")
+    user, time = pl.col("user_id"), pl.col("create_time").alias("time")
     if kind == "hashtag":
         return _exploded(videos, "hashtags")
     if kind == "effect":
         return _exploded(videos, "effects")
     if kind == "sound":
         name = pl.coalesce("music_id", "music_title").alias("thing")
-        return videos.select(user, name, pl.col("music_title").alias("title"))
+        return videos.select(user, time, name, pl.col("music_title").alias("title"))
     if kind != "challenge":
         raise DataError(
             f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
@@ -209,13 +254,14 @@ def _of_posts(
         is_in = has_tag.list.len() > 0
         is_in |= pl.col("music_id").is_in(sounds.implode()).fill_null(False)
         name = pl.lit(challenge.name).alias("thing")
-        found.append(videos.filter(is_in).select(user, name))
+        found.append(videos.filter(is_in).select(user, time, name))
     return pl.concat(found)
 
 
 def _exploded(videos: pl.DataFrame, column: str) -> pl.DataFrame:
-    things = videos.select("user_id", pl.col(column).alias("thing"))
-    return things.explode("thing").drop_nulls()
+    time = pl.col("create_time").alias("time")
+    things = videos.select("user_id", time, pl.col(column).alias("thing"))
+    return things.explode("thing").drop_nulls("thing")
 
 
 def _suggested(ties: pl.DataFrame, kind: str) -> pl.DataFrame:
@@ -227,4 +273,4 @@ def _suggested(ties: pl.DataFrame, kind: str) -> pl.DataFrame:
     is_title = pl.col("target_type") == "sound_title"
     target = pl.col("target_id")
     title = pl.when(is_title).then(target).alias("title")
-    return rows.select("user_id", target.alias("thing"), title)
+    return rows.select("user_id", "time", target.alias("thing"), title)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-import numpy as np
+from typing import Any, Self
 
 from dc_keras.corpus.challenge import Challenge
 from dc_keras.corpus.edges import all_edges
@@ -14,9 +12,16 @@ from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.social import belongings, turning
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.belongings import BelongingsRule, find_belongings
+from dc_keras.social.belongings import (
+    Belongings,
+    BelongingsRule,
+    count_belongings,
+    find_moments,
+)
+from dc_keras.social.coactivity import share_within
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.sharing import DEFAULT_MAX_BYTES, share_ties
+from dc_keras.social.tie_times import time_shared_ties
 
 SHARED_LAYERS = tuple(f"co-{kind}" for kind in belongings.KINDS)
 LAYERS = (*SHARED_LAYERS, *turning.KINDS)
@@ -40,6 +45,10 @@ class GraphPlan:
         keep_original_sounds: whether sounds called "original sound" tie.
         start: first posting time that counts, UTC seconds; None from the beginning.
         end: first one that does not; None to the end.
+        within_s: shared things tie where both users posted them at most so many
+            seconds apart, 0 or more (`coactivity`); None for any time.
+        min_participation: posts with a thing of the kind that a user must have to be
+            tied by it, at least 1 (CooRTweet's measure of the same name).
         backbone: "none", or one of `backbone.METHODS`.
         alpha: for the backbone: ties below it stay, in (0, 1].
         max_bytes: what a full product may take.
@@ -55,6 +64,8 @@ class GraphPlan:
     keep_original_sounds: bool = False
     start: int | None = None
     end: int | None = None
+    within_s: int | None = None
+    min_participation: int = 1
     backbone: str = "none"
     alpha: float = 0.05
     max_bytes: int = DEFAULT_MAX_BYTES
@@ -66,16 +77,54 @@ class GraphPlan:
                 f"layers must be some of {', '.join(LAYERS)}, each once. "
                 f"Received: layers={', '.join(self.layers)}"
             )
-        for name, least in (("top_k", 0), ("min_support", 1), ("max_support", 0)):
-            if getattr(self, name) < least:
+        for name, least in (
+            ("top_k", 0),
+            ("min_support", 1),
+            ("max_support", 0),
+            ("within_s", 0),
+            ("min_participation", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
                 raise DataError(
-                    f"{name} must be at least {least}. "
-                    f"Received: {name}={getattr(self, name)}"
+                    f"{name} must be at least {least}. Received: {name}={value}"
                 )
+        untimed = [name for name in self.layers if name.startswith("co-suggested")]
+        if self.within_s is not None and untimed:
+            raise DataError(
+                "ties within a time must be those of posts: nobody says when a "
+                f"suggestion was made. Received: layers={', '.join(untimed)}, "
+                f"within_s={self.within_s}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the plan that `to_dict` told of, lists of JSON for tuples or not.
+
+        Raises:
+            DataError: a choice that is none, or out of its range.
+        """
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise DataError(
+                "a plan must be one of this version; build the graph again. "
+                f"Received: {error}"
+            ) from error
+
+    def supported(self, found: Belongings) -> Belongings:
+        """Returns belongings without what too many or too few users have."""
+        if self.max_support > 0:
+            found = found.without_common(self.max_support)
+        return found.without_rare(self.min_support)
 
     def rule(self) -> BelongingsRule:
         """Returns what counts as having a thing."""
@@ -85,11 +134,16 @@ class GraphPlan:
             self.keep_original_sounds,
             self.start,
             self.end,
+            self.min_participation,
         )
 
 
 def build_graph(
-    corpus: Corpus, plan: GraphPlan, challenges: Collection[Challenge] = ()
+    corpus: Corpus,
+    plan: GraphPlan,
+    challenges: Collection[Challenge] = (),
+    *,
+    with_times: bool = True,
 ) -> SocialGraph:
     """Builds the graph of all users of a corpus.
 
@@ -97,15 +151,17 @@ def build_graph(
         corpus: whose posts and ties are read.
         plan: which ties, and how they are weighed.
         challenges: of a Study, for "co-challenge".
+        with_times: whether to look when ties by shared things were seen; it takes as
+            long as the ties themselves.
 
     Raises:
-        DataError: as of `share_ties` and `find_belongings`.
+        DataError: as of `share_ties`, `share_within` and `find_moments`.
     """
     users = tuple(sorted(corpus.users["user_id"]))
     turned = [name for name in plan.layers if name in turning.KINDS]
     edges = all_edges(corpus) if turned else None
     layers = (
-        _shared(corpus, name, plan, challenges)
+        _shared(corpus, name, plan, challenges, with_times)
         if edges is None or name not in turned
         else turning.turn_ties(edges, name, users, start=plan.start, end=plan.end)
         for name in plan.layers
@@ -116,28 +172,39 @@ def build_graph(
 
 
 def _shared(
-    corpus: Corpus, name: str, plan: GraphPlan, challenges: Collection[Challenge]
+    corpus: Corpus,
+    name: str,
+    plan: GraphPlan,
+    challenges: Collection[Challenge],
+    with_times: bool,
 ) -> Layer:
     kind = name.removeprefix("co-")
-    found = find_belongings(corpus, kind, plan.rule(), challenges)
-    if plan.max_support > 0:
-        found = found.without_common(plan.max_support)
-    layer = share_ties(
-        found.without_rare(plan.min_support),
-        plan.weighting,
-        top_k=plan.top_k or None,
-        max_bytes=plan.max_bytes,
-    )
-    return replace(layer, name=name)
+    moments = find_moments(corpus, kind, plan.rule(), challenges)
+    found = count_belongings(kind, corpus.users["user_id"], moments)
+    found = plan.supported(found)
+    top_k, max_bytes = plan.top_k or None, plan.max_bytes
+    if plan.within_s is not None:
+        return share_within(
+            moments,
+            found,
+            plan.within_s,
+            plan.weighting,
+            top_k=top_k,
+            max_bytes=max_bytes,
+        )
+    layer = share_ties(found, plan.weighting, top_k=top_k, max_bytes=max_bytes)
+    if with_times:
+        layer = time_shared_ties(layer, moments, found)
+    return layer
 
 
-def snapshots(
+def iter_snapshots(
     corpus: Corpus,
     plan: GraphPlan,
     period_s: int,
     challenges: Collection[Challenge] = (),
-) -> list[tuple[int, SocialGraph]]:
-    """Returns a graph for each period from the first post to the last.
+) -> Iterator[tuple[int, SocialGraph]]:
+    """Yields a graph for each period from the first post to the last.
 
     Args:
         corpus: whose posts are read.
@@ -145,7 +212,7 @@ def snapshots(
         period_s: length in seconds, above 0; periods begin at whole multiples of it.
         challenges: of a Study, for "co-challenge".
 
-    Returns:
+    Yields:
         First second and graph of each period, empty ones included.
 
     Raises:
@@ -159,16 +226,18 @@ def snapshots(
     if plan.end is not None:
         times = times[times < plan.end]
     if len(times) == 0:
-        return []
+        return
     first, last = (int(t) // period_s * period_s for t in (times.min(), times.max()))
-    return [
-        (
-            int(start),
-            build_graph(
-                corpus,
-                replace(plan, start=int(start), end=int(start) + period_s),
-                challenges,
-            ),
-        )
-        for start in np.arange(first, last + 1, period_s)
-    ]
+    for start in range(first, last + 1, period_s):
+        of_period = replace(plan, start=start, end=start + period_s)
+        yield start, build_graph(corpus, of_period, challenges, with_times=False)
+
+
+def snapshots(
+    corpus: Corpus,
+    plan: GraphPlan,
+    period_s: int,
+    challenges: Collection[Challenge] = (),
+) -> list[tuple[int, SocialGraph]]:
+    """Returns all that `iter_snapshots` yields."""
+    return list(iter_snapshots(corpus, plan, period_s, challenges))

@@ -6,11 +6,12 @@ layer of n users costs what its ties cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
@@ -30,12 +31,16 @@ class Layer:
         significance: of each tie, in the order of `weights.data`, in [0, 1]: the chance
             of a weight like this where ties fall at random (lower is stronger); None
             where no backbone was asked for.
+        times: float64 (2, num_stored), in the order of `weights.data`: the first and
+            the last UTC second at which each tie was seen, NaN where nothing says when;
+            None where nobody looked.
     """
 
     name: str
     weights: sparse.csr_array
     is_directed: bool = False
     significance: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         weights = self.weights
@@ -54,6 +59,15 @@ class Layer:
                 "a layer without direction must be symmetric. "
                 f"Received: layer={self.name}"
             )
+        # Written so that NaN passes.
+        if self.times is not None and (
+            self.times.shape != (2, weights.nnz)
+            or (self.times[0] > self.times[1]).any()
+        ):
+            raise DataError(
+                "a layer must have a first and a last time of each tie. Received: "
+                f"layer={self.name}, times={self.times.shape}, ties={weights.nnz}"
+            )
 
     @property
     def num_ties(self) -> int:
@@ -65,7 +79,22 @@ class Layer:
         """Returns the layer, with ties summed over both ways if they have direction."""
         if not self.is_directed:
             return self
-        return Layer(self.name, canonical(self.weights + self.weights.T))
+        weights = canonical(self.weights + self.weights.T)
+        return Layer(self.name, weights, times=seen_times(weights, [self]))
+
+    def times_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Returns first and last time of some ties, float64 (2, num_asked).
+
+        NaN where there is no such tie, or nothing says when.
+        """
+        found = np.full((2, len(rows)), np.nan)
+        if self.times is None or not self.weights.nnz or not len(rows):
+            return found
+        number = self.weights.copy()
+        number.data = np.arange(1.0, number.nnz + 1)
+        at = np.asarray(number[rows, columns]).ravel().astype(np.int64) - 1
+        found[:, at >= 0] = self.times[:, at[at >= 0]]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +104,12 @@ class SocialGraph:
     Attributes:
         users: keyed pseudonyms, sorted: row and column i of every layer is `users[i]`.
         layers: in the order asked for; names differ.
+        spells: when each tie stood (`spells.find_spells`); None where nobody looked.
     """
 
     users: tuple[str, ...]
     layers: tuple[Layer, ...]
+    spells: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
@@ -116,17 +147,23 @@ class SocialGraph:
         """
         shares = shares or {layer.name: 1.0 for layer in self.layers}
         total = sparse.csr_array((len(self.users),) * 2)
-        for name, share in shares.items():
-            layer = self.layer(name)
+        layers = [self.layer(name) for name in shares]
+        for layer, share in zip(layers, shares.values(), strict=True):
             weights = layer.weights
             total += share * (weights + weights.T if layer.is_directed else weights)
-        return Layer("combined", canonical(total))
+        weights = canonical(total)
+        return Layer("combined", weights, times=seen_times(weights, layers))
 
     def part(self, users: Iterable[str]) -> SocialGraph:
         """Returns the graph of these users alone, with the ties among them."""
         kept = tuple(sorted(set(users)))
         rows = [self.row_of[user] for user in kept]
-        return SocialGraph(kept, tuple(_part_of(layer, rows) for layer in self.layers))
+        spells = self.spells
+        if spells is not None:
+            ends = [pl.col(end).is_in(kept) for end in ("source", "target")]
+            spells = spells.filter(*ends)
+        layers = tuple(_part_of(layer, rows) for layer in self.layers)
+        return SocialGraph(kept, layers, spells)
 
 
 def _part_of(layer: Layer, rows: list[int]) -> Layer:
@@ -136,7 +173,35 @@ def _part_of(layer: Layer, rows: list[int]) -> Layer:
         of_ties = layer.weights.copy()
         of_ties.data = chance + 1.0  # a chance of 0 is not a tie that is missing
         chance = canonical(of_ties[rows][:, rows]).data - 1.0
-    return Layer(layer.name, weights, layer.is_directed, chance)
+    times = None
+    if layer.times is not None:
+        ties, whole = weights.tocoo(), np.array(rows, np.int64)
+        times = layer.times_at(whole[ties.row], whole[ties.col])
+    return Layer(layer.name, weights, layer.is_directed, chance, times)
+
+
+def seen_times(weights: sparse.csr_array, layers: Sequence[Layer]) -> np.ndarray | None:
+    """Returns when ties without direction were first and last seen in any layer.
+
+    Args:
+        weights: symmetric and canonical.
+        layers: a tie with direction is seen by both its ends.
+
+    Returns:
+        As `Layer.times`; None where no layer has any.
+    """
+    layers = [layer for layer in layers if layer.times is not None]
+    if not layers:
+        return None
+    ties = weights.tocoo()
+    seen = []
+    for layer in layers:
+        seen.append(layer.times_at(ties.row, ties.col))
+        if layer.is_directed:
+            seen.append(layer.times_at(ties.col, ties.row))
+    first = np.fmin.reduce([times[0] for times in seen])
+    last = np.fmax.reduce([times[1] for times in seen])
+    return np.stack([first, last])
 
 
 def canonical(weights: sparse.sparray) -> sparse.csr_array:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,8 @@ def _cleaned(view: GraphView) -> GraphView:
             "ids of users must differ in more than control characters. Received: "
             f"users={view.users.height}, differing={users['user_id'].n_unique()}"
         )
-    return GraphView(
-        users, ties, view.is_directed, view.positions, view.colours, view.sizes
-    )
+    spells = None if view.spells is None else _clean_table(view.spells)
+    return replace(view, users=users, ties=ties, spells=spells)
 
 
 def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
@@ -97,17 +97,38 @@ def clean_text(text: str) -> str:
 
 def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
     graph = _networkx(view, _shape_for_gephi)
-    for _, _, tie in graph.edges(data=True):
-        for end, name in zip(("start", "end"), _SPELL, strict=True):
-            if name in tie:
-                # To the day: networkx reads no finer time back.
-                tie[end] = datetime.fromtimestamp(tie.pop(name), UTC).date().isoformat()
+    spells = _spells(view)
+    for source, target, tie in graph.edges(data=True):
+        seen = [tie.pop(name) for name in _SPELL if name in tie]
+        if (source, target) in spells:
+            tie["spells"] = spells[source, target]
+        elif seen:
+            tie["start"], tie["end"] = map(_day, seen)
     writer = GEXFWriter(graph, version="1.3")
     # networkx writes the day; equal graphs must give equal files.
     meta = writer.xml.find("meta")
     meta.attrib.clear()
     meta.find("creator").text = f"dc_keras {__version__}"
     yield ".gexf", "<?xml version='1.0' encoding='utf-8'?>\n" + str(writer) + "\n"
+
+
+def _spells(view: GraphView) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Returns the first and the last day of each spell of each tie."""
+    spells: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    if view.spells is not None:
+        for row in view.spells.sort("start").iter_rows(named=True):
+            days = (_day(row["start"]), _day(row["end"] - 1))
+            for tie in {
+                (row["source"], row["target"]),
+                *([] if view.is_directed else [(row["target"], row["source"])]),
+            }:
+                spells.setdefault(tie, []).append(days)
+    return spells
+
+
+def _day(second: int) -> str:
+    # To the day: networkx reads no finer time back.
+    return datetime.fromtimestamp(second, UTC).date().isoformat()
 
 
 def _shape_for_gephi(
@@ -145,10 +166,11 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
     for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
-        yield ending, _without_formulas(table).write_csv()
+        yield ending, without_formulas(table).write_csv()
 
 
-def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """Returns a table whose texts no spreadsheet runs, names of columns among them."""
     table = table.rename(_quoted)
     texts = [name for name, kind in table.schema.items() if kind == pl.String]
     return table.with_columns(

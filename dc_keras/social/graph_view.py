@@ -25,6 +25,8 @@ class GraphView:
         positions: float64 (num_users, 2); None where they are not laid out.
         colours: #RRGGBB of each user; None where all are alike.
         sizes: float64 (num_users,), above 0; None where all are alike.
+        spells: when ties stood: `source` and `target` as in `ties`, `start`, and `end`,
+            the first second that is no longer in it, UTC; None where nobody looked.
     """
 
     users: pl.DataFrame
@@ -33,6 +35,7 @@ class GraphView:
     positions: np.ndarray | None = None
     colours: list[str] | None = None
     sizes: np.ndarray | None = None
+    spells: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         given = (self.positions, self.colours, self.sizes)
@@ -53,12 +56,14 @@ def tie_table(
         graph: whose users.
         layer: the ties, such as `graph.combined()`; a tie without direction is there
             once, from the lower row.
-        times: `source`, `target` (as here), `first`, `last`, UTC seconds.
+        times: `source`, `target` (as here), `first`, `last`, UTC seconds; those of the
+            layer if None.
 
     Returns:
         `source`, `target`, `weight`, `significance` where the layer has it, a column of
         weights for each other layer of the graph (null where it has no such tie), and
-        `first` and `last` if given, sorted by source and target.
+        `first` and `last`, UTC seconds, where they are known; sorted by source and
+        target.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
     ties = weights.tocoo()
@@ -79,6 +84,12 @@ def tie_table(
             seen = other if layer.is_directed else other.undirected()
             found = pl.Series(other.name, _at(seen.weights, ties.row, ties.col))
             table = table.with_columns(found.replace(0.0, None))
+    if times is None and layer.times is not None:
+        at = layer.times_at(ties.row, ties.col)
+        table = table.with_columns(
+            pl.Series("first", at[0]).fill_nan(None).cast(pl.Int64),
+            pl.Series("last", at[1]).fill_nan(None).cast(pl.Int64),
+        )
     if times is not None:
         table = table.join(times, on=["source", "target"], how="left")
     return table.sort("source", "target")

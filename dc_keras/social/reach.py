@@ -28,10 +28,12 @@ class Reach:
     Attributes:
         curves: int64 (num_runs, num_steps + 1): users who have joined up to each step,
             the seeds at step 0.
+        totals: int64 (num_runs,): users who have joined in the end, after all steps.
         chances: float64 (num_users,): share of the runs in which each user joined.
     """
 
     curves: np.ndarray
+    totals: np.ndarray
     chances: np.ndarray
 
     @property
@@ -69,19 +71,31 @@ class Backtest:
         return self.low <= self.actual <= self.high
 
 
-def tie_chances(layer: Layer, rate: float) -> sparse.csr_array:
-    """Returns the chance that a tie passes a challenge on: 1 - exp(-rate × weight).
+def tie_chances(
+    layer: Layer, rate: float, readiness: np.ndarray | None = None
+) -> sparse.csr_array:
+    """Returns the chance that a tie wins: 1 - exp(-rate × weight × readiness).
 
-    A tie of twice the weight is two ties: each fails on its own.
+    A tie of twice the weight is two ties: each fails on its own. So is a tie to
+    somebody who is twice as ready.
 
     Args:
         layer: weighted ties. Those with direction lead from who tells to who hears:
             turn the layer around where the one who mentions is the one who hears.
         rate: chances for each unit of weight, above 0.
+        readiness: float64 (num_users,), 0 or more: of who hears, beside a mean of 1;
+            all alike if None.
     """
     if not (np.isfinite(rate) and rate > 0):
         raise DataError(f"rate must be above 0. Received: {rate=}")
     chances = layer.weights.copy()
+    if readiness is not None:
+        if not (np.isfinite(readiness) & (readiness >= 0)).all():
+            raise DataError(
+                "readiness must be 0 or more. Received: "
+                f"lowest={readiness.min()}, highest={readiness.max()}"
+            )
+        chances.data *= readiness[chances.indices]
     chances.data = -np.expm1(-rate * chances.data)
     return chances
 
@@ -91,6 +105,7 @@ def simulate_reach(
     acceptance: np.ndarray,
     seeds: np.ndarray,
     *,
+    seed_chances: np.ndarray | None = None,
     num_runs: int = 200,
     num_steps: int = 20,
     seed: int = 0,
@@ -101,8 +116,11 @@ def simulate_reach(
         chances: (num_users, num_users), CSR in canonical form, in [0, 1]: that row's
             joining is passed on to column.
         acceptance: float64 (num_users,), in [0, 1]: that a user joins once it is, such
-            as the model's probability for the challenge. Seeds join in any case.
-        seeds: rows of those who begin; may be empty.
+            as the model's probability for the challenge.
+        seeds: rows of those who are asked to begin; may be empty.
+        seed_chances: float64 (num_users,), in [0, 1]: that a seed joins when asked, of
+            seeds alone; who does not may still be won along a tie. All seeds join if
+            None.
         num_runs: above 0.
         num_steps: waves after the seeds that are counted, 0 or more; `chances` of the
             result count later ones too.
@@ -112,20 +130,29 @@ def simulate_reach(
         DataError: chances out of [0, 1], or seeds that are no users.
     """
     _check(chances, acceptance, seeds, num_runs, num_steps)
+    if seed_chances is not None:
+        _check(chances, seed_chances, seeds, num_runs, num_steps)
     generator = np.random.default_rng(seed)
     num_users = chances.shape[0]
     # A passed-on chance is taken or not by each tie on its own.
     wins = chances.data * acceptance[chances.indices]
     curves = np.zeros((num_runs, num_steps + 1), np.int64)
+    totals = np.zeros(num_runs, np.int64)
     joined = np.zeros(num_users)
-    begins = np.unique(seeds).astype(np.int64)
-    for run in range(num_runs if len(begins) else 0):
+    asked = np.unique(seeds).astype(np.int64)
+    for run in range(num_runs):
+        begins = asked
+        if seed_chances is not None:
+            begins = asked[generator.random(len(asked)) < seed_chances[asked]]
+        if not len(begins):
+            continue
         steps = _steps(chances, generator.random(len(wins)) < wins, begins)
         has_joined = np.isfinite(steps)
         joined += has_joined
+        totals[run] = has_joined.sum()
         in_sight = steps[has_joined & (steps <= num_steps)].astype(np.int64)
         curves[run] = np.cumsum(np.bincount(in_sight, minlength=num_steps + 1))
-    return Reach(curves, joined / num_runs)
+    return Reach(curves, totals, joined / num_runs)
 
 
 def backtest_reach(
@@ -150,18 +177,12 @@ def backtest_reach(
             f"num_seeds={num_seeds}, adopters={len(adoption.rows)}"
         )
     begins = adoption.in_order()[:num_seeds]
-    # No shortest way is longer than the users are many.
-    reach = simulate_reach(
-        chances,
-        acceptance,
-        begins,
-        num_runs=num_runs,
-        num_steps=len(acceptance),
-        seed=seed,
-    )
-    low, high = reach.band[:, -1]
+    totals = simulate_reach(
+        chances, acceptance, begins, num_runs=num_runs, num_steps=0, seed=seed
+    ).totals
+    low, high = np.quantile(totals, [_LOW, _HIGH])
     return Backtest(
-        num_seeds, len(adoption.rows), float(reach.mean[-1]), float(low), float(high)
+        num_seeds, len(adoption.rows), float(totals.mean()), float(low), float(high)
     )
 
 

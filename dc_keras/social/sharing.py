@@ -70,13 +70,13 @@ def share_ties(
         )
     name = f"co-{belongings.kind}"
     if weighting in ("cosine", "tfidf", "hyperbolic"):
-        vectors = _vectors(belongings.counts, weighting)
-        return Layer(name, _symmetric(_products(vectors, top_k), top_k))
+        vectors = thing_vectors(belongings.counts, weighting)
+        return Layer(name, tie_both_ends(_products(vectors, top_k), top_k))
     blocks = list(_overlap_blocks(belongings.counts, weighting, top_k))
     weights = blocks[0] if len(blocks) == 1 else sparse.vstack(blocks)
     if top_k is None:  # whole numbers over whole numbers: both directions are equal
         return Layer(name, canonical(weights))
-    return Layer(name, _symmetric(weights, top_k))
+    return Layer(name, tie_both_ends(weights, top_k))
 
 
 def product_bytes(belongings: Belongings) -> int:
@@ -118,16 +118,16 @@ def similar_ties(
         kept = cosine > least
         place = (known[near.row[kept]], known[near.col[kept]])
         weights = sparse.csr_array((cosine[kept], place), weights.shape)
-    return Layer(name, _symmetric(weights, top_k))
+    return Layer(name, tie_both_ends(weights, top_k))
 
 
-def _vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
+def thing_vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
     """Returns a matrix whose product with itself has the weights."""
     num_users = np.bincount(counts.indices, minlength=counts.shape[1]).astype(float)
     if weighting == "hyperbolic":
         with np.errstate(divide="ignore"):
             share = np.where(num_users > 1, 1 / (num_users - 1), 0.0)
-        return sparse.csr_array(_sets(counts) * np.sqrt(share)[None, :])
+        return sparse.csr_array(thing_sets(counts) * np.sqrt(share)[None, :])
     vectors = counts.copy()
     if weighting == "tfidf":
         rarity = np.log(counts.shape[0] / np.maximum(num_users, 1))
@@ -159,7 +159,7 @@ def _overlap_blocks(
     counts: sparse.csr_array, weighting: str, top_k: int | None
 ) -> Iterator[sparse.csr_array]:
     """Yields the weights of some rows at a time."""
-    sets = _sets(counts)
+    sets = thing_sets(counts)
     sizes = np.asarray(sets.sum(axis=1))
     columns = sets.T.tocsr()
     for start in range(0, max(sets.shape[0], 1), _ROWS_A_BLOCK):
@@ -187,14 +187,18 @@ def _strongest(rows: sparse.csr_array, top_k: int) -> sparse.csr_array:
     return sparse.csr_array((rows.data[kept], place), rows.shape)
 
 
-def _sets(counts: sparse.csr_array) -> sparse.csr_array:
+def thing_sets(counts: sparse.csr_array) -> sparse.csr_array:
+    """Returns 1 for each thing that a user has, however often."""
     sets = counts.copy()
     sets.data = np.ones_like(sets.data)
     return sets
 
 
-def _symmetric(weights: sparse.sparray, top_k: int | None) -> sparse.csr_array:
-    """Ties both ends; rounding may give the two directions different last digits."""
+def tie_both_ends(weights: sparse.sparray, top_k: int | None) -> sparse.csr_array:
+    """Returns the strongest ties of each user, tied at both ends; all if None.
+
+    Rounding may give the two directions different last digits: the larger one counts.
+    """
     clean = canonical(weights)
     if top_k is not None:
         clean = _strongest(clean, top_k)

@@ -2,7 +2,8 @@
 
     GRAPH/graph.json              the plan, counts, what it was made from
     GRAPH/users.parquet           user_id, a row a user
-    GRAPH/layers/NAME.npz         weights, CSR, and the significance of each tie
+    GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
+    GRAPH/spells.parquet          layer, source, target, start, end, where asked for
 
 No pickle is read or written.
 """
@@ -25,6 +26,7 @@ from dc_keras.social.graph import Layer, SocialGraph
 
 INFO_FILE = "graph.json"
 USERS_FILE = "users.parquet"
+SPELLS_FILE = "spells.parquet"
 _LAYERS = "layers"
 
 
@@ -38,9 +40,12 @@ def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> 
     """
     (directory / INFO_FILE).unlink(missing_ok=True)
     shutil.rmtree(directory / _LAYERS, ignore_errors=True)
+    (directory / SPELLS_FILE).unlink(missing_ok=True)
     (directory / _LAYERS).mkdir(parents=True)
     users = pl.Series("user_id", graph.users, dtype=pl.String)
     write_table(directory / USERS_FILE, pl.DataFrame([users]))
+    if graph.spells is not None:
+        write_table(directory / SPELLS_FILE, graph.spells)
     layers = []
     for layer in graph.layers:
         weights = layer.weights
@@ -51,6 +56,8 @@ def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> 
         }
         if layer.significance is not None:
             arrays["significance"] = layer.significance
+        if layer.times is not None:
+            arrays["times"] = layer.times
         np.savez(directory / _LAYERS / f"{layer.name}.npz", **arrays)
         layers.append(
             {
@@ -75,12 +82,15 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
         layers = tuple(
             _read_layer(directory, layer, len(users)) for layer in info["layers"]
         )
+        spells = None
+        if (directory / SPELLS_FILE).exists():
+            spells = pl.read_parquet(directory / SPELLS_FILE)
     except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
         raise DataError(
             f"{directory} must be a graph of build_graph; build it again. "
             f"Received: {str(error).splitlines()[0]}"
         ) from error
-    return SocialGraph(users, layers), info
+    return SocialGraph(users, layers, spells), info
 
 
 def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
@@ -88,5 +98,5 @@ def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> La
     with np.load(path, allow_pickle=False) as arrays:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         weights = sparse.csr_array(parts, (num_users, num_users))
-        chance = arrays.get("significance", None)
-    return Layer(layer["name"], weights, layer["is_directed"], chance)
+        chance, times = (arrays.get(name, None) for name in ("significance", "times"))
+    return Layer(layer["name"], weights, layer["is_directed"], chance, times)

@@ -90,11 +90,14 @@ class Survey:
             },
         )
 
-    def view(self, times: pl.DataFrame | None = None) -> GraphView:
+    def view(
+        self, times: pl.DataFrame | None = None, spells: pl.DataFrame | None = None
+    ) -> GraphView:
         """Returns the graph as files want it, laid out, coloured and sized.
 
         Args:
             times: when each tie was seen, as `tie_table` takes it.
+            spells: when each tie stood, as `GraphView` has it.
         """
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
@@ -107,6 +110,7 @@ class Survey:
             1000 * lay_out(self.layer, membership, seed=self.seed),
             colours_of(membership),
             4 + 36 * np.sqrt(strength / largest),
+            spells,
         )
 
 

@@ -53,4 +53,20 @@ def turn_ties(
     )
     shape = (len(users), len(users))
     weights = sparse.coo_array((np.ones(edges.height), place), shape)
-    return Layer(kind, canonical(weights.tocsr()), is_directed=True)
+    canonical_weights = canonical(weights.tocsr())
+    times = _times_of(edges["time"], place, canonical_weights)
+    return Layer(kind, canonical_weights, is_directed=True, times=times)
+
+
+def _times_of(
+    time: pl.Series, place: tuple[np.ndarray, ...], weights: sparse.csr_array
+) -> np.ndarray:
+    """Returns first and last time of each tie as `Layer.times` has them."""
+    pairs = pl.DataFrame({"row": place[0], "column": place[1], "time": time})
+    seen = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
+    # By row and by column: the order of a matrix in canonical form.
+    seen_times = seen.agg(
+        pl.col("time").min().alias("first"), pl.col("time").max().alias("last")
+    ).sort("row", "column")
+    times = seen_times.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
+    return times.reshape(2, weights.nnz)

@@ -48,6 +48,25 @@ def test_a_second_run_writes_the_same_bytes(chain, corpus, study, graph):
     assert files(again.output) == before
 
 
+def test_seconds_and_spells_are_in_the_graph(chain, corpus):
+    flags = (f"--corpus={corpus.output}", "--layer=co-hashtag", "--layer=mention")
+    narrow = ("--within_seconds=86400", "--min_participation=2", "--snapshot_days=7")
+    ran = chain("build_graph", *flags, *narrow, output="graph_within")
+    found, info = read_graph(ran.output)
+    assert info["plan"]["within_s"] == 86_400
+    assert info["plan"]["min_participation"] == 2
+    assert info["snapshot_days"] == 7
+    assert f"spells of 7 days and more: {found.spells.height}" in ran.stdout
+    assert set(found.spells["layer"]) == {"co-hashtag", "mention"}
+    lengths = found.spells["end"] - found.spells["start"]
+    assert (lengths % (7 * 86_400) == 0).all()
+    wide, _ = read_graph(chain("build_graph", *flags, output="graph_any").output)
+    layers = [graph.layer("co-hashtag") for graph in (found, wide)]
+    assert 0 < layers[0].num_ties < layers[1].num_ties
+    for layer in layers:
+        assert (layer.times[0] <= layer.times[1]).all()
+
+
 @pytest.mark.parametrize(
     ("flag", "wanted"),
     [

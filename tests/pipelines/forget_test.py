@@ -75,12 +75,22 @@ def survey(chain, corpus, graph):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, request, evaluation, bundle, graph, survey):
+def reach(chain, corpus, study, graph, tmp_path_factory):
+    users = pl.read_parquet(corpus.output / "users.parquet")["user_id"]
+    seeds = tmp_path_factory.mktemp("seeds") / "seeds.csv"
+    pl.DataFrame({"user_id": users}).write_csv(seeds)
+    flags = [f"--graph={graph.output}", f"--corpus={corpus.output}", study]
+    flags += [f"--seeds={seeds}", "--contagion=0.5", "--num_shuffles=9"]
+    return chain("reach", *flags, "--num_seeds=99", output="reach_to_forget")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, request, evaluation, bundle, graph, survey, reach):
     """A copy of everything, to be changed."""
     directory = tmp_path_factory.mktemp("run")
     places = {name: request.getfixturevalue(name) for name in _NAMES[:5]}
     places |= {"export": bundle, "evaluation": evaluation}
-    places |= {"graph": graph, "survey": survey}
+    places |= {"graph": graph, "survey": survey, "reach": reach}
     for name, made in places.items():
         shutil.copytree(made.output, directory / name)
     return directory
@@ -162,6 +172,9 @@ def test_a_graph_is_left_without_them_and_its_survey_goes(forgot, run):
     assert f"{run}/graph: graph, 1 rows" in forgot.stdout
     assert re.search(rf"{run}/survey: survey, \d files; survey_graph", forgot.stdout)
     assert not (run / "survey").exists()
+    # All users are seeds, so that the page may have named the one who is gone.
+    assert pl.read_csv(run / "reach" / "users.csv").height == 39
+    assert re.search(rf"{run}/reach: reach, 1 rows, \d files", forgot.stdout)
 
 
 def test_the_receipt_answers_who_has_the_key(forgot, run, gone):

@@ -3,6 +3,7 @@ import pytest
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
+import networkx as nx
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,49 @@ def test_a_graph_becomes_a_page_tables_and_files(chain, graph, corpus):
     sizes = users["community"].value_counts().filter(pl.col("count") > 1)
     assert communities.height == sizes.height > 0
     assert f"{communities.height} communities, " in found.stdout
+
+
+def test_gephi_gets_the_days_of_ties(chain, corpus):
+    flags = (f"--corpus={corpus.output}", "--layer=mention", "--layer=co-hashtag")
+    asked = {"dated": (), "spelt": ("--snapshot_days=7",)}
+    for name, more in asked.items():
+        graph = chain("build_graph", *flags, *more, output=f"{name}_graph")
+        arguments = (*_arguments(graph, corpus), "--layer=mention", "--format=gexf")
+        survey = chain("survey_graph", *arguments, output=f"{name}_survey")
+        found = nx.read_gexf(survey.output / "graph.gexf")
+        assert found.graph["mode"] == "dynamic"
+        ties = [tie for _, _, tie in found.edges(data=True)]
+        assert ties
+        if name == "dated":
+            assert all(tie["start"] <= tie["end"] for tie in ties)
+        else:
+            assert all(start < end for tie in ties for start, end in tie["spells"])
+
+
+def test_users_and_tags_are_one_graph(chain, graph, corpus):
+    flags = ("--bipartite=hashtag", "--bipartite=sound", "--format=graphml")
+    survey = chain(
+        "survey_graph",
+        *_arguments(graph, corpus),
+        *flags,
+        "--format=gexf",
+        "--format=csv",
+        output="bipartite_survey",
+    )
+    names = {path.name for path in survey.output.glob("users_and_*")}
+    endings = (".graphml", ".gexf", "_nodes.csv", "_edges.csv")
+    kinds = ("hashtags", "sounds")
+    assert names == {f"users_and_{kind}{end}" for kind in kinds for end in endings}
+    found = nx.read_graphml(survey.output / "users_and_hashtags.graphml")
+    assert nx.is_bipartite(found)
+    types = [known["node_type"] for _, known in found.nodes(data=True)]
+    assert types.count("user") == 40
+    # By the rule of the graph: two users at least, and not what everybody has.
+    degrees = dict(found.degree)
+    tags = [node for node in found if node.startswith("#")]
+    assert min(degrees[tag] for tag in tags) >= 2
+    assert "#fyp" not in tags
+    assert f"users and hashtags: {len(tags):,} hashtags" in survey.stdout
 
 
 def test_what_cannot_be_surveyed_is_one_line(

@@ -50,6 +50,8 @@ _SMALL = {
         "--epochs=1",
     ],
     "train": ["--epochs=1"],
+    # No challenge has ten participants to learn from.
+    "reach": ["--contagion=0.5"],
 }
 _SUPPORT = "--support=included"
 
@@ -126,6 +128,7 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
         "explain",
         "build_graph",
         "survey_graph",
+        "reach",
     ]
     predictions = pl.read_csv(place / "run" / "predictions.csv")
     assert predictions["challenge"].n_unique() == 8

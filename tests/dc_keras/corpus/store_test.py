@@ -73,6 +73,17 @@ def test_columns_are_the_fields_of_the_record(tmp_path):
     assert videos.schema["hashtags"] == pl.List(pl.String())
 
 
+def test_posts_can_be_thought_away(tmp_path):
+    _write(tmp_path)
+    corpus = Corpus.open(tmp_path)
+    gone = pl.Series([_BARE.video_id, "1"])
+    less = corpus.without_videos(gone)
+    assert list(less.iter_videos()) == [_FULL]
+    assert list(less.iter_users()) == list(corpus.iter_users())
+    assert list(less.iter_ties()) == list(corpus.iter_ties())
+    assert Corpus.open(tmp_path).videos.height == corpus.videos.height == 2
+
+
 def test_an_empty_corpus_keeps_its_columns(tmp_path):
     _write(tmp_path, videos=(), users=())
     corpus = Corpus.open(tmp_path)

@@ -21,6 +21,7 @@ _FILES = {
     "text encoder": {"saved_model.pb": ""},
     "graph": {"graph.json": "{}", "users.parquet": ""},
     "survey": {"survey.html": "", "communities.csv": ""},
+    "reach": {"reach.json": "{}", "users.csv": "user_id,chance\n"},
 }
 
 
@@ -58,6 +59,9 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     explanation = tmp_path / "run/explained/explanation.json"
     explanation.parent.mkdir()
     explanation.write_text("{}")
+    # A run of reach that was stopped before its end.
+    chances = tmp_path / "run/users.csv"
+    chances.write_text("user_id,chance\n")
     (tmp_path / "run/other.csv").write_text("user_id,age\n")
     users = tmp_path / "run/users.parquet"
     prepared = np.zeros((1, 3), np.float32)
@@ -66,10 +70,10 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     found = find_artifacts([tmp_path / "run", tmp_path / "run/deep/model"])
     # Its proxies belong to the model.
     assert {a.path.resolve() for a in found.artifacts} == {
-        *(answers, seeds, users),
+        *(answers, seeds, chances, users),
         *(model, version, explanation),
     }
-    assert found.of_kind("predictions") == [answers, seeds, users]
+    assert found.of_kind("predictions") == [answers, seeds, chances, users]
     assert found.unknown == (media,)
 
 

@@ -1,5 +1,8 @@
 """Graphs of a small corpus, worked out by hand."""
 
+import json
+
+import numpy as np
 import pytest
 
 from dc_keras.corpus.challenge import Challenge
@@ -105,6 +108,41 @@ def test_a_window_leaves_out_what_came_before_and_after(corpus):
     assert _ties(corpus, "follow", start=_START) == {}
 
 
+def test_ties_say_when_they_were_seen(corpus):
+    plan = GraphPlan(layers=("co-sound", "duet", "follow"), weighting="count")
+    graph = build_graph(corpus, plan)
+    day = (_START + np.arange(4) * _DAY).tolist()
+    # The song: ann on day 0, bob on day 1. The duet: on day 3. Follows have no time.
+    assert graph.layer("co-sound").times.tolist() == [[day[1]] * 2] * 2
+    assert graph.layer("duet").times.tolist() == [[day[3]]] * 2
+    assert np.isnan(graph.layer("follow").times).all()
+    combined = graph.combined()
+    first, last = combined.times_at(np.array([1, 0]), np.array([0, 2]))
+    assert (first[0], last[0]) == (day[1], day[3])
+    assert np.isnan([first[1], last[1]]).all()
+    assert build_graph(corpus, plan, with_times=False).layer("co-sound").times is None
+    part = graph.part(["ann", "bob"])
+    assert part.layer("duet").times.tolist() == [[day[3]]] * 2
+
+
+def test_who_posts_the_same_within_seconds(corpus):
+    assert _ties(corpus, "co-hashtag", within_s=_DAY) == {("ann", "bob"): 1}
+    assert _ties(corpus, "co-hashtag", within_s=_DAY - 1) == {}
+    tied = _ties(corpus, "co-sound", within_s=0, keep_original_sounds=True)
+    assert tied == {}
+    with pytest.raises(DataError, match=r"nobody says when .* within_s=5"):
+        GraphPlan(layers=("co-suggested-sound",), within_s=5)
+
+
+def test_who_posts_too_little_is_tied_to_nobody(corpus):
+    # With fyp ann and bob have two and dan one.
+    options = {"keep_stop_tags": True, "min_support": 1}
+    assert _ties(corpus, "co-hashtag", min_participation=2, **options) == {
+        ("ann", "bob"): 2
+    }
+    assert _ties(corpus, "co-hashtag", min_participation=3, **options) == {}
+
+
 def test_snapshots_cover_all_days(corpus):
     plan = GraphPlan(layers=("co-effect", "duet"), weighting="count")
     found = snapshots(corpus, plan, _DAY)
@@ -115,6 +153,13 @@ def test_snapshots_cover_all_days(corpus):
         snapshots(corpus, plan, 0)
 
 
+def test_a_plan_comes_back_from_json():
+    plan = GraphPlan(layers=("duet",), stop_tags=("cats",), start=3, max_bytes=7)
+    assert GraphPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    with pytest.raises(DataError, match=r"of this version; build .* 'colour'"):
+        GraphPlan.from_dict({"colour": "red"})
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -123,6 +168,8 @@ def test_snapshots_cover_all_days(corpus):
         {"layers": ("duet", "duet")},
         {"top_k": -1},
         {"min_support": 0},
+        {"within_s": -1},
+        {"min_participation": 0},
     ],
 )
 def test_what_is_no_plan_is_one_line(options):

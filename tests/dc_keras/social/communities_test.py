@@ -5,8 +5,11 @@ from drawn_graphs import CLIQUE, TRIANGLE, TWO_GROUPS, layer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.metrics import adjusted_rand_score
 
+from dc_keras.corpus.world import WorldConfig, simulate_world
 from dc_keras.errors import DataError
+from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.graph import Layer, canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
@@ -19,6 +22,24 @@ def test_drawn_communities_are_found_and_numbered_by_size():
     assert found.sizes.tolist() == [4, 3, 1]
     assert (len(found), found.num_alone, found.num_small) == (3, 1, 0)
     assert found.members(1).tolist() == [4, 5, 6]
+
+
+def test_planted_communities_are_found_in_what_posts_say(tmp_path):
+    from benchmarks.communities import corpus_of
+
+    # Tastes that show in words: docs/social.md says what the default world allows.
+    config = WorldConfig(
+        num_users=300, videos_per_user=30, taste_noise=0.05, video_noise=0.2
+    )
+    world = simulate_world(config)
+    corpus, rows = corpus_of(world, tmp_path)
+    graph = build_graph(corpus, GraphPlan(), with_times=False)
+    assert [layer.name for layer in graph.layers] == [
+        *("co-hashtag", "co-sound", "mention")
+    ]
+    found = find_communities(graph.combined())
+    planted = world.truth.communities[rows]
+    assert adjusted_rand_score(planted, found.membership) >= 0.9
 
 
 def test_modularity_is_that_of_networkx():

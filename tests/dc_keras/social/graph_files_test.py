@@ -133,6 +133,36 @@ def test_gexf_is_of_version_1_3_with_spells_and_shapes(written):
     assert node.find("viz:size", spaces).attrib["value"] == "1.0"
 
 
+def test_spells_read_back(tmp_path):
+    spells = pl.DataFrame(
+        {
+            "source": ["u_b", "u_b", "u_a"],
+            "target": ["u_c", "u_c", "u_x"],
+            "start": [5 * _DAY, 0, 0],
+            "end": [6 * _DAY, 2 * _DAY, _DAY],
+        }
+    )
+    [path] = write_graph(_view(spells=spells), tmp_path, "graph", ["gexf"])
+    graph = nx.read_gexf(path)
+    assert graph.graph["mode"] == "dynamic"
+    assert graph.edges["u_b", "u_c"]["spells"] == [
+        ("1970-01-01", "1970-01-02"),
+        ("1970-01-06", "1970-01-06"),
+    ]
+    assert graph.edges["u_a", "u_b"]["start"] == "1970-01-01"
+    assert graph.edges["u_a", "u_b"]["end"] == "1970-01-02"
+    spaces = {"g": "http://gexf.net/1.3"}
+    found = ElementTree.parse(path).findall(".//g:edge/g:spells/g:spell", spaces)
+    assert [spell.attrib["start"] for spell in found] == ["1970-01-01", "1970-01-06"]
+
+
+def test_a_layer_says_when_its_ties_were_seen():
+    times = np.array([[3.0, 3.0, np.nan, np.nan], [4.0, 4.0, np.nan, np.nan]])
+    timed = type(_SHARED)("timed", _SHARED.weights, times=times)
+    table = tie_table(_GRAPH, timed)
+    assert table.select("first", "last").rows() == [(3, 4), (None, None)]
+
+
 def test_csv_has_the_headers_of_gephi_and_no_formulas(written):
     with written["graph_nodes.csv"].open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -3,6 +3,7 @@ import pytest
 from scipy import sparse
 
 from dc_keras.errors import DataError
+from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.graph import Layer, SocialGraph, canonical
 
 
@@ -44,6 +45,23 @@ def test_a_part_keeps_what_is_known_of_its_ties():
     assert part.num_ties == 1
 
 
+def test_times_of_layers_are_the_first_and_the_last():
+    shared = Layer("shared", _SHARED.weights, times=np.array([[5.0] * 4, [6.0] * 4]))
+    # a mentions b, and c mentions a, which nobody dates.
+    mention = Layer(
+        "mention", _MENTION.weights, True, None, np.array([[2.0, np.nan]] * 2)
+    )
+    graph = SocialGraph(("a", "b", "c"), (shared, mention))
+    times = graph.combined().times_at(np.array([0, 1, 1, 0]), np.array([1, 0, 2, 2]))
+    np.testing.assert_array_equal(times, [[2, 2, 5, np.nan], [6, 6, 6, np.nan]])
+    assert _GRAPH.combined().times is None
+    alone = mention.undirected()
+    np.testing.assert_array_equal(alone.times, [[2, np.nan, 2, np.nan]] * 2)
+    assert np.isnan(_SHARED.times_at(np.array([0]), np.array([1]))).all()
+    kept = keep_backbone(shared, "disparity", 1.0)
+    np.testing.assert_array_equal(kept.times, shared.times)
+
+
 def test_canonical_leaves_nothing_on_the_diagonal():
     weights = canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
     assert weights.nnz == 1
@@ -57,6 +75,14 @@ def test_canonical_leaves_nothing_on_the_diagonal():
         (lambda: SocialGraph(("a",), (_SHARED,)), "a row a user"),
         (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
         (lambda: _GRAPH.layer("none"), "layer=none"),
+        (
+            lambda: Layer("x", _SHARED.weights, times=np.zeros((2, 3))),
+            "a first and a last time",
+        ),
+        (
+            lambda: Layer("x", _SHARED.weights, times=np.array([[2] * 4, [1] * 4])),
+            "a first and a last time",
+        ),
     ],
 )
 def test_what_is_no_graph_is_refused(make, message):

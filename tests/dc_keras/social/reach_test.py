@@ -100,6 +100,32 @@ def test_a_tie_of_twice_the_weight_is_two_ties():
         tie_chances(layer, 0)
 
 
+def test_readiness_counts_like_weight():
+    layer = layer_of([(0, 1, 1.0), (1, 2, 2.0)], 3)
+    chances = tie_chances(layer, 0.7, np.array([1.0, 2.0, 0.0]))
+    assert chances[0, 1] == pytest.approx(1 - np.exp(-1.4))
+    assert chances[1, 0] == pytest.approx(1 - np.exp(-0.7))
+    assert chances[1, 2] == 0.0
+    with pytest.raises(DataError, match=r"0 or more. Received: lowest=-1"):
+        tie_chances(layer, 0.7, np.array([1.0, -1.0, 0.0]))
+
+
+def test_waves_out_of_sight_are_in_the_totals():
+    path = layer_of([(0, 1, 1.0), (1, 2, 1.0), (2, 3, 1.0)], 4).weights
+    reach = simulate_reach(path, np.ones(4), np.array([0]), num_runs=3, num_steps=1)
+    assert reach.curves.tolist() == [[1, 2]] * 3
+    assert reach.totals.tolist() == [4] * 3
+
+
+def test_a_seed_who_declines_may_be_won_later():
+    path = _path(1.0)
+    never = np.array([1.0, 0.0, 0.0])
+    reach = simulate_reach(path, np.ones(3), np.array([0, 2]), seed_chances=never)
+    assert reach.curves[0, :3].tolist() == [1, 2, 3]
+    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+        simulate_reach(path, np.ones(3), np.array([0]), seed_chances=never - 1)
+
+
 def test_a_past_challenge_is_foretold_from_its_first_adopters():
     chain = layer_of([(u, u + 1, 1.0) for u in range(5)], 7).weights
     adoption = Adoption(np.array([3, 2, 1, 0]), np.array([40, 30, 20, 10]))

@@ -1,0 +1,95 @@
+"""Is the reach of a real sound foretold by who shares tags with its first users?
+
+    python -m benchmarks.reach --data=../shared/data/famous --output=/tmp/reach
+
+Makes a corpus and a Study of datares/TikTok_Famous (`famous.py`): a challenge is a
+sound, known by the titles of the posts that describe it. Then it runs build_graph and
+reach on them and prints what they say. The data leave nothing here but in --output.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+from absl import app, flags
+
+from benchmarks.famous import Famous
+from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.store import CorpusWriter, table_of_columns, write_text
+
+_DATA = flags.DEFINE_string(
+    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 10, "First users given.", 1)
+_HORIZON = flags.DEFINE_float("horizon_days", 30.0, "Days that count after them.", 0.1)
+_LAYERS = flags.DEFINE_multi_string("layer", ["co-hashtag", "co-sound"], "Ties.")
+
+
+def main(_: list[str]) -> None:
+    """Runs the two commands and prints what they print."""
+    import subprocess
+
+    start = time.monotonic()
+    output = Path(_OUTPUT.value)
+    make_corpus(Famous(Path(_DATA.value)), output)
+    corpus, graph = f"--corpus={output}/corpus", output / "graph"
+    layers = [f"--layer={name}" for name in _LAYERS.value]
+    commands = (
+        ["build_graph", corpus, f"--output={graph}", *layers],
+        [
+            *("reach", corpus, f"--graph={graph}", f"--study={output}/study.toml"),
+            *(f"--output={output}/reach", f"--num_seeds={_NUM_SEEDS.value}"),
+            f"--horizon_days={_HORIZON.value}",
+        ],
+    )
+    for name, *arguments in commands:
+        subprocess.run(
+            [sys.executable, "-m", f"pipelines.{name}", *arguments], check=True
+        )
+    print(f"{time.monotonic() - start:.0f} s")
+
+
+def make_corpus(famous: Famous, output: Path) -> None:
+    """Writes `corpus` and `study.toml`; the id of a sound is that of the challenge.
+
+    A post belongs to a sound where its title is one of those that the support posts of
+    the sound have. No other sound has an id: it goes by its title.
+    """
+    titles = dict(famous.videos.select("video_id", "music_title").iter_rows())
+    owners: dict[str, str] = {}
+    for name, posts in zip(famous.grid.challenges, famous.grid.support, strict=True):
+        owners |= {titles[post]: name for post in posts if titles[post]}
+    sound = pl.col("music_title").replace_strict(
+        list(owners), list(owners.values()), default=None, return_dtype=pl.String
+    )
+    posts = famous.videos.sort("video_id").with_columns(
+        music_id=sound, create_time=pl.col("create_time").cast(pl.Int64)
+    )
+    columns = {
+        name: posts[name].to_list()
+        for name in Video.__dataclass_fields__
+        if name in posts.columns
+    }
+    table = table_of_columns(Video, {**columns, "source": ["famous"] * posts.height})
+    with CorpusWriter(output / "corpus") as writer:
+        writer.add_videos(table)
+        writer.finish(
+            [User(user) for user in sorted(set(columns["user_id"]))],
+            key_fingerprint="0" * 16,
+            media_root=None,
+            num_quarantined=0,
+        )
+    study = ['[study]\nname = "famous"\n']
+    study += [
+        f'[challenges."{name}"]\nsounds = ["{name}"]\n'
+        for name in famous.grid.challenges
+    ]
+    write_text(output / "study.toml", "\n".join(study))
+
+
+if __name__ == "__main__":
+    app.run(main)

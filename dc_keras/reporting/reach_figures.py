@@ -1,0 +1,122 @@
+"""How challenges spread, as plots: by day, foretold, and from a list of seeds.
+
+Names come from data and plotly reads them as HTML, so they are escaped.
+"""
+
+from __future__ import annotations
+
+import html
+
+import plotly.graph_objects as go
+import polars as pl
+
+from dc_keras.social.palette import OTHER, PALETTE
+
+# More curves than these nobody tells apart; the others are grey.
+_NUM_NAMED = len(PALETTE)
+_HEIGHT_PX = 420
+_GREY = "#868e96"
+_DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
+_LETTERS = 32
+
+
+def replication_figure(replication: pl.DataFrame) -> go.Figure:
+    """Participants up to each day, a curve a challenge, the largest in colour.
+
+    Args:
+        replication: `challenge`, `day`, `new` and `cumulative`.
+    """
+    figure = go.Figure()
+    totals = replication.group_by("challenge").agg(pl.col("cumulative").max())
+    totals = totals.sort("cumulative", "challenge", descending=[True, False])
+    for number, name in enumerate(totals["challenge"]):
+        curve = replication.filter(pl.col("challenge") == name)
+        is_named = number < _NUM_NAMED
+        figure.add_scatter(
+            x=curve["day"].cast(pl.String).to_list(),
+            y=curve["cumulative"].to_list(),
+            mode="lines",
+            name=_label(name),
+            line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
+            showlegend=is_named,
+        )
+    return _laid_out(figure, "day (UTC)", "participants")
+
+
+def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
+    """Foretold over true reach, a dot a challenge with its band; on the line is right.
+
+    Args:
+        table: of `Backtests`.
+        method: one of `backtesting.METHODS`.
+    """
+    predicted = table[f"{method}_predicted"]
+    figure = go.Figure()
+    ends = [float(min(table["actual"].min(), predicted.min())), 0.0]  # type: ignore[type-var, arg-type]
+    ends[1] = float(max(table["actual"].max(), predicted.max()))  # type: ignore[type-var, arg-type]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line=_DOTTED, hoverinfo="skip", showlegend=False
+    )
+    figure.add_scatter(
+        x=table["actual"].to_list(),
+        y=predicted.to_list(),
+        mode="markers",
+        text=[_label(name) for name in table["challenge"]],
+        marker={"color": PALETTE[0], "size": 8},
+        error_y={
+            "type": "data",
+            "array": (table[f"{method}_high"] - predicted).to_list(),
+            "arrayminus": (predicted - table[f"{method}_low"]).to_list(),
+            "color": _GREY,
+            "thickness": 1,
+        },
+        showlegend=False,
+    )
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log")
+    return _laid_out(figure, "participants in the end", "foretold, band of 90 %")
+
+
+def curve_figure(curve: pl.DataFrame) -> go.Figure:
+    """Users who have joined up to each wave: mean, and the band of 90 % of the runs.
+
+    Args:
+        curve: `wave`, `mean`, `low` and `high`.
+    """
+    waves = curve["wave"].to_list()
+    figure = go.Figure()
+    for name, fill in (("high", None), ("low", "tonexty")):
+        figure.add_scatter(
+            x=waves,
+            y=curve[name].to_list(),
+            mode="lines",
+            line={"width": 0},
+            fill=fill,
+            fillcolor="rgba(0, 114, 178, 0.25)",
+            name="90 % of the runs",
+            showlegend=fill is not None,
+        )
+    figure.add_scatter(
+        x=waves,
+        y=curve["mean"].to_list(),
+        mode="lines",
+        line={"color": PALETTE[0], "width": 2.5},
+        name="mean",
+    )
+    return _laid_out(figure, "waves after the seeds", "users who have joined")
+
+
+def _laid_out(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+    return figure.update_layout(
+        height=_HEIGHT_PX,
+        margin={"l": 56, "r": 12, "t": 12, "b": 48},
+        xaxis_title=x_title,
+        yaxis_title=y_title,
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        hovermode="closest",
+    )
+
+
+def _label(name: str) -> str:
+    line = "".join(letter if letter.isprintable() else " " for letter in name)
+    return html.escape(line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…")

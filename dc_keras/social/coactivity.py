@@ -1,0 +1,252 @@
+"""Ties of users who post the same thing within seconds of each other.
+
+What CooRTweet (`detect_groups`) and the coordination network toolkit do: two posts of
+one thing by two users at most so many seconds apart. Posts are sorted by thing and
+time; a window slides over them, and only pairs inside it are ever made. Their number is
+known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.belongings import Belongings, code_moments
+from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.sharing import (
+    DEFAULT_MAX_BYTES,
+    WEIGHTINGS,
+    thing_sets,
+    thing_vectors,
+    tie_both_ends,
+)
+from dc_keras.social.tie_times import mirrored
+
+# A pair while it is sorted: two users, a thing, a time, an order, and what is left.
+_BYTES_A_PAIR = 80
+_PAIRS_A_BLOCK = 2**21
+
+
+@dataclass(frozen=True, eq=False)
+class _Posts:
+    """Posts by thing and time.
+
+    Attributes:
+        users: int64 (num_posts,).
+        things: int64 (num_posts,), sorted.
+        times: int64 (num_posts,), sorted within a thing.
+        later: int64 (num_posts,): how many of those behind are inside the window.
+    """
+
+    users: np.ndarray
+    things: np.ndarray
+    times: np.ndarray
+    later: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Pairs of users, each once: what they share, and when.
+
+    Attributes:
+        low: int64 (num_pairs,), below `high`.
+        high: int64 (num_pairs,).
+        weights: float64 (num_pairs,), sums over shared things.
+        first: float64 (num_pairs,), UTC seconds; last likewise.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    weights: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+def share_within(
+    moments: pl.DataFrame,
+    belongings: Belongings,
+    within_s: int,
+    weighting: str = "tfidf",
+    *,
+    top_k: int | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Layer:
+    """Returns the layer "co-KIND" of users who posted the same within seconds.
+
+    With S_uv the things that u and v both posted, once at least at most `within_s`
+    apart, and A_u all things of u:
+
+        count       |S_uv|
+        jaccard     |S_uv| / (|A_u| + |A_v| − |S_uv|)
+        whichtok    |S_uv| / ((|A_u| + |A_v|) / 2)
+        cosine, tfidf, hyperbolic
+                    as of `share_ties`, the sum over S_uv alone
+
+    Where the window holds everything these are the weights of `share_ties`.
+
+    Args:
+        moments: of `find_moments`; those without a time are left out.
+        belongings: counted of them; things that it lacks do not count.
+        within_s: seconds between two posts at most, 0 or more.
+        weighting: one of `WEIGHTINGS`.
+        top_k: strongest ties kept of each user, at least 1; None keeps all.
+        max_bytes: what the pairs of posts may take at most (`window_bytes`).
+
+    Returns:
+        The layer with its times: a tie is seen when the later post of a pair is made.
+
+    Raises:
+        DataError: `weighting` is none of them, `within_s` or `top_k` is out of range,
+            or the pairs would take more than `max_bytes`.
+    """
+    _check(within_s, weighting, top_k)
+    posts = _sorted_posts(moments, belongings, within_s)
+    size = _BYTES_A_PAIR * int(posts.later.sum())
+    if size > max_bytes:
+        raise DataError(
+            f"pairs of posts by {belongings.kind} within {within_s} s would take "
+            f"{size / 2**30:.1f} GiB; leave out what everybody has or take fewer "
+            f"seconds. Received: within_s={within_s}, max_bytes={max_bytes}"
+        )
+    is_set = weighting in ("count", "jaccard", "whichtok")
+    vectors = thing_sets(belongings.counts)
+    if not is_set:
+        vectors = thing_vectors(belongings.counts, weighting)
+    pairs = _together([_of_things(*block, vectors) for block in _pair_blocks(posts)])
+    weights = pairs.weights
+    if weighting in ("jaccard", "whichtok"):
+        sizes = np.diff(belongings.counts.indptr)
+        both = (sizes[pairs.low] + sizes[pairs.high]).astype(float)
+        weights = weights / (both - weights if weighting == "jaccard" else both / 2)
+    shape = (len(belongings.users),) * 2
+    upper = sparse.csr_array((weights, (pairs.low, pairs.high)), shape)
+    ties = (
+        tie_both_ends(upper + upper.T, top_k) if top_k else canonical(upper + upper.T)
+    )
+    times = mirrored(ties, pairs.low, pairs.high, np.stack([pairs.first, pairs.last]))
+    return Layer(f"co-{belongings.kind}", ties, times=times)
+
+
+def window_bytes(moments: pl.DataFrame, belongings: Belongings, within_s: int) -> int:
+    """Returns what the pairs of posts take at most: 80 bytes each."""
+    later = _sorted_posts(moments, belongings, within_s).later
+    return _BYTES_A_PAIR * int(later.sum())
+
+
+def _check(within_s: int, weighting: str, top_k: int | None) -> None:
+    if weighting not in WEIGHTINGS:
+        raise DataError(
+            f"weighting must be one of {', '.join(WEIGHTINGS)}. "
+            f"Received: weighting={weighting}"
+        )
+    if within_s < 0 or (top_k is not None and top_k < 1):
+        raise DataError(
+            "within_s must be at least 0 and top_k at least 1. "
+            f"Received: within_s={within_s}, top_k={top_k}"
+        )
+
+
+def _sorted_posts(
+    moments: pl.DataFrame, belongings: Belongings, within_s: int
+) -> _Posts:
+    coded = code_moments(
+        moments.drop_nulls("time"), belongings.users, belongings.things
+    ).sort("thing", "time", "user")
+    users, things, times = (
+        coded[name].to_numpy().astype(np.int64) for name in ("user", "thing", "time")
+    )
+    if not len(times):
+        return _Posts(users, things, times, np.zeros(0, np.int64))
+    within_s = min(within_s, int(np.ptp(times)))
+    # One number a post, so far apart from thing to thing that no window reaches over.
+    key = things * (int(np.ptp(times)) + within_s + 1) + times - times.min()
+    behind = np.searchsorted(key, key + within_s, side="right")
+    return _Posts(users, things, times, behind - np.arange(len(key)) - 1)
+
+
+def _pair_blocks(
+    posts: _Posts,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields users, users, things and times of pairs, all of a thing in one block."""
+    _, begins = np.unique(posts.things, return_index=True)
+    ends = np.append(begins[1:], len(posts.things))
+    done = np.concatenate([[0], np.cumsum(posts.later)])
+    at = 0
+    while at < len(begins):
+        most = done[begins[at]] + _PAIRS_A_BLOCK
+        stop = max(int(np.searchsorted(done[ends], most, side="right")), at + 1)
+        part = slice(begins[at], ends[stop - 1])
+        earlier = np.repeat(np.arange(part.start, part.stop), posts.later[part])
+        start = done[part.start : part.stop] - done[part.start]
+        offset = np.arange(len(earlier)) - np.repeat(start, posts.later[part])
+        later = earlier + 1 + offset
+        one, other = posts.users[earlier], posts.users[later]
+        kept = one != other
+        yield (
+            np.minimum(one, other)[kept],
+            np.maximum(one, other)[kept],
+            posts.things[earlier][kept],
+            posts.times[later][kept],
+        )
+        at = stop
+
+
+def _of_things(
+    low: np.ndarray,
+    high: np.ndarray,
+    thing: np.ndarray,
+    time: np.ndarray,
+    vectors: sparse.csr_array,
+) -> _Pairs:
+    """Counts each thing of each pair once, and adds them up."""
+    order = np.lexsort((time, thing, high, low))
+    low, high, thing, time = (values[order] for values in (low, high, thing, time))
+    begins = _begins(low, high, thing)
+    last = np.maximum.reduceat(time, begins) if len(begins) else time
+    low, high, thing = low[begins], high[begins], thing[begins]
+    weights = np.zeros(0)
+    if len(low):
+        one, other = (np.asarray(vectors[u, thing]).ravel() for u in (low, high))
+        weights = one * other
+    return _summed(
+        _Pairs(low, high, weights, time[begins].astype(float), last.astype(float))
+    )
+
+
+def _together(blocks: list[_Pairs]) -> _Pairs:
+    names = ("low", "high", "weights", "first", "last")
+    if not blocks:
+        rows = np.zeros(0, np.int64)
+        return _Pairs(rows, rows, *(np.zeros(0) for _ in range(3)))
+    values = [np.concatenate([getattr(b, name) for b in blocks]) for name in names]
+    order = np.lexsort((values[1], values[0]))
+    return _summed(_Pairs(*(value[order] for value in values)))
+
+
+def _summed(pairs: _Pairs) -> _Pairs:
+    """Adds up pairs that stand beside each other."""
+    begins = _begins(pairs.low, pairs.high)
+    if not len(begins):
+        return pairs
+    return _Pairs(
+        pairs.low[begins],
+        pairs.high[begins],
+        np.add.reduceat(pairs.weights, begins),
+        np.minimum.reduceat(pairs.first, begins),
+        np.maximum.reduceat(pairs.last, begins),
+    )
+
+
+def _begins(*columns: np.ndarray) -> np.ndarray:
+    """Returns where, in sorted columns, something new begins."""
+    size = len(columns[0])
+    is_new = np.zeros(size, bool)
+    is_new[:1] = True
+    for column in columns:
+        is_new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(is_new)

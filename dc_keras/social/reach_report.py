@@ -1,0 +1,136 @@
+"""All that is said of past challenges and of one to come, as tables and as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dc_keras.corpus.store import write_text
+from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
+from dc_keras.social.backtesting import Backtests
+from dc_keras.social.graph_files import without_formulas
+from dc_keras.social.reach import Reach
+
+INFO_FILE = "reach.json"
+
+
+@dataclass(frozen=True, eq=False)
+class WhatIf:
+    """A challenge to come.
+
+    Attributes:
+        reach: of the runs.
+        num_seeds: who is asked.
+        expected_seeds: who of them is expected to join when asked.
+        contagion: users whom somebody of mean strength wins at first.
+        users: of the graph, in its order.
+    """
+
+    reach: Reach
+    num_seeds: int
+    expected_seeds: float
+    contagion: float
+    users: tuple[str, ...]
+
+    def curve(self) -> pl.DataFrame:
+        """Returns `wave`, and `mean`, `low`, `high` of the users who have joined."""
+        low, high = self.reach.band
+        mean = self.reach.mean
+        return pl.DataFrame(
+            {"wave": range(len(mean)), "mean": mean, "low": low, "high": high}
+        )
+
+    def chances(self) -> pl.DataFrame:
+        """Returns `user_id` and `chance`, the share of runs, the largest first."""
+        table = pl.DataFrame({"user_id": self.users, "chance": self.reach.chances})
+        return table.sort("chance", "user_id", descending=[True, False])
+
+
+@dataclass(frozen=True, eq=False)
+class ReachReport:
+    """What there is to say; parts that were not asked for are None.
+
+    Attributes:
+        adoptions: of each challenge, by name.
+        along: of each challenge that somebody took up, by name.
+        num_ties: ties of before its first post, by name as in `along`.
+        left_out: why a challenge was not foretold, by name.
+        backtests: of the others.
+        what_if: of the seeds given.
+    """
+
+    adoptions: Mapping[str, Adoption]
+    along: Mapping[str, AlongTies]
+    num_ties: Mapping[str, int]
+    left_out: Mapping[str, str]
+    backtests: Backtests | None
+    what_if: WhatIf | None
+
+    def replication(self) -> pl.DataFrame:
+        """Returns `challenge`, `day`, `new` and `cumulative`, no day left out."""
+        name = pl.String()
+        curves = [
+            adoption_curve(adoption).select(
+                pl.lit(challenge, name).alias("challenge"), pl.all()
+            )
+            for challenge, adoption in self.adoptions.items()
+        ]
+        return pl.concat(curves)
+
+    def along_ties(self) -> pl.DataFrame:
+        """Returns a row a challenge: `challenge`, `ties`, fields of `AlongTies`."""
+        rows = [
+            {"challenge": name, "ties": self.num_ties[name], **asdict(along)}
+            for name, along in self.along.items()
+        ]
+        kinds = {"challenge": pl.String, "ties": pl.Int64, "share": pl.Float64}
+        kinds |= {"expected": pl.Float64, "p_value": pl.Float64}
+        kinds |= {"num_adopters": pl.Int64, "num_shuffles": pl.Int64}
+        return pl.DataFrame(rows, schema=kinds)
+
+    def write(self, directory: Path, info: Mapping[str, Any]) -> list[Path]:
+        """Writes a CSV file a table, and `reach.json`, which names nobody, last.
+
+        Args:
+            directory: made if need be; files of an earlier run go.
+            info: plain values beside the results, such as flags and the plan.
+
+        Returns:
+            The files.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        tables = {"replication": self.replication(), "along_ties": self.along_ties()}
+        content = {**info, "along_ties": self.along_ties().to_dicts()}
+        content["left_out"] = dict(self.left_out)
+        for name in ("backtest", "backtest_summary", "what_if", "users"):
+            (directory / f"{name}.csv").unlink(missing_ok=True)
+        if self.backtests is not None:
+            tables["backtest"] = self.backtests.table
+            tables["backtest_summary"] = self.backtests.summary()
+            content["backtest"] = {
+                "contagion": self.backtests.contagion,
+                "summary": tables["backtest_summary"].to_dicts(),
+                "challenges": self.backtests.table.to_dicts(),
+            }
+        if self.what_if is not None:
+            tables["what_if"] = self.what_if.curve()
+            tables["users"] = self.what_if.chances()
+            content["what_if"] = {
+                "num_seeds": self.what_if.num_seeds,
+                "expected_seeds": self.what_if.expected_seeds,
+                "contagion": self.what_if.contagion,
+                "waves": tables["what_if"].to_dicts(),
+            }
+        paths = []
+        for name, table in tables.items():
+            paths.append(directory / f"{name}.csv")
+            write_text(paths[-1], without_formulas(table).write_csv())
+        paths.append(directory / INFO_FILE)
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        write_text(paths[-1], text + "\n")
+        return paths

@@ -1,0 +1,93 @@
+"""When ties stood: spells of a graph that is built anew for each period.
+
+A tie stands in a period where the posts of that period alone make it. Periods in a row
+are one spell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import polars as pl
+from scipy import sparse
+
+from dc_keras.social.graph import SocialGraph
+
+_TIE = ("layer", "source", "target")
+SCHEMA = {
+    "layer": pl.String,
+    "source": pl.String,
+    "target": pl.String,
+    "start": pl.Int64,
+    "end": pl.Int64,
+}
+
+
+def find_spells(
+    periods: Iterable[tuple[int, SocialGraph]], period_s: int
+) -> pl.DataFrame:
+    """Returns when each tie of each layer stood.
+
+    Args:
+        periods: first second and graph of each, such as `building.iter_snapshots`.
+        period_s: length of a period, seconds.
+
+    Returns:
+        `layer`, `source` and `target` (ids of users; without direction the lower one
+        first), `start`, the first second, and `end`, the first one that is no longer in
+        the spell, both UTC; sorted.
+    """
+    standing = [pl.DataFrame(schema=SCHEMA)]
+    for start, graph in periods:
+        users = pl.Series(graph.users, dtype=pl.String)
+        for layer in graph.layers:
+            weights = layer.weights
+            ties = (weights if layer.is_directed else sparse.triu(weights, k=1)).tocoo()
+            columns = {"source": users[ties.row], "target": users[ties.col]}
+            standing.append(
+                pl.DataFrame(columns).select(
+                    pl.lit(layer.name).alias("layer"),
+                    "source",
+                    "target",
+                    pl.lit(start, pl.Int64).alias("start"),
+                    pl.lit(start + period_s, pl.Int64).alias("end"),
+                )
+            )
+    return _joined(pl.concat(standing), _TIE)
+
+
+def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFrame:
+    """Returns when users were tied in any of some layers, whatever the direction.
+
+    Args:
+        spells: of `find_spells`.
+        layers: names of those that count.
+
+    Returns:
+        `source`, `target` (the lower id first), `start` and `end`, sorted.
+    """
+    counted = spells.filter(pl.col("layer").is_in(list(layers)))
+    ends = ("source", "target")
+    return _joined(
+        counted.select(
+            pl.min_horizontal(ends).alias("source"),
+            pl.max_horizontal(ends).alias("target"),
+            "start",
+            "end",
+        ),
+        ends,
+    )
+
+
+def _joined(spells: pl.DataFrame, tie: tuple[str, ...]) -> pl.DataFrame:
+    """Makes one spell of those that touch or overlap."""
+    ordered = spells.sort(*tie, "start", "end")
+    before = pl.col("end").cum_max().shift(1).over(tie)
+    is_new = (before.is_null() | (pl.col("start") > before)).cast(pl.Int64)
+    return (
+        ordered.with_columns(is_new.cum_sum().over(tie).alias("spell"))
+        .group_by(*tie, "spell")
+        .agg(pl.col("start").min(), pl.col("end").max())
+        .sort(*tie, "start")
+        .drop("spell")
+    )

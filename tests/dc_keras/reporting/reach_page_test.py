@@ -1,0 +1,113 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+from drawn_graphs import layer_of
+
+pytest.importorskip("networkx", reason="the extra `social` is not installed")
+pytest.importorskip("plotly", reason="the extra `report` is not installed")
+from dc_keras.reporting.reach_page import render_reach_page, write_reach_page
+from dc_keras.social.adoption import DAY_S, Adoption, measure_along_ties
+from dc_keras.social.backtesting import backtest
+from dc_keras.social.past import PastChallenge
+from dc_keras.social.reach import simulate_reach
+from dc_keras.social.reach_report import ReachReport, WhatIf
+
+_CHROMIUM = shutil.which("chromium")
+_HOSTILE = "<script>alert(1)</script>"
+_RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
+
+
+@pytest.fixture(scope="module")
+def report():
+    """Twelve challenges on a ring, the first of a hostile name."""
+    adoptions = {
+        f"{_HOSTILE if c == 0 else 'dance'} {c}": Adoption(
+            np.arange(2 + c), np.arange(2 + c) * DAY_S
+        )
+        for c in range(12)
+    }
+    past = [PastChallenge(n, _RING, adopted, 2) for n, adopted in adoptions.items()]
+    reach = simulate_reach(_RING.weights, np.ones(30), np.array([0, 3]), num_runs=20)
+    return ReachReport(
+        adoptions,
+        {n: measure_along_ties(_RING, a, num_shuffles=9) for n, a in adoptions.items()},
+        dict.fromkeys(adoptions, 30),
+        {"other": "fewer than 2 adopters"},
+        backtest(past, num_runs=5, num_fit_runs=2),
+        WhatIf(reach, 2, 1.5, 0.4, tuple(f"u_{row:02d}" for row in range(30))),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return render_reach_page(report, "drawn <b>")
+
+
+def _without_plotly(page):
+    return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
+
+
+def test_the_page_says_what_was_found(page, report):
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>drawn &lt;b&gt;</title>" in page
+    row = report.backtests.summary().row(0, named=True)
+    assert f"<td>{row['log_error']:.3f}</td>" in page
+    assert f"{row['within']} of 12" in page
+    assert "Not foretold: 1 challenges" in page
+    assert "2 users are asked, 1.5 of them are expected to join" in page
+    assert '<th scope="row">u_00</th>' in page
+
+
+def test_names_from_the_data_are_harmless(page):
+    text = _without_plotly(page)
+    assert len(page) - len(text) > 1_000_000
+    assert _HOSTILE not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_parts_that_were_not_asked_for_are_not_there(report):
+    bare = ReachReport(report.adoptions, {}, {}, {}, None, None)
+    page = _without_plotly(render_reach_page(bare, "bare"))
+    for word in ("backtest", "what-if", "u_00"):
+        assert word not in page
+
+
+def test_equal_reports_give_equal_pages(page, report, tmp_path):
+    write_reach_page(report, tmp_path / "new" / "reach.html", "drawn <b>")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["reach.html"]
+    assert (tmp_path / "new" / "reach.html").read_text("utf-8") == page
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path, width, scheme):
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the extra `collect` is not installed"
+    )
+    if _CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    path, heard = tmp_path / "reach.html", []
+    path.write_text(page, "utf-8")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
+        shown = browser.new_page(
+            viewport={"width": width, "height": 800}, color_scheme=scheme
+        )
+        shown.on("console", lambda message: heard.append(message.text))
+        shown.on("pageerror", lambda error: heard.append(str(error)))
+        shown.on("request", lambda request: heard.append(request.url))
+        shown.on("dialog", lambda dialog: heard.append(dialog.message))
+        shown.goto(path.as_uri())
+        shown.wait_for_function(
+            "[...document.querySelectorAll('.plot')].every(p => p.dataset.drawn)"
+        )
+        plots = shown.locator(".plot").count()
+        widths = shown.evaluate(
+            "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+        )
+        shown.screenshot(path=tmp_path / "reach.png", full_page=True)
+        browser.close()
+    assert heard == [path.as_uri()]
+    assert plots == 5
+    assert max(widths) <= width

@@ -1,0 +1,148 @@
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dc_keras.errors import DataError
+from dc_keras.social import coactivity
+from dc_keras.social.belongings import count_belongings
+from dc_keras.social.coactivity import share_within, window_bytes
+from dc_keras.social.sharing import WEIGHTINGS, share_ties
+
+_USERS = ("ann", "bob", "cid", "dan")
+_posts = st.lists(
+    st.tuples(
+        st.sampled_from(_USERS), st.sampled_from("xyz"), st.integers(1_000, 1_030)
+    ),
+    max_size=25,
+)
+
+
+def _made(posts):
+    schema = {"user_id": pl.String, "thing": pl.String, "time": pl.Int64}
+    moments = pl.DataFrame(posts, schema=schema, orient="row")
+    return moments, count_belongings("hashtag", _USERS, moments)
+
+
+def _by_hand(posts, within_s, weighting):
+    """The weights and times of ties by a loop over pairs of posts."""
+    posts = [post for post in posts if post[2] is not None]
+    seen = {}
+    for one, other in combinations(posts, 2):
+        (u, t, at), (v, s, then) = one, other
+        if t == s and u != v and abs(at - then) <= within_s:
+            tie = tuple(sorted((_USERS.index(u), _USERS.index(v))))
+            seen.setdefault(tie, {}).setdefault(t, []).append(max(at, then))
+    _, has = _made(posts)
+    counts = has.counts.toarray()
+    num_users = (counts > 0).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        scores = {
+            "cosine": counts,
+            "tfidf": np.where(counts, 1 + np.log(counts), 0) * np.log(4 / num_users),
+            # A thing of one user ties nobody, whatever it would count.
+            "hyperbolic": (counts > 0) / np.sqrt(np.maximum(num_users - 1.0, 1)),
+        }.get(weighting, counts > 0)
+    weights = {}
+    for (u, v), things in seen.items():
+        at = [has.things.index(t) for t in things]
+        weight = float(sum(float(scores[u, t]) * float(scores[v, t]) for t in at))
+        sizes = (counts[u] > 0).sum() + (counts[v] > 0).sum()
+        if weighting in ("cosine", "tfidf") and weight:
+            weight /= np.linalg.norm(scores[u]) * np.linalg.norm(scores[v])
+        if weighting == "jaccard":
+            weight /= sizes - weight
+        if weighting == "whichtok":
+            weight /= sizes / 2
+        times = [time for of_thing in things.values() for time in of_thing]
+        if weight > 0:
+            weights[u, v] = (weight, min(times), max(times))
+    return weights
+
+
+def _found(layer):
+    ties = layer.weights.tocoo()
+    first, last = layer.times_at(ties.row, ties.col)
+    rows = zip(ties.row, ties.col, ties.data, first, last, strict=True)
+    return {(int(u), int(v)): tuple(map(float, rest)) for u, v, *rest in rows if u < v}
+
+
+@settings(deadline=None)
+@given(_posts, st.integers(0, 12), st.sampled_from(WEIGHTINGS))
+@example([], 3, "count")
+@example([("ann", "x", 1_000), ("bob", "x", 1_030), ("ann", "y", 1_030)], 30, "tfidf")
+def test_ties_are_those_of_a_double_loop(posts, within_s, weighting):
+    layer = share_within(*_made(posts), within_s, weighting)
+    expected = _by_hand(posts, within_s, weighting)
+    found = _found(layer)
+    assert found.keys() == expected.keys()
+    for tie, values in expected.items():
+        assert found[tie] == pytest.approx(values)
+
+
+@settings(deadline=None)
+@given(_posts, st.integers(0, 12), st.integers(1, 6))
+def test_blocks_change_nothing(posts, within_s, size):
+    whole = share_within(*_made(posts), within_s, "count")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coactivity, "_PAIRS_A_BLOCK", size)
+        parts = share_within(*_made(posts), within_s, "count")
+    assert _found(parts) == _found(whole)
+
+
+@settings(deadline=None)
+@given(_posts, st.sampled_from(WEIGHTINGS))
+def test_a_window_of_everything_is_no_window(posts, weighting):
+    moments, has = _made(posts)
+    layer = share_within(moments, has, 10**9, weighting)
+    whole = share_ties(has, weighting)
+    assert layer.weights.toarray() == pytest.approx(whole.weights.toarray())
+
+
+@settings(deadline=None)
+@given(_posts, st.integers(0, 12), st.integers(1, 2))
+def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
+    every = share_within(*_made(posts), within_s, "count")
+    layer = share_within(*_made(posts), within_s, "count", top_k=top_k)
+    kept = layer.weights.toarray()
+    for row, weights in zip(kept, every.weights.toarray(), strict=True):
+        best = np.sort(weights)[::-1][:top_k]
+        assert np.sort(row)[::-1][:top_k].tolist() == best.tolist()
+    assert set(_found(layer).items()) <= set(_found(every).items())
+
+
+def test_posts_without_a_time_tie_nobody():
+    posts = [("ann", "x", None), ("bob", "x", 1_000), ("cid", "x", 1_001)]
+    layer = share_within(*_made(posts), 5, "count")
+    assert _found(layer) == {(1, 2): (1.0, 1_001.0, 1_001.0)}
+
+
+def test_things_that_were_left_out_tie_nobody():
+    moments, has = _made([("ann", "x", 0), ("bob", "x", 1), ("cid", "x", 2)])
+    assert share_within(moments, has.without_common(2), 5).num_ties == 0
+
+
+def test_what_is_too_large_is_refused_before_it_is_made():
+    # 1,000 posts of one thing in one second: 499,500 pairs of 80 bytes.
+    posts = [(_USERS[n % 4], "x", 1_000) for n in range(1_000)]
+    moments, has = _made(posts)
+    assert window_bytes(moments, has, 0) == 80 * 499_500
+    with pytest.raises(DataError, match=r"within 0 s would take 0.0 GiB.*within_s=0"):
+        share_within(moments, has, 0, max_bytes=80 * 499_499)
+    assert share_within(moments, has, 0, "count", max_bytes=80 * 499_500).num_ties == 6
+
+
+@pytest.mark.parametrize(
+    ("within_s", "weighting", "top_k", "rule"),
+    [
+        (-1, "count", None, "within_s=-1"),
+        (1, "count", 0, "top_k=0"),
+        (1, "weight", None, "weighting=weight"),
+    ],
+)
+def test_what_is_no_window(within_s, weighting, top_k, rule):
+    with pytest.raises(DataError, match=rf"Received: .*{rule}"):
+        share_within(*_made([]), within_s, weighting, top_k=top_k)

@@ -1,0 +1,72 @@
+import numpy as np
+import polars as pl
+import pytest
+from drawn_graphs import layer_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dc_keras.social import tie_times
+from dc_keras.social.belongings import count_belongings
+from dc_keras.social.sharing import share_ties
+from dc_keras.social.tie_times import mirrored, time_shared_ties
+
+_USERS = ("ann", "bob", "cid", "dan")
+_posts = st.lists(
+    st.tuples(
+        st.sampled_from(_USERS),
+        st.sampled_from("xyz"),
+        st.none() | st.integers(1_000, 1_030),
+    ),
+    max_size=25,
+)
+
+
+def _timed(posts):
+    schema = {"user_id": pl.String, "thing": pl.String, "time": pl.Int64}
+    moments = pl.DataFrame(posts, schema=schema, orient="row")
+    has = count_belongings("hashtag", _USERS, moments)
+    return time_shared_ties(share_ties(has, "count"), moments, has)
+
+
+def _by_hand(posts, user, other):
+    """Every post of a thing that the other has posted before, or at that second."""
+    moments = [
+        time
+        for who, thing, time in posts
+        for whom, same, then in posts
+        if None not in (time, then) and thing == same and then <= time
+        if {who, whom} == {user, other}
+    ]
+    return (min(moments), max(moments)) if moments else (np.nan, np.nan)
+
+
+@settings(deadline=None)
+@given(_posts, st.integers(1, 4))
+def test_a_tie_is_seen_when_one_posts_what_the_other_has(posts, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tie_times, "_LOOKUPS_A_BLOCK", size)
+        layer = _timed(posts)
+    ties = layer.weights.tocoo()
+    for u, v, first, last in zip(ties.row, ties.col, *layer.times, strict=True):
+        expected = _by_hand(posts, _USERS[u], _USERS[v])
+        assert (first, last) == pytest.approx(expected, nan_ok=True)
+
+
+def test_by_hand():
+    posts = [("ann", "x", 5), ("ann", "x", 9), ("bob", "x", 7), ("cid", "x", None)]
+    layer = _timed(posts)
+    first, last = layer.times_at(np.array([0, 1, 0]), np.array([1, 0, 2]))
+    assert first.tolist()[:2] == [7, 7]
+    assert last.tolist()[:2] == [9, 9]
+    assert np.isnan([first[2], last[2]]).all()
+
+
+def test_times_stand_at_both_ends():
+    layer = layer_of([(0, 1, 1.0), (1, 2, 1.0)], 3)
+    times = mirrored(
+        layer.weights, np.array([1, 0]), np.array([2, 1]), np.array([[5, 3], [6, 4.0]])
+    )
+    # 0-1, 1-0, 1-2, 2-1
+    assert times.tolist() == [[3, 3, 5, 5], [4, 4, 6, 6]]
+    none = np.zeros(0, np.int64)
+    assert np.isnan(mirrored(layer.weights, none, none, np.zeros((2, 0)))).all()

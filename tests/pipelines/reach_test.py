@@ -1,0 +1,83 @@
+import json
+
+import polars as pl
+import pytest
+
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+pytest.importorskip("plotly", reason="the extra `report` is not installed")
+
+
+@pytest.fixture(scope="module")
+def flags(chain, corpus, study):
+    arguments = (f"--corpus={corpus.output}", "--layer=co-hashtag", "--layer=co-sound")
+    graph = chain("build_graph", *arguments, output="graph_of_reach")
+    return f"--graph={graph.output}", f"--corpus={corpus.output}", study
+
+
+@pytest.fixture(scope="module")
+def seeds(corpus, tmp_path_factory):
+    users = pl.read_parquet(corpus.output / "users.parquet")["user_id"]
+    path = tmp_path_factory.mktemp("reach") / "seeds.csv"
+    rows = {"rank": [1, 2], "user_id": users[:2], "community": ["", ""]}
+    pl.DataFrame({**rows, "probability": [1.0, 0.5]}).write_csv(path)
+    everybody = path.with_name("everybody.csv")
+    pl.DataFrame({"user_id": users, "probability": 0.3}).write_csv(everybody)
+    return f"--seeds={path}", f"--probabilities={everybody}"
+
+
+@pytest.fixture(scope="module")
+def ran(chain, flags, seeds):
+    few = ("--num_seeds=3", "--num_runs=20", "--num_shuffles=19")
+    return chain("reach", *flags, *seeds, *few, output="reach")
+
+
+def test_the_past_is_foretold_and_a_list_goes_somewhere(ran):
+    assert {path.name for path in ran.output.iterdir()} == {
+        *("reach.html", "reach.json", "replication.csv", "along_ties.csv"),
+        *("backtest.csv", "backtest_summary.csv", "what_if.csv", "users.csv"),
+    }
+    content = json.loads((ran.output / "reach.json").read_text("utf-8"))
+    assert content["num_seeds"] == 3
+    assert content["plan"]["layers"] == ["co-hashtag", "co-sound"]
+    found = [row["challenge"] for row in content["backtest"]["challenges"]]
+    assert len(found) + len(content["left_out"]) == 3
+    assert content["what_if"]["num_seeds"] == 2
+    assert content["what_if"]["expected_seeds"] == 1.5
+    assert content["what_if"]["contagion"] == content["backtest"]["contagion"]
+    users = pl.read_csv(ran.output / "users.csv")
+    assert (users.height, users["chance"].max()) == (40, 1.0)
+    assert "along ties: p of at most 0.05 in" in ran.stdout
+    assert "0 of 40 users have no probability" in ran.stdout
+    assert "from 2 asked " in ran.stdout
+
+
+def test_without_seeds_or_a_past_there_is_less(chain, flags):
+    # Of 40 users not one challenge has 41.
+    many = ("--num_seeds=41", "--num_shuffles=19", "--layer=co-sound")
+    ran = chain("reach", *flags, *many, output="less_reach")
+    assert {path.name for path in ran.output.iterdir()} == {
+        *("reach.html", "reach.json", "replication.csv", "along_ties.csv")
+    }
+    assert "no backtest: it takes two past challenges, here are 0" in ran.stdout
+    content = json.loads((ran.output / "reach.json").read_text("utf-8"))
+    assert set(content["left_out"].values()) == {"fewer than 41 adopters"}
+    assert content["plan"]["layers"] == ["co-sound"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (["--layer=mention"], "layer must be one of ['co-hashtag', 'co-sound']"),
+        (["--num_seeds=41", "SEEDS"], "--seeds need --contagion"),
+        (["--seeds=README.md"], "seeds must be a CSV file"),
+        (["--probabilities=README.md"], "of use with --seeds alone"),
+        (["--graph=docs"], "must be a graph of build_graph"),
+    ],
+)
+def test_what_has_no_reach_is_one_line(
+    fails_in_one_line, flags, seeds, tmp_path, asked, wanted
+):
+    asked = [seeds[0] if flag == "SEEDS" else flag for flag in asked]
+    line = fails_in_one_line("reach", *flags, *asked, f"--output={tmp_path}/no")
+    assert wanted in line
+    assert not (tmp_path / "no").exists()
