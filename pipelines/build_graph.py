@@ -81,6 +81,12 @@ _BACKBONE = flags.DEFINE_enum(
 )
 _ALPHA = flags.DEFINE_float("alpha", 0.05, "For --backbone: ties below it stay.")
 _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
+_REPRESENTATIONS = flags.DEFINE_string(
+    "representations",
+    None,
+    "Parquet file with user_id and vectors, such as `rank` keeps in --users_file: adds "
+    "a layer, similar, of the --top_k nearest of each user.",
+)
 _MAX_GIB = flags.DEFINE_float(
     "max_gib",
     4.0,
@@ -91,11 +97,13 @@ _MAX_GIB = flags.DEFINE_float(
 
 def main() -> None:
     """Builds and writes the graph."""
+    from dataclasses import replace
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.corpus.study import Study
     from dc_keras.social.building import build_graph
+    from dc_keras.social.representations import similar_layer
     from dc_keras.social.store import save_graph
     from dc_keras.version import __version__
 
@@ -103,12 +111,16 @@ def main() -> None:
     corpus = Corpus.open(_CORPUS.value)
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
+    if _REPRESENTATIONS.value is not None:
+        similar = similar_layer(Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value)
+        graph = replace(graph, layers=(*graph.layers, similar))
     if _SNAPSHOT_DAYS.value is not None:
         graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)
     info = {
         "version": __version__,
         "plan": plan.to_dict(),
         "snapshot_days": _SNAPSHOT_DAYS.value,
+        "representations": _REPRESENTATIONS.value,
         "key_fingerprint": corpus.info["key_fingerprint"],
     }
     save_graph(Path(_OUTPUT.value), graph, info)

@@ -1,3 +1,5 @@
+import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.social.store import read_graph
@@ -83,3 +85,24 @@ def test_what_cannot_be_built_is_one_line(
     )
     assert wanted in line
     assert not (tmp_path / "no").exists()
+
+
+def test_representations_of_a_model_are_a_layer_of_their_own(chain, corpus, tmp_path):
+    users = pl.read_parquet(corpus.output / "users.parquet")["user_id"]
+    vectors = np.random.default_rng(0).standard_normal((len(users), 4))
+    path = tmp_path / "users.parquet"
+    pl.DataFrame({"user_id": users, "prepared": pl.Series(vectors)}).write_parquet(path)
+    made = chain(
+        "build_graph",
+        f"--corpus={corpus.output}",
+        "--layer=mention",
+        f"--representations={path}",
+        "--top_k=3",
+        output="similar_users",
+    )
+    graph, info = read_graph(made.output)
+    assert [layer.name for layer in graph.layers] == ["mention", "similar"]
+    degree = np.diff(graph.layers[1].weights.indptr)
+    assert degree.min() >= 1
+    assert graph.layers[1].num_ties >= 1.5 * len(users)
+    assert info["representations"] == str(path)

@@ -1,0 +1,70 @@
+"""Ties of users whose representations point the same way, from a file of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer
+from dc_keras.social.sharing import similar_ties
+
+LAYER = "similar"
+_RULE = (
+    "representations must be a Parquet file with user_id and one column of vectors, "
+    "such as `rank` keeps in --users_file"
+)
+
+
+def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
+    """Reads vectors of users.
+
+    Args:
+        path: a Parquet file with `user_id` and one column of vectors, such as `rank`
+            keeps in --users_file.
+        users: whose vectors are wanted.
+
+    Returns:
+        float64 (num_users, dim), NaN for users who are not in the file.
+
+    Raises:
+        DataError: it is no such file, or none of the users is in it.
+    """
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{_RULE}. Received: {path}") from error
+    columns = [
+        name
+        for name, dtype in table.schema.items()
+        if isinstance(dtype, pl.Array | pl.List)
+    ]
+    if "user_id" not in table.columns or len(columns) != 1:
+        raise DataError(f"{_RULE}. Received: {path}, columns={table.columns}")
+    row_of = {user: row for row, user in enumerate(users)}
+    table = table.filter(pl.col("user_id").is_in(list(users)))
+    if table.is_empty():
+        raise DataError(
+            "representations must be of users of this corpus: ids are keyed "
+            f"pseudonyms. Received: {path}, which has none of them"
+        )
+    vectors = np.array(table[columns[0]].to_list(), np.float64)
+    found = np.full((len(users), vectors.shape[1]), np.nan)
+    found[[row_of[user] for user in table["user_id"]]] = vectors
+    return found
+
+
+def similar_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
+    """Returns the layer "similar": the nearest of each user by cosine.
+
+    Args:
+        path: as of `read_representations`.
+        users: of the graph.
+        top_k: nearest of each user; at least 1.
+
+    Raises:
+        DataError: as of `read_representations` and `similar_ties`.
+    """
+    return similar_ties(LAYER, read_representations(path, users), top_k)

@@ -1,0 +1,48 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.social.representations import read_representations, similar_layer
+
+_USERS = ("u_a", "u_b", "u_c", "u_d")
+
+
+@pytest.fixture
+def path(tmp_path):
+    vectors = np.array([[0.0, 2.0], [1.0, 0.1], [3.0, 0.0], [9.0, 9.0]], np.float32)
+    table = pl.DataFrame(
+        {
+            "user_id": ["u_d", "u_c", "u_a", "u_of_another_corpus"],
+            "bundle_sha256": ["0"] * 4,
+            "prepared": pl.Series(vectors),
+        }
+    )
+    table.write_parquet(tmp_path / "users.parquet")
+    return tmp_path / "users.parquet"
+
+
+def test_vectors_stand_where_their_users_do(path):
+    found = read_representations(path, _USERS)
+    np.testing.assert_allclose(
+        found, [[3, 0], [np.nan] * 2, [1, np.float32(0.1)], [0, 2]]
+    )
+
+
+def test_the_nearest_are_tied_by_their_cosine(path):
+    layer = similar_layer(path, _USERS, 1)
+    ties = layer.weights.toarray()
+    assert layer.name == "similar"
+    cosine = 1 / np.sqrt(1 + 0.01)
+    np.testing.assert_allclose(ties[0], [0, 0, cosine, 0], atol=1e-6)
+    assert not ties[1].any()
+    np.testing.assert_allclose(ties, ties.T)
+
+
+def test_what_is_no_file_of_representations_is_one_line(path, tmp_path):
+    with pytest.raises(DataError, match="none of them"):
+        read_representations(path, ("u_x",))
+    pl.DataFrame({"user_id": ["u_a"]}).write_parquet(tmp_path / "other.parquet")
+    for name in ("other.parquet", "missing.parquet"):
+        with pytest.raises(DataError, match="user_id and one column of vectors"):
+            read_representations(tmp_path / name, _USERS)
