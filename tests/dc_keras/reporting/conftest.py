@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from saved_runs import write_run
 
@@ -19,3 +21,34 @@ def judgement(saved_run):
 @pytest.fixture(scope="session")
 def predictions(judgement):
     return judgement.predictions
+
+
+@pytest.fixture(scope="module")
+def open_page():
+    """Opens a file in a browser; gives the page, and what it says or asks for."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the extra `collect` is not installed"
+    )
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium)
+
+        def open_file(path, width, scheme):
+            shown = browser.new_page(
+                viewport={"width": width, "height": 800}, color_scheme=scheme
+            )
+            heard = []
+            shown.on("console", lambda message: heard.append(message.text))
+            shown.on("pageerror", lambda error: heard.append(str(error)))
+            shown.on("request", lambda request: heard.append(request.url))
+            shown.on("dialog", lambda dialog: heard.append(dialog.message))
+            shown.goto(path.as_uri())
+            shown.wait_for_function(
+                "[...document.querySelectorAll('.plot')].every(p => p.dataset.drawn)"
+            )
+            return shown, heard
+
+        yield open_file
+        browser.close()

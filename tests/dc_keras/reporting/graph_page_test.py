@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 
 import networkx as nx
 import numpy as np
@@ -14,7 +13,6 @@ pytest.importorskip("plotly", reason="the extra `report` is not installed")
 from dc_keras.reporting.graph_page import render_graph_page, write_graph_page
 from dc_keras.social.survey import survey
 
-_CHROMIUM = shutil.which("chromium")
 _SIZES = [20, 14, 10, 6]
 _HOSTILE = "<script>alert(1)</script>"
 
@@ -97,31 +95,15 @@ def test_nothing_half_written_stays(found, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path, width, scheme):
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="the extra `collect` is not installed"
-    )
-    if _CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    path, heard = tmp_path / "graph.html", []
+def test_a_browser_shows_it_without_a_word_or_a_request(
+    page, open_page, tmp_path, width, scheme
+):
+    path = tmp_path / "graph.html"
     path.write_text(page, "utf-8")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
-        shown = browser.new_page(
-            viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
-        shown.on("console", lambda message: heard.append(message.text))
-        shown.on("pageerror", lambda error: heard.append(str(error)))
-        shown.on("request", lambda request: heard.append(request.url))
-        shown.on("dialog", lambda dialog: heard.append(dialog.message))
-        shown.goto(path.as_uri())
-        shown.wait_for_function("document.querySelector('.plot').dataset.drawn")
-        dots = shown.locator(".plot path.point").count()
-        widths = shown.evaluate(
-            "[document.documentElement.scrollWidth, document.body.scrollWidth]"
-        )
-        shown.screenshot(path=tmp_path / "graph.png", full_page=True)
-        browser.close()
+    shown, heard = open_page(path, width, scheme)
     assert heard == [path.as_uri()]
-    assert dots == sum(_SIZES)
+    assert shown.locator(".plot path.point").count() == sum(_SIZES)
+    widths = shown.evaluate(
+        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+    )
     assert max(widths) <= width

@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -12,7 +11,6 @@ page_module = pytest.importorskip(
 )
 render_page = page_module.render_page
 
-_CHROMIUM = shutil.which("chromium")
 _CARD = """# Dataset card
 
 ## What is in it
@@ -132,19 +130,6 @@ def test_equal_runs_give_equal_pages(page, saved_run):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="the extra `collect` is not installed"
-    )
-    if _CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def page_file(page, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, "utf-8")
@@ -152,23 +137,11 @@ def page_file(page, tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=[(390, "light"), (1280, "dark")], ids=str)
-def opened(request, browser, page_file):
+def opened(request, open_page, page_file):
     """The page in a browser, and everything that it says or asks for."""
     width, scheme = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme
-    )
-    shown, heard = context.new_page(), []
-    shown.on("console", lambda message: heard.append(message.text))
-    shown.on("pageerror", lambda error: heard.append(str(error)))
-    shown.on("request", lambda request: heard.append(request.url))
-    shown.on("dialog", lambda dialog: heard.append(dialog.message))
-    shown.goto(page_file.as_uri())
-    shown.wait_for_function(
-        "[...document.querySelectorAll('.plot')].every((box) => box.dataset.drawn)"
-    )
-    yield shown, heard, width
-    context.close()
+    shown, heard = open_page(page_file, width, scheme)
+    return shown, heard, width
 
 
 def test_a_browser_shows_it_without_a_word_or_a_request(opened, page_file):

@@ -1,5 +1,4 @@
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from dc_keras.social.past import PastChallenge
 from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
 
-_CHROMIUM = shutil.which("chromium")
 _HOSTILE = "<script>alert(1)</script>"
 _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 
@@ -81,33 +79,15 @@ def test_equal_reports_give_equal_pages(page, report, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_a_browser_shows_it_without_a_word_or_a_request(page, tmp_path, width, scheme):
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="the extra `collect` is not installed"
-    )
-    if _CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    path, heard = tmp_path / "reach.html", []
+def test_a_browser_shows_it_without_a_word_or_a_request(
+    page, open_page, tmp_path, width, scheme
+):
+    path = tmp_path / "reach.html"
     path.write_text(page, "utf-8")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM)
-        shown = browser.new_page(
-            viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
-        shown.on("console", lambda message: heard.append(message.text))
-        shown.on("pageerror", lambda error: heard.append(str(error)))
-        shown.on("request", lambda request: heard.append(request.url))
-        shown.on("dialog", lambda dialog: heard.append(dialog.message))
-        shown.goto(path.as_uri())
-        shown.wait_for_function(
-            "[...document.querySelectorAll('.plot')].every(p => p.dataset.drawn)"
-        )
-        plots = shown.locator(".plot").count()
-        widths = shown.evaluate(
-            "[document.documentElement.scrollWidth, document.body.scrollWidth]"
-        )
-        shown.screenshot(path=tmp_path / "reach.png", full_page=True)
-        browser.close()
+    shown, heard = open_page(path, width, scheme)
     assert heard == [path.as_uri()]
-    assert plots == 5
+    assert shown.locator(".plot").count() == 5
+    widths = shown.evaluate(
+        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
+    )
     assert max(widths) <= width
