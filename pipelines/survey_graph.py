@@ -6,12 +6,14 @@ r"""Says who shares space in a graph: communities, their names, how isolated the
 Takes what `build_graph` left behind, all its layers together or those of --layer, and
 names communities by the hashtags and sounds of the corpus. Leaves behind survey.html,
 the page; the graph in each of --format; users.parquet and communities.parquet; and
-communities.csv, by which `rank` spreads a budget. Needs the extras `social` and, for
-the page, `report`.
+communities.csv, by which `rank` spreads a budget. With --predictions, what `predict` or
+`rank` wrote, tables and files say how likely each user is to join, and
+--colour_by=probability shows it. Needs the extras `social` and, for the page, `report`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -19,7 +21,11 @@ from absl import flags
 from pipelines import app
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy as np
+    import polars as pl
 
     from dc_keras.social.survey import Survey
 
@@ -41,6 +47,18 @@ _FORMATS = flags.DEFINE_multi_enum(
     ["gexf", "graphml", "csv", "json", "png", "svg"],
     "File of the graph beside the page; repeatable.",
 )
+_PREDICTIONS = flags.DEFINE_string(
+    "predictions", None, "CSV of `predict` or `rank`: a probability for each user."
+)
+_CHALLENGE = flags.DEFINE_string(
+    "challenge", None, "Which one, where --predictions is about several."
+)
+_COLOUR_BY = flags.DEFINE_enum(
+    "colour_by",
+    "community",
+    ["community", "probability"],
+    "What colours stand for; probability needs --predictions.",
+)
 _TITLE = flags.DEFINE_string("title", "Who shares space?", "Of page and pictures.")
 
 
@@ -54,6 +72,7 @@ def main() -> None:
     from dc_keras.social.store import read_graph
     from dc_keras.social.survey import survey
 
+    _require_predictions()
     try:
         from dc_keras.reporting.graph_page import write_graph_page
     except ImportError as error:
@@ -71,6 +90,7 @@ def main() -> None:
             "the graph must have been built from this corpus. Received: "
             f"users of the graph={len(graph.users)}, of the corpus={len(names.users)}"
         )
+    told = _probabilities(graph.users)
     found = survey(
         graph,
         graph.combined(shares),
@@ -79,6 +99,10 @@ def main() -> None:
         resolution=_RESOLUTION.value,
         seed=_SEED.value,
     )
+    if told is not None:
+        measures = found.measures.with_columns(probability=_or_null(told))
+        found = replace(found, measures=measures)
+    shown = told if _COLOUR_BY.value == "probability" else None
     output = Path(_OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
     users = found.users()
@@ -86,8 +110,8 @@ def main() -> None:
     memberships = users.select("user_id", "community", "community_name")
     write_text(output / "communities.csv", memberships.write_csv())
     write_table(output / "communities.parquet", found.table())
-    _write_files(found, output)
-    write_graph_page(found, output / "survey.html", _TITLE.value)
+    _write_files(found, output, shown)
+    write_graph_page(found, output / "survey.html", _TITLE.value, shown)
     app.say(
         f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
         f"alone; modularity {found.communities.modularity:.3f}, E–I index "
@@ -96,15 +120,50 @@ def main() -> None:
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
 
 
-def _write_files(found: Survey, output: Path) -> None:
+def _require_predictions() -> None:
+    from dc_keras.errors import DataError
+
+    asked = _CHALLENGE.value is not None or _COLOUR_BY.value == "probability"
+    if asked and _PREDICTIONS.value is None:
+        raise DataError(
+            "challenge and colour_by=probability need --predictions. Received: "
+            f"challenge={_CHALLENGE.value}, colour_by={_COLOUR_BY.value}"
+        )
+
+
+def _probabilities(users: Sequence[str]) -> np.ndarray | None:
+    from pathlib import Path
+
+    import numpy as np
+
+    from dc_keras.social.scores import read_probabilities
+
+    if _PREDICTIONS.value is None:
+        return None
+    told = read_probabilities(Path(_PREDICTIONS.value), users, _CHALLENGE.value)
+    app.say(f"a probability for {np.isfinite(told).sum():,} of {len(users):,} users")
+    return told
+
+
+def _or_null(values: np.ndarray) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(values).fill_nan(None)
+
+
+def _write_files(found: Survey, output: Path, probabilities: np.ndarray | None) -> None:
     """Writes the files asked for; what nobody asked for is not even laid out."""
     from dc_keras.social.graph_files import FORMATS, write_graph
     from dc_keras.social.pictures import PICTURES, draw_graph, write_pictures
+    from dc_keras.social.scores import probability_colours
 
     files = [name for name in _FORMATS.value if name in FORMATS]
     pictures = [name for name in _FORMATS.value if name in PICTURES]
     if files:
-        write_graph(found.view(), output, "graph", files)
+        view = found.view()
+        if probabilities is not None:
+            view = replace(view, colours=probability_colours(probabilities))
+        write_graph(view, output, "graph", files)
     if pictures:
         figure = draw_graph(
             found.layer,
@@ -112,6 +171,7 @@ def _write_files(found: Survey, output: Path) -> None:
             found.names,
             title=_TITLE.value,
             seed=_SEED.value,
+            probabilities=probabilities,
         )
         write_pictures(figure, output, "graph", pictures)
 
