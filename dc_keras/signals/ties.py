@@ -102,8 +102,9 @@ def known_joins(evidence: Evidence, train: np.ndarray) -> Joins:
     """Returns what is known of whom, as of the cutoff of each node.
 
     The labels of training pairs, those of a grid of several cutoffs only for nodes of a
-    later one; who of the pool describes a challenge and who does not; and who of the
-    panel described it before the cutoff.
+    later one, by which their windows have ended (`corpus.temporal`); who of the pool
+    describes a challenge and who does not; and who of the panel described it before the
+    cutoff.
 
     Args:
         evidence: the pairs, the pool, and the support.

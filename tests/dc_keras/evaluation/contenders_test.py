@@ -74,6 +74,7 @@ def test_ablations_leave_one_group_out_each():
 
 
 def test_ties_are_one_more_group_where_they_are_asked_for():
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     (whole,) = _list("deepChallenger", ties=True)
     assert whole.groups == (*GROUPS, "ties")
     assert _list("deepChallenger", signals="none", ties=True)[0].groups == ("ties",)

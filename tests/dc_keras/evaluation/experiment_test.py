@@ -272,6 +272,8 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties):
+    if ties:
+        pytest.importorskip("igraph", reason="the extra `social` is not installed")
     asked = replace(
         experiment,
         models=("deepChallenger",),
@@ -286,6 +288,7 @@ def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, experiment, tmp_path, run_first_fold
 ):
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     rng, tastes = np.random.default_rng(0), np.arange(460) % 20
     grid = make_grid(
         tuple(f"challenge{number}" for number in range(20)),

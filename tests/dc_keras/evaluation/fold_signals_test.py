@@ -27,6 +27,7 @@ def test_groups_are_chosen_and_kept(signals):
 
 
 def test_ties_are_a_group_beside_the_others(signals):
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     plain, tied = (signals.of_groups(g) for g in (GROUPS, (*GROUPS, "ties")))
     assert _groups(tied) - _groups(plain) == {"ties"}
     for name in set(plain.names) - {TREES}:
@@ -34,6 +35,7 @@ def test_ties_are_a_group_beside_the_others(signals):
 
 
 def test_trees_see_the_ties_that_were_asked_for(signals):
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     assert signals.of_groups(("ties", "trees")).names[-1] == TREES
     assert TREES not in signals.of_groups(("ties",)).names
 

@@ -21,6 +21,8 @@ from dc_keras.signals.table import (
     parse_groups,
 )
 
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+
 _FITTED = (
     "rates/popularity",
     "rates/propensity_of_words",

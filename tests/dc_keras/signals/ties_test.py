@@ -23,6 +23,8 @@ from dc_keras.signals.rates import popularity
 from dc_keras.signals.table import SignalTable, add_ties
 from dc_keras.signals.ties import known_joins, tie_counts, tie_users, tied_joins
 
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
+
 _TWO_PAIRS = [["a"], ["a"], ["b"], ["b"]]
 
 
