@@ -15,6 +15,7 @@ from dc_keras.models.config import (
     SignalOptions,
     TrainingOptions,
 )
+from dc_keras.signals import ties
 from dc_keras.signals.table import parse_groups
 from dc_keras.training.data import FeatureTable, VisionFeatures
 
@@ -56,9 +57,12 @@ def list_contenders(
         signals: of the run.
 
     Raises:
-        DataError: an unknown group of signals.
+        DataError: an unknown group of signals, or ties without the extra `social`.
     """
     groups = parse_groups(signals.signals)
+    if signals.ties:
+        ties.require_extra()
+        groups = (*groups, ties.GROUP)
     paper = replace(training, class_weight="none", monitor="val_loss", decay="none")
     forms = [
         ("deepChallenger", Contender(DEEP_CHALLENGER, model, training, groups)),

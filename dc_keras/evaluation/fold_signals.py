@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from dc_keras.corpus.grid import Grid
@@ -9,7 +11,13 @@ from dc_keras.evaluation.splits import Fold
 from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.facts import PostFacts
 from dc_keras.signals.folds import plan_steps
-from dc_keras.signals.table import SignalTable, choose_signals, make_signals
+from dc_keras.signals.table import (
+    SignalTable,
+    add_ties,
+    choose_signals,
+    make_signals,
+)
+from dc_keras.signals.ties import GROUP as TIES
 
 
 class FoldSignals:
@@ -35,7 +43,7 @@ class FoldSignals:
         seed: int,
     ) -> None:
         evidence = Evidence.of(grid, facts, captions, fold.hidden_users)
-        self._label = evidence.pairs.label
+        self._evidence = evidence
         self._seed = seed
         self.steps = plan_steps(
             evidence, grid, fold.split, fold.train, fold.valid, seed
@@ -44,9 +52,15 @@ class FoldSignals:
         self._chosen: dict[tuple[str, ...], SignalTable] = {}
 
     def of_groups(self, groups: tuple[str, ...]) -> SignalTable:
-        """Returns the signals of some groups (`signals.table.GROUPS`)."""
+        """Returns the signals of some groups: of `signals.table.GROUPS`, and `ties`."""
         if groups not in self._chosen:
+            signals = self._with_ties if TIES in groups else self._all
             self._chosen[groups] = choose_signals(
-                self._all, groups, self._label, self.steps, self._seed
+                signals, groups, self._evidence.pairs.label, self.steps, self._seed
             )
         return self._chosen[groups]
+
+    @cached_property
+    def _with_ties(self) -> SignalTable:
+        """Ties cost a graph: they are made where a model asks for them."""
+        return add_ties(self._all, self._evidence, self.steps)

@@ -237,6 +237,11 @@ class SignalOptions(Options):
         "rates, text, neighbours, time, engagement with commas [29]",
     )
     signal_dim: int = option(64, "width of the layer that reads them [29]", at_least=1)
+    ties: bool = option(
+        False,
+        "whether it also hears what users tied by shared tags and sounds have joined; "
+        "needs the extra `social` [32]",
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from scipy import sparse
 from dc_keras.social.graph import Layer, canonical
 from dc_keras.social.isolation import measure_isolation
 from dc_keras.social.layout import lay_out
-from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.palette import PALETTE, colours_of
+from dc_keras.social.scores import mean_probabilities, probability_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000
@@ -26,12 +27,23 @@ _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
 _LEGEND_LETTERS = 32
 
 
-def graph_figure(survey: Survey, most_users: int = MOST_USERS) -> go.Figure:
-    """The users with a tie, or communities where more than `most_users` have one."""
+def graph_figure(
+    survey: Survey,
+    most_users: int = MOST_USERS,
+    probabilities: np.ndarray | None = None,
+) -> go.Figure:
+    """The users with a tie, or communities where more than `most_users` have one.
+
+    Args:
+        survey: of the graph.
+        most_users: beyond so many the communities are shown.
+        probabilities: float64 (num_users,), NaN where unknown: colours users, and
+            communities by their mean, in place of the communities' own colours.
+    """
     weights = survey.layer.undirected().weights
     tied = np.flatnonzero(np.diff(weights.indptr))
     if len(tied) > most_users:
-        return _community_figure(survey)
+        return _community_figure(survey, probabilities)
     part = Layer("tied", canonical(weights[tied][:, tied]))
     membership = survey.communities.membership[tied]
     places = lay_out(part, membership, seed=survey.seed)
@@ -39,6 +51,8 @@ def graph_figure(survey: Survey, most_users: int = MOST_USERS) -> go.Figure:
     strength = part.weights.sum(axis=1)
     sizes = 6 + 18 * np.sqrt(strength / strength.max()) if len(tied) else strength
     users = [survey.graph.users[row] for row in tied]
+    told = None if probabilities is None else probabilities[tied]
+    colours = colours_of(membership) if told is None else probability_colours(told)
     for group in range(len(PALETTE) + 1):
         rows = np.flatnonzero(np.minimum(membership, len(PALETTE)) == group)
         if len(rows):
@@ -50,15 +64,16 @@ def graph_figure(survey: Survey, most_users: int = MOST_USERS) -> go.Figure:
                 name=_group_name(survey.names, group),
                 text=[
                     f"{html.escape(users[row])}<br>{_label(name, 60)}"
+                    + _told(told, int(row))
                     for row, name in zip(rows, of_users, strict=True)
                 ],
                 hoverinfo="text",
-                marker=_marker(sizes[rows], (*PALETTE, OTHER)[group]),
+                marker=_marker(sizes[rows], [colours[row] for row in rows]),
             )
     return _laid_out(figure)
 
 
-def _community_figure(survey: Survey) -> go.Figure:
+def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Figure:
     membership = survey.communities.membership
     # Who stands alone is no dot here.
     count = min(MOST_COMMUNITIES, max(survey.table().height, 1))
@@ -69,16 +84,20 @@ def _community_figure(survey: Survey) -> go.Figure:
     figure = go.Figure(_ties(between, places))
     sizes = survey.communities.sizes[:count]
     labels = [_label(name, 60) for name in survey.names[:count]]
-    for number, colour in enumerate(colours_of(numbers)):
+    told, colours = None, colours_of(numbers)
+    if probabilities is not None:
+        told = mean_probabilities(probabilities, membership)[:count]
+        colours = probability_colours(told)
+    for number, colour in enumerate(colours):
         figure.add_scatter(
             x=[places[number, 0]],
             y=[places[number, 1]],
             mode="markers",
             name=_label(survey.names[number]),
-            text=[f"{labels[number]}<br>{sizes[number]:,} users"],
+            text=[f"{labels[number]}<br>{sizes[number]:,} users{_told(told, number)}"],
             hoverinfo="text",
             showlegend=number < len(PALETTE),
-            marker=_marker(10 + 50 * np.sqrt(sizes[[number]] / sizes.max()), colour),
+            marker=_marker(10 + 50 * np.sqrt(sizes[[number]] / sizes.max()), [colour]),
         )
     return _laid_out(figure)
 
@@ -105,10 +124,18 @@ def _ties(layer: Layer, places: np.ndarray) -> go.Scatter:
     )
 
 
-def _marker(sizes: np.ndarray, colour: str) -> dict[str, object]:
+def _told(probabilities: np.ndarray | None, row: int) -> str:
+    """A further line on how likely it is to join, where that is known."""
+    if probabilities is None or np.isnan(probabilities[row]):
+        return ""
+    return f"<br>joins with probability {probabilities[row]:.3f}"
+
+
+def _marker(sizes: np.ndarray, colours: Sequence[str]) -> dict[str, object]:
     return {
         "size": sizes.round(2).tolist(),
-        "color": colour,
+        # One colour of all is the legend's too.
+        "color": colours[0] if len(set(colours)) == 1 else list(colours),
         "opacity": 0.95,
         "line": {"color": "#ffffff", "width": 0.7},
     }

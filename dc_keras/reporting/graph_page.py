@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from plotly.offline import get_plotlyjs
 
 from dc_keras.corpus.store import write_text
@@ -21,31 +22,45 @@ _MOST_ROWS = 30
 _NUM_CENTRAL = 20
 
 
-def write_graph_page(survey: Survey, output: Path, title: str) -> None:
+def write_graph_page(
+    survey: Survey,
+    output: Path,
+    title: str,
+    probabilities: np.ndarray | None = None,
+) -> None:
     """Writes the page, whole or not at all; it needs no network.
 
     Args:
         survey: of the graph.
         output: the page, .html; its folder is made if need be.
         title: of the page.
+        probabilities: float64 (num_users,), NaN where unknown: colours the plot.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, render_graph_page(survey, title))
+    page = render_graph_page(survey, title, probabilities=probabilities)
+    write_text(output, page)
 
 
-def render_graph_page(survey: Survey, title: str, most_users: int = MOST_USERS) -> str:
+def render_graph_page(
+    survey: Survey,
+    title: str,
+    most_users: int = MOST_USERS,
+    probabilities: np.ndarray | None = None,
+) -> str:
     """Returns the page as HTML; beyond `most_users` its plot shows communities."""
     environment: jinja2.Environment = page_environment()
-    figure = graph_figure(survey, most_users)
+    figure = graph_figure(survey, most_users, probabilities)
+    colours = "colours are communities"
+    if probabilities is not None:
+        colours = "the darker, the likelier to join; grey is unknown"
     page = environment.get_template("graph.html.jinja").render(
         title=title,
         # No row is ours in particular.
         ours="\0",
         plot=Plot(
             "Picture",
-            "A dot is a user, or a community where they are too many; colours are "
-            "communities. Drag a box to come nearer, twice a click to go back; a dot "
-            "says its name.",
+            f"A dot is a user, or a community where they are too many; {colours}. Drag "
+            "a box to come nearer, twice a click to go back; a dot says its name.",
             json.loads(figure.to_json()),
             is_wide=True,
         ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,15 @@ class Evidence:
         documents: the terms of each user's history.
         challenge_documents: the terms of each challenge's support.
         pool_documents: the terms of the histories of users who describe challenges.
+        pool_histories: rows of `facts` a user of the pool, newest first.
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
             describes the challenge.
+        past_joined: float64 (num_users, num_challenges), 1 where a user of the panel
+            describes the challenge from before the cutoff that both have; all 0 where
+            nothing has a cutoff, for then a post that describes may be the label.
+        focal_posts: rows of `facts` that describe a challenge.
+        focal_terms: the tags and sounds that mark a challenge, as terms; empty where
+            the grid does not tell.
         num_supporters: float64 (num_challenges,), different authors of the support.
         cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
         user_cutoffs: float64 (num_users,), the same of users.
@@ -49,7 +57,11 @@ class Evidence:
     documents: tuple[list[str], ...]
     challenge_documents: tuple[list[str], ...]
     pool_documents: tuple[list[str], ...]
+    pool_histories: tuple[np.ndarray, ...]
     pool_joined: np.ndarray
+    past_joined: np.ndarray
+    focal_posts: frozenset[int]
+    focal_terms: frozenset[str]
     num_supporters: np.ndarray
     cutoffs: np.ndarray
     user_cutoffs: np.ndarray
@@ -80,6 +92,10 @@ class Evidence:
         authors = [{grid.video_users[v] for v in videos} for videos in support]
         joined = [[user in found for found in authors] for user in grid.pool_users]
         shape = (len(grid.pool_users), len(grid.challenges))
+        cutoffs = _cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges))
+        user_cutoffs = _cutoffs(grid, grid.user_cutoffs, len(grid.users))
+        is_past = user_cutoffs[:, None] == cutoffs
+        describes = [[user in found for found in authors] for user in grid.users]
         return cls(
             pairs=grid_pairs(grid),
             person=np.unique(np.array(grid.users), return_inverse=True)[1],
@@ -90,10 +106,16 @@ class Evidence:
             documents=tuple(facts.document(ids) for ids in grid.histories),
             challenge_documents=tuple(facts.document(ids) for ids in support),
             pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
+            pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
+            past_joined=np.array(describes, np.float64) * is_past,
+            focal_posts=frozenset(
+                facts.row_of[video] for videos in grid.support for video in videos
+            ),
+            focal_terms=_focal_terms(grid.settings.get("challenges")),
             num_supporters=np.array([len(found) for found in authors], np.float64),
-            cutoffs=_cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges)),
-            user_cutoffs=_cutoffs(grid, grid.user_cutoffs, len(grid.users)),
+            cutoffs=cutoffs,
+            user_cutoffs=user_cutoffs,
             accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
             user_embeddings=_mean_embeddings(grid.histories, captions),
             challenge_embeddings=_mean_embeddings(support, captions),
@@ -116,6 +138,18 @@ def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
         return np.array(own, np.float64)
     cutoff = grid.settings.get("cutoff")
     return np.full(count, np.nan if cutoff is None else float(cutoff))
+
+
+def _focal_terms(
+    challenges: Mapping[str, Mapping[str, Any]] | None,
+) -> frozenset[str]:
+    """The marks of challenges as `PostFacts.terms` has them."""
+    return frozenset(
+        f"{prefix}{mark}"
+        for marks in (challenges or {}).values()
+        for prefix, kind in (("#", "hashtags"), ("sound:", "sounds"))
+        for mark in marks[kind]
+    )
 
 
 def _mean_embeddings(

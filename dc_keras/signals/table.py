@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dc_keras.errors import DataError
-from dc_keras.signals import engagement, neighbours, rates, text, timing
+from dc_keras.signals import engagement, neighbours, rates, text, ties, timing
 from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.folds import Step
 from dc_keras.signals.trees import boosted_trees
@@ -92,6 +92,38 @@ def make_signals(
     return SignalTable(tuple(signals), values.astype(np.float32))
 
 
+def add_ties(
+    signals: SignalTable, evidence: Evidence, steps: Sequence[Step]
+) -> SignalTable:
+    """Returns the signals with those of the group `ties`, which `GROUPS` leaves out.
+
+    Args:
+        signals: of `make_signals`.
+        evidence: what they were made from.
+        steps: those of `signals`; what no step scores is unknown, NaN.
+
+    Raises:
+        DataError: the extra `social` is missing.
+    """
+    ties.require_extra()
+    user, challenge = evidence.pairs.user, evidence.pairs.challenge
+    graph = ties.tie_users(evidence)
+    columns = {
+        name: values[user] for name, values in ties.tie_counts(evidence, graph).items()
+    }
+    for step in steps:
+        found = ties.tied_joins(evidence, step.fitted, graph)
+        for name, values in found.items():
+            column = columns.setdefault(name, np.full(len(evidence.pairs), np.nan))
+            rows = step.scored
+            column[rows] = values[user[rows], challenge[rows]]
+    values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+    return SignalTable(
+        (*signals.names, *(f"{ties.GROUP}/{name}" for name in columns)),
+        np.concatenate([signals.values, values], axis=1),
+    )
+
+
 def choose_signals(
     signals: SignalTable,
     groups: Sequence[str],
@@ -102,8 +134,8 @@ def choose_signals(
     """Returns the signals of some groups; the trees, if wanted, see those alone.
 
     Args:
-        signals: of `make_signals`.
-        groups: some of `GROUPS`.
+        signals: of `make_signals`, or of `add_ties`.
+        groups: some of `GROUPS`, and `ties`.
         label: int32 (num_pairs,).
         steps: those of `signals`.
         seed: of the trees.

@@ -19,6 +19,7 @@ from dc_keras.social.graph import Layer, canonical
 from dc_keras.social.isolation import measure_isolation
 from dc_keras.social.layout import lay_out
 from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.scores import mean_probabilities, probability_colours
 
 try:
     import matplotlib as mpl
@@ -56,6 +57,7 @@ def draw_graph(
     title: str,
     most_users: int = MOST_USERS,
     seed: int = 0,
+    probabilities: np.ndarray | None = None,
 ) -> Figure:
     """Draws the users of a layer, or its communities where the users are too many.
 
@@ -66,6 +68,8 @@ def draw_graph(
         title: of the picture.
         most_users: beyond so many with a tie the communities are drawn.
         seed: of the layout.
+        probabilities: float64 (num_users,), NaN where unknown: colours users, and
+            communities by their mean, in place of the communities' own colours.
     """
     weights = layer.undirected().weights
     tied = np.flatnonzero(np.diff(weights.indptr))
@@ -78,15 +82,21 @@ def draw_graph(
         axes.set_axis_off()
         axes.set_aspect("equal", adjustable="datalim")
         part = Layer(layer.name, canonical(weights[tied][:, tied]))
+        told_of = None if probabilities is None else probabilities[tied]
         if len(tied) > most_users:
-            shown = _draw_communities(axes, part, membership[tied], names, seed)
+            shown = _draw_communities(
+                axes, part, membership[tied], names, seed, told_of
+            )
             told = f"the {shown} largest communities of {len(tied):,} users{note}"
         else:
-            _draw_users(axes, part, membership[tied], seed)
+            _draw_users(axes, part, membership[tied], seed, told_of)
             told = f"{len(tied):,} users, {layer.num_ties:,} ties{note}"
         figure.text(0.02, 0.95, _short(title, 80), size=16, color=_INK, weight="bold")
         figure.text(0.02, 0.915, told, size=10, color=_MUTED)
-        _draw_legend(figure, membership[tied], names)
+        if told_of is None:
+            _draw_legend(figure, membership[tied], names)
+        else:
+            _draw_scale(figure, told_of)
     return figure
 
 
@@ -119,9 +129,19 @@ def write_pictures(
     return written
 
 
-def _draw_users(axes: Any, layer: Layer, membership: np.ndarray, seed: int) -> None:
+def _draw_users(
+    axes: Any,
+    layer: Layer,
+    membership: np.ndarray,
+    seed: int,
+    probabilities: np.ndarray | None,
+) -> None:
     places = lay_out(layer, membership, seed=seed)
-    colours = colours_of(membership)
+    colours = (
+        colours_of(membership)
+        if probabilities is None
+        else probability_colours(probabilities)
+    )
     _draw_ties(axes, layer, places, colours)
     strength = layer.weights.sum(axis=1)
     share = strength / strength.max() if len(strength) else strength
@@ -139,7 +159,12 @@ def _draw_users(axes: Any, layer: Layer, membership: np.ndarray, seed: int) -> N
 
 
 def _draw_communities(
-    axes: Any, layer: Layer, membership: np.ndarray, names: Sequence[str], seed: int
+    axes: Any,
+    layer: Layer,
+    membership: np.ndarray,
+    names: Sequence[str],
+    seed: int,
+    probabilities: np.ndarray | None,
 ) -> int:
     """Draws a disc a community, its area by its users; returns how many."""
     count = min(MOST_COMMUNITIES, int(membership.max()) + 1)
@@ -149,6 +174,9 @@ def _draw_communities(
     sizes = np.bincount(membership, minlength=count)[:count]
     places = lay_out(between, numbers, seed=seed)
     colours = colours_of(numbers)
+    if probabilities is not None:
+        means = mean_probabilities(probabilities, membership)[:count]
+        colours = probability_colours(means)
     _draw_ties(axes, between, places, colours)
     areas = 4_000 * sizes / sizes.max()
     axes.scatter(
@@ -192,6 +220,20 @@ def _draw_ties(
     )
 
 
+def _draw_scale(figure: Any, probabilities: np.ndarray) -> None:
+    """What the darkest and the lightest dot stand for."""
+    known = probabilities[~np.isnan(probabilities)]
+    most = float(known.max(initial=0.0))
+    steps = np.array([most, most / 2, 0.0])
+    handles = [
+        _dot(colour, f"{step:.3f}")
+        for step, colour in zip(steps, probability_colours(steps), strict=True)
+    ]
+    if len(known) < len(probabilities):
+        handles.append(_dot(OTHER, f"unknown ({len(probabilities) - len(known):,})"))
+    _place_legend(figure, handles, "Probability of joining")
+
+
 def _draw_legend(figure: Any, membership: np.ndarray, names: Sequence[str]) -> None:
     sizes = np.bincount(membership, minlength=len(names))
     handles = [
@@ -204,17 +246,21 @@ def _draw_legend(figure: Any, membership: np.ndarray, names: Sequence[str]) -> N
         words = f"{int((rest > 0).sum()):,} smaller communities ({rest.sum():,})"
         handles.append(_dot(OTHER, words))
     if handles:
-        figure.legend(
-            handles=handles,
-            title="Communities (users)",
-            loc="upper left",
-            bbox_to_anchor=(0.71, 0.89),
-            frameon=False,
-            fontsize=8.5,
-            title_fontsize=10,
-            alignment="left",
-            labelspacing=0.9,
-        )
+        _place_legend(figure, handles, "Communities (users)")
+
+
+def _place_legend(figure: Any, handles: Sequence[Any], title: str) -> None:
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(0.71, 0.89),
+        frameon=False,
+        fontsize=8.5,
+        title_fontsize=10,
+        alignment="left",
+        labelspacing=0.9,
+    )
 
 
 def _dot(colour: str, label: str) -> Any:

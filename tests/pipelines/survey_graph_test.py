@@ -1,9 +1,11 @@
+import json
+
+import networkx as nx
 import polars as pl
 import pytest
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
-import networkx as nx
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,65 @@ def test_users_and_tags_are_one_graph(chain, graph, corpus):
     assert min(degrees[tag] for tag in tags) >= 2
     assert "#fyp" not in tags
     assert f"users and hashtags: {len(tags):,} hashtags" in survey.stdout
+
+
+@pytest.fixture(scope="module")
+def predictions(graph, tmp_path_factory):
+    """Two challenges, as `predict` writes them, of all users but one."""
+    users = pl.read_parquet(graph.output / "users.parquet")["user_id"][1:]
+    names = pl.Series("challenge", ["dance", "sing"])
+    table = pl.DataFrame({"user_id": users}).join(names.to_frame(), how="cross")
+    likely = pl.when(pl.col("challenge") == "sing").then(0.25).otherwise(0.75)
+    path = tmp_path_factory.mktemp("told") / "predictions.csv"
+    table.with_columns(probability=likely).write_csv(path)
+    return f"--predictions={path}"
+
+
+def test_predictions_become_an_attribute_and_a_colour(
+    chain, graph, corpus, predictions
+):
+    found = chain(
+        "survey_graph",
+        *_arguments(graph, corpus),
+        predictions,
+        "--challenge=sing",
+        "--colour_by=probability",
+        *(f"--format={name}" for name in ("gexf", "graphml", "csv", "json", "png")),
+        output="told_survey",
+    )
+    assert "a probability for 39 of 40 users" in found.stdout
+    for table in (
+        pl.read_parquet(found.output / "users.parquet"),
+        pl.read_csv(found.output / "graph_nodes.csv"),
+    ):
+        values = table["probability"]
+        assert values.null_count() == 1
+        assert values.drop_nulls().unique().to_list() == [0.25]
+    drawn = nx.read_gexf(found.output / "graph.gexf", version="1.3").nodes(data=True)
+    assert sorted(node.get("probability", -1) for _, node in drawn) == [
+        -1,
+        *[0.25] * 39,
+    ]
+    drawn = nx.read_graphml(found.output / "graph.graphml").nodes(data=True)
+    assert sorted(node.get("probability", -1) for _, node in drawn) == [
+        -1,
+        *[0.25] * 39,
+    ]
+    nodes = json.loads((found.output / "graph.json").read_text("utf-8"))["nodes"]
+    assert len({node["color"] for node in nodes if "probability" in node}) == 1
+    assert len({node["color"] for node in nodes}) == 2
+
+
+def test_predictions_that_say_nothing_are_one_line(
+    fails_in_one_line, graph, corpus, predictions, tmp_path
+):
+    arguments = ("survey_graph", *_arguments(graph, corpus), f"--output={tmp_path}/no")
+    line = fails_in_one_line(*arguments, predictions)
+    assert "the challenge must be one of dance, sing" in line
+    for flag in ("--colour_by=probability", "--challenge=sing"):
+        line = fails_in_one_line(*arguments, flag)
+        assert "need --predictions" in line
+    assert not (tmp_path / "no").exists()
 
 
 def test_what_cannot_be_surveyed_is_one_line(

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,9 @@ _NAMES = [
 ]
 
 
-def _list(*models, model=_MODEL, training=_TRAINING, signals="all"):
-    return list_contenders(models, model, training, SignalOptions(signals=signals))
+def _list(*models, model=_MODEL, training=_TRAINING, signals="all", ties=False):
+    options = SignalOptions(signals=signals, ties=ties)
+    return list_contenders(models, model, training, options)
 
 
 def _names(*models, **options):
@@ -69,6 +71,22 @@ def test_ablations_leave_one_group_out_each():
         *_NAMES,
         *(f"deepChallenger without {group}" for group in GROUPS),
     ]
+
+
+def test_ties_are_one_more_group_where_they_are_asked_for():
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
+    (whole,) = _list("deepChallenger", ties=True)
+    assert whole.groups == (*GROUPS, "ties")
+    assert _list("deepChallenger", signals="none", ties=True)[0].groups == ("ties",)
+    forms = {form.name: form.groups for form in _list("ablations", ties=True)}
+    assert forms["deepChallenger without ties"] == GROUPS
+    assert len(forms) == len(GROUPS) + 1
+
+
+def test_ties_without_their_extra_are_refused_before_anything_is_fitted(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sparse_dot_topn", None)
+    with pytest.raises(DataError, match="needs the extra `social`"):
+        _list("simple", ties=True)
 
 
 @pytest.mark.parametrize("signals", ["none", "text"])

@@ -12,6 +12,7 @@ from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.tables import BAYES
+from dc_keras.models.config import SignalOptions
 from dc_keras.signals.facts import PostFacts
 from dc_keras.training.data import FeatureTable
 
@@ -269,10 +270,25 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
     assert len(seeds) == 4
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties):
+    if ties:
+        pytest.importorskip("igraph", reason="the extra `social` is not installed")
+    asked = replace(
+        experiment,
+        models=("deepChallenger",),
+        signals=SignalOptions(signals="text", ties=ties),
+    )
+    examples, *_ = first_fit(asked, "cold_user", "fit_signal_head")
+    # Four of text, what the videos say, and ten of ties.
+    assert examples.tables["signals"].shape[1] == 5 + 10 * ties
+
+
 @pytest.mark.slow
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, experiment, tmp_path, run_first_fold
 ):
+    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     rng, tastes = np.random.default_rng(0), np.arange(460) % 20
     grid = make_grid(
         tuple(f"challenge{number}" for number in range(20)),
@@ -297,7 +313,8 @@ def test_shuffled_labels_cannot_be_predicted(
         ),
         facts=PostFacts(
             video_ids=videos,
-            terms=tuple((f"likes{topic}", "so") for topic in topics.argmax(axis=1)),
+            # Tags, by which those who like the same are tied.
+            terms=tuple((f"#likes{topic}", "so") for topic in topics.argmax(axis=1)),
             times=1.6e9 + 86_400.0 * np.arange(len(videos)),
             counts=np.full((len(videos), 4), np.nan),
             durations=np.full(len(videos), 10.0),
@@ -305,6 +322,7 @@ def test_shuffled_labels_cannot_be_predicted(
             num_tags=np.zeros(len(videos)),
         ),
         models=("deepChallenger", "videos_alone", "simple"),
+        signals=SignalOptions(ties=True),
         truth=None,
     )
     run_first_fold(shuffled, tmp_path)

@@ -85,6 +85,24 @@ def test_many_users_are_shown_as_communities(found):
     assert "20 users" in groups[0]["text"][0]
 
 
+def test_probabilities_colour_the_plot_and_are_told(found):
+    told = np.full(len(found.graph.users), np.nan)
+    told[:20] = 0.125
+    told[0] = 0.25
+    page = render_graph_page(found, "drawn", probabilities=told)
+    assert "the darker, the likelier to join" in page
+    groups = _figure(page)["data"][1:]
+    hover = [text for group in groups for text in group["text"]]
+    assert sum("joins with probability 0.125" in text for text in hover) == 19
+    assert sum("joins with probability" in text for text in hover) == 20
+    [largest] = [g for g in groups if "0.250" in " ".join(g["text"])]
+    assert len(set(largest["marker"]["color"])) >= 2
+
+    page = render_graph_page(found, "drawn", most_users=10, probabilities=told)
+    hover = [text for group in _figure(page)["data"][1:] for text in group["text"]]
+    assert any("joins with probability 0.1" in text for text in hover)
+
+
 def test_equal_surveys_give_equal_pages(page, found):
     assert render_graph_page(found, "drawn <b>") == page
 

@@ -14,11 +14,14 @@ from dc_keras.signals.table import (
     GROUPS,
     TREES,
     SignalTable,
+    add_ties,
     choose_signals,
     logit,
     make_signals,
     parse_groups,
 )
+
+pytest.importorskip("igraph", reason="the extra `social` is not installed")
 
 _FITTED = (
     "rates/popularity",
@@ -27,6 +30,13 @@ _FITTED = (
     "text/one_vs_rest",
     "neighbours/ease",
     "neighbours/captions",
+    "ties/joined",
+    "ties/share",
+    "ties/weighted_share",
+    "ties/community_rate",
+    "ties/propagated",
+    "ties/neighbours_propensity",
+    "ties/community_propensity",
 )
 _WORDS = ("dance", "cats", "sea", "été", "ダンス")
 _NUM_CHALLENGES = 6
@@ -47,7 +57,8 @@ def made_up(make_study):
         labels[3][1] = labels[7][2] = None
 
         def posts(count):
-            return [" ".join(rng.choice(_WORDS, 2)) for _ in range(count)]
+            words = [tuple(rng.choice(_WORDS, 2)) for _ in range(count)]
+            return [{"caption": " ".join(w), "hashtags": w[:1]} for w in words]
 
         pool = {f"p{number}": posts(2) for number in range(5)}
         return make_study(
@@ -82,11 +93,12 @@ def case(made_up):
     return make
 
 
-def _signals(evidence, grid, fold, flipped=()):
+def _signals(evidence, grid, fold, flipped=(), seed=0):
     label = evidence.pairs.label.copy()
     label[list(flipped)] = 1 - label[list(flipped)]
     evidence = replace(evidence, pairs=replace(evidence.pairs, label=label))
-    return make_signals(evidence, fold.train, _steps(evidence, grid, fold))
+    steps = _steps(evidence, grid, fold, seed)
+    return add_ties(make_signals(evidence, fold.train, steps), evidence, steps)
 
 
 def _steps(evidence, grid, fold, seed=0):
@@ -175,7 +187,8 @@ def test_every_group_has_columns_and_fitted_ones_are_known(case, split):
     evidence, _, _, table = case(split)
     assert table.values.shape == (len(evidence.pairs), len(table.names))
     assert table.values.dtype == np.float32
-    assert {*(name.partition("/")[0] for name in table.names), "trees"} == set(GROUPS)
+    groups = {name.partition("/")[0] for name in table.names}
+    assert {*groups, "trees"} == {*GROUPS, "ties"}
     assert len(set(table.names)) == len(table.names)
     for name in _FITTED:
         assert np.isfinite(table[name]).all(), name
@@ -234,10 +247,7 @@ def test_training_pairs_of_one_label_are_no_crash(make_evidence, make_study):
 
 def test_the_seed_decides_the_inner_folds(case):
     evidence, grid, fold, one = case("cold_user")
-    same, other = (
-        make_signals(evidence, fold.train, _steps(evidence, grid, fold, seed))
-        for seed in (0, 1)
-    )
+    same, other = (_signals(evidence, grid, fold, seed=seed) for seed in (0, 1))
     np.testing.assert_array_equal(one.values, same.values)
     assert set(_rows_that_changed(one, other)) <= set(fold.train)
     assert len(_rows_that_changed(one, other)) > 0

@@ -48,6 +48,23 @@ def test_smaller_communities_are_told_together():
     assert legend[-1] == f"{len(PALETTE)} smaller communities ({2 * len(PALETTE)})"
 
 
+_TOLD = np.array([0.1, 0.4, 0.2, 0.2, np.nan, 0.0, 0.2, 0.9])
+
+
+@pytest.mark.parametrize("most_users", [5, 10])
+def test_probabilities_colour_in_place_of_communities(most_users):
+    figure = _draw(probabilities=_TOLD, most_users=most_users)
+    _, legend = _texts(figure)
+    # The last user has no tie, and is not drawn.
+    assert legend == ["0.400", "0.200", "0.000", "unknown (1)"]
+    assert figure.legends[0].get_title().get_text() == "Probability of joining"
+    [dots] = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]
+    shown = {tuple(colour) for colour in dots.get_facecolors().round(3).tolist()}
+    plain = _draw(most_users=most_users)
+    [dots] = [c for c in plain.axes[0].collections if len(c.get_offsets()) > 1]
+    assert not shown & {tuple(c) for c in dots.get_facecolors().round(3).tolist()}
+
+
 def test_equal_graphs_give_equal_files(tmp_path):
     first = write_pictures(_draw(), tmp_path / "a", "graph", PICTURES)
     second = write_pictures(_draw(), tmp_path / "b", "graph", PICTURES)
