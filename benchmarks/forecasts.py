@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dc_keras.training.data import FeatureTable
 
 _WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
+_FIRST = flags.DEFINE_integer("first_world", 0, "Seed of the first.", lower_bound=0)
 _USERS = flags.DEFINE_integer("users", 400, "Users a world.", lower_bound=50)
 _CHALLENGES = flags.DEFINE_integer("challenges", 12, "Challenges a world.", 2)
 _LEVELS = (0.5, 0.8, 0.9)
@@ -57,7 +58,7 @@ def main(_: list[str]) -> None:
 
     inside: dict[float, list[bool]] = {level: [] for level in _LEVELS}
     encoder = _text_encoder()
-    for seed in range(_WORLDS.value):
+    for seed in range(_FIRST.value, _FIRST.value + _WORLDS.value):
         asked = _ask(seed, encoder)
         errors = []
         for column, name in enumerate(asked.challenges):

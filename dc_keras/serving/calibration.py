@@ -10,7 +10,7 @@ the validation rows, and goes into every interval.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ METHODS = ("platt", "temperature", "isotonic", "none")
 _EPSILON = 1e-6
 # Below it nothing can be learned of a curve, and below it nothing of a line.
 _LEAST_JOINED = 5
-_DRAWS = 200
+_DRAWS = 2000
+# Log-odds by which challenges may differ before anything is seen of them.
+_PRIOR_SPREAD = 0.5
+_NUM_SPREADS = 20
 _IDENTITY = (-16.0, 16.0)
 
 
@@ -39,9 +42,12 @@ class Calibration:
         told: log-odds of the model at the curve's knots, ascending; between two knots
             and beyond the outermost the curve is straight.
         meant: calibrated log-odds at the knots.
-        offsets: by challenge, log-odds by which it attracts more than the curve says,
-            shrunk towards 0, and the standard deviation of what is left open.
-        spread: standard deviation of that offset over challenges.
+        offsets: by challenge, log-odds by which it attracted more than the curve says,
+            and the variance of that estimate.
+        spreads: standard deviations of the true offsets over challenges, each as likely
+            as any other.
+        common_error: standard error of the curve's height, in log-odds: validation
+            users are a sample.
         num_pairs: validation rows that it was fitted on.
     """
 
@@ -49,7 +55,8 @@ class Calibration:
     told: tuple[float, ...] = _IDENTITY
     meant: tuple[float, ...] = _IDENTITY
     offsets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    spread: float = 0.0
+    spreads: tuple[float, ...] = (0.0,)
+    common_error: float = 0.0
     num_pairs: int = 0
 
     @classmethod
@@ -67,6 +74,7 @@ class Calibration:
             predictions["label"].to_numpy().astype(float),
             predictions["challenge"].to_list(),
             method,
+            users=predictions["user_id"].to_list(),
         )
 
     @classmethod
@@ -76,6 +84,8 @@ class Calibration:
         labels: np.ndarray,
         challenges: list[str],
         method: str = "platt",
+        *,
+        users: list[str] | None = None,
     ) -> Calibration:
         """Fits on pairs.
 
@@ -84,6 +94,8 @@ class Calibration:
             labels: 0 or 1 (num_pairs,).
             challenges: of each pair.
             method: one of `METHODS`.
+            users: of each pair: what is common to a user's pairs widens
+                `common_error`. None takes pairs as independent.
         """
         joined = labels.sum()
         if method == "none" or min(joined, len(labels) - joined) < _LEAST_JOINED:
@@ -92,19 +104,59 @@ class Calibration:
         knots, meant = _CURVES[method](told, labels)
         curve = cls(method, tuple(knots.tolist()), tuple(meant.tolist()))
         calibrated = curve.apply(scores)
-        spread, offsets = _challenge_offsets(calibrated, labels, challenges)
-        return cls(method, curve.told, curve.meant, offsets, spread, len(labels))
+        names, surplus, information = _surpluses(
+            calibrated, labels, np.array(challenges)
+        )
+        delta = surplus / information
+        who = np.arange(len(labels)) if users is None else np.array(users)
+        _, of_users, _ = _surpluses(calibrated, labels, who)
+        return replace(
+            curve,
+            offsets={
+                str(name): (float(d), float(1 / i))
+                for name, d, i in zip(names, delta, information, strict=True)
+            },
+            spreads=_likely_spreads(delta, information),
+            common_error=float(np.sqrt(of_users @ of_users) / information.sum()),
+            num_pairs=len(labels),
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Reads what `to_dict` gives, after a way through JSON."""
         offsets = {name: tuple(pair) for name, pair in values["offsets"].items()}
-        lists = {name: tuple(values[name]) for name in ("told", "meant")}
+        lists = {name: tuple(values[name]) for name in ("told", "meant", "spreads")}
         return cls(**{**values, **lists, "offsets": offsets})
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
         return asdict(self)
+
+    @property
+    def spread(self) -> float:
+        """Median of the likely `spreads`."""
+        return float(np.median(self.spreads))
+
+    def draw_offsets(
+        self, challenge: str | None, rng: np.random.Generator, num_draws: int
+    ) -> np.ndarray:
+        """Draws log-odds by which a challenge attracts more than the curve says.
+
+        Args:
+            challenge: its name; None, or one that is not known, for a new one.
+            rng: of the draws.
+            num_draws: how many.
+
+        Returns:
+            float64 (num_draws,).
+        """
+        variance = np.square(rng.choice(self.spreads, num_draws))
+        delta, error = self.offsets.get(challenge or "", (0.0, np.inf))
+        # What was seen of it, shrunk towards 0 by how far challenges differ at all.
+        share = variance / (variance + error)
+        left = variance * (1 - share) + self.common_error**2
+        drawn = share * delta + np.sqrt(left) * rng.standard_normal(num_draws)
+        return np.asarray(drawn)
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
         """Returns calibrated probabilities of the model's, float64 alike."""
@@ -168,29 +220,40 @@ def _isotonic(told: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
 _CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
 
 
-def _challenge_offsets(
-    probability: np.ndarray, labels: np.ndarray, challenges: list[str]
-) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Spread of the challenges' offsets, and of each its estimate and what is open.
+def _surpluses(
+    probability: np.ndarray, labels: np.ndarray, names: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what joined beyond what is expected, by name.
 
-    One Newton step on a challenge's log-odds gives δ = (joined − expected) / I, of
-    variance 1 / I, with I = Σ p (1 − p). Their variance beyond that is the spread
-    (DerSimonian and Laird 1986), towards which each is shrunk.
+    One Newton step on a name's log-odds gives δ = (joined − expected) / I, of variance
+    1 / I, with I = Σ p (1 − p).
+
+    Returns:
+        The names, sorted; joined − expected; and I.
     """
-    names, row = np.unique(np.array(challenges), return_inverse=True)
-    information = np.bincount(row, probability * (1 - probability), len(names))
-    surplus = np.bincount(row, labels - probability, len(names))
-    delta = surplus / information
-    total = information.sum()
-    excess = information @ np.square(delta) - (len(names) - 1)
-    scale = total - information @ information / total
-    variance = max(excess / scale, 0.0) if scale > 0 else 0.0
-    shrink = variance * information / (1 + variance * information)
-    left = np.sqrt(variance * (1 - shrink))
-    return float(np.sqrt(variance)), {
-        str(name): (float(s * d), float(open_))
-        for name, s, d, open_ in zip(names, shrink, delta, left, strict=True)
-    }
+    found, row = np.unique(names, return_inverse=True)
+    surplus = np.bincount(row, labels - probability, len(found))
+    information = np.bincount(row, probability * (1 - probability), len(found))
+    return found, surplus, information
+
+
+def _likely_spreads(delta: np.ndarray, information: np.ndarray) -> tuple[float, ...]:
+    """Returns standard deviations of the challenges' offsets, each as likely.
+
+    A few challenges leave it open how far they differ, and a single estimate is often
+    0. The posterior has δ_c ~ N(0, τ² + 1 / I_c) and a half-normal prior of scale
+    `_PRIOR_SPREAD` (Gelman 2006).
+    """
+    spreads = np.linspace(0, 6 * _PRIOR_SPREAD, 601)
+    variance = spreads[:, None] ** 2 + 1 / information
+    log_density = -0.5 * (
+        (np.log(variance) + delta**2 / variance).sum(axis=1)
+        + (spreads / _PRIOR_SPREAD) ** 2
+    )
+    below = np.cumsum(np.exp(log_density - log_density.max()))
+    middles = (np.arange(_NUM_SPREADS) + 0.5) / _NUM_SPREADS
+    rows = np.searchsorted(below / below[-1], middles)
+    return tuple(spreads[rows].tolist())
 
 
 @dataclass(frozen=True)
@@ -220,9 +283,10 @@ def forecast_participants(
 ) -> Forecast:
     """Returns how many of some users are expected to join a challenge.
 
-    Two things are uncertain: how much the challenge attracts beyond what the model
-    says, normal on the log-odds; and given that, who of them joins, each by their own
-    chance (a Poisson–binomial number, here by its normal limit).
+    Uncertain are how much the challenge attracts beyond what the model says, and how
+    high the calibrated curve lies, both normal on the log-odds; and given that, who of
+    them joins, each by their own chance (a Poisson–binomial number, here by its normal
+    limit).
 
     Args:
         probability: calibrated, (num_users,), as the bundle answers.
@@ -232,8 +296,7 @@ def forecast_participants(
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    offset, left = calibration.offsets.get(challenge or "", (0.0, calibration.spread))
-    shifts = offset + left * rng.standard_normal(_DRAWS * 10)
+    shifts = calibration.draw_offsets(challenge, rng, _DRAWS)
     # A histogram stands for millions of users: how many there are at which log-odds.
     counts, edges = np.histogram(log_odds(probability), 2000)
     middle = (edges[:-1] + edges[1:]) / 2

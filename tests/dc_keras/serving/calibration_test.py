@@ -32,6 +32,10 @@ def _fit(scores, labels, method="platt", part=slice(None)):
     )
 
 
+def _mean_offset(calibration, challenge):
+    return calibration.draw_offsets(challenge, np.random.default_rng(0), 4000).mean()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_graph_gives_what_numpy_gives(method):
     scores, labels, _ = _world(0)
@@ -71,10 +75,33 @@ def test_offsets_of_challenges_are_found_and_shrunk():
     scores, labels, offsets = _world(3, num_users=5000, num_challenges=40)
     calibration = _fit(scores, labels)
     assert calibration.spread == pytest.approx(offsets.std(), abs=0.1)
-    found = np.array([calibration.offsets[f"c{c}"][0] for c in range(40)])
+    found = np.array([_mean_offset(calibration, f"c{c}") for c in range(40)])
     assert np.corrcoef(found, offsets)[0, 1] > 0.95
     few = _fit(scores, labels, part=slice(0, 40))
-    assert np.std([o for o, _ in few.offsets.values()]) < np.std(found)
+    of_few = np.array([_mean_offset(few, f"c{c}") for c in range(40)])
+    assert np.std(of_few) < np.std(found)
+    assert np.std(of_few) < np.std([delta for delta, _ in few.offsets.values()])
+
+
+def test_users_who_join_everything_or_nothing_leave_the_curve_uncertain():
+    rng = np.random.default_rng(0)
+    joins = np.repeat(rng.random(100) < 0.3, 10).astype(float)
+    scores = np.full(1000, 0.3)
+    challenges = [f"c{c}" for c in range(10)] * 100
+    users = np.repeat([f"u{u}" for u in range(100)], 10).tolist()
+    alone = Calibration.fit(scores, joins, challenges)
+    by_user = Calibration.fit(scores, joins, challenges, users=users)
+    # Ten pairs of a user tell no more than one.
+    assert by_user.common_error == pytest.approx(
+        alone.common_error * np.sqrt(10), rel=0.01
+    )
+
+
+def test_a_few_equal_challenges_may_still_differ():
+    spread = _fit(*_world(5, num_users=100, num_challenges=4, spread=0)[:2]).spreads
+    assert spread[0] < 0.1
+    assert spread[-1] > 0.2
+    assert list(spread) == sorted(spread)
 
 
 def test_too_few_rows_leave_scores_as_they_are():
