@@ -1,5 +1,6 @@
 def test_versions_are_numbered_from_one(bundle):
-    assert [path.name for path in bundle.output.iterdir()] == ["1"]
+    names = {path.name for path in bundle.output.iterdir()}
+    assert names == {"1", "models.config"}
     assert (bundle.output / "1" / "saved_model.pb").exists()
     signatures, servers = bundle.stdout.splitlines()
     assert signatures.startswith(f"{bundle.output}/1: signatures embed_challenge, ")
