@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +21,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.corpus.world import WorldConfig, simulate_world
 from dc_keras.encoders.extraction import (
@@ -80,9 +78,10 @@ def _frames() -> list[float]:
         tf.constant(np.stack(pixels[start : start + _BATCH]))
         for start in range(0, len(pixels), _BATCH)
     ]
-    return _interleaved(
+    return interleaved(
         lambda: embedder.embed(posts),
         lambda: [bare(batch).numpy() for batch in batches],
+        num_rounds=_NUM_RUNS,
     )
 
 
@@ -115,22 +114,11 @@ def _captions() -> list[float]:
     ours = embedder.embed(captions)
     theirs = np.concatenate([padded(batch).numpy() for batch in batches])
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    return _interleaved(
+    return interleaved(
         lambda: embedder.embed(captions),
         lambda: [padded(batch).numpy() for batch in batches],
+        num_rounds=_NUM_RUNS,
     )
-
-
-def _interleaved(*runs: Callable[[], object]) -> list[float]:
-    """Returns the median seconds of each; the first round warms up."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(_NUM_RUNS + 1):
-        for run, measured in zip(runs, seconds, strict=True):
-            start = time.perf_counter()
-            run()
-            if number > 0:
-                measured.append(time.perf_counter() - start)
-    return [statistics.median(measured) for measured in seconds]
 
 
 if __name__ == "__main__":

@@ -16,13 +16,12 @@ of the pruned graph were seen.
 from __future__ import annotations
 
 import importlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.social.belongings import Belongings
 from dc_keras.social.coactivity import share_within
@@ -45,6 +45,9 @@ _TOP_K = 20
 _MOST_USERS = 1000
 _WITHIN_S = 60
 _SPAN_S = 60 * 86_400
+_cpu_seconds = partial(
+    interleaved, num_rounds=_NUM_RUNS, num_warm_up=0, clock=time.process_time
+)
 _ALONE = """
 import sys
 from benchmarks.graph import build_alone
@@ -158,14 +161,14 @@ def measure_times() -> None:
 
     if window() != loop_within(moments):
         sys.exit("the window has other ties than the loop")
-    loop, slid = _interleaved(lambda: loop_within(moments), window)
+    loop, slid = _cpu_seconds(lambda: loop_within(moments), window)
     print(
         f"\n1,000 users, within {_WITHIN_S} s: loop {loop:.2f} s, window {slid:.3f} s"
     )
     has = make_users(100_000)[0].without_common(_MOST_USERS)
     moments = draw_moments(has)
     ties = share_ties(has, "tfidf", top_k=_TOP_K)
-    slid, timed = _interleaved(
+    slid, timed = _cpu_seconds(
         lambda: share_within(moments, has, _WITHIN_S, "count"),
         lambda: time_shared_ties(ties, moments, has),
     )
@@ -217,22 +220,11 @@ def _compare(num_users: int, user_graph: Any) -> list[float]:
     apart = ties_of(whichtoks_graph(user_graph, group)) - exact_ties(users)
     if abs(apart).max() > 1e-9:
         sys.exit("the exact graph has other weights than whichtok's")
-    return _interleaved(
+    return _cpu_seconds(
         lambda: whichtoks_graph(user_graph, group),
         lambda: exact_ties(users),
         lambda: pruned_ties(users),
     )
-
-
-def _interleaved(*runs: Callable[[], object]) -> list[float]:
-    """Returns the median CPU seconds of each."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(_NUM_RUNS):
-        for run, measured in zip(runs, seconds, strict=True):
-            start = time.process_time()
-            run()
-            measured.append(time.process_time() - start)
-    return [statistics.median(measured) for measured in seconds]
 
 
 if __name__ == "__main__":

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import platform
 import resource
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.turns import interleaved
 from dc_keras import __version__
 
 if TYPE_CHECKING:
@@ -66,10 +65,11 @@ def main() -> None:
         "user": tf.constant(users[:1]),
         "challenge": tf.constant(challenge[None, :]),
     }
-    ranked, bare, score = _interleaved(
+    ranked, bare, score = interleaved(
         lambda: ranker.score(challenge),
         lambda: [(piece @ kernel).numpy() for piece in pieces],
         lambda: [signatures["score"](**one) for _ in range(_NUM_SCORES)],
+        num_rounds=_NUM_RUNS,
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
@@ -115,18 +115,6 @@ def _export(head: keras.Model, place: Path) -> Any:
         archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(str(place / "head"), verbose=False)
     return tf.saved_model.load(str(place / "head"))
-
-
-def _interleaved(*runs: Callable[[], object]) -> list[float]:
-    """Returns the median seconds of each; the first round warms up."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(_NUM_RUNS + 1):
-        for run, measured in zip(runs, seconds, strict=True):
-            start = time.perf_counter()
-            run()
-            if number > 0:
-                measured.append(time.perf_counter() - start)
-    return [statistics.median(measured) for measured in seconds]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -36,6 +37,24 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
         return fail(str(error), 1)
     except KeyboardInterrupt:
         return fail("stopped; run the same command to go on", 130)
+
+
+@contextmanager
+def needing_report() -> Iterator[None]:
+    """Says in one line what an import inside it lacks: the extra `report`.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    from dc_keras.errors import DataError
+
+    try:
+        yield
+    except ImportError as error:
+        raise DataError(
+            "the page needs the extra `report`: pip install 'dc_keras[report]'. "
+            f"Received: {error}"
+        ) from error
 
 
 def fail(message: str, code: int) -> int:

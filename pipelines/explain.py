@@ -73,7 +73,7 @@ def main() -> None:
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: user={_USER.value}"
         )
-    root = Path(_MEDIA_ROOT.value) if _MEDIA_ROOT.value else corpus.media_root
+    root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     own = corpus.find_videos(histories[user])
     describing = _describing(corpus, predictor)
     posts = {

@@ -48,7 +48,7 @@ def of_users(
         sampling: of the model; None for one that sees no frames.
     """
     users = list(histories)
-    root = Path(media_root) if media_root else corpus.media_root
+    root = find_media_root(corpus, media_root)
     for start in range(0, len(users), _USERS_A_CALL):
         some = users[start : start + _USERS_A_CALL]
         yield (
@@ -58,6 +58,11 @@ def of_users(
                 for user in some
             ],
         )
+
+
+def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
+    """Returns where the media lie: as given, or as the corpus names it."""
+    return Path(given) if given else corpus.media_root
 
 
 def of_videos(

@@ -86,13 +86,8 @@ def main() -> None:
     from dc_keras.social.store import read_graph
     from dc_keras.version import __version__
 
-    try:
+    with app.needing_report():
         from dc_keras.reporting.reach_page import write_reach_page
-    except ImportError as error:
-        raise DataError(
-            "the page needs the extra `report`: pip install 'dc_keras[report]'. "
-            f"Received: {error}"
-        ) from error
 
     graph, info = read_graph(Path(_GRAPH.value))
     plan = _with_layers(GraphPlan.from_dict(info["plan"]))

@@ -77,18 +77,12 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.errors import DataError
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.store import read_graph
 
     _require_predictions()
-    try:
+    with app.needing_report():
         from dc_keras.reporting.graph_page import write_graph_page
-    except ImportError as error:
-        raise DataError(
-            "the page needs the extra `report`: pip install 'dc_keras[report]'. "
-            f"Received: {error}"
-        ) from error
 
     graph, info = read_graph(Path(_GRAPH.value))
     corpus = Corpus.open(_CORPUS.value)

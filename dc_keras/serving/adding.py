@@ -91,13 +91,18 @@ def _one_more(
     described = predictor.ask("find_support", name=old)
     videos, valid = described["challenge_videos"], described["valid"]
     new = predictor.embed_posts("challenge", posts)[: videos.shape[1]]
+    joined = predictor.ask(
+        "join_challenge",
+        challenge_videos=new[None],
+        valid=np.ones((1, len(new)), bool),
+    )
     missing = videos.shape[1] - len(new)
     return ChallengeTable(
         (*predictor.challenges, name),
         np.concatenate(
             [
                 predictor.find_challenges(predictor.challenges),
-                predictor.represent_challenge(posts)[None, :],
+                joined["challenge"],
                 unknown["challenge"],
             ]
         ),
