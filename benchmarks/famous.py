@@ -42,6 +42,7 @@ class Famous:
         self._manifest = _read_json(directory / "manifest.json.gz")
         self._temporal = _read_json(directory / "temporal.json.gz")
         self._owners = dict(self.videos.select("video_id", "user_id").iter_rows())
+        self.joins = _find_joins(self.videos, _read_json(directory / "challenges.json"))
         self.grid = self._frozen_grid()
         self.temporal = self._temporal_grid()
 
@@ -112,15 +113,14 @@ class Famous:
         grids = []
         for cut in cuts:
             names = cut["challenges"]
-            bits = [int(user["mask"], 16) for user in cut["panel"]]
             observed = np.array(
-                [[bool(b >> j & 1) for j in range(len(names))] for b in bits]
+                [_bits(user["mask"], len(names)) for user in cut["panel"]]
             )
             labels = np.array(
                 [[n in user["joined"] for n in names] for user in cut["panel"]], np.int8
             )
-            # A few joins lie outside the mask; the README counts them as pairs.
-            observed |= labels == 1
+            if (labels > observed).any():
+                raise ValueError("a user joins a sound that the mask leaves out")
             grids.append(
                 self._grid(
                     [{"challenge_id": name} for name in names],
@@ -131,7 +131,9 @@ class Famous:
                     [],
                 )
             )
-        return join_cutoffs(grids, [cut["cut"] for cut in cuts])
+        return join_cutoffs(
+            grids, [cut["cut"] for cut in cuts], [cut["end"] for cut in cuts]
+        )
 
     def _grid(
         self,
@@ -171,6 +173,20 @@ def _held_out(
     return rest[valid], test
 
 
+def _bits(mask: str, count: int) -> list[bool]:
+    """Reads a binary number in hexadecimal digits: the first challenge stands first."""
+    return [digit == "1" for digit in f"{int(mask, 16):0{count}b}"]
+
+
+def _find_joins(
+    videos: pl.DataFrame, sounds: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
+    """Posts with a candidate sound, whose titles are merged under `match`."""
+    challenge = {match: name for name, c in sounds.items() for match in c["match"]}
+    found = pl.col("music_id").replace_strict(challenge, default=None)
+    return videos.select("video_id", challenge=found).drop_nulls()
+
+
 def _read_videos(path: Path) -> pl.DataFrame:
     posts = _read_ndjson(path)
     return posts.with_columns(pl.col("create_time", "duration_s").cast(pl.Float64))
@@ -182,6 +198,7 @@ def _read_ndjson(path: Path) -> pl.DataFrame:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
         content: dict[str, Any] = json.load(file)
     return content

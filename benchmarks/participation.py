@@ -79,7 +79,11 @@ def main(_: list[str]) -> None:
         grid=famous.grid,
         table=_features(famous, output),
         facts=read_facts(
-            famous.videos, famous.grid, famous.temporal, users=famous.users
+            famous.videos,
+            famous.grid,
+            famous.temporal,
+            users=famous.users,
+            joins=famous.joins,
         ),
         model=options.resolve(ModelOptions),
         training=options.resolve(TrainingOptions),

@@ -105,7 +105,9 @@ def main() -> None:
         grid=grid,
         table=inputs.load_features(_FEATURES.value),
         facts=read_facts(
-            corpus.videos, *([grid] if temporal is None else [grid, temporal])
+            corpus.videos,
+            *([grid] if temporal is None else [grid, temporal]),
+            joins=inputs.load_joins(corpus, _STUDY.value),
         ),
         model=options.resolve(ModelOptions),
         training=_training(),

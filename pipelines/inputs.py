@@ -11,6 +11,7 @@ from pipelines import options
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
 
     from dc_keras.corpus.grid import Grid
     from dc_keras.corpus.privacy import Pseudonymizer
@@ -50,6 +51,19 @@ def load_temporal_grid(
         horizon_days=horizon_days,
         num_past=num_past,
     )
+
+
+def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
+    """Returns which posts join which challenge of a Study, as `signals.past` reads it."""
+    import polars as pl
+
+    from dc_keras.corpus.grid import find_joins
+    from dc_keras.corpus.study import Study
+
+    study = Study.load(study_file)
+    names = pl.Series([c.name for c in study.challenges], dtype=pl.String)
+    joins = find_joins(study, corpus.videos)
+    return joins.with_columns(names.gather(joins["challenge"]).alias("challenge"))
 
 
 def load_features(directories: Sequence[str]) -> FeatureTable:

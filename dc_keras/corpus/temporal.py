@@ -8,6 +8,7 @@ window reaches beyond the last cutoff but those of the last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -66,12 +67,16 @@ def resolve_temporal(
     return replace(joined, settings=settings)
 
 
-def join_cutoffs(grids: Sequence[Grid], cutoffs: Sequence[int]) -> Grid:
+def join_cutoffs(
+    grids: Sequence[Grid], cutoffs: Sequence[int], ends: Sequence[int] = ()
+) -> Grid:
     """Joins grids of several cutoffs into one.
 
     Args:
         grids: in order of time.
         cutoffs: UTC seconds, of each grid.
+        ends: UTC seconds, of each grid the end of the window in which joining counts;
+            none where each ends by the next cutoff.
 
     Returns:
         Rows and columns one grid after another; a user or challenge of several cutoffs
@@ -108,6 +113,20 @@ def join_cutoffs(grids: Sequence[Grid], cutoffs: Sequence[int]) -> Grid:
             for grid, cutoff in zip(grids, cutoffs, strict=True)
             for _ in grid.challenges
         ),
-        settings={**grids[-1].settings, "cutoffs": list(cutoffs)},
+        settings={**grids[-1].settings, "cutoffs": list(cutoffs)}
+        | ({"label_ends": list(ends)} if ends else {}),
         counts=grids[-1].counts,
     )
+
+
+def label_ends(grid: Grid) -> dict[int, float]:
+    """Returns when the labels of each cutoff of a joined grid were complete.
+
+    Returns:
+        By cutoff, UTC seconds: the end that `join_cutoffs` was told, or else the next
+        cutoff, and infinity for the last.
+    """
+    cutoffs = sorted(set(grid.user_cutoffs))
+    following = dict(zip(cutoffs, [*cutoffs[1:], math.inf], strict=False))
+    told = grid.settings.get("label_ends", ())
+    return following | dict(zip(grid.settings.get("cutoffs", ()), told, strict=False))

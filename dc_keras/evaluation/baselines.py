@@ -86,6 +86,18 @@ def propensity_recent_popularity(data: SimpleData) -> np.ndarray:
     return np.asarray(propensity(data) * recent_popularity(data))
 
 
+def earlier_joins_recent_popularity(data: SimpleData) -> np.ndarray:
+    """Challenges joined before the cutoff, a post, × recent popularity."""
+    a_post = np.exp(data.signals["past/joined_per_post"])
+    return _cut(a_post * recent_popularity(data))
+
+
+def earlier_joins_a_day_recent_popularity(data: SimpleData) -> np.ndarray:
+    """The same a day: who posts more, joins more."""
+    a_day = np.exp(data.signals["past/posts_per_day"])
+    return _cut(a_day * earlier_joins_recent_popularity(data))
+
+
 def tfidf_cosine(data: SimpleData) -> np.ndarray:
     """Cosine of the TF-IDF of history and support."""
     return _cut(data.signals["text/cosine"])
@@ -139,6 +151,8 @@ SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
     "propensity × popularity × time": in_time,
     "recent popularity": recent_popularity,
     "propensity × recent popularity": propensity_recent_popularity,
+    "earlier joins × recent popularity": earlier_joins_recent_popularity,
+    "earlier joins a day × recent popularity": earlier_joins_a_day_recent_popularity,
     "TF-IDF cosine": tfidf_cosine,
     "caption cosine": caption_cosine,
     "TF-IDF one-vs-rest ridge": one_vs_rest,
@@ -147,6 +161,20 @@ SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
     STACK: logistic_stack,
     "boosted trees": boosted_trees,
 }
+
+
+def simple_scores(data: SimpleData) -> dict[str, np.ndarray]:
+    """Returns the scores of every simple baseline, float64 (num_pairs,) in [0, 1] each.
+
+    Those of earlier joins are left out where the signals have no past: of a user who is
+    asked about without a cutoff, joins are what nobody may know.
+    """
+    has_past = any(name.startswith("past/") for name in data.signals.names)
+    return {
+        name: score(data)
+        for name, score in SIMPLE_BASELINES.items()
+        if has_past or not name.startswith("earlier joins")
+    }
 
 
 def _rate(logit: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import polars as pl
 
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.study import Grid
-from dc_keras.evaluation.baselines import SIMPLE_BASELINES, SimpleData
+from dc_keras.evaluation.baselines import SimpleData, simple_scores
 from dc_keras.evaluation.contenders import (
     Contender,
     list_contenders,
@@ -268,8 +268,7 @@ class FoldRun:
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
         signals = self._signals.of_groups(GROUPS)
-        data = SimpleData(self._pairs, self._fold, signals)
-        return {name: f(data) for name, f in SIMPLE_BASELINES.items()}
+        return simple_scores(SimpleData(self._pairs, self._fold, signals))
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
         scores = {}

@@ -234,7 +234,7 @@ class SignalOptions(Options):
     signals: str = option(
         "all",
         "what simple models tell the fusion beside the videos: all, none, or some of "
-        "rates, text, neighbours, time, engagement with commas [29]",
+        "rates, text, neighbours, time, past, engagement with commas [29]",
     )
     signal_dim: int = option(64, "width of the layer that reads them [29]", at_least=1)
     ties: bool = option(

@@ -11,6 +11,7 @@ import numpy as np
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.signals.facts import ACCOUNT_COUNTS, PostFacts
+from dc_keras.signals.past import find_past
 
 _NO_ACCOUNT = np.full(len(ACCOUNT_COUNTS), np.nan)
 
@@ -43,6 +44,7 @@ class Evidence:
         cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
         user_cutoffs: float64 (num_users,), the same of users.
         accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
+        pasts: float64 (num_users, 3), see `past.read_pasts`; NaN where unknown.
         user_embeddings: float32 (num_users, dim), mean caption embedding of the
             history, each post's of length 1; None without captions.
         challenge_embeddings: float32 (num_challenges, dim), the same of the support.
@@ -66,6 +68,7 @@ class Evidence:
     cutoffs: np.ndarray
     user_cutoffs: np.ndarray
     accounts: np.ndarray
+    pasts: np.ndarray
     user_embeddings: np.ndarray | None
     challenge_embeddings: np.ndarray | None
 
@@ -117,6 +120,7 @@ class Evidence:
             cutoffs=cutoffs,
             user_cutoffs=user_cutoffs,
             accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
+            pasts=find_past(facts.pasts, grid),
             user_embeddings=_mean_embeddings(grid.histories, captions),
             challenge_embeddings=_mean_embeddings(support, captions),
         )

@@ -15,6 +15,7 @@ import polars as pl
 
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.records import is_original_sound
+from dc_keras.signals.past import read_pasts
 
 # `\w` has no combining marks, without which Hindi and Thai words fall to pieces.
 _MARKS = "".join(
@@ -45,6 +46,7 @@ class PostFacts:
         accounts: by user id, float64 (3,): followers, likes of all posts and number of
             posts, as of the collection, NaN where unknown; users without any of these
             are left out.
+        pasts: by user id and cutoff, what they did before it (`past.read_pasts`).
     """
 
     video_ids: tuple[str, ...]
@@ -55,6 +57,7 @@ class PostFacts:
     is_original: np.ndarray
     num_tags: np.ndarray
     accounts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pasts: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -70,6 +73,8 @@ class PostFacts:
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         for user_id, counts in sorted(self.accounts.items()):
             digest.update(user_id.encode("utf-8") + counts.tobytes())
+        for (user_id, cutoff), counts in sorted(self.pasts.items()):
+            digest.update(f"{user_id} {cutoff}".encode() + counts.tobytes())
         return digest.hexdigest()
 
     def rows(self, video_ids: Sequence[str]) -> np.ndarray:
@@ -82,7 +87,10 @@ class PostFacts:
 
 
 def read_facts(
-    videos: pl.DataFrame, *grids: Grid, users: pl.DataFrame | None = None
+    videos: pl.DataFrame,
+    *grids: Grid,
+    users: pl.DataFrame | None = None,
+    joins: pl.DataFrame | None = None,
 ) -> PostFacts:
     """Reads the facts of every post that a grid shows.
 
@@ -90,6 +98,8 @@ def read_facts(
         videos: the corpus's table of posts.
         *grids: grids on that corpus.
         users: the table of authors, with those of `ACCOUNT_COUNTS` that are known.
+        joins: which posts join which challenge, as `past.read_pasts` reads it; without
+            it nothing is known of what users did before a cutoff.
     """
     shown = {
         video_id
@@ -111,6 +121,7 @@ def read_facts(
         is_original=np.array([is_original_sound(title) for title in titles], bool),
         num_tags=posts["hashtags"].list.len().cast(pl.Float64).to_numpy(),
         accounts={} if users is None else _accounts(users, *grids),
+        pasts={} if joins is None else read_pasts(videos, joins, grids),
     )
 
 

@@ -3,9 +3,10 @@
 A model that learned from the scores of simple models on the very pairs they were fitted
 on would trust them too much. So each training pair gets the scores of models that have
 not seen it, held out the way the split holds its test pairs out: by user, by challenge,
-by both, by cutoff, or pair by pair. Validation pairs get the scores of models fitted on
-all training pairs; every other pair those of models fitted on both, for a simple model
-has no need of validation.
+by both, pair by pair, or, of several cutoffs, by models fitted on what was known at the
+pair's own: earlier cutoffs whose labels were complete by then. Validation pairs get the
+scores of models fitted on all training pairs, or on what was known at their cutoff; every
+other pair those of models fitted on both, for a simple model has no need of validation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.temporal import label_ends
 from dc_keras.signals.evidence import Evidence
 
 _NUM_INNER_FOLDS = 5
@@ -48,12 +50,12 @@ def plan_steps(
 ) -> list[Step]:
     """Returns the steps that score every pair of a fold.
 
-    Where holding a training pair out leaves nothing to fit on (one challenge, one
-    earlier cutoff), no step scores it.
+    Where holding a training pair out leaves nothing to fit on (one challenge, the
+    first cutoff), no step scores it.
 
     Args:
         evidence: whose pairs they are.
-        grid: the cutoffs of rows, for `temporal`.
+        grid: the cutoffs of rows and their label windows, for `temporal`.
         split: how test pairs are held out.
         train: positions of the training pairs.
         valid: positions of the validation pairs.
@@ -61,13 +63,34 @@ def plan_steps(
     """
     known = np.sort(np.concatenate([train, valid]))
     others = np.setdiff1d(np.arange(len(evidence.pairs)), known)
-    inner = _inner_steps(evidence, grid, split, train, seed)
-    steps = [Step(known, others), Step(train, valid), *inner]
+    steps = [Step(known, others)]
+    if split == "temporal":
+        steps += _past_steps(evidence, grid, train, valid)
+    else:
+        steps.append(Step(train, valid))
+        steps += _inner_steps(evidence, split, train, seed)
     return [step for step in steps if len(step.fitted) > 0 and len(step.scored) > 0]
 
 
+def _past_steps(
+    evidence: Evidence, grid: Grid, train: np.ndarray, valid: np.ndarray
+) -> Iterator[Step]:
+    """A step a cutoff, fitted on the cutoffs whose label windows had ended by it.
+
+    Where none had, validation pairs, which nobody learns from, see all training pairs.
+    """
+    cutoff = np.array(grid.user_cutoffs)[evidence.pairs.user]
+    ends = label_ends(grid)
+    end = np.array([ends[int(of_pair)] for of_pair in cutoff[train]])
+    for now in np.unique(cutoff[train]):
+        known = train[end <= now]
+        trained, validated = (rows[cutoff[rows] == now] for rows in (train, valid))
+        yield Step(known, trained, is_inner=True)
+        yield Step(known if len(known) else train, validated)
+
+
 def _inner_steps(
-    evidence: Evidence, grid: Grid, split: str, train: np.ndarray, seed: int
+    evidence: Evidence, split: str, train: np.ndarray, seed: int
 ) -> Iterator[Step]:
     rng = np.random.default_rng(seed)
 
@@ -84,13 +107,6 @@ def _inner_steps(
         "cold_both": lambda: (
             draw(person, _NUM_INNER_SIDES),
             draw(topic, _NUM_INNER_SIDES),
-        ),
-        "temporal": lambda: (
-            np.unique(
-                np.array(grid.user_cutoffs)[evidence.pairs.user[train]],
-                return_inverse=True,
-            )[1],
-            one,
         ),
     }
     left, right = sides[split]()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dc_keras.errors import DataError
-from dc_keras.signals import engagement, neighbours, rates, text, ties, timing
+from dc_keras.signals import engagement, neighbours, past, rates, text, ties, timing
 from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.folds import Step
 from dc_keras.signals.trees import boosted_trees
 
-GROUPS = ("rates", "text", "neighbours", "time", "engagement", "trees")
+GROUPS = ("rates", "text", "neighbours", "time", "past", "engagement", "trees")
 TREES = "trees/boosted"
 # How far a logistic stack of signals trusts its data, C of scikit-learn: without a
 # prior, signals of challenges alone fit the noise of a few dozen challenges.
@@ -194,6 +194,8 @@ def _plain(evidence: Evidence, space: text.TextSpace) -> dict[str, np.ndarray]:
         signals[f"time/user_{name}"] = values[user]
     for name, values in timing.challenge_ages(evidence).items():
         signals[f"time/challenge_{name}"] = values[challenge]
+    for name, values in past.past_habits(evidence).items():
+        signals[f"past/{name}"] = values[user]
     habits = engagement.user_habits(evidence) | engagement.accounts(evidence)
     for name, values in habits.items():
         signals[f"engagement/user_{name}"] = values[user]

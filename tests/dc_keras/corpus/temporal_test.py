@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from dc_keras.corpus.grid import Grid, resolve_grid
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import table_of
 from dc_keras.corpus.study import Challenge, Study
-from dc_keras.corpus.temporal import join_cutoffs, resolve_temporal
+from dc_keras.corpus.temporal import join_cutoffs, label_ends, resolve_temporal
 from dc_keras.errors import DataError
 
 _DAY = 86_400
@@ -159,6 +160,13 @@ def test_joining_one_grid_changes_nothing_but_its_name():
         assert getattr(joined, name) == getattr(alone, name)
     np.testing.assert_array_equal(joined.labels, alone.labels)
     np.testing.assert_array_equal(joined.observed, alone.observed)
+
+
+def test_labels_are_complete_by_the_next_cutoff_unless_told_otherwise():
+    alone = resolve_grid(_STUDY, table_of(Video, _POSTS), "included")
+    assert label_ends(join_cutoffs([alone] * 2, [5, 9])) == {5: 9, 9: math.inf}
+    assert label_ends(join_cutoffs([alone] * 2, [5, 9], [10, 14])) == {5: 10, 9: 14}
+    assert label_ends(alone) == {}
 
 
 def test_a_study_without_a_cutoff_is_refused():

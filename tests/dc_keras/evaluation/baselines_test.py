@@ -22,6 +22,7 @@ from dc_keras.evaluation.baselines import (
     propensity_popularity,
     propensity_recent_popularity,
     recent_popularity,
+    simple_scores,
     tfidf_cosine,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
@@ -192,6 +193,7 @@ def data_of(wide_grid):
         durations=rng.random(count),
         is_original=np.zeros(count, bool),
         num_tags=np.zeros(count),
+        pasts={(u, t): np.array([t, 9.0, 30.0]) for u in wide_grid.users for t in (1, 2, 3)},
     )
     captions = {v: rng.normal(size=3).astype(np.float32) for v in videos}
 
@@ -217,11 +219,18 @@ def data_of(wide_grid):
     return make
 
 
+def test_earlier_joins_are_rows_where_there_is_a_cutoff_alone(data_of):
+    every = [*SIMPLE_BASELINES]
+    assert [*simple_scores(data_of("temporal"))] == every
+    rest = [name for name in every if not name.startswith("earlier joins")]
+    assert len(every) - len(rest) == 2
+    assert [*simple_scores(data_of("cold_user"))] == rest
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_scores_are_probabilities_of_every_pair_that_is_judged(data_of, split):
     data = data_of(split)
-    for name, baseline in SIMPLE_BASELINES.items():
-        scores = baseline(data)
+    for name, scores in simple_scores(data).items():
         assert scores.shape == (len(data.pairs),)
         judged = scores[np.concatenate([data.fold.valid, data.fold.test])]
         assert np.all((judged >= 0) & (judged <= 1)), name
@@ -230,17 +239,17 @@ def test_scores_are_probabilities_of_every_pair_that_is_judged(data_of, split):
 @pytest.mark.parametrize("split", SPLITS)
 def test_no_baseline_peeks_at_a_label_that_is_judged(data_of, split):
     honest, flipped = data_of(split), data_of(split, ("test",))
-    for name, baseline in SIMPLE_BASELINES.items():
-        np.testing.assert_array_equal(baseline(flipped), baseline(honest), name)
+    for name, scores in simple_scores(honest).items():
+        np.testing.assert_array_equal(simple_scores(flipped)[name], scores, name)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_no_baseline_scores_a_validation_pair_by_its_label(data_of, split):
     honest, flipped = data_of(split), data_of(split, ("valid",))
     rows = honest.fold.valid
-    for name, baseline in SIMPLE_BASELINES.items():
+    for name, scores in simple_scores(honest).items():
         np.testing.assert_array_equal(
-            baseline(flipped)[rows], baseline(honest)[rows], name
+            simple_scores(flipped)[name][rows], scores[rows], name
         )
 
 

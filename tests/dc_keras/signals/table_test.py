@@ -2,6 +2,7 @@ import functools
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.corpus.temporal import join_cutoffs
@@ -86,7 +87,9 @@ def case(made_up):
             others = [made_up(seed=seed)[0].labels for seed in (1, 2)]
             grids = [grid, *(replace(grid, labels=labels) for labels in others)]
             grid = join_cutoffs(grids, [100, 200, 300])
-        evidence = Evidence.of(grid, read_facts(videos, grid), _captions(videos, 0))
+        joins = pl.DataFrame({"video_id": ["c0-00"], "challenge": ["c0"]})
+        facts = read_facts(videos, grid, joins=joins)
+        evidence = Evidence.of(grid, facts, _captions(videos, 0))
         fold = make_folds(grid, evidence.pairs, split, 3, 0.2, 0)[0]
         return evidence, grid, fold, _signals(evidence, grid, fold)
 
@@ -118,25 +121,29 @@ def test_a_training_label_never_reaches_the_signals_of_its_own_pair(case, split)
     for row in fold.train[:: max(1, len(fold.train) // 3)]:
         changed = _rows_that_changed(before, _signals(evidence, grid, fold, [row]))
         assert row not in changed
-        # It is a label that others learn from.
+        # It is a label that others learn from: at a later cutoff, if there are any.
         assert set(fold.test) & set(changed)
-        assert set(fold.train) & set(changed)
+        later = fold.train[_cutoffs(evidence)[fold.train] > _cutoffs(evidence)[row]]
+        if split != "temporal" or len(later):
+            assert set(fold.train) & set(changed)
 
 
-def _held_out_with(evidence, grid, split, train, row):
+def _cutoffs(evidence):
+    return evidence.user_cutoffs[evidence.pairs.user]
+
+
+def _held_out_with(evidence, split, train, row):
     """Training pairs that a split holds out together with one of them."""
     person = evidence.pair_person[train] == evidence.pair_person[row]
     topic = evidence.pair_topic[train] == evidence.pair_topic[row]
-    cutoff = (
-        np.array(grid.user_cutoffs)[evidence.pairs.user] if grid.user_cutoffs else 0
-    )
+    cutoff = _cutoffs(evidence)
     return train[
         {
             "random_pair": lambda: train == row,
             "cold_user": lambda: person,
             "cold_challenge": lambda: topic,
             "cold_both": lambda: person | topic,
-            "temporal": lambda: cutoff[train] == cutoff[row],
+            "temporal": lambda: cutoff[train] >= cutoff[row],
         }[split]()
     ]
 
@@ -145,7 +152,7 @@ def _held_out_with(evidence, grid, split, train, row):
 def test_a_training_pair_is_held_out_the_way_a_test_pair_is(case, split):
     evidence, grid, fold, before = case(split)
     for row in fold.train[:: max(1, len(fold.train) // 2)]:
-        together = _held_out_with(evidence, grid, split, fold.train, row)
+        together = _held_out_with(evidence, split, fold.train, row)
         after = _signals(evidence, grid, fold, together)
         assert row not in _rows_that_changed(before, after)
 
@@ -184,14 +191,32 @@ def test_plain_signals_see_no_label_at_all(case, split):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_group_has_columns_and_fitted_ones_are_known(case, split):
-    evidence, _, _, table = case(split)
+    evidence, _, fold, table = case(split)
     assert table.values.shape == (len(evidence.pairs), len(table.names))
     assert table.values.dtype == np.float32
     groups = {name.partition("/")[0] for name in table.names}
-    assert {*groups, "trees"} == {*GROUPS, "ties"}
+    wanted = {*GROUPS, "ties"} - (set() if split == "temporal" else {"past"})
+    assert {*groups, "trees"} == wanted
     assert len(set(table.names)) == len(table.names)
+    is_first = np.zeros(len(evidence.pairs), bool)
+    if split == "temporal":
+        # Before the first cutoff there is nothing to fit on.
+        is_first[fold.train] = _cutoffs(evidence)[fold.train] == 100
     for name in _FITTED:
-        assert np.isfinite(table[name]).all(), name
+        np.testing.assert_array_equal(np.isnan(table[name]), is_first, name)
+
+
+def test_labels_not_complete_by_a_cutoff_are_not_learned_from_at_it(case):
+    evidence, grid, fold, _ = case("temporal")
+    late = replace(grid, settings={"cutoffs": [100, 200], "label_ends": [250, 300]})
+    cutoff = _cutoffs(evidence)
+    at_second = fold.train[cutoff[fold.train] == 200]
+    first = fold.train[cutoff[fold.train] == 100]
+    for given, is_seen in ((grid, True), (late, False)):
+        before, after = (_signals(evidence, given, fold, rows) for rows in ([], first))
+        changed = set(_rows_that_changed(before, after))
+        assert bool(changed & set(at_second)) == is_seen
+        assert changed & set(fold.test)
 
 
 def test_test_pairs_have_the_rates_of_training_and_validation(
@@ -284,7 +309,10 @@ def test_every_pair_is_scored_once_and_never_by_a_model_fitted_on_it(case, split
     evidence, grid, fold, _ = case(split)
     steps = _steps(evidence, grid, fold)
     scored = np.concatenate([step.scored for step in steps])
-    assert sorted(scored) == list(range(len(evidence.pairs)))
+    unscored = set(range(len(evidence.pairs))) - set(scored)
+    first = fold.train[_cutoffs(evidence)[fold.train] == 100]
+    assert len(set(scored)) == len(scored)
+    assert unscored == (set(first) if split == "temporal" else set())
     for step in steps:
         assert not np.isin(step.scored, step.fitted).any()
         assert step.is_inner == bool(np.isin(step.scored, fold.train).any())

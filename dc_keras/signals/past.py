@@ -1,0 +1,118 @@
+"""What a user did before a cutoff: how much they posted, how many challenges they joined.
+
+Histories are the newest posts without a focal challenge among them, which is all that
+may be known of a user whose joins are asked about. Tomorrow is another question: what
+the user joined before the cutoff is known then, and says much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from dc_keras.corpus.grid import Grid
+
+if TYPE_CHECKING:
+    from dc_keras.signals.evidence import Evidence
+
+_DAY = 86_400.0
+NAMES = ("joined", "posts", "days")
+# Worth of what is usual when a user has few posts or days: a join in four posts, and
+# a post in a week.
+_PRIOR_JOINS = 0.5
+_PRIOR_POSTS = 2.0
+_PRIOR_DAYS = 7.0
+
+
+def read_pasts(
+    videos: pl.DataFrame, joins: pl.DataFrame, grids: Sequence[Grid]
+) -> dict[tuple[str, int], np.ndarray]:
+    """Reads what the users of grids that join several cutoffs did before each.
+
+    Args:
+        videos: the corpus's table of posts; those without a date do not count.
+        joins: columns `video_id` and `challenge`, the name, a row a post that joins.
+        grids: those without cutoffs of their own (`Grid.user_cutoffs`) are passed over.
+
+    Returns:
+        By user id and cutoff, float64 (3,), as `NAMES`: different challenges joined,
+        of those that the grid has at that cutoff; posts; days from the first post to
+        the cutoff. Nothing at or after the cutoff counts.
+    """
+    known = videos.select("video_id", "user_id", "create_time").drop_nulls()
+    joined = joins.join(known, on="video_id")
+    pasts = {}
+    for grid in grids:
+        for cutoff in sorted(set(grid.user_cutoffs)):
+            users = _at(grid.users, grid.user_cutoffs, cutoff)
+            focal = _at(grid.challenges, grid.challenge_cutoffs, cutoff)
+            counts = _counts(known, joined, users, focal, cutoff)
+            pasts |= {(user, cutoff): np.array(row) for user, *row in counts}
+    return pasts
+
+
+def past_habits(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Returns how readily each user joined before the cutoff, and how fast they post.
+
+    Returns:
+        By name, float64 (num_users,): log(1 + challenges joined), log of challenges
+        joined a post and log of posts a day, both a little shrunk; empty where no
+        user has a cutoff of their own.
+    """
+    if np.isnan(evidence.pasts).all():
+        return {}
+    joined, posts, days = evidence.pasts.T
+    return {
+        "joined": np.log1p(joined),
+        "joined_per_post": np.log((joined + _PRIOR_JOINS) / (posts + _PRIOR_POSTS)),
+        "posts_per_day": np.log((posts + 1.0) / (days + _PRIOR_DAYS)),
+    }
+
+
+def find_past(
+    pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid
+) -> np.ndarray:
+    """Returns the past of each row of a grid, float64 (num_users, 3), NaN if unknown."""
+    unknown = np.full(len(NAMES), np.nan)
+    cutoffs = grid.user_cutoffs or (None,) * len(grid.users)
+    rows = [
+        pasts.get((user, cutoff), unknown) if cutoff is not None else unknown
+        for user, cutoff in zip(grid.users, cutoffs, strict=True)
+    ]
+    return np.array(rows, np.float64).reshape(len(grid.users), len(NAMES))
+
+
+def _at(names: Sequence[str], cutoffs: Sequence[int], cutoff: int) -> list[str]:
+    return [name for name, own in zip(names, cutoffs, strict=True) if own == cutoff]
+
+
+def _counts(
+    known: pl.DataFrame,
+    joined: pl.DataFrame,
+    users: Sequence[str],
+    focal: Sequence[str],
+    cutoff: int,
+) -> list[tuple[str, float, float, float]]:
+    """User, challenges joined, posts and days, of each user."""
+    is_past = pl.col("create_time") < cutoff
+    posts = known.filter(is_past).group_by("user_id")
+    joins = joined.filter(is_past & pl.col("challenge").is_in(focal))
+    table = (
+        pl.DataFrame({"user_id": users}, schema={"user_id": pl.String})
+        .join(
+            posts.agg(
+                posts=pl.len(), days=(cutoff - pl.col("create_time").min()) / _DAY
+            ),
+            on="user_id",
+            how="left",
+        )
+        .join(
+            joins.group_by("user_id").agg(joined=pl.col("challenge").n_unique()),
+            on="user_id",
+            how="left",
+        )
+    )
+    return table.select("user_id", pl.col(NAMES).fill_null(0).cast(pl.Float64)).rows()
