@@ -85,7 +85,8 @@ def main() -> None:
     )
     app.say(
         f"{user}  {_CHALLENGE.value}  {found.probability:.3f}, "
-        f"{len(found.user)} posts of the user, {len(found.challenge_posts)} that describe the challenge"
+        f"{len(found.user)} posts of the user, {len(found.challenge_posts)} that "
+        "describe the challenge"
     )
     content = {
         "user_id": user,

