@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from dc_keras.models.config import ModelOptions
+from dc_keras.models.copies import dense, normalize, probability, spread
 from dc_keras.models.dropping import DropItems, DropUnits, drop_side
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
@@ -71,23 +72,17 @@ def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras
     """
     tensors = _pair_tensors(inputs)
     sides = _sides(tensors, options)
-    shared = {
-        name: PoolSet(mode, name=name)(*videos)
-        for name, mode, videos in sides
-        if mode != "attention"
-    }
-    outputs = []
-    for number in range(count):
-        x_c, x_u = (
-            shared[name]
-            if name in shared
-            else PoolSet(mode, name=f"{name}_{number}")(*videos)
-            for name, mode, videos in sides
-        )
-        head = build_head(x_c.shape[-1], x_u.shape[-1], options, f"{HEAD}_{number}")
-        outputs.append(head(_drop_sides(x_c, x_u, options, f"_{number}"))[:, None])
-    joined = keras.layers.Concatenate(dtype="float32", name="copies")(outputs)
-    return keras.Model(tensors, joined, name=FUSION)
+    x_c, x_u = (_pool_copies(*side, count) for side in sides)
+    head = build_head(x_c.shape[-1], x_u.shape[-1], options, count)
+    return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
+
+
+def _pool_copies(name: str, mode: str, videos: tuple[Any, Any], count: int) -> Any:
+    """A representation for each copy, (batch_size, count, dim)."""
+    if mode != "attention":
+        return spread(PoolSet(mode, name=name)(*videos), count, f"{name}_copies")
+    pooled = [PoolSet(mode, name=f"{name}_{i}")(*videos) for i in range(count)]
+    return keras.ops.stack(pooled, axis=1)
 
 
 def _pair_tensors(inputs: PairInputs) -> dict[str, Any]:
@@ -116,52 +111,49 @@ def _sides(
     ]
 
 
-def _drop_sides(
-    x_c: Any, x_u: Any, options: ModelOptions, suffix: str = ""
-) -> list[Any]:
+def _drop_sides(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:
     sides = (("challenge", x_c), ("user", x_u))
     rate = options.modality_dropout
-    return [drop_side(x, rate, f"drop_{side}{suffix}") for side, x in sides]
+    return [drop_side(x, rate, f"drop_{side}") for side, x in sides]
 
 
 def build_head(
-    challenge_dim: int, user_dim: int, options: ModelOptions, name: str = HEAD
+    challenge_dim: int, user_dim: int, options: ModelOptions, copies: int | None = None
 ) -> keras.Model:
     """Builds [x^c, x^u] → probability, the part that `score` serves.
 
     With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
     to the network, `none` feeds [x^c, x^u] as the paper does, `dot` gives
-    sigmoid(a·⟨p^c, p^u⟩ + b) alone.
+    sigmoid(a·⟨p^c, p^u⟩ + b) alone. With `copies` there is an axis of them behind
+    batch_size, in inputs and output.
     """
-    x_c = keras.Input((challenge_dim,), name="x_c")
-    x_u = keras.Input((user_dim,), name="x_u")
+    axis = () if copies is None else (copies,)
+    x_c = keras.Input((*axis, challenge_dim), name="x_c")
+    x_u = keras.Input((*axis, user_dim), name="x_u")
     if options.interaction == "dot":
-        projections = _projections(x_c, x_u, options)
-        x = keras.layers.Dot(axes=-1, name="dot")(projections)
+        product = keras.layers.Multiply(name="product")(
+            _projections(x_c, x_u, options, copies)
+        )
+        x = keras.ops.sum(product, axis=-1, keepdims=True)
     else:
         parts = [x_c, x_u]
         if options.interaction == "product_difference":
-            projections = _projections(x_c, x_u, options)
+            projections = _projections(x_c, x_u, options, copies)
             parts.append(keras.layers.Multiply(name="product")(projections))
             parts.append(keras.layers.Subtract(name="difference")(projections))
         x = keras.layers.Concatenate(name="join_representations")(parts)
-        x = dense_block(x, options, "dense")
+        x = dense_block(x, options, "dense", copies=copies)
         x = DropUnits(options.dropout, name="dropout")(x)
-    logit = keras.layers.Dense(1, name="logit")(x)
-    probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
-        logit
-    )
-    probability = keras.layers.Reshape((), dtype="float32", name="probability")(
-        probability
-    )
-    return keras.Model([x_c, x_u], probability, name=name)
+    return keras.Model([x_c, x_u], probability(x, copies), name=HEAD)
 
 
-def _projections(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:
+def _projections(
+    x_c: Any, x_u: Any, options: ModelOptions, copies: int | None
+) -> list[Any]:
     projected = []
     for side, representation in (("challenge", x_c), ("user", x_u)):
-        normalize = keras.layers.LayerNormalization(name=f"normalize_{side}")
-        project = keras.layers.Dense(options.projection_dim, name=f"project_{side}")
-        x = normalize(representation) if options.layer_norm else representation
-        projected.append(project(x))
+        x = representation
+        if options.layer_norm:
+            x = normalize(representation, copies, f"normalize_{side}")
+        projected.append(dense(x, options.projection_dim, copies, f"project_{side}"))
     return projected

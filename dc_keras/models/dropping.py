@@ -175,13 +175,14 @@ class DropItems(keras.layers.Layer):
 
 
 def drop_side(x: Any, rate: float, name: str) -> Any:
-    """Zeroes whole vectors (batch_size, dim) of some examples in training.
+    """Zeroes whole vectors (batch_size, …, dim) of some examples in training.
 
     The others grow by 1 / (1 − rate) there, as dropout has it.
     """
     if rate == 0:
         return x
-    return DropUnits(rate, noise_shape=(None, 1), name=name)(x)
+    whole = (*[None] * (len(x.shape) - 1), 1)
+    return DropUnits(rate, noise_shape=whole, name=name)(x)
 
 
 def _like(tensor: Any) -> Any:

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from dc_keras.models.config import ModelOptions
+from dc_keras.models.copies import dense, normalize
 from dc_keras.models.dropping import DropModality, DropUnits
 from dc_keras.models.pooling import PoolSet, Standardize
 
@@ -72,12 +73,16 @@ def build_proxy(
 
 
 def dense_block(
-    x: Any, options: ModelOptions, name: str, activation_name: str | None = None
+    x: Any,
+    options: ModelOptions,
+    name: str,
+    activation_name: str | None = None,
+    copies: int | None = None,
 ) -> Any:
     """Dense, LayerNorm where the options ask for it, relu."""
-    x = keras.layers.Dense(options.hidden_dim, name=name)(x)
+    x = dense(x, options.hidden_dim, copies, name)
     if options.layer_norm:
-        x = keras.layers.LayerNormalization(name=f"{name}_norm")(x)
+        x = normalize(x, copies, f"{name}_norm")
     return keras.layers.ReLU(name=activation_name or f"{name}_relu")(x)
 
 

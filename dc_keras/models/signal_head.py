@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from dc_keras.models.copies import dense, probability, spread
 from dc_keras.models.dropping import DropUnits
 from dc_keras.models.pooling import StandardizeKnown
 
@@ -12,7 +13,9 @@ DENSE = "dense_signals"
 LOGIT = "logit"
 
 
-def build_signal_head(num_signals: int, signal_dim: int, dropout: float) -> keras.Model:
+def build_signal_head(
+    num_signals: int, signal_dim: int, dropout: float, copies: int | None = None
+) -> keras.Model:
     """Builds signals → probability.
 
     The last layer sees the signals themselves, standardised, and a dense layer of them:
@@ -20,23 +23,18 @@ def build_signal_head(num_signals: int, signal_dim: int, dropout: float) -> kera
     to them. What the videos say is one more signal (`training.signal_head`).
 
     Input `signals`: float32 (batch_size, num_signals), NaN where unknown. Output
-    `probability`: float32 (batch_size,), in (0, 1).
+    `probability`: float32 (batch_size,), in (0, 1); (batch_size, copies) of copies.
 
     Args:
         num_signals: signals a pair.
         signal_dim: width of the dense layer.
         dropout: after it, in [0, 1).
+        copies: number of heads that differ in all but the standardisation, or None.
     """
     signals = keras.Input((num_signals,), name="signals")
     known = StandardizeKnown(num_signals, name=SIGNALS)(signals)
-    x = keras.layers.Dense(signal_dim, activation="relu", name=DENSE)(known)
+    known = spread(known, copies, "copies")
+    x = dense(known, signal_dim, copies, DENSE, "relu")
     x = DropUnits(dropout, name="drop_signals")(x)
     x = keras.layers.Concatenate(name="join_signals")([known, x])
-    logit = keras.layers.Dense(1, name=LOGIT)(x)
-    probability = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(
-        logit
-    )
-    probability = keras.layers.Reshape((), dtype="float32", name="probability")(
-        probability
-    )
-    return keras.Model({"signals": signals}, probability, name="signal_head")
+    return keras.Model({"signals": signals}, probability(x, copies), name="signal_head")

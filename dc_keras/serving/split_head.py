@@ -30,7 +30,7 @@ class SplitHead:
         layers = {layer.name: layer for layer in head.layers}
         self._layers = layers
         self._has_projections = "project_user" in layers
-        self._is_dot = "dot" in layers
+        self._is_dot = "dense" not in layers
         challenge_dim, user_dim = (tensor.shape[-1] for tensor in head.input)
         self._sizes = [challenge_dim, user_dim]
         projection_dim = 0

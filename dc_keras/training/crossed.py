@@ -84,30 +84,6 @@ def fit_crossed(
     return Crossed(model, outputs[:, -1], out_of_fold)
 
 
-def beside_each_other(
-    build_model: Callable[[], keras.Model], count: int
-) -> keras.Model:
-    """Builds copies of a model over the same inputs.
-
-    Args:
-        build_model: builds inputs → probability (batch_size,).
-        count: how many.
-
-    Returns:
-        A model with outputs (batch_size, count).
-    """
-    models = [build_model() for _ in range(count)]
-    inputs = {
-        name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
-        for name, tensor in models[0].input.items()
-    }
-    for number, model in enumerate(models):
-        model.name = f"copy_{number}"
-    outputs = [model(inputs)[:, None] for model in models]
-    joined = keras.layers.Concatenate(name="copies")(outputs)
-    return keras.Model(inputs, joined, name="crossed")
-
-
 def of_each(
     objective: Objective, judged: Callable[[np.ndarray], np.ndarray]
 ) -> Objective:

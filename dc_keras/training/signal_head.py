@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from dc_keras.models.config import TrainingOptions
 from dc_keras.models.signal_head import LOGIT, SIGNALS, build_signal_head
 from dc_keras.signals.table import STACK_C
-from dc_keras.training.crossed import beside_each_other, of_each
+from dc_keras.training.crossed import of_each
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
@@ -73,22 +73,16 @@ def fit_signal_head(
     part = examples.take(train)
     weights = np.ones((len(train), NUM_HEADS), np.float32)
 
-    def new_head() -> keras.Model:
-        return build_signal_head(signals.shape[1], shape.signal_dim, shape.dropout)
-
-    stack = new_head()
-    start_as_stack(stack, signals[train], part.labels)
-
-    def build() -> keras.Model:
-        head = new_head()
-        for name in (SIGNALS, LOGIT):
-            head.get_layer(name).set_weights(stack.get_layer(name).get_weights())
-        return head
+    def new_heads() -> keras.Model:
+        sizes = (signals.shape[1], shape.signal_dim, shape.dropout)
+        heads = build_signal_head(*sizes, NUM_HEADS)
+        start_as_stack(heads, signals[train], part.labels)
+        return heads
 
     # The loss is less a matter of luck than average precision.
     objective = of_each(participation("val_loss"), lambda heads: heads.mean(axis=1))
     heads = fit(
-        lambda: beside_each_other(build, NUM_HEADS),
+        new_heads,
         replace(part, weights=weights),
         examples.take(valid),
         objective,
@@ -96,7 +90,7 @@ def fit_signal_head(
         judge_start=True,
     )
     mean = keras.layers.GlobalAveragePooling1D(name="mean")(heads.output[:, :, None])
-    probability = keras.layers.Reshape((), name="probability")(mean)
+    probability = keras.layers.Reshape((), name="mean_probability")(mean)
     return keras.Model(heads.input, probability, name="signal_heads")
 
 
@@ -104,7 +98,7 @@ def start_as_stack(head: keras.Model, signals: np.ndarray, labels: np.ndarray) -
     """Makes a new head say what a logistic regression on its signals says.
 
     Args:
-        head: of `build_signal_head`.
+        head: of `build_signal_head`, or copies of it.
         signals: float32 (num_pairs, num_signals) of training pairs, NaN where unknown.
         labels: int32 (num_pairs,), both present.
     """
@@ -114,9 +108,9 @@ def start_as_stack(head: keras.Model, signals: np.ndarray, labels: np.ndarray) -
     stack.fit(standardize(signals).numpy(), labels)
     # The last layer sees [signals, a dense layer of them].
     kernel = np.zeros(logit.kernel.shape, np.float32)
-    kernel[: signals.shape[1], 0] = stack.coef_[0]
+    kernel[..., : signals.shape[1], 0] = stack.coef_[0]
     logit.kernel.assign(kernel)
-    logit.bias.assign(stack.intercept_)
+    logit.bias.assign(np.full(logit.bias.shape, stack.intercept_[0]))
 
 
 def known_moments(values: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

@@ -299,7 +299,10 @@ def test_no_judged_proxy_is_an_error(tmp_path):
 @pytest.mark.parametrize("split", ["random_pair", "cold_user"])
 def test_a_real_run_has_every_row_beside_the_papers(run, split):
     table = table_two(run.directory, split, "made up")
-    assert [row[0] for row in table.rows] == _MODELS
+    # Without cutoffs nobody may know what was joined before.
+    assert [row[0] for row in table.rows] == [
+        name for name in _MODELS if not name.startswith("earlier joins")
+    ]
     places = [table.columns.index(name) for name in ("P", "R", "F1")]
     for row in table.rows:
         numbers = [row[place] for place in places]

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dc_keras.models.config import TrainingOptions
 from dc_keras.signals.folds import Step
-from dc_keras.training.crossed import beside_each_other, fit_crossed
+from dc_keras.training.crossed import fit_crossed
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import participation
@@ -23,7 +23,12 @@ def _build():
 
 
 def _copies(count):
-    return beside_each_other(_build, count)
+    x = keras.Input((4,), name="x")
+    copies = [_build() for _ in range(count)]
+    for number, copy in enumerate(copies):
+        copy.name = f"copy_{number}"
+    outputs = [copy({"x": x})[:, None] for copy in copies]
+    return keras.Model({"x": x}, keras.ops.concatenate(outputs, axis=1))
 
 
 def _examples(seed=0, flipped=()):
