@@ -46,7 +46,7 @@ def test_each_copy_has_a_scale_of_its_own():
     assert sum(w.size for w in copies.get_weights()) == 2 * 2 * 5
     scale, _ = copies.get_layer("norm_scale").get_weights()
     scale[1] *= 3.0
-    copies.get_layer("norm_scale").kernel.assign(scale)
+    copies.get_layer("norm_scale").gamma.assign(scale)
     usual = keras.layers.LayerNormalization()
     np.testing.assert_allclose(copies(vectors)[:, 0], usual(vectors[:, 0]), atol=1e-5)
     np.testing.assert_allclose(
