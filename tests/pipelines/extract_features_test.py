@@ -1,6 +1,9 @@
 import json
 
+import numpy as np
 import pytest
+
+from tfrecords.reader import read_features
 
 
 def _manifest(ran):
@@ -42,3 +45,51 @@ def test_what_does_not_fit_together_is_one_line(
     )
     assert wanted in line
     assert not list(tmp_path.glob("features/*.tfrecord"))
+
+
+def _run_openvino(frames, runtime, output):
+    return (
+        "extract_features",
+        f"--records={frames.output}",
+        f"--output={output}",
+        "--vision=ResNet50",
+        "--vision_weights=random",
+        f"--vision_runtime={runtime}",
+    )
+
+
+def test_openvino_gives_the_features_of_tensorflow(
+    run_script, frames, resnet50, tmp_path
+):
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    done = run_script(*_run_openvino(frames, "openvino", tmp_path))
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (read_features(place) for place in (tmp_path, resnet50.output))
+    assert ours.video_ids == theirs.video_ids
+    np.testing.assert_array_equal(ours.frame_mask, theirs.frame_mask)
+    # Half a step of float16 apart, where the last bit of float32 decides.
+    np.testing.assert_allclose(ours.frames, theirs.frames, rtol=1e-3, atol=1e-4)
+    assert ours.frames.any()
+    named = [found.settings["vision"] for found in (ours, theirs)]
+    assert named[0]["fingerprint"] != named[1]["fingerprint"]
+    assert named[0]["network_fingerprint"] == named[1]["fingerprint"]
+
+
+def test_int8_is_quantised_once_and_tells_how_well(
+    run_script, frames, resnet50, int8_features, tmp_path
+):
+    assert "quantising the network, once for all shards" in int8_features.stderr
+    assert "cosine to float32 on" in int8_features.stderr
+    ours, theirs = (
+        read_features(ran.output).frames.astype(np.float64)
+        for ran in (int8_features, resnet50)
+    )
+    norms = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
+    dots = (ours * theirs).sum(axis=-1)
+    assert (dots[norms > 0] / norms[norms > 0]).min() > 0.98
+    vision = _manifest(int8_features)["settings"]["vision"]
+    assert vision["runtime"] == "openvino_int8"
+    assert vision["calibration"]["smallest_cosine"] >= 0.99
+    again = run_script(*_run_openvino(frames, "openvino_int8", int8_features.output))
+    assert "(2 done before)" in again.stdout
+    assert "quantising" not in again.stderr
