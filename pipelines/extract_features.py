@@ -135,10 +135,17 @@ def main() -> None:
 
 def _vision_spec(frame_size: int) -> VisionSpec | None:
     from dc_keras.encoders.vision import VisionSpec
+    from dc_keras.errors import DataError
 
+    runtime = _VISION_RUNTIME.value
     if _VISION.value == "none":
+        if runtime != "tensorflow":
+            raise DataError(
+                "--vision_runtime is for frames: it needs --vision. "
+                f"Received: vision_runtime={runtime}, vision=none"
+            )
         return None
-    if _VISION_RUNTIME.value != "tensorflow":
+    if runtime != "tensorflow":
         # Says what to install before anything is loaded.
         import dc_keras.encoders.openvino_encoder  # noqa: F401
     return VisionSpec(

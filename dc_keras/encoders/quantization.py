@@ -146,6 +146,8 @@ def _quantize(encoder: VisionEncoder, frame_size: int, jpegs: Sequence[bytes]) -
             convert(encoder, frame_size),
             nncf.Dataset(decoded),
             subset_size=len(decoded),
+            # Neither pixels less a mean nor what ReLU leaves lie evenly about zero.
+            preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
         )
 

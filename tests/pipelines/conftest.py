@@ -136,6 +136,7 @@ def int8_features(chain, frames) -> Ran:
         "--vision=ResNet50",
         "--vision_weights=random",
         "--vision_runtime=openvino_int8",
+        "--image_size=64",
         output="int8",
     )
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+_INT8_FLAGS = ("--vision_runtime=openvino_int8", "--image_size=64")
 _FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
 
 
@@ -81,7 +82,7 @@ def test_invocations_in_int8_share_one_network(
     for index in (1, 0):
         done = run_script(
             *_extract_flags(frames, output),
-            "--vision_runtime=openvino_int8",
+            *_INT8_FLAGS,
             "--shard_count=2",
             f"--shard_index={index}",
         )
@@ -99,17 +100,21 @@ def test_invocations_in_int8_share_one_network(
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "openvino_int8"])
 def test_ray_extracts_by_openvino_what_this_process_does(
-    run_script, frames, int8_features, tmp_path, runtime
+    run_script, frames, tmp_path, request, runtime
 ):
     pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
-    here, there = tmp_path / "here", tmp_path / "there"
-    flags = f"--vision_runtime={runtime}"
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    flags = (
+        _INT8_FLAGS if runtime == "openvino_int8" else (f"--vision_runtime={runtime}",)
+    )
     if runtime == "openvino_int8":
-        here = int8_features.output
+        here = request.getfixturevalue("int8_features").output
     else:
-        done = run_script(*_extract_flags(frames, here), flags)
+        here = tmp_path / "here"
+        done = run_script(*_extract_flags(frames, here), *flags)
         assert done.returncode == 0, done.stderr
-    done = run_script(*_extract_flags(frames, there), flags, "--runner=ray")
+    there = tmp_path / "there"
+    done = run_script(*_extract_flags(frames, there), *flags, "--runner=ray")
     assert done.returncode == 0, done.stderr
     assert _all_files(here) == _all_files(there)
 
