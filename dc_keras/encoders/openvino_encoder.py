@@ -27,7 +27,8 @@ from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
 
 # OpenVINO and NNCF report their use to their makers unless asked not to; without this
-# package, which they import if they can, they report nothing.
+# package, which they import if they can, they report nothing. Too late for a program
+# that imported one of them before this module.
 sys.modules.setdefault("openvino_telemetry", cast("Any", None))
 
 MISSING_EXTRA = (
