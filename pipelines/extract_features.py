@@ -8,6 +8,10 @@ for every frame record, with float16 frame embeddings, their mask and a float32 
 embedding; the manifest names the encoders by fingerprint. Stopped at any time, the same
 command goes on at the shard where it was. --shard_index and --shard_count, or
 --runner=ray, share the shards among machines (docs/distributed.md).
+
+--vision_runtime=openvino (extra `openvino`) is the same network, faster on CPUs;
+openvino_int8 is faster still and no longer the same: calibrated on frames of --records,
+judged by others, kept in --output as `int8-…` (docs/data.md).
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from absl import flags
 from pipelines import app, sharding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dc_keras.encoders.text import TextSpec
     from dc_keras.encoders.vision import VisionSpec
 
@@ -43,6 +49,13 @@ _VISION_WEIGHTS = flags.DEFINE_string(
     "imagenet",
     "imagenet (fetched by Keras), random (from --seed), or a weight file (.h5, "
     ".weights.h5, .keras).",
+)
+_VISION_RUNTIME = flags.DEFINE_enum(
+    "vision_runtime",
+    "tensorflow",
+    ["tensorflow", "openvino", "openvino_int8"],
+    "What runs the network: TensorFlow, or on CPUs OpenVINO, in float32 or in int8 "
+    "calibrated on these frames.",
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
@@ -96,7 +109,11 @@ def main() -> None:
         batch_size=_BATCH_SIZE.value,
         repeat=_REPEAT.value,
     )
-    spec = ExtractorSpec(_vision_spec(frames["image_size"]), _text_spec(), config)
+    vision, runtime = _vision_spec(frames["image_size"]), _VISION_RUNTIME.value
+    int8_model = None
+    if runtime == "openvino_int8" and vision is not None:
+        int8_model = _int8_model(vision, config.frame_size)
+    spec = ExtractorSpec(vision, _text_spec(), config, runtime, int8_model)
     extractor = spec.build()
     run = write_feature_records(
         Path(_RECORDS.value),
@@ -118,9 +135,19 @@ def main() -> None:
 
 def _vision_spec(frame_size: int) -> VisionSpec | None:
     from dc_keras.encoders.vision import VisionSpec
+    from dc_keras.errors import DataError
 
+    runtime = _VISION_RUNTIME.value
     if _VISION.value == "none":
+        if runtime != "tensorflow":
+            raise DataError(
+                "--vision_runtime is for frames: it needs --vision. "
+                f"Received: vision_runtime={runtime}, vision=none"
+            )
         return None
+    if runtime != "tensorflow":
+        # Says what to install before anything is loaded.
+        import dc_keras.encoders.openvino_encoder  # noqa: F401
     return VisionSpec(
         name=_VISION.value,
         layer=_VISION_LAYER.value,
@@ -128,6 +155,33 @@ def _vision_spec(frame_size: int) -> VisionSpec | None:
         image_size=frame_size if _IMAGE_SIZE.value is None else _IMAGE_SIZE.value,
         seed=_SEED.value,
     )
+
+
+def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
+    """Returns the directory of the quantised network; writes it unless it is there."""
+    from itertools import chain
+    from pathlib import Path
+
+    from dc_keras.encoders.calibration import draw_frames
+    from dc_keras.encoders.quantization import int8_directory, write_int8_model
+    from dc_keras.encoders.vision import build_vision_encoder
+    from tfrecords.feature_records import frame_manifest
+    from tfrecords.reader import iter_frame_records, list_shard_paths
+
+    records = Path(_RECORDS.value)
+    hashes = [shard["sha256"] for shard in frame_manifest(records)["shards"]]
+    encoder = build_vision_encoder(vision)
+    directory = int8_directory(Path(_OUTPUT.value), encoder, frame_size, hashes)
+    if not directory.exists():
+        app.progress("quantising the network, once for all shards")
+        posts = chain.from_iterable(map(iter_frame_records, list_shard_paths(records)))
+        made = write_int8_model(directory, encoder, frame_size, draw_frames(posts))
+        judged = made["calibration"]
+        app.progress(
+            f"cosine to float32 on {judged['num_held_out']} held-out frames: at least "
+            f"{judged['smallest_cosine']}, {judged['mean_cosine']} on average"
+        )
+    return directory
 
 
 def _text_spec() -> TextSpec | None:

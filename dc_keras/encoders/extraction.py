@@ -6,22 +6,20 @@ decoded ahead of it by tf.data; captions are batched by length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from dc_keras.encoders.frame_batches import embed_jpegs
+from dc_keras.encoders.inference import FrameEncoder, as_graph
+from dc_keras.encoders.runtimes import TENSORFLOW, build_frame_encoder
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
-from dc_keras.encoders.vision import (
-    VisionEncoder,
-    VisionSpec,
-    build_vision_encoder,
-    decode_frame,
-)
+from dc_keras.encoders.vision import VisionSpec
 from dc_keras.errors import DataError
 
 REPEATS = ("nearest", "zero")
@@ -118,7 +116,7 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        vision: VisionEncoder | None,
+        vision: FrameEncoder | None,
         text: TextEncoder | None,
         config: ExtractionConfig,
     ) -> None:
@@ -170,11 +168,15 @@ class ExtractorSpec:
         vision: the vision encoder; None leaves frames out.
         text: the text encoder; None leaves captions out.
         config: how posts are put through them.
+        runtime: what runs the vision encoder, one of `runtimes.RUNTIMES`.
+        int8_model: directory of the quantised network, for "openvino_int8".
     """
 
     vision: VisionSpec | None
     text: TextSpec | None
     config: ExtractionConfig
+    runtime: str = TENSORFLOW
+    int8_model: Path | None = None
 
     def build(self) -> FeatureExtractor:
         """Loads the encoders.
@@ -182,7 +184,11 @@ class ExtractorSpec:
         Raises:
             DataError: there are none, or one cannot be loaded.
         """
-        vision = None if self.vision is None else build_vision_encoder(self.vision)
+        vision = None
+        if self.vision is not None:
+            vision = build_frame_encoder(
+                self.vision, self.runtime, self.config.frame_size, self.int8_model
+            )
         text = None if self.text is None else build_text_encoder(self.text)
         return FeatureExtractor(vision, text, self.config)
 
@@ -195,13 +201,10 @@ class FrameEmbedder:
         config: how.
     """
 
-    def __init__(self, encoder: VisionEncoder, config: ExtractionConfig) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: FrameEncoder, config: ExtractionConfig) -> None:
+        self._embedding_dim = encoder.embedding_dim
         self._config = config
-        frames = tf.TensorSpec(
-            (None, config.frame_size, config.frame_size, 3), tf.uint8
-        )
-        self._step = _inference(encoder.model, frames)
+        self._inference = encoder.inference(config.frame_size)
 
     def embed(self, posts: Sequence[Post]) -> list[tuple[Frames, Mask]]:
         """Returns each post's frame embeddings and their mask, as in `PostFeatures`.
@@ -211,12 +214,16 @@ class FrameEmbedder:
                 `frame_size`, or an embedding does not fit float16.
         """
         masks = [self._own_frames(post) for post in posts]
-        own = self._embed_frames(
+        own = embed_jpegs(
             [
                 post.jpegs[position]
                 for post, mask in zip(posts, masks, strict=True)
                 for position in np.flatnonzero(mask).tolist()
-            ]
+            ],
+            self._inference,
+            embedding_dim=self._embedding_dim,
+            size=self._config.frame_size,
+            batch_size=self._config.batch_size,
         )
         ends = np.cumsum([mask.sum() for mask in masks])
         return [
@@ -244,22 +251,6 @@ class FrameEmbedder:
         ]
         return mask
 
-    def _embed_frames(self, jpegs: list[bytes]) -> npt.NDArray[np.float32]:
-        """Returns the embeddings of frames: float32 (num_jpegs, frame_dim)."""
-        rows = np.empty((len(jpegs), self._encoder.embedding_dim), np.float32)
-        size, batch_size = self._config.frame_size, self._config.batch_size
-        try:
-            for i, batch in enumerate(_decoded_batches(jpegs, size, batch_size)):
-                rows[i * batch_size : (i + 1) * batch_size] = self._step(batch).numpy()
-        except tf.errors.InvalidArgumentError as error:
-            # TensorFlow puts the node before the reason, in double braces.
-            reason = error.message.splitlines()[0].rpartition("}} ")[2]
-            raise DataError(
-                f"every frame must be a JPEG of {size}×{size} px; verify_tfrecords "
-                f"names the record that is not. Received: {reason}"
-            ) from error
-        return rows
-
     def _place(self, own: Frames, mask: Mask, num_present: int) -> Frames:
         """Returns one row a frame: its own, its repeat's, or zeros."""
         frames = np.zeros((len(mask), own.shape[1]), np.float16)
@@ -281,7 +272,7 @@ class CaptionEmbedder:
     def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
         self._embedding_dim = encoder.embedding_dim
         self._batch_size = batch_size
-        self._step = _inference(encoder.model, tf.TensorSpec((None,), tf.string))
+        self._step = as_graph(encoder.model, tf.TensorSpec((None,), tf.string))
 
     def embed(self, captions: Sequence[str]) -> npt.NDArray[np.float32]:
         """Returns float32 (num_captions, caption_dim), in the order of the captions."""
@@ -305,29 +296,6 @@ def _chunks(posts: Iterable[AnyPost], chunk_frames: int) -> Iterator[list[AnyPos
             chunk, num_frames = [], 0
     if chunk:
         yield chunk
-
-
-def _inference(model: keras.Model, spec: tf.TensorSpec) -> Callable[[Any], Any]:
-    """Returns a model's call as a graph of one input shape."""
-    step: Callable[[Any], Any] = tf.function(
-        lambda x: model(x, training=False), input_signature=[spec]
-    )
-    return step
-
-
-def _decoded_batches(jpegs: list[bytes], size: int, batch_size: int) -> tf.data.Dataset:
-    """Returns batches uint8 (batch_size, size, size, 3); the last may be smaller."""
-
-    def decode(jpeg: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(decode_frame(jpeg), (size, size, 3))
-
-    files = tf.constant(jpegs, tf.string, shape=(len(jpegs),))
-    return (
-        tf.data.Dataset.from_tensor_slices(files)
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
 
 
 def _to_float16(rows: npt.NDArray[np.float32], video_id: str) -> Frames:

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from dc_keras.encoders.fingerprints import fingerprint
+from dc_keras.encoders.inference import Inference, as_graph, frame_spec
 from dc_keras.encoders.vision_weights import assign_random_weights, load_weight_file
 from dc_keras.errors import DataError
 
@@ -133,6 +134,15 @@ class VisionEncoder:
             "fingerprint": self.fingerprint,
             "embedding_dim": self.embedding_dim,
         }
+
+    def inference(self, frame_size: int) -> Inference:
+        """Returns what embeds batches of frames, by TensorFlow.
+
+        Args:
+            frame_size: side of the frames in px.
+        """
+        step = as_graph(self.model, frame_spec(frame_size))
+        return lambda batches: (step(batch).numpy() for batch in batches)
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")

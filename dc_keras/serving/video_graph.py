@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dc_keras.encoders.runtimes import float32_fingerprint
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
 from dc_keras.encoders.vision import (
     VisionEncoder,
@@ -240,7 +241,8 @@ class Encoders:
             side: the side's part of a model's configuration.
 
         Raises:
-            DataError: an encoder has other weights than the one that made the features.
+            DataError: an encoder has other weights than the one that made the features,
+                or that one computed in int8.
         """
         vision, text = side["vision"], side["text"]
         return VideoGraph(
@@ -250,10 +252,11 @@ class Encoders:
         )
 
     def _frames(self, settings: Mapping[str, Any], rule: FrameRule) -> FrameReader:
-        key = f"{settings['fingerprint']} {rule}"
+        made_by = float32_fingerprint(settings)
+        key = f"{made_by} {rule}"
         if key not in self._readers:
             vision = build_vision_encoder(VisionSpec.from_settings(settings))
-            _require_fingerprint(vision, settings)
+            _require_fingerprint(vision, made_by)
             self._readers[key] = FrameReader(vision, rule)
         found: FrameReader = self._readers[key]
         return found
@@ -262,14 +265,14 @@ class Encoders:
         key = settings["fingerprint"]
         if key not in self._readers:
             text = build_text_encoder(TextSpec.from_settings(settings))
-            _require_fingerprint(text, settings)
+            _require_fingerprint(text, key)
             self._readers[key] = CaptionReader(text)
         found: CaptionReader = self._readers[key]
         return found
 
 
-def _require_fingerprint(encoder: Any, settings: Mapping[str, Any]) -> None:
-    if encoder.fingerprint != settings["fingerprint"]:
+def _require_fingerprint(encoder: Any, wanted: str) -> None:
+    if encoder.fingerprint != wanted:
         raise DataError(
             f"the encoder {encoder.spec} has other weights than the one that made the "
             "features; bring the weights back, or extract features and train anew"

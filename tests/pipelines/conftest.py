@@ -128,6 +128,20 @@ def resnet50(chain, frames) -> Ran:
 
 
 @pytest.fixture(scope="session")
+def int8_features(chain, frames) -> Ran:
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    return chain(
+        "extract_features",
+        f"--records={frames.output}",
+        "--vision=ResNet50",
+        "--vision_weights=random",
+        "--vision_runtime=openvino_int8",
+        "--image_size=64",
+        output="int8",
+    )
+
+
+@pytest.fixture(scope="session")
 def data(corpus, study, vgg16, resnet50) -> list[str]:
     """The flags that `train` and `evaluate` take their data from."""
     return [

@@ -1,6 +1,9 @@
 import json
 
+import numpy as np
 import pytest
+
+from tfrecords.reader import read_features
 
 
 def _manifest(ran):
@@ -42,3 +45,63 @@ def test_what_does_not_fit_together_is_one_line(
     )
     assert wanted in line
     assert not list(tmp_path.glob("features/*.tfrecord"))
+
+
+def _run_openvino(frames, runtime, output):
+    return (
+        "extract_features",
+        f"--records={frames.output}",
+        f"--output={output}",
+        "--vision=ResNet50",
+        "--vision_weights=random",
+        f"--vision_runtime={runtime}",
+    )
+
+
+def test_openvino_gives_the_features_of_tensorflow(
+    run_script, frames, resnet50, tmp_path
+):
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    done = run_script(*_run_openvino(frames, "openvino", tmp_path))
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (read_features(place) for place in (tmp_path, resnet50.output))
+    assert ours.video_ids == theirs.video_ids
+    np.testing.assert_array_equal(ours.frame_mask, theirs.frame_mask)
+    # Half a step of float16 apart, where the last bit of float32 decides.
+    np.testing.assert_allclose(ours.frames, theirs.frames, rtol=1e-3, atol=1e-4)
+    assert ours.frames.any()
+    named = [found.settings["vision"] for found in (ours, theirs)]
+    assert named[0]["fingerprint"] != named[1]["fingerprint"]
+    assert named[0]["network_fingerprint"] == named[1]["fingerprint"]
+
+
+def test_int8_is_quantised_once_and_tells_how_well(run_script, frames, int8_features):
+    assert "quantising the network, once for all shards" in int8_features.stderr
+    assert "cosine to float32 on 100 held-out frames: at least 0.99" in (
+        int8_features.stderr
+    )
+    assert int8_features.stdout.startswith("404 records in 2 shards")
+    vision = _manifest(int8_features)["settings"]["vision"]
+    assert vision["runtime"] == "openvino_int8"
+    assert vision["calibration"]["num_frames"] == 300
+    assert 0.99 <= vision["calibration"]["smallest_cosine"] < 1.0
+    again = run_script(
+        *_run_openvino(frames, "openvino_int8", int8_features.output), "--image_size=64"
+    )
+    assert "(2 done before)" in again.stdout
+    assert "quantising" not in again.stderr
+
+
+def test_openvino_is_for_frames(fails_in_one_line, frames, tmp_path):
+    line = fails_in_one_line(
+        "extract_features",
+        f"--records={frames.output}",
+        f"--output={tmp_path}",
+        "--vision=none",
+        "--text=hub:x",
+        "--vision_runtime=openvino",
+    )
+    assert line == (
+        "--vision_runtime is for frames: it needs --vision. "
+        "Received: vision_runtime=openvino, vision=none"
+    )

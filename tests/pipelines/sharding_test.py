@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+_INT8_FLAGS = ("--vision_runtime=openvino_int8", "--image_size=64")
 _FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
 
 
@@ -63,6 +64,59 @@ def test_invocations_that_share_the_features_write_what_one_writes(
     assert _files(output) == _files(resnet50.output)
     manifest = json.loads((output / "manifest.json").read_text("utf-8"))
     assert len(manifest["shards"]) == 2
+
+
+def _all_files(directory):
+    """Returns the shards, the manifest and the files of the quantised network."""
+    return {
+        path.relative_to(directory): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and ".progress" not in path.parts
+    }
+
+
+def test_invocations_in_int8_share_one_network(
+    run_script, frames, int8_features, tmp_path
+):
+    output = tmp_path / "parts"
+    for index in (1, 0):
+        done = run_script(
+            *_extract_flags(frames, output),
+            *_INT8_FLAGS,
+            "--shard_count=2",
+            f"--shard_index={index}",
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("quantising the network" in done.stderr) == (index == 1)
+    files = _all_files(output)
+    assert files == _all_files(int8_features.output)
+    assert sorted(path.name for path in files if path.parent.name[:5] == "int8-") == [
+        "encoder.json",
+        "network.bin",
+        "network.xml",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["openvino", "openvino_int8"])
+def test_ray_extracts_by_openvino_what_this_process_does(
+    run_script, frames, tmp_path, request, runtime
+):
+    pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    flags = (
+        _INT8_FLAGS if runtime == "openvino_int8" else (f"--vision_runtime={runtime}",)
+    )
+    if runtime == "openvino_int8":
+        here = request.getfixturevalue("int8_features").output
+    else:
+        here = tmp_path / "here"
+        done = run_script(*_extract_flags(frames, here), *flags)
+        assert done.returncode == 0, done.stderr
+    there = tmp_path / "there"
+    done = run_script(*_extract_flags(frames, there), *flags, "--runner=ray")
+    assert done.returncode == 0, done.stderr
+    assert _all_files(here) == _all_files(there)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from setuptools import find_packages
 from dc_keras import __version__
 
 _OWN = ("dc_keras", "tfrecords", "pipelines")
-_EXTRAS = ("collect", "report", "cluster", "serving", "social")
+_EXTRAS = ("collect", "report", "cluster", "openvino", "serving", "social")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.serving.video_graph import FrameRule
+from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
+from dc_keras.errors import DataError
+from dc_keras.serving.video_graph import Encoders, FrameRule
 from tfrecords.frames import SamplingConfig, choose_positions
 from tfrecords.media import Timeline
 
@@ -54,3 +56,28 @@ def test_the_records_of_a_slideshow_hold_the_same_frames():
         timeline = Timeline(np.arange(count), count, Fraction(1), None)
         positions = choose_positions(timeline, SamplingConfig(num_frames=5))
         assert texts[0] == "".join(names[p] for p in positions)
+
+
+_RULE = FrameRule(num_frames=2, frame_size=32, is_spread=True, repeat="nearest")
+
+
+def test_features_of_openvino_are_served_by_the_same_network_of_keras():
+    vision = build_vision_encoder(VisionSpec("VGG16", weights="random", image_size=32))
+    settings = vision.settings() | {
+        "runtime": "openvino",
+        "network_fingerprint": vision.fingerprint,
+        "fingerprint": "that of OpenVINO",
+    }
+    encoders = Encoders()
+    reader = encoders._frames(settings, _RULE)
+    assert encoders._frames(vision.settings(), _RULE) is reader
+    with pytest.raises(DataError, match="has other weights than the one that made"):
+        encoders._frames(settings | {"network_fingerprint": "of other weights"}, _RULE)
+
+
+def test_features_of_int8_are_not_served():
+    settings = {"runtime": "openvino_int8", "fingerprint": "aa"}
+    with pytest.raises(
+        DataError, match=r"train anew\. Received: runtime=openvino_int8"
+    ):
+        Encoders()._frames(settings, _RULE)
