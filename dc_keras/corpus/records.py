@@ -149,6 +149,8 @@ def normalize_hashtag(tag: str) -> str:
     hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
     is left.
     """
+    if tag.isascii() and tag.replace("_", "").isalnum():
+        return tag.lower()  # nothing in it has a second form
     word = _leading_word(_HASH.sub("", tag).strip())
     # Case folding can undo NFKC and the other way round, hence twice.
     folded = unicodedata.normalize("NFKC", word).casefold()
@@ -254,8 +256,14 @@ def clean_sound_title(
 
 def _names_nobody(title: str, handle: str | None) -> bool:
     """Whether a title has no place for a name: the quick answer for most of them."""
-    is_plain = " - " not in title and not has_mentions(title)
-    return is_plain and not (handle and handle.casefold() in title.casefold())
+    folded = _fold_plain(title)
+    return folded is not None and not (handle and handle.casefold() in folded)
+
+
+@lru_cache(maxsize=2**16)  # a few sounds are in most posts
+def _fold_plain(title: str) -> str | None:
+    """Returns a title case-folded, None where it has a mention or an inner dash."""
+    return None if " - " in title or has_mentions(title) else title.casefold()
 
 
 def unique(values: Iterable[str]) -> tuple[str, ...]:
