@@ -34,7 +34,6 @@ _AS_GIVEN = (
     *("saves", "duet_of", "stitch_of", "effects", "region", "language", "transcript"),
     "is_slideshow",
 )
-_OF_TITLES = ("music_title", "music_is_original", "author", "private_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,10 @@ class RecordMaker:
         Raises:
             UnreadablePostError: nobody has said who that is.
         """
-        return list(map(self._user_id, posts["author"], posts["video_id"]))
+        authors = posts["author"]
+        if all(authors):
+            return list(map(self._person, authors))
+        return list(map(self._user_id, authors, posts["video_id"]))
 
     def table(self, batch: Batch) -> pl.DataFrame:
         """Returns the fields of `records.Video` for each post, and its `notes`.
@@ -107,7 +109,6 @@ class RecordMaker:
         given = batch.posts
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
-        titles = zip(*(given[name] for name in _OF_TITLES), strict=True)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
         columns |= {
             "user_id": batch.user_ids,
@@ -117,7 +118,7 @@ class RecordMaker:
             "caption": captions,
             "mentions": mentions,
             "hashtags": list(map(records.normalize_hashtags, given["hashtags"])),
-            "music_title": [self._title(*of_title) for of_title in titles],
+            "music_title": self._titles(given),
             "create_time": times,
         }
         if self._keep_handles:
@@ -169,22 +170,32 @@ class RecordMaker:
         captions, mentions = list(posts["caption"]), list(posts["mentions"])
         for row, (caption, others) in enumerate(zip(captions, mentions, strict=True)):
             if others or records.has_mentions(caption):
-                handles = records.find_mentions(caption) + others
-                captions[row] = records.replace_mentions(caption, self._mention)
-                mentions[row] = records.unique(map(self._mention, handles))
+                captions[row], mentions[row] = self._without_handles(caption, others)
         return captions, mentions
 
-    def _title(
-        self,
-        title: str | None,
-        is_original: bool | None,
-        author: Person | None,
-        names: tuple[str, ...],
-    ) -> str | None:
-        if title is None:
-            return None
-        handle = None if author is None else author.handle
-        return self._clean(title, is_original=is_original, handle=handle, names=names)
+    def _without_handles(
+        self, caption: str, others: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]]:
+        codes: list[str] = []
+
+        def replacement(handle: str) -> str:
+            codes.append(self._mention(handle))
+            return codes[-1]
+
+        caption = records.replace_mentions(caption, replacement)
+        return caption, records.unique((*codes, *map(self._mention, others)))
+
+    def _titles(self, posts: PostColumns) -> list[str | None]:
+        """Returns titles of sounds without the names in them; most have none."""
+        handles = [author and author.handle for author in posts["author"]]
+        columns = (posts[name] for name in ("music_is_original", "private_names"))
+        rows = zip(posts["music_title"], handles, *columns, strict=True)
+        return [
+            (title and title.strip()) or None
+            if title is None or records.names_nobody(title, handle)
+            else self._clean(title, handle=handle, is_original=is_own, names=names)
+            for title, handle, is_own, names in rows
+        ]
 
     def _target(self, tie: Tie) -> str | None:
         if isinstance(tie.target, Person):

@@ -159,8 +159,7 @@ def normalize_hashtag(tag: str) -> str:
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
     """Returns the normalised forms of hashtags, in order, without repeats."""
-    # Exports list most tags twice: what is equal as given is normalised once.
-    return unique(map(normalize_hashtag, dict.fromkeys(tags))) if tags else ()
+    return unique(map(normalize_hashtag, tags)) if tags else ()
 
 
 def find_hashtags(text: str) -> tuple[str, ...]:
@@ -236,8 +235,6 @@ def clean_sound_title(
     Returns:
         The title, None where nothing is left of it.
     """
-    if _names_nobody(title, handle):
-        return title.strip() or None
     head, dash, tail = title.rpartition(" - ")
     private = {name.casefold() for name in (handle, *names) if name}
     if dash and (
@@ -254,8 +251,8 @@ def clean_sound_title(
     return title.strip() or None
 
 
-def _names_nobody(title: str, handle: str | None) -> bool:
-    """Whether a title has no place for a name: the quick answer for most of them."""
+def names_nobody(title: str, handle: str | None) -> bool:
+    """Whether `clean_sound_title` has nothing to do: the quick answer for most."""
     folded = _fold_plain(title)
     return folded is not None and not (handle and handle.casefold() in folded)
 

@@ -9,7 +9,7 @@ every line is checked, and made into columns, for many lines at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, compress, groupby
 from operator import attrgetter
 from types import GenericAlias
@@ -38,7 +38,7 @@ _CountText = Annotated[str, Meta(min_length=1, max_length=18)]
 _Seconds = Annotated[float, Meta(ge=0)]
 _MaybeText = str | UnsetType
 _Nothing = Literal["\0"] | UnsetType
-# The values of `_PATHS`, one an item.
+# The values of `_PATHS` and `_EXACT`, one an item.
 _Given: TypeAlias = Mapping[str, Sequence[Any]]
 
 
@@ -95,15 +95,15 @@ _PATHS = (
     *("music.authorName", "video.duration", "statsV2", "stats", "textExtra"),
     *("challenges", "effectStickers", "duetInfo", "locationCreated", "textLanguage"),
 )
-_AUTHOR = ("author.id", "author.uniqueId", "author.secUid")
+_AUTHOR = ("author.id", "handle", "author.secUid")
 _NAMES = ("author.nickname", "nickname", "music.authorName")
 # Where there may be a word for nothing.
 _TEXTS = (
     *("desc", "author.uniqueId", "author.secUid", "music.title"),
     *("locationCreated", "textLanguage"),
 )
-_get_values = attrgetter(*_PATHS)
-_get_counts = attrgetter(*_EXACT)
+_GET = {path: attrgetter(path) for path in _PATHS}
+_GET_COUNT = {name: attrgetter(name) for name in _EXACT}
 
 
 def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
@@ -113,11 +113,21 @@ def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
         In order, the posts of lines with nothing odd, as many together as lie next to
         each other, and None for each other line.
     """
-    for is_item, items in groupby(map(_decode, lines), bool):
-        if is_item:
-            yield from _read_items(list(map(_get_values, items)))
-        else:
-            yield from items
+    items = dict(enumerate(map(_decode, lines)))
+    items = {number: item for number, item in items.items() if item is not None}
+    given = _values(items.values())
+    odd = set(_find_odd(given, 0, len(items)))
+    if odd:
+        items = {n: i for row, (n, i) in enumerate(items.items()) if row not in odd}
+        given = _values(items.values())
+    columns = _columns(given) if items else {}
+    end = 0
+    for is_plain, run in groupby(range(len(lines)), items.__contains__):
+        if not is_plain:
+            yield from (None for _ in run)
+            continue
+        start, end = end, end + len(list(run))
+        yield {name: column[start:end] for name, column in columns.items()}
 
 
 def _decode(line: bytes) -> Any:
@@ -130,34 +140,37 @@ def _decode(line: bytes) -> Any:
         return None
 
 
-def _read_items(rows: Sequence[tuple[Any, ...]]) -> Iterator[PostColumns | None]:
-    """Yields as `read_lines` does; what is odd is looked for in halves, being rare."""
-    columns = zip(*rows, strict=True)
-    given: dict[str, Sequence[Any]] = dict(zip(_PATHS, columns, strict=True))
-    exact, rounded = given["statsV2"], given["stats"]
-    given["counts"] = [_get_counts(e or r) for e, r in zip(exact, rounded, strict=True)]
-    if not _is_any_odd(given):
-        yield _columns(given)
-    elif len(rows) == 1:
-        yield None
-    else:
-        half = len(rows) // 2
-        yield from _read_items(rows[:half])
-        yield from _read_items(rows[half:])
+def _values(items: Collection[Any]) -> _Given:
+    given = {path: list(map(get, items)) for path, get in _GET.items()}
+    stats = [v2 or v1 for v2, v1 in zip(given["statsV2"], given["stats"], strict=True)]
+    given |= {name: list(map(get, stats)) for name, get in _GET_COUNT.items()}
+    given["handle"] = [h.strip().removeprefix("@") for h in given["author.uniqueId"]]
+    return given
+
+
+def _find_odd(given: _Given, start: int, end: int) -> Iterator[int]:
+    """Yields the rows where anything is odd; in halves, because few are."""
+    rows = {name: column[start:end] for name, column in given.items()}
+    if start < end and _is_any_odd(rows):
+        if end - start == 1:
+            yield start
+            return
+        middle = (start + end) // 2
+        yield from _find_odd(given, start, middle)
+        yield from _find_odd(given, middle, end)
 
 
 def _is_any_odd(given: _Given) -> bool:
-    """Whether any id or handle is not as plain as they mostly are."""
+    """Whether any value is not as plain as they mostly are."""
     ids = (given["id"], given["author.id"], given["music.id"])
     duets = [duet.duetFromId for duet in given["duetInfo"] if duet]
-    counts = compress(given["counts"], given["statsV2"])
-    digits = "".join(chain(*ids, duets, *counts))
-    handles = given["author.uniqueId"]
+    exact = [compress(given[name], given["statsV2"]) for name in _EXACT]
+    digits = "".join(chain(*ids, duets, *exact))
     return (
-        not (digits.isdecimal() and digits.isascii())
+        not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
         or not all(0 < len(video_id) < 20 for video_id in given["id"])
-        or any(handle[0] == "@" or handle != handle.strip() for handle in handles)
+        or not all(given["handle"])
         or max(given["video.duration"]) > _LONGEST_S
         or any(_REDACTED in given[path] for path in _TEXTS)
     )
@@ -165,10 +178,11 @@ def _is_any_odd(given: _Given) -> bool:
 
 def _columns(given: _Given) -> PostColumns:
     size = len(given["id"])
-    *counts, saves = zip(*given["counts"], strict=True)
-    views, likes, comments, shares = (list(map(int, column)) for column in counts)
+    views, likes, comments, shares = (list(map(int, given[name])) for name in _COUNTS)
+    saves = given["collectCount"]
     duets = [duet and duet.duetFromId for duet in given["duetInfo"]]
     regions, languages = given["locationCreated"], given["textLanguage"]
+    may_be_missing = zip(saves, duets, regions, languages, strict=True)
     links = map(_tags_and_mentions, given["textExtra"], given["challenges"])
     tags, mentions = zip(*links, strict=True)
     names = zip(*(given[path] for path in _NAMES), strict=True)
@@ -178,7 +192,7 @@ def _columns(given: _Given) -> PostColumns:
         "caption": given["desc"],
         "create_time": given["createTime"],
         "hashtags": tags,
-        "notes": list(map(_notes, given["id"], saves, duets, regions, languages)),
+        "notes": list(map(_notes, map(int, given["id"]), may_be_missing)),
         "mentions": mentions,
         "music_id": given["music.id"],
         "music_title": given["music.title"],
@@ -220,8 +234,8 @@ def _effects(stickers: Sequence[Any]) -> tuple[str, ...]:
     return tuple([sticker.name for sticker in stickers if sticker.name])
 
 
-def _notes(video_id: str, *values: Any) -> tuple[str, ...]:
-    is_rounded = looks_rounded(int(video_id))
+def _notes(video_id: int, values: tuple[Any, ...]) -> tuple[str, ...]:
+    is_rounded = looks_rounded(video_id)
     if not is_rounded and UNSET not in values:
         return ()
     found = zip(_MAY_BE_MISSING, values, strict=True)
