@@ -32,7 +32,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
 _CHUNK = 2**17
-_BLOCK = 2**20
+_BLOCK = 2**18
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
