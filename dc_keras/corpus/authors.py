@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 from dc_keras.corpus.records import User
 
@@ -120,16 +121,15 @@ class AuthorTable:
 
     @staticmethod
     def _join(source: _Entry, target: _Entry) -> None:
-        target.aliases = _with(target.aliases, *source.aliases)
-        target.sec_uids = _with(target.sec_uids, *source.sec_uids)
-        target.usernames = _with(target.usernames, *source.usernames)
+        target.aliases = reduce(_with, source.aliases, target.aliases)
+        target.sec_uids = reduce(_with, source.sec_uids, target.sec_uids)
+        target.usernames = reduce(_with, source.usernames, target.usernames)
         _see(target, source.first_seen)
         _see(target, source.last_seen)
 
 
-def _with(known: tuple[str, ...], *values: str | None) -> tuple[str, ...]:
-    new = tuple(value for value in values if value is not None and value not in known)
-    return (*known, *new) if new else known
+def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
+    return known if value is None or value in known else (*known, value)
 
 
 def _see(entry: _Entry, time: int | None) -> None:

@@ -73,6 +73,19 @@ class ImportSummary:
         )
 
 
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Nothing that is read makes a cycle, and looking for one takes a fourth longer."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_without_garbage_collection()
 def import_files(
     inputs: Sequence[str],
     corpus_dir: str | Path,
@@ -111,7 +124,6 @@ def import_files(
     root = _media_root(media_root, known)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_without_garbage_collection())
         scratch = Path(stack.enter_context(_scratch_beside(directory)))
         authors = AuthorTable(() if known is None else known.iter_users())
         spool = PostSpool(scratch)
@@ -231,18 +243,6 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is read makes a cycle, and looking for one takes a fourth longer."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _line(text: str) -> str:

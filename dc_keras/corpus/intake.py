@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import repeat
 from pathlib import Path
 
 import polars as pl
@@ -15,11 +14,12 @@ from dc_keras.corpus.quarantine import Rejected
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.containers import Found, unwrap
 from dc_keras.corpus.sources.post import (
-    Post,
+    PostColumns,
     Source,
     Tie,
     Ties,
     UnreadablePostError,
+    columns_of,
 )
 from dc_keras.corpus.sources.reading import Document, read_documents
 from dc_keras.corpus.sources.sniffing import sniff
@@ -105,13 +105,15 @@ class Intake:
 
     def read_file(self, path: Path) -> int:
         """Takes in one file and returns the number of records met."""
-        quick = next((source for source in self._sources if source.read_line), None)
-        read_line = None if quick is None else quick.read_line
+        quick = next((source for source in self._sources if source.read_lines), None)
+        read_lines = None if quick is None else quick.read_lines
         number = 0
-        for document in read_documents(path, read_line):
-            if quick is not None and document.posts:
-                self._take_plain(document.posts, quick.name)
-                number += len(document.posts)
+        for document in read_documents(path, read_lines):
+            if quick is not None and document.posts is not None:
+                num_posts = len(document.posts["video_id"])
+                self.tallies[quick.name].given += num_posts
+                self._take_posts(document.posts, quick.name)
+                number += num_posts
                 continue
             for found in self._records(document):
                 self._take(found, path.name, document)
@@ -165,36 +167,24 @@ class Intake:
             self._take_ties(ties, source.name, tally)
         elif source.read is not None:
             post = source.read(found.record)
-            self._take_post(post, source.name, found.collected_at)
+            self._take_posts(columns_of(post), source.name, found.collected_at)
+            for tie in post.ties:
+                self._add_tie(tie, source.name)
 
-    def _take_post(self, post: Post, source: str, collected_at: int | None) -> None:
-        user_id = self._maker.user_id(post)
+    def _take_posts(
+        self, posts: PostColumns, source: str, collected_at: int | None = None
+    ) -> None:
         batch = self._batch
-        batch.posts.append(post)
-        batch.user_ids.append(user_id)
-        batch.sources.append(source)
-        batch.collected_at.append(collected_at)
-        if len(batch.posts) >= _POSTS_A_BATCH:
-            self._finish_batch()
-        for tie in post.ties:
-            self._add_tie(tie, source)
-
-    def _take_plain(self, posts: Sequence[Post], source: str) -> None:
-        """Takes posts that were read the quick way: from one person each, no ties."""
-        self.tallies[source].given += len(posts)
-        batch = self._batch
-        batch.posts.extend(posts)
-        batch.user_ids.extend(map(self._maker.user_id, posts))
-        batch.sources.extend(repeat(source, len(posts)))
-        batch.collected_at.extend(repeat(None, len(posts)))
-        if len(batch.posts) >= _POSTS_A_BATCH:
+        batch.add(posts, self._maker.user_ids(posts), source, collected_at)
+        if len(batch.user_ids) >= _POSTS_A_BATCH:
             self._finish_batch()
 
     def _finish_batch(self) -> None:
-        if self._batch.posts:
+        if self._batch.user_ids:
             table = self._maker.table(self._batch)
             self._batch = Batch()
-            noted = table.select("source", NOTES).explode(NOTES).drop_nulls(NOTES)
+            noted = table.select("source", NOTES).filter(pl.col(NOTES).list.len() > 0)
+            noted = noted.explode(NOTES)
             for source, note, number in noted.group_by("source", NOTES).len().rows():
                 self.tallies[source].notes[note] += number
             self._add_posts(table)

@@ -6,6 +6,10 @@ exports write local times without a zone, some nothing, some nonsense.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 _DAY_S = 24 * 60 * 60
 # 2014-01-01: before it nothing was posted, so such an id carries no time.
 _EARLIEST = 1_388_534_400
@@ -50,6 +54,24 @@ def posting_time(video_id: str, given: int | None, notes: list[str]) -> int | No
     if abs(given - carried) > _DAY_S:
         notes.append("id_time_mismatch")
     return given
+
+
+def find_doubtful(video_ids: Sequence[str], given: Sequence[int | None]) -> list[int]:
+    """Returns the rows of posts whose posting time is not simply that given.
+
+    Args:
+        video_ids: digits, at most 19 each.
+        given: what the export says.
+
+    Returns:
+        The indices, ascending: of all others `posting_time` gives back what was given,
+        and notes nothing.
+    """
+    carried = np.array(list(map(int, video_ids)), np.uint64) >> 32
+    times = np.array(given, dtype=np.float64)  # None is not a number
+    is_plausible = (times >= _EARLIEST) & (times <= _LATEST)
+    is_same = np.abs(times - carried) <= _SAME_S
+    return np.flatnonzero(~(is_plausible & is_same)).tolist()
 
 
 def _is_local(difference: int) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import repeat
 from typing import Any
 
-import msgspec
 import polars as pl
 import pyarrow
 
 from dc_keras.corpus import records
 from dc_keras.corpus.authors import AuthorTable
-from dc_keras.corpus.posting_time import posting_time
+from dc_keras.corpus.posting_time import find_doubtful, posting_time
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.records import Edge, Video
-from dc_keras.corpus.sources.post import Person, Post, Tie, UnreadablePostError
+from dc_keras.corpus.sources.post import (
+    Person,
+    Post,
+    PostColumns,
+    Tie,
+    UnreadablePostError,
+)
 from dc_keras.corpus.store import table_of_columns
 
 NOTES = "notes"
@@ -34,16 +41,32 @@ class Batch:
     """Posts on their way into a table: a list for each thing known of them.
 
     Attributes:
-        posts: as sources read them.
+        posts: as sources read them: the fields of `Post`.
         user_ids: pseudonyms of who posted.
         sources: names of the sources.
         collected_at: when the exports saw them, UTC seconds.
     """
 
-    posts: list[Post] = field(default_factory=list)
+    posts: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in Post.__struct_fields__}
+    )
     user_ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     collected_at: list[int | None] = field(default_factory=list)
+
+    def add(
+        self,
+        posts: PostColumns,
+        user_ids: Sequence[str],
+        source: str,
+        collected_at: int | None,
+    ) -> None:
+        """Adds posts that one source read, and one export saw at one time."""
+        for name, values in self.posts.items():
+            values.extend(posts[name])
+        self.user_ids.extend(user_ids)
+        self.sources.extend(repeat(source, len(user_ids)))
+        self.collected_at.extend(repeat(collected_at, len(user_ids)))
 
 
 class RecordMaker:
@@ -67,32 +90,25 @@ class RecordMaker:
         self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
         self._clean = partial(records.clean_sound_title, replacement=self._mention)
 
-    def user_id(self, post: Post) -> str:
-        """Returns the pseudonym of whoever posted.
+    def user_ids(self, posts: PostColumns) -> list[str]:
+        """Returns the pseudonyms of who posted.
 
         Raises:
             UnreadablePostError: nobody has said who that is.
         """
-        if post.author is not None:
-            return self._person(post.author)
-        user_id = self._posted.get(post.video_id)
-        if user_id is None:
-            raise UnreadablePostError(
-                "a post without an author; whichtok's users.json tells: import it "
-                "together with this table"
-            )
-        return user_id
+        authors = posts["author"]
+        if all(authors):
+            return list(map(self._person, authors))
+        return list(map(self._user_id, authors, posts["video_id"]))
 
     def table(self, batch: Batch) -> pl.DataFrame:
         """Returns the fields of `records.Video` for each post, and its `notes`.
 
         A column at a time: a record at a time takes twice as long.
         """
-        rows = zip(*map(msgspec.structs.astuple, batch.posts), strict=True)
-        given = dict(zip(Post.__struct_fields__, rows, strict=True))
-        notes = list(map(list, given["notes"]))
-        texts = map(self._caption_and_mentions, given["caption"], given["mentions"])
-        captions, mentions = zip(*texts, strict=True)
+        given = batch.posts
+        times, notes = _times_and_notes(given)
+        captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
         columns |= {
             "user_id": batch.user_ids,
@@ -102,16 +118,12 @@ class RecordMaker:
             "caption": captions,
             "mentions": mentions,
             "hashtags": list(map(records.normalize_hashtags, given["hashtags"])),
-            "music_title": list(map(self._title, batch.posts)),
-            "create_time": list(
-                map(posting_time, given["video_id"], given["create_time"], notes)
-            ),
+            "music_title": self._titles(given),
+            "create_time": times,
         }
         if self._keep_handles:
             columns["username"] = [a and a.handle for a in given["author"]]
-        table = table_of_columns(Video, columns)
-        lists = pyarrow.array(notes, pyarrow.list_(pyarrow.large_string()))
-        return table.with_columns(pl.Series(NOTES, lists))
+        return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
 
     def edge(self, tie: Tie, source: str) -> Edge | None:
         """Returns the record of a tie, None where it leads to what is no hashtag."""
@@ -140,24 +152,50 @@ class RecordMaker:
         """Returns a tie under the ids that the corpus would have kept it under."""
         return edge.renamed(self._authors.known_owners)
 
-    def _caption_and_mentions(
+    def _user_id(self, author: Person | None, video_id: str) -> str:
+        if author is not None:
+            return self._person(author)
+        user_id = self._posted.get(video_id)
+        if user_id is None:
+            raise UnreadablePostError(
+                "a post without an author; whichtok's users.json tells: import it "
+                "together with this table"
+            )
+        return user_id
+
+    def _captions_and_mentions(
+        self, posts: PostColumns
+    ) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Returns captions without handles, and the codes of who is mentioned."""
+        captions, mentions = list(posts["caption"]), list(posts["mentions"])
+        for row, (caption, others) in enumerate(zip(captions, mentions, strict=True)):
+            if others or records.has_mentions(caption):
+                captions[row], mentions[row] = self._without_handles(caption, others)
+        return captions, mentions
+
+    def _without_handles(
         self, caption: str, others: tuple[str, ...]
     ) -> tuple[str, tuple[str, ...]]:
-        if not others and not records.has_mentions(caption):
-            return caption, ()
-        handles = records.find_mentions(caption) + others
-        caption = records.replace_mentions(caption, self._mention)
-        return caption, records.unique(map(self._mention, handles))
+        codes: list[str] = []
 
-    def _title(self, post: Post) -> str | None:
-        if post.music_title is None:
-            return None
-        return self._clean(
-            post.music_title,
-            is_original=post.music_is_original,
-            handle=None if post.author is None else post.author.handle,
-            names=post.private_names,
-        )
+        def replacement(handle: str) -> str:
+            codes.append(self._mention(handle))
+            return codes[-1]
+
+        caption = records.replace_mentions(caption, replacement)
+        return caption, records.unique((*codes, *map(self._mention, others)))
+
+    def _titles(self, posts: PostColumns) -> list[str | None]:
+        """Returns titles of sounds without the names in them; most have none."""
+        handles = [author and author.handle for author in posts["author"]]
+        columns = (posts[name] for name in ("music_is_original", "private_names"))
+        rows = zip(posts["music_title"], handles, *columns, strict=True)
+        return [
+            (title and title.strip()) or None
+            if title is None or records.names_nobody(title, handle)
+            else self._clean(title, handle=handle, is_original=is_own, names=names)
+            for title, handle, is_own, names in rows
+        ]
 
     def _target(self, tie: Tie) -> str | None:
         if isinstance(tie.target, Person):
@@ -177,6 +215,23 @@ class RecordMaker:
             sec_uid=_map(code.sec_uid, person.sec_uid),
             username=handle if self._keep_handles else None,
         )
+
+
+def _times_and_notes(
+    posts: PostColumns,
+) -> tuple[list[int | None], list[tuple[str, ...]]]:
+    """Returns when posts were posted, and their notes with those on that."""
+    times, notes = list(posts["create_time"]), list(posts["notes"])
+    for row in find_doubtful(posts["video_id"], times):
+        noted = list(notes[row])
+        times[row] = posting_time(posts["video_id"][row], times[row], noted)
+        notes[row] = tuple(noted)
+    return times, notes
+
+
+def _table_of_notes(notes: Sequence[tuple[str, ...]]) -> pl.DataFrame:
+    column = pyarrow.array(notes, pyarrow.large_list(pyarrow.large_string()))
+    return typing.cast("pl.DataFrame", pl.from_arrow(pyarrow.table({NOTES: column})))
 
 
 def _map(code: Callable[[str], str], value: str | None) -> str | None:

@@ -149,6 +149,8 @@ def normalize_hashtag(tag: str) -> str:
     hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
     is left.
     """
+    if tag.isascii() and tag.replace("_", "").isalnum():
+        return tag.lower()  # nothing in it has a second form
     word = _leading_word(_HASH.sub("", tag).strip())
     # Case folding can undo NFKC and the other way round, hence twice.
     folded = unicodedata.normalize("NFKC", word).casefold()
@@ -157,8 +159,7 @@ def normalize_hashtag(tag: str) -> str:
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
     """Returns the normalised forms of hashtags, in order, without repeats."""
-    # Exports list most tags twice: what is equal as given is normalised once.
-    return unique(map(normalize_hashtag, dict.fromkeys(tags))) if tags else ()
+    return unique(map(normalize_hashtag, tags)) if tags else ()
 
 
 def find_hashtags(text: str) -> tuple[str, ...]:
@@ -234,8 +235,6 @@ def clean_sound_title(
     Returns:
         The title, None where nothing is left of it.
     """
-    if _names_nobody(title, handle):
-        return title.strip() or None
     head, dash, tail = title.rpartition(" - ")
     private = {name.casefold() for name in (handle, *names) if name}
     if dash and (
@@ -252,10 +251,16 @@ def clean_sound_title(
     return title.strip() or None
 
 
-def _names_nobody(title: str, handle: str | None) -> bool:
-    """Whether a title has no place for a name: the quick answer for most of them."""
-    is_plain = " - " not in title and not has_mentions(title)
-    return is_plain and not (handle and handle.casefold() in title.casefold())
+def names_nobody(title: str, handle: str | None) -> bool:
+    """Whether `clean_sound_title` has nothing to do: the quick answer for most."""
+    folded = _fold_plain(title)
+    return folded is not None and not (handle and handle.casefold() in folded)
+
+
+@lru_cache(maxsize=2**16)  # a few sounds are in most posts
+def _fold_plain(title: str) -> str | None:
+    """Returns a title case-folded, None where it has a mention or an inner dash."""
+    return None if " - " in title or has_mentions(title) else title.casefold()
 
 
 def unique(values: Iterable[str]) -> tuple[str, ...]:

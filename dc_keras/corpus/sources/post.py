@@ -6,7 +6,7 @@ a frozen dataclass costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -146,6 +146,16 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     ties: tuple[Tie, ...] = ()
 
 
+# Posts as columns: each field of `Post`, and its values, one a post.
+PostColumns: TypeAlias = Mapping[str, Sequence[Any]]
+
+
+def columns_of(post: Post) -> PostColumns:
+    """Returns the columns of one post."""
+    values = msgspec.structs.astuple(post)
+    return dict(zip(Post.__struct_fields__, zip(values), strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One export format: it has posts or ties.
@@ -155,12 +165,13 @@ class Source:
         matches: whether a raw record has this shape.
         read: maps it to a `Post`; raises `UnreadablePostError`.
         read_ties: maps it to `Ties`; raises `UnreadablePostError`.
-        read_line: reads a post straight from a line of JSON, None where it is not
-            plain; the quick way for large files.
+        read_lines: reads posts straight from lines of JSON, the quick way for large
+            files: yields, in order, the posts of lines that are plain, which have an
+            author and no ties, and None for each other line.
     """
 
     name: str
     matches: Callable[[RawRecord], bool]
     read: Callable[[RawRecord], Post] | None = None
     read_ties: Callable[[RawRecord, Asked], Ties] | None = None
-    read_line: Callable[[bytes], Post | None] | None = None
+    read_lines: Callable[[Sequence[bytes]], Iterator[PostColumns | None]] | None = None

@@ -9,19 +9,20 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
 from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
-from dc_keras.corpus.sources.post import Post
+from dc_keras.corpus.sources.post import PostColumns
 from dc_keras.corpus.sources.tables import find_delimiter, read_rows
 
-ReadLine: TypeAlias = Callable[[bytes], Post | None]
+ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
 # Far beyond any answer of the platform: what is longer is an attack, or no export.
 MAX_BYTES = 2**30
@@ -31,7 +32,8 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
 _CHUNK = 2**17
-_LONGEST_RUN = 2**6
+_BLOCK = 2**18
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Document:
         value: the parsed JSON, or a `Row`; None where there is a reason.
         reason: why it could not be parsed.
         raw: the bytes behind an unparsed document, empty otherwise.
-        posts: what `read_line` made of this line and those that follow it, in place
+        posts: what `read_lines` made of this line and those that follow it, in place
             of a value.
     """
 
@@ -51,10 +53,12 @@ class Document:
     value: Any = None
     reason: str | None = None
     raw: bytes = b""
-    posts: Sequence[Post] = ()
+    posts: PostColumns | None = None
 
 
-def read_documents(path: Path, read_line: ReadLine | None = None) -> Iterator[Document]:
+def read_documents(
+    path: Path, read_lines: ReadLines | None = None
+) -> Iterator[Document]:
     """Yields the JSON values of a file, a line at a time where it is line by line.
 
     The content decides, never the file's name: gzip by its first bytes, a saved page
@@ -63,14 +67,14 @@ def read_documents(path: Path, read_line: ReadLine | None = None) -> Iterator[Do
 
     Args:
         path: the file.
-        read_line: asked first for each line behind the first of JSON lines.
+        read_lines: asked first for the lines behind the first of JSON lines.
     """
     with path.open("rb") as file:
         is_gzip = file.read(2) == _GZIP_MAGIC
     try:
         with _open(path, is_gzip=is_gzip) as file:
-            yield from _read(file, read_line)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
+            yield from _read(file, read_lines)
+    except _DAMAGE:
         yield Document("end", reason="the gzip stream is cut or damaged")
 
 
@@ -81,7 +85,7 @@ def _open(path: Path, *, is_gzip: bool) -> BinaryIO:
     return path.open("rb", buffering=_CHUNK)
 
 
-def _read(file: BinaryIO, read_line: ReadLine | None) -> Iterator[Document]:
+def _read(file: BinaryIO, read_lines: ReadLines | None) -> Iterator[Document]:
     number, first = _first_line(file)
     if first.startswith(_UTF16_BOMS):
         yield Document("document", reason="UTF-16 text: save it as UTF-8", raw=first)
@@ -96,7 +100,7 @@ def _read(file: BinaryIO, read_line: ReadLine | None) -> Iterator[Document]:
     opening = _parse(f"line {number}", first)
     if opening.reason is None:
         yield opening
-        yield from _read_lines(file, number, read_line)
+        yield from _read_lines(file, number + 1, read_lines or _read_none)
         return
     yield from _read_whole(opening, first, file, number)
 
@@ -132,28 +136,23 @@ def _read_whole(
 
 
 def _read_lines(
-    file: BinaryIO, before: int, read_line: ReadLine | None
+    file: BinaryIO, number: int, read_lines: ReadLines
 ) -> Iterator[Document]:
-    run: list[Post] = []
-    number = before
-    for number, line in enumerate(_lines(file), start=before + 1):
-        post = None if read_line is None else read_line(line)
-        if post is None:
-            yield from _finish(run, number)
-            run = []
-            yield from _read_other(number, line)
-            continue
-        run.append(post)
-        if len(run) == _LONGEST_RUN:
-            yield from _finish(run, number + 1)
-            run = []
-    yield from _finish(run, number + 1)
+    """Yields what the lines from here on hold; the first of them has this number."""
+    for block in _blocks(file):
+        done = 0
+        for posts in read_lines(block):
+            if posts is None:
+                yield from _read_other(number + done, block[done])
+                done += 1
+            else:
+                yield Document(f"line {number + done}", posts=posts)
+                done += len(posts["video_id"])
+        number += done
 
 
-def _finish(run: list[Post], end: int) -> Iterator[Document]:
-    """Yields the posts of the lines before line `end`, if there are any."""
-    if run:
-        yield Document(f"line {end - len(run)}", posts=run)
+def _read_none(lines: Sequence[bytes]) -> Iterator[None]:
+    return repeat(None, len(lines))
 
 
 def _read_other(number: int, line: bytes) -> Iterator[Document]:
@@ -162,6 +161,23 @@ def _read_other(number: int, line: bytes) -> Iterator[Document]:
         yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:_CHUNK])
     elif line and not line.isspace():
         yield _parse(f"line {number}", line)
+
+
+def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yields all lines, as many at a time as fill a block."""
+    block: list[bytes] = []
+    size = 0
+    try:
+        for line in _lines(file):
+            block.append(line)
+            size += len(line)
+            if size >= _BLOCK:
+                yield block
+                block, size = [], 0
+    except _DAMAGE:
+        yield block  # the lines before it are whole
+        raise
+    yield block
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

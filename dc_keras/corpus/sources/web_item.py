@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source, UnreadablePostError
-from dc_keras.corpus.sources.web_item_line import read_line
+from dc_keras.corpus.sources.web_item_line import read_lines
 
 # Two of these make a web item: an error must not hide one that lacks its id.
 _TELLING = frozenset(
@@ -72,4 +72,4 @@ def read(record: RawRecord) -> Post:
     )
 
 
-SOURCE = Source(name="web_item", matches=matches, read=read, read_line=read_line)
+SOURCE = Source(name="web_item", matches=matches, read=read, read_lines=read_lines)

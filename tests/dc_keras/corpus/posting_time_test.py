@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given as given_by
+from hypothesis import strategies as st
 
-from dc_keras.corpus.posting_time import carried_time, posting_time
+from dc_keras.corpus.posting_time import carried_time, find_doubtful, posting_time
 
 _POSTED = 1_600_000_000
 _ID = str((_POSTED << 32) + 77)  # 6871947673600000077
@@ -52,3 +54,24 @@ def test_an_id_without_a_time_checks_nothing(given, time, notes):
     noted = []
     assert posting_time("123", given, noted) == time
     assert noted == notes
+
+
+_OFFSETS = st.integers(-400, 400) | st.integers(-3 * _DAY, 3 * _DAY)
+_TIMES = st.none() | st.integers(0, 2**63 - 1) | _OFFSETS.map(_POSTED.__add__)
+
+
+@given_by(times=st.lists(_TIMES), video_id=st.sampled_from([_ID, "123", "9" * 19]))
+def test_whatever_is_not_doubtful_is_as_given(times, video_id):
+    doubtful = find_doubtful([video_id] * len(times), times)
+    assert doubtful == sorted(set(doubtful))
+    for row, given in enumerate(times):
+        if row not in doubtful:
+            noted = []
+            assert posting_time(video_id, given, noted) == given is not None
+            assert noted == []
+
+
+def test_what_is_off_by_more_than_minutes_or_missing_is_doubtful():
+    times = [_POSTED, None, _POSTED + 300, _POSTED + 301, _POSTED - 300, 0]
+    assert find_doubtful([_ID] * 6, times) == [1, 3, 5]
+    assert find_doubtful(["123"], [_POSTED]) == [0]

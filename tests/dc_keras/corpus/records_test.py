@@ -10,6 +10,8 @@ from dc_keras.corpus import records
     [
         ("#CreatorFund.", "creatorfund"),
         ("creatorfund", "creatorfund"),
+        ("Dance_2", "dance_2"),
+        ("___", "___"),
         ("ＦＹＰ", "fyp"),  # full width
         ("＃fyp", "fyp"),
         ("fypシ", "fypシ"),
@@ -87,3 +89,21 @@ def test_the_title_of_a_sound_names_nobody(title, is_original, clean):
         )
         == clean
     )
+
+
+_TITLES = st.text(max_size=12) | st.sampled_from([" ", "x - Ann", "ANN song", "a @ann"])
+
+
+@given(title=_TITLES, handle=st.none() | st.sampled_from(["ann", "a", "ß"]))
+def test_a_title_that_names_nobody_stays_as_it_is(title, handle):
+    if records.names_nobody(title, handle):
+        assert title.strip() == (
+            records.clean_sound_title(
+                title,
+                is_original=True,
+                handle=handle,
+                names=("ann",),
+                replacement=str.upper,
+            )
+            or ""
+        )

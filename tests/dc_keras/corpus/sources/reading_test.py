@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import json
 
 import pytest
@@ -6,10 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_keras.corpus.sources import reading
-from dc_keras.corpus.sources.post import Person, Post
 from dc_keras.corpus.sources.reading import read_documents
-
-_POST = Post("1", Person("2", "ann"), "", None, (), ())
 
 
 def _read(tmp_path, data, name="export.json"):
@@ -121,18 +119,43 @@ def test_any_bytes_end_in_documents(tmp_path_factory, data):
         assert document.reason is None or document.value is None
 
 
-def test_lines_read_the_quick_way_come_in_runs_between_the_others(tmp_path):
+def test_lines_read_the_quick_way_come_in_runs_between_the_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reading, "_BLOCK", 63 * 8)
     path = tmp_path / "export.json"
     plain = [b'{"p":1}\n'] * 100
     path.write_bytes(b"".join([b'{"a":1}\n', *plain, b'{"a":2}\n', b'{"p":1}']))
-    documents = read_documents(path, lambda line: _POST if b"p" in line else None)
-    assert [(doc.position, len(doc.posts)) for doc in documents] == [
+    documents = read_documents(path, _read_p)
+    assert [(doc.position, _num_posts(doc)) for doc in documents] == [
         ("line 1", 0),
-        ("line 2", 64),
-        ("line 66", 36),
+        ("line 2", 63),
+        ("line 65", 37),
         ("line 102", 0),
         ("line 103", 1),
     ]
+
+
+def test_lines_before_a_damage_are_read_the_quick_way_too(tmp_path):
+    path = tmp_path / "export.json"
+    lines = [b'{"p":"%d"}' % (number + 7919) ** 100 for number in range(2000)]
+    path.write_bytes(gzip.compress(b"\n".join(lines))[:-100_000])
+    *slow, end = read_documents(path)
+    *quick, quick_end = read_documents(path, _read_p)
+    assert (end, end.reason) == (quick_end, "the gzip stream is cut or damaged")
+    assert len(slow) == 1 + sum(map(_num_posts, quick))
+    assert len(slow) > 100
+
+
+def _read_p(lines):
+    """Makes posts, of nothing but ids, of lines with a p."""
+    for has_p, run in itertools.groupby(lines, lambda line: b"p" in line):
+        ids = list(run)
+        yield from [{"video_id": ids}] if has_p else [None] * len(ids)
+
+
+def _num_posts(document):
+    return 0 if document.posts is None else len(document.posts["video_id"])
 
 
 def test_of_a_line_that_is_too_long_only_the_beginning_is_kept(tmp_path, monkeypatch):

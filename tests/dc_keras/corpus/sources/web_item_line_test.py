@@ -6,12 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.corpus.sources import web_item
-from dc_keras.corpus.sources.post import UnreadablePostError
-from dc_keras.corpus.sources.web_item_line import read_line
+from dc_keras.corpus.sources.post import Post, UnreadablePostError
+from dc_keras.corpus.sources.web_item_line import read_lines
 
 
 def _line(item):
     return json.dumps(item).encode()
+
+
+def _quickly(line):
+    """The one post of a line, None where it is left to the other way."""
+    [posts] = read_lines([line])
+    return posts and Post(**{name: value for name, [value] in posts.items()})
 
 
 def _slowly(item):
@@ -31,6 +37,9 @@ def _slowly(item):
         {"duetInfo": None, "locationCreated": None, "textLanguage": None},
         {"stats": dict.fromkeys(("playCount", "diggCount", "commentCount"), 5)},
         {"challenges": None, "effectStickers": [{"name": "blur"}, {"ID": "3"}]},
+        {"id": str(2**62)},  # a multiple of 1024: noted
+        {"id": str(2**62), "textLanguage": None},
+        {"author": {"id": "5", "uniqueId": " @ann ", "secUid": "MS"}},
         {"nickname": "Ann", "video": {"duration": 15.5}},
         {"music": {"id": "5", "title": "x", "original": True, "authorName": "Bo"}},
         {"duetInfo": {"duetFromId": "6871947673600000001"}},
@@ -45,7 +54,7 @@ def test_a_whole_item_is_read_alike(make_item, changes):
             item[stats]["shareCount"] = 7 if stats == "stats" else "7"
     if "statsV2" in item:
         item["statsV2"]["collectCount"] = "4"
-    assert read_line(_line(item)) == _slowly(item) is not None
+    assert _quickly(_line(item)) == _slowly(item) is not None
 
 
 # Each of them needs what only the other way does.
@@ -55,15 +64,14 @@ def test_a_whole_item_is_read_alike(make_item, changes):
         {"id": "x"},
         {"id": ""},
         {"id": 6871947673600000077},
-        {"id": str(2**62)},  # a multiple of 1024
         {"desc": ""},
         {"desc": None},
         {"desc": r"\u26a1"},
         {"desc": "\ud83d"},
         {"desc": "REDACTED"},
         {"author": "ann"},
-        {"author": {"id": "5", "uniqueId": "@ann", "secUid": "MS"}},
         {"author": {"id": "5", "uniqueId": "ann "}},
+        {"author": {"id": "5", "uniqueId": " @", "secUid": "MS"}},
         {"author": {"id": "0", "uniqueId": "ann", "secUid": "MS"}},
         {"music": {"id": "0", "title": "x"}},
         {"music": {"id": 7123453673090321000, "title": "x"}},
@@ -89,12 +97,32 @@ def test_a_whole_item_is_read_alike(make_item, changes):
 )
 def test_what_is_odd_is_left_to_the_other_way(make_item, changes):
     item = make_item() | changes
-    assert read_line(_line({k: v for k, v in item.items() if v is not None})) is None
+    assert _quickly(_line({k: v for k, v in item.items() if v is not None})) is None
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"\xff", b"{}", b"<html>"])
 def test_what_is_no_item_is_left_to_the_other_way(line):
-    assert read_line(line) is None
+    assert _quickly(line) is None
+
+
+def test_plain_lines_come_together_and_odd_ones_apart(make_item):
+    handles = ["a", "b", "@", "d", "e", "f", None, None, "g"]
+    author = {"id": "5", "secUid": "MS"}
+    lines = [
+        b"{}"
+        if handle is None
+        else _line(make_item(author=author | {"uniqueId": handle}))
+        for handle in handles
+    ]
+    runs = [
+        posts and [a.handle for a in posts["author"]] for posts in read_lines(lines)
+    ]
+    assert runs.count(None) == 3
+    assert [x for run in runs for x in run or [None]] == [
+        None if handle == "@" else handle for handle in handles
+    ]
+    assert ["g"] in runs
+    assert list(read_lines([])) == []
 
 
 _VALUES = (
@@ -127,7 +155,7 @@ def test_whatever_it_reads_the_other_way_reads_alike(data):
         for parent in parents:
             inner = inner[parent]
         inner[key] = copy.deepcopy(data.draw(_VALUES))
-    found = read_line(_line(item))
+    found = _quickly(_line(item))
     if found is not None:
         assert found == _slowly(item)
 
