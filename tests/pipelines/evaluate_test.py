@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -83,3 +86,36 @@ def test_folds_are_not_fitted_by_several_workers_together(
         "evaluate", "--strategy=multi_worker", *data, f"--output={tmp_path}/run"
     )
     assert line.endswith("Received: strategy=multi_worker.")
+
+
+def test_tomorrow_knows_what_was_joined_before(
+    run_script, corpus, study, vgg16, tmp_path
+):
+    times = pl.read_parquet(corpus.output / "videos.parquet")["create_time"]
+    own = tmp_path / "study.toml"
+    settings = f"cutoff = {int(times.quantile(0.8))}\nmin_participations = 0\n"
+    given = study.removeprefix("--study=")
+    own.write_text(
+        re.sub(
+            r"^min_participations.*\n",
+            settings,
+            Path(given).read_text("utf-8"),
+            count=1,
+            flags=re.MULTILINE,
+        ),
+        "utf-8",
+    )
+    ran = run_script(
+        "evaluate",
+        f"--corpus={corpus.output}",
+        f"--study={own}",
+        f"--features={vgg16.output}",
+        "--split=temporal",
+        "--models=simple",
+        "--seeds=1",
+        "--horizon_days=7",
+        "--num_past=2",
+        f"--output={tmp_path}/run",
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "earlier joins a day × recent popularity" in ran.stdout
