@@ -44,6 +44,7 @@ def list_contenders(
     model: ModelOptions,
     training: TrainingOptions,
     signals: SignalOptions,
+    has_past: bool = False,
 ) -> list[Contender]:
     """Returns the contenders that a run asks for, each form once.
 
@@ -55,6 +56,8 @@ def list_contenders(
         model: of the run.
         training: of the run.
         signals: of the run.
+        has_past: whether the users of the grid have cutoffs of their own; without, the
+            group `past` is empty, and nothing to leave out.
 
     Raises:
         DataError: an unknown group of signals, or ties without the extra `social`.
@@ -86,7 +89,7 @@ def list_contenders(
             ),
         )
         for group in groups
-        if len(groups) > 1
+        if len(groups) > 1 and (has_past or group != "past")
     ]
     chosen: list[Contender] = []
     for kind, form in forms:

@@ -111,7 +111,8 @@ class Experiment:
 
     def contenders(self) -> list[Contender]:
         """Returns the forms of deepChallenger that are wanted."""
-        return list_contenders(self.models, self.model, self.training, self.signals)
+        options = (self.models, self.model, self.training, self.signals)
+        return list_contenders(*options, bool(self.grid.user_cutoffs))
 
     def config(self) -> dict[str, Any]:
         """Returns what decides the predictions, as plain values."""

@@ -26,9 +26,16 @@ _NAMES = [
 ]
 
 
-def _list(*models, model=_MODEL, training=_TRAINING, signals="all", ties=False):
+def _list(
+    *models,
+    model=_MODEL,
+    training=_TRAINING,
+    signals="all",
+    ties=False,
+    has_past=False,
+):
     options = SignalOptions(signals=signals, ties=ties)
-    return list_contenders(models, model, training, options)
+    return list_contenders(models, model, training, options, has_past)
 
 
 def _names(*models, **options):
@@ -69,7 +76,14 @@ def test_ablations_leave_one_group_out_each():
     }
     assert _names("all", "ablations") == [
         *_NAMES,
-        *(f"deepChallenger without {group}" for group in GROUPS),
+        *(f"deepChallenger without {group}" for group in GROUPS if group != "past"),
+    ]
+
+
+def test_the_past_is_left_out_where_there_is_one():
+    forms = _list("ablations", has_past=True)
+    assert [form.name for form in forms] == [
+        f"deepChallenger without {group}" for group in GROUPS
     ]
 
 
@@ -80,7 +94,7 @@ def test_ties_are_one_more_group_where_they_are_asked_for():
     assert _list("deepChallenger", signals="none", ties=True)[0].groups == ("ties",)
     forms = {form.name: form.groups for form in _list("ablations", ties=True)}
     assert forms["deepChallenger without ties"] == GROUPS
-    assert len(forms) == len(GROUPS) + 1
+    assert len(forms) == len(GROUPS)
 
 
 def test_ties_without_their_extra_are_refused_before_anything_is_fitted(monkeypatch):
