@@ -93,7 +93,7 @@ def test_tomorrow_knows_what_was_joined_before(
 ):
     times = pl.read_parquet(corpus.output / "videos.parquet")["create_time"]
     own = tmp_path / "study.toml"
-    settings = f"cutoff = {int(times.quantile(0.8))}\nmin_participations = 0\n"
+    settings = f"cutoff = {int(times.quantile(0.6))}\nmin_participations = 0\n"
     given = study.removeprefix("--study=")
     own.write_text(
         re.sub(
@@ -113,7 +113,9 @@ def test_tomorrow_knows_what_was_joined_before(
         "--split=temporal",
         "--models=simple",
         "--seeds=1",
-        "--horizon_days=7",
+        # Everybody is asked about: whom a pool would take, a random key decides.
+        "--support=included",
+        "--horizon_days=14",
         "--num_past=2",
         f"--output={tmp_path}/run",
     )
