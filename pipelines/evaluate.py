@@ -99,6 +99,7 @@ def main() -> None:
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)
+    joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.say(grid.describe())
     output = Path(_OUTPUT.value)
     experiment = Experiment(
@@ -107,7 +108,7 @@ def main() -> None:
         facts=read_facts(
             corpus.videos,
             *([grid] if temporal is None else [grid, temporal]),
-            joins=inputs.load_joins(corpus, _STUDY.value),
+            joins=joins,
         ),
         model=options.resolve(ModelOptions),
         training=_training(),

@@ -163,6 +163,9 @@ SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
 }
 
 
+_OF_THE_PAST = (earlier_joins_recent_popularity, earlier_joins_a_day_recent_popularity)
+
+
 def simple_scores(data: SimpleData) -> dict[str, np.ndarray]:
     """Returns the scores of every simple baseline, float64 (num_pairs,) in [0, 1] each.
 
@@ -173,7 +176,7 @@ def simple_scores(data: SimpleData) -> dict[str, np.ndarray]:
     return {
         name: score(data)
         for name, score in SIMPLE_BASELINES.items()
-        if has_past or not name.startswith("earlier joins")
+        if has_past or score not in _OF_THE_PAST
     }
 
 

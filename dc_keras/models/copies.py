@@ -13,6 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
+LOGIT = "logit"
+
 
 def spread(x: Any, copies: int | None, name: str) -> Any:
     """Returns (batch_size, dim) for each copy: (batch_size, num_copies, dim).
@@ -122,7 +124,7 @@ def normalize(x: Any, copies: int | None, name: str) -> Any:
 
 def probability(x: Any, copies: int | None) -> Any:
     """Returns sigmoid(w·x + b), float32 (batch_size,) or (batch_size, num_copies)."""
-    logit = dense(x, 1, copies, "logit")
+    logit = dense(x, 1, copies, LOGIT)
     chance = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(logit)
     shape = () if copies is None else (copies,)
     return keras.layers.Reshape(shape, dtype="float32", name="probability")(chance)

@@ -10,7 +10,6 @@ from dc_keras.models.pooling import StandardizeKnown
 
 SIGNALS = "standardize_signals"
 DENSE = "dense_signals"
-LOGIT = "logit"
 
 
 def build_signal_head(

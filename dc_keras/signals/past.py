@@ -75,12 +75,10 @@ def past_habits(evidence: Evidence) -> dict[str, np.ndarray]:
 def find_past(pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid) -> np.ndarray:
     """Returns each row's past, float64 (num_users, 3), NaN where unknown."""
     unknown = np.full(len(NAMES), np.nan)
-    cutoffs = grid.user_cutoffs or (None,) * len(grid.users)
-    rows = [
-        pasts.get((user, cutoff), unknown) if cutoff is not None else unknown
-        for user, cutoff in zip(grid.users, cutoffs, strict=True)
-    ]
-    return np.array(rows, np.float64).reshape(len(grid.users), len(NAMES))
+    if not grid.user_cutoffs:
+        return np.tile(unknown, (len(grid.users), 1))
+    keys = zip(grid.users, grid.user_cutoffs, strict=True)
+    return np.array([pasts.get(key, unknown) for key in keys])
 
 
 def _at(names: Sequence[str], cutoffs: Sequence[int], cutoff: int) -> list[str]:

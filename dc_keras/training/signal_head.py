@@ -11,7 +11,8 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
 from dc_keras.models.config import TrainingOptions
-from dc_keras.models.signal_head import LOGIT, SIGNALS, build_signal_head
+from dc_keras.models.copies import LOGIT
+from dc_keras.models.signal_head import SIGNALS, build_signal_head
 from dc_keras.signals.table import STACK_C
 from dc_keras.training.crossed import of_each
 from dc_keras.training.data import Examples

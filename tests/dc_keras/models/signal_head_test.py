@@ -1,6 +1,7 @@
 import numpy as np
 
-from dc_keras.models.signal_head import LOGIT, SIGNALS, build_signal_head
+from dc_keras.models.copies import LOGIT
+from dc_keras.models.signal_head import SIGNALS, build_signal_head
 
 
 def test_the_head_contains_each_simple_model():
