@@ -2,20 +2,21 @@
 
     python -m benchmarks.startup
 
-Prints a table of CPU seconds (user and system, the whole process), each the median of
-five runs. `--help` should stay under 0.5 s.
+Prints CPU seconds (user and system, the whole process), medians of interleaved runs, and
+how many times those of a bare Python they are. `--help` should stay under 12 of these.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import statistics
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from benchmarks.turns import interleaved
 from dc_keras import __version__
 
 _ROOT = Path(__file__).parents[1]
@@ -36,18 +37,20 @@ def commands() -> dict[str, list[str]]:
     }
 
 
-def cpu_seconds(arguments: list[str]) -> float:
-    """Returns the CPU seconds of one run of Python, user and system, all threads."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def run_python(arguments: list[str]) -> None:
+    """Runs Python to its end, and nothing of what it says is shown."""
+    # absl ends --help with code 1, as Python a crash.
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=_ROOT, capture_output=True, check=False
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    # Tells Popen that its process is gone, which wait4 kept from it.
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime
+    if b"Traceback" in done.stderr:
+        raise RuntimeError(done.stderr.decode())
+
+
+def children_seconds() -> float:
+    """Returns the CPU seconds of all processes that were waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def main() -> None:
@@ -55,12 +58,17 @@ def main() -> None:
     print(
         f"dc_keras {__version__}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}; "
-        f"median of {_NUM_RUNS} runs\n"
+        f"medians of {_NUM_RUNS} interleaved runs\n"
     )
-    print(f"{'command':<30}{'CPU s':>8}")
-    for name, arguments in commands().items():
-        seconds = statistics.median(cpu_seconds(arguments) for _ in range(_NUM_RUNS))
-        print(f"{name:<30}{seconds:>8.3f}")
+    asked = commands()
+    seconds = interleaved(
+        *(partial(run_python, arguments) for arguments in asked.values()),
+        num_rounds=_NUM_RUNS,
+        clock=children_seconds,
+    )
+    print(f"{'command':<30}{'CPU s':>8}{'ratio':>8}")
+    for name, measured in zip(asked, seconds, strict=True):
+        print(f"{name:<30}{measured:>8.3f}{measured / seconds[0]:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -33,10 +33,19 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
     try:
         return main()
-    except (DataError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except DataError as error:
         return fail(str(error), 1)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        return fail(_one_line(error), 1)
     except KeyboardInterrupt:
         return fail("stopped; run the same command to go on", 130)
+
+
+def _one_line(error: OSError) -> str:
+    """Returns where and what, without the number that the system gives it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror.lower()}"
 
 
 @contextmanager

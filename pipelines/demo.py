@@ -221,6 +221,8 @@ def _run(work: Path, name: str, *arguments: str) -> None:
     if name != "evaluate":  # its tables come at the end
         app.say(log.read_text(encoding="utf-8").rstrip())
     app.say(f"  ({time.monotonic() - start:.0f} s)")
+    if done.returncode < 0:
+        app.progress(f"{name}: ended by signal {-done.returncode}")
     if done.returncode != 0:
         sys.exit(done.returncode)
 

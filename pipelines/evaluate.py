@@ -91,16 +91,18 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.runner import run_experiment
     from dc_keras.models.config import ModelOptions, ProtocolOptions
-    from dc_keras.signals.facts import read_facts
 
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.say(grid.describe())
+    # After what can be refused at once: TensorFlow takes seconds.
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.signals.facts import read_facts
+
     output = Path(_OUTPUT.value)
     experiment = Experiment(
         grid=grid,

@@ -37,8 +37,10 @@ def build_user_baseline(
     x = PoolSet(options.user_pooling, name="user_representation")(x, user_valid)
     x = dense_block(x, options, "dense")
     x = DropUnits(options.dropout, name="dropout")(x)
-    x = keras.layers.Dense(num_challenges, activation="sigmoid", name="sigmoids")(x)
+    x = keras.layers.Dense(num_challenges, name="logits")(x)
     x = keras.layers.Dot(axes=-1, name="pick_challenge")([x, one_hot])
-    x = keras.layers.Reshape((), name="probability", dtype="float32")(x)
+    x = keras.layers.Reshape((), name="logit", dtype="float32")(x)
+    # Last, as in `copies.probability`.
+    x = keras.layers.Activation("sigmoid", name="probability", dtype="float32")(x)
     inputs = {"user": user, "user_valid": user_valid, "challenge_one_hot": one_hot}
     return keras.Model(inputs, x, name="user_baseline")

@@ -123,8 +123,14 @@ def normalize(x: Any, copies: int | None, name: str) -> Any:
 
 
 def probability(x: Any, copies: int | None) -> Any:
-    """Returns sigmoid(w·x + b), float32 (batch_size,) or (batch_size, num_copies)."""
+    """Returns sigmoid(w·x + b), float32 (batch_size,) or (batch_size, num_copies).
+
+    The sigmoid comes last: Keras' cross-entropy finds the log-odds before it, and has a
+    gradient where the probability itself is rounded to 0 or 1.
+    """
     logit = dense(x, 1, copies, LOGIT)
-    chance = keras.layers.Activation("sigmoid", dtype="float32", name="sigmoid")(logit)
     shape = () if copies is None else (copies,)
-    return keras.layers.Reshape(shape, dtype="float32", name="probability")(chance)
+    logit = keras.layers.Reshape(shape, dtype="float32", name="flat_logit")(logit)
+    return keras.layers.Activation("sigmoid", dtype="float32", name="probability")(
+        logit
+    )

@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dc_keras.models.config import TrainingOptions
 from dc_keras.signals.folds import Step
@@ -62,7 +61,7 @@ def fit_crossed(
         train: positions of the training pairs that the gradient sees.
         valid: positions that early stopping sees, of the model's own output.
         steps: of `signals.folds.plan_steps`; each inner one has a copy.
-        objective: of one output.
+        objective: whose loss takes copies.
         options: how they are fitted.
     """
     inner = [step for step in steps if step.is_inner]
@@ -73,7 +72,7 @@ def fit_crossed(
         lambda: build_copies(len(seen)),
         replace(part, weights=weights),
         examples.take(valid),
-        of_each(objective, lambda outputs: outputs[:, -1]),
+        scored_by(objective, lambda outputs: outputs[:, -1]),
         options,
     )
     outputs = predict(model, examples)
@@ -84,22 +83,18 @@ def fit_crossed(
     return Crossed(model, outputs[:, -1], out_of_fold)
 
 
-def of_each(
+def scored_by(
     objective: Objective, judged: Callable[[np.ndarray], np.ndarray]
 ) -> Objective:
-    """The same objective for every copy.
+    """The same objective, fitted to the outputs of all copies and scored by one output.
 
     Args:
-        objective: of one output.
+        objective: whose loss takes copies.
         judged: outputs of all copies, (num_examples, count) → those that early stopping
             looks at, (num_examples,).
     """
 
-    def loss(labels: Any, outputs: Any) -> Any:
-        columns = tf.unstack(outputs, axis=1)
-        return tf.stack([objective.loss(labels, c) for c in columns], axis=1)
-
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
         return objective.score(labels, judged(outputs), weights)
 
-    return replace(objective, loss=loss, score=score)
+    return replace(objective, score=score)

@@ -17,7 +17,8 @@ class Objective:
     """What a model is fitted to, and how its progress is told.
 
     Attributes:
-        loss: (labels, outputs) → float32 (batch_size,), per example.
+        loss: (labels, outputs) → float32, per example and output: (batch_size,), or
+            (batch_size, num_copies) of copies.
         score: (labels, outputs, weights), all NumPy → metrics by name, without prefix.
         monitor: the metric that early stopping watches; one that ends in `loss` falls.
     """
@@ -47,7 +48,10 @@ def participation(monitor: str) -> Objective:
 
     def loss(labels: Any, outputs: Any) -> Any:
         labels = tf.cast(labels, outputs.dtype)
-        return keras.losses.binary_crossentropy(labels[:, None], outputs[:, None])
+        if outputs.shape.rank == 2:
+            labels = tf.broadcast_to(labels[:, None], tf.shape(outputs))
+        # Of log-odds, where the outputs are those of a sigmoid.
+        return keras.ops.binary_crossentropy(labels, outputs)
 
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
         safe = np.clip(outputs, 1e-7, 1 - 1e-7)

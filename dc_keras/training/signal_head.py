@@ -14,7 +14,7 @@ from dc_keras.models.config import TrainingOptions
 from dc_keras.models.copies import LOGIT
 from dc_keras.models.signal_head import SIGNALS, build_signal_head
 from dc_keras.signals.table import STACK_C
-from dc_keras.training.crossed import of_each
+from dc_keras.training.crossed import scored_by
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
@@ -81,7 +81,7 @@ def fit_signal_head(
         return heads
 
     # The loss is less a matter of luck than average precision.
-    objective = of_each(participation("val_loss"), lambda heads: heads.mean(axis=1))
+    objective = scored_by(participation("val_loss"), lambda heads: heads.mean(axis=1))
     heads = fit(
         new_heads,
         replace(part, weights=weights),

@@ -69,6 +69,18 @@ def test_another_configuration_is_refused(evaluation, fails_in_one_line, data):
     assert "another configuration" in line
 
 
+def test_a_missing_study_is_named(fails_in_one_line, corpus, tmp_path):
+    study = tmp_path / "study.toml"
+    line = fails_in_one_line(
+        "evaluate",
+        f"--corpus={corpus.output}",
+        f"--study={study}",
+        "--features=unread",
+        f"--output={tmp_path}/run",
+    )
+    assert line == f"{study}: no such file or directory"
+
+
 def test_the_truth_needs_the_key(fails_in_one_line, data, world, tmp_path):
     line = fails_in_one_line(
         "evaluate",

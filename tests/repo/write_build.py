@@ -190,7 +190,10 @@ def _binaries() -> list[Target]:
         for path in _files(f"{tree}/**/*.py")
         if _is_script(path) and path != _RUN_PYTEST
     ]
-    return [Target("py_binary", _owner(path), [path], main=path) for path in scripts]
+    return [
+        Target("py_binary", _owner(path), [path, *_all_beside(path)], main=path)
+        for path in scripts
+    ]
 
 
 def _tests() -> list[Target]:
@@ -202,20 +205,26 @@ def _test(path: str) -> Target:
     conftests = [
         f"{p}/conftest.py" for p in parents if (_ROOT / p / "conftest.py").is_file()
     ]
-    names = [name for source in (path, *conftests) for name in _imports(source)]
-    beside: list[str] = []
-    for name in names:
-        if (found := _beside_tests(name)) and found not in beside:
-            beside.append(found)
-            names += _imports(found)
     return Target(
         "py_test",
         "_".join(PurePosixPath(path).with_suffix("").parts[1:]),
-        [path, _RUN_PYTEST, *conftests, *beside],
+        [path, _RUN_PYTEST, *conftests, *_all_beside(path, *conftests)],
         args=[path],
         data=["pyproject.toml", *_test_data(path)],
         main=_RUN_PYTEST,
     )
+
+
+def _all_beside(*paths: str) -> list[str]:
+    """Returns the modules of tests/ that some files import, and those that these do."""
+    names = [name for path in paths for name in _imports(path)]
+    beside: list[str] = []
+    for name in names:
+        found = _beside_tests(name)
+        if found and found not in (*paths, *beside):
+            beside.append(found)
+            names += _imports(found)
+    return beside
 
 
 def _beside_tests(name: str) -> str | None:

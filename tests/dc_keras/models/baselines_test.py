@@ -30,7 +30,7 @@ def _pairs():
 
 
 def _answers(model, x, dense):
-    logits = dense(model, "sigmoids", np.maximum(dense(model, "dense", x), 0.0))
+    logits = dense(model, "logits", np.maximum(dense(model, "dense", x), 0.0))
     return 1.0 / (1.0 + np.exp(-logits))
 
 

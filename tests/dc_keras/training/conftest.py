@@ -132,7 +132,9 @@ def tiny_model():
         if hidden_dim:
             x = keras.layers.Dense(hidden_dim, activation="relu", name="dense")(x)
             x = keras.layers.Dropout(0.3, name="dropout")(x)
-        x = keras.layers.Dense(1, activation="sigmoid", name="sigmoid")(x)
-        return keras.Model(inputs, keras.layers.Reshape((), name="probability")(x))
+        x = keras.layers.Dense(1, name="logit")(x)
+        x = keras.layers.Reshape((), name="flat_logit")(x)
+        x = keras.layers.Activation("sigmoid", name="probability")(x)
+        return keras.Model(inputs, x)
 
     return build

@@ -18,8 +18,8 @@ _OPTIONS = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
 def _build():
     x = keras.Input((4,), name="x")
     weights = keras.initializers.GlorotUniform(seed=3)
-    y = keras.layers.Dense(1, "sigmoid", kernel_initializer=weights)(x)
-    return keras.Model({"x": x}, keras.layers.Reshape(())(y), name="a_model")
+    y = keras.layers.Reshape(())(keras.layers.Dense(1, kernel_initializer=weights)(x))
+    return keras.Model({"x": x}, keras.layers.Activation("sigmoid")(y), name="a_model")
 
 
 def _copies(count):

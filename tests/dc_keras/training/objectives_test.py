@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import average_precision_score, log_loss
 
+from dc_keras.models.baselines import build_user_baseline
+from dc_keras.models.config import ModelOptions
+from dc_keras.models.deep_challenger import (
+    PairInputs,
+    build_copies,
+    build_deep_challenger,
+)
+from dc_keras.models.signal_head import build_signal_head
 from dc_keras.training.objectives import classification, participation
 
 
@@ -45,3 +54,47 @@ def test_classes_are_scored_by_cross_entropy_and_accuracy():
     np.testing.assert_allclose(
         objective.loss(labels, outputs), -np.log([0.5, 0.1, 0.8]), rtol=1e-5
     )
+
+
+_OPTIONS = ModelOptions(hidden_dim=2, projection_dim=2)
+_SIZES = PairInputs(2, 3, 2, 3)
+
+
+@pytest.mark.parametrize("logit", [-300.0, -20.0, 20.0, 300.0])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: build_deep_challenger(_SIZES, _OPTIONS),
+        lambda: build_copies(_SIZES, _OPTIONS, 2),
+        lambda: build_signal_head(3, 2, 0.0),
+        lambda: build_signal_head(3, 2, 0.0, 2),
+        lambda: build_user_baseline(2, 3, 2, _OPTIONS),
+    ],
+    ids=["fusion", "copies", "signal head", "signal heads", "user baseline"],
+)
+def test_whoever_is_certain_and_wrong_still_learns(build, logit):
+    """Where probabilities are rounded to 0 and 1, the loss is that of log-odds."""
+    model, loss = build(), participation("val_loss").loss
+    last = [w for w in model.trainable_variables if "logit" in w.path][-1]
+    assert last.path.endswith("bias")
+    last.assign(np.full(last.shape, logit))
+    # Nothing but the bias is seen, and both labels are asked about.
+    inputs = {name: np.zeros((2, *x.shape[1:])) for name, x in model.input.items()}
+    if "challenge_one_hot" in inputs:
+        inputs["challenge_one_hot"][:, 0] = 1.0
+
+    @tf.function(autograph=False)
+    def losses_and_gradient():
+        with tf.GradientTape() as tape:
+            losses = loss(np.array([0, 1]), model(inputs, training=True))
+            total = tf.reduce_sum(losses)
+        return losses, tape.gradient(total, last)
+
+    losses, gradient = losses_and_gradient()
+    # −log σ(−z) and −log σ(z); the gradients p and p − 1 add up to ±1.
+    expected = np.logaddexp(0.0, [logit, -logit])
+    np.testing.assert_allclose(losses.numpy().reshape(2, -1)[:, 0], expected, atol=1e-4)
+    seen = np.ravel(gradient)
+    if "challenge_one_hot" in inputs:
+        seen = seen[:1]
+    np.testing.assert_allclose(seen, np.sign(logit), atol=1e-4)

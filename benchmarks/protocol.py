@@ -1,0 +1,192 @@
+"""Times the paper's whole protocol on features of the paper's sizes.
+
+    python -m benchmarks.protocol --output=/tmp/protocol --epochs=30 --patience=30
+
+12 challenges of 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames a
+video as VGG16 (512 wide) and ResNet50 (2,048 wide) embed them, captions 768 wide, three
+folds of 80/20, and the five rows of Table II, by the default preset (synthetic: noise
+around a centre for each challenge and each user, seed 0). Says how long it takes, on the
+wall and on the processor. With --fraction of the videos and users, how that grows.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from absl import app, flags
+
+from dc_keras.corpus.grid import Grid
+from dc_keras.models.config import (
+    ModelOptions,
+    ProtocolOptions,
+    SignalOptions,
+    TrainingOptions,
+)
+from pipelines import options
+
+if TYPE_CHECKING:
+    from dc_keras.training.data import FeatureTable, VisionFeatures
+
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_FRACTION = flags.DEFINE_float(
+    "fraction", 1.0, "Share of the paper's users and videos.", 0.01, 1.0
+)
+_WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
+options.define(ModelOptions, TrainingOptions, ProtocolOptions, SignalOptions)
+
+_NUM_CHALLENGES, _NUM_SUPPORT, _NUM_USERS, _HISTORY = 12, 7000, 1303, 8
+_NUM_FRAMES, _WIDTHS, _CAPTION_DIM = 50, {"VGG16": 512, "ResNet50": 2048}, 768
+_JOIN_RATE, _LEAST_JOINS = 0.3, 3
+_SIGNAL = 0.3
+_START, _DAY = 1_600_000_000, 86_400
+
+
+def main(_: list[str]) -> None:
+    """Runs the protocol and prints Table II and what it cost."""
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.results import judge_split, participation_table
+    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.signals.facts import read_facts
+
+    rng = np.random.default_rng(0)
+    grid = _make_grid(rng, _FRACTION.value)
+    table = _make_features(rng, grid)
+    videos = _make_posts(rng, grid)
+    start, busy = time.monotonic(), _processor_seconds()
+    experiment = Experiment(
+        grid=grid,
+        table=table,
+        facts=read_facts(videos, grid),
+        model=options.resolve(ModelOptions),
+        training=options.resolve(TrainingOptions),
+        protocol=options.resolve(ProtocolOptions),
+        signals=options.resolve(SignalOptions),
+        models=("deepChallenger", "paper"),
+    )
+    output = Path(_OUTPUT.value)
+    run_experiment(
+        experiment, ["random_pair"], 1, output, _tell, workers=_WORKERS.value
+    )
+    judgement = judge_split(output, "random_pair")
+    print(participation_table(judgement, "made-up features").to_console())
+    gibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{len(table.video_ids)} videos, {len(grid.users)} users: "
+        f"{time.monotonic() - start:.0f} s, {_processor_seconds() - busy:.0f} s of the "
+        f"processor, {gibibytes:.1f} GiB, {_WORKERS.value} workers of {os.cpu_count()}"
+    )
+
+
+def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
+    """Returns who joins what, by taste: a user's and a challenge's number alone."""
+    num_users, num_videos = round(_NUM_USERS * fraction), round(_NUM_SUPPORT * fraction)
+    users = tuple(f"user{n:04d}" for n in range(num_users))
+    taste = rng.normal(size=(num_users, 1)) + rng.normal(size=(1, _NUM_CHALLENGES))
+    wish = taste + rng.gumbel(size=taste.shape)
+    labels = wish > np.quantile(wish, 1 - _JOIN_RATE)
+    # The paper's panel has joined three or more.
+    labels |= wish >= np.sort(wish, axis=1)[:, -_LEAST_JOINS, None]
+    histories = tuple(tuple(f"{user}-{n}" for n in range(_HISTORY)) for user in users)
+    support = tuple(
+        tuple(f"challenge{c:02d}-{n}" for n in range(c, num_videos, _NUM_CHALLENGES))
+        for c in range(_NUM_CHALLENGES)
+    )
+    owners = {video: video.split("-")[0] for ids in histories for video in ids}
+    owners |= {video: f"outside {video}" for ids in support for video in ids}
+    return Grid(
+        challenges=tuple(f"challenge{c:02d}" for c in range(_NUM_CHALLENGES)),
+        users=users,
+        labels=labels.astype(np.int8),
+        observed=np.ones_like(labels),
+        histories=histories,
+        support=support,
+        video_users=owners,
+        settings={
+            "name": "made up",
+            "history_max": _HISTORY,
+            "support_max": max(map(len, support)),
+        },
+    )
+
+
+def _make_features(rng: np.random.Generator, grid: Grid) -> FeatureTable:
+    """Returns frames and captions: a centre for each challenge and user, and noise."""
+    from dc_keras.training.data import FeatureTable
+
+    groups = [*grid.support, *grid.histories]
+    video_ids = tuple(video for ids in groups for video in ids)
+    group = np.repeat(np.arange(len(groups)), [len(ids) for ids in groups])
+    vision = {
+        name: _make_frames(rng, group, width, name) for name, width in _WIDTHS.items()
+    }
+    captions = _around(rng, group, (_CAPTION_DIM,)).astype(np.float32)
+    return FeatureTable(video_ids, vision, captions, {"fingerprint": "made up"})
+
+
+def _make_frames(
+    rng: np.random.Generator, group: np.ndarray, width: int, name: str
+) -> VisionFeatures:
+    from dc_keras.training.data import VisionFeatures
+
+    shape = (_NUM_FRAMES, width)
+    frames = np.empty((len(group), *shape), np.float16)
+    # A thousand at a time: all of them in float32 would take twice the memory.
+    order = np.argsort(group, kind="stable")
+    for rows in np.array_split(order, max(1, len(order) // 1000)):
+        frames[rows] = _around(rng, group[rows], shape)
+    mask = np.ones(frames.shape[:2], bool)
+    return VisionFeatures(frames, mask, {"fingerprint": f"made up {name}"})
+
+
+def _around(
+    rng: np.random.Generator, group: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Returns a vector a row: a centre of its group, and noise."""
+    values = rng.standard_normal((len(group), *shape), np.float32)
+    for number in np.unique(group):
+        centre = np.random.default_rng(number).standard_normal(shape[-1:], np.float32)
+        values[group == number] += _SIGNAL * centre
+    return values
+
+
+def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
+    """Returns what the signals know of each post: two tags, a sound, counts, a time."""
+    video_ids = sorted(grid.video_users)
+    count = len(video_ids)
+    tags = rng.zipf(1.5, (count, 2)) % 1000
+    numbers = {
+        name: rng.integers(0, 10**6, count)
+        for name in ("views", "likes", "comments", "shares")
+    }
+    return pl.DataFrame(
+        {
+            "video_id": video_ids,
+            "caption": [" ".join(f"#tag{tag}" for tag in pair) for pair in tags],
+            "hashtags": [[f"tag{tag}" for tag in pair] for pair in tags],
+            "music_id": [str(sound) for sound in rng.zipf(1.5, count) % 1000],
+            "music_title": ["a sound"] * count,
+            "create_time": _START + rng.integers(0, 90 * _DAY, count),
+            "duration_s": rng.uniform(5, 60, count),
+            **numbers,
+        }
+    )
+
+
+def _processor_seconds() -> float:
+    """Returns the seconds of the processor, of this process and its children."""
+    return sum(os.times()[:4])
+
+
+def _tell(line: str) -> None:
+    print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
