@@ -132,6 +132,7 @@ def tell(line: str) -> None:
 
 def _features(famous: Famous, output: Path):  # noqa: ANN202
     """Returns caption embeddings of every post that a grid shows; kept in --output."""
+    from dc_keras.encoders.extraction import CaptionEmbedder
     from dc_keras.encoders.text import TextSpec, build_text_encoder
     from dc_keras.training.data import FeatureTable
 
@@ -156,7 +157,7 @@ def _features(famous: Famous, output: Path):  # noqa: ANN202
     ]
     unique = sorted(set(texts))
     tell(f"embedding {len(unique)} texts of {len(texts)} posts")
-    vectors = encoder.model.predict(np.array(unique, object), _EMBED_BATCH, verbose=0)
+    vectors = CaptionEmbedder(encoder, _EMBED_BATCH).embed(unique)
     row_of = {text: row for row, text in enumerate(unique)}
     captions = vectors[[row_of[text] for text in texts]].astype(np.float32)
     output.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,14 @@
-"""Times the paper's whole protocol on features of the paper's sizes.
+r"""Times the paper's whole protocol on features of the paper's sizes.
 
-    python -m benchmarks.protocol --output=/tmp/protocol --epochs=30 --patience=30
+    python -m benchmarks.protocol --output=/tmp/protocol --epochs=30 --epoch_steps=1 \
+        --patience=0
 
-12 challenges of 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames a
-video as VGG16 (512 wide) and ResNet50 (2,048 wide) embed them, captions 768 wide, three
-folds of 80/20, and the five rows of Table II, by the default preset (synthetic: noise
-around a centre for each challenge and each user, seed 0). Says how long it takes, on the
-wall and on the processor. With --fraction of the videos and users, how that grows.
+12 challenges of 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames
+a video as VGG16 (512 wide) and ResNet50 (2,048 wide) embed them, captions 768 wide,
+three folds of 80/20, and the five rows of Table II, by the default preset (synthetic:
+noise around a centre for each challenge and each user, seed 0). Says how long it takes,
+on the wall and on the processor. With --fraction of the videos and users, how that
+grows.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m benchmarks.startup
 
-Prints CPU seconds (user and system, the whole process), medians of interleaved runs, and
-how many times those of a bare Python they are. `--help` should stay under 12 of these.
+Prints CPU seconds (user and system, the whole process), medians of interleaved runs,
+and how many times those of a bare Python they are. `--help` should stay under 12.
 """
 
 from __future__ import annotations

@@ -78,33 +78,34 @@ class PoolSet(keras.layers.Layer):
         return ops.cast(joined, self.compute_dtype)
 
     def _join(self, values: Any, valid: Any) -> Any:
-        # Sums over many items, and the epsilons, are beyond half precision.
-        if self.mode == "attention":
-            weights = self._attention(values, valid)
-            return ops.sum(weights * ops.cast(values, "float32"), axis=1)
+        weights = self._weigh(values, valid)
         values = ops.cast(values, "float32")
-        weights = ops.cast(valid, values.dtype)[..., None]
-        count = ops.maximum(ops.sum(weights, axis=1), 1.0)
-        # A product of matrices, for it does not write what it sums.
-        mean = ops.matmul(ops.transpose(weights, (0, 2, 1)), values)[:, 0] / count
-        if self.mode == "mean":
+        mean = _weighted_sum(weights, values)
+        if self.mode != "mean_std":
             return mean
-        centred = weights * (values - mean[:, None, :])
-        variance = ops.sum(ops.square(centred), axis=1) / count
+        variance = _weighted_sum(weights, ops.square(values - mean[:, None, :]))
         # The epsilon keeps the gradient of the root finite at zero variance.
         std = ops.sqrt(variance + _EPSILON**2)
-        any_valid = ops.cast(ops.any(valid, axis=1), values.dtype)[:, None]
-        return ops.concatenate([mean, std * any_valid], axis=-1)
+        return ops.concatenate([mean, std * ops.sum(weights, axis=1)], axis=-1)
 
-    def _attention(self, values: Any, valid: Any) -> Any:
-        scores = ops.cast(self.score(self.hidden(values)), "float32")
-        mask = ops.cast(valid, scores.dtype)[..., None]
+    def _weigh(self, values: Any, valid: Any) -> Any:
+        """Returns float32 (batch_size, num_items, 1) of sum one; 0 without an item.
+
+        Sums over many items, and the epsilons, are beyond half precision.
+        """
+        mask = ops.cast(valid, "float32")[..., None]
+        if self.mode != "attention":
+            return mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
+        scores = ops.cast(self.score(self._project(values)), "float32")
         lowest = ops.min(scores, axis=1, keepdims=True)
         candidates = ops.where(valid[..., None], scores, lowest)
         scores = scores - ops.max(candidates, axis=1, keepdims=True)
         # Clipping keeps exp finite for the masked items, whose weight is zero anyway.
         weights = ops.exp(ops.minimum(scores, 0.0)) * mask
         return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), _EPSILON)
+
+    def _project(self, values: Any) -> Any:
+        return self.hidden(values)
 
     def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
         """Returns (batch_size, width)."""
@@ -117,6 +118,11 @@ class PoolSet(keras.layers.Layer):
         config: dict[str, Any] = super().get_config()
         config.update(mode=self.mode, attention_dim=self.attention_dim)
         return config
+
+
+def _weighted_sum(weights: Any, values: Any) -> Any:
+    """Returns Σ w_i x_i as a product of matrices, which does not write what it sums."""
+    return ops.matmul(ops.transpose(weights, (0, 2, 1)), values)[:, 0]
 
 
 class _Moments(keras.layers.Layer):
@@ -207,3 +213,43 @@ class StandardizeKnown(_Moments):
     def compute_output_shape(self, values_shape: Any) -> Any:
         """Returns the shape of `values`."""
         return values_shape
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class PoolStandardized(PoolSet):
+    """`Standardize` and `PoolSet` in one, for `mean` and `attention`.
+
+    Their weights w_i add up to one, so that Σ w_i (x_i − μ) / σ = (Σ w_i x_i − μ) / σ,
+    and what attention looks at is a product with W / σ: the standardised items, of
+    which a batch has hundreds of MB, are never written. Arguments, input and output
+    are those of `PoolSet`; always in float32, for raw features need it.
+
+    Attributes:
+        standardize: `Standardize`, whose moments are to be set.
+    """
+
+    MODES = ("attention", "mean")
+
+    def __init__(self, mode: str, attention_dim: int = 64, **kwargs: Any) -> None:
+        if mode not in self.MODES:
+            raise ValueError(
+                f"`mode` must be one of {self.MODES}. Received: mode={mode}"
+            )
+        super().__init__(mode, attention_dim, **{"dtype": "float32", **kwargs})
+
+    def build(self, values_shape: Any, valid_shape: Any = None) -> None:
+        """Creates the moments, and the weights of `attention`."""
+        self.standardize = Standardize(values_shape[-1], name="standardize")
+        super().build(values_shape, valid_shape)
+
+    def _join(self, values: Any, valid: Any) -> Any:
+        weights = self._weigh(values, valid)
+        moments = self.standardize
+        mean = moments.mean * ops.sum(weights, axis=1)
+        return (_weighted_sum(weights, values) - mean) * moments.scale
+
+    def _project(self, values: Any) -> Any:
+        moments = self.standardize
+        kernel = moments.scale[:, None] * self.hidden.kernel
+        bias = self.hidden.bias - moments.mean @ kernel
+        return ops.tanh(ops.matmul(values, kernel) + bias)

@@ -15,9 +15,11 @@ from keras import ops
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.copies import dense, normalize
 from dc_keras.models.dropping import DropModality, DropUnits
-from dc_keras.models.pooling import PoolSet, Standardize
+from dc_keras.models.pooling import PoolSet, PoolStandardized, Standardize
 
 EMBEDDING_LAYER = "video_embedding"
+POOL_FRAMES = "pool_frames"
+STANDARDIZE_FRAMES, STANDARDIZE_CAPTION = "standardize_frames", "standardize_caption"
 
 
 @dataclass(frozen=True)
@@ -126,28 +128,51 @@ def _join_modalities(
     tensors: dict[str, Any], inputs: VideoInputs, options: ModelOptions
 ) -> Any:
     parts = []
+    frames = tensors.get("frames")
     if options.modality_dropout > 0 and len(tensors) == 3:
         names = ("frames", "frame_mask", "caption")
         drop = DropModality(options.modality_dropout, name="drop_modality")
         tensors = dict(
             zip(names, drop(*(tensors[name] for name in names)), strict=True)
         )
-    if "frames" in tensors:
-        frames, mask = tensors["frames"], tensors["frame_mask"]
-        if options.standardize:
-            is_frame = AnyNonZero(name="is_frame")(frames)
-            frames = Standardize(inputs.frame_dim, name="standardize_frames")(
-                frames, is_frame
-            )
-        parts.append(PoolSet(options.frame_pooling, name="pool_frames")(frames, mask))
+    if frames is not None:
+        # Hidden frames are zeros to a concatenation; the others go by the mask.
+        frames = tensors["frames"] if options.frame_pooling == "concat" else frames
+        parts.append(_pool_frames(frames, tensors["frame_mask"], options))
     if "caption" in tensors:
         caption = tensors["caption"]
         if options.standardize:
             has_caption = AnyNonZero(name="has_caption")(caption)
-            caption = Standardize(inputs.caption_dim, name="standardize_caption")(
+            caption = Standardize(inputs.caption_dim, name=STANDARDIZE_CAPTION)(
                 caption, has_caption
             )
         parts.append(caption)
     if len(parts) == 1:
         return parts[0]
     return keras.layers.Concatenate(name="join_modalities")(parts)
+
+
+def _pool_frames(frames: Any, mask: Any, options: ModelOptions) -> Any:
+    mode, name = options.frame_pooling, POOL_FRAMES
+    if options.standardize and mode in PoolStandardized.MODES:
+        return PoolStandardized(mode, name=name)(frames, mask)
+    if options.standardize:
+        is_frame = AnyNonZero(name="is_frame")(frames)
+        standardize = Standardize(frames.shape[-1], name=STANDARDIZE_FRAMES)
+        frames = standardize(frames, is_frame)
+    return PoolSet(mode, name=name)(frames, mask)
+
+
+def standardizers(proxy: keras.Model) -> tuple[Standardize | None, Standardize | None]:
+    """Returns what standardises the frames and the captions of a proxy, if anything.
+
+    Their moments are those of training rows (`Standardize.set_moments`).
+    """
+    layers = {layer.name: layer for layer in proxy.layers}
+    pool = layers.get(POOL_FRAMES)
+    frames = (
+        pool.standardize
+        if isinstance(pool, PoolStandardized)
+        else layers.get(STANDARDIZE_FRAMES)
+    )
+    return frames, layers.get(STANDARDIZE_CAPTION)

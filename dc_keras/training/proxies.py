@@ -12,7 +12,12 @@ import tensorflow as tf
 from dc_keras.corpus.study import Grid
 from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions, TrainingOptions
-from dc_keras.models.proxy import VideoInputs, build_proxy, embedding_model
+from dc_keras.models.proxy import (
+    VideoInputs,
+    build_proxy,
+    embedding_model,
+    standardizers,
+)
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import classification
@@ -227,16 +232,17 @@ def embed_videos(
 def _set_moments(
     model: keras.Model, table: FeatureTable, variant: Variant, rows: np.ndarray
 ) -> None:
-    if variant.vision is not None:
+    of_frames, of_captions = standardizers(model)
+    if of_frames is not None and variant.vision is not None:
         features = table.vision[variant.vision]
         blocks = (
             features.frames[block][features.mask[block]] for block in _blocks(rows)
         )
-        model.get_layer("standardize_frames").set_moments(*moments(blocks))
-    if variant.use_text and table.captions is not None:
+        of_frames.set_moments(*moments(blocks))
+    if of_captions is not None and table.captions is not None:
         captions = table.captions
         blocks = (captions[block] for block in _blocks(rows))
-        model.get_layer("standardize_caption").set_moments(*moments(blocks))
+        of_captions.set_moments(*moments(blocks))
 
 
 def _blocks(rows: np.ndarray) -> list[np.ndarray]:

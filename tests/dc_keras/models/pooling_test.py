@@ -4,7 +4,12 @@ import pytest
 import tensorflow as tf
 
 from dc_keras.models.config import POOLINGS
-from dc_keras.models.pooling import PoolSet, Standardize, StandardizeKnown
+from dc_keras.models.pooling import (
+    PoolSet,
+    PoolStandardized,
+    Standardize,
+    StandardizeKnown,
+)
 
 _SETS_OF_ANY_SIZE = [mode for mode in POOLINGS if mode != "concat"]
 _VALUES = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
@@ -236,3 +241,57 @@ def test_half_precision_pools_as_single_does(mode):
         tape.watch(x)
         total = tf.reduce_sum(tf.cast(half(x, valid), tf.float32))
     assert np.isfinite(tape.gradient(total, x)).all()
+
+
+@pytest.mark.parametrize("mode", PoolStandardized.MODES)
+def test_pooling_what_is_standardized_is_both_layers_in_turn(mode):
+    """The same value, and the same gradient of every weight of attention."""
+    both = PoolStandardized(mode, attention_dim=6)
+    joined = both(_VALUES, _VALID)
+    mean, std = _VALUES[_VALID].mean(axis=0) + 3, np.array([0.1, 1, 2, 0, 5])
+    both.standardize.set_moments(mean, std)
+    one, other = Standardize(5), PoolSet(mode, attention_dim=6)
+    one.set_moments(mean, std)
+    other(_VALUES, _VALID)
+    other.set_weights([np.asarray(weight) for weight in both.trainable_weights])
+
+    def value_and_gradients(join, weights):
+        with tf.GradientTape() as tape:
+            joined = join()
+            total = tf.reduce_sum(joined * tf.range(5.0))
+        return joined, tape.gradient(total, [w.value for w in weights])
+
+    joined, gradients = value_and_gradients(
+        lambda: both(_VALUES, _VALID), both.trainable_weights
+    )
+    expected, expected_gradients = value_and_gradients(
+        lambda: other(one(_VALUES, _VALID), _VALID), other.trainable_weights
+    )
+    np.testing.assert_allclose(joined, expected, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", PoolStandardized.MODES)
+def test_pooling_what_is_standardized_gives_zeros_of_nothing(mode):
+    layer = PoolStandardized(mode)
+    layer(_VALUES, _VALID)
+    layer.standardize.set_moments(np.full(5, 3.0), np.full(5, 2.0))
+    np.testing.assert_array_equal(
+        layer(_VALUES, np.zeros_like(_VALID)), np.zeros((3, 5), np.float32)
+    )
+
+
+def test_pooling_what_is_standardized_survives_a_file(tmp_path):
+    inputs = [keras.Input((4, 5)), keras.Input((4,), dtype="bool")]
+    pool = PoolStandardized("attention", attention_dim=6)
+    model = keras.Model(inputs, pool(*inputs))
+    pool.standardize.set_moments(np.arange(5.0), np.full(5, 2.0))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again([_VALUES, _VALID]), model([_VALUES, _VALID]))
+
+
+def test_standardized_frames_are_not_joined_by_concatenation():
+    with pytest.raises(ValueError, match="mode=concat"):
+        PoolStandardized("concat")

@@ -10,6 +10,7 @@ from dc_keras.models.proxy import (
     VideoInputs,
     build_proxy,
     embedding_model,
+    standardizers,
 )
 
 # The columns of Table I: vision alone, vision and text; and text alone.
@@ -63,10 +64,11 @@ def _joined(videos):
 
 
 def _set_moments(model, sizes):
-    for name in ("frames", "caption"):
-        if name in sizes:
+    for name, layer in zip(("frames", "caption"), standardizers(model), strict=True):
+        assert (layer is not None) is (name in sizes)
+        if layer is not None:
             moments = np.full(sizes[name], 0.5, np.float32)
-            model.get_layer(f"standardize_{name}").set_moments(moments, 4 * moments)
+            layer.set_moments(moments, 4 * moments)
 
 
 def test_inputs_are_those_that_the_variant_sees(inputs):
@@ -216,8 +218,8 @@ def test_a_video_model_that_sees_nothing_is_refused(sizes):
 def test_names_of_weights_are_a_contract():
     model = build_proxy(_BOTH, 3, ModelOptions(num_layers=2), "challenge_proxy")
     assert {weight.path for weight in model.weights} == {
-        "standardize_frames/mean",
-        "standardize_frames/scale",
+        "pool_frames/standardize/mean",
+        "pool_frames/standardize/scale",
         "standardize_caption/mean",
         "standardize_caption/scale",
         "pool_frames/hidden/kernel",
