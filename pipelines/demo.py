@@ -63,6 +63,7 @@ def main() -> None:
     start = time.monotonic()
     work = Path(_WORKDIR.value)
     work.mkdir(parents=True, exist_ok=True)
+    _claim(work)
     for name, *arguments in _steps(work):
         _run(work, name, *arguments)
     if not list((work / "export").glob("[0-9]*")):
@@ -91,6 +92,24 @@ def main() -> None:
     app.say(f"\nThe report: {report.resolve()}")
     app.say(f"The social graph: {(work / 'survey' / 'survey.html').resolve()}")
     app.say(f"\n{time.monotonic() - start:.0f} s")
+
+
+def _claim(work: Path) -> None:
+    """Refuses a directory that holds another world, which would be mixed with this."""
+    from dc_keras.corpus.store import write_text
+    from dc_keras.errors import DataError
+
+    asked = (
+        f"--users={_USERS.value} --challenges={_CHALLENGES.value} --seed={_SEED.value}"
+    )
+    path = work / "demo.txt"
+    made = path.read_text("utf-8") if path.exists() else asked
+    if made != asked:
+        raise DataError(
+            f"{work} holds the demo of {made}; choose another --workdir, or the same "
+            f"world. Received: {asked}"
+        )
+    write_text(path, asked)
 
 
 def _beside_the_model(work: Path) -> list[tuple[str, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 flags.disclaim_key_flags()
 
-_USERS_A_CALL = 8
+_USERS_A_LOOK, _USERS_A_CALL = 1000, 8
 
 
 def define_challenge_flags() -> tuple[
@@ -49,15 +49,23 @@ def of_users(
     """
     users = list(histories)
     root = find_media_root(corpus, media_root)
-    for start in range(0, len(users), _USERS_A_CALL):
-        some = users[start : start + _USERS_A_CALL]
-        yield (
-            some,
-            [
-                of_videos(corpus.find_videos(histories[user]), root, sampling)
-                for user in some
-            ],
-        )
+    # A look through the corpus for many, frames of a few at a time.
+    for block in _cut(users, _USERS_A_LOOK):
+        ids = [video_id for user in block for video_id in histories[user]]
+        records = dict(zip(ids, corpus.find_videos(ids), strict=True))
+        for some in _cut(block, _USERS_A_CALL):
+            yield (
+                some,
+                [
+                    of_videos([records[v] for v in histories[user]], root, sampling)
+                    for user in some
+                ],
+            )
+
+
+def _cut(users: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(users), size):
+        yield users[start : start + size]
 
 
 def find_media_root(corpus: Corpus, given: str | None) -> Path | None:

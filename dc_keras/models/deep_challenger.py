@@ -103,7 +103,12 @@ def _sides(
     """Name, pooling and videos of each representation."""
     described_by = (tensors["challenge"], tensors["challenge_valid"])
     if options.set_dropout > 0:
-        described_by = DropItems(options.set_dropout, name="drop_videos")(*described_by)
+        videos, valid = DropItems(options.set_dropout, name="drop_videos")(
+            *described_by
+        )
+        # Videos left out are zeros to a concatenation; the others go by what is valid.
+        is_concat = options.challenge_pooling == "concat"
+        described_by = (videos if is_concat else described_by[0], valid)
     seen = (tensors["user"], tensors["user_valid"])
     return [
         (CHALLENGE_REPRESENTATION, options.challenge_pooling, described_by),

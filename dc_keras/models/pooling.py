@@ -219,10 +219,10 @@ class StandardizeKnown(_Moments):
 class PoolStandardized(PoolSet):
     """`Standardize` and `PoolSet` in one, for `mean` and `attention`.
 
-    Their weights w_i add up to one, so that Σ w_i (x_i − μ) / σ = (Σ w_i x_i − μ) / σ,
-    and what attention looks at is a product with W / σ: the standardised items, of
-    which a batch has hundreds of MB, are never written. Arguments, input and output
-    are those of `PoolSet`; always in float32, for raw features need it.
+    Σ w_i (x_i − μ) / σ = (Σ w_i (x_i − μ)) / σ, and what attention looks at is a
+    product with W / σ: of the hundreds of MB that the items of a batch have, nothing
+    is written but what is centred, which nearly constant features need. Arguments,
+    input and output are those of `PoolSet`; always in float32.
 
     Attributes:
         standardize: `Standardize`, whose moments are to be set.
@@ -243,13 +243,9 @@ class PoolStandardized(PoolSet):
         super().build(values_shape, valid_shape)
 
     def _join(self, values: Any, valid: Any) -> Any:
-        weights = self._weigh(values, valid)
-        moments = self.standardize
-        mean = moments.mean * ops.sum(weights, axis=1)
-        return (_weighted_sum(weights, values) - mean) * moments.scale
+        centred = values - self.standardize.mean
+        return super()._join(centred, valid) * self.standardize.scale
 
     def _project(self, values: Any) -> Any:
-        moments = self.standardize
-        kernel = moments.scale[:, None] * self.hidden.kernel
-        bias = self.hidden.bias - moments.mean @ kernel
-        return ops.tanh(ops.matmul(values, kernel) + bias)
+        kernel = self.standardize.scale[:, None] * self.hidden.kernel
+        return ops.tanh(ops.matmul(values, kernel) + self.hidden.bias)

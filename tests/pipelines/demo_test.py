@@ -10,3 +10,15 @@ def test_the_demo_ends_with_the_step_that_failed(run_script, tmp_path):
     assert shown == ["simulate"]
     assert "thesis.docx" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_demo_of_another_world_is_left_alone(run_script, tmp_path):
+    (tmp_path / "demo.txt").write_text("--users=40 --challenges=3 --seed=1", "utf-8")
+    done = run_script("demo", f"--workdir={tmp_path}", "--users=40", "--challenges=3")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"demo: error: {tmp_path} holds the demo of --users=40 --challenges=3 --seed=1; "
+        "choose another --workdir, or the same world. "
+        "Received: --users=40 --challenges=3 --seed=0\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.txt"]

@@ -43,6 +43,18 @@ def test_documented_commands_have_the_flags_that_they_show(document, flags_of, s
         assert set(re.findall(r"(?<!\S)--(\w+)", arguments)) <= known, script
 
 
+def test_every_benchmark_is_told(root):
+    told = (root / "docs" / "performance.md").read_text("utf-8")
+    listed = "".join(line for line in told.splitlines() if line.startswith("| `"))
+    scripts = [
+        path.stem
+        for path in (root / "benchmarks").glob("*.py")
+        if "__main__" in path.read_text("utf-8")
+    ]
+    assert scripts
+    assert [name for name in scripts if f"`{name}`" not in listed] == []
+
+
 def test_documented_files_exist(document):
     targets = [t for t in _LINK.findall(document.read_text("utf-8")) if ":" not in t]
     assert [t for t in targets if not (document.parent / t).exists()] == []
