@@ -39,6 +39,7 @@ from dc_keras.training.participation import (
     deep_challenger_examples,
     fit_baseline,
     fit_crossed_deep_challenger,
+    pair_sizes,
     sample_negatives,
 )
 from dc_keras.training.proxies import (
@@ -306,8 +307,9 @@ class FoldRun:
         scores = {contender.name: score(videos.told, self._x.grid)}
         if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
+                width = pair_sizes(examples).support_max
                 told = videos.predict(
-                    self._pair_examples(contender, proxies, grid, table)
+                    self._pair_examples(contender, proxies, grid, table, width)
                 )
                 scores[f"{contender.name}, {size}"] = score(told, grid)
         return scores
@@ -318,6 +320,7 @@ class FoldRun:
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
         table: FeatureTable,
+        support_size: int | None = None,
     ) -> Examples:
         return deep_challenger_examples(
             grid,
@@ -326,6 +329,7 @@ class FoldRun:
             proxies,
             contender.training.class_weight,
             self._fold.hidden_users,
+            support_size,
         )
 
     def _fusion(self, contender: Contender, examples: Examples) -> Crossed:

@@ -77,15 +77,17 @@ def challenge_sets(
     embeddings: np.ndarray,
     support_max: int,
     hidden_users: Collection[str] = (),
+    size: int | None = None,
 ) -> VideoSets:
     """The learned embeddings of each challenge's support: eq. (1) before joining.
 
-    The sets are as wide as the largest, up to `support_max`.
+    The sets are as wide as the largest, up to `support_max`, or `size` wide.
     """
     count = range(len(grid.challenges))
     rows = [table.rows(visible_support(grid, c, hidden_users)) for c in count]
-    size = min(support_max, max(len(r) for r in rows))
-    return gather_sets(embeddings, rows, max(size, 1))
+    if size is None:
+        size = max(1, min(support_max, max(len(r) for r in rows)))
+    return gather_sets(embeddings, rows, size)
 
 
 def pair_examples(
@@ -116,6 +118,7 @@ def deep_challenger_examples(
     proxies: Mapping[str, tuple[keras.Model, Variant]],
     class_weight: str,
     hidden_users: Collection[str] = (),
+    support_size: int | None = None,
 ) -> Examples:
     """Embeds every video with the fitted proxies and arranges pairs for the fusion.
 
@@ -126,6 +129,7 @@ def deep_challenger_examples(
         proxies: by side ("challenge", "user"), the fitted proxy and what it sees.
         class_weight: see `label_weights`.
         hidden_users: users whose videos must not describe a challenge.
+        support_size: width of the challenges' sets, where a fitted fusion asks for it.
     """
     history_max = grid.settings["history_max"]
     support_max = grid.settings["support_max"]
@@ -134,7 +138,12 @@ def deep_challenger_examples(
         for side, (model, variant) in proxies.items()
     }
     challenges = challenge_sets(
-        grid, table, embedded["challenge"], support_max, hidden_users
+        grid,
+        table,
+        embedded["challenge"],
+        support_max,
+        hidden_users,
+        support_size,
     )
     users = user_sets(grid, table, embedded["user"], history_max)
     return pair_examples(pairs, challenges, users, class_weight)

@@ -285,6 +285,27 @@ def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties
     assert examples.tables["signals"].shape[1] == 5 + 10 * ties
 
 
+def test_a_challenge_of_fewer_videos_is_judged_too(
+    experiment, tmp_path, run_first_fold
+):
+    models = ("deepChallenger", "support_sizes")
+    asked = replace(experiment, models=models, truth=None)
+    run_first_fold(asked, tmp_path)
+    fold = _predictions(tmp_path, "cold_user-seed0-fold0")
+    sizes = [f"{n} challenge videos" for n in (2, 4, 8)]
+    assert set(fold["model"]) == {
+        "deepChallenger",
+        "deepChallenger, 1 challenge video",
+        *(f"deepChallenger, {size}" for size in sizes),
+        "deepChallenger, a brief",
+    }
+    assert fold["score"].is_finite().all()
+    # What is told of fewer videos is told of them, and not of all.
+    scores = fold.partition_by("model", as_dict=True, include_key=False)
+    whole = scores.pop(("deepChallenger",))["score"]
+    assert all((rows["score"] != whole).any() for rows in scores.values())
+
+
 @pytest.mark.slow
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, experiment, tmp_path, run_first_fold
