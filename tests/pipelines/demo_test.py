@@ -12,13 +12,12 @@ def test_the_demo_ends_with_the_step_that_failed(run_script, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_demo_of_another_world_is_left_alone(run_script, tmp_path):
+def test_the_demo_of_another_world_is_left_alone(fails_in_one_line, tmp_path):
     (tmp_path / "demo.txt").write_text("--users=40 --challenges=3 --seed=1", "utf-8")
-    done = run_script("demo", f"--workdir={tmp_path}", "--users=40", "--challenges=3")
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"demo: error: {tmp_path} holds the demo of --users=40 --challenges=3 --seed=1; "
-        "choose another --workdir, or the same world. "
-        "Received: --users=40 --challenges=3 --seed=0\n"
+    flags = (f"--workdir={tmp_path}", "--users=40", "--challenges=3")
+    assert fails_in_one_line("demo", *flags) == (
+        f"{tmp_path} holds the demo of --users=40 --challenges=3 --seed=1; choose "
+        "another --workdir, or the same world. "
+        "Received: --users=40 --challenges=3 --seed=0"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["demo.txt"]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.proxy import embedding_model
+from dc_keras.models.proxy import embedding_model, standardizers
 from dc_keras.training.loop import predict
 from dc_keras.training.proxies import (
     ProxyTask,
@@ -200,8 +200,9 @@ def test_moments_are_those_of_the_training_rows(table, tasks, training_options):
     rows = np.unique(task.rows[train])
     features = table.vision["VGG16"]
     frames = features.frames[rows][features.mask[rows]].astype(np.float64)
-    for name, values in (("frames", frames), ("caption", table.captions[rows])):
-        mean, scale = model.get_layer(f"standardize_{name}").weights
+    seen = (frames, table.captions[rows])
+    for layer, values in zip(standardizers(model), seen, strict=True):
+        mean, scale = layer.weights
         np.testing.assert_allclose(mean, values.mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(scale, 1 / values.std(axis=0), rtol=1e-5)
 
