@@ -28,6 +28,7 @@ import tensorflow as tf
 from benchmarks.minilm import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.corpus.world import WorldConfig, simulate_world
 from dc_keras.encoders.calibration import CalibrationFrames
 from dc_keras.encoders.extraction import (
@@ -60,6 +61,7 @@ class _Post:
 
 def main() -> None:
     """Prints the table."""
+    keep_freed_memory()
     print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
     print("| what | ours, s | peer, s | peer / ours |\n|---|---|---|---|")
     for what, ours, peer in [*_frames(), ("captions", *_captions())]:

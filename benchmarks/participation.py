@@ -24,6 +24,7 @@ from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.models.config import (
     ModelOptions,
     ProtocolOptions,
@@ -71,6 +72,7 @@ def main(_: list[str]) -> None:
     from dc_keras.evaluation.runner import run_manifests
     from dc_keras.signals.facts import read_facts
 
+    keep_freed_memory()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
     output = Path(_OUTPUT.value)

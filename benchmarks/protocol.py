@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.corpus.grid import Grid
 from dc_keras.models.config import (
     ModelOptions,
@@ -57,6 +58,7 @@ def main(_: list[str]) -> None:
     from dc_keras.evaluation.runner import run_experiment
     from dc_keras.signals.facts import read_facts
 
+    keep_freed_memory()
     rng = np.random.default_rng(0)
     grid = _make_grid(rng, _FRACTION.value)
     table = _make_features(rng, grid)

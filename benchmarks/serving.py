@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.turns import interleaved
 from dc_keras import __version__
+from dc_keras.allocation import keep_freed_memory
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,7 @@ _PIECE = 50_000
 
 def main() -> None:
     """Prints the table."""
+    keep_freed_memory()
     import tensorflow as tf
 
     from dc_keras.models.config import ModelOptions
@@ -42,7 +44,7 @@ def main() -> None:
     from dc_keras.serving.ranking import Ranker
 
     rng = np.random.default_rng(0)
-    head = build_head(_WIDTH, _WIDTH, ModelOptions())
+    head = build_head((_WIDTH,), (_WIDTH,), ModelOptions())
     with tempfile.TemporaryDirectory() as scratch:
         model = _export(head, Path(scratch))
     signatures = model.signatures

@@ -33,6 +33,7 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras import __version__
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.models.config import POOLINGS, ModelOptions, TrainingOptions
 from dc_keras.models.proxy import build_proxy
 from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
@@ -260,6 +261,7 @@ def part_ratios(table: FeatureTable, directory: Path) -> list[tuple[str, float, 
 
 def main() -> None:
     """Prints the tables."""
+    keep_freed_memory()
     print(
         f"dc_keras {__version__}, TensorFlow {tf.__version__}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
@@ -212,6 +213,7 @@ _shared: dict[str, _Work] = {}
 
 
 def _start_worker(work: _Work, stop: Any) -> None:
+    keep_freed_memory()
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -6,8 +6,10 @@ import keras
 
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.dropping import DropUnits
-from dc_keras.models.pooling import PoolSet, Standardize
+from dc_keras.models.pooling import PoolSet, standardize_and_pool
 from dc_keras.models.proxy import dense_block
+
+POOL_VIDEOS = "user_representation"
 
 
 def build_user_baseline(
@@ -31,11 +33,12 @@ def build_user_baseline(
     user = keras.Input((history_max, video_dim), name="user")
     user_valid = keras.Input((history_max,), name="user_valid", dtype="bool")
     one_hot = keras.Input((num_challenges,), name="challenge_one_hot")
-    x = user
+    mode = options.user_pooling
     if options.standardize:
-        x = Standardize(video_dim, name="standardize_videos")(x, user_valid)
-    x = PoolSet(options.user_pooling, name="user_representation")(x, user_valid)
-    x = dense_block(x, options, "dense")
+        x = standardize_and_pool(user, user_valid, user_valid, mode, POOL_VIDEOS)
+    else:
+        x = PoolSet(mode, name=POOL_VIDEOS)(user, user_valid)
+    x = dense_block([x], options, "dense")
     x = DropUnits(options.dropout, name="dropout")(x)
     x = keras.layers.Dense(num_challenges, name="logits")(x)
     x = keras.layers.Dot(axes=-1, name="pick_challenge")([x, one_hot])

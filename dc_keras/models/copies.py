@@ -8,77 +8,81 @@ little larger than that of one, and tracing it is most of what a small fit takes
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import keras
 from keras import ops
 
+from dc_keras.models.dropping import DropUnits
+
 LOGIT = "logit"
-
-
-def spread(x: Any, copies: int | None, name: str) -> Any:
-    """Returns (batch_size, dim) for each copy: (batch_size, num_copies, dim).
-
-    Args:
-        x: what all copies see.
-        copies: number of copies; None for a network alone, and `x` as it is.
-        name: of the layer.
-    """
-    return x if copies is None else keras.layers.RepeatVector(copies, name=name)(x)
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DenseCopies(keras.layers.Layer):
     """A dense layer with weights of its own for each copy.
 
-    A product a copy: one of all, as `keras.layers.EinsumDense` has it, takes half as
-    long again on a CPU. Each copy starts as `keras.layers.Dense` does: Glorot uniform,
-    bias 0.
+    It sees all its inputs, as if joined. What all copies see alike takes one product;
+    of what each has for itself, one product of all, as `keras.layers.EinsumDense` has
+    it, takes half as long again on a CPU as one a copy. Each copy starts as
+    `keras.layers.Dense` does: Glorot uniform, bias 0.
 
     Args:
+        copies: number of copies.
         units: width of the output.
         activation: as for `keras.layers.Dense`.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
-        inputs: float (batch_size, num_copies, dim).
+        inputs: a list of float (batch_size, dim), the same to all copies, or
+            (batch_size, num_copies, dim).
 
     Returns:
         float (batch_size, num_copies, units).
     """
 
-    def __init__(self, units: int, activation: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, copies: int, units: int, activation: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.copies = copies
         self.units = units
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: Any) -> None:
         """Creates kernels (num_copies, dim, units) and biases (num_copies, units)."""
-        _, copies, dim = input_shape
+        dim = sum(shape[-1] for shape in input_shape)
         limit = math.sqrt(6 / (dim + self.units))
         glorot = keras.initializers.RandomUniform(-limit, limit)
-        self.kernel = self.add_weight((copies, dim, self.units), glorot, name="kernel")
-        self.bias = self.add_weight((copies, self.units), "zeros", name="bias")
+        shape = (self.copies, dim, self.units)
+        self.kernel = self.add_weight(shape, glorot, name="kernel")
+        self.bias = self.add_weight((self.copies, self.units), "zeros", name="bias")
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
         """Multiplies and adds."""
-        parts = (
-            ops.unstack(tensor, axis=axis)
-            for tensor, axis in ((inputs, 1), (self.kernel, 0), (self.bias, 0))
-        )
-        outputs = [x @ kernel + bias for x, kernel, bias in zip(*parts, strict=True)]
-        return self.activation(ops.stack(outputs, axis=1))
+        ends = list(accumulate(x.shape[-1] for x in inputs))[:-1]
+        kernels = ops.split(self.kernel, ends, axis=1) if ends else [self.kernel]
+        return self.activation(sum(map(self._multiply, inputs, kernels), self.bias))
+
+    def _multiply(self, x: Any, kernel: Any) -> Any:
+        if len(x.shape) == 3:
+            pairs = zip(ops.unstack(x, axis=1), ops.unstack(kernel), strict=True)
+            return ops.stack([own @ weights for own, weights in pairs], axis=1)
+        side_by_side = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (x.shape[-1], -1))
+        return ops.reshape(x @ side_by_side, (-1, self.copies, self.units))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns (batch_size, num_copies, units)."""
-        return (*input_shape[:-1], self.units)
+        return (input_shape[0][0], self.copies, self.units)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config: dict[str, Any] = super().get_config()
         activation = keras.activations.serialize(self.activation)
-        config.update(units=self.units, activation=activation)
+        config.update(copies=self.copies, units=self.units, activation=activation)
         return config
 
 
@@ -99,19 +103,27 @@ class ScaleAndShift(keras.layers.Layer):
 
 
 def dense(
-    x: Any, units: int, copies: int | None, name: str, activation: Any = None
+    inputs: Sequence[Any],
+    units: int,
+    copies: int | None,
+    name: str,
+    activation: Any = None,
 ) -> Any:
-    """A dense layer, or one for each copy (`DenseCopies`).
+    """A dense layer over its inputs, joined, or one for each copy (`DenseCopies`).
 
     Args:
-        x: (batch_size, dim), or (batch_size, num_copies, dim).
+        inputs: (batch_size, dim) each; for copies, (batch_size, num_copies, dim) too.
         units: width of the output.
         copies: number of copies, or None.
         name: of the layer.
         activation: as for `keras.layers.Dense`.
     """
-    layer = keras.layers.Dense if copies is None else DenseCopies
-    return layer(units, activation=activation, name=name)(x)
+    if copies is not None:
+        return DenseCopies(copies, units, activation, name=name)(list(inputs))
+    x = inputs[0]
+    if len(inputs) > 1:
+        x = keras.layers.Concatenate(name=f"{name}_inputs")(list(inputs))
+    return keras.layers.Dense(units, activation, name=name)(x)
 
 
 def normalize(x: Any, copies: int | None, name: str) -> Any:
@@ -122,13 +134,24 @@ def normalize(x: Any, copies: int | None, name: str) -> Any:
     return ScaleAndShift(name=f"{name}_scale")(x)
 
 
-def probability(x: Any, copies: int | None) -> Any:
-    """Returns sigmoid(w·x + b), float32 (batch_size,) or (batch_size, num_copies).
+def drop_units(x: Any, rate: float, copies: int | None, name: str) -> Any:
+    """Dropout of (batch_size, dim), or of (batch_size, num_copies, dim): in all alike.
+
+    Copies share no weight, and none is the worse for what another drops.
+    """
+    shape = None if copies is None else (None, 1, None)
+    return DropUnits(rate, noise_shape=shape, name=name)(x)
+
+
+def probability(inputs: Sequence[Any], copies: int | None) -> Any:
+    """Returns sigmoid(w·x + b) of its inputs, joined.
+
+    float32 (batch_size,), or (batch_size, num_copies) of copies.
 
     The sigmoid comes last: Keras' cross-entropy finds the log-odds before it, and has a
     gradient where the probability itself is rounded to 0 or 1.
     """
-    logit = dense(x, 1, copies, LOGIT)
+    logit = dense(inputs, 1, copies, LOGIT)
     shape = () if copies is None else (copies,)
     logit = keras.layers.Reshape(shape, dtype="float32", name="flat_logit")(logit)
     return keras.layers.Activation("sigmoid", dtype="float32", name="probability")(

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.copies import dense, normalize, probability, spread
-from dc_keras.models.dropping import DropItems, DropUnits, drop_side
+from dc_keras.models.copies import dense, drop_units, probability
+from dc_keras.models.dropping import DropItems, drop_side
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 
@@ -52,15 +52,15 @@ def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Mo
         PoolSet(mode, name=name)(*videos)
         for name, mode, videos in _sides(tensors, options)
     )
-    head = build_head(x_c.shape[-1], x_u.shape[-1], options)
+    head = build_head(x_c.shape[1:], x_u.shape[1:], options)
     return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
 
 
 def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras.Model:
     """Builds copies of the participation model over the same inputs.
 
-    They share what has no weights, so that each learns as if alone: which challenge
-    videos are left out in training, and the pooling, unless it is attention.
+    They share what has no weights, so that each learns as if alone: what is left out in
+    training, and the pooling, unless it is attention.
 
     Args:
         inputs: sizes of what they see.
@@ -73,14 +73,14 @@ def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras
     tensors = _pair_tensors(inputs)
     sides = _sides(tensors, options)
     x_c, x_u = (_pool_copies(*side, count) for side in sides)
-    head = build_head(x_c.shape[-1], x_u.shape[-1], options, count)
+    head = build_head(x_c.shape[1:], x_u.shape[1:], options, count)
     return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
 
 
 def _pool_copies(name: str, mode: str, videos: tuple[Any, Any], count: int) -> Any:
-    """A representation for each copy, (batch_size, count, dim)."""
+    """A representation for all copies, or for each, (batch_size, count, dim)."""
     if mode != "attention":
-        return spread(PoolSet(mode, name=name)(*videos), count, f"{name}_copies")
+        return PoolSet(mode, name=name)(*videos)
     pooled = [PoolSet(mode, name=f"{name}_{i}")(*videos) for i in range(count)]
     return keras.ops.stack(pooled, axis=1)
 
@@ -123,18 +123,26 @@ def _drop_sides(x_c: Any, x_u: Any, options: ModelOptions) -> list[Any]:
 
 
 def build_head(
-    challenge_dim: int, user_dim: int, options: ModelOptions, copies: int | None = None
+    challenge_shape: tuple[int, ...],
+    user_shape: tuple[int, ...],
+    options: ModelOptions,
+    copies: int | None = None,
 ) -> keras.Model:
     """Builds [x^c, x^u] → probability, the part that `score` serves.
 
     With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
     to the network, `none` feeds [x^c, x^u] as the paper does, `dot` gives
-    sigmoid(a·⟨p^c, p^u⟩ + b) alone. With `copies` there is an axis of them behind
-    batch_size, in inputs and output.
+    sigmoid(a·⟨p^c, p^u⟩ + b) alone.
+
+    Args:
+        challenge_shape: of x^c without batch_size: (dim,), or (copies, dim) where each
+            copy has its own.
+        user_shape: of x^u, alike.
+        options: shape of the head.
+        copies: number of copies, each with an output; None for one head.
     """
-    axis = () if copies is None else (copies,)
-    x_c = keras.Input((*axis, challenge_dim), name="x_c")
-    x_u = keras.Input((*axis, user_dim), name="x_u")
+    x_c = keras.Input(challenge_shape, name="x_c")
+    x_u = keras.Input(user_shape, name="x_u")
     if options.interaction == "dot":
         product = keras.layers.Multiply(name="product")(
             _projections(x_c, x_u, options, copies)
@@ -146,10 +154,9 @@ def build_head(
             projections = _projections(x_c, x_u, options, copies)
             parts.append(keras.layers.Multiply(name="product")(projections))
             parts.append(keras.layers.Subtract(name="difference")(projections))
-        x = keras.layers.Concatenate(name="join_representations")(parts)
-        x = dense_block(x, options, "dense", copies=copies)
-        x = DropUnits(options.dropout, name="dropout")(x)
-    return keras.Model([x_c, x_u], probability(x, copies), name=HEAD)
+        x = dense_block(parts, options, "dense", copies=copies)
+        x = drop_units(x, options.dropout, copies, "dropout")
+    return keras.Model([x_c, x_u], probability([x], copies), name=HEAD)
 
 
 def _projections(
@@ -159,6 +166,9 @@ def _projections(
     for side, representation in (("challenge", x_c), ("user", x_u)):
         x = representation
         if options.layer_norm:
-            x = normalize(representation, copies, f"normalize_{side}")
-        projected.append(dense(x, options.projection_dim, copies, f"project_{side}"))
+            # What scales and shifts is the dense layer behind.
+            x = keras.layers.LayerNormalization(
+                scale=False, center=False, name=f"normalize_{side}"
+            )(x)
+        projected.append(dense([x], options.projection_dim, copies, f"project_{side}"))
     return projected

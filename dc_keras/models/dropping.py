@@ -175,13 +175,13 @@ class DropItems(keras.layers.Layer):
 
 
 def drop_side(x: Any, rate: float, name: str) -> Any:
-    """Zeroes whole vectors (batch_size, …, dim) of some examples in training.
+    """Zeroes the vectors (batch_size, …, dim) of some examples in training.
 
     The others grow by 1 / (1 − rate) there, as dropout has it.
     """
     if rate == 0:
         return x
-    whole = (*[None] * (len(x.shape) - 1), 1)
+    whole = (None, *[1] * (len(x.shape) - 1))
     return DropUnits(rate, noise_shape=whole, name=name)(x)
 
 

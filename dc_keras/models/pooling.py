@@ -249,3 +249,30 @@ class PoolStandardized(PoolSet):
     def _project(self, values: Any) -> Any:
         kernel = self.standardize.scale[:, None] * self.hidden.kernel
         return ops.tanh(ops.matmul(values, kernel) + self.hidden.bias)
+
+
+def standardize_and_pool(
+    values: Any, valid: Any, is_item: Any, mode: str, name: str
+) -> Any:
+    """Standardises the items of sets and joins them, in one layer where there is one.
+
+    Args:
+        values: (batch_size, num_items, dim).
+        valid: bool (batch_size, num_items), which items count.
+        is_item: bool (batch_size, num_items); the others are zeros to a concatenation.
+        mode: of `PoolSet`.
+        name: of the layer that joins; `standardizer` finds the moments by it.
+    """
+    if mode in PoolStandardized.MODES:
+        return PoolStandardized(mode, name=name)(values, valid)
+    standardize = Standardize(values.shape[-1], name=f"{name}_standardize")
+    return PoolSet(mode, name=name)(standardize(values, is_item), valid)
+
+
+def standardizer(model: keras.Model, name: str) -> Standardize | None:
+    """Returns what standardises for `standardize_and_pool`; None where nothing does."""
+    layers = {layer.name: layer for layer in model.layers}
+    pool = layers.get(name)
+    if isinstance(pool, PoolStandardized):
+        return pool.standardize
+    return layers.get(f"{name}_standardize")

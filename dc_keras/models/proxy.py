@@ -6,6 +6,7 @@ from which eqs. (1) and (2) make representations (sections IV-A and IV-B).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,16 @@ from keras import ops
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.copies import dense, normalize
 from dc_keras.models.dropping import DropModality, DropUnits
-from dc_keras.models.pooling import PoolSet, PoolStandardized, Standardize
+from dc_keras.models.pooling import (
+    PoolSet,
+    Standardize,
+    standardize_and_pool,
+    standardizer,
+)
 
 EMBEDDING_LAYER = "video_embedding"
 POOL_FRAMES = "pool_frames"
-STANDARDIZE_FRAMES, STANDARDIZE_CAPTION = "standardize_frames", "standardize_caption"
+STANDARDIZE_CAPTION = "standardize_caption"
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def build_proxy(
     for index in range(options.num_layers):
         is_last = index == options.num_layers - 1
         x = dense_block(
-            x, options, f"dense_{index}", EMBEDDING_LAYER if is_last else None
+            [x], options, f"dense_{index}", EMBEDDING_LAYER if is_last else None
         )
         x = DropUnits(options.dropout, name=f"dropout_{index}")(x)
     x = keras.layers.Dense(num_classes, name="logits")(x)
@@ -75,14 +81,14 @@ def build_proxy(
 
 
 def dense_block(
-    x: Any,
+    inputs: Sequence[Any],
     options: ModelOptions,
     name: str,
     activation_name: str | None = None,
     copies: int | None = None,
 ) -> Any:
-    """Dense, LayerNorm where the options ask for it, relu."""
-    x = dense(x, options.hidden_dim, copies, name)
+    """Dense over the inputs, joined; LayerNorm where the options ask for it; relu."""
+    x = dense(inputs, options.hidden_dim, copies, name)
     if options.layer_norm:
         x = normalize(x, copies, f"{name}_norm")
     return keras.layers.ReLU(name=activation_name or f"{name}_relu")(x)
@@ -153,14 +159,11 @@ def _join_modalities(
 
 
 def _pool_frames(frames: Any, mask: Any, options: ModelOptions) -> Any:
-    mode, name = options.frame_pooling, POOL_FRAMES
-    if options.standardize and mode in PoolStandardized.MODES:
-        return PoolStandardized(mode, name=name)(frames, mask)
-    if options.standardize:
-        is_frame = AnyNonZero(name="is_frame")(frames)
-        standardize = Standardize(frames.shape[-1], name=STANDARDIZE_FRAMES)
-        frames = standardize(frames, is_frame)
-    return PoolSet(mode, name=name)(frames, mask)
+    mode = options.frame_pooling
+    if not options.standardize:
+        return PoolSet(mode, name=POOL_FRAMES)(frames, mask)
+    is_frame = AnyNonZero(name="is_frame")(frames)
+    return standardize_and_pool(frames, mask, is_frame, mode, POOL_FRAMES)
 
 
 def standardizers(proxy: keras.Model) -> tuple[Standardize | None, Standardize | None]:
@@ -169,10 +172,4 @@ def standardizers(proxy: keras.Model) -> tuple[Standardize | None, Standardize |
     Their moments are those of training rows (`Standardize.set_moments`).
     """
     layers = {layer.name: layer for layer in proxy.layers}
-    pool = layers.get(POOL_FRAMES)
-    frames = (
-        pool.standardize
-        if isinstance(pool, PoolStandardized)
-        else layers.get(STANDARDIZE_FRAMES)
-    )
-    return frames, layers.get(STANDARDIZE_CAPTION)
+    return standardizer(proxy, POOL_FRAMES), layers.get(STANDARDIZE_CAPTION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from dc_keras.models.copies import dense, probability, spread
+from dc_keras.models.copies import dense, probability
 from dc_keras.models.dropping import DropUnits
 from dc_keras.models.pooling import StandardizeKnown
 
@@ -32,8 +32,7 @@ def build_signal_head(
     """
     signals = keras.Input((num_signals,), name="signals")
     known = StandardizeKnown(num_signals, name=SIGNALS)(signals)
-    known = spread(known, copies, "copies")
-    x = dense(known, signal_dim, copies, DENSE, "relu")
+    x = dense([known], signal_dim, copies, DENSE, "relu")
     x = DropUnits(dropout, name="drop_signals")(x)
-    x = keras.layers.Concatenate(name="join_signals")([known, x])
-    return keras.Model({"signals": signals}, probability(x, copies), name="signal_head")
+    joined = probability([known, x], copies)
+    return keras.Model({"signals": signals}, joined, name="signal_head")

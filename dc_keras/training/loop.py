@@ -76,8 +76,10 @@ def fit(
     )
     model.stop_training = False
     runner.on_train_begin()
+    # Where nobody looks between the steps, an epoch is one call.
+    stride = options.steps_per_execution if callbacks else num_steps
     start = early if judge_start else []
-    _run_epochs(model, train, valid, objective, options, runner, start)
+    _run_epochs(model, train, valid, objective, options, runner, stride, start)
     runner.on_train_end()
     return model if options.precision == "float32" else _in_float32(model, build_model)
 
@@ -162,6 +164,7 @@ def _run_epochs(
     objective: Objective,
     options: TrainingOptions,
     runner: keras.callbacks.CallbackList,
+    stride: int,
     judges_of_start: Sequence[ResumableEarlyStopping],
 ) -> None:
     num_passes = _num_passes(train, options)
@@ -182,8 +185,8 @@ def _run_epochs(
         reseed(epoch)
         runner.on_epoch_begin(epoch)
         total = 0.0
-        for first in range(0, num_steps, options.steps_per_execution):
-            end = min(first + options.steps_per_execution, num_steps)
+        for first in range(0, num_steps, stride):
+            end = min(first + stride, num_steps)
             runner.on_train_batch_begin(first)
             total += run_steps(end - first)
             runner.on_train_batch_end(end - 1)

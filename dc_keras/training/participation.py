@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
-from dc_keras.models.baselines import build_user_baseline
+from dc_keras.models.baselines import POOL_VIDEOS, build_user_baseline
 from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.models.deep_challenger import (
     PairInputs,
     build_copies,
     build_deep_challenger,
 )
+from dc_keras.models.pooling import standardizer
 from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import Crossed, fit_crossed
 from dc_keras.training.data import Examples, FeatureTable
@@ -327,12 +328,13 @@ def fit_baseline(
 
     def build() -> keras.Model:
         model = build_user_baseline(history_max, dim, num_challenges, model_options)
-        if model_options.standardize:
+        standardize = standardizer(model, POOL_VIDEOS)
+        if standardize is not None:
             users = np.unique(examples.index["user"][train])
             values = examples.tables["user"].numpy()[users]
             valid_videos = examples.tables["user_valid"].numpy()[users]
             mean, std = moments([values[valid_videos]])
-            model.get_layer("standardize_videos").set_moments(mean, std)
+            standardize.set_moments(mean, std)
         return model
 
     return fit(

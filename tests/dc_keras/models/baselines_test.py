@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.baselines import build_user_baseline
+from dc_keras.models.baselines import POOL_VIDEOS, build_user_baseline
 from dc_keras.models.config import POOLINGS, ModelOptions
+from dc_keras.models.pooling import standardizer
 
 _PLAIN = ModelOptions(
     user_pooling="concat", standardize=False, layer_norm=False, hidden_dim=5
@@ -56,7 +57,7 @@ def test_user_pooling_decides_how_posts_are_joined(pooling, width):
 def test_standardized_padding_stays_zero_in_a_concatenation(dense):
     model = build_user_baseline(3, 4, 2, replace(_PLAIN, standardize=True))
     moments = np.full(4, 0.5, np.float32)
-    model.get_layer("standardize_videos").set_moments(moments, 4 * moments)
+    standardizer(model, POOL_VIDEOS).set_moments(moments, 4 * moments)
     pairs = _pairs()
     posts = (pairs["user"] - 0.5) / 2.0 * pairs["user_valid"][..., None]
     answers = _answers(model, posts.reshape(6, 12), dense)

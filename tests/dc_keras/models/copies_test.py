@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.copies import dense, normalize, probability, spread
+from dc_keras.models.copies import dense, drop_units, normalize, probability
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _vectors(copies, dim=5):
 
 def _dense(copies, dim, units, activation=None):
     x = keras.Input(_vectors(copies, dim).shape[1:])
-    return keras.Model(x, dense(x, units, copies, "dense", activation))
+    return keras.Model(x, dense([x], units, copies, "dense", activation))
 
 
 def test_copies_start_as_widely_as_a_network_alone():
@@ -54,17 +54,30 @@ def test_each_copy_has_a_scale_of_its_own():
     )
 
 
-def test_what_all_see_is_the_same_for_each():
-    vectors = _vectors(None)
-    assert spread(vectors, None, "copies") is vectors
-    copied = spread(vectors, 3, "copies")
-    np.testing.assert_array_equal(copied, np.stack([vectors] * 3, axis=1))
+def test_what_all_see_and_what_each_sees_are_joined():
+    shared, own = _vectors(None, 4), _vectors(3, 5)
+    inputs = [keras.Input(vectors.shape[1:]) for vectors in (shared, own)]
+    copies = keras.Model(inputs, dense(inputs, 2, 3, "dense"))
+    joined = np.concatenate([np.stack([shared] * 3, axis=1), own], axis=2)
+    kernel, bias = copies.get_weights()
+    assert kernel.shape == (3, 9, 2)
+    expected = np.einsum("bkd,kdu->bku", joined, kernel) + bias
+    np.testing.assert_allclose(copies([shared, own]), expected, atol=1e-5)
+
+
+def test_copies_drop_the_same_units():
+    vectors = np.ones((50, 3, 8), np.float32)
+    x = keras.Input(vectors.shape[1:])
+    dropped = keras.Model(x, drop_units(x, 0.5, 3, "drop"))(vectors, training=True)
+    dropped = np.asarray(dropped)
+    np.testing.assert_array_equal(dropped, np.repeat(dropped[:, :1], 3, axis=1))
+    assert 0.3 < np.mean(dropped == 0) < 0.7
 
 
 @pytest.mark.parametrize(("copies", "shape"), [(None, (7,)), (3, (7, 3)), (1, (7, 1))])
 def test_probabilities_have_an_axis_of_copies_where_there_are_any(copies, shape):
     vectors = _vectors(copies)
     x = keras.Input(vectors.shape[1:])
-    outputs = keras.Model(x, probability(x, copies))(vectors).numpy()
+    outputs = keras.Model(x, probability([x], copies))(vectors).numpy()
     assert outputs.shape == shape
     assert ((outputs > 0) & (outputs < 1)).all()

@@ -117,7 +117,7 @@ def test_the_head_computes_what_its_interaction_says(
     interaction, norm, dense, layer_norm
 ):
     options = replace(_PAPER, interaction=interaction, layer_norm=norm)
-    head = build_head(6, 3, options)
+    head = build_head((6,), (3,), options)
     for layer in head.layers:
         if isinstance(layer, keras.layers.Dense):
             layer.bias.assign(keras.random.normal(layer.bias.shape, seed=4))
@@ -142,7 +142,7 @@ def test_the_head_computes_what_its_interaction_says(
 
 def test_options_decide_width_projection_and_dropout():
     options = ModelOptions(hidden_dim=9, projection_dim=4, dropout=0.4)
-    head = build_head(6, 3, options)
+    head = build_head((6,), (3,), options)
     assert head.get_layer("dense").units == 9
     assert head.get_layer("project_challenge").units == 4
     assert head.get_layer("project_user").units == 4
@@ -176,13 +176,9 @@ def test_names_of_weights_are_a_contract():
             for weight in ("hidden/kernel", "hidden/bias", "score/kernel")
         ),
         *(
-            f"{layer}_{side}/{weight}"
+            f"project_{side}/{weight}"
             for side in ("challenge", "user")
-            for layer, weights in (
-                ("normalize", ("gamma", "beta")),
-                ("project", ("kernel", "bias")),
-            )
-            for weight in weights
+            for weight in ("kernel", "bias")
         ),
         *("dense/kernel", "dense/bias", "dense_norm/gamma", "dense_norm/beta"),
         *("logit/kernel", "logit/bias"),

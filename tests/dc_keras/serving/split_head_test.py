@@ -13,7 +13,7 @@ def test_the_halves_give_what_the_head_gives(interaction, layer_norm):
     options = ModelOptions(
         hidden_dim=7, projection_dim=4, interaction=interaction, layer_norm=layer_norm
     )
-    head = build_head(5, 6, options)
+    head = build_head((5,), (6,), options)
     for weight in head.weights:
         weight.assign(rng.normal(size=weight.shape))
     users, challenges = (rng.normal(size=(9, dim)).astype(np.float32) for dim in (6, 5))

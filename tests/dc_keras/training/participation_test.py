@@ -6,7 +6,9 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.errors import DataError
+from dc_keras.models.baselines import POOL_VIDEOS
 from dc_keras.models.config import ModelOptions, TrainingOptions
+from dc_keras.models.pooling import standardizer
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
     VideoSets,
@@ -274,7 +276,7 @@ def test_a_baselines_moments_are_those_of_the_training_users_posts(
     model = fit_baseline(examples, train, _NOTHING, shape, options)
     posts = table.rows([v for history in grid.histories[:9] for v in history])
     values = video_vectors(table, variant)[posts].astype(np.float64)
-    mean, scale = model.get_layer("standardize_videos").weights
+    mean, scale = standardizer(model, POOL_VIDEOS).weights
     np.testing.assert_allclose(mean, values.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(scale, 1 / values.std(axis=0), rtol=1e-5)
 
