@@ -14,8 +14,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import networkx as nx
 import numpy as np
@@ -58,10 +59,10 @@ def compare_with_louvain(num_users: int = 5_000) -> None:
     graph = nx.from_scipy_sparse_array(layer.weights)
     leiden_s, louvain_s = [], []
     for turn in range(_TURNS):
-        found, seconds = _timed(lambda seed=turn: find_communities(layer, seed=seed))
+        found, seconds = _timed(partial(find_communities, layer, seed=turn))
         leiden_s.append(seconds)
         parts, seconds = _timed(
-            lambda seed=turn: nx.community.louvain_communities(graph, seed=seed)
+            partial(nx.community.louvain_communities, graph, seed=turn)
         )
         louvain_s.append(seconds)
         print(
@@ -94,7 +95,7 @@ def find_planted(num_users: int = 600) -> None:
 def find_planted_in_posts(num_users: int = 600) -> None:
     """The layers of corpora: the default world, more posts, and clearer tastes."""
     clear = {"taste_noise": 0.05, "video_noise": 0.2}
-    worlds = {
+    worlds: dict[str, dict[str, Any]] = {
         "default": {},
         "30 posts a user": {"videos_per_user": 30},
         "100 posts a user": {"videos_per_user": 100},

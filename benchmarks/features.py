@@ -15,7 +15,7 @@ ratios. Above 1 ours is the faster one.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,7 +64,7 @@ def main() -> None:
     keep_freed_memory()
     print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
     print("| what | ours, s | peer, s | peer / ours |\n|---|---|---|---|")
-    for what, ours, peer in [*_frames(), ("captions", *_captions())]:
+    for what, ours, peer in [*_frames(), _captions()]:
         print(f"| {what} | {ours:.2f} | {peer:.2f} | {peer / ours:.2f} |", flush=True)
 
 
@@ -83,7 +83,8 @@ def _frames() -> list[tuple[str, float, float]]:
         VisionSpec("ResNet50", weights="random", image_size=_SIZE)
     )
     config = ExtractionConfig(_NUM_FRAMES, _SIZE, _BATCH)
-    runs = {"frames": partial(FrameEmbedder(encoder, config).embed, posts)}
+    runs: dict[str, Callable[[], object]] = {}
+    runs["frames"] = partial(FrameEmbedder(encoder, config).embed, posts)
     for name, other in _openvino(encoder, jpegs).items():
         runs[f"frames, {name}"] = partial(FrameEmbedder(other, config).embed, posts)
         runs[f"network alone, {name}"] = partial(
@@ -130,7 +131,7 @@ def _exhaust(inference: Inference, batches: Sequence[tf.Tensor]) -> None:
         pass
 
 
-def _captions() -> list[float]:
+def _captions() -> tuple[str, float, float]:
     """Returns seconds of extraction, and of the network on 64 tokens a caption."""
     spec = TextSpec(minilm_handle(), max_tokens=_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
@@ -156,11 +157,12 @@ def _captions() -> list[float]:
     ours = embedder.embed(captions)
     theirs = np.concatenate([padded(batch).numpy() for batch in batches])
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    return interleaved(
+    ours_s, theirs_s = interleaved(
         lambda: embedder.embed(captions),
         lambda: [padded(batch).numpy() for batch in batches],
         num_rounds=_NUM_RUNS,
     )
+    return "captions", ours_s, theirs_s
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from absl import app, flags
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
+    import keras
+
     from dc_keras.corpus.grid import Grid
     from dc_keras.encoders.text import TextEncoder
     from dc_keras.serving.calibration import Calibration
@@ -159,7 +161,9 @@ def _part(grid: Grid, rows: np.ndarray) -> Grid:
     )
 
 
-def _score(directory: Path, model, judged: Grid, table: FeatureTable) -> np.ndarray:  # noqa: ANN001
+def _score(
+    directory: Path, model: keras.Model, judged: Grid, table: FeatureTable
+) -> np.ndarray:
     """Returns the model's score of each pair, (num_users, num_challenges)."""
     from dc_keras.corpus.pairs import grid_pairs
     from dc_keras.training.loop import predict

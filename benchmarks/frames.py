@@ -94,7 +94,8 @@ def _make_texture(draw: np.random.Generator) -> np.ndarray:
         planes.append((plane - plane.mean()) / plane.std())
     # Brightness varies more than colour.
     mixed = [110 + 38 * (0.8 * planes[0] + 0.2 * plane) for plane in planes]
-    return np.clip(np.stack(mixed, axis=-1), 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(np.stack(mixed, axis=-1), 0, 255)
+    return pixels.astype(np.uint8)
 
 
 def _draw_scene(texture: np.ndarray, number: int) -> np.ndarray:
@@ -110,7 +111,8 @@ def _draw_scene(texture: np.ndarray, number: int) -> np.ndarray:
         int(_WIDTH / 2 + _WIDTH / 3 * np.sin(3 * t)),
         int(_HEIGHT / 2 + _HEIGHT / 3 * np.cos(2 * t)),
     )
-    return cv2.circle(pixels, centre, 90, (40 + 20 * (scene % 8), 200, 120), -1)
+    cv2.circle(pixels, centre, 90, (40 + 20 * (scene % 8), 200, 120), -1)
+    return pixels
 
 
 def repeat_clip(source: Path, target: Path, times: int) -> None:

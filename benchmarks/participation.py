@@ -35,6 +35,7 @@ from pipelines import options
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.results import Judgement
+    from dc_keras.training.data import FeatureTable
 
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
@@ -132,7 +133,7 @@ def tell(line: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
 
 
-def _features(famous: Famous, output: Path):  # noqa: ANN202
+def _features(famous: Famous, output: Path) -> FeatureTable:
     """Returns caption embeddings of every post that a grid shows; kept in --output."""
     from dc_keras.encoders.extraction import CaptionEmbedder
     from dc_keras.encoders.text import TextSpec, build_text_encoder
@@ -149,8 +150,8 @@ def _features(famous: Famous, output: Path):  # noqa: ANN202
     if path.exists():
         kept = np.load(path, allow_pickle=False)
         if kept["video_ids"].tolist() == posts["video_id"].to_list():
-            spec = {"fingerprint": str(kept["fingerprint"])}
-            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], spec)
+            made_by = {"fingerprint": str(kept["fingerprint"])}
+            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], made_by)
     spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
     texts = [

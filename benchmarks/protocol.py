@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 
-from dc_keras.allocation import keep_freed_memory
+from dc_keras.allocation import aligned_empty, keep_freed_memory
 from dc_keras.corpus.grid import Grid
 from dc_keras.models.config import (
     ModelOptions,
@@ -140,7 +140,7 @@ def _make_frames(
     from dc_keras.training.data import VisionFeatures
 
     shape = (_NUM_FRAMES, width)
-    frames = np.empty((len(group), *shape), np.float16)
+    frames = aligned_empty((len(group), *shape), np.float16)
     # A thousand at a time: all of them in float32 would take twice the memory.
     order = np.argsort(group, kind="stable")
     for rows in np.array_split(order, max(1, len(order) // 1000)):

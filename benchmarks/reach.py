@@ -66,15 +66,15 @@ def make_corpus(famous: Famous, output: Path) -> None:
     sound = pl.col("music_title").replace_strict(
         list(owners), list(owners.values()), default=None, return_dtype=pl.String
     )
-    posts = famous.videos.sort("video_id").with_columns(
+    videos = famous.videos.sort("video_id").with_columns(
         music_id=sound, create_time=pl.col("create_time").cast(pl.Int64)
     )
     columns = {
-        name: posts[name].to_list()
+        name: videos[name].to_list()
         for name in Video.__dataclass_fields__
-        if name in posts.columns
+        if name in videos.columns
     }
-    table = table_of_columns(Video, {**columns, "source": ["famous"] * posts.height})
+    table = table_of_columns(Video, {**columns, "source": ["famous"] * videos.height})
     with CorpusWriter(output / "corpus") as writer:
         writer.add_videos(table)
         writer.finish(

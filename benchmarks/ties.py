@@ -114,14 +114,14 @@ def report(case: Case, split: str) -> None:
                     pairs.label[fold.test], score[fold.test], pairs.user[fold.test]
                 )
                 found.setdefault(name, []).append(judged)
-    for name, judged in tied.items():
+    for name, with_ties in tied.items():
         before, after = (
             [average_precision_score(fold.labels, fold.scores) for fold in folds]
-            for folds in (without[name], judged)
+            for folds in (without[name], with_ties)
         )
         draws = [
             bootstrap_average_precision(folds, BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
-            for folds in (without[name], judged)
+            for folds in (without[name], with_ties)
         ]
         low, high = np.nanpercentile(draws[1] - draws[0], [2.5, 97.5])
         values = " ".join(
@@ -169,6 +169,7 @@ def quarters(case: Case, split: str) -> Iterator[Fold]:
     """Yields folds that judge a quarter each of what fold 0 does not test."""
     outer, pairs = case.folds[split], grid_pairs(case.grid)
     known = np.sort(np.concatenate([outer.train, outer.valid]))
+    group: np.ndarray
     if split == "random_pair":
         group = np.arange(len(pairs))
     else:

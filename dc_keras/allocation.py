@@ -1,4 +1,4 @@
-"""What becomes of the memory that a tensor leaves behind."""
+"""Memory that TensorFlow need not take, and memory that it need not give back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import ctypes
 import os
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 # Numbers of malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1 << 20
+_ALIGNMENT = 64
 
 
 def keep_freed_memory() -> bool:
@@ -39,3 +43,22 @@ def keep_freed_memory() -> bool:
         (_ARENA_MAX, 1),
     )
     return all(library.mallopt(name, value) for name, value in wishes)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Returns an array of nothing yet that a tensor can share (`training.data`).
+
+    TensorFlow reads memory from multiples of 64 bytes on; NumPy's begins anywhere.
+    """
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def is_shareable(array: npt.NDArray[Any]) -> bool:
+    """Whether a tensor can share an array's memory."""
+    is_aligned = array.ctypes.data % _ALIGNMENT == 0
+    flags = array.flags
+    return is_aligned and array.size > 0 and flags.c_contiguous and flags.writeable

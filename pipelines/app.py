@@ -10,8 +10,6 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from dc_keras.allocation import keep_freed_memory
-
 
 def run(main: Callable[[], int | None]) -> None:
     """Runs a script's `main` under absl.
@@ -23,7 +21,6 @@ def run(main: Callable[[], int | None]) -> None:
     # What TensorFlow says while it starts and saves is nothing that a user of these
     # scripts can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    keep_freed_memory()
     app.run(lambda argv: _guarded(main, argv))
 
 

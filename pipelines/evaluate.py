@@ -90,9 +90,11 @@ def main() -> None:
     """Trains, predicts, and prints the tables."""
     from pathlib import Path
 
+    from dc_keras.allocation import keep_freed_memory
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions
 
+    keep_freed_memory()
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)

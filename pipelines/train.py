@@ -52,12 +52,14 @@ def main() -> None:
     """Trains the model that the flags describe."""
     from pathlib import Path
 
+    from dc_keras.allocation import keep_freed_memory
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.runs import TrainingRun
     from dc_keras.training.strategies import make_strategy
     from dc_keras.training.workers import writable_directory
 
+    keep_freed_memory()
     training, profile_steps = options.resolve(TrainingOptions), _profile_steps()
     # Several workers must meet before anything else of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)

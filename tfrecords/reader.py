@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from dc_keras.allocation import aligned_empty
 from dc_keras.errors import DataError, RecordError
 from tfrecords.schema import (
     FeatureRecord,
@@ -185,7 +186,7 @@ def _make_column(
 ) -> npt.NDArray[Any] | None:
     if first is None:
         return None
-    return np.empty((num_videos, *first.shape), dtype=first.dtype)
+    return aligned_empty((num_videos, *first.shape), first.dtype)
 
 
 def _fill(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from dc_keras.allocation import keep_freed_memory
 from dc_keras.encoders.frame_batches import embed_jpegs
 from dc_keras.encoders.inference import FrameEncoder, as_graph
 from dc_keras.encoders.runtimes import TENSORFLOW, build_frame_encoder
@@ -179,11 +180,12 @@ class ExtractorSpec:
     int8_model: Path | None = None
 
     def build(self) -> FeatureExtractor:
-        """Loads the encoders.
+        """Loads the encoders, in a process that keeps freed memory from then on.
 
         Raises:
             DataError: there are none, or one cannot be loaded.
         """
+        keep_freed_memory()
         vision = None
         if self.vision is not None:
             vision = build_frame_encoder(

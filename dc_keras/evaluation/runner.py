@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from dc_keras.allocation import keep_freed_memory
 from dc_keras.corpus.pairs import grid_pairs
@@ -190,8 +192,9 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
+    start = (work, stop, max(1, (os.cpu_count() or 1) // workers))
     with ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(work, stop)
+        workers, context, initializer=_start_worker, initargs=start
     ) as pool:
         try:
             futures = [pool.submit(_run_in_worker, job) for job in jobs]
@@ -212,14 +215,23 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
 _shared: dict[str, _Work] = {}
 
 
-def _start_worker(work: _Work, stop: Any) -> None:
+def _start_worker(work: _Work, stop: Any, num_threads: int) -> None:
     keep_freed_memory()
+    _limit_threads(num_threads)
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     for happened in (stop.wait, parent.join if parent else stop.wait):
         threading.Thread(target=_exit_after, args=(happened,), daemon=True).start()
     _shared["work"] = work
+
+
+def _limit_threads(count: int) -> None:
+    """Leaves the other cores to the other workers; taking turns takes time itself."""
+    threading_options = tf.config.threading
+    threading_options.set_intra_op_parallelism_threads(count)
+    threading_options.set_inter_op_parallelism_threads(count)
+    threadpool_limits(count)
 
 
 def _exit_after(happened: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.allocation import is_shareable
 from dc_keras.errors import DataError
 
 
@@ -23,7 +24,8 @@ class VisionFeatures:
     """Frame embeddings of one vision encoder, a row a video.
 
     Attributes:
-        frames: float16 (num_videos, num_frames, frame_dim), zero where padded.
+        frames: float16 (num_videos, num_frames, frame_dim), zero where padded; not
+            copied for TensorFlow if made by `allocation.aligned_empty`.
         mask: bool (num_videos, num_frames), False for repeats and padding.
         spec: the encoder's spec and fingerprint, plain values.
         sampling: how the frames were taken from the media and what became of repeats,
@@ -84,11 +86,21 @@ class FeatureTable:
     def _tensors(self) -> dict[tuple[str, str], tf.Tensor]:
         tensors = {}
         for name, features in self.vision.items():
-            tensors[name, "frames"] = tf.convert_to_tensor(features.frames)
+            tensors[name, "frames"] = _share(features.frames)
             tensors[name, "frame_mask"] = tf.convert_to_tensor(features.mask)
         if self.captions is not None:
             tensors["text", "caption"] = tf.convert_to_tensor(self.captions)
         return tensors
+
+
+def _share(values: np.ndarray) -> tf.Tensor:
+    """Returns an array as a tensor, without a copy where its memory allows that.
+
+    What is shared must not be written to any more.
+    """
+    if is_shareable(values):
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+    return tf.convert_to_tensor(values)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from dc_keras.allocation import aligned_empty, is_shareable
 
 # Two threads, as TensorFlow's are; prints the pages that the second half of the
 # arrays asked the kernel for.
@@ -59,3 +62,16 @@ def test_the_next_array_takes_the_pages_of_the_last_one():
 def test_who_has_chosen_how_to_allocate_is_left_alone(chosen):
     answer, _ = _run("keep", **chosen)
     assert answer == "False"
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1,), (1000, 3)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, bool])
+def test_an_aligned_array_is_one_like_any_other(shape, dtype):
+    array = aligned_empty(shape, dtype)
+    assert (array.shape, array.dtype) == (shape, np.dtype(dtype))
+    assert is_shareable(array)
+    array[:] = 1
+    assert array.all()
+    assert not is_shareable(array[1:, ...])
+    array.flags.writeable = False
+    assert not is_shareable(array)

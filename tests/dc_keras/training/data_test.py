@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dc_keras.allocation import aligned_empty
 from dc_keras.errors import DataError
 from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
 
@@ -46,6 +47,32 @@ def _epochs(examples, epochs, seed=0, batch_size=4):
         for _, labels, _, count in batches.take(size * len(epochs))
     ]
     return [labels[start : start + size] for start in range(0, len(labels), size)]
+
+
+def test_frames_are_not_copied_where_their_memory_allows_that(small):
+    given = small.vision["VGG16"]
+    frames = aligned_empty(given.frames.shape, np.float16)
+    frames[:] = given.frames
+    shared = replace(small, vision={"VGG16": replace(given, frames=frames)})
+    tensor = shared.inputs("VGG16", use_text=False)["frames"]
+    np.testing.assert_array_equal(tensor, given.frames)
+    frames[0, 0, 0] = 7
+    assert float(tensor[0, 0, 0]) == 7.0
+    # The tensor keeps the memory.
+    del frames, shared
+    np.testing.assert_array_equal(tensor[1:], given.frames[1:])
+
+
+def test_frames_of_other_memory_are_copied(small):
+    given = small.vision["VGG16"]
+    values = np.concatenate([given.frames.ravel()[:1], given.frames.ravel()])
+    odd = values[1:].reshape(given.frames.shape)
+    fixed = given.frames.copy()
+    fixed.flags.writeable = False
+    for frames in (odd, fixed, np.asfortranarray(given.frames), given.frames[:0]):
+        table = replace(small, vision={"VGG16": replace(given, frames=frames)})
+        tensor = table.inputs("VGG16", use_text=False)["frames"]
+        np.testing.assert_array_equal(tensor, frames)
 
 
 def test_rows_come_in_the_order_that_was_asked_for(small):

@@ -1,0 +1,133 @@
+"""Measures what keeping freed memory is worth to TensorFlow on CPUs.
+
+    python -m benchmarks.allocation
+
+`dc_keras.allocation.keep_freed_memory` is for a process as a whole, so each turn is a
+process of its own, one with it and one without. Two things are timed, both with random
+weights and made-up input, seed 0: a step of the default preset's user proxy on true
+sizes (512 videos of 50 frames, 2,048 wide, and captions of 768; 1,303 users), and a
+pass of ResNet50 over 16 images of 224 pixels. Prints medians of interleaved turns,
+their ratio, how many pages of 4 KiB the kernel gave meanwhile, and the most memory that
+a process held.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from dc_keras.allocation import keep_freed_memory
+
+_TURNS, _STEPS = 3, 6
+_VIDEOS, _FRAMES, _FRAME_DIM, _CAPTION_DIM, _USERS = 512, 50, 2048, 768, 1303
+_PARTS = ("user proxy", "ResNet50")
+# Seconds and pages of a step, and MiB at most.
+_Cost = tuple[float, float, float]
+
+
+def main() -> None:
+    """Prints the table, or, with arguments, measures one turn of it."""
+    if len(sys.argv) > 1:
+        part, way = sys.argv[1:]
+        print(*_measure(part, keeps=way == "kept"))
+        return
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+        f"{datetime.now(UTC):%Y-%m-%d}; medians of {_TURNS} turns of {_STEPS} steps"
+    )
+    print("| | usual, s | kept, s | usual / kept | pages | MiB at most |")
+    print("|---|---|---|---|---|---|")
+    for part in _PARTS:
+        turns: dict[str, list[_Cost]] = {"usual": [], "kept": []}
+        for _ in range(_TURNS):
+            for way, costs in turns.items():
+                costs.append(_run_apart(part, way))
+        usual, kept = (
+            [statistics.median(column) for column in zip(*costs, strict=True)]
+            for costs in turns.values()
+        )
+        print(
+            f"| {part} | {usual[0]:.3f} | {kept[0]:.3f} | {usual[0] / kept[0]:.2f} | "
+            f"{usual[1]:,.0f} → {kept[1]:,.0f} | {usual[2]:,.0f} → {kept[2]:,.0f} |",
+            flush=True,
+        )
+
+
+def _run_apart(part: str, way: str) -> _Cost:
+    command = [sys.executable, "-m", "benchmarks.allocation", part, way]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, pages, mebibytes = map(float, done.stdout.split())
+    return seconds, pages, mebibytes
+
+
+def _measure(part: str, keeps: bool) -> _Cost:
+    if keeps:
+        keep_freed_memory()
+    step = {"user proxy": _make_proxy_step, "ResNet50": _make_pass}[part]()
+    for _ in range(2):  # compiles, and takes what memory it needs
+        step()
+    seconds, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(_STEPS):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    pages = (usage.ru_minflt - before) / _STEPS
+    return statistics.median(seconds), pages, usage.ru_maxrss / 1024
+
+
+def _make_proxy_step() -> Callable[[], object]:
+    import tensorflow as tf
+
+    from dc_keras.models.config import ModelOptions, TrainingOptions
+    from dc_keras.models.proxy import VideoInputs, build_proxy
+    from dc_keras.training.data import Examples
+    from dc_keras.training.objectives import classification
+    from dc_keras.training.steps import make_optimizer, training_steps
+
+    rng = np.random.default_rng(0)
+    frames = rng.standard_normal((_VIDEOS, _FRAMES, _FRAME_DIM), np.float32)
+    captions = rng.standard_normal((_VIDEOS, _CAPTION_DIM), np.float32)
+    tables = {
+        "frames": tf.convert_to_tensor(frames.astype(np.float16)),
+        "frame_mask": tf.ones((_VIDEOS, _FRAMES), bool),
+        "caption": tf.convert_to_tensor(captions),
+    }
+    rows = np.arange(_VIDEOS, dtype=np.int32)
+    labels = rng.integers(0, _USERS, _VIDEOS).astype(np.int32)
+    weights = np.ones(_VIDEOS, np.float32)
+    examples = Examples(tables, dict.fromkeys(tables, rows), labels, weights)
+    options = TrainingOptions()
+    inputs = VideoInputs(_FRAMES, _FRAME_DIM, _CAPTION_DIM)
+    model = build_proxy(inputs, _USERS, ModelOptions(), "user_proxy")
+    optimizer = make_optimizer(options, tf.distribute.get_strategy(), _STEPS)
+    model.compile(optimizer, auto_scale_loss=False)
+    model.optimizer.build(model.trainable_variables)
+    batches = iter(examples.training_batches(options.batch_size, 0, 0))
+    steps = training_steps(model, classification().loss, options, batches)
+    return lambda: steps(1).numpy()
+
+
+def _make_pass() -> Callable[[], object]:
+    import keras
+    import tensorflow as tf
+
+    network = keras.applications.ResNet50(
+        weights=None, include_top=False, pooling="avg"
+    )
+    run = tf.function(lambda images: network(images, training=False))
+    images = tf.random.stateless_uniform((16, 224, 224, 3), (0, 0))
+    return lambda: run(images).numpy()
+
+
+if __name__ == "__main__":
+    main()
