@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,9 +61,14 @@ def decoded_batches(
         return tf.ensure_shape(decode_frame(jpeg), (size, size, 3))
 
     files = tf.constant(list(jpegs), tf.string, shape=(len(jpegs),))
+    # The thread that tunes a pipeline sleeps for up to ten seconds, and two runs in
+    # five waited for it at their end.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     return (
         tf.data.Dataset.from_tensor_slices(files)
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(decode, num_parallel_calls=os.cpu_count() or 1)
         .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(2)
+        .with_options(options)
     )
