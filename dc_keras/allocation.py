@@ -20,9 +20,8 @@ def keep_freed_memory() -> bool:
 
     As it is, the C library gives the memory of every large tensor back and asks for it
     again at the next step, and the kernel fills each of its pages with zeros before
-    anything is written: a fourth of a step of the user proxy on true sizes, an eighth
-    of a pass of ResNet50 (docs/performance.md). The process stays as large as it once
-    was.
+    anything is written: a third of a step of the user proxy on true sizes
+    (docs/performance.md). The process stays as large as it once was.
 
     To be called before TensorFlow starts its threads, which is at its first operation.
 
