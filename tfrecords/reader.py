@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dc_keras.allocation import aligned_empty
 from dc_keras.errors import DataError, RecordError
+from dc_keras.untuned import untuned
 from tfrecords.schema import (
     FeatureRecord,
     FrameRecord,
@@ -107,7 +108,8 @@ def iter_serialized(shard: Path) -> Iterator[bytes]:
     """
     index = 0
     try:
-        for serialized in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+        records = untuned(tf.data.TFRecordDataset(str(shard)))
+        for serialized in records.as_numpy_iterator():
             yield serialized
             index += 1
     except tf.errors.DataLossError as error:

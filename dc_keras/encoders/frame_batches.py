@@ -12,6 +12,7 @@ import tensorflow as tf
 from dc_keras.encoders.inference import Inference
 from dc_keras.encoders.vision import decode_frame
 from dc_keras.errors import DataError
+from dc_keras.untuned import untuned
 
 
 def embed_jpegs(
@@ -61,14 +62,10 @@ def decoded_batches(
         return tf.ensure_shape(decode_frame(jpeg), (size, size, 3))
 
     files = tf.constant(list(jpegs), tf.string, shape=(len(jpegs),))
-    # The thread that tunes a pipeline sleeps for up to ten seconds, and two runs in
-    # five waited for it at their end.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return (
+    batches = (
         tf.data.Dataset.from_tensor_slices(files)
         .map(decode, num_parallel_calls=os.cpu_count() or 1)
         .batch(batch_size)
         .prefetch(2)
-        .with_options(options)
     )
+    return untuned(batches)

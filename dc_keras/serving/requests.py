@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dc_keras.errors import DataError
+from dc_keras.untuned import untuned
 
 BATCH_SIZES = (1, 4, 8)
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -72,7 +73,8 @@ def read_warm_up(path: Path) -> Iterator[Request]:
     """Yields signature and inputs of each warm-up record; needs the extra `serving`."""
     from tensorflow_serving.apis import prediction_log_pb2
 
-    for record in tf.data.TFRecordDataset([str(path)], buffer_size=_BUFFER):
+    records = tf.data.TFRecordDataset([str(path)], buffer_size=_BUFFER)
+    for record in untuned(records):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = log.predict_log.request
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}

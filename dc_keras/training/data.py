@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dc_keras.allocation import is_shareable
 from dc_keras.errors import DataError
+from dc_keras.untuned import untuned
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Examples:
         dataset = pieces.arrange(order).map(
             lambda rows, is_real, _: gather(rows, is_real), num_parallel_calls=1
         )
-        return _settled(dataset.prefetch(2))
+        return untuned(dataset.prefetch(2))
 
     def training_batches(
         self,
@@ -196,7 +197,7 @@ class Examples:
         )
         # Else workers ask each other before every step whether all have a batch.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return _settled(dataset.apply(endless).prefetch(2))
+        return untuned(dataset.apply(endless).prefetch(2))
 
     def _gatherer(self) -> Callable[[Any, Any], tuple[Any, Any, Any]]:
         index = {n: tf.convert_to_tensor(i) for n, i in self.index.items()}
@@ -216,13 +217,6 @@ class Examples:
             return inputs, tf.gather(labels, rows), weighed
 
         return cast("Callable[[Any, Any], tuple[Any, Any, Any]]", gather)
-
-
-def _settled(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Leaves nothing to TensorFlow's tuning: its thread would have nothing to tune."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
 
 
 @dataclass(frozen=True)
