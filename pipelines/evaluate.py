@@ -64,7 +64,8 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
     "workers",
     1,
-    "Processes that fit folds side by side; each holds the features in memory.",
+    "Processes that fit folds side by side, each on its share of the cores, and with "
+    "the features in memory.",
     lower_bound=1,
 )
 _TRUTH = flags.DEFINE_string(

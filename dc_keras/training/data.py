@@ -8,7 +8,7 @@ integers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -82,6 +82,10 @@ class FeatureTable:
             for (source, name), tensor in self._tensors.items()
             if source in wanted
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets: no tensors, which would start TensorFlow there."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
     def _tensors(self) -> dict[tuple[str, str], tf.Tensor]:

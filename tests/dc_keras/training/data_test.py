@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 from itertools import chain
 
@@ -61,6 +62,15 @@ def test_frames_are_not_copied_where_their_memory_allows_that(small):
     # The tensor keeps the memory.
     del frames, shared
     np.testing.assert_array_equal(tensor[1:], given.frames[1:])
+
+
+def test_another_process_gets_no_tensors(small):
+    before = pickle.dumps(replace(small))
+    assert small.inputs("VGG16", use_text=True)
+    assert len(pickle.dumps(small)) == len(before)
+    again = pickle.loads(before)
+    tables = (table.inputs("ResNet50", True)["frames"] for table in (again, small))
+    np.testing.assert_array_equal(*tables)
 
 
 def test_frames_of_other_memory_are_copied(small):
