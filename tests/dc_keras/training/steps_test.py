@@ -52,8 +52,9 @@ def test_two_replicas_give_the_weights_of_one(alone, mirrored, name):
     number = list(_VARIATIONS).index(name)
     found, expected = _variation(mirrored, number), _variation(alone, number)
     if name == "float16":
-        # Two pairs of nearly one score may change places, and precision jumps.
-        del found["val_average_precision"], expected["val_average_precision"]
+        # Two pairs of nearly one score may change places, and precision jumps by .012.
+        ranked = [fit.pop("val_average_precision") for fit in (found, expected)]
+        np.testing.assert_allclose(*ranked, atol=0.02)
     _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))
 
 
