@@ -41,7 +41,7 @@ from dc_keras.evaluation.fold_signals import FoldSignals
 from dc_keras.evaluation.metrics import Scores, bootstrap_average_precision
 from dc_keras.evaluation.results import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED
 from dc_keras.evaluation.splits import Fold, cold_fold, make_folds, split_rows
-from dc_keras.models.config import ModelOptions, SignalOptions, TrainingOptions
+from dc_keras.signals.combination import fit_combination
 from dc_keras.signals.facts import PostFacts, read_facts
 from dc_keras.signals.table import GROUPS, STACK_C, TREES, SignalTable
 from dc_keras.signals.ties import GROUP as TIES
@@ -136,13 +136,6 @@ def report(case: Case, split: str) -> None:
 
 def scores(table: SignalTable, label: np.ndarray, fold: Fold) -> dict[str, np.ndarray]:
     """Returns the probability of every pair by each model."""
-    from dc_keras.training.loop import predict
-    from dc_keras.training.signal_head import (
-        HeadShape,
-        fit_signal_head,
-        signal_examples,
-    )
-
     stack = make_pipeline(
         SimpleImputer(keep_empty_features=True),
         StandardScaler(),
@@ -150,18 +143,11 @@ def scores(table: SignalTable, label: np.ndarray, fold: Fold) -> dict[str, np.nd
     )
     plain = table.values[:, [name != TREES for name in table.names]]
     stack.fit(plain[fold.train], label[fold.train])
-    examples = signal_examples(table.values, label)
-    head = fit_signal_head(
-        examples,
-        fold.train,
-        fold.valid,
-        HeadShape(SignalOptions().signal_dim, ModelOptions().dropout),
-        TrainingOptions(seed=fold.index),
-    )
+    combination = fit_combination(table, label, fold.train)
     return {
         "logistic stack": stack.predict_proba(plain)[:, 1],
         "boosted trees": 1 / (1 + np.exp(-table[TREES])),
-        "signal head": predict(head, examples),
+        "combination": combination.predict(table),
     }
 
 

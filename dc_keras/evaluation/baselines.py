@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.evaluation.splits import Fold
-from dc_keras.signals.table import GROUPS, STACK_C, TREES, SignalTable
+from dc_keras.signals.table import GROUPS, REFERENCE, STACK_C, TREES, SignalTable
 
 STACK = "logistic stack"
 # A post outside the days of the challenge does not make joining impossible.
@@ -115,7 +115,7 @@ def one_vs_rest(data: SimpleData) -> np.ndarray:
 
 def caption_neighbours(data: SimpleData) -> np.ndarray:
     """Share of the users with the nearest captions who joined."""
-    return _cut(data.signals["neighbours/captions"])
+    return _cut(data.signals[f"{REFERENCE}/caption_neighbours"])
 
 
 def ease(data: SimpleData) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,13 +30,15 @@ class Contender:
         name: its row in the tables.
         model: shape of proxies and fusion.
         training: how they are fitted.
-        groups: groups of signals that its fusion sees.
+        groups: groups of signals that are combined; none for the videos alone.
+        has_videos: whether what the fusion of videos says is combined with them.
     """
 
     name: str
     model: ModelOptions
     training: TrainingOptions
     groups: tuple[str, ...]
+    has_videos: bool = True
 
 
 def list_contenders(
@@ -44,20 +46,21 @@ def list_contenders(
     model: ModelOptions,
     training: TrainingOptions,
     signals: SignalOptions,
-    has_past: bool = False,
+    absent: Collection[str] = (),
 ) -> list[Contender]:
     """Returns the contenders that a run asks for, each form once.
 
     Args:
         models: `all`, or some of "deepChallenger" (as the options say), "videos_alone"
             (without signals: what `train` fits and `export_model` serves),
+            "context_alone" (without videos),
             "paper_preset" (the paper's shape and loss, the run's batch size and
             epochs), "ablations" (without one group of signals each; not in `all`).
         model: of the run.
         training: of the run.
         signals: of the run.
-        has_past: whether the users of the grid have cutoffs of their own; without, the
-            group `past` is empty, and nothing to leave out.
+        absent: groups that have no signal here (`past` without cutoffs, `frames`
+            without frames), so that there is nothing to leave out.
 
     Raises:
         DataError: an unknown group of signals, or ties without the extra `social`.
@@ -72,6 +75,16 @@ def list_contenders(
         (
             "videos_alone",
             Contender(f"{DEEP_CHALLENGER}, videos alone", model, training, ()),
+        ),
+        (
+            "context_alone",
+            Contender(
+                f"{DEEP_CHALLENGER}, context alone",
+                model,
+                training,
+                groups,
+                has_videos=False,
+            ),
         ),
         (
             "paper_preset",
@@ -89,13 +102,14 @@ def list_contenders(
             ),
         )
         for group in groups
-        if len(groups) > 1 and (has_past or group != "past")
+        if len(groups) > 1 and group not in absent
     ]
     chosen: list[Contender] = []
     for kind, form in forms:
         is_wanted = kind in models or ("all" in models and kind != "ablations")
         is_new = all(replace(form, name=known.name) != known for known in chosen)
-        if is_wanted and is_new:
+        has_nothing = not form.groups and not form.has_videos
+        if is_wanted and is_new and not has_nothing:
             chosen.append(form)
     return chosen
 

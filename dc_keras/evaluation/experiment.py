@@ -29,8 +29,9 @@ from dc_keras.models.config import (
     SignalOptions,
     TrainingOptions,
 )
+from dc_keras.signals.combination import fit_combination
 from dc_keras.signals.facts import PostFacts
-from dc_keras.signals.table import GROUPS, logit
+from dc_keras.signals.table import GROUPS, REFERENCE, SignalTable, logit
 from dc_keras.training.crossed import Crossed
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
@@ -52,12 +53,9 @@ from dc_keras.training.proxies import (
     side_variants,
     user_task,
 )
-from dc_keras.training.signal_head import (
-    HeadShape,
-    fit_signal_head,
-    signal_examples,
-)
 
+# The column of what the fusion of videos says.
+VIDEOS = "videos/fusion"
 _PREDICTIONS = {
     "model": pl.String,
     "part": pl.String,
@@ -83,7 +81,8 @@ class Experiment:
         temporal: a grid of several cutoffs (`corpus.temporal`), for that split.
         truth: true probabilities (num_users, num_challenges) of a simulated world.
         models: rows wanted: `all`, or some of "deepChallenger", "videos_alone",
-            "paper_preset", "ablations" (see `contenders`), "support_sizes" (how
+            "context_alone", "paper_preset", "ablations" (see `contenders`),
+            "support_sizes" (how
             deepChallenger does with fewer challenge videos), "proxies", "paper" (its
             four baselines), "simple". `all` leaves ablations and support sizes out.
     """
@@ -113,7 +112,15 @@ class Experiment:
     def contenders(self) -> list[Contender]:
         """Returns the forms of deepChallenger that are wanted."""
         options = (self.models, self.model, self.training, self.signals)
-        return list_contenders(*options, bool(self.grid.user_cutoffs))
+        absent = [
+            group
+            for group, is_there in (
+                ("past", self.grid.user_cutoffs),
+                ("frames", self.table.vision),
+            )
+            if not is_there
+        ]
+        return list_contenders(*options, absent)
 
     def config(self) -> dict[str, Any]:
         """Returns what decides the predictions, as plain values."""
@@ -266,10 +273,16 @@ class FoldRun:
         captions = None
         if table.captions is not None:
             captions = dict(zip(table.video_ids, table.captions, strict=True))
-        return FoldSignals(grid, self._x.facts, captions, self._fold, self._seed)
+        frames = {
+            name: dict(zip(table.video_ids, features.mean_frames, strict=True))
+            for name, features in table.vision.items()
+        }
+        return FoldSignals(
+            grid, self._x.facts, captions, self._fold, self._seed, frames
+        )
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        signals = self._signals.of_groups(GROUPS)
+        signals = self._signals.of_groups((*GROUPS, REFERENCE))
         return simple_scores(SimpleData(self._pairs, self._fold, signals))
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
@@ -296,6 +309,9 @@ class FoldRun:
 
     def _contender_scores(self, contender: Contender) -> dict[str, np.ndarray]:
         """Fits one form of deepChallenger and scores every pair with it."""
+        if not contender.has_videos:
+            score = self._fit_combination(contender, None)
+            return {contender.name: score(None, self._x.grid)}
         sides = side_variants(self._x.table)
         proxies = {
             side: (self._proxy(side, v, contender.model), v)
@@ -303,7 +319,7 @@ class FoldRun:
         }
         examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
         videos = self._fusion(contender, examples)
-        score = self._fit_head(contender, videos)
+        score = self._fit_combination(contender, videos)
         scores = {contender.name: score(videos.told, self._x.grid)}
         if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
@@ -350,29 +366,26 @@ class FoldRun:
             )
         return self._fusions[key]
 
-    def _fit_head(
-        self, contender: Contender, videos: Crossed
-    ) -> Callable[[np.ndarray, Grid], np.ndarray]:
-        """Returns what makes probabilities of what the videos say and a grid."""
+    def _fit_combination(
+        self, contender: Contender, videos: Crossed | None
+    ) -> Callable[[np.ndarray | None, Grid], np.ndarray]:
+        """Returns the function from the fusion's probabilities and a grid to scores."""
         if not contender.groups:
-            return lambda told, _: told
+            return lambda told, _: np.asarray(told)
 
-        def inputs(told: np.ndarray, grid: Grid) -> Examples:
+        def columns(told: np.ndarray | None, grid: Grid) -> SignalTable:
             is_whole = grid is self._x.grid
             signals = self._signals if is_whole else self._signals_of(grid)
-            columns = [signals.of_groups(contender.groups).values, logit(told)[:, None]]
-            values = np.concatenate(columns, axis=1).astype(np.float32)
-            return signal_examples(values, self._pairs.label)
+            table = signals.of_groups(contender.groups)
+            return table if told is None else table.with_column(VIDEOS, logit(told))
 
         self._tell(contender.name)
-        head = fit_signal_head(
-            inputs(videos.out_of_fold, self._x.grid),
+        combination = fit_combination(
+            columns(None if videos is None else videos.out_of_fold, self._x.grid),
+            self._pairs.label,
             self._fold.train,
-            self._fold.valid,
-            HeadShape(self._x.signals.signal_dim, contender.model.dropout),
-            replace(contender.training, seed=self._seed),
         )
-        return lambda told, grid: predict(head, inputs(told, grid))
+        return lambda told, grid: combination.predict(columns(told, grid))
 
     def _training_rows(self) -> np.ndarray:
         rule = self._x.protocol.negatives

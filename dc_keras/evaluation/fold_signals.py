@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +30,7 @@ class FoldSignals:
         captions: caption embedding by video id, or None.
         fold: which pairs are for training.
         seed: of inner folds and trees.
+        frames: by vision network, the mean frame embedding by video id.
 
     Attributes:
         steps: who is scored by models fitted on whom.
@@ -38,11 +40,12 @@ class FoldSignals:
         self,
         grid: Grid,
         facts: PostFacts,
-        captions: dict[str, np.ndarray] | None,
+        captions: Mapping[str, np.ndarray] | None,
         fold: Fold,
         seed: int,
+        frames: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     ) -> None:
-        evidence = Evidence.of(grid, facts, captions, fold.hidden_users)
+        evidence = Evidence.of(grid, facts, captions, fold.hidden_users, frames)
         self._evidence = evidence
         self._seed = seed
         self.steps = plan_steps(
@@ -52,7 +55,7 @@ class FoldSignals:
         self._chosen: dict[tuple[str, ...], SignalTable] = {}
 
     def of_groups(self, groups: tuple[str, ...]) -> SignalTable:
-        """Returns the signals of some groups: of `signals.table.GROUPS`, and `ties`."""
+        """Returns the signals of some groups: `GROUPS`, `REFERENCE`, and `ties`."""
         if groups not in self._chosen:
             signals = self._with_ties if TIES in groups else self._all
             self._chosen[groups] = choose_signals(

@@ -233,10 +233,10 @@ class SignalOptions(Options):
 
     signals: str = option(
         "all",
-        "what simple models tell the fusion beside the videos: all, none, or some of "
-        "rates, text, neighbours, time, past, engagement with commas [29]",
+        "groups of signals that are combined with the fusion of videos: all, none, or "
+        "some of rates, text, frames, neighbours, time, past, engagement, trees with "
+        "commas [29]",
     )
-    signal_dim: int = option(64, "width of the layer that reads them [29]", at_least=1)
     ties: bool = option(
         False,
         "whether it also hears what users tied by shared tags and sounds have joined; "

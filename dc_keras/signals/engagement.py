@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def user_habits(evidence: Evidence) -> dict[str, np.ndarray]:
         tags and with a sound of the author's own; log(1 + days) between first and last
         post.
     """
-    return _habits(evidence.facts, evidence.histories)
+    return habits_of_sets(evidence.facts, evidence.histories)
 
 
 def accounts(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -45,10 +46,21 @@ def challenge_habits(evidence: Evidence) -> dict[str, np.ndarray]:
     Returns:
         By name, float64 (num_challenges,).
     """
-    return _habits(evidence.facts, evidence.support)
+    return habits_of_sets(evidence.facts, evidence.support)
 
 
-def _habits(facts: PostFacts, sets: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+def habits_of_sets(
+    facts: PostFacts, sets: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the values of `user_habits` for sets of posts.
+
+    Args:
+        facts: facts of the posts.
+        sets: rows of `facts`, at least one set.
+
+    Returns:
+        By name, float64 (num_sets,).
+    """
     rows = [_habits_of(facts, posts) for posts in sets]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 

@@ -48,6 +48,9 @@ class Evidence:
         user_embeddings: float32 (num_users, dim), mean caption embedding of the
             history, each post's of length 1; None without captions.
         challenge_embeddings: float32 (num_challenges, dim), the same of the support.
+        pool_embeddings: float32 (num_pool, dim), the same of the pool's histories.
+        frames: by vision network, the mean frame embeddings of histories, support and
+            the pool's histories, in this order, each post's of length 1.
     """
 
     pairs: Pairs
@@ -71,14 +74,17 @@ class Evidence:
     pasts: np.ndarray
     user_embeddings: np.ndarray | None
     challenge_embeddings: np.ndarray | None
+    pool_embeddings: np.ndarray | None
+    frames: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
     @classmethod
     def of(
         cls,
         grid: Grid,
         facts: PostFacts,
-        captions: dict[str, np.ndarray] | None = None,
+        captions: Mapping[str, np.ndarray] | None = None,
         hidden_users: Collection[str] = (),
+        frames: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     ) -> Evidence:
         """Gathers the evidence of a grid.
 
@@ -87,6 +93,7 @@ class Evidence:
             facts: facts of those videos.
             captions: caption embedding by video id, or None.
             hidden_users: users whose videos must not describe a challenge.
+            frames: by vision network, the mean frame embedding by video id.
         """
         support = [
             [v for v in videos if grid.video_users[v] not in hidden_users]
@@ -123,6 +130,17 @@ class Evidence:
             pasts=find_past(facts.pasts, grid),
             user_embeddings=_mean_embeddings(grid.histories, captions),
             challenge_embeddings=_mean_embeddings(support, captions),
+            pool_embeddings=None
+            if captions is None
+            else _means(_present(grid.pool_histories, captions), captions),
+            frames={
+                name: (
+                    _means(grid.histories, vectors),
+                    _means(support, vectors),
+                    _means(_present(grid.pool_histories, vectors), vectors),
+                )
+                for name, vectors in (frames or {}).items()
+            },
         )
 
     @property
@@ -157,15 +175,27 @@ def _focal_terms(
 
 
 def _mean_embeddings(
-    sets: Collection[Collection[str]], captions: dict[str, np.ndarray] | None
+    sets: Collection[Collection[str]], captions: Mapping[str, np.ndarray] | None
 ) -> np.ndarray | None:
-    if captions is None:
-        return None
-    dim = len(next(iter(captions.values())))
+    return None if captions is None else _means(sets, captions)
+
+
+def _present(
+    sets: Sequence[Sequence[str]], vectors_of: Mapping[str, np.ndarray]
+) -> list[list[str]]:
+    """The posts of each set that have a vector: the pool's need no features."""
+    return [[video for video in videos if video in vectors_of] for videos in sets]
+
+
+def _means(
+    sets: Collection[Collection[str]], vectors_of: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Means of the vectors of each set's posts, scaled to length 1; 0 for none."""
+    dim = len(next(iter(vectors_of.values())))
     means = np.zeros((len(sets), dim), np.float32)
     for row, videos in enumerate(sets):
         if videos:
-            vectors = np.stack([captions[v] for v in videos])
+            vectors = np.stack([vectors_of[v] for v in videos])
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             means[row] = (vectors / np.maximum(lengths, 1e-9)).mean(axis=0)
     return means

@@ -11,9 +11,21 @@ from dc_keras.errors import DataError
 from dc_keras.signals import engagement, neighbours, past, rates, text, ties, timing
 from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.folds import Step
+from dc_keras.signals.taste import TasteSpace, taste
 from dc_keras.signals.trees import boosted_trees
 
-GROUPS = ("rates", "text", "neighbours", "time", "past", "engagement", "trees")
+GROUPS = (
+    "rates",
+    "text",
+    "frames",
+    "neighbours",
+    "time",
+    "past",
+    "engagement",
+    "trees",
+)
+# What only a simple baseline says: it needs the rows of other people when it is asked.
+REFERENCE = "reference"
 TREES = "trees/boosted"
 # How far a logistic stack of signals trusts its data, C of scikit-learn: without a
 # prior, signals of challenges alone fit the noise of a few dozen challenges.
@@ -41,6 +53,13 @@ class SignalTable:
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a column, float64 (num_pairs,)."""
         return self.values[:, self.names.index(name)].astype(np.float64)
+
+    def with_column(self, name: str, values: np.ndarray) -> SignalTable:
+        """Returns the table with one more column, float (num_pairs,)."""
+        column = values.astype(np.float32)[:, None]
+        return SignalTable(
+            (*self.names, name), np.concatenate([self.values, column], axis=1)
+        )
 
     def of_groups(self, groups: Sequence[str]) -> SignalTable:
         """Returns the columns of some groups."""
@@ -82,12 +101,13 @@ def make_signals(
         steps: of `folds.plan_steps`; what no step scores is unknown, NaN.
     """
     space = text.TextSpace.of(evidence, train)
+    tastes = TasteSpace.of(evidence, train, space)
     fitted: dict[str, np.ndarray] = {}
     for step in steps:
-        for name, values in _fitted(evidence, step.fitted, space).items():
+        for name, values in _fitted(evidence, step.fitted, space, tastes).items():
             column = fitted.setdefault(name, np.full(len(evidence.pairs), np.nan))
             column[step.scored] = values[step.scored]
-    signals = fitted | _plain(evidence, space)
+    signals = fitted | _plain(evidence, space, tastes)
     values = np.stack(list(signals.values()), axis=1)
     return SignalTable(tuple(signals), values.astype(np.float32))
 
@@ -143,9 +163,9 @@ def choose_signals(
     chosen = signals.of_groups(groups)
     if "trees" not in groups or not chosen.names:
         return chosen
-    scores = boosted_trees(chosen.values, label, steps, seed).astype(np.float32)
-    values = np.concatenate([chosen.values, scores[:, None]], axis=1)
-    return SignalTable((*chosen.names, TREES), values)
+    seen = chosen.of_groups([group for group in groups if group != REFERENCE])
+    scores = boosted_trees(seen.values, label, steps, seed)
+    return chosen.with_column(TREES, scores)
 
 
 def logit(rate: np.ndarray) -> np.ndarray:
@@ -155,7 +175,7 @@ def logit(rate: np.ndarray) -> np.ndarray:
 
 
 def _fitted(
-    evidence: Evidence, train: np.ndarray, space: text.TextSpace
+    evidence: Evidence, train: np.ndarray, space: text.TextSpace, tastes: TasteSpace
 ) -> dict[str, np.ndarray]:
     """Signals that look at the labels of `train`, float64 (num_pairs,) each."""
     user, challenge = evidence.pairs.user, evidence.pairs.challenge
@@ -163,19 +183,21 @@ def _fitted(
     words = rates.propensity_of_words(evidence, train, space)
     ready = rates.propensity(evidence, train, words)
     towards = text.one_vs_rest(evidence, train, space, popular)
+    nearest = neighbours.caption_neighbours(evidence, train)
     return {
         "rates/popularity": logit(popular)[challenge],
         "rates/propensity_of_words": logit(words)[user],
         "rates/propensity": logit(ready)[user],
         "text/one_vs_rest": towards[user, challenge],
+        "text/taste": taste(evidence, train, tastes, popular)[user, challenge],
         "neighbours/ease": neighbours.ease(evidence, train)[user, challenge],
-        "neighbours/captions": neighbours.caption_neighbours(evidence, train)[
-            user, challenge
-        ],
+        f"{REFERENCE}/caption_neighbours": nearest[user, challenge],
     }
 
 
-def _plain(evidence: Evidence, space: text.TextSpace) -> dict[str, np.ndarray]:
+def _plain(
+    evidence: Evidence, space: text.TextSpace, tastes: TasteSpace
+) -> dict[str, np.ndarray]:
     """Signals that look at no label, float64 (num_pairs,) each."""
     user, challenge = evidence.pairs.user, evidence.pairs.challenge
     pairwise = {
@@ -183,7 +205,8 @@ def _plain(evidence: Evidence, space: text.TextSpace) -> dict[str, np.ndarray]:
         "text/cosine": text.cosine(space),
         "text/caption_cosine": neighbours.caption_cosine(evidence),
     }
-    timed = timing.time_overlap(evidence)
+    pairwise |= tastes.cosines
+    timed = timing.time_overlap(evidence) | timing.paced_overlap(evidence)
     pairwise |= {f"time/{name}": values for name, values in timed.items()}
     signals = {name: values[user, challenge] for name, values in pairwise.items()}
     signals["rates/supporters"] = np.log1p(evidence.num_supporters)[challenge]

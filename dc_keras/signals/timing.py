@@ -16,6 +16,10 @@ _NEAR_DAYS = 3.0
 RECENT_DAYS = 14.0
 LAST_DAYS = 7.0
 _WINDOW = (0.05, 0.95)
+# An export holds more posts of a user than the history shows, at about the same pace.
+_REACHES = (3, 7, 12, 18, 25)
+_CORE = (0.1, 0.9)
+_LEAST_GAP_DAYS = 0.05
 NAMES = (
     "support_in_span",
     "log_support_in_span",
@@ -83,6 +87,50 @@ def time_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
     columns = [_overlap(users, _days(evidence, rows)) for rows in evidence.support]
     table = np.nan_to_num(np.stack(columns, axis=1))
     return {name: table[:, :, index] for index, name in enumerate(NAMES)}
+
+
+def paced_overlap(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Returns how a challenge lies in the time that a user's pace of posting covers.
+
+    A history is the user's newest posts only. At the same pace, k posts reach back k
+    times the mean gap between two posts from the newest one.
+
+    Returns:
+        By name, float64 (num_users, num_challenges): `support_within_K_posts`, the
+        share of support posts from K posts back to three days after the newest post;
+        `support_after`, the share from three days before to 14 days after it; and
+        `posts_in_core`, log(1 + number of posts) that the user makes, at that pace, in
+        the common part of 25 posts back and the support's 10th to 90th percentile.
+        NaN where dates are missing.
+    """
+    users = [_days(evidence, rows) for rows in evidence.histories]
+    known = np.array([len(days) > 0 for days in users])
+    newest = np.array([days[-1] if len(days) else np.nan for days in users])
+    oldest = np.array([days[0] if len(days) else np.nan for days in users])
+    gaps = np.maximum([len(days) - 1 for days in users], 1)
+    gap = np.where(known, (newest - oldest) / gaps, np.nan)
+    columns = [_paced(_days(evidence, rows), newest, gap) for rows in evidence.support]
+    table = np.stack(columns, axis=1)
+    names = [f"support_within_{count}_posts" for count in _REACHES]
+    names += ["support_after", "posts_in_core"]
+    return {name: table[:, :, index] for index, name in enumerate(names)}
+
+
+def _paced(challenge: np.ndarray, newest: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """The values of `paced_overlap` for one challenge, (num_users, 7)."""
+    if len(challenge) == 0:
+        return np.full((len(newest), len(_REACHES) + 2), np.nan)
+    until = newest + _NEAR_DAYS
+    shares = [_count(challenge, newest - k * gap, until) for k in _REACHES]
+    shares.append(_count(challenge, newest - _NEAR_DAYS, newest + RECENT_DAYS))
+    begin, end = np.quantile(challenge, _CORE)
+    common = np.minimum(newest + 1, end) - np.maximum(
+        newest - _REACHES[-1] * gap, begin
+    )
+    posts = np.maximum(common, 0) / np.maximum(gap, _LEAST_GAP_DAYS)
+    return np.stack(
+        [*(share / len(challenge) for share in shares), np.log1p(posts)], axis=1
+    )
 
 
 def _ends(evidence: Evidence, cutoffs: np.ndarray) -> np.ndarray:

@@ -38,6 +38,21 @@ class VisionFeatures:
     spec: Mapping[str, Any]
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def mean_frames(self) -> np.ndarray:
+        """Mean embedding of the own frames, float32 (num_videos, frame_dim)."""
+        count = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
+        weights = (self.mask / count).astype(np.float32)
+        means = np.empty((len(self.frames), self.frames.shape[2]), np.float32)
+        # A video at a time: as float32, all frames would take twice their memory.
+        for row, frames in enumerate(self.frames):
+            means[row] = weights[row] @ frames.astype(np.float32)
+        return means
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process gets: the fields alone."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
 
 @dataclass(frozen=True)
 class FeatureTable:

@@ -299,17 +299,7 @@ def video_vectors(table: FeatureTable, variant: Variant) -> np.ndarray:
     """
     parts = []
     if variant.vision is not None:
-        features = table.vision[variant.vision]
-        count = np.maximum(features.mask.sum(axis=1, keepdims=True), 1)
-        weights = (features.mask / count).astype(np.float32)
-        parts.append(
-            np.stack(
-                [
-                    w @ f.astype(np.float32)
-                    for w, f in zip(weights, features.frames, strict=True)
-                ]
-            )
-        )
+        parts.append(table.vision[variant.vision].mean_frames)
     if variant.use_text and table.captions is not None:
         parts.append(table.captions)
     return np.concatenate(parts, axis=1)

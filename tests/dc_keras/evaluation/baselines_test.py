@@ -30,6 +30,7 @@ from dc_keras.signals.evidence import Evidence
 from dc_keras.signals.folds import plan_steps
 from dc_keras.signals.table import (
     GROUPS,
+    REFERENCE,
     SignalTable,
     choose_signals,
     logit,
@@ -116,7 +117,7 @@ def test_words_add_to_popularity_within_zero_and_one():
     [
         (tfidf_cosine, "text__cosine"),
         (caption_cosine, "text__caption_cosine"),
-        (caption_neighbours, "neighbours__captions"),
+        (caption_neighbours, "reference__caption_neighbours"),
         (ease, "neighbours__ease"),
     ],
 )
@@ -215,7 +216,7 @@ def data_of(wide_grid):
         )
         steps = plan_steps(evidence, grid, split, fold.train, fold.valid, 0)
         signals = make_signals(evidence, fold.train, steps)
-        signals = choose_signals(signals, GROUPS, pairs.label, steps, 0)
+        signals = choose_signals(signals, (*GROUPS, REFERENCE), pairs.label, steps, 0)
         return SimpleData(pairs, fold, signals)
 
     return make

@@ -186,8 +186,8 @@ def run(experiment, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         spy_on("fit_proxy", ("task", "train", "valid"))
         spy_on("fit_baseline", ("examples", "train", "valid"))
-        for fit in ("fit_crossed_deep_challenger", "fit_signal_head"):
-            spy_on(fit, ("examples", "train", "valid"))
+        spy_on("fit_crossed_deep_challenger", ("examples", "train", "valid"))
+        spy_on("fit_combination", ("signals", "label", "train"))
         run_experiment(
             experiment,
             ["random_pair", "cold_user"],

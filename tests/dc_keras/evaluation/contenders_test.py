@@ -22,6 +22,7 @@ _PAPER_TRAINING = replace(
 _NAMES = [
     "deepChallenger",
     "deepChallenger, videos alone",
+    "deepChallenger, context alone",
     "deepChallenger, paper preset",
 ]
 
@@ -32,21 +33,24 @@ def _list(
     training=_TRAINING,
     signals="all",
     ties=False,
-    has_past=False,
+    absent=("past",),
 ):
     options = SignalOptions(signals=signals, ties=ties)
-    return list_contenders(models, model, training, options, has_past)
+    return list_contenders(models, model, training, options, absent)
 
 
 def _names(*models, **options):
     return [contender.name for contender in _list(*models, **options)]
 
 
-def test_all_are_the_three_forms_each_once():
-    whole, alone, paper = _list("all")
-    assert [whole.name, alone.name, paper.name] == _NAMES
+def test_all_are_the_four_forms_each_once():
+    forms = _list("all")
+    assert [form.name for form in forms] == _NAMES
+    assert [form.has_videos for form in forms] == [True, True, False, True]
+    whole, alone, context, paper = forms
     assert (whole.model, whole.training, whole.groups) == (_MODEL, _TRAINING, GROUPS)
     assert (alone.model, alone.training, alone.groups) == (_MODEL, _TRAINING, ())
+    assert context.groups == GROUPS
     assert (paper.model, paper.groups) == (PAPER_MODEL, ())
     # The paper's loss; batch size and epochs are the run's.
     assert paper.training == _PAPER_TRAINING
@@ -57,7 +61,8 @@ def test_all_are_the_three_forms_each_once():
     [
         (("deepChallenger",), _NAMES[:1]),
         (("videos_alone",), _NAMES[1:2]),
-        (("paper_preset", "deepChallenger"), [_NAMES[0], _NAMES[2]]),
+        (("paper_preset", "deepChallenger"), [_NAMES[0], _NAMES[3]]),
+        (("context_alone",), _NAMES[2:3]),
         (("all", "deepChallenger"), _NAMES),
         (("simple", "proxies", "support_sizes"), []),
         ((), []),
@@ -81,7 +86,7 @@ def test_ablations_leave_one_group_out_each():
 
 
 def test_the_past_is_left_out_where_there_is_one():
-    forms = _list("ablations", has_past=True)
+    forms = _list("ablations", absent=())
     assert [form.name for form in forms] == [
         f"deepChallenger without {group}" for group in GROUPS
     ]
@@ -94,7 +99,7 @@ def test_ties_are_one_more_group_where_they_are_asked_for():
     assert _list("deepChallenger", signals="none", ties=True)[0].groups == ("ties",)
     forms = {form.name: form.groups for form in _list("ablations", ties=True)}
     assert forms["deepChallenger without ties"] == GROUPS
-    assert len(forms) == len(GROUPS)
+    assert len(forms) == len(GROUPS)  # all but `past`, and `ties`
 
 
 def test_ties_without_their_extra_are_refused_before_anything_is_fitted(monkeypatch):
@@ -109,14 +114,15 @@ def test_without_two_groups_there_is_nothing_to_leave_out(signals):
 
 
 def test_a_form_that_equals_another_is_fitted_once():
-    # Without signals the first is videos alone.
-    assert _names("all", signals="none") == [_NAMES[0], _NAMES[2]]
+    # Without signals the first is videos alone, and there is no context.
+    assert _names("all", signals="none") == [_NAMES[0], _NAMES[3]]
+    assert _names("context_alone", signals="none") == []
     assert _names("videos_alone", signals="none") == [_NAMES[1]]
     # In the paper's shape and loss, they are all the paper's.
     paper = {"model": PAPER_MODEL, "training": _PAPER_TRAINING, "signals": "none"}
     assert _names("all", **paper) == [_NAMES[0]]
-    assert _names("all", **paper | {"training": _TRAINING}) == [_NAMES[0], _NAMES[2]]
-    assert _names("all", **paper | {"signals": "all"}) == _NAMES[:2]
+    assert _names("all", **paper | {"training": _TRAINING}) == [_NAMES[0], _NAMES[3]]
+    assert _names("all", **paper | {"signals": "all"}) == _NAMES[:3]
 
 
 @pytest.mark.parametrize("models", [("all",), ("simple",)])

@@ -116,13 +116,14 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
     for name, fold in folds_of(experiment, split).items():
         fits = run.fits_of(name, "fit_crossed_deep_challenger")
         fits += run.fits_of(name, "fit_baseline")
-        (head,) = run.fits_of(name, "fit_signal_head")
+        (combined,) = run.fits_of(name, "fit_combination")
+        np.testing.assert_array_equal(combined["train"], fold.train)
+        np.testing.assert_array_equal(combined["label"], pairs.label)
         assert len(fits) == 3
-        for fit in [*fits, head]:
+        for fit in fits:
             np.testing.assert_array_equal(fit["train"], fold.train)
             np.testing.assert_array_equal(fit["valid"], fold.valid)
             np.testing.assert_array_equal(fit["examples"].labels, pairs.label)
-        for fit in fits:
             np.testing.assert_array_equal(fit["examples"].index["user"], pairs.user)
 
 
@@ -272,7 +273,7 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties):
+def test_ties_are_combined_where_they_are_asked_for(experiment, first_fit, ties):
     if ties:
         pytest.importorskip("igraph", reason="the extra `social` is not installed")
     asked = replace(
@@ -280,9 +281,10 @@ def test_the_head_sees_ties_where_they_are_asked_for(experiment, first_fit, ties
         models=("deepChallenger",),
         signals=SignalOptions(signals="text", ties=ties),
     )
-    examples, *_ = first_fit(asked, "cold_user", "fit_signal_head")
-    # Four of text, what the videos say, and ten of ties.
-    assert examples.tables["signals"].shape[1] == 5 + 10 * ties
+    signals, *_ = first_fit(asked, "cold_user", "fit_combination")
+    # Seven of text, the fusion of videos, and ten of ties.
+    assert len(signals.names) == 8 + 10 * ties
+    assert "videos/fusion" in signals.names
 
 
 def test_a_challenge_of_fewer_videos_is_judged_too(

@@ -42,7 +42,7 @@ def test_trees_see_the_ties_that_were_asked_for(signals):
 
 def test_no_graph_is_made_where_nobody_asks_for_ties(signals, monkeypatch):
     monkeypatch.setitem(sys.modules, "igraph", None)
-    # Without cutoffs there is no past.
-    assert _groups(signals.of_groups(GROUPS)) == {*GROUPS} - {"past"}
+    # Without cutoffs there is no past, and here are no frames.
+    assert _groups(signals.of_groups(GROUPS)) == {*GROUPS} - {"past", "frames"}
     with pytest.raises(DataError, match="needs the extra `social`"):
         signals.of_groups(("ties",))

@@ -29,8 +29,9 @@ _FITTED = (
     "rates/propensity_of_words",
     "rates/propensity",
     "text/one_vs_rest",
+    "text/taste",
     "neighbours/ease",
-    "neighbours/captions",
+    "reference/caption_neighbours",
     "ties/joined",
     "ties/share",
     "ties/weighted_share",
@@ -288,7 +289,7 @@ def test_without_captions_posts_or_support_everything_has_a_value_or_nan(
     unknown = {n for n in table.names if np.isnan(table[n]).any()}
     ages = {n for n in table.names if n.endswith(("_age", "_silence"))}
     assert unknown == ages | {n for n in table.names if n.startswith("engagement/")}
-    for name in ("text/cosine", "text/one_vs_rest", "neighbours/captions"):
+    for name in ("text/cosine", "text/one_vs_rest", "reference/caption_neighbours"):
         assert not table[name].any()
 
 

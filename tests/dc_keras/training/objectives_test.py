@@ -10,7 +10,6 @@ from dc_keras.models.deep_challenger import (
     build_copies,
     build_deep_challenger,
 )
-from dc_keras.models.signal_head import build_signal_head
 from dc_keras.training.objectives import classification, participation
 
 
@@ -66,11 +65,9 @@ _SIZES = PairInputs(2, 3, 2, 3)
     [
         lambda: build_deep_challenger(_SIZES, _OPTIONS),
         lambda: build_copies(_SIZES, _OPTIONS, 2),
-        lambda: build_signal_head(3, 2, 0.0),
-        lambda: build_signal_head(3, 2, 0.0, 2),
         lambda: build_user_baseline(2, 3, 2, _OPTIONS),
     ],
-    ids=["fusion", "copies", "signal head", "signal heads", "user baseline"],
+    ids=["fusion", "copies", "user baseline"],
 )
 def test_whoever_is_certain_and_wrong_still_learns(build, logit):
     """Where probabilities are rounded to 0 and 1, the loss is that of log-odds."""
