@@ -1,3 +1,5 @@
+import ctypes
+import gc
 import json
 import multiprocessing
 import os
@@ -35,6 +37,35 @@ VOCABULARY = (
     "##s",
 )
 VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
+
+# Directories whose tests share what is expensive: one process makes it once.
+_GROUPS = (
+    "tests/dc_keras/collecting",
+    "tests/dc_keras/evaluation",
+    "tests/dc_keras/reporting",
+    "tests/dc_keras/serving",
+    "tests/pipelines",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file in one process, and those of a group of files."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            file = item.nodeid.partition("::")[0]
+            group = next((name for name in _GROUPS if file.startswith(name)), file)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gives_memory_back() -> Iterator[None]:
+    """Returns what a file of tests freed to the system, for the process beside it."""
+    yield
+    gc.collect()
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    if hasattr(library, "malloc_trim"):  # the GNU C library's
+        library.malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +115,9 @@ def run_script(tmp_path_factory) -> Callable[..., Done]:
     start of its own takes each script seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dc_keras.serving.bundle", "sklearn.linear_model"])
+    context.set_forkserver_preload(
+        ["dc_keras.serving.bundle", "sklearn.linear_model", "keras_nlp", "igraph"]
+    )
     directory, numbers = tmp_path_factory.mktemp("output"), count()
 
     def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:

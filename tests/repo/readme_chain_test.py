@@ -55,9 +55,12 @@ _SMALL = {
 }
 _SUPPORT = "--support=included"
 
-pytestmark = pytest.mark.skipif(
-    not _DATA.is_dir(), reason="shared/data, with real items and clips, is absent"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not _DATA.is_dir(), reason="shared/data, with real items and clips, is absent"
+    ),
+]
 
 
 def _commands():

@@ -27,6 +27,9 @@ from tfrecords.ray_runner import RayCluster  # noqa: E402
 from tfrecords.runner import write_frame_records  # noqa: E402
 from tfrecords.verify import verify_records  # noqa: E402
 
+# Processes of Ray are counted, so the other tests that start some stay in this process.
+pytestmark = pytest.mark.xdist_group("tests/pipelines")
+
 _ROOT = Path(__file__).parents[2]
 _CONFIG = SamplingConfig(num_frames=4, image_size=32)
 _NUM_SHARDS = 6
@@ -191,7 +194,7 @@ def _shard(temporary):
     return temporary.split(".tfrecord.")[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_frames_written_while_a_node_dies_are_those_of_a_local_run(
     media, tmp_path, two_nodes
 ):
@@ -208,7 +211,7 @@ def test_frames_written_while_a_node_dies_are_those_of_a_local_run(
     assert verify_records(output).faults == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_features_extracted_while_a_node_dies_are_those_of_a_local_run(
     media, tmp_path, two_nodes
 ):
@@ -238,7 +241,6 @@ def test_features_extracted_while_a_node_dies_are_those_of_a_local_run(
     assert verify_records(output).faults == ()
 
 
-@pytest.mark.slow
 def test_ray_is_started_for_a_run_and_tells_what_goes_wrong(
     media, tmp_path, monkeypatch
 ):
@@ -261,7 +263,6 @@ def test_ray_is_started_for_a_run_and_tells_what_goes_wrong(
         _write_frames(media, tmp_path / "other", 12, cluster=RayCluster(num_cpus=1))
 
 
-@pytest.mark.slow
 def test_a_shard_that_takes_down_its_process_is_given_up(tmp_path, monkeypatch):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)

@@ -167,7 +167,6 @@ for delay in arguments["delays"]:
 """
 
 
-@pytest.mark.slow
 def test_writer_killed_at_ten_random_moments_goes_on_to_the_same_bytes(media, tmp_path):
     videos = _videos(60)
     start = time.monotonic()
@@ -212,7 +211,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
     script = tmp_path / "write.py"

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from trained_apart import fit_apart
 
-pytestmark = pytest.mark.slow
-
 _VARIATIONS = {
     "plain": {},
     "clipped": {"clip_norm": 0.05},

@@ -134,7 +134,6 @@ def ask(two_runs, tmp_path_factory):
     server.wait(timeout=30)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "validation"])
 def test_the_server_shows_the_curves(ask, two_runs, part):
     points = ask(
@@ -146,7 +145,6 @@ def test_the_server_shows_the_curves(ask, two_runs, part):
     assert [value for *_, value in points] == pytest.approx(history[column].to_list())
 
 
-@pytest.mark.slow
 def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
     tag = "participation/pr_curve"
     curves = ask("plugin/pr_curves/pr_curves", run="fast/tensorboard", tag=tag)
@@ -159,7 +157,6 @@ def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
     assert any(p == pytest.approx(base_rate, abs=1e-4) for p in curve["precision"])
 
 
-@pytest.mark.slow
 def test_the_server_compares_the_runs_by_their_options(ask):
     experiment = ask("plugin/hparams/experiment", request=json.dumps({}))
     names = {info["name"] for info in experiment["hparamInfos"]}
@@ -179,7 +176,6 @@ def test_the_server_compares_the_runs_by_their_options(ask):
     assert found == {(task, rate) for task in tasks for rate in (0.05, 0.001)}
 
 
-@pytest.mark.slow
 def test_the_server_shows_vectors_of_pseudonyms(ask, grid):
     run = "fast/tensorboard"
     assert run in ask("plugin/projector/runs")
@@ -192,14 +188,12 @@ def test_the_server_shows_vectors_of_pseudonyms(ask, grid):
     assert labels == list(grid.users)
 
 
-@pytest.mark.slow
 def test_the_server_shows_the_configuration(ask):
     [text] = ask("plugin/text/text", run="slow/tensorboard", tag="config")
     assert "learning_rate" in text["text"]
     assert "0.001" in text["text"]
 
 
-@pytest.mark.slow
 def test_the_server_shows_sample_frames(ask):
     tags = ask("plugin/images/tags")["fast/tensorboard/frames"]
     assert list(tags) == ["dance/user00-0"]

@@ -127,7 +127,6 @@ def _wait_for_workers(directory, processes):
     return [dict(np.load(directory / f"worker{index}.npz")) for index in range(2)]
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_weights_of_one(tmp_path):
     alone = fit_apart(tmp_path, "alone")
     for worker in _wait_for_workers(tmp_path, _start_workers(tmp_path)):
@@ -154,7 +153,7 @@ def _wait_for_epochs(history, count, processes):
     raise AssertionError("the workers train no epochs")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_worker_goes_on_from_the_backup(tmp_path):
     options = json.dumps({"epochs": 8, "patience": 5})
     expected = fit_apart(tmp_path, "alone", f"--options={options}")
