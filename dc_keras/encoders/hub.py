@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,7 @@ class HubBert(keras.layers.Layer):
 
 def graph_hash(handle: str) -> str:
     """Returns the sha256 hex of a module's graph, weights left out."""
-    import tensorflow_hub
-
-    path = Path(tensorflow_hub.resolve(handle)) / "saved_model.pb"
+    path = Path(_tensorflow_hub().resolve(handle)) / "saved_model.pb"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -109,9 +108,23 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:200]
 
 
-def _load_module(handle: str) -> Any:
-    import tensorflow_hub
+def _tensorflow_hub() -> Any:
+    """Returns the package, imported without its warning about setuptools.
 
+    It imports pkg_resources, which warns of its removal; pyproject.toml sees to it that
+    there is one.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        warnings.filterwarnings(
+            "ignore", "Deprecated call to `pkg_resources", DeprecationWarning
+        )
+        import tensorflow_hub
+    return tensorflow_hub
+
+
+def _load_module(handle: str) -> Any:
+    tensorflow_hub = _tensorflow_hub()
     try:
         module = tensorflow_hub.load(handle)
     except Exception as error:
