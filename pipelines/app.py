@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from absl import app, flags, logging
+
+from pipelines import quiet_tensorflow
+
+# Here and not in `run`, so that it holds for worker processes, too: they import the
+# script that started them, and TensorFlow with the first function that they are given.
+quiet_tensorflow.install()
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -18,9 +23,6 @@ def run(main: Callable[[], int | None]) -> None:
     file or a refused directory ends in one line on stderr and exit code 1; Ctrl-C in
     one line and exit code 130. Anything else keeps its traceback.
     """
-    # What TensorFlow says while it starts and saves is nothing that a user of these
-    # scripts can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.run(lambda argv: _guarded(main, argv))
 
 

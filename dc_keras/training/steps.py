@@ -114,7 +114,8 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
         def replica_forward(inputs: Any) -> Any:
             return tf.cast(called()(inputs, training=False), tf.float32)
 
-        @tf.function(autograph=False)
+        # Batches differ in length: one trace for all but the first.
+        @tf.function(autograph=False, reduce_retracing=True)
         def outputs_of(inputs: Any) -> Any:
             outputs = strategy.run(replica_forward, args=(inputs,))
             return strategy.gather(outputs, axis=0)
