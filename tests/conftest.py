@@ -1,7 +1,6 @@
 import ctypes
 import gc
 import json
-import multiprocessing
 import os
 import string
 import subprocess
@@ -13,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from script_process import become_script
+from script_process import become_script, fork_server
 
 # OpenVINO reports its use to its makers where a test asks whether it is installed, which
 # imports it before dc_keras can see to that.
@@ -109,15 +108,8 @@ class Done:
 
 @pytest.fixture(scope="session")
 def run_script(tmp_path_factory) -> Callable[..., Done]:
-    """Runs `python -m pipelines.NAME FLAG …` in a process of its own.
-
-    The process is forked from one that has imported TensorFlow, and done no more: a
-    start of its own takes each script seconds.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["dc_keras.serving.bundle", "sklearn.linear_model", "keras_nlp", "igraph"]
-    )
+    """Runs `python -m pipelines.NAME FLAG …` in a process of its own."""
+    context = fork_server()
     directory, numbers = tmp_path_factory.mktemp("output"), count()
 
     def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:
