@@ -27,9 +27,6 @@ from tfrecords.ray_runner import RayCluster  # noqa: E402
 from tfrecords.runner import write_frame_records  # noqa: E402
 from tfrecords.verify import verify_records  # noqa: E402
 
-# Processes of Ray are counted, so the other tests that start some stay in this process.
-pytestmark = pytest.mark.xdist_group("tests/pipelines")
-
 _ROOT = Path(__file__).parents[2]
 _CONFIG = SamplingConfig(num_frames=4, image_size=32)
 _NUM_SHARDS = 6
