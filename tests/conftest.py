@@ -1,7 +1,6 @@
 import ctypes
 import gc
 import json
-import multiprocessing
 import os
 import string
 import subprocess
@@ -13,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from script_process import become_script
+from script_process import become_script, fork_server
 
 # OpenVINO reports its use to its makers where a test asks whether it is installed, which
 # imports it before dc_keras can see to that.
@@ -38,24 +37,35 @@ VOCABULARY = (
 )
 VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
 
-# Directories whose tests share what is expensive: one process makes it once.
-_GROUPS = (
-    "tests/dc_keras/collecting",
-    "tests/dc_keras/evaluation",
-    "tests/dc_keras/reporting",
-    "tests/dc_keras/serving",
-    "tests/pipelines",
-)
+# Files whose tests share what is expensive, or count each other's processes.
+_GROUPS = {
+    "tests/dc_keras/collecting/": "browser",
+    "tests/dc_keras/evaluation/": "evaluation",
+    "tests/dc_keras/reporting/": "browser",
+    "tests/dc_keras/serving/": "serving",
+    "tests/pipelines/": "pipelines",
+    "tests/tfrecords/ray_runner_test.py": "pipelines",
+}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a file in one process, and those of a group of files."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            file = item.nodeid.partition("::")[0]
-            group = next((name for name in _GROUPS if file.startswith(name)), file)
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keeps the tests of a file in one process, and those of a group of files.
+
+    The marks that pytest-xdist has for this are ignored: its 3.8 sets names of tests
+    that pytest 9 no longer reads.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            groups = (
+                group for start, group in _GROUPS.items() if file.startswith(start)
+            )
+            return next(groups, file)
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,15 +119,8 @@ class Done:
 
 @pytest.fixture(scope="session")
 def run_script(tmp_path_factory) -> Callable[..., Done]:
-    """Runs `python -m pipelines.NAME FLAG …` in a process of its own.
-
-    The process is forked from one that has imported TensorFlow, and done no more: a
-    start of its own takes each script seconds.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["dc_keras.serving.bundle", "sklearn.linear_model", "keras_nlp", "igraph"]
-    )
+    """Runs `python -m pipelines.NAME FLAG …` in a process of its own."""
+    context = fork_server()
     directory, numbers = tmp_path_factory.mktemp("output"), count()
 
     def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:

@@ -1,9 +1,9 @@
 """On real local Ray clusters; every test ends with no process of Ray left."""
 
 import contextlib
+import importlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -26,9 +26,6 @@ from tfrecords.frames import SamplingConfig  # noqa: E402
 from tfrecords.ray_runner import RayCluster  # noqa: E402
 from tfrecords.runner import write_frame_records  # noqa: E402
 from tfrecords.verify import verify_records  # noqa: E402
-
-# Processes of Ray are counted, so the other tests that start some stay in this process.
-pytestmark = pytest.mark.xdist_group("tests/pipelines")
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = SamplingConfig(num_frames=4, image_size=32)
@@ -288,18 +285,11 @@ def test_nothing_to_do_starts_no_ray():
     assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
 
 
-def test_without_ray_one_line_says_what_to_install():
-    code = (
-        "import sys; sys.modules['ray'] = None\n"
-        "from dc_keras.errors import DataError\n"
-        "try: import tfrecords.ray_runner\n"
-        "except DataError as error: print(error)"
+def test_without_ray_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "tfrecords.ray_runner")
+    with pytest.raises(DataError) as caught:
+        importlib.import_module("tfrecords.ray_runner")
+    assert str(caught.value) == (
+        "--runner=ray needs Ray: pip install 'dc_keras[cluster]'"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "--runner=ray needs Ray: pip install 'dc_keras[cluster]'\n"
