@@ -88,7 +88,7 @@ _REPEAT = flags.DEFINE_enum(
     "A repeated frame as the embedding that it repeats, or as zeros.",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 32, "Frames, and captions, a step.", lower_bound=1
+    "encoder_batch_size", 32, "Frames, and captions, a step.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of random weights.", lower_bound=0)
 sharding.define(gpus=True)

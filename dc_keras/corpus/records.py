@@ -10,11 +10,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import takewhile
+from functools import cache, lru_cache
 
-_HASH = re.compile(r"[#＃]")
-_JOINERS = "\u200c\u200d"  # several scripts need them inside a word
+from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
+
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
 # What the platform calls somebody's own sound, before " - " and their name.
 _ORIGINAL_SOUND = re.compile(
@@ -145,15 +144,16 @@ class Edge:
 def normalize_hashtag(tag: str) -> str:
     """Returns the form under which two spellings of a hashtag are the same.
 
-    NFKC, case-folded, without a leading # and up to the first character that no
-    hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
-    is left.
+    The caseless match of compatibility forms of the Unicode Standard (D146), without a
+    leading # and up to the first character that no hashtag may have: `#CreatorFund.`
+    and `creatorfund` are one tag. "" where nothing is left.
     """
     if tag.isascii() and tag.replace("_", "").isalnum():
         return tag.lower()  # nothing in it has a second form
-    word = _leading_word(_HASH.sub("", tag).strip())
-    # Case folding can undo NFKC and the other way round, hence twice.
-    folded = unicodedata.normalize("NFKC", word).casefold()
+    word = _leading_word(re.sub(f"[{HASHES}]", "", tag).strip())
+    # Folding decomposed text: some marks fold to letters, which then compose with
+    # others. Case folding can undo NFKC and the other way round, hence twice.
+    folded = unicodedata.normalize("NFKD", word).casefold()
     return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
 
 
@@ -165,25 +165,27 @@ def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
 def find_hashtags(text: str) -> tuple[str, ...]:
     """Returns the normalised hashtags of a caption, in order, without repeats.
 
-    A tag ends where Unicode letters, marks, digits and underscores end, not only at a
-    space: `#fyp#foryou.` holds two.
+    A tag ends where its characters (`word_characters`) end, not only at a space:
+    `#fyp#foryou.` holds two.
     """
-    return unique(
-        normalize_hashtag(part) for part in _HASH.split(text)[1:] if part[:1].strip()
-    )
+    if not any(mark in text for mark in HASHES):
+        return ()
+    return unique(map(normalize_hashtag, _hashtags().findall(text)))
+
+
+@cache
+def _hashtags() -> re.Pattern[str]:
+    return re.compile(hashtag_pattern())
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(f"[{word_characters()}]*")
 
 
 def _leading_word(text: str) -> str:
-    return "".join(takewhile(_is_word_character, text))
-
-
-def _is_word_character(character: str) -> bool:
-    if character == "_" or character in _JOINERS:
-        return True
-    # Variation selectors and enclosing marks belong to emoji, not to words.
-    category = unicodedata.category(character)
-    is_selector = "\ufe00" <= character <= "\ufe0f"
-    return category[0] in "LNM" and category != "Me" and not is_selector
+    match = _word().match(text)
+    return "" if match is None else match.group()
 
 
 def find_mentions(text: str) -> tuple[str, ...]:

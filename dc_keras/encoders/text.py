@@ -14,8 +14,9 @@ from dc_keras.encoders.captions import BertPacker, CaptionCleaner, check_max_tok
 from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.errors import DataError
 
-# Part of every fingerprint: raise it when captions would give other embeddings.
-PREPROCESSING_VERSION = 1
+# Part of every fingerprint, by what is done with hashtags: raise it when captions would
+# give other embeddings.
+PREPROCESSING_VERSIONS = {"keep": 1, "mask_focal": 2, "drop": 2}
 POOLINGS = ("cls", "mean")
 
 
@@ -88,6 +89,7 @@ class TextEncoder:
         return {
             **asdict(self.spec),
             "focal_hashtags": list(self.spec.focal_hashtags),
+            "preprocessing": PREPROCESSING_VERSIONS[self.spec.hashtags],
             "fingerprint": self.fingerprint,
             "embedding_dim": self.embedding_dim,
         }
@@ -120,6 +122,28 @@ def build_text_encoder(spec: TextSpec) -> TextEncoder:
         embedding_dim=int(embedding.shape[-1]),
         fingerprint=fingerprint(_identity(spec, bert), bert.weights),
     )
+
+
+def restore_cleaner(settings: Mapping[str, Any]) -> CaptionCleaner:
+    """Returns the layer that cleaned the captions of feature records.
+
+    Args:
+        settings: the `text` settings of their manifest.
+
+    Raises:
+        DataError: another version of this package cleaned them.
+    """
+    mode = settings["hashtags"]
+    cleaner = CaptionCleaner(mode, settings["focal_hashtags"])
+    # The first version did not write its number.
+    version = settings.get("preprocessing", 1)
+    if version != PREPROCESSING_VERSIONS[mode]:
+        raise DataError(
+            "captions must have been cleaned as this version does it: extract the "
+            f"features anew. Received: hashtags={mode!r} with preprocessing={version}, "
+            f"not {PREPROCESSING_VERSIONS[mode]}"
+        )
+    return cleaner
 
 
 def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
@@ -159,7 +183,7 @@ def _token_model(bert: Bert, pooling: str) -> keras.Model:
 
 def _identity(spec: TextSpec, bert: Bert) -> dict[str, Any]:
     return {
-        "preprocessing": PREPROCESSING_VERSION,
+        "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
         "graph": bert.graph,
         "vocabulary": bert.vocabulary,
         "lower_case": bert.lower_case,
