@@ -113,7 +113,6 @@ class Corpus:
     @cached_property
     def sha256(self) -> str:
         """What tells this state of the tables from any other, hex."""
-        # They were not always noted.
         digests = self.info.get("sha256") or hash_files(
             self.directory / name for name in _TABLES
         )
@@ -196,7 +195,7 @@ class CorpusWriter:
         directory: the corpus directory; made where it is missing.
 
     Attributes:
-        files: where further files that change with the tables are written.
+        files: where what changes with the tables is written.
     """
 
     def __init__(self, directory: Path) -> None:
