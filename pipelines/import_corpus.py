@@ -108,6 +108,12 @@ def main() -> None:
         f"{summary.num_ties} ties beside those that posts tell"
     )
     app.say(f"{corpus_dir / CARD_FILE}: what is there, and what is missing")
+    if summary.num_recognised:
+        app.say(
+            f"{summary.num_recognised} posts that the corpus held are of somebody "
+            "forgotten, as these files tell, and are gone; run forget again with the "
+            "same --artifacts, for what was made from them"
+        )
     if summary.total.quarantined:
         app.say(f"{corpus_dir / 'quarantine.jsonl'}: what was not read, and why")
 

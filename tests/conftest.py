@@ -119,15 +119,20 @@ class Done:
 
 @pytest.fixture(scope="session")
 def run_script(tmp_path_factory) -> Callable[..., Done]:
-    """Runs `python -m pipelines.NAME FLAG …` in a process of its own."""
+    """Runs `python -m pipelines.NAME FLAG …` in a process of its own.
+
+    With `kill_at=n` it is killed where it would change the n-th name on disk, from 0.
+    """
     context = fork_server()
     directory, numbers = tmp_path_factory.mktemp("output"), count()
 
-    def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:
+    def run(
+        name: str, *flags: str, cwd: Path = _ROOT, kill_at: int | None = None
+    ) -> Done:
         number = next(numbers)
         stdout, stderr = (directory / f"{number}.{end}" for end in ("out", "err"))
         process = context.Process(
-            target=become_script, args=(name, flags, cwd, stdout, stderr)
+            target=become_script, args=(name, flags, cwd, stdout, stderr, kill_at)
         )
         process.start()
         process.join()

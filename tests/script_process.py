@@ -7,6 +7,7 @@ install a top-level `tests`, TikTokApi for one, come before this directory.
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -32,10 +33,33 @@ def write_into(stdout: Path, stderr: Path) -> None:
 
 
 def become_script(
-    name: str, flags: tuple[str, ...], cwd: Path, stdout: Path, stderr: Path
+    name: str,
+    flags: tuple[str, ...],
+    cwd: Path,
+    stdout: Path,
+    stderr: Path,
+    kill_at: int | None = None,
 ) -> None:
     """Becomes the script: its argv, its directory, its output."""
     os.chdir(cwd)
     write_into(stdout, stderr)
+    if kill_at is not None:
+        _be_killed(kill_at)
     sys.argv = [name, *flags]
     runpy.run_module(f"pipelines.{name}", run_name="__main__", alter_sys=True)
+
+
+def _be_killed(number: int) -> None:
+    """Ends this process, as a power cut would, at the number-th change of a name."""
+    left = iter(range(number))
+
+    def counted(function):
+        def call(*arguments, **options):
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("rename", "replace", "unlink", "rmdir"):
+        setattr(os, name, counted(getattr(os, name)))

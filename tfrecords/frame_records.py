@@ -39,6 +39,7 @@ class FrameShardJob:
         media_root: where the media paths begin; None for a corpus without media.
         config: how frames are taken.
         digest: sha256 hex over all of that, the media files' sizes and times included.
+        crashing: ids of posts whose media ended the process that decoded them.
     """
 
     directory: Path
@@ -47,6 +48,7 @@ class FrameShardJob:
     media_root: Path | None
     config: SamplingConfig
     digest: str
+    crashing: frozenset[str] = frozenset()
 
     @property
     def num_posts(self) -> int:
@@ -110,18 +112,22 @@ def plan_frame_shards(
     return jobs
 
 
-def write_frame_shard(job: FrameShardJob, on_video: Callable[[], None]) -> ShardEntry:
+def write_frame_shard(
+    job: FrameShardJob,
+    on_video: Callable[[], None],
+    on_begin: Callable[[str], object] = lambda _: None,
+) -> ShardEntry:
     """Makes one shard: a record for every post, with or without frames.
 
     Args:
         job: what to make.
         on_video: called after each post; what it raises stops the work, and nothing of
             the shard is left behind.
+        on_begin: called with the id of each post before its media are decoded.
     """
     tally = _Tally()
-    return write_shard(
-        job.directory, job.name, job.digest, _make_records(job, tally, on_video), tally
-    )
+    records = _make_records(job, tally, on_video, on_begin)
+    return write_shard(job.directory, job.name, job.digest, records, tally)
 
 
 @dataclass
@@ -144,9 +150,13 @@ class _Tally:
 
 
 def _make_records(
-    job: FrameShardJob, tally: _Tally, on_video: Callable[[], None]
+    job: FrameShardJob,
+    tally: _Tally,
+    on_video: Callable[[], None],
+    on_begin: Callable[[str], object],
 ) -> Iterator[bytes]:
     for video in job.videos:
+        on_begin(video.video_id)
         sampled = _sample(video, job, tally)
         yield build_frame_record(_make_record(video, sampled, job.config))
         on_video()
@@ -157,6 +167,8 @@ def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | 
     outcome = "with_frames"
     sampled = None
     try:
+        if video.video_id in job.crashing:
+            raise MediaError(_media_paths(video)[0], "crashes the decoder")
         sampled = sample_post(video, job.media_root, job.config)
     except MediaError as error:
         outcome = "bad_media"

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import tensorflow as tf
 
+from dc_keras.checksums import hash_file
 from dc_keras.errors import DataError
 from tfrecords.schema import SCHEMA_VERSION
 
@@ -272,12 +273,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         )
         raise DataError(message)
     return dict(manifest)
-
-
-def hash_file(path: Path) -> str:
-    """Returns the sha256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _progress_path(directory: Path, name: str) -> Path:

@@ -12,10 +12,12 @@ grows with authors and ties, not with posts.
 from __future__ import annotations
 
 import gc
+import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,10 +31,12 @@ from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
 from dc_keras.corpus.quarantine import append_rejected
+from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -49,6 +53,8 @@ class ImportSummary:
         num_users: people in the corpus after it: authors, and ends of ties.
         num_ties: ties in ties.parquet after it.
         media: what was found under the media root; None without one.
+        num_recognised: posts that the corpus held already, of people who turned out to
+            be forgotten: this import told under which other names they go.
     """
 
     sources: Mapping[str, SourceCounts]
@@ -58,6 +64,7 @@ class ImportSummary:
     num_users: int
     num_ties: int
     media: MediaReport | None
+    num_recognised: int = 0
 
     @property
     def total(self) -> SourceCounts:
@@ -119,43 +126,54 @@ def import_files(
     directory = Path(corpus_dir).expanduser()
     files = _expand(inputs)
     asked = choose_sources(source)
-    known = _open_existing(directory, pseudonymizer)
-    forgotten = Forgotten.load(directory, pseudonymizer)
-    root = _media_root(media_root, known)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(writing(directory))
+        remove_scratch(directory)
+        known = _open_existing(directory, pseudonymizer)
+        forgotten = Forgotten.load(directory, pseudonymizer)
+        root = _media_root(media_root, known)
         scratch = Path(stack.enter_context(_scratch_beside(directory)))
         authors = AuthorTable(() if known is None else known.iter_users())
+        maker = RecordMaker(
+            pseudonymizer, authors, forgotten, keep_handles=keep_handles
+        )
         spool = PostSpool(scratch)
         rejected = stack.enter_context((scratch / "rejected").open("w+"))
         intake = Intake(
             sources=asked,
-            maker=RecordMaker(pseudonymizer, authors, keep_handles=keep_handles),
+            maker=maker,
             keep_raw=keep_raw,
             add_posts=spool.add,
-            reject=lambda record: (
-                forgotten.names_any(asdict(record))
-                or rejected.write(f"{record.to_json()}\n")
-            ),
-            is_forgotten=forgotten.has_tie,
+            reject=lambda record: rejected.write(f"{record.to_json()}\n"),
+            is_forgotten=maker.has_forgotten,
         )
         if known is not None:
             spool.add_known(directory / VIDEOS_FILE)
             intake.ties = dict.fromkeys(known.iter_ties())
         num_empty = sum(intake.read_file(path) == 0 for path in files)
         renames = authors.resolve()
+        forgotten = _remember(forgotten, authors, directory)
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
             index = MediaIndex(root, spool.ids_among)
+        num_recognised = 0
         with CorpusWriter(directory) as writer:
             for table in spool.tables():
-                posts = _one_row_a_post(table, intake, authors, renames, forgotten)
+                came = table.with_columns(pl.col("user_id").replace(renames))
+                kept = forgotten.keep(came)
+                num_recognised += _num_known(came) - _num_known(kept)
+                posts = _one_row_a_post(came, kept, intake, authors)
                 writer.add_videos(posts if index is None else index.attach(posts))
             rejected.seek(0)
-            num_quarantined = append_rejected(directory, map(_line, rejected))
+            num_quarantined = append_rejected(
+                directory,
+                writer.files,
+                map(_line, rejected),
+                leave_out=forgotten.names_any,
+            )
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                dict.fromkeys(tie.renamed(renames) for tie in intake.ties),
+                _ties_of_others(intake.ties, renames, forgotten),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
@@ -169,25 +187,34 @@ def import_files(
         num_users=info["counts"]["users"],
         num_ties=info["counts"]["ties"],
         media=None if index is None else index.report,
+        num_recognised=num_recognised,
     )
 
 
+def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:
+    """Returns the list with all names of whom it has, and keeps it with the corpus."""
+    whole = forgotten.with_people(authors.users())
+    if whole != forgotten:
+        directory.mkdir(exist_ok=True)
+        whole.save(directory)
+    return whole
+
+
+def _ties_of_others(
+    ties: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
+) -> dict[Edge, None]:
+    renamed = dict.fromkeys(tie.renamed(renames) for tie in ties)
+    return {tie: None for tie in renamed if not forgotten.has_tie(tie)}
+
+
 def _one_row_a_post(
-    table: pl.DataFrame,
-    intake: Intake,
-    authors: AuthorTable,
-    renames: Mapping[str, str],
-    forgotten: Forgotten,
+    came: pl.DataFrame, kept: pl.DataFrame, intake: Intake, authors: AuthorTable
 ) -> pl.DataFrame:
-    """Merges the exports of each post in a table and counts what came of them."""
-    if renames:
-        table = table.with_columns(pl.col("user_id").replace(renames))
-    if NOTES in table.columns:  # else all of them were known before
-        kept = forgotten.keep(table)
-        _count_forgotten(table, kept, intake)
+    """Merges the exports of each post that is kept, and counts what became of all."""
+    if NOTES in came.columns:  # else all of them were known before
+        _count_forgotten(came, kept, intake)
         _count_arrivals(kept, intake)
-        table = kept
-    table = table.drop(ORDER, NOTES, strict=False)
+    table = kept.drop(ORDER, NOTES, strict=False)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
     for source, number in conflicts.items():
         intake.tallies[source].notes["conflicting.user_id"] += number
@@ -198,6 +225,11 @@ def _one_row_a_post(
     for user_id, first, last in times.iter_rows():
         authors.see(user_id, first, last)
     return posts
+
+
+def _num_known(table: pl.DataFrame) -> int:
+    """Returns how many posts of a table the corpus held before."""
+    return table.filter(pl.col(ORDER) < 0).height
 
 
 def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
@@ -239,6 +271,19 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
         for source, notes in sorted(total.items())
         if notes
     }
+
+
+def remove_scratch(directory: Path) -> None:
+    """Removes what imports that were killed left beside a corpus: captions are in it.
+
+    Args:
+        directory: of the corpus; whoever calls must keep other writers away from it.
+    """
+    # As `tempfile` names them.
+    name = re.compile(rf"\.{re.escape(directory.name)}-import-[a-z0-9_]{{8}}")
+    for path in directory.resolve().parent.iterdir():
+        if name.fullmatch(path.name):
+            shutil.rmtree(path)
 
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch
 
 QUARANTINE_FILE = "quarantine.jsonl"
+_IDENTITY = ("file", "position", "reason", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,20 @@ class Rejected:
         return json.dumps(entry)
 
 
-def append_rejected(directory: Path, lines: Iterable[str]) -> int:
+def append_rejected(
+    directory: Path,
+    files: Switch,
+    lines: Iterable[str],
+    *,
+    leave_out: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+) -> int:
     """Adds what is not there yet to quarantine.jsonl.
 
     Args:
-        directory: the corpus directory, which must exist.
+        directory: the corpus directory, with the file as it is.
+        files: where the file as it will be is written.
         lines: `Rejected.to_json` of what this import rejected.
+        leave_out: whether an entry is not to be kept, be it there or new.
 
     Returns:
         The number of lines after it.
@@ -98,18 +108,15 @@ def append_rejected(directory: Path, lines: Iterable[str]) -> int:
         DataError: the file that is there is not a quarantine file.
     """
     path = directory / QUARANTINE_FILE
-    temporary = path.with_name(f".{path.name}.tmp")
     seen: set[bytes] = set()
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    # Empty where nothing is left, and then the file goes.
+    with files.path(QUARANTINE_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for line in chain(_lines_of(path), lines):
-            key = _key(path, line)
-            if key not in seen:
+            entry = _entry(path, line)
+            key = _key(entry)
+            if key not in seen and not leave_out(entry):
                 seen.add(key)
                 file.write(f"{line}\n")
-    if seen:
-        temporary.replace(path)
-    else:
-        temporary.unlink()
     return len(seen)
 
 
@@ -120,16 +127,20 @@ def _lines_of(path: Path) -> Iterator[str]:
             yield from (line.removesuffix("\n") for line in file if line.strip())
 
 
-def _key(path: Path, line: str) -> bytes:
+def _entry(path: Path, line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-        what = [entry[name] for name in ("file", "position", "reason", "sha256")]
-        return hashlib.sha256(json.dumps(what).encode()).digest()
+        return {**entry, **{name: entry[name] for name in (*_IDENTITY, "keys")}}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: every line must be a quarantine entry; move the file away and "
             f"import again. Received: {error!r}"
         ) from error
+
+
+def _key(entry: Mapping[str, Any]) -> bytes:
+    what = [entry[name] for name in _IDENTITY]
+    return hashlib.sha256(json.dumps(what).encode()).digest()
 
 
 def _field_names(content: Any) -> tuple[str, ...]:

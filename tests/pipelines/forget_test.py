@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import signal
 import zipfile
 from collections import Counter
 from types import SimpleNamespace
@@ -256,7 +257,67 @@ def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp
     notes.unlink()
     done = run_script("forget", *flags, f"--artifacts={copy}")
     assert done.returncode == 0, done.stderr
-    assert len(list(copy.glob("forget-receipt-*"))) == 1
+    [path] = copy.glob("forget-receipt-*")
+    # Nothing of the post was left for the second run: the first one had found it.
+    assert [r["found"] for r in json.loads(path.read_text())["requests"]] == [True]
+    assert "is in no corpus" not in done.stdout
+
+
+def test_a_foreign_file_below_the_directory_is_looked_through(
+    run_script, copy, world, key_file, gone, flags
+):
+    export = copy.parent / "exports" / "items.ndjson"
+    export.parent.mkdir()
+    shutil.copy(world.output / "items.ndjson", export)
+    done = run_script("forget", *flags, f"--artifacts={copy.parent}")
+    assert done.returncode == 1
+    assert f"{export}: still holds an id or a code" in done.stdout
+    assert gone.handle not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def small_run(copy, graph, survey):
+    run = copy.parent / "run"
+    shutil.move(copy, run / "corpus")
+    shutil.copytree(graph.output, run / "graph")
+    shutil.copytree(survey.output, run / "survey")
+    return run
+
+
+def _kills(run_script, run, flags, steps):
+    """Forgets in a copy, killed at a step, then again; yields what is left."""
+    for step in steps:
+        place = run.with_name(f"run{step}")
+        shutil.copytree(run, place)
+        receipt = run.with_name("receipt.json")
+        given = [*flags, f"--artifacts={place}", f"--receipt={receipt}"]
+        killed = run_script("forget", *given, kill_at=step)
+        done = run_script("forget", *given)
+        assert done.returncode == 0, done.stderr
+        # The lock file of a killed process locks nobody out, and names nobody.
+        left = {
+            path.relative_to(place): content
+            for path, content in _bytes(place).items()
+            if path.suffix != ".lock"
+        }
+        yield killed.returncode, left, json.loads(receipt.read_text())["requests"]
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    "steps", [(4, 19), pytest.param(range(45), marks=pytest.mark.long)]
+)
+def test_a_removal_killed_at_a_change_of_a_name_is_finished_by_the_same_command(
+    run_script, small_run, flags, steps
+):
+    [(code, expected, requests)] = _kills(run_script, small_run, flags, [10**6])
+    assert code == 0
+    codes = set()
+    for code, left, again in _kills(run_script, small_run, flags, steps):
+        codes.add(code)
+        assert left == expected
+        assert again == requests
+    assert -signal.SIGKILL in codes
 
 
 def test_what_is_wrong_is_told_in_one_line(

@@ -1,16 +1,19 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import crashing_decoder
 import pytest
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
+from tfrecords import runner
 from tfrecords.frames import SamplingConfig
 from tfrecords.runner import write_frame_records
 from tfrecords.shard_runs import Part
@@ -255,3 +258,21 @@ def _wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "the workers never began"
         time.sleep(0.05)
+
+
+@pytest.mark.long
+def test_a_file_that_crashes_the_decoder_takes_a_worker_and_is_named(
+    media, tmp_path, monkeypatch
+):
+    shutil.copy(media / "0.mp4", media / "crash.mp4")
+    bad = Video("7999", "u1", "test", media_path="crash.mp4")
+    monkeypatch.setattr(runner, "_write_in_worker", crashing_decoder.write_in_worker)
+    options = {"workers": 2, "max_bad_media": 1}
+    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
+    assert run.manifest["bad_media"] == [
+        {"video_id": "7999", "reason": "crash.mp4: crashes the decoder"}
+    ]
+    assert run.manifest["counts"]["with_frames"] == 6
+    # No run tries it again.
+    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
+    assert run.num_resumed == _NUM_SHARDS

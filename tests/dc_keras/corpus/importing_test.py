@@ -10,6 +10,7 @@ from dc_keras.corpus.importing import import_files
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 
 _RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"
 
@@ -366,7 +367,7 @@ _BOB = {"id": "5", "uniqueId": "bob"}
 @pytest.fixture
 def forget(corpus_dir, pseudonymizer):
     def run(*codes):
-        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir, is_finished=True)
+        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir)
 
     return run
 
@@ -440,3 +441,90 @@ def test_quarantine_keeps_nothing_of_the_forgotten(
     assert summary.total.quarantined == 2
     [line] = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
     assert _ANN["id"] not in line
+
+
+_ANN_WHOLE = {**_ANN, "secUid": "MS4wLjABann"}
+
+
+def _by_handle(item):
+    return {**item, "author": "Ann", "authorId": None}
+
+
+@pytest.mark.parametrize(
+    ("known_by", "meets", "then"),
+    [
+        # Forgotten by one name, seen with several, and later by another one of them.
+        ("handle", {"author": _ANN_WHOLE}, {"author": {"id": _ANN["id"]}}),
+        ("sec_uid", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+        ("user", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+    ],
+)
+def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
+    give, forget, corpus_dir, make_item, pseudonymizer, known_by, meets, then
+):
+    corpus_dir.mkdir()
+    name = {"handle": "ann", "sec_uid": _ANN_WHOLE["secUid"], "user": _ANN["id"]}
+    forget(getattr(pseudonymizer, known_by)(name[known_by]))
+    _keeps_out(give(a={"itemList": [make_item(0, **meets)]}), 1)
+    _keeps_out(give(a={"itemList": [make_item(1, **then)]}), 1)
+    mention = make_item(2, author=_BOB, desc="with @Ann")
+    give(a={"itemList": [mention]})
+    [video] = _videos(corpus_dir)
+    assert video.caption == "with @u_forgotten"
+    assert [u.user_id for u in Corpus.open(corpus_dir).iter_users()] == [
+        pseudonymizer.user(_BOB["id"])
+    ]
+
+
+def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    give(a={"itemList": [make_item(0, author="Ann"), make_item(1, author=_BOB)]})
+    forget(pseudonymizer.user(_ANN["id"]))  # of whom no corpus knows a handle yet
+    summary = give(a={"itemList": [make_item(2, author=_ANN)]})
+    _keeps_out(summary, 1)
+    assert summary.num_recognised == 1
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("5")]
+    before = _bytes(corpus_dir)
+    give(a={"itemList": [make_item(2, author=_ANN), make_item(0, author="Ann")]})
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    now_ann = {"id": "7", "uniqueId": "Ann"}
+    items = [make_item(0, author=_ANN), make_item(1, author=now_ann)]
+    _keeps_out(give(a={"itemList": items}), 1)
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("7")]
+
+
+def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.sec_uid("MS4wLjABann"))
+    comment = {
+        "cid": "1",
+        "aweme_id": make_item()["id"],
+        "user": {"unique_id": "ann", "uid": _ANN["id"], "sec_uid": "MS4wLjABann"},
+    }
+    give(a={"comments": [comment]})
+    corpus = Corpus.open(corpus_dir)
+    assert (corpus.ties.height, corpus.users.height) == (0, 0)
+
+
+def test_what_a_killed_import_left_behind_goes(give, corpus_dir, make_item):
+    left = corpus_dir.with_name(f".{corpus_dir.name}-import-0a_b1c2d")
+    left.mkdir()
+    (left / "part-00000.parquet").write_bytes(b"captions")
+    give(a=[make_item()])
+    assert not left.exists()
+
+
+def test_two_imports_exclude_each_other(give, corpus_dir, make_item):
+    with writing(corpus_dir), pytest.raises(DataError, match="is writing there; wait"):
+        give(a=[make_item()])
+    assert not corpus_dir.exists()

@@ -5,6 +5,7 @@ import pytest
 
 from dc_keras.corpus.quarantine import Rejected, append_rejected
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch
 
 
 def _rejected(content, position="line 1", keep_raw=False):
@@ -45,18 +46,35 @@ def test_what_is_nested_too_deep_to_write_is_still_named():
     assert entry["keys"] == ["id", "x"]
 
 
+def _append(directory, lines, **options):
+    with Switch(directory) as files:
+        number = append_rejected(directory, files, lines, **options)
+        files.commit()
+    return number
+
+
 def test_a_line_is_appended_once(tmp_path):
     first, second = _line({"a": 1}), _line({"a": 1}, position="line 2")
-    assert append_rejected(tmp_path, [first]) == 1
+    assert _append(tmp_path, [first]) == 1
     before = (tmp_path / "quarantine.jsonl").read_bytes()
-    assert append_rejected(tmp_path, [first]) == 1
+    assert _append(tmp_path, [first]) == 1
     assert (tmp_path / "quarantine.jsonl").read_bytes() == before
-    assert append_rejected(tmp_path, [second, first]) == 2
+    assert _append(tmp_path, [second, first]) == 2
     assert (tmp_path / "quarantine.jsonl").read_bytes().startswith(before)
 
 
+def test_what_is_to_be_left_out_goes_be_it_old_or_new(tmp_path):
+    old, new, other = _line({"a": 1}), _line({"b": 1}), _line({"c": 1})
+    _append(tmp_path, [old])
+    number = _append(tmp_path, [new, other], leave_out=lambda e: e["keys"] != ["c"])
+    assert number == 1
+    assert (tmp_path / "quarantine.jsonl").read_text() == other + "\n"
+    _append(tmp_path, [], leave_out=lambda _: True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_file_without_a_line(tmp_path):
-    assert append_rejected(tmp_path, []) == 0
+    assert _append(tmp_path, []) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,4 +82,4 @@ def test_no_file_without_a_line(tmp_path):
 def test_a_foreign_file_is_told(tmp_path, line):
     (tmp_path / "quarantine.jsonl").write_text(line + "\n")
     with pytest.raises(DataError, match="every line must be a quarantine entry"):
-        append_rejected(tmp_path, [])
+        _append(tmp_path, [])
