@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import takewhile
 
 _HASH = re.compile(r"[#＃]")
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # two ways to show one emoji
 _JOINERS = "\u200c\u200d"  # several scripts need them inside a word
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
 # What the platform calls somebody's own sound, before " - " and their name.
@@ -98,6 +99,10 @@ class User:
         usernames: handles, kept only on request, sorted.
         first_seen: earliest posting time seen, UTC seconds.
         last_seen: latest posting time seen, UTC seconds.
+        followers: how many follow the account; total_likes (of all its posts) and
+            total_posts likewise: as the newest export that says so saw them.
+        account_seen: when that export saw them, UTC seconds; None where it does not
+            say.
     """
 
     user_id: str
@@ -106,6 +111,10 @@ class User:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
+    followers: int | None = None
+    total_likes: int | None = None
+    total_posts: int | None = None
+    account_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +155,16 @@ def normalize_hashtag(tag: str) -> str:
     """Returns the form under which two spellings of a hashtag are the same.
 
     NFKC, case-folded, without a leading # and up to the first character that no
-    hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
-    is left.
+    hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. An emoji in it
+    makes it another tag; a caption does not say where such a tag ends, and there it
+    ends before the emoji. "" where nothing is left.
     """
     if tag.isascii() and tag.replace("_", "").isalnum():
         return tag.lower()  # nothing in it has a second form
-    word = _leading_word(_HASH.sub("", tag).strip())
+    word = _leading_tag(_SELECTORS.sub("", _HASH.sub("", tag)).strip())
     # Case folding can undo NFKC and the other way round, hence twice.
     folded = unicodedata.normalize("NFKC", word).casefold()
-    return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
+    return _leading_tag(unicodedata.normalize("NFKC", folded).casefold())
 
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -169,12 +179,26 @@ def find_hashtags(text: str) -> tuple[str, ...]:
     space: `#fyp#foryou.` holds two.
     """
     return unique(
-        normalize_hashtag(part) for part in _HASH.split(text)[1:] if part[:1].strip()
+        normalize_hashtag(_leading_word(part))
+        for part in _HASH.split(text)[1:]
+        if part[:1].strip()
     )
 
 
 def _leading_word(text: str) -> str:
     return "".join(takewhile(_is_word_character, text))
+
+
+def _leading_tag(text: str) -> str:
+    return "".join(takewhile(_is_tag_character, text))
+
+
+def _is_tag_character(character: str) -> bool:
+    """Whether a tag that a list names may have it: words and emoji."""
+    if _is_word_character(character):
+        return True
+    is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    return is_skin_tone or unicodedata.category(character) == "So"
 
 
 def _is_word_character(character: str) -> bool:
