@@ -25,7 +25,8 @@ import polars as pl
 
 from dc_keras.corpus.authors import AuthorTable
 from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.intake import Intake, SourceCounts
+from dc_keras.corpus.input_files import find_files
+from dc_keras.corpus.intake import FileReport, Intake, SourceCounts
 from dc_keras.corpus.media import MediaIndex, MediaReport
 from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
@@ -35,10 +36,7 @@ from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
-from dc_keras.errors import DataError
 from dc_keras.locking import writing
-
-_GLOB_CHARACTERS = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,7 @@ class ImportSummary:
 
     Attributes:
         sources: counts by source name; records that no source knows are `unknown`.
-        num_files: files read.
-        num_empty_files: files without a single record, good or bad.
+        files: what each file was recognised as, and what was refused.
         num_videos: posts in the corpus after it.
         num_users: people in the corpus after it: authors, and ends of ties.
         num_ties: ties in ties.parquet after it.
@@ -58,13 +55,18 @@ class ImportSummary:
     """
 
     sources: Mapping[str, SourceCounts]
-    num_files: int
-    num_empty_files: int
+    files: tuple[FileReport, ...]
     num_videos: int
     num_users: int
     num_ties: int
     media: MediaReport | None
     num_recognised: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether not one record of all files could be read."""
+        total = self.total
+        return not (total.imported or total.merged or total.forgotten)
 
     @property
     def total(self) -> SourceCounts:
@@ -106,7 +108,7 @@ def import_files(
     """Imports files into a corpus, new or existing.
 
     Args:
-        inputs: paths or glob patterns (`**` for any depth).
+        inputs: paths, glob patterns (`**` for any depth) or directories.
         corpus_dir: the corpus directory; made where it is missing.
         pseudonymizer: holds the key; an existing corpus asks for the key it began with.
         source: name of the source module, or "auto" to tell by each record's shape.
@@ -120,11 +122,11 @@ def import_files(
         raises.
 
     Raises:
-        DataError: a pattern matches no file, the source is unknown, the key is not the
+        DataError: an input leads to no file, the source is unknown, the key is not the
             corpus's, or `media_root` is not a directory.
     """
     directory = Path(corpus_dir).expanduser()
-    files = _expand(inputs)
+    files = find_files(inputs)
     asked = choose_sources(source)
     with ExitStack() as stack:
         stack.enter_context(writing(directory))
@@ -150,7 +152,7 @@ def import_files(
         if known is not None:
             spool.add_known(directory / VIDEOS_FILE)
             intake.ties = dict.fromkeys(known.iter_ties())
-        num_empty = sum(intake.read_file(path) == 0 for path in files)
+        reports = tuple(map(intake.read_file, files))
         renames = authors.resolve()
         forgotten = _remember(forgotten, authors, directory)
         index = None
@@ -181,8 +183,7 @@ def import_files(
             )
     return ImportSummary(
         sources=intake.counts(),
-        num_files=len(files),
-        num_empty_files=num_empty,
+        files=reports,
         num_videos=info["counts"]["videos"],
         num_users=info["counts"]["users"],
         num_ties=info["counts"]["ties"],
@@ -306,29 +307,3 @@ def _media_root(given: str | Path | None, known: Corpus | None) -> Path | None:
     if given is not None:
         return Path(given).expanduser().resolve()
     return None if known is None else known.media_root
-
-
-def _expand(inputs: Sequence[str]) -> list[Path]:
-    """Returns the files of all patterns, sorted, each once."""
-    if not inputs:
-        raise DataError("at least one input is needed. Received: input=[]")
-    files: dict[Path, None] = {}
-    for pattern in inputs:
-        path = Path(pattern).expanduser()
-        found = [path] if path.is_file() else sorted(_glob(path))
-        if not found:
-            hint = f"; for all files in it: {path}/**/*.json" if path.is_dir() else ""
-            raise DataError(f"no file matches{hint}. Received: input={pattern}")
-        files.update(dict.fromkeys(found))
-    return sorted(files)
-
-
-def _glob(pattern: Path) -> Iterator[Path]:
-    parts = pattern.parts
-    fixed = next(
-        (i for i, part in enumerate(parts) if _GLOB_CHARACTERS & set(part)), None
-    )
-    if fixed is None:
-        return iter(())
-    base = Path(*parts[:fixed])
-    return (p for p in base.glob(str(Path(*parts[fixed:]))) if p.is_file())

@@ -6,7 +6,8 @@ A file belongs to the post whose id is a whole run of digits in its stem:
     …7158770364560491178_slide_1.jpeg, 7158770364560491178_2.jpg       a slide
     7158770364560491178/1.jpg, 7158770364560491178/2.jpg               slides
 
-An image without a number behind the id is a cover and is left alone. Ids come from
+An image without a number behind the id is the slide of a post that is a series of
+images and has no other, and else a cover, which is left alone. Ids come from
 exports and are never used as paths: only what the walk finds is compared with them.
 """
 
@@ -26,7 +27,9 @@ from dc_keras.errors import DataError
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".flv", ".ts", ".3gp"}
 )
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".heic", ".heif"}
+)
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -52,6 +55,7 @@ class MediaReport:
 @dataclass(slots=True)
 class _Candidates:
     videos: list[PurePosixPath] = field(default_factory=list)
+    covers: list[PurePosixPath] = field(default_factory=list)
     # One group a directory: slides of one post that lie in two places are two copies.
     slides: defaultdict[PurePosixPath, list[PurePosixPath]] = field(
         default_factory=lambda: defaultdict(list)
@@ -98,6 +102,13 @@ class MediaIndex:
             self._chosen, on="video_id", how="left", maintain_order="left"
         )
         has_slides = pl.col("slides").list.len() > 0
+        is_one_slide = pl.col("is_slideshow") & pl.col("cover").is_not_null()
+        joined = joined.with_columns(
+            pl.when(is_one_slide & ~has_slides.fill_null(False))
+            .then(pl.concat_list("cover"))
+            .otherwise("slides")
+            .alias("slides")
+        )
         takes_slides = has_slides & (pl.col("is_slideshow") | pl.col("path").is_null())
         attached = joined.with_columns(
             pl.when(takes_slides).then(None).otherwise("path").alias("media_path"),
@@ -124,12 +135,11 @@ def _choices(found: Mapping[str, _Candidates]) -> pl.DataFrame:
         path = min(candidates.videos, key=_nearness, default=None)
         group = min(candidates.slides, key=_nearness, default=None)
         slides = [] if group is None else sorted(candidates.slides[group], key=_natural)
-        rows.append(
-            (video_id, None if path is None else str(path), [*map(str, slides)])
-        )
-    schema = pl.Schema(
-        {"video_id": pl.String(), "path": pl.String(), "slides": pl.List(pl.String())}
-    )
+        cover = min(candidates.covers, key=_nearness, default=None)
+        best = [None if found is None else str(found) for found in (path, cover)]
+        rows.append((video_id, *best, [*map(str, slides)]))
+    columns = dict.fromkeys(("video_id", "path", "cover"), pl.String())
+    schema = pl.Schema({**columns, "slides": pl.List(pl.String())})
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -148,7 +158,9 @@ def _find(
                 found[video_id].videos.append(path)
         elif video_id is not None and runs[-1] != video_id:
             found[video_id].slides[path.parent].append(path)
-        elif video_id is None and path.parent.name in wanted:
+        elif video_id is not None:
+            found[video_id].covers.append(path)
+        elif path.parent.name in wanted:
             found[path.parent.name].slides[path.parent].append(path)
     return dict(found)
 

@@ -116,6 +116,7 @@ class RecordMaker:
         A column at a time: a record at a time takes twice as long.
         """
         given = batch.posts
+        self._see_accounts(batch)
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
@@ -133,6 +134,25 @@ class RecordMaker:
         if self._keep_handles:
             columns["username"] = [a and a.handle for a in given["author"]]
         return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
+
+    def _see_accounts(self, batch: Batch) -> None:
+        """Tells the alias table of the accounts of a batch, of each author one look.
+
+        Of several at one time the last counts; of several times the newest.
+        """
+        looks = {
+            (user_id, time): account
+            for user_id, time, account in zip(
+                batch.user_ids,
+                batch.collected_at,
+                batch.posts["account"],
+                strict=True,
+            )
+            if account is not None
+        }
+        for (user_id, time), account in looks.items():
+            counts = (account.followers, account.total_likes, account.total_posts)
+            self._authors.see_account(user_id, counts, time)
 
     def edge(self, tie: Tie, source: str) -> Edge | None:
         """Returns the record of a tie, None where it leads to what is no hashtag."""

@@ -11,9 +11,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import takewhile
 
 from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
 
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # two ways to show one emoji
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
 # What the platform calls somebody's own sound, before " - " and their name.
 _ORIGINAL_SOUND = re.compile(
@@ -97,6 +99,10 @@ class User:
         usernames: handles, kept only on request, sorted.
         first_seen: earliest posting time seen, UTC seconds.
         last_seen: latest posting time seen, UTC seconds.
+        followers: how many follow the account; total_likes (of all its posts) and
+            total_posts likewise: as the newest export that says so saw them.
+        account_seen: when that export saw them, UTC seconds; None where it does not
+            say.
     """
 
     user_id: str
@@ -105,6 +111,10 @@ class User:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
+    followers: int | None = None
+    total_likes: int | None = None
+    total_posts: int | None = None
+    account_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +156,18 @@ def normalize_hashtag(tag: str) -> str:
 
     The caseless match of compatibility forms of the Unicode Standard (D146), without a
     leading # and up to the first character that no hashtag may have: `#CreatorFund.`
-    and `creatorfund` are one tag. "" where nothing is left.
+    and `creatorfund` are one tag. An emoji in it makes it another tag; a caption does
+    not say where such a tag ends, and there it ends before the emoji. "" where nothing
+    is left.
     """
     if tag.isascii() and tag.replace("_", "").isalnum():
         return tag.lower()  # nothing in it has a second form
-    word = _leading_word(re.sub(f"[{HASHES}]", "", tag).strip())
+    bare = _SELECTORS.sub("", re.sub(f"[{HASHES}]", "", tag))
+    word = _leading_tag(bare.strip())
     # Folding decomposed text: some marks fold to letters, which then compose with
     # others. Case folding can undo NFKC and the other way round, hence twice.
     folded = unicodedata.normalize("NFKD", word).casefold()
-    return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
+    return _leading_tag(unicodedata.normalize("NFKC", folded).casefold())
 
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -180,12 +193,18 @@ def _hashtags() -> re.Pattern[str]:
 
 @cache
 def _word() -> re.Pattern[str]:
-    return re.compile(f"[{word_characters()}]*")
+    return re.compile(f"[{word_characters()}]")
 
 
-def _leading_word(text: str) -> str:
-    match = _word().match(text)
-    return "" if match is None else match.group()
+def _leading_tag(text: str) -> str:
+    return "".join(takewhile(_is_tag_character, text))
+
+
+def _is_tag_character(character: str) -> bool:
+    """Whether a tag that a list names may have it: words and emoji."""
+    is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    is_emoji = is_skin_tone or unicodedata.category(character) == "So"
+    return is_emoji or _word().match(character) is not None
 
 
 def find_mentions(text: str) -> tuple[str, ...]:

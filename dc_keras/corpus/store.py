@@ -95,7 +95,7 @@ class Corpus:
     @cached_property
     def users(self) -> pl.DataFrame:
         """See the class."""
-        return pl.read_parquet(self.directory / USERS_FILE)
+        return with_later_columns(pl.read_parquet(self.directory / USERS_FILE))
 
     @cached_property
     def ties(self) -> pl.DataFrame:
@@ -358,6 +358,13 @@ _SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
 }
 
 
+# What a corpus that was made before there were account counts does not have.
+_LATER_COLUMNS = {
+    name: _SCHEMAS[User][name]
+    for name in ("followers", "total_likes", "total_posts", "account_seen")
+}
+
+
 def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
     if pyarrow.types.is_large_list(kind):
         return pyarrow.array([()] * size, kind)
@@ -389,11 +396,22 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         schema = pl.read_parquet_schema(path)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    if dict(schema) != _SCHEMAS[record]:
+    later = {} if record is not User else _LATER_COLUMNS
+    if {**dict(schema), **later} != _SCHEMAS[record]:
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
             f"again into a new directory. Received: columns={list(schema)}"
         )
+
+
+def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
+    """Returns a table of users with the columns that older corpora do not have."""
+    missing = [
+        pl.lit(None, kind).alias(name)
+        for name, kind in _LATER_COLUMNS.items()
+        if name not in users.columns
+    ]
+    return users.with_columns(missing)
 
 
 def _temporary(path: Path) -> Path:

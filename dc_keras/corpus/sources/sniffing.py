@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dc_keras.corpus.sources import (
     aweme,
+    bright_data,
+    comments,
+    content_scraper,
+    display_api,
+    douk,
     fourcat_csv,
+    minet,
+    own_data,
     pyktok,
     pytok,
     research_api,
     share_item,
+    simple_tables,
     suggested,
     tiktok_scraper,
+    tikwm,
     web_comment,
     web_item,
     whichtok,
@@ -24,10 +33,20 @@ AUTO = "auto"
 # In the order in which they are asked: the more particular shape first.
 _SOURCES = (
     share_item.SOURCE,
+    own_data.SOURCE,
     web_comment.SOURCE,
+    research_api.COMMENT,
+    comments.SOURCE,
+    tikwm.SOURCE,  # its `aweme_id` is another thing than the app's
     aweme.SOURCE,
-    tiktok_scraper.SOURCE,
     yt_dlp.SOURCE,
+    tiktok_scraper.SOURCE,
+    content_scraper.SOURCE,
+    douk.SOURCE,
+    bright_data.SOURCE,
+    minet.SOURCE,
+    simple_tables.TUTORIAL,
+    display_api.SOURCE,
     suggested.SOURCE,
     whichtok.USERS,
     whichtok.VIDEOS,
@@ -36,10 +55,10 @@ _SOURCES = (
     pyktok.PYKTOK,
     pyktok.TRAKTOK,
     pytok.SOURCE,
-    research_api.COMMENT,
     research_api.FOLLOWERS,
     research_api.FOLLOWING,  # looks like the one before; must be asked for
     research_api.VIDEO,
+    simple_tables.TIKTOK_10M,
     web_item.SOURCE,
 )
 

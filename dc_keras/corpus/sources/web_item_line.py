@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from dc_keras.corpus.sources.fields import looks_rounded
-from dc_keras.corpus.sources.post import Person, PostColumns
+from dc_keras.corpus.sources.fields import NO_HANDLE
+from dc_keras.corpus.sources.post import Account, Person, PostColumns
+from dc_keras.corpus.sources.values import looks_rounded
 
 # What is mended, and what means that there is nothing.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
@@ -27,6 +28,7 @@ _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
 _ODD_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
     *("__import_meta", "__collect_meta", "itemInfos", "aweme_id", "authorMeta"),
+    *("platform", "share_url", "webVideoUrl", "url", "live_room", "cid"),
 )
 # Under names of our own: a field may not begin with two underscores.
 _ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
@@ -34,6 +36,7 @@ _ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
 _LONGEST_S = 1e9
 _Text = Annotated[str, Meta(min_length=1)]
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Time = Annotated[int, Meta(ge=0, lt=10**11)]  # beyond it are milliseconds
 _CountText = Annotated[str, Meta(min_length=1, max_length=18)]
 _Seconds = Annotated[float, Meta(ge=0)]
 _MaybeText = str | UnsetType
@@ -62,11 +65,19 @@ _ITEM = _struct(
     "Item",
     id=str,
     desc=_Text,
-    createTime=_Count,
+    createTime=_Time,
     author=_struct(
         "Author", id=_Text, uniqueId=_Text, secUid=_Text, nickname=_MaybeText
     ),
     nickname=_MaybeText,
+    authorStats=_struct(
+        "AuthorStats",
+        followerCount=_Count | UnsetType,
+        heartCount=_Count | UnsetType,
+        heart=_Count | UnsetType,
+        videoCount=_Count | UnsetType,
+    )
+    | UnsetType,
     music=_struct(
         "Music",
         id=_Text,
@@ -94,6 +105,7 @@ _PATHS = (
     *("author.nickname", "nickname", "music.id", "music.title", "music.original"),
     *("music.authorName", "video.duration", "statsV2", "stats", "textExtra"),
     *("challenges", "effectStickers", "duetInfo", "locationCreated", "textLanguage"),
+    "authorStats",
 )
 _AUTHOR = ("author.id", "handle", "author.secUid")
 _NAMES = ("author.nickname", "nickname", "music.authorName")
@@ -102,6 +114,7 @@ _TEXTS = (
     *("desc", "author.uniqueId", "author.secUid", "music.title"),
     *("locationCreated", "textLanguage"),
 )
+_LONG_TEXTS = ("desc", "author.uniqueId", "music.title")
 _get_values = attrgetter(*_PATHS)
 _GET_COUNT = {name: attrgetter(name) for name in _EXACT}
 
@@ -176,6 +189,8 @@ def _is_any_odd(given: _Given) -> bool:
         or any("0" in column for column in ids)
         or not all(0 < len(video_id) < 20 for video_id in given["id"])
         or not all(given["handle"])
+        or NO_HANDLE.search("".join(given["handle"])) is not None
+        or any("\0" in "".join(given[path]) for path in _LONG_TEXTS)
         or max(given["video.duration"]) > _LONGEST_S
         or any(_REDACTED in given[path] for path in _TEXTS)
     )
@@ -218,7 +233,19 @@ def _columns(given: _Given) -> PostColumns:
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
         "ties": [()] * size,
+        "account": list(map(_account, given["authorStats"])),
     }
+
+
+def _account(stats: Any) -> Account | None:
+    if stats is UNSET:
+        return None
+    followers, posts = stats.followerCount, stats.videoCount
+    likes = stats.heart if stats.heartCount is UNSET else stats.heartCount
+    if followers is UNSET or likes is UNSET or posts is UNSET:
+        counts = [None if n is UNSET else n for n in (followers, likes, posts)]
+        return Account(*counts) if any(n is not None for n in counts) else None
+    return Account(followers, likes, posts)
 
 
 def _tags_and_mentions(

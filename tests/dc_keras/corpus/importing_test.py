@@ -221,11 +221,9 @@ def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp
 
 def test_an_empty_list_is_an_empty_file(give):
     summary = give(a={"itemList": []})
-    assert (summary.num_files, summary.num_empty_files, summary.total.given) == (
-        1,
-        1,
-        0,
-    )
+    [file] = summary.files
+    assert (file.sources, file.reasons, summary.total.given) == ({}, {}, 0)
+    assert summary.is_nothing
 
 
 def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
@@ -249,7 +247,7 @@ def test_patterns_reach_any_depth_and_files_count_once(
         path.write_text(json.dumps([make_item(number)]))
     inputs = [f"{tmp_path}/x/**/*.json", f"{tmp_path}/x/[1].json"]
     summary = import_files(inputs, corpus_dir, pseudonymizer=pseudonymizer)
-    assert (summary.num_files, summary.num_videos) == (2, 2)
+    assert (len(summary.files), summary.num_videos) == (2, 2)
 
 
 @pytest.mark.parametrize("pattern", ["none.json", "*.none", "none/**/*.json"])
@@ -261,10 +259,21 @@ def test_a_pattern_without_files_is_an_error(
     assert not corpus_dir.exists()
 
 
-def test_a_directory_as_input_says_how_to_ask_for_its_files(
-    tmp_path, corpus_dir, pseudonymizer
+def test_a_directory_stands_for_the_files_below_it(
+    tmp_path, corpus_dir, make_item, pseudonymizer
 ):
-    with pytest.raises(DataError, match=r"for all files in it: .*/\*\*/\*.json"):
+    exports = tmp_path / "exports"
+    for number, name in enumerate(["1.json", "x/y/2.txt", ".git/3.json", "x/4.mp4"]):
+        path = exports / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make_item(number)))
+    summary = import_files([str(exports)], corpus_dir, pseudonymizer=pseudonymizer)
+    assert [file.name for file in summary.files] == ["1.json", "2.txt"]
+
+
+def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonymizer):
+    (tmp_path / "1.mp4").touch()
+    with pytest.raises(DataError, match="no file but pictures and videos below"):
         import_files([str(tmp_path)], corpus_dir, pseudonymizer=pseudonymizer)
 
 

@@ -25,7 +25,7 @@ _ALL = choose_sources("auto")
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(tmp_path_factory, tool_records):
     """A whole record of each source, by the source's name."""
     world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
     items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
@@ -39,14 +39,22 @@ def records(tmp_path_factory):
                     found.setdefault(entry.source.name, entry.record)
     user = {"uid": "7", "unique_id": "bob"}
     follow = {"username": "ann", "display_name": "A", "target_account": "star"}
-    return found | {
-        "web_comment": {"cid": "1", "aweme_id": "6871947673600000077", "user": user},
-        "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
-        "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
-        "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
-        "research_followers": follow,
-        "research_following": follow,
-    }
+    return (
+        found
+        | tool_records
+        | {
+            "web_comment": {
+                "cid": "1",
+                "aweme_id": "6871947673600000077",
+                "user": user,
+            },
+            "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
+            "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
+            "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
+            "research_followers": follow,
+            "research_following": follow,
+        }
+    )
 
 
 def _source(name):
