@@ -18,6 +18,10 @@ from script_process import become_script, fork_server
 # imports it before dc_keras can see to that.
 sys.modules.setdefault("openvino_telemetry", None)
 
+# TensorFlow's oneDNN keeps the memory of every large tensor for itself, to the end of a
+# process. Set before anything imports TensorFlow, and for the processes of tests too.
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
 _ROOT = Path(__file__).parents[1]
 # Real wordpieces would need a download; these spell every ASCII word.
 VOCABULARY = (
