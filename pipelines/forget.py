@@ -207,7 +207,7 @@ def _remove(
 ) -> None:
     """Removes from the corpora last: until then they say what belongs to whom."""
     from dc_keras.forgetting.corpora import forget_corpus, forget_media
-    from dc_keras.forgetting.results import forget_results
+    from dc_keras.forgetting.results import forget_bundle, forget_results
 
     dry_run = _DRY_RUN.value
     if found.of_kind("frames", "features"):
@@ -216,6 +216,9 @@ def _remove(
         for place in found.of_kind(kind):
             counts = forget_results(place, forgotten, dry_run=dry_run)
             receipt.add(place, kind, counts)
+    for place in found.of_kind("bundle"):
+        counts = forget_bundle(place, forgotten, dry_run=dry_run)
+        receipt.add(place, "bundle", counts)
     _remove_from_graphs(found, forgotten, receipt)
     for corpus in corpora:
         if _MEDIA.value and corpus.media_root is not None:

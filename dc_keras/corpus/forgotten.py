@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from dc_keras.corpus.privacy import Pseudonymizer, mention_code
+from dc_keras.corpus.privacy import Pseudonymizer, mention_code, post_code
 from dc_keras.corpus.records import Edge, User
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
@@ -97,9 +97,15 @@ class Forgotten:
         write_text(corpus_dir / FORGOTTEN_FILE, json.dumps(content, indent=2) + "\n")
 
     def with_codes(self, codes: Iterable[str]) -> Forgotten:
-        """Returns the list with further ids and codes."""
-        added = map(self.pseudonymizer.forgotten, codes)
-        return replace(self, fingerprints=self.fingerprints.union(added))
+        """Returns the list with further ids and codes.
+
+        An id is forgotten together with the code that models have of a post of this id.
+        """
+        added = set(codes)
+        key = self.pseudonymizer.fingerprint
+        added |= {post_code(key, code) for code in added if code.isdecimal()}
+        fingerprints = map(self.pseudonymizer.forgotten, added)
+        return replace(self, fingerprints=self.fingerprints.union(fingerprints))
 
     def with_people(self, users: Iterable[User]) -> Forgotten:
         """Returns the list with every code of each person whom one of them names.

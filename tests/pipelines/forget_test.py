@@ -1,15 +1,17 @@
+import hashlib
 import json
 import re
 import shutil
 import signal
 import zipfile
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.privacy import Pseudonymizer, post_code
 from dc_keras.social.store import read_graph
 
 _NAMES = ("corpus", "frames", "vgg16", "resnet50", "model", "export", "evaluation")
@@ -31,6 +33,7 @@ def evaluation(chain, data):
 def gone(world, key_file, evaluation):
     """Somebody of the panel whom others mention, and a post that describes a challenge."""
     code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
+    of_post = partial(post_code, code.fingerprint)
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     items = [json.loads(line) for line in lines]
     (path,) = (evaluation.output / "manifests").glob("*.json")
@@ -50,7 +53,8 @@ def gone(world, key_file, evaluation):
         handle=handle,
         post=post,
         num_posts=len({post, *posts}),
-        everything=[ids[handle], handle, post, *posts, *codes],
+        everything=[ids[handle], handle, post, *posts, *map(of_post, posts), *codes],
+        code=of_post(post),
         fingerprints=[code.forgotten(f"@{handle}"), code.forgotten(post)],
     )
 
@@ -156,6 +160,19 @@ def test_nothing_of_the_forgotten_is_left_in_any_file(forgot, run, gone):
     for path in _bytes(run):
         found = [w for content in _decoded(path) for w in words if w in content]
         assert found == [], path
+
+
+def test_models_and_bundles_lose_the_codes_of_forgotten_posts(forgot, run, gone, model):
+    # The post describes a challenge, unless the model kept its author for validation.
+    described = (model.output / "config.json").read_text("utf-8")
+    place = run / "export" / "1"
+    for path in (run / "model" / "config.json", place / "config.json"):
+        text = path.read_text("utf-8")
+        assert gone.code not in text
+        assert ("u_forgotten" in text) == (gone.code in described)
+    for line in (place / "SHA256SUMS").read_text("utf-8").splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((place / name).read_bytes()).hexdigest() == digest, name
 
 
 def test_what_was_trained_on_them_is_named(forgot, run):

@@ -18,7 +18,6 @@ _TAGS = (
     "renegadedance",
     "fyp",
     "renegadeteam",
-    "renega",
     "washyourhands",
 )
 
@@ -59,7 +58,7 @@ def test_each_challenge_that_no_post_matches_is_told_with_the_nearest_hashtags()
     sound = Challenge("sound", (), ("8",))
     assert require_matches([_RIGHT, _WRONG, foreign, sound], _VIDEOS) == [
         "no post matches renegade (#renegadechalenge, #renegades); the nearest hashtags "
-        "of the corpus: #renegadechallenge, #renegadedance, #renegadeteam",
+        "of the corpus: #renegadechallenge, #renegadeteam, #renegadedance",
         "no post matches foreign (#ကခဂ); the nearest hashtags of the corpus: none that "
         "resembles it",
         "no post matches sound (sound 8)",
@@ -80,7 +79,7 @@ def test_a_study_of_another_corpus_is_refused_with_the_cause(tmp_path):
         writer.finish([], key_fingerprint="f", media_root=None, num_quarantined=0)
     message = (
         "must join a challenge of the study.* Received: no post matches renegade "
-        r"\(#renegadechalenge, #renegades\); .*: #renegadechallenge, #renegadedance"
+        r"\(#renegadechalenge, #renegades\); .*: #renegadechallenge, #renegadeteam"
     )
     with pytest.raises(DataError, match=message) as caught:
         Study("s", (_WRONG,), min_participations=0).resolve(Corpus.open(tmp_path))
