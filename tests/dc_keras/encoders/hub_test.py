@@ -185,7 +185,7 @@ def test_a_url_with_nothing_behind_it_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (
-        r"cannot load the hub module\. Offline, bring a BERT SavedModel directory.*"
+        r"cannot load the hub module\. Offline, bring a SavedModel directory.*"
         rf"give --text=hub:DIR\. Received: text='hub:{url}' \(HTTPError.*404"
     )
     with pytest.raises(DataError, match=message):

@@ -300,7 +300,7 @@ def test_a_spec_that_cannot_be_is_refused(changes, message):
         ({"max_tokens": 65}, "must take 65 tokens"),
         ({"hashtags": "hide"}, "`hashtags` must be one of keep, mask_focal, drop"),
         ({"hashtags": "mask_focal"}, "needs the focal hashtags"),
-        ({"handle": "bert"}, "must be hub:PATH_OR_URL or keras_nlp:"),
+        ({"handle": "bert"}, "must be a known one, such as .*text='bert'"),
         ({"vocab_file": "/nowhere/vocab.txt"}, "'/nowhere/vocab.txt'"),
     ],
 )
