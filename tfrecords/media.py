@@ -52,6 +52,7 @@ class MediaError(DataError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
+        self.name = name
         self.reason = reason
 
 
