@@ -187,4 +187,4 @@ def _write(directory: Path, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import cv2
 
+from dc_keras.corpus.media import find_file
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from tfrecords.frames import (
@@ -206,14 +207,21 @@ def sample_post(
         return None
     files = []
     for relative in paths:
-        path = _find_file(media_root, relative)
+        path = find_file(media_root, relative)
         if path is None:
             reason = "is no file below the media root"
             raise MediaError(relative, reason)
         files.append(path)
-    if video.slide_paths:
-        return sample_slideshow(files, config)
-    return sample_frames(files[0], config)
+    try:
+        if video.slide_paths:
+            return sample_slideshow(files, config)
+        return sample_frames(files[0], config)
+    except MediaError as error:
+        # Under the name that the corpus keeps, which names nobody.
+        kept = {
+            f.name: PurePosixPath(p).name for f, p in zip(files, paths, strict=True)
+        }
+        raise MediaError(kept.get(error.name, error.name), error.reason) from error
 
 
 def _media_paths(video: Video) -> tuple[str, ...]:
@@ -221,19 +229,6 @@ def _media_paths(video: Video) -> tuple[str, ...]:
     if video.slide_paths or video.media_path is None:
         return video.slide_paths
     return (video.media_path,)
-
-
-def _find_file(media_root: Path, relative: str) -> Path | None:
-    """Returns the file that a media path names; None where it leads elsewhere."""
-    parts = PurePosixPath(relative)
-    if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
-        return None
-    path = media_root / parts
-    try:
-        # A pipe or a device would never end.
-        return path if path.is_file() else None
-    except OSError:  # a name longer than the file system takes
-        return None
 
 
 def _make_record(
@@ -269,7 +264,7 @@ def _digest(
 
 def _identify(media_root: Path, relative: str) -> list[int] | None:
     """Returns size and time of change, which tell when a file is another one."""
-    path = _find_file(media_root, relative)
+    path = find_file(media_root, relative)
     if path is None:
         return None
     status = path.stat()

@@ -27,7 +27,6 @@ from av.video.reformatter import Interpolation
 
 from dc_keras.errors import DataError
 from tfrecords import skipping
-from tfrecords.skipping import CodedPacket
 
 _T = TypeVar("_T")
 
@@ -52,6 +51,7 @@ class MediaError(DataError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
+        self.name = name
         self.reason = reason
 
 
@@ -76,7 +76,7 @@ class Timeline:
     duration: int
     time_base: Fraction
     pts: tuple[int, ...] | None
-    packets: tuple[CodedPacket, ...] = ()
+    packets: tuple[skipping.CodedPacket, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,6 @@ def _open(path: Path) -> Iterator[tuple[Any, Any]]:
     except MediaError:
         raise
     except _SURPRISES as error:
-        # What the libraries make of values that no sound file has.
         reason = f"cannot be decoded: {type(error).__name__}"
         raise MediaError(path.name, reason) from error
     except OSError as error:
@@ -222,7 +221,7 @@ def _read_packet_timeline(
             (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
         )
         if can_skip:
-            coded.append(CodedPacket(packet.pts, _is_idr(packet, stream)))
+            coded.append(skipping.CodedPacket(packet.pts, _is_idr(packet, stream)))
     _check_complete(name, media, stream, packets)
     # An edit list hides packets: needed to decode, never shown.
     shown = [packet for packet in packets if not packet[2]]

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from dc_keras.checksums import hash_file
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 from tfrecords.schema import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
@@ -157,7 +158,21 @@ def replace_shard(
     """Writes a shard as `write_shard` does, under a manifest that stays.
 
     For whoever writes the manifest anew afterwards, and needs its settings meanwhile.
+
+    Raises:
+        DataError: another process writes the same shard.
     """
+    with writing(directory / name):
+        return _replace_shard(directory, name, digest, records, facts)
+
+
+def _replace_shard(
+    directory: Path,
+    name: str,
+    digest: str,
+    records: Iterable[bytes],
+    facts: Callable[[], dict[str, Any]],
+) -> ShardEntry:
     remove_leftovers(directory, name)
     temporary = _temporary_path(directory / name)
     num_records = 0

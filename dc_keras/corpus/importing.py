@@ -27,7 +27,7 @@ from dc_keras.corpus.authors import AuthorTable
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.input_files import find_files
 from dc_keras.corpus.intake import FileReport, Intake, SourceCounts
-from dc_keras.corpus.media import MediaIndex, MediaReport
+from dc_keras.corpus.media import MediaIndex, MediaReport, hide_known_names
 from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
@@ -165,12 +165,14 @@ def import_files(
                 kept = forgotten.keep(came)
                 num_recognised += _num_known(came) - _num_known(kept)
                 posts = _one_row_a_post(came, kept, intake, authors)
-                writer.add_videos(posts if index is None else index.attach(posts))
+                attach = hide_known_names if index is None else index.attach
+                writer.add_videos(attach(posts))
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,
                 writer.files,
                 map(_line, rejected),
+                code=pseudonymizer.mention,
                 leave_out=forgotten.names_any,
             )
             info = writer.finish(

@@ -13,6 +13,7 @@ import pytest
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 from tfrecords import runner
 from tfrecords.frames import SamplingConfig
 from tfrecords.runner import write_frame_records
@@ -276,3 +277,20 @@ def test_a_file_that_crashes_the_decoder_takes_a_worker_and_is_named(
     # No run tries it again.
     run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
     assert run.num_resumed == _NUM_SHARDS
+
+
+def test_runs_of_one_part_exclude_each_other_and_those_of_others_do_not(
+    media, tmp_path
+):
+    out = tmp_path / "out"
+    taken = out / "frames-part-0-of-2"
+    with writing(taken), pytest.raises(DataError, match="another process is writing"):
+        _write(_videos(), media, out, part=Part(0, 2))
+    with writing(taken):
+        _write(_videos(), media, out, part=Part(1, 2))
+    run = _write(_videos(), media, out)
+    assert run.num_resumed == 2
+    shard = out / "frames-00003-of-00005.tfrecord"
+    shard.unlink()
+    with writing(shard), pytest.raises(DataError, match="another process is writing"):
+        _write(_videos(), media, out)

@@ -74,7 +74,7 @@ def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item
     assert "Some.One" in (corpus_dir / "quarantine.jsonl").read_text()
 
 
-def test_every_record_ends_in_one_place(give, corpus_dir, make_item):
+def test_every_record_ends_in_one_place(give, corpus_dir, make_item, pseudonymizer):
     summary = give(
         a={"data": [make_item(), make_item(), make_item(author=None), {"user": 1}]},
         b=b'{"itemInfos":{"id":"6871947673600000077"},"authorInfos":{"userId":"5"}}\n{"x\n',
@@ -93,10 +93,11 @@ def test_every_record_ends_in_one_place(give, corpus_dir, make_item):
     assert total.given == total.imported + total.merged + total.quarantined == 6
     lines = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
     places = [(e["file"], e["position"], e["reason"]) for e in map(json.loads, lines)]
+    a, b = (f"{pseudonymizer.mention(name)}.json" for name in "ab")
     assert places == [
-        ("a.json", "line 1 data[2]", "a post without an author"),
-        ("a.json", "line 1 data[3]", "unknown shape"),
-        ("b.json", "line 2", "not JSON"),
+        (a, "line 1 data[2]", "a post without an author"),
+        (a, "line 1 data[3]", "unknown shape"),
+        (b, "line 2", "not JSON"),
     ]
 
 
@@ -206,7 +207,8 @@ def test_media_are_found_by_id(give, corpus_dir, make_item, tmp_path):
     assert (summary.media.with_video, summary.media.with_slides) == (1, 1)
     assert Corpus.open(corpus_dir).media_root == root.resolve()
     give(b=[make_item(3)])
-    assert _videos(corpus_dir)[0].media_path == f"@ann_video_{make_item(0)['id']}.mp4"
+    # The file is named after somebody, and the corpus is not to be.
+    assert _videos(corpus_dir)[0].media_path == f"*{make_item(0)['id']}.mp4"
 
 
 def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp_path):
