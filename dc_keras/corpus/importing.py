@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +30,8 @@ from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
 from dc_keras.corpus.quarantine import append_rejected
-from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
+from dc_keras.corpus.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.sources.sniffing import AUTO, choose_sources, register
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 
@@ -73,6 +74,26 @@ class ImportSummary:
             forgotten=sum(count.forgotten for count in counts),
             notes=sum((Counter(count.notes) for count in counts), Counter()),
         )
+
+
+def register_source(
+    name: str,
+    *,
+    sniff: Callable[[RawRecord], bool],
+    read: Callable[[RawRecord], Post],
+) -> None:
+    """Adds a format of your own, which is asked before all others (docs/sources.md).
+
+    Args:
+        name: for `source`, and for the column `source` of videos.parquet.
+        sniff: whether a raw record, of JSON or of a table's row, has this format.
+        read: makes a post of it. It raises `UnreadablePostError` with a reason, which
+            repeats nothing of the record, where it cannot.
+
+    Raises:
+        DataError: another source has this name.
+    """
+    register(Source(name=name, matches=sniff, read=read))
 
 
 @contextmanager
