@@ -161,7 +161,7 @@ def _of_texts(
     caption = keras.Input((), dtype="string", name="caption")
     embedding = network(cleaner(caption))
     cleaned = {
-        "preprocessing": PREPROCESSING_VERSION,
+        "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
         "hashtags": spec.hashtags,
         "focal_hashtags": sorted(spec.focal_hashtags),
     }
