@@ -6,8 +6,7 @@
     quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
 
-Equal content gives equal bytes, and no file is ever seen half-written. All files change
-together (`dc_keras.switching`).
+Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ import pyarrow
 import pyarrow.parquet
 
 from dc_keras.checksums import hash_files
+from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
+from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
@@ -316,23 +317,8 @@ def table_of_columns(
 
 def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
     """Yields the records of a table; further columns are left out."""
-    names = list(_SCHEMAS[record])
-    rows = table.select(names).iter_rows()
+    rows = table.select(list(_SCHEMAS[record])).iter_rows()
     return (record(*map(_as_tuple, row)) for row in rows)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file (UTF-8) under a temporary name and renames it when whole."""
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Writes a Parquet file under a temporary name and renames it when whole."""
-    temporary = _temporary(path)
-    table.write_parquet(temporary, compression="zstd")
-    temporary.replace(path)
 
 
 def _counts(videos: pl.DataFrame) -> dict[str, int]:
@@ -412,7 +398,3 @@ def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
         if name not in users.columns
     ]
     return users.with_columns(missing)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")

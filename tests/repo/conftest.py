@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
     path.stem
     for path in (ROOT / "pipelines").glob("*.py")
-    if "app.run(main)" in path.read_text("utf-8")
+    if "app.run(main" in path.read_text("utf-8")
 )
 
 
