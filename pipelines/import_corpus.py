@@ -17,6 +17,7 @@ merged.
 
 from __future__ import annotations
 
+import runpy
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,11 @@ _SOURCE = flags.DEFINE_string(
     "research_following, share_item, simple_dict, suggested, tiktok_10m, "
     "tiktok_scraper, tikwm, traktok, web_comment, web_item, whichtok_suggestions, "
     "whichtok_users, whichtok_videos, yt_dlp.",
+)
+_SOURCE_FILE = flags.DEFINE_string(
+    "source_file",
+    None,
+    "Python file of yours that registers a format of your own; it is run.",
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
@@ -98,6 +104,8 @@ def main() -> int:
     from dc_keras.corpus.store import write_text
     from dc_keras.corpus.study import Study
 
+    if _SOURCE_FILE.value is not None:
+        runpy.run_path(_SOURCE_FILE.value)
     study = None if _STUDY.value is None else Study.load(_STUDY.value)
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value

@@ -17,6 +17,7 @@ from dc_keras.corpus.records import User
 
 # Followers, likes of all posts, number of posts.
 Counts: TypeAlias = tuple[int | None, int | None, int | None]
+_UNSEEN: Counts = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class _Entry:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
-    account: Counts = (None, None, None)
+    account: Counts = _UNSEEN
     account_seen: int | None = None
 
 
@@ -164,15 +165,16 @@ def _see(entry: _Entry, time: int | None) -> None:
 
 def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
     """Keeps the newer of two looks at an account, of one time that which has more."""
+    if entry.account in (_UNSEEN, account):
+        # Of most accounts there is one look, or the same look again and again.
+        if entry.account == _UNSEEN or (time or -1) > (entry.account_seen or -1):
+            entry.account_seen = time
+        entry.account = account
+        return
     known = (entry.account_seen, entry.account)
     newer, older = sorted(((time, account), known), key=_age, reverse=True)
-    first, second = newer[1], older[1]
-    entry.account = (
-        second[0] if first[0] is None else first[0],
-        second[1] if first[1] is None else first[1],
-        second[2] if first[2] is None else first[2],
-    )
-    entry.account_seen = newer[0]
+    kept = [b if a is None else a for a, b in zip(newer[1], older[1], strict=True)]
+    entry.account, entry.account_seen = (kept[0], kept[1], kept[2]), newer[0]
 
 
 def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import gc
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
 from dc_keras.corpus.quarantine import append_rejected
 from dc_keras.corpus.records import Edge
-from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
+from dc_keras.corpus.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.sources.sniffing import AUTO, choose_sources, register
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from dc_keras.locking import writing
@@ -80,6 +81,26 @@ class ImportSummary:
             forgotten=sum(count.forgotten for count in counts),
             notes=sum((Counter(count.notes) for count in counts), Counter()),
         )
+
+
+def register_source(
+    name: str,
+    *,
+    sniff: Callable[[RawRecord], bool],
+    read: Callable[[RawRecord], Post],
+) -> None:
+    """Adds a format of your own, which is asked before all others (docs/sources.md).
+
+    Args:
+        name: for `source`, and for the column `source` of videos.parquet.
+        sniff: whether a raw record, of JSON or of a table's row, has this format.
+        read: makes a post of it. It raises `UnreadablePostError` with a reason, which
+            repeats nothing of the record, where it cannot.
+
+    Raises:
+        DataError: another source has this name.
+    """
+    register(Source(name=name, matches=sniff, read=read))
 
 
 @contextmanager

@@ -140,17 +140,11 @@ class RecordMaker:
 
         Of several at one time the last counts; of several times the newest.
         """
-        looks = {
-            (user_id, time): account
-            for user_id, time, account in zip(
-                batch.user_ids,
-                batch.collected_at,
-                batch.posts["account"],
-                strict=True,
-            )
-            if account is not None
-        }
+        seen = zip(batch.user_ids, batch.collected_at, strict=True)
+        looks = dict(zip(seen, batch.posts["account"], strict=True))
         for (user_id, time), account in looks.items():
+            if account is None:
+                continue
             counts = (account.followers, account.total_likes, account.total_posts)
             self._authors.see_account(user_id, counts, time)
 

@@ -19,6 +19,7 @@ _DOCUMENTS = (
     "docs/performance.md",
     "docs/serving.md",
     "docs/social.md",
+    "docs/sources.md",
 )
 # A fenced block: its language and its lines.
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -59,7 +59,7 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     del asked
     fields = Fields(record)
     video_id = fields.identifier("video_id", *_POST_KEYS)
-    if video_id is None or not video_id.isdecimal():
+    if video_id is None or not _is_id(video_id):
         _, video_id = addresses.find_post(record)
     if video_id is None:
         raise UnreadablePostError("a comment that does not say on which post")
@@ -81,6 +81,10 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     )
     tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
     return Ties((tie,), notes=fields.notes)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 SOURCE = Source(name="comment", matches=matches, read_ties=read)

@@ -52,6 +52,7 @@ _WRAPPERS = (
     ("body",),
 )
 _MAX_DEPTH = 12
+_END_OF_TIME = 10**10  # UTC seconds; the year 2286
 _NOTHING_ASKED = Asked()
 _KINDS = {
     str: "a text",
@@ -262,7 +263,8 @@ def _with_what_it_says(outer: Found, document: dict[str, Any]) -> Found:
         stamp = meta.get("collected_at")
         seed = _seed(meta.get("seed"))
         outer = replace(outer, asked=replace(outer.asked, seed=seed))
-        return outer if type(stamp) is not int else replace(outer, collected_at=stamp)
+        is_time = type(stamp) is int and 0 <= stamp < _END_OF_TIME
+        return replace(outer, collected_at=stamp) if is_time else outer
     for stamp in (
         document.get("timestamp_collected"),
         _child(document, "__import_meta", "timestamp_collected"),
@@ -271,7 +273,7 @@ def _with_what_it_says(outer: Found, document: dict[str, Any]) -> Found:
         if stamp is None or isinstance(stamp, bool):
             continue
         text = str(stamp)
-        if text.isdecimal() and len(text) < 17:
+        if text.isascii() and text.isdecimal() and len(text) < 14:
             return replace(outer, collected_at=int(text) // 1000)  # milliseconds
     return outer
 

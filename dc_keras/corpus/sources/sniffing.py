@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dc_keras.corpus.sources import (
     aweme,
     bright_data,
@@ -62,7 +64,23 @@ _SOURCES = (
     web_item.SOURCE,
 )
 
+# Those that a user added; they are asked first.
+_REGISTERED: list[Source] = []
+
 SOURCE_NAMES = tuple(sorted(source.name for source in _SOURCES))
+
+
+def register(source: Source) -> None:
+    """Adds a source, to be asked before all others.
+
+    Raises:
+        DataError: another source has this name.
+    """
+    if source.name in (AUTO, *SOURCE_NAMES, *(known.name for known in _REGISTERED)):
+        raise DataError(
+            f"`name` must be one that no source has. Received: name={source.name!r}"
+        )
+    _REGISTERED.append(source)
 
 
 def choose_sources(name: str) -> tuple[Source, ...]:
@@ -71,11 +89,15 @@ def choose_sources(name: str) -> tuple[Source, ...]:
     Raises:
         DataError: there is no such source.
     """
-    if name == AUTO:
+    known_sources = (*_REGISTERED, *_SOURCES)
+    if name == AUTO and not _REGISTERED:
         return _SOURCES
-    chosen = tuple(source for source in _SOURCES if source.name == name)
+    if name == AUTO:
+        # The quick way of one source would not ask the others.
+        return tuple(replace(source, read_lines=None) for source in known_sources)
+    chosen = tuple(source for source in known_sources if source.name == name)
     if not chosen:
-        known = ", ".join((AUTO, *SOURCE_NAMES))
+        known = ", ".join((AUTO, *sorted(source.name for source in known_sources)))
         raise DataError(f"`source` must be one of {known}. Received: source={name!r}")
     return chosen
 

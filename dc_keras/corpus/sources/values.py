@@ -23,6 +23,7 @@ _INT64_MAX = 2**63 - 1
 EXACT_IN_A_DOUBLE = 2**53
 # From here on the floats are multiples of 1024, and have 17 digits and zeros at most.
 _SPACED_BY_1024 = 2**62
+_BEYOND_ANY_ID = 2**64
 _FIRST_MILLISECOND, _FIRST_MICROSECOND = 10**11, 10**14
 
 
@@ -37,7 +38,7 @@ def looks_rounded(number: int) -> bool:
     exactly (Python's int) or with the fewest digits and zeros behind (JavaScript). An
     id of 19 digits is either by chance once in about 500.
     """
-    if number <= EXACT_IN_A_DOUBLE:
+    if number <= EXACT_IN_A_DOUBLE or number >= _BEYOND_ANY_ID:
         return False
     if number >= _SPACED_BY_1024 and number % 1024 and number % 100:
         return False  # the two ways leave one of these whole
@@ -68,6 +69,8 @@ def read_id(name: str, value: object) -> str:
     text = value.strip().strip("\ufeff\u200b\u200e\0")
     if text.isdecimal():
         return text
+    if text != mended(text):
+        raise UnreadablePostError(f"`{name}` is not an id but a broken text")
     quoted = _QUOTED_ID.fullmatch(text)
     if quoted is not None:
         return quoted["id"]

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dc_keras.corpus.sources.fields import NO_HANDLE
-from dc_keras.corpus.sources.post import Account, Person, PostColumns
+from dc_keras.corpus.sources.post import Person, PostColumns
 from dc_keras.corpus.sources.values import looks_rounded
 
 # What is mended, and what means that there is nothing.
@@ -28,7 +28,7 @@ _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
 _ODD_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
     *("__import_meta", "__collect_meta", "itemInfos", "aweme_id", "authorMeta"),
-    *("platform", "share_url", "webVideoUrl", "url", "live_room", "cid"),
+    "platform",
 )
 # Under names of our own: a field may not begin with two underscores.
 _ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
@@ -58,6 +58,26 @@ def _list_of(name: str, /, **fields: Any) -> Any:
     return GenericAlias(list, (_struct(name, **fields),))
 
 
+_ACCOUNT_KEYS = {
+    "followers": "followerCount",
+    "hearts": "heartCount",
+    "total_posts": "videoCount",
+}
+
+
+class _Account(msgspec.Struct, gc=False, rename=_ACCOUNT_KEYS):
+    """`authorStats`, which is read like an `Account` without being made into one."""
+
+    followers: _Count | None = None
+    hearts: _Count | None = None
+    heart: _Count | None = None
+    total_posts: _Count | None = None
+
+    @property
+    def total_likes(self) -> int | None:
+        return self.heart if self.hearts is None else self.hearts
+
+
 _COUNTS = ("playCount", "diggCount", "commentCount", "shareCount")
 _EXACT = (*_COUNTS, "collectCount")
 _STATS = {**dict.fromkeys(_COUNTS, _Count), "collectCount": _Count | UnsetType}
@@ -70,14 +90,7 @@ _ITEM = _struct(
         "Author", id=_Text, uniqueId=_Text, secUid=_Text, nickname=_MaybeText
     ),
     nickname=_MaybeText,
-    authorStats=_struct(
-        "AuthorStats",
-        followerCount=_Count | UnsetType,
-        heartCount=_Count | UnsetType,
-        heart=_Count | UnsetType,
-        videoCount=_Count | UnsetType,
-    )
-    | UnsetType,
+    authorStats=_Account | UnsetType,
     music=_struct(
         "Music",
         id=_Text,
@@ -151,7 +164,7 @@ def _decode(line: bytes) -> tuple[Any, ...] | None:
     try:
         # Taken out at once, while the item is in the processor's cache.
         return _get_values(_DECODER.decode(line))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -233,19 +246,8 @@ def _columns(given: _Given) -> PostColumns:
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
         "ties": [()] * size,
-        "account": list(map(_account, given["authorStats"])),
+        "account": [account or None for account in given["authorStats"]],
     }
-
-
-def _account(stats: Any) -> Account | None:
-    if stats is UNSET:
-        return None
-    followers, posts = stats.followerCount, stats.videoCount
-    likes = stats.heart if stats.heartCount is UNSET else stats.heartCount
-    if followers is UNSET or likes is UNSET or posts is UNSET:
-        counts = [None if n is UNSET else n for n in (followers, likes, posts)]
-        return Account(*counts) if any(n is not None for n in counts) else None
-    return Account(followers, likes, posts)
 
 
 def _tags_and_mentions(

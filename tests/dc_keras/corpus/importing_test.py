@@ -1,13 +1,16 @@
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.importing import import_files
+from dc_keras.corpus.importing import import_files, register_source
 from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.sources import sniffing
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.locking import writing
@@ -537,3 +540,49 @@ def test_two_imports_exclude_each_other(give, corpus_dir, make_item):
     with writing(corpus_dir), pytest.raises(DataError, match="is writing there; wait"):
         give(a=[make_item()])
     assert not corpus_dir.exists()
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(sniffing, "_REGISTERED", [])
+
+
+def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir):
+    page = (Path(__file__).parents[3] / "docs/sources.md").read_text("utf-8")
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    post = {"postId": "6871947673600000077", "by": "ann", "words": "hi #fun", "ups": 3}
+    summary = give(a={"results": [post, {"postId": "x", "by": "ann"}]})
+    assert [*summary.files[0].sources.items()] == [("my_tool", 1)]
+    assert summary.total.quarantined == 1
+    [video] = _videos(corpus_dir)
+    assert (video.source, video.hashtags, video.likes) == ("my_tool", ("fun",), 3)
+
+
+def test_two_sources_of_one_name_are_refused(registry):
+    with pytest.raises(DataError, match=r"one that no source has. Rec.*'web_item'"):
+        register_source("web_item", sniff=bool, read=bool)
+
+
+def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_item):
+    def line(followers, seen, **stats):
+        item = make_item(authorStats={"followerCount": followers, **stats})
+        return {"data": item, "timestamp_collected": 1000 * seen}
+
+    give(a=[line(7, 2000, videoCount=3), line(5, 1000, heart=9)])
+    [user] = Corpus.open(corpus_dir).iter_users()
+    counts = (user.followers, user.total_likes, user.total_posts, user.account_seen)
+    assert counts == (7, 9, 3, 2000)
+    before = _bytes(corpus_dir)
+    give(b=[line(6, 1500)])
+    assert _bytes(corpus_dir)["users.parquet"] == before["users.parquet"]
+
+
+def test_a_corpus_of_before_there_were_accounts_is_read(give, corpus_dir, make_item):
+    give(a=[make_item(0)])
+    path = corpus_dir / "users.parquet"
+    later = ("followers", "total_likes", "total_posts", "account_seen")
+    pl.read_parquet(path).drop(later).write_parquet(path)
+    assert Corpus.open(corpus_dir).users["followers"].to_list() == [None]
+    stats = {"followerCount": 4}
+    give(b=[make_item(0, authorStats=stats)])
+    assert Corpus.open(corpus_dir).users["followers"].to_list() == [4]
