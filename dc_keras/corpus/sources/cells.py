@@ -27,6 +27,7 @@ _ITEM = re.compile(
     re.DOTALL,
 )
 _GLUED = re.compile(r"""['"]\s+u?['"]""")
+_NO_TAG = re.compile(r"[\\:=(){}\[\]]")  # what is left of a list in another print
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SEPARATORS = re.compile(r"[,;|\n、，]")
@@ -72,6 +73,8 @@ def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
     if opens or (closes and not any(bracket in text for bracket in "[({")):
         return None
     if split_spaces:
+        if _NO_TAG.search(text):
+            return None
         parts = re.split(r"[,;|\s、，]+|(?=[#＃])", text)
     else:
         parts = _SEPARATORS.split(text)

@@ -178,6 +178,11 @@ class Fields:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
             raise UnreadablePostError("`video_id` must be digits, at most 19")
+        if values.is_of_another_platform(int(found)):
+            raise UnreadablePostError(
+                "`video_id` is of another platform: TikTok's ids of this length tell "
+                "times since 2014"
+            )
         # Among texts chance makes one of these in about 500, so it is only told.
         if values.looks_rounded(int(found)):
             self.note("maybe_rounded.video_id")

@@ -24,6 +24,8 @@ EXACT_IN_A_DOUBLE = 2**53
 # From here on the floats are multiples of 1024, and have 17 digits and zeros at most.
 _SPACED_BY_1024 = 2**62
 _BEYOND_ANY_ID = 2**64
+# An id is its posting time shifted by 32 bits; the platform began in 2014.
+_LONG_ID, FIRST_ID = 10**18, 1_388_534_400 << 32
 _FIRST_MILLISECOND, _FIRST_MICROSECOND = 10**11, 10**14
 
 
@@ -143,6 +145,14 @@ def _unescape(match: re.Match[str]) -> str:
     units = [int(unit, 16) for unit in match.group().split("\\u")[1:]]
     data = b"".join(unit.to_bytes(2, "little") for unit in units)
     return data.decode("utf-16-le", "replace")
+
+
+def is_of_another_platform(number: int) -> bool:
+    """Whether an id is as long as TikTok's, but from before there were any.
+
+    The ids of X and of Instagram are.
+    """
+    return _LONG_ID <= number < FIRST_ID
 
 
 def passed_a_spreadsheet(digits: str) -> bool:

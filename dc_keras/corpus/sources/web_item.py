@@ -12,6 +12,7 @@ _TELLING = frozenset(
 )
 # A challenge has an id, a title and a description, too.
 _OF_A_POST = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
+_ANYBODYS = frozenset({"id", "author"})
 # Other formats share some of these keys; each of them has a key of its own.
 _FOREIGN = frozenset({"aweme_id", "authorMeta"})
 
@@ -21,7 +22,9 @@ def matches(record: RawRecord) -> bool:
     keys = record.keys()
     if _FOREIGN & keys or ("title" in keys and not _OF_A_POST & keys):
         return False
-    return len(_TELLING & keys) >= 2 or "liveRoomInfo" in keys
+    # Anything on any platform has an id and an author.
+    found = _TELLING & keys
+    return len(found - _ANYBODYS) >= 1 and len(found) >= 2
 
 
 def read(record: RawRecord) -> Post:

@@ -20,7 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from dc_keras.corpus.sources.fields import NO_HANDLE
 from dc_keras.corpus.sources.post import Person, PostColumns
-from dc_keras.corpus.sources.values import looks_rounded
+from dc_keras.corpus.sources.values import FIRST_ID, looks_rounded
 
 # What is mended, and what means that there is nothing.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
@@ -33,6 +33,8 @@ _ODD_KEYS = (
 # Under names of our own: a field may not begin with two underscores.
 _ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
 
+# Among ids of 19 digits; a shorter one that sorts before it is read like any other.
+_FIRST_ID = str(FIRST_ID)
 _LONGEST_S = 1e9
 _Text = Annotated[str, Meta(min_length=1)]
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -201,6 +203,7 @@ def _is_any_odd(given: _Given) -> bool:
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
         or not all(0 < len(video_id) < 20 for video_id in given["id"])
+        or min(given["id"]) < _FIRST_ID
         or not all(given["handle"])
         or NO_HANDLE.search("".join(given["handle"])) is not None
         or any("\0" in "".join(given[path]) for path in _LONG_TEXTS)
