@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.corpus.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.intake import Intake
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import RecordMaker
@@ -190,9 +191,11 @@ _NUM_MUTATIONS = int(os.environ.get("MUTATIONS", "150"))
 def test_mutated_records_are_taken_in_or_refused(records, name, tmp_path):
     rng = random.Random(name)
     refused, tables = [], []
+    code = Pseudonymizer(b"k" * 32)
+    forgotten = Forgotten.load(tmp_path, code)
     intake = Intake(
         sources=_ALL,
-        maker=RecordMaker(Pseudonymizer(b"k" * 32), AuthorTable(), keep_handles=True),
+        maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
         keep_raw=True,
         add_posts=tables.append,
         reject=lambda rejected: refused.append(rejected.to_json()),
