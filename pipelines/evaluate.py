@@ -180,4 +180,4 @@ def _print_tables(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

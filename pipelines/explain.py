@@ -99,36 +99,35 @@ def main() -> None:
     _write(Path(_OUTPUT.value), content)
 
 
-def _describing(corpus: Corpus, predictor: Predictor) -> list[Video]:
-    """Returns the posts that the bundle knows the challenge by, if this is its corpus.
+def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
+    """Returns the posts that the bundle knows the challenge by, in its order.
 
-    The bundle keeps them embedded, without their ids.
+    The bundle keeps them embedded, with keyed codes of their ids; None stands for a
+    post that this corpus does not have.
     """
-    from dc_keras.errors import DataError
-    from dc_keras.models.config import TrainingOptions
-    from dc_keras.training.runs import describing_videos
+    from dc_keras.corpus.privacy import post_code
 
-    config = predictor.config
-    grid = None
-    if _CHALLENGE.value not in config.get("added", {}):
-        try:
-            support = config["study"]["support"]
-            grid = predictor.study.resolve(corpus, support=support)
-        except DataError:
-            grid = None
-    if grid is None or grid.sha256 != config["grid_sha256"]:
+    codes = predictor.config.get("describing_posts", {}).get(_CHALLENGE.value, [])
+    wanted, key = set(codes), corpus.info["key_fingerprint"]
+    ids = {
+        code: video
+        for video in (corpus.videos["video_id"] if wanted else ())
+        if (code := post_code(key, video)) in wanted
+    }
+    known = [ids[code] for code in codes if code in ids]
+    posts = {post.video_id: post for post in corpus.find_videos(known)}
+    if len(known) < len(codes) or not codes:
         app.progress(
-            "this is not the corpus of the training, or no longer: the posts that "
-            "describe the challenge have numbers only"
+            f"{len(known)} of the posts that describe the challenge are known in this "
+            "corpus; the others have numbers only"
         )
-        return []
-    training = TrainingOptions.from_dict(config["training"])
-    number = grid.challenges.index(_CHALLENGE.value)
-    return corpus.find_videos(describing_videos(grid, training)[number])
+    return [posts.get(ids.get(code, "")) for code in codes]
 
 
 def _told(
-    effects: Sequence[PostEffect], videos: Sequence[Video], posts: Sequence[RawPost]
+    effects: Sequence[PostEffect],
+    videos: Sequence[Video | None],
+    posts: Sequence[RawPost],
 ) -> list[dict[str, Any]]:
     """Returns posts as plain values, those that moved most first."""
     told = []
@@ -188,4 +187,4 @@ def _write(directory: Path, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

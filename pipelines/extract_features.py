@@ -34,21 +34,28 @@ _RECORDS = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory for the feature records.", required=True
 )
-_VISION = flags.DEFINE_enum(
-    "vision", "VGG16", ["VGG16", "ResNet50", "none"], "Network for the frames."
+_ENCODERS = flags.DEFINE_list(
+    "encoders",
+    [],
+    "Python modules to import, which register encoders of one's own; with commas.",
+)
+_VISION = flags.DEFINE_string(
+    "vision",
+    "VGG16",
+    "Network for the frames: one of keras.applications, a registered one, or none.",
 )
 _VISION_LAYER = flags.DEFINE_enum(
     "vision_layer",
     "avg",
     ["avg", "fc1", "fc2", "flatten"],
     "Its layer: mean of the last feature map, that map, or a fully connected one "
-    "(fc1 and fc2 of VGG16).",
+    "(fc1 and fc2 of VGG16 and VGG19).",
 )
 _VISION_WEIGHTS = flags.DEFINE_string(
     "vision_weights",
-    "imagenet",
-    "imagenet (fetched by Keras), random (from --seed), or a weight file (.h5, "
-    ".weights.h5, .keras).",
+    "",
+    "imagenet (fetched by Keras; the default), own (those of a registered network; its "
+    "default), random (from --seed), or a weight file (.h5, .weights.h5, .keras).",
 )
 _VISION_RUNTIME = flags.DEFINE_enum(
     "vision_runtime",
@@ -61,12 +68,13 @@ _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
     None,
     "Side of the network's input in pixels; that of the records if unset.",
-    lower_bound=32,
+    lower_bound=1,
 )
 _TEXT = flags.DEFINE_string(
     "text",
     "none",
-    "BERT for the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, or none.",
+    "Encoder of the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, the name of a "
+    "registered one, or none.",
 )
 _TEXT_POOLING = flags.DEFINE_enum(
     "text_pooling", "cls", ["cls", "mean"], "[CLS] or the mean of the last layer."
@@ -88,7 +96,7 @@ _REPEAT = flags.DEFINE_enum(
     "A repeated frame as the embedding that it repeats, or as zeros.",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 32, "Frames, and captions, a step.", lower_bound=1
+    "encoder_batch_size", 32, "Frames, and captions, a step.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of random weights.", lower_bound=0)
 sharding.define(gpus=True)
@@ -98,6 +106,7 @@ def main() -> None:
     """Extracts the features and says where they are."""
     from pathlib import Path
 
+    _check_names()
     from dc_keras.encoders.extraction import ExtractionConfig, ExtractorSpec
     from tfrecords.feature_records import frame_manifest, write_feature_records
 
@@ -131,6 +140,17 @@ def main() -> None:
     )
     if run.manifest is None:
         app.say("manifest.json comes when the other shards are done, by their runs")
+
+
+def _check_names() -> None:
+    """Refuses an unknown encoder before TensorFlow is imported."""
+    from dc_keras.encoders.registry import find_text, find_vision, import_encoders
+
+    import_encoders(_ENCODERS.value)
+    if _VISION.value != "none":
+        find_vision(_VISION.value)
+    if _TEXT.value != "none" and ":" not in _TEXT.value:
+        find_text(_TEXT.value)
 
 
 def _vision_spec(frame_size: int) -> VisionSpec | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dc_keras.corpus.privacy import Pseudonymizer
     from dc_keras.corpus.store import Corpus
     from dc_keras.forgetting.artifacts import Found
+    from dc_keras.forgetting.journal import Journal
     from dc_keras.forgetting.receipt import Receipt
     from dc_keras.forgetting.requests import Asked
 
@@ -74,26 +75,48 @@ def main() -> int:
     """Forgets, looks for traces, and says what was done; returns the exit code."""
     from pathlib import Path
 
-    from dc_keras.corpus.store import Corpus
     from dc_keras.forgetting.artifacts import find_artifacts
+    from dc_keras.locking import writing
+
+    found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
+    pseudonymizer = _load_key(found)
+    _, journal = _load_lists(found, pseudonymizer)
+    found = journal.add_to_found(found)
+    artifacts = {*found.artifacts, *journal.artifacts}
+    # What went as a whole before a run was stopped may have left its lock file.
+    places = [item.path for item in artifacts if item.path.parent.is_dir()]
+    with writing(*places):
+        return _forget(found, pseudonymizer)
+
+
+def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
+    from dataclasses import replace
+    from pathlib import Path
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.forgetting.journal import Journal
     from dc_keras.forgetting.receipt import Receipt
     from dc_keras.forgetting.requests import require_few
     from dc_keras.forgetting.training_data import trained_on
 
-    found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
-    pseudonymizer = _load_key(corpora)
+    before, journal = _load_lists(found, pseudonymizer)
     rule, asked = _find_asked(corpora, pseudonymizer)
     if not _ALLOW_MOST.value:
         require_few(asked, corpora)
-    before = _load_lists(corpora, pseudonymizer)
+    asked = journal.add_to_asked(asked)
     forgotten = before.with_codes(asked.codes)
-    if not _DRY_RUN.value:
-        _begin(found, forgotten)
-    receipt = Receipt(rule, asked, pseudonymizer.fingerprint)
     models = trained_on(found.of_kind("model", "bundle"), corpora, forgotten)
+    models = list(dict.fromkeys((*models, *journal.trained_on_forgotten)))
+    if not _DRY_RUN.value:
+        journal = Journal(
+            asked.requests, (*found.artifacts, *journal.artifacts), tuple(models)
+        )
+        _begin(found, forgotten, journal)
+    receipt = Receipt(rule, asked, pseudonymizer.fingerprint)
     _remove(found, corpora, forgotten, receipt)
-    if receipt.has_changes or not before.is_finished:
+    is_new = receipt.has_changes or not before.is_finished
+    if is_new:
         receipt.trained_on_forgotten = models
     _report(receipt, found)
     if _DRY_RUN.value:
@@ -101,7 +124,7 @@ def main() -> int:
         return 0
     if _has_traces(found, forgotten):
         return 1
-    if receipt.has_changes or forgotten != before or not before.is_finished:
+    if is_new or forgotten != before:
         path = receipt.path_in(corpora[0].directory)
         path = path if _RECEIPT.value is None else Path(_RECEIPT.value)
         receipt.write(path)
@@ -109,14 +132,16 @@ def main() -> int:
     else:
         app.say("nothing was there to forget, and nothing was changed")
     for corpus in corpora:
-        forgotten.save(corpus.directory, is_finished=True)
+        replace(forgotten, journal=None).save(corpus.directory)
     return 0
 
 
-def _load_key(corpora: Sequence[Corpus]) -> Pseudonymizer:
+def _load_key(found: Found) -> Pseudonymizer:
     from dc_keras.corpus.privacy import DEFAULT_KEY_FILE
+    from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
 
+    corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     if not corpora:
         raise DataError(
             "a corpus must be among the artifacts: it knows whose a post is. "
@@ -151,26 +176,30 @@ def _find_asked(
     return f"valid {kind}", find_gone(there, corpora, pseudonymizer, kind)
 
 
-def _load_lists(corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer) -> Forgotten:
-    """Returns what any of the corpora has forgotten so far."""
+def _load_lists(
+    found: Found, pseudonymizer: Pseudonymizer
+) -> tuple[Forgotten, Journal]:
+    """Returns what any of the corpora has forgotten so far, and what is not done."""
     from dc_keras.corpus.forgotten import Forgotten
+    from dc_keras.forgetting.journal import Journal
 
-    lists = [Forgotten.load(corpus.directory, pseudonymizer) for corpus in corpora]
-    return Forgotten(
-        pseudonymizer,
-        frozenset().union(*(known.fingerprints for known in lists)),
-        is_finished=all(known.is_finished for known in lists),
-    )
+    lists = [Forgotten.load(p, pseudonymizer) for p in found.of_kind("corpus")]
+    fingerprints = frozenset().union(*(known.fingerprints for known in lists))
+    journals = [known.journal for known in lists if known.journal is not None]
+    forgotten = Forgotten(pseudonymizer, fingerprints, {} if journals else None)
+    return forgotten, Journal.of(journals)
 
 
-def _begin(found: Found, forgotten: Forgotten) -> None:
-    """Notes what is to go before anything does."""
+def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
+    """Notes what is to go, and from where, before anything does."""
+    from dataclasses import replace
+
     from dc_keras.forgetting.artifacts import remove_leftovers
 
     for place in found.of_kind("corpus"):
-        forgotten.save(place, is_finished=False)
-    for artifact in found.artifacts:
-        remove_leftovers(artifact.path)
+        replace(forgotten, journal=journal.to_json()).save(place)
+    for artifact in journal.artifacts:
+        remove_leftovers(artifact)
 
 
 def _remove(
@@ -178,7 +207,7 @@ def _remove(
 ) -> None:
     """Removes from the corpora last: until then they say what belongs to whom."""
     from dc_keras.forgetting.corpora import forget_corpus, forget_media
-    from dc_keras.forgetting.results import forget_results
+    from dc_keras.forgetting.results import forget_bundle, forget_results
 
     dry_run = _DRY_RUN.value
     if found.of_kind("frames", "features"):
@@ -187,6 +216,9 @@ def _remove(
         for place in found.of_kind(kind):
             counts = forget_results(place, forgotten, dry_run=dry_run)
             receipt.add(place, kind, counts)
+    for place in found.of_kind("bundle"):
+        counts = forget_bundle(place, forgotten, dry_run=dry_run)
+        receipt.add(place, "bundle", counts)
     _remove_from_graphs(found, forgotten, receipt)
     for corpus in corpora:
         if _MEDIA.value and corpus.media_root is not None:
@@ -198,8 +230,7 @@ def _remove(
 
 def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
     """Takes people out of graphs; what tells of one goes, to be made anew."""
-    import shutil
-
+    from dc_keras.forgetting.artifacts import discard
     from dc_keras.forgetting.scan import find_traces
     from dc_keras.social.store import read_graph, save_graph
 
@@ -212,9 +243,9 @@ def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) ->
         receipt.add(place, "graph", Counter(rows=gone))
     for kind in _MADE_ANEW:
         for place in found.of_kind(kind):
-            traces = len(list(find_traces([place], forgotten)))
+            traces = len(list(find_traces([place], forgotten, ours=[place])))
             if traces and not _DRY_RUN.value:
-                shutil.rmtree(place) if place.is_dir() else place.unlink()
+                discard(place)
             receipt.add(place, kind, Counter(files=traces))
 
 
@@ -241,13 +272,16 @@ def _remove_records(
 
 
 def _has_traces(found: Found, forgotten: Forgotten) -> bool:
-    """Looks through every file, and names those that still hold something."""
+    """Looks through every file, of ours or not, and names those that are not clean."""
+    from pathlib import Path
+
     from dc_keras.forgetting.scan import find_traces
 
-    places = [artifact.path for artifact in found.artifacts]
-    traces = list(find_traces(places, forgotten))
-    for path in traces:
-        app.say(f"{path}: still holds an id or a code of what should be gone")
+    ours = [item.path for item in found.artifacts if item.path.exists()]
+    places = [*map(Path, _ARTIFACTS.value), *ours]
+    traces = list(find_traces(places, forgotten, ours=ours))
+    for trace in traces:
+        app.say(f"{trace.path}: {trace.reason}")
     return bool(traces)
 
 
@@ -257,7 +291,7 @@ def _report(receipt: Receipt, found: Found) -> None:
         script = _MADE_ANEW.get(kind) if counts else None
         hint = f"; {script} makes it anew" if script else ""
         app.say(f"{place}: {kind}, {told or 'nothing to forget'}{hint}")
-    for line in receipt.asked.missing[:_NUM_NAMED]:
+    for line in list(receipt.asked.missing)[:_NUM_NAMED]:
         app.say(f"line {line} is in no corpus; a later import will not bring it")
     num_more = len(receipt.asked.missing) - _NUM_NAMED
     if num_more > 0:
@@ -267,7 +301,7 @@ def _report(receipt: Receipt, found: Found) -> None:
     for place in receipt.outdated:
         app.say(f"{place}: no longer what the predictions give: evaluate anew")
     for place in found.unknown:
-        app.say(f"{place}: left alone, neither a corpus nor made from one")
+        app.say(f"{place}: only looked through, neither a corpus nor made from one")
 
 
 if __name__ == "__main__":

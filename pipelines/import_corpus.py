@@ -4,16 +4,21 @@ r"""Imports exports of posts, and finds their media, into a corpus directory.
         --media_root=media --corpus=corpus
 
 Takes JSON, JSON lines, tables and saved pages of the usual tools (docs/data.md has the
-list), each also in gzip. Leaves behind in --corpus: videos.parquet, users.parquet and
-ties.parquet (a row a post, a person, a tie; all identities as pseudonyms),
-quarantine.jsonl (what could not be read, why), corpus.json, and DATASET_CARD.md (what
-is there and what is missing). Importing a file again changes nothing; further files
-merge. The key of the pseudonyms is made on first use and lies outside the corpus: keep
-it, or later files cannot be merged.
+list), also in archives; --input may be a directory. Prints what each file was read as
+and why records were refused; exits with 1 where nothing could be read.
+
+Leaves behind in --corpus: videos.parquet, users.parquet and ties.parquet (a row a post,
+a person, a tie; all identities as pseudonyms), quarantine.jsonl (what could not be
+read, why), corpus.json, and DATASET_CARD.md (what is there and what is missing).
+Importing a file again changes nothing; further files merge. The key of the pseudonyms
+is made on first use and lies outside the corpus: keep it, or later files cannot be
+merged.
 """
 
 from __future__ import annotations
 
+import runpy
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -25,21 +30,30 @@ if TYPE_CHECKING:
 
     from dc_keras.corpus.dataset_card import UnknownWords
     from dc_keras.corpus.importing import ImportSummary
-    from dc_keras.corpus.intake import SourceCounts
+    from dc_keras.corpus.intake import FileReport, SourceCounts
 
+_MOST_FILES = 50
+_MOST_REASONS = 5
 _INPUT = flags.DEFINE_multi_string(
     "input",
     None,
-    "Export file or glob pattern (quote it; ** for any depth); repeatable.",
+    "Export file, directory or glob pattern (quote it; ** for any depth); repeatable.",
     required=True,
 )
 _SOURCE = flags.DEFINE_string(
     "source",
     "auto",
     "Format of the exports. auto: told by each record's shape. Others: aweme, "
-    "fourcat_csv, pyktok, pytok, research_api, research_comment, research_followers, "
-    "research_following, share_item, suggested, tiktok_scraper, traktok, web_comment, "
-    "web_item, whichtok_suggestions, whichtok_users, whichtok_videos, yt_dlp.",
+    "bright_data, comment, content_scraper, display_api, douk, fourcat_csv, minet, "
+    "own_data, pyktok, pytok, research_api, research_comment, research_followers, "
+    "research_following, share_item, simple_dict, suggested, tiktok_10m, "
+    "tiktok_scraper, tikwm, traktok, web_comment, web_item, whichtok_suggestions, "
+    "whichtok_users, whichtok_videos, yt_dlp.",
+)
+_SOURCE_FILE = flags.DEFINE_string(
+    "source_file",
+    None,
+    "Python file of yours that registers a format of your own; it is run.",
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
@@ -72,8 +86,12 @@ _TEXT = flags.DEFINE_string(
 )
 
 
-def main() -> None:
-    """Imports the files that the flags name and prints what became of each record."""
+def main() -> int:
+    """Imports the files that the flags name and prints what became of each record.
+
+    Returns:
+        1 where not one record could be read.
+    """
     from pathlib import Path
 
     from dc_keras.corpus.dataset_card import CARD_FILE, describe
@@ -86,6 +104,8 @@ def main() -> None:
     from dc_keras.corpus.store import write_text
     from dc_keras.corpus.study import Study
 
+    if _SOURCE_FILE.value is not None:
+        runpy.run_path(_SOURCE_FILE.value)
     study = None if _STUDY.value is None else Study.load(_STUDY.value)
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
@@ -100,7 +120,7 @@ def main() -> None:
         keep_raw=_KEEP_RAW.value,
     )
     unknown = _unknown_words(corpus_dir, _TEXT.value) if _TEXT.value else None
-    card = describe(corpus_dir, study=study, unknown_words=unknown)
+    card = describe(corpus_dir, study=study, unknown_words=unknown, files=summary.files)
     write_text(corpus_dir / CARD_FILE, card)
     _report(summary)
     app.say(
@@ -108,8 +128,17 @@ def main() -> None:
         f"{summary.num_ties} ties beside those that posts tell"
     )
     app.say(f"{corpus_dir / CARD_FILE}: what is there, and what is missing")
+    if summary.num_recognised:
+        app.say(
+            f"{summary.num_recognised} posts that the corpus held are of somebody "
+            "forgotten, as these files tell, and are gone; run forget again with the "
+            "same --artifacts, for what was made from them"
+        )
     if summary.total.quarantined:
         app.say(f"{corpus_dir / 'quarantine.jsonl'}: what was not read, and why")
+    if summary.is_nothing:
+        return app.fail(f"nothing was read: {_main_reason(summary)}", 1)
+    return 0
 
 
 def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
@@ -128,7 +157,14 @@ def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
 
 
 def _report(summary: ImportSummary) -> None:
-    app.say(f"{summary.num_files} files, {summary.num_empty_files} of them empty")
+    for file in summary.files[:_MOST_FILES]:
+        app.say(f"{file.name}: {_recognised(file)}")
+        for reason, number in file.reasons.most_common(_MOST_REASONS):
+            app.say(f"    {number} not read: {reason} ({file.examples[reason]})")
+        if len(file.reasons) > _MOST_REASONS:
+            app.say(f"    and {len(file.reasons) - _MOST_REASONS} further reasons")
+    if len(summary.files) > _MOST_FILES:
+        app.say(f"and {len(summary.files) - _MOST_FILES} further files")
     for name, counts in (*summary.sources.items(), ("all", summary.total)):
         app.say(f"{name}: {_line(counts)}")
         if name != "all":
@@ -140,6 +176,22 @@ def _report(summary: ImportSummary) -> None:
             f"media: {media.with_video} posts with a video, {media.with_slides} with "
             f"slides, {media.without} without, {media.ambiguous} with several files"
         )
+
+
+def _recognised(file: FileReport) -> str:
+    """Returns what a file was read as: `3 tikwm, 1 comment`."""
+    found = [f"{number} {name}" for name, number in file.sources.most_common()]
+    return ", ".join(found) or "no post or tie"
+
+
+def _main_reason(summary: ImportSummary) -> str:
+    reasons: Counter[str] = Counter()
+    for file in summary.files:
+        reasons.update(file.reasons)
+    if not reasons:
+        return "no record in any file"
+    [(reason, _)] = reasons.most_common(1)
+    return reason
 
 
 def _line(counts: SourceCounts) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import options
+from pipelines import app, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,16 +16,31 @@ if TYPE_CHECKING:
     from dc_keras.corpus.grid import Grid
     from dc_keras.corpus.privacy import Pseudonymizer
     from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.study import Study
     from dc_keras.training.data import FeatureTable
+
+
+def load_study(corpus: Corpus, study_file: str) -> Study:
+    """Reads a Study, and says which of its challenges no post of a corpus matches.
+
+    Raises:
+        DataError: no post matches any of them.
+    """
+    from dc_keras.corpus.study import Study
+    from dc_keras.corpus.unmatched import require_matches
+
+    study = Study.load(study_file)
+    for line in require_matches(study.challenges, corpus.videos):
+        app.progress(line)
+    return study
 
 
 def load_grid(corpus: Corpus, study_file: str) -> Grid:
     """Resolves a Study on a corpus, with what the flags change of it."""
-    from dc_keras.corpus.study import Study
     from dc_keras.models.config import StudyOptions
 
     changes = options.resolve(StudyOptions)
-    study = Study.load(study_file)
+    study = load_study(corpus, study_file)
     return study.resolve(corpus, **changes.overrides())
 
 

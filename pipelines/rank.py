@@ -116,7 +116,7 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
 
     kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
     if kept is not None and kept.exists():
-        return UserTable.load(kept, predictor.sha256)
+        return UserTable.load(kept, predictor.sha256, corpus.sha256)
     table = _prepare(corpus, predictor)
     if kept is not None:
         table.save(kept)
@@ -148,7 +148,8 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
             corpus, ordered, _MEDIA_ROOT.value, predictor.sampling
         )
     ]
-    return UserTable(tuple(ordered), np.concatenate(parts), predictor.sha256)
+    prepared = np.concatenate(parts)
+    return UserTable(tuple(ordered), prepared, predictor.sha256, corpus.sha256)
 
 
 def _communities(users: Sequence[str]) -> list[str] | None:

@@ -108,13 +108,16 @@ class OnDemand(Sequence["RawPost"]):
     """Posts whose media are read when they are asked for, and then kept.
 
     Args:
-        videos: records of the posts.
+        videos: records of the posts; None gives a post without caption and frames.
         media_root: where their media lie.
         side: of the model that they are for.
     """
 
     def __init__(
-        self, videos: Sequence[Video], media_root: Path | None, side: Mapping[str, Any]
+        self,
+        videos: Sequence[Video | None],
+        media_root: Path | None,
+        side: Mapping[str, Any],
     ) -> None:
         self._videos = videos
         self._media_root = media_root
@@ -134,9 +137,16 @@ class OnDemand(Sequence["RawPost"]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if index not in self._read:
-            [post] = of_videos([self._videos[index]], self._media_root, self._sampling)
-            self._read[index] = post
+            self._read[index] = self._read_post(self._videos[index])
         return self._read[index]
+
+    def _read_post(self, video: Video | None) -> RawPost:
+        from dc_keras.serving.predictor import RawPost
+
+        if video is None:
+            return RawPost("")
+        [post] = of_videos([video], self._media_root, self._sampling)
+        return post
 
 
 def of_challenge(

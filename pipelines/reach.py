@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines import app
+from pipelines import app, inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,6 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
     from dc_keras.errors import DataError
     from dc_keras.social.adoption import find_adoptions
     from dc_keras.social.building import GraphPlan
@@ -97,7 +96,7 @@ def main() -> None:
             "the graph must have been built from this corpus. Received: users of the "
             f"graph={len(graph.users)}, of the corpus={corpus.users.height}"
         )
-    study = Study.load(_STUDY.value)
+    study = inputs.load_study(corpus, _STUDY.value)
     # What is wrong with a list is said before anything takes its time.
     seeds, readiness = _read_lists(graph)
     adoptions = find_adoptions(study, corpus.videos, graph.users)
@@ -287,4 +286,4 @@ def _tell(report: ReachReport) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

@@ -232,4 +232,4 @@ def _write_files(
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

@@ -76,6 +76,7 @@ def main() -> None:
             directory=directory,
             profile_steps=profile_steps,
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
+            key_fingerprint=corpus.info["key_fingerprint"],
         )
         _train(run, corpus)
 

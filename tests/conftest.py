@@ -1,5 +1,6 @@
+import ctypes
+import gc
 import json
-import multiprocessing
 import os
 import string
 import subprocess
@@ -11,11 +12,15 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from script_process import become_script
+from script_process import become_script, fork_server
 
 # OpenVINO reports its use to its makers where a test asks whether it is installed, which
 # imports it before dc_keras can see to that.
 sys.modules.setdefault("openvino_telemetry", None)
+
+# TensorFlow's oneDNN keeps the memory of every large tensor for itself, to the end of a
+# process. Set before anything imports TensorFlow, and for the processes of tests too.
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 _ROOT = Path(__file__).parents[1]
 # Real wordpieces would need a download; these spell every ASCII word.
@@ -35,6 +40,46 @@ VOCABULARY = (
     "##s",
 )
 VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
+
+# Files whose tests share what is expensive, or count each other's processes.
+_GROUPS = {
+    "tests/dc_keras/collecting/": "browser",
+    "tests/dc_keras/evaluation/": "evaluation",
+    "tests/dc_keras/reporting/": "browser",
+    "tests/dc_keras/serving/": "serving",
+    "tests/pipelines/": "pipelines",
+    "tests/tfrecords/ray_runner_test.py": "pipelines",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keeps the tests of a file in one process, and those of a group of files.
+
+    The marks that pytest-xdist has for this are ignored: its 3.8 sets names of tests
+    that pytest 9 no longer reads.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            groups = (
+                group for start, group in _GROUPS.items() if file.startswith(start)
+            )
+            return next(groups, file)
+
+    return ByGroup(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gives_memory_back() -> Iterator[None]:
+    """Returns what a file of tests freed to the system, for the process beside it."""
+    yield
+    gc.collect()
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    if hasattr(library, "malloc_trim"):  # the GNU C library's
+        library.malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
@@ -80,18 +125,18 @@ class Done:
 def run_script(tmp_path_factory) -> Callable[..., Done]:
     """Runs `python -m pipelines.NAME FLAG …` in a process of its own.
 
-    The process is forked from one that has imported TensorFlow, and done no more: a
-    start of its own takes each script seconds.
+    With `kill_at=n` it is killed where it would change the n-th name on disk, from 0.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dc_keras.serving.bundle", "sklearn.linear_model"])
+    context = fork_server()
     directory, numbers = tmp_path_factory.mktemp("output"), count()
 
-    def run(name: str, *flags: str, cwd: Path = _ROOT) -> Done:
+    def run(
+        name: str, *flags: str, cwd: Path = _ROOT, kill_at: int | None = None
+    ) -> Done:
         number = next(numbers)
         stdout, stderr = (directory / f"{number}.{end}" for end in ("out", "err"))
         process = context.Process(
-            target=become_script, args=(name, flags, cwd, stdout, stderr)
+            target=become_script, args=(name, flags, cwd, stdout, stderr, kill_at)
         )
         process.start()
         process.join()

@@ -1,6 +1,6 @@
-r"""Trains small models of this project in a process of its own, for tests.
+"""Trains small models of this project in a process of its own, for tests.
 
-    python tests/trained_apart.py --strategy=mirrored --num_cpus=2 --output=fitted.npz
+    fit_apart(directory, "mirrored", "--strategy=mirrored", "--num_cpus=2")
 
 Devices and workers must be settled before TensorFlow starts, so the test's own process
 cannot. Saves the weights and the curve of every fit, under "NUMBER/weights" and
@@ -10,14 +10,12 @@ cannot. Saves the weights and the curve of every fit, under "NUMBER/weights" and
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from script_process import fork_server, write_into
 
-_ROOT = Path(__file__).parents[1]
 # 45 examples in batches of 16 leave 13: the last piece of two replicas has 5 of 8.
 NUM_EXAMPLES, BATCH_SIZE = 45, 16
 PLAIN = {
@@ -30,24 +28,22 @@ PLAIN = {
 
 
 def start(log, *flags, tf_config=None):
-    """Starts this script; what it says goes to a file."""
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    if tf_config is not None:
-        environment["TF_CONFIG"] = json.dumps(tf_config)
-    with log.open("a") as output:
-        return subprocess.Popen(
-            [sys.executable, __file__, *map(str, flags)],
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
+    """Starts a training as the flags of `_parse` say; its output goes to a file."""
+    process = fork_server().Process(target=_run, args=(log, flags, tf_config))
+    process.start()
+    return process
+
+
+def wait_for(process, log):
+    """Waits until a process ends well, for four minutes at most."""
+    process.join(timeout=240)
+    assert process.exitcode == 0, log.read_text()[-3000:]
 
 
 def fit_apart(directory, name, *flags):
-    """Runs this script to its end, and returns what it saved."""
-    output = directory / f"{name}.npz"
-    process = start(directory / f"{name}.log", f"--output={output}", *flags)
-    assert process.wait() == 0, (directory / f"{name}.log").read_text()[-3000:]
+    """Trains as the flags say, and returns what was saved."""
+    output, log = (directory / f"{name}.{end}" for end in ("npz", "log"))
+    wait_for(start(log, f"--output={output}", *flags), log)
     return dict(np.load(output))
 
 
@@ -131,8 +127,7 @@ def _train_in(directory, seconds_an_epoch, options):
         return train([*training_callbacks(place), wait], **options)
 
 
-def main():
-    """Trains as the flags say."""
+def _parse(arguments):
     parser = argparse.ArgumentParser()
     parser.add_argument("--strategy", default="default")
     parser.add_argument("--num_cpus", type=int, default=1)
@@ -140,8 +135,16 @@ def main():
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--seconds_an_epoch", type=float, default=0.0)
     parser.add_argument("--options", action="append", type=json.loads)
-    flags = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def _run(log, arguments, tf_config):
+    """Trains as the flags say."""
+    write_into(log, log)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if tf_config is not None:
+        os.environ["TF_CONFIG"] = json.dumps(tf_config)
+    flags = _parse(arguments)
     if flags.num_cpus > 1:
         _set_cpus(flags.num_cpus)
     fitted = {}
@@ -155,7 +158,3 @@ def main():
     np.savez(flags.output, **fitted)
     # TensorFlow takes longer to take its threads down than to train this.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

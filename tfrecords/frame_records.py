@@ -12,6 +12,7 @@ from typing import Any
 import av
 import cv2
 
+from dc_keras.corpus.media import find_file
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from tfrecords.frames import (
@@ -39,6 +40,7 @@ class FrameShardJob:
         media_root: where the media paths begin; None for a corpus without media.
         config: how frames are taken.
         digest: sha256 hex over all of that, the media files' sizes and times included.
+        crashing: ids of posts whose media ended the process that decoded them.
     """
 
     directory: Path
@@ -47,6 +49,7 @@ class FrameShardJob:
     media_root: Path | None
     config: SamplingConfig
     digest: str
+    crashing: frozenset[str] = frozenset()
 
     @property
     def num_posts(self) -> int:
@@ -110,18 +113,22 @@ def plan_frame_shards(
     return jobs
 
 
-def write_frame_shard(job: FrameShardJob, on_video: Callable[[], None]) -> ShardEntry:
+def write_frame_shard(
+    job: FrameShardJob,
+    on_video: Callable[[], None],
+    on_begin: Callable[[str], object] = lambda _: None,
+) -> ShardEntry:
     """Makes one shard: a record for every post, with or without frames.
 
     Args:
         job: what to make.
         on_video: called after each post; what it raises stops the work, and nothing of
             the shard is left behind.
+        on_begin: called with the id of each post before its media are decoded.
     """
     tally = _Tally()
-    return write_shard(
-        job.directory, job.name, job.digest, _make_records(job, tally, on_video), tally
-    )
+    records = _make_records(job, tally, on_video, on_begin)
+    return write_shard(job.directory, job.name, job.digest, records, tally)
 
 
 @dataclass
@@ -144,9 +151,13 @@ class _Tally:
 
 
 def _make_records(
-    job: FrameShardJob, tally: _Tally, on_video: Callable[[], None]
+    job: FrameShardJob,
+    tally: _Tally,
+    on_video: Callable[[], None],
+    on_begin: Callable[[str], object],
 ) -> Iterator[bytes]:
     for video in job.videos:
+        on_begin(video.video_id)
         sampled = _sample(video, job, tally)
         yield build_frame_record(_make_record(video, sampled, job.config))
         on_video()
@@ -157,6 +168,8 @@ def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | 
     outcome = "with_frames"
     sampled = None
     try:
+        if video.video_id in job.crashing:
+            raise MediaError(_media_paths(video)[0], "crashes the decoder")
         sampled = sample_post(video, job.media_root, job.config)
     except MediaError as error:
         outcome = "bad_media"
@@ -194,14 +207,21 @@ def sample_post(
         return None
     files = []
     for relative in paths:
-        path = _find_file(media_root, relative)
+        path = find_file(media_root, relative)
         if path is None:
             reason = "is no file below the media root"
             raise MediaError(relative, reason)
         files.append(path)
-    if video.slide_paths:
-        return sample_slideshow(files, config)
-    return sample_frames(files[0], config)
+    try:
+        if video.slide_paths:
+            return sample_slideshow(files, config)
+        return sample_frames(files[0], config)
+    except MediaError as error:
+        # Under the name that the corpus keeps, which names nobody.
+        kept = {
+            f.name: PurePosixPath(p).name for f, p in zip(files, paths, strict=True)
+        }
+        raise MediaError(kept.get(error.name, error.name), error.reason) from error
 
 
 def _media_paths(video: Video) -> tuple[str, ...]:
@@ -209,19 +229,6 @@ def _media_paths(video: Video) -> tuple[str, ...]:
     if video.slide_paths or video.media_path is None:
         return video.slide_paths
     return (video.media_path,)
-
-
-def _find_file(media_root: Path, relative: str) -> Path | None:
-    """Returns the file that a media path names; None where it leads elsewhere."""
-    parts = PurePosixPath(relative)
-    if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
-        return None
-    path = media_root / parts
-    try:
-        # A pipe or a device would never end.
-        return path if path.is_file() else None
-    except OSError:  # a name longer than the file system takes
-        return None
 
 
 def _make_record(
@@ -257,7 +264,7 @@ def _digest(
 
 def _identify(media_root: Path, relative: str) -> list[int] | None:
     """Returns size and time of change, which tell when a file is another one."""
-    path = _find_file(media_root, relative)
+    path = find_file(media_root, relative)
     if path is None:
         return None
     status = path.stat()

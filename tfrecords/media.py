@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation
 
 from dc_keras.errors import DataError
 from tfrecords import skipping
-from tfrecords.skipping import CodedPacket
 
 _T = TypeVar("_T")
 
@@ -36,6 +36,7 @@ _FLAGS_DAMAGE = frozenset({"h264", "hevc"})
 _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
 # Packets of more than that are read again instead of kept.
 _MAX_HELD_BYTES = 32 * 2**20
+_SURPRISES = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
 # The same pixels on every processor; colours at half the width, as JPEG keeps them.
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
@@ -50,6 +51,7 @@ class MediaError(DataError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
+        self.name = name
         self.reason = reason
 
 
@@ -74,7 +76,7 @@ class Timeline:
     duration: int
     time_base: Fraction
     pts: tuple[int, ...] | None
-    packets: tuple[CodedPacket, ...] = ()
+    packets: tuple[skipping.CodedPacket, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,11 @@ def _open(path: Path) -> Iterator[tuple[Any, Any]]:
         raise MediaError(path.name, "ends too early to be decoded") from error
     except av.FFmpegError as error:
         raise MediaError(path.name, f"cannot be decoded: {error.strerror}") from error
+    except MediaError:
+        raise
+    except _SURPRISES as error:
+        reason = f"cannot be decoded: {type(error).__name__}"
+        raise MediaError(path.name, reason) from error
     except OSError as error:
         raise MediaError(path.name, f"cannot be read: {error.strerror}") from error
 
@@ -180,6 +187,8 @@ def _video_stream(media: Any, name: str) -> Any:
     if not streams:
         raise MediaError(name, "holds no video stream")
     stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError(name, "is coded in a way that no decoder here knows")
     stream.thread_type = "NONE"
     if stream.codec_context.name not in _FLAGS_DAMAGE:
         stream.codec_context.options = {"err_detect": "explode"}
@@ -212,7 +221,7 @@ def _read_packet_timeline(
             (packet.pts, packet.duration, packet.is_discard, packet.is_corrupt)
         )
         if can_skip:
-            coded.append(CodedPacket(packet.pts, _is_idr(packet, stream)))
+            coded.append(skipping.CodedPacket(packet.pts, _is_idr(packet, stream)))
     _check_complete(name, media, stream, packets)
     # An edit list hides packets: needed to decode, never shown.
     shown = [packet for packet in packets if not packet[2]]

@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from dc_keras.checksums import hash_file
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, rows_of
@@ -31,7 +32,6 @@ from tfrecords.schema import (
 )
 from tfrecords.writer import (
     ShardEntry,
-    hash_file,
     read_manifest,
     read_progress,
     remove_leftovers,

@@ -6,11 +6,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -39,6 +43,8 @@ from tfrecords.writer import ShardEntry
 
 _POLL_S = 0.2
 _NUM_NAMED = 3
+# Once may be the machine's fault, such as memory that ran out.
+_MOST_CRASHES = 2
 
 
 def write_frame_records(
@@ -127,39 +133,76 @@ def _ignore() -> None:
 def _run_in_processes(
     jobs: Sequence[FrameShardJob], workers: int, bar: Any
 ) -> list[ShardEntry]:
+    """Makes shards in workers; a post that ends two of them is left without frames."""
+    done: dict[str, ShardEntry] = {}
+    crashes: Counter[str] = Counter()
+    while len(done) < len(jobs):
+        crashing = frozenset(post for post, n in crashes.items() if n >= _MOST_CRASHES)
+        rest = [replace(j, crashing=crashing) for j in jobs if j.name not in done]
+        suspects = _run_pool(rest, workers, bar, done)
+        if len(done) < len(jobs) and not suspects:
+            raise DataError(
+                "a worker process died before it decoded anything; out of memory is "
+                "the usual reason: try again with fewer --workers"
+            )
+        crashes.update(suspects)
+    return list(done.values())
+
+
+def _run_pool(
+    jobs: Sequence[FrameShardJob], workers: int, bar: Any, done: dict[str, ShardEntry]
+) -> list[str]:
+    """Adds finished shards to `done`; returns the posts whose decoding ended a worker.
+
+    One worker that dies ends the others, and their shards are begun anew.
+    """
     # Spawned, not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     num_done, stop = context.Value("q", 0), context.Event()
-    with ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(num_done, stop)
-    ) as pool:
-        futures = [pool.submit(_write_in_worker, job) for job in jobs]
+    with (
+        TemporaryDirectory(prefix="dc_keras-") as at_work,
+        ProcessPoolExecutor(
+            workers,
+            context,
+            initializer=_start_worker,
+            initargs=(num_done, stop, at_work),
+        ) as pool,
+    ):
+        futures = {pool.submit(_write_in_worker, job): job.name for job in jobs}
+        processes = multiprocessing.active_children()
         try:
-            return _follow(futures, num_done, bar)
-        except BrokenProcessPool as error:
-            message = (
-                "a worker process died, out of memory or by a media file that crashes "
-                "the decoder; try again with --workers=1"
-            )
-            raise DataError(message) from error
+            for future in _follow(futures, num_done, bar):
+                done[futures[future]] = future.result()
+        except BrokenProcessPool:
+            pool.shutdown()
+            return _at_work(Path(at_work), processes)
         finally:
             # Without effect when all went well; else the workers give up their shards.
             stop.set()
             pool.shutdown(cancel_futures=True)
+    return []
+
+
+def _at_work(directory: Path, processes: Iterable[BaseProcess]) -> list[str]:
+    """Returns what the processes that died of themselves were decoding."""
+    ended = {0, -signal.SIGTERM}  # the pool ends the others so
+    for process in processes:
+        process.join(_POLL_S)
+    notes = (directory / str(p.pid) for p in processes if p.exitcode not in ended)
+    return [note.read_text() for note in notes if note.exists()]
 
 
 def _follow(
-    futures: Sequence[Future[ShardEntry]], num_done: Any, bar: Any
-) -> list[ShardEntry]:
+    futures: Iterable[Future[ShardEntry]], num_done: Any, bar: Any
+) -> Iterator[Future[ShardEntry]]:
     shown = 0
     pending = set(futures)
     while pending:
         finished, pending = wait(pending, timeout=_POLL_S)
         bar.update(num_done.value - shown)
         shown = num_done.value
-        for future in finished:
-            future.result()
-    return [future.result() for future in futures]
+        # What is done counts, even if a worker died in the same moment.
+        yield from sorted(finished, key=lambda future: future.exception() is not None)
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the run was stopped
@@ -170,12 +213,13 @@ class _Stopped(Exception):  # noqa: N818 - no error: the run was stopped
 _shared: dict[str, Any] = {}
 
 
-def _start_worker(num_done: Any, stop: Any) -> None:
+def _start_worker(num_done: Any, stop: Any, at_work: str) -> None:
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _shared.update(num_done=num_done, stop=stop)
+    note = Path(at_work) / str(os.getpid())
+    _shared.update(num_done=num_done, stop=stop, note=note)
 
 
 def _exit_with_parent() -> None:
@@ -186,7 +230,7 @@ def _exit_with_parent() -> None:
 
 
 def _write_in_worker(job: FrameShardJob) -> ShardEntry:
-    return write_frame_shard(job, _report_video)
+    return write_frame_shard(job, _report_video, _shared["note"].write_text)
 
 
 def _report_video() -> None:

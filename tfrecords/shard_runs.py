@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 from tfrecords.writer import (
     ShardEntry,
     finished_shard,
@@ -132,9 +133,22 @@ def run_shards(
         settings: for the manifest.
 
     Raises:
-        DataError: the part or the directory cannot be used, or as `make`.
+        DataError: the part or the directory cannot be used, another process makes the
+            same part, or as `make`.
     """
     check_part(part, len(jobs))
+    with writing(directory / f"{kind}-part-{part.index}-of-{part.count}"):
+        return _run(jobs, part, make, directory, kind, settings)
+
+
+def _run(
+    jobs: Sequence[AnyJob],
+    part: Part,
+    make: Callable[[Sequence[AnyJob], Any], Iterable[ShardEntry]],
+    directory: Path,
+    kind: str,
+    settings: dict[str, Any],
+) -> ShardRun:
     prepare_directory(directory, kind, len(jobs))
     own = jobs[part.index :: part.count]
     done = _find_finished(own)

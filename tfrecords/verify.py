@@ -9,12 +9,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dc_keras.checksums import hash_file
 from dc_keras.errors import RecordError
 from tfrecords.reader import iter_serialized
 from tfrecords.record_checks import FeatureCheck, FrameCheck
 from tfrecords.writer import (
     MANIFEST,
-    hash_file,
     list_shards,
     read_manifest,
     shard_name,

@@ -20,7 +20,9 @@ from uuid import uuid4
 
 import tensorflow as tf
 
+from dc_keras.checksums import hash_file
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 from tfrecords.schema import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
@@ -156,7 +158,21 @@ def replace_shard(
     """Writes a shard as `write_shard` does, under a manifest that stays.
 
     For whoever writes the manifest anew afterwards, and needs its settings meanwhile.
+
+    Raises:
+        DataError: another process writes the same shard.
     """
+    with writing(directory / name):
+        return _replace_shard(directory, name, digest, records, facts)
+
+
+def _replace_shard(
+    directory: Path,
+    name: str,
+    digest: str,
+    records: Iterable[bytes],
+    facts: Callable[[], dict[str, Any]],
+) -> ShardEntry:
     remove_leftovers(directory, name)
     temporary = _temporary_path(directory / name)
     num_records = 0
@@ -272,12 +288,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         )
         raise DataError(message)
     return dict(manifest)
-
-
-def hash_file(path: Path) -> str:
-    """Returns the sha256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _progress_path(directory: Path, name: str) -> Path:

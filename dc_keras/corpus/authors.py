@@ -11,8 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from typing import TypeAlias
 
 from dc_keras.corpus.records import User
+
+# Followers, likes of all posts, number of posts.
+Counts: TypeAlias = tuple[int | None, int | None, int | None]
+_UNSEEN: Counts = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -23,6 +28,8 @@ class _Entry:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
+    account: Counts = _UNSEEN
+    account_seen: int | None = None
 
 
 class AuthorTable:
@@ -91,6 +98,16 @@ class AuthorTable:
         for time in times:
             _see(self._entries[user_id], time)
 
+    def see_account(self, user_id: str, account: Counts, time: int | None) -> None:
+        """Keeps what an export said about an account, if it is the newest to do so.
+
+        Args:
+            user_id: whose account.
+            account: followers, likes of all posts and number of posts.
+            time: when the export saw them, UTC seconds; None is older than any time.
+        """
+        _see_account(self._entries[user_id], account, time)
+
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
         for user_id, entry in sorted(self._entries.items()):
@@ -101,6 +118,10 @@ class AuthorTable:
                 usernames=tuple(sorted(entry.usernames)),
                 first_seen=entry.first_seen,
                 last_seen=entry.last_seen,
+                followers=entry.account[0],
+                total_likes=entry.account[1],
+                total_posts=entry.account[2],
+                account_seen=entry.account_seen,
             )
 
     def _owners(self) -> dict[str, str]:
@@ -115,6 +136,8 @@ class AuthorTable:
     def _add_user(self, user: User) -> None:
         entry = _Entry(user.aliases, user.sec_uids, user.usernames)
         entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
+        entry.account = (user.followers, user.total_likes, user.total_posts)
+        entry.account_seen = user.account_seen
         self._entries[user.user_id] = entry
         if user.user_id in entry.aliases:
             self.handle_only.add(user.user_id)
@@ -126,6 +149,7 @@ class AuthorTable:
         target.usernames = reduce(_with, source.usernames, target.usernames)
         _see(target, source.first_seen)
         _see(target, source.last_seen)
+        _see_account(target, source.account, source.account_seen)
 
 
 def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
@@ -137,3 +161,22 @@ def _see(entry: _Entry, time: int | None) -> None:
         return
     entry.first_seen = time if entry.first_seen is None else min(entry.first_seen, time)
     entry.last_seen = time if entry.last_seen is None else max(entry.last_seen, time)
+
+
+def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
+    """Keeps the newer of two looks at an account, of one time that which has more."""
+    if entry.account in (_UNSEEN, account):
+        # Of most accounts there is one look, or the same look again and again.
+        if entry.account == _UNSEEN or (time or -1) > (entry.account_seen or -1):
+            entry.account_seen = time
+        entry.account = account
+        return
+    known = (entry.account_seen, entry.account)
+    newer, older = sorted(((time, account), known), key=_age, reverse=True)
+    kept = [b if a is None else a for a, b in zip(newer[1], older[1], strict=True)]
+    entry.account, entry.account_seen = (kept[0], kept[1], kept[2]), newer[0]
+
+
+def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:
+    time, account = look
+    return tuple(-1 if number is None else number for number in (time, *account))

@@ -1,7 +1,7 @@
 """DATASET_CARD.md: what a corpus holds, what it lacks, and what to know before use.
 
-Everything in it follows from the corpus directory, so that importing a file twice
-changes no byte of it either.
+What it says of the last import tells what its files were, and not what was new in
+them: importing a file twice changes no byte of the card either.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from dc_keras.corpus.grid import find_joins
+from dc_keras.corpus.intake import FileReport
 from dc_keras.corpus.quarantine import QUARANTINE_FILE
 from dc_keras.corpus.store import (
     TIES_FILE,
@@ -68,9 +69,19 @@ _KNOWN_GAPS = {
     "hashtags out of the caption.",
     "traktok": "Users by name only; no sound ids, no saves.",
     "pytok": "No sounds, no durations, no saves, no region.",
+    "tikwm": "No hashtags but those in the title; nobody answers for the service.",
+    "bright_data": "Users by name only; sounds without ids in older deliveries.",
+    "display_api": "An app sees its own users' posts only; handles out of addresses; "
+    "no sounds, no saves.",
+    "minet": "No saves, no region.",
+    "content_scraper": "Times without a zone: the ids tell.",
+    "douk": "Local times: the ids tell; no sound ids, no duets, no region.",
+    "simple_dict": "No sounds, no saves, no region.",
+    "tiktok_10m": "Users by name only, out of addresses; no sound ids.",
     "tiktok_scraper": "Unmaintained since 2023; no saves in older versions, no duets.",
     "whichtok_videos": "No posting times but those in the ids; no durations, no saves.",
 }
+_NUM_FILES = 200
 _TERMS = """\
 Whoever holds posts of the platform must, under its terms for researchers, look up about
 every 15 days which of them are gone and drop those: `python -m pipelines.forget`. The
@@ -97,6 +108,7 @@ def describe(
     *,
     study: Study | None = None,
     unknown_words: UnknownWords | None = None,
+    files: Sequence[FileReport] = (),
 ) -> str:
     """Returns the card of a corpus, Markdown.
 
@@ -106,6 +118,7 @@ def describe(
         directory: the corpus directory.
         study: whose challenges to count; None counts the commonest hashtags.
         unknown_words: as measured; None says how to measure.
+        files: what the files of the last import were.
 
     Raises:
         DataError: there is no corpus.
@@ -118,6 +131,7 @@ def describe(
         "Challenges" if study else "Hashtags": _challenges(videos, study),
         "Captions": _captions(unknown_words),
         "Missing, mended and doubtful": _notes(info.get("notes", {})),
+        **({"Files of the last import": _files(files)} if files else {}),
         "Not imported": _quarantined(directory / QUARANTINE_FILE),
         "Known gaps of the sources": _gaps(info["sources"]),
         "Terms": _TERMS,
@@ -233,13 +247,35 @@ def _quarantined(path: Path) -> str:
     if not path.exists():
         return "Every record given was read."
     with path.open(encoding="utf-8") as file:
-        reasons = Counter(json.loads(line)["reason"] for line in file)
-    rows = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
-    return f"See `{QUARANTINE_FILE}`.\n\n" + _table(("reason", "records"), rows)
+        entries = [json.loads(line) for line in file]
+    reasons = Counter(entry["reason"] for entry in entries)
+    examples = {
+        entry["reason"]: f"{entry['file']}, {entry['position']}"
+        for entry in reversed(entries)
+    }
+    ordered = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
+    rows = [(reason, number, examples[reason]) for reason, number in ordered]
+    table = _table(("reason", "records", "the first"), rows)
+    return f"See `{QUARANTINE_FILE}`.\n\n{table}"
+
+
+def _files(files: Sequence[FileReport]) -> str:
+    rows = [
+        (
+            file.name,
+            ", ".join(f"{n} `{name}`" for name, n in file.sources.most_common()) or "–",
+            file.reasons.total(),
+        )
+        for file in files[:_NUM_FILES]
+    ]
+    table = _table(("file", "read as", "not read"), rows)
+    further = len(files) - len(rows)
+    return f"{table}\n\nAnd {further} further files." if further else table
 
 
 def _gaps(sources: Iterable[str]) -> str:
-    known = [f"- `{name}`: {_KNOWN_GAPS[name]}" for name in sorted(sources)]
+    names = sorted(name for name in sources if name in _KNOWN_GAPS)
+    known = [f"- `{name}`: {_KNOWN_GAPS[name]}" for name in names]
     return "\n".join(known) or "No source."
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from dc_keras.corpus.privacy import Pseudonymizer
-from dc_keras.corpus.records import Edge
+from dc_keras.corpus.privacy import Pseudonymizer, mention_code, post_code
+from dc_keras.corpus.records import Edge, User
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 
@@ -44,12 +44,18 @@ class Forgotten:
     Attributes:
         pseudonymizer: holds the key.
         fingerprints: of ids and codes.
-        is_finished: False while a removal is under way, or was stopped.
+        journal: what a removal that is under way, or was stopped, has to do: plain
+            values of `forgetting.journal`; None where none is.
     """
 
     pseudonymizer: Pseudonymizer
     fingerprints: frozenset[str] = frozenset()
-    is_finished: bool = True
+    journal: Mapping[str, Any] | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """False while a removal is under way, or was stopped."""
+        return self.journal is None
 
     @classmethod
     def load(cls, corpus_dir: Path, pseudonymizer: Pseudonymizer) -> Forgotten:
@@ -64,7 +70,8 @@ class Forgotten:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version, key = content["version"], content["key_fingerprint"]
-            values = frozenset(content["fingerprints"]), content["finished"]
+            fingerprints = frozenset(content["fingerprints"])
+            journal = None if content["finished"] else content.get("journal", {})
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"{path}: not a list of the forgotten; bring it back from a copy. "
@@ -75,22 +82,52 @@ class Forgotten:
                 f"{path}: `version` must be {_VERSION}. Received: version={version!r}"
             )
         pseudonymizer.require_key_of(corpus_dir, key)
-        return cls(pseudonymizer, *values)
+        return cls(pseudonymizer, fingerprints, journal)
 
-    def save(self, corpus_dir: Path, *, is_finished: bool) -> None:
+    def save(self, corpus_dir: Path) -> None:
         """Writes the list into a corpus directory."""
-        content = {
+        content: dict[str, Any] = {
             "version": _VERSION,
             "key_fingerprint": self.pseudonymizer.fingerprint,
-            "finished": is_finished,
+            "finished": self.is_finished,
             "fingerprints": sorted(self.fingerprints),
         }
+        if self.journal is not None:
+            content["journal"] = self.journal
         write_text(corpus_dir / FORGOTTEN_FILE, json.dumps(content, indent=2) + "\n")
 
     def with_codes(self, codes: Iterable[str]) -> Forgotten:
-        """Returns the list with further ids and codes."""
-        added = map(self.pseudonymizer.forgotten, codes)
-        return replace(self, fingerprints=self.fingerprints.union(added))
+        """Returns the list with further ids and codes.
+
+        An id is forgotten together with the code that models have of a post of this id.
+        """
+        added = set(codes)
+        key = self.pseudonymizer.fingerprint
+        added |= {post_code(key, code) for code in added if code.isdecimal()}
+        fingerprints = map(self.pseudonymizer.forgotten, added)
+        return replace(self, fingerprints=self.fingerprints.union(fingerprints))
+
+    def with_people(self, users: Iterable[User]) -> Forgotten:
+        """Returns the list with every code of each person whom one of them names.
+
+        Somebody who was forgotten by handle is recognised by the numeric id too from
+        then on. A code that somebody else has too is not added: it does not say whom
+        it means.
+
+        Args:
+            users: everyone who is known.
+        """
+        if not self.fingerprints:
+            return self
+        gone: set[str] = set()
+        others: list[User] = []
+        for user in users:
+            if self.among((user.user_id, *user.aliases, *user.sec_uids)):
+                gone |= codes_of(user)
+            else:
+                others.append(user)
+        shared = gone.intersection(code for user in others for code in codes_of(user))
+        return self.with_codes(gone - shared)
 
     def has(self, code: str) -> bool:
         """Whether an id of a post, a pseudonym or a mention is forgotten."""
@@ -126,12 +163,13 @@ class Forgotten:
         places = (rejected["file"], rejected["position"], *rejected["keys"], raw)
         words = set(_CODE.findall("\n".join(places)))
         words.update(handle or value for handle, value in _NAME.findall(raw))
+        return any(map(self.has_name, words))
+
+    def has_name(self, word: str) -> bool:
+        """Whether a code, or an id, a handle or a secUid in the clear, is forgotten."""
         code = self.pseudonymizer
         kinds = (code.user, code.handle, code.sec_uid)
-        return any(
-            self.has(word) or any(self.has(kind(word)) for kind in kinds)
-            for word in words
-        )
+        return self.has(word) or any(self.has(kind(word)) for kind in kinds)
 
     def keep(self, videos: pl.DataFrame) -> pl.DataFrame:
         """Returns the posts that are not forgotten, without a trace of those that are.
@@ -175,3 +213,9 @@ class Forgotten:
     def _scrubbed(self, texts: pl.Series) -> pl.Series:
         scrubbed = (None if text is None else self.scrub(text) for text in texts)
         return pl.Series(list(scrubbed), dtype=pl.String)
+
+
+def codes_of(user: User) -> set[str]:
+    """Returns all codes that name a person: pseudonyms, and those of mentions."""
+    mentions = map(mention_code, user.aliases)
+    return {user.user_id, *user.aliases, *user.sec_uids, *mentions}

@@ -12,10 +12,12 @@ grows with authors and ties, not with posts.
 from __future__ import annotations
 
 import gc
+import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,18 +25,19 @@ import polars as pl
 
 from dc_keras.corpus.authors import AuthorTable
 from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.intake import Intake, SourceCounts
-from dc_keras.corpus.media import MediaIndex, MediaReport
+from dc_keras.corpus.input_files import find_files
+from dc_keras.corpus.intake import FileReport, Intake, SourceCounts
+from dc_keras.corpus.media import MediaIndex, MediaReport, hide_known_names
 from dc_keras.corpus.merging import merge_table
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.pseudonymous import NOTES, RecordMaker
 from dc_keras.corpus.quarantine import append_rejected
-from dc_keras.corpus.sources.sniffing import AUTO, choose_sources
+from dc_keras.corpus.records import Edge
+from dc_keras.corpus.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.sources.sniffing import AUTO, choose_sources, register
 from dc_keras.corpus.spool import ORDER, PostSpool
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
-from dc_keras.errors import DataError
-
-_GLOB_CHARACTERS = frozenset("*?[")
+from dc_keras.locking import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +46,28 @@ class ImportSummary:
 
     Attributes:
         sources: counts by source name; records that no source knows are `unknown`.
-        num_files: files read.
-        num_empty_files: files without a single record, good or bad.
+        files: what each file was recognised as, and what was refused.
         num_videos: posts in the corpus after it.
         num_users: people in the corpus after it: authors, and ends of ties.
         num_ties: ties in ties.parquet after it.
         media: what was found under the media root; None without one.
+        num_recognised: posts that the corpus held already, of people who turned out to
+            be forgotten: this import told under which other names they go.
     """
 
     sources: Mapping[str, SourceCounts]
-    num_files: int
-    num_empty_files: int
+    files: tuple[FileReport, ...]
     num_videos: int
     num_users: int
     num_ties: int
     media: MediaReport | None
+    num_recognised: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether not one record of all files could be read."""
+        total = self.total
+        return not (total.imported or total.merged or total.forgotten)
 
     @property
     def total(self) -> SourceCounts:
@@ -71,6 +81,26 @@ class ImportSummary:
             forgotten=sum(count.forgotten for count in counts),
             notes=sum((Counter(count.notes) for count in counts), Counter()),
         )
+
+
+def register_source(
+    name: str,
+    *,
+    sniff: Callable[[RawRecord], bool],
+    read: Callable[[RawRecord], Post],
+) -> None:
+    """Adds a format of your own, which is asked before all others (docs/sources.md).
+
+    Args:
+        name: for `source`, and for the column `source` of videos.parquet.
+        sniff: whether a raw record, of JSON or of a table's row, has this format.
+        read: makes a post of it. It raises `UnreadablePostError` with a reason, which
+            repeats nothing of the record, where it cannot.
+
+    Raises:
+        DataError: another source has this name.
+    """
+    register(Source(name=name, matches=sniff, read=read))
 
 
 @contextmanager
@@ -99,7 +129,7 @@ def import_files(
     """Imports files into a corpus, new or existing.
 
     Args:
-        inputs: paths or glob patterns (`**` for any depth).
+        inputs: paths, glob patterns (`**` for any depth) or directories.
         corpus_dir: the corpus directory; made where it is missing.
         pseudonymizer: holds the key; an existing corpus asks for the key it began with.
         source: name of the source module, or "auto" to tell by each record's shape.
@@ -113,49 +143,62 @@ def import_files(
         raises.
 
     Raises:
-        DataError: a pattern matches no file, the source is unknown, the key is not the
+        DataError: an input leads to no file, the source is unknown, the key is not the
             corpus's, or `media_root` is not a directory.
     """
     directory = Path(corpus_dir).expanduser()
-    files = _expand(inputs)
+    files = find_files(inputs)
     asked = choose_sources(source)
-    known = _open_existing(directory, pseudonymizer)
-    forgotten = Forgotten.load(directory, pseudonymizer)
-    root = _media_root(media_root, known)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(writing(directory))
+        remove_scratch(directory)
+        known = _open_existing(directory, pseudonymizer)
+        forgotten = Forgotten.load(directory, pseudonymizer)
+        root = _media_root(media_root, known)
         scratch = Path(stack.enter_context(_scratch_beside(directory)))
         authors = AuthorTable(() if known is None else known.iter_users())
+        maker = RecordMaker(
+            pseudonymizer, authors, forgotten, keep_handles=keep_handles
+        )
         spool = PostSpool(scratch)
         rejected = stack.enter_context((scratch / "rejected").open("w+"))
         intake = Intake(
             sources=asked,
-            maker=RecordMaker(pseudonymizer, authors, keep_handles=keep_handles),
+            maker=maker,
             keep_raw=keep_raw,
             add_posts=spool.add,
-            reject=lambda record: (
-                forgotten.names_any(asdict(record))
-                or rejected.write(f"{record.to_json()}\n")
-            ),
-            is_forgotten=forgotten.has_tie,
+            reject=lambda record: rejected.write(f"{record.to_json()}\n"),
+            is_forgotten=maker.has_forgotten,
         )
         if known is not None:
             spool.add_known(directory / VIDEOS_FILE)
             intake.ties = dict.fromkeys(known.iter_ties())
-        num_empty = sum(intake.read_file(path) == 0 for path in files)
+        reports = tuple(map(intake.read_file, files))
         renames = authors.resolve()
+        forgotten = _remember(forgotten, authors, directory)
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
             index = MediaIndex(root, spool.ids_among)
+        num_recognised = 0
         with CorpusWriter(directory) as writer:
             for table in spool.tables():
-                posts = _one_row_a_post(table, intake, authors, renames, forgotten)
-                writer.add_videos(posts if index is None else index.attach(posts))
+                came = table.with_columns(pl.col("user_id").replace(renames))
+                kept = forgotten.keep(came)
+                num_recognised += _num_known(came) - _num_known(kept)
+                posts = _one_row_a_post(came, kept, intake, authors)
+                attach = hide_known_names if index is None else index.attach
+                writer.add_videos(attach(posts))
             rejected.seek(0)
-            num_quarantined = append_rejected(directory, map(_line, rejected))
+            num_quarantined = append_rejected(
+                directory,
+                writer.files,
+                map(_line, rejected),
+                code=pseudonymizer.mention,
+                leave_out=forgotten.names_any,
+            )
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                dict.fromkeys(tie.renamed(renames) for tie in intake.ties),
+                _ties_of_others(intake.ties, renames, forgotten),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
@@ -163,31 +206,39 @@ def import_files(
             )
     return ImportSummary(
         sources=intake.counts(),
-        num_files=len(files),
-        num_empty_files=num_empty,
+        files=reports,
         num_videos=info["counts"]["videos"],
         num_users=info["counts"]["users"],
         num_ties=info["counts"]["ties"],
         media=None if index is None else index.report,
+        num_recognised=num_recognised,
     )
 
 
+def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:
+    """Returns the list with all names of whom it has, and keeps it with the corpus."""
+    whole = forgotten.with_people(authors.users())
+    if whole != forgotten:
+        directory.mkdir(exist_ok=True)
+        whole.save(directory)
+    return whole
+
+
+def _ties_of_others(
+    ties: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
+) -> dict[Edge, None]:
+    renamed = dict.fromkeys(tie.renamed(renames) for tie in ties)
+    return {tie: None for tie in renamed if not forgotten.has_tie(tie)}
+
+
 def _one_row_a_post(
-    table: pl.DataFrame,
-    intake: Intake,
-    authors: AuthorTable,
-    renames: Mapping[str, str],
-    forgotten: Forgotten,
+    came: pl.DataFrame, kept: pl.DataFrame, intake: Intake, authors: AuthorTable
 ) -> pl.DataFrame:
-    """Merges the exports of each post in a table and counts what came of them."""
-    if renames:
-        table = table.with_columns(pl.col("user_id").replace(renames))
-    if NOTES in table.columns:  # else all of them were known before
-        kept = forgotten.keep(table)
-        _count_forgotten(table, kept, intake)
+    """Merges the exports of each post that is kept, and counts what became of all."""
+    if NOTES in came.columns:  # else all of them were known before
+        _count_forgotten(came, kept, intake)
         _count_arrivals(kept, intake)
-        table = kept
-    table = table.drop(ORDER, NOTES, strict=False)
+    table = kept.drop(ORDER, NOTES, strict=False)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
     for source, number in conflicts.items():
         intake.tallies[source].notes["conflicting.user_id"] += number
@@ -198,6 +249,11 @@ def _one_row_a_post(
     for user_id, first, last in times.iter_rows():
         authors.see(user_id, first, last)
     return posts
+
+
+def _num_known(table: pl.DataFrame) -> int:
+    """Returns how many posts of a table the corpus held before."""
+    return table.filter(pl.col(ORDER) < 0).height
 
 
 def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
@@ -241,6 +297,19 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
     }
 
 
+def remove_scratch(directory: Path) -> None:
+    """Removes what imports that were killed left beside a corpus: captions are in it.
+
+    Args:
+        directory: of the corpus; whoever calls must keep other writers away from it.
+    """
+    # As `tempfile` names them.
+    name = re.compile(rf"\.{re.escape(directory.name)}-import-[a-z0-9_]{{8}}")
+    for path in directory.resolve().parent.iterdir():
+        if name.fullmatch(path.name):
+            shutil.rmtree(path)
+
+
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
 
@@ -261,29 +330,3 @@ def _media_root(given: str | Path | None, known: Corpus | None) -> Path | None:
     if given is not None:
         return Path(given).expanduser().resolve()
     return None if known is None else known.media_root
-
-
-def _expand(inputs: Sequence[str]) -> list[Path]:
-    """Returns the files of all patterns, sorted, each once."""
-    if not inputs:
-        raise DataError("at least one input is needed. Received: input=[]")
-    files: dict[Path, None] = {}
-    for pattern in inputs:
-        path = Path(pattern).expanduser()
-        found = [path] if path.is_file() else sorted(_glob(path))
-        if not found:
-            hint = f"; for all files in it: {path}/**/*.json" if path.is_dir() else ""
-            raise DataError(f"no file matches{hint}. Received: input={pattern}")
-        files.update(dict.fromkeys(found))
-    return sorted(files)
-
-
-def _glob(pattern: Path) -> Iterator[Path]:
-    parts = pattern.parts
-    fixed = next(
-        (i for i, part in enumerate(parts) if _GLOB_CHARACTERS & set(part)), None
-    )
-    if fixed is None:
-        return iter(())
-    base = Path(*parts[:fixed])
-    return (p for p in base.glob(str(Path(*parts[fixed:]))) if p.is_file())

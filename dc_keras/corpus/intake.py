@@ -13,7 +13,9 @@ from dc_keras.corpus.pseudonymous import NOTES, Batch, RecordMaker
 from dc_keras.corpus.quarantine import Rejected
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.containers import Found, unwrap
+from dc_keras.corpus.sources.fields import OF_ADDRESS
 from dc_keras.corpus.sources.post import (
+    Post,
     PostColumns,
     Source,
     Tie,
@@ -25,6 +27,9 @@ from dc_keras.corpus.sources.reading import Document, read_documents
 from dc_keras.corpus.sources.sniffing import sniff
 
 UNKNOWN_SOURCE = "unknown"
+
+# Lines of quarantine.jsonl for one reason and file; the rest is one line.
+MOST_LISTED = 10_000
 
 _POSTED = "posted"
 _POSTS_A_BATCH = 2**11
@@ -61,6 +66,23 @@ class Tally:
     quarantined: int = 0
     forgotten: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What one file turned out to be.
+
+    Attributes:
+        name: of the file, without directories.
+        sources: records by the source that knew their shape.
+        reasons: why records were refused, and how many for that.
+        examples: position of the first record refused for a reason.
+    """
+
+    name: str
+    sources: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 class Intake:
@@ -103,23 +125,25 @@ class Intake:
         self._reject = reject
         self._is_forgotten = is_forgotten
 
-    def read_file(self, path: Path) -> int:
-        """Takes in one file and returns the number of records met."""
+    def read_file(self, path: Path) -> FileReport:
+        """Takes in one file and returns what it was."""
         quick = next((source for source in self._sources if source.read_lines), None)
         read_lines = None if quick is None else quick.read_lines
-        number = 0
+        report = FileReport(path.name)
         for document in read_documents(path, read_lines):
             if quick is not None and document.posts is not None:
                 num_posts = len(document.posts["video_id"])
                 self.tallies[quick.name].given += num_posts
+                report.sources[quick.name] += num_posts
                 self._take_posts(document.posts, quick.name)
-                number += num_posts
                 continue
             for found in self._records(document):
-                self._take(found, path.name, document)
-                number += 1
+                self._take(found, report, document)
         self._finish_batch()
-        return number
+        for reason, number in report.reasons.items():
+            if number > MOST_LISTED:
+                self._reject_rest(report, reason, number - MOST_LISTED)
+        return report
 
     def counts(self) -> dict[str, SourceCounts]:
         """Returns what became of the records so far, by source name."""
@@ -140,7 +164,7 @@ class Intake:
             return iter((Found(document.raw, reason=document.reason),))
         return unwrap(document.value, lambda record: sniff(record, self._sources))
 
-    def _take(self, found: Found, file: str, document: Document) -> None:
+    def _take(self, found: Found, report: FileReport, document: Document) -> None:
         name = UNKNOWN_SOURCE if found.source is None else found.source.name
         tally = self.tallies[name]
         tally.given += 1
@@ -148,15 +172,36 @@ class Intake:
             self._read(found, tally)
         except UnreadablePostError as error:
             tally.quarantined += 1
-            self._reject(
-                Rejected.of(
-                    found.record,
-                    file=file,
-                    position=f"{document.position} {found.position}".rstrip(),
-                    reason=str(error),
-                    keep_raw=self._keep_raw,
-                )
+            position = f"{document.position} {found.position}".rstrip()
+            self._refuse(found, report, position, str(error), document.raw)
+        else:
+            report.sources[name] += 1
+
+    def _refuse(
+        self, found: Found, report: FileReport, position: str, reason: str, raw: bytes
+    ) -> None:
+        report.reasons[reason] += 1
+        report.examples.setdefault(reason, position)
+        if report.reasons[reason] > MOST_LISTED:
+            return
+        self._reject(
+            Rejected.of(
+                raw or found.record,
+                file=report.name,
+                position=position,
+                reason=reason,
+                keep_raw=self._keep_raw,
             )
+        )
+
+    def _reject_rest(self, report: FileReport, reason: str, number: int) -> None:
+        """Lists in one line what is too much to list one by one."""
+        rest = f"{reason} ({number} further records of this file)"
+        self._reject(
+            Rejected.of(
+                b"", file=report.name, position="further", reason=rest, keep_raw=False
+            )
+        )
 
     def _read(self, found: Found, tally: Tally) -> None:
         source = found.source
@@ -167,6 +212,8 @@ class Intake:
             self._take_ties(ties, source.name, tally)
         elif source.read is not None:
             post = source.read(found.record)
+            if OF_ADDRESS in post.notes and _says_nothing(post):
+                raise UnreadablePostError("the address of a post and nothing else")
             self._take_posts(columns_of(post), source.name, found.collected_at)
             for tie in post.ties:
                 self._add_tie(tie, source.name)
@@ -208,3 +255,8 @@ class Intake:
         is_new = edge not in self.ties and self._maker.as_known(edge) not in self.ties
         self.ties[edge] = None
         return is_new
+
+
+def _says_nothing(post: Post) -> bool:
+    counts = (post.views, post.likes, post.comments, post.shares, post.create_time)
+    return not post.caption and all(count is None for count in counts)

@@ -6,17 +6,22 @@ A file belongs to the post whose id is a whole run of digits in its stem:
     …7158770364560491178_slide_1.jpeg, 7158770364560491178_2.jpg       a slide
     7158770364560491178/1.jpg, 7158770364560491178/2.jpg               slides
 
-An image without a number behind the id is a cover and is left alone. Ids come from
+An image without a number behind the id is the slide of a post that is a series of
+images and has no other, and else a cover, which is left alone. Ids come from
 exports and are never used as paths: only what the walk finds is compared with them.
+
+Files and directories are often named after people. A corpus therefore keeps a path with
+a * for whatever may be a name, and `find_file` finds the file again.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -26,10 +31,19 @@ from dc_keras.errors import DataError
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".flv", ".ts", ".3gp"}
 )
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".heic", ".heif"}
+)
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 _DIGITS = re.compile(r"[0-9]+")
+# What names nobody: words of the tools that download, and short numbers.
+_PLAIN = re.compile(
+    r"(?:videos?|slides?|images?|imgs?|photos?|pictures?|media|tiktok|download(?:s|ed)?"
+    r"|(?<![0-9])[0-9]{1,4}(?![0-9])|[ _.\-])*",
+    re.IGNORECASE,
+)
+HIDDEN = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ class MediaReport:
 @dataclass(slots=True)
 class _Candidates:
     videos: list[PurePosixPath] = field(default_factory=list)
+    covers: list[PurePosixPath] = field(default_factory=list)
     # One group a directory: slides of one post that lie in two places are two copies.
     slides: defaultdict[PurePosixPath, list[PurePosixPath]] = field(
         default_factory=lambda: defaultdict(list)
@@ -83,8 +98,10 @@ class MediaIndex:
             raise DataError(
                 f"`media_root` must be a directory. Received: media_root={media_root}"
             )
-        found = _find(media_root, ids_among)
-        self._chosen = _choices(found)
+        paths = list(_media_below(media_root))
+        hidden = {(path, run): name for path, run, name in _hidden_paths(paths)}
+        found = _find(paths, ids_among)
+        self._chosen = _choices(found, hidden)
         is_ambiguous = (len(c.videos) > 1 or len(c.slides) > 1 for c in found.values())
         self.report = MediaReport(ambiguous=sum(is_ambiguous))
 
@@ -98,6 +115,13 @@ class MediaIndex:
             self._chosen, on="video_id", how="left", maintain_order="left"
         )
         has_slides = pl.col("slides").list.len() > 0
+        is_one_slide = pl.col("is_slideshow") & pl.col("cover").is_not_null()
+        joined = joined.with_columns(
+            pl.when(is_one_slide & ~has_slides.fill_null(False))
+            .then(pl.concat_list("cover"))
+            .otherwise("slides")
+            .alias("slides")
+        )
         takes_slides = has_slides & (pl.col("is_slideshow") | pl.col("path").is_null())
         attached = joined.with_columns(
             pl.when(takes_slides).then(None).otherwise("path").alias("media_path"),
@@ -117,26 +141,109 @@ class MediaIndex:
         return attached
 
 
-def _choices(found: Mapping[str, _Candidates]) -> pl.DataFrame:
+def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
+    """Returns posts, the fields of `Video`, without names in the paths of media."""
+
+    def hide(paths: Iterable[str], video_id: str) -> list[str]:
+        given = list(map(PurePosixPath, paths))
+        hidden = {
+            path: name for path, run, name in _hidden_paths(given) if run == video_id
+        }
+        return [hidden.get(path, str(path)) for path in given]
+
+    ids = table["video_id"]
+    paths = [
+        p and hide([p], v)[0] for v, p in zip(ids, table["media_path"], strict=True)
+    ]
+    slides = [hide(s, v) for v, s in zip(ids, table["slide_paths"], strict=True)]
+    return table.with_columns(
+        pl.Series("media_path", paths, dtype=pl.String),
+        pl.Series("slide_paths", slides, dtype=pl.List(pl.String)),
+    )
+
+
+def find_file(media_root: Path, relative: str) -> Path | None:
+    """Returns the file that a media path of a corpus means; None for none.
+
+    Args:
+        media_root: where the path begins.
+        relative: as the corpus keeps it, or in full.
+    """
+    parts = PurePosixPath(relative)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
+        return None
+    path = media_root / parts
+    try:
+        if not path.is_file() and HIDDEN in relative:
+            found = _hidden_files(media_root).get(relative)
+            path = path if found is None else media_root / found
+        # A pipe or a device would never end.
+        return path if path.is_file() else None
+    except OSError:  # a name longer than the file system takes
+        return None
+
+
+@lru_cache(maxsize=2)
+def _hidden_files(root: Path) -> dict[str, PurePosixPath]:
+    """Returns the files below a root by the paths that hide their names."""
+    return {hidden: path for path, _, hidden in _hidden_paths(_media_below(root))}
+
+
+def _hidden_paths(
+    paths: Iterable[PurePosixPath],
+) -> Iterator[tuple[PurePosixPath, str, str]]:
+    """Yields each path that may name somebody, an id that is in it, and what is kept.
+
+    Files that differ in names alone are told apart by a number, in their order.
+    """
+    counts: Counter[str] = Counter()
+    for path in sorted(paths, key=_nearness):
+        for video_id in sorted({*_runs(path), *_DIGITS.findall(path.parent.name)}):
+            hidden = _hide_names(path, video_id)
+            if HIDDEN in hidden:
+                counts[hidden] += 1
+                number = counts[hidden]
+                yield path, video_id, hidden if number == 1 else f"{hidden}*{number}"
+
+
+def _hide_names(path: PurePosixPath, video_id: str) -> str:
+    """Returns a path with a * for whatever may be the name of somebody."""
+    is_media = path.suffix.lower() in MEDIA_SUFFIXES
+    parts = [*path.parent.parts, path.stem if is_media else path.name]
+    hidden = [_hide(part, video_id) for part in parts]
+    return "/".join(hidden) + (path.suffix if is_media else "")
+
+
+def _hide(part: str, video_id: str) -> str:
+    pieces = re.split(rf"(?<![0-9])({re.escape(video_id)})(?![0-9])", part)
+    return "".join(
+        piece if piece == video_id or _PLAIN.fullmatch(piece) else HIDDEN
+        for piece in pieces
+    )
+
+
+def _choices(
+    found: Mapping[str, _Candidates], hidden: Mapping[tuple[PurePosixPath, str], str]
+) -> pl.DataFrame:
     """Returns the best video file and the best slides of each post."""
     rows = []
     for video_id, candidates in found.items():
         path = min(candidates.videos, key=_nearness, default=None)
         group = min(candidates.slides, key=_nearness, default=None)
         slides = [] if group is None else sorted(candidates.slides[group], key=_natural)
-        rows.append(
-            (video_id, None if path is None else str(path), [*map(str, slides)])
-        )
-    schema = pl.Schema(
-        {"video_id": pl.String(), "path": pl.String(), "slides": pl.List(pl.String())}
-    )
+        cover = min(candidates.covers, key=_nearness, default=None)
+        given = [found for found in (path, cover, *slides) if found is not None]
+        kept = {found: hidden.get((found, video_id), str(found)) for found in given}
+        best = [None if found is None else kept[found] for found in (path, cover)]
+        rows.append((video_id, *best, [kept[slide] for slide in slides]))
+    columns = dict.fromkeys(("video_id", "path", "cover"), pl.String())
+    schema = pl.Schema({**columns, "slides": pl.List(pl.String())})
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _find(
-    root: Path, ids_among: Callable[[set[str]], set[str]]
+    paths: Sequence[PurePosixPath], ids_among: Callable[[set[str]], set[str]]
 ) -> dict[str, _Candidates]:
-    paths = [path for path in _walk(root) if path.suffix.lower() in MEDIA_SUFFIXES]
     names = (name for path in paths for name in (*_runs(path), path.parent.name))
     wanted = ids_among(set(names))
     found: defaultdict[str, _Candidates] = defaultdict(_Candidates)
@@ -148,13 +255,19 @@ def _find(
                 found[video_id].videos.append(path)
         elif video_id is not None and runs[-1] != video_id:
             found[video_id].slides[path.parent].append(path)
-        elif video_id is None and path.parent.name in wanted:
+        elif video_id is not None:
+            found[video_id].covers.append(path)
+        elif path.parent.name in wanted:
             found[path.parent.name].slides[path.parent].append(path)
     return dict(found)
 
 
 def _runs(path: PurePosixPath) -> list[str]:
     return _DIGITS.findall(path.stem)
+
+
+def _media_below(root: Path) -> Iterator[PurePosixPath]:
+    return (path for path in _walk(root) if path.suffix.lower() in MEDIA_SUFFIXES)
 
 
 def _walk(root: Path) -> Iterator[PurePosixPath]:

@@ -100,6 +100,21 @@ class Pseudonymizer:
         return mac.hexdigest()[:digits]
 
 
+def post_code(key_fingerprint: str, video_id: str) -> str:
+    """Returns the code under which a model remembers a post, 32 hex digits.
+
+    Post ids are public, so a plain hash would tell whoever has the model which posts it
+    was made from. This one is keyed with what only the corpus knows.
+
+    Args:
+        key_fingerprint: of the corpus's pseudonyms (`Pseudonymizer.fingerprint`).
+        video_id: the id of the post.
+    """
+    text = f"dc_keras/post\0{video_id}".encode()
+    mac = hmac.new(key_fingerprint.encode(), text, "sha256")
+    return mac.hexdigest()[:_PSEUDONYM_DIGITS]
+
+
 def mention_code(alias: str) -> str:
     """Returns the code of a mention, by the pseudonym of the handle."""
     return f"u_{alias[:_MENTION_DIGITS]}"

@@ -14,6 +14,7 @@ import pyarrow
 
 from dc_keras.corpus import records
 from dc_keras.corpus.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.posting_time import find_doubtful, posting_time
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.records import Edge, Video
@@ -75,15 +76,23 @@ class RecordMaker:
     Args:
         pseudonymizer: holds the key.
         authors: the alias table.
+        forgotten: whose ties `has_forgotten` knows.
         keep_handles: whether to keep handles beside their pseudonyms.
     """
 
     def __init__(
-        self, pseudonymizer: Pseudonymizer, authors: AuthorTable, *, keep_handles: bool
+        self,
+        pseudonymizer: Pseudonymizer,
+        authors: AuthorTable,
+        forgotten: Forgotten,
+        *,
+        keep_handles: bool,
     ) -> None:
         self._code = pseudonymizer
         self._authors = authors
+        self._forgotten = forgotten
         self._keep_handles = keep_handles
+        self._gone: set[str] = set()
         self._posted: dict[str, str] = {}
         # The same people come again and again.
         self._person = lru_cache(_KEPT)(self._new_person)
@@ -107,6 +116,7 @@ class RecordMaker:
         A column at a time: a record at a time takes twice as long.
         """
         given = batch.posts
+        self._see_accounts(batch)
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
@@ -125,6 +135,19 @@ class RecordMaker:
             columns["username"] = [a and a.handle for a in given["author"]]
         return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
 
+    def _see_accounts(self, batch: Batch) -> None:
+        """Tells the alias table of the accounts of a batch, of each author one look.
+
+        Of several at one time the last counts; of several times the newest.
+        """
+        seen = zip(batch.user_ids, batch.collected_at, strict=True)
+        looks = dict(zip(seen, batch.posts["account"], strict=True))
+        for (user_id, time), account in looks.items():
+            if account is None:
+                continue
+            counts = (account.followers, account.total_likes, account.total_posts)
+            self._authors.see_account(user_id, counts, time)
+
     def edge(self, tie: Tie, source: str) -> Edge | None:
         """Returns the record of a tie, None where it leads to what is no hashtag."""
         target = self._target(tie)
@@ -139,6 +162,11 @@ class RecordMaker:
             time=tie.time,
             source=source,
         )
+
+    def has_forgotten(self, edge: Edge) -> bool:
+        """Whether a tie leads from or to somebody forgotten, by whatever name."""
+        ends = (edge.user_id, edge.target_id)
+        return not self._gone.isdisjoint(ends) or self._forgotten.has_tie(edge)
 
     def note_author(self, tie: Tie) -> bool:
         """Keeps in mind whose a post is and returns whether that is new."""
@@ -209,12 +237,20 @@ class RecordMaker:
 
     def _new_person(self, person: Person) -> str:
         code, handle = self._code, person.handle
-        return self._authors.add(
-            user_id=_map(code.user, person.user_id),
-            alias=_map(code.handle, handle),
-            sec_uid=_map(code.sec_uid, person.sec_uid),
+        names = (
+            _map(code.user, person.user_id),
+            _map(code.handle, handle),
+            _map(code.sec_uid, person.sec_uid),
+        )
+        user_id = self._authors.add(
+            user_id=names[0],
+            alias=names[1],
+            sec_uid=names[2],
             username=handle if self._keep_handles else None,
         )
+        if self._forgotten.among(names):
+            self._gone.add(user_id)
+        return user_id
 
 
 def _times_and_notes(

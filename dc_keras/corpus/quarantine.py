@@ -2,22 +2,36 @@
 
 A line names the file, the position, the reason, the record's top-level keys and a
 sha256 of its content. The content itself is people's data that no pseudonym covers, so
-it is kept only on request; the position leads back to it in the export.
+it is kept only on request; the position leads back to it in the export. Files and keys
+may be named after people: without the content, their names become codes too, which are
+those of mentions (`Pseudonymizer.mention`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dc_keras.corpus.field_names import FIELD_NAMES
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch
 
 QUARANTINE_FILE = "quarantine.jsonl"
+# An ending that files of exports have; any other may be part of a handle.
+_SUFFIXES = re.compile(
+    r"(?:\.(?:json|jsonl|ndjson|csv|tsv|txt|html?|xlsx?|parquet|zip|tar|tgz|gz|bz2|xz))+\Z",
+    re.IGNORECASE,
+)
+# A part of a position that is no number: `line 1 ItemModule.687…` has two.
+_WORD = re.compile(r"[^\s.\[\]:]*[^\s.\[\]:0-9][^\s.\[\]:]*")
+_CODE = re.compile(r"u_[0-9a-f]{10}")
+_IDENTITY = ("file", "position", "reason", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +98,22 @@ class Rejected:
         return json.dumps(entry)
 
 
-def append_rejected(directory: Path, lines: Iterable[str]) -> int:
+def append_rejected(
+    directory: Path,
+    files: Switch,
+    lines: Iterable[str],
+    *,
+    code: Callable[[str], str],
+    leave_out: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+) -> int:
     """Adds what is not there yet to quarantine.jsonl.
 
     Args:
-        directory: the corpus directory, which must exist.
+        directory: the corpus directory, with the file as it is.
+        files: where the file as it will be is written.
         lines: `Rejected.to_json` of what this import rejected.
+        code: turns a name into its code.
+        leave_out: whether an entry is not to be kept, be it there or new.
 
     Returns:
         The number of lines after it.
@@ -98,18 +122,16 @@ def append_rejected(directory: Path, lines: Iterable[str]) -> int:
         DataError: the file that is there is not a quarantine file.
     """
     path = directory / QUARANTINE_FILE
-    temporary = path.with_name(f".{path.name}.tmp")
     seen: set[bytes] = set()
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    # Empty where nothing is left, and then the file goes.
+    with files.path(QUARANTINE_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for line in chain(_lines_of(path), lines):
-            key = _key(path, line)
-            if key not in seen:
+            given = _entry(path, line)
+            entry = _without_names(given, code)
+            key = _key(entry)
+            if key not in seen and not (leave_out(given) or leave_out(entry)):
                 seen.add(key)
-                file.write(f"{line}\n")
-    if seen:
-        temporary.replace(path)
-    else:
-        temporary.unlink()
+                file.write(f"{json.dumps(entry)}\n")
     return len(seen)
 
 
@@ -120,16 +142,47 @@ def _lines_of(path: Path) -> Iterator[str]:
             yield from (line.removesuffix("\n") for line in file if line.strip())
 
 
-def _key(path: Path, line: str) -> bytes:
+def _entry(path: Path, line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-        what = [entry[name] for name in ("file", "position", "reason", "sha256")]
-        return hashlib.sha256(json.dumps(what).encode()).digest()
+        return {**entry, **{name: entry[name] for name in (*_IDENTITY, "keys")}}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: every line must be a quarantine entry; move the file away and "
             f"import again. Received: {error!r}"
         ) from error
+
+
+def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[str, Any]:
+    """Returns an entry with codes for all that may name a person."""
+    if "raw" in entry:  # asked for, and it holds the names itself
+        return entry
+
+    def coded(word: str) -> str:
+        is_plain = word in FIELD_NAMES or _CODE.fullmatch(word) is not None
+        return word if is_plain else code(word.lstrip("@＠").lower())
+
+    stem, dot, suffixes = _split_suffixes(entry["file"])
+    place = _WORD.sub(lambda match: coded(match[0]), entry["position"])
+    return {
+        **entry,
+        "file": coded(stem) + dot + suffixes,
+        "position": place,
+        "keys": [coded(key) for key in entry["keys"]],
+    }
+
+
+def _split_suffixes(name: str) -> tuple[str, str, str]:
+    """Splits a name before its endings, such as .json or .ndjson.gz."""
+    match = _SUFFIXES.search(name)
+    if match is None:
+        return name, "", ""
+    return name[: match.start()], ".", match[0][1:]
+
+
+def _key(entry: Mapping[str, Any]) -> bytes:
+    what = [entry[name] for name in _IDENTITY]
+    return hashlib.sha256(json.dumps(what).encode()).digest()
 
 
 def _field_names(content: Any) -> tuple[str, ...]:

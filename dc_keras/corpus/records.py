@@ -10,11 +10,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import takewhile
 
-_HASH = re.compile(r"[#＃]")
-_JOINERS = "\u200c\u200d"  # several scripts need them inside a word
+from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
+
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # two ways to show one emoji
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
 # What the platform calls somebody's own sound, before " - " and their name.
 _ORIGINAL_SOUND = re.compile(
@@ -98,6 +99,10 @@ class User:
         usernames: handles, kept only on request, sorted.
         first_seen: earliest posting time seen, UTC seconds.
         last_seen: latest posting time seen, UTC seconds.
+        followers: how many follow the account; total_likes (of all its posts) and
+            total_posts likewise: as the newest export that says so saw them.
+        account_seen: when that export saw them, UTC seconds; None where it does not
+            say.
     """
 
     user_id: str
@@ -106,6 +111,10 @@ class User:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
+    followers: int | None = None
+    total_likes: int | None = None
+    total_posts: int | None = None
+    account_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +154,20 @@ class Edge:
 def normalize_hashtag(tag: str) -> str:
     """Returns the form under which two spellings of a hashtag are the same.
 
-    NFKC, case-folded, without a leading # and up to the first character that no
-    hashtag may have: `#CreatorFund.` and `creatorfund` are one tag. "" where nothing
+    The caseless match of compatibility forms of the Unicode Standard (D146), without a
+    leading # and up to the first character that no hashtag may have: `#CreatorFund.`
+    and `creatorfund` are one tag. An emoji in it makes it another tag; a caption does
+    not say where such a tag ends, and there it ends before the emoji. "" where nothing
     is left.
     """
     if tag.isascii() and tag.replace("_", "").isalnum():
         return tag.lower()  # nothing in it has a second form
-    word = _leading_word(_HASH.sub("", tag).strip())
-    # Case folding can undo NFKC and the other way round, hence twice.
-    folded = unicodedata.normalize("NFKC", word).casefold()
-    return _leading_word(unicodedata.normalize("NFKC", folded).casefold())
+    bare = _SELECTORS.sub("", re.sub(f"[{HASHES}]", "", tag))
+    word = _leading_tag(bare.strip())
+    # Folding decomposed text: some marks fold to letters, which then compose with
+    # others. Case folding can undo NFKC and the other way round, hence twice.
+    folded = unicodedata.normalize("NFKD", word).casefold()
+    return _leading_tag(unicodedata.normalize("NFKC", folded).casefold())
 
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -165,25 +178,33 @@ def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
 def find_hashtags(text: str) -> tuple[str, ...]:
     """Returns the normalised hashtags of a caption, in order, without repeats.
 
-    A tag ends where Unicode letters, marks, digits and underscores end, not only at a
-    space: `#fyp#foryou.` holds two.
+    A tag ends where its characters (`word_characters`) end, not only at a space:
+    `#fyp#foryou.` holds two.
     """
-    return unique(
-        normalize_hashtag(part) for part in _HASH.split(text)[1:] if part[:1].strip()
-    )
+    if not any(mark in text for mark in HASHES):
+        return ()
+    return unique(map(normalize_hashtag, _hashtags().findall(text)))
 
 
-def _leading_word(text: str) -> str:
-    return "".join(takewhile(_is_word_character, text))
+@cache
+def _hashtags() -> re.Pattern[str]:
+    return re.compile(hashtag_pattern())
 
 
-def _is_word_character(character: str) -> bool:
-    if character == "_" or character in _JOINERS:
-        return True
-    # Variation selectors and enclosing marks belong to emoji, not to words.
-    category = unicodedata.category(character)
-    is_selector = "\ufe00" <= character <= "\ufe0f"
-    return category[0] in "LNM" and category != "Me" and not is_selector
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(f"[{word_characters()}]")
+
+
+def _leading_tag(text: str) -> str:
+    return "".join(takewhile(_is_tag_character, text))
+
+
+def _is_tag_character(character: str) -> bool:
+    """Whether a tag that a list names may have it: words and emoji."""
+    is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    is_emoji = is_skin_tone or unicodedata.category(character) == "So"
+    return is_emoji or _word().match(character) is not None
 
 
 def find_mentions(text: str) -> tuple[str, ...]:

@@ -6,12 +6,13 @@
     quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
 
-Equal content gives equal bytes, and no file is ever seen half-written.
+Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import typing
 from collections import Counter
@@ -25,14 +26,19 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
+from dc_keras.checksums import hash_files
+from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
+from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch, finish_switch
 
 VERSION = 1
 INFO_FILE = "corpus.json"
 VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
 TIES_FILE = "ties.parquet"
+_TABLES = (VIDEOS_FILE, USERS_FILE, TIES_FILE)
 
 _Record = TypeVar("_Record", Video, User, Edge)
 # Of one size whatever came when, so that equal posts give equal bytes.
@@ -54,7 +60,7 @@ class Corpus:
     Attributes:
         directory: where it lies.
         info: the content of corpus.json: `version`, `counts`, `sources`, `notes`,
-            `key_fingerprint`, `media_root`.
+            `key_fingerprint`, `media_root`, `sha256`.
         videos: one row a post; columns are the fields of `records.Video` in order,
             sorted by video_id.
         users: one row a person; columns are the fields of `records.User`.
@@ -90,7 +96,7 @@ class Corpus:
     @cached_property
     def users(self) -> pl.DataFrame:
         """See the class."""
-        return pl.read_parquet(self.directory / USERS_FILE)
+        return with_later_columns(pl.read_parquet(self.directory / USERS_FILE))
 
     @cached_property
     def ties(self) -> pl.DataFrame:
@@ -104,6 +110,14 @@ class Corpus:
         """The directory that media paths are relative to; None without media."""
         root = self.info["media_root"]
         return None if root is None else Path(root)
+
+    @cached_property
+    def sha256(self) -> str:
+        """What tells this state of the tables from any other, hex."""
+        digests = self.info.get("sha256") or hash_files(
+            self.directory / name for name in _TABLES
+        )
+        return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
     def without_videos(self, video_ids: pl.Series) -> Corpus:
         """Returns the corpus as if some posts had never been made; the disk stays."""
@@ -154,6 +168,7 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     Raises:
         DataError: the file is not a corpus.json of this version.
     """
+    finish_switch(directory)
     path = directory / INFO_FILE
     if not path.exists():
         return None
@@ -175,16 +190,19 @@ def read_info(directory: Path) -> dict[str, Any] | None:
 class CorpusWriter:
     """Writes a corpus a table at a time: nothing is in place until `finish`.
 
+    All files change together, and a process that is killed leaves the old or the new.
+
     Args:
         directory: the corpus directory; made where it is missing.
+
+    Attributes:
+        files: where what changes with the tables is written.
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
-        self._temporary = _temporary(directory / VIDEOS_FILE)
+        self.files = Switch(directory)
         self._writer = pyarrow.parquet.ParquetWriter(
-            self._temporary, _arrow_schemas()[Video], compression="zstd"
+            self.files.path(VIDEOS_FILE), _arrow_schemas()[Video], compression="zstd"
         )
         self._rest = table_of(Video, ())
         self._counts: Counter[str] = Counter()
@@ -200,7 +218,7 @@ class CorpusWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+        self.files.__exit__(error, value, traceback)
 
     def add_videos(self, table: pl.DataFrame) -> None:
         """Adds posts, the fields of `Video`, sorted by id and behind those before."""
@@ -244,9 +262,8 @@ class CorpusWriter:
         user_table = table_of(User, users).sort("user_id")
         tie_table = table_of(Edge, ties)
         tie_table = tie_table.sort(tie_table.columns)
-        self._temporary.replace(self._directory / VIDEOS_FILE)
-        write_table(self._directory / USERS_FILE, user_table)
-        write_table(self._directory / TIES_FILE, tie_table)
+        write_table(self.files.path(USERS_FILE), user_table)
+        write_table(self.files.path(TIES_FILE), tie_table)
         info = {
             "version": VERSION,
             "counts": {
@@ -262,8 +279,10 @@ class CorpusWriter:
             "notes": notes or {},
             "key_fingerprint": key_fingerprint,
             "media_root": None if media_root is None else str(media_root),
+            "sha256": hash_files(map(self.files.path, _TABLES)),
         }
-        write_text(self._directory / INFO_FILE, json.dumps(info, indent=2) + "\n")
+        write_text(self.files.path(INFO_FILE), json.dumps(info, indent=2) + "\n")
+        self.files.commit()
         return info
 
     def _write(self, table: pl.DataFrame) -> None:
@@ -298,23 +317,8 @@ def table_of_columns(
 
 def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
     """Yields the records of a table; further columns are left out."""
-    names = list(_SCHEMAS[record])
-    rows = table.select(names).iter_rows()
+    rows = table.select(list(_SCHEMAS[record])).iter_rows()
     return (record(*map(_as_tuple, row)) for row in rows)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file (UTF-8) under a temporary name and renames it when whole."""
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Writes a Parquet file under a temporary name and renames it when whole."""
-    temporary = _temporary(path)
-    table.write_parquet(temporary, compression="zstd")
-    temporary.replace(path)
 
 
 def _counts(videos: pl.DataFrame) -> dict[str, int]:
@@ -337,6 +341,13 @@ def _schema_of(record: type[Any]) -> dict[str, pl.DataType]:
 
 _SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
     record: _schema_of(record) for record in (Video, User, Edge)
+}
+
+
+# What a corpus that was made before there were account counts does not have.
+_LATER_COLUMNS = {
+    name: _SCHEMAS[User][name]
+    for name in ("followers", "total_likes", "total_posts", "account_seen")
 }
 
 
@@ -371,12 +382,19 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         schema = pl.read_parquet_schema(path)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    if dict(schema) != _SCHEMAS[record]:
+    later = {} if record is not User else _LATER_COLUMNS
+    if {**dict(schema), **later} != _SCHEMAS[record]:
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
             f"again into a new directory. Received: columns={list(schema)}"
         )
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
+    """Returns a table of users with the columns that older corpora do not have."""
+    missing = [
+        pl.lit(None, kind).alias(name)
+        for name, kind in _LATER_COLUMNS.items()
+        if name not in users.columns
+    ]
+    return users.with_columns(missing)

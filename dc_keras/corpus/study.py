@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dc_keras.corpus.challenge import Challenge, reject_unknown
 from dc_keras.corpus.grid import Grid, resolve_grid
+from dc_keras.corpus.unmatched import require_matches
 from dc_keras.errors import DataError
 
 if TYPE_CHECKING:
@@ -170,9 +171,11 @@ class Study:
             The grid: panel, labels, and which posts each side may see.
 
         Raises:
-            DataError: a bad setting, or nobody is left for the panel.
+            DataError: a bad setting, no post that matches any challenge, or nobody is
+                left for the panel.
         """
         _require_choice("support", support, get_args(SupportRule))
+        require_matches(self.challenges, corpus.videos)
         return resolve_grid(self.with_settings(**overrides), corpus.videos, support)
 
     def settings(self) -> dict[str, Any]:

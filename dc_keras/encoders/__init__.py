@@ -1,1 +1,5 @@
-"""What turns frames and captions into embeddings: VGG16, ResNet50, BERT."""
+"""Networks that turn frames and captions into embeddings, and their registry."""
+
+from dc_keras.encoders.registry import register_text, register_vision
+
+__all__ = ["register_text", "register_vision"]

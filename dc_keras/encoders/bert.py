@@ -59,8 +59,8 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
     kind, _, place = handle.partition(":")
     if kind not in _LOADERS or place == "":
         raise DataError(
-            "the text encoder must be hub:PATH_OR_URL or keras_nlp:PRESET_OR_DIR. "
-            f"Received: text={handle!r}"
+            "the text encoder must be hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR or the "
+            f"name of a registered one. Received: text={handle!r}"
         )
     bert = _LOADERS[kind](place, vocab_file)
     # The longest sequence of the last id, once: a table may be too short for either.
@@ -77,19 +77,19 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
 
 
 def load_backbone(preset: str) -> keras.Model:
-    """Loads a `keras_nlp.models.BertBackbone`.
+    """Loads a backbone of keras-hub that reads WordPieces: BERT, DistilBERT, ELECTRA.
 
     Args:
-        preset: name of a preset, or a directory: a keras-nlp preset or a Hugging Face
+        preset: name of a preset, or a directory: a keras-hub preset or a Hugging Face
             checkpoint with safetensors.
 
     Raises:
-        DataError: it cannot be reached or is no BERT.
+        DataError: it cannot be reached or is none of these.
     """
     import keras_nlp
 
     try:
-        backbone = keras_nlp.models.BertBackbone.from_preset(preset)
+        backbone = keras_nlp.models.Backbone.from_preset(preset)
     except Exception as error:
         raise DataError(
             "cannot load the BERT preset. Offline, bring a keras-nlp preset or a "
@@ -97,9 +97,10 @@ def load_backbone(preset: str) -> keras.Model:
             f"give --text=keras_nlp:DIR. Received: text='keras_nlp:{preset}' "
             f"({one_line(error)})"
         ) from error
-    if not isinstance(backbone, keras_nlp.models.BertBackbone):
+    known = ("BertBackbone", "DistilBertBackbone", "ElectraBackbone")
+    if not isinstance(backbone, tuple(getattr(keras_nlp.models, k) for k in known)):
         raise DataError(
-            "the preset must be a BERT. "
+            "the preset must be a BERT, DistilBERT or ELECTRA. "
             f"Received: text='keras_nlp:{preset}' (a {type(backbone).__name__})"
         )
     return backbone
@@ -114,7 +115,7 @@ def load_preset_vocabulary(preset: str) -> tuple[tuple[str, ...], bool]:
     import keras_nlp
 
     try:
-        tokenizer = keras_nlp.models.BertTokenizer.from_preset(preset)
+        tokenizer = keras_nlp.models.Tokenizer.from_preset(preset)
         return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
     except Exception as error:
         raise DataError(
@@ -162,7 +163,9 @@ def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
             "padding_mask": padding_mask,
             "segment_ids": keras.ops.zeros_like(token_ids),
         }
-        return backbone(inputs)["sequence_output"]
+        # DistilBERT knows no segments, and gives the states alone.
+        found = backbone({name: inputs[name] for name in backbone.input})
+        return found["sequence_output"] if isinstance(found, dict) else found
 
     return Bert(
         encode=encode,
@@ -175,5 +178,6 @@ def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
 
 _LOADERS: dict[str, Callable[[str, str | None], Bert]] = {
     "hub": _load_hub,
+    "keras_hub": _load_keras_nlp,
     "keras_nlp": _load_keras_nlp,
 }

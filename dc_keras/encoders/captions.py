@@ -8,8 +8,9 @@ model server since TF Serving 2.13 links.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,16 +20,12 @@ import keras
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
 from dc_keras.corpus.records import normalize_hashtag
 from dc_keras.errors import DataError
 
 HASHTAG_MODES = ("keep", "mask_focal", "drop")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-
-# The characters of a hashtag as dc_keras.corpus.records finds them, in RE2's notation:
-# a tag that is counted as participation but not masked would tell the label.
-_TAG_CHARS = r"\pL\pN_\x{300}-\x{36f}\x{900}-\x{dff}\x{e00}-\x{eff}\x{200c}\x{200d}"
-_TAG = rf"[#＃][{_TAG_CHARS}]+"
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
@@ -37,7 +34,8 @@ class CaptionCleaner(keras.layers.Layer):
 
     `keep` leaves the text as it is; `drop` removes every hashtag; `mask_focal` brings
     the caption to NFKC and removes the focal hashtags, whatever their case or Unicode
-    form, but leaves `#dancer` where `#dance` is focal. In each mode, bytes that are not
+    form, but leaves `#dancer` where `#dance` is focal. What a hashtag is, and where it
+    ends, is defined in `dc_keras.corpus.hashtags`. In each mode, bytes that are not
     UTF-8 become U+FFFD.
 
     Args:
@@ -73,14 +71,22 @@ class CaptionCleaner(keras.layers.Layer):
         """Cleans captions; see the class."""
         text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8")
         if self.mode == "drop":
-            return tf.strings.regex_replace(text, _TAG, " ")
+            return tf.strings.regex_replace(text, hashtag_pattern(), " ")
         if self.mode == "mask_focal":
-            # A tag ends where it ends in the raw text: NFKC would glue the letters of
-            # `#dance™` to it. The space before also parts `#a#b`.
-            text = tf.strings.regex_replace(text, f"({_TAG})", r" \1 ")
-            text = tf_text.normalize_utf8(text, "NFKC")
-            return tf.strings.regex_replace(text, self._focal, r"\1")
+            # A tag ends where it ends in the raw text: normalising would glue the
+            # letters of `#dance™` to it. The space before also parts `#a#b`.
+            tag = f"([{HASHES}][{word_characters()}]*)"
+            text = tf.strings.regex_replace(text, tag, r" \1 ")
+            # Spellings are compared in decomposed form, where case is one to one.
+            text = tf_text.normalize_utf8(text, "NFKD")
+            text = tf.strings.regex_replace(text, self._focal, r"\1")
+            return tf_text.normalize_utf8(text, "NFKC")
         return text
+
+    def clean(self, captions: Sequence[str]) -> list[str]:
+        """Cleans texts outside a graph."""
+        cleaned = self(tf.constant(list(captions), tf.string))
+        return [text.decode("utf-8") for text in cleaned.numpy()]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the captions: (batch_size,)."""
@@ -99,6 +105,8 @@ class CaptionCleaner(keras.layers.Layer):
 def focal_pattern(focal_hashtags: Iterable[str]) -> str:
     """Returns the RE2 pattern of a focal hashtag and the character that ends it.
 
+    It matches in text in NFKD.
+
     Args:
         focal_hashtags: hashtags in any spelling, with or without #; the words of one
             that is written with spaces may be apart in the caption too.
@@ -108,13 +116,14 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
     """
     tags: set[str] = set()
     for tag in focal_hashtags:
-        words = unicodedata.normalize("NFKC", tag).casefold().lstrip("#").split()
-        if not words or any(word != normalize_hashtag(word) for word in words):
+        words = unicodedata.normalize("NFKC", tag).lstrip("#").split()
+        is_tag = re.compile(f"[{word_characters()}]+").fullmatch
+        if not words or not all(map(is_tag, words)):
             raise DataError(
                 "a focal hashtag must be made of letters, digits and underscores. "
                 f"Received: focal_hashtags={tag!r}"
             )
-        tags.add(r"\s+".join(_any_case(word) for word in words))
+        tags.add(r"\s+".join(_any_case(normalize_hashtag(word)) for word in words))
     if not tags:
         raise DataError(
             "hashtags='mask_focal' needs the focal hashtags of a study; 'keep' and "
@@ -122,31 +131,44 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
         )
     # Longest first: of `#karen` and `#karen challenge`, all that is there goes.
     choices = "|".join(sorted(tags, key=lambda tag: (-len(tag), tag)))
-    return rf"(?i)#(?:{choices})([^{_TAG_CHARS}]|$)"
+    return rf"#(?:{choices})([^{word_characters()}]|$)"
 
 
 def _any_case(tag: str) -> str:
-    """Returns the pattern of a case-folded tag.
+    """Returns the pattern of the decomposed spellings that fold to a normalised tag."""
+    return _spellings(unicodedata.normalize("NFKD", tag))
 
-    RE2's `(?i)` knows one-to-one case pairs only; ß, İ and their like fold to several
-    characters and are spelled out.
+
+def _spellings(folded: str) -> str:
+    """Returns the pattern of what folds to a text.
+
+    Two halves, or two halves around one character that folds to two (ß to ss).
     """
-    pattern = re.escape(tag)
-    for folded, characters in _expanding_characters().items():
-        pattern = pattern.replace(folded, f"(?:{folded}|{'|'.join(characters)})")
-    return pattern
+    if len(folded) < 2:
+        return f"[{folded}{_unfolded().get(folded, '')}]" if folded else ""
+    middle = len(folded) // 2
+    halves = _spellings(folded[:middle]) + _spellings(folded[middle:])
+    across = _unfolded().get(folded[middle - 1 : middle + 1])
+    if across is None:
+        return halves
+    around = _spellings(folded[: middle - 1]), _spellings(folded[middle + 1 :])
+    return f"(?:{halves}|{around[0]}[{across}]{around[1]})"
 
 
 @cache
-def _expanding_characters() -> dict[str, list[str]]:
-    """Returns the NFKC characters that case-fold to several, by what they fold to."""
-    found: dict[str, list[str]] = {}
-    for code in range(0x80, 0xFFFF):
+def _unfolded() -> dict[str, str]:
+    """Returns the characters of decomposed text that case folding changes.
+
+    Keys are what they fold to, one or two characters. Python's tables decide, as for
+    `normalize_hashtag`: those of RE2's `(?i)` are of another Unicode version.
+    """
+    found: defaultdict[str, str] = defaultdict(str)
+    for code in range(sys.maxunicode + 1):
         character = chr(code)
         folded = character.casefold()
-        if len(folded) > 1 and unicodedata.is_normalized("NFKC", character):
-            found.setdefault(folded, []).append(character)
-    return found
+        if folded != character and unicodedata.is_normalized("NFKD", character):
+            found[folded] += character
+    return dict(found)
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")

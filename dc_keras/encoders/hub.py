@@ -1,10 +1,11 @@
-"""A BERT SavedModel with the standard encoder interface, through tensorflow-hub."""
+"""SavedModels through tensorflow-hub: BERT, and what takes texts to vectors."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,90 @@ class HubBert(keras.layers.Layer):
         return {**super().get_config(), "handle": self.handle}
 
 
+@keras.saving.register_keras_serializable(package="dc_keras")
+class HubText(keras.layers.Layer):
+    """A hub module that takes texts to vectors, as a Keras layer.
+
+    Args:
+        handle: path or URL.
+        **kwargs: `name` and the other arguments of a Keras layer.
+
+    Attributes:
+        embedding_dim: width of a vector.
+
+    Call arguments:
+        captions: string (batch_size,).
+
+    Returns:
+        float32 (batch_size, embedding_dim).
+
+    Raises:
+        DataError: the handle cannot be reached or the module gives something else.
+    """
+
+    def __init__(self, handle: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.module = _load_module(handle)
+        self._adopted = [_adopt(variable, False) for variable in self.module.variables]
+        try:
+            found = self.module(tf.constant(["a", "b"]))
+            is_right = len(found.shape) == 2 and found.dtype == tf.float32
+        except Exception as error:
+            raise _no_vectors(handle, one_line(error)) from error
+        if not is_right:
+            raise _no_vectors(handle, f"{found.dtype.name} {tuple(found.shape)}")
+        self.embedding_dim = int(found.shape[1])
+        self.built = True
+
+    def call(self, captions: Any) -> Any:
+        """Runs the module; see the class."""
+        return tf.ensure_shape(self.module(captions), (None, self.embedding_dim))
+
+    def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
+        """Returns the spec: float32 (batch_size, embedding_dim)."""
+        return keras.KerasTensor((captions.shape[0], self.embedding_dim), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "handle": self.handle}
+
+
+def takes_texts(handle: str) -> bool:
+    """Returns whether a hub module takes strings; nothing is loaded.
+
+    Raises:
+        DataError: the handle cannot be reached.
+    """
+    graphs = _read_saved_model(handle).meta_graphs
+    objects = graphs[0].object_graph_def if graphs else None
+    if objects is None or not objects.nodes:
+        return False
+    root = {child.local_name: child.node_id for child in objects.nodes[0].children}
+    if "__call__" not in root:
+        return False
+    names = objects.nodes[root["__call__"]].function.concrete_functions
+    for name in names:
+        signature = objects.concrete_functions[name].canonicalized_input_signature
+        arguments = signature.tuple_value.values[0].tuple_value.values
+        if (
+            arguments
+            and arguments[0].tensor_spec_value.dtype == tf.string.as_datatype_enum
+        ):
+            return True
+    return False
+
+
+def asset_hashes(handle: str) -> list[str]:
+    """Returns the sha256 hex of each asset of a module, such as its vocabulary."""
+    assets = Path(_tensorflow_hub().resolve(handle)) / "assets"
+    files = sorted(path for path in assets.rglob("*") if path.is_file())
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+
 def graph_hash(handle: str) -> str:
     """Returns the sha256 hex of a module's graph, weights left out."""
-    import tensorflow_hub
-
-    path = Path(tensorflow_hub.resolve(handle)) / "saved_model.pb"
+    path = Path(_tensorflow_hub().resolve(handle)) / "saved_model.pb"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -109,21 +189,58 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:200]
 
 
-def _load_module(handle: str) -> Any:
-    import tensorflow_hub
+def _read_saved_model(handle: str) -> Any:
+    from tensorflow.core.protobuf import saved_model_pb2
 
+    hub, model = _tensorflow_hub(), saved_model_pb2.SavedModel()
+    try:
+        path = Path(hub.resolve(handle)) / "saved_model.pb"
+        model.ParseFromString(path.read_bytes())
+    except Exception as error:
+        raise _cannot_load(handle, error) from error
+    return model
+
+
+def _tensorflow_hub() -> Any:
+    """Returns the package, imported without its warning about setuptools.
+
+    It imports pkg_resources, which warns of its removal; pyproject.toml sees to it that
+    there is one.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        warnings.filterwarnings(
+            "ignore", "Deprecated call to `pkg_resources", DeprecationWarning
+        )
+        import tensorflow_hub
+    return tensorflow_hub
+
+
+def _load_module(handle: str) -> Any:
+    tensorflow_hub = _tensorflow_hub()
     try:
         module = tensorflow_hub.load(handle)
     except Exception as error:
-        raise DataError(
-            "cannot load the hub module. Offline, bring a BERT SavedModel directory, "
-            "or make one with `python -m pipelines.export_text_encoder`, and give "
-            f"--text=hub:DIR. Received: text='hub:{handle}' ({one_line(error)})"
-        ) from error
+        raise _cannot_load(handle, error) from error
     for attribute in ("__call__", "variables", "trainable_variables"):
         if not hasattr(module, attribute):
             raise _not_standard(handle, f"no {attribute}")
     return module
+
+
+def _cannot_load(handle: str, error: Exception) -> DataError:
+    return DataError(
+        "cannot load the hub module. Offline, bring a SavedModel directory, or make "
+        "one with `python -m pipelines.export_text_encoder`, and give "
+        f"--text=hub:DIR. Received: text='hub:{handle}' ({one_line(error)})"
+    )
+
+
+def _no_vectors(handle: str, reason: str) -> DataError:
+    return DataError(
+        "a hub module that takes texts must give float32 (batch_size, dim). "
+        f"Received: text='hub:{handle}' ({reason})"
+    )
 
 
 def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:

@@ -40,7 +40,7 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
         DataError: the directory holds something else than a SavedModel.
     """
     kind, _, preset = handle.partition(":")
-    if kind != "keras_nlp" or not preset:
+    if kind not in ("keras_nlp", "keras_hub") or not preset:
         raise DataError(
             "only a keras-nlp BERT can be exported: keras_nlp:PRESET_OR_DIR. "
             f"Received: text={handle!r}"
@@ -48,6 +48,11 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
     target = Path(directory)
     _check_target(target)
     backbone = load_backbone(preset)
+    if not isinstance(backbone.output, dict) or "pooled_output" not in backbone.output:
+        raise DataError(
+            "only a BERT has the outputs of the standard encoder. "
+            f"Received: text={handle!r} (a {type(backbone).__name__})"
+        )
     vocabulary, lower_case = load_preset_vocabulary(preset)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(

@@ -1,4 +1,4 @@
-"""From captions to embeddings: BERT (PAPER choices 9 to 12; IV-A, IV-B)."""
+"""From captions to embeddings: BERT and others (PAPER choices 9 to 12; IV-A, IV-B)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ import tensorflow as tf
 from dc_keras.encoders.bert import Bert, load_bert
 from dc_keras.encoders.captions import BertPacker, CaptionCleaner, check_max_tokens
 from dc_keras.encoders.fingerprints import fingerprint
+from dc_keras.encoders.hub import (
+    HubText,
+    asset_hashes,
+    graph_hash,
+    one_line,
+    takes_texts,
+)
+from dc_keras.encoders.registry import OwnEncoder, find_text
 from dc_keras.errors import DataError
 
-# Part of every fingerprint: raise it when captions would give other embeddings.
-PREPROCESSING_VERSION = 1
+# Part of every fingerprint, by what is done with hashtags: raise it when captions would
+# give other embeddings.
+PREPROCESSING_VERSIONS = {"keep": 1, "mask_focal": 2, "drop": 2}
 POOLINGS = ("cls", "mean")
 
 
@@ -24,16 +33,20 @@ class TextSpec:
     """Which text encoder; plain values, so that it travels as JSON.
 
     Attributes:
-        handle: `hub:` and a path or URL, or `keras_nlp:` and a preset or directory.
-        max_tokens: longest sequence, [CLS] and [SEP] included, at least 2.
+        handle: `hub:` and a path or URL, `keras_hub:` (or `keras_nlp:`) and a preset or
+            directory, or the name of a registered encoder.
+        max_tokens: longest sequence, [CLS] and [SEP] included, at least 2; for BERT.
         pooling: "cls" ([CLS] of the last layer, not the pooled tanh) or "mean" (over
-            the tokens of the last layer, padding left out).
+            the tokens of the last layer, padding left out); for BERT.
         hashtags: "keep", "mask_focal" or "drop"; see `captions.CaptionCleaner`.
         focal_hashtags: the hashtags that "mask_focal" masks.
         vocab_file: vocabulary to use in place of the encoder's own.
+        module: the module that registered the encoder; None for the other handles. It
+            is found by the name where the encoder is registered already.
 
     Raises:
         DataError: `pooling` is neither, or `max_tokens` is under 2.
+        DataError: the handle has no prefix and is no registered name.
     """
 
     handle: str
@@ -42,6 +55,7 @@ class TextSpec:
     hashtags: str = "keep"
     focal_hashtags: tuple[str, ...] = ()
     vocab_file: str | None = None
+    module: str | None = None
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -51,13 +65,21 @@ class TextSpec:
             )
         # Before anything is loaded: BERT warns of a sequence of one token.
         check_max_tokens(self.max_tokens)
+        own = self.own
+        object.__setattr__(self, "module", None if own is None else own.module)
         # JSON knows lists only.
         object.__setattr__(self, "focal_hashtags", tuple(self.focal_hashtags))
+
+    @property
+    def own(self) -> OwnEncoder | None:
+        """The registry's entry; None for a handle with a prefix."""
+        return None if ":" in self.handle else find_text(self.handle, self.module)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> TextSpec:
         """Returns the spec inside a manifest's `text` settings."""
-        return cls(**{field.name: settings[field.name] for field in fields(cls)})
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: settings[name] for name in names if name in settings})
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,7 @@ class TextEncoder:
             tokenisation inside.
         token_model: what comes after tokenisation, without an op of TF-Text: dict of
             `token_ids` and `padding_mask`, int32 (batch_size, num_tokens) → float32
-            (batch_size, embedding_dim).
+            (batch_size, embedding_dim). None for an encoder that tokenises itself.
         embedding_dim: width of an embedding.
         fingerprint: sha256 hex over everything that shapes the output: computation,
             weights, vocabulary, pooling, tokens, hashtags, preprocessing version; not
@@ -79,33 +101,102 @@ class TextEncoder:
 
     spec: TextSpec
     model: keras.Model
-    token_model: keras.Model
+    token_model: keras.Model | None
     embedding_dim: int
     fingerprint: str
 
     def settings(self) -> dict[str, Any]:
         """Returns what a manifest says about this encoder."""
+        spec = asdict(self.spec)
+        if self.spec.module is None:
+            del spec["module"]
         return {
-            **asdict(self.spec),
+            **spec,
             "focal_hashtags": list(self.spec.focal_hashtags),
+            "preprocessing": PREPROCESSING_VERSIONS[self.spec.hashtags],
             "fingerprint": self.fingerprint,
             "embedding_dim": self.embedding_dim,
         }
 
     def special_tokens(self) -> dict[str, int]:
-        """Returns the ids of [PAD], [UNK], [CLS] and [SEP], without the brackets."""
+        """Returns the ids of [PAD], [UNK], [CLS] and [SEP], without the brackets.
+
+        Only of an encoder with a `token_model`.
+        """
         packer = self.model.get_layer("pack")
         names = ("pad", "unknown", "cls", "sep")
         return {name: getattr(packer, f"{name}_id") for name in names}
+
+    def layers_with_tables(self) -> list[keras.layers.Layer]:
+        """Returns the layers whose lookup tables an export has to be told of."""
+        return [self.model.get_layer("texts" if self.token_model is None else "pack")]
 
 
 def build_text_encoder(spec: TextSpec) -> TextEncoder:
     """Builds a text encoder.
 
     Raises:
-        DataError: as `bert.load_bert` and the layers of `captions`.
+        DataError: as `bert.load_bert`, `hub.HubText` and the layers of `captions`.
+        DataError: a registered function fails, or gives something else than it must.
     """
     cleaner = CaptionCleaner(spec.hashtags, spec.focal_hashtags, name="clean")
+    own = spec.own
+    if own is not None:
+        vocabularies, network = _build_own(own)
+        return _of_texts(spec, cleaner, network, {"graph": vocabularies})
+    kind, _, place = spec.handle.partition(":")
+    if kind == "hub" and place and takes_texts(place):
+        graph = [graph_hash(place), asset_hashes(place)]
+        return _of_texts(spec, cleaner, HubText(place, name="texts"), {"graph": graph})
+    return _of_bert(spec, cleaner)
+
+
+def _of_texts(
+    spec: TextSpec,
+    cleaner: CaptionCleaner,
+    network: Any,
+    identity: Mapping[str, Any],
+) -> TextEncoder:
+    """Returns the encoder of a network that takes texts to vectors."""
+    caption = keras.Input((), dtype="string", name="caption")
+    embedding = network(cleaner(caption))
+    cleaned = {
+        "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
+        "hashtags": spec.hashtags,
+        "focal_hashtags": sorted(spec.focal_hashtags),
+    }
+    if spec.own is not None:
+        cleaned["name"] = spec.handle
+    return TextEncoder(
+        spec=spec,
+        model=keras.Model(caption, embedding, name="text_encoder"),
+        token_model=None,
+        embedding_dim=int(embedding.shape[-1]),
+        fingerprint=fingerprint({**cleaned, **identity}, network.weights),
+    )
+
+
+def _build_own(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
+    """Returns the vocabularies and the model of a registered encoder."""
+    try:
+        texts = keras.Input((), dtype="string")
+        model = keras.Model(texts, own.build()(texts), name="texts")
+        found = model(tf.constant(["a", "b"]))
+    except Exception as error:
+        raise DataError(
+            f"the function that registers {own.name} must return a Keras model that "
+            f"takes strings. Received: {one_line(error)}"
+        ) from error
+    if len(found.shape) != 2 or found.dtype != "float32":
+        raise DataError(
+            f"the encoder {own.name} must give float32 (batch_size, embedding_dim). "
+            f"Received: {found.dtype} {tuple(found.shape)}"
+        )
+    layers = [one for one in model._flatten_layers() if hasattr(one, "get_vocabulary")]
+    return [layer.get_vocabulary() for layer in layers], model
+
+
+def _of_bert(spec: TextSpec, cleaner: CaptionCleaner) -> TextEncoder:
     bert = load_bert(
         spec.handle, max_tokens=spec.max_tokens, vocab_file=spec.vocab_file
     )
@@ -122,6 +213,28 @@ def build_text_encoder(spec: TextSpec) -> TextEncoder:
     )
 
 
+def restore_cleaner(settings: Mapping[str, Any]) -> CaptionCleaner:
+    """Returns the layer that cleaned the captions of feature records.
+
+    Args:
+        settings: the `text` settings of their manifest.
+
+    Raises:
+        DataError: another version of this package cleaned them.
+    """
+    mode = settings["hashtags"]
+    cleaner = CaptionCleaner(mode, settings["focal_hashtags"])
+    # The first version did not write its number.
+    version = settings.get("preprocessing", 1)
+    if version != PREPROCESSING_VERSIONS[mode]:
+        raise DataError(
+            "captions must have been cleaned as this version does it: extract the "
+            f"features anew. Received: hashtags={mode!r} with preprocessing={version}, "
+            f"not {PREPROCESSING_VERSIONS[mode]}"
+        )
+    return cleaner
+
+
 def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
     """Returns the share of [UNK] among the WordPieces of captions, uncut.
 
@@ -130,7 +243,15 @@ def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
 
     Returns:
         0 to 1; 0 where the captions have no token at all.
+
+    Raises:
+        DataError: the encoder tokenises itself.
     """
+    if encoder.token_model is None:
+        raise DataError(
+            "the share of unknown WordPieces needs an encoder with WordPieces. "
+            f"Received: text={encoder.spec.handle!r}"
+        )
     cleaner, packer = (encoder.model.get_layer(name) for name in ("clean", "pack"))
     unknown = total = 0
     for start in range(0, len(captions), 1024):
@@ -159,7 +280,7 @@ def _token_model(bert: Bert, pooling: str) -> keras.Model:
 
 def _identity(spec: TextSpec, bert: Bert) -> dict[str, Any]:
     return {
-        "preprocessing": PREPROCESSING_VERSION,
+        "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
         "graph": bert.graph,
         "vocabulary": bert.vocabulary,
         "lower_case": bert.lower_case,

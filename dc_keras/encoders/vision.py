@@ -1,7 +1,8 @@
-"""From frames to embeddings: VGG16 and ResNet50 (PAPER choices 1, 2 and 7; IV-A, IV-B).
+"""From frames to embeddings (PAPER choices 1, 2 and 7; IV-A, IV-B).
 
-The network's own normalisation is part of the model, so it happens once and everywhere
-in the same way.
+The paper takes VGG16 and ResNet50; any network of `registry` can stand in for them. The
+network's own normalisation is part of the model, so it happens once and everywhere in
+the same way.
 """
 
 from __future__ import annotations
@@ -16,33 +17,20 @@ import keras
 import tensorflow as tf
 
 from dc_keras.encoders.fingerprints import fingerprint
+from dc_keras.encoders.hub import one_line
 from dc_keras.encoders.inference import Inference, as_graph, frame_spec
+from dc_keras.encoders.registry import (
+    APPLICATIONS,
+    Application,
+    OwnEncoder,
+    find_vision,
+)
 from dc_keras.encoders.vision_weights import assign_random_weights, load_weight_file
 from dc_keras.errors import DataError
 
 # Part of every fingerprint: raise it when the same frames would give other embeddings.
 PREPROCESSING_VERSION = 1
 
-_LAYERS = {
-    "VGG16": ("avg", "fc1", "fc2", "flatten"),
-    "ResNet50": ("avg", "flatten"),
-}
-_APPLICATIONS = {
-    "VGG16": keras.applications.VGG16,
-    "ResNet50": keras.applications.ResNet50,
-}
-_PREPROCESS = {
-    "VGG16": keras.applications.vgg16.preprocess_input,
-    "ResNet50": keras.applications.resnet50.preprocess_input,
-}
-_LAST_FEATURE_MAP = {"VGG16": "block5_pool", "ResNet50": "conv5_block3_out"}
-_DOWNLOADS = "https://storage.googleapis.com/tensorflow/keras-applications"
-_WEIGHT_FILES = {
-    "VGG16": f"{_DOWNLOADS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels",
-    "ResNet50": f"{_DOWNLOADS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels",
-}
-# Both networks' feature maps are a 32nd of the image.
-_SMALLEST_IMAGE_PX = 32
 _IMAGENET_IMAGE_PX = 224
 
 
@@ -51,14 +39,18 @@ class VisionSpec:
     """Which vision encoder; plain values, so that it travels as JSON.
 
     Attributes:
-        name: "VGG16" or "ResNet50" of keras.applications.
+        name: a network of keras.applications, or one that was registered.
         layer: "avg" (mean of the last feature map over space: 512 for VGG16, 2048 for
-            ResNet50), "flatten" (that map as a vector), and for VGG16 "fc1" or "fc2"
-            (4096).
+            ResNet50), "flatten" (that map as a vector), and for VGG16 and VGG19 "fc1"
+            or "fc2" (4096). A registered network that gives a vector has "avg" alone.
         weights: "imagenet" (fetched by Keras), "random" (from `seed`), or the path of a
-            .h5, .weights.h5 or .keras file of the same network.
-        image_size: side of the network's input in px, at least 32.
+            .h5, .weights.h5 or .keras file of the same network; of a registered
+            network "own" in place of "imagenet": those that its function gives it.
+            "" stands for "imagenet" or "own".
+        image_size: side of the network's input in px, at least 32 for most.
         seed: seed of random weights.
+        module: the module that registered the network; None for keras.applications. It
+            is found by the name where the network is registered already.
 
     Raises:
         DataError: an attribute is none of the above, or `fc1`/`fc2` are asked of
@@ -67,26 +59,41 @@ class VisionSpec:
 
     name: str
     layer: str = "avg"
-    weights: str = "imagenet"
+    weights: str = ""
     image_size: int = _IMAGENET_IMAGE_PX
     seed: int = 0
+    module: str | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in _LAYERS:
+        network = find_vision(self.name, self.module)
+        if isinstance(network, OwnEncoder):
+            default, other, module = "own", "imagenet", network.module
+            layers: tuple[str, ...] = ("avg", "flatten")
+            smallest = 1
+        else:
+            default, other, module = "imagenet", "own", None
+            layers = ("avg", *network.dense_layers, "flatten")
+            smallest = network.smallest_image
+        object.__setattr__(self, "weights", self.weights or default)
+        object.__setattr__(self, "module", module)
+        if self.layer not in layers:
             raise DataError(
-                f"the vision encoder must be one of {', '.join(_LAYERS)}. "
-                f"Received: vision={self.name!r}"
+                f"the layer of {self.name} must be one of {', '.join(layers)}. "
+                f"Received: layer={self.layer!r}"
             )
-        if self.layer not in _LAYERS[self.name]:
+        if self.image_size < smallest:
             raise DataError(
-                f"the layer of {self.name} must be one of "
-                f"{', '.join(_LAYERS[self.name])}. Received: layer={self.layer!r}"
-            )
-        if self.image_size < _SMALLEST_IMAGE_PX:
-            raise DataError(
-                f"`image_size` must be at least {_SMALLEST_IMAGE_PX} px. "
+                f"`image_size` of {self.name} must be at least {smallest} px. "
                 f"Received: image_size={self.image_size}"
             )
+        if self.weights == other:
+            raise DataError(
+                f"the weights of {self.name} must be {default}, random, or a file. "
+                f"Received: weights={self.weights!r}"
+            )
+        self._check_top()
+
+    def _check_top(self) -> None:
         if (
             self.has_top
             and self.weights == "imagenet"
@@ -99,6 +106,11 @@ class VisionSpec:
             )
 
     @property
+    def network(self) -> Application | OwnEncoder:
+        """The registry's entry."""
+        return find_vision(self.name, self.module)
+
+    @property
     def has_top(self) -> bool:
         """Whether the layer is one of the fully connected ones."""
         return self.layer in ("fc1", "fc2")
@@ -106,7 +118,8 @@ class VisionSpec:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> VisionSpec:
         """Returns the spec inside a manifest's `vision` settings."""
-        return cls(**{field.name: settings[field.name] for field in fields(cls)})
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: settings[name] for name in names if name in settings})
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,11 @@ class VisionEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns what a manifest says about this encoder."""
+        spec = asdict(self.spec)
+        if self.spec.module is None:
+            del spec["module"]
         return {
-            **asdict(self.spec),
+            **spec,
             "fingerprint": self.fingerprint,
             "embedding_dim": self.embedding_dim,
         }
@@ -150,7 +166,8 @@ class FrameNormalization(keras.layers.Layer):
     """Resizes frames bilinearly and normalises them as a network was trained with.
 
     Args:
-        network: "VGG16" or "ResNet50".
+        network: the network's name. One that is not of keras.applications normalises
+            pixels itself.
         image_size: side of the output in px. Frames of this size are not resampled.
         **kwargs: `name` and the other arguments of a Keras layer.
 
@@ -158,8 +175,9 @@ class FrameNormalization(keras.layers.Layer):
         frames: uint8 RGB (batch_size, height, width, 3).
 
     Returns:
-        float32 (batch_size, image_size, image_size, 3), BGR less the ImageNet mean,
-        about -124 to 151.
+        float32 (batch_size, image_size, image_size, 3): for VGG16 and ResNet50 BGR less
+        the ImageNet mean, about -124 to 151; RGB from 0 to 255 for a network that
+        normalises pixels itself.
     """
 
     def __init__(self, network: str, image_size: int, **kwargs: Any) -> None:
@@ -173,7 +191,10 @@ class FrameNormalization(keras.layers.Layer):
         size = (self.image_size, self.image_size)
         if tuple(frames.shape[1:3]) != size:
             pixels = keras.ops.image.resize(pixels, size, interpolation="bilinear")
-        return _PREPROCESS[self.network](pixels, data_format="channels_last")
+        if self.network not in APPLICATIONS:
+            return pixels
+        module = getattr(keras.applications, APPLICATIONS[self.network].module)
+        return module.preprocess_input(pixels, data_format="channels_last")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns (batch_size, image_size, image_size, 3)."""
@@ -202,13 +223,16 @@ def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
 
     Raises:
         DataError: the ImageNet weights cannot be fetched.
+        DataError: a registered function fails, or gives something else than it must.
         DataError: the weight file is missing, unreadable or of another network.
     """
     with _python_random_state_kept():
         model = _build_model(spec)
     if spec.weights == "random":
-        assign_random_weights(model, spec.seed)
-    elif spec.weights != "imagenet":
+        network = spec.network
+        rms = network.pixel_rms if isinstance(network, Application) else 1.0
+        assign_random_weights(model, spec.seed, rms)
+    elif spec.weights not in ("imagenet", "own"):
         load_weight_file(model, spec.weights)
     identity = {
         "preprocessing": PREPROCESSING_VERSION,
@@ -227,8 +251,25 @@ def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
 def _build_model(spec: VisionSpec) -> keras.Model:
     frames = keras.Input((None, None, 3), dtype="uint8", name="frames")
     pixels = FrameNormalization(spec.name, spec.image_size, name="normalize")(frames)
+    network = spec.network
+    if isinstance(network, Application):
+        model = _build_application(spec, pixels)
+        output = model.get_layer(spec.layer).output if spec.has_top else model.output
+    else:
+        output = _build_own(network, spec.image_size)(pixels)
+    if len(output.shape) == 4:
+        join = (
+            keras.layers.GlobalAveragePooling2D(name="avg")
+            if spec.layer == "avg"
+            else keras.layers.Flatten(name="flatten")
+        )
+        output = join(output)
+    return keras.Model(frames, output, name=f"{spec.name}_{spec.layer}")
+
+
+def _build_application(spec: VisionSpec, pixels: Any) -> keras.Model:
     try:
-        network = _APPLICATIONS[spec.name](
+        return getattr(keras.applications, spec.name)(
             include_top=spec.has_top,
             weights="imagenet" if spec.weights == "imagenet" else None,
             input_tensor=pixels,
@@ -236,23 +277,28 @@ def _build_model(spec: VisionSpec) -> keras.Model:
     except Exception as error:
         if spec.weights != "imagenet":
             raise
-        ending = ".h5" if spec.has_top else "_notop.h5"
         raise DataError(
-            f"cannot fetch the ImageNet weights of {spec.name}. Offline, bring "
-            f"{_WEIGHT_FILES[spec.name]}{ending} and give --vision_weights=FILE, or "
-            f"use --vision_weights=random. Received: weights='imagenet' ({error})"
+            f"cannot fetch the ImageNet weights of {spec.name}. Offline, bring the "
+            "file that could not be fetched and give --vision_weights=FILE, or use "
+            f"--vision_weights=random. Received: weights='imagenet' ({error})"
         ) from error
-    if spec.has_top:
-        embedding = network.get_layer(spec.layer).output
-    else:
-        feature_map = network.get_layer(_LAST_FEATURE_MAP[spec.name]).output
-        join = (
-            keras.layers.GlobalAveragePooling2D(name="avg")
-            if spec.layer == "avg"
-            else keras.layers.Flatten(name="flatten")
+
+
+def _build_own(network: OwnEncoder, image_size: int) -> keras.Model:
+    try:
+        model = network.build(image_size)
+        shape = model.compute_output_shape((None, image_size, image_size, 3))
+    except Exception as error:
+        raise DataError(
+            f"the function that registers {network.name} must return a Keras model for "
+            f"images of {image_size} px. Received: {one_line(error)}"
+        ) from error
+    if len(shape) not in (2, 4) or shape[-1] is None:
+        raise DataError(
+            f"the network {network.name} must give a feature map (batch_size, height, "
+            f"width, channels) or a vector (batch_size, dim). Received: shape={shape}"
         )
-        embedding = join(feature_map)
-    return keras.Model(frames, embedding, name=f"{spec.name}_{spec.layer}")
+    return model
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dc_keras.corpus.grid import Grid
 from dc_keras.evaluation.tables import DEEP_CHALLENGER
 from dc_keras.models.config import (
     PAPER_MODEL,
+    PAPER_TRAINING,
     ModelOptions,
     SignalOptions,
     TrainingOptions,
@@ -69,7 +70,8 @@ def list_contenders(
     if signals.ties:
         ties.require_extra()
         groups = (*groups, ties.GROUP)
-    paper = replace(training, class_weight="none", monitor="val_loss", decay="none")
+    of_paper = ("class_weight", "monitor", "decay")
+    paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     forms = [
         ("deepChallenger", Contender(DEEP_CHALLENGER, model, training, groups)),
         (

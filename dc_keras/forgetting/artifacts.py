@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from dc_keras.corpus.importing import remove_scratch
 from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
 from dc_keras.errors import DataError
+from dc_keras.switching import STAGED, finish_switch
 
 CONFIG_FILE = "config.json"
 # What `predict`, `rank` and `reach` write, by their columns.
@@ -22,7 +25,7 @@ _ANSWERS = (
     ["rank", "user_id", "community", "probability"],
     ["user_id", "chance"],
 )
-_PREPARED_USERS = ["user_id", "bundle_sha256", "prepared"]
+_PREPARED_USERS = ["user_id", "bundle_sha256", "corpus_sha256", "prepared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Found:
 
     Attributes:
         artifacts: each once.
-        unknown: directories that are neither a corpus nor made from one.
+        unknown: directories that are neither a corpus nor made from one; no more
+            is done with them than to look whether they name somebody forgotten.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -61,8 +65,8 @@ def find_artifacts(directories: Sequence[Path]) -> Found:
     """Returns what some directories are, or hold at any depth.
 
     Raises:
-        DataError: one of them is no directory, or holds nothing of ours; or frame or
-            feature records lack their manifest.
+        DataError: one of them is no directory, or frame or feature records lack their
+            manifest.
     """
     artifacts: dict[Path, Artifact] = {}
     unknown: dict[Path, None] = {}
@@ -73,23 +77,45 @@ def find_artifacts(directories: Sequence[Path]) -> Found:
             )
         found, others = _look(directory)
         if not found:
-            raise DataError(
-                "an artifact must be a corpus, frame or feature records, a model, an "
-                "evaluation or a bundle, or hold some of these. "
-                f"Received: artifacts={directory}"
-            )
+            unknown[directory] = None
         artifacts.update((item.path.resolve(), item) for item in found)
         unknown.update(dict.fromkeys(others))
     return Found(tuple(artifacts.values()), tuple(unknown))
 
 
-def remove_leftovers(place: Path) -> None:
-    """Removes what a script that was killed left half-written."""
-    for path in place.rglob(".*.tmp"):
-        path.unlink()
+def remove_leftovers(artifact: Artifact) -> None:
+    """Removes what a script that was killed left half-written, in it or beside it.
+
+    Whoever calls must keep other writers away from it.
+    """
+    place = artifact.path
+    if artifact.kind == "corpus":
+        remove_scratch(place)
+    # Found first: what goes may hold more of them.
+    inside = [*place.rglob(".*.tmp"), *place.rglob(STAGED)] if place.is_dir() else []
+    for path in (*inside, _on_its_way_out(place)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def discard(place: Path) -> None:
+    """Removes a file or a directory: what is under its name is whole until it goes."""
+    away = _on_its_way_out(place)
+    place.rename(away)
+    if away.is_dir():
+        shutil.rmtree(away)
+    else:
+        away.unlink()
+
+
+def _on_its_way_out(place: Path) -> Path:
+    return place.with_name(f".{place.name}.gone.tmp")
 
 
 def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
+    finish_switch(directory)
     kind = _kind_of(directory)
     if kind is not None:
         return [Artifact(directory, kind)], []
@@ -100,11 +126,16 @@ def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
         if path.suffix in (".json", ".html")
     ]
     unknown = []
-    for inner in sorted(path for path in directory.iterdir() if path.is_dir()):
+    for inner in sorted(filter(_is_open_directory, directory.iterdir())):
         found, others = _look(inner)
         artifacts += found
         unknown += others if found else [inner]
     return artifacts, unknown
+
+
+def _is_open_directory(path: Path) -> bool:
+    # A hidden one is what a writer has not finished.
+    return path.is_dir() and not path.name.startswith(".")
 
 
 def _kind_of(directory: Path) -> str | None:

@@ -15,11 +15,9 @@ from dc_keras.corpus.media import MEDIA_SUFFIXES
 from dc_keras.corpus.quarantine import QUARANTINE_FILE
 from dc_keras.corpus.records import Edge, User
 from dc_keras.corpus.store import (
-    USERS_FILE,
     Corpus,
     CorpusWriter,
     rows_of,
-    write_table,
     write_text,
 )
 
@@ -57,12 +55,11 @@ def forget_corpus(
     )
     # A run that was stopped may have left any file behind the others.
     if not dry_run and (counts.total() or not forgotten.is_finished):
-        if num_dropped:
-            _write_lines(corpus.directory / QUARANTINE_FILE, lines)
-        # Before the posts: only from all of them follows which people go with them.
-        write_table(corpus.directory / USERS_FILE, users)
         with CorpusWriter(corpus.directory) as writer:
             writer.add_videos(videos)
+            if num_dropped:
+                # Empty where nothing is left, and then the file goes.
+                writer.files.path(QUARANTINE_FILE).write_text("".join(lines), "utf-8")
             writer.finish(
                 rows_of(User, users),
                 rows_of(Edge, ties),
@@ -143,13 +140,6 @@ def _quarantined(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
         lines = file.readlines()
     kept = [line for line in lines if not forgotten.names_any(json.loads(line))]
     return kept, len(lines) - len(kept)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    if lines:
-        write_text(path, "".join(lines))
-    else:
-        path.unlink()
 
 
 def _renew_card(directory: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from dc_keras.corpus.privacy import Pseudonymizer, mention_code
+from dc_keras.corpus.forgotten import codes_of
+from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 
@@ -25,12 +26,12 @@ class Asked:
     Attributes:
         codes: ids of posts, pseudonyms of people, codes of mentions.
         requests: keyed fingerprint of each request → whether a corpus has it.
-        missing: numbers of the lines that no corpus has, from 1.
+        missing: number of each line that no corpus has, from 1 → its fingerprint.
     """
 
     codes: frozenset[str]
     requests: dict[str, bool]
-    missing: tuple[int, ...] = ()
+    missing: Mapping[int, str] = field(default_factory=dict)
 
 
 class _People:
@@ -41,8 +42,7 @@ class _People:
         self.codes: defaultdict[str, set[str]] = defaultdict(set)
         self._owners: defaultdict[str, set[str]] = defaultdict(set)
         for user in (user for corpus in corpora for user in corpus.iter_users()):
-            mentions = map(mention_code, user.aliases)
-            codes = {user.user_id, *user.aliases, *user.sec_uids, *mentions}
+            codes = codes_of(user)
             self.codes[user.user_id] |= codes
             for code in codes:
                 self._owners[code].add(user.user_id)
@@ -115,13 +115,11 @@ def find_asked(
     asked = set().union(*codes.values())
     present = _present(asked, corpora)
     found = {n: bool(named[n] or codes[n] & present) for n in lines}
+    names = {n: pseudonymizer.forgotten(line.lower()) for n, line in lines.items()}
     return Asked(
         codes=frozenset(asked | people.all_codes_of(set().union(*named.values()))),
-        requests={
-            pseudonymizer.forgotten(line.lower()): found[number]
-            for number, line in lines.items()
-        },
-        missing=tuple(number for number in lines if not found[number]),
+        requests={names[number]: found[number] for number in lines},
+        missing={number: names[number] for number in lines if not found[number]},
     )
 
 

@@ -57,6 +57,40 @@ def forget_results(
     return +counts
 
 
+def forget_bundle(
+    place: Path, forgotten: Forgotten, *, dry_run: bool = False
+) -> Counter[str]:
+    """Takes the codes of forgotten posts out of a bundle's configuration.
+
+    Args:
+        place: the directory of a version.
+        forgotten: the list.
+        dry_run: whether to count only.
+
+    Returns:
+        In how many `files` something changed.
+    """
+    path, sums = place / "config.json", place / "SHA256SUMS"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    kept = _renamed(content, forgotten)
+    if kept == content:
+        return Counter()
+    if not dry_run:
+        text = _for_people(kept)
+        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        lines = sums.read_text(encoding="utf-8").splitlines(keepends=True)
+        # First, so that a run that is stopped between the two is finished by the next.
+        write_text(
+            sums,
+            "".join(
+                f"{digest}  config.json\n" if line.endswith("  config.json\n") else line
+                for line in lines
+            ),
+        )
+        write_text(path, text)
+    return Counter(files=1)
+
+
 # Cleans a file and returns how many rows are gone, None where it is as it was.
 _Cleaner = Callable[[Path, Forgotten, bool], int | None]
 

@@ -141,7 +141,8 @@ class ModelOptions(Options):
     )
 
 
-# The shape that the paper describes; `presets/paper.flags` says the same.
+# The shape that the paper describes. `presets/paper.flags` must say the same: a test
+# compares them.
 PAPER_MODEL = ModelOptions(
     frame_pooling="concat",
     standardize=False,
@@ -225,6 +226,18 @@ class TrainingOptions(Options):
         "", "with --strategy=tpu: the TPU's name, its grpc:// address, or `local`"
     )
     seed: int = option(0, "seed of weights, dropout and shuffling")
+
+
+# How the paper fits it; `presets/paper.flags` must say the same here too.
+PAPER_TRAINING = TrainingOptions(
+    batch_size=4,
+    learning_rate=1e-3,
+    decay="none",
+    epochs=30,
+    epoch_steps=1,
+    monitor="val_loss",
+    class_weight="none",
+)
 
 
 @dataclass(frozen=True)

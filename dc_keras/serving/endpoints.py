@@ -57,7 +57,8 @@ _VALID = tf.TensorSpec((None, None), tf.bool, name="valid")
 def endpoints(model: ServingModel) -> dict[str, Endpoint]:
     """Returns the functions of all signatures and the specs of their inputs."""
     found = [_of_pairs(model), _of_posts(model), _of_rankings(model), _varying(model)]
-    if model.user_videos.captions is not None:
+    captions = model.user_videos.captions
+    if captions is not None and captions.takes_tokens:
         found.append(_of_tokens(model))
     return {name: endpoint for part in found for name, endpoint in part.items()}
 

@@ -32,48 +32,53 @@ class UserTable:
         users: keyed pseudonyms.
         prepared: float32 (num_users, p), of the signature `prepare_users`.
         bundle_sha256: of the bundle that prepared them.
+        corpus_sha256: of the corpus that they were prepared from.
     """
 
     users: tuple[str, ...]
     prepared: np.ndarray
     bundle_sha256: str
+    corpus_sha256: str
 
     def save(self, path: Path) -> None:
         """Writes a Parquet file, a row a user: `forget` takes people out of it."""
         columns = {
             "user_id": pl.Series(self.users, dtype=pl.String),
             "bundle_sha256": [self.bundle_sha256] * len(self.users),
+            "corpus_sha256": [self.corpus_sha256] * len(self.users),
             "prepared": pl.Series(self.prepared),
         }
         write_table(path, pl.DataFrame(columns))
 
     @classmethod
-    def load(cls, path: Path, bundle_sha256: str) -> UserTable:
+    def load(cls, path: Path, bundle_sha256: str, corpus_sha256: str) -> UserTable:
         """Reads such a file.
 
         Args:
             path: of `save`.
             bundle_sha256: of the bundle that is to rank them.
+            corpus_sha256: of the corpus as it is now.
 
         Raises:
-            DataError: it is no such file, nobody is in it, or it is of another bundle.
+            DataError: it is no such file, nobody is in it, or it is of another bundle
+                or of another state of the corpus.
         """
         try:
             table = pl.read_parquet(path)
-            users, bundles, prepared = (
-                table[name] for name in ("user_id", "bundle_sha256", "prepared")
-            )
+            users, prepared = table["user_id"], table["prepared"]
+            made_from = table.select("bundle_sha256", "corpus_sha256").unique().rows()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(
-                "prepared users must be a file that `rank` wrote. Received: "
-                f"users_file={path}"
+                "prepared users must be a file that `rank` wrote; remove it, and they "
+                f"are prepared anew. Received: users_file={path}"
             ) from error
-        if bundles.unique().to_list() != [bundle_sha256]:
+        if made_from != [(bundle_sha256, corpus_sha256)]:
             raise DataError(
-                "prepared users must be of the same bundle; remove the file, and they "
+                "prepared users must be of the same bundle and of the corpus as it is "
+                "now, without whoever was forgotten since; remove the file, and they "
                 f"are prepared anew. Received: users_file={path}"
             )
-        return cls(tuple(users), prepared.to_numpy(), bundle_sha256)
+        return cls(tuple(users), prepared.to_numpy(), bundle_sha256, corpus_sha256)
 
 
 class Ranker:

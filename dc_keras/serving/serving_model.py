@@ -174,7 +174,7 @@ def build_serving_model(
     known = layer(tf.constant(values), tf.constant(valid))
     table = tf.concat([known, tf.reduce_mean(known, axis=0, keepdims=True)], axis=0)
     captions = videos["user"].captions
-    if captions is not None:
+    if captions is not None and captions.takes_tokens:
         config["special_tokens"] = captions.text.special_tokens()
     model = ServingModel(
         user_videos=videos["user"],

@@ -120,10 +120,12 @@ class CaptionReader:
 
     Attributes:
         text: the same.
+        takes_tokens: whether it embeds token ids too.
     """
 
     def __init__(self, text: TextEncoder) -> None:
         self.text = text
+        self.takes_tokens = text.token_model is not None
         self._of_captions = tf.function(
             text.model.call, input_signature=[tf.TensorSpec((None,), tf.string)]
         )
@@ -137,10 +139,11 @@ class CaptionReader:
         return self._of_captions(texts) if is_caption else self._of_tokens(texts)
 
     def _embed_tokens(self, token_ids: tf.Tensor) -> tf.Tensor:
+        model = self.text.token_model
+        if model is None:
+            raise RuntimeError("an encoder that tokenises itself takes no token ids")
         padding_mask = tf.cast(token_ids != _PAD_ID, tf.int32)
-        return self.text.token_model(
-            {"token_ids": token_ids, "padding_mask": padding_mask}
-        )
+        return model({"token_ids": token_ids, "padding_mask": padding_mask})
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +169,7 @@ class VideoGraph:
         """Returns the layers whose lookup tables an export has to be told of."""
         if self.captions is None:
             return []
-        return [self.captions.text.model.get_layer("pack")]
+        return self.captions.text.layers_with_tables()
 
     def __call__(self, texts: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Embeds a batch of posts.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,17 +13,10 @@ import numpy as np
 import polars as pl
 
 from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.hashtags import hashtag_pattern, word_characters
 from dc_keras.corpus.records import is_original_sound
 from dc_keras.signals.past import read_pasts
 
-# `\w` has no combining marks, without which Hindi and Thai words fall to pieces.
-_MARKS = "".join(
-    character
-    for character in map(chr, range(0x300, 0xFE00))
-    if unicodedata.category(character) in ("Mn", "Mc")
-)
-_WORD = re.compile(rf"[\w\u200c\u200d{_MARKS}]+")
-_TAG = re.compile(rf"[#＃]{_WORD.pattern}")
 _COUNTS = ("views", "likes", "comments", "shares")
 ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
@@ -143,9 +135,14 @@ def _terms(
 ) -> tuple[str, ...]:
     title = (title or "").casefold().strip()
     terms = [f"#{tag}" for tag in hashtags]
-    terms += _WORD.findall(_TAG.sub(" ", caption).casefold())
+    terms += _words(re.sub(hashtag_pattern(), " ", caption).casefold())
     if music_id or title:
         terms.append(f"sound:{music_id or title}")
     if title and not is_original_sound(title):
-        terms += [f"title:{word}" for word in _WORD.findall(title)]
+        terms += [f"title:{word}" for word in _words(title)]
     return tuple(terms)
+
+
+def _words(text: str) -> list[str]:
+    # Not `\w`, which has no combining marks: Hindi and Thai words would fall to pieces.
+    return re.findall(f"[{word_characters()}]+", text)

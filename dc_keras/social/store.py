@@ -11,7 +11,6 @@ No pickle is read or written.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from scipy import sparse
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
+from dc_keras.switching import Switch, finish_switch
 
 INFO_FILE = "graph.json"
 USERS_FILE = "users.parquet"
@@ -31,21 +31,26 @@ _LAYERS = "layers"
 
 
 def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
-    """Writes a graph, `graph.json` last.
+    """Writes a graph.
 
     Args:
-        directory: made where it is missing; a graph that is there is replaced.
+        directory: made where it is missing; a graph that is there is replaced, whole
+            or not at all.
         graph: what to write.
         info: plain values beside the counts, such as the plan.
     """
-    (directory / INFO_FILE).unlink(missing_ok=True)
-    shutil.rmtree(directory / _LAYERS, ignore_errors=True)
-    (directory / SPELLS_FILE).unlink(missing_ok=True)
-    (directory / _LAYERS).mkdir(parents=True)
+    with Switch(directory) as files:
+        for old in (directory / SPELLS_FILE, *directory.glob(f"{_LAYERS}/*.npz")):
+            files.remove(str(old.relative_to(directory)))
+        _write_graph(files, graph, info)
+        files.commit()
+
+
+def _write_graph(files: Switch, graph: SocialGraph, info: Mapping[str, Any]) -> None:
     users = pl.Series("user_id", graph.users, dtype=pl.String)
-    write_table(directory / USERS_FILE, pl.DataFrame([users]))
+    write_table(files.path(USERS_FILE), pl.DataFrame([users]))
     if graph.spells is not None:
-        write_table(directory / SPELLS_FILE, graph.spells)
+        write_table(files.path(SPELLS_FILE), graph.spells)
     layers = []
     for layer in graph.layers:
         weights = layer.weights
@@ -58,7 +63,7 @@ def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> 
             arrays["significance"] = layer.significance
         if layer.times is not None:
             arrays["times"] = layer.times
-        np.savez(directory / _LAYERS / f"{layer.name}.npz", **arrays)
+        np.savez(files.path(f"{_LAYERS}/{layer.name}.npz"), **arrays)
         layers.append(
             {
                 "name": layer.name,
@@ -67,7 +72,7 @@ def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> 
             }
         )
     content = {**info, "num_users": len(graph.users), "layers": layers}
-    write_text(directory / INFO_FILE, json.dumps(content, indent=2) + "\n")
+    write_text(files.path(INFO_FILE), json.dumps(content, indent=2) + "\n")
 
 
 def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
@@ -76,6 +81,7 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
     Raises:
         DataError: the directory holds no whole graph.
     """
+    finish_switch(directory)
     try:
         info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
         users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])

@@ -45,10 +45,11 @@ class Variant:
 
 
 def available_variants(table: FeatureTable) -> list[Variant]:
-    """Returns every variant that the features allow, in the paper's order."""
+    """Returns every variant that the features allow, the paper's networks first."""
     has_text = table.captions is not None
     variants = []
-    for vision in [v for v in ("VGG16", "ResNet50") if v in table.vision]:
+    papers = [name for name in ("VGG16", "ResNet50") if name in table.vision]
+    for vision in [*papers, *(name for name in table.vision if name not in papers)]:
         variants.append(Variant(vision, use_text=False))
         if has_text:
             variants.append(Variant(vision, use_text=True))

@@ -13,6 +13,7 @@ import polars as pl
 from sklearn.model_selection import GroupShuffleSplit
 
 from dc_keras.corpus.pairs import Pairs, grid_pairs
+from dc_keras.corpus.privacy import post_code
 from dc_keras.corpus.store import write_table
 from dc_keras.corpus.study import Grid
 from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
@@ -64,6 +65,8 @@ class TrainingRun:
         profile_steps: first and last step for TensorFlow's profiler, of each model.
         sample_frames: by name, uint8 RGB (num_frames, height, width, 3), pictures for
             TensorBoard.
+        key_fingerprint: of the corpus's pseudonyms, to remember posts by keyed codes;
+            None remembers none.
     """
 
     grid: Grid
@@ -74,6 +77,7 @@ class TrainingRun:
     directory: Path
     profile_steps: tuple[int, int] | None = None
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
+    key_fingerprint: str | None = None
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns every resolved choice, as plain values."""
@@ -158,7 +162,8 @@ def train_participation(run: TrainingRun) -> keras.Model:
 
     The directory also gets `challenge_proxy/` and `user_proxy/`, model directories of
     their own, and `challenges.npz`: the embedded support videos of each challenge,
-    float32 (num_challenges, num_videos, dim), from which a bundle makes its table.
+    float32 (num_challenges, num_videos, dim), from which a bundle makes its table. The
+    configuration gets `describing_posts`, the code of each of them.
     """
     pairs = grid_pairs(run.grid)
     train, valid = _hold_out_users(pairs, run.training)
@@ -189,28 +194,27 @@ def train_participation(run: TrainingRun) -> keras.Model:
     _save_pair_predictions(run, model, examples.take(valid), pairs, valid)
     _log_representations(run.grid, model, examples, run.directory / "tensorboard")
     _save_challenges(run.directory, examples)
-    challenges = {"challenges": list(run.grid.challenges)}
+    challenges = {
+        "challenges": list(run.grid.challenges),
+        "describing_posts": _describing_posts(run, hidden),
+    }
     save_model(run.directory, model, {**config, **challenges})
     return model
 
 
-def describing_videos(
-    grid: Grid, options: TrainingOptions
-) -> tuple[tuple[str, ...], ...]:
-    """Returns, by challenge, the ids of the videos in `challenges.npz`, in its order.
-
-    Args:
-        grid: that of the training.
-        options: those of the training.
-    """
-    pairs = grid_pairs(grid)
-    _, valid = _hold_out_users(pairs, options)
-    hidden = _users_of(grid, pairs, valid)
-    most = grid.settings["support_max"]
-    return tuple(
-        visible_support(grid, challenge, hidden)[:most]
-        for challenge in range(len(grid.challenges))
-    )
+def _describing_posts(run: TrainingRun, hidden: Sequence[str]) -> dict[str, list[str]]:
+    """Returns, by challenge, codes of the posts in `challenges.npz`, in its order."""
+    key = run.key_fingerprint
+    if key is None:
+        return {}
+    most = run.grid.settings["support_max"]
+    return {
+        name: [
+            post_code(key, video)
+            for video in visible_support(run.grid, challenge, hidden)[:most]
+        ]
+        for challenge, name in enumerate(run.grid.challenges)
+    }
 
 
 def _users_of(grid: Grid, pairs: Pairs, rows: np.ndarray) -> list[str]:

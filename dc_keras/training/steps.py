@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
@@ -74,7 +74,7 @@ def training_steps(
 
     # What replicas tell each other cannot be compiled with it.
     if options.jit:
-        gradients_of = tf.function(gradients_of, jit_compile=True, autograph=False)
+        gradients_of = _compile(gradients_of, jit_compile=True)
 
     def replica_step(*batch: Any) -> Any:
         total, gradients = gradients_of(*batch)
@@ -89,12 +89,26 @@ def training_steps(
         totals = strategy.run(replica_step, args=next(batches))
         return done + 1, total + strategy.reduce("sum", totals, axis=None)
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.int32)], autograph=False)
     def steps(number: Any) -> Any:
         start = (tf.constant(0), tf.constant(0.0))
         return tf.while_loop(lambda done, _: done < number, step, start)[1]
 
-    return cast("Callable[[int], Any]", steps)
+    return _compile(steps, input_signature=[tf.TensorSpec((), tf.int32)])
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Returns a tf.function of tensors that is traced without a warning.
+
+    Every model has a function of its own, and traces it once. TensorFlow counts the
+    traces of all functions that come from one line of code and warns of retracing after
+    a few models; asking for the concrete function says that the trace is intended.
+    """
+    compiled = tf.function(function, autograph=False, **options)
+
+    def call(*tensors: Any) -> Any:
+        return compiled.get_concrete_function(*tensors)(*tensors)
+
+    return call
 
 
 # Tracing takes longer than running a small model, so a model keeps what was compiled.
@@ -114,10 +128,9 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
         def replica_forward(inputs: Any) -> Any:
             return tf.cast(called()(inputs, training=False), tf.float32)
 
-        @tf.function(autograph=False)
         def outputs_of(inputs: Any) -> Any:
             outputs = strategy.run(replica_forward, args=(inputs,))
             return strategy.gather(outputs, axis=0)
 
-        _compiled[model] = outputs_of
+        _compiled[model] = _compile(outputs_of)
     return _compiled[model]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 
 _VARIABLE = "TF_CONFIG"
 _TYPES = ("chief", "worker")
@@ -82,9 +83,13 @@ def writable_directory(directory: Path, strategy: str) -> Iterator[Path]:
     Args:
         directory: the result's; all workers must see it.
         strategy: as the flag has it; only `multi_worker` knows other workers.
+
+    Raises:
+        DataError: another process, of another training, writes there.
     """
     if strategy != "multi_worker" or Worker.from_environment().is_chief:
-        yield directory
+        with writing(directory):
+            yield directory
         return
     with tempfile.TemporaryDirectory(prefix="dc_keras-worker-") as place:
         copy = Path(place) / directory.name

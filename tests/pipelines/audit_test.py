@@ -33,7 +33,7 @@ def manifests(grid, tmp_path_factory):
 def features(grid, tmp_path):
     """The manifest of feature records whose text encoder saw masked captions."""
     tags = [tag for c in grid.settings["challenges"].values() for tag in c["hashtags"]]
-    text = {"hashtags": "mask_focal", "focal_hashtags": tags}
+    text = {"hashtags": "mask_focal", "focal_hashtags": tags, "preprocessing": 2}
     write_manifest(tmp_path, "features", {"vision": None, "text": text}, [])
     return tmp_path
 
@@ -154,3 +154,17 @@ def test_records_of_another_kind_are_told(fails_in_one_line, corpus, study, feat
         "audit", f"--corpus={corpus.output}", study, f"--records={features}"
     )
     assert message == f"{features} must hold frames. Received: kind='features'"
+
+
+def test_captions_that_an_older_version_cleaned_are_told(
+    fails_in_one_line, corpus, study, tmp_path
+):
+    text = {"hashtags": "mask_focal", "focal_hashtags": ["a"]}
+    write_manifest(tmp_path, "features", {"vision": None, "text": text}, [])
+    message = fails_in_one_line(
+        "audit", f"--corpus={corpus.output}", study, f"--features={tmp_path}"
+    )
+    assert message == (
+        f"{tmp_path}: captions must have been cleaned as this version does it: extract "
+        "the features anew. Received: hashtags='mask_focal' with preprocessing=1, not 2"
+    )

@@ -167,3 +167,16 @@ def served_bundle(serve, bundle) -> Iterator[dict[str, str]]:
     """The addresses of a server that serves the bundle as "dc"."""
     with serve(bundle.output, "dc") as addresses:
         yield addresses
+
+
+@pytest.fixture
+def misspelled_study(world, tmp_path):
+    """A study whose only challenge no post matches, and the hashtag that was meant."""
+    [right, *_] = re.findall(
+        r'hashtags = \["(\w+)"', (world.output / "study.toml").read_text("utf-8")
+    )
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'[study]\nname = "s"\n\n[challenges.wrong]\nhashtags = ["{right}x"]\n', "utf-8"
+    )
+    return study, right

@@ -81,6 +81,41 @@ def test_a_missing_study_is_named(fails_in_one_line, corpus, tmp_path):
     assert line == f"{study}: no such file or directory"
 
 
+@pytest.mark.parametrize("script", ["evaluate", "train"])
+def test_a_study_of_another_corpus_is_told_by_the_nearest_hashtags(
+    fails_in_one_line, corpus, misspelled_study, tmp_path, script
+):
+    study, right = misspelled_study
+    line = fails_in_one_line(
+        script,
+        f"--corpus={corpus.output}",
+        f"--study={study}",
+        "--features=unread",
+        f"--output={tmp_path}/run",
+    )
+    assert "no post matches wrong" in line
+    assert f"the nearest hashtags of the corpus: #{right}, #" in line
+
+
+def test_a_challenge_that_no_post_matches_is_told_and_the_others_go_on(
+    run_script, corpus, world, misspelled_study, tmp_path
+):
+    study, right = misspelled_study
+    # Its posts are right, so that the labels are those of the world.
+    other = (world.output / "study.toml").read_text("utf-8")
+    wrong = study.read_text("utf-8").partition("[challenges.wrong]")[2]
+    study.write_text(f"{other}\n[challenges.wrong]{wrong}", "utf-8")
+    done = run_script(
+        "evaluate",
+        f"--corpus={corpus.output}",
+        f"--study={study}",
+        f"--features={tmp_path}/none",
+        f"--output={tmp_path}/run",
+    )
+    assert f"no post matches wrong (#{right}x)" in done.stderr
+    assert "  wrong " in done.stdout
+
+
 def test_the_truth_needs_the_key(fails_in_one_line, data, world, tmp_path):
     line = fails_in_one_line(
         "evaluate",

@@ -74,13 +74,14 @@ def test_the_page_shows_it_and_asks_for_nothing(explained):
     assert "<script" not in page
 
 
-def test_a_corpus_that_changed_leaves_numbers(
+def test_a_post_that_the_corpus_lost_has_a_number_and_the_others_names(
     chain, flags, asked, explained, corpus, tmp_path
 ):
     changed = tmp_path / "corpus"
     shutil.copytree(corpus.output, changed)
     videos = pl.read_parquet(changed / "videos.parquet")
-    gone = explained[1]["challenge_posts"][0]["video_id"]
+    before = explained[1]["challenge_posts"]
+    gone = before[0]["video_id"]
     videos.filter(pl.col("video_id") != gone).write_parquet(changed / "videos.parquet")
     user, challenge = asked
     ran = chain(
@@ -89,15 +90,26 @@ def test_a_corpus_that_changed_leaves_numbers(
         f"--corpus={changed}",
         f"--user={user}",
         f"--challenge={challenge}",
-        "--posts=0",
+        "--posts=1",
         output="of_changed",
     )
-    assert "numbers only" in ran.stderr
+    assert f"{len(before) - 1} of the posts that describe" in ran.stderr
     content = json.loads((ran.output / "explanation.json").read_text("utf-8"))
-    assert all(post["video_id"] is None for post in content["challenge_posts"])
-    was = [post["log_odds"] for post in explained[1]["challenge_posts"]]
+    first, *others = content["challenge_posts"]
+    # Nothing of it can be left out but the whole.
+    assert (first["video_id"], first["words"], first["frames"]) == (None, [], [])
+    names = [post["video_id"] for post in before[1:]]
+    assert [post["video_id"] for post in others] == names
+    was = [post["log_odds"] for post in before]
     now = [post["log_odds"] for post in content["challenge_posts"]]
     assert now == pytest.approx(was, abs=1e-4)
+
+
+def test_no_bundle_holds_the_id_of_a_post(bundle, corpus):
+    ids = pl.read_parquet(corpus.output / "videos.parquet")["video_id"].to_list()
+    text = (bundle.output / "1" / "config.json").read_text("utf-8")
+    assert len(json.loads(text)["describing_posts"]) == 3
+    assert not [video_id for video_id in ids if video_id in text]
 
 
 @pytest.mark.parametrize(

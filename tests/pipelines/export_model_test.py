@@ -1,3 +1,6 @@
+from dc_keras.locking import writing
+
+
 def test_versions_are_numbered_from_one(bundle):
     names = {path.name for path in bundle.output.iterdir()}
     assert names == {"1", "models.config"}
@@ -13,3 +16,14 @@ def test_a_directory_without_a_model_is_named(fails_in_one_line, tmp_path):
     )
     assert str(tmp_path) in line
     assert not (tmp_path / "export").exists()
+
+
+def test_two_exports_to_one_place_exclude_each_other(
+    fails_in_one_line, model, tmp_path
+):
+    place = tmp_path / "export"
+    with writing(place):
+        line = fails_in_one_line(
+            "export_model", f"--model={model.output}", f"--output={place}"
+        )
+    assert line.startswith(f"{place}: another process is writing there; wait until")

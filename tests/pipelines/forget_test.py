@@ -1,14 +1,17 @@
+import hashlib
 import json
 import re
 import shutil
+import signal
 import zipfile
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.privacy import Pseudonymizer, post_code
 from dc_keras.social.store import read_graph
 
 _NAMES = ("corpus", "frames", "vgg16", "resnet50", "model", "export", "evaluation")
@@ -30,6 +33,7 @@ def evaluation(chain, data):
 def gone(world, key_file, evaluation):
     """Somebody of the panel whom others mention, and a post that describes a challenge."""
     code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
+    of_post = partial(post_code, code.fingerprint)
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     items = [json.loads(line) for line in lines]
     (path,) = (evaluation.output / "manifests").glob("*.json")
@@ -49,7 +53,8 @@ def gone(world, key_file, evaluation):
         handle=handle,
         post=post,
         num_posts=len({post, *posts}),
-        everything=[ids[handle], handle, post, *posts, *codes],
+        everything=[ids[handle], handle, post, *posts, *map(of_post, posts), *codes],
+        code=of_post(post),
         fingerprints=[code.forgotten(f"@{handle}"), code.forgotten(post)],
     )
 
@@ -157,6 +162,19 @@ def test_nothing_of_the_forgotten_is_left_in_any_file(forgot, run, gone):
         assert found == [], path
 
 
+def test_models_and_bundles_lose_the_codes_of_forgotten_posts(forgot, run, gone, model):
+    # The post describes a challenge, unless the model kept its author for validation.
+    described = (model.output / "config.json").read_text("utf-8")
+    place = run / "export" / "1"
+    for path in (run / "model" / "config.json", place / "config.json"):
+        text = path.read_text("utf-8")
+        assert gone.code not in text
+        assert ("u_forgotten" in text) == (gone.code in described)
+    for line in (place / "SHA256SUMS").read_text("utf-8").splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((place / name).read_bytes()).hexdigest() == digest, name
+
+
 def test_what_was_trained_on_them_is_named(forgot, run):
     for name in ("model", "export/1"):
         assert f"{run}/{name}: trained on forgotten content: retrain or delete" in (
@@ -256,7 +274,67 @@ def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp
     notes.unlink()
     done = run_script("forget", *flags, f"--artifacts={copy}")
     assert done.returncode == 0, done.stderr
-    assert len(list(copy.glob("forget-receipt-*"))) == 1
+    [path] = copy.glob("forget-receipt-*")
+    # Nothing of the post was left for the second run: the first one had found it.
+    assert [r["found"] for r in json.loads(path.read_text())["requests"]] == [True]
+    assert "is in no corpus" not in done.stdout
+
+
+def test_a_foreign_file_below_the_directory_is_looked_through(
+    run_script, copy, world, key_file, gone, flags
+):
+    export = copy.parent / "exports" / "items.ndjson"
+    export.parent.mkdir()
+    shutil.copy(world.output / "items.ndjson", export)
+    done = run_script("forget", *flags, f"--artifacts={copy.parent}")
+    assert done.returncode == 1
+    assert f"{export}: still holds an id or a code" in done.stdout
+    assert gone.handle not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def small_run(copy, graph, survey):
+    run = copy.parent / "run"
+    shutil.move(copy, run / "corpus")
+    shutil.copytree(graph.output, run / "graph")
+    shutil.copytree(survey.output, run / "survey")
+    return run
+
+
+def _kills(run_script, run, flags, steps):
+    """Forgets in a copy, killed at a step, then again; yields what is left."""
+    for step in steps:
+        place = run.with_name(f"run{step}")
+        shutil.copytree(run, place)
+        receipt = run.with_name("receipt.json")
+        given = [*flags, f"--artifacts={place}", f"--receipt={receipt}"]
+        killed = run_script("forget", *given, kill_at=step)
+        done = run_script("forget", *given)
+        assert done.returncode == 0, done.stderr
+        # The lock file of a killed process locks nobody out, and names nobody.
+        left = {
+            path.relative_to(place): content
+            for path, content in _bytes(place).items()
+            if path.suffix != ".lock"
+        }
+        yield killed.returncode, left, json.loads(receipt.read_text())["requests"]
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    "steps", [(4, 19), pytest.param(range(45), marks=pytest.mark.long)]
+)
+def test_a_removal_killed_at_a_change_of_a_name_is_finished_by_the_same_command(
+    run_script, small_run, flags, steps
+):
+    [(code, expected, requests)] = _kills(run_script, small_run, flags, [10**6])
+    assert code == 0
+    codes = set()
+    for code, left, again in _kills(run_script, small_run, flags, steps):
+        codes.add(code)
+        assert left == expected
+        assert again == requests
+    assert -signal.SIGKILL in codes
 
 
 def test_what_is_wrong_is_told_in_one_line(

@@ -1,6 +1,9 @@
 import json
 import re
+import shutil
+import zipfile
 
+import polars as pl
 import pytest
 
 
@@ -52,3 +55,102 @@ def test_every_source_is_named_by_help(run_script):
 def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
     line = fails_in_one_line("import_corpus", "--input=none/*.json", *flags[1:])
     assert line == "no file matches. Received: input=none/*.json"
+
+
+# Nobody's name, handle or id in the clear is left in anything that the scripts make.
+_ARTIFACTS = ("corpus", "frames", "vgg16", "resnet50", "model", "bundle")
+
+
+@pytest.fixture(scope="module")
+def people(world):
+    """All that names somebody in the exports of the world."""
+    lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
+    authors = [json.loads(line)["author"] for line in lines]
+    return {a[name] for a in authors for name in ("id", "uniqueId", "secUid")}
+
+
+def _named(directory, people):
+    """Returns the files that hold a name, as they are or decoded, or have one."""
+    words = [person.encode() for person in people]
+    found = []
+    for path in sorted(directory.rglob("*")):
+        contents = [str(path.relative_to(directory)).encode(), *_decoded(path)]
+        if any(word in content for content in contents for word in words):
+            found.append(path)
+    return found
+
+
+def _decoded(path):
+    if not path.is_file():
+        return
+    yield path.read_bytes()
+    if path.suffix == ".parquet":
+        yield pl.read_parquet(path).write_json().encode()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from map(archive.read, archive.namelist())
+
+
+@pytest.mark.parametrize("name", _ARTIFACTS)
+def test_what_the_scripts_made_names_nobody(request, people, name):
+    assert len(people) > 100
+    made = request.getfixturevalue(name)
+    assert _named(made.output, people) == []
+    for person in people:
+        assert person not in made.stdout + made.stderr
+
+
+@pytest.fixture(scope="module")
+def named_world(world, tmp_path_factory):
+    """The world as tools leave it: media and exports bear the handles of people."""
+    directory = tmp_path_factory.mktemp("named")
+    lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
+    items = {item["id"]: item for item in map(json.loads, lines)}
+    (directory / "media").mkdir()
+    for path in (world.output / "media").glob("*.mp4"):
+        handle = items[path.stem]["author"]["uniqueId"]
+        name = f"@{handle}_video_{path.stem}.mp4"
+        shutil.copy(path, directory / "media" / name)
+    broken = min((directory / "media").iterdir())
+    broken.write_bytes(b"no video")
+    handle = re.search(r"@(.*)_video_", broken.name)[1]
+    export = directory / f"@{handle}.ndjson"
+    export.write_text("\n".join([*lines, json.dumps({handle: [1], "x": 2}), "{"]))
+    (directory / f"{handle}.json").write_text(json.dumps({handle: {"a": [{"b": 1}]}}))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def named_corpus(chain, named_world, key_file):
+    return chain(
+        "import_corpus",
+        f"--input={named_world}/*json",
+        f"--media_root={named_world}/media",
+        f"--key_file={key_file}",
+        output="named_corpus",
+        flag="corpus",
+    )
+
+
+def test_media_and_exports_named_after_people_leave_no_name(
+    named_corpus, named_world, run_script, people, corpus, tmp_path
+):
+    lines = (named_corpus.output / "quarantine.jsonl").read_text().splitlines()
+    assert len(lines) >= 2
+    # The card, and what the import prints, still name the files of the last import.
+    named = _named(named_corpus.output, people)
+    assert [path.name for path in named] in ([], ["DATASET_CARD.md"])
+    frames = tmp_path / "frames"
+    flags = [f"--corpus={named_corpus.output}", f"--output={frames}"]
+    flags += ["--num_frames=2", "--image_size=32", "--num_shards=2", "--workers=1"]
+    done = run_script("write_tfrecords", *flags)
+    assert done.returncode == 1
+    [bad] = json.loads((frames / "manifest.json").read_text())["bad_media"]
+    assert bad["reason"].startswith(f"*{bad['video_id']}.mp4: ")
+    assert _named(frames, people) == []
+    texts = [done.stdout, done.stderr, named_corpus.stderr]
+    assert not any(person in text for text in texts for person in people)
+    # Every file but the broken one was found again.
+    with_media = json.loads((corpus.output / "corpus.json").read_text())["counts"]
+    counts = json.loads((frames / "manifest.json").read_text())["counts"]
+    assert counts["with_frames"] == with_media["with_media"] - 1

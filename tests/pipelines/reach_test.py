@@ -81,3 +81,13 @@ def test_what_has_no_reach_is_one_line(
     line = fails_in_one_line("reach", *flags, *asked, f"--output={tmp_path}/no")
     assert wanted in line
     assert not (tmp_path / "no").exists()
+
+
+def test_a_study_of_another_corpus_is_one_line(
+    fails_in_one_line, flags, misspelled_study, tmp_path
+):
+    study, right = misspelled_study
+    line = fails_in_one_line(
+        "reach", *flags, f"--study={study}", f"--output={tmp_path}/no"
+    )
+    assert f"the nearest hashtags of the corpus: #{right}, #" in line

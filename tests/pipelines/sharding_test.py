@@ -97,7 +97,7 @@ def test_invocations_in_int8_share_one_network(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", ["openvino", "openvino_int8"])
 def test_ray_extracts_by_openvino_what_this_process_does(
     run_script, frames, tmp_path, request, runtime
@@ -119,7 +119,7 @@ def test_ray_extracts_by_openvino_what_this_process_does(
     assert _all_files(here) == _all_files(there)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_writes_and_extracts_what_this_process_does(
     run_script, corpus, frames, resnet50, tmp_path
 ):

@@ -88,7 +88,7 @@ def test_a_tpu_must_be_there(fails_in_one_line, data, tmp_path):
     assert line.startswith("`strategy` tpu needs a TPU that answers")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_machines_leave_what_one_leaves(data, model, tmp_path):
     with ExitStack() as stack:
         taken = [stack.enter_context(socket.socket()) for _ in range(2)]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
     path.stem
     for path in (ROOT / "pipelines").glob("*.py")
-    if "app.run(main)" in path.read_text("utf-8")
+    if "app.run(main" in path.read_text("utf-8")
 )
 
 
@@ -56,14 +56,31 @@ def run_python():
 @pytest.fixture(scope="session")
 def flags_of(run_python):
     """Returns a script's flags by name; the value says whether --help shows the flag."""
+    return lambda script: {
+        name: flag.findtext("key") == "yes"
+        for name, flag in _flags(run_python, script).items()
+    }
 
-    @cache
+
+@pytest.fixture(scope="session")
+def defaults_of(run_python):
+    """Returns the defaults of a script's flags by name, as text; None without one."""
+
     def read(script):
-        xml = run_python("-m", f"pipelines.{script}", "--helpxml").stdout
-        return {
-            flag.findtext("name"): flag.findtext("key") == "yes"
-            for flag in ElementTree.fromstring(xml).iter("flag")
-            if not flag.findtext("file").startswith("absl.")
+        texts = {
+            name: flag.findtext("default")
+            for name, flag in _flags(run_python, script).items()
         }
+        # absl writes a missing default either way, by the type of the flag.
+        return {n: None if text in ("", "None") else text for n, text in texts.items()}
 
     return read
+
+
+def _flags(run_python, script):
+    xml = run_python("-m", f"pipelines.{script}", "--helpxml").stdout
+    return {
+        flag.findtext("name"): flag
+        for flag in ElementTree.fromstring(xml).iter("flag")
+        if not flag.findtext("file").startswith("absl.")
+    }

@@ -1,5 +1,6 @@
 import ast
 import re
+import tomllib
 
 import pytest
 
@@ -18,6 +19,7 @@ _DOCUMENTS = (
     "docs/performance.md",
     "docs/serving.md",
     "docs/social.md",
+    "docs/sources.md",
 )
 # A fenced block: its language and its lines.
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -43,6 +45,13 @@ def test_documented_commands_have_the_flags_that_they_show(document, flags_of, s
         assert set(re.findall(r"(?<!\S)--(\w+)", arguments)) <= known, script
 
 
+def test_documented_extras_exist(document, root):
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    named = re.findall(r"pip install[^\n]*?\[([\w,]+)\]", document.read_text("utf-8"))
+    extras = {extra for names in named for extra in names.split(",")}
+    assert extras <= set(project["optional-dependencies"])
+
+
 def test_every_benchmark_is_told(root):
     told = (root / "docs" / "performance.md").read_text("utf-8")
     listed = "".join(line for line in told.splitlines() if line.startswith("| `"))
@@ -66,8 +75,11 @@ def test_python_in_documents_is_python(document):
 
 
 def test_make_targets_in_documents_exist(document, root):
-    targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text("utf-8"), re.M))
-    named = set(re.findall(r"^make (\w+)", "\n".join(_blocks(document, "bash")), re.M))
+    makefile = (root / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.M))
+    named = set(
+        re.findall(r"^make ([\w-]+)", "\n".join(_blocks(document, "bash")), re.M)
+    )
     assert named <= targets
 
 

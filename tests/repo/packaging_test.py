@@ -124,3 +124,19 @@ def test_makefile_refuses_what_pip_would_refuse(root, pyproject):
     makefile = (root / "Makefile").read_text("utf-8")
     low, high = re.search(r"\(3, (\d+)\) <= version <= \(3, (\d+)\)", makefile).groups()
     assert pyproject["project"]["requires-python"] == f">=3.{low},<3.{int(high) + 1}"
+
+
+def test_every_python_that_is_claimed_has_a_job(root, pyproject):
+    project = pyproject["project"]
+    low, high = re.fullmatch(
+        r">=3\.(\d+),<3\.(\d+)", project["requires-python"]
+    ).groups()
+    supported = {f"3.{minor}" for minor in range(int(low), int(high))}
+    claimed = {
+        text.removeprefix("Programming Language :: Python :: ")
+        for text in project["classifiers"]
+        if "Python ::" in text
+    }
+    assert claimed == supported
+    [jobs] = re.findall(r"^for python in (.*)$", (root / ".ci/run").read_text(), re.M)
+    assert jobs.split() == [f"python{version}" for version in sorted(supported)]

@@ -4,16 +4,29 @@ import tomllib
 
 import pytest
 
-from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+from dc_keras.models.config import (
+    ModelOptions,
+    ProtocolOptions,
+    SignalOptions,
+    StudyOptions,
+    TrainingOptions,
+)
+from tfrecords.frames import SamplingConfig
 
 _PRESETS = ("default", "paper")
-_FIELDS = {
-    field.name: field
-    for options in (ModelOptions, TrainingOptions, ProtocolOptions)
-    for field in dataclasses.fields(options)
-}
-# Not choices that the paper leaves open.
-_NO_CHOICES = {"strategy", "tpu_address", "seed"}
+_CLASSES = (
+    ModelOptions,
+    TrainingOptions,
+    SignalOptions,
+    StudyOptions,
+    ProtocolOptions,
+    SamplingConfig,
+)
+_FIELDS = {f.name: f for options in _CLASSES for f in dataclasses.fields(options)}
+# Not choices that the paper leaves open, or choices without which both presets agree.
+_NO_CHOICES = {"strategy", "tpu_address", "seed", "image_size", "fps", "jpeg_quality"}
+# Where no flag is given, these are the Study's.
+_OF_STUDY = {"history_max", "history_min", "support_max", "support_order"}
 
 
 @pytest.fixture(params=_PRESETS)
@@ -35,7 +48,7 @@ def _values(root, preset):
 def _parse(value, default):
     if isinstance(default, bool):
         return {"true": True, "false": False}[value]
-    return type(default)(value)
+    return value if default is None else type(default)(value)
 
 
 def test_every_flag_is_defined_by_a_script(preset, root, scripts, flags_of):
@@ -60,30 +73,42 @@ def test_other_scripts_pass_over_exactly_the_flags_of_the_preset(preset, root):
     assert sorted(passed_over) == sorted(_values(root, preset))
 
 
-def test_every_choice_of_models_and_training_is_made(preset, root):
-    assert set(_FIELDS) - _NO_CHOICES <= set(_values(root, preset))
+def test_every_choice_of_the_option_classes_is_made(preset, root):
+    of_study = _OF_STUDY if preset == "default" else set()
+    assert set(_FIELDS) - _NO_CHOICES - of_study <= set(_values(root, preset))
 
 
 def test_every_value_is_one_that_the_options_take(preset, root):
     for name, value in _values(root, preset).items():
         if name in _FIELDS:
-            choices = _FIELDS[name].metadata["choices"]
+            choices = _FIELDS[name].metadata.get("choices")
             parsed = _parse(value, _FIELDS[name].default)
             assert not choices or parsed in choices, name
 
 
-def test_default_preset_equals_the_defaults_of_the_code(root):
+def test_default_preset_equals_the_defaults_of_the_option_classes(root):
     values = _values(root, "default")
     for name in set(_FIELDS) & set(values):
         default = _FIELDS[name].default
         assert _parse(values[name], default) == default, name
+    assert {name for name in _OF_STUDY if _FIELDS[name].default is None} == _OF_STUDY
+
+
+def test_default_preset_equals_the_defaults_of_every_script(root, script, defaults_of):
+    values, defaults = _values(root, "default"), defaults_of(script)
+    for name in set(values) & set(defaults):
+        if defaults[name] is None:
+            # It has the default of its class, which is compared above.
+            assert name in _FIELDS, name
+        else:
+            assert defaults[name] == values[name], name
 
 
 def test_presets_make_the_same_choices(root):
     # The paper's layer differs between its two networks, so no one flag can hold it.
     default, paper = _values(root, "default"), _values(root, "paper")
     assert set(default) - set(paper) == {"vision_layer"}
-    assert set(paper) <= set(default)
+    assert set(paper) - set(default) == _OF_STUDY
 
 
 def test_paper_preset_agrees_with_the_paper_study(root):

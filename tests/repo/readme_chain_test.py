@@ -1,8 +1,16 @@
-"""The six tasks of the README, command by command, on real items and real clips."""
+"""The six tasks of the README, command by command.
 
+Once on real items and real clips, where there are some; and once as they are printed, by
+a shell in a fresh environment, on a simulated world.
+"""
+
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -55,14 +63,16 @@ _SMALL = {
 }
 _SUPPORT = "--support=included"
 
-pytestmark = pytest.mark.skipif(
-    not _DATA.is_dir(), reason="shared/data, with real items and clips, is absent"
-)
+pytestmark = pytest.mark.long
+
+
+def _tasks():
+    return (_ROOT / "README.md").read_text("utf-8").partition("## Six tasks")[2]
 
 
 def _commands():
-    text = (_ROOT / "README.md").read_text("utf-8").partition("## Six tasks")[2]
-    found = re.findall(r"^python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)", text, re.M)
+    command = r"^python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)"
+    found = re.findall(command, _tasks(), re.M)
     return [(name, shlex.split(flags.replace("\\\n", " "))) for name, flags in found]
 
 
@@ -90,6 +100,9 @@ def place(tmp_path_factory):
     return place
 
 
+@pytest.mark.skipif(
+    not _DATA.is_dir(), reason="shared/data, with real items and clips, is absent"
+)
 def test_the_readmes_commands_lead_from_exports_to_answers(
     place, run_script, tiny_preset
 ):
@@ -134,3 +147,75 @@ def test_the_readmes_commands_lead_from_exports_to_answers(
     assert predictions["challenge"].n_unique() == 8
     assert predictions["user_id"].n_unique() > 15
     assert predictions["probability"].is_between(0, 1).all()
+
+
+_CHECKOUT = (
+    *("dc_keras", "tfrecords", "pipelines"),
+    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+)
+# Functions of the shell that stand before two programs: a script gets flags that make it
+# small, and TensorBoard, which serves without end, is stopped.
+_SHELL = """
+set -eu
+tensorboard() {
+  timeout 20 tensorboard "$@" --host=127.0.0.1 --port=0 || [ $? = 124 ]
+}
+python() {
+  set -- "$@" $(sed -n "s/^${2#pipelines.} //p" small.txt)
+  command python "$@"
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(run_script, tmp_path_factory):
+    """A checkout without an environment, and a world under the README's names."""
+    world = tmp_path_factory.mktemp("world")
+    done = run_script("simulate", f"--output={world}", "--users=60", "--challenges=4")
+    assert done.returncode == 0, done.stderr
+    place = tmp_path_factory.mktemp("checkout")
+    for name in _CHECKOUT:
+        copy = shutil.copytree if (_ROOT / name).is_dir() else shutil.copy
+        copy(_ROOT / name, place / name)
+    for name in ("exports", "studies"):
+        (place / name).mkdir()
+    (place / "media").symlink_to(world / "media")
+    items = (world / "items.ndjson").read_text("utf-8")
+    # The README asks about a user and a challenge.
+    [(handle, _)] = Counter(re.findall(r'"uniqueId": "([^"]+)"', items)).most_common(1)
+    items = items.replace(f'"uniqueId": "{handle}"', '"uniqueId": "dancer.x"')
+    (place / "exports" / "items.json").write_text(items, "utf-8")
+    study = (world / "study.toml").read_text("utf-8")
+    study = re.sub(r"\[challenges\.\w+\]", "[challenges.distancedance]", study, count=1)
+    (place / "studies" / "paper.toml").write_text(study, "utf-8")
+    # Users are held out as well, which takes two folds.
+    small = {**_SMALL, "evaluate": [*_SMALL["evaluate"], "--num_folds=2"]}
+    lines = (f"{name} {' '.join(flags)}\n" for name, flags in small.items())
+    (place / "small.txt").write_text("".join(lines), "utf-8")
+    return place
+
+
+def test_the_readmes_blocks_run_as_printed_in_a_fresh_environment(
+    checkout, tiny_preset
+):
+    blocks = re.findall(r"^```bash\n(.*?)^```$", _tasks(), re.M | re.S)
+    # A preset by name would be downloaded.
+    printed = re.sub(r"keras_nlp:\w+", f"keras_nlp:{tiny_preset}", "".join(blocks))
+    python = Path(sys._base_executable).resolve().parent
+    kept = ("HOME", "LANG", "TMPDIR")
+    environment = {k: v for k, v in os.environ.items() if k in kept or "PIP" in k}
+    done = subprocess.run(
+        ["bash", "-c", _SHELL + printed],
+        cwd=checkout,
+        env={**environment, "PATH": f"{python}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    predictions = pl.read_csv(checkout / "run" / "predictions.csv")
+    assert predictions["challenge"].to_list() == ["distancedance"]
+    pages = ("evaluation/report", "explanation/explanation", "survey/survey")
+    for page in pages:
+        assert (checkout / "run" / f"{page}.html").is_file()

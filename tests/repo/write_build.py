@@ -47,6 +47,7 @@ filegroup(
         exclude = [
             ".git/**",
             ".venv/**",
+            "build/**",
             "demo/**",
         ],
     ),

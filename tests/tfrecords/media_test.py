@@ -108,6 +108,10 @@ def _playlist(path):
     path.write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n")
 
 
+def _picture_of_lines(path):
+    path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>')
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -121,6 +125,7 @@ def _playlist(path):
         (_no_frame, "holds no video stream"),
         (_no_packet, "ends too early to be decoded"),
         (_playlist, ""),
+        (_picture_of_lines, "is coded in a way that no decoder here knows"),
     ],
 )
 def test_what_gives_no_frames_is_an_error_with_a_reason(tmp_path, make, reason):
@@ -205,3 +210,32 @@ def test_memory_does_not_grow_with_the_length(tmp_path, write_clip):
 
     # 1,900 more frames of 256 x 256 x 3 bytes would take 356 MB.
     assert peak_mb(2000) - peak_mb(100) < 40
+
+
+def test_a_codec_that_nobody_knows_is_an_error(tmp_path, write_clip):
+    path = write_clip(tmp_path / "clip.mp4", 5)
+    data = path.read_bytes()
+    assert data.count(b"avc1") >= 1
+    path.write_bytes(data.replace(b"avc1", b"bvc2"))
+    with pytest.raises(MediaError, match="coded in a way that no decoder here knows"):
+        _decode(path)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
+def test_a_mutated_file_gives_frames_or_a_reason(tmp_path, write_clip, name):
+    data = write_clip(tmp_path / name, 6).read_bytes()
+    random = np.random.default_rng(0)
+    path = tmp_path / f"mutated{Path(name).suffix}"
+    outcomes = set()
+    for _ in range(60):
+        mutated = np.frombuffer(data, np.uint8).copy()
+        places = random.integers(0, len(data), random.integers(1, 12))
+        mutated[places] = random.integers(0, 256, len(places))
+        path.write_bytes(mutated.tobytes())
+        try:
+            _decode(path)
+            outcomes.add("frames")
+        except MediaError as error:
+            outcomes.add("reason")
+            assert "\n" not in str(error)
+    assert outcomes == {"frames", "reason"}

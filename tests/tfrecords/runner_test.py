@@ -1,16 +1,20 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import crashing_decoder
 import pytest
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
+from tfrecords import runner
 from tfrecords.frames import SamplingConfig
 from tfrecords.runner import write_frame_records
 from tfrecords.shard_runs import Part
@@ -167,7 +171,6 @@ for delay in arguments["delays"]:
 """
 
 
-@pytest.mark.slow
 def test_writer_killed_at_ten_random_moments_goes_on_to_the_same_bytes(media, tmp_path):
     videos = _videos(60)
     start = time.monotonic()
@@ -212,7 +215,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
     script = tmp_path / "write.py"
@@ -257,3 +259,38 @@ def _wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "the workers never began"
         time.sleep(0.05)
+
+
+@pytest.mark.long
+def test_a_file_that_crashes_the_decoder_takes_a_worker_and_is_named(
+    media, tmp_path, monkeypatch
+):
+    shutil.copy(media / "0.mp4", media / "crash.mp4")
+    bad = Video("7999", "u1", "test", media_path="crash.mp4")
+    monkeypatch.setattr(runner, "_write_in_worker", crashing_decoder.write_in_worker)
+    options = {"workers": 2, "max_bad_media": 1}
+    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
+    assert run.manifest["bad_media"] == [
+        {"video_id": "7999", "reason": "crash.mp4: crashes the decoder"}
+    ]
+    assert run.manifest["counts"]["with_frames"] == 6
+    # No run tries it again.
+    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
+    assert run.num_resumed == _NUM_SHARDS
+
+
+def test_runs_of_one_part_exclude_each_other_and_those_of_others_do_not(
+    media, tmp_path
+):
+    out = tmp_path / "out"
+    taken = out / "frames-part-0-of-2"
+    with writing(taken), pytest.raises(DataError, match="another process is writing"):
+        _write(_videos(), media, out, part=Part(0, 2))
+    with writing(taken):
+        _write(_videos(), media, out, part=Part(1, 2))
+    run = _write(_videos(), media, out)
+    assert run.num_resumed == 2
+    shard = out / "frames-00003-of-00005.tfrecord"
+    shard.unlink()
+    with writing(shard), pytest.raises(DataError, match="another process is writing"):
+        _write(_videos(), media, out)

@@ -32,7 +32,7 @@ def read(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption="" if caption is None else caption,
-        create_time=fields.count("create_time", "create_time"),
+        create_time=fields.time("create_time", "create_time"),
         hashtags=fields.hashtags(
             caption,
             links=("text_extra", "hashtag_name"),
@@ -57,6 +57,9 @@ def read(record: RawRecord) -> Post:
         region=fields.text("region", "region"),
         language=fields.text("language", "desc_language"),
         is_slideshow=fields.has("images") or fields.has("image_post_info"),
+        account=fields.account(
+            "author.follower_count", ("author.total_favorited",), "author.aweme_count"
+        ),
         notes=fields.notes,
     )
 

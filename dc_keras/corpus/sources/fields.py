@@ -6,44 +6,31 @@ value counts.
 
 from __future__ import annotations
 
-import ast
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from dc_keras.corpus.records import find_hashtags
+from dc_keras.corpus.sources import addresses, cells, values
 from dc_keras.corpus.sources.post import (
+    Account,
     Person,
     RawRecord,
     Row,
+    TypedRow,
     UnreadablePostError,
 )
 
-# With a point, with e+, or short: a hashed author id may well look like 12e3456.
-_FLOAT_TEXT = re.compile(
-    r"[+-]?\d+\.\d*(?:e[+-]?\d+)?|[+-]?\d+e\+\d+|\de\d{1,2}", re.IGNORECASE
-)
-_DOUBLED_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
-# A spreadsheet keeps 15 digits of a number and writes zeros for the others.
-_SPREADSHEET_ID = re.compile(r"\d{12,15}0000")
-_LONGEST_LIST = 1_000_000
-_INT64_MAX = 2**63 - 1
-_EXACT_IN_A_DOUBLE = 2**53
-# From here on the floats are multiples of 1024, and have 17 digits and zeros at most.
-_SPACED_BY_1024 = 2**62
+# What is in an object or a list that stands where a handle belongs.
+NO_HANDLE = re.compile(r"[\s{}\[\]\"'<>,;|/\\]")
 # What exports write where there is nothing: no gap, and no fault either.
 _REDACTED = "REDACTED"
 _NOTHING = ("", "0", 0, _REDACTED)
+OF_ADDRESS = "address.video_id"
 _YES = ("true", "yes", "1")
 _NO = ("false", "no", "0")
-
-
-class RoundedIdError(UnreadablePostError):
-    """An id that passed through a float on its way here."""
 
 
 class Fields:
@@ -88,16 +75,39 @@ class Fields:
         """Returns a whole number of at least 0, also out of a numeric string."""
         for path in paths:
             value = self._get(path)
-            number = None if value is None else _whole_number(value)
+            number = None if value is None else values.whole_number(value)
             if number is not None:
                 return number
         self._note_gap(name, paths)
         return None
 
-    def seconds(self, name: str, *paths: str) -> float | None:
-        """Returns a finite number of seconds of at least 0, also out of a text."""
+    def time(self, name: str, *paths: str) -> int | None:
+        """Returns a time in UTC seconds: a number of s, ms or µs, or a zoned text.
+
+        A text without a zone is no time, and noted as `local`.
+        """
         for path in paths:
-            seconds = _number(self._get(path))
+            value = self._get(path)
+            time = None if value is None else values.whole_number(value)
+            if time is not None:
+                return values.in_seconds(time)
+            if isinstance(value, str) and "-" in value:
+                stamp = values.stamp_of(value)
+                if stamp is not None and stamp.tzinfo is not None:
+                    return int(stamp.timestamp())
+                if stamp is not None:
+                    self.note(f"local.{name}")
+                    return None
+        self._note_gap(name, paths)
+        return None
+
+    def seconds(self, name: str, *paths: str) -> float | None:
+        """Returns a finite number of seconds of at least 0, also out of a text.
+
+        A text may also be a length as `00:01:15`.
+        """
+        for path in paths:
+            seconds = values.length(self._get(path))
             if seconds is not None and math.isfinite(seconds) and seconds >= 0:
                 return seconds
         self._note_gap(name, paths)
@@ -115,8 +125,8 @@ class Fields:
 
     def private_names(self, *paths: str) -> tuple[str, ...]:
         """Returns the texts at some paths that only help to leave names out."""
-        values = map(self._get, paths)
-        return tuple(value for value in values if isinstance(value, str) and value)
+        found = map(self._get, paths)
+        return tuple(value for value in found if isinstance(value, str) and value)
 
     def identifier(self, name: str, *paths: str) -> str | None:
         """Returns an id as a string; "", "0" and "REDACTED" are no ids.
@@ -128,9 +138,10 @@ class Fields:
         for path in paths:
             value = self._get(path)
             if value is not None:
-                found = (
-                    str(value) if self._is_exact(value) else _identifier(name, value)
-                )
+                if self._is_exact(value):
+                    found = str(value)
+                else:
+                    found = values.read_id(name, value)
                 if found not in _NOTHING:
                     self._refuse_spreadsheet(name, found)
                     return found
@@ -141,7 +152,7 @@ class Fields:
         """Returns an id of digits, or None and a note where it is rounded or none."""
         try:
             found = self.identifier(name, *paths)
-        except RoundedIdError:
+        except values.RoundedIdError:
             self.note(f"rounded.{name}")
             return None
         except UnreadablePostError:
@@ -153,7 +164,7 @@ class Fields:
         return found
 
     def video_id(self, *paths: str) -> str:
-        """Returns the id of the post: digits.
+        """Returns the id of the post: digits, of its address where there is no other.
 
         Raises:
             UnreadablePostError: there is none, it passed through a float, or it has
@@ -161,11 +172,19 @@ class Fields:
         """
         found = self.identifier("video_id", *paths)
         if found is None:
+            _, found = addresses.find_post(self._record)
+            self.note(OF_ADDRESS)
+        if found is None:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
             raise UnreadablePostError("`video_id` must be digits, at most 19")
+        if values.is_of_another_platform(int(found)):
+            raise UnreadablePostError(
+                "`video_id` is of another platform: TikTok's ids of this length tell "
+                "times since 2014"
+            )
         # Among texts chance makes one of these in about 500, so it is only told.
-        if looks_rounded(int(found)):
+        if values.looks_rounded(int(found)):
             self.note("maybe_rounded.video_id")
         return found
 
@@ -195,7 +214,7 @@ class Fields:
         handle: tuple[str, ...] = (),
         sec_uid: tuple[str, ...] = (),
     ) -> Person:
-        """Returns who posted.
+        """Returns who posted, by the handle in the post's address where by no other.
 
         Raises:
             UnreadablePostError: there is neither an id nor a handle, or the id passed
@@ -203,34 +222,79 @@ class Fields:
         """
         author = self.person(user_id=user_id, handle=handle, sec_uid=sec_uid)
         if author is None:
+            found = addresses.find_handle(self._record)
+            author = None if found is None else Person(None, found)
+        if author is None:
             raise UnreadablePostError("a post without an author")
         return author
 
-    def entries(self, path: str) -> Sequence[Any]:
+    def shows_images(self, path: str) -> bool:
+        """Whether a list of images, a kind of post or a flag says that it is images."""
+        value = self._get(path)
+        if isinstance(value, str):
+            word = value.strip().casefold()
+            return word not in ("", "[]", "{}", "0", "false", "no", "video", "视频")
+        return bool(value)
+
+    def account(
+        self, followers: str, total_likes: tuple[str, ...], total_posts: str
+    ) -> Account | None:
+        """Returns what is known of the author's account, None where nothing is."""
+        given = ((followers,), total_likes, (total_posts,))
+        counts = [self._first_count(paths) for paths in given]
+        return Account(*counts) if any(n is not None for n in counts) else None
+
+    def entries(self, path: str, *, are_words: bool = False) -> Sequence[Any]:
         """Returns the list at a path, () where there is none.
 
-        A cell of a table may hold a list as JSON or as Python prints it.
+        A text where a list belongs is one in a cell (`cells.read_list`).
+
+        Args:
+            path: of the list.
+            are_words: whether nothing in the list can have a space, as with hashtags.
+
+        Raises:
+            UnreadablePostError: a list in a cell that is cut or in an unknown print.
         """
         value = self._get(path)
         if isinstance(value, dict) and isinstance(self._record, Row):
             return list(value.values())  # columns named `path.0`, `path.1`
-        if isinstance(value, str) and value.startswith("["):
-            value = _list_in_a_cell(value)
-            if value is None:
+        if isinstance(value, str) and value:
+            if cells.is_lost(value):
                 self.note(f"malformed.{path}")
+                return ()
+            value = cells.read_list(value, split_spaces=are_words)
+            if value is None:
+                raise UnreadablePostError(
+                    f"`{path}` must be a list: it is cut, or in an unknown print"
+                )
         return value if isinstance(value, list) else ()
 
-    def texts(self, path: str, *keys: str) -> Iterator[str]:
+    def texts(self, path: str, *keys: str, are_words: bool = False) -> Iterator[str]:
         """Yields the texts of a list, of an object in it the first of `keys` it has.
 
         Empty ones are left out.
         """
-        for entry in self.entries(path):
+        for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
                 value = next((entry[key] for key in keys if entry.get(key)), None)
             if isinstance(value, str) and value:
                 yield self._mend(value)
+
+    def tags(self, caption: str | None, *paths: str) -> tuple[str, ...]:
+        """Returns the hashtags of the lists that are there, else of the caption."""
+        lists = [path for path in paths if self._has_list(path)]
+        if not lists:
+            return find_hashtags(caption or "")
+        found = [
+            tag
+            for path in lists
+            for tag in self.texts(
+                path, "name", "title", "hashtagName", "hashtag_name", are_words=True
+            )
+        ]
+        return tuple(found)
 
     def hashtags(
         self, caption: str | None, *, links: tuple[str, str], listed: tuple[str, str]
@@ -244,24 +308,37 @@ class Fields:
         """
         path, key = links
         linked = (
-            self.texts(path, key) if self.has(path) else find_hashtags(caption or "")
+            self.texts(path, key, are_words=True)
+            if self._has_list(path)
+            else find_hashtags(caption or "")
         )
-        return (*linked, *self.texts(*listed))
-
-    def split(self, path: str, separator: str = ",") -> Iterator[str]:
-        """Yields the parts of a cell that holds several texts."""
-        value = self._get(path)
-        for part in value.split(separator) if isinstance(value, str) else ():
-            if part.strip():
-                yield self._mend(part.strip())
+        return (*linked, *self.texts(*listed, are_words=True))
 
     def note(self, word: str) -> None:
         """Notes something to be counted."""
         self._notes[word] = None
 
     def _handle(self, paths: tuple[str, ...]) -> str | None:
-        found = self.text("author_handle", *paths)
-        return None if found is None else found.strip().removeprefix("@") or None
+        for path in paths:
+            value = self._get(path)
+            if not isinstance(value, str) or value == _REDACTED:
+                continue
+            found = self._mend(value).strip().removeprefix("@")
+            if found and not NO_HANDLE.search(found):
+                return found
+        self._note_gap("author_handle", paths)
+        return None
+
+    def _has_list(self, path: str) -> bool:
+        """Whether there is a list at a path, or a cell that once held one."""
+        value = self._get(path)
+        if isinstance(value, str):
+            return bool(value.strip()) and not cells.is_lost(value)
+        return isinstance(value, list | dict)
+
+    def _first_count(self, paths: tuple[str, ...]) -> int | None:
+        numbers = (values.whole_number(self._get(path)) for path in paths)
+        return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
         if "." not in path:
@@ -277,114 +354,39 @@ class Fields:
         """Whether a number is an id that another id of the record vouches for."""
         return type(value) is int and any(
             type(other) is int
-            and _EXACT_IN_A_DOUBLE < other != value
-            and not looks_rounded(other)
+            and values.EXACT_IN_A_DOUBLE < other != value
+            and not values.looks_rounded(other)
             for other in map(self._get, self._witnesses)
         )
 
     def _refuse_spreadsheet(self, name: str, found: str) -> None:
-        if isinstance(self._record, Row) and _SPREADSHEET_ID.fullmatch(found):
-            raise RoundedIdError(
+        if isinstance(self._record, TypedRow):
+            return
+        if isinstance(self._record, Row) and values.passed_a_spreadsheet(found):
+            raise values.RoundedIdError(
                 f"`{name}` passed through a spreadsheet, which keeps 15 digits"
             )
 
     def _note_gap(self, name: str, paths: Iterable[str]) -> None:
-        values = [value for value in map(self._get, paths) if value is not None]
-        if not values:
+        found = [value for value in map(self._get, paths) if value is not None]
+        if not found:
             self.note(f"missing.{name}")
-        elif any(value not in _NOTHING for value in values):
+        elif any(value not in _NOTHING for value in found):
             self.note(f"malformed.{name}")
 
     def _mend(self, text: str) -> str:
         """Undoes two known damages: doubly escaped characters and halves of pairs."""
         if "\\u" in text:
-            mended = _DOUBLED_ESCAPES.sub(_unescape, text)
+            mended = values.unescaped(text)
             if mended != text:
                 self.note("mended_escapes")
             text = mended
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
+        whole = values.mended(text)
+        if whole != text.replace("\0", ""):
             self.note("mended_surrogates")
-            pairs = text.encode("utf-16-le", "surrogatepass")
-            return pairs.decode("utf-16-le", "replace")
-        return text
+        return whole
 
 
 @lru_cache
 def _keys(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
-
-
-def looks_rounded(number: int) -> bool:
-    """Whether an id is what a 64-bit float makes of one.
-
-    Above 2^53 a float keeps one number in many, and prints it in one of two ways:
-    exactly (Python's int) or with the fewest digits and zeros behind (JavaScript). An
-    id of 19 digits is either by chance once in about 500.
-    """
-    if number <= _EXACT_IN_A_DOUBLE:
-        return False
-    if number >= _SPACED_BY_1024 and number % 1024 and number % 100:
-        return False  # the two ways leave one of these whole
-    nearest = float(number)
-    return number in (int(nearest), int(Decimal(repr(nearest))))
-
-
-def _identifier(name: str, value: object) -> str:
-    rounded = f"`{name}` passed through a float and is no longer exact"
-    if isinstance(value, float):
-        raise RoundedIdError(rounded)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if looks_rounded(value):
-            raise RoundedIdError(rounded)
-        return str(value)
-    if not isinstance(value, str):
-        raise UnreadablePostError(f"`{name}` is not an id but a {type(value).__name__}")
-    text = value.strip()
-    if not text.isdecimal() and _FLOAT_TEXT.fullmatch(text):
-        raise RoundedIdError(rounded)
-    return text
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _whole_number(value: object) -> int | None:
-    if type(value) is int:
-        return value if 0 <= value <= _INT64_MAX else None
-    if isinstance(value, str) and len(value) < 20:
-        # pandas writes whole numbers with a point where a column has gaps.
-        digits = value.strip().removesuffix(".0")
-        value = int(digits) if digits.isdecimal() else value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= _INT64_MAX else None
-
-
-def _unescape(match: re.Match[str]) -> str:
-    units = [int(unit, 16) for unit in match.group().split("\\u")[1:]]
-    data = b"".join(unit.to_bytes(2, "little") for unit in units)
-    return data.decode("utf-16-le", "replace")
-
-
-def _list_in_a_cell(text: str) -> list[Any] | None:
-    """Reads a list as JSON or as Python prints it; None where it is neither."""
-    if len(text) > _LONGEST_LIST:
-        return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list):
-            return value
-    return None

@@ -8,11 +8,17 @@ from __future__ import annotations
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
+_TELLING = frozenset(
+    {"tiktok_url", "plays", "is_duet", "challenges", "diversification_labels"}
+    | {"music_id", "location_created", "stickers", "is_photosensitive", "author_videos"}
+)
+
 
 def matches(record: RawRecord) -> bool:
     """Whether the record is a row of the table."""
     keys = record.keys()
-    return "body" in keys and ("unix_timestamp" in keys or "tiktok_url" in keys)
+    # 4CAT's tables of other platforms share most columns with it.
+    return "body" in keys and len(_TELLING & keys) >= 2
 
 
 def read(record: RawRecord) -> Post:
@@ -31,8 +37,8 @@ def read(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption="" if caption is None else caption,
-        create_time=fields.count("create_time", "unix_timestamp"),
-        hashtags=(*fields.split("hashtags"), *fields.split("challenges")),
+        create_time=fields.time("create_time", "unix_timestamp"),
+        hashtags=fields.tags(caption, "hashtags", "challenges"),
         music_id=fields.optional_identifier("music_id", "music_id"),
         music_title=fields.text("music_title", "music_name"),
         private_names=fields.private_names("author_full", "music_author"),
@@ -40,8 +46,9 @@ def read(record: RawRecord) -> Post:
         likes=fields.count("likes", "likes"),
         comments=fields.count("comments", "comments"),
         shares=fields.count("shares", "shares"),
-        effects=tuple(fields.split("effects")),
+        effects=tuple(fields.texts("effects")),
         region=fields.text("region", "location_created"),
+        account=fields.account("author_followers", ("author_likes",), "author_videos"),
         notes=fields.notes,
     )
 

@@ -19,6 +19,10 @@ class Row(dict[str, Any]):
     """A record that was a row of a table: its values began as texts."""
 
 
+class TypedRow(Row):
+    """A row of a table whose columns have types, so that its numbers are exact."""
+
+
 class UnreadablePostError(ValueError):
     """A record that cannot become a post; the message is the reason for quarantine.
 
@@ -38,6 +42,20 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     user_id: str | None
     handle: str | None
     sec_uid: str | None = None
+
+
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """What an export says about an author's account at the time of collection.
+
+    Attributes:
+        followers: how many follow it.
+        total_likes: likes of all its posts.
+        total_posts: number of its posts.
+    """
+
+    followers: int | None = None
+    total_likes: int | None = None
+    total_posts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +135,7 @@ class Post(msgspec.Struct, frozen=True, gc=False):
         transcript: what is said in the video, as text.
         is_slideshow: whether the post is a series of images.
         ties: what the record tells about others, such as who commented.
+        account: the author's followers, likes and posts; None where not given.
     """
 
     video_id: str
@@ -144,6 +163,7 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     transcript: str | None = None
     is_slideshow: bool = False
     ties: tuple[Tie, ...] = ()
+    account: Account | None = None
 
 
 # Posts as columns: each field of `Post`, and its values, one a post.

@@ -50,13 +50,15 @@ def read(record: RawRecord) -> Post:
         comments=fields.count("comments", "video_commentcount"),
         shares=fields.count("shares", "video_sharecount"),
         region=fields.text("region", "video_locationcreated"),
+        account=fields.account(
+            "author_followercount", ("author_heartcount",), "author_videocount"
+        ),
         notes=fields.notes,
     )
 
 
 def _challenges(fields: Fields) -> tuple[str, ...]:
-    listed = tuple(fields.texts("challenges"))
-    return listed or tuple(fields.split("challenges"))
+    return tuple(fields.texts("challenges", "title", "name", are_words=True))
 
 
 PYKTOK = Source(name="pyktok", matches=matches_pyktok, read=read)

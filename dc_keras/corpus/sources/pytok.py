@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import (
     Person,
@@ -36,8 +35,8 @@ def read(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption=caption,
-        create_time=fields.count("create_time", "createtime"),
-        hashtags=tuple(fields.texts("hashtags")) or find_hashtags(caption),
+        create_time=fields.time("create_time", "createtime"),
+        hashtags=fields.tags(caption, "hashtags"),
         mentions=tuple(fields.texts("mentions")),
         views=fields.count("views", "view_count"),
         likes=fields.count("likes", "digg_count"),

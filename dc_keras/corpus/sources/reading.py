@@ -1,4 +1,4 @@
-"""Opens export files: JSON, JSON lines, tables, saved pages, each also in gzip.
+"""Opens export files: JSON, JSON lines, tables and saved pages, also in archives.
 
 JSON lines and tables are read a line at a time, so that a file of any size needs the
 memory of one line. A single JSON value is read whole.
@@ -6,34 +6,37 @@ memory of one line. A single JSON value is read whole.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from io import BufferedReader
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
+from dc_keras.corpus.sources import encodings, json_repair, sheets
+from dc_keras.corpus.sources.archives import CHUNK, DAMAGE, BombError, Member, members
 from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.sources.post import PostColumns
-from dc_keras.corpus.sources.tables import find_delimiter, read_rows
+from dc_keras.corpus.sources.tables import Header, find_header, read_rows
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
 # Far beyond any answer of the platform: what is longer is an attack, or no export.
 MAX_BYTES = 2**30
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
-_CHUNK = 2**17
+_NO_FORMAT = (
+    "neither JSON nor a table: no line names columns with one for ids (such as `id`, "
+    "`video_id`, `aweme_id`, `url`)"
+)
 _BLOCK = 2**18
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+_TITLE_LINES = 12
+_OTHER_CODE = (
+    "not UTF-8 text: the table is in another encoding, such as Windows-1252; save it "
+    "as UTF-8"
+)
 
 
 @dataclass(slots=True)
@@ -41,7 +44,8 @@ class Document:
     """One JSON value or row of an export file, or the reason why there is none.
 
     Attributes:
-        position: where in the file: `line 3`, `document`, `script SIGI_STATE`.
+        position: where in the file: `line 3`, `document`, `script SIGI_STATE`; of an
+            archive, behind the name of the entry.
         value: the parsed JSON, or a `Row`; None where there is a reason.
         reason: why it could not be parsed.
         raw: the bytes behind an unparsed document, empty otherwise.
@@ -61,48 +65,80 @@ def read_documents(
 ) -> Iterator[Document]:
     """Yields the JSON values of a file, a line at a time where it is line by line.
 
-    The content decides, never the file's name: gzip by its first bytes, a saved page
-    by a leading `<`, a table by a first line that names columns, JSON lines by a first
-    line that is complete with more behind it.
+    The content decides, never the file's name: an archive, Parquet or a spreadsheet by
+    its first bytes, a saved page by a leading `<`, a table by a line that names
+    columns, JSON lines by a first line that is complete with more behind it.
 
     Args:
         path: the file.
         read_lines: asked first for the lines behind the first of JSON lines.
     """
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == _GZIP_MAGIC
+    for member in members(path):
+        if member.reason is not None:
+            yield Document(member.name or "document", reason=member.reason)
+            continue
+        for document in _read_member(member, read_lines):
+            position = f"{member.name} {document.position}".strip()
+            yield document if not member.name else replace(document, position=position)
+
+
+def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Document]:
     try:
-        with _open(path, is_gzip=is_gzip) as file:
-            yield from _read(file, read_lines)
-    except _DAMAGE:
-        yield Document("end", reason="the gzip stream is cut or damaged")
+        with member.open() as file:
+            if member.is_workbook:
+                yield from _read_workbook(file)
+            else:
+                yield from _read(member, file, read_lines)
+    except BombError as error:
+        yield Document("end", reason=str(error))
+    except UnicodeDecodeError:
+        yield Document(
+            "end", reason="text of an encoding that breaks off: save as UTF-8"
+        )
+    except DAMAGE as error:
+        reason = f"the file is cut or damaged ({type(error).__name__})"
+        yield Document("end", reason=reason)
 
 
-def _open(path: Path, *, is_gzip: bool) -> BinaryIO:
-    # Lines of some kB come three times as fast out of a buffer larger than usual.
-    if is_gzip:
-        return BufferedReader(gzip.open(path), _CHUNK)
-    return path.open("rb", buffering=_CHUNK)
-
-
-def _read(file: BinaryIO, read_lines: ReadLines | None) -> Iterator[Document]:
+def _read(
+    member: Member, file: BinaryIO, read_lines: ReadLines | None
+) -> Iterator[Document]:
+    with member.open() as beginning:
+        head = beginning.read(encodings.HEAD)
+    if head.startswith(b"PAR1"):
+        for row in sheets.read_parquet(file):
+            yield Document(f"row {row.line}", row.value, row.reason, row.raw)
+        return
+    if head.startswith(encodings.OLD_WORKBOOK):
+        yield from _read_workbook(file)
+        return
+    reason = encodings.reason_against(head)
+    if reason is not None:
+        yield Document("document", reason=reason, raw=head)
+        return
+    is_wide = encodings.wide_encoding(head) is not None
+    file = encodings.as_utf8(file, head)
     number, first = _first_line(file)
-    if first.startswith(_UTF16_BOMS):
-        yield Document("document", reason="UTF-16 text: save it as UTF-8", raw=first)
-        return
-    if first.lstrip().startswith(b"<"):
+    opening = first.lstrip(b" \t\r\n\x1e\x00")[:1]
+    if not first.strip():
+        yield Document("document", reason="the file is empty")
+    elif opening == b"<":
         yield from _read_page(first + file.read(MAX_BYTES))
-        return
-    delimiter = find_delimiter(first)
-    if delimiter is not None:
-        yield from _read_table(first, file, number, delimiter)
-        return
+    elif opening in (b"{", b"[", b""):
+        yield from _read_json(first, file, number, read_lines)
+    else:
+        yield from _read_table_or_text(first, file, number, None if is_wide else member)
+
+
+def _read_json(
+    first: bytes, file: BinaryIO, number: int, read_lines: ReadLines | None
+) -> Iterator[Document]:
     opening = _parse(f"line {number}", first)
     if opening.reason is None:
         yield opening
         yield from _read_lines(file, number + 1, read_lines or _read_none)
         return
-    yield from _read_whole(opening, first, file, number)
+    yield from _read_whole(first, file, number)
 
 
 def _first_line(file: BinaryIO) -> tuple[int, bytes]:
@@ -111,28 +147,28 @@ def _first_line(file: BinaryIO) -> tuple[int, bytes]:
     while line := file.readline(MAX_BYTES):
         number += 1
         if number == 1:
-            line = line.removeprefix(_UTF8_BOM)
+            line = line.removeprefix(encodings.UTF8_BOM)
         if line.strip():
             break
     return number, line
 
 
-def _read_whole(
-    opening: Document, first: bytes, file: BinaryIO, number: int
-) -> Iterator[Document]:
+def _read_whole(first: bytes, file: BinaryIO, number: int) -> Iterator[Document]:
     """Yields a value of several lines, or lines of which the first is bad."""
     rest = file.read(MAX_BYTES)
     if len(rest) == MAX_BYTES or len(first) == MAX_BYTES:
-        yield Document("document", reason=_TOO_LONG, raw=first[:_CHUNK])
+        yield Document("document", reason=_TOO_LONG, raw=first[:CHUNK])
         return
     whole = _parse("document", first + rest)
-    if whole.reason is None or not _has_json_line(rest):
+    if whole.reason is None:
         yield whole
-        return
-    yield opening
-    for offset, line in enumerate(rest.splitlines(), start=number + 1):
-        if line.strip():
-            yield _parse(f"line {offset}", line)
+    elif _has_json_line(rest):
+        lines = (first + rest).splitlines()
+        for offset, line in enumerate(lines, start=number):
+            if line.strip():
+                yield from _read_values(f"line {offset}", line)
+    else:
+        yield from _read_values("document", first + rest)
 
 
 def _read_lines(
@@ -158,9 +194,13 @@ def _read_none(lines: Sequence[bytes]) -> Iterator[None]:
 def _read_other(number: int, line: bytes) -> Iterator[Document]:
     line = line.removesuffix(b"\n")
     if len(line) >= MAX_BYTES:
-        yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:_CHUNK])
+        yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:CHUNK])
     elif line and not line.isspace():
-        yield _parse(f"line {number}", line)
+        document = _parse(f"line {number}", line)
+        if document.reason is None:
+            yield document
+        else:
+            yield from _read_values(f"line {number}", line)
 
 
 def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
@@ -174,7 +214,7 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
             if size >= _BLOCK:
                 yield block
                 block, size = [], 0
-    except _DAMAGE:
+    except (*DAMAGE, BombError):
         yield block  # the lines before it are whole
         raise
     yield block
@@ -185,12 +225,18 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     while line := file.readline(MAX_BYTES):
         yield line
         while line and not line.endswith(b"\n"):
-            line = file.readline(_CHUNK)
+            line = file.readline(CHUNK)
 
 
 def _has_json_line(data: bytes) -> bool:
-    lines = (line for line in data.splitlines() if line.strip())
-    return any(isinstance(_parse("", line).value, dict | list) for line in lines)
+    """Whether any line is a whole object or list, as JSON or in Python's print."""
+    for line in data.splitlines():
+        text = line.strip()
+        if text[:1] in (b"{", b"[") and text[-1:] in (b"}", b"]"):
+            values, reason = _values(text)
+            if reason is None and any(values):
+                return True
+    return False
 
 
 def _parse(position: str, data: bytes) -> Document:
@@ -210,6 +256,23 @@ def _parse_leniently(position: str, data: bytes) -> Document:
         return Document(position, reason="not JSON", raw=data)
 
 
+def _read_values(position: str, data: bytes) -> Iterator[Document]:
+    """Yields what is whole in data that is no JSON, and one reason for the rest."""
+    values, reason = _values(data)
+    for number, value in enumerate(values, start=1):
+        place = position if len(values) == 1 else f"{position} value {number}"
+        yield Document(place, value=value)
+    if reason is not None:
+        yield Document(position, reason=reason, raw=data)
+
+
+def _values(data: bytes) -> tuple[list[Any], str | None]:
+    try:
+        return json_repair.read_values(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return [], "not UTF-8 text"
+
+
 def _read_page(data: bytes) -> Iterator[Document]:
     # A saved page may hold a stray byte anywhere; its payload is parsed strictly below.
     payloads = find_payloads(data.decode("utf-8", "replace"))
@@ -220,9 +283,44 @@ def _read_page(data: bytes) -> Iterator[Document]:
         yield _parse(f"script {name}", payload.encode("utf-8"))
 
 
-def _read_table(
-    header: bytes, file: BinaryIO, number: int, delimiter: str
+def _read_workbook(file: BinaryIO) -> Iterator[Document]:
+    data = file.read(sheets.MAX_BYTES)
+    if len(data) == sheets.MAX_BYTES:
+        yield Document("document", reason="a spreadsheet of more than 256 MiB")
+        return
+    for name, row in sheets.read_workbook(data):
+        position = f"sheet {name} row {row.line}" if name else "document"
+        yield Document(position, row.value, row.reason, row.raw)
+
+
+def _read_table_or_text(
+    first: bytes, file: BinaryIO, number: int, member: Member | None
 ) -> Iterator[Document]:
+    """Yields the rows of a table, or what JSON there is behind a script's assignment.
+
+    `member` is what to look through for another encoding; None where it is known.
+    """
+    lines = [first]
+    header = find_header(lines)
+    while header is None and len(lines) < _TITLE_LINES:
+        line = file.readline(MAX_BYTES)
+        if not line:
+            break
+        lines.append(line)
+        header = find_header(lines)
+    if header is not None:
+        if member is not None and encodings.is_other_than_utf8(member.open):
+            yield Document("document", reason=_OTHER_CODE, raw=first)
+            return
+        yield from _read_table(header, file, number + len(lines) - 1)
+        return
+    data = b"".join(lines) + file.read(MAX_BYTES)
+    for document in _read_values("document", data):
+        is_none = document.reason == "not JSON"
+        yield replace(document, reason=_NO_FORMAT) if is_none else document
+
+
+def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:
     lines = iter(lambda: file.readline(MAX_BYTES), b"")
-    for row in read_rows(header, lines, number, delimiter):
+    for row in read_rows(header, lines, number):
         yield Document(f"line {row.line}", row.value, row.reason, row.raw)

@@ -6,7 +6,6 @@ them. Users are known by name only, which can change; a post has no file.
 
 from __future__ import annotations
 
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import (
     Asked,
@@ -47,8 +46,8 @@ def read_video(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption="" if caption is None else caption,
-        create_time=fields.count("create_time", "create_time", "create_date"),
-        hashtags=_hashtags(fields, caption),
+        create_time=fields.time("create_time", "create_time", "create_date"),
+        hashtags=fields.tags(caption, "hashtag_names"),
         mentions=tuple(fields.texts("video_mention_list", "username", "name")),
         music_id=fields.optional_identifier("music_id", "music_id"),
         duration_s=fields.seconds("duration_s", "video_duration"),
@@ -106,21 +105,10 @@ def read_comment(record: RawRecord, asked: Asked) -> Ties:
     )
 
 
-def _hashtags(fields: Fields, caption: str | None) -> tuple[str, ...]:
-    if fields.has("hashtag_names"):
-        return (*fields.texts("hashtag_names"), *_of_a_cell(fields, "hashtag_names"))
-    return find_hashtags("" if caption is None else caption)
-
-
-def _of_a_cell(fields: Fields, path: str) -> tuple[str, ...]:
-    """Returns what a table has joined by commas, () where it is a list."""
-    return () if fields.entries(path) else tuple(fields.split(path))
-
-
 def _effects(fields: Fields) -> tuple[str, ...]:
     names = tuple(fields.texts("effect_info_list", "effect_name"))
     ids = tuple(map(str, fields.entries("effect_ids")))
-    return names or ids or _of_a_cell(fields, "effect_ids")
+    return names or ids
 
 
 def _follow(record: RawRecord, *, is_followed: bool) -> Ties:

@@ -29,7 +29,7 @@ def read(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption="" if caption is None else caption,
-        create_time=fields.count("create_time", "itemInfos.createTime"),
+        create_time=fields.time("create_time", "itemInfos.createTime"),
         hashtags=fields.hashtags(
             caption,
             links=("textExtra", "HashtagName"),
@@ -55,6 +55,11 @@ def read(record: RawRecord) -> Post:
         region=None,
         language=None,
         is_slideshow=False,
+        account=fields.account(
+            "authorStats.followerCount",
+            ("authorStats.heartCount",),
+            "authorStats.videoCount",
+        ),
         notes=fields.notes,
     )
 

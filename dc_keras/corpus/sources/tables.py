@@ -1,27 +1,20 @@
-"""Reads tables with a header: separated by commas, semicolons or tabs.
-
-A column named `a.b` or `a/b` is the key b inside of a, as the tools that flatten JSON
-into tables mean it.
-"""
+"""Reads tables with a header: separated by commas, semicolons, tabs or bars."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dc_keras.corpus.sources import cells as cell_contents
+from dc_keras.corpus.sources.headers import Path, column_paths, is_header
 from dc_keras.corpus.sources.post import Row
 
-_DELIMITERS = (",", "\t", ";")
-# A table without one of these has nothing to import; a text with commas may look
-# like a header.
-_ID_COLUMNS = frozenset({"id", "video_id", "username", "cid", "aweme_id"})
-_COLUMN_NAME = re.compile(r"[\w./\[\] -]{0,80}")
+_DELIMITERS = (",", "\t", ";", "|")
+_TITLE_LINES = 12
 # How R, pandas and SQL write that there is nothing.
 _NOTHING = frozenset({"", "NA", "N/A", "nan", "NaN", "None", "NULL", "null", "<NA>"})
-_PATH = re.compile(r"[./]")
 _MAX_CELL = 2**30
 
 
@@ -42,53 +35,72 @@ class TableRow:
     raw: bytes = b""
 
 
-def find_delimiter(first_line: bytes) -> str | None:
-    """Returns what separates the columns that a line names; None if it names none."""
-    text = first_line.decode("utf-8", "replace").strip("\r\n")
-    for delimiter in _DELIMITERS:
-        names = _cells(text, delimiter)
-        if (
-            len(names) > 1
-            and _ID_COLUMNS & set(names)
-            and all(map(_COLUMN_NAME.fullmatch, names))
-        ):
-            return delimiter
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where a table begins.
+
+    Attributes:
+        columns: where each column's cells belong.
+        delimiter: what separates the cells.
+        is_spaced: whether a space stands behind each delimiter.
+    """
+
+    columns: list[Path]
+    delimiter: str
+    is_spaced: bool = False
+
+
+def find_header(lines: Sequence[bytes]) -> Header | None:
+    """Returns the header among the first lines of a file, None where there is none.
+
+    A line `sep=;` above it names what separates the cells.
+    """
+    delimiters: tuple[str, ...] = _DELIMITERS
+    for line in lines[:_TITLE_LINES]:
+        text = line.decode("utf-8", "replace").removeprefix("\ufeff").strip("\r\n")
+        if text.casefold().startswith("sep=") and len(text) == len("sep=;"):
+            delimiters = (text[-1],)
+            continue
+        if text.lstrip()[:1] in ("{", "["):
+            return None
+        found = [
+            (len(cells), delimiter, cells)
+            for delimiter in delimiters
+            if is_header(cells := _cells(text, delimiter))
+        ]
+        if found:
+            _, delimiter, cells = max(found, key=lambda choice: choice[0])
+            is_spaced = text.count(delimiter + " ") >= len(cells) - 1
+            return Header(column_paths(cells), delimiter, is_spaced)
     return None
 
 
 def read_rows(
-    header: bytes, lines: Iterable[bytes], number: int, delimiter: str
+    header: Header, lines: Iterable[bytes], number: int
 ) -> Iterator[TableRow]:
     """Yields the rows of a table.
 
     Args:
-        header: its first line.
+        header: of the table.
         lines: the lines behind it.
         number: of the header in the file.
-        delimiter: as `find_delimiter` says.
     """
     csv.field_size_limit(_MAX_CELL)
-    text = header.decode("utf-8", "replace").strip("\r\n")
-    columns = [tuple(_PATH.split(name)) for name in _cells(text, delimiter)]
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     reader = csv.reader(
-        (line.decode("utf-8", "surrogateescape") for line in lines), delimiter=delimiter
+        texts, delimiter=header.delimiter, skipinitialspace=header.is_spaced
     )
     try:
         for cells in reader:
             if any(cells):
-                yield _row(columns, cells, number + reader.line_num)
-    except csv.Error:
-        yield TableRow(number + reader.line_num, reason="a cell of more than 1 GiB")
+                yield make_row(header.columns, cells, number + reader.line_num)
+    except csv.Error as error:
+        reason = f"no table from here on: {error}"
+        yield TableRow(number + reader.line_num, reason=reason)
 
 
-def _cells(text: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([text], delimiter=delimiter), [])
-    except csv.Error:
-        return []
-
-
-def _row(columns: list[tuple[str, ...]], cells: list[str], line: int) -> TableRow:
+def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableRow:
+    """Returns one row of a table, of which the cells are texts."""
     raw = "\x1f".join(cells).encode("utf-8", "surrogateescape")
     if len(cells) != len(columns):
         reason = f"{len(cells)} cells under a header of {len(columns)} columns"
@@ -100,16 +112,35 @@ def _row(columns: list[tuple[str, ...]], cells: list[str], line: int) -> TableRo
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
         # A shape is told by its columns, so an empty one stays.
-        _put(row, path, None if cell in _NOTHING else cell)
+        put(row, path, None if cell.strip() in _NOTHING else _content(cell))
     return TableRow(line, row)
 
 
-def _put(row: dict[str, Any], path: tuple[str, ...], cell: str | None) -> None:
-    """Puts a cell where its column's path leads."""
+def put(row: dict[str, Any], path: Path, cell: Any) -> None:
+    """Puts a cell where its column's path leads; what is there already stays."""
     *parents, name = path
     for key in parents:
-        child = row.setdefault(key, {})
+        child = row.get(key)
+        if child is None:
+            child = row[key] = {}
         if not isinstance(child, dict):
             return
         row = child
-    row[name] = cell
+    if row.get(name) is None:
+        row[name] = cell
+
+
+def _content(cell: str) -> Any:
+    """Returns the object that a cell holds, else its text."""
+    if cell[:1] == "{" and len(cell) > 2:
+        found = cell_contents.read_object(cell)
+        return cell if found is None else found
+    return cell
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    try:
+        reader = csv.reader([text], delimiter=delimiter, skipinitialspace=True)
+        return next(reader, [])
+    except csv.Error:
+        return []

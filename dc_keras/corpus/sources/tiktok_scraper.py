@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like such a post, whole or damaged."""
-    return "authorMeta" in record or "musicMeta" in record
+    keys = record.keys()
+    return bool({"authorMeta", "musicMeta", "videoMeta"} & keys) or (
+        "webVideoUrl" in keys and "cid" not in keys
+    )
 
 
 def read(record: RawRecord) -> Post:
@@ -28,17 +28,12 @@ def read(record: RawRecord) -> Post:
         handle=("authorMeta.name",),
         sec_uid=("authorMeta.secUid",),
     )
-    has_tags = fields.has("hashtags")
     return Post(
         video_id=video_id,
         author=author,
         caption=caption,
-        create_time=_create_time(fields),
-        hashtags=(
-            tuple(fields.texts("hashtags", "name", "title"))
-            if has_tags
-            else find_hashtags(caption)
-        ),
+        create_time=fields.time("create_time", "createTime", "createTimeISO"),
+        hashtags=fields.tags(caption, "hashtags"),
         mentions=tuple(name.lstrip("@") for name in fields.texts("mentions")),
         music_id=fields.optional_identifier("music_id", "musicMeta.musicId"),
         music_title=fields.text("music_title", "musicMeta.musicName"),
@@ -56,22 +51,11 @@ def read(record: RawRecord) -> Post:
         region=fields.text("region", "locationCreated"),
         language=fields.text("language", "textLanguage"),
         is_slideshow=bool(fields.flag("isSlideshow")),
+        account=fields.account(
+            "authorMeta.fans", ("authorMeta.heart",), "authorMeta.video"
+        ),
         notes=fields.notes,
     )
-
-
-def _create_time(fields: Fields) -> int | None:
-    if not fields.has("createTimeISO") or fields.has("createTime"):
-        return fields.count("create_time", "createTime")
-    stamp = fields.text("create_time", "createTimeISO") or ""
-    try:
-        time = datetime.fromisoformat(stamp)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        fields.note("malformed.create_time")
-        return None
-    return int(time.timestamp())
 
 
 SOURCE = Source(name="tiktok_scraper", matches=matches, read=read)

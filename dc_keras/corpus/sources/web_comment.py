@@ -28,7 +28,9 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     fields = Fields(record)
     video_id = fields.video_id("aweme_id")
     actor = fields.person(
-        user_id=("user.uid",), handle=("user.unique_id",), sec_uid=("user.sec_uid",)
+        user_id=("user.uid",),
+        handle=("user.unique_id", "username", "unique_id"),
+        sec_uid=("user.sec_uid",),
     )
     if actor is None:
         raise UnreadablePostError("a comment without an author")

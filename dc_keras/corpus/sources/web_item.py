@@ -10,6 +10,9 @@ from dc_keras.corpus.sources.web_item_line import read_lines
 _TELLING = frozenset(
     {"id", "desc", "createTime", "author", "authorId", "video", "stats", "statsV2"}
 )
+# A challenge has an id, a title and a description, too.
+_OF_A_POST = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
+_ANYBODYS = frozenset({"id", "author"})
 # Other formats share some of these keys; each of them has a key of its own.
 _FOREIGN = frozenset({"aweme_id", "authorMeta"})
 
@@ -17,9 +20,11 @@ _FOREIGN = frozenset({"aweme_id", "authorMeta"})
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like a web item, whole or damaged."""
     keys = record.keys()
-    if _FOREIGN & keys:
+    if _FOREIGN & keys or ("title" in keys and not _OF_A_POST & keys):
         return False
-    return len(_TELLING & keys) >= 2 or "liveRoomInfo" in keys
+    # Anything on any platform has an id and an author.
+    found = _TELLING & keys
+    return len(found - _ANYBODYS) >= 1 and len(found) >= 2
 
 
 def read(record: RawRecord) -> Post:
@@ -33,17 +38,16 @@ def read(record: RawRecord) -> Post:
     fields = Fields(record)
     video_id = fields.video_id("id")
     caption = fields.text("caption", "desc")
-    has_bare_handle = isinstance(record.get("author"), str)  # old embeds, page state
     author = fields.author(
         user_id=("author.id", "authorId"),
-        handle=("author",) if has_bare_handle else ("author.uniqueId",),
+        handle=("author.uniqueId", "author"),  # a text in old embeds, page state
         sec_uid=("author.secUid", "authorSecId"),
     )
     return Post(
         video_id=video_id,
         author=author,
         caption="" if caption is None else caption,
-        create_time=fields.count("create_time", "createTime"),
+        create_time=fields.time("create_time", "createTime"),
         hashtags=fields.hashtags(
             caption,
             links=("textExtra", "hashtagName"),
@@ -68,6 +72,11 @@ def read(record: RawRecord) -> Post:
         region=fields.text("region", "locationCreated"),
         language=fields.text("language", "textLanguage"),
         is_slideshow=fields.has("imagePost"),
+        account=fields.account(
+            "authorStats.followerCount",
+            ("authorStats.heartCount", "authorStats.heart"),
+            "authorStats.videoCount",
+        ),
         notes=fields.notes,
     )
 

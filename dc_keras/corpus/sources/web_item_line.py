@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from dc_keras.corpus.sources.fields import looks_rounded
+from dc_keras.corpus.sources.fields import NO_HANDLE
 from dc_keras.corpus.sources.post import Person, PostColumns
+from dc_keras.corpus.sources.values import FIRST_ID, looks_rounded
 
 # What is mended, and what means that there is nothing.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
@@ -27,13 +28,17 @@ _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
 _ODD_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
     *("__import_meta", "__collect_meta", "itemInfos", "aweme_id", "authorMeta"),
+    "platform",
 )
 # Under names of our own: a field may not begin with two underscores.
 _ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
 
+# Among ids of 19 digits; a shorter one that sorts before it is read like any other.
+_FIRST_ID = str(FIRST_ID)
 _LONGEST_S = 1e9
 _Text = Annotated[str, Meta(min_length=1)]
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Time = Annotated[int, Meta(ge=0, lt=10**11)]  # beyond it are milliseconds
 _CountText = Annotated[str, Meta(min_length=1, max_length=18)]
 _Seconds = Annotated[float, Meta(ge=0)]
 _MaybeText = str | UnsetType
@@ -55,6 +60,26 @@ def _list_of(name: str, /, **fields: Any) -> Any:
     return GenericAlias(list, (_struct(name, **fields),))
 
 
+_ACCOUNT_KEYS = {
+    "followers": "followerCount",
+    "hearts": "heartCount",
+    "total_posts": "videoCount",
+}
+
+
+class _Account(msgspec.Struct, gc=False, rename=_ACCOUNT_KEYS):
+    """`authorStats`, which is read like an `Account` without being made into one."""
+
+    followers: _Count | None = None
+    hearts: _Count | None = None
+    heart: _Count | None = None
+    total_posts: _Count | None = None
+
+    @property
+    def total_likes(self) -> int | None:
+        return self.heart if self.hearts is None else self.hearts
+
+
 _COUNTS = ("playCount", "diggCount", "commentCount", "shareCount")
 _EXACT = (*_COUNTS, "collectCount")
 _STATS = {**dict.fromkeys(_COUNTS, _Count), "collectCount": _Count | UnsetType}
@@ -62,11 +87,12 @@ _ITEM = _struct(
     "Item",
     id=str,
     desc=_Text,
-    createTime=_Count,
+    createTime=_Time,
     author=_struct(
         "Author", id=_Text, uniqueId=_Text, secUid=_Text, nickname=_MaybeText
     ),
     nickname=_MaybeText,
+    authorStats=_Account | UnsetType,
     music=_struct(
         "Music",
         id=_Text,
@@ -94,6 +120,7 @@ _PATHS = (
     *("author.nickname", "nickname", "music.id", "music.title", "music.original"),
     *("music.authorName", "video.duration", "statsV2", "stats", "textExtra"),
     *("challenges", "effectStickers", "duetInfo", "locationCreated", "textLanguage"),
+    "authorStats",
 )
 _AUTHOR = ("author.id", "handle", "author.secUid")
 _NAMES = ("author.nickname", "nickname", "music.authorName")
@@ -102,6 +129,7 @@ _TEXTS = (
     *("desc", "author.uniqueId", "author.secUid", "music.title"),
     *("locationCreated", "textLanguage"),
 )
+_LONG_TEXTS = ("desc", "author.uniqueId", "music.title")
 _get_values = attrgetter(*_PATHS)
 _GET_COUNT = {name: attrgetter(name) for name in _EXACT}
 
@@ -138,7 +166,7 @@ def _decode(line: bytes) -> tuple[Any, ...] | None:
     try:
         # Taken out at once, while the item is in the processor's cache.
         return _get_values(_DECODER.decode(line))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -175,7 +203,10 @@ def _is_any_odd(given: _Given) -> bool:
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
         or not all(0 < len(video_id) < 20 for video_id in given["id"])
+        or min(given["id"]) < _FIRST_ID
         or not all(given["handle"])
+        or NO_HANDLE.search("".join(given["handle"])) is not None
+        or any("\0" in "".join(given[path]) for path in _LONG_TEXTS)
         or max(given["video.duration"]) > _LONGEST_S
         or any(_REDACTED in given[path] for path in _TEXTS)
     )
@@ -218,6 +249,7 @@ def _columns(given: _Given) -> PostColumns:
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
         "ties": [()] * size,
+        "account": [account or None for account in given["authorStats"]],
     }
 
 

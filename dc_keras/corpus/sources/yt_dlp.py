@@ -16,7 +16,9 @@ from dc_keras.corpus.sources.post import (
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like the info of a video, whole or damaged."""
-    return ("extractor_key" in record or "extractor" in record) and not isinstance(
+    keys = record.keys()
+    # An entry of a flat playlist has the third.
+    return bool({"extractor_key", "extractor", "ie_key"} & keys) and not isinstance(
         record.get("entries"), list
     )
 
@@ -28,7 +30,7 @@ def read(record: RawRecord) -> Post:
         UnreadablePostError: another site's video, no usable id, or no author.
     """
     fields = Fields(record)
-    site = fields.text("extractor", "extractor_key", "extractor") or ""
+    site = fields.text("extractor", "extractor_key", "extractor", "ie_key") or ""
     if not site.casefold().startswith("tiktok"):
         raise UnreadablePostError("downloaded from another site than TikTok")
     video_id = fields.video_id("id")
@@ -43,7 +45,7 @@ def read(record: RawRecord) -> Post:
         video_id=video_id,
         author=author,
         caption=caption,
-        create_time=fields.count("create_time", "timestamp"),
+        create_time=fields.time("create_time", "timestamp"),
         hashtags=find_hashtags(caption),
         music_id=None,  # never there
         music_title=fields.text("music_title", "track"),
@@ -59,6 +61,7 @@ def read(record: RawRecord) -> Post:
         saves=fields.count("saves", "save_count"),
         is_slideshow=_is_slideshow(fields),
         ties=_replies(fields, video_id),
+        account=fields.account("channel_follower_count", (), ""),
         notes=(*fields.notes, "missing.music_id"),
     )
 

@@ -7,10 +7,9 @@ divided once for each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,6 +22,7 @@ from dc_keras.evaluation.audit.divisions import check_divisions
 from dc_keras.evaluation.audit.duplicates import check_media, check_texts
 from dc_keras.evaluation.audit.findings import Check, Finding
 from dc_keras.evaluation.audit.focal_marks import (
+    Cleaning,
     check_captions,
     check_histories,
     focal_challenges,
@@ -45,14 +45,16 @@ class Sources:
     Attributes:
         videos: the corpus's table of posts.
         study: of a study file, for spellings that a grid does not keep; None without.
-        encoders: the `text` settings of feature records by directory, None where these
-            hold no captions; None altogether without features.
+        mask: makes the cleaning of captions that masks some hashtags.
+        cleanings: by directory of feature records, what cleaned their captions, None
+            where these hold none; None altogether without features.
         hashes: of frame records; None without.
     """
 
     videos: pl.DataFrame
+    mask: Callable[[Sequence[str]], Cleaning]
     study: Study | None = None
-    encoders: Mapping[str, Mapping[str, Any] | None] | None = None
+    cleanings: Mapping[str, Cleaning | None] | None = None
     hashes: MediaHashes | None = None
 
 
@@ -142,7 +144,9 @@ def _audit_grid(
         check_labels(subject, grid, sources.videos),
         check_own_posts(subject, grid, posts, folds),
         check_histories(subject, grid, posts, challenges),
-        check_captions(subject, grid, posts, challenges, sources.encoders),
+        check_captions(
+            subject, grid, sources.videos, challenges, sources.cleanings, sources.mask
+        ),
         check_cutoffs(subject, grid, posts),
         media,
         check_texts(subject, grid, posts, manifests),

@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import polars as pl
 
 from dc_keras.corpus.challenge import Challenge
 from dc_keras.corpus.grid import Grid
-from dc_keras.corpus.records import Video, find_hashtags, normalize_hashtag
+from dc_keras.corpus.hashtags import word_characters
+from dc_keras.corpus.records import Video, find_hashtags
 from dc_keras.evaluation.audit.findings import Check, Finding, named, places
+
+Cleaning = Callable[[Sequence[str]], Sequence[str]]
 
 NO_MARKS = "neither the grid nor a study says what marks its challenges"
 _NAME = "challenge marks in histories"
@@ -42,16 +47,9 @@ def find_marks(video: Video, challenges: Iterable[Challenge]) -> dict[str, set[s
         video: the post; its caption is read too, not only its tags.
         challenges: what to look for.
     """
-    tags = {*video.hashtags, *find_hashtags(video.caption)}
-    caption = unicodedata.normalize("NFKC", video.caption).casefold()
     found: dict[str, set[str]] = defaultdict(set)
     for challenge in challenges:
-        marks = {f"#{tag}" for tag in challenge.hashtags if tag in tags}
-        marks |= {
-            f"#{spelling}"
-            for spelling in challenge.spellings
-            if " " in spelling and _is_written(spelling, caption)
-        }
+        marks = _hashtags_of(challenge, video.caption, video.hashtags)
         if video.music_id in challenge.sounds:
             marks.add(f"sound {video.music_id}")
         if marks:
@@ -103,42 +101,75 @@ def check_histories(
 def check_captions(
     subject: str,
     grid: Grid,
-    posts: Mapping[str, Video],
+    videos: pl.DataFrame,
     challenges: Sequence[Challenge],
-    encoders: Mapping[str, Mapping[str, Any] | None] | None,
+    cleanings: Mapping[str, Cleaning | None] | None,
+    mask: Callable[[Sequence[str]], Cleaning],
 ) -> Check:
-    """Asks whether a text encoder reads a challenge's hashtag in its own posts.
+    """Cleans the captions of posts that join, and looks for hashtags that are left.
 
     Args:
         subject: the file or study.
         grid: the posts that describe challenges.
-        posts: the corpus's posts by id.
+        videos: the corpus's table of posts: all that join are looked at.
         challenges: as `focal_challenges`.
-        encoders: the `text` settings of feature records by directory, None where these
-            hold no captions; None altogether where no features are known.
+        cleanings: by directory of feature records, what cleaned their captions; None
+            where they hold no captions; None altogether where no features are known.
+        mask: makes the cleaning that masks some hashtags. Without features it is asked
+            for those of the challenges, as `extract_features` would.
     """
     if not challenges:
         return Check.skipped(_CAPTIONS, subject, NO_MARKS)
-    tags = {tag for challenge in challenges for tag in challenge.hashtags}
-    shown = sorted({v for ids in grid.support for v in ids} & posts.keys())
-    telling = {v: tags & {*find_hashtags(posts[v].caption)} for v in shown}
-    telling = {video: found for video, found in telling.items() if found}
+    captions = _joining_captions(grid, videos, challenges)
+    telling = _telling(captions, challenges)
     findings = []
-    for name, settings in (encoders or {}).items():
-        kept = {v: f & _read_tags(settings, tags) for v, f in telling.items()}
-        kept = {video: found for video, found in kept.items() if found}
+    used = dict(cleanings or {})
+    if cleanings is None and telling:
+        findings.append(_caption_finding("warning", telling, "a text encoder may read"))
+        focal = {t for c in challenges for t in (*c.hashtags, *c.spellings)}
+        used["--hashtags=mask_focal"] = mask(sorted(focal))
+    for name, clean in used.items():
+        if clean is None or not telling:
+            continue
+        cleaned = clean([captions[video] for video in telling])
+        kept = _telling(dict(zip(telling, cleaned, strict=True)), challenges)
         if kept:
             findings.append(_caption_finding("leak", kept, f"{name} encodes"))
-    if encoders is None and telling:
-        findings.append(_caption_finding("warning", telling, "a text encoder may read"))
-    return Check(_CAPTIONS, subject, "captions", len(shown), tuple(findings))
+    return Check(_CAPTIONS, subject, "captions", len(captions), tuple(findings))
+
+
+def _joining_captions(
+    grid: Grid, videos: pl.DataFrame, challenges: Sequence[Challenge]
+) -> dict[str, str]:
+    """Returns the captions of posts that join or describe a challenge, by video id."""
+    tags = [tag for challenge in challenges for tag in challenge.hashtags]
+    sounds = [sound for challenge in challenges for sound in challenge.sounds]
+    support = [video for ids in grid.support for video in ids]
+    joins = (
+        pl.col("hashtags").list.eval(pl.element().is_in(tags)).list.any()
+        | pl.col("music_id").is_in(sounds).fill_null(False)
+        | pl.col("video_id").is_in(support)
+    )
+    posts = videos.filter(joins).select("video_id", "caption").sort("video_id")
+    return dict(posts.iter_rows())
+
+
+def _telling(
+    captions: Mapping[str, str], challenges: Sequence[Challenge]
+) -> dict[str, set[str]]:
+    """Returns the hashtags of challenges in each caption that has any."""
+    found = {
+        video: {mark for c in challenges for mark in _hashtags_of(c, caption)}
+        for video, caption in captions.items()
+    }
+    return {video: marks for video, marks in found.items() if marks}
 
 
 def _caption_finding(
     severity: Any, telling: Mapping[str, set[str]], who: str
 ) -> Finding:
-    tags = named(f"#{tag}" for found in telling.values() for tag in found)
-    what = f"{who} {tags} in {len(telling)} captions that describe challenges"
+    tags = named(tag for found in telling.values() for tag in found)
+    what = f"{who} {tags} in {len(telling)} captions of posts that join"
     advice = (
         "extract captions with --hashtags=mask_focal and --study; audit takes the "
         "directories as --features"
@@ -146,16 +177,20 @@ def _caption_finding(
     return Finding(severity, what, advice, places(videos=telling))
 
 
-def _read_tags(settings: Mapping[str, Any] | None, tags: set[str]) -> set[str]:
-    """Returns the tags that an encoder sees."""
-    if settings is None or settings["hashtags"] == "drop":
-        return set()
-    if settings["hashtags"] == "mask_focal":
-        masked = settings["focal_hashtags"]
-        return tags - {normalize_hashtag("".join(tag.split())) for tag in masked}
-    return tags
+def _hashtags_of(
+    challenge: Challenge, caption: str, tags: Iterable[str] = ()
+) -> set[str]:
+    """Returns the hashtags and spellings of a challenge that a post shows, with #."""
+    shown = {*tags, *find_hashtags(caption)}
+    folded = unicodedata.normalize("NFKC", caption).casefold()
+    return {f"#{tag}" for tag in challenge.hashtags if tag in shown} | {
+        f"#{spelling}"
+        for spelling in challenge.spellings
+        if " " in spelling and _is_written(spelling, folded)
+    }
 
 
 def _is_written(spelling: str, caption: str) -> bool:
     words = r"\s+".join(map(re.escape, spelling.split()))
-    return re.search(rf"#{words}(?!\w)", caption) is not None
+    pattern = rf"#{words}(?![{word_characters()}])"
+    return re.search(pattern, caption) is not None

@@ -85,13 +85,16 @@ def test_it_counts_the_commonest_hashtags_or_the_challenges_of_a_study(make_corp
 
 def test_it_names_repairs_and_what_was_not_imported(make_corpus):
     directory = make_corpus(notes={"yt_dlp": {"missing.music_id": 1234}})
-    lines = [{"reason": "unknown shape"}, {"reason": "not JSON"}] * 2
-    lines += [{"reason": "unknown shape"}]
+    reasons = ["unknown shape", "not JSON", "unknown shape", "not JSON"]
+    lines = [
+        {"file": "a.json", "position": f"line {number}", "reason": reason}
+        for number, reason in enumerate([*reasons, "unknown shape"], start=1)
+    ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (directory / "quarantine.jsonl").write_text(text)
     card = describe(directory)
     assert "| yt_dlp | `missing.music_id` | 1,234 |" in card
-    assert "| unknown shape | 3 |\n| not JSON | 2 |" in card
+    assert "| unknown shape | 3 | a.json, line 1 |\n| not JSON | 2 | a.json," in card
 
 
 def test_it_says_how_much_a_bert_does_not_know(make_corpus):

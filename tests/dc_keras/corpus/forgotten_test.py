@@ -30,12 +30,12 @@ def _video(video_id="1", **fields):
 
 
 def test_the_list_names_nobody_and_comes_back(forgotten, tmp_path, pseudonymizer):
-    forgotten.save(tmp_path, is_finished=False)
+    dataclasses.replace(forgotten, journal={"rule": "ids"}).save(tmp_path)
     text = (tmp_path / FORGOTTEN_FILE).read_text("utf-8")
     for code in (_POST, pseudonymizer.user("1001"), pseudonymizer.handle("ann")):
         assert code not in text
     loaded = Forgotten.load(tmp_path, pseudonymizer)
-    assert loaded == dataclasses.replace(forgotten, is_finished=False)
+    assert loaded == dataclasses.replace(forgotten, journal={"rule": "ids"})
     assert loaded.has(_POST)
     assert not loaded.has("6871947673600000078")
 
@@ -59,7 +59,7 @@ def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
 def test_what_is_no_list_of_this_key_is_refused(
     forgotten, tmp_path, pseudonymizer, change, rule
 ):
-    forgotten.save(tmp_path, is_finished=True)
+    forgotten.save(tmp_path)
     path = tmp_path / FORGOTTEN_FILE
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
     with pytest.raises(DataError, match=rule):

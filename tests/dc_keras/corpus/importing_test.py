@@ -1,15 +1,19 @@
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.importing import import_files
+from dc_keras.corpus.importing import import_files, register_source
 from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.sources import sniffing
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
+from dc_keras.locking import writing
 
 _RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"
 
@@ -73,7 +77,7 @@ def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item
     assert "Some.One" in (corpus_dir / "quarantine.jsonl").read_text()
 
 
-def test_every_record_ends_in_one_place(give, corpus_dir, make_item):
+def test_every_record_ends_in_one_place(give, corpus_dir, make_item, pseudonymizer):
     summary = give(
         a={"data": [make_item(), make_item(), make_item(author=None), {"user": 1}]},
         b=b'{"itemInfos":{"id":"6871947673600000077"},"authorInfos":{"userId":"5"}}\n{"x\n',
@@ -92,10 +96,11 @@ def test_every_record_ends_in_one_place(give, corpus_dir, make_item):
     assert total.given == total.imported + total.merged + total.quarantined == 6
     lines = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
     places = [(e["file"], e["position"], e["reason"]) for e in map(json.loads, lines)]
+    a, b = (f"{pseudonymizer.mention(name)}.json" for name in "ab")
     assert places == [
-        ("a.json", "line 1 data[2]", "a post without an author"),
-        ("a.json", "line 1 data[3]", "unknown shape"),
-        ("b.json", "line 2", "not JSON"),
+        (a, "line 1 data[2]", "a post without an author"),
+        (a, "line 1 data[3]", "unknown shape"),
+        (b, "line 2", "not JSON"),
     ]
 
 
@@ -205,7 +210,8 @@ def test_media_are_found_by_id(give, corpus_dir, make_item, tmp_path):
     assert (summary.media.with_video, summary.media.with_slides) == (1, 1)
     assert Corpus.open(corpus_dir).media_root == root.resolve()
     give(b=[make_item(3)])
-    assert _videos(corpus_dir)[0].media_path == f"@ann_video_{make_item(0)['id']}.mp4"
+    # The file is named after somebody, and the corpus is not to be.
+    assert _videos(corpus_dir)[0].media_path == f"*{make_item(0)['id']}.mp4"
 
 
 def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp_path):
@@ -220,11 +226,9 @@ def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp
 
 def test_an_empty_list_is_an_empty_file(give):
     summary = give(a={"itemList": []})
-    assert (summary.num_files, summary.num_empty_files, summary.total.given) == (
-        1,
-        1,
-        0,
-    )
+    [file] = summary.files
+    assert (file.sources, file.reasons, summary.total.given) == ({}, {}, 0)
+    assert summary.is_nothing
 
 
 def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
@@ -248,7 +252,7 @@ def test_patterns_reach_any_depth_and_files_count_once(
         path.write_text(json.dumps([make_item(number)]))
     inputs = [f"{tmp_path}/x/**/*.json", f"{tmp_path}/x/[1].json"]
     summary = import_files(inputs, corpus_dir, pseudonymizer=pseudonymizer)
-    assert (summary.num_files, summary.num_videos) == (2, 2)
+    assert (len(summary.files), summary.num_videos) == (2, 2)
 
 
 @pytest.mark.parametrize("pattern", ["none.json", "*.none", "none/**/*.json"])
@@ -260,10 +264,21 @@ def test_a_pattern_without_files_is_an_error(
     assert not corpus_dir.exists()
 
 
-def test_a_directory_as_input_says_how_to_ask_for_its_files(
-    tmp_path, corpus_dir, pseudonymizer
+def test_a_directory_stands_for_the_files_below_it(
+    tmp_path, corpus_dir, make_item, pseudonymizer
 ):
-    with pytest.raises(DataError, match=r"for all files in it: .*/\*\*/\*.json"):
+    exports = tmp_path / "exports"
+    for number, name in enumerate(["1.json", "x/y/2.txt", ".git/3.json", "x/4.mp4"]):
+        path = exports / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make_item(number)))
+    summary = import_files([str(exports)], corpus_dir, pseudonymizer=pseudonymizer)
+    assert [file.name for file in summary.files] == ["1.json", "2.txt"]
+
+
+def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonymizer):
+    (tmp_path / "1.mp4").touch()
+    with pytest.raises(DataError, match="no file but pictures and videos below"):
         import_files([str(tmp_path)], corpus_dir, pseudonymizer=pseudonymizer)
 
 
@@ -366,7 +381,7 @@ _BOB = {"id": "5", "uniqueId": "bob"}
 @pytest.fixture
 def forget(corpus_dir, pseudonymizer):
     def run(*codes):
-        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir, is_finished=True)
+        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir)
 
     return run
 
@@ -440,3 +455,136 @@ def test_quarantine_keeps_nothing_of_the_forgotten(
     assert summary.total.quarantined == 2
     [line] = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
     assert _ANN["id"] not in line
+
+
+_ANN_WHOLE = {**_ANN, "secUid": "MS4wLjABann"}
+
+
+def _by_handle(item):
+    return {**item, "author": "Ann", "authorId": None}
+
+
+@pytest.mark.parametrize(
+    ("known_by", "meets", "then"),
+    [
+        # Forgotten by one name, seen with several, and later by another one of them.
+        ("handle", {"author": _ANN_WHOLE}, {"author": {"id": _ANN["id"]}}),
+        ("sec_uid", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+        ("user", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+    ],
+)
+def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
+    give, forget, corpus_dir, make_item, pseudonymizer, known_by, meets, then
+):
+    corpus_dir.mkdir()
+    name = {"handle": "ann", "sec_uid": _ANN_WHOLE["secUid"], "user": _ANN["id"]}
+    forget(getattr(pseudonymizer, known_by)(name[known_by]))
+    _keeps_out(give(a={"itemList": [make_item(0, **meets)]}), 1)
+    _keeps_out(give(a={"itemList": [make_item(1, **then)]}), 1)
+    mention = make_item(2, author=_BOB, desc="with @Ann")
+    give(a={"itemList": [mention]})
+    [video] = _videos(corpus_dir)
+    assert video.caption == "with @u_forgotten"
+    assert [u.user_id for u in Corpus.open(corpus_dir).iter_users()] == [
+        pseudonymizer.user(_BOB["id"])
+    ]
+
+
+def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    give(a={"itemList": [make_item(0, author="Ann"), make_item(1, author=_BOB)]})
+    forget(pseudonymizer.user(_ANN["id"]))  # of whom no corpus knows a handle yet
+    summary = give(a={"itemList": [make_item(2, author=_ANN)]})
+    _keeps_out(summary, 1)
+    assert summary.num_recognised == 1
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("5")]
+    before = _bytes(corpus_dir)
+    give(a={"itemList": [make_item(2, author=_ANN), make_item(0, author="Ann")]})
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    now_ann = {"id": "7", "uniqueId": "Ann"}
+    items = [make_item(0, author=_ANN), make_item(1, author=now_ann)]
+    _keeps_out(give(a={"itemList": items}), 1)
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("7")]
+
+
+def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.sec_uid("MS4wLjABann"))
+    comment = {
+        "cid": "1",
+        "aweme_id": make_item()["id"],
+        "user": {"unique_id": "ann", "uid": _ANN["id"], "sec_uid": "MS4wLjABann"},
+    }
+    give(a={"comments": [comment]})
+    corpus = Corpus.open(corpus_dir)
+    assert (corpus.ties.height, corpus.users.height) == (0, 0)
+
+
+def test_what_a_killed_import_left_behind_goes(give, corpus_dir, make_item):
+    left = corpus_dir.with_name(f".{corpus_dir.name}-import-0a_b1c2d")
+    left.mkdir()
+    (left / "part-00000.parquet").write_bytes(b"captions")
+    give(a=[make_item()])
+    assert not left.exists()
+
+
+def test_two_imports_exclude_each_other(give, corpus_dir, make_item):
+    with writing(corpus_dir), pytest.raises(DataError, match="is writing there; wait"):
+        give(a=[make_item()])
+    assert not corpus_dir.exists()
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(sniffing, "_REGISTERED", [])
+
+
+def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir):
+    page = (Path(__file__).parents[3] / "docs/sources.md").read_text("utf-8")
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    post = {"postId": "6871947673600000077", "by": "ann", "words": "hi #fun", "ups": 3}
+    summary = give(a={"results": [post, {"postId": "x", "by": "ann"}]})
+    assert [*summary.files[0].sources.items()] == [("my_tool", 1)]
+    assert summary.total.quarantined == 1
+    [video] = _videos(corpus_dir)
+    assert (video.source, video.hashtags, video.likes) == ("my_tool", ("fun",), 3)
+
+
+def test_two_sources_of_one_name_are_refused(registry):
+    with pytest.raises(DataError, match=r"one that no source has. Rec.*'web_item'"):
+        register_source("web_item", sniff=bool, read=bool)
+
+
+def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_item):
+    def line(followers, seen, **stats):
+        item = make_item(authorStats={"followerCount": followers, **stats})
+        return {"data": item, "timestamp_collected": 1000 * seen}
+
+    give(a=[line(7, 2000, videoCount=3), line(5, 1000, heart=9)])
+    [user] = Corpus.open(corpus_dir).iter_users()
+    counts = (user.followers, user.total_likes, user.total_posts, user.account_seen)
+    assert counts == (7, 9, 3, 2000)
+    before = _bytes(corpus_dir)
+    give(b=[line(6, 1500)])
+    assert _bytes(corpus_dir)["users.parquet"] == before["users.parquet"]
+
+
+def test_a_corpus_of_before_there_were_accounts_is_read(give, corpus_dir, make_item):
+    give(a=[make_item(0)])
+    path = corpus_dir / "users.parquet"
+    later = ("followers", "total_likes", "total_posts", "account_seen")
+    pl.read_parquet(path).drop(later).write_parquet(path)
+    assert Corpus.open(corpus_dir).users["followers"].to_list() == [None]
+    stats = {"followerCount": 4}
+    give(b=[make_item(0, authorStats=stats)])
+    assert Corpus.open(corpus_dir).users["followers"].to_list() == [4]

@@ -1,6 +1,11 @@
 import pytest
 
-from dc_keras.corpus.media import MediaIndex, MediaReport
+from dc_keras.corpus.media import (
+    MediaIndex,
+    MediaReport,
+    find_file,
+    hide_known_names,
+)
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
 from dc_keras.errors import DataError
@@ -25,18 +30,49 @@ def _attach(root, files, **changes):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "kept"),
     [
-        f"{_ID}.mp4",
-        f"@some.one_video_{_ID}.mp4",
-        f"deep/er/{_ID}.AVI",
-        f"@user12_video_{_ID}.webm",
+        (f"{_ID}.mp4", f"{_ID}.mp4"),
+        (f"videos/2020-12/{_ID}_video.mp4", f"videos/2020-12/{_ID}_video.mp4"),
+        # Whatever may name somebody is not kept.
+        (f"@some.one_video_{_ID}.mp4", f"*{_ID}.mp4"),
+        (f"@user12_video_{_ID}.webm", f"*{_ID}.webm"),
+        (f"ann/6655162062744181174/{_ID}_ann.AVI", f"*/*/{_ID}*.AVI"),
     ],
 )
-def test_a_video_is_found_by_its_id(tmp_path, name):
+def test_a_video_is_found_by_its_id_and_kept_without_names(tmp_path, name, kept):
     video, report = _attach(tmp_path, [name])
-    assert (video.media_path, video.slide_paths) == (name, ())
+    assert (video.media_path, video.slide_paths) == (kept, ())
     assert report == MediaReport(with_video=1)
+    assert find_file(tmp_path, kept) == tmp_path / name
+
+
+def test_files_that_differ_in_names_alone_are_told_apart(tmp_path):
+    names = [f"{_ID}/ann {i}.jpg" for i in (1, 2)] + [f"{_ID}/bob 1.jpg"]
+    video, _ = _attach(tmp_path, names)
+    assert len(set(video.slide_paths)) == 3
+    found = [find_file(tmp_path, slide) for slide in video.slide_paths]
+    assert found == [tmp_path / name for name in names]
+    assert "ann" not in "".join(video.slide_paths)
+
+
+def test_names_that_a_corpus_kept_before_are_hidden():
+    video = Video(
+        _ID,
+        "u",
+        "s",
+        media_path=f"@ann_video_{_ID}.mp4",
+        slide_paths=(f"{_ID}/ann.jpg", f"{_ID}/2.jpg", f"{_ID}/bob.jpg"),
+    )
+    [hidden] = rows_of(Video, hide_known_names(table_of(Video, [video])))
+    assert hidden.media_path == f"*{_ID}.mp4"
+    slides = (f"{_ID}/*.jpg", f"{_ID}/2.jpg", f"{_ID}/*.jpg*2")
+    assert hidden.slide_paths == slides
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../x.mp4", "a\0.mp4", "a" * 999])
+def test_a_path_that_leads_elsewhere_finds_nothing(tmp_path, path):
+    assert find_file(tmp_path, path) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +116,9 @@ def test_of_two_candidates_the_one_nearest_to_the_root_is_taken_and_told(tmp_pat
 
 def test_slides_of_two_places_are_not_mixed(tmp_path):
     video, report = _attach(tmp_path, [f"a/{_ID}_1.jpg", f"b/{_ID}_1.jpg"])
-    assert video.slide_paths == (f"a/{_ID}_1.jpg",)
+    assert video.slide_paths == (f"*/{_ID}_1.jpg",)
+    found = find_file(tmp_path, video.slide_paths[0])
+    assert found == tmp_path / "a" / f"{_ID}_1.jpg"
     assert report.ambiguous == 1
 
 

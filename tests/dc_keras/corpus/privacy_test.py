@@ -1,10 +1,11 @@
 import hashlib
 import hmac
+import re
 import stat
 
 import pytest
 
-from dc_keras.corpus.privacy import Pseudonymizer, load_or_create_key
+from dc_keras.corpus.privacy import Pseudonymizer, load_or_create_key, post_code
 from dc_keras.errors import DataError
 
 
@@ -79,3 +80,12 @@ def test_a_file_that_is_no_key_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(DataError, match="must hold 64 hex digits and nothing else"):
         load_or_create_key(path, corpus_dir=tmp_path / "c")
+
+
+def test_the_code_of_a_post_needs_the_corpus_and_tells_posts_apart():
+    first, second = (Pseudonymizer(bytes([n]) * 32).fingerprint for n in (1, 2))
+    code = post_code(first, "6871947673600000001")
+    assert re.fullmatch("[0-9a-f]{32}", code)
+    assert code == post_code(first, "6871947673600000001")
+    assert code != post_code(first, "6871947673600000002")
+    assert code != post_code(second, "6871947673600000001")

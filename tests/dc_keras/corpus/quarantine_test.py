@@ -5,6 +5,7 @@ import pytest
 
 from dc_keras.corpus.quarantine import Rejected, append_rejected
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch
 
 
 def _rejected(content, position="line 1", keep_raw=False):
@@ -45,18 +46,71 @@ def test_what_is_nested_too_deep_to_write_is_still_named():
     assert entry["keys"] == ["id", "x"]
 
 
+def _code(name):
+    return f"u_{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+
+
+def _append(directory, lines, **options):
+    with Switch(directory) as files:
+        number = append_rejected(directory, files, lines, code=_code, **options)
+        files.commit()
+    return number
+
+
 def test_a_line_is_appended_once(tmp_path):
     first, second = _line({"a": 1}), _line({"a": 1}, position="line 2")
-    assert append_rejected(tmp_path, [first]) == 1
+    assert _append(tmp_path, [first]) == 1
     before = (tmp_path / "quarantine.jsonl").read_bytes()
-    assert append_rejected(tmp_path, [first]) == 1
+    assert _append(tmp_path, [first]) == 1
     assert (tmp_path / "quarantine.jsonl").read_bytes() == before
-    assert append_rejected(tmp_path, [second, first]) == 2
+    assert _append(tmp_path, [second, first]) == 2
     assert (tmp_path / "quarantine.jsonl").read_bytes().startswith(before)
 
 
+def test_what_is_to_be_left_out_goes_be_it_old_or_new(tmp_path):
+    old, new, other = (_line({name: 1}) for name in ("id", "desc", "title"))
+    _append(tmp_path, [old])
+
+    def is_another(entry):
+        return entry["keys"] != ["title"]
+
+    assert _append(tmp_path, [new, other], leave_out=is_another) == 1
+    [line] = (tmp_path / "quarantine.jsonl").read_text().splitlines()
+    assert json.loads(line)["keys"] == ["title"]
+    _append(tmp_path, [], leave_out=lambda _: True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ann.kx", "@Ann.kx"])
+def test_no_name_of_a_file_or_a_key_is_kept(tmp_path, name):
+    rejected = Rejected.of(
+        {name: [1], "author": 2},
+        file=f"{name}.ndjson.gz",
+        position=f"line 3 {name}.ItemModule.6871947673600000001[4]",
+        reason="why",
+        keep_raw=False,
+    )
+    _append(tmp_path, [rejected.to_json()])
+    path = tmp_path / "quarantine.jsonl"
+    entry = json.loads(path.read_text())
+    assert "ann" not in path.read_text().lower()
+    assert entry["file"] == f"{_code('ann.kx')}.ndjson.gz"
+    assert sorted(entry["keys"]) == sorted(["author", _code("ann.kx")])
+    parts = f"{_code('ann')}.{_code('kx')}"
+    assert entry["position"] == f"line 3 {parts}.ItemModule.6871947673600000001[4]"
+    before = path.read_bytes()
+    assert _append(tmp_path, [rejected.to_json()]) == 1
+    assert path.read_bytes() == before
+
+
+def test_names_of_files_are_kept_with_the_content(tmp_path):
+    line = _line({"ann": 1}, keep_raw=True)
+    _append(tmp_path, [line])
+    assert (tmp_path / "quarantine.jsonl").read_text() == line + "\n"
+
+
 def test_no_file_without_a_line(tmp_path):
-    assert append_rejected(tmp_path, []) == 0
+    assert _append(tmp_path, []) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,4 +118,4 @@ def test_no_file_without_a_line(tmp_path):
 def test_a_foreign_file_is_told(tmp_path, line):
     (tmp_path / "quarantine.jsonl").write_text(line + "\n")
     with pytest.raises(DataError, match="every line must be a quarantine entry"):
-        append_rejected(tmp_path, [])
+        _append(tmp_path, [])

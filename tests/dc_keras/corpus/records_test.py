@@ -19,8 +19,9 @@ from dc_keras.corpus import records
         ("नमस्ते", "नमस्ते"),  # vowel signs are marks inside the word
         ("สวัสดี", "สวัสดี"),
         ("می‌خواهم", "می‌خواهم"),  # a joiner inside the word
-        ("throughthework💪🔥", "throughthework"),
-        ("❤️", ""),
+        ("throughthework💪🔥", "throughthework💪🔥"),  # another tag than without
+        ("❤️", "❤"),
+        ("fyp^", "fyp"),
         ("", ""),
     ],
 )
@@ -42,6 +43,7 @@ def test_normalising_twice_changes_nothing(text):
         ("＃ダンス最高", ("ダンス最高",)),
         ("no. # 1, #", ()),
         ("keycap #️⃣ is no tag", ()),
+        ("through #thework💪🔥", ("thework",)),
         ("", ()),
     ],
 )

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -94,6 +95,10 @@ def test_an_empty_corpus_keeps_its_columns(tmp_path):
 
 def test_corpus_json_counts_what_the_tables_hold(tmp_path):
     _write(tmp_path)
+    digests = {
+        name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        for name in ("videos.parquet", "users.parquet", "ties.parquet")
+    }
     assert Corpus.open(tmp_path).info == {
         "version": 1,
         "counts": {
@@ -109,6 +114,7 @@ def test_corpus_json_counts_what_the_tables_hold(tmp_path):
         "notes": {},
         "key_fingerprint": "f",
         "media_root": None,
+        "sha256": digests,
     }
 
 

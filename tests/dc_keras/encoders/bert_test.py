@@ -112,7 +112,7 @@ def test_capitals_tell_the_case_of_a_vocabulary_file(
 
 @pytest.mark.parametrize("handle", ["", "bert", "hub", "hub:", "keras_nlp:", "pt:x"])
 def test_a_handle_says_where_bert_comes_from(handle):
-    message = rf"must be hub:PATH_OR_URL or keras_nlp:.*Received: text='{handle}'"
+    message = rf"must be .*hub:PATH_OR_URL, keras_nlp:.*Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
         _load(handle)
 
@@ -130,11 +130,13 @@ def test_a_directory_that_is_not_there_is_refused(handle, message):
 
 
 def test_a_preset_of_another_network_is_refused(tmp_path):
-    other = keras_nlp.models.DistilBertBackbone(
+    other = keras_nlp.models.RobertaBackbone(
         vocabulary_size=9, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4
     )
     other.save_to_preset(str(tmp_path / "other"))
-    with pytest.raises(DataError, match=r"cannot load the BERT preset.*DistilBert"):
+    with pytest.raises(
+        DataError, match=r"must be a BERT, DistilBERT or ELECTRA.*Roberta"
+    ):
         load_backbone(str(tmp_path / "other"))
 
 
@@ -181,3 +183,23 @@ def test_pieces_of_the_real_vocabulary_stand_at_their_published_ids(minilm):
         102,
         7592,
     ]
+
+
+@pytest.mark.parametrize("kind", ["DistilBert", "Electra"])
+def test_other_networks_of_wordpieces_are_loaded(tmp_path, vocabulary, kind):
+    arguments = {"embedding_dim": 8} if kind == "Electra" else {}
+    network = getattr(keras_nlp.models, f"{kind}Backbone")(
+        len(vocabulary),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=8,
+        **arguments,
+    )
+    network.save_to_preset(str(tmp_path))
+    tokenizer = getattr(keras_nlp.models, f"{kind}Tokenizer")
+    tokenizer(list(vocabulary), lowercase=True).save_to_preset(str(tmp_path))
+    bert = load_bert(f"keras_hub:{tmp_path}", max_tokens=16, vocab_file=None)
+    ids = tf.constant([[2, 5, 3]])
+    assert bert.encode(ids, tf.ones_like(ids)).shape == (1, 3, 8)
+    assert bert.vocabulary == vocabulary

@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,8 @@ def test_keep_leaves_the_caption_untouched():
         ("#dance™ ok", ["TM", "ok"]),
         ("dance # dance", ["dance", "#", "dance"]),
         ("#dancé", ["#dancé"]),
+        ("#™ #dance", ["#", "TM"]),
+        ("#dance\ufe0f", ["\ufe0f"]),
         ("#dance\u200dr", ["#dance\u200dr"]),
         ("", []),
     ],
@@ -67,6 +71,11 @@ def test_case_is_kept_outside_the_hashtags():
         ("İstanbul", "#İstanbul #i̇stanbul"),
         ("танец", "#ТАНЕЦ"),
         ("कर", "#कर"),
+        ("မြန်မာ", "#မြန်မာ ＃မြန်မာ"),
+        ("ខ្មែរ", "#ខ្មែរ"),
+        ("مَرْحَبًا", "#مَرْحَبًا"),
+        ("ΐ", "#ΐ #Ϊ́ #Ϊ\u0301"),
+        ("massstab", "#Maßstab #maSẞtab #MASSSTAB"),
         ("karen challenge", "#karen challenge #Karen  Challenge"),
         ("a_b", "#A_B"),
     ],
@@ -93,22 +102,83 @@ def test_a_long_caption_is_masked_throughout():
     assert _mask("#dance x" * 1250, "dance") == ["x"] * 1250
 
 
-# Alphabets that both Unicode tables (Python's and RE2's) have known for long.
+# Every character that UTF-8 can hold.
+_CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+
+
+def _clean_all(cleaner: CaptionCleaner, captions: list[str]) -> list[str]:
+    return [text.decode() for text in cleaner(tf.constant(captions)).numpy()]
+
+
+def test_a_focal_tag_ends_where_the_finder_ends_it_at_every_character():
+    captions = [f"#dance{character}" for character in _CHARACTERS]
+    cleaned = _clean_all(CaptionCleaner("mask_focal", ["dance"]), captions)
+    wrong = [
+        caption
+        for caption, left in zip(captions, cleaned, strict=True)
+        if (find_hashtags(caption) == ("dance",)) != ("danc" not in left)
+    ]
+    assert wrong == []
+
+
+def test_dropped_tags_end_where_the_finder_ends_them_at_every_character():
+    captions = [f"#a{character}b" for character in _CHARACTERS]
+    cleaned = _clean_all(CaptionCleaner("drop"), captions)
+    wrong = [
+        caption
+        for caption, left in zip(captions, cleaned, strict=True)
+        # Compatibility forms of several characters, ⑴ for one, end a tag that stays
+        # whole in the text.
+        if not left.startswith(" ")
+        or find_hashtags(left)
+        or (left.endswith("b") and find_hashtags(caption) != ("a",))
+    ]
+    assert wrong == []
+
+
+def test_a_focal_tag_is_masked_whatever_characters_it_has():
+    # A tag a character, in both cases; a cleaner takes as many as a large study has.
+    spelled: dict[str, set[str]] = {}
+    for character in _CHARACTERS:
+        tag = find_hashtags(f"#a{character}b")[0]
+        if len(tag) > 1:
+            written = {character, character.upper(), character.lower()}
+            spelled.setdefault(tag, set()).update(f"#a{form}B" for form in written)
+    assert len(spelled) > 100_000
+    tags = list(spelled)
+    for start in range(0, len(tags), 2000):
+        focal = tags[start : start + 2000]
+        # Upper and lower case of a few characters are another tag.
+        captions = [
+            caption
+            for tag in focal
+            for caption in spelled[tag]
+            if find_hashtags(caption) == (tag,)
+        ]
+        cleaned = _clean_all(CaptionCleaner("mask_focal", focal), captions)
+        assert [left for left in cleaned if find_hashtags(left)] == []
+
+
 _TEXT = st.text(
     st.one_of(
-        st.sampled_from("#＃ dancerDANCE_9’!™ßİ\u0301\u094d\u200d😀"),
-        st.characters(max_codepoint=0x2FF, exclude_categories=("Cs", "Cc")),
+        st.sampled_from("#＃﹟ dancerDANCE_9’!™ßİΐ\u0345\u0301\u0308\u094d\u200d😀"),
+        st.characters(categories=("L", "M", "N")),
+        st.characters(exclude_categories=("Cs",)),
     ),
     max_size=30,
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(_TEXT, st.sampled_from(["dance", "ß", "dan", "i̇"]))
+@given(_TEXT, st.sampled_from(["dance", "ß", "dan", "i̇", "ss", "ΐ"]))
 def test_what_counts_as_the_focal_hashtag_is_masked_and_no_other(caption, focal):
-    cleaned = _clean(caption, "mask_focal", focal)
-    left = [tag for tag in find_hashtags(caption) if tag != normalize_hashtag(focal)]
-    assert list(find_hashtags(cleaned)) == left
+    found = find_hashtags(caption)
+    for tag in (normalize_hashtag(focal), *found):
+        cleaned = _clean(caption, "mask_focal", tag)
+        assert list(find_hashtags(cleaned)) == [
+            other for other in found if other != tag
+        ]
+    assert find_hashtags(_clean(caption, "drop")) == ()
 
 
 def test_unknown_mode_is_refused():

@@ -185,7 +185,7 @@ def test_a_url_with_nothing_behind_it_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (
-        r"cannot load the hub module\. Offline, bring a BERT SavedModel directory.*"
+        r"cannot load the hub module\. Offline, bring a SavedModel directory.*"
         rf"give --text=hub:DIR\. Received: text='hub:{url}' \(HTTPError.*404"
     )
     with pytest.raises(DataError, match=message):
@@ -237,7 +237,6 @@ def real_states(minilm):
     return np.array(backbone(inputs)["sequence_output"]), mask
 
 
-@pytest.mark.slow
 def test_real_weights_through_hub_give_the_cls_state_of_keras_nlp(
     minilm_hub, real_states
 ):
@@ -248,7 +247,6 @@ def test_real_weights_through_hub_give_the_cls_state_of_keras_nlp(
     )
 
 
-@pytest.mark.slow
 def test_real_weights_through_hub_give_the_mean_of_the_tokens(minilm_hub, real_states):
     encoder = build_text_encoder(TextSpec(f"hub:{minilm_hub}", pooling="mean"))
     expected = np.stack(

@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from dc_keras.encoders.text import (
+    PREPROCESSING_VERSIONS,
     TextSpec,
     build_text_encoder,
+    restore_cleaner,
     unknown_token_share,
 )
 from dc_keras.errors import DataError
@@ -146,6 +148,16 @@ def test_settings_travel_as_json(table_spec):
     assert TextSpec.from_settings(settings) == spec
     assert settings["embedding_dim"] == 3
     assert settings["fingerprint"] == encoder.fingerprint
+    assert restore_cleaner(settings).focal_hashtags == ("b", "a")
+
+
+def test_captions_cleaned_by_another_version_are_refused():
+    # The first version did not write its number, and kept what it should have masked.
+    settings = {"hashtags": "mask_focal", "focal_hashtags": ["a"]}
+    with pytest.raises(DataError, match="'mask_focal' with preprocessing=1, not 2"):
+        restore_cleaner(settings)
+    kept = restore_cleaner({"hashtags": "keep", "focal_hashtags": []})
+    assert kept.clean(["#a"]) == ["#a"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +188,7 @@ def test_building_again_gives_the_same_fingerprint(spec, encoder):
 
 def test_another_preprocessing_is_another_encoder(table_spec, monkeypatch):
     before = _fingerprint(table_spec)
-    monkeypatch.setattr("dc_keras.encoders.text.PREPROCESSING_VERSION", 99)
+    monkeypatch.setitem(PREPROCESSING_VERSIONS, table_spec.hashtags, 99)
     assert _fingerprint(table_spec) != before
 
 
@@ -288,7 +300,7 @@ def test_a_spec_that_cannot_be_is_refused(changes, message):
         ({"max_tokens": 65}, "must take 65 tokens"),
         ({"hashtags": "hide"}, "`hashtags` must be one of keep, mask_focal, drop"),
         ({"hashtags": "mask_focal"}, "needs the focal hashtags"),
-        ({"handle": "bert"}, "must be hub:PATH_OR_URL or keras_nlp:"),
+        ({"handle": "bert"}, "must be a known one, such as .*text='bert'"),
         ({"vocab_file": "/nowhere/vocab.txt"}, "'/nowhere/vocab.txt'"),
     ],
 )

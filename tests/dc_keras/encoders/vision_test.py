@@ -170,12 +170,8 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
     def unreachable(**kwargs):
         raise OSError("no route")
 
-    monkeypatch.setattr(
-        "dc_keras.encoders.vision._APPLICATIONS", {"VGG16": unreachable}
-    )
-    message = (
-        r"bring https://.*vgg16.*_notop\.h5 and give --vision_weights=FILE.*no route"
-    )
+    monkeypatch.setattr(keras.applications, "VGG16", unreachable)
+    message = r"bring the file .* and give --vision_weights=FILE.*no route"
     with pytest.raises(DataError, match=message):
         _build(weights="imagenet")
 
@@ -183,7 +179,9 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "VGG19"}, "must be one of VGG16, ResNet50.*'VGG19'"),
+        ({"name": "VGG20"}, "such as VGG19, VGG16, .*vision='VGG20'"),
+        ({"name": "Xception", "image_size": 70}, "of Xception must be at least 71 px"),
+        ({"weights": "own"}, "weights of VGG16 must be imagenet, random, or a file"),
         ({"name": "ResNet50", "layer": "fc1"}, "layer of ResNet50 must be .*'fc1'"),
         ({"image_size": 31}, "at least 32 px.*image_size=31"),
         ({"layer": "fc2", "image_size": 64}, "needs an image size of 224 px"),

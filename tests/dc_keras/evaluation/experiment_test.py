@@ -308,7 +308,6 @@ def test_a_challenge_of_fewer_videos_is_judged_too(
     assert all((rows["score"] != whole).any() for rows in scores.values())
 
 
-@pytest.mark.slow
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, experiment, tmp_path, run_first_fold
 ):

@@ -1,8 +1,15 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.forgetting.artifacts import find_artifacts, remove_leftovers
+from dc_keras.forgetting.artifacts import (
+    Artifact,
+    discard,
+    find_artifacts,
+    remove_leftovers,
+)
 from dc_keras.serving.ranking import UserTable
 
 _FILES = {
@@ -65,7 +72,7 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     (tmp_path / "run/other.csv").write_text("user_id,age\n")
     users = tmp_path / "run/users.parquet"
     prepared = np.zeros((1, 3), np.float32)
-    UserTable(("someone",), prepared, "of a bundle").save(users)
+    UserTable(("someone",), prepared, "of a bundle", "of a corpus").save(users)
     (tmp_path / "run/other.parquet").write_bytes(b"no table")
     found = find_artifacts([tmp_path / "run", tmp_path / "run/deep/model"])
     # Its proxies belong to the model.
@@ -77,16 +84,16 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     assert found.unknown == (media,)
 
 
-@pytest.mark.parametrize(
-    ("files", "rule"),
-    [
-        ({"notes.txt": ""}, "an artifact must be a corpus, frame or feature records"),
-        ({"frames-00000-of-00002.tfrecord": ""}, "records without a manifest.json"),
-    ],
-)
-def test_what_is_none_of_ours_is_refused(tmp_path, files, rule):
-    with pytest.raises(DataError, match=rule):
-        find_artifacts([_write(tmp_path / "any", files)])
+def test_what_is_none_of_ours_is_told(tmp_path):
+    place = _write(tmp_path / "any", {"notes.txt": ""})
+    found = find_artifacts([place])
+    assert (found.artifacts, found.unknown) == ((), (place,))
+
+
+def test_records_without_a_manifest_are_refused(tmp_path):
+    place = _write(tmp_path / "any", {"frames-00000-of-00002.tfrecord": ""})
+    with pytest.raises(DataError, match=r"records without a manifest\.json"):
+        find_artifacts([place])
 
 
 def test_what_is_no_directory_is_refused(tmp_path):
@@ -97,5 +104,23 @@ def test_what_is_no_directory_is_refused(tmp_path):
 def test_half_written_files_are_removed(tmp_path):
     place = _write(tmp_path / "corpus", _FILES["corpus"])
     (place / ".videos.parquet.tmp").write_text("half")
-    remove_leftovers(place)
+    _write(place / ".next", {"videos.parquet": "half"})
+    _write(tmp_path / ".corpus-import-abc_1234", {"part-00000.parquet": "captions"})
+    other = _write(tmp_path / ".corpus-import-of-mine", {"a": ""})
+    remove_leftovers(Artifact(place, "corpus"))
     assert {p.name for p in place.iterdir()} == set(_FILES["corpus"])
+    assert set(tmp_path.iterdir()) == {place, other}
+
+
+def test_what_was_on_its_way_out_goes(tmp_path, monkeypatch):
+    place = _write(tmp_path / "survey", _FILES["survey"])
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", stop)
+        discard(place)
+    assert not place.exists()
+    remove_leftovers(Artifact(place, "survey"))
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from dc_keras import switching
 from dc_keras.corpus import store
 from dc_keras.corpus.dataset_card import CARD_FILE, describe
 from dc_keras.corpus.store import Corpus
@@ -57,6 +58,7 @@ def test_people_go_who_were_there_for_the_forgotten_only(corpus, forgotten, peop
 def test_the_counts_follow(corpus, forgotten):
     forget_corpus(corpus, forgotten)
     info = Corpus.open(corpus.directory).info
+    assert info["sha256"] != corpus.info["sha256"]
     assert info == corpus.info | {
         "counts": {
             "videos": 3,
@@ -68,6 +70,7 @@ def test_the_counts_follow(corpus, forgotten):
             "quarantined": 1,
         },
         "sources": {"web_item": 3},
+        "sha256": info["sha256"],
     }
 
 
@@ -87,10 +90,11 @@ def test_a_dry_run_counts_and_changes_no_byte(corpus, forgotten):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (corpora, "write_table"),  # of users
         (corpora, "CorpusWriter"),
         (store, "write_table"),  # of users, when the posts are written
         (store, "write_text"),  # of corpus.json
+        (switching, "finish_switch"),  # when it is decided that they count
+        (switching, "_put_in_place"),
     ],
 )
 def test_a_run_that_was_stopped_is_finished_by_the_next(
@@ -106,7 +110,7 @@ def test_a_run_that_was_stopped_is_finished_by_the_next(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, name, stop)
         forget_corpus(broken, forgotten)
-    stopped = dataclasses.replace(forgotten, is_finished=False)
+    stopped = dataclasses.replace(forgotten, journal={})
     forget_corpus(Corpus.open(broken.directory), stopped)
     assert _bytes(broken.directory) == _bytes(whole.directory)
 
@@ -125,7 +129,7 @@ def test_the_card_is_renewed_where_there_is_one(corpus, forgotten):
     assert card.read_text() == describe(corpus.directory)
     assert "3 posts by 2 authors" in card.read_text()
     card.write_text("of a run that was stopped")
-    stopped = dataclasses.replace(forgotten, is_finished=False)
+    stopped = dataclasses.replace(forgotten, journal={})
     forget_corpus(Corpus.open(corpus.directory), stopped)
     assert "3 posts" in card.read_text()
 

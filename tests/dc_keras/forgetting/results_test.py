@@ -6,9 +6,11 @@ import polars as pl
 import pytest
 
 from dc_keras.corpus.grid import Grid
+from dc_keras.corpus.privacy import Pseudonymizer, post_code
+from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.forgetting import results
-from dc_keras.forgetting.results import forget_results
+from dc_keras.forgetting.results import forget_bundle, forget_results
 
 _GONE, _POST = "a" * 32, "6871947673600000001"
 _BOB, _CAT = "b" * 32, "c" * 32
@@ -168,3 +170,48 @@ def test_a_file_that_cannot_be_read_is_named(run, forgotten, name):
     with pytest.raises(DataError, match=f"{name}: cannot be read; bring it back") as e:
         forget_results(run, forgotten)
     assert "\n" not in str(e.value)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle whose challenge a forgotten post and another one describe."""
+    key = Pseudonymizer(b"k" * 32).fingerprint
+    posts = [post_code(key, _POST), post_code(key, "6871947673600000002")]
+    content = {"describing_posts": {"dance": posts}, "num_folds": 3}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+    digest = hashlib.sha256(config.read_bytes()).hexdigest()
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text(f"{'0' * 64}  assets/config.json\n{digest}  config.json\n", "utf-8")
+    return tmp_path
+
+
+def test_a_bundle_loses_the_codes_of_forgotten_posts(bundle, forgotten):
+    config = bundle / "config.json"
+    before = json.loads(config.read_text("utf-8"))
+    assert forget_bundle(bundle, forgotten, dry_run=True) == {"files": 1}
+    assert json.loads(config.read_text("utf-8")) == before
+    assert forget_bundle(bundle, forgotten) == {"files": 1}
+    [first, second] = before["describing_posts"]["dance"]
+    after = json.loads(config.read_text("utf-8"))
+    assert after == {**before, "describing_posts": {"dance": ["u_forgotten", second]}}
+    assert first not in config.read_text("utf-8")
+    digest = hashlib.sha256(config.read_bytes()).hexdigest()
+    assert (bundle / "SHA256SUMS").read_text("utf-8") == (
+        f"{'0' * 64}  assets/config.json\n{digest}  config.json\n"
+    )
+    assert forget_bundle(bundle, forgotten) == {}
+
+
+def test_a_bundle_that_a_stopped_run_left_is_finished(bundle, forgotten, monkeypatch):
+    def stop(path, text):
+        write_text(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "write_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        forget_bundle(bundle, forgotten)
+    monkeypatch.undo()
+    assert forget_bundle(bundle, forgotten) == {"files": 1}
+    digest = hashlib.sha256((bundle / "config.json").read_bytes()).hexdigest()
+    assert f"{digest}  config.json" in (bundle / "SHA256SUMS").read_text("utf-8")

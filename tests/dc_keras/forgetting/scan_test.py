@@ -1,3 +1,6 @@
+import bz2
+import gzip
+import lzma
 import zipfile
 
 import numpy as np
@@ -39,7 +42,9 @@ _WRITERS = {
 @pytest.mark.parametrize("name", _WRITERS)
 def test_a_code_is_found_in_any_file(tmp_path, forgotten, name, code):
     _WRITERS[name](tmp_path / name, code)
-    assert list(find_traces([tmp_path], forgotten)) == [tmp_path / name]
+    for ours in ([], [tmp_path]):
+        traces = list(find_traces([tmp_path], forgotten, ours=ours))
+        assert [trace.path for trace in traces] == [tmp_path / name]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_a_code_is_found_in_any_file(tmp_path, forgotten, name, code):
 @pytest.mark.parametrize("name", _WRITERS)
 def test_other_words_are_no_trace(tmp_path, forgotten, name, text):
     _WRITERS[name](tmp_path / name, text)
-    assert list(find_traces([tmp_path / name], forgotten)) == []
+    assert list(find_traces([tmp_path / name], forgotten, ours=[tmp_path])) == []
 
 
 def test_a_code_across_two_blocks_is_found(tmp_path, forgotten, monkeypatch):
@@ -68,3 +73,54 @@ def test_a_code_across_two_blocks_is_found(tmp_path, forgotten, monkeypatch):
 def test_media_are_not_looked_through(tmp_path, forgotten):
     (tmp_path / "1.MP4").write_text(_POST)
     assert list(find_traces([tmp_path], forgotten)) == []
+
+
+@pytest.fixture
+def ann(forget, pseudonymizer):
+    """Ann as she was known to a corpus: by pseudonyms alone."""
+    code = pseudonymizer
+    return forget(code.user("6700000000000000777"), code.handle("ann.kx"), _POST)
+
+
+_IN_THE_CLEAR = {
+    "export.json": b'{"author": {"id": 6700000000000000777}}',
+    "export.ndjson": b'{"author": {"uniqueId": "Ann.kx"}}\n',
+    "users.json": b'{"ann.kx": {"videos": []}}',
+    "table.csv": b"name,views\nann.kx,5\n",
+    "page.html": b'<a href="https://www.tiktok.com/@ann.kx/video/1">',
+    "export.json.gz": gzip.compress(b'["@ann.kx"]'),
+    "export.xz": lzma.compress(b'["@ann.kx"]'),
+    "export.bz2": bz2.compress(b'["@ann.kx"]'),
+}
+
+
+@pytest.mark.parametrize("name", _IN_THE_CLEAR)
+def test_a_foreign_file_that_names_somebody_in_the_clear_is_found(tmp_path, ann, name):
+    (tmp_path / name).write_bytes(_IN_THE_CLEAR[name])
+    [trace] = find_traces([tmp_path], ann)
+    assert trace.path == tmp_path / name
+    assert "ann" not in trace.reason
+
+
+@pytest.mark.parametrize(
+    "name", ["@ann.kx_video_1.mp4", "ann.kx/1.jpg", "Ann.kx.json.gz", f"a_{_POST}.mp4"]
+)
+def test_a_foreign_file_that_is_named_after_somebody_is_found(tmp_path, ann, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    [trace] = find_traces([tmp_path], ann)
+    assert trace.path == path
+
+
+def test_words_of_others_in_foreign_files_are_no_trace(tmp_path, ann):
+    (tmp_path / "annkx.txt").write_text("ann, kx, ann.kxy, @ann.kx.b and ann.kx too")
+    assert list(find_traces([tmp_path], ann)) == []
+
+
+def test_what_cannot_be_looked_into_is_told(tmp_path, ann):
+    (tmp_path / "broken.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    reasons = [trace.reason for trace in find_traces([tmp_path], ann)]
+    assert len(reasons) == 2
+    assert all(r.startswith("cannot be looked into") for r in reasons)

@@ -6,6 +6,7 @@ import pytest
 from dc_keras.errors import DataError
 from dc_keras.models.config import (
     PAPER_MODEL,
+    PAPER_TRAINING,
     ModelOptions,
     ProtocolOptions,
     StudyOptions,
@@ -153,5 +154,6 @@ def test_the_paper_preset_chooses_as_the_paper_does(paper_preset, cls, name, val
     assert paper_preset[cls][name] == value
 
 
-def test_the_papers_shape_is_that_of_its_preset(paper_preset):
+def test_the_papers_model_and_training_are_those_of_its_preset(paper_preset):
     assert PAPER_MODEL.to_dict() == paper_preset["ModelOptions"]
+    assert PAPER_TRAINING.to_dict() == paper_preset["TrainingOptions"]

@@ -221,7 +221,6 @@ print(config["task"])
 """
 
 
-@pytest.mark.slow
 def test_another_process_loads_the_model_and_gives_the_same_answers(tmp_path):
     from dc_keras.training.model_directory import save_model
 

@@ -1,4 +1,4 @@
-"""A tiny deepChallenger over real networks, and the posts that it was trained on."""
+"""A tiny deepChallenger over tiny networks, and the posts that it was trained on."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
-def make_served(make_grid, tiny_preset, tmp_path_factory):
+def make_served(make_grid, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random."""
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.serving.bundle import export_bundle
@@ -74,10 +74,10 @@ def make_served(make_grid, tiny_preset, tmp_path_factory):
     posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
     by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
 
-    def make(use_vision: bool, use_text: bool) -> Served:
+    def make(vision: str | None, text: str | None) -> Served:
         run = TrainingRun(
             grid=grid,
-            table=_extract(posts, use_vision, tiny_preset if use_text else None),
+            table=_extract(posts, vision, text),
             model=ModelOptions(hidden_dim=8, projection_dim=6),
             training=TrainingOptions(
                 batch_size=16,
@@ -103,36 +103,42 @@ def make_served(make_grid, tiny_preset, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def served(make_served):
-    return make_served(use_vision=True, use_text=True)
+def served(make_served, tiny_preset):
+    return make_served("tiny_frames", f"keras_nlp:{tiny_preset}")
 
 
 @pytest.fixture(scope="session")
-def served_text(make_served):
-    """Without the vision networks, which take a minute to export and load."""
-    return make_served(use_vision=False, use_text=True)
+def served_text(make_served, tiny_preset):
+    """Without a vision network."""
+    return make_served(None, f"keras_nlp:{tiny_preset}")
+
+
+@pytest.fixture(scope="session")
+def served_own_text(make_served):
+    """Over a text encoder that is no BERT."""
+    return make_served("tiny_frames", "tiny_texts")
 
 
 @pytest.fixture(scope="session")
 def served_vision(make_served):
-    return make_served(use_vision=True, use_text=False)
+    return make_served("tiny_frames", None)
 
 
-def _extract(posts, use_vision, preset):
+def _extract(posts, vision_name, handle):
     """The features of posts, as the feature records of one extraction give them."""
     from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
+    from dc_keras.encoders.registry import import_encoders
     from dc_keras.encoders.text import TextSpec, build_text_encoder
     from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
     from dc_keras.training.data import FeatureTable, VisionFeatures
 
+    import_encoders(["tiny_encoders"])
     text = vision = None
-    if preset:
-        spec = TextSpec(
-            f"keras_nlp:{preset}", hashtags="mask_focal", focal_hashtags=_CHALLENGES
-        )
+    if handle:
+        spec = TextSpec(handle, hashtags="mask_focal", focal_hashtags=_CHALLENGES)
         text = build_text_encoder(spec)
-    if use_vision:
-        spec = VisionSpec("VGG16", weights="random", image_size=_SIZE)
+    if vision_name:
+        spec = VisionSpec(vision_name, weights="random", image_size=_SIZE)
         vision = build_vision_encoder(spec)
     # Frame records repeat the frames of a short post over all slots.
     recorded = [
@@ -143,7 +149,7 @@ def _extract(posts, use_vision, preset):
     features = [found for _, found in extractor.extract(recorded)]
     seen = {}
     if vision:
-        seen["VGG16"] = VisionFeatures(
+        seen[vision_name] = VisionFeatures(
             np.stack([f.frames for f in features]),
             np.stack([f.frame_mask for f in features]),
             vision.settings(),

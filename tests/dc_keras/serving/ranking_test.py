@@ -63,13 +63,15 @@ def test_pieces_are_put_together_again(num_users, monkeypatch):
 def test_users_are_kept_for_their_bundle_alone(tmp_path):
     path = tmp_path / "users.parquet"
     prepared = np.arange(6, dtype=np.float32).reshape(3, 2)
-    UserTable(("a", "b", "c"), prepared, "of one").save(path)
-    kept = UserTable.load(path, "of one")
+    UserTable(("a", "b", "c"), prepared, "of one", "then").save(path)
+    kept = UserTable.load(path, "of one", "then")
     assert kept.users == ("a", "b", "c")
     np.testing.assert_array_equal(kept.prepared, prepared)
     assert [p.name for p in tmp_path.iterdir()] == ["users.parquet"]
     with pytest.raises(DataError, match="of the same bundle"):
-        UserTable.load(path, "of another")
+        UserTable.load(path, "of another", "then")
+    with pytest.raises(DataError, match="without whoever was forgotten since"):
+        UserTable.load(path, "of one", "now")
     path.write_bytes(b"no table")
     with pytest.raises(DataError, match="a file that `rank` wrote"):
-        UserTable.load(path, "of one")
+        UserTable.load(path, "of one", "then")

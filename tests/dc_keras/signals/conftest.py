@@ -78,8 +78,9 @@ def make_study():
 def make_evidence(make_study):
     """Makes the evidence of such a grid; `captions` are embeddings by video id."""
 
-    def make(*args, captions=None, hidden_users=(), **keywords):
+    def make(*args, captions=None, hidden_users=(), frames=None, **keywords):
         grid, videos = make_study(*args, **keywords)
-        return Evidence.of(grid, read_facts(videos, grid), captions, hidden_users)
+        facts = read_facts(videos, grid)
+        return Evidence.of(grid, facts, captions, hidden_users, frames)
 
     return make

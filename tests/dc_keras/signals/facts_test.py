@@ -60,7 +60,7 @@ def test_words_are_whole_in_every_script(make_study, caption, words):
     assert _terms(make_study, caption=caption) == words
 
 
-@pytest.mark.parametrize("tag", ["fun", "été", "हिन्दी", "สวัสดี"])
+@pytest.mark.parametrize("tag", ["fun", "été", "हिन्दी", "สวัสดี", "မြန်မာ", "مَرْحَبًا", "𑀓𑀸"])
 def test_a_tag_is_not_read_twice(make_study, tag):
     for mark in "#＃":
         caption = f"a {mark}{tag} b"

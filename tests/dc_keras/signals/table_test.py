@@ -13,6 +13,7 @@ from dc_keras.signals.facts import read_facts
 from dc_keras.signals.folds import plan_steps
 from dc_keras.signals.table import (
     GROUPS,
+    REFERENCE,
     TREES,
     SignalTable,
     add_ties,
@@ -196,8 +197,9 @@ def test_every_group_has_columns_and_fitted_ones_are_known(case, split):
     assert table.values.shape == (len(evidence.pairs), len(table.names))
     assert table.values.dtype == np.float32
     groups = {name.partition("/")[0] for name in table.names}
-    wanted = {*GROUPS, "ties"} - (set() if split == "temporal" else {"past"})
-    assert {*groups, "trees"} == wanted
+    # The posts of this case have no frames.
+    wanted = {*GROUPS, "ties", REFERENCE} - {"frames"}
+    assert {*groups, "trees"} == wanted - (set() if split == "temporal" else {"past"})
     assert len(set(table.names)) == len(table.names)
     is_first = np.zeros(len(evidence.pairs), bool)
     if split == "temporal":
@@ -288,7 +290,10 @@ def test_without_captions_posts_or_support_everything_has_a_value_or_nan(
     table = _signals(evidence, grid, fold)
     unknown = {n for n in table.names if np.isnan(table[n]).any()}
     ages = {n for n in table.names if n.endswith(("_age", "_silence"))}
-    assert unknown == ages | {n for n in table.names if n.startswith("engagement/")}
+    paced = {n for n in table.names if n.startswith("time/support_within_")}
+    paced |= {"time/support_after", "time/posts_in_core"}
+    engagement = {n for n in table.names if n.startswith("engagement/")}
+    assert unknown == ages | paced | engagement
     for name in ("text/cosine", "text/one_vs_rest", "reference/caption_neighbours"):
         assert not table[name].any()
 

@@ -4,6 +4,7 @@ import pytest
 from dc_keras.signals.timing import (
     NAMES,
     challenge_ages,
+    paced_overlap,
     recent_supporters,
     time_overlap,
     user_ages,
@@ -119,3 +120,22 @@ def test_a_post_after_the_last_support_post_is_no_day_old(make_evidence):
     # Without a cutoff, day 40 ends the days.
     evidence = make_evidence([[1], [0]], histories=[_at(50), []], support=[_by(10, 40)])
     assert user_ages(evidence)["silence"][0] == 0.0
+
+
+def test_a_pace_of_posting_reaches_back_further_than_the_history(make_evidence):
+    # Two posts four days apart: three posts reach 12 days back, seven 28.
+    evidence = make_evidence(
+        [[1], [0]],
+        histories=[_at(100, 96), [""]],
+        support=[_by(70, 75, 95, 102, 120)],
+    )
+    found = paced_overlap(evidence)
+    known = {name: values[0, 0] for name, values in found.items()}
+    assert known["support_within_3_posts"] == pytest.approx(2 / 5)
+    assert known["support_within_7_posts"] == pytest.approx(3 / 5)
+    assert known["support_within_12_posts"] == pytest.approx(4 / 5)
+    # Three days before to 14 days after the newest post: 102 alone.
+    assert known["support_after"] == pytest.approx(1 / 5)
+    # The core lies between days 72 and 112.8, of which 101 is the end of the pace.
+    assert known["posts_in_core"] == pytest.approx(np.log1p((101 - 72) / 4))
+    assert all(np.isnan(values[1, 0]) for values in found.values())

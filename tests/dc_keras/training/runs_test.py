@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector import ProjectorConfig
 
+from dc_keras.corpus.privacy import post_code
 from dc_keras.models.config import ModelOptions, ProtocolOptions
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation import challenge_sets, user_sets
@@ -67,6 +68,7 @@ def trained(grid, table, training_options, tmp_path_factory):
         training=replace(training_options, epochs=5, learning_rate=0.05),
         protocol=ProtocolOptions(negatives="1:1"),
         directory=tmp_path_factory.mktemp("trained") / "model",
+        key_fingerprint="0123456789abcdef",
     )
     model = train_participation(run)
     predictions = pl.read_parquet(run.directory / "predictions.parquet")
@@ -172,6 +174,23 @@ def test_what_is_saved_gives_the_saved_predictions(trained):
         "user_valid": users.valid[u],
     }
     np.testing.assert_allclose(model(pairs), trained.predictions["score"], atol=1e-5)
+
+
+def test_the_codes_of_posts_are_in_the_order_of_their_embeddings(trained):
+    run, directory = trained.run, trained.run.directory
+    _, config = load_model(directory)
+    proxy, _ = load_model(directory / "challenge_proxy")
+    embedded = embed_videos(proxy, run.table, _SIDES["challenge"])
+    row_of = {
+        post_code(run.key_fingerprint, v): r for r, v in enumerate(run.table.video_ids)
+    }
+    assert list(config["describing_posts"]) == sorted(run.grid.challenges)
+    with np.load(directory / CHALLENGES_FILE) as challenges:
+        for column, name in enumerate(run.grid.challenges):
+            rows = [row_of[code] for code in config["describing_posts"][name]]
+            values = challenges["values"][column][challenges["valid"][column]]
+            np.testing.assert_allclose(values, embedded[rows], atol=1e-5)
+            assert rows
 
 
 def test_no_class_of_the_user_proxy_is_a_hidden_user(trained):

@@ -1,12 +1,14 @@
-"""The steps on one replica and on two: every test trains in a process of its own."""
+"""The steps on one replica and on two: tests train in processes of their own."""
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from trained_apart import fit_apart
 
-pytestmark = pytest.mark.slow
+from dc_keras.training.steps import forward
 
 _VARIATIONS = {
     "plain": {},
@@ -68,3 +70,17 @@ def test_variations_are_not_all_the_same(alone, name):
     number = list(_VARIATIONS).index(name)
     plain, other = _variation(alone, 0), _variation(alone, number)
     assert np.abs(plain["weights"] - other["weights"]).max() > 1e-3
+
+
+def test_many_models_are_compiled_without_a_warning_about_retracing(caplog):
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for size in range(1, 13):
+            inputs = keras.Input((size,), name="x")
+            model = keras.Model({"x": inputs}, keras.layers.Dense(1)(inputs))
+            outputs = forward(model)({"x": tf.ones((2, size))})
+            assert outputs.shape == (2, 1)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text

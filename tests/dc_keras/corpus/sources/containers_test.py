@@ -110,7 +110,7 @@ def test_a_stamp_that_is_none_is_not_guessed(stamp):
         ({"statusCode": 10204}, "an answer without posts (statusCode 10204)"),
         (
             {"source_platform": "instagram.com", "data": _A},
-            "captured on another platform than tiktok.com",
+            "a record of another platform than TikTok (instagram.com)",
         ),
         ("text", "a text where a post was expected"),
         (None, "null where a post was expected"),

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_keras.corpus.sources.fields import Fields, RoundedIdError, looks_rounded
-from dc_keras.corpus.sources.post import UnreadablePostError
+from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.post import Row, UnreadablePostError
+from dc_keras.corpus.sources.values import RoundedIdError, looks_rounded
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,73 @@ def test_every_text_can_be_written(text):
         found.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "['a', 'b']",
+        '["a", "b"]',
+        "['a' 'b']",
+        "['a'\n 'b']",
+        "array(['a', 'b'], dtype=object)",
+        'c("a", "b")',
+        'list("a", "b")',
+        "[a, b]",
+        "{a,b}",
+        "('a', 'b')",
+        "WrappedArray(a, b)",
+        "a|b",
+        "a; b",
+        "a,b,",
+        "#a #b",
+        "#a#b",
+        "a b",
+        "[{'name': 'a'}, {'name': 'b'}]",
+    ],
+)
+def test_a_list_of_tags_in_a_cell_in_any_print(cell):
+    tags = Fields(Row(tags=cell)).tags("#caption", "tags")
+    assert [tag.removeprefix("#") for tag in tags] == ["a", "b"]
+
+
+@pytest.mark.parametrize("cell", ["[]", "{}", "character(0)", "list()", "NULL", "[ ]"])
+def test_an_empty_list_in_a_cell_is_no_tag(cell):
+    assert Fields(Row(tags=cell)).tags("#caption", "tags") == ()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["['a', 'b", 'c("a", "b"', "['a' 'b' ... 'z']", "list(list(name = 'a'))", "1: a"],
+)
+def test_a_list_in_a_cell_that_cannot_be_read_refuses_the_row(cell):
+    with pytest.raises(UnreadablePostError, match="`tags` must be a list"):
+        Fields(Row(tags=cell)).tags("#caption", "tags")
+
+
+def test_of_a_list_that_javascript_lost_the_caption_tells():
+    assert Fields(Row(t="[object Object],[object Object]")).tags("#a", "t") == ("a",)
+
+
+@pytest.mark.parametrize("handle", ["{'id': '5'", "a b", "[1]", '"ann"', "a\n"])
+def test_what_is_no_handle_is_nobody(handle):
+    found = Fields({"author": handle}).person(handle=("author",))
+    assert found is None or found.handle == "a"
+
+
+@pytest.mark.parametrize("video_id", ["2648501402992312657", "3412345678901234567"])
+def test_an_id_of_another_platform_is_refused(video_id):
+    with pytest.raises(UnreadablePostError, match="of another platform"):
+        Fields({"id": video_id}).video_id("id")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["'6871947673600000077", '="6871947673600000077"', "6,871,947,673,600,000,077"],
+)
+def test_an_id_as_a_spreadsheet_quotes_it_is_read(cell):
+    assert Fields(Row(id=cell)).video_id("id") == "6871947673600000077"
+
+
 def test_texts_of_a_list_skip_what_has_none():
     record = {"tags": [{"name": "a"}, {"name": ""}, {}, 3, {"name": 4}, {"name": "b"}]}
     assert list(Fields(record).texts("tags", "name")) == ["a", "b"]
-    assert list(Fields({"tags": "a"}).texts("tags", "name")) == []
+    assert list(Fields({"tags": 3}).texts("tags", "name")) == []

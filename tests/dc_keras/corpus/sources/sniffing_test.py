@@ -1,10 +1,18 @@
 import copy
 import json
+import os
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dc_keras.corpus.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.intake import Intake
+from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.pseudonymous import RecordMaker
+from dc_keras.corpus.records import Edge
 from dc_keras.corpus.sources.containers import unwrap
 from dc_keras.corpus.sources.post import (
     Asked,
@@ -16,6 +24,7 @@ from dc_keras.corpus.sources.post import (
 )
 from dc_keras.corpus.sources.reading import read_documents
 from dc_keras.corpus.sources.sniffing import SOURCE_NAMES, choose_sources, sniff
+from dc_keras.corpus.store import table_of
 from dc_keras.corpus.world import WorldConfig, simulate_world
 from dc_keras.corpus.world_formats import FORMATS, export_files
 from dc_keras.corpus.world_items import iter_items
@@ -25,7 +34,7 @@ _ALL = choose_sources("auto")
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(tmp_path_factory, tool_records):
     """A whole record of each source, by the source's name."""
     world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
     items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
@@ -39,14 +48,22 @@ def records(tmp_path_factory):
                     found.setdefault(entry.source.name, entry.record)
     user = {"uid": "7", "unique_id": "bob"}
     follow = {"username": "ann", "display_name": "A", "target_account": "star"}
-    return found | {
-        "web_comment": {"cid": "1", "aweme_id": "6871947673600000077", "user": user},
-        "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
-        "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
-        "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
-        "research_followers": follow,
-        "research_following": follow,
-    }
+    return (
+        found
+        | tool_records
+        | {
+            "web_comment": {
+                "cid": "1",
+                "aweme_id": "6871947673600000077",
+                "user": user,
+            },
+            "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
+            "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
+            "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
+            "research_followers": follow,
+            "research_following": follow,
+        }
+    )
 
 
 def _source(name):
@@ -137,6 +154,60 @@ def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
         "".join(text for text in texts if text).encode("utf-8")
         for count in (found.views, found.likes, found.create_time):
             assert count is None or 0 <= count < 2**63
+
+
+_ODDITIES = (
+    *(None, True, -1, 0, 2**64, 10**40, 0.5, float("nan"), "", "0", "\ud800", "a\0b"),
+    *("[1, [", "{'a': 1}", "{", "c('a'", "[object Object]", "NaN", "6,88E+18"),
+    *("https://www.tiktok.com/@ann/video/6871947673600000077", "\u0661", "x" * 5000),
+    *([], {}, [[]], [{}], {"": None}, [None, "a", 3, {"name": ["b"]}], {"$oid": {}}),
+)
+
+
+def _mutated(value, rng, rate=0.06):
+    """Returns a copy with parts left out, replaced, wrapped or doubled."""
+    if rng.random() < rate:
+        kind = rng.randrange(5)
+        if kind == 0:
+            return copy.deepcopy(rng.choice(_ODDITIES))
+        if kind == 1:
+            return [value, value]
+        if kind == 2:
+            return {rng.choice(["data", "item", "a.b", "0", "\ud800"]): value}
+        return str(value) if kind == 3 else json.dumps(value)
+    if isinstance(value, dict):
+        kept = [pair for pair in value.items() if rng.random() > rate / 2]
+        return type(value)((key, _mutated(child, rng, rate)) for key, child in kept)
+    if isinstance(value, list):
+        return [_mutated(child, rng, rate) for child in value]
+    return value
+
+
+# 20,000 by hand: MUTATIONS=20000 pytest -k mutated
+_NUM_MUTATIONS = int(os.environ.get("MUTATIONS", "150"))
+
+
+@pytest.mark.parametrize("name", SOURCE_NAMES)
+def test_mutated_records_are_taken_in_or_refused(records, name, tmp_path):
+    rng = random.Random(name)
+    refused, tables = [], []
+    code = Pseudonymizer(b"k" * 32)
+    forgotten = Forgotten.load(tmp_path, code)
+    intake = Intake(
+        sources=_ALL,
+        maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
+        keep_raw=True,
+        add_posts=tables.append,
+        reject=lambda rejected: refused.append(rejected.to_json()),
+    )
+    path = tmp_path / "export"
+    for _ in range(0, _NUM_MUTATIONS, 50):
+        lines = [json.dumps(_mutated(records[name], rng)) for _ in range(50)]
+        path.write_text("\n".join(lines))
+        intake.read_file(path)
+    table_of(Edge, intake.ties)
+    given = sum(counts.given for counts in intake.counts().values())
+    assert given >= sum(table.height for table in tables) + len(refused)
 
 
 @given(record=st.dictionaries(st.text(max_size=9), _JUNK, max_size=6))

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_keras.corpus.sources.tables import find_delimiter, read_rows
+from dc_keras.corpus.sources.tables import find_header, read_rows
 
 
 def _rows(header, *lines):
-    delimiter = find_delimiter(header)
-    assert delimiter is not None
-    return list(read_rows(header, lines, 1, delimiter))
+    found = find_header([header])
+    assert found is not None
+    return list(read_rows(found, lines, 1))
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_columns_are_told_by_their_names(delimiter):
     header = delimiter.join(["", "id", "desc"]).encode() + b"\r\n"
     [row] = _rows(header, delimiter.join(["0", "7", "hi"]).encode())
@@ -22,10 +22,57 @@ def test_columns_are_told_by_their_names(delimiter):
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"id", b"hello, world", b'{"id": 1, "a": 2}', b"[1,2]", b"id,what is this?!"],
+    [b"", b"id", b"hello, world", b'{"id": 1, "a": 2}', b"[1,2]", b"id," + 90 * b"x"],
 )
 def test_what_names_no_columns_is_no_table(line):
-    assert find_delimiter(line) is None
+    assert find_header([line]) is None
+
+
+@pytest.mark.parametrize(
+    "above",
+    [(), (b"My export of June,,\n",), (b"\n", b"by me\n"), (b"sep=,\n",)],
+)
+def test_a_header_may_stand_below_a_title(above):
+    header = find_header([*above, b"id,desc,rate (%)\n"])
+    assert header.columns == [("id",), ("desc",), ("rate_(%)",)]
+
+
+def test_a_line_of_sep_names_the_delimiter():
+    assert (
+        find_header([b"\xef\xbb\xbfsep=;\r\n", b"id;desc, or so\r\n"]).delimiter == ";"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_as", "name"),
+    [
+        ("ID", ("id",)),
+        (" Video ID", ("video_id",)),
+        ("VIDEO_DESCRIPTION", ("video_description",)),
+        ("CREATETIME", ("createTime",)),
+        ("createtime", ("createtime",)),  # as pytok spells it
+        ("Author.UniqueID", ("author", "uniqueId")),
+        ("playCount", ("playCount",)),
+    ],
+)
+def test_columns_are_brought_to_the_names_of_the_tools(given_as, name):
+    header = find_header([f"username,{given_as}".encode()])
+    assert header.columns[1] == name
+
+
+def test_a_space_behind_each_delimiter_is_no_part_of_a_cell():
+    [row] = _rows(b"id, desc\n", b'7, "a, b"\n')
+    assert row.value == {"id": "7", "desc": "a, b"}
+
+
+def test_an_object_in_a_cell_is_one():
+    [row] = _rows(b"id,author\n", b"7,\"{'id': '5', 'ok': True, 'x': None}\"\n")
+    assert row.value["author"] == {"id": "5", "ok": True, "x": None}
+
+
+def test_of_two_columns_of_one_name_the_first_that_has_something_counts():
+    [row] = _rows(b"id,desc,desc\n", b"7,,b\n")
+    assert row.value["desc"] == "b"
 
 
 def test_a_cell_may_hold_lines_commas_and_quotes():

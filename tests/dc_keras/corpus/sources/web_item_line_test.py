@@ -37,8 +37,8 @@ def _slowly(item):
         {"duetInfo": None, "locationCreated": None, "textLanguage": None},
         {"stats": dict.fromkeys(("playCount", "diggCount", "commentCount"), 5)},
         {"challenges": None, "effectStickers": [{"name": "blur"}, {"ID": "3"}]},
-        {"id": str(2**62)},  # a multiple of 1024: noted
-        {"id": str(2**62), "textLanguage": None},
+        {"id": str(3 * 2**61)},  # a multiple of 1024: noted
+        {"id": str(3 * 2**61), "textLanguage": None},
         {"author": {"id": "5", "uniqueId": " @ann ", "secUid": "MS"}},
         {"nickname": "Ann", "video": {"duration": 15.5}},
         {"music": {"id": "5", "title": "x", "original": True, "authorName": "Bo"}},

@@ -15,9 +15,13 @@ from dc_keras.evaluation.manifest import Manifest
 from dc_keras.evaluation.splits import SPLITS
 
 
+def _mask_nothing(focal):
+    return lambda captions: captions
+
+
 @pytest.fixture
 def sources(videos, study):
-    return Sources(videos, study, encoders={"features": None})
+    return Sources(videos, _mask_nothing, study, cleanings={"features": None})
 
 
 @pytest.fixture

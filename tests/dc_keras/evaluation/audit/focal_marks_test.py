@@ -1,6 +1,10 @@
+import re
+
+import polars as pl
 import pytest
 
 from dc_keras.corpus.challenge import Challenge
+from dc_keras.corpus.hashtags import hashtag_pattern
 from dc_keras.corpus.records import Video
 from dc_keras.evaluation.audit.focal_marks import (
     check_captions,
@@ -77,37 +81,96 @@ def test_an_untouched_corpus_shows_none(grid, study, videos, posts_of):
     assert check_histories("s", grid, posts_of(videos), challenges).findings == ()
 
 
-_ALL_TAGS = ["dance dance", "CATCAT", "cookcook"]
+def _keep(captions):
+    return captions
+
+
+def _drop(captions):
+    return [re.sub(hashtag_pattern(), " ", caption) for caption in captions]
+
+
+def _mask(focal):
+    def clean(captions):
+        return [" ".join(w for w in c.split() if w[1:] not in focal) for c in captions]
+
+    return clean
+
+
+_ALL_TAGS = ["dancedance", "catcat", "cookcook"]
+
+
+def _check(grid, videos, cleanings, mask=_mask, study=()):
+    challenges = focal_challenges(grid, study)
+    return check_captions("s", grid, videos, challenges, cleanings, mask)
 
 
 @pytest.mark.parametrize(
-    ("encoders", "severities"),
+    ("cleanings", "severities"),
     [
         (None, ["warning"]),
         ({"f": None}, []),
-        ({"f": {"hashtags": "drop", "focal_hashtags": []}}, []),
-        ({"f": {"hashtags": "mask_focal", "focal_hashtags": _ALL_TAGS}}, []),
-        ({"f": {"hashtags": "keep", "focal_hashtags": []}}, ["leak"]),
-        ({"f": None, "g": {"hashtags": "keep", "focal_hashtags": []}}, ["leak"]),
+        ({"f": _drop}, []),
+        ({"f": _mask(_ALL_TAGS)}, []),
+        ({"f": _keep}, ["leak"]),
+        ({"f": None, "g": _keep}, ["leak"]),
     ],
 )
 def test_captions_leak_where_an_encoder_reads_their_hashtags(
-    grid, videos, posts_of, encoders, severities
+    grid, videos, cleanings, severities
 ):
-    posts = posts_of(videos)
-    check = check_captions("s", grid, posts, focal_challenges(grid), encoders)
+    check = _check(grid, videos, cleanings)
     assert [finding.severity for finding in check.findings] == severities
-    assert check.num_checked == 7
+    # All posts that join, be they shown or not: two or three a user.
+    assert check.num_checked == 14 * 3 + 14
     assert all("--hashtags=mask_focal" in f.advice for f in check.findings)
 
 
-def test_a_hashtag_that_was_not_masked_is_named(grid, videos, posts_of):
-    masked = {"hashtags": "mask_focal", "focal_hashtags": ["catcat", "dancedance"]}
-    check = check_captions(
-        "s", grid, posts_of(videos), focal_challenges(grid), {"run/vgg16": masked}
-    )
-    [finding] = check.findings
+def test_a_hashtag_that_was_not_masked_is_named(grid, videos):
+    masked = {"run/vgg16": _mask(["catcat", "dancedance"])}
+    [finding] = _check(grid, videos, masked).findings
+    telling = videos.filter(pl.col("caption").str.contains("#cookcook"))
     assert finding.what == (
-        "run/vgg16 encodes #cookcook in 1 captions that describe challenges"
+        f"run/vgg16 encodes #cookcook in {telling.height} captions of posts that join"
     )
-    assert finding.where["videos"] == grid.support[2]
+    assert finding.where["videos"] == tuple(telling["video_id"].sort())
+
+
+def test_without_features_the_masking_is_run_on_the_captions(
+    grid, study, videos, changed
+):
+    asked = []
+
+    def broken(focal):
+        asked.extend(focal)
+        return _keep
+
+    video = grid.support[0][0]
+    posts = changed(videos, {video: {"caption": "oh #dance  dance"}})
+    check = _check(grid, posts, None, broken, study.challenges)
+    assert asked == ["catcat", "cookcook", "dance dance", "dancedance"]
+    assert [finding.severity for finding in check.findings] == ["warning", "leak"]
+    assert "--hashtags=mask_focal encodes #catcat, #cookcook, #dance dance" in (
+        check.findings[1].what
+    )
+    assert _check(grid, posts, {"f": None}, broken).findings == ()
+
+
+@pytest.mark.parametrize("tag", ["မြန်မာ", "ខ្មែរ", "مَرْحَبًا", "नमस्ते", "straße", "ΐ"])
+def test_the_real_cleaner_leaves_no_tag_of_any_script(grid, videos, changed, tag):
+    from dc_keras.encoders.captions import CaptionCleaner
+
+    challenge = Challenge.of("greeting", {"hashtags": [tag]})
+    captions = (f"look #{tag}!", f"＃{tag.upper()}#other", f"#{tag}1")
+    ids = [video for ids in grid.support for video in ids][:3]
+    posts = changed(
+        videos,
+        {
+            video: {"caption": caption, "hashtags": challenge.hashtags}
+            for video, caption in zip(ids, captions, strict=True)
+        },
+    )
+    clean = CaptionCleaner("mask_focal", challenge.hashtags).clean
+    check = check_captions("s", grid, posts, [challenge], {"f": clean}, _mask)
+    assert check.findings == ()
+    kept = check_captions("s", grid, posts, [challenge], {"f": _keep}, _mask)
+    assert len(kept.findings[0].where["videos"]) == 2

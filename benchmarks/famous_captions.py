@@ -1,0 +1,69 @@
+"""Embeds the captions of the real benchmark with MiniLM, once for all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from benchmarks.famous import Famous
+from benchmarks.minilm import minilm_handle
+
+if TYPE_CHECKING:
+    from dc_keras.training.data import FeatureTable
+
+_MAX_TOKENS = 32
+_EMBED_BATCH = 256
+
+
+def read_features(
+    famous: Famous, output: Path, tell: Callable[[str], None]
+) -> FeatureTable:
+    """Returns caption embeddings of every post that a grid shows.
+
+    Args:
+        famous: the benchmark.
+        output: directory that keeps them for the next run, in `captions.npz`.
+        tell: called with one line before they are computed.
+    """
+    from dc_keras.encoders.extraction import CaptionEmbedder
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+    from dc_keras.training.data import FeatureTable
+
+    shown = {
+        video
+        for grid in (famous.grid, famous.temporal)
+        for ids in (*grid.histories, *grid.support, *grid.pool_histories)
+        for video in ids
+    }
+    posts = famous.videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
+    path = output / "captions.npz"
+    if path.exists():
+        kept = np.load(path, allow_pickle=False)
+        if kept["video_ids"].tolist() == posts["video_id"].to_list():
+            made_by = {"fingerprint": str(kept["fingerprint"])}
+            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], made_by)
+    spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
+    encoder = build_text_encoder(spec)
+    texts = [
+        f"{caption} {title}".replace("#", " ")
+        for caption, title in posts.select("caption", "music_title").iter_rows()
+    ]
+    unique = sorted(set(texts))
+    tell(f"embedding {len(unique)} texts of {len(texts)} posts")
+    vectors = CaptionEmbedder(encoder, _EMBED_BATCH).embed(unique)
+    row_of = {text: row for row, text in enumerate(unique)}
+    captions = vectors[[row_of[text] for text in texts]].astype(np.float32)
+    output.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        video_ids=np.array(posts["video_id"].to_list()),
+        captions=captions,
+        fingerprint=encoder.fingerprint,
+    )
+    return FeatureTable(
+        tuple(posts["video_id"]), {}, captions, {"fingerprint": encoder.fingerprint}
+    )

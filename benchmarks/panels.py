@@ -1,0 +1,163 @@
+"""Judges deepChallenger's context on panels of the size that most studies have.
+
+    python -m benchmarks.panels --data=../shared/data/famous --output=/tmp/panels
+
+Random parts of the real benchmark (`famous.py`), 100 to 400 users and 10 to 40
+challenges, each judged in three folds of a split. Prints for each panel the average
+precision of the strongest simple baseline, which is chosen on the judged pairs and so
+flatters itself, the distance of deepChallenger without videos, and its paired 95 %
+interval over users; then the mean distance of all panels of a split, with an interval
+over panels. There are no media. Panels are drawn with --seed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import app, flags
+
+from benchmarks.famous import Famous
+from benchmarks.famous_captions import read_features
+from dc_keras.corpus.grid import Grid
+from dc_keras.errors import DataError
+from dc_keras.models.config import ProtocolOptions
+
+if TYPE_CHECKING:
+    from dc_keras.evaluation.results import Judgement
+
+_DATA = flags.DEFINE_string(
+    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Directory of the runs.", required=True)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the panels.", lower_bound=0)
+_PANELS = flags.DEFINE_integer("panels", 3, "Panels of each size.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+
+SPLITS = ("cold_user", "cold_challenge", "random_pair")
+SIZES = ((100, 10), (200, 20), (400, 20), (400, 40))
+_CONTEXT = "deepChallenger, context alone"
+_MODELS = ("simple", "context_alone")
+_DRAWS = 1000
+
+
+def main(_: list[str]) -> None:
+    """Runs all panels and prints a line for each, and one for each split."""
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.results import judge_split
+    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.signals.facts import read_facts
+
+    output = Path(_OUTPUT.value)
+    famous = Famous(Path(_DATA.value))
+    whole = Experiment(
+        grid=famous.grid,
+        table=read_features(famous, output, tell),
+        facts=read_facts(famous.videos, famous.grid, users=famous.users),
+        protocol=ProtocolOptions(num_folds=3),
+        models=_MODELS,
+    )
+    found = defaultdict(list)
+    for name, grid in draw_panels(famous.grid, _PANELS.value, _SEED.value):
+        experiment = whole.on(grid)
+        for split in SPLITS:
+            place = output / f"seed{_SEED.value}" / name / split
+            try:
+                run_experiment(experiment, [split], 1, place, tell, _WORKERS.value)
+            except DataError as error:
+                print(f"{name} {split}: not judged: {error}")
+                continue
+            found[split].append(
+                print_panel(name, split, grid, judge_split(place, split))
+            )
+    for split, differences in found.items():
+        print_pooled(split, np.array(differences))
+
+
+def draw_panels(grid: Grid, count: int, seed: int) -> Iterator[tuple[str, Grid]]:
+    """Yields random parts of a grid by name, `count` of each of `SIZES`.
+
+    Users and challenges of the panel are drawn without replacement, and a third as many
+    users of the pool as of the panel. Challenges that none of those describes are left
+    out.
+
+    Args:
+        grid: the whole panel.
+        count: parts of each size.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    for num_users, num_challenges in SIZES:
+        for number in range(count):
+            name = f"{num_users}x{num_challenges}-{number}"
+            yield name, _part(grid, num_users, num_challenges, rng)
+
+
+def _part(
+    grid: Grid, num_users: int, num_challenges: int, rng: np.random.Generator
+) -> Grid:
+    users, challenges, pool = (
+        np.sort(rng.choice(size, min(wanted, size), replace=False))
+        for size, wanted in (
+            (len(grid.users), num_users),
+            (len(grid.challenges), num_challenges),
+            (len(grid.pool_users), num_users // 3),
+        )
+    )
+    pool_users = tuple(grid.pool_users[row] for row in pool)
+    support = {
+        column: tuple(
+            v for v in grid.support[column] if grid.video_users[v] in pool_users
+        )
+        for column in challenges.tolist()
+    }
+    columns = [column for column, videos in support.items() if videos]
+    return replace(
+        grid,
+        challenges=tuple(grid.challenges[column] for column in columns),
+        users=tuple(grid.users[row] for row in users),
+        labels=grid.labels[np.ix_(users, columns)],
+        observed=grid.observed[np.ix_(users, columns)],
+        histories=tuple(grid.histories[row] for row in users),
+        support=tuple(support[column] for column in columns),
+        pool_users=pool_users,
+        pool_histories=tuple(grid.pool_histories[row] for row in pool),
+    )
+
+
+def print_panel(name: str, split: str, grid: Grid, judgement: Judgement) -> float:
+    """Prints a panel's line and returns the distance to the strongest baseline."""
+    strongest = judgement.strongest or ""  # simple baselines are always judged here
+    difference = judgement.difference(_CONTEXT, strongest)
+    value, interval = difference.cells()
+    print(
+        f"{name} {split}, {int(grid.labels.sum())} joins: {strongest} "
+        f"{judgement.average_precision(strongest):.3f}, {value:+.3f} {interval}",
+        flush=True,
+    )
+    return float(value)
+
+
+def print_pooled(split: str, differences: np.ndarray) -> None:
+    """Prints the mean distance over panels, with a bootstrap interval over them."""
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(differences, (_DRAWS, len(differences))).mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    print(
+        f"{split}, {len(differences)} panels: {differences.mean():+.4f} "
+        f"[{low:+.4f} {high:+.4f}]"
+    )
+
+
+def tell(line: str) -> None:
+    """Says nothing of single folds: a panel takes seconds."""
+    if line.startswith("embedding"):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,115 @@
+"""Reads the addresses of posts: whose post it is, which one, and on which platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+# Where exports keep the address of a post, in the order in which they are asked.
+KEYS = (
+    *("webVideoUrl", "videoWebUrl", "share_url", "shareUrl", "webpage_url", "url"),
+    *("tiktok_url", "post_url", "video_link", "video_url", "videoUrl", "link"),
+    *("original_url", "submittedVideoUrl", "embed_link", "作品链接"),
+)
+# Where further addresses tell the platform, but not the post.
+_OTHER_KEYS = (
+    *("collected_from_url", "source_url", "source_platform_url", "permalink"),
+    *("uploader_url", "channel_url", "profile_url"),
+)
+_POST = re.compile(
+    r"tiktok(?:v|cdn)?\.com/(?:[^?#]*/)?(?:@(?P<handle>[^/?#]*)/)?"
+    r"(?:video|photo|v|embed(?:/v\d)?|player/v\d)/(?P<id>\d{5,19})(?!\d)",
+    re.IGNORECASE,
+)
+_HANDLE = re.compile(r"tiktok\.com/@(?P<handle>[^/?#]+)", re.IGNORECASE)
+_LIVE = re.compile(r"tiktok\.com/(?:@[^/?#]*/live|live/)", re.IGNORECASE)
+_OWN = ("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly")
+# Sites whose posts have much the same columns or keys as TikTok's.
+_OTHERS = (
+    *("x.com", "twitter.com", "instagram.com", "threads.net", "threads.com"),
+    *("douyin.com", "iesdouyin.com", "facebook.com", "fb.watch", "youtube.com"),
+    *("youtu.be", "reddit.com", "redd.it", "linkedin.com", "pinterest.com", "vk.com"),
+    *("xiaohongshu.com", "xhslink.com", "kuaishou.com", "bilibili.com", "weibo.com"),
+    *("weibo.cn", "snapchat.com", "truthsocial.com", "gab.com", "9gag.com"),
+    *("imgur.com", "bsky.app", "tumblr.com", "telegram.org", "t.me", "likee.video"),
+    *("vimeo.com", "dailymotion.com", "twitch.tv", "rumble.com", "mastodon.social"),
+    *("triller.co", "ok.ru", "rednote.com", "lemon8-app.com"),
+)
+
+
+def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Returns handle and id of the post that a record's addresses lead to."""
+    for address in _texts(record, KEYS):
+        found = _POST.search(address)
+        if found:
+            return _clean(found["handle"]), found["id"]
+    return None, None
+
+
+def find_handle(record: Mapping[str, Any]) -> str | None:
+    """Returns the handle in a record's addresses, of a post or of a profile."""
+    handle, _ = find_post(record)
+    if handle is not None:
+        return handle
+    for address in _texts(record, (*KEYS, "profile_url", "uploader_url", "user_url")):
+        found = _HANDLE.search(address)
+        if found and not found["handle"].startswith("MS4w"):  # that is a secUid
+            return _clean(found["handle"])
+    return None
+
+
+def find_live(record: Mapping[str, Any]) -> bool:
+    """Whether a record's address is that of a live room."""
+    return any(_LIVE.search(address) for address in _texts(record, KEYS))
+
+
+def other_platform(record: Mapping[str, Any]) -> str | None:
+    """Returns the other site that a record's addresses lead to, None where none does.
+
+    An address of TikTok beside it settles the matter: posts link to everywhere.
+    """
+    sites = [_site(address) for address in _texts(record, (*KEYS, *_OTHER_KEYS))]
+    if any(_is_of(site, _OWN) for site in sites):
+        return None
+    for site in sites:
+        for other in _OTHERS:
+            if _is_of(site, (other,)):
+                return other
+    return None
+
+
+def names_tiktok(site: str) -> bool:
+    """Whether a name of a platform, as exports write it, is TikTok's."""
+    name = site.strip().casefold().removeprefix("https://").removeprefix("www.")
+    return name.startswith(("tiktok", "tik tok", "tik-tok", "musical.ly"))
+
+
+def names_other(site: str) -> bool:
+    """Whether a name of a platform is that of one that we know, and not TikTok's."""
+    name = site.strip().casefold()
+    return name in _OTHERS or name in {other.partition(".")[0] for other in _OTHERS}
+
+
+def _texts(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
+    for key in keys:
+        value = record.get(key)
+        if isinstance(value, str) and "." in value and len(value) < 4096:
+            yield value
+
+
+def _site(address: str) -> str:
+    text = address if "://" in address else f"//{address}"
+    try:
+        return (urlsplit(text).hostname or "").casefold()
+    except ValueError:
+        return ""
+
+
+def _is_of(site: str, domains: tuple[str, ...]) -> bool:
+    return any(site == domain or site.endswith(f".{domain}") for domain in domains)
+
+
+def _clean(handle: str | None) -> str | None:
+    return handle.strip() or None if handle else None

@@ -1,0 +1,219 @@
+"""Reads lists and objects that a table holds in one cell, in whoever's print."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+LONGEST = 1_000_000
+
+_MAX_DEPTH = 100
+_EMPTY = re.compile(
+    r"(?:\[\s*\]|\(\s*\)|\{\s*\}|set\(\)|list\(\)|c\(\)|character\(0\)|logical\(0\)"
+    r"|integer\(0\)|NULL|NA|None|null|nan|array\(\[\][^)]*\)|-)?",
+    re.IGNORECASE,
+)
+# What is left where JavaScript wrote objects as text.
+_OBJECTS = re.compile(r"\s*\[object \w+\](?:\s*[,;|]\s*\[object \w+\])*\s*")
+_CALL = re.compile(r"(?:[A-Za-z_][\w.]*)?\((?P<inner>.*)\)", re.DOTALL)
+_BRACKETS = re.compile(r"[A-Za-z]*\[(?P<inner>.*)\]|\{(?P<braced>.*)\}", re.DOTALL)
+_ITEM = re.compile(
+    r"""\s*(?:(?P<name>[\w.]+)\s*=\s*)?(?:u?"(?P<double>(?:[^"\\]|\\.|"")*)"|"""
+    r"""u?'(?P<single>(?:[^'\\]|\\.)*)'|(?P<bare>[^\s,;|"'()\[\]{}][^,;|"'()\[\]{}]*))"""
+    r"""\s*(?P<end>[,;|]|\s|$)""",
+    re.DOTALL,
+)
+_GLUED = re.compile(r"""['"]\s+u?['"]""")
+_NO_TAG = re.compile(r"[\\:=(){}\[\]]")  # what is left of a list in another print
+_ELLIPSIS = re.compile(r"\.\.\.|…")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_SEPARATORS = re.compile(r"[,;|\n、，]")
+
+
+def read_object(text: str) -> dict[str, Any] | None:
+    """Returns the object that a cell holds as JSON or as Python prints it."""
+    value = parse(text) if text.lstrip()[:1] == "{" else None
+    return value if isinstance(value, dict) else None
+
+
+def read_list(text: str, *, split_spaces: bool = False) -> list[Any] | None:
+    """Returns the list that a cell holds, None where it cannot be told.
+
+    JSON, Python, numpy, R (`c("a", "b")`), DuckDB (`[a, b]`), Postgres (`{a,b}`),
+    Scala (`WrappedArray(a, b)`), and texts joined by commas, semicolons, bars or line
+    ends.
+
+    Args:
+        text: the cell.
+        split_spaces: whether nothing in the list may hold a space, as with hashtags.
+    """
+    text = text.strip()
+    if len(text) > LONGEST or _EMPTY.fullmatch(text):
+        return None if len(text) > LONGEST else []
+    if _GLUED.search(text) is None:  # Python would glue what numpy sets side by side
+        value = parse(text)
+        if isinstance(value, list | tuple | set):
+            return _one_deep(list(value))
+        if isinstance(value, dict):
+            return [value]
+    inner = _inner(text)
+    if inner is None and len(text) > 1 and text[0] == text[-1] == '"':
+        inner = text
+    if inner is not None:
+        return _items(inner, split_spaces=split_spaces)
+    return _joined(text, split_spaces=split_spaces)
+
+
+def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
+    """Returns texts that a separator joins; None where half of a bracket says "cut"."""
+    opens, closes = text[0] in "[({", text[-1] in "])}"
+    if opens or (closes and not any(bracket in text for bracket in "[({")):
+        return None
+    if split_spaces:
+        if _NO_TAG.search(text):
+            return None
+        parts = re.split(r"[,;|\s、，]+|(?=[#＃])", text)
+    else:
+        parts = _SEPARATORS.split(text)
+    return [part.strip().strip("\"'") for part in parts if part.strip()]
+
+
+def is_lost(text: str) -> bool:
+    """Whether a cell says only that there was something: `[object Object]`."""
+    return _OBJECTS.fullmatch(text) is not None
+
+
+def parse(text: str) -> Any:
+    """Returns what a text says as JSON or as Python prints it; None where neither."""
+    if len(text) > LONGEST:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _value(ast.parse(text.strip(), mode="eval").body, 0)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
+
+
+def _value(node: ast.expr, depth: int) -> Any:
+    """Returns the value of a literal, and of what libraries print as a call."""
+    if depth > _MAX_DEPTH:
+        raise ValueError
+    read = _READERS.get(type(node))
+    return _fail() if read is None else read(node, depth)
+
+
+def _of_a_constant(node: ast.Constant, depth: int) -> Any:
+    del depth
+    value = node.value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # numpy writes ... where it leaves the middle out.
+    return _fail() if value is ... or isinstance(value, complex) else value
+
+
+def _of_a_list(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
+    return [_value(entry, depth + 1) for entry in node.elts]
+
+
+def _of_an_object(node: ast.Dict, depth: int) -> dict[str, Any]:
+    return dict(_pairs(node, depth))
+
+
+def _of_a_name(node: ast.Name, depth: int) -> Any:
+    del depth
+    name = node.id.casefold()
+    return _NAMES[name] if name in _NAMES else _fail()
+
+
+def _of_a_minus(node: ast.UnaryOp, depth: int) -> Any:
+    value = _value(node.operand, depth + 1)
+    is_minus = isinstance(node.op, ast.USub) and isinstance(value, int | float)
+    return -value if is_minus else _fail()
+
+
+def _of_a_call(node: ast.Call, depth: int) -> Any:
+    """Returns what `ObjectId('5f')`, `array([1])` or `Timestamp('2024')` is about."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    name = node.func.id if isinstance(node.func, ast.Name) else name
+    if name == "datetime":
+        return None  # the id tells the time
+    if name == "c" or len(node.args) != 1:
+        return _fail()
+    return _value(node.args[0], depth + 1)
+
+
+def _pairs(node: ast.Dict, depth: int) -> Iterator[tuple[str, Any]]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        if key is None:
+            raise ValueError
+        yield str(_value(key, depth + 1)), _value(value, depth + 1)
+
+
+_NAMES = {
+    **dict.fromkeys(("nan", "inf", "none", "null", "nat", "undefined", "na")),
+    "true": True,
+    "false": False,
+}
+
+
+def _fail() -> Any:
+    raise ValueError
+
+
+_READERS: dict[type, Callable[[Any, int], Any]] = {
+    ast.Constant: _of_a_constant,
+    ast.List: _of_a_list,
+    ast.Tuple: _of_a_list,
+    ast.Set: _of_a_list,
+    ast.Dict: _of_an_object,
+    ast.Name: _of_a_name,
+    ast.UnaryOp: _of_a_minus,
+    ast.Call: _of_a_call,
+}
+
+
+def _one_deep(values: list[Any]) -> list[Any] | None:
+    """Undoes a list of one list; None where lists lie deeper still."""
+    if len(values) == 1 and isinstance(values[0], list):
+        return _one_deep(values[0])
+    return None if any(isinstance(value, list) for value in values) else values
+
+
+def _inner(text: str) -> str | None:
+    """Returns what a print has between its brackets, None where it has none."""
+    call = _CALL.fullmatch(text)
+    if call is not None and "(" in text:
+        inner = call["inner"].strip()
+        array = re.match(r"(\[.*\])\s*(?:,\s*dtype=.*)?$", inner, re.DOTALL)
+        return _inner(array[1]) if array else inner
+    brackets = _BRACKETS.fullmatch(text)
+    if brackets is None:
+        return None
+    return brackets["inner"] if brackets["inner"] is not None else brackets["braced"]
+
+
+def _items(text: str, *, split_spaces: bool) -> list[Any] | None:
+    """Returns the items of a print's inside, quoted or bare; None where it is cut."""
+    values: list[Any] = []
+    end, text = 0, text.strip()
+    while end < len(text):
+        item = _ITEM.match(text, end)
+        if item is None or item.end() == end:
+            return None
+        end = item.end()
+        quoted = item["double"] if item["double"] is not None else item["single"]
+        if quoted is not None:
+            values.append(_ESCAPE.sub(r"\1", quoted).replace('""', '"'))
+            continue
+        bare = item["bare"].strip()
+        if _ELLIPSIS.fullmatch(bare):
+            return None
+        parts = bare.split() if split_spaces else [bare]
+        values += [part for part in parts if not _EMPTY.fullmatch(part)]
+    return values

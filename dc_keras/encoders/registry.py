@@ -1,0 +1,203 @@
+"""The encoders that can be named: networks of keras.applications, and one's own.
+
+A module registers its own encoders when it is imported:
+
+    from dc_keras.encoders import register_vision
+
+    @register_vision("tiny")
+    def tiny(image_size):
+        return keras.Sequential([...])
+
+`--encoders=MODULE` imports it. The spec of an encoder keeps the name of the module, so
+that workers and the export of a bundle import it too. TensorFlow is not imported here:
+an unknown name is refused at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dc_keras.errors import DataError
+
+
+@dataclass(frozen=True)
+class Application:
+    """A network of keras.applications.
+
+    Attributes:
+        name: its name there.
+        module: the module of keras.applications that holds its `preprocess_input`.
+        smallest_image: side of its smallest input in px.
+        pixel_rms: root mean square of what reaches its first kernel, roughly.
+        dense_layers: fully connected layers below the classes.
+    """
+
+    name: str
+    module: str
+    smallest_image: int = 32
+    pixel_rms: float = 1.0
+    dense_layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OwnEncoder:
+    """An encoder that a module registered.
+
+    Attributes:
+        name: its name.
+        build: the function that was registered.
+        module: name of the module that holds the function.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    module: str
+
+
+# Pixels less the ImageNet mean reach ±150; this is about their root mean square.
+_LESS_MEAN_RMS = 64.0
+_TOP = ("fc1", "fc2")
+# No colon, which marks a handle.
+_NAME = re.compile(r"[\w.-]+")
+APPLICATIONS = {
+    application.name: application
+    for application in (
+        Application("VGG16", "vgg16", 32, _LESS_MEAN_RMS, _TOP),
+        Application("VGG19", "vgg19", 32, _LESS_MEAN_RMS, _TOP),
+        *(
+            Application(f"ResNet{depth}", "resnet", 32, _LESS_MEAN_RMS)
+            for depth in (50, 101, 152)
+        ),
+        *(Application(f"ResNet{depth}V2", "resnet_v2") for depth in (50, 101, 152)),
+        *(Application(f"DenseNet{depth}", "densenet") for depth in (121, 169, 201)),
+        Application("InceptionV3", "inception_v3", 75),
+        Application("InceptionResNetV2", "inception_resnet_v2", 75),
+        Application("Xception", "xception", 71),
+        Application("MobileNet", "mobilenet"),
+        Application("MobileNetV2", "mobilenet_v2"),
+        *(Application(f"MobileNetV3{s}", "mobilenet_v3") for s in ("Small", "Large")),
+        *(Application(f"NASNet{size}", "nasnet") for size in ("Mobile", "Large")),
+        *(Application(f"EfficientNetB{n}", "efficientnet") for n in range(8)),
+        *(
+            Application(f"EfficientNetV2{size}", "efficientnet_v2")
+            for size in ("B0", "B1", "B2", "B3", "S", "M", "L")
+        ),
+        *(
+            Application(f"ConvNeXt{size}", "convnext")
+            for size in ("Tiny", "Small", "Base", "Large", "XLarge")
+        ),
+    )
+}
+
+_own: dict[str, dict[str, OwnEncoder]] = {"vision": {}, "text": {}}
+
+
+def register_vision(name: str) -> Callable[[Callable[[int], Any]], Any]:
+    """Registers the decorated function as a vision network, for `--vision=NAME`.
+
+    The function takes the side of the input in px and returns a Keras model: float32
+    RGB from 0 to 255, (batch_size, image_size, image_size, 3) → a feature map, which
+    the spec's layer `avg` or `flatten` turns into a vector, or a vector. What
+    normalises pixels is part of the model, and so are its weights; with
+    `--vision_weights=random` or a file they are replaced.
+
+    Args:
+        name: letters, digits, `_`, `-` and `.`.
+
+    Raises:
+        DataError: the name is another, or taken.
+    """
+    return _register("vision", name)
+
+
+def register_text(name: str) -> Callable[[Callable[[], Any]], Any]:
+    """Registers the decorated function as a text encoder, for `--text=NAME`.
+
+    The function takes nothing and returns a Keras model: string (batch_size,), valid
+    UTF-8, whose hashtags are masked already → float32 (batch_size, embedding_dim).
+
+    Args:
+        name: letters, digits, `_`, `-` and `.`.
+
+    Raises:
+        DataError: the name is another, or taken.
+    """
+    return _register("text", name)
+
+
+def import_encoders(modules: Iterable[str]) -> None:
+    """Imports modules that register encoders.
+
+    Raises:
+        DataError: there is no such module.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise DataError(
+                "the encoders must be Python modules that can be imported from here. "
+                f"Received: encoders={module!r} ({error})"
+            ) from error
+
+
+def find_vision(name: str, module: str | None = None) -> Application | OwnEncoder:
+    """Returns the vision network of a name.
+
+    Args:
+        name: of a network of keras.applications, or a registered one.
+        module: what registers it; imported first where the name is not known yet.
+
+    Raises:
+        DataError: there is none, or the module cannot be imported.
+    """
+    if name in APPLICATIONS:
+        return APPLICATIONS[name]
+    return _find("vision", name, module, (*APPLICATIONS, *_own["vision"]))
+
+
+def find_text(name: str, module: str | None = None) -> OwnEncoder:
+    """Returns the registered text encoder of a name; see `find_vision`."""
+    return _find("text", name, module, ("hub:PATH_OR_URL", "keras_nlp:PRESET_OR_DIR"))
+
+
+def _register(kind: str, name: str) -> Callable[[Callable[..., Any]], Any]:
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"the name of a {kind} encoder must be made of letters, digits, `_`, `-` "
+            f"and `.`. Received: name={name!r}"
+        )
+
+    def register(build: Callable[..., Any]) -> Callable[..., Any]:
+        other = _own[kind].get(name)
+        is_taken = other is not None and other.module != build.__module__
+        if is_taken or name in APPLICATIONS or name == "none":
+            raise DataError(
+                f"the name of a {kind} encoder must not be taken. "
+                f"Received: name={name!r}, module={build.__module__}"
+            )
+        _own[kind][name] = OwnEncoder(name, build, build.__module__)
+        return build
+
+    return register
+
+
+def _find(kind: str, name: str, module: str | None, known: Iterable[str]) -> OwnEncoder:
+    if name not in _own[kind] and module is not None:
+        import_encoders([module])
+    found = _own[kind].get(name)
+    if found is None:
+        names = sorted({*known, *_own[kind]})
+        lower = {option.lower(): option for option in names}
+        near = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)
+        nearest = [lower[option] for option in near] or names
+        raise DataError(
+            f"the {kind} encoder must be a known one, such as {', '.join(nearest)}, or "
+            f"one that a module of --encoders registers. Received: {kind}={name!r}"
+        )
+    return found

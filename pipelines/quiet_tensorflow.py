@@ -1,0 +1,151 @@
+"""Hides TensorFlow's start-up messages from a script's user, and shows its errors.
+
+`TF_CPP_MIN_LOG_LEVEL` has no effect on what TensorFlow's libraries log before absl's
+logging is initialised, and some harmless messages are logged as errors. From the import
+of TensorFlow on, C's stream `stderr` is therefore a pipe to a process that runs this
+file: it drops the known messages and passes everything else on at once. It is a
+process, not a thread, so that the message of a fatal error is shown although TensorFlow
+aborts. If the import fails, the messages that were dropped are shown as well.
+
+Python's `sys.stderr` and file descriptor 2 stay what they are.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.abc
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+# Errors only: information and warnings are for TensorFlow's developers.
+_LEVEL = "2"
+_IMPORTED = b"\0TensorFlow is imported\n"
+_UNBUFFERED = 2  # _IONBF of stdio.h
+# "2026-11-29 07:01:13.9: I tensorflow/core/util/port.cc:153] oneDNN ..." or
+# "I0000 00:00:1795935673.9    7006 port.cc:153] oneDNN ...": information and warnings.
+_MINOR = re.compile(
+    rb"\d{4}-\d\d-\d\d [\d:.]+: [IW] \S+:\d+\] |[IW]\d{4} [\d:.]+ +\d+ "
+)
+# What has no severity, or is logged as an error although the machine is in order.
+_HARMLESS = re.compile(
+    rb"^WARNING: All log messages before absl::InitializeLog\(\) "
+    rb"|^To enable the following instructions: "
+    rb"|^Skipping registering GPU devices"
+    # Plugins that are linked twice.
+    rb"|Unable to register cu(FFT|DNN|BLAS) factory"
+    # 303: there is no libcuda.
+    rb"|failed call to cuInit: .*(UNKNOWN ERROR \(303\)|CUDA_ERROR_NO_DEVICE)"
+    # TensorFlow's own kernel is used.
+    rb"|oneDNN supports \w+ only on platforms with"
+)
+
+
+def install() -> None:
+    """Makes the next import of TensorFlow in this process a quiet one.
+
+    Where the environment sets `TF_CPP_MIN_LOG_LEVEL`, all messages of that level are
+    shown.
+    """
+    is_chosen = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LEVEL) != _LEVEL
+    if not is_chosen and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _TensorFlowFinder())
+
+
+class _TensorFlowFinder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow where it is, and filters its messages from its import on."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            # The loader stays the one that Python chose: it also reads resources.
+            load = partial(_load_quietly, spec.loader.exec_module)
+            vars(spec.loader)["exec_module"] = load
+        return spec
+
+
+def _load_quietly(load: Callable[[ModuleType], None], module: ModuleType) -> None:
+    sink = _filter_c_stderr()
+    if sink is None:
+        load(module)
+        return
+    try:
+        load(module)
+    except BaseException:
+        os.dup2(2, sink)
+        raise
+    os.write(sink, _IMPORTED)
+
+
+def _filter_c_stderr() -> int | None:
+    """Makes C's stream `stderr` a pipe to a process that runs this file.
+
+    Returns:
+        The descriptor of the stream. A duplicate of descriptor 2 in its place ends the
+        filter, as happens at the exit of this process. None where C's stream cannot be
+        found, so that nothing is filtered.
+    """
+    import ctypes
+    import subprocess
+
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    name = "__stderrp" if sys.platform == "darwin" else "stderr"
+    if sys.stderr is None or not hasattr(library, name):
+        return None
+    source, sink = os.pipe()
+    # In a session of its own, so that Ctrl-C does not end it before this process.
+    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
+    messages = subprocess.Popen(command, stdin=source, start_new_session=True)
+    os.close(source)
+
+    library.fdopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(library.fdopen(sink, b"w"))
+    library.setvbuf(stream, None, _UNBUFFERED, 0)
+    ctypes.c_void_p.in_dll(library, name).value = stream.value
+
+    def stop() -> None:
+        # The stream stays: threads of TensorFlow may still write to it.
+        os.dup2(2, sink)
+        messages.wait()
+
+    atexit.register(stop)
+    return sink
+
+
+def pass_on(messages: BinaryIO, stderr: BinaryIO) -> None:
+    """Copies lines as they come, without the known messages.
+
+    Those are held until TensorFlow is imported, and shown if it never is.
+    """
+    is_imported = False
+    held: list[bytes] = []
+    for line in messages:
+        if line == _IMPORTED:
+            is_imported = True
+            held.clear()
+        elif not (_MINOR.match(line) or _HARMLESS.search(line)):
+            stderr.write(line)
+            stderr.flush()
+        elif not is_imported:
+            held.append(line)
+    stderr.writelines(held)
+    stderr.flush()
+
+
+if __name__ == "__main__":
+    pass_on(sys.stdin.buffer, sys.stderr.buffer)

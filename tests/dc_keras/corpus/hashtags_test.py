@@ -1,0 +1,34 @@
+import re
+import sys
+import unicodedata
+
+from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
+from dc_keras.corpus.records import find_hashtags
+
+_CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1)]
+
+
+def test_the_class_holds_the_characters_of_every_script_and_no_others():
+    inside = set(re.findall(f"[{word_characters()}]", "".join(_CHARACTERS)))
+    assert inside >= set("aZ0_é踊١नि်្َٔ\u200c\u200d")
+    assert not inside & set("\ufe0f\ufe00\u20e3 .-’#＃@😀\u200b")
+    for character in inside - set("_\u200c\u200d"):
+        assert unicodedata.category(character)[0] in "LNM"
+    outside = set(_CHARACTERS) - inside
+    left = {c for c in outside if unicodedata.category(c)[0] in "LNM"}
+    # Enclosing marks and the selectors of emoji: both follow a tag without being of it.
+    assert {unicodedata.category(c) for c in left} == {"Me", "Mn"}
+    assert {c for c in left if unicodedata.category(c) == "Mn"} == set(
+        map(chr, range(0xFE00, 0xFE10))
+    )
+
+
+def test_a_hash_is_whatever_nfkc_makes_one():
+    normal = (c for c in _CHARACTERS if "#" in unicodedata.normalize("NFKC", c))
+    assert set(HASHES) == set(normal)
+
+
+def test_the_pattern_takes_what_the_finder_takes():
+    for caption in ("#မြန်မာ!", "a ＃नमस्ते.", "﹟x️", "# x", "#️⃣"):
+        matches = re.findall(hashtag_pattern(), caption)
+        assert [tag[1:] for tag in matches] == list(find_hashtags(caption))
