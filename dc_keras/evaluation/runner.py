@@ -7,6 +7,7 @@ know nothing of each other: several processes can fit them, each its own.
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -186,6 +187,10 @@ class _Work:
         for part, table in tables.items():
             (self.directory / part).mkdir(exist_ok=True)
             write_table(self.directory / part / f"{job.name}.parquet", table)
+        # Keras models are in reference cycles. Python decides by the number of objects
+        # when to collect those; it cannot see how much memory their weights hold.
+        del fold_run
+        gc.collect()
 
 
 def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:

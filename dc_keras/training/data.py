@@ -209,7 +209,9 @@ class Examples:
             return pieces.arrange(order)
 
         gather = self._gatherer()
-        dataset = tf.data.Dataset.counter(first_epoch).flat_map(one_epoch)
+        # Not `Dataset.counter`, whose function TensorFlow would keep for ever.
+        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+        dataset = epochs.flat_map(one_epoch)
         dataset = dataset.map(
             lambda rows, is_real, count: (*gather(rows, is_real), count),
             num_parallel_calls=1,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
 
 from dc_keras.models.config import TrainingOptions
 
@@ -106,9 +108,33 @@ def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
     compiled = tf.function(function, autograph=False, **options)
 
     def call(*tensors: Any) -> Any:
-        return compiled.get_concrete_function(*tensors)(*tensors)
+        with _custom_gradients_forgotten():
+            concrete = compiled.get_concrete_function(*tensors)
+        return concrete(*tensors)
 
     return call
+
+
+@contextmanager
+def _custom_gradients_forgotten() -> Iterator[None]:
+    """Lets a traced graph be freed when its function is.
+
+    While TensorFlow traces a function, it registers the gradient of every
+    `tf.custom_gradient` for the rest of the process, and what it registers holds the
+    graph, its variables and its datasets. Every optimizer calls one, since
+    `ReplicaContext.all_reduce` is one, even of a single replica. Without this, each
+    fitted model therefore stays in memory. A gradient of the graph that was traced
+    inside cannot be taken any more afterwards.
+    """
+    registered = gradient_registry._registry
+    known = set(registered)
+    try:
+        yield
+    finally:
+        for name in registered.keys() - known:
+            # Tracing may also import modules, and those register what must stay.
+            if name.startswith("CustomGradient-"):
+                del registered[name]
 
 
 # Tracing takes longer than running a small model, so a model keeps what was compiled.

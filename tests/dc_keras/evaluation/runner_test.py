@@ -1,9 +1,13 @@
+import gc
 import os
+from collections import Counter
 from dataclasses import replace
 
+import keras
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
@@ -108,6 +112,24 @@ def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
         assert not zero.equals(one)
         started = _predictions(tmp_path / "later", f"random_pair-seed0-fold{index}")
         assert_frame_equal(one, started)
+
+
+def _count_live():
+    """Returns how many graphs, models and variables Python has not freed."""
+    kinds = (tf.Graph, keras.Model, keras.optimizers.Optimizer, tf.Variable)
+    # `isinstance` would load the modules that lazy ones stand for.
+    found = (k for o in gc.get_objects() for k in kinds if issubclass(type(o), k))
+    return Counter(kind.__name__ for kind in found)
+
+
+def test_a_fold_leaves_no_graph_and_no_model_behind(experiment, tmp_path):
+    small = replace(
+        experiment, models=("deepChallenger", "videos_alone", "paper", "simple")
+    )
+    run_experiment(small, ["random_pair"], 1, tmp_path, _silent)
+    after_two = _count_live()
+    run_experiment(small, ["random_pair"], 2, tmp_path, _silent)
+    assert _count_live() == after_two
 
 
 def _with_flipped_label(grid):

@@ -1,0 +1,150 @@
+"""Measures whether `evaluate` grows with the folds that one process fits.
+
+    python -m benchmarks.evaluate_memory
+
+A small text-only world (synthetic: --users, some of whom join more than others, and
+captions of 384 numbers, seed 0) is judged in folds of `random_pair`: deepChallenger
+with signals and without, the paper's baselines and the simple ones. Prints the memory
+that the process holds after 4, 10, 20 and 40 folds, the median CPU seconds of a fold,
+and the ratio of the last memory to the first; exits with 1 if that is above 1.10. With
+fewer --folds than 40 the ratio is printed and not judged.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from absl import app, flags
+
+from dc_keras.allocation import keep_freed_memory
+from dc_keras.corpus.grid import Grid
+from dc_keras.models.config import ProtocolOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from dc_keras.evaluation.experiment import Experiment
+
+_FOLDS = flags.DEFINE_integer("folds", 40, "Folds to fit.", lower_bound=2)
+_USERS = flags.DEFINE_integer("users", 60, "Users of the world.", lower_bound=20)
+
+_FULL, _LOOKS, _MOST = 40, (4, 10, 20, 40), 1.10
+_NUM_CHALLENGES, _NUM_SUPPORT, _HISTORY, _CAPTION_DIM = 6, 40, 4, 384
+_MODELS = ("deepChallenger", "videos_alone", "paper", "simple")
+_START, _DAY = 1_600_000_000, 86_400
+
+
+def main(_: list[str]) -> None:
+    """Prints the table and judges the ratio."""
+    keep_freed_memory()
+    experiment = make_experiment(_USERS.value)
+    looks = sorted({min(look, _FOLDS.value) for look in _LOOKS})
+    print("| folds | MiB | CPU seconds of a fold |\n|---|---|---|")
+    held, seconds = [], []
+    with tempfile.TemporaryDirectory() as directory:
+        for fold in range(1, looks[-1] + 1):
+            seconds.append(_run_fold(experiment, fold, Path(directory) / str(fold)))
+            if fold in looks:
+                held.append(resident_mebibytes())
+                median = statistics.median(seconds)
+                print(f"| {fold} | {held[-1]:,.0f} | {median:.2f} |", flush=True)
+    ratio = held[-1] / held[0]
+    print(f"{ratio:.3f} × the memory after {looks[0]} folds; at most {_MOST} after 40")
+    if _FOLDS.value >= _FULL and ratio > _MOST:
+        sys.exit(1)
+
+
+def resident_mebibytes() -> float:
+    """Returns the memory that this process holds now."""
+    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise OSError("/proc/self/status has no VmRSS; this benchmark is for Linux")
+
+
+def make_experiment(num_users: int) -> Experiment:
+    """Returns a text-only world, some of whose users join more, and a short fit."""
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.signals.facts import read_facts
+    from dc_keras.training.data import FeatureTable
+
+    rng = np.random.default_rng(0)
+    grid = _make_grid(rng, num_users)
+    posts = _make_posts(rng, grid)
+    videos = tuple(posts["video_id"])
+    captions = rng.standard_normal((len(videos), _CAPTION_DIM), np.float32)
+    return Experiment(
+        grid=grid,
+        table=FeatureTable(videos, {}, captions, {"fingerprint": "made up"}),
+        facts=read_facts(posts, grid),
+        training=TrainingOptions(epochs=3, epoch_steps=5),
+        protocol=ProtocolOptions(num_folds=1),
+        models=_MODELS,
+    )
+
+
+def _run_fold(experiment: Experiment, seed: int, directory: Path) -> float:
+    """Fits and judges one fold; returns its CPU seconds."""
+    from dc_keras.evaluation.runner import run_experiment
+
+    start = time.process_time()
+    training = replace(experiment.training, seed=seed)
+    one = replace(experiment, training=training)
+    run_experiment(one, ["random_pair"], 1, directory, lambda _: None)
+    return time.process_time() - start
+
+
+def _make_grid(rng: np.random.Generator, num_users: int) -> Grid:
+    users = tuple(f"user{n:04d}" for n in range(num_users))
+    challenges = tuple(f"challenge{c}" for c in range(_NUM_CHALLENGES))
+    shape = (num_users, _NUM_CHALLENGES)
+    wish = rng.normal(size=shape[:1])[:, None] + rng.gumbel(size=shape)
+    labels = wish > np.quantile(wish, 0.7)
+    histories = tuple(tuple(f"{u}-{n}" for n in range(_HISTORY)) for u in users)
+    support = tuple(tuple(f"{c}-{n}" for n in range(_NUM_SUPPORT)) for c in challenges)
+    owners = {video: video.split("-")[0] for ids in histories for video in ids}
+    owners |= {video: f"outside {video}" for ids in support for video in ids}
+    return Grid(
+        challenges=challenges,
+        users=users,
+        labels=labels.astype(np.int8),
+        observed=np.ones_like(labels),
+        histories=histories,
+        support=support,
+        video_users=owners,
+        settings={
+            "name": "made up",
+            "history_max": _HISTORY,
+            "support_max": _NUM_SUPPORT,
+        },
+    )
+
+
+def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
+    """Returns what the signals know of each post: a tag, a sound, counts, a time."""
+    video_ids = sorted(grid.video_users)
+    count = len(video_ids)
+    tags = [f"tag{tag}" for tag in rng.integers(0, 20, count)]
+    numbers = ("views", "likes", "comments", "shares")
+    return pl.DataFrame(
+        {
+            "video_id": video_ids,
+            "caption": [f"#{tag}" for tag in tags],
+            "hashtags": [[tag] for tag in tags],
+            "music_id": [str(sound) for sound in rng.integers(0, 20, count)],
+            "music_title": ["a sound"] * count,
+            "create_time": _START + rng.integers(0, 90 * _DAY, count),
+            "duration_s": rng.uniform(5, 60, count),
+            **{name: rng.integers(0, 10**6, count) for name in numbers},
+        }
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
