@@ -112,14 +112,8 @@ class Experiment:
     def contenders(self) -> list[Contender]:
         """Returns the forms of deepChallenger that are wanted."""
         options = (self.models, self.model, self.training, self.signals)
-        absent = [
-            group
-            for group, is_there in (
-                ("past", self.grid.user_cutoffs),
-                ("frames", self.table.vision),
-            )
-            if not is_there
-        ]
+        sources = {"past": self.grid.user_cutoffs, "frames": self.table.vision}
+        absent = [group for group, source in sources.items() if not source]
         return list_contenders(*options, absent)
 
     def config(self) -> dict[str, Any]:
@@ -269,17 +263,10 @@ class FoldRun:
         return self._signals_of(self._x.grid)
 
     def _signals_of(self, grid: Grid) -> FoldSignals:
-        table = self._x.table
-        captions = None
-        if table.captions is not None:
-            captions = dict(zip(table.video_ids, table.captions, strict=True))
-        frames = {
-            name: dict(zip(table.video_ids, features.mean_frames, strict=True))
-            for name, features in table.vision.items()
-        }
-        return FoldSignals(
-            grid, self._x.facts, captions, self._fold, self._seed, frames
-        )
+        captions = self._x.table.caption_vectors()
+        frames = self._x.table.frame_vectors()
+        facts, fold, seed = self._x.facts, self._fold, self._seed
+        return FoldSignals(grid, facts, captions, fold, seed, frames)
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
         signals = self._signals.of_groups((*GROUPS, REFERENCE))

@@ -89,6 +89,19 @@ class FeatureTable:
             )
         return np.array([self.row_of[v] for v in video_ids], np.int32)
 
+    def caption_vectors(self) -> dict[str, np.ndarray] | None:
+        """Returns the caption embedding by video id, or None without captions."""
+        if self.captions is None:
+            return None
+        return dict(zip(self.video_ids, self.captions, strict=True))
+
+    def frame_vectors(self) -> dict[str, dict[str, np.ndarray]]:
+        """Returns the mean frame embedding by network and video id."""
+        return {
+            name: dict(zip(self.video_ids, features.mean_frames, strict=True))
+            for name, features in self.vision.items()
+        }
+
     def inputs(self, vision: str | None, use_text: bool) -> dict[str, tf.Tensor]:
         """Returns the input tables of a video model, by input name."""
         wanted = {vision, "text" if use_text else None}
