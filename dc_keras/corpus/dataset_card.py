@@ -17,7 +17,7 @@ import polars as pl
 
 from dc_keras.corpus.grid import find_joins
 from dc_keras.corpus.intake import FileReport
-from dc_keras.corpus.quarantine import QUARANTINE_FILE
+from dc_keras.corpus.quarantine import QUARANTINE_FILE, split_suffixes
 from dc_keras.corpus.store import (
     TIES_FILE,
     USERS_FILE,
@@ -260,13 +260,14 @@ def _quarantined(path: Path) -> str:
 
 
 def _files(files: Sequence[FileReport]) -> str:
+    # Numbered: an export is often named after the person whose posts it holds.
     rows = [
         (
-            file.name,
+            f"{number} " + "".join(split_suffixes(file.name)[1:]),
             ", ".join(f"{n} `{name}`" for name, n in file.sources.most_common()) or "–",
             file.reasons.total(),
         )
-        for file in files[:_NUM_FILES]
+        for number, file in enumerate(files[:_NUM_FILES], start=1)
     ]
     table = _table(("file", "read as", "not read"), rows)
     further = len(files) - len(rows)

@@ -162,7 +162,7 @@ def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[st
         is_plain = word in FIELD_NAMES or _CODE.fullmatch(word) is not None
         return word if is_plain else code(word.lstrip("@＠").lower())
 
-    stem, dot, suffixes = _split_suffixes(entry["file"])
+    stem, dot, suffixes = split_suffixes(entry["file"])
     place = _WORD.sub(lambda match: coded(match[0]), entry["position"])
     return {
         **entry,
@@ -172,8 +172,8 @@ def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[st
     }
 
 
-def _split_suffixes(name: str) -> tuple[str, str, str]:
-    """Splits a name before its endings, such as .json or .ndjson.gz."""
+def split_suffixes(name: str) -> tuple[str, str, str]:
+    """Splits a file's name before its endings: `a.ndjson.gz` at `.`, `ndjson.gz`."""
     match = _SUFFIXES.search(name)
     if match is None:
         return name, "", ""
