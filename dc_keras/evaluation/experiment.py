@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import keras
@@ -134,12 +134,8 @@ class Experiment:
             "text": None if caption is None else dict(caption),
             "signals": self.signals.to_dict(),
             "facts_sha256": self.facts.sha256,
-            "truth_sha256": None if truth is None else _sha256(truth.tobytes()),
+            "truth_sha256": None if truth is None else sha256(truth.data).hexdigest(),
         }
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 class FoldRun:
@@ -260,11 +256,10 @@ class FoldRun:
 
     @cached_property
     def _signals(self) -> FoldSignals:
-        return self._signals_of(self._x.grid)
+        return self._signals_of(self._x.grid, self._x.table)
 
-    def _signals_of(self, grid: Grid) -> FoldSignals:
-        captions = self._x.table.caption_vectors()
-        frames = self._x.table.frame_vectors()
+    def _signals_of(self, grid: Grid, table: FeatureTable) -> FoldSignals:
+        captions, frames = table.caption_vectors(), table.frame_vectors()
         facts, fold, seed = self._x.facts, self._fold, self._seed
         return FoldSignals(grid, facts, captions, fold, seed, frames)
 
@@ -298,7 +293,7 @@ class FoldRun:
         """Fits one form of deepChallenger and scores every pair with it."""
         if not contender.has_videos:
             score = self._fit_combination(contender, None)
-            return {contender.name: score(None, self._x.grid)}
+            return {contender.name: score(None, self._x.grid, self._x.table)}
         sides = side_variants(self._x.table)
         proxies = {
             side: (self._proxy(side, v, contender.model), v)
@@ -307,14 +302,15 @@ class FoldRun:
         examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
         videos = self._fusion(contender, examples)
         score = self._fit_combination(contender, videos)
-        scores = {contender.name: score(videos.told, self._x.grid)}
+        told = score(videos.told, self._x.grid, self._x.table)
+        scores = {contender.name: told}
         if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
                 width = pair_sizes(examples).support_max
                 told = videos.predict(
                     self._pair_examples(contender, proxies, grid, table, width)
                 )
-                scores[f"{contender.name}, {size}"] = score(told, grid)
+                scores[f"{contender.name}, {size}"] = score(told, grid, table)
         return scores
 
     def _pair_examples(
@@ -355,24 +351,27 @@ class FoldRun:
 
     def _fit_combination(
         self, contender: Contender, videos: Crossed | None
-    ) -> Callable[[np.ndarray | None, Grid], np.ndarray]:
-        """Returns the function from the fusion's probabilities and a grid to scores."""
+    ) -> Callable[[np.ndarray | None, Grid, FeatureTable], np.ndarray]:
+        """Returns the function from the fusion's probabilities to scores."""
         if not contender.groups:
-            return lambda told, _: np.asarray(told)
+            return lambda told, *_: np.asarray(told)
 
-        def columns(told: np.ndarray | None, grid: Grid) -> SignalTable:
+        def columns(
+            told: np.ndarray | None, grid: Grid, table: FeatureTable
+        ) -> SignalTable:
             is_whole = grid is self._x.grid
-            signals = self._signals if is_whole else self._signals_of(grid)
-            table = signals.of_groups(contender.groups)
-            return table if told is None else table.with_column(VIDEOS, logit(told))
+            signals = self._signals if is_whole else self._signals_of(grid, table)
+            found = signals.of_groups(contender.groups)
+            return found if told is None else found.with_column(VIDEOS, logit(told))
 
         self._tell(contender.name)
+        told = None if videos is None else videos.out_of_fold
         combination = fit_combination(
-            columns(None if videos is None else videos.out_of_fold, self._x.grid),
+            columns(told, self._x.grid, self._x.table),
             self._pairs.label,
             self._fold.train,
         )
-        return lambda told, grid: combination.predict(columns(told, grid))
+        return lambda *seen: combination.predict(columns(*seen))
 
     def _training_rows(self) -> np.ndarray:
         rule = self._x.protocol.negatives

@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_prints_the_memory_after_some_folds_and_the_ratio():
     command = [sys.executable, "-m", "benchmarks.evaluate_memory"]
     done = subprocess.run(
