@@ -134,7 +134,9 @@ class Experiment:
             "text": None if caption is None else dict(caption),
             "signals": self.signals.to_dict(),
             "facts_sha256": self.facts.sha256,
-            "truth_sha256": None if truth is None else sha256(truth.data).hexdigest(),
+            "truth_sha256": None
+            if truth is None
+            else sha256(truth.tobytes()).hexdigest(),
         }
 
 
