@@ -122,7 +122,8 @@ class Experiment:
             name: {**v.spec, "sampling": dict(v.sampling)}
             for name, v in self.table.vision.items()
         }
-        caption, truth = self.table.caption_spec, self.truth
+        caption = self.table.caption_spec
+        truth = None if self.truth is None else self.truth.tobytes()
         return {
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
@@ -134,9 +135,7 @@ class Experiment:
             "text": None if caption is None else dict(caption),
             "signals": self.signals.to_dict(),
             "facts_sha256": self.facts.sha256,
-            "truth_sha256": None
-            if truth is None
-            else sha256(truth.tobytes()).hexdigest(),
+            "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
         }
 
 
