@@ -36,7 +36,7 @@ _USERS = flags.DEFINE_integer("users", 60, "Users of the world.", lower_bound=20
 
 _FULL, _LOOKS, _MOST = 40, (4, 10, 20, 40), 1.10
 _NUM_CHALLENGES, _NUM_SUPPORT, _HISTORY, _CAPTION_DIM = 6, 40, 4, 384
-_MODELS = ("deepChallenger", "videos_alone", "paper", "simple")
+_MODELS = ("deepChallenger", "videos_only", "paper", "simple")
 _START, _DAY = 1_600_000_000, 86_400
 
 
@@ -70,8 +70,8 @@ def resident_mebibytes() -> float:
 
 def make_experiment(num_users: int) -> Experiment:
     """Returns a text-only world, some of whose users join more, and a short fit."""
+    from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.signals.facts import read_facts
     from dc_keras.training.data import FeatureTable
 
     rng = np.random.default_rng(0)

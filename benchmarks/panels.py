@@ -40,17 +40,17 @@ _WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
 
 SPLITS = ("cold_user", "cold_challenge", "random_pair")
 SIZES = ((100, 10), (200, 20), (400, 20), (400, 40))
-_CONTEXT = "deepChallenger, context alone"
-_MODELS = ("simple", "context_alone")
+_CONTEXT = "context only"
+_MODELS = ("simple", "context_only")
 _DRAWS = 1000
 
 
 def main(_: list[str]) -> None:
     """Runs all panels and prints a line for each, and one for each split."""
+    from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split
     from dc_keras.evaluation.runner import run_experiment
-    from dc_keras.signals.facts import read_facts
 
     output = Path(_OUTPUT.value)
     famous = Famous(Path(_DATA.value))

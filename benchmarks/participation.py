@@ -6,8 +6,8 @@
 Prints Table II for each split of the benchmark that the data's README defines
 (`famous.py`), with intervals. There is no media, and captions are tags alone: what is
 judged is the text side. A stopped run goes on at the fold where it was. The paper
-preset is left out unless asked for (`--models=paper_preset`): its joined vectors are
-10,240 wide, and a fold of it takes minutes.
+preset is left out unless asked for (`--models=deepChallenger_paper`): its joined
+vectors are 10,240 wide, and a fold of it takes minutes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from benchmarks.famous import Famous
 from benchmarks.famous_captions import read_features
 from dc_keras.allocation import keep_freed_memory
 from dc_keras.models.config import (
+    ContextOptions,
     ModelOptions,
     ProtocolOptions,
-    SignalOptions,
     TrainingOptions,
 )
 from pipelines import options
@@ -46,12 +46,12 @@ _SPLIT = flags.DEFINE_multi_enum(
 )
 _MODELS = flags.DEFINE_multi_string(
     "models",
-    ["deepChallenger", "videos_alone", "paper", "simple"],
+    ["deepChallenger", "videos_only", "paper", "simple"],
     "Rows, as --models of evaluate; repeatable.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
-options.define(ModelOptions, TrainingOptions, ProtocolOptions, SignalOptions)
+options.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
 README_STACK = {
     "cold_user": 0.099,
@@ -63,10 +63,10 @@ README_STACK = {
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
+    from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split, participation_table
     from dc_keras.evaluation.runner import run_manifests
-    from dc_keras.signals.facts import read_facts
 
     keep_freed_memory()
     start = time.monotonic()
@@ -85,7 +85,7 @@ def main(_: list[str]) -> None:
         model=options.resolve(ModelOptions),
         training=options.resolve(TrainingOptions),
         protocol=options.resolve(ProtocolOptions),
-        signals=options.resolve(SignalOptions),
+        context=options.resolve(ContextOptions),
         temporal=famous.temporal,
         models=tuple(_MODELS.value),
     )

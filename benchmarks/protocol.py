@@ -27,9 +27,9 @@ from absl import app, flags
 from dc_keras.allocation import aligned_empty, keep_freed_memory
 from dc_keras.corpus.grid import Grid
 from dc_keras.models.config import (
+    ContextOptions,
     ModelOptions,
     ProtocolOptions,
-    SignalOptions,
     TrainingOptions,
 )
 from pipelines import options
@@ -42,7 +42,7 @@ _FRACTION = flags.DEFINE_float(
     "fraction", 1.0, "Share of the paper's users and videos.", 0.01, 1.0
 )
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
-options.define(ModelOptions, TrainingOptions, ProtocolOptions, SignalOptions)
+options.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
 _NUM_CHALLENGES, _NUM_SUPPORT, _NUM_USERS, _HISTORY = 12, 7000, 1303, 8
 _NUM_FRAMES, _WIDTHS, _CAPTION_DIM = 50, {"VGG16": 512, "ResNet50": 2048}, 768
@@ -53,10 +53,10 @@ _START, _DAY = 1_600_000_000, 86_400
 
 def main(_: list[str]) -> None:
     """Runs the protocol and prints Table II and what it cost."""
+    from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split, participation_table
     from dc_keras.evaluation.runner import run_experiment
-    from dc_keras.signals.facts import read_facts
 
     keep_freed_memory()
     rng = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def main(_: list[str]) -> None:
         model=options.resolve(ModelOptions),
         training=options.resolve(TrainingOptions),
         protocol=options.resolve(ProtocolOptions),
-        signals=options.resolve(SignalOptions),
+        context=options.resolve(ContextOptions),
         models=("deepChallenger", "paper"),
     )
     output = Path(_OUTPUT.value)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dc_keras.models.config import SignalOptions
+from dc_keras.models.config import ContextOptions
 from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
@@ -47,18 +47,20 @@ _MODELS = flags.DEFINE_multi_enum(
     [
         "all",
         "deepChallenger",
-        "videos_alone",
-        "paper_preset",
+        "deepChallenger_paper",
+        "videos_only",
+        "context_only",
         "ablations",
         "support_sizes",
         "proxies",
         "paper",
         "simple",
     ],
-    "Rows wanted: deepChallenger, the same without signals of simple models, in the "
-    "paper's shape, without one group of signals each, with fewer videos a challenge; "
-    "the proxies of Table I, the paper's baselines, the simple ones; repeatable. `all` "
-    "leaves ablations and support_sizes out.",
+    "Rows wanted: deepChallenger, the paper's own shape and loss, videos without "
+    "context, context without videos, deepChallenger without one group of context "
+    "features each or with fewer videos a challenge; the proxies of Table I, the "
+    "paper's baselines, the simple ones; repeatable. `all` leaves ablations and "
+    "support_sizes out.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
@@ -84,7 +86,7 @@ _NUM_PAST = flags.DEFINE_integer(
     "num_past", 3, "temporal: earlier cutoffs, a horizon apart.", lower_bound=1
 )
 options.define_all()
-options.define(SignalOptions)
+options.define(ContextOptions)
 
 
 def main() -> None:
@@ -102,9 +104,9 @@ def main() -> None:
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.say(grid.describe())
     # After what can be refused at once: TensorFlow takes seconds.
+    from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.runner import run_experiment
-    from dc_keras.signals.facts import read_facts
 
     output = Path(_OUTPUT.value)
     experiment = Experiment(
@@ -113,12 +115,13 @@ def main() -> None:
         facts=read_facts(
             corpus.videos,
             *([grid] if temporal is None else [grid, temporal]),
+            users=corpus.users,
             joins=joins,
         ),
         model=options.resolve(ModelOptions),
         training=_training(),
         protocol=options.resolve(ProtocolOptions),
-        signals=options.resolve(SignalOptions),
+        context=options.resolve(ContextOptions),
         temporal=temporal,
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from dc_keras.corpus.records import Video
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.attribution import Effect, PostEffect
-    from dc_keras.serving.predictor import Predictor, RawPost
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_posts import RawPost
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -62,6 +63,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
     from dc_keras.serving.attribution import explain
+    from dc_keras.serving.raw_posts import RawUser
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
@@ -80,9 +82,9 @@ def main() -> None:
         side: raw_posts.OnDemand(videos, root, predictor.config["sides"][side])
         for side, videos in (("user", own), ("challenge", describing))
     }
-    found = explain(
-        predictor, posts["user"], _CHALLENGE.value, posts["challenge"], _POSTS.value
-    )
+    known = raw_posts.KnownUsers.of(corpus, predictor, [user])
+    who = RawUser(posts["user"], **known.facts(user))
+    found = explain(predictor, who, _CHALLENGE.value, posts["challenge"], _POSTS.value)
     app.say(
         f"{user}  {_CHALLENGE.value}  {found.probability:.3f}, "
         f"{len(found.user)} posts of the user, {len(found.challenge_posts)} that "
@@ -95,6 +97,7 @@ def main() -> None:
         "bundle_sha256": predictor.sha256,
         "user_posts": _told(found.user, own, posts["user"]),
         "challenge_posts": _told(found.challenge_posts, describing, posts["challenge"]),
+        "facts": [{"name": e.name, **_plain(e)} for e in found.facts],
     }
     _write(Path(_OUTPUT.value), content)
 

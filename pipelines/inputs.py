@@ -69,7 +69,7 @@ def load_temporal_grid(
 
 
 def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
-    """Returns which posts join which challenge, as `signals.past.read_pasts` reads."""
+    """Returns which posts join which challenge, as `context.past.read_pasts` reads."""
     import polars as pl
 
     from dc_keras.corpus.grid import find_joins

@@ -64,10 +64,10 @@ def main() -> None:
     _require_histories(users, histories)
     ordered = {user: histories[user] for user in asked if user in histories}
     found = []
-    for batch, posts in raw_posts.of_users(
-        corpus, ordered, _MEDIA_ROOT.value, predictor.sampling
+    for batch, known in raw_posts.of_users(
+        corpus, ordered, _MEDIA_ROOT.value, predictor
     ):
-        for user, row in zip(batch, predictor.predict(posts, challenges), strict=True):
+        for user, row in zip(batch, predictor.predict(known, challenges), strict=True):
             found.append(_show(user, challenges, row))
     if len(ordered) < len(asked):
         app.progress(f"{len(asked) - len(ordered)} users have no posts that count")

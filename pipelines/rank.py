@@ -143,9 +143,9 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
         )
     ordered = dict(sorted(histories.items()))
     parts = [
-        predictor.prepare_users(predictor.represent_users(posts))
-        for _, posts in raw_posts.of_users(
-            corpus, ordered, _MEDIA_ROOT.value, predictor.sampling
+        predictor.prepare_users(predictor.represent_users(known))
+        for _, known in raw_posts.of_users(
+            corpus, ordered, _MEDIA_ROOT.value, predictor
         )
     ]
     prepared = np.concatenate(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,7 +14,8 @@ from pipelines import app
 if TYPE_CHECKING:
     from dc_keras.corpus.records import Video
     from dc_keras.corpus.store import Corpus
-    from dc_keras.serving.predictor import RawPost
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_posts import RawPost, RawUser
 
 flags.disclaim_key_flags()
 
@@ -37,30 +39,99 @@ def of_users(
     corpus: Corpus,
     histories: Mapping[str, Sequence[str]],
     media_root: str | None,
-    sampling: Mapping[str, Any] | None,
-) -> Iterator[tuple[list[str], list[list[RawPost]]]]:
-    """Yields some users at a time, in order, and the posts of each.
+    predictor: Predictor,
+) -> Iterator[tuple[list[str], list[RawUser]]]:
+    """Yields some users at a time, in order, as a client describes them.
 
     Args:
-        corpus: whose posts they are.
+        corpus: whose users they are.
         histories: by user, ids of posts.
         media_root: where the media lie; the one that the corpus names if None.
-        sampling: of the model; None for one that sees no frames.
+        predictor: a bundle: it says how frames are taken, and which challenges count
+            as joined.
     """
+    from dc_keras.serving.raw_posts import RawUser
+
     users = list(histories)
     root = find_media_root(corpus, media_root)
+    known = KnownUsers.of(corpus, predictor, users)
     # A look through the corpus for many, frames of a few at a time.
     for block in _cut(users, _USERS_A_LOOK):
         ids = [video_id for user in block for video_id in histories[user]]
         records = dict(zip(ids, corpus.find_videos(ids), strict=True))
         for some in _cut(block, _USERS_A_CALL):
+            posts = [
+                of_videos(
+                    [records[v] for v in histories[user]], root, predictor.sampling
+                )
+                for user in some
+            ]
             yield (
                 some,
                 [
-                    of_videos([records[v] for v in histories[user]], root, sampling)
-                    for user in some
+                    RawUser(own, **known.facts(user))
+                    for user, own in zip(some, posts, strict=True)
                 ],
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownUsers:
+    """What a corpus knows of users beside their posts.
+
+    Attributes:
+        accounts: by user, followers, likes and posts of the account, -1 where unknown.
+        joined: by user, the challenges joined before the study's cutoff.
+        now: the study's cutoff, UTC seconds; -1 without one.
+    """
+
+    accounts: Mapping[str, tuple[float, float, float]]
+    joined: Mapping[str, list[str]]
+    now: int
+
+    @classmethod
+    def of(
+        cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
+    ) -> KnownUsers:
+        """Looks users up in a corpus.
+
+        Args:
+            corpus: where they posted.
+            predictor: a bundle: its study says what counts as joining.
+            users: pseudonyms.
+        """
+        import polars as pl
+
+        from dc_keras.context.facts import ACCOUNT_COUNTS
+        from dc_keras.corpus.grid import find_joins
+
+        study = predictor.study
+        table = corpus.users.filter(pl.col("user_id").is_in(users))
+        counts = [
+            pl.col(name) if name in table.columns else pl.lit(None).alias(name)
+            for name in ACCOUNT_COUNTS
+        ]
+        numbers = table.select("user_id", *counts).fill_null(-1)
+        own = corpus.videos.filter(pl.col("user_id").is_in(users))
+        if study.cutoff is not None:
+            own = own.filter(pl.col("create_time") < study.cutoff)
+        joins = find_joins(study, own).join(
+            own.select("video_id", "user_id"), on="video_id"
+        )
+        names = [challenge.name for challenge in study.challenges]
+        joined: dict[str, list[str]] = {}
+        for user, challenge in joins.select("user_id", "challenge").unique().rows():
+            joined.setdefault(user, []).append(names[challenge])
+        accounts = {user: (a, b, c) for user, a, b, c in numbers.iter_rows()}
+        return cls(accounts, joined, -1 if study.cutoff is None else study.cutoff)
+
+    def facts(self, user: str) -> dict[str, Any]:
+        """Returns the arguments of `RawUser` that are known of a user."""
+        return {
+            "account": self.accounts[user],
+            "joined": sorted(self.joined.get(user, [])),
+            "now": self.now,
+        }
 
 
 def _cut(users: list[str], size: int) -> Iterator[list[str]]:
@@ -85,7 +156,6 @@ def of_videos(
         media_root: where their media lie.
         sampling: of the model; None for one that sees no frames.
     """
-    from dc_keras.serving.predictor import RawPost
     from tfrecords.frame_records import sample_post
     from tfrecords.frames import SamplingConfig
     from tfrecords.media import MediaError
@@ -100,8 +170,24 @@ def of_videos(
                 sampled = sample_post(video, media_root, SamplingConfig(**settings))
             except MediaError as error:
                 app.progress(f"post {video.video_id} counts without frames: {error}")
-        posts.append(RawPost(video.caption, sampled.jpegs if sampled else ()))
+        posts.append(_of_video(video, sampled.jpegs if sampled else ()))
     return posts
+
+
+def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
+    from dc_keras.context.post_inputs import COUNTS
+    from dc_keras.serving.raw_posts import RawPost
+
+    counts = [getattr(video, name) for name in COUNTS]
+    return RawPost(
+        video.caption,
+        jpegs,
+        sound=video.music_id or "",
+        sound_title=video.music_title or "",
+        create_time=-1 if video.create_time is None else video.create_time,
+        duration=-1.0 if video.duration_s is None else video.duration_s,
+        counts=tuple(-1.0 if count is None else float(count) for count in counts),
+    )
 
 
 class OnDemand(Sequence["RawPost"]):
@@ -141,7 +227,7 @@ class OnDemand(Sequence["RawPost"]):
         return self._read[index]
 
     def _read_post(self, video: Video | None) -> RawPost:
-        from dc_keras.serving.predictor import RawPost
+        from dc_keras.serving.raw_posts import RawPost
 
         if video is None:
             return RawPost("")
@@ -165,7 +251,7 @@ def of_challenge(
     """
     from dc_keras.corpus.records import Video
     from dc_keras.errors import DataError
-    from dc_keras.serving.predictor import RawPost
+    from dc_keras.serving.raw_posts import RawPost
     from tfrecords.frame_records import sample_post
     from tfrecords.frames import SamplingConfig
     from tfrecords.media import MediaError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dc_keras.serving.predictor import RawPost
+    from dc_keras.serving.raw_posts import RawPost
 
 
 def of_records(directory: Path, video_ids: Sequence[str]) -> list[RawPost]:
@@ -25,7 +25,7 @@ def of_records(directory: Path, video_ids: Sequence[str]) -> list[RawPost]:
         RecordError: a record is damaged.
     """
     from dc_keras.errors import DataError
-    from dc_keras.serving.predictor import RawPost
+    from dc_keras.serving.raw_posts import RawPost
     from tfrecords.reader import iter_frame_records, list_shard_paths
 
     wanted, found = set(video_ids), {}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.models.config import ContextOptions
 from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _PROFILE_STEPS = flags.DEFINE_string(
     "First and last step of each model that TensorFlow's profiler sees, such as 10,20.",
 )
 options.define_all()
+options.define(ContextOptions)
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.allocation import keep_freed_memory
+    from dc_keras.context.facts import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.runs import TrainingRun
@@ -74,6 +77,8 @@ def main() -> None:
             training=training,
             protocol=options.resolve(ProtocolOptions),
             directory=directory,
+            facts=read_facts(corpus.videos, grid, users=corpus.users),
+            context=options.resolve(ContextOptions),
             profile_steps=profile_steps,
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
             key_fingerprint=corpus.info["key_fingerprint"],
@@ -91,7 +96,7 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
         train_proxy(run, _TASK.value)
     write_model_cards(run.directory, CorpusFacts.of(corpus), run.grid)
     place = _OUTPUT.value
-    app.say(f"{place}: model.keras, config.json, history.csv, MODEL_CARD.md")
+    app.say(f"{place}: the model, config.json, predictions.parquet, MODEL_CARD.md")
     app.say(f"curves: tensorboard --logdir={place}")
 
 

@@ -18,12 +18,13 @@ from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
 _SELECTORS = re.compile("[\ufe00-\ufe0f]")  # two ways to show one emoji
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
 # What the platform calls somebody's own sound, before " - " and their name.
-_ORIGINAL_SOUND = re.compile(
-    r"original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
-    r"|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
-    r"|suara asli|เสียงต้นฉบับ|الصوت الأصلي|orijinal ses|dźwięk oryginalny",
-    re.IGNORECASE,
+# A pattern for `re` and for RE2.
+ORIGINAL_SOUND_TITLES = (
+    "(?i:original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
+    "|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
+    "|suara asli|เสียงต้นฉบับ|الصوت الأصلي|orijinal ses|dźwięk oryginalny)"
 )
+_ORIGINAL_SOUND = re.compile(ORIGINAL_SOUND_TITLES)
 
 
 @dataclass(frozen=True, slots=True)

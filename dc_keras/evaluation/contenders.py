@@ -1,9 +1,9 @@
-"""The forms of deepChallenger that are judged side by side."""
+"""The recipes of deepChallenger that are judged side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,91 +12,55 @@ from dc_keras.evaluation.tables import DEEP_CHALLENGER
 from dc_keras.models.config import (
     PAPER_MODEL,
     PAPER_TRAINING,
+    ContextOptions,
     ModelOptions,
-    SignalOptions,
     TrainingOptions,
 )
-from dc_keras.signals import ties
-from dc_keras.signals.table import parse_groups
 from dc_keras.training.data import FeatureTable, VisionFeatures
+from dc_keras.training.recipe import Recipe, parse_groups
 
 SUPPORT_SIZES = (1, 2, 4, 8)
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One form of deepChallenger.
-
-    Attributes:
-        name: its row in the tables.
-        model: shape of proxies and fusion.
-        training: how they are fitted.
-        groups: groups of signals that are combined; none for the videos alone.
-        has_videos: whether what the fusion of videos says is combined with them.
-    """
-
-    name: str
-    model: ModelOptions
-    training: TrainingOptions
-    groups: tuple[str, ...]
-    has_videos: bool = True
-
-
-def list_contenders(
+def list_recipes(
     models: Sequence[str],
     model: ModelOptions,
     training: TrainingOptions,
-    signals: SignalOptions,
+    context: ContextOptions,
     absent: Collection[str] = (),
-) -> list[Contender]:
-    """Returns the contenders that a run asks for, each form once.
+) -> list[Recipe]:
+    """Returns the recipes that a run asks for, each once.
 
     Args:
-        models: `all`, or some of "deepChallenger" (as the options say), "videos_alone"
-            (without signals: what `train` fits and `export_model` serves),
-            "context_alone" (without videos),
-            "paper_preset" (the paper's shape and loss, the run's batch size and
-            epochs), "ablations" (without one group of signals each; not in `all`).
+        models: `all`, or some of "deepChallenger" (as the options say), "videos_only"
+            (without context), "context_only" (without videos), "deepChallenger_paper"
+            (the paper's shape and loss, the run's batch size and epochs), "ablations"
+            (without one group of context features each; not in `all`).
         model: of the run.
         training: of the run.
-        signals: of the run.
-        absent: groups that have no signal here (`past` without cutoffs, `frames`
-            without frames), so that there is nothing to leave out.
+        context: of the run.
+        absent: groups that say nothing here (`past` without cutoffs, `frames` without
+            frames), so that there is nothing to leave out.
 
     Raises:
-        DataError: an unknown group of signals, or ties without the extra `social`.
+        DataError: an unknown group of context features.
     """
-    groups = parse_groups(signals.signals)
-    if signals.ties:
-        ties.require_extra()
-        groups = (*groups, ties.GROUP)
+    groups = parse_groups(context.context)
     of_paper = ("class_weight", "monitor", "decay")
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     forms = [
-        ("deepChallenger", Contender(DEEP_CHALLENGER, model, training, groups)),
+        ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
+        ("videos_only", Recipe("videos only", model, training, ())),
+        ("context_only", Recipe("context only", model, training, groups, False)),
         (
-            "videos_alone",
-            Contender(f"{DEEP_CHALLENGER}, videos alone", model, training, ()),
-        ),
-        (
-            "context_alone",
-            Contender(
-                f"{DEEP_CHALLENGER}, context alone",
-                model,
-                training,
-                groups,
-                has_videos=False,
-            ),
-        ),
-        (
-            "paper_preset",
-            Contender(f"{DEEP_CHALLENGER}, paper preset", PAPER_MODEL, paper, ()),
+            "deepChallenger_paper",
+            Recipe(f"{DEEP_CHALLENGER} (paper)", PAPER_MODEL, paper, ()),
         ),
     ]
     forms += [
         (
             "ablations",
-            Contender(
+            Recipe(
                 f"{DEEP_CHALLENGER} without {group}",
                 model,
                 training,
@@ -106,7 +70,7 @@ def list_contenders(
         for group in groups
         if len(groups) > 1 and group not in absent
     ]
-    chosen: list[Contender] = []
+    chosen: list[Recipe] = []
     for kind, form in forms:
         is_wanted = kind in models or ("all" in models and kind != "ablations")
         is_new = all(replace(form, name=known.name) != known for known in chosen)

@@ -12,34 +12,40 @@ import keras
 import numpy as np
 import polars as pl
 
+from dc_keras.context.evidence import Evidence
+from dc_keras.context.facts import PostFacts
+from dc_keras.context.fitting import ContextFeatures
+from dc_keras.context.folds import Step, plan_steps
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.evaluation.baselines import SimpleData, simple_scores
 from dc_keras.evaluation.contenders import (
-    Contender,
-    list_contenders,
+    list_recipes,
     smaller_supports,
 )
-from dc_keras.evaluation.fold_signals import FoldSignals
 from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
 from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
 from dc_keras.models.config import (
+    ContextOptions,
     ModelOptions,
     ProtocolOptions,
-    SignalOptions,
     TrainingOptions,
 )
-from dc_keras.signals.combination import fit_combination
-from dc_keras.signals.facts import PostFacts
-from dc_keras.signals.table import GROUPS, REFERENCE, SignalTable, logit
 from dc_keras.training.crossed import Crossed
 from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.fit_participation import (
+    FittedParticipation,
+    FusedVideos,
+    context_data,
+    fit_participation,
+    represent,
+)
 from dc_keras.training.loop import predict
 from dc_keras.training.participation import (
     baseline_examples,
     deep_challenger_examples,
     fit_baseline,
-    fit_crossed_deep_challenger,
+    fit_deep_challenger,
     pair_sizes,
     sample_negatives,
 )
@@ -53,9 +59,8 @@ from dc_keras.training.proxies import (
     side_variants,
     user_task,
 )
+from dc_keras.training.recipe import Recipe
 
-# The column of what the fusion of videos says.
-VIDEOS = "videos/fusion"
 _PREDICTIONS = {
     "model": pl.String,
     "part": pl.String,
@@ -77,11 +82,11 @@ class Experiment:
         model: shape of the models.
         training: how they are fitted.
         protocol: which videos and pairs they see.
-        signals: what simple models tell the fusion.
+        context: which context features are weighed with the videos.
         temporal: a grid of several cutoffs (`corpus.temporal`), for that split.
         truth: true probabilities (num_users, num_challenges) of a simulated world.
-        models: rows wanted: `all`, or some of "deepChallenger", "videos_alone",
-            "context_alone", "paper_preset", "ablations" (see `contenders`),
+        models: rows wanted: `all`, or some of "deepChallenger", "videos_only",
+            "context_only", "deepChallenger_paper", "ablations" (see `contenders`),
             "support_sizes" (how
             deepChallenger does with fewer challenge videos), "proxies", "paper" (its
             four baselines), "simple". `all` leaves ablations and support sizes out.
@@ -93,7 +98,7 @@ class Experiment:
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     protocol: ProtocolOptions = field(default_factory=ProtocolOptions)
-    signals: SignalOptions = field(default_factory=SignalOptions)
+    context: ContextOptions = field(default_factory=ContextOptions)
     temporal: Grid | None = None
     truth: np.ndarray | None = None
     models: tuple[str, ...] = ("all",)
@@ -109,12 +114,12 @@ class Experiment:
             return self
         return replace(self, grid=grid, truth=None)
 
-    def contenders(self) -> list[Contender]:
+    def recipes(self) -> list[Recipe]:
         """Returns the forms of deepChallenger that are wanted."""
-        options = (self.models, self.model, self.training, self.signals)
+        options = (self.models, self.model, self.training, self.context)
         sources = {"past": self.grid.user_cutoffs, "frames": self.table.vision}
         absent = [group for group, source in sources.items() if not source]
-        return list_contenders(*options, absent)
+        return list_recipes(*options, absent)
 
     def config(self) -> dict[str, Any]:
         """Returns what decides the predictions, as plain values."""
@@ -133,7 +138,7 @@ class Experiment:
             "temporal_sha256": None if self.temporal is None else self.temporal.sha256,
             "vision": vision,
             "text": None if caption is None else dict(caption),
-            "signals": self.signals.to_dict(),
+            "context": self.context.to_dict(),
             "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
         }
@@ -189,8 +194,8 @@ class FoldRun:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
         if self._x.wants("paper"):
             scores |= self._paper_baseline_scores()
-        for contender in self._x.contenders():
-            scores |= self._contender_scores(contender)
+        for recipe in self._x.recipes():
+            scores |= self._recipe_scores(recipe)
         frames = [self._frame(name, s) for name, s in scores.items()]
         return pl.concat([pl.DataFrame(schema=_PREDICTIONS), *frames])
 
@@ -256,17 +261,25 @@ class FoldRun:
         )
 
     @cached_property
-    def _signals(self) -> FoldSignals:
-        return self._signals_of(self._x.grid, self._x.table)
+    def _features(self) -> ContextFeatures:
+        data = context_data(
+            self._x.grid, self._x.facts, self._x.table, self._fold.hidden_users
+        )
+        return ContextFeatures(data, self._fold.train, self._steps, self._seed)
 
-    def _signals_of(self, grid: Grid, table: FeatureTable) -> FoldSignals:
-        captions, frames = table.caption_vectors(), table.frame_vectors()
-        facts, fold, seed = self._x.facts, self._fold, self._seed
-        return FoldSignals(grid, facts, captions, fold, seed, frames)
+    @cached_property
+    def _steps(self) -> list[Step]:
+        fold = self._fold
+        evidence = Evidence.of(
+            self._x.grid, self._x.facts, hidden_users=fold.hidden_users
+        )
+        return plan_steps(
+            evidence, self._x.grid, fold.split, fold.train, fold.valid, self._seed
+        )
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        signals = self._signals.of_groups((*GROUPS, REFERENCE))
-        return simple_scores(SimpleData(self._pairs, self._fold, signals))
+        data = SimpleData(self._pairs, self._fold, self._features, self._seed)
+        return simple_scores(data)
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
         scores = {}
@@ -290,33 +303,63 @@ class FoldRun:
             scores[variant.name] = predict(model, examples)
         return scores
 
-    def _contender_scores(self, contender: Contender) -> dict[str, np.ndarray]:
+    def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
         """Fits one form of deepChallenger and scores every pair with it."""
-        if not contender.has_videos:
-            score = self._fit_combination(contender, None)
-            return {contender.name: score(None, self._x.grid, self._x.table)}
-        sides = side_variants(self._x.table)
-        proxies = {
-            side: (self._proxy(side, v, contender.model), v)
-            for side, v in sides.items()
-        }
-        examples = self._pair_examples(contender, proxies, self._x.grid, self._x.table)
-        videos = self._fusion(contender, examples)
-        score = self._fit_combination(contender, videos)
-        told = score(videos.told, self._x.grid, self._x.table)
-        scores = {contender.name: told}
-        if contender.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
+        videos, proxies = None, {}
+        if recipe.has_videos:
+            proxies = {
+                side: (self._proxy(side, variant, recipe.model), variant)
+                for side, variant in side_variants(self._x.table).items()
+            }
+            examples = self._pair_examples(recipe, proxies, self._x.grid, self._x.table)
+            videos = FusedVideos(self._fusion(recipe, examples), examples)
+        self._tell(recipe.name)
+        features = self._features if recipe.groups else None
+        fitted = fit_participation(features, recipe, videos, self._seed)
+        scores = {recipe.name: self._judged(fitted, fitted)}
+        if recipe.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                width = pair_sizes(examples).support_max
-                told = videos.predict(
-                    self._pair_examples(contender, proxies, grid, table, width)
-                )
-                scores[f"{contender.name}, {size}"] = score(told, grid, table)
+                seen = self._describe(recipe, fitted, videos, proxies, grid, table)
+                scores[f"{recipe.name}, {size}"] = self._judged(fitted, seen)
         return scores
+
+    def _judged(
+        self, fitted: FittedParticipation, seen: FittedParticipation
+    ) -> np.ndarray:
+        """Scores test pairs by the model that is served, others out of fold."""
+        scores = fitted.out_of_fold.astype(np.float64)
+        test, pairs = self._fold.test, self._pairs
+        scores[test] = fitted.model.predict(
+            seen.users, seen.challenges, pairs.user[test], pairs.challenge[test]
+        )
+        return scores
+
+    def _describe(
+        self,
+        recipe: Recipe,
+        fitted: FittedParticipation,
+        videos: FusedVideos | None,
+        proxies: Mapping[str, tuple[keras.Model, Variant]],
+        grid: Grid,
+        table: FeatureTable,
+    ) -> FittedParticipation:
+        """Returns users and challenges as a fitted model sees them on another grid."""
+        sides = []
+        if fitted.model.fusion is not None and videos is not None:
+            width = pair_sizes(videos.examples).support_max
+            examples = self._pair_examples(recipe, proxies, grid, table, width)
+            sides.append(represent(fitted.model.fusion, examples))
+        if recipe.groups:
+            data = context_data(grid, self._x.facts, table, self._fold.hidden_users)
+            sides.append(self._features.describe(data))
+        users, challenges = (
+            np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
+        )
+        return replace(fitted, users=users, challenges=challenges)
 
     def _pair_examples(
         self,
-        contender: Contender,
+        recipe: Recipe,
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
         table: FeatureTable,
@@ -327,52 +370,28 @@ class FoldRun:
             table,
             self._pairs,
             proxies,
-            contender.training.class_weight,
+            recipe.training.class_weight,
             self._fold.hidden_users,
             support_size,
         )
 
-    def _fusion(self, contender: Contender, examples: Examples) -> Crossed:
+    def _fusion(self, recipe: Recipe, examples: Examples) -> Crossed:
         """Fits the fusion of videos once for all contenders that share it."""
-        key = (contender.model, contender.training)
+        key = (recipe.model, recipe.training)
         if key not in self._fusions:
-            self._tell(f"{contender.name}, fusion")
+            self._tell(f"{recipe.name}, fusion")
             has_head = any(
-                c.groups and (c.model, c.training) == key for c in self._x.contenders()
+                c.groups and (c.model, c.training) == key for c in self._x.recipes()
             )
-            self._fusions[key] = fit_crossed_deep_challenger(
+            self._fusions[key] = fit_deep_challenger(
                 examples,
                 self._training_rows(),
                 self._fold.valid,
-                self._signals.steps if has_head else (),
-                contender.model,
-                replace(contender.training, seed=self._seed),
+                self._steps if has_head else (),
+                recipe.model,
+                replace(recipe.training, seed=self._seed),
             )
         return self._fusions[key]
-
-    def _fit_combination(
-        self, contender: Contender, videos: Crossed | None
-    ) -> Callable[[np.ndarray | None, Grid, FeatureTable], np.ndarray]:
-        """Returns the function from the fusion's probabilities to scores."""
-        if not contender.groups:
-            return lambda told, *_: np.asarray(told)
-
-        def columns(
-            told: np.ndarray | None, grid: Grid, table: FeatureTable
-        ) -> SignalTable:
-            is_whole = grid is self._x.grid
-            signals = self._signals if is_whole else self._signals_of(grid, table)
-            found = signals.of_groups(contender.groups)
-            return found if told is None else found.with_column(VIDEOS, logit(told))
-
-        self._tell(contender.name)
-        told = None if videos is None else videos.out_of_fold
-        combination = fit_combination(
-            columns(told, self._x.grid, self._x.table),
-            self._pairs.label,
-            self._fold.train,
-        )
-        return lambda *seen: combination.predict(columns(*seen))
 
     def _training_rows(self) -> np.ndarray:
         rule = self._x.protocol.negatives

@@ -99,7 +99,7 @@ def run_manifests(
         DataError: the directory holds a run with another configuration, a fold lacks a
             label, an unknown group of signals, or a worker died.
     """
-    experiment.contenders()  # refuses unknown signals before anything is fitted
+    experiment.recipes()  # refuses unknown groups of context before anything is fitted
     if experiment.models != ("proxies",):
         for manifest in manifests:
             _require_both_labels(manifest)

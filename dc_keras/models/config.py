@@ -241,19 +241,17 @@ PAPER_TRAINING = TrainingOptions(
 
 
 @dataclass(frozen=True)
-class SignalOptions(Options):
-    """What simple models tell the fusion; see `dc_keras.signals.table`."""
+class ContextOptions(Options):
+    """What the model sees beside the videos; see `dc_keras.context.pairs`."""
 
-    signals: str = option(
+    context: str = option(
         "all",
-        "groups of signals that are combined with the fusion of videos: all, none, or "
-        "some of rates, text, frames, neighbours, time, past, engagement, trees with "
-        "commas [29]",
+        "groups of context features that are weighed with the fusion of videos: all, "
+        "none, or some of rates, text, frames, neighbours, time, past, engagement, "
+        "trees with commas [29]",
     )
-    ties: bool = option(
-        False,
-        "whether it also hears what users tied by shared tags and sounds have joined; "
-        "needs the extra `social` [32]",
+    videos: bool = option(
+        True, "whether the model sees videos; without, it sees their context alone [29]"
     )
 
 

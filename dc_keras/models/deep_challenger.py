@@ -77,6 +77,36 @@ def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras
     return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
 
 
+def take_copy(
+    copies: keras.Model, index: int, inputs: PairInputs, options: ModelOptions
+) -> keras.Model:
+    """Returns one of the copies as a participation model of its own.
+
+    Args:
+        copies: of `build_copies`.
+        index: of the copy; -1 for the last.
+        inputs: sizes of what it sees.
+        options: its shape.
+    """
+    model = build_deep_challenger(inputs, options)
+    number = range(copies.get_layer(HEAD).output.shape[1])[index]
+    of_copies = {**_layers(copies), **_layers(copies.get_layer(HEAD))}
+    for name, layer in {**_layers(model), **_layers(model.get_layer(HEAD))}.items():
+        if not layer.weights or isinstance(layer, keras.Model):
+            continue
+        if isinstance(layer, PoolSet):
+            layer.set_weights(of_copies[f"{name}_{number}"].get_weights())
+            continue
+        is_norm = isinstance(layer, keras.layers.LayerNormalization)
+        source = of_copies[f"{name}_scale" if is_norm else name]
+        layer.set_weights([weights[number] for weights in source.get_weights()])
+    return model
+
+
+def _layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    return {layer.name: layer for layer in model.layers}
+
+
 def _pool_copies(name: str, mode: str, videos: tuple[Any, Any], count: int) -> Any:
     """A representation for all copies, or for each, (batch_size, count, dim)."""
     if mode != "attention":

@@ -13,6 +13,7 @@ import tensorflow as tf
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
 from dc_keras.serving.challenge_table import ChallengeTable
+from dc_keras.serving.facts import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
     Predictor,
@@ -95,6 +96,7 @@ def _one_more(
         "join_challenge",
         challenge_videos=new[None],
         valid=np.ones((1, len(new)), bool),
+        name=np.array([b""], object),
     )
     missing = videos.shape[1] - len(new)
     return ChallengeTable(
@@ -123,18 +125,13 @@ class _Extended(tf.Module):
         """Returns those of the bundle, and anew those that look into the table."""
         known: Mapping[str, Any] = self.base.signatures
         new = {
-            "serving_default": lambda challenge, captions, frames: (
-                self.challenges.answer(
-                    challenge, self._embed(captions, frames), self._score
-                )
-            ),
-            "tokens": lambda challenge, token_ids, frames: self.challenges.answer(
-                challenge, self._embed_tokens(token_ids, frames), self._score
-            ),
+            "serving_default": self._answer("embed_user"),
+            "captions_only": self._answer_without_facts,
+            "tokens": self._answer("embed_user_tokens"),
             "find_challenge": self.challenges.find,
             "find_support": self.challenges.find_videos,
-            "rank_challenges": lambda captions, frames: self.challenges.rank(
-                self._embed(captions, frames), self._score
+            "rank_challenges": lambda **seen: self.challenges.rank(
+                self._embed("embed_user", seen), self._score
             ),
         }
         found = {name: f for name, f in known.items() if name not in new}
@@ -144,13 +141,26 @@ class _Extended(tf.Module):
                 found[name] = tf.function(function).get_concrete_function(**specs)
         return found
 
-    def _embed(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-        embed = self.base.signatures["embed_user"]
-        return embed(captions=captions, frames=frames)["user"]
+    def _answer(self, embed: str) -> Any:
+        def answer(challenge: tf.Tensor, **seen: tf.Tensor) -> dict[str, tf.Tensor]:
+            user = self._embed(embed, seen)
+            return self.challenges.answer(challenge, user, self._score)
 
-    def _embed_tokens(self, token_ids: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-        embed = self.base.signatures["embed_user_tokens"]
-        return embed(token_ids=token_ids, frames=frames)["user"]
+        return answer
+
+    def _answer_without_facts(
+        self, challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        facts = {
+            **unknown_post_facts(captions)._asdict(),
+            **unknown_user_facts(captions)._asdict(),
+        }
+        return self._answer("embed_user")(
+            challenge, captions=captions, frames=frames, **facts
+        )
+
+    def _embed(self, signature: str, seen: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return self.base.signatures[signature](**seen)["user"]
 
     def _score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         score = self.base.signatures["score"]

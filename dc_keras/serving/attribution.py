@@ -1,4 +1,4 @@
-"""Which posts, frames and words moved an answer: each is left out and the rest asked.
+"""Which posts, frames, words and facts moved an answer: the rest is asked without each.
 
 Nothing is approximated: what is left out is gone, all else stays as it is. Effects are
 differences of log-odds, and they do not add up: two posts that say the same have little
@@ -8,18 +8,29 @@ effect each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import log_odds
-from dc_keras.serving.predictor import Predictor, RawPost
+from dc_keras.serving.predictor import Predictor
+from dc_keras.serving.raw_posts import RawPost, RawUser, as_user, pack_users
 
 SIDES = ("user", "challenge")
 MOST_WORDS = 100
 # Sets of posts that are joined at a time.
 _SETS = 64
+_UNKNOWN = RawPost("")
+# What of a post is not known when a kind of fact is left out, and what of a user.
+_POST_FACTS = {
+    "sounds": ("sound", "sound_title"),
+    "dates": ("create_time",),
+    "durations": ("duration",),
+    "counts": ("counts",),
+}
+_USER_FACTS = {"account": ("account",), "earlier joins": ("joined",)}
 
 
 @dataclass(frozen=True)
@@ -61,17 +72,20 @@ class Attribution:
         probability: that the user joins.
         user: of each post of the user that counts, newest first.
         challenge_posts: of each post that describes the challenge, in their order.
+        facts: of each kind of fact about the user and their posts: dates, sounds,
+            counts and the like; empty for a model that sees videos only.
     """
 
     challenge: str
     probability: float
     user: tuple[PostEffect, ...]
     challenge_posts: tuple[PostEffect, ...]
+    facts: tuple[Effect, ...] = ()
 
 
 def explain(
     predictor: Predictor,
-    history: Sequence[RawPost],
+    user: RawUser | Sequence[RawPost],
     challenge: str,
     support: Sequence[RawPost] = (),
     most_posts: int = 3,
@@ -80,7 +94,7 @@ def explain(
 
     Args:
         predictor: a bundle, in process or on a server.
-        history: posts of the user, newest first; the first m count.
+        user: with the posts newest first, or the posts alone; the first m count.
         challenge: one that the bundle knows.
         support: the posts that describe it, as many as the bundle has of it and in its
             order; without them only whole posts of the challenge are left out.
@@ -90,14 +104,23 @@ def explain(
         DataError: the user has no posts, the bundle does not know the challenge, or
             `support` has another number of posts.
     """
-    if not history:
+    who = as_user(user)
+    if not who.posts:
         raise DataError("a user must have at least one post. Received: posts=0")
     predictor.require_challenges([challenge])
-    history = list(history[: predictor.config["study"]["history_max"]])
+    history = list(who.posts[: predictor.config["study"]["history_max"]])
     found = predictor.ask("find_support", name=np.array([challenge], object))
+    kinds = tuple(_POST_FACTS) if _sees_context(predictor) else ()
+    variants = predictor.embed_variants(
+        "user", [[post, *_without_facts(post, kinds)] for post in history]
+    )
     videos = {
-        "user": predictor.embed_posts("user", history),
+        "user": variants[:, 0],
         "challenge": found["challenge_videos"][0][found["valid"][0]],
+    }
+    asked = {
+        "user": pack_users([who]),
+        "challenge": {"name": np.array([challenge.encode()], object)},
     }
     if support and len(support) != len(videos["challenge"]):
         raise DataError(
@@ -105,12 +128,14 @@ def explain(
             f"Received: support={len(support)}"
         )
     whole = {
-        side: _join(predictor, side, v[None], np.ones((1, len(v)), bool))
+        side: _join(predictor, side, v[None], np.ones((1, len(v)), bool), asked[side])
         for side, v in videos.items()
     }
     [probability] = predictor.ask("score", **whole)["probability"]
     answers = {
-        side: _Side(predictor, side, videos[side], whole, float(probability))
+        side: _Side(
+            predictor, side, videos[side], whole, float(probability), asked[side]
+        )
         for side in SIDES
     }
     return Attribution(
@@ -118,7 +143,17 @@ def explain(
         float(probability),
         answers["user"].explain(history, most_posts),
         answers["challenge"].explain(support, most_posts),
+        answers["user"].explain_facts(kinds, variants[:, 1:], who) if kinds else (),
     )
+
+
+def _sees_context(predictor: Predictor) -> bool:
+    return predictor.config["context"]["context"] != "none"
+
+
+def _without_facts(post: RawPost, kinds: Sequence[str]) -> Iterator[RawPost]:
+    for kind in kinds:
+        yield replace(post, **{n: getattr(_UNKNOWN, n) for n in _POST_FACTS[kind]})
 
 
 @dataclass(frozen=True)
@@ -140,6 +175,7 @@ class _Side:
         videos: float32 (num_posts, width), the embedded posts.
         whole: by side, the representation with nothing left out, (1, width).
         probability: with nothing left out.
+        asked: further inputs of `join_user` or `join_challenge`, a row each.
     """
 
     predictor: Predictor
@@ -147,6 +183,51 @@ class _Side:
     videos: np.ndarray
     whole: Mapping[str, np.ndarray]
     probability: float
+    asked: Mapping[str, np.ndarray]
+
+    def explain_facts(
+        self, kinds: Sequence[str], variants: np.ndarray, user: RawUser
+    ) -> tuple[Effect, ...]:
+        """Leaves out each kind of fact of all posts, and each of the user.
+
+        Args:
+            kinds: of `_POST_FACTS`.
+            variants: float32 (num_posts, len(kinds), width), the posts without each.
+            user: who is asked about.
+        """
+        nobody = RawUser(user.posts)
+        sets = [variants[:, number] for number in range(len(kinds))]
+        asked = [self.asked] * len(kinds)
+        for names in _USER_FACTS.values():
+            sets.append(self.videos)
+            changes: dict[str, Any] = {n: getattr(nobody, n) for n in names}
+            asked.append(pack_users([replace(user, **changes)]))
+        names = (*kinds, *_USER_FACTS)
+        return tuple(
+            self._effect_of(name, self._ask_sets(videos[None], one))
+            for name, videos, one in zip(names, sets, asked, strict=True)
+        )
+
+    def _effect_of(self, name: str, probability: np.ndarray) -> Effect:
+        moved = log_odds(np.array(self.probability)) - log_odds(probability)
+        return Effect(name, float(probability[0]), float(moved[0]))
+
+    def _ask_sets(
+        self,
+        videos: np.ndarray,
+        asked: Mapping[str, np.ndarray],
+        valid: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Asks with other sets of posts on this side → float32 (num_sets,)."""
+        count = len(videos)
+        if valid is None:
+            valid = np.ones(videos.shape[:2], bool)
+        every = {name: np.repeat(value, count, axis=0) for name, value in asked.items()}
+        [other] = set(SIDES) - {self.side}
+        against = np.repeat(self.whole[other], count, axis=0)
+        joined = _join(self.predictor, self.side, videos, valid, every)
+        told = self.predictor.ask("score", **{self.side: joined, other: against})
+        return told["probability"]
 
     def explain(
         self, posts: Sequence[RawPost], most_posts: int
@@ -175,7 +256,8 @@ class _Side:
         kept = np.ones((len(names), max(num_frames, 1)), bool)
         kept[range(num_frames), range(num_frames)] = False
         captions = [post.caption] * num_frames + list(_without_each(words, post))
-        videos = _vary(self.predictor, self.side, captions, post.jpegs, kept)
+        variants = [replace(post, caption=caption) for caption in captions]
+        videos = self.predictor.embed_variants(self.side, [variants], kept[None])[0]
         effects = self._effects(
             [
                 _Change(name, position, video)
@@ -207,47 +289,19 @@ class _Side:
                 valid[row, change.position] = False
             else:
                 videos[row, change.position] = change.video
-        [other] = set(SIDES) - {self.side}
-        against = np.repeat(self.whole[other], len(changes), axis=0)
-        joined = _join(self.predictor, self.side, videos, valid)
-        told = self.predictor.ask("score", **{self.side: joined, other: against})
-        return told["probability"]
+        return self._ask_sets(videos, self.asked, valid)
 
 
 def _join(
-    predictor: Predictor, side: str, videos: np.ndarray, valid: np.ndarray
+    predictor: Predictor,
+    side: str,
+    videos: np.ndarray,
+    valid: np.ndarray,
+    asked: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Joins sets of embedded posts → float32 (num_sets, width)."""
     sets = {f"{side}_videos": videos}
-    return predictor.ask(f"join_{side}", valid=valid, **sets)[side]
-
-
-def _vary(
-    predictor: Predictor,
-    side: str,
-    captions: Sequence[str],
-    jpegs: Sequence[bytes],
-    kept: np.ndarray,
-) -> np.ndarray:
-    """Embeds variants of a post → float32 (num_variants, width).
-
-    Args:
-        predictor: is asked.
-        side: one of `SIDES`.
-        captions: of each variant.
-        jpegs: all frames of the post.
-        kept: bool (num_variants, num_frames), at least one frame wide.
-    """
-    frames = list(jpegs[: kept.shape[1]]) or [b""]
-    answer = predictor.ask(
-        f"vary_{side}_video",
-        # "" would be padding elsewhere; a blank reads the same to BERT.
-        captions=np.array([[text.encode() or b" " for text in captions]], object),
-        frames=np.array([frames], object),
-        kept=kept[None],
-    )
-    varied: np.ndarray = answer[f"{side}_videos"][0]
-    return varied
+    return predictor.ask(f"join_{side}", valid=valid, **sets, **asked)[side]
 
 
 def _without_each(words: Sequence[str], post: RawPost) -> Iterator[str]:

@@ -16,24 +16,18 @@ from dc_keras.corpus.study import Study
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.client import connect
+from dc_keras.serving.raw_posts import (
+    RawPost,
+    RawUser,
+    as_user,
+    pack_posts,
+    pack_users,
+)
 
 CALIBRATION_FILE = "calibration.json"
 CHECKSUMS_FILE = "SHA256SUMS"
 # Within which a server must answer: eight users' frames take a while on two cores.
 _TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True)
-class RawPost:
-    """A post as a client sends it.
-
-    Attributes:
-        caption: the text as posted, hashtags included.
-        jpegs: frames in order of time, JPEG files; none without media.
-    """
-
-    caption: str
-    jpegs: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -144,13 +138,13 @@ class Predictor:
         return sampling
 
     def predict(
-        self, histories: Sequence[Sequence[RawPost]], challenges: Sequence[str]
+        self, users: Sequence[RawUser | Sequence[RawPost]], challenges: Sequence[str]
     ) -> np.ndarray:
         """Returns the probability that each user joins each challenge.
 
         Args:
-            histories: the posts of each user, newest first, at least one; the first m
-                count.
+            users: each with the posts newest first, at least one; the first m count.
+                A user may be the posts alone.
             challenges: names.
 
         Returns:
@@ -160,28 +154,32 @@ class Predictor:
             DataError: the bundle does not know a challenge, or a user has no posts.
         """
         self.require_challenges(challenges)
-        user = self.represent_users(histories)
+        user = self.represent_users(users)
         challenge = self.find_challenges(challenges)
         scores = self.ask(
             "score",
             user=np.repeat(user, len(challenges), axis=0),
-            challenge=np.tile(challenge, (len(histories), 1)),
+            challenge=np.tile(challenge, (len(users), 1)),
         )["probability"]
-        return scores.reshape(len(histories), len(challenges))
+        return scores.reshape(len(users), len(challenges))
 
-    def represent_users(self, histories: Sequence[Sequence[RawPost]]) -> np.ndarray:
-        """Returns x^u of each user, float32 (num_users, d).
+    def represent_users(
+        self, users: Sequence[RawUser | Sequence[RawPost]]
+    ) -> np.ndarray:
+        """Returns the vector of each user, float32 (num_users, d).
 
         Args:
-            histories: as of `predict`.
+            users: as of `predict`.
 
         Raises:
             DataError: a user has no posts.
         """
-        return self._represent("user", histories)
+        every = [as_user(user) for user in users]
+        inputs = pack_posts([user.posts for user in every], "user")
+        return self.ask("embed_user", **inputs, **pack_users(every))["user"]
 
     def represent_challenge(self, posts: Sequence[RawPost]) -> np.ndarray:
-        """Returns x^c of a challenge that the bundle need not know, float32 (e,).
+        """Returns the vector of any challenge, known or not, float32 (e,).
 
         Args:
             posts: sample videos, or a brief: one post with a caption alone.
@@ -189,11 +187,12 @@ class Predictor:
         Raises:
             DataError: there are none.
         """
-        one: np.ndarray = self._represent("challenge", [posts])[0]
+        inputs = pack_posts([posts], "challenge")
+        one: np.ndarray = self.ask("embed_challenge", **inputs)["challenge"][0]
         return one
 
     def find_challenges(self, challenges: Sequence[str]) -> np.ndarray:
-        """Returns x^c of challenges that the bundle knows, float32 (num, e).
+        """Returns the vectors of challenges that the bundle knows, float32 (num, e).
 
         Raises:
             DataError: it does not know one.
@@ -209,27 +208,35 @@ class Predictor:
             side: "user" or "challenge".
             posts: at least one.
         """
-        captions, frames = _pack([posts])
-        num_posts, num_frames = frames.shape[1:]
-        return self.ask(
-            f"vary_{side}_video",
-            captions=captions.reshape(num_posts, 1),
-            frames=frames[0],
-            kept=np.ones((num_posts, 1, num_frames), bool),
-        )[f"{side}_videos"][:, 0]
+        return self.embed_variants(side, [[post] for post in posts])[:, 0]
+
+    def embed_variants(
+        self,
+        side: str,
+        variants: Sequence[Sequence[RawPost]],
+        kept: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Returns variants of posts as one side sees them; frames are encoded once.
+
+        Args:
+            side: "user" or "challenge".
+            variants: of each post, as many of each; all have the frames of the first.
+            kept: bool (num_posts, num_variants, num_frames), the frames that a variant
+                has; None for all.
+
+        Returns:
+            float32 (num_posts, num_variants, width).
+        """
+        inputs = pack_posts(variants, side)
+        inputs["frames"] = inputs["frames"][:, 0]
+        if kept is None:
+            shape = (*inputs["captions"].shape, inputs["frames"].shape[1])
+            kept = np.ones(shape, bool)
+        return self.ask(f"vary_{side}_video", kept=kept, **inputs)[f"{side}_videos"]
 
     def prepare_users(self, representations: np.ndarray) -> np.ndarray:
-        """Returns x^u as `rank_users` takes them, float32 (num_users, p)."""
+        """Returns users as `rank_users` takes them, float32 (num_users, p)."""
         return self.ask("prepare_users", user=representations)["prepared"]
-
-    def _represent(self, side: str, sets: Sequence[Sequence[RawPost]]) -> np.ndarray:
-        if not all(sets):
-            raise DataError(
-                f"every {side} must have at least one post. Received: "
-                f"num_posts={[len(posts) for posts in sets]}"
-            )
-        captions, frames = _pack(sets)
-        return self.ask(f"embed_{side}", captions=captions, frames=frames)[side]
 
     def require_challenges(self, challenges: Sequence[str]) -> None:
         """Refuses challenges that the bundle does not know.
@@ -266,17 +273,3 @@ def find_version(place: Path) -> Path:
             "`python -m pipelines.export_model` makes one"
         )
     return max(numbers, key=lambda p: int(p.name))
-
-
-def _pack(histories: Sequence[Sequence[RawPost]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns captions (num_users, m) and frames (num_users, m, f), padded with ""."""
-    num_posts = max(len(posts) for posts in histories)
-    num_frames = max(1, *(len(post.jpegs) for posts in histories for post in posts))
-    captions = np.full((len(histories), num_posts), b"", object)
-    frames = np.full((len(histories), num_posts, num_frames), b"", object)
-    for row, posts in enumerate(histories):
-        for column, post in enumerate(posts):
-            # "" without frames would be padding; a blank reads the same to BERT.
-            captions[row, column] = post.caption.encode() or b" "
-            frames[row, column, : len(post.jpegs)] = list(post.jpegs)
-    return captions, frames

@@ -28,6 +28,8 @@ _CAPTION = "so good #fyp"
 _NUM_POSTS = 1
 _FRAME_SIZE = 224
 _BUFFER = 2**18
+# Facts that are asked without: what is unknown is -1.
+_UNKNOWN = ("create_times", "durations", "counts", "account", "now")
 
 Request = tuple[str, dict[str, np.ndarray]]
 
@@ -100,6 +102,9 @@ def _inputs(
         "frames": tf.io.encode_jpeg(frame).numpy(),
         "challenge": challenge,
         "name": challenge,
+        "sounds": b"",
+        "sound_titles": b"original sound",
+        "joined": b"",
     }
     open_dims = (size, _NUM_POSTS, 1)
     inputs = {}
@@ -112,6 +117,8 @@ def _inputs(
         elif key == "token_ids":
             tokens = [config["special_tokens"][name] for name in ("cls", "sep")]
             inputs[key] = np.tile(np.array(tokens, np.int32), (size, _NUM_POSTS, 1))
+        elif key in _UNKNOWN:
+            inputs[key] = np.full(shape, -1, dtype.as_numpy_dtype)
         else:
             inputs[key] = np.zeros(shape, np.float32)
     return inputs

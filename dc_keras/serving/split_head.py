@@ -11,6 +11,55 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dc_keras.models.deep_challenger import HEAD
+from dc_keras.training.participation_model import ParticipationModel
+
+
+class PreparedUsers:
+    """Scores users whose vectors were prepared once, for one challenge after another.
+
+    Args:
+        model: the participation model.
+
+    Attributes:
+        width: p, numbers a prepared user.
+    """
+
+    def __init__(self, model: ParticipationModel) -> None:
+        self._model = model
+        fusion = model.fusion
+        self._head = None if fusion is None else SplitHead(fusion.get_layer(HEAD))
+        self._split = 0 if self._head is None else self._head.width
+        self.width = self._split + model.user_width - model.video_widths[0]
+
+    def prepare(self, user: tf.Tensor) -> tf.Tensor:
+        """Returns what a user brings to every challenge, float32 (batch_size, width).
+
+        Args:
+            user: float32 (batch_size, user_width).
+        """
+        of_videos = self._model.video_widths[0]
+        context = user[:, of_videos:]
+        if self._head is None:
+            return context
+        return tf.concat([self._head.prepare(user[:, :of_videos]), context], axis=1)
+
+    def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
+        """Returns probabilities, not calibrated, float32 (batch_size,).
+
+        Args:
+            prepared: float32 (batch_size, width).
+            challenge: float32 (batch_size, challenge_width) or (1, challenge_width).
+        """
+        videos, of_videos = None, self._model.video_widths[1]
+        if self._head is not None:
+            videos = self._head.score(
+                prepared[:, : self._split], challenge[:, :of_videos]
+            )
+        return self._model.weigh(
+            videos, prepared[:, self._split :], challenge[:, of_videos:]
+        )
+
 
 class SplitHead:
     """`build_head` of `models.deep_challenger`, its first layer taken apart.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -146,24 +146,49 @@ class CaptionReader:
         return model({"token_ids": token_ids, "padding_mask": padding_mask})
 
 
+class SeenPosts(NamedTuple):
+    """Posts as the frozen networks see them.
+
+    Attributes:
+        frames: float32 (num_posts, num_frames, frame_dim), or None.
+        frame_mask: bool (num_posts, num_frames), which are frames of their own, or
+            None.
+        caption: float32 (num_posts, caption_dim), or None.
+    """
+
+    frames: tf.Tensor | None
+    frame_mask: tf.Tensor | None
+    caption: tf.Tensor | None
+
+    @property
+    def mean_frames(self) -> tf.Tensor | None:
+        """The mean of the own frames, float32 (num_posts, frame_dim), or None."""
+        if self.frames is None:
+            return None
+        mask = tf.cast(self.frame_mask, tf.float32)
+        count = tf.maximum(tf.reduce_sum(mask, axis=1, keepdims=True), 1.0)
+        return tf.linalg.matvec(self.frames, mask / count, transpose_a=True)
+
+
 @dataclass(frozen=True, eq=False)
 class VideoGraph:
     """Embeds raw posts; call it inside a `tf.function`.
 
     Attributes:
-        embedding: a proxy up to its learned video embedding.
+        embedding: a proxy up to its learned video embedding; None for a model without
+            videos, which sees captions and frames only as context.
         frames: reads frames; None for a text-only model.
         captions: reads captions; None for a vision-only model.
     """
 
-    embedding: keras.Model
+    embedding: keras.Model | None
     frames: FrameReader | None
     captions: CaptionReader | None
 
     @property
     def video_dim(self) -> int:
         """The width of an embedded post."""
-        return int(self.embedding.output.shape[-1])
+        return 0 if self.embedding is None else int(self.embedding.output.shape[-1])
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
         """Returns the layers whose lookup tables an export has to be told of."""
@@ -171,8 +196,8 @@ class VideoGraph:
             return []
         return self.captions.text.layers_with_tables()
 
-    def __call__(self, texts: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-        """Embeds a batch of posts.
+    def read(self, texts: tf.Tensor, frames: tf.Tensor) -> SeenPosts:
+        """Runs the frozen networks on a batch of posts.
 
         Args:
             texts: captions, string (batch_size,), or the ids of their WordPieces, int32
@@ -180,34 +205,31 @@ class VideoGraph:
             frames: string (batch_size, any), JPEG files in order of time; "" pads at
                 the end. See `FrameRule` for a post with more or fewer frames than the
                 model was trained on.
-
-        Returns:
-            float32 (batch_size, video_dim).
         """
-        inputs = {}
+        encoded = mask = None
         if self.frames is not None:
             jpegs, mask = self.frames.rule.choose(frames)
-            inputs["frames"] = self.frames.embed(jpegs, mask)
-            inputs["frame_mask"] = mask
-        if self.captions is not None:
-            inputs["caption"] = self.captions.embed(texts)
-        return self.embedding(inputs, training=False)
+            encoded = self.frames.embed(jpegs, mask)
+        caption = None if self.captions is None else self.captions.embed(texts)
+        return SeenPosts(encoded, mask, caption)
 
-    def vary(self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-        """Embeds posts with other captions and without some frames.
+    def read_variants(
+        self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor
+    ) -> SeenPosts:
+        """Runs the frozen networks on posts with other captions, without some frames.
 
         Each frame is encoded once, however many variants there are; a slot whose frame
         a variant leaves out is one without a frame.
 
         Args:
             texts: a caption a variant, string (batch_size, num_variants).
-            frames: string (batch_size, any), as of a call.
+            frames: string (batch_size, any), as of `read`.
             kept: bool (batch_size, num_variants, any), the frames that a variant has.
 
         Returns:
-            float32 (batch_size, num_variants, video_dim).
+            batch_size · num_variants posts, the variants of a post side by side.
         """
-        inputs = {}
+        encoded = shown = None
         if self.frames is not None:
             rule = self.frames.rule
             jpegs, mask = rule.choose(frames)
@@ -221,13 +243,23 @@ class VideoGraph:
             encoded = self.frames.embed(jpegs, mask)[:, None]
             encoded *= tf.cast(is_shown, tf.float32)[..., None]
             flat = (-1, rule.num_frames)
-            inputs["frames"] = tf.reshape(encoded, (*flat, encoded.shape[-1]))
-            inputs["frame_mask"] = tf.reshape(is_shown & mask[:, None], flat)
+            encoded = tf.reshape(encoded, (*flat, encoded.shape[-1]))
+            shown = tf.reshape(is_shown & mask[:, None], flat)
+        caption = None
         if self.captions is not None:
-            inputs["caption"] = self.captions.embed(tf.reshape(texts, [-1]))
-        embedded = self.embedding(inputs, training=False)
-        shape = tf.concat([tf.shape(kept)[:2], [embedded.shape[-1]]], axis=0)
-        return tf.reshape(embedded, shape)
+            caption = self.captions.embed(tf.reshape(texts, [-1]))
+        return SeenPosts(encoded, shown, caption)
+
+    def embed(self, seen: SeenPosts) -> tf.Tensor:
+        """Returns the learned embeddings of posts, float32 (num_posts, video_dim)."""
+        if self.embedding is None:
+            raise RuntimeError("a model without videos has no video embedding")
+        inputs = {}
+        if seen.frames is not None:
+            inputs |= {"frames": seen.frames, "frame_mask": seen.frame_mask}
+        if seen.caption is not None:
+            inputs["caption"] = seen.caption
+        return self.embedding(inputs, training=False)
 
 
 class Encoders:
@@ -236,11 +268,13 @@ class Encoders:
     def __init__(self) -> None:
         self._readers: dict[str, Any] = {}
 
-    def video_graph(self, proxy: keras.Model, side: Mapping[str, Any]) -> VideoGraph:
+    def video_graph(
+        self, proxy: keras.Model | None, side: Mapping[str, Any]
+    ) -> VideoGraph:
         """Returns the graph of one side.
 
         Args:
-            proxy: the side's proxy model.
+            proxy: the side's proxy model; None for a model without videos.
             side: the side's part of a model's configuration.
 
         Raises:
@@ -249,7 +283,7 @@ class Encoders:
         """
         vision, text = side["vision"], side["text"]
         return VideoGraph(
-            embedding=embedding_model(proxy),
+            embedding=None if proxy is None else embedding_model(proxy),
             frames=vision and self._frames(vision, FrameRule.of(side["sampling"])),
             captions=text and self._captions(text),
         )

@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from dc_keras.context.folds import Step
 from dc_keras.models.config import TrainingOptions
-from dc_keras.signals.folds import Step
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import Objective
@@ -51,6 +51,7 @@ def fit_crossed(
     steps: Sequence[Step],
     objective: Objective,
     options: TrainingOptions,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Crossed:
     """Fits a model on the training pairs and, beside it, a copy for each step.
 
@@ -63,6 +64,7 @@ def fit_crossed(
         steps: of `signals.folds.plan_steps`; each inner one has a copy.
         objective: whose loss takes copies.
         options: how they are fitted.
+        callbacks: Keras callbacks.
     """
     inner = [step for step in steps if step.is_inner]
     part = examples.take(train)
@@ -74,6 +76,7 @@ def fit_crossed(
         examples.take(valid),
         scored_by(objective, lambda outputs: outputs[:, -1]),
         options,
+        callbacks,
     )
     outputs = predict(model, examples)
     out_of_fold = np.full(len(examples), np.nan, np.float32)

@@ -32,18 +32,21 @@ CONFIG_FILE = "config.json"
 _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "tensorflow-hub", "numpy")
 
 
-def save_model(directory: Path, model: keras.Model, config: Mapping[str, Any]) -> None:
+def save_model(
+    directory: Path, model: keras.Model | None, config: Mapping[str, Any]
+) -> None:
     """Writes a model and its configuration, the configuration last.
 
     Args:
         directory: made where it is missing.
-        model: a fitted model.
+        model: a fitted model; None where all weights lie in other files.
         config: plain values; package versions are added.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f"tmp-{MODEL_FILE}"
-    model.save(temporary)
-    temporary.replace(directory / MODEL_FILE)
+    if model is not None:
+        temporary = directory / f"tmp-{MODEL_FILE}"
+        model.save(temporary)
+        temporary.replace(directory / MODEL_FILE)
     full = {**config, "versions": package_versions()}
     write_json(directory / CONFIG_FILE, full)
 
@@ -54,14 +57,20 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
     Raises:
         DataError: it is not one, or training never came to its end.
     """
+    config = read_config(directory)
+    return keras.models.load_model(directory / MODEL_FILE), config
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Returns the configuration of a model directory; raises as `load_model`."""
     path = directory / CONFIG_FILE
     if not path.exists():
         raise DataError(
             f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
             "`python -m pipelines.train` makes one"
         )
-    config = json.loads(path.read_text(encoding="utf-8"))
-    return keras.models.load_model(directory / MODEL_FILE), config
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return config
 
 
 def write_json(path: Path, values: Any) -> None:

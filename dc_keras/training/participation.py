@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.context.folds import Step
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
 from dc_keras.models.baselines import POOL_VIDEOS, build_user_baseline
@@ -16,10 +17,8 @@ from dc_keras.models.config import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.models.deep_challenger import (
     PairInputs,
     build_copies,
-    build_deep_challenger,
 )
 from dc_keras.models.pooling import standardizer
-from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import Crossed, fit_crossed
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import fit
@@ -205,37 +204,10 @@ def fit_deep_challenger(
     examples: Examples,
     train: np.ndarray,
     valid: np.ndarray,
-    model_options: ModelOptions,
-    training_options: TrainingOptions,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> keras.Model:
-    """Fits the fusion model on pairs.
-
-    Args:
-        examples: all pairs, of `pair_examples`.
-        train: positions that the gradient sees.
-        valid: positions that early stopping sees.
-        model_options: shape of the model.
-        training_options: how it is fitted.
-        callbacks: Keras callbacks.
-    """
-    return fit(
-        lambda: build_deep_challenger(pair_sizes(examples), model_options),
-        _training_part(examples, train, training_options),
-        examples.take(valid),
-        participation(training_options.monitor),
-        training_options,
-        callbacks,
-    )
-
-
-def fit_crossed_deep_challenger(
-    examples: Examples,
-    train: np.ndarray,
-    valid: np.ndarray,
     steps: Sequence[Step],
     model_options: ModelOptions,
     training_options: TrainingOptions,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Crossed:
     """Fits the fusion model and its copies (`fit_crossed`).
 
@@ -246,6 +218,7 @@ def fit_crossed_deep_challenger(
         steps: which pairs a copy is fitted on and scores; none for no copies.
         model_options: shape of the model.
         training_options: how it is fitted.
+        callbacks: Keras callbacks.
     """
     return fit_crossed(
         lambda count: build_copies(pair_sizes(examples), model_options, count),
@@ -255,6 +228,7 @@ def fit_crossed_deep_challenger(
         steps,
         participation(training_options.monitor),
         training_options,
+        callbacks,
     )
 
 

@@ -12,24 +12,41 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import GroupShuffleSplit
 
+from dc_keras.context.facts import PostFacts
+from dc_keras.context.fitting import ContextFeatures
+from dc_keras.context.folds import Step, plan_steps
+from dc_keras.context.model import ContextModel
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.corpus.privacy import post_code
 from dc_keras.corpus.store import write_table
 from dc_keras.corpus.study import Grid
-from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+from dc_keras.errors import DataError
+from dc_keras.models.config import (
+    ContextOptions,
+    ModelOptions,
+    ProtocolOptions,
+    TrainingOptions,
+)
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
 )
 from dc_keras.training.callbacks import training_callbacks
-from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.data import FeatureTable
+from dc_keras.training.fit_participation import (
+    FittedParticipation,
+    FusedVideos,
+    context_data,
+    fit_participation,
+)
 from dc_keras.training.loop import predict
-from dc_keras.training.model_directory import load_model, save_model
+from dc_keras.training.model_directory import load_model, read_config, save_model
 from dc_keras.training.participation import (
     deep_challenger_examples,
     fit_deep_challenger,
     sample_negatives,
 )
+from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxies import (
     ProxyTask,
     Variant,
@@ -41,6 +58,7 @@ from dc_keras.training.proxies import (
     user_task,
     visible_support,
 )
+from dc_keras.training.recipe import Recipe, parse_groups
 from dc_keras.training.summaries import (
     log_config,
     log_frames,
@@ -49,6 +67,7 @@ from dc_keras.training.summaries import (
 )
 
 CHALLENGES_FILE = "challenges.npz"
+CONTEXT_FILE = "context.npz"
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,8 @@ class TrainingRun:
         training: how they are fitted.
         protocol: which videos and pairs they see.
         directory: the model directory.
+        facts: facts of the posts, for a participation model with context.
+        context: what a participation model sees beside the videos.
         profile_steps: first and last step for TensorFlow's profiler, of each model.
         sample_frames: by name, uint8 RGB (num_frames, height, width, 3), pictures for
             TensorBoard.
@@ -75,9 +96,16 @@ class TrainingRun:
     training: TrainingOptions
     protocol: ProtocolOptions
     directory: Path
+    facts: PostFacts | None = None
+    context: ContextOptions = field(default_factory=ContextOptions)
     profile_steps: tuple[int, int] | None = None
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
     key_fingerprint: str | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What a participation model sees and how it is fitted."""
+        return Recipe.of(self.model, self.training, self.context)
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns every resolved choice, as plain values."""
@@ -95,6 +123,7 @@ class TrainingRun:
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
             "protocol": self.protocol.to_dict(),
+            "context": self.context.to_dict(),
             "study": dict(self.grid.settings),
             "grid_sha256": self.grid.sha256,
             "sides": sides,
@@ -157,49 +186,96 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     return model, variant
 
 
-def train_participation(run: TrainingRun) -> keras.Model:
-    """Trains both proxies and the fusion model on every pair, but for validation users.
+def train_participation(run: TrainingRun) -> ParticipationModel:
+    """Trains the participation model on every pair, but for validation users.
 
-    The directory also gets `challenge_proxy/` and `user_proxy/`, model directories of
-    their own, and `challenges.npz`: the embedded support videos of each challenge,
-    float32 (num_challenges, num_videos, dim), from which a bundle makes its table. The
-    configuration gets `describing_posts`, the code of each of them.
+    The directory also gets, for a model that sees videos, `challenge_proxy/` and
+    `user_proxy/`, model directories of their own; `context.npz`, the context model; and
+    `challenges.npz`, from which a bundle makes its table: the embedded posts of each
+    challenge, `posts` float32 (num_challenges, num_posts, width), `valid` bool
+    (num_challenges, num_posts), and `vectors` (num_challenges, challenge_width). The
+    configuration gets `describing_posts`, the code of each post.
     """
-    pairs = grid_pairs(run.grid)
+    if run.facts is None:
+        raise DataError("a participation model needs facts of posts. Received: None")
+    pairs, recipe, seed = grid_pairs(run.grid), run.recipe, run.training.seed
     train, valid = _hold_out_users(pairs, run.training)
     hidden = _users_of(run.grid, pairs, valid)
+    data = context_data(run.grid, run.facts, run.table, hidden)
+    steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
+    config = run.config("participation", side_variants(run.table))
+    logs = run.start_logs(config)
+    videos = None
+    if recipe.has_videos:
+        videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
+    features = None
+    if recipe.groups:
+        features = ContextFeatures(data, train, steps, seed)
+    fitted = fit_participation(features, recipe, videos, seed)
+    model = fitted.model
+    _save_pair_predictions(run, fitted, pairs, valid)
+    _log_representations(run.grid, fitted, run.directory / "tensorboard")
+    _save_challenges(run.directory, fitted, videos, features)
+    if model.context is not None:
+        model.context.save(run.directory / CONTEXT_FILE)
+    challenges = {
+        "challenges": list(run.grid.challenges),
+        "describing_posts": _describing_posts(run, hidden),
+    }
+    save_model(run.directory, model.fusion, {**config, **challenges})
+    return model
+
+
+def load_participation(
+    directory: Path,
+) -> tuple[ParticipationModel, dict[str, Any]]:
+    """Reads what `train_participation` left in a directory: model, configuration.
+
+    Raises:
+        DataError: it holds another kind of model, or training never came to its end.
+    """
+    config = read_config(directory)
+    if config["task"] != "participation":
+        raise DataError(
+            f"{directory} holds a model of --task={config['task']}; a bundle needs one "
+            "of --task=participation"
+        )
+    context = ContextOptions.from_dict(config["context"])
+    has_context = bool(parse_groups(context.context))
+    return ParticipationModel(
+        load_model(directory)[0] if context.videos else None,
+        ContextModel.load(directory / CONTEXT_FILE) if has_context else None,
+    ), config
+
+
+def _fuse_videos(
+    run: TrainingRun,
+    pairs: Pairs,
+    train: np.ndarray,
+    valid: np.ndarray,
+    steps: Sequence[Step],
+    hidden: Sequence[str],
+    logs: Sequence[keras.callbacks.Callback],
+) -> FusedVideos:
+    """Trains both proxies, and the fusion of videos on what they say."""
     proxies = {}
     for kind in ("challenge", "user"):
         place = run.directory / f"{kind}_proxy"
         part = replace(run, directory=place, sample_frames={})
         proxies[kind] = train_proxy(part, kind, hidden)
     examples = deep_challenger_examples(
-        run.grid,
-        run.table,
-        pairs,
-        proxies,
-        run.training.class_weight,
-        hidden,
+        run.grid, run.table, pairs, proxies, run.training.class_weight, hidden
     )
-    config = run.config("participation", side_variants(run.table))
-    seed = run.training.seed
-    model = fit_deep_challenger(
+    crossed = fit_deep_challenger(
         examples,
-        sample_negatives(pairs, train, run.protocol.negatives, seed),
+        sample_negatives(pairs, train, run.protocol.negatives, run.training.seed),
         valid,
+        steps if run.recipe.groups else (),
         run.model,
         run.training,
-        run.start_logs(config),
+        logs,
     )
-    _save_pair_predictions(run, model, examples.take(valid), pairs, valid)
-    _log_representations(run.grid, model, examples, run.directory / "tensorboard")
-    _save_challenges(run.directory, examples)
-    challenges = {
-        "challenges": list(run.grid.challenges),
-        "describing_posts": _describing_posts(run, hidden),
-    }
-    save_model(run.directory, model, {**config, **challenges})
-    return model
+    return FusedVideos(crossed, examples)
 
 
 def _describing_posts(run: TrainingRun, hidden: Sequence[str]) -> dict[str, list[str]]:
@@ -265,46 +341,58 @@ def _save_proxy_predictions(
 
 
 def _save_pair_predictions(
-    run: TrainingRun,
-    model: keras.Model,
-    examples: Examples,
-    pairs: Pairs,
-    valid: np.ndarray,
+    run: TrainingRun, fitted: FittedParticipation, pairs: Pairs, valid: np.ndarray
 ) -> None:
-    scores = predict(model, examples) if len(valid) else np.zeros(0)
+    scores, labels = fitted.out_of_fold[valid], pairs.label[valid]
     if len(valid):
-        log_pr_curve(run.directory / "tensorboard", examples.labels, scores)
+        log_pr_curve(run.directory / "tensorboard", labels, scores)
     grid = run.grid
     predictions = pl.DataFrame(
         {
             "user_id": [grid.users[u] for u in pairs.user[valid]],
             "challenge": [grid.challenges[c] for c in pairs.challenge[valid]],
-            "label": examples.labels,
+            "label": labels,
             "score": scores,
         }
     )
     write_table(run.directory / "predictions.parquet", predictions)
 
 
-def _log_representations(
-    grid: Grid, model: keras.Model, examples: Examples, logs: Path
-) -> None:
-    sides = (
-        ("challenge", CHALLENGE_REPRESENTATION, grid.challenges),
-        ("user", USER_REPRESENTATION, grid.users),
-    )
-    for side, layer, labels in sides:
-        vectors = model.get_layer(layer)(
-            examples.tables[side], examples.tables[f"{side}_valid"]
+def _log_representations(grid: Grid, fitted: FittedParticipation, logs: Path) -> None:
+    of_user, of_challenge = fitted.model.video_widths
+    if of_user:
+        users, challenges = fitted.users[:, :of_user], fitted.challenges
+        log_projector(
+            logs,
+            CHALLENGE_REPRESENTATION,
+            challenges[:, :of_challenge],
+            grid.challenges,
         )
-        log_projector(logs, layer, np.asarray(vectors), labels)
+        log_projector(logs, USER_REPRESENTATION, users, grid.users)
 
 
-def _save_challenges(directory: Path, examples: Examples) -> None:
-    temporary = directory / "tmp-challenges.npz"
+def _save_challenges(
+    directory: Path,
+    fitted: FittedParticipation,
+    videos: FusedVideos | None,
+    features: ContextFeatures | None,
+) -> None:
+    parts = []
+    if videos is not None:
+        tables = videos.examples.tables
+        parts.append(tables["challenge"].numpy())
+        valid = tables["challenge_valid"].numpy()
+    if features is not None:
+        posts = features.support_posts
+        sizes = [len(rows) for rows in features.data.evidence.support]
+        valid = np.arange(posts.shape[1]) < np.array(sizes)[:, None]
+        parts.append(posts)
+    temporary = directory / f"tmp-{CHALLENGES_FILE}"
+    directory.mkdir(parents=True, exist_ok=True)
     np.savez(
         temporary,
-        values=examples.tables["challenge"].numpy(),
-        valid=examples.tables["challenge_valid"].numpy(),
+        posts=np.concatenate(parts, axis=2),
+        valid=valid,
+        vectors=fitted.challenges,
     )
     temporary.replace(directory / CHALLENGES_FILE)

@@ -2,7 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dc_keras.context.table import (
+    GROUPS,
+    REFERENCE,
+    SignalTable,
+    choose_signals,
+    logit,
+    make_signals,
+)
 
+from dc_keras.context.evidence import Evidence
+from dc_keras.context.folds import plan_steps
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.corpus.temporal import join_cutoffs
 from dc_keras.evaluation.baselines import (
@@ -26,16 +36,6 @@ from dc_keras.evaluation.baselines import (
     tfidf_cosine,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
-from dc_keras.signals.evidence import Evidence
-from dc_keras.signals.folds import plan_steps
-from dc_keras.signals.table import (
-    GROUPS,
-    REFERENCE,
-    SignalTable,
-    choose_signals,
-    logit,
-    make_signals,
-)
 
 # Three of the four training pairs joined; the rest are judged.
 _LABELS = np.array([1, 1, 0, 1, 0, 1])
@@ -181,7 +181,7 @@ def wide_grid(make_grid):
 @pytest.fixture(scope="session")
 def data_of(wide_grid):
     """Returns the data of a fold, with the labels at some positions flipped."""
-    from dc_keras.signals.facts import PostFacts
+    from dc_keras.context.facts import PostFacts
 
     videos = tuple(sorted(wide_grid.video_users))
     rng = np.random.default_rng(0)

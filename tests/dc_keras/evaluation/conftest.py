@@ -62,7 +62,7 @@ def table(grid):
 @pytest.fixture(scope="session")
 def facts(grid):
     """Posts that name what their author likes, one a day."""
-    from dc_keras.signals.facts import PostFacts
+    from dc_keras.context.facts import PostFacts
 
     likes = dict(zip(grid.users, _tastes(), strict=True))
     videos = tuple(sorted(grid.video_users))

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dc_keras.context.table import GROUPS
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.contenders import list_contenders, smaller_supports
@@ -12,7 +13,6 @@ from dc_keras.models.config import (
     SignalOptions,
     TrainingOptions,
 )
-from dc_keras.signals.table import GROUPS
 
 _MODEL = ModelOptions(hidden_dim=9)
 _TRAINING = TrainingOptions(epochs=3, batch_size=7)

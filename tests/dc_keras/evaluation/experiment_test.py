@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from dc_keras.context.facts import PostFacts
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.evaluation import experiment as module
@@ -13,7 +14,6 @@ from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.tables import BAYES
 from dc_keras.models.config import SignalOptions
-from dc_keras.signals.facts import PostFacts
 from dc_keras.training.data import FeatureTable
 
 # What was joined before a cutoff is told of several cutoffs, and of a known past.

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dc_keras.context.folds import Step
 from dc_keras.models.config import TrainingOptions
-from dc_keras.signals.folds import Step
 from dc_keras.training.crossed import fit_crossed
 from dc_keras.training.data import Examples
 from dc_keras.training.loop import fit, predict

@@ -1,0 +1,98 @@
+"""The terms of posts: words, hashtags, sounds and titles of sounds, as hash buckets.
+
+Training and serving share these TensorFlow ops. Terms are hashed (Weinberger et al.,
+"Feature hashing for large scale multitask learning", ICML 2009), so that a model keeps
+no word that somebody wrote.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from dc_keras.corpus.hashtags import HASHES, word_characters
+from dc_keras.corpus.records import ORIGINAL_SOUND_TITLES
+
+NUM_BUCKETS = 2**16
+
+
+class PostTerms(NamedTuple):
+    """Terms of some posts, and what is counted on the way.
+
+    Attributes:
+        post: int64 (num_terms,), the post of each term, ascending; a post has each of
+            its terms once.
+        bucket: int64 (num_terms,), in [0, NUM_BUCKETS).
+        num_tags: float32 (num_posts,), hashtags in the caption.
+        is_original: float32 (num_posts,), 1 where the title of the sound says that it
+            is the author's own, 0 where it says something else.
+        has_sound: bool (num_posts,), whether an id or a title of the sound is known.
+    """
+
+    post: tf.Tensor
+    bucket: tf.Tensor
+    num_tags: tf.Tensor
+    is_original: tf.Tensor
+    has_sound: tf.Tensor
+
+
+def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> PostTerms:
+    """Returns the terms of posts.
+
+    Terms are the words and hashtags of the caption, the id of the sound (or its title
+    where there is no id), and the words of the title unless the sound is the author's
+    own. Case does not matter.
+
+    Args:
+        captions: string (num_posts,), UTF-8.
+        sounds: string (num_posts,), ids; "" where unknown.
+        titles: string (num_posts,), "" where unknown.
+    """
+    num_posts = tf.shape(captions, tf.int64)[0]
+    words = _split_words(captions)
+    titles = tf.strings.strip(_lower(titles))
+    is_original = tf.strings.regex_full_match(titles, _ORIGINAL)
+    named = tf.where(tf.strings.length(sounds) > 0, sounds, titles)
+    has_sound = tf.strings.length(named) > 0
+    of_title = _split_words(tf.where(is_original, "", titles))
+    posts = [
+        words.value_rowids(),
+        of_title.value_rowids(),
+        tf.boolean_mask(tf.range(num_posts), has_sound),
+    ]
+    terms = [
+        words.values,
+        tf.strings.join(["title:", of_title.values]),
+        tf.strings.join(["sound:", tf.boolean_mask(named, has_sound)]),
+    ]
+    bucket = tf.strings.to_hash_bucket_fast(tf.concat(terms, axis=0), NUM_BUCKETS)
+    keys, _ = tf.unique(tf.concat(posts, axis=0) * NUM_BUCKETS + bucket)
+    keys = tf.sort(keys)
+    is_tag = tf.cast(tf.strings.substr(words.values, 0, 1) == "#", tf.float32)
+    return PostTerms(
+        post=keys // NUM_BUCKETS,
+        bucket=keys % NUM_BUCKETS,
+        num_tags=tf.math.unsorted_segment_sum(is_tag, words.value_rowids(), num_posts),
+        is_original=tf.cast(is_original, tf.float32),
+        has_sound=has_sound,
+    )
+
+
+_WORD = f"[{word_characters()}]"
+_ORIGINAL = f"{ORIGINAL_SOUND_TITLES} *(?: - .*)?"
+
+
+def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
+    """Splits texts into words and hashtags, lower case; hashtags keep one leading #."""
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")
+    kept = f"[^{word_characters()}{HASHES}]+"
+    text = tf.strings.regex_replace(_lower(text), kept, " ")
+    tag = f"[{HASHES}]+({_WORD}+)"
+    text = tf.strings.regex_replace(text, tag, r" #\1 ")
+    text = tf.strings.regex_replace(text, f"[{HASHES}]+( |$)", " ")
+    return tf.strings.split(text)
+
+
+def _lower(text: tf.Tensor) -> tf.Tensor:
+    return tf.strings.lower(text, encoding="utf-8")

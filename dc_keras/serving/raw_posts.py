@@ -1,0 +1,115 @@
+"""Posts and users as a client sends them, and the arrays of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dc_keras.context.post_inputs import COUNTS
+from dc_keras.errors import DataError
+
+_NOTHING_KNOWN = (-1.0,) * len(COUNTS)
+
+
+@dataclass(frozen=True)
+class RawPost:
+    """A post as a client sends it.
+
+    Attributes:
+        caption: the text as posted, hashtags included.
+        jpegs: frames in order of time, JPEG files; none without media.
+        sound: id of the sound; "" where unknown.
+        sound_title: title of the sound; "" where unknown.
+        create_time: UTC seconds; -1 where unknown.
+        duration: seconds; -1 where unknown.
+        counts: views, likes, comments and shares; -1 where unknown.
+    """
+
+    caption: str
+    jpegs: Sequence[bytes] = ()
+    sound: str = ""
+    sound_title: str = ""
+    create_time: int = -1
+    duration: float = -1.0
+    counts: tuple[float, ...] = _NOTHING_KNOWN
+
+
+@dataclass(frozen=True)
+class RawUser:
+    """A user as a client describes them.
+
+    Attributes:
+        posts: newest first, at least one.
+        account: followers, likes and posts of the account; -1 where unknown.
+        joined: challenges that the user is known to have joined; None where that is not
+            known.
+        now: when is being asked, UTC seconds; -1 for after all that the model was
+            trained on.
+    """
+
+    posts: Sequence[RawPost]
+    account: tuple[float, float, float] = (-1.0, -1.0, -1.0)
+    joined: Sequence[str] | None = None
+    now: int = -1
+
+
+def as_user(user: RawUser | Sequence[RawPost]) -> RawUser:
+    """Returns a user; posts alone are a user of whom nothing else is known."""
+    return user if isinstance(user, RawUser) else RawUser(user)
+
+
+def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.ndarray]:
+    """Returns sets of posts as the inputs of a signature, padded.
+
+    Args:
+        sets: the posts of each user or challenge.
+        side: "user" or "challenge", for the message.
+
+    Raises:
+        DataError: a set has no posts.
+    """
+    if not all(len(posts) for posts in sets):
+        raise DataError(
+            f"every {side} must have at least one post. Received: "
+            f"num_posts={[len(posts) for posts in sets]}"
+        )
+    shape = (len(sets), max(len(posts) for posts in sets))
+    num_frames = max(1, *(len(post.jpegs) for posts in sets for post in posts))
+    inputs = {
+        "captions": np.full(shape, b"", object),
+        "frames": np.full((*shape, num_frames), b"", object),
+        "sounds": np.full(shape, b"", object),
+        "sound_titles": np.full(shape, b"", object),
+        "create_times": np.full(shape, -1, np.int64),
+        "durations": np.full(shape, -1.0, np.float32),
+        "counts": np.full((*shape, len(COUNTS)), -1.0, np.float32),
+    }
+    for row, posts in enumerate(sets):
+        for column, post in enumerate(posts):
+            # "" without frames would be padding; a blank reads the same to BERT.
+            inputs["captions"][row, column] = post.caption.encode() or b" "
+            inputs["frames"][row, column, : len(post.jpegs)] = list(post.jpegs)
+            inputs["sounds"][row, column] = post.sound.encode()
+            inputs["sound_titles"][row, column] = post.sound_title.encode()
+            inputs["create_times"][row, column] = post.create_time
+            inputs["durations"][row, column] = post.duration
+            inputs["counts"][row, column] = post.counts
+    return inputs
+
+
+def pack_users(users: Sequence[RawUser]) -> dict[str, np.ndarray]:
+    """Returns the facts of users as inputs of a signature."""
+    width = max(1, *(len(user.joined or ()) for user in users))
+    joined = np.full((len(users), width), b"", object)
+    for row, user in enumerate(users):
+        if user.joined is not None:
+            # A name that is no challenge says that joins are known: there are none.
+            names = [name.encode() for name in user.joined] or [b"\0"]
+            joined[row, : len(names)] = names
+    return {
+        "account": np.array([user.account for user in users], np.float32),
+        "joined": joined,
+        "now": np.array([user.now for user in users], np.int64),
+    }

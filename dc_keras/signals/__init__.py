@@ -1,1 +1,0 @@
-"""Simple models of who joins what, as baselines and as inputs of the fusion."""

@@ -1,0 +1,157 @@
+"""Fits the participation model: `evaluate` in every fold, and `train` once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.context.evidence import Evidence
+from dc_keras.context.facts import PostFacts
+from dc_keras.context.fitting import ContextData, ContextFeatures
+from dc_keras.context.model import fit_context
+from dc_keras.context.pairs import log_odds
+from dc_keras.corpus.grid import Grid
+from dc_keras.models.deep_challenger import (
+    CHALLENGE_REPRESENTATION,
+    USER_REPRESENTATION,
+    take_copy,
+)
+from dc_keras.training.crossed import Crossed
+from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.participation import pair_sizes
+from dc_keras.training.participation_model import ParticipationModel
+from dc_keras.training.proxies import side_variants
+from dc_keras.training.recipe import Recipe
+
+# Users whose videos are joined at a time.
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class FusedVideos:
+    """The fusion of videos and its copies, fitted, and what they were fitted on.
+
+    Attributes:
+        crossed: the models.
+        examples: all pairs.
+    """
+
+    crossed: Crossed
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class FittedParticipation:
+    """A model, and the users, challenges and pairs of its fold as it sees them.
+
+    Attributes:
+        model: fitted.
+        users: float32 (num_users, user_width).
+        challenges: float32 (num_challenges, challenge_width).
+        out_of_fold: float32 (num_pairs,), probabilities; those of training and
+            validation pairs by models that have not seen their labels.
+    """
+
+    model: ParticipationModel
+    users: np.ndarray
+    challenges: np.ndarray
+    out_of_fold: np.ndarray
+
+
+def context_data(
+    grid: Grid,
+    facts: PostFacts,
+    table: FeatureTable,
+    hidden_users: Collection[str] = (),
+) -> ContextData:
+    """Returns what context features are fitted on.
+
+    Args:
+        grid: users, challenges, labels, and the videos that each side may see.
+        facts: facts of those videos.
+        table: features; posts of users who describe challenges may be missing.
+        hidden_users: users whose videos must not describe a challenge.
+    """
+    captions = table.caption_vectors()
+    vision = side_variants(table)["user"].vision
+    frames = table.frame_vectors().get(vision) if vision else None
+    sides = [
+        None if vectors is None else _aligned(facts.video_ids, vectors)
+        for vectors in (captions, frames)
+    ]
+    return ContextData(
+        Evidence.of(grid, facts, captions, hidden_users),
+        *sides,
+        history_max=max(map(len, grid.histories)),
+        support_max=max(1, *map(len, grid.support)),
+    )
+
+
+def fit_participation(
+    features: ContextFeatures | None,
+    recipe: Recipe,
+    videos: FusedVideos | None,
+    seed: int,
+) -> FittedParticipation:
+    """Fits the model of a recipe on the training pairs of a fold.
+
+    Args:
+        features: the context features of the fold; None for a recipe without context.
+        recipe: what the model sees.
+        videos: the fusion of videos, fitted on the same pairs; None for a recipe
+            without videos.
+        seed: of the trees.
+    """
+    fusion, context, sides = None, None, []
+    out_of_fold = None
+    if recipe.has_videos and videos is not None:
+        sizes = pair_sizes(videos.examples)
+        fusion = take_copy(videos.crossed.model, -1, sizes, recipe.model)
+        sides.append(represent(fusion, videos.examples))
+        out_of_fold = videos.crossed.out_of_fold
+    if recipe.groups and features is not None:
+        told = None
+        if out_of_fold is not None:
+            told = np.asarray(log_odds(tf.constant(out_of_fold)))
+        fitted = fit_context(features, recipe.groups, told, seed)
+        context = fitted.model
+        sides.append((features.users, features.challenges))
+        out_of_fold = 1 / (1 + np.exp(-fitted.log_odds))
+    users, challenges = (
+        np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
+    )
+    return FittedParticipation(
+        ParticipationModel(fusion, context), users, challenges, np.asarray(out_of_fold)
+    )
+
+
+def _aligned(video_ids: tuple[str, ...], vectors: dict[str, np.ndarray]) -> np.ndarray:
+    """The vectors of posts, a row a post, zeros where there is none."""
+    dim = len(next(iter(vectors.values())))
+    rows = np.zeros((len(video_ids), dim), np.float32)
+    for row, video_id in enumerate(video_ids):
+        if video_id in vectors:
+            rows[row] = vectors[video_id]
+    return rows
+
+
+def represent(fusion: keras.Model, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Returns x^u of all users and x^c of all challenges, eqs. (2) and (1)."""
+    sides = []
+    for side, name in (
+        ("user", USER_REPRESENTATION),
+        ("challenge", CHALLENGE_REPRESENTATION),
+    ):
+        layer = fusion.get_layer(name)
+        values, valid = examples.tables[side], examples.tables[f"{side}_valid"]
+        starts = range(0, len(values), _CHUNK)
+        parts = [
+            np.asarray(layer(values[s : s + _CHUNK], valid[s : s + _CHUNK]))
+            for s in starts
+        ]
+        sides.append(np.concatenate(parts))
+    return sides[0], sides[1]

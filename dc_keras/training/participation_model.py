@@ -1,0 +1,118 @@
+"""The participation model: from a user's and a challenge's vector to a probability.
+
+It joins the fusion of videos (section IV-C) and the context of posts. `evaluate` judges
+it, `train` writes it and `export_model` serves it: the score of a pair is computed here
+and nowhere else. The vector of a user is [x^u, context], that of a challenge is
+[x^c, context]; a model without videos or without context has the other part alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.context.model import ContextModel
+from dc_keras.context.pairs import log_odds
+from dc_keras.errors import DataError
+from dc_keras.models.deep_challenger import HEAD
+
+# Pairs that are scored at a time.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class ParticipationModel:
+    """A fitted model.
+
+    Attributes:
+        fusion: the fusion of videos, or None.
+        context: the context model, or None.
+
+    Raises:
+        DataError: there is neither.
+    """
+
+    fusion: keras.Model | None
+    context: ContextModel | None
+
+    def __post_init__(self) -> None:
+        if self.fusion is None and self.context is None:
+            raise DataError("a model must see videos or context. Received: neither")
+
+    @property
+    def video_widths(self) -> tuple[int, int]:
+        """Widths of x^u and x^c."""
+        if self.fusion is None:
+            return 0, 0
+        of_challenge, of_user = self.fusion.get_layer(HEAD).input
+        return int(of_user.shape[-1]), int(of_challenge.shape[-1])
+
+    @property
+    def user_width(self) -> int:
+        """Numbers a user."""
+        layout = self.context and self.context.pairs.layout
+        return self.video_widths[0] + (layout.user_width if layout else 0)
+
+    @property
+    def challenge_width(self) -> int:
+        """Numbers a challenge."""
+        layout = self.context and self.context.pairs.layout
+        return self.video_widths[1] + (layout.challenge_width if layout else 0)
+
+    def score(self, users: tf.Tensor, challenges: tf.Tensor) -> tf.Tensor:
+        """Returns the probability of joining, not calibrated, float32 (batch_size,).
+
+        Args:
+            users: float32 (batch_size, user_width).
+            challenges: float32 (batch_size, challenge_width).
+        """
+        of_user, of_challenge = self.video_widths
+        videos = None
+        if self.fusion is not None:
+            head = self.fusion.get_layer(HEAD)
+            videos = head(
+                [challenges[:, :of_challenge], users[:, :of_user]], training=False
+            )
+        return self.weigh(videos, users[:, of_user:], challenges[:, of_challenge:])
+
+    def weigh(
+        self, videos: tf.Tensor | None, users: tf.Tensor, challenges: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns the probability of joining from what the videos say and the context.
+
+        Args:
+            videos: float32 (batch_size,), the probability by the fusion; None without.
+            users: float32 (batch_size, any), the context of users.
+            challenges: float32 (batch_size or 1, any), the context of challenges.
+        """
+        if self.context is None:
+            return tf.convert_to_tensor(videos)
+        told = None if videos is None else log_odds(videos)
+        return tf.sigmoid(self.context.log_odds(users, challenges, told))
+
+    def predict(
+        self,
+        users: np.ndarray,
+        challenges: np.ndarray,
+        user: np.ndarray,
+        challenge: np.ndarray,
+    ) -> np.ndarray:
+        """Returns the probability of joining of pairs, float32 (num_pairs,).
+
+        Args:
+            users: float32 (num_users, user_width).
+            challenges: float32 (num_challenges, challenge_width).
+            user: the row of each pair's user.
+            challenge: the row of each pair's challenge.
+        """
+        score = tf.function(self.score, reduce_retracing=True)
+        probability = np.zeros(len(user), np.float32)
+        for start in range(0, len(user), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            probability[rows] = score(
+                tf.constant(users[user[rows]]), tf.constant(challenges[challenge[rows]])
+            )
+        return probability

@@ -1,0 +1,62 @@
+"""What a participation model sees and how it is fitted: a row of the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dc_keras.context.model import GROUPS
+from dc_keras.errors import DataError
+from dc_keras.models.config import ContextOptions, ModelOptions, TrainingOptions
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe of a participation model.
+
+    Attributes:
+        name: its row in the tables.
+        model: shape of proxies and fusion.
+        training: how they are fitted.
+        groups: groups of context features that are weighed; none for videos only.
+        has_videos: whether it sees what the fusion of videos says.
+    """
+
+    name: str
+    model: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    groups: tuple[str, ...] = GROUPS
+    has_videos: bool = True
+
+    @classmethod
+    def of(
+        cls, model: ModelOptions, training: TrainingOptions, context: ContextOptions
+    ) -> Recipe:
+        """Returns the recipe that options describe.
+
+        Raises:
+            DataError: an unknown group of context features, or nothing to see.
+        """
+        groups = parse_groups(context.context)
+        if not groups and not context.videos:
+            raise DataError(
+                "a model must see videos or context. Received: context=none, "
+                "videos=False"
+            )
+        return cls("deepChallenger", model, training, groups, context.videos)
+
+
+def parse_groups(wanted: str) -> tuple[str, ...]:
+    """Returns the groups that an option names: `all`, `none`, or some with commas.
+
+    Raises:
+        DataError: an unknown group.
+    """
+    if wanted in ("all", "none"):
+        return GROUPS if wanted == "all" else ()
+    groups = tuple(dict.fromkeys(name.strip() for name in wanted.split(",")))
+    if not set(groups) <= set(GROUPS):
+        raise DataError(
+            f"`context` must be all, none, or some of {', '.join(GROUPS)} with commas. "
+            f"Received: context={wanted}"
+        )
+    return groups
