@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,14 +45,12 @@ def read_features(
     if path.exists():
         kept = np.load(path, allow_pickle=False)
         if kept["video_ids"].tolist() == posts["video_id"].to_list():
-            made_by = {"fingerprint": str(kept["fingerprint"])}
+            made_by = json.loads(str(kept["made_by"]))
             return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], made_by)
     spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
-    texts = [
-        f"{caption} {title}".replace("#", " ")
-        for caption, title in posts.select("caption", "music_title").iter_rows()
-    ]
+    # As a bundle sees them: raw captions.
+    texts = posts["caption"].to_list()
     unique = sorted(set(texts))
     tell(f"embedding {len(unique)} texts of {len(texts)} posts")
     vectors = CaptionEmbedder(encoder, _EMBED_BATCH).embed(unique)
@@ -62,8 +61,6 @@ def read_features(
         path,
         video_ids=np.array(posts["video_id"].to_list()),
         captions=captions,
-        fingerprint=encoder.fingerprint,
+        made_by=np.array(json.dumps(encoder.settings())),
     )
-    return FeatureTable(
-        tuple(posts["video_id"]), {}, captions, {"fingerprint": encoder.fingerprint}
-    )
+    return FeatureTable(tuple(posts["video_id"]), {}, captions, encoder.settings())

@@ -144,6 +144,23 @@ class Experiment:
         }
 
 
+@dataclass(frozen=True)
+class FittedRecipe:
+    """A fitted form of deepChallenger, and what it was fitted on.
+
+    Attributes:
+        fitted: the model, and users, challenges and pairs as it sees them.
+        videos: the fusion of videos, or None.
+        features: the context features of the fold, or None.
+        proxies: by side, the fitted proxy and what it sees; empty without videos.
+    """
+
+    fitted: FittedParticipation
+    videos: FusedVideos | None
+    features: ContextFeatures | None
+    proxies: Mapping[str, tuple[keras.Model, Variant]]
+
+
 class FoldRun:
     """Everything that is fitted inside one fold, on its training rows only.
 
@@ -303,19 +320,27 @@ class FoldRun:
             scores[variant.name] = predict(model, examples)
         return scores
 
-    def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        """Fits one form of deepChallenger and scores every pair with it."""
+    def fit(self, recipe: Recipe) -> FittedRecipe:
+        """Fits one form of deepChallenger on the training pairs of the fold."""
         videos, proxies = None, {}
         if recipe.has_videos:
             proxies = {
                 side: (self._proxy(side, variant, recipe.model), variant)
                 for side, variant in side_variants(self._x.table).items()
             }
-            examples = self._pair_examples(recipe, proxies, self._x.grid, self._x.table)
+            examples = self._pair_examples(
+                recipe, proxies, self._x.grid, self._x.table
+            )
             videos = FusedVideos(self._fusion(recipe, examples), examples)
         self._tell(recipe.name)
         features = self._features if recipe.groups else None
         fitted = fit_participation(features, recipe, videos, self._seed)
+        return FittedRecipe(fitted, videos, features, proxies)
+
+    def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
+        """Fits one form of deepChallenger and scores every pair with it."""
+        found = self.fit(recipe)
+        fitted, videos, proxies = found.fitted, found.videos, found.proxies
         scores = {recipe.name: self._judged(fitted, fitted)}
         if recipe.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):

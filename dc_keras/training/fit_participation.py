@@ -83,11 +83,12 @@ def context_data(
         None if vectors is None else _aligned(facts.video_ids, vectors)
         for vectors in (captions, frames)
     ]
+    evidence = Evidence.of(grid, facts, captions, hidden_users)
     return ContextData(
-        Evidence.of(grid, facts, captions, hidden_users),
+        evidence,
         *sides,
-        history_max=max(map(len, grid.histories)),
-        support_max=max(1, *map(len, grid.support)),
+        history_max=grid.settings["history_max"],
+        support_max=max(1, *map(len, evidence.support)),
     )
 
 

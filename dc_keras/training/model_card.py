@@ -137,12 +137,10 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
         "pairs": f"{num_pairs:,}, of which {int(grid.labels.sum()):,} joined",
         **dict(_encoders(config["sides"])),
     }
-    with (directory / "history.csv").open(encoding="utf-8", newline="") as file:
-        num_epochs = sum(1 for _ in csv.DictReader(file))
     options = {
         f"{kind}.{name}": value
-        for kind in ("model", "training", "protocol")
-        for name, value in config[kind].items()
+        for kind in ("model", "training", "protocol", "context")
+        for name, value in config.get(kind, {}).items()
     }
     parts = [
         f"# Model card: {title}",
@@ -151,7 +149,7 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
         "## Data",
         _table("what", "value", data),
         "## Training",
-        f"{num_epochs} epochs ran, seed {config['training']['seed']}; every choice:",
+        f"{_epochs(directory)}, seed {config['training']['seed']}; every choice:",
         _table("option", "value", options),
         "## On its validation rows",
         *_metrics(pl.read_parquet(directory / "predictions.parquet")),
@@ -163,6 +161,15 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
         _table("package", "version", config["versions"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _epochs(directory: Path) -> str:
+    """Says how many epochs ran; a model of context alone has none."""
+    path = directory / "history.csv"
+    if not path.exists():
+        return "No network was trained"
+    with path.open(encoding="utf-8", newline="") as file:
+        return f"{sum(1 for _ in csv.DictReader(file))} epochs ran"
 
 
 def _encoders(sides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

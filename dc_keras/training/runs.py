@@ -186,7 +186,7 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     return model, variant
 
 
-def train_participation(run: TrainingRun) -> ParticipationModel:
+def train_participation(run: TrainingRun) -> FittedParticipation:
     """Trains the participation model on every pair, but for validation users.
 
     The directory also gets, for a model that sees videos, `challenge_proxy/` and
@@ -203,8 +203,7 @@ def train_participation(run: TrainingRun) -> ParticipationModel:
     hidden = _users_of(run.grid, pairs, valid)
     data = context_data(run.grid, run.facts, run.table, hidden)
     steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
-    config = run.config("participation", side_variants(run.table))
-    logs = run.start_logs(config)
+    logs = run.start_logs(run.config("participation", side_variants(run.table)))
     videos = None
     if recipe.has_videos:
         videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
@@ -212,18 +211,40 @@ def train_participation(run: TrainingRun) -> ParticipationModel:
     if recipe.groups:
         features = ContextFeatures(data, train, steps, seed)
     fitted = fit_participation(features, recipe, videos, seed)
-    model = fitted.model
-    _save_pair_predictions(run, fitted, pairs, valid)
     _log_representations(run.grid, fitted, run.directory / "tensorboard")
+    save_participation(run, fitted, videos, features, valid)
+    return fitted
+
+
+def save_participation(
+    run: TrainingRun,
+    fitted: FittedParticipation,
+    videos: FusedVideos | None,
+    features: ContextFeatures | None,
+    valid: np.ndarray,
+) -> None:
+    """Writes a fitted model but for its proxies; see `train_participation`.
+
+    Args:
+        run: data, options and place.
+        fitted: the model.
+        videos: what its fusion was fitted on, or None.
+        features: what its context was fitted on, or None.
+        valid: positions of the validation pairs.
+    """
+    pairs = grid_pairs(run.grid)
+    hidden = _users_of(run.grid, pairs, valid)
+    run.directory.mkdir(parents=True, exist_ok=True)
+    _save_pair_predictions(run, fitted, pairs, valid)
     _save_challenges(run.directory, fitted, videos, features)
-    if model.context is not None:
-        model.context.save(run.directory / CONTEXT_FILE)
-    challenges = {
+    if fitted.model.context is not None:
+        fitted.model.context.save(run.directory / CONTEXT_FILE)
+    config = {
+        **run.config("participation", side_variants(run.table)),
         "challenges": list(run.grid.challenges),
         "describing_posts": _describing_posts(run, hidden),
     }
-    save_model(run.directory, model.fusion, {**config, **challenges})
-    return model
+    save_model(run.directory, fitted.model.fusion, config)
 
 
 def load_participation(

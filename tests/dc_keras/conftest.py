@@ -5,6 +5,34 @@ from dc_keras.corpus.grid import Grid
 
 
 @pytest.fixture(scope="session")
+def make_facts():
+    """Facts of posts, by id and caption; every third knows its caption alone."""
+    from dc_keras.context.facts import PostFacts
+    from dc_keras.context.post_inputs import PostInputs
+
+    def make(captions, accounts=None):
+        videos, rng = tuple(sorted(captions)), np.random.default_rng(7)
+        count = len(videos)
+        is_known = np.arange(count) % 3 > 0
+        sounds = [b"%d" % (n % 5) if known else b"" for n, known in enumerate(is_known)]
+        titles = [b"original sound" if n % 2 else b"A Song" for n in range(count)]
+        posts = PostInputs(
+            np.array([captions[v].encode() for v in videos], object),
+            np.array(sounds, object),
+            np.array([t if k else b"" for t, k in zip(titles, is_known)], object),
+            np.where(is_known, 1_600_000_000 + 86_400 * np.arange(count), -1),
+            np.where(is_known, rng.integers(5, 60, count), -1).astype(np.float32),
+            np.where(is_known[:, None], rng.integers(1, 1000, (count, 4)), -1).astype(
+                np.float32
+            ),
+        )
+        terms = tuple(tuple(captions[v].casefold().split()) for v in videos)
+        return PostFacts(videos, terms, posts, accounts or {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_grid():
     """Makes up a grid whose users join what they like, but for some exceptions.
 

@@ -63,20 +63,21 @@ def table(grid):
 def facts(grid):
     """Posts that name what their author likes, one a day."""
     from dc_keras.context.facts import PostFacts
+    from dc_keras.context.post_inputs import PostInputs
 
     likes = dict(zip(grid.users, _tastes(), strict=True))
     videos = tuple(sorted(grid.video_users))
-    terms = [(_CHALLENGES[likes.get(grid.video_users[v], 0)], "so") for v in videos]
+    liked = [_CHALLENGES[likes.get(grid.video_users[v], 0)] for v in videos]
     count = len(videos)
-    return PostFacts(
-        video_ids=videos,
-        terms=tuple(terms),
-        times=1.6e9 + 86_400.0 * np.arange(count),
-        counts=np.full((count, 4), np.nan),
-        durations=np.full(count, 10.0),
-        is_original=np.zeros(count, bool),
-        num_tags=np.zeros(count),
+    posts = PostInputs(
+        np.array([f"{name} so".encode() for name in liked], object),
+        np.full(count, b"", object),
+        np.full(count, b"", object),
+        1_600_000_000 + 86_400 * np.arange(count),
+        np.full(count, 10.0, np.float32),
+        np.full((count, 4), -1.0, np.float32),
     )
+    return PostFacts(videos, tuple((name, "so") for name in liked), posts)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +187,7 @@ def run(experiment, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         spy_on("fit_proxy", ("task", "train", "valid"))
         spy_on("fit_baseline", ("examples", "train", "valid"))
-        spy_on("fit_crossed_deep_challenger", ("examples", "train", "valid"))
+        spy_on("fit_deep_challenger", ("examples", "train", "valid"))
         spy_on("fit_combination", ("signals", "label", "train"))
         run_experiment(
             experiment,

@@ -1,10 +1,16 @@
 """A tiny deepChallenger over tiny networks, and the posts that it was trained on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from dc_keras.models.config import ContextOptions
 
 _CHALLENGES = ("dance", "cats")
 _NUM_USERS = 12
@@ -20,13 +26,16 @@ class Served:
     Attributes:
         model_directory: of `train_participation`.
         place: the bundle's version.
-        histories: raw posts of each user, newest first.
-        probability: float32 (num_users, num_challenges), of Keras on cached features.
+        histories: raw posts of each user, newest first, without facts.
+        users: the same users, with all facts.
+        probability: float32 (num_users, num_challenges), by the fitted model on cached
+            features and the facts of the corpus.
     """
 
     model_directory: Path
     place: Path
     histories: tuple
+    users: tuple
     probability: np.ndarray
 
 
@@ -53,11 +62,16 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
-def make_served(make_grid, tmp_path_factory):
+def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random."""
-    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.models.config import (
+        ContextOptions,
+        ModelOptions,
+        ProtocolOptions,
+        TrainingOptions,
+    )
     from dc_keras.serving.bundle import export_bundle
-    from dc_keras.serving.predictor import RawPost
+    from dc_keras.serving.raw_posts import RawPost
     from dc_keras.training.runs import TrainingRun, train_participation
 
     grid = make_grid(
@@ -73,8 +87,14 @@ def make_served(make_grid, tmp_path_factory):
     )
     posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
     by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
+    # Of some users the account is known.
+    accounts = {u: np.array([10.0 * n, np.nan, 5.0]) for n, u in enumerate(grid.users)}
+    accounts.pop(grid.users[1])
+    facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
 
-    def make(vision: str | None, text: str | None) -> Served:
+    def make(
+        vision: str | None, text: str | None, context: ContextOptions | None = None
+    ) -> Served:
         run = TrainingRun(
             grid=grid,
             table=_extract(posts, vision, text),
@@ -88,15 +108,18 @@ def make_served(make_grid, tmp_path_factory):
             ),
             protocol=ProtocolOptions(),
             directory=tmp_path_factory.mktemp("served") / "model",
+            facts=facts,
+            context=context or ContextOptions(),
         )
-        model = train_participation(run)
+        fitted = train_participation(run)
         return Served(
             model_directory=run.directory,
             place=export_bundle(run.directory, run.directory.parent / "export"),
             histories=tuple(
                 tuple(by_id[video] for video in history) for history in grid.histories
             ),
-            probability=_score_everybody(run, model),
+            users=tuple(_with_facts(grid, facts, by_id)),
+            probability=_score_everybody(fitted),
         )
 
     return make
@@ -168,28 +191,29 @@ def _extract(posts, vision_name, handle):
     )
 
 
-def _score_everybody(run, model):
-    from dc_keras.training.model_directory import load_model
-    from dc_keras.training.participation import user_sets
-    from dc_keras.training.proxies import embed_videos, side_variants
-    from dc_keras.training.runs import CHALLENGES_FILE
+def _with_facts(grid, facts, by_id):
+    """The users of a grid as a client describes them."""
+    from dc_keras.serving.raw_posts import RawUser
 
-    proxy, _ = load_model(run.directory / "user_proxy")
-    embeddings = embed_videos(proxy, run.table, side_variants(run.table)["user"])
-    users = user_sets(run.grid, run.table, embeddings, _HISTORY_MAX)
-    with np.load(run.directory / CHALLENGES_FILE, allow_pickle=False) as support:
-        values, valid = support["values"], support["valid"]
-    everybody = len(run.grid.users)
-    columns = [
-        model(
-            {
-                "challenge": np.repeat(values[c : c + 1], everybody, axis=0),
-                "challenge_valid": np.repeat(valid[c : c + 1], everybody, axis=0),
-                "user": users.values,
-                "user_valid": users.valid,
-            },
-            training=False,
+    def post(video):
+        row = facts.row_of[video]
+        _, sound, title, time, duration, counts = (c[row] for c in facts.posts)
+        return replace(
+            by_id[video],
+            sound=sound.decode(),
+            sound_title=title.decode(),
+            create_time=int(time),
+            duration=float(duration),
+            counts=tuple(counts.tolist()),
         )
-        for c in range(len(values))
-    ]
-    return np.stack([np.asarray(column) for column in columns], axis=1)
+
+    for user, history in zip(grid.users, grid.histories, strict=True):
+        account = np.nan_to_num(facts.accounts.get(user, np.full(3, np.nan)), nan=-1)
+        yield RawUser(tuple(post(v) for v in history), tuple(account.tolist()))
+
+
+def _score_everybody(fitted):
+    num_users, num_challenges = len(fitted.users), len(fitted.challenges)
+    user, challenge = np.divmod(np.arange(num_users * num_challenges), num_challenges)
+    found = fitted.model.predict(fitted.users, fitted.challenges, user, challenge)
+    return found.reshape(num_users, num_challenges)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.serving.predictor import Predictor, RawPost
+from dc_keras.serving.predictor import Predictor
+from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
 
 
 @pytest.fixture(scope="module")
@@ -13,6 +14,17 @@ def predictor(served_text):
 
 
 def _ask(predictor, signature, **inputs):
+    """Asks with facts that are unknown where none are given."""
+    function = predictor.signatures[signature]
+    if "captions" in inputs and signature != "captions_only":
+        captions = inputs["captions"]
+        one_post = captions.ndim == 1
+        posts = np.atleast_2d(captions) if one_post else captions
+        packed = pack_posts([[RawPost("")] * len(row) for row in posts], "user")
+        packed |= pack_users([RawUser([])] * len(posts))
+        wanted = function.structured_input_signature[1]
+        for name in sorted(wanted.keys() - inputs.keys()):
+            inputs[name] = packed[name][0] if one_post else packed[name]
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
     return {k: v.numpy() for k, v in predictor.signatures[signature](**tensors).items()}
 
@@ -57,8 +69,9 @@ def test_tokens_answer_as_their_captions_do(served_text, predictor):
     token_ids = flat["token_ids"].numpy().reshape(2, 2, -1)
     token_ids[1, 1] = 0  # the empty caption is padding
     asked = {"challenge": np.array(["cats", "dance"], object), "frames": _NO_FRAMES}
+    asked["captions"] = _CAPTIONS
     told = _ask(predictor, "tokens", token_ids=token_ids, **asked)
-    whole = _ask(predictor, "serving_default", captions=_CAPTIONS, **asked)
+    whole = _ask(predictor, "serving_default", **asked)
     np.testing.assert_allclose(told["probability"], whole["probability"], atol=1e-5)
 
 
@@ -66,19 +79,59 @@ def test_a_challenge_is_the_mean_of_its_videos(predictor):
     posts = [RawPost("a #dance"), RawPost("spin around")]
     both = predictor.represent_challenge(posts)
     each = [predictor.represent_challenge([post]) for post in posts]
-    np.testing.assert_allclose(both, np.mean(each, axis=0), atol=1e-5)
+    width = 8  # of x^c, which is a mean
+    np.testing.assert_allclose(
+        both[:width], np.mean(each, axis=0)[:width], atol=1e-5
+    )
+
+
+def test_single_posts_are_embedded_as_those_of_sets(predictor):
+    posts = [RawPost("a #dance"), RawPost("spin around")]
     videos = _ask(
         predictor,
         "embed_video",
         captions=np.array([post.caption for post in posts], object),
         frames=np.full((2, 1), b"", object),
     )
-    np.testing.assert_allclose(videos["challenge_video"], each, atol=1e-5)
+    for side in ("user", "challenge"):
+        np.testing.assert_allclose(
+            videos[f"{side}_video"], predictor.embed_posts(side, posts), atol=1e-5
+        )
 
 
-def test_probabilities_are_calibrated(served_text, predictor):
-    assert predictor.calibration.num_pairs > 0
-    scores = predictor.predict(served_text.histories, predictor.challenges)
-    np.testing.assert_allclose(
-        scores, predictor.calibration.apply(served_text.probability), atol=1e-5
+def test_answers_are_those_of_the_fitted_model(served_text, predictor):
+    answered = predictor.predict(served_text.users, predictor.challenges)
+    meant = predictor.calibration.apply(served_text.probability)
+    np.testing.assert_allclose(answered, meant, atol=1e-4)
+
+
+def test_facts_matter_and_may_be_left_out(served_text, predictor):
+    whole = predictor.predict(served_text.users, predictor.challenges)
+    without = predictor.predict(served_text.histories, predictor.challenges)
+    assert np.abs(whole - without).max() > 1e-3
+    inputs = pack_posts(served_text.histories, "user")
+    only = _ask(
+        predictor,
+        "captions_only",
+        challenge=np.full(len(without), b"cats", object),
+        captions=inputs["captions"],
+        frames=inputs["frames"],
     )
+    column = predictor.challenges.index("cats")
+    np.testing.assert_allclose(only["probability"], without[:, column], atol=1e-6)
+
+
+def test_known_joins_and_dates_are_heard(predictor):
+    posts = [RawPost("so good", create_time=1_600_000_000)]
+    users = [
+        RawUser(posts),
+        RawUser(posts, joined=["dance"]),
+        RawUser(posts, joined=[]),
+        RawUser(posts, now=1_700_000_000),
+    ]
+    vectors = predictor.represent_users(users)
+    assert len(np.unique(vectors, axis=0)) == len(users)
+
+
+def test_probabilities_are_calibrated(predictor):
+    assert predictor.calibration.num_pairs > 0

@@ -138,3 +138,8 @@ def tiny_model():
         return keras.Model(inputs, x)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def facts(grid, make_facts):
+    return make_facts({video: f"post {video} #fun" for video in grid.video_users})

@@ -56,7 +56,7 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(grid, table, training_options, tmp_path_factory):
+def trained(grid, table, facts, training_options, tmp_path_factory):
     sampled = {
         name: replace(vision, sampling={"num_frames": 3, "repeat": "nearest"})
         for name, vision in table.vision.items()
@@ -68,9 +68,10 @@ def trained(grid, table, training_options, tmp_path_factory):
         training=replace(training_options, epochs=5, learning_rate=0.05),
         protocol=ProtocolOptions(negatives="1:1"),
         directory=tmp_path_factory.mktemp("trained") / "model",
+        facts=facts,
         key_fingerprint="0123456789abcdef",
     )
-    model = train_participation(run)
+    model = train_participation(run).model.fusion
     predictions = pl.read_parquet(run.directory / "predictions.parquet")
     return Trained(run, model, predictions)
 
@@ -241,7 +242,7 @@ def test_a_stopped_training_keeps_the_proxies_that_were_finished(trained, tmp_pa
         (directory / finished / "model.keras").unlink()
     kept = directory / "challenge_proxy" / "model.keras"
     written = kept.stat().st_mtime_ns
-    model = train_participation(replace(trained.run, directory=directory))
+    model = train_participation(replace(trained.run, directory=directory)).model.fusion
     assert kept.stat().st_mtime_ns == written
     assert (directory / "user_proxy" / "model.keras").exists()
     _assert_same_weights(model, trained.model)
@@ -318,11 +319,13 @@ def test_the_projector_shows_representations_and_videos(trained, place, names):
     ("kept", "fraction"), [("text", 0.2), ("vision", 0.0)], ids=["text", "vision"]
 )
 def test_one_modality_is_enough(
-    grid, text_table, vision_table, quick, tmp_path, kept, fraction
+    grid, text_table, vision_table, facts, quick, tmp_path, kept, fraction
 ):
     table = {"text": text_table, "vision": vision_table}[kept]
     training = replace(quick, validation_fraction=fraction)
-    run = TrainingRun(grid, table, _MODEL, training, ProtocolOptions(), tmp_path)
+    run = TrainingRun(
+        grid, table, _MODEL, training, ProtocolOptions(), tmp_path, facts=facts
+    )
     train_participation(run)
     _, config = load_model(tmp_path)
     for side in ("challenge", "user"):

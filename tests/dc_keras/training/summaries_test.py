@@ -79,7 +79,7 @@ def test_the_projector_gets_vectors_and_their_labels(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def two_runs(grid, table, training_options, tmp_path_factory):
+def two_runs(grid, table, facts, training_options, tmp_path_factory):
     """Two small trainings that differ in one option, side by side."""
     directory = tmp_path_factory.mktemp("runs")
     frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
@@ -92,6 +92,7 @@ def two_runs(grid, table, training_options, tmp_path_factory):
             training=replace(training_options, epochs=2, learning_rate=rate),
             protocol=ProtocolOptions(negatives="1:1"),
             directory=directory / name,
+            facts=facts,
             sample_frames={"dance/user00-0": frames},
         )
         train_participation(run)
