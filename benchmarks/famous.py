@@ -189,7 +189,11 @@ def _find_joins(
 
 def _read_videos(path: Path) -> pl.DataFrame:
     posts = _read_ndjson(path)
-    return posts.with_columns(pl.col("create_time", "duration_s").cast(pl.Float64))
+    # The dataset has no text but hashtags; the title of the sound stands beside them.
+    text = pl.concat_str("caption", "music_title", separator=" ", ignore_nulls=True)
+    return posts.with_columns(
+        pl.col("create_time", "duration_s").cast(pl.Float64), caption=text
+    )
 
 
 def _read_ndjson(path: Path) -> pl.DataFrame:

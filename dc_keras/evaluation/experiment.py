@@ -328,9 +328,7 @@ class FoldRun:
                 side: (self._proxy(side, variant, recipe.model), variant)
                 for side, variant in side_variants(self._x.table).items()
             }
-            examples = self._pair_examples(
-                recipe, proxies, self._x.grid, self._x.table
-            )
+            examples = self._pair_examples(recipe, proxies, self._x.grid, self._x.table)
             videos = FusedVideos(self._fusion(recipe, examples), examples)
         self._tell(recipe.name)
         features = self._features if recipe.groups else None

@@ -17,9 +17,9 @@ from dc_keras.serving.facts import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
     Predictor,
-    RawPost,
     find_version,
 )
+from dc_keras.serving.raw_posts import RawPost
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 

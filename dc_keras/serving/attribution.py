@@ -148,7 +148,7 @@ def explain(
 
 
 def _sees_context(predictor: Predictor) -> bool:
-    return predictor.config["context"]["context"] != "none"
+    return bool(predictor.config["context"]["context"] != "none")
 
 
 def _without_facts(post: RawPost, kinds: Sequence[str]) -> Iterator[RawPost]:
@@ -198,9 +198,9 @@ class _Side:
         nobody = RawUser(user.posts)
         sets = [variants[:, number] for number in range(len(kinds))]
         asked = [self.asked] * len(kinds)
-        for names in _USER_FACTS.values():
+        for changed in _USER_FACTS.values():
             sets.append(self.videos)
-            changes: dict[str, Any] = {n: getattr(nobody, n) for n in names}
+            changes: dict[str, Any] = {n: getattr(nobody, n) for n in changed}
             asked.append(pack_users([replace(user, **changes)]))
         names = (*kinds, *_USER_FACTS)
         return tuple(

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from dc_keras.errors import DataError
 from dc_keras.serving.tensor_specs import Arrays, Signature, as_array
+from dc_keras.serving.unknown_facts import fill_unknown
 
 _AVAILABLE = "AVAILABLE"
 _FIRST_PAUSE_S = 0.1
@@ -125,7 +126,7 @@ class Client(ABC):
         Args:
             signature: its name.
             inputs: an array for each input; texts as str, anything else that is a
-                string as bytes.
+                string as bytes. Facts that are missing are unknown.
 
         Returns:
             An array for each output; strings are bytes in arrays of objects.
@@ -177,6 +178,7 @@ class Client(ABC):
 
     def _ask_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         signature = self._find(name)
+        inputs = fill_unknown(inputs, signature.inputs)
         if inputs.keys() != signature.inputs.keys():
             raise DataError(
                 f"the signature {name!r} takes {', '.join(sorted(signature.inputs))}. "

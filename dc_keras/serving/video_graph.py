@@ -254,7 +254,7 @@ class VideoGraph:
         """Returns the learned embeddings of posts, float32 (num_posts, video_dim)."""
         if self.embedding is None:
             raise RuntimeError("a model without videos has no video embedding")
-        inputs = {}
+        inputs: dict[str, tf.Tensor | None] = {}
         if seen.frames is not None:
             inputs |= {"frames": seen.frames, "frame_mask": seen.frame_mask}
         if seen.caption is not None:

@@ -79,16 +79,19 @@ def context_data(
     captions = table.caption_vectors()
     vision = side_variants(table)["user"].vision
     frames = table.frame_vectors().get(vision) if vision else None
-    sides = [
+    caption_vectors, frame_vectors = (
         None if vectors is None else _aligned(facts.video_ids, vectors)
         for vectors in (captions, frames)
-    ]
+    )
     evidence = Evidence.of(grid, facts, captions, hidden_users)
     return ContextData(
         evidence,
-        *sides,
+        caption_vectors,
+        frame_vectors,
         history_max=grid.settings["history_max"],
-        support_max=max(1, *map(len, evidence.support)),
+        support_max=min(
+            grid.settings["support_max"], max(1, *map(len, evidence.support))
+        ),
     )
 
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from dc_keras.serving.predictor import Predictor
-from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
+from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts
+from dc_keras.serving.unknown_facts import fill_unknown
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +17,7 @@ def predictor(served_text):
 def _ask(predictor, signature, **inputs):
     """Asks with facts that are unknown where none are given."""
     function = predictor.signatures[signature]
-    if "captions" in inputs and signature != "captions_only":
-        captions = inputs["captions"]
-        one_post = captions.ndim == 1
-        posts = np.atleast_2d(captions) if one_post else captions
-        packed = pack_posts([[RawPost("")] * len(row) for row in posts], "user")
-        packed |= pack_users([RawUser([])] * len(posts))
-        wanted = function.structured_input_signature[1]
-        for name in sorted(wanted.keys() - inputs.keys()):
-            inputs[name] = packed[name][0] if one_post else packed[name]
+    inputs = fill_unknown(inputs, function.structured_input_signature[1])
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
     return {k: v.numpy() for k, v in predictor.signatures[signature](**tensors).items()}
 
@@ -80,9 +73,7 @@ def test_a_challenge_is_the_mean_of_its_videos(predictor):
     both = predictor.represent_challenge(posts)
     each = [predictor.represent_challenge([post]) for post in posts]
     width = 8  # of x^c, which is a mean
-    np.testing.assert_allclose(
-        both[:width], np.mean(each, axis=0)[:width], atol=1e-5
-    )
+    np.testing.assert_allclose(both[:width], np.mean(each, axis=0)[:width], atol=1e-5)
 
 
 def test_single_posts_are_embedded_as_those_of_sets(predictor):

@@ -1,0 +1,65 @@
+"""Fills the facts that a request does not give with the values for "unknown".
+
+No TensorFlow in here: clients need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+# What stands for unknown, and the dimensions behind those of users and posts.
+_OF_POSTS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "sounds": (b"", ()),
+    "sound_titles": (b"", ()),
+    "create_times": (np.int64(-1), ()),
+    "durations": (np.float32(-1), ()),
+    "counts": (np.float32(-1), (4,)),
+}
+_OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "account": (np.float32(-1), (3,)),
+    "joined": (b"", (1,)),
+    "now": (np.int64(-1), ()),
+}
+# Inputs that say how many users and posts there are.
+_POSTS = ("captions", "token_ids")
+
+
+def fill_unknown(inputs: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+    """Returns the inputs, and "unknown" for each wanted fact that is missing.
+
+    Args:
+        inputs: of a request, by name: arrays, tensors or nested lists.
+        wanted: names of the signature's inputs.
+    """
+    filled = dict(inputs)
+    if not inputs:
+        return filled
+    num_rows = len(next(iter(inputs.values())))
+    posts = next((name for name in _POSTS if name in inputs), None)
+    for name in wanted:
+        if name in inputs:
+            continue
+        if name in _OF_USERS:
+            value, rest = _OF_USERS[name]
+            filled[name] = _full((num_rows, *rest), value)
+        elif name in _OF_POSTS and posts is not None:
+            value, rest = _OF_POSTS[name]
+            filled[name] = _full((*_num_posts(inputs[posts]), *rest), value)
+    return filled
+
+
+def _num_posts(captions: Any) -> tuple[int, ...]:
+    """Users and posts of captions; of single posts their number alone."""
+    if len(captions) == 0:
+        return (0, 0)
+    first = captions[0]
+    is_set = not isinstance(first, str | bytes) and np.ndim(first) > 0
+    return (len(captions), len(first)) if is_set else (len(captions),)
+
+
+def _full(shape: tuple[int, ...], value: Any) -> np.ndarray:
+    dtype = object if isinstance(value, bytes) else value.dtype
+    return np.full(shape, value, dtype)
