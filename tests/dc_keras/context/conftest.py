@@ -1,4 +1,4 @@
-"""Small grids with their posts, as the signals see them."""
+"""Small grids with their posts, as context features see them."""
 
 from dataclasses import replace
 
@@ -78,9 +78,9 @@ def make_study():
 def make_evidence(make_study):
     """Makes the evidence of such a grid; `captions` are embeddings by video id."""
 
-    def make(*args, captions=None, hidden_users=(), frames=None, **keywords):
+    def make(*args, captions=None, hidden_users=(), **keywords):
         grid, videos = make_study(*args, **keywords)
         facts = read_facts(videos, grid)
-        return Evidence.of(grid, facts, captions, hidden_users, frames)
+        return Evidence.of(grid, facts, captions, hidden_users)
 
     return make
