@@ -2,7 +2,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.context.evidence import Evidence
 from dc_keras.context.facts import read_facts
 from dc_keras.context.past import find_past, read_pasts
 from dc_keras.corpus.temporal import join_cutoffs
