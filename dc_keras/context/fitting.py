@@ -197,9 +197,9 @@ class ContextFeatures:
         weights = {
             **self._habits,
             "propensity": labels.propensity,
-            "propensity_bias": np.float32(labels.propensity_bias),
-            "pairs_per_user": np.float32(labels.pairs_per_user),
-            "latest": np.float32(self._latest()),
+            "propensity_bias": np.array(labels.propensity_bias),
+            "pairs_per_user": np.array(labels.pairs_per_user),
+            "latest": np.array(self._latest()),
         }
         return PairFeatures(self.layout, weights)
 
@@ -347,10 +347,9 @@ def _in_chunks(
     user: np.ndarray,
     challenge: np.ndarray,
 ) -> np.ndarray:
-    compute = tf.function(features.__call__, reduce_retracing=True)
     found = np.zeros((len(user), len(NAMES)), np.float32)
     for rows in _cut(len(user), _CHUNK):
-        found[rows] = compute(
+        found[rows] = features(
             tf.constant(users[user[rows]]), tf.constant(challenges[challenge[rows]])
         )
     return found

@@ -51,8 +51,10 @@ def plan_steps(
 ) -> list[Step]:
     """Returns the steps that score every pair of a fold.
 
-    Where holding a training pair out leaves nothing to fit on (one challenge, the
-    first cutoff), no step scores it.
+    The first is fitted on all training and validation pairs and scores the others,
+    even if there are none: what it is fitted on is what is kept. Where holding a
+    training pair out leaves nothing to fit on (one challenge, the first cutoff), no
+    step scores it.
 
     Args:
         evidence: whose pairs they are.
@@ -64,13 +66,14 @@ def plan_steps(
     """
     known = np.sort(np.concatenate([train, valid]))
     others = np.setdiff1d(np.arange(len(evidence.pairs)), known)
-    steps = [Step(known, others)]
+    steps: list[Step] = []
     if split == "temporal":
         steps += _past_steps(evidence, grid, train, valid)
     else:
         steps.append(Step(train, valid))
         steps += _inner_steps(evidence, split, train, seed)
-    return [step for step in steps if len(step.fitted) > 0 and len(step.scored) > 0]
+    whole = [step for step in steps if len(step.fitted) > 0 and len(step.scored) > 0]
+    return [Step(known, others), *whole]
 
 
 def _past_steps(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
@@ -99,8 +100,10 @@ class ContextModel(tf.Module):
             "support_max": layout.challenge.num_days,
             "num_challenges": layout.num_challenges,
         }
+        arrays["config"] = np.array(json.dumps(config))
         temporary = path.with_name(f"tmp-{path.name}")
-        np.savez(temporary, config=np.array(json.dumps(config)), **arrays)
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
         temporary.replace(path)
 
     @classmethod
@@ -113,12 +116,19 @@ class ContextModel(tf.Module):
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
-            config: dict[str, Any] = json.loads(str(arrays.pop("config")))
-        except (OSError, ValueError, KeyError) as error:
+            return cls._of_arrays(arrays)
+        except (
+            *(OSError, EOFError, BadZipFile),
+            *(KeyError, TypeError, ValueError),
+        ) as error:
             raise DataError(
                 "a context model must be a file that `train` wrote. "
                 f"Received: path={path}"
             ) from error
+
+    @classmethod
+    def _of_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        config: dict[str, Any] = json.loads(str(arrays.pop("config")))
         parts: dict[str, dict[str, np.ndarray]] = {}
         for key, value in arrays.items():
             part, _, name = key.partition("/")
@@ -138,7 +148,7 @@ class ContextModel(tf.Module):
         )
 
     def _parts(self) -> dict[str, Mapping[str, np.ndarray]]:
-        parts = {
+        parts: dict[str, Mapping[str, np.ndarray]] = {
             "space": self.space.weights,
             "pairs": self.pairs.weights,
             "combination": self.combination.weights,

@@ -50,22 +50,22 @@ class PostSpace(tf.Module):
     """Embeds posts. Its weights are learned without any label.
 
     Args:
-        weights: float32 arrays by name: `idf` (NUM_BUCKETS,), 0 for terms that are left
-            out; `topics` (num_terms + 1, num_topics), the last row for terms that are
-            left out; `term_row` (NUM_BUCKETS,), the row of each; `captions_centre`
-            (dim,) and `captions_directions` (dim, d) and the same of `frames`, with
-            d = 0 where there are none; `origin` (), the day that days are counted from.
+        weights: arrays by name, float32 but for `term_row`, int32: `idf`
+            (NUM_BUCKETS,), 0 for terms that are left out; `topics` (num_terms + 1,
+            num_topics), the last row for terms that are left out; `term_row`
+            (NUM_BUCKETS,), the row of each; `captions_centre` (dim,) and
+            `captions_directions` (dim, d) and the same of `frames`, with d = 0 where
+            there are none; `origin` (), the day that days are counted from.
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(name="post_space")
-        self.weights = {name: np.asarray(value) for name, value in weights.items()}
+        self.weights = {
+            name: np.asarray(value, np.int32 if name == "term_row" else np.float32)
+            for name, value in weights.items()
+        }
         self._variables = {
-            name: tf.Variable(
-                tf.cast(value, tf.int32 if name == "term_row" else tf.float32),
-                trainable=False,
-                name=name,
-            )
+            name: tf.Variable(value, trainable=False, name=name)
             for name, value in self.weights.items()
         }
         self.widths = (
@@ -153,7 +153,6 @@ def embed_posts(
         caption_vectors: see `PostSpace.embed`.
         frame_vectors: see `PostSpace.embed`.
     """
-    embed = tf.function(space.embed, reduce_retracing=True)
     count = len(posts.captions)
     vectors = np.zeros((count, space.width), np.float32)
     for start in range(0, count, _CHUNK):
@@ -163,7 +162,7 @@ def embed_posts(
             None if all_of is None else tf.constant(all_of[rows], tf.float32)
             for all_of in (caption_vectors, frame_vectors)
         ]
-        vectors[rows] = embed(part, *some).numpy()
+        vectors[rows] = space.embed(part, *some).numpy()
     return vectors
 
 
@@ -187,7 +186,7 @@ def fit_space(
     seen = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)
     known = times[seen][times[seen] >= 0]
     weights = _learn_topics(posts, sets, seed)
-    weights["origin"] = np.float32(known.max() // _DAY if len(known) else 0)
+    weights["origin"] = np.array(known.max() // _DAY if len(known) else 0)
     for name, vectors in (("captions", caption_vectors), ("frames", frame_vectors)):
         centre, directions = _learn_directions(vectors, sets)
         weights |= {f"{name}_centre": centre, f"{name}_directions": directions}
@@ -208,8 +207,7 @@ def _learn_topics(
     term_row = np.full(NUM_BUCKETS, len(kept), np.int32)
     term_row[kept] = np.arange(len(kept))
     tfidf = has_term[:, kept].multiply(idf[kept]).tocsr()
-    lengths = np.sqrt(np.asarray(tfidf.multiply(tfidf).sum(axis=1)).ravel())
-    scaled = members.multiply(1 / np.maximum(lengths, _TINY)).tocsr() @ tfidf
+    scaled = members.multiply(1 / np.maximum(_lengths(tfidf), _TINY)).tocsr() @ tfidf
     count = min(NUM_TOPICS, *(size - 1 for size in scaled.shape))
     topics = np.zeros((len(kept) + 1, max(count, 1)))
     if count >= 1 and scaled.nnz > 0:
@@ -232,21 +230,21 @@ def _learn_directions(
         for posts in sets
         if len(rows := posts[lengths[posts, 0] > 0])
     ]
-    if not means:
-        return np.zeros(vectors.shape[1]), np.zeros((vectors.shape[1], 1))
+    # Around their centre, n points lie in n − 1 dimensions.
+    count = min(NUM_DIRECTIONS, len(means) - 1)
+    if count < 1:
+        centre = np.mean(means or np.zeros((1, vectors.shape[1])), axis=0)
+        return centre, np.zeros((vectors.shape[1], 1))
     centre = np.mean(means, axis=0)
     _, _, directions = np.linalg.svd(np.array(means) - centre, full_matrices=False)
-    return centre, directions[:NUM_DIRECTIONS].T
+    return centre, directions[:count].T
 
 
 def _all_terms(posts: PostInputs) -> tuple[np.ndarray, np.ndarray]:
-    find = tf.function(find_terms, reduce_retracing=True)
     found = []
     for start in range(0, len(posts.captions), _CHUNK):
         part = slice(start, start + _CHUNK)
-        terms = find(
-            *(tf.constant(column[part]) for column in posts[:3]),
-        )
+        terms = find_terms(*(tf.constant(column[part]) for column in posts[:3]))
         found.append((terms.post.numpy() + start, terms.bucket.numpy()))
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -261,4 +259,4 @@ def _membership(sets: Sequence[np.ndarray], num_posts: int) -> csr_matrix:
 
 
 def _lengths(matrix: csr_matrix) -> np.ndarray:
-    return np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    return np.asarray(np.sqrt(np.ravel(matrix.multiply(matrix).sum(axis=1))))

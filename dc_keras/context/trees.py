@@ -117,7 +117,7 @@ def fit_trees(
     scale = np.zeros(features.shape[1])
     scale[columns] = np.nanstd(features[:, columns], axis=0)
     bias = float(np.ravel(trees._baseline_prediction)[0])
-    return BoostedTrees({**arrays, "scale": scale, "bias": np.float32(bias)})
+    return BoostedTrees({**arrays, "scale": scale, "bias": np.array(bias)})
 
 
 def with_unknown(features: np.ndarray) -> tf.Tensor:
@@ -134,7 +134,7 @@ def _no_trees(num_features: int, bias: float) -> dict[str, np.ndarray]:
         "unknown_left": np.zeros(splits),
         "leaf": np.zeros((1, _NUM_SPLITS + 1)),
         "scale": np.zeros(num_features),
-        "bias": np.float32(bias),
+        "bias": np.array(bias),
     }
 
 

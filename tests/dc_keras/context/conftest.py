@@ -1,15 +1,18 @@
-"""Small grids with their posts, as the signals see them."""
+"""Small grids with their posts, as context features see them."""
 
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.context.evidence import Evidence
 from dc_keras.context.facts import read_facts
+from dc_keras.context.fitting import ContextData
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import table_of
+from dc_keras.corpus.temporal import join_cutoffs
 
 DAY = 86_400
 
@@ -78,9 +81,79 @@ def make_study():
 def make_evidence(make_study):
     """Makes the evidence of such a grid; `captions` are embeddings by video id."""
 
-    def make(*args, captions=None, hidden_users=(), frames=None, **keywords):
+    def make(*args, captions=None, hidden_users=(), **keywords):
         grid, videos = make_study(*args, **keywords)
         facts = read_facts(videos, grid)
-        return Evidence.of(grid, facts, captions, hidden_users, frames)
+        return Evidence.of(grid, facts, captions, hidden_users)
+
+    return make
+
+
+_WORDS = ("dance", "cats", "sea", "été", "ダンス")
+NUM_CHALLENGES = 6
+_NUM_POOL = 5
+
+
+def _random_post(rng):
+    """A post some of whose facts are unknown."""
+    words = [str(word) for word in rng.choice(_WORDS, 2)]
+    facts = {
+        "create_time": int(1_600_000_000 + rng.integers(60 * DAY)),
+        "duration_s": float(rng.uniform(5, 60)),
+        "music_id": str(rng.integers(9)),
+        "music_title": str(rng.choice(["original sound", "Blinding Lights"])),
+        "views": int(rng.integers(10_000)),
+        "likes": int(rng.integers(900)),
+        "comments": int(rng.integers(90)),
+        "shares": int(rng.integers(90)),
+    }
+    known = {name: value for name, value in facts.items() if rng.random() < 0.8}
+    tags = [f"#{word}" for word in rng.permutation(_WORDS)[: rng.integers(3)]]
+    return {"caption": " ".join([*words, *tags]), **known}
+
+
+@pytest.fixture(scope="session")
+def make_world(make_study):
+    """Makes a grid, its posts, and the context data of both.
+
+    Some pairs, facts, captions, frames, accounts and whole histories are missing. With
+    `cutoffs`, the same users and challenges are asked about at several.
+    """
+
+    def make(num_users=16, seed=0, cutoffs=()):
+        rng = np.random.default_rng(seed)
+        labels = (rng.random((num_users, NUM_CHALLENGES)) < 0.5).astype(int).tolist()
+        labels[3][1] = labels[7][2] = None
+        support = [
+            [
+                (f"p{(column + i) % _NUM_POOL}", _random_post(rng))
+                for i in range(1 + column % 2)
+            ]
+            for column in range(NUM_CHALLENGES)
+        ]
+        grid, videos = make_study(
+            labels,
+            histories=[
+                [_random_post(rng) for _ in range(row % 4)] for row in range(num_users)
+            ],
+            support=support,
+            pool={f"p{i}": [_random_post(rng)] * 2 for i in range(_NUM_POOL)},
+        )
+        if cutoffs:
+            others = [rng.permuted(grid.labels, axis=0) for _ in cutoffs[1:]]
+            grids = [grid, *(replace(grid, labels=found) for found in others)]
+            grid = join_cutoffs(grids, list(cutoffs))
+        first = [f"{user}-00" for user in grid.users[::2]]
+        joins = pl.DataFrame({"video_id": first, "challenge": ["c0"] * len(first)})
+        facts = read_facts(videos, grid, joins=joins)
+        accounts = {user: rng.integers(999, size=3) * 1.0 for user in grid.users[::2]}
+        facts = replace(facts, accounts=accounts)
+        captions, frames = (
+            rng.normal(size=(len(facts.video_ids), dim)).astype(np.float32)
+            for dim in (4, 3)
+        )
+        captions[::7] = frames[::3] = 0.0
+        evidence = Evidence.of(grid, facts)
+        return grid, ContextData(evidence, captions, frames, 3, 2)
 
     return make

@@ -52,21 +52,6 @@ def test_posts_of_the_pool_are_rows_of_its_users(make_evidence):
     assert named == [["p-00"], [], ["r-00"]]
 
 
-def test_what_marks_a_challenge_is_known_by_term_and_by_post(make_evidence):
-    marks = {
-        "c0": {"hashtags": ["walk"], "sounds": []},
-        "c1": {"hashtags": ["sing", "hum"], "sounds": ["7"]},
-    }
-    evidence = make_evidence(_LABELS, hidden_users={"u01"}, **_POSTS, challenges=marks)
-    assert evidence.focal_terms == {"#walk", "#sing", "#hum", "sound:7"}
-    ids = evidence.facts.video_ids
-    # Those of hidden users too, whatever describes the challenge.
-    assert {ids[row] for row in evidence.focal_posts} == {
-        *("c0-00", "c0-01", "c1-00", "c1-01", "c1-02")
-    }
-    assert make_evidence(_LABELS).focal_terms == frozenset()
-
-
 def test_a_hidden_user_describes_nothing(make_evidence):
     evidence = make_evidence(_LABELS, hidden_users={"u01"}, **_POSTS)
     assert evidence.challenge_documents == (["walk"], ["sing", "hum", "la"])

@@ -68,23 +68,27 @@ def test_a_tag_is_not_read_twice(make_study, tag):
         assert terms == [f"#{tag}", "a", "b"]
 
 
-def test_numbers_are_as_in_the_corpus_and_nan_where_it_has_none(make_study):
-    facts = _facts(
+def test_facts_are_as_in_the_corpus_and_minus_one_where_it_has_none(make_study):
+    posts = _facts(
         make_study,
         {
+            "caption": "été",
             "create_time": 1_600_000_000,
             **{"views": 9, "likes": 4, "comments": 2, "shares": 0},
             "duration_s": 2.5,
-            "hashtags": ("a", "b"),
+            "music_id": "7",
             "music_title": "originalton - somebody",
         },
         {},
-    )
-    np.testing.assert_array_equal(facts.times, [1.6e9, np.nan])
-    np.testing.assert_array_equal(facts.counts, [[9, 4, 2, 0], [np.nan] * 4])
-    np.testing.assert_array_equal(facts.durations, [2.5, np.nan])
-    assert facts.is_original.tolist() == [True, False]
-    assert facts.num_tags.tolist() == [2.0, 0.0]
+    ).posts
+    assert posts.captions.tolist() == ["été".encode(), b""]
+    assert posts.sounds.tolist() == [b"7", b""]
+    assert posts.sound_titles.tolist() == [b"originalton - somebody", b""]
+    assert posts.create_times.dtype == np.int64
+    assert posts.create_times.tolist() == [1_600_000_000, -1]
+    assert posts.durations.dtype == posts.counts.dtype == np.float32
+    assert posts.durations.tolist() == [2.5, -1]
+    assert posts.counts.tolist() == [[9, 4, 2, 0], [-1] * 4]
 
 
 def test_only_posts_that_a_grid_shows_are_read(make_study):
@@ -125,6 +129,7 @@ def test_rows_and_documents_are_in_the_order_asked_for(make_study):
         {"create_time": 5},
         {"duration_s": 5.0},
         {"hashtags": ("x",)},
+        {"music_id": "5"},
         {"music_title": "original sound"},
     ],
 )
@@ -136,7 +141,7 @@ def test_the_digest_tells_every_fact(make_study, change):
 
 def test_a_grid_without_posts_has_no_facts(make_study):
     facts = _facts(make_study)
-    assert (facts.video_ids, facts.counts.shape) == ((), (0, 4))
+    assert (facts.video_ids, facts.posts.counts.shape) == ((), (0, 4))
     assert len(facts.sha256) == 64
 
 

@@ -1,46 +1,10 @@
 import numpy as np
-import pytest
 
 from dc_keras.context import neighbours
 from dc_keras.context.evidence import Evidence
 from dc_keras.context.facts import read_facts
-from dc_keras.context.neighbours import caption_cosine, caption_neighbours, ease
+from dc_keras.context.neighbours import caption_cosine, caption_neighbours
 from dc_keras.corpus.temporal import join_cutoffs
-
-
-def test_ease_by_hand(make_evidence):
-    # Two joined both, one c0 alone: YᵀY + 20 I = [[23, 2], [2, 22]], whose inverse is
-    # [[22, −2], [−2, 23]] over its determinant, hence B = [[0, 2/23], [2/22, 0]].
-    evidence = make_evidence([[1, 1], [1, 1], [1, 0], [0, 0], [1, 1]])
-    scores = ease(evidence, np.arange(8))
-    both, first = [1 / 11, 2 / 23], [0, 2 / 23]
-    np.testing.assert_allclose(scores, [both, both, first, [0, 0], [0, 0]])
-
-
-def test_ease_counts_the_pool(make_evidence):
-    evidence = make_evidence(
-        [[1, 1], [1, 1], [1, 0], [0, 0]],
-        support=[[("p", "")], [("p", "")]],
-        pool={"p": []},
-    )
-    # YᵀY + 20 I = [[24, 3], [3, 23]], inverse [[23, −3], [−3, 24]] over its
-    # determinant: who joined c0 alone has 3/24 for c1.
-    assert ease(evidence, np.arange(8))[2] == pytest.approx([0, 3 / 24])
-
-
-def test_ease_never_speaks_for_itself(make_evidence):
-    scores = ease(make_evidence([[1], [1], [0]]), np.arange(3))
-    np.testing.assert_array_equal(scores, np.zeros((3, 1)))
-
-
-def test_ease_joins_the_rows_of_a_person(make_study):
-    early, videos = make_study([[1, 0], [1, 1]])
-    late, _ = make_study([[None, 1], [None, None]])
-    grid = join_cutoffs([early, late], [1, 2])
-    evidence = Evidence.of(grid, read_facts(videos, grid))
-    scores = ease(evidence, np.arange(5))
-    # By the second cutoff both have joined both: YᵀY + 20 I = [[22, 2], [2, 22]].
-    np.testing.assert_allclose(scores, np.full((4, 4), 2 / 22))
 
 
 def _embeddings(*angles):

@@ -1,12 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.context.evidence import Evidence
 from dc_keras.context.facts import read_facts
-from dc_keras.context.past import past_habits, read_pasts
+from dc_keras.context.past import find_past, read_pasts
 from dc_keras.corpus.temporal import join_cutoffs
 
 DAY = 86_400
@@ -66,23 +63,10 @@ def test_a_join_at_or_after_the_cutoff_changes_nothing_of_it(grid_and_posts):
     assert before["u00", 20 * DAY].tolist() != after["u00", 20 * DAY].tolist()
 
 
-def test_users_who_are_asked_about_without_a_cutoff_have_no_past(
-    make_study, make_evidence
-):
+def test_users_who_are_asked_about_without_a_cutoff_have_no_past(make_study):
     grid, videos = make_study([[1, 0], [0, 1]], cutoff=10 * DAY)
     assert read_pasts(videos, _joins(), [grid]) == {}
-    assert past_habits(make_evidence([[1, 0], [0, 1]])) == {}
-
-
-def test_habits_are_shrunk_logarithms(make_study):
-    grid, videos = make_study([[1, 0], [0, 1]])
-    joined = join_cutoffs([grid], [10 * DAY])
-    pasts = {("u00", 10 * DAY): np.array([3.0, 5.0, 13.0])}
-    facts = replace(read_facts(videos, joined), pasts=pasts)
-    habits = past_habits(Evidence.of(joined, facts))
-    expected = {"joined": 4.0, "joined_per_post": 3.5 / 7, "posts_per_day": 6 / 20}
-    for name, value in expected.items():
-        np.testing.assert_allclose(habits[name], [np.log(value), np.nan], rtol=1e-12)
+    np.testing.assert_array_equal(find_past({}, grid), np.full((2, 3), np.nan))
 
 
 def test_the_digest_of_the_facts_tells_the_past(make_study):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dc_keras.context.tfidf import TextSpace, cosine, one_vs_rest, towards_supporters
+from dc_keras.context.tfidf import TextSpace, cosine, one_vs_rest
 
 # Two users say x and join c0, two say y and do not; the others are new.
 _LABELS = [[1, 0], [1, 0], [0, 0], [0, 0], [1, 1], [1, 1], [0, 0]]
@@ -89,25 +89,6 @@ def test_a_challenge_without_training_pairs_has_nothing_for_or_against_it(eviden
     assert not scores[:, 1].any()
 
 
-def test_towards_supporters_by_hand(make_evidence):
-    evidence = make_evidence(
-        [[1, 0], [0, 0], [0, 0]],
-        histories=[["x"], ["y"], []],
-        support=[[("p", ""), ("q", "")], []],
-        pool={"p": ["x"], "q": ["x"], "r": ["y"], "s": ["y"]},
-    )
-    scores = towards_supporters(evidence, TextSpace.of(evidence, np.array([0, 1])))
-    # Half of the pool describe c0: residuals ±.5, weights ±1/(2 + 3); none c1.
-    np.testing.assert_allclose(scores, [[0.2, 0], [-0.2, 0], [0, 0]], atol=1e-6)
-
-
-@pytest.mark.parametrize("pool", [None, {"p": ["x"], "q": ["y"]}])
-def test_nobody_who_describes_gives_zeros(make_evidence, pool):
-    evidence = make_evidence([[1, 0], [0, 0]], histories=[["x"], ["x"]], pool=pool)
-    space = TextSpace.of(evidence, np.array([0, 1, 2, 3]))
-    np.testing.assert_array_equal(towards_supporters(evidence, space), np.zeros((2, 2)))
-
-
 def test_cosine_is_of_history_and_support(evidence):
     scores = cosine(TextSpace.of(evidence, _TRAIN))
     half = np.sqrt(0.5)
@@ -123,7 +104,6 @@ def test_without_a_shared_term_everything_is_zero(make_evidence, histories):
     assert space.users.nnz == space.challenges.nnz == 0
     assert not cosine(space).any()
     assert not one_vs_rest(evidence, train, space, np.array([0.5, 0.5])).any()
-    assert towards_supporters(evidence, space).shape == (2, 2)
 
 
 def test_one_challenge_keeps_its_column(make_evidence):
@@ -137,7 +117,6 @@ def test_one_challenge_keeps_its_column(make_evidence):
     space = TextSpace.of(evidence, train)
     for scores in (
         one_vs_rest(evidence, train, space, np.array([0.25])),
-        towards_supporters(evidence, space),
         cosine(space),
     ):
         assert scores.shape == (3, 1)
