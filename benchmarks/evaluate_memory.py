@@ -4,7 +4,7 @@
 
 A small text-only world (synthetic: --users, some of whom join more than others, and
 captions of 384 numbers, seed 0) is judged in folds of `random_pair`: deepChallenger
-with signals and without, the paper's baselines and the simple ones. Prints the memory
+with context and without, the paper's baselines and the simple ones. Prints the memory
 that the process holds after 4, 10, 20 and 40 folds, the median CPU seconds of a fold,
 and the ratio of the last memory to the first; exits with 1 if that is above 1.10. With
 fewer --folds than 40 the ratio is printed and not judged.
@@ -127,7 +127,7 @@ def _make_grid(rng: np.random.Generator, num_users: int) -> Grid:
 
 
 def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
-    """Returns what the signals know of each post: a tag, a sound, counts, a time."""
+    """Returns the facts of each post: a tag, a sound, counts, a time."""
     video_ids = sorted(grid.video_users)
     count = len(video_ids)
     tags = [f"tag{tag}" for tag in rng.integers(0, 20, count)]

@@ -12,7 +12,7 @@ the interval, over all worlds and challenges, beside the level that the interval
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,7 @@ from absl import app, flags
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
-    import keras
-
+    from dc_keras.context.facts import PostFacts
     from dc_keras.corpus.grid import Grid
     from dc_keras.encoders.text import TextEncoder
     from dc_keras.serving.calibration import Calibration
@@ -94,36 +93,49 @@ def _text_encoder() -> TextEncoder:
 
 
 def _ask(seed: int, encoder: TextEncoder) -> _Asked:
-    """Draws a world, trains on some of its users and asks about the others."""
-    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    """Draws a world, fits on some of its users and asks about the others."""
+    from dc_keras.corpus.pairs import grid_pairs
+    from dc_keras.evaluation.experiment import Experiment, FoldRun
+    from dc_keras.evaluation.splits import Fold
     from dc_keras.serving.calibration import Calibration
-    from dc_keras.training.runs import TrainingRun, train_participation
+    from dc_keras.training.recipe import Recipe
 
     with tempfile.TemporaryDirectory() as scratch:
-        grid, table = _world(seed, encoder, Path(scratch))
-        order = np.random.default_rng(seed).permutation(len(grid.users))
-        cut = int(_TRAINED_SHARE * len(order))
-        known, others = np.sort(order[:cut]), np.sort(order[cut:])
-        run = TrainingRun(
-            _part(grid, known),
-            table,
-            ModelOptions(),
-            TrainingOptions(seed=seed, validation_fraction=0.25),
-            ProtocolOptions(),
-            Path(scratch) / "model",
-        )
-        model = train_participation(run)
-        calibration = Calibration.of_model(run.directory)
-        judged = _part(grid, others)
-        scores = _score(run.directory, model, judged, table)
+        grid, table, facts = _world(seed, encoder, Path(scratch))
+    order = np.random.default_rng(seed).permutation(len(grid.users))
+    ends = np.cumsum([_TRAINED_SHARE * 0.75, _TRAINED_SHARE * 0.25]) * len(order)
+    parts = np.split(order, ends.astype(int))
+    pairs = grid_pairs(grid)
+    rows = [np.flatnonzero(np.isin(pairs.user, part)) for part in parts]
+    hidden = frozenset(grid.users[user] for user in np.concatenate(parts[1:]))
+    fold = Fold("cold_user", 0, *rows, hidden_users=hidden)
+    run = FoldRun(Experiment(grid, table, facts), fold, seed, "world", lambda _: None)
+    fitted = run.fit(Recipe("deepChallenger")).fitted
+    valid = fold.valid
+    calibration = Calibration.fit(
+        fitted.out_of_fold[valid].astype(float),
+        pairs.label[valid].astype(float),
+        [grid.challenges[c] for c in pairs.challenge[valid]],
+        users=[grid.users[u] for u in pairs.user[valid]],
+    )
+    user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
+    scores = np.zeros(grid.labels.shape)
+    scores[user, challenge] = fitted.model.predict(
+        fitted.users, fitted.challenges, user, challenge
+    )
+    asked = np.sort(parts[2])
     return _Asked(
-        calibration.apply(scores), judged.labels, grid.challenges, calibration
+        calibration.apply(scores[asked]),
+        grid.labels[asked],
+        grid.challenges,
+        calibration,
     )
 
 
 def _world(
     seed: int, encoder: TextEncoder, directory: Path
-) -> tuple[Grid, FeatureTable]:
+) -> tuple[Grid, FeatureTable, PostFacts]:
+    from dc_keras.context.facts import read_facts
     from dc_keras.corpus.importing import import_files
     from dc_keras.corpus.privacy import Pseudonymizer
     from dc_keras.corpus.store import Corpus
@@ -147,45 +159,8 @@ def _world(
     captions = [post.caption for post in corpus.find_videos(shown)]
     vectors = encoder.model.predict(np.array(captions, object), 256, verbose=0)
     spec = {"fingerprint": encoder.fingerprint}
-    return grid, FeatureTable(tuple(shown), {}, vectors.astype(np.float32), spec)
-
-
-def _part(grid: Grid, rows: np.ndarray) -> Grid:
-    """Returns the grid of some of its users."""
-    return replace(
-        grid,
-        users=tuple(grid.users[row] for row in rows),
-        labels=grid.labels[rows],
-        observed=grid.observed[rows],
-        histories=tuple(grid.histories[row] for row in rows),
-    )
-
-
-def _score(
-    directory: Path, model: keras.Model, judged: Grid, table: FeatureTable
-) -> np.ndarray:
-    """Returns the model's score of each pair, (num_users, num_challenges)."""
-    from dc_keras.corpus.pairs import grid_pairs
-    from dc_keras.training.loop import predict
-    from dc_keras.training.model_directory import load_model
-    from dc_keras.training.participation import (
-        VideoSets,
-        pair_examples,
-        user_sets,
-    )
-    from dc_keras.training.proxies import embed_videos, side_variants
-    from dc_keras.training.runs import CHALLENGES_FILE
-
-    proxy, _ = load_model(directory / "user_proxy")
-    embedded = embed_videos(proxy, table, side_variants(table)["user"])
-    users = user_sets(judged, table, embedded, judged.settings["history_max"])
-    with np.load(directory / CHALLENGES_FILE, allow_pickle=False) as kept:
-        challenges = VideoSets(kept["values"], kept["valid"])
-    pairs = grid_pairs(judged)
-    told = predict(model, pair_examples(pairs, challenges, users)).reshape(-1)
-    scores = np.zeros(judged.labels.shape)
-    scores[pairs.user, pairs.challenge] = told
-    return scores
+    table = FeatureTable(tuple(shown), {}, vectors.astype(np.float32), spec)
+    return grid, table, read_facts(corpus.videos, grid, users=corpus.users)
 
 
 if __name__ == "__main__":

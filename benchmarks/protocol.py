@@ -161,7 +161,7 @@ def _around(
 
 
 def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
-    """Returns what the signals know of each post: two tags, a sound, counts, a time."""
+    """Returns the facts of each post: two tags, a sound, counts, a time."""
     video_ids = sorted(grid.video_users)
     count = len(video_ids)
     tags = rng.zipf(1.5, (count, 2)) % 1000

@@ -19,7 +19,9 @@ def make_facts():
         posts = PostInputs(
             np.array([captions[v].encode() for v in videos], object),
             np.array(sounds, object),
-            np.array([t if k else b"" for t, k in zip(titles, is_known, strict=True)], object),
+            np.array(
+                [t if k else b"" for t, k in zip(titles, is_known, strict=True)], object
+            ),
             np.where(is_known, 1_600_000_000 + 86_400 * np.arange(count), -1),
             np.where(is_known, rng.integers(5, 60, count), -1).astype(np.float32),
             np.where(is_known[:, None], rng.integers(1, 1000, (count, 4)), -1).astype(

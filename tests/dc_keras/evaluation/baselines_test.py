@@ -1,18 +1,13 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from dc_keras.context.table import (
-    GROUPS,
-    REFERENCE,
-    SignalTable,
-    choose_signals,
-    logit,
-    make_signals,
-)
 
 from dc_keras.context.evidence import Evidence
+from dc_keras.context.fitting import ContextData, ContextFeatures
 from dc_keras.context.folds import plan_steps
+from dc_keras.context.pairs import NAMES
 from dc_keras.corpus.pairs import Pairs, grid_pairs
 from dc_keras.corpus.temporal import join_cutoffs
 from dc_keras.evaluation.baselines import (
@@ -20,12 +15,9 @@ from dc_keras.evaluation.baselines import (
     STACK,
     SimpleData,
     always_yes,
-    caption_cosine,
-    caption_neighbours,
     ease,
     in_time,
     logistic_stack,
-    one_vs_rest,
     popularity,
     prevalence,
     propensity,
@@ -33,7 +25,6 @@ from dc_keras.evaluation.baselines import (
     propensity_recent_popularity,
     recent_popularity,
     simple_scores,
-    tfidf_cosine,
 )
 from dc_keras.evaluation.splits import SPLITS, Fold, make_folds
 
@@ -44,14 +35,16 @@ _FOLD = Fold("cold_user", 0, np.arange(4), np.array([4]), np.array([5]))
 
 
 def _data(**columns):
-    """Signals by name, `GROUP__NAME`; six numbers each."""
-    names = tuple(name.replace("__", "/") for name in columns)
-    values = np.stack([*columns.values()], axis=1) if columns else np.zeros((6, 0))
-    return SimpleData(_PAIRS, _FOLD, SignalTable(names, values.astype(np.float32)))
+    """Context features by name, `GROUP__NAME`, six numbers each; others unknown."""
+    values = np.full((6, len(NAMES)), np.nan, np.float32)
+    for name, column in columns.items():
+        values[:, NAMES.index(name.replace("__", "/"))] = column
+    return SimpleData(_PAIRS, _FOLD, SimpleNamespace(values=values, steps=[]))
 
 
 def _logits(*rates):
-    return logit(np.array(rates))
+    rate = np.clip(rates, 1e-4, 1 - 1e-4)
+    return np.log(rate / (1 - rate))
 
 
 def test_always_yes_says_one():
@@ -106,24 +99,9 @@ def test_nothing_recent_is_zero():
     np.testing.assert_array_equal(recent_popularity(data), np.zeros(6))
 
 
-def test_words_add_to_popularity_within_zero_and_one():
-    text = np.array([0.1, -0.1, 0.2, -0.95, 0.0, -0.4])
-    scores = one_vs_rest(_data(**_RATES, text__one_vs_rest=text))
-    assert scores == pytest.approx([0.7, 0.2, 1, 0, 0.6, 0], abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("baseline", "column"),
-    [
-        (tfidf_cosine, "text__cosine"),
-        (caption_cosine, "text__caption_cosine"),
-        (caption_neighbours, "reference__caption_neighbours"),
-        (ease, "neighbours__ease"),
-    ],
-)
-def test_a_signal_is_cut_to_a_probability(baseline, column):
+def test_other_joins_are_cut_to_a_probability():
     values = np.array([-0.5, 0.0, 0.25, 0.75, 1.0, 1.25])
-    scores = baseline(_data(**{column: values}))
+    scores = ease(_data(neighbours__ease=values))
     np.testing.assert_array_equal(scores, [0, 0, 0.25, 0.75, 1, 1])
 
 
@@ -136,21 +114,19 @@ def test_the_stack_learns_which_signal_to_trust():
     values = np.concatenate([values, np.full((300, 1), np.nan)], axis=1)
     pairs = Pairs(np.arange(300), np.zeros(300, int), label)
     fold = Fold("cold_user", 0, np.arange(200), np.arange(0), np.arange(200, 300))
-    names = ("rates/noise", "text/told", "time/unknown")
-    table = SignalTable(names, values.astype(np.float32))
-    scores = logistic_stack(SimpleData(pairs, fold, table))
+    features = SimpleNamespace(values=values.astype(np.float32), steps=[])
+    scores = logistic_stack(SimpleData(pairs, fold, features))
     assert np.all((scores > 0) & (scores < 1))
     # 1.7 standard deviations either side of the middle: 95 % are right.
     assert np.mean((scores[200:] > 0.5) == label[200:]) > 0.88
 
 
-def test_a_signal_that_training_never_knows_does_not_move_the_stack():
+def test_a_feature_that_training_never_knows_does_not_move_the_stack():
     known = np.array([1.0, 1, 0, 1, 0, 1])
-    unknown = np.full(6, np.nan)
     late = np.where(np.arange(6) < 4, np.nan, 1e6)
     alone, beside, late = (
-        logistic_stack(_data(rates__a=known, text__b=column))
-        for column in (np.zeros(6), unknown, late)
+        logistic_stack(_data(rates__popularity=known, rates__supporters=column))
+        for column in (np.zeros(6), np.full(6, np.nan), late)
     )
     np.testing.assert_allclose(beside, alone)
     np.testing.assert_allclose(late, alone)
@@ -179,26 +155,18 @@ def wide_grid(make_grid):
 
 
 @pytest.fixture(scope="session")
-def data_of(wide_grid):
+def data_of(wide_grid, make_facts):
     """Returns the data of a fold, with the labels at some positions flipped."""
-    from dc_keras.context.facts import PostFacts
-
-    videos = tuple(sorted(wide_grid.video_users))
     rng = np.random.default_rng(0)
-    count = len(videos)
-    facts = PostFacts(
-        video_ids=videos,
-        terms=tuple(tuple(rng.choice(list("xyz"), 2)) for _ in videos),
-        times=1e9 + 1e6 * rng.random(count),
-        counts=np.full((count, 4), np.nan),
-        durations=rng.random(count),
-        is_original=np.zeros(count, bool),
-        num_tags=np.zeros(count),
+    texts = {v: " ".join(rng.choice(list("xyz"), 2)) for v in wide_grid.video_users}
+    facts = replace(
+        make_facts(texts),
         pasts={
             (u, t): np.array([t, 9.0, 30.0]) for u in wide_grid.users for t in (1, 2, 3)
         },
     )
-    captions = {v: rng.normal(size=3).astype(np.float32) for v in videos}
+    vectors = rng.normal(size=(len(facts.video_ids), 3)).astype(np.float32)
+    captions = dict(zip(facts.video_ids, vectors, strict=True))
 
     def make(split, flipped=()):
         grid = wide_grid
@@ -207,17 +175,17 @@ def data_of(wide_grid):
         pairs = grid_pairs(grid)
         fold = make_folds(grid, pairs, split, 3, 0.2, 0)[0]
         label = pairs.label.copy()
-        rows = np.concatenate([getattr(fold, part) for part in flipped or ["train"]])
         if flipped:
+            rows = np.concatenate([getattr(fold, part) for part in flipped])
             label[rows] = 1 - label[rows]
         pairs = replace(pairs, label=label)
         evidence = replace(
             Evidence.of(grid, facts, captions, fold.hidden_users), pairs=pairs
         )
         steps = plan_steps(evidence, grid, split, fold.train, fold.valid, 0)
-        signals = make_signals(evidence, fold.train, steps)
-        signals = choose_signals(signals, (*GROUPS, REFERENCE), pairs.label, steps, 0)
-        return SimpleData(pairs, fold, signals)
+        data = ContextData(evidence, vectors, None, history_max=2, support_max=2)
+        features = ContextFeatures(data, fold.train, steps, 0)
+        return SimpleData(pairs, fold, features)
 
     return make
 

@@ -188,7 +188,7 @@ def run(experiment, tmp_path_factory):
         spy_on("fit_proxy", ("task", "train", "valid"))
         spy_on("fit_baseline", ("examples", "train", "valid"))
         spy_on("fit_deep_challenger", ("examples", "train", "valid"))
-        spy_on("fit_combination", ("signals", "label", "train"))
+        spy_on("fit_participation", ("features", "recipe", "videos", "seed"))
         run_experiment(
             experiment,
             ["random_pair", "cold_user"],

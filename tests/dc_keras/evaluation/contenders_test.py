@@ -1,16 +1,15 @@
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from dc_keras.context.table import GROUPS
 
+from dc_keras.context.model import GROUPS
 from dc_keras.errors import DataError
-from dc_keras.evaluation.contenders import list_contenders, smaller_supports
+from dc_keras.evaluation.contenders import list_recipes, smaller_supports
 from dc_keras.models.config import (
     PAPER_MODEL,
+    ContextOptions,
     ModelOptions,
-    SignalOptions,
     TrainingOptions,
 )
 
@@ -21,9 +20,9 @@ _PAPER_TRAINING = replace(
 )
 _NAMES = [
     "deepChallenger",
-    "deepChallenger, videos alone",
-    "deepChallenger, context alone",
-    "deepChallenger, paper preset",
+    "videos only",
+    "context only",
+    "deepChallenger (paper)",
 ]
 
 
@@ -31,16 +30,15 @@ def _list(
     *models,
     model=_MODEL,
     training=_TRAINING,
-    signals="all",
-    ties=False,
+    context="all",
     absent=("past",),
 ):
-    options = SignalOptions(signals=signals, ties=ties)
-    return list_contenders(models, model, training, options, absent)
+    options = ContextOptions(context=context)
+    return list_recipes(models, model, training, options, absent)
 
 
 def _names(*models, **options):
-    return [contender.name for contender in _list(*models, **options)]
+    return [recipe.name for recipe in _list(*models, **options)]
 
 
 def test_all_are_the_four_forms_each_once():
@@ -60,9 +58,9 @@ def test_all_are_the_four_forms_each_once():
     ("models", "names"),
     [
         (("deepChallenger",), _NAMES[:1]),
-        (("videos_alone",), _NAMES[1:2]),
-        (("paper_preset", "deepChallenger"), [_NAMES[0], _NAMES[3]]),
-        (("context_alone",), _NAMES[2:3]),
+        (("videos_only",), _NAMES[1:2]),
+        (("deepChallenger_paper", "deepChallenger"), [_NAMES[0], _NAMES[3]]),
+        (("context_only",), _NAMES[2:3]),
         (("all", "deepChallenger"), _NAMES),
         (("simple", "proxies", "support_sizes"), []),
         ((), []),
@@ -73,7 +71,7 @@ def test_forms_that_are_wanted_are_listed(models, names):
 
 
 def test_ablations_leave_one_group_out_each():
-    forms = _list("ablations", signals="rates, text,time")
+    forms = _list("ablations", context="rates, text,time")
     assert {form.name: form.groups for form in forms} == {
         "deepChallenger without rates": ("text", "time"),
         "deepChallenger without text": ("rates", "time"),
@@ -92,45 +90,29 @@ def test_the_past_is_left_out_where_there_is_one():
     ]
 
 
-def test_ties_are_one_more_group_where_they_are_asked_for():
-    pytest.importorskip("igraph", reason="the extra `social` is not installed")
-    (whole,) = _list("deepChallenger", ties=True)
-    assert whole.groups == (*GROUPS, "ties")
-    assert _list("deepChallenger", signals="none", ties=True)[0].groups == ("ties",)
-    forms = {form.name: form.groups for form in _list("ablations", ties=True)}
-    assert forms["deepChallenger without ties"] == GROUPS
-    assert len(forms) == len(GROUPS)  # all but `past`, and `ties`
-
-
-def test_ties_without_their_extra_are_refused_before_anything_is_fitted(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sparse_dot_topn", None)
-    with pytest.raises(DataError, match="needs the extra `social`"):
-        _list("simple", ties=True)
-
-
-@pytest.mark.parametrize("signals", ["none", "text"])
-def test_without_two_groups_there_is_nothing_to_leave_out(signals):
-    assert _names("ablations", signals=signals) == []
+@pytest.mark.parametrize("context", ["none", "text"])
+def test_without_two_groups_there_is_nothing_to_leave_out(context):
+    assert _names("ablations", context=context) == []
 
 
 def test_a_form_that_equals_another_is_fitted_once():
-    # Without signals the first is videos alone, and there is no context.
-    assert _names("all", signals="none") == [_NAMES[0], _NAMES[3]]
-    assert _names("context_alone", signals="none") == []
-    assert _names("videos_alone", signals="none") == [_NAMES[1]]
+    # Without context the first is videos only, and there is no context.
+    assert _names("all", context="none") == [_NAMES[0], _NAMES[3]]
+    assert _names("context_only", context="none") == []
+    assert _names("videos_only", context="none") == [_NAMES[1]]
     # In the paper's shape and loss, they are all the paper's.
-    paper = {"model": PAPER_MODEL, "training": _PAPER_TRAINING, "signals": "none"}
+    paper = {"model": PAPER_MODEL, "training": _PAPER_TRAINING, "context": "none"}
     assert _names("all", **paper) == [_NAMES[0]]
     assert _names("all", **paper | {"training": _TRAINING}) == [_NAMES[0], _NAMES[3]]
-    assert _names("all", **paper | {"signals": "all"}) == _NAMES[:3]
+    assert _names("all", **paper | {"context": "all"}) == _NAMES[:3]
 
 
 @pytest.mark.parametrize("models", [("all",), ("simple",)])
 def test_an_unknown_group_is_refused_whatever_is_wanted(models):
     with pytest.raises(
-        DataError, match=r"`signals` must be .* Received: signals=words"
+        DataError, match=r"`context` must be .* Received: context=words"
     ):
-        _list(*models, signals="words")
+        _list(*models, context="words")
 
 
 def _sizes(grid):

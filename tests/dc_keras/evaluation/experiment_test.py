@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from dc_keras.context.facts import PostFacts
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.evaluation import experiment as module
@@ -13,7 +12,6 @@ from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.tables import BAYES
-from dc_keras.models.config import SignalOptions
 from dc_keras.training.data import FeatureTable
 
 # What was joined before a cutoff is told of several cutoffs, and of a known past.
@@ -98,7 +96,7 @@ def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment, folds_of
 def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment, folds_of):
     grid = experiment.grid
     for name, fold in folds_of(experiment, "cold_user").items():
-        (fit,) = run.fits_of(name, "fit_crossed_deep_challenger")
+        (fit,) = run.fits_of(name, "fit_deep_challenger")
         shown = fit["examples"].tables["challenge_valid"].numpy().sum(axis=1)
         visible = [
             sum(grid.video_users[video] not in fold.hidden_users for video in videos)
@@ -114,11 +112,15 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
 ):
     pairs = grid_pairs(experiment.grid)
     for name, fold in folds_of(experiment, split).items():
-        fits = run.fits_of(name, "fit_crossed_deep_challenger")
+        fits = run.fits_of(name, "fit_deep_challenger")
         fits += run.fits_of(name, "fit_baseline")
-        (combined,) = run.fits_of(name, "fit_combination")
-        np.testing.assert_array_equal(combined["train"], fold.train)
-        np.testing.assert_array_equal(combined["label"], pairs.label)
+        (fitted,) = run.fits_of(name, "fit_participation")
+        features = fitted["features"]
+        np.testing.assert_array_equal(features.train, fold.train)
+        found = features.data.evidence.pairs
+        np.testing.assert_array_equal(found.label, pairs.label)
+        learned = np.concatenate([step.fitted for step in features.steps])
+        assert not np.isin(fold.test, learned).any()
         assert len(fits) == 3
         for fit in fits:
             np.testing.assert_array_equal(fit["train"], fold.train)
@@ -272,19 +274,25 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
     assert len(seeds) == 4
 
 
-@pytest.mark.parametrize("ties", [False, True])
-def test_ties_are_combined_where_they_are_asked_for(experiment, first_fit, ties):
-    if ties:
-        pytest.importorskip("igraph", reason="the extra `social` is not installed")
-    asked = replace(
-        experiment,
-        models=("deepChallenger",),
-        signals=SignalOptions(signals="text", ties=ties),
+def test_test_pairs_are_scored_by_the_model_that_is_served(
+    experiment, tmp_path, monkeypatch, run_first_fold
+):
+    asked = replace(experiment, models=("deepChallenger",), truth=None)
+    kept = []
+    real = module.fit_participation
+    monkeypatch.setattr(
+        module, "fit_participation", lambda *given: kept.append(real(*given)) or kept[0]
     )
-    signals, *_ = first_fit(asked, "cold_user", "fit_combination")
-    # Seven of text, the fusion of videos, and ten of ties.
-    assert len(signals.names) == 8 + 10 * ties
-    assert "videos/fusion" in signals.names
+    run_first_fold(asked, tmp_path)
+    fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")
+    users, challenges = asked.grid.users, asked.grid.challenges
+    found = kept[0].model.predict(
+        kept[0].users,
+        kept[0].challenges,
+        np.array([users.index(name) for name in fold["user_id"]]),
+        np.array([challenges.index(name) for name in fold["challenge"]]),
+    )
+    np.testing.assert_allclose(fold["score"], found, atol=1e-6)
 
 
 def test_a_challenge_of_fewer_videos_is_judged_too(
@@ -309,9 +317,8 @@ def test_a_challenge_of_fewer_videos_is_judged_too(
 
 
 def test_shuffled_labels_cannot_be_predicted(
-    make_grid, experiment, tmp_path, run_first_fold
+    make_grid, make_facts, experiment, tmp_path, run_first_fold
 ):
-    pytest.importorskip("igraph", reason="the extra `social` is not installed")
     rng, tastes = np.random.default_rng(0), np.arange(460) % 20
     grid = make_grid(
         tuple(f"challenge{number}" for number in range(20)),
@@ -334,18 +341,13 @@ def test_shuffled_labels_cannot_be_predicted(
         table=FeatureTable(
             videos, {}, captions.astype(np.float32), {"fingerprint": "t"}
         ),
-        facts=PostFacts(
-            video_ids=videos,
-            # Tags, by which those who like the same are tied.
-            terms=tuple((f"#likes{topic}", "so") for topic in topics.argmax(axis=1)),
-            times=1.6e9 + 86_400.0 * np.arange(len(videos)),
-            counts=np.full((len(videos), 4), np.nan),
-            durations=np.full(len(videos), 10.0),
-            is_original=np.zeros(len(videos), bool),
-            num_tags=np.zeros(len(videos)),
+        facts=make_facts(
+            {
+                video: f"#likes{topic} so"
+                for video, topic in zip(videos, topics.argmax(axis=1), strict=True)
+            }
         ),
-        models=("deepChallenger", "videos_alone", "simple"),
-        signals=SignalOptions(ties=True),
+        models=("deepChallenger", "videos_only", "simple"),
         truth=None,
     )
     run_first_fold(shuffled, tmp_path)

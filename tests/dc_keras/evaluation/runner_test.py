@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from dc_keras.errors import DataError
 from dc_keras.evaluation.runner import run_experiment
 from dc_keras.evaluation.tables import BAYES
-from dc_keras.models.config import SignalOptions
+from dc_keras.models.config import ContextOptions
 
 _SPLITS = ("random_pair", "cold_user")
 
@@ -124,7 +124,7 @@ def _count_live():
 
 def test_a_fold_leaves_no_graph_and_no_model_behind(experiment, tmp_path):
     small = replace(
-        experiment, models=("deepChallenger", "videos_alone", "paper", "simple")
+        experiment, models=("deepChallenger", "videos_only", "paper", "simple")
     )
     run_experiment(small, ["random_pair"], 1, tmp_path, _silent)
     after_two = _count_live()
@@ -203,8 +203,8 @@ def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_
 
 def test_unknown_signals_are_refused_before_any_fit(experiment, tmp_path):
     told = []
-    unknown = replace(experiment, signals=SignalOptions(signals="texts"))
-    with pytest.raises(DataError, match=r"`signals` must be .* signals=texts"):
+    unknown = replace(experiment, context=ContextOptions(context="texts"))
+    with pytest.raises(DataError, match=r"`context` must be .* context=texts"):
         run_experiment(unknown, ["cold_user"], 1, tmp_path / "run", told.append)
     assert told == []
     assert not (tmp_path / "run").exists()

@@ -207,8 +207,8 @@ def _judge(pairs, challenges, users, model_options, training_options):
     examples = pair_examples(pairs, challenges, users, "balanced")
     model_options = replace(model_options, layer_norm=False)
     options = replace(training_options, batch_size=64, epochs=8)
-    model = fit_deep_challenger(examples, train, valid, model_options, options)
-    scores, labels = predict(model, examples.take(test)), pairs.label[test]
+    crossed = fit_deep_challenger(examples, train, valid, (), model_options, options)
+    scores, labels = crossed.told[test], pairs.label[test]
     return (
         average_precision_score(labels, scores),
         roc_auc_score(labels, scores),
@@ -310,9 +310,10 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
         learning_rate=0.0,
         class_weight=class_weight,
     )
-    model = fit_deep_challenger(examples, train, _NOTHING, plain, options)
+    crossed = fit_deep_challenger(examples, train, _NOTHING, (), plain, options)
+    model = crossed.model
     labels = pairs.label[train]
-    scores = predict(model, examples.take(train)).astype(np.float64)
+    scores = crossed.told[train].astype(np.float64)
     share = {"balanced": np.where(labels == 1, 1.5, 0.75), "none": np.ones(len(labels))}
     expected = log_loss(labels, scores, sample_weight=share[class_weight])
     assert labels.mean() == pytest.approx(1 / 3)
@@ -334,14 +335,15 @@ def test_the_weights_given_back_are_the_best_by_the_monitor(plain, monitor):
         learning_rate=0.05,
         monitor=monitor,
     )
-    model = fit_deep_challenger(examples, train, valid, plain, options)
+    crossed = fit_deep_challenger(examples, train, valid, (), plain, options)
+    model = crossed.model
     curve = model.history.history
     best = {
         "val_loss": int(np.argmin(curve["val_loss"])),
         "val_average_precision": int(np.argmax(curve["val_average_precision"])),
     }
     assert best["val_loss"] != best["val_average_precision"]
-    scores = predict(model, examples.take(valid)).astype(np.float64)
+    scores = crossed.told[valid].astype(np.float64)
     labels = shuffled.label[valid]
     assert log_loss(labels, scores) == pytest.approx(
         curve["val_loss"][best[monitor]], rel=1e-4
