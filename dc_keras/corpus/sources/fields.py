@@ -312,7 +312,8 @@ class Fields:
             if self._has_list(path)
             else find_hashtags(caption or "")
         )
-        return (*linked, *self.texts(*listed, are_words=True))
+        found, titles = list(linked), list(self.texts(*listed, are_words=True))
+        return tuple(found) if found == titles else (*found, *titles)
 
     def note(self, word: str) -> None:
         """Notes something to be counted."""

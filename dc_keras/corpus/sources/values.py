@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -46,6 +47,18 @@ def looks_rounded(number: int) -> bool:
         return False  # the two ways leave one of these whole
     nearest = float(number)
     return number in (int(nearest), int(Decimal(repr(nearest))))
+
+
+def find_rounded(ids: Iterable[str]) -> list[int]:
+    """Returns the places of ids, digits each, that look rounded (`looks_rounded`)."""
+    numbers = list(map(int, ids))
+    return [
+        place
+        for place, number in enumerate(numbers)
+        # Multiples of neither are most ids, and sooner told.
+        if (number < _SPACED_BY_1024 or not number % 1024 or not number % 100)
+        and looks_rounded(number)
+    ]
 
 
 def read_id(name: str, value: object) -> str:
