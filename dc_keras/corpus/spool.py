@@ -51,7 +51,7 @@ class PostSpool:
     def add(self, table: pl.DataFrame) -> None:
         """Adds posts: the fields of `Video`, and any further columns."""
         self._pending.append(table)
-        self._pending_bytes += table.estimated_size()
+        self._pending_bytes += int(table.estimated_size())
         if self._pending_bytes >= _BYTES_A_PART:
             self._write_part()
 
