@@ -71,11 +71,18 @@ class Fields:
         self._note_gap(name, paths)
         return None
 
+    def optional_text(self, name: str, *paths: str) -> str | None:
+        """Returns what `text` does, and notes no gap: few formats have the field."""
+        return self.text(name, *paths) if any(map(self.has, paths)) else None
+
     def count(self, name: str, *paths: str) -> int | None:
-        """Returns a whole number of at least 0, also out of a numeric string."""
+        """Returns a whole number of at least 0, also out of a text, as 1,234 too."""
         for path in paths:
             value = self._get(path)
-            number = None if value is None else values.whole_number(value)
+            if value is None:
+                continue
+            number = values.whole_number(value)
+            number = values.grouped_number(value) if number is None else number
             if number is not None:
                 return number
         self._note_gap(name, paths)

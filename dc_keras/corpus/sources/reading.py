@@ -19,7 +19,12 @@ from dc_keras.corpus.sources import encodings, json_repair, sheets
 from dc_keras.corpus.sources.archives import CHUNK, DAMAGE, BombError, Member, members
 from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.sources.post import PostColumns
-from dc_keras.corpus.sources.tables import Header, find_header, read_rows
+from dc_keras.corpus.sources.tables import (
+    Header,
+    find_header,
+    read_rows,
+    reason_against,
+)
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
@@ -316,8 +321,9 @@ def _read_table_or_text(
         return
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
-        is_none = document.reason == "not JSON"
-        yield replace(document, reason=_NO_FORMAT) if is_none else document
+        if document.reason == "not JSON":
+            document.reason = reason_against(lines) or _NO_FORMAT
+        yield document
 
 
 def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:

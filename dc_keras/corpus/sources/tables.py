@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dc_keras.corpus.sources import cells as cell_contents
+from dc_keras.corpus.sources import headers
 from dc_keras.corpus.sources.headers import Path, column_paths, is_header
 from dc_keras.corpus.sources.post import Row
 
@@ -73,6 +74,16 @@ def find_header(lines: Sequence[bytes]) -> Header | None:
             is_spaced = text.count(delimiter + " ") >= len(cells) - 1
             return Header(column_paths(cells), delimiter, is_spaced)
     return None
+
+
+def reason_against(lines: Sequence[bytes]) -> str | None:
+    """Returns what is said against a table without ids, None where it is no table."""
+    texts = [line.decode("utf-8", "replace").strip("\ufeff\r\n") for line in lines]
+    return headers.reason_against(
+        _cells(text, delimiter)
+        for text in texts[:_TITLE_LINES]
+        for delimiter in _DELIMITERS
+    )
 
 
 def read_rows(

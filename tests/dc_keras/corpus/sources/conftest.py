@@ -114,6 +114,17 @@ def tool_records():
             duration="9",
             **{name: str(count) for name, count in _APP_COUNTS.items()},
         ),
+        "hand_made": Row(
+            {
+                "Video ID": _ID,
+                "User": "ann",
+                "Description": "hello #fun",
+                "Date posted": str(_TIME),
+                "# of likes": "4",
+                "Views": "40",
+                "Length (s)": "9",
+            }
+        ),
         "comment": Row(
             id="6871947673600000099",
             author="bob",
