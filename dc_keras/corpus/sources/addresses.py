@@ -25,7 +25,10 @@ _POST = re.compile(
 )
 _HANDLE = re.compile(r"tiktok\.com/@(?P<handle>[^/?#]+)", re.IGNORECASE)
 _LIVE = re.compile(r"tiktok\.com/(?:@[^/?#]*/live|live/)", re.IGNORECASE)
-_OWN = ("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly")
+_OWN = (
+    *("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly"),
+    *("tiktokw.eu", "tiktokw.us", "tiktokcdn.com", "byteoversea.com"),
+)
 # Sites whose posts have much the same columns or keys as TikTok's.
 _OTHERS = (
     *("x.com", "twitter.com", "instagram.com", "threads.net", "threads.com"),
@@ -78,6 +81,16 @@ def other_platform(record: Mapping[str, Any]) -> str | None:
             if _is_of(site, (other,)):
                 return other
     return None
+
+
+def is_of_tiktok(address: str) -> bool:
+    """Whether an address is of one of TikTok's own hosts."""
+    return is_of(address, _OWN)
+
+
+def is_of(address: str, domains: tuple[str, ...]) -> bool:
+    """Whether an address is of one of some domains, or below it."""
+    return _is_of(_site(address), domains)
 
 
 def names_tiktok(site: str) -> bool:

@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from dc_keras.corpus.sources import foreign, har, shapes
-from dc_keras.corpus.sources.json_repair import CutObject
+from dc_keras.corpus.sources.json_repair import DAMAGED, CutObject
 from dc_keras.corpus.sources.post import Asked, Person, Row, Source
 
 _LISTS = (
@@ -160,11 +160,23 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
 def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
     """Yields the records of a browser's recording; most of it is something else."""
     is_any = False
-    for place, value in har.answers(outer.record):
-        if _holds(value, sniff, depth + 1):
-            is_any = True
-            inner = replace(outer, record=value, position=place)
+    for answer in har.answers(outer.record):
+        has_posts = _holds(answer.value, sniff, depth + 1)
+        is_any |= has_posts
+        inner = replace(
+            outer,
+            record=answer.value,
+            position=answer.position,
+            collected_at=answer.time,
+        )
+        if answer.reason is not None:
+            if has_posts:
+                yield replace(inner, reason=answer.reason)
+            continue
+        if has_posts:
             yield from _unwrap(inner, sniff, depth + 1)
+        if answer.is_cut:
+            yield replace(inner, reason=DAMAGED)
     if not is_any:
         yield replace(outer, reason="an HAR file without an answer that has posts")
 
@@ -194,7 +206,7 @@ def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
     found = [
         (str(key), value)
         for key, value in document.items()
-        if isinstance(value, dict | list) and _holds(value, sniff, 0)
+        if isinstance(value, dict | list | str) and _holds(value, sniff, 0)
     ]
     # What lies in a row began as texts, too.
     return [

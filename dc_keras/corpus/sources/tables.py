@@ -123,7 +123,7 @@ def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableR
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
         # A shape is told by its columns, so an empty one stays.
-        put(row, path, None if cell.strip() in _NOTHING else _content(cell))
+        put(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
     return TableRow(line, row)
 
 
@@ -141,7 +141,7 @@ def put(row: dict[str, Any], path: Path, cell: Any) -> None:
         row[name] = cell
 
 
-def _content(cell: str) -> Any:
+def read_cell(cell: str) -> Any:
     """Returns the object that a cell holds, else its text."""
     if cell[:1] == "{" and len(cell) > 2:
         found = cell_contents.read_object(cell)
