@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ _OTHER_KEYS = (
     *("collected_from_url", "source_url", "source_platform_url", "permalink"),
     *("uploader_url", "channel_url", "profile_url"),
 )
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _POST = re.compile(
     r"tiktok(?:v|cdn)?\.com/(?:[^?#]*/)?(?:@(?P<handle>[^/?#]*)/)?"
     r"(?:video|photo|v|embed(?:/v\d)?|player/v\d)/(?P<id>\d{5,19})(?!\d)",
@@ -40,6 +42,17 @@ _OTHERS = (
     *("vimeo.com", "dailymotion.com", "twitch.tv", "rumble.com", "mastodon.social"),
     *("triller.co", "ok.ru", "rednote.com", "lemon8-app.com"),
 )
+
+
+@lru_cache(maxsize=2**10)
+def other_spelling(key: str) -> str:
+    """Returns `playCount` for `play_count` and the other way round, "" for neither."""
+    if "_" in key:
+        first, *others = key.split("_")
+        camel = first + "".join(word[:1].upper() + word[1:] for word in others)
+        return camel if key.islower() and first else ""
+    snake = _CAMEL.sub("_", key)
+    return snake.lower() if snake != key else ""
 
 
 def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -107,7 +120,7 @@ def names_other(site: str) -> bool:
 
 def _texts(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
     for key in keys:
-        value = record.get(key)
+        value = record.get(key) or record.get(other_spelling(key))
         if isinstance(value, str) and "." in value and len(value) < 4096:
             yield value
 

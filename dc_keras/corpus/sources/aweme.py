@@ -10,7 +10,7 @@ _MILLISECONDS = 1000
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like an aweme, whole or damaged."""
-    return "aweme_id" in record and "cid" not in record
+    return ("aweme_id" in record or "awemeId" in record) and "cid" not in record
 
 
 def read(record: RawRecord) -> Post:

@@ -1,7 +1,7 @@
 """Reads single values out of a raw record: typed, never guessed, every gap noted.
 
 Paths are dotted: `author.id`. Where several are given, the first that holds a usable
-value counts.
+value counts. A key may as well be spelt the other way, `play_count` as `playCount`.
 """
 
 from __future__ import annotations
@@ -282,6 +282,7 @@ class Fields:
 
         Empty ones are left out.
         """
+        keys = _spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
@@ -349,13 +350,12 @@ class Fields:
         return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
-        if "." not in path:
-            return self._record.get(path)
         value: Any = self._record
-        for key in _keys(path):
+        for key, other in _keys(path):
             if not isinstance(value, dict):
                 return None
-            value = value.get(key)
+            inner = value.get(key)
+            value = value.get(other) if inner is None and other else inner
         return value
 
     def _is_exact(self, value: object) -> bool:
@@ -395,6 +395,12 @@ class Fields:
         return whole
 
 
-@lru_cache
-def _keys(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
+@lru_cache(maxsize=2**10)
+def _keys(path: str) -> tuple[tuple[str, str], ...]:
+    """Returns the keys of a path, each with its other spelling, "" for none."""
+    return tuple((key, addresses.other_spelling(key)) for key in path.split("."))
+
+
+@lru_cache(maxsize=2**10)
+def _spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return (*keys, *filter(None, map(addresses.other_spelling, keys)))

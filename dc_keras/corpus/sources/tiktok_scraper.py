@@ -5,12 +5,16 @@ from __future__ import annotations
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
+_METAS = frozenset(
+    {"authorMeta", "musicMeta", "videoMeta", "author_meta", "music_meta", "video_meta"}
+)
+
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like such a post, whole or damaged."""
     keys = record.keys()
-    return bool({"authorMeta", "musicMeta", "videoMeta"} & keys) or (
-        "webVideoUrl" in keys and "cid" not in keys
+    return bool(_METAS & keys) or (
+        bool({"webVideoUrl", "web_video_url"} & keys) and "cid" not in keys
     )
 
 
