@@ -58,10 +58,16 @@ def other_spelling(key: str) -> str:
 def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Returns handle and id of the post that a record's addresses lead to."""
     for address in _texts(record, KEYS):
-        found = _POST.search(address)
-        if found:
-            return _clean(found["handle"]), found["id"]
+        handle, video_id = post_of(address)
+        if video_id is not None:
+            return handle, video_id
     return None, None
+
+
+def post_of(address: str) -> tuple[str | None, str | None]:
+    """Returns handle and id of the post that an address leads to."""
+    found = _POST.search(address)
+    return (_clean(found["handle"]), found["id"]) if found else (None, None)
 
 
 def find_handle(record: Mapping[str, Any]) -> str | None:

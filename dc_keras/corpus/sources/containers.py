@@ -146,8 +146,12 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
         yield from _unwrap_har(outer, sniff, depth)
         return
     inside = [("", list(rows))] if rows is not None else _inside(document, sniff)
+    error = _error_of(document)
+    if error is not None and not any(_holds(v, sniff, depth + 1) for _, v in inside):
+        yield replace(outer, reason=error)
+        return
     if not inside and not isinstance(document, CutObject):
-        yield replace(outer, reason=_no_record_reason(document))
+        yield replace(outer, reason="unknown shape")
     for name, content in inside:
         place = f"{outer.position}.{name}" if outer.position and name else name
         asked = replace(outer.asked, list_name=name)
@@ -306,7 +310,8 @@ def _child(document: dict[str, Any], key: str, inner: str) -> Any:
     return child.get(inner) if isinstance(child, dict) else None
 
 
-def _no_record_reason(document: dict[str, Any]) -> str:
+def _error_of(document: dict[str, Any]) -> str | None:
+    """Returns the error that an answer is; None where it is none."""
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:
@@ -314,4 +319,4 @@ def _no_record_reason(document: dict[str, Any]) -> str:
     code = _child(document, "error", "code")
     if isinstance(code, str) and code.isidentifier() and code != "ok":
         return f"an answer without posts (error {code})"
-    return "unknown shape"
+    return None

@@ -1,7 +1,8 @@
 """Reads single values out of a raw record: typed, never guessed, every gap noted.
 
 Paths are dotted: `author.id`. Where several are given, the first that holds a usable
-value counts. A key may as well be spelt the other way, `play_count` as `playCount`.
+value counts. A key may as well be spelt the other way, `play_count` as `playCount`, and
+an object be the one in a list.
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ class Fields:
         if found is None:
             _, found = addresses.find_post(self._record)
             self.note(OF_ADDRESS)
+        elif not found.isdecimal():
+            found = addresses.post_of(found)[1] or found
         if found is None:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
@@ -352,6 +355,8 @@ class Fields:
     def _get(self, path: str) -> Any:
         value: Any = self._record
         for key, other in _keys(path):
+            if isinstance(value, list) and len(value) == 1:
+                value = value[0]
             if not isinstance(value, dict):
                 return None
             inner = value.get(key)

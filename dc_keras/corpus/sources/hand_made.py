@@ -110,7 +110,10 @@ def _is_post(record: RawRecord) -> bool:
     has_author = bool({"handle", "user_id"} & named.keys()) or in_address is not None
     has_text = bool({"caption", "create_time"} & named.keys())
     is_named = is_id or in_address is not None
-    return is_named and has_author and has_text and bool(_COUNTS & named.keys())
+    # A sound has an id, an author and a title, too, and `play` is an address.
+    counts = (values.whole_number(named.get(name)) for name in _COUNTS)
+    has_count = any(count is not None for count in counts)
+    return is_named and has_author and has_text and has_count
 
 
 def _is_text(value: object) -> bool:
