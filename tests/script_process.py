@@ -42,6 +42,7 @@ def become_script(
 ) -> None:
     """Becomes the script: its argv, its directory, its output."""
     os.chdir(cwd)
+    sys.path.insert(0, str(cwd))
     write_into(stdout, stderr)
     if kill_at is not None:
         _be_killed(kill_at)

@@ -56,7 +56,8 @@ def test_every_judged_pair_is_kept(evaluation, preset):
     predictions = pl.concat([pl.read_parquet(file) for file in files])
     models = {"deepChallenger", "Bayes-optimal (known truth)", "popularity"}
     if preset == "paper":
-        models |= {"VGG16", "VGG16+BERT", "ResNet50", "ResNet50+BERT"}
+        networks = ("tiny_frames", "tiny_colours")
+        models |= {name + text for name in networks for text in ("", "+BERT")}
     assert models <= set(predictions["model"])
     assert predictions["score"].is_between(0, 1).all()
     assert predictions.group_by("model").len()["len"].n_unique() == 1
@@ -136,7 +137,7 @@ def test_folds_are_not_fitted_by_several_workers_together(
 
 
 def test_tomorrow_knows_what_was_joined_before(
-    run_script, corpus, study, vgg16, tmp_path
+    run_script, corpus, study, features, tmp_path
 ):
     times = pl.read_parquet(corpus.output / "videos.parquet")["create_time"]
     own = tmp_path / "study.toml"
@@ -156,7 +157,7 @@ def test_tomorrow_knows_what_was_joined_before(
         "evaluate",
         f"--corpus={corpus.output}",
         f"--study={own}",
-        f"--features={vgg16.output}",
+        f"--features={features.output}",
         "--split=temporal",
         "--models=simple",
         "--seeds=1",
