@@ -164,9 +164,9 @@ def bundle(chain, model) -> Ran:
     return chain("export_model", f"--model={model.output}", output="export")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_bundle(serve, bundle) -> Iterator[dict[str, str]]:
-    """The addresses of a server that serves the bundle as "dc"."""
+    """The addresses of a server, of a gigabyte, that serves the bundle as "dc"."""
     with serve(bundle.output, "dc") as addresses:
         yield addresses
 
