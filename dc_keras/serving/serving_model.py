@@ -68,21 +68,21 @@ class ServingModel:
         return int(self.head.input[0].shape[-1])
 
     # Traced once: each signature that traced it anew would take seconds.
-    @tf.function(input_signature=(CAPTIONS, FRAMES))
+    @tf.function(input_signature=(CAPTIONS, FRAMES), autograph=False)
     def embed_user(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Eq. (2): the first m posts of each user, newest first → x^u, (B, d)."""
         return self._represent(
             self.user_videos, USER_REPRESENTATION, self.history_max, captions, frames
         )
 
-    @tf.function(input_signature=(TOKENS, FRAMES))
+    @tf.function(input_signature=(TOKENS, FRAMES), autograph=False)
     def embed_user_tokens(self, token_ids: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """As `embed_user`, from the ids of WordPieces: without an op of TF-Text."""
         return self._represent(
             self.user_videos, USER_REPRESENTATION, self.history_max, token_ids, frames
         )
 
-    @tf.function(input_signature=(CAPTIONS, FRAMES))
+    @tf.function(input_signature=(CAPTIONS, FRAMES), autograph=False)
     def embed_challenge(self, captions: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Eq. (1): the first n posts of each challenge, or a brief → x^c, (B, e)."""
         return self._represent(
