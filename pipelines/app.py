@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def _guarded(
         logging.set_verbosity(logging.WARNING)
     try:
         places = [] if writes is None else [Path(str(flags.FLAGS[writes].value))]
-        with writing(*places):
+        with _temporary_files_removed(), writing(*places):
             return main()
     except DataError as error:
         return fail(str(error), 1)
@@ -50,6 +51,30 @@ def _guarded(
         return fail(_one_line(error), 1)
     except KeyboardInterrupt:
         return fail("stopped; run the same command to go on", 130)
+
+
+@contextmanager
+def _temporary_files_removed() -> Iterator[None]:
+    """Gives this process a temporary directory of its own, and removes it at the end.
+
+    Libraries and browsers leave files there, and so do processes that are killed.
+    """
+    import tempfile
+
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    # Sockets lie in there too, whose paths have 107 characters at most.
+    with tempfile.TemporaryDirectory(
+        prefix="dc-", ignore_cleanup_errors=True
+    ) as directory:
+        os.environ["TMPDIR"] = tempfile.tempdir = directory
+        try:
+            yield
+        finally:
+            variable, tempfile.tempdir = before
+            if variable is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = variable
 
 
 def _one_line(error: OSError) -> str:

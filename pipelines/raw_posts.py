@@ -158,7 +158,7 @@ def of_videos(
     """
     from tfrecords.frame_records import sample_post
     from tfrecords.frames import SamplingConfig
-    from tfrecords.media import MediaError
+    from tfrecords.pictures import MediaError
 
     settings = dict(sampling or {})
     settings.pop("repeat", None)
@@ -254,7 +254,7 @@ def of_challenge(
     from dc_keras.serving.raw_posts import RawPost
     from tfrecords.frame_records import sample_post
     from tfrecords.frames import SamplingConfig
-    from tfrecords.media import MediaError
+    from tfrecords.pictures import MediaError
 
     caption = (brief or "").strip()
     if not caption and (not files or sampling is None):

@@ -9,6 +9,7 @@ import os
 import runpy
 import signal
 import sys
+import tempfile
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -36,12 +37,15 @@ def become_script(
     name: str,
     flags: tuple[str, ...],
     cwd: Path,
+    temporary: Path,
     stdout: Path,
     stderr: Path,
     kill_at: int | None = None,
 ) -> None:
-    """Becomes the script: its argv, its directory, its output."""
+    """Becomes the script: its argv, its directories, its output."""
     os.chdir(cwd)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    sys.path.insert(0, str(cwd))
     write_into(stdout, stderr)
     if kill_at is not None:
         _be_killed(kill_at)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +23,7 @@ from tfrecords.frames import (
     sample_frames,
     sample_slideshow,
 )
-from tfrecords.media import MediaError
+from tfrecords.pictures import MediaError
 from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
 from tfrecords.writer import ShardEntry, shard_name, shard_of, write_shard
 
@@ -68,6 +69,8 @@ def library_versions() -> dict[str, str]:
     return {
         "av": av.__version__,
         "opencv": cv2.__version__,
+        "pillow": version("pillow"),
+        "pi_heif": version("pi_heif"),
         "sampling": SAMPLING_VERSION,
     }
 
@@ -136,18 +139,24 @@ class _Tally:
     """Counts what became of the posts; called, it gives the facts of the shard."""
 
     bad_media: list[dict[str, str]] = field(default_factory=list)
+    bad_slides: list[dict[str, str]] = field(default_factory=list)
     counts: dict[str, int] = field(
         default_factory=lambda: {
             "with_frames": 0,
             "without_media": 0,
             "bad_media": 0,
+            "bad_slides": 0,
             "slideshows_dropped": 0,
             "frames": 0,
         }
     )
 
     def __call__(self) -> dict[str, Any]:
-        return {"counts": self.counts, "bad_media": self.bad_media}
+        return {
+            "counts": self.counts,
+            "bad_media": self.bad_media,
+            "bad_slides": self.bad_slides,
+        }
 
 
 def _make_records(
@@ -173,17 +182,22 @@ def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | 
         sampled = sample_post(video, job.media_root, job.config)
     except MediaError as error:
         outcome = "bad_media"
-        bad = {"video_id": video.video_id, "reason": str(error)}
-        tally.bad_media.append(bad)
+        tally.bad_media.append(_bad(video, error))
     else:
         if sampled is not None:
             tally.counts["frames"] += len(sampled.jpegs)
+            tally.counts["bad_slides"] += len(sampled.bad_slides)
+            tally.bad_slides += [_bad(video, error) for error in sampled.bad_slides]
         elif _media_paths(video) and _is_dropped(video, job.config):
             outcome = "slideshows_dropped"
         else:
             outcome = "without_media"
     tally.counts[outcome] += 1
     return sampled
+
+
+def _bad(video: Video, error: MediaError) -> dict[str, str]:
+    return {"video_id": video.video_id, "reason": str(error)}
 
 
 def _is_dropped(video: Video, config: SamplingConfig) -> bool:
@@ -197,7 +211,7 @@ def sample_post(
 
     Returns:
         The frames; None for a post that names no media, or a slideshow that the config
-        drops.
+        drops. A slide that is missing or cannot be read is one of `bad_slides`.
 
     Raises:
         MediaError: its media are missing, damaged or hold no frame.
@@ -205,23 +219,29 @@ def sample_post(
     paths = _media_paths(video)
     if not paths or media_root is None or _is_dropped(video, config):
         return None
-    files = []
-    for relative in paths:
-        path = find_file(media_root, relative)
-        if path is None:
-            reason = "is no file below the media root"
-            raise MediaError(relative, reason)
-        files.append(path)
+    found = {relative: find_file(media_root, relative) for relative in paths}
+    gone = [
+        MediaError(relative, "is no file below the media root")
+        for relative, file in found.items()
+        if file is None
+    ]
+    files = {file: PurePosixPath(kept).name for kept, file in found.items() if file}
+    if not files:
+        raise gone[0]
+    names = {file.name: kept for file, kept in files.items()}
     try:
-        if video.slide_paths:
-            return sample_slideshow(files, config)
-        return sample_frames(files[0], config)
+        if not video.slide_paths:
+            return sample_frames(next(iter(files)), config)
+        sampled = sample_slideshow(list(files), config)
     except MediaError as error:
-        # Under the name that the corpus keeps, which names nobody.
-        kept = {
-            f.name: PurePosixPath(p).name for f, p in zip(files, paths, strict=True)
-        }
-        raise MediaError(kept.get(error.name, error.name), error.reason) from error
+        raise _renamed(error, names) from error
+    bad = (_renamed(error, names) for error in sampled.bad_slides)
+    return replace(sampled, bad_slides=(*gone, *bad))
+
+
+def _renamed(error: MediaError, names: Mapping[str, str]) -> MediaError:
+    """Returns the error under the name that the corpus keeps, which names nobody."""
+    return MediaError(names.get(error.name, error.name), error.reason)
 
 
 def _media_paths(video: Video) -> tuple[str, ...]:

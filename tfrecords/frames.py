@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dc_keras.errors import DataError
-from tfrecords.media import MediaError, Picture, Timeline, decode_frames
+from tfrecords.media import decode_frames
+from tfrecords.pictures import MediaError, Picture, Timeline
 
 # Raised whenever the same file comes to give other bytes, so that no directory of
 # records holds both.
-SAMPLING_VERSION = "2"
+SAMPLING_VERSION = "3"
 _US_PER_S = 1_000_000
 
 
@@ -80,6 +81,7 @@ class SampledFrames:
         source_num_frames: frames (or slides) that the post shows.
         height: pixels of the stored frames.
         width: pixels of the stored frames.
+        bad_slides: why images of a slideshow are not among them.
     """
 
     timestamps_us: npt.NDArray[np.int64]
@@ -88,6 +90,7 @@ class SampledFrames:
     source_num_frames: int
     height: int
     width: int
+    bad_slides: tuple[MediaError, ...] = ()
 
 
 def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
@@ -115,26 +118,46 @@ def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
 def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFrames:
     """Takes frames of a slideshow: each image is shown for one second.
 
+    An image that cannot be read is left out, as if the slideshow had never had it.
+
     Args:
         paths: the images in order.
         config: which frames, in what form.
 
     Raises:
-        MediaError: there is no image, or one cannot be read.
+        MediaError: there is no image, or none can be read.
     """
-    if not paths:
-        raise MediaError("slideshow", "holds no image")
-    starts = np.arange(len(paths), dtype=np.int64)
-    timeline = Timeline(starts, len(paths), Fraction(1), None)
-    jpegs = {}
-    for position in sorted(set(choose_positions(timeline, config).tolist())):
-        _, slide = decode_frames(
-            paths[position],
-            choose=lambda _: {0},
-            convert=lambda picture: _encode(_fit(picture, config), config),
-        )
-        jpegs[position] = slide[0]
-    return _assemble(timeline, jpegs, config)
+    jpegs: dict[Path, bytes] = {}
+    bad: list[MediaError] = []
+    shown = list(paths)
+    while shown:
+        starts = np.arange(len(shown), dtype=np.int64)
+        timeline = Timeline(starts, len(shown), Fraction(1), None)
+        wanted = [shown[p] for p in sorted(set(choose_positions(timeline, config)))]
+        failed = {}
+        for path in wanted:
+            if path not in jpegs:
+                try:
+                    jpegs[path] = _sample_slide(path, config)
+                except MediaError as error:
+                    failed[path] = error
+        if not failed:
+            found = {p: jpegs[f] for p, f in enumerate(shown) if f in jpegs}
+            sampled = _assemble(timeline, found, config)
+            return replace(sampled, bad_slides=tuple(bad))
+        # Which images are taken depends on how many there are.
+        bad += failed.values()
+        shown = [path for path in shown if path not in failed]
+    raise bad[0] if bad else MediaError("slideshow", "holds no image")
+
+
+def _sample_slide(path: Path, config: SamplingConfig) -> bytes:
+    _, slide = decode_frames(
+        path,
+        choose=lambda _: {0},
+        convert=lambda picture: _encode(_fit(picture, config), config),
+    )
+    return slide[0]
 
 
 def choose_positions(

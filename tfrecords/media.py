@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from io import BufferedReader
 from pathlib import Path
@@ -22,11 +22,9 @@ from typing import Any, TypeVar
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
-from av.video.reformatter import Interpolation
 
-from dc_keras.errors import DataError
-from tfrecords import skipping
+from tfrecords import skipping, stills
+from tfrecords.pictures import MediaError, Picture, Timeline
 
 _T = TypeVar("_T")
 
@@ -37,84 +35,10 @@ _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
 # Packets of more than that are read again instead of kept.
 _MAX_HELD_BYTES = 32 * 2**20
 _SURPRISES = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
-# The same pixels on every processor; colours at half the width, as JPEG keeps them.
-_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-
-
-class MediaError(DataError):
-    """A media file that gives no frames, with the reason.
-
-    Args:
-        name: file name, as it may be shown.
-        reason: one clause; it holds no path.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
-        self.name = name
-        self.reason = reason
 
 
 class _TimelineMismatchError(Exception):
     """The decoder showed other frames than the packets announced."""
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """When each frame is shown, in ticks after the first one.
-
-    Attributes:
-        starts: int64 (source_num_frames,), ascending, `starts[0] == 0`.
-        duration: ticks from the first frame to the end of the last one, at least 1.
-        time_base: seconds in a tick.
-        pts: the timestamp that names each frame; None where the file's timestamps name
-            no frame and only the order counts.
-        packets: in the order of decoding; empty where none may be left out.
-    """
-
-    starts: npt.NDArray[np.int64]
-    duration: int
-    time_base: Fraction
-    pts: tuple[int, ...] | None
-    packets: tuple[skipping.CodedPacket, ...] = ()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One decoded frame, before it is turned upright.
-
-    Attributes:
-        frame: PyAV's frame, as coded.
-        quarter_turns: counter-clockwise quarter turns that put it upright, 0 to 3.
-        pixel_aspect: width of a pixel over its height, as coded.
-    """
-
-    frame: Any
-    quarter_turns: int
-    pixel_aspect: Fraction
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels, as coded."""
-        return self.frame.height, self.frame.width
-
-    @property
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """All pixels, uint8 BGR (height, width, 3), as coded."""
-        pixels: npt.NDArray[np.uint8] = self.frame.to_ndarray(format="bgr24", threads=1)
-        return pixels
-
-    def shrink(self, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """Returns the frame made smaller, uint8 BGR (height, width, 3), as coded.
-
-        A pixel is the mean of those that it covers. Colours are converted after that:
-        a third of the work of converting all pixels and shrinking them then.
-        """
-        small = self.frame.reformat(
-            width, height, "bgr24", interpolation=_SCALING, threads=1
-        )
-        pixels: npt.NDArray[np.uint8] = small.to_ndarray()
-        return pixels
 
 
 def decode_frames(
@@ -136,6 +60,8 @@ def decode_frames(
         MediaError: the file cannot be read to its end, is cut short or damaged, or
             holds no frame.
     """
+    if stills.is_still(path):
+        return stills.decode_still(path, choose, convert)
     try:
         with _open(path) as (media, stream):
             timeline, packets = _read_packet_timeline(path.name, media, stream)

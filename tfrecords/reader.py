@@ -149,8 +149,9 @@ def frame_dataset(*directories: Path) -> tf.data.Dataset:
         found = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
         message = f"directories must have equal frames. Received: {found}"
         raise DataError(message)
+    parse = tf.autograph.experimental.do_not_convert(parse_frame_tensors)
     return tf.data.TFRecordDataset(paths).map(
-        parse_frame_tensors, num_parallel_calls=tf.data.AUTOTUNE
+        parse, num_parallel_calls=tf.data.AUTOTUNE
     )
 
 

@@ -90,14 +90,15 @@ def remove_from_frames(
     """
     manifest = read_manifest(directory)
     drops = manifest["settings"]["slideshows"] == "drop"
-    bad_media = [
-        bad for bad in manifest["bad_media"] if not forgotten.has(bad["video_id"])
-    ]
+    bad_media, bad_slides = (
+        [bad for bad in manifest.get(key, ()) if not forgotten.has(bad["video_id"])]
+        for key in ("bad_media", "bad_slides")
+    )
     dropped = _slideshows(corpora) if drops else frozenset()
     return _remove(
         directory,
         manifest,
-        lambda: _FrameRest(forgotten, bad_media, dropped),
+        lambda: _FrameRest(forgotten, bad_media, bad_slides, dropped),
         _frame_digests(directory, manifest["settings"], corpora, forgotten),
         dry_run,
     )
@@ -186,10 +187,12 @@ class _FrameRest(_Rest):
     """Of frame records; `bad_media` and `dropped` tell why a post has no frames."""
 
     bad_media: Sequence[Mapping[str, str]]
+    bad_slides: Sequence[Mapping[str, str]]
     dropped: Collection[str]
     with_frames: int = field(default=0, init=False)
     frames: int = field(default=0, init=False)
     without: list[str] = field(default_factory=list, init=False)
+    kept: set[str] = field(default_factory=set, init=False)
 
     def keep(self, serialized: bytes, shard: str, index: int) -> bytes | None:
         record = parse_frame_record(serialized, shard=shard, index=index)
@@ -197,6 +200,7 @@ class _FrameRest(_Rest):
             return None
         self.frames += len(record.jpegs)
         self.with_frames += bool(record.jpegs)
+        self.kept.add(record.video_id)
         if not record.jpegs:
             self.without.append(record.video_id)
         caption = self.forgotten.scrub(record.caption)
@@ -208,16 +212,18 @@ class _FrameRest(_Rest):
     def facts(self) -> dict[str, Any]:
         without = set(self.without)
         bad_media = [dict(b) for b in self.bad_media if b["video_id"] in without]
+        bad_slides = [dict(b) for b in self.bad_slides if b["video_id"] in self.kept]
         without -= {bad["video_id"] for bad in bad_media}
         num_dropped = len(without.intersection(self.dropped))
         counts = {
             "with_frames": self.with_frames,
             "without_media": len(without) - num_dropped,
             "bad_media": len(bad_media),
+            "bad_slides": len(bad_slides),
             "slideshows_dropped": num_dropped,
             "frames": self.frames,
         }
-        return {"counts": counts, "bad_media": bad_media}
+        return {"counts": counts, "bad_media": bad_media, "bad_slides": bad_slides}
 
 
 @dataclass

@@ -45,13 +45,13 @@ def decode_images(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
         uint8 RGB (num_frames, image_size, image_size, 3), 0 to 255.
     """
     shape = [image_size, image_size, 3]
-    return tf.map_fn(
-        lambda jpeg: tf.ensure_shape(
-            tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"), shape
-        ),
-        jpegs,
-        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(jpeg: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.ensure_shape(image, shape)
+
+    return tf.map_fn(decode, jpegs, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 
 def parse_feature_tensors(serialized: tf.Tensor) -> dict[str, tf.Tensor]:

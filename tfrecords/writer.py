@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,8 +42,8 @@ class ShardEntry:
         num_records: records in it.
         sha256: hex digest of its bytes.
         num_bytes: its size.
-        facts: what its maker found on the way: `counts` (name to number) and
-            `bad_media` (a list of `{"video_id", "reason"}`), both optional.
+        facts: what its maker found on the way: `counts` (name to number), `bad_media`
+            and `bad_slides` (lists of `{"video_id", "reason"}`), all optional.
     """
 
     name: str
@@ -237,13 +238,14 @@ def write_manifest(
         entries: one for every shard.
 
     Returns:
-        `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media`
-        (sorted by video id) and `counts` (summed over the shards).
+        `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media` and
+        `bad_slides` (sorted by video id) and `counts` (summed over the shards).
     """
     counts: dict[str, int] = {}
-    bad_media: list[dict[str, str]] = []
+    bad: dict[str, list[dict[str, str]]] = {"bad_media": [], "bad_slides": []}
     for entry in entries:
-        bad_media.extend(entry.facts.get("bad_media", []))
+        for name, found in bad.items():
+            found.extend(entry.facts.get(name, []))
         for name, count in entry.facts.get("counts", {}).items():
             counts[name] = counts.get(name, 0) + count
     shards = [entry.to_json() for entry in sorted(entries, key=lambda e: e.name)]
@@ -255,7 +257,7 @@ def write_manifest(
         "settings": settings,
         "num_records": sum(entry.num_records for entry in entries),
         "shards": shards,
-        "bad_media": sorted(bad_media, key=lambda bad: bad["video_id"]),
+        **{name: sorted(b, key=itemgetter("video_id")) for name, b in bad.items()},
         "counts": counts,
     }
     _write_json(directory / MANIFEST, manifest)

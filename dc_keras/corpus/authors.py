@@ -11,13 +11,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias
+from typing import Protocol
 
 from dc_keras.corpus.records import User
+from dc_keras.corpus.sources.post import Account
 
-# Followers, likes of all posts, number of posts.
-Counts: TypeAlias = tuple[int | None, int | None, int | None]
-_UNSEEN: Counts = (None, None, None)
+
+class Counts(Protocol):
+    """The counts of an `Account`; None where the export does not say."""
+
+    @property
+    def followers(self) -> int | None:
+        """How many follow the account."""
+
+    @property
+    def total_likes(self) -> int | None:
+        """Likes of all its posts."""
+
+    @property
+    def total_posts(self) -> int | None:
+        """Number of its posts."""
 
 
 @dataclass(slots=True)
@@ -28,7 +41,7 @@ class _Entry:
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
-    account: Counts = _UNSEEN
+    account: Counts | None = None
     account_seen: int | None = None
 
 
@@ -98,19 +111,31 @@ class AuthorTable:
         for time in times:
             _see(self._entries[user_id], time)
 
-    def see_account(self, user_id: str, account: Counts, time: int | None) -> None:
-        """Keeps what an export said about an account, if it is the newest to do so.
+    def see_accounts(
+        self,
+        user_ids: Iterable[str],
+        times: Iterable[int | None],
+        accounts: Iterable[Counts | None],
+    ) -> None:
+        """Keeps what exports said about accounts: of each what the newest said.
 
         Args:
-            user_id: whose account.
-            account: followers, likes of all posts and number of posts.
-            time: when the export saw them, UTC seconds; None is older than any time.
+            user_ids: whose accounts.
+            times: when the exports saw them, UTC seconds; None is older than any time.
+            accounts: what they said; None for nothing.
         """
-        _see_account(self._entries[user_id], account, time)
+        for user_id, time, account in zip(user_ids, times, accounts, strict=True):
+            if account is None:
+                continue
+            entry = self._entries[user_id]
+            # Nearly always the same look again.
+            if account != entry.account or time != entry.account_seen:
+                _see_account(entry, account, time)
 
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
         for user_id, entry in sorted(self._entries.items()):
+            account = entry.account or Account()
             yield User(
                 user_id=user_id,
                 aliases=tuple(sorted(entry.aliases)),
@@ -118,9 +143,9 @@ class AuthorTable:
                 usernames=tuple(sorted(entry.usernames)),
                 first_seen=entry.first_seen,
                 last_seen=entry.last_seen,
-                followers=entry.account[0],
-                total_likes=entry.account[1],
-                total_posts=entry.account[2],
+                followers=account.followers,
+                total_likes=account.total_likes,
+                total_posts=account.total_posts,
                 account_seen=entry.account_seen,
             )
 
@@ -136,8 +161,7 @@ class AuthorTable:
     def _add_user(self, user: User) -> None:
         entry = _Entry(user.aliases, user.sec_uids, user.usernames)
         entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
-        entry.account = (user.followers, user.total_likes, user.total_posts)
-        entry.account_seen = user.account_seen
+        _see_account(entry, user, user.account_seen)
         self._entries[user.user_id] = entry
         if user.user_id in entry.aliases:
             self.handle_only.add(user.user_id)
@@ -149,7 +173,8 @@ class AuthorTable:
         target.usernames = reduce(_with, source.usernames, target.usernames)
         _see(target, source.first_seen)
         _see(target, source.last_seen)
-        _see_account(target, source.account, source.account_seen)
+        if source.account is not None:
+            _see_account(target, source.account, source.account_seen)
 
 
 def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
@@ -164,19 +189,32 @@ def _see(entry: _Entry, time: int | None) -> None:
 
 
 def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
-    """Keeps the newer of two looks at an account, of one time that which has more."""
-    if entry.account in (_UNSEEN, account):
-        # Of most accounts there is one look, or the same look again and again.
-        if entry.account == _UNSEEN or (time or -1) > (entry.account_seen or -1):
-            entry.account_seen = time
-        entry.account = account
+    """Keeps the newer of two looks at an account, of one time that which has more.
+
+    What the newer look lacks is taken from the older one.
+    """
+    if all(count is None for count in _counts(account)):
         return
-    known = (entry.account_seen, entry.account)
-    newer, older = sorted(((time, account), known), key=_age, reverse=True)
-    kept = [b if a is None else a for a, b in zip(newer[1], older[1], strict=True)]
-    entry.account, entry.account_seen = (kept[0], kept[1], kept[2]), newer[0]
+    looks = [(time, account)]
+    if entry.account is not None:
+        looks.append((entry.account_seen, entry.account))
+    (seen, newest), *others = sorted(looks, key=_age, reverse=True)
+    for _, older in others:
+        newest = _filled(newest, older)
+    entry.account, entry.account_seen = newest, seen
+
+
+def _filled(newer: Counts, older: Counts) -> Counts:
+    """Returns the newer counts, with the older one of each that it lacks."""
+    given = _counts(newer)
+    whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
+    return newer if tuple(whole) == given else Account(*whole)
 
 
 def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:
     time, account = look
-    return tuple(-1 if number is None else number for number in (time, *account))
+    return tuple(-1 if n is None else n for n in (time, *_counts(account)))
+
+
+def _counts(account: Counts) -> tuple[int | None, int | None, int | None]:
+    return account.followers, account.total_likes, account.total_posts

@@ -79,6 +79,7 @@ _KNOWN_GAPS = {
     "simple_dict": "No sounds, no saves, no region.",
     "tiktok_10m": "Users by name only, out of addresses; no sound ids.",
     "tiktok_scraper": "Unmaintained since 2023; no saves in older versions, no duets.",
+    "hand_made": "What the columns are is told by their headers; users by name only.",
     "whichtok_videos": "No posting times but those in the ids; no durations, no saves.",
 }
 _NUM_FILES = 200

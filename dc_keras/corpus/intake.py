@@ -230,10 +230,10 @@ class Intake:
         if self._batch.user_ids:
             table = self._maker.table(self._batch)
             self._batch = Batch()
-            noted = table.select("source", NOTES).filter(pl.col(NOTES).list.len() > 0)
-            noted = noted.explode(NOTES)
-            for source, note, number in noted.group_by("source", NOTES).len().rows():
-                self.tallies[source].notes[note] += number
+            if table[NOTES].list.len().sum():
+                noted = table.select("source", NOTES).explode(NOTES).drop_nulls()
+                for source, note, number in noted.group_by(pl.all()).len().rows():
+                    self.tallies[source].notes[note] += number
             self._add_posts(table)
 
     def _take_ties(self, ties: Ties, source: str, tally: Tally) -> None:

@@ -151,6 +151,11 @@ def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
         }
         return [hidden.get(path, str(path)) for path in given]
 
+    has_media = pl.col("media_path").is_not_null() | (
+        pl.col("slide_paths").list.len() > 0
+    )
+    if table.filter(has_media).is_empty():
+        return table
     ids = table["video_id"]
     paths = [
         p and hide([p], v)[0] for v, p in zip(ids, table["media_path"], strict=True)

@@ -95,7 +95,7 @@ class RecordMaker:
         self._gone: set[str] = set()
         self._posted: dict[str, str] = {}
         # The same people come again and again.
-        self._person = lru_cache(_KEPT)(self._new_person)
+        self._known: dict[Person, str] = {}
         self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
         self._clean = partial(records.clean_sound_title, replacement=self._mention)
 
@@ -107,7 +107,8 @@ class RecordMaker:
         """
         authors = posts["author"]
         if all(authors):
-            return list(map(self._person, authors))
+            known = self._known.get
+            return [known(author) or self._person(author) for author in authors]
         return list(map(self._user_id, authors, posts["video_id"]))
 
     def table(self, batch: Batch) -> pl.DataFrame:
@@ -116,7 +117,7 @@ class RecordMaker:
         A column at a time: a record at a time takes twice as long.
         """
         given = batch.posts
-        self._see_accounts(batch)
+        self._authors.see_accounts(batch.user_ids, batch.collected_at, given["account"])
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
@@ -134,19 +135,6 @@ class RecordMaker:
         if self._keep_handles:
             columns["username"] = [a and a.handle for a in given["author"]]
         return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
-
-    def _see_accounts(self, batch: Batch) -> None:
-        """Tells the alias table of the accounts of a batch, of each author one look.
-
-        Of several at one time the last counts; of several times the newest.
-        """
-        seen = zip(batch.user_ids, batch.collected_at, strict=True)
-        looks = dict(zip(seen, batch.posts["account"], strict=True))
-        for (user_id, time), account in looks.items():
-            if account is None:
-                continue
-            counts = (account.followers, account.total_likes, account.total_posts)
-            self._authors.see_account(user_id, counts, time)
 
     def edge(self, tie: Tie, source: str) -> Edge | None:
         """Returns the record of a tie, None where it leads to what is no hashtag."""
@@ -215,15 +203,17 @@ class RecordMaker:
 
     def _titles(self, posts: PostColumns) -> list[str | None]:
         """Returns titles of sounds without the names in them; most have none."""
+        titles = posts["music_title"]
         handles = [author and author.handle for author in posts["author"]]
-        columns = (posts[name] for name in ("music_is_original", "private_names"))
-        rows = zip(posts["music_title"], handles, *columns, strict=True)
-        return [
-            (title and title.strip()) or None
-            if title is None or records.names_nobody(title, handle)
-            else self._clean(title, handle=handle, is_original=is_own, names=names)
-            for title, handle, is_own, names in rows
-        ]
+        cleaned = [(title and title.strip()) or None for title in titles]
+        for row in records.find_names(titles, handles):
+            cleaned[row] = self._clean(
+                titles[row],
+                handle=handles[row],
+                is_original=posts["music_is_original"][row],
+                names=posts["private_names"][row],
+            )
+        return cleaned
 
     def _target(self, tie: Tie) -> str | None:
         if isinstance(tie.target, Person):
@@ -234,6 +224,15 @@ class RecordMaker:
             handle = None if tie.actor is None else tie.actor.handle
             return self._clean(tie.target, is_original=None, handle=handle, names=())
         return tie.target
+
+    def _person(self, person: Person) -> str:
+        """Returns the pseudonym of somebody, who may be known."""
+        user_id = self._known.get(person)
+        if user_id is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            user_id = self._known[person] = self._new_person(person)
+        return user_id
 
     def _new_person(self, person: Person) -> str:
         code, handle = self._code, person.handle

@@ -173,7 +173,11 @@ def normalize_hashtag(tag: str) -> str:
 
 def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
     """Returns the normalised forms of hashtags, in order, without repeats."""
-    return unique(map(normalize_hashtag, tags)) if tags else ()
+    if not tags:
+        return ()
+    found = dict.fromkeys(map(normalize_hashtag, tags))
+    found.pop("", None)
+    return tuple(found)
 
 
 def find_hashtags(text: str) -> tuple[str, ...]:
@@ -273,15 +277,28 @@ def clean_sound_title(
     return title.strip() or None
 
 
-def names_nobody(title: str, handle: str | None) -> bool:
-    """Whether `clean_sound_title` has nothing to do: the quick answer for most."""
-    folded = _fold_plain(title)
-    return folded is not None and not (handle and handle.casefold() in folded)
+def find_names(
+    titles: Sequence[str | None], handles: Sequence[str | None]
+) -> list[int]:
+    """Returns the places of titles in which `clean_sound_title` may find a name.
+
+    Args:
+        titles: of sounds.
+        handles: of the authors of the posts.
+    """
+    folded = map(_fold_plain, titles)
+    return [
+        place
+        for place, (title, handle) in enumerate(zip(folded, handles, strict=True))
+        if title is None or (handle and handle.casefold() in title)
+    ]
 
 
 @lru_cache(maxsize=2**16)  # a few sounds are in most posts
-def _fold_plain(title: str) -> str | None:
-    """Returns a title case-folded, None where it has a mention or an inner dash."""
+def _fold_plain(title: str | None) -> str | None:
+    """Returns a title case-folded, "" for none, None if it has a mention or a dash."""
+    if title is None:
+        return ""
     return None if " - " in title or has_mentions(title) else title.casefold()
 
 

@@ -1,8 +1,9 @@
 """Sorts more posts than memory holds: parts on disk, read back by ranges of ids.
 
-Posts arrive in any order and go to disk in parts, each sorted. They come back a range
-of ids at a time, each small enough to hold, with every export of a post in the same
-range. How many posts begin with which digits is all that is kept meanwhile.
+Posts arrive in any order and go to disk in parts, each sorted; those that came since
+the last part stay in memory. They come back a range of ids at a time, each small enough
+to hold, with every export of a post in the same range. How many posts begin with which
+digits is all else that is kept meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import polars as pl
 
 ORDER = "order"
 
-_POSTS_A_PART = 2**14
+# Most exports are smaller, and never go to disk.
+_BYTES_A_PART = 2**26
 _POSTS_A_RANGE = 2**14
 # The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
 _PREFIX = 6
@@ -33,7 +35,8 @@ class PostSpool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pending: list[pl.DataFrame] = []
-        self._parts: list[Path] = []
+        self._pending_bytes = 0
+        self._parts: list[pl.LazyFrame] = []
         self._known: Path | None = None
         self._prefixes: Counter[str] = Counter()
         self._num_posts = 0
@@ -48,12 +51,12 @@ class PostSpool:
     def add(self, table: pl.DataFrame) -> None:
         """Adds posts: the fields of `Video`, and any further columns."""
         self._pending.append(table)
-        if sum(rows.height for rows in self._pending) >= _POSTS_A_PART:
+        self._pending_bytes += int(table.estimated_size())
+        if self._pending_bytes >= _BYTES_A_PART:
             self._write_part()
 
     def ids_among(self, wanted: set[str]) -> set[str]:
         """Returns those of some ids that are ids of posts here."""
-        self._write_part()
         ids = pl.Series(sorted(wanted), dtype=pl.String).implode()
         found: set[str] = set()
         for rows in self._scans():
@@ -67,7 +70,6 @@ class PostSpool:
         The columns are those given, and `order`, which counts arrivals. Posts that
         were known before have the order -1, and null for what else was given.
         """
-        self._write_part()
         scans = self._scans()
         for low, high in self._ranges():
             is_inside = pl.col("video_id") >= low
@@ -79,25 +81,29 @@ class PostSpool:
             yield rows.sort("video_id", ORDER)
 
     def _write_part(self) -> None:
-        if not self._pending:
-            return
-        table = pl.concat(self._pending)
-        order = pl.int_range(self._num_posts, self._num_posts + table.height)
-        table = table.with_columns(order.alias(ORDER)).sort("video_id", ORDER)
+        table = self._gather().sort("video_id", ORDER)
         path = self._directory / f"part-{len(self._parts):05d}.parquet"
         table.write_parquet(path, compression="lz4", row_group_size=_ROWS_A_GROUP)
-        self._parts.append(path)
+        self._parts.append(pl.scan_parquet(path))
+
+    def _gather(self) -> pl.DataFrame:
+        """Returns the posts that came since the last part, and forgets them."""
+        table = pl.concat(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        order = pl.int_range(self._num_posts, self._num_posts + table.height)
+        self._num_posts += table.height
         prefixes = table["video_id"].str.slice(0, _PREFIX).value_counts()
         self._prefixes.update(dict(prefixes.iter_rows()))
-        self._num_posts += table.height
-        self._pending.clear()
+        return table.with_columns(order.alias(ORDER))
 
     def _scans(self) -> list[pl.LazyFrame]:
-        scans = [pl.scan_parquet(path) for path in self._parts]
-        if self._known is not None:
-            order = pl.lit(-1, dtype=pl.Int64).alias(ORDER)
-            scans.insert(0, pl.scan_parquet(self._known).with_columns(order))
-        return scans
+        if self._pending:
+            self._parts.append(self._gather().lazy())
+        if self._known is None:
+            return self._parts
+        order = pl.lit(-1, dtype=pl.Int64).alias(ORDER)
+        return [pl.scan_parquet(self._known).with_columns(order), *self._parts]
 
     def _ranges(self) -> Iterator[tuple[str, str | None]]:
         """Yields the first id of each range and that of the next one."""

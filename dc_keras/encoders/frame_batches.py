@@ -58,6 +58,7 @@ def decoded_batches(
 ) -> tf.data.Dataset:
     """Returns batches uint8 (batch_size, size, size, 3); the last may be smaller."""
 
+    @tf.autograph.experimental.do_not_convert
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(decode_frame(jpeg), (size, size, 3))
 

@@ -61,7 +61,8 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
         vocab_file = Path(work) / "vocab.txt"
         vocab_file.write_text("".join(f"{piece}\n" for piece in vocabulary), "utf-8")
         root = hub_module(backbone, vocab_file, lower_case)
-        tf.saved_model.save(root, f"{work}/model")
+        save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
+        save(root, f"{work}/model")
         if target.exists():
             target.rename(Path(work) / "replaced")
         (Path(work) / "model").rename(target)
@@ -89,7 +90,7 @@ def hub_module(
             training=training,
         )
 
-    function = tf.function(encode)
+    function = tf.function(encode, autograph=False)
     inputs = {
         name: tf.TensorSpec((None, None), tf.int32, name=name) for name in INPUT_NAMES
     }

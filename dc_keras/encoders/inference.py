@@ -38,7 +38,7 @@ class FrameEncoder(Protocol):
 def as_graph(model: keras.Model, spec: tf.TensorSpec) -> Callable[[Any], Any]:
     """Returns a model's call, without training, as a graph of one input shape."""
     graph: Callable[[Any], Any] = tf.function(
-        lambda x: model(x, training=False), input_signature=[spec]
+        lambda x: model(x, training=False), input_signature=[spec], autograph=False
     )
     return graph
 

@@ -141,7 +141,8 @@ def import_encoders(modules: Iterable[str]) -> None:
             importlib.import_module(module)
         except ImportError as error:
             raise DataError(
-                "the encoders must be Python modules that can be imported from here. "
+                "encoders must be in Python modules that can be imported, by workers "
+                "too: from the current directory, or installed. "
                 f"Received: encoders={module!r} ({error})"
             ) from error
 

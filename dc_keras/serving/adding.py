@@ -73,7 +73,8 @@ def add_challenge(
 
     def fill(temporary: Path) -> None:
         module = _Extended(place, table)
-        tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+        save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
+        save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
         for kept in (CALIBRATION_FILE, CARD_FILE):
             if (place / kept).exists():
@@ -138,7 +139,8 @@ class _Extended(tf.Module):
         for name, function in new.items():
             if name in known:
                 _, specs = known[name].structured_input_signature
-                found[name] = tf.function(function).get_concrete_function(**specs)
+                compiled = tf.function(function, autograph=False)
+                found[name] = compiled.get_concrete_function(**specs)
         return found
 
     def _answer(self, embed: str) -> Any:

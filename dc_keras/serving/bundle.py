@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
@@ -98,7 +99,11 @@ def export_bundle(
     config["serving_target"] = serving_target
 
     def fill(place: Path) -> None:
-        archive_of(model).write_out(str(place), verbose=False)
+        # AutoGraph would leave files in the system's temporary directory.
+        write_out = tf.autograph.experimental.do_not_convert(
+            archive_of(model).write_out
+        )
+        write_out(str(place), verbose=False)
         write_json(place / "config.json", config)
         write_json(place / CALIBRATION_FILE, model.calibration.to_dict())
         card = directory / CARD_FILE

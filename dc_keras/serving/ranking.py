@@ -110,6 +110,7 @@ class Ranker:
                 prepared=prepared, challenge=challenge
             )["probability"],
             jit_compile=True,
+            autograph=False,
         )
 
     def score(self, challenge: np.ndarray) -> np.ndarray:

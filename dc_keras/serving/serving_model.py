@@ -67,14 +67,19 @@ class ServingModel:
         return self._videos(side).video_dim + context
 
     # Traced once: each signature that traced it anew would take seconds.
-    @tf.function(input_signature=(CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS))
+    @tf.function(
+        input_signature=(CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS), autograph=False
+    )
     def embed_user(
         self, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:
         """The first m posts of each user, newest first → (B, user_width); eq. (2)."""
         return self._embed_user(captions, captions, frames, facts)
 
-    @tf.function(input_signature=(TOKENS, CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS))
+    @tf.function(
+        input_signature=(TOKENS, CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS),
+        autograph=False,
+    )
     def embed_user_tokens(
         self,
         token_ids: tf.Tensor,
@@ -85,7 +90,7 @@ class ServingModel:
         """As `embed_user`, with the ids of WordPieces: without an op of TF-Text."""
         return self._embed_user(token_ids, captions, frames, facts)
 
-    @tf.function(input_signature=(CAPTIONS, FRAMES, *POST_SPECS))
+    @tf.function(input_signature=(CAPTIONS, FRAMES, *POST_SPECS), autograph=False)
     def embed_challenge(
         self, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:

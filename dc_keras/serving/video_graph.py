@@ -109,6 +109,7 @@ class FrameReader:
         self.embed = tf.function(
             lambda jpegs, mask: _embed_frames(vision, rule, jpegs, mask),
             input_signature=[tf.TensorSpec(some, tf.string), tf.TensorSpec(some, bool)],
+            autograph=False,
         )
 
 
@@ -127,10 +128,14 @@ class CaptionReader:
         self.text = text
         self.takes_tokens = text.token_model is not None
         self._of_captions = tf.function(
-            text.model.call, input_signature=[tf.TensorSpec((None,), tf.string)]
+            text.model.call,
+            input_signature=[tf.TensorSpec((None,), tf.string)],
+            autograph=False,
         )
         self._of_tokens = tf.function(
-            self._embed_tokens, input_signature=[tf.TensorSpec((None, None), tf.int32)]
+            self._embed_tokens,
+            input_signature=[tf.TensorSpec((None, None), tf.int32)],
+            autograph=False,
         )
 
     def embed(self, texts: tf.Tensor) -> tf.Tensor:
@@ -342,6 +347,7 @@ def _encode_in_chunks(
     num_chunks = -(-total // _CHUNK_FRAMES)
     sides = (frame_size, frame_size)
 
+    @tf.autograph.experimental.do_not_convert
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
         # By area, as recorded frames are shrunk; a frame of this size stays as it is.
         image = tf.image.resize(decode_frame(jpeg), sides, method="area")

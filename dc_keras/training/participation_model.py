@@ -108,7 +108,7 @@ class ParticipationModel:
             user: the row of each pair's user.
             challenge: the row of each pair's challenge.
         """
-        score = tf.function(self.score, reduce_retracing=True)
+        score = tf.function(self.score, reduce_retracing=True, autograph=False)
         probability = np.zeros(len(user), np.float32)
         for start in range(0, len(user), _CHUNK):
             rows = slice(start, start + _CHUNK)

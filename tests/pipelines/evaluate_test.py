@@ -8,10 +8,13 @@ from dc_keras.evaluation.manifest import Manifest
 
 # Short trainings of what says most about a preset. The tiny world has few users of the
 # eight posts that the paper asks for.
-_SHORT = ("--epochs=2", "--patience=1", "--seeds=1", "--num_folds=2")
+_SHORT = ("--epochs=2", "--patience=1", "--seeds=1")
 _RUNS = {
-    "default": ("cold_user", ["--models=deepChallenger", "--models=simple"]),
-    "paper": ("random_pair", ["--history_min=2"]),
+    "default": (
+        "cold_user",
+        ["--num_folds=2", "--models=deepChallenger", "--models=simple"],
+    ),
+    "paper": ("random_pair", ["--num_folds=1", "--history_min=2"]),
 }
 
 
@@ -56,7 +59,8 @@ def test_every_judged_pair_is_kept(evaluation, preset):
     predictions = pl.concat([pl.read_parquet(file) for file in files])
     models = {"deepChallenger", "Bayes-optimal (known truth)", "popularity"}
     if preset == "paper":
-        models |= {"VGG16", "VGG16+BERT", "ResNet50", "ResNet50+BERT"}
+        networks = ("tiny_frames", "tiny_colours")
+        models |= {name + text for name in networks for text in ("", "+BERT")}
     assert models <= set(predictions["model"])
     assert predictions["score"].is_between(0, 1).all()
     assert predictions.group_by("model").len()["len"].n_unique() == 1
@@ -136,7 +140,7 @@ def test_folds_are_not_fitted_by_several_workers_together(
 
 
 def test_tomorrow_knows_what_was_joined_before(
-    run_script, corpus, study, vgg16, tmp_path
+    run_script, corpus, study, features, tmp_path
 ):
     times = pl.read_parquet(corpus.output / "videos.parquet")["create_time"]
     own = tmp_path / "study.toml"
@@ -156,7 +160,7 @@ def test_tomorrow_knows_what_was_joined_before(
         "evaluate",
         f"--corpus={corpus.output}",
         f"--study={own}",
-        f"--features={vgg16.output}",
+        f"--features={features.output}",
         "--split=temporal",
         "--models=simple",
         "--seeds=1",

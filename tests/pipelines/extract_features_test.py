@@ -10,19 +10,19 @@ def _manifest(ran):
     return json.loads((ran.output / "manifest.json").read_text("utf-8"))
 
 
-def test_features_name_their_encoders_and_their_frames(vgg16, resnet50, frames):
-    first, second = _manifest(vgg16), _manifest(resnet50)
-    assert first["settings"]["vision"]["name"] == "VGG16"
+def test_features_name_their_encoders_and_their_frames(features, colours, frames):
+    first, second = _manifest(features), _manifest(colours)
+    assert first["settings"]["vision"]["name"] == "tiny_frames"
     assert first["settings"]["text"]["fingerprint"]
-    assert second["settings"]["vision"]["name"] == "ResNet50"
+    assert second["settings"]["vision"]["name"] == "tiny_colours"
     assert second["settings"]["text"] is None
     for manifest in (first, second):
         assert manifest["num_records"] == _manifest(frames)["num_records"]
         assert manifest["settings"]["frames"]["num_frames"] == 2
 
 
-def test_hashtags_of_the_study_are_masked(vgg16, world):
-    text = _manifest(vgg16)["settings"]["text"]
+def test_hashtags_of_the_study_are_masked(features, world):
+    text = _manifest(features)["settings"]["text"]
     assert text["hashtags"] == "mask_focal"
     assert len(text["focal_hashtags"]) >= 3
 
@@ -52,19 +52,19 @@ def _run_openvino(frames, runtime, output):
         "extract_features",
         f"--records={frames.output}",
         f"--output={output}",
-        "--vision=ResNet50",
-        "--vision_weights=random",
+        "--encoders=tiny_encoders",
+        "--vision=tiny_colours",
         f"--vision_runtime={runtime}",
     )
 
 
 def test_openvino_gives_the_features_of_tensorflow(
-    run_script, frames, resnet50, tmp_path
+    run_script, frames, colours, tmp_path
 ):
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     done = run_script(*_run_openvino(frames, "openvino", tmp_path))
     assert done.returncode == 0, done.stderr
-    ours, theirs = (read_features(place) for place in (tmp_path, resnet50.output))
+    ours, theirs = (read_features(place) for place in (tmp_path, colours.output))
     assert ours.video_ids == theirs.video_ids
     np.testing.assert_array_equal(ours.frame_mask, theirs.frame_mask)
     # Half a step of float16 apart, where the last bit of float32 decides.

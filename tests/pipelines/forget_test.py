@@ -14,7 +14,7 @@ import pytest
 from dc_keras.corpus.privacy import Pseudonymizer, post_code
 from dc_keras.social.store import read_graph
 
-_NAMES = ("corpus", "frames", "vgg16", "resnet50", "model", "export", "evaluation")
+_NAMES = ("corpus", "frames", "features", "colours", "model", "export", "evaluation")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def _decoded(path):
 
 
 def test_a_dry_run_says_what_would_go(dry, run, gone):
-    for name in ("frames", "vgg16", "resnet50"):
+    for name in ("frames", "features", "colours"):
         assert f"{run}/{name}: " in dry.stdout
     assert f"{run}/corpus: corpus, {gone.num_posts} posts, 1 people" in dry.stdout
     assert "nothing was changed: --dry_run" in dry.stdout
@@ -214,7 +214,7 @@ def test_the_records_are_those_of_a_fresh_run(forgot, run, run_script, tmp_path)
         for place in (tmp_path / "fresh", run / "frames")
     )
     assert left == fresh
-    for name in ("vgg16", "resnet50"):
+    for name in ("features", "colours"):
         done = run_script("verify_tfrecords", f"--records={run}/{name}")
         assert "no faults" in done.stdout
 

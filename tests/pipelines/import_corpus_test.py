@@ -58,7 +58,7 @@ def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
 
 
 # Nobody's name, handle or id in the clear is left in anything that the scripts make.
-_ARTIFACTS = ("corpus", "frames", "vgg16", "resnet50", "model", "bundle")
+_ARTIFACTS = ("corpus", "frames", "features", "colours", "model", "bundle")
 
 
 @pytest.fixture(scope="module")

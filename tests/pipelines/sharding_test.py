@@ -1,7 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
+# Where Ray's workers find the tiny encoders.
+_TESTS = Path(__file__).parents[1]
 _INT8_FLAGS = ("--vision_runtime=openvino_int8", "--image_size=64")
 _FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
 
@@ -24,8 +27,8 @@ def _extract_flags(frames, output):
         "extract_features",
         f"--records={frames.output}",
         f"--output={output}",
-        "--vision=ResNet50",
-        "--vision_weights=random",
+        "--encoders=tiny_encoders",
+        "--vision=tiny_colours",
     )
 
 
@@ -49,7 +52,7 @@ def test_invocations_that_share_the_frames_write_what_one_writes(
 
 
 def test_invocations_that_share_the_features_write_what_one_writes(
-    run_script, frames, resnet50, tmp_path
+    run_script, frames, colours, tmp_path
 ):
     output = tmp_path / "parts"
     for index in (1, 0):
@@ -61,7 +64,7 @@ def test_invocations_that_share_the_features_write_what_one_writes(
         )
         assert done.returncode == 0, done.stderr
         assert "in 1 shards (0 done before)" in done.stdout
-    assert _files(output) == _files(resnet50.output)
+    assert _files(output) == _files(colours.output)
     manifest = json.loads((output / "manifest.json").read_text("utf-8"))
     assert len(manifest["shards"]) == 2
 
@@ -114,21 +117,22 @@ def test_ray_extracts_by_openvino_what_this_process_does(
         done = run_script(*_extract_flags(frames, here), *flags)
         assert done.returncode == 0, done.stderr
     there = tmp_path / "there"
-    done = run_script(*_extract_flags(frames, there), *flags, "--runner=ray")
+    ray = (*_extract_flags(frames, there), *flags, "--runner=ray")
+    done = run_script(*ray, cwd=_TESTS)
     assert done.returncode == 0, done.stderr
     assert _all_files(here) == _all_files(there)
 
 
 @pytest.mark.long
 def test_ray_writes_and_extracts_what_this_process_does(
-    run_script, corpus, frames, resnet50, tmp_path
+    run_script, corpus, frames, colours, tmp_path
 ):
     pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
     for flags, made in (
         ((*_write_flags(corpus, tmp_path / "frames"), "--workers=2"), frames),
-        (_extract_flags(frames, tmp_path / "resnet50"), resnet50),
+        (_extract_flags(frames, tmp_path / "colours"), colours),
     ):
-        done = run_script(*flags, "--runner=ray")
+        done = run_script(*flags, "--runner=ray", cwd=_TESTS)
         assert done.returncode == 0, done.stderr
         assert "in 2 shards (0 done before)" in done.stdout
         assert _files(tmp_path / made.output.name) == _files(made.output)

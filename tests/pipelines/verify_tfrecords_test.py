@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("records", "kind"), [("frames", "frame"), ("vgg16", "feature")]
+    ("records", "kind"), [("frames", "frame"), ("features", "feature")]
 )
 def test_sound_records_have_no_faults(request, run_script, records, kind):
     directory = request.getfixturevalue(records).output

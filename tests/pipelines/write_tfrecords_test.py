@@ -1,6 +1,8 @@
 import json
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 
 
@@ -63,6 +65,30 @@ def test_broken_media_fails_until_it_is_allowed(
     manifest = json.loads((tmp_path / "frames" / "manifest.json").read_text("utf-8"))
     assert [bad["video_id"] for bad in manifest["bad_media"]] == [broken.stem]
     assert manifest["bad_media"][0]["reason"]
+
+
+def test_a_slide_that_cannot_be_read_is_counted_and_fails_nothing(
+    run_script, tmp_path, key_file
+):
+    media, video_id = tmp_path / "media", "6871947673600000077"
+    media.mkdir()
+    cv2.imwrite(str(media / f"{video_id}_1.png"), np.zeros((9, 9, 3), np.uint8))
+    (media / f"{video_id}_2.heic").write_bytes(b"no image")
+    item = {"id": video_id, "author": "ann", "desc": "a", "imagePost": {"images": []}}
+    (tmp_path / "a.json").write_text(json.dumps(item))
+    corpus = f"--corpus={tmp_path}/corpus"
+    export = [f"--input={tmp_path}/a.json", f"--media_root={media}", corpus]
+    assert (
+        run_script("import_corpus", *export, f"--key_file={key_file}").returncode == 0
+    )
+    flags = [corpus, f"--output={tmp_path}/frames", "--num_frames=2", "--image_size=32"]
+    done = run_script("write_tfrecords", *flags, "--num_shards=1", "--workers=1")
+    assert done.returncode == 0, done.stderr
+    assert "  bad_slides: 1\n" in done.stdout
+    manifest = json.loads((tmp_path / "frames" / "manifest.json").read_text("utf-8"))
+    [bad] = manifest["bad_slides"]
+    assert bad["video_id"] == video_id
+    assert manifest["counts"]["with_frames"] == 1
 
 
 def test_a_directory_that_is_no_corpus_is_named(fails_in_one_line, tmp_path):

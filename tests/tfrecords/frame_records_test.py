@@ -57,6 +57,7 @@ def test_every_post_gets_a_record_in_order_of_ids(media, tmp_path):
         "with_frames": 2,
         "without_media": 1,
         "bad_media": 1,
+        "bad_slides": 0,
         "slideshows_dropped": 0,
         "frames": 8,
     }
@@ -72,6 +73,33 @@ def test_dropped_slideshow_keeps_its_record_and_is_counted(media, tmp_path):
     assert record.jpegs == ()
     assert entry.facts["counts"]["slideshows_dropped"] == 1
     assert entry.facts["counts"]["bad_media"] == 0
+
+
+def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
+    (media / "3.png").write_bytes(b"no image")
+    slides = ("1.png", "3.png", "gone.png", "2.png")
+    videos = [_video("3", is_slideshow=True, slide_paths=slides)]
+    entry, (record,) = _write(videos, media, tmp_path)
+    assert (len(record.jpegs), record.source_num_frames) == (4, 2)
+    counts = entry.facts["counts"]
+    assert (counts["with_frames"], counts["bad_media"], counts["bad_slides"]) == (
+        1,
+        0,
+        2,
+    )
+    reasons = [bad["reason"] for bad in entry.facts["bad_slides"]]
+    assert reasons[0] == "gone.png: is no file below the media root"
+    assert reasons[1].startswith("3.png: cannot be decoded")
+    assert {bad["video_id"] for bad in entry.facts["bad_slides"]} == {"3"}
+
+
+def test_bad_slides_are_named_as_the_corpus_names_them(media, tmp_path):
+    (media / "x" / "ann").mkdir(parents=True)
+    (media / "x" / "ann" / "7_ann_1.png").write_bytes(b"no image")
+    slides = ("1.png", "x/*/7*1.png")
+    entry, _ = _write([_video("7", slide_paths=slides)], media, tmp_path)
+    [bad] = entry.facts["bad_slides"]
+    assert "ann" not in bad["reason"]
 
 
 @pytest.mark.parametrize(

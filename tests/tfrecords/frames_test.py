@@ -15,7 +15,7 @@ from tfrecords.frames import (
     sample_frames,
     sample_slideshow,
 )
-from tfrecords.media import MediaError, Picture, Timeline
+from tfrecords.pictures import MediaError, Picture, Timeline
 
 
 def _numbers(sampled, read_number):
@@ -163,13 +163,37 @@ def test_slides_have_equal_shares_and_whole_seconds(tmp_path, draw_number, read_
     assert _numbers(few, read_number) == [1]
 
 
-def test_slideshow_with_a_broken_or_no_image_is_an_error(tmp_path, draw_number):
-    good = tmp_path / "a.png"
-    cv2.imwrite(str(good), draw_number(1))
-    broken = tmp_path / "b.png"
-    broken.write_bytes(good.read_bytes()[:60])
-    with pytest.raises(MediaError, match=r"^b\.png: cannot be decoded"):
-        sample_slideshow([good, broken], SamplingConfig())
+def test_a_slide_that_cannot_be_read_costs_itself(tmp_path, draw_number, read_number):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for number, path in enumerate(paths):
+        cv2.imwrite(str(path), draw_number(number))
+    paths[1].write_bytes(paths[1].read_bytes()[:60])
+    sampled = sample_slideshow(paths, SamplingConfig(num_frames=6))
+    # As if it had never been there: slides 0, 2 and 3, two frames each.
+    assert _numbers(sampled, read_number) == [0, 0, 2, 2, 3, 3]
+    assert sampled.source_num_frames == 3
+    assert sampled.duration_us == 3 * 10**6
+    [bad] = sampled.bad_slides
+    assert (bad.name, bad.reason[:17]) == ("1.png", "cannot be decoded")
+
+
+def test_a_slide_is_taken_in_place_of_one_that_cannot_be_read(
+    tmp_path, draw_number, read_number
+):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        cv2.imwrite(str(path), draw_number(number))
+    paths[1].write_bytes(b"")
+    # Of three slides the one in the middle is taken, then of two the second.
+    sampled = sample_slideshow(paths, SamplingConfig(num_frames=1))
+    assert _numbers(sampled, read_number) == [2]
+
+
+def test_a_slideshow_without_an_image_that_can_be_read_is_an_error(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(MediaError, match=r"^a\.png: cannot be decoded"):
+        sample_slideshow([tmp_path / "a.png", tmp_path / "b.png"], SamplingConfig())
     with pytest.raises(MediaError, match="holds no image"):
         sample_slideshow([], SamplingConfig())
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tfrecords.media import MediaError, decode_frames
+from tfrecords.media import decode_frames
+from tfrecords.pictures import MediaError
 
 _ROOT = Path(__file__).parents[2]
 

@@ -70,20 +70,28 @@ def _leaves_no_process(monkeypatch):
 
 
 @pytest.fixture
-def two_nodes():
-    """A cluster of two nodes, and a way to kill the second."""
+def cluster():
+    """A cluster of one node, of one CPU."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
         initialize_head=True, head_node_args={**_NODE, "include_dashboard": False}
     )
-    node = cluster.add_node(**_NODE)
-    yield (
-        cluster.address,
-        lambda: cluster.remove_node(node, allow_graceful=False),
-    )
+    yield cluster
     ray.shutdown()
     cluster.shutdown()
+
+
+@pytest.fixture
+def one_node(cluster):
+    return cluster.address
+
+
+@pytest.fixture
+def two_nodes(cluster):
+    """The address of a cluster of two nodes, and a way to kill the second."""
+    node = cluster.add_node(**_NODE)
+    return cluster.address, lambda: cluster.remove_node(node, allow_graceful=False)
 
 
 @pytest.fixture
@@ -238,33 +246,33 @@ def test_features_extracted_while_a_node_dies_are_those_of_a_local_run(
     assert verify_records(output).faults == ()
 
 
-def test_ray_is_started_for_a_run_and_tells_what_goes_wrong(
-    media, tmp_path, monkeypatch
-):
-    # One after another: each of them starts a Ray of its own, which takes seconds.
+def test_ray_is_started_for_a_run(media, tmp_path):
     output = tmp_path / "out"
     _write_frames(media, output, 12, cluster=RayCluster(num_cpus=2))
     _write_frames(media, tmp_path / "local", 12)
     assert _files(output) == _files(tmp_path / "local")
+    assert not ray.is_initialized()
 
+
+def test_a_cluster_tells_what_goes_wrong(media, tmp_path, monkeypatch, one_node):
+    # One after another: a cluster takes seconds to start.
+    large = RayCluster(one_node, shard_cpus=2)
     with pytest.raises(DataError, match=r"what a shard takes\. Received: ray_cpus=2"):
-        _write_frames(
-            media,
-            tmp_path / "large",
-            12,
-            cluster=RayCluster(num_cpus=1, shard_cpus=2),
-        )
+        _write_frames(media, tmp_path / "large", 12, cluster=large)
 
-    monkeypatch.setattr("tfrecords.frame_records.av.__version__", "0.1")
-    with pytest.raises(DataError, match="must decode and encode by the same versions"):
-        _write_frames(media, tmp_path / "other", 12, cluster=RayCluster(num_cpus=1))
+    cluster = RayCluster(one_node)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(DataError, match="must decode and encode by the same versions"),
+    ):
+        patch.setattr("tfrecords.frame_records.av.__version__", "0.1")
+        _write_frames(media, tmp_path / "other", 12, cluster=cluster)
 
-
-def test_a_shard_that_takes_down_its_process_is_given_up(tmp_path, monkeypatch):
+    # A shard that takes down its process is given up.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)
     with pytest.raises(DataError, match="given up after 2 tries"):
-        RayCluster(num_cpus=1).run(_die, [_Job()], lambda _: None)
+        cluster.run(_die, [_Job()], lambda _: None)
 
 
 class _Job:

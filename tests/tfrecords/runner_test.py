@@ -206,7 +206,7 @@ from tfrecords.runner import write_frame_records
 if __name__ == "__main__":
     videos = [
         Video(str(7000 + i), "u", "test", media_path=f"{i % 6}.mp4")
-        for i in range(40_000)
+        for i in range(10_000)
     ]
     write_frame_records(
         videos, Path(sys.argv[1]), Path(sys.argv[2]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ _OTHER_KEYS = (
     *("collected_from_url", "source_url", "source_platform_url", "permalink"),
     *("uploader_url", "channel_url", "profile_url"),
 )
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _POST = re.compile(
     r"tiktok(?:v|cdn)?\.com/(?:[^?#]*/)?(?:@(?P<handle>[^/?#]*)/)?"
     r"(?:video|photo|v|embed(?:/v\d)?|player/v\d)/(?P<id>\d{5,19})(?!\d)",
@@ -25,7 +27,10 @@ _POST = re.compile(
 )
 _HANDLE = re.compile(r"tiktok\.com/@(?P<handle>[^/?#]+)", re.IGNORECASE)
 _LIVE = re.compile(r"tiktok\.com/(?:@[^/?#]*/live|live/)", re.IGNORECASE)
-_OWN = ("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly")
+_OWN = (
+    *("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly"),
+    *("tiktokw.eu", "tiktokw.us", "tiktokcdn.com", "byteoversea.com"),
+)
 # Sites whose posts have much the same columns or keys as TikTok's.
 _OTHERS = (
     *("x.com", "twitter.com", "instagram.com", "threads.net", "threads.com"),
@@ -39,13 +44,30 @@ _OTHERS = (
 )
 
 
+@lru_cache(maxsize=2**10)
+def other_spelling(key: str) -> str:
+    """Returns `playCount` for `play_count` and the other way round, "" for neither."""
+    if "_" in key:
+        first, *others = key.split("_")
+        camel = first + "".join(word[:1].upper() + word[1:] for word in others)
+        return camel if key.islower() and first else ""
+    snake = _CAMEL.sub("_", key)
+    return snake.lower() if snake != key else ""
+
+
 def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Returns handle and id of the post that a record's addresses lead to."""
     for address in _texts(record, KEYS):
-        found = _POST.search(address)
-        if found:
-            return _clean(found["handle"]), found["id"]
+        handle, video_id = post_of(address)
+        if video_id is not None:
+            return handle, video_id
     return None, None
+
+
+def post_of(address: str) -> tuple[str | None, str | None]:
+    """Returns handle and id of the post that an address leads to."""
+    found = _POST.search(address)
+    return (_clean(found["handle"]), found["id"]) if found else (None, None)
 
 
 def find_handle(record: Mapping[str, Any]) -> str | None:
@@ -80,6 +102,16 @@ def other_platform(record: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_of_tiktok(address: str) -> bool:
+    """Whether an address is of one of TikTok's own hosts."""
+    return is_of(address, _OWN)
+
+
+def is_of(address: str, domains: tuple[str, ...]) -> bool:
+    """Whether an address is of one of some domains, or below it."""
+    return _is_of(_site(address), domains)
+
+
 def names_tiktok(site: str) -> bool:
     """Whether a name of a platform, as exports write it, is TikTok's."""
     name = site.strip().casefold().removeprefix("https://").removeprefix("www.")
@@ -94,7 +126,7 @@ def names_other(site: str) -> bool:
 
 def _texts(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
     for key in keys:
-        value = record.get(key)
+        value = record.get(key) or record.get(other_spelling(key))
         if isinstance(value, str) and "." in value and len(value) < 4096:
             yield value
 

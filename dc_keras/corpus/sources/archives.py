@@ -15,9 +15,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from dc_keras.corpus.media import MEDIA_SUFFIXES
 
@@ -38,7 +39,12 @@ _LARGEST_GROWTH = 400
 _ALWAYS_ALLOWED = 2**25
 _MAX_DEPTH = 4
 _HEAD = 512
+_EMPTY_ZIP = b"PK\x05\x06"
+_NO_EXPORT = "an archive without a file that may be an export"
 _WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin", "mimetype")
+
+
+Opener: TypeAlias = Callable[[], io.BufferedIOBase]
 
 
 class BombError(ValueError):
@@ -53,12 +59,14 @@ class Member:
         name: of the entry, "" of a file that is no archive.
         open: opens it anew.
         reason: why it cannot be read; `open` is not to be called then.
+        faults: what ended the last stream that `open` gave too early.
         is_workbook: whether it is a zip that a spreadsheet program made.
     """
 
     name: str
     open: Callable[[], BinaryIO]
     reason: str | None = None
+    faults: list[Exception] = field(default_factory=list)
     is_workbook: bool = False
 
 
@@ -85,15 +93,21 @@ class _Budget:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream whose bytes are paid out of a budget."""
+    """A stream whose bytes are paid out of a budget, and which ends at any damage."""
 
     def __init__(
-        self, stream: IO[bytes], budget: _Budget, below: IO[bytes] | None = None
+        self,
+        stream: io.BufferedIOBase,
+        budget: _Budget,
+        faults: list[Exception],
+        below: BinaryIO | None = None,
     ) -> None:
         super().__init__()
         self._stream = stream
         self._budget = budget
+        self._faults = faults
         self._below = below
+        faults.clear()
 
     def readable(self) -> bool:
         return True
@@ -109,7 +123,12 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        data = self._stream.read(len(view))
+        try:
+            # `read` would lose what comes before a damage.
+            data = self._stream.read1(len(view))
+        except DAMAGE as error:
+            self._faults.append(error)
+            return 0
         self._budget.spend(len(data))
         view[: len(data)] = data
         return len(data)
@@ -128,19 +147,21 @@ def _expand(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
     if depth > _MAX_DEPTH:
         yield _refused(member.name, f"archives nested deeper than {_MAX_DEPTH}")
     elif unpack is not None:
-        inner = Member(member.name, _opener(member, unpack, budget))
+        faults: list[Exception] = []
+        opener = _opener(member, unpack, budget, faults)
+        inner = Member(member.name, opener, faults=faults)
         yield from _or_reason(member, _expand(inner, budget, depth + 1))
-    elif head.startswith(b"PK\x03\x04"):
+    elif head.startswith((b"PK\x03\x04", _EMPTY_ZIP)):
         yield from _or_reason(member, _of_zip(member, budget, depth))
-    elif head[257:262] == b"ustar":
+    elif head[257:262] == b"ustar" or head == bytes(_HEAD):
         yield from _or_reason(member, _of_tar(member, budget, depth))
     else:
         yield member
 
 
-def _unpacker(head: bytes) -> Callable[[BinaryIO], IO[bytes]] | None:
+def _unpacker(head: bytes) -> Callable[[BinaryIO], io.BufferedIOBase] | None:
     if head.startswith(b"\x1f\x8b"):
-        return lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+        return lambda file: gzip.GzipFile(fileobj=file)
     if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
         return bz2.BZ2File
     if head.startswith(b"\xfd7zXZ\x00"):
@@ -149,12 +170,15 @@ def _unpacker(head: bytes) -> Callable[[BinaryIO], IO[bytes]] | None:
 
 
 def _opener(
-    member: Member, unpack: Callable[[BinaryIO], IO[bytes]], budget: _Budget
+    member: Member,
+    unpack: Callable[[BinaryIO], io.BufferedIOBase],
+    budget: _Budget,
+    faults: list[Exception],
 ) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
         # Lines of some kB come three times as fast out of a buffer larger than usual.
         below = member.open()
-        return io.BufferedReader(_Bounded(unpack(below), budget, below), CHUNK)
+        return io.BufferedReader(_Bounded(unpack(below), budget, faults, below), CHUNK)
 
     return opened
 
@@ -176,40 +200,54 @@ def _of_zip(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
         if not names.isdisjoint(_WORKBOOKS):
             yield Member(member.name, member.open, is_workbook=True)
             return
+        found = False
         for info in archive.infolist():
-            name = _joined(member.name, info.filename)
             if info.is_dir() or _is_no_export(info.filename):
                 continue
+            found = True
+            name = _joined(member.name, info.filename)
             if info.flag_bits & 1:
                 yield _refused(name, "an entry with a password")
                 continue
-
-            def opened(info: zipfile.ZipInfo = info) -> BinaryIO:
-                stream = _Bounded(archive.open(info), budget)
-                return io.BufferedReader(stream, CHUNK)
-
-            entry = Member(name, opened)
+            opened = cast("Opener", partial(archive.open, info))
+            entry = _entry(name, opened, budget)
             yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+    if not found:
+        yield _refused(member.name, _NO_EXPORT)
 
 
 def _of_tar(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+    found = False
     with member.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for info in archive:
             if not info.isreg() or _is_no_export(info.name):
                 continue
-
-            def opened(info: tarfile.TarInfo = info) -> BinaryIO:
-                stream = cast("IO[bytes]", archive.extractfile(info))
-                return io.BufferedReader(_Bounded(stream, budget), CHUNK)
-
-            entry = Member(_joined(member.name, info.name), opened)
+            found = True
+            # Of a regular file it is never None.
+            opened = cast("Opener", partial(archive.extractfile, info))
+            entry = _entry(_joined(member.name, info.name), opened, budget)
             yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+            if entry.faults:
+                return  # what follows cannot be found
+    if not found:
+        yield _refused(member.name, _NO_EXPORT)
+
+
+def _entry(name: str, open_stream: Opener, budget: _Budget) -> Member:
+    faults: list[Exception] = []
+
+    def opened() -> io.BufferedReader:
+        stream = _Bounded(open_stream(), budget, faults)
+        return io.BufferedReader(stream, CHUNK)
+
+    return Member(name, opened, faults=faults)
 
 
 def _is_no_export(name: str) -> bool:
-    """Whether an entry is what macOS adds, a hidden file, or a picture or video."""
+    """Whether an entry is what a system adds, a hidden file, a picture or a video."""
     path = PurePosixPath(name)
     is_hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    is_hidden |= path.name.lower() in ("thumbs.db", "desktop.ini")
     return is_hidden or path.suffix.lower() in MEDIA_SUFFIXES
 
 

@@ -10,7 +10,7 @@ _MILLISECONDS = 1000
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like an aweme, whole or damaged."""
-    return "aweme_id" in record and "cid" not in record
+    return ("aweme_id" in record or "awemeId" in record) and "cid" not in record
 
 
 def read(record: RawRecord) -> Post:
@@ -56,7 +56,7 @@ def read(record: RawRecord) -> Post:
         effects=tuple(fields.texts("effect_stickers", "name")),
         region=fields.text("region", "region"),
         language=fields.text("language", "desc_language"),
-        is_slideshow=fields.has("images") or fields.has("image_post_info"),
+        is_slideshow=any(map(fields.shows_images, ("images", "image_post_info"))),
         account=fields.account(
             "author.follower_count", ("author.total_favorited",), "author.aweme_count"
         ),

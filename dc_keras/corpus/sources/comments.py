@@ -6,11 +6,12 @@ the same post.
 
 from __future__ import annotations
 
-from dc_keras.corpus.sources import addresses
+from dc_keras.corpus.sources import addresses, synonyms
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import (
     Asked,
     RawRecord,
+    Row,
     Source,
     Tie,
     Ties,
@@ -26,6 +27,7 @@ _TELLING = frozenset(
     | {"comment_language", "comment_body", "commenter_user_name", "commenter_id"}
     | {"reply_to_reply_id", "commenter_username", "post_body", "pinnedByAuthor"}
 )
+_TEXTS = frozenset({"text", "body", "comment", "comment_text", "commentText"})
 _POST_KEYS = (
     *("aweme_id", "post_id", "video_id", "videoId", "postId", "item_id", "awemeId"),
     *("aweme.aweme_id", "itemId"),
@@ -37,7 +39,7 @@ _USER_IDS = (
 _HANDLES = (
     *("user.unique_id", "user.uniqueId", "uniqueId", "unique_id", "username"),
     *("commenter_username", "author.uniqueId", "author.unique_id", "author", "user"),
-    *("commenter_user_name", "author_username", "userName", "user_name"),
+    *("commenter_user_name", "author_username", "userName", "user_name", "handle"),
 )
 
 
@@ -46,7 +48,7 @@ def matches(record: RawRecord) -> bool:
     keys = record.keys()
     found = _TELLING & keys
     return len(found) >= 2 or (
-        bool(found) and bool({"text", "body", "comment"} & keys) and "stats" not in keys
+        bool(found) and bool(_TEXTS & keys) and "stats" not in keys
     )
 
 
@@ -57,7 +59,7 @@ def read(record: RawRecord, asked: Asked) -> Ties:
         UnreadablePostError: it does not say which post, or who.
     """
     del asked
-    fields = Fields(record)
+    fields = Fields(_named(record))
     video_id = fields.identifier("video_id", *_POST_KEYS)
     if video_id is None or not _is_id(video_id):
         _, video_id = addresses.find_post(record)
@@ -81,6 +83,13 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     )
     tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
     return Ties((tie,), notes=fields.notes)
+
+
+def _named(record: RawRecord) -> RawRecord:
+    """Returns a record with what people call its columns under our names, too."""
+    if not isinstance(record, Row):
+        return record
+    return Row({**synonyms.name_fields(record), **record})
 
 
 def _is_id(text: str) -> bool:

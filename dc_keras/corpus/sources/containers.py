@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from dc_keras.corpus.sources import foreign, har, shapes
-from dc_keras.corpus.sources.json_repair import CutObject
+from dc_keras.corpus.sources.json_repair import DAMAGED, CutObject
 from dc_keras.corpus.sources.post import Asked, Person, Row, Source
 
 _LISTS = (
@@ -146,8 +146,12 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
         yield from _unwrap_har(outer, sniff, depth)
         return
     inside = [("", list(rows))] if rows is not None else _inside(document, sniff)
+    error = _error_of(document)
+    if error is not None and not any(_holds(v, sniff, depth + 1) for _, v in inside):
+        yield replace(outer, reason=error)
+        return
     if not inside and not isinstance(document, CutObject):
-        yield replace(outer, reason=_no_record_reason(document))
+        yield replace(outer, reason="unknown shape")
     for name, content in inside:
         place = f"{outer.position}.{name}" if outer.position and name else name
         asked = replace(outer.asked, list_name=name)
@@ -160,11 +164,23 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
 def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
     """Yields the records of a browser's recording; most of it is something else."""
     is_any = False
-    for place, value in har.answers(outer.record):
-        if _holds(value, sniff, depth + 1):
-            is_any = True
-            inner = replace(outer, record=value, position=place)
+    for answer in har.answers(outer.record):
+        has_posts = _holds(answer.value, sniff, depth + 1)
+        is_any |= has_posts
+        inner = replace(
+            outer,
+            record=answer.value,
+            position=answer.position,
+            collected_at=answer.time,
+        )
+        if answer.reason is not None:
+            if has_posts:
+                yield replace(inner, reason=answer.reason)
+            continue
+        if has_posts:
             yield from _unwrap(inner, sniff, depth + 1)
+        if answer.is_cut:
+            yield replace(inner, reason=DAMAGED)
     if not is_any:
         yield replace(outer, reason="an HAR file without an answer that has posts")
 
@@ -194,7 +210,7 @@ def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
     found = [
         (str(key), value)
         for key, value in document.items()
-        if isinstance(value, dict | list) and _holds(value, sniff, 0)
+        if isinstance(value, dict | list | str) and _holds(value, sniff, 0)
     ]
     # What lies in a row began as texts, too.
     return [
@@ -294,7 +310,8 @@ def _child(document: dict[str, Any], key: str, inner: str) -> Any:
     return child.get(inner) if isinstance(child, dict) else None
 
 
-def _no_record_reason(document: dict[str, Any]) -> str:
+def _error_of(document: dict[str, Any]) -> str | None:
+    """Returns the error that an answer is; None where it is none."""
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:
@@ -302,4 +319,4 @@ def _no_record_reason(document: dict[str, Any]) -> str:
     code = _child(document, "error", "code")
     if isinstance(code, str) and code.isidentifier() and code != "ok":
         return f"an answer without posts (error {code})"
-    return "unknown shape"
+    return None

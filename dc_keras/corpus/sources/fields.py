@@ -1,7 +1,8 @@
 """Reads single values out of a raw record: typed, never guessed, every gap noted.
 
 Paths are dotted: `author.id`. Where several are given, the first that holds a usable
-value counts.
+value counts. A key may as well be spelt the other way, `play_count` as `playCount`, and
+an object be the one in a list.
 """
 
 from __future__ import annotations
@@ -71,11 +72,18 @@ class Fields:
         self._note_gap(name, paths)
         return None
 
+    def optional_text(self, name: str, *paths: str) -> str | None:
+        """Returns what `text` does, and notes no gap: few formats have the field."""
+        return self.text(name, *paths) if any(map(self.has, paths)) else None
+
     def count(self, name: str, *paths: str) -> int | None:
-        """Returns a whole number of at least 0, also out of a numeric string."""
+        """Returns a whole number of at least 0, also out of a text, as 1,234 too."""
         for path in paths:
             value = self._get(path)
-            number = None if value is None else values.whole_number(value)
+            if value is None:
+                continue
+            number = values.whole_number(value)
+            number = values.grouped_number(value) if number is None else number
             if number is not None:
                 return number
         self._note_gap(name, paths)
@@ -174,6 +182,8 @@ class Fields:
         if found is None:
             _, found = addresses.find_post(self._record)
             self.note(OF_ADDRESS)
+        elif not found.isdecimal():
+            found = addresses.post_of(found)[1] or found
         if found is None:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
@@ -275,6 +285,7 @@ class Fields:
 
         Empty ones are left out.
         """
+        keys = _spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
@@ -312,7 +323,8 @@ class Fields:
             if self._has_list(path)
             else find_hashtags(caption or "")
         )
-        return (*linked, *self.texts(*listed, are_words=True))
+        found, titles = list(linked), list(self.texts(*listed, are_words=True))
+        return tuple(found) if found == titles else (*found, *titles)
 
     def note(self, word: str) -> None:
         """Notes something to be counted."""
@@ -341,13 +353,14 @@ class Fields:
         return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
-        if "." not in path:
-            return self._record.get(path)
         value: Any = self._record
-        for key in _keys(path):
+        for key, other in _keys(path):
+            if isinstance(value, list) and len(value) == 1:
+                value = value[0]
             if not isinstance(value, dict):
                 return None
-            value = value.get(key)
+            inner = value.get(key)
+            value = value.get(other) if inner is None and other else inner
         return value
 
     def _is_exact(self, value: object) -> bool:
@@ -387,6 +400,12 @@ class Fields:
         return whole
 
 
-@lru_cache
-def _keys(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
+@lru_cache(maxsize=2**10)
+def _keys(path: str) -> tuple[tuple[str, str], ...]:
+    """Returns the keys of a path, each with its other spelling, "" for none."""
+    return tuple((key, addresses.other_spelling(key)) for key in path.split("."))
+
+
+@lru_cache(maxsize=2**10)
+def _spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return (*keys, *filter(None, map(addresses.other_spelling, keys)))

@@ -10,6 +10,7 @@ from dc_keras.corpus.sources import addresses
 _PLATFORM_KEYS = ("source_platform", "extractor_key", "extractor", "ie_key")
 # Under these names stands the platform of the device as likely as not.
 _VAGUE_KEYS = ("platform", "network", "social_network", "site")
+_LIVE_AWEME = 101
 _LIVE = frozenset({"is_live", "was_live", "is_upcoming", "post_live"})
 # Counts that other platforms have beside a text and an author, and TikTok has not.
 _OTHER_COUNTS = frozenset(
@@ -113,6 +114,7 @@ def _is_live(record: Mapping[str, Any]) -> bool:
         or (isinstance(status, str) and status in _LIVE)
         or record.get("is_live") is True
         or (isinstance(key, str) and key.casefold().endswith("live"))
+        or record.get("aweme_type") == _LIVE_AWEME
         or addresses.find_live(record)
     )
 

@@ -8,19 +8,23 @@ tools that flatten JSON into tables mean it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
+
+from dc_keras.corpus.sources.synonyms import find_field
 
 Path: TypeAlias = tuple[str, ...]
 
 # A table without one of these has nothing to import; a text with commas may look
 # like a header.
 _ID_COLUMNS = frozenset(
-    {"id", "video_id", "videoid", "username", "cid", "aweme_id", "awemeid", "post_id"}
+    {"id", "video_id", "videoid", "cid", "aweme_id", "awemeid", "post_id"}
     | {"postid", "item_id", "comment_id", "author_unique_id", "profile_username"}
     | {"url", "webvideourl", "videoweburl", "share_url", "tiktok_url", "video_url"}
     | {"video_link", "作品id"}
 )
+# Of a list of followers.
+_PEOPLE = frozenset({"display_name", "target_account"})
 # Spelt with capitals by the tools; any other spelling is brought to this one.
 _SPELLINGS = {
     name.casefold(): name
@@ -56,11 +60,37 @@ _AS_THEY_ARE = "作品ID"
 def is_header(cells: Sequence[str]) -> bool:
     """Whether the cells of a line are the names of a table's columns."""
     names = [_fold(cell) for cell in cells]
-    return (
-        sum(map(bool, names)) > 1
-        and not _ID_COLUMNS.isdisjoint(names)
-        and all(len(name) <= _LONGEST_NAME and "\n" not in name for name in names)
-    )
+    if sum(map(bool, names)) < 2 or not all(map(_is_name, names)):
+        return False
+    if not _ID_COLUMNS.isdisjoint(names):
+        return True
+    fields = {find_field(_trim(cell))[0] for cell in cells}
+    is_of_posts = not fields.isdisjoint(("video_id", "url"))
+    is_of_people = "username" in names and not _PEOPLE.isdisjoint(names)
+    return is_of_people or (is_of_posts and len(fields - {None}) > 1)
+
+
+def reason_against(lines: Iterable[Sequence[str]]) -> str | None:
+    """Returns why the first of these lines that has headers is of no table of posts.
+
+    None where no line has any. Only headers that we know are named: any other may be
+    about somebody.
+    """
+    for cells in lines:
+        names = [_trim(cell) for cell in cells]
+        known = [name for name in names if find_field(name)[0] is not None]
+        if len(known) > 1 and all(map(_is_name, names)):
+            rest = len(list(filter(None, names))) - len(known)
+            others = f" and {rest} others" if rest else ""
+            return (
+                "a table without a column for the ids or the addresses of posts (such "
+                f"as `video id`, `url`); its columns are {', '.join(known)}{others}"
+            )
+    return None
+
+
+def _is_name(cell: str) -> bool:
+    return len(cell) <= _LONGEST_NAME and "\n" not in cell
 
 
 def column_paths(cells: Sequence[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Reads JSON that is not quite JSON: cut, joined, with commas too many, or Python's.
+"""Reads JSON that is not quite JSON: cut, joined, commented, or as others print it.
 
 What is whole in it is kept, and what is not is told in one reason.
 """
@@ -13,16 +13,23 @@ from dc_keras.corpus.sources import cells
 
 _BETWEEN = re.compile(r"[\s,;\x00\x1e\ufeff]*")
 _SPACE = re.compile(r"[\s\x00\x1e\ufeff]*")
-# A comma before a closing bracket, outside of texts.
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+# Outside of texts: a comment, a comma before a closing bracket, a name without quotes.
+_ODD = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
+    r"""|,(?=\s*[}\]])|(?P<name>(?<=[{,\s])[A-Za-z_$][\w$]*(?=\s*:))""",
+    re.DOTALL,
+)
+# JSON below a title, the head of an answer, or the fence of Markdown.
+_BELOW = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
 # A script's assignment or call around the value, or what guards it against being run.
 _AROUND = re.compile(
-    r"""\s*(?:\)\]\}',?\s*|(?:var\s+|let\s+|const\s+)?[\w$.]+(?:\[['"][\w.]+['"]\])?"""
-    r"""\s*(?:=(?!=)|\()\s*)(?=[\[{])"""
+    r"""\s*(?:\)\]\}',?\s*|(?:for\s*\(;;\)|while\s*\(1\));?\s*|export\s+default\s+"""
+    r"""|(?:var\s+|let\s+|const\s+)?[\w$.]+(?:\[['"][\w.]+['"]\])?\s*(?:=(?!=)|\()\s*)"""
+    r"""(?=[\[{])"""
 )
-_AFTER = re.compile(r"\s*\)?\s*;?\s*")
+_AFTER = re.compile(r"\s*\)?\s*;?\s*(?:```\s*)?")
 _MAX_DEPTH = 64
-_DAMAGED = "cut off or damaged: the JSON ends before its brackets are closed"
+DAMAGED = "cut off or damaged: the JSON ends before its brackets are closed"
 
 
 class CutObject(dict[str, Any]):
@@ -35,6 +42,22 @@ def read_values(text: str) -> tuple[list[Any], str | None]:
     The values are those that stand one after another, with anything between them that
     tools put there. Of one that is cut, the whole part is the last value.
     """
+    values, reason = _read(text)
+    if reason is None:
+        return values, None
+    clean = _ODD.sub(_as_json, text)
+    if clean != text:
+        found, why = _read(clean)
+        if why is None or _size(found) > _size(values):
+            values, reason = found, why
+    if not values:
+        below = _BELOW.search(text, 1)
+        if below is not None:
+            return _read(text[below.end() :])
+    return values, reason
+
+
+def _read(text: str) -> tuple[list[Any], str | None]:
     start = _AROUND.match(text)
     end = 0 if start is None else start.end()
     values: list[Any] = []
@@ -43,16 +66,28 @@ def read_values(text: str) -> tuple[list[Any], str | None]:
             break
         value, after = _value(text, end)
         if after is None:
-            mended = _mended(text[end:]) if not values else None
-            if mended is not None:
-                return [mended], None
+            printed = cells.parse(text[end:]) if not values else None
+            if printed is not None:
+                return [printed], None
             part = _part(text, end, 0)
             if _has_object(part):
                 values.append(part)
-            return values, _DAMAGED if values else "not JSON"
+            return values, DAMAGED if values else "not JSON"
         values.append(value)
         end = after
     return values, None
+
+
+def _as_json(odd: re.Match[str]) -> str:
+    """Returns what stands in JSON for a comment, a needless comma or a bare name."""
+    if odd["text"] is not None:
+        return odd["text"]
+    return "" if odd["name"] is None else f'"{odd["name"]}"'
+
+
+def _size(values: list[Any]) -> int:
+    """Returns how much there is in some values: the entries of lists count each."""
+    return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
 def _value(text: str, start: int) -> tuple[Any, int | None]:
@@ -60,14 +95,6 @@ def _value(text: str, start: int) -> tuple[Any, int | None]:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, None
-
-
-def _mended(text: str) -> Any:
-    """Returns the value of a text with commas too many, or as Python prints it."""
-    try:
-        return json.loads(_TRAILING_COMMA.sub(lambda m: m[1] or "", text))
-    except (ValueError, RecursionError):
-        return cells.parse(text)
 
 
 def _part(text: str, start: int, depth: int) -> Any:
@@ -114,4 +141,4 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
     return start if found is None else found.end()
 
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(strict=False)  # line ends in texts are taken

@@ -27,7 +27,8 @@ class Paths:
         names: display names of the author and of the sound's owner.
         duration_s: seconds or hh:mm:ss.
         views: plays; likes, comments, shares and saves likewise.
-        region: country code.
+        region: country code; language likewise.
+        transcript: what is said.
         duet_of: id of the post it is a duet with.
         effects: lists of effects.
         images: there is something where the post is a series of images.
@@ -53,6 +54,8 @@ class Paths:
     shares: tuple[str, ...] = ()
     saves: tuple[str, ...] = ()
     region: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+    transcript: tuple[str, ...] = ()
     duet_of: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
@@ -95,6 +98,8 @@ def read(record: RawRecord, paths: Paths, *, witnesses: tuple[str, ...] = ()) ->
         private_names=fields.private_names(*paths.names),
         duration_s=fields.seconds("duration_s", *paths.duration_s),
         region=fields.text("region", *paths.region),
+        language=fields.optional_text("language", *paths.language),
+        transcript=fields.optional_text("transcript", *paths.transcript),
         duet_of=fields.optional_identifier("duet_of", *paths.duet_of),
         effects=tuple(e for path in paths.effects for e in fields.texts(path, "name")),
         is_slideshow=any(map(fields.shows_images, paths.images)),

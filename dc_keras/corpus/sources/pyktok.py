@@ -10,17 +10,23 @@ from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
+# Nobody would call columns so by hand.
+_OWN = frozenset(
+    {"video_diggcount", "video_playcount", "video_sharecount", "video_commentcount"}
+    | {"video_locationcreated", "video_is_ad", "video_length", "author_followercount"}
+)
+
 
 def matches_pyktok(record: RawRecord) -> bool:
     """Whether the record is a row of pyktok's table."""
     keys = record.keys()
-    return "video_timestamp" in keys and "video_description" in keys
+    return {"video_timestamp", "video_description"} <= keys and bool(_OWN & keys)
 
 
 def matches_traktok(record: RawRecord) -> bool:
     """Whether the record is a row of traktok's table."""
     keys = record.keys()
-    return "video_id" in keys and "video_title" in keys
+    return {"video_id", "video_title"} <= keys and bool(_OWN & keys)
 
 
 def read(record: RawRecord) -> Post:

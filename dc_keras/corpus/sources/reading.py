@@ -19,7 +19,12 @@ from dc_keras.corpus.sources import encodings, json_repair, sheets
 from dc_keras.corpus.sources.archives import CHUNK, DAMAGE, BombError, Member, members
 from dc_keras.corpus.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.sources.post import PostColumns
-from dc_keras.corpus.sources.tables import Header, find_header, read_rows
+from dc_keras.corpus.sources.tables import (
+    Header,
+    find_header,
+    read_rows,
+    reason_against,
+)
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
@@ -31,6 +36,9 @@ _NO_FORMAT = (
     "neither JSON nor a table: no line names columns with one for ids (such as `id`, "
     "`video_id`, `aweme_id`, `url`)"
 )
+_EMPTY = "the file is empty"
+# What is said of a file or line that a damage cut off.
+_OF_A_CUT = (json_repair.DAMAGED, "not JSON", _EMPTY)
 _BLOCK = 2**18
 _TITLE_LINES = 12
 _OTHER_CODE = (
@@ -83,6 +91,22 @@ def read_documents(
 
 
 def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Document]:
+    """Yields what a file holds; where it ends too early, one reason at the end."""
+    last: Document | None = None
+    for document in _read_to_the_end(member, read_lines):
+        if last is not None:
+            yield last
+        last = document
+    if last is not None and not (member.faults and last.reason in _OF_A_CUT):
+        yield last
+    for fault in member.faults[:1]:
+        reason = f"the file is cut or damaged ({type(fault).__name__})"
+        yield Document("end", reason=reason)
+
+
+def _read_to_the_end(
+    member: Member, read_lines: ReadLines | None
+) -> Iterator[Document]:
     try:
         with member.open() as file:
             if member.is_workbook:
@@ -121,7 +145,7 @@ def _read(
     number, first = _first_line(file)
     opening = first.lstrip(b" \t\r\n\x1e\x00")[:1]
     if not first.strip():
-        yield Document("document", reason="the file is empty")
+        yield Document("document", reason=_EMPTY)
     elif opening == b"<":
         yield from _read_page(first + file.read(MAX_BYTES))
     elif opening in (b"{", b"[", b""):
@@ -247,9 +271,9 @@ def _parse(position: str, data: bytes) -> Document:
 
 
 def _parse_leniently(position: str, data: bytes) -> Document:
-    """Parses what orjson refuses and Python takes: NaN, halves of surrogate pairs."""
+    """Parses what orjson refuses and Python takes: NaN, halves of pairs, line ends."""
     try:
-        return Document(position, value=json.loads(data.decode("utf-8")))
+        return Document(position, value=json.loads(data.decode("utf-8"), strict=False))
     except UnicodeDecodeError:
         return Document(position, reason="not UTF-8 text", raw=data)
     except (ValueError, RecursionError):
@@ -269,8 +293,11 @@ def _read_values(position: str, data: bytes) -> Iterator[Document]:
 def _values(data: bytes) -> tuple[list[Any], str | None]:
     try:
         return json_repair.read_values(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return [], "not UTF-8 text"
+    except UnicodeDecodeError as error:
+        if error.end < len(data):
+            return [], "not UTF-8 text"
+        # Cut in the middle of a character.
+        return json_repair.read_values(data[: error.start].decode("utf-8"))
 
 
 def _read_page(data: bytes) -> Iterator[Document]:
@@ -316,8 +343,9 @@ def _read_table_or_text(
         return
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
-        is_none = document.reason == "not JSON"
-        yield replace(document, reason=_NO_FORMAT) if is_none else document
+        if document.reason == "not JSON":
+            document.reason = reason_against(lines) or _NO_FORMAT
+        yield document
 
 
 def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:

@@ -37,8 +37,9 @@ _TIKTOK_10M = mapped.Paths(
 def matches_tutorial(record: RawRecord) -> bool:
     """Whether the record looks like the `simple_dict` of the tutorials."""
     keys = record.keys()
-    return "video_id" in keys and (
-        "n_plays" in keys or {"user_name", "video_desc"} <= keys
+    return "video_id" in keys and bool(
+        {"n_plays", "n_likes", "video_time", "video_length"} & keys
+        and {"n_plays", "video_desc"} & keys
     )
 
 

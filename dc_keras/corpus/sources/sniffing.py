@@ -12,6 +12,7 @@ from dc_keras.corpus.sources import (
     display_api,
     douk,
     fourcat_csv,
+    hand_made,
     minet,
     own_data,
     pyktok,
@@ -59,6 +60,7 @@ _SOURCES = (
     pytok.SOURCE,
     research_api.FOLLOWERS,
     research_api.FOLLOWING,  # looks like the one before; must be asked for
+    hand_made.SOURCE,  # leaves to the next ones what they read whole
     research_api.VIDEO,
     simple_tables.TIKTOK_10M,
     web_item.SOURCE,

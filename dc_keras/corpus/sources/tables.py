@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dc_keras.corpus.sources import cells as cell_contents
+from dc_keras.corpus.sources import headers
 from dc_keras.corpus.sources.headers import Path, column_paths, is_header
 from dc_keras.corpus.sources.post import Row
 
@@ -75,6 +76,16 @@ def find_header(lines: Sequence[bytes]) -> Header | None:
     return None
 
 
+def reason_against(lines: Sequence[bytes]) -> str | None:
+    """Returns what is said against a table without ids, None where it is no table."""
+    texts = [line.decode("utf-8", "replace").strip("\ufeff\r\n") for line in lines]
+    return headers.reason_against(
+        _cells(text, delimiter)
+        for text in texts[:_TITLE_LINES]
+        for delimiter in _DELIMITERS
+    )
+
+
 def read_rows(
     header: Header, lines: Iterable[bytes], number: int
 ) -> Iterator[TableRow]:
@@ -112,7 +123,7 @@ def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableR
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
         # A shape is told by its columns, so an empty one stays.
-        put(row, path, None if cell.strip() in _NOTHING else _content(cell))
+        put(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
     return TableRow(line, row)
 
 
@@ -130,7 +141,7 @@ def put(row: dict[str, Any], path: Path, cell: Any) -> None:
         row[name] = cell
 
 
-def _content(cell: str) -> Any:
+def read_cell(cell: str) -> Any:
     """Returns the object that a cell holds, else its text."""
     if cell[:1] == "{" and len(cell) > 2:
         found = cell_contents.read_object(cell)

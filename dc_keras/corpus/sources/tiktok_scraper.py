@@ -5,12 +5,19 @@ from __future__ import annotations
 from dc_keras.corpus.sources.fields import Fields
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
+_METAS = frozenset(
+    {"authorMeta", "musicMeta", "videoMeta", "author_meta", "music_meta", "video_meta"}
+)
+
+
+_OF_OTHERS = frozenset({"cid", "desc", "stats", "statsV2", "stats_v2"})
+
 
 def matches(record: RawRecord) -> bool:
     """Whether the record looks like such a post, whole or damaged."""
     keys = record.keys()
-    return bool({"authorMeta", "musicMeta", "videoMeta"} & keys) or (
-        "webVideoUrl" in keys and "cid" not in keys
+    return bool(_METAS & keys) or (
+        bool({"webVideoUrl", "web_video_url"} & keys) and not _OF_OTHERS & keys
     )
 
 

@@ -32,7 +32,10 @@ _PATHS = mapped.Paths(
     total_likes=("author.total_favorited",),
     total_posts="author.aweme_count",
 )
-_TELLING = frozenset({"music_info", "wmplay", "origin_cover", "play", "wm_size"})
+_TELLING = frozenset(
+    {"music_info", "wmplay", "origin_cover", "play", "wm_size", "musicInfo"}
+    | {"originCover", "wmSize"}
+)
 
 
 def matches(record: RawRecord) -> bool:

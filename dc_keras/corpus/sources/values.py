@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ _FLOAT_TEXT = re.compile(
 # How spreadsheets are told that digits are a text, and how some group them.
 _QUOTED_ID = re.compile(r"""=?\s*["'´‘’`]+(?P<id>\w+)["'´‘’`]*""")
 _GROUPED_ID = re.compile(r"\d{1,3}(?:([.,' \u00a0\u2009\u202f])\d{3})(?:\1\d{3}){3,}")
+_GROUPED = re.compile(r"\d{1,3}(?:([.,' ’\u00a0\u202f])\d{3})(?:\1\d{3}){0,4}")
 _LENGTH = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d{1,2}):(?P<s>\d{2}(?:\.\d+)?)")
 _DOUBLED_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 # A spreadsheet keeps 15 digits of a number and writes zeros for the others.
@@ -46,6 +48,18 @@ def looks_rounded(number: int) -> bool:
         return False  # the two ways leave one of these whole
     nearest = float(number)
     return number in (int(nearest), int(Decimal(repr(nearest))))
+
+
+def find_rounded(ids: Iterable[str]) -> list[int]:
+    """Returns the places of ids, digits each, that look rounded (`looks_rounded`)."""
+    numbers = list(map(int, ids))
+    return [
+        place
+        for place, number in enumerate(numbers)
+        # Multiples of neither are most ids, and sooner told.
+        if (number < _SPACED_BY_1024 or not number % 1024 or not number % 100)
+        and looks_rounded(number)
+    ]
 
 
 def read_id(name: str, value: object) -> str:
@@ -139,6 +153,13 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _INT64_MAX else None
+
+
+def grouped_number(value: object) -> int | None:
+    """Returns the number of a text that groups its digits, `1,234,567`; else None."""
+    if not isinstance(value, str) or not _GROUPED.fullmatch(value.strip()):
+        return None
+    return int(re.sub(r"\D", "", value))
 
 
 def _unescape(match: re.Match[str]) -> str:

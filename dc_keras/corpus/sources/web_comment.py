@@ -19,7 +19,7 @@ def matches(record: RawRecord) -> bool:
 
 
 def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a comment to the tie between its author and the post.
+    """Maps a comment, and the answers to it, to ties of their authors to the post.
 
     Raises:
         UnreadablePostError: no usable post id, or no author.
@@ -27,16 +27,26 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     del asked
     fields = Fields(record)
     video_id = fields.video_id("aweme_id")
+    ties = [_tie(fields, video_id)]
+    for answer in fields.entries("reply_comment"):
+        if isinstance(answer, dict):
+            try:
+                ties.append(_tie(Fields(answer), video_id))
+            except UnreadablePostError:
+                fields.note("malformed.reply_comment")
+    return Ties(tuple(ties), notes=fields.notes)
+
+
+def _tie(fields: Fields, video_id: str) -> Tie:
     actor = fields.person(
         user_id=("user.uid",),
-        handle=("user.unique_id", "username", "unique_id"),
+        handle=("user.unique_id", "username", "unique_id", "user"),
         sec_uid=("user.sec_uid",),
     )
     if actor is None:
         raise UnreadablePostError("a comment without an author")
-    time = fields.count("create_time", "create_time")
-    tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
-    return Ties((tie,), notes=fields.notes)
+    time = fields.time("create_time", "create_time")
+    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
 SOURCE = Source(name="web_comment", matches=matches, read_ties=read)

@@ -14,7 +14,7 @@ _TELLING = frozenset(
 _OF_A_POST = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
 _ANYBODYS = frozenset({"id", "author"})
 # Other formats share some of these keys; each of them has a key of its own.
-_FOREIGN = frozenset({"aweme_id", "authorMeta"})
+_FOREIGN = frozenset({"aweme_id", "awemeId", "authorMeta", "author_meta"})
 
 
 def matches(record: RawRecord) -> bool:

@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, compress, groupby
 from operator import attrgetter
 from types import GenericAlias
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from dc_keras.corpus.sources.fields import NO_HANDLE
 from dc_keras.corpus.sources.post import Person, PostColumns
-from dc_keras.corpus.sources.values import FIRST_ID, looks_rounded
+from dc_keras.corpus.sources.values import FIRST_ID, find_rounded
 
 # What is mended, and what means that there is nothing.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
@@ -41,8 +41,17 @@ _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Time = Annotated[int, Meta(ge=0, lt=10**11)]  # beyond it are milliseconds
 _CountText = Annotated[str, Meta(min_length=1, max_length=18)]
 _Seconds = Annotated[float, Meta(ge=0)]
-_MaybeText = str | UnsetType
-_Nothing = Literal["\0"] | UnsetType
+
+
+class _Maybe(NamedTuple):
+    """A key that may be missing, which makes it None; null is odd."""
+
+    kind: Any
+
+
+_MaybeText = _Maybe(str)
+_Nothing = _Maybe(Literal["\0"])
+_Notes: TypeAlias = tuple[str, ...]
 # The values of `_PATHS` and `_EXACT`, one an item.
 _Given: TypeAlias = Mapping[str, Sequence[Any]]
 
@@ -50,7 +59,7 @@ _Given: TypeAlias = Mapping[str, Sequence[Any]]
 def _struct(name: str, /, **fields: Any) -> Any:
     """Returns a type of objects of which these keys are read; null is no value."""
     given = [
-        (key, kind, UNSET) if "UnsetType" in str(kind) else (key, kind)
+        (key, kind.kind, None) if isinstance(kind, _Maybe) else (key, kind)
         for key, kind in fields.items()
     ]
     return msgspec.defstruct(name, given, kw_only=True, gc=False, rename=_ODD.get)
@@ -82,7 +91,7 @@ class _Account(msgspec.Struct, gc=False, rename=_ACCOUNT_KEYS):
 
 _COUNTS = ("playCount", "diggCount", "commentCount", "shareCount")
 _EXACT = (*_COUNTS, "collectCount")
-_STATS = {**dict.fromkeys(_COUNTS, _Count), "collectCount": _Count | UnsetType}
+_STATS = {**dict.fromkeys(_COUNTS, _Count), "collectCount": _Maybe(_Count)}
 _ITEM = _struct(
     "Item",
     id=str,
@@ -92,29 +101,34 @@ _ITEM = _struct(
         "Author", id=_Text, uniqueId=_Text, secUid=_Text, nickname=_MaybeText
     ),
     nickname=_MaybeText,
-    authorStats=_Account | UnsetType,
+    authorStats=_Maybe(_Account),
     music=_struct(
         "Music",
         id=_Text,
         title=_Text,
-        original=bool | UnsetType,
+        original=_Maybe(bool),
         authorName=_MaybeText,
     ),
     video=_struct("Video", duration=_Seconds),
     # The exact counts are numbers in texts.
-    statsV2=_struct("StatsV2", **dict.fromkeys(_EXACT, _CountText)) | UnsetType,
+    statsV2=_Maybe(_struct("StatsV2", **dict.fromkeys(_EXACT, _CountText))),
     stats=_struct("Stats", **_STATS),
-    challenges=_list_of("Challenge", title=_MaybeText) | UnsetType,
+    challenges=_Maybe(_list_of("Challenge", title=_MaybeText)),
     textExtra=_list_of("Extra", hashtagName=_MaybeText, userUniqueId=_MaybeText),
-    effectStickers=_list_of("Sticker", name=_MaybeText) | UnsetType,
-    duetInfo=_struct("Duet", duetFromId=str) | UnsetType,
+    effectStickers=_Maybe(_list_of("Sticker", name=_MaybeText)),
+    duetInfo=_Maybe(_struct("Duet", duetFromId=str)),
     locationCreated=_MaybeText,
     textLanguage=_MaybeText,
     **dict.fromkeys(_ODD, _Nothing),
 )
 _DECODER = msgspec.json.Decoder(_ITEM)
 
-_MAY_BE_MISSING = ("saves", "duet_of", "region", "language")
+_MAY_BE_MISSING = {
+    "saves": "collectCount",
+    "duet_of": "duetInfo",
+    "region": "locationCreated",
+    "language": "textLanguage",
+}
 _PATHS = (
     *("id", "desc", "createTime", "author.id", "author.uniqueId", "author.secUid"),
     *("author.nickname", "nickname", "music.id", "music.title", "music.original"),
@@ -124,12 +138,11 @@ _PATHS = (
 )
 _AUTHOR = ("author.id", "handle", "author.secUid")
 _NAMES = ("author.nickname", "nickname", "music.authorName")
-# Where there may be a word for nothing.
+# Where there may be a word for nothing, or a NUL.
 _TEXTS = (
     *("desc", "author.uniqueId", "author.secUid", "music.title"),
     *("locationCreated", "textLanguage"),
 )
-_LONG_TEXTS = ("desc", "author.uniqueId", "music.title")
 _get_values = attrgetter(*_PATHS)
 _GET_COUNT = {name: attrgetter(name) for name in _EXACT}
 
@@ -199,6 +212,7 @@ def _is_any_odd(given: _Given) -> bool:
     duets = [duet.duetFromId for duet in given["duetInfo"] if duet]
     exact = [compress(given[name], given["statsV2"]) for name in _EXACT]
     digits = "".join(chain(*ids, duets, *exact))
+    texts = "\n".join(filter(None, chain(*(given[path] for path in _TEXTS))))
     return (
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
@@ -206,75 +220,72 @@ def _is_any_odd(given: _Given) -> bool:
         or min(given["id"]) < _FIRST_ID
         or not all(given["handle"])
         or NO_HANDLE.search("".join(given["handle"])) is not None
-        or any("\0" in "".join(given[path]) for path in _LONG_TEXTS)
+        or "\0" in texts
+        or _REDACTED in texts
         or max(given["video.duration"]) > _LONGEST_S
-        or any(_REDACTED in given[path] for path in _TEXTS)
     )
 
 
 def _columns(given: _Given) -> PostColumns:
     size = len(given["id"])
     views, likes, comments, shares = (list(map(int, given[name])) for name in _COUNTS)
-    saves = given["collectCount"]
-    duets = [duet and duet.duetFromId for duet in given["duetInfo"]]
-    regions, languages = given["locationCreated"], given["textLanguage"]
-    may_be_missing = zip(saves, duets, regions, languages, strict=True)
-    links = map(_tags_and_mentions, given["textExtra"], given["challenges"])
-    tags, mentions = zip(*links, strict=True)
     names = zip(*(given[path] for path in _NAMES), strict=True)
     return {
         "video_id": given["id"],
         "author": list(map(Person, *(given[path] for path in _AUTHOR))),
         "caption": given["desc"],
         "create_time": given["createTime"],
-        "hashtags": tags,
-        "notes": list(map(_notes, map(int, given["id"]), may_be_missing)),
-        "mentions": mentions,
+        "hashtags": list(map(_tags, given["textExtra"], given["challenges"])),
+        "notes": _notes(given),
+        "mentions": list(map(_mentions, given["textExtra"])),
         "music_id": given["music.id"],
         "music_title": given["music.title"],
-        "music_is_original": [
-            None if v is UNSET else v for v in given["music.original"]
-        ],
+        "music_is_original": given["music.original"],
         "private_names": [tuple(filter(None, row)) for row in names],
         "duration_s": given["video.duration"],
         "views": views,
         "likes": likes,
         "comments": comments,
         "shares": shares,
-        "saves": [None if count is UNSET else int(count) for count in saves],
-        "duet_of": [None if duet == "0" else duet or None for duet in duets],
+        "saves": [count and int(count) for count in given["collectCount"]],
+        "duet_of": list(map(_duet_of, given["duetInfo"])),
         "effects": [_effects(s) if s else () for s in given["effectStickers"]],
-        "region": [region or None for region in regions],
-        "language": [language or None for language in languages],
+        "region": [region or None for region in given["locationCreated"]],
+        "language": [language or None for language in given["textLanguage"]],
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
         "ties": [()] * size,
-        "account": [account or None for account in given["authorStats"]],
+        "account": given["authorStats"],
     }
 
 
-def _tags_and_mentions(
-    links: Sequence[Any], listed: Any
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    tags, mentions = [], []
-    for link in links:
-        if link.hashtagName:
-            tags.append(link.hashtagName)
-        if link.userUniqueId:
-            mentions.append(link.userUniqueId)
-    if listed:
-        tags += [challenge.title for challenge in listed if challenge.title]
-    return tuple(tags), tuple(mentions)
+def _tags(links: Sequence[Any], listed: Sequence[Any] | None) -> tuple[str, ...]:
+    linked = [link.hashtagName for link in links if link.hashtagName]
+    titles = [challenge.title for challenge in listed or () if challenge.title]
+    # Mostly the same ones twice.
+    return tuple(linked) if linked == titles else (*linked, *titles)
+
+
+def _mentions(links: Sequence[Any]) -> tuple[str, ...]:
+    return tuple([link.userUniqueId for link in links if link.userUniqueId])
 
 
 def _effects(stickers: Sequence[Any]) -> tuple[str, ...]:
     return tuple([sticker.name for sticker in stickers if sticker.name])
 
 
-def _notes(video_id: int, values: tuple[Any, ...]) -> tuple[str, ...]:
-    is_rounded = looks_rounded(video_id)
-    if not is_rounded and UNSET not in values:
-        return ()
-    found = zip(_MAY_BE_MISSING, values, strict=True)
-    gaps = [f"missing.{name}" for name, value in found if value is UNSET]
-    return ("maybe_rounded.video_id", *gaps) if is_rounded else tuple(gaps)
+def _duet_of(duet: Any) -> str | None:
+    return None if duet is None or duet.duetFromId == "0" else duet.duetFromId or None
+
+
+def _notes(given: _Given) -> list[_Notes]:
+    """Returns the notes of each item; most items have none."""
+    notes: list[_Notes] = [()] * len(given["id"])
+    for row in find_rounded(given["id"]):
+        notes[row] = ("maybe_rounded.video_id",)
+    for name, path in _MAY_BE_MISSING.items():
+        if not all(given[path]):  # there may be a 0
+            for row, value in enumerate(given[path]):
+                if value is None:
+                    notes[row] = (*notes[row], f"missing.{name}")
+    return notes

@@ -329,7 +329,7 @@ def test_more_posts_than_a_part_holds_import_alike(
     before = _bytes(corpus_dir)
     for path in corpus_dir.iterdir():
         path.unlink()
-    for name, value in (("_POSTS_A_PART", 7), ("_POSTS_A_RANGE", 4), ("_PREFIX", 11)):
+    for name, value in (("_BYTES_A_PART", 700), ("_POSTS_A_RANGE", 4), ("_PREFIX", 11)):
         monkeypatch.setattr(spool, name, value)
     summary = give(a={"items": items})
     assert (summary.total.imported, summary.total.merged) == (30, 60)

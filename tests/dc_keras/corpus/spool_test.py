@@ -13,7 +13,7 @@ from dc_keras.corpus.store import rows_of, table_of
 @pytest.fixture
 def small(monkeypatch):
     """Parts of 5 posts, ranges of 4, ids told apart by 2 digits."""
-    monkeypatch.setattr(spool, "_POSTS_A_PART", 5)
+    monkeypatch.setattr(spool, "_BYTES_A_PART", 550)
     monkeypatch.setattr(spool, "_POSTS_A_RANGE", 4)
     monkeypatch.setattr(spool, "_PREFIX", 2)
 
@@ -73,7 +73,7 @@ def test_an_empty_spool_has_no_table(tmp_path):
 @given(ids=st.lists(st.integers(0, 3000).map(str), max_size=40))
 def test_nothing_is_lost_or_doubled(tmp_path_factory, ids):
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("_POSTS_A_PART", 5), ("_POSTS_A_RANGE", 4)):
+        for name, value in (("_BYTES_A_PART", 550), ("_POSTS_A_RANGE", 4)):
             patch.setattr(spool, name, value)
         filled = _filled(tmp_path_factory.mktemp("spool"), map(_post, ids))
         found = [i for table in filled.tables() for i in table["video_id"]]

@@ -19,6 +19,7 @@ from dc_keras.encoders.quantization import (
     int8_directory,
     write_int8_model,
 )
+from dc_keras.encoders.registry import import_encoders
 from dc_keras.encoders.vision import (
     VisionEncoder,
     VisionSpec,
@@ -47,15 +48,24 @@ def frames():
     return draw_frames(_Post(str(n), (jpeg,)) for n, jpeg in enumerate(jpegs))
 
 
-@pytest.fixture(scope="module")
-def vgg16():
-    return build_vision_encoder(VisionSpec("VGG16", weights="random", image_size=_SIZE))
+@pytest.fixture(
+    scope="module",
+    params=["tiny_frames", pytest.param("VGG16", marks=pytest.mark.long)],
+)
+def spec(request):
+    import_encoders(["tiny_encoders"])
+    return VisionSpec(request.param, weights="random", image_size=_SIZE)
 
 
 @pytest.fixture(scope="module")
-def written(vgg16, frames, tmp_path_factory):
+def network(spec):
+    return build_vision_encoder(spec)
+
+
+@pytest.fixture(scope="module")
+def written(network, frames, tmp_path_factory):
     directory = tmp_path_factory.mktemp("features") / "int8-one"
-    return directory, write_int8_model(directory, vgg16, _SIZE, frames)
+    return directory, write_int8_model(directory, network, _SIZE, frames)
 
 
 def _make_ruined():
@@ -92,10 +102,10 @@ def _embed(encoder, jpegs):
     )
 
 
-def test_embeddings_keep_their_direction(vgg16, frames, written):
+def test_embeddings_keep_their_direction(network, frames, written):
     directory, vision = written
     encoder = read_int8_encoder(directory)
-    ours, theirs = _embed(encoder, frames.held_out), _embed(vgg16, frames.held_out)
+    ours, theirs = _embed(encoder, frames.held_out), _embed(network, frames.held_out)
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosines = (ours * theirs).sum(axis=1) / norms
     judged = vision["calibration"]
@@ -107,13 +117,13 @@ def test_embeddings_keep_their_direction(vgg16, frames, written):
     assert "FakeQuantize" in types
 
 
-def test_settings_say_what_it_was_calibrated_on(vgg16, frames, written):
+def test_settings_say_what_it_was_calibrated_on(network, frames, written):
     directory, vision = written
     assert read_int8_encoder(directory).settings() == vision
     assert json.loads(json.dumps(vision)) == vision
-    assert VisionSpec.from_settings(vision) == vgg16.spec
+    assert VisionSpec.from_settings(vision) == network.spec
     assert vision["runtime"] == "openvino_int8"
-    assert vision["network_fingerprint"] == vgg16.fingerprint
+    assert vision["network_fingerprint"] == network.fingerprint
     told = vision["calibration"]
     assert told["num_frames"] == len(frames.calibration)
     assert told["num_held_out"] == len(frames.held_out)
@@ -121,15 +131,13 @@ def test_settings_say_what_it_was_calibrated_on(vgg16, frames, written):
 
 
 def test_the_same_frames_give_the_same_fingerprint_and_others_another(
-    frames, written, tmp_path
+    spec, frames, written, tmp_path
 ):
     _, vision = written
     again, other = (
         write_int8_model(
             tmp_path / name,
-            build_vision_encoder(
-                VisionSpec("VGG16", weights="random", image_size=_SIZE)
-            ),
+            build_vision_encoder(spec),
             _SIZE,
             drawn,
         )
@@ -201,7 +209,7 @@ def test_a_network_that_is_there_already_stays_and_those_of_other_frames_go(
     assert names == {"int8-kept", "int8-kept/mine", "another", "another/mine"}
 
 
-def test_a_file_that_changed_is_refused(vgg16, written, tmp_path):
+def test_a_file_that_changed_is_refused(network, written, tmp_path):
     directory, _ = written
     for path in directory.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -213,14 +221,14 @@ def test_a_file_that_changed_is_refused(vgg16, written, tmp_path):
         read_int8_encoder(tmp_path)
 
 
-def test_the_place_is_that_of_network_and_frames(vgg16, tmp_path):
-    other = VisionEncoder(vgg16.spec, vgg16.model, 512, "other weights")
+def test_the_place_is_that_of_network_and_frames(network, tmp_path):
+    other = VisionEncoder(network.spec, network.model, 512, "other weights")
     places = {
-        int8_directory(tmp_path, vgg16, 32, ["a", "b"]),
-        int8_directory(tmp_path, vgg16, 32, ["a", "c"]),
-        int8_directory(tmp_path, vgg16, 64, ["a", "b"]),
+        int8_directory(tmp_path, network, 32, ["a", "b"]),
+        int8_directory(tmp_path, network, 32, ["a", "c"]),
+        int8_directory(tmp_path, network, 64, ["a", "b"]),
         int8_directory(tmp_path, other, 32, ["a", "b"]),
     }
     assert len(places) == 4
-    assert int8_directory(tmp_path, vgg16, 32, ["a", "b"]) in places
+    assert int8_directory(tmp_path, network, 32, ["a", "b"]) in places
     assert {place.parent for place in places} == {tmp_path}

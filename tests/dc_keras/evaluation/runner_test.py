@@ -124,12 +124,14 @@ def _count_live():
 
 def test_a_fold_leaves_no_graph_and_no_model_behind(experiment, tmp_path):
     small = replace(
-        experiment, models=("deepChallenger", "videos_only", "paper", "simple")
+        experiment,
+        protocol=replace(experiment.protocol, num_folds=1),
+        models=("deepChallenger", "videos_only", "paper", "simple"),
     )
     run_experiment(small, ["random_pair"], 1, tmp_path, _silent)
-    after_two = _count_live()
+    after_one = _count_live()
     run_experiment(small, ["random_pair"], 2, tmp_path, _silent)
-    assert _count_live() == after_two
+    assert _count_live() == after_one
 
 
 def _with_flipped_label(grid):

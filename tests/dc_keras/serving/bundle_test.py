@@ -296,3 +296,17 @@ def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path)
         predictor.predict(served.histories, ["dancing"])
     with pytest.raises(DataError, match="at least one post"):
         predictor.predict([()], ["dance"])
+
+
+@pytest.mark.long
+def test_the_papers_networks_and_a_real_bert_are_served(make_served, minilm_hub):
+    served = make_served(["VGG16", "ResNet50"], f"hub:{minilm_hub}")
+    config = json.loads((served.place / "config.json").read_text("utf-8"))
+    names = {side: config["sides"][side]["vision"]["name"] for side in config["sides"]}
+    assert names == {"challenge": "VGG16", "user": "ResNet50"}
+    predictor = Predictor.load(served.place)
+    assert np.ptp(served.probability) > 1e-3
+    scores = predictor.predict(served.histories, predictor.challenges)
+    np.testing.assert_allclose(scores, served.probability, atol=5e-5)
+    audit = json.loads((served.place / "op_audit.json").read_text("utf-8"))
+    assert "2.20" in audit["supported_by"]

@@ -12,7 +12,7 @@ from dc_keras.serving.client import ServedFunction, connect, shorten
 from dc_keras.serving.predictor import Predictor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def export(served, tmp_path_factory):
     """Versions of the bundle that a server watches; tests may add some."""
     place = tmp_path_factory.mktemp("watched")
@@ -20,7 +20,7 @@ def export(served, tmp_path_factory):
     return place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(serve, export):
     """The addresses of a model server that loads the bundle in its own process."""
     with serve(export, "dc", "--label=old:1") as addresses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,10 @@ def _make_post(number, video_id):
 
 @pytest.fixture(scope="session")
 def make_served(make_grid, make_facts, tmp_path_factory):
-    """Trains for an epoch on what the encoders see, and exports; weights are random."""
+    """Trains for an epoch on what the encoders see, and exports; weights are random.
+
+    Takes the names of vision networks and the handle of a text encoder, or neither.
+    """
     from dc_keras.models.config import (
         ContextOptions,
         ModelOptions,
@@ -93,7 +97,9 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
 
     def make(
-        vision: str | None, text: str | None, context: ContextOptions | None = None
+        vision: Sequence[str],
+        text: str | None,
+        context: ContextOptions | None = None,
     ) -> Served:
         run = TrainingRun(
             grid=grid,
@@ -127,28 +133,28 @@ def make_served(make_grid, make_facts, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def served(make_served, tiny_preset):
-    return make_served("tiny_frames", f"keras_nlp:{tiny_preset}")
+    return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}")
 
 
 @pytest.fixture(scope="session")
 def served_text(make_served, tiny_preset):
     """Without a vision network."""
-    return make_served(None, f"keras_nlp:{tiny_preset}")
+    return make_served([], f"keras_nlp:{tiny_preset}")
 
 
 @pytest.fixture(scope="session")
 def served_own_text(make_served):
     """Over a text encoder that is no BERT."""
-    return make_served("tiny_frames", "tiny_texts")
+    return make_served(["tiny_frames"], "tiny_texts")
 
 
 @pytest.fixture(scope="session")
 def served_vision(make_served):
-    return make_served("tiny_frames", None)
+    return make_served(["tiny_frames"], None)
 
 
-def _extract(posts, vision_name, handle):
-    """The features of posts, as the feature records of one extraction give them."""
+def _extract(posts, networks, handle):
+    """The features of posts, as the feature records of several extractions give them."""
     from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
     from dc_keras.encoders.registry import import_encoders
     from dc_keras.encoders.text import TextSpec, build_text_encoder
@@ -156,23 +162,26 @@ def _extract(posts, vision_name, handle):
     from dc_keras.training.data import FeatureTable, VisionFeatures
 
     import_encoders(["tiny_encoders"])
-    text = vision = None
+    text = None
     if handle:
         spec = TextSpec(handle, hashtags="mask_focal", focal_hashtags=_CHALLENGES)
         text = build_text_encoder(spec)
-    if vision_name:
-        spec = VisionSpec(vision_name, weights="random", image_size=_SIZE)
-        vision = build_vision_encoder(spec)
     # Frame records repeat the frames of a short post over all slots.
     recorded = [
         replace(p, jpegs=p.jpegs * _NUM_FRAMES) if len(p.jpegs) == 1 else p
         for p in posts
     ]
-    extractor = FeatureExtractor(vision, text, ExtractionConfig(_NUM_FRAMES, _SIZE))
-    features = [found for _, found in extractor.extract(recorded)]
+
+    def extract(vision, text):
+        extractor = FeatureExtractor(vision, text, ExtractionConfig(_NUM_FRAMES, _SIZE))
+        return [found for _, found in extractor.extract(recorded)]
+
     seen = {}
-    if vision:
-        seen[vision_name] = VisionFeatures(
+    for name in networks:
+        spec = VisionSpec(name, weights="random", image_size=_SIZE)
+        vision = build_vision_encoder(spec)
+        features = extract(vision, None)
+        seen[name] = VisionFeatures(
             np.stack([f.frames for f in features]),
             np.stack([f.frame_mask for f in features]),
             vision.settings(),
@@ -186,7 +195,7 @@ def _extract(posts, vision_name, handle):
     return FeatureTable(
         tuple(post.video_id for post in posts),
         seen,
-        np.stack([f.caption for f in features]) if text else None,
+        np.stack([f.caption for f in extract(None, text)]) if text else None,
         text.settings() if text else None,
     )
 

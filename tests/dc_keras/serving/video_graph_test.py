@@ -8,7 +8,7 @@ from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.video_graph import Encoders, FrameRule
 from tfrecords.frames import SamplingConfig, choose_positions
-from tfrecords.media import Timeline
+from tfrecords.pictures import Timeline
 
 
 def _choose(posts, num_frames, fps=0.0):

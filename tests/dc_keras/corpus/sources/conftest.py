@@ -1,8 +1,14 @@
 """Records of the tools that the simulated world does not write, all invented."""
 
+import json
+from dataclasses import dataclass, field
+
 import pytest
 
-from dc_keras.corpus.sources.post import Row
+from dc_keras.corpus.sources.containers import unwrap
+from dc_keras.corpus.sources.post import Post, Row, Tie, UnreadablePostError
+from dc_keras.corpus.sources.reading import read_documents
+from dc_keras.corpus.sources.sniffing import choose_sources, sniff
 
 _ID, _TIME = "6871947673600000077", 1_600_000_000
 _URL = f"https://www.tiktok.com/@ann/video/{_ID}"
@@ -114,6 +120,17 @@ def tool_records():
             duration="9",
             **{name: str(count) for name, count in _APP_COUNTS.items()},
         ),
+        "hand_made": Row(
+            {
+                "Video ID": _ID,
+                "User": "ann",
+                "Description": "hello #fun",
+                "Date posted": str(_TIME),
+                "# of likes": "4",
+                "Views": "40",
+                "Length (s)": "9",
+            }
+        ),
         "comment": Row(
             id="6871947673600000099",
             author="bob",
@@ -134,3 +151,46 @@ def tool_records():
             "Your Activity": {"Watch History": {"VideoList": [{"Link": _URL}]}},
         },
     }
+
+
+@dataclass
+class Read:
+    """What one file gives, without a corpus: posts and ties by source, and reasons."""
+
+    posts: list[tuple[str, Post]] = field(default_factory=list)
+    ties: list[tuple[str, Tie]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def read_file(tmp_path):
+    """Reads a file of these bytes, or of a document as JSON."""
+    sources = choose_sources("auto")
+
+    def run(content):
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (tmp_path / "export").write_bytes(data)
+        read = Read()
+        for document in read_documents(tmp_path / "export"):
+            if document.reason is not None:
+                read.reasons.append(document.reason)
+                continue
+            for found in unwrap(document.value, lambda r: sniff(r, sources)):
+                _read(found, read)
+        return read
+
+    return run
+
+
+def _read(found, read):
+    try:
+        if found.source is None:
+            raise UnreadablePostError(found.reason)
+        name = found.source.name
+        if found.source.read is not None:
+            read.posts.append((name, found.source.read(found.record)))
+        else:
+            ties = found.source.read_ties(found.record, found.asked)
+            read.ties += [(name, tie) for tie in ties.ties]
+    except UnreadablePostError as error:
+        read.reasons.append(str(error))

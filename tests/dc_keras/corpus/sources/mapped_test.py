@@ -8,11 +8,11 @@ from dc_keras.corpus.sources.sniffing import choose_sources
 _ID, _TIME = "6871947673600000077", 1_600_000_000
 _POSTS = (
     *("tikwm", "bright_data", "display_api", "minet", "content_scraper", "douk"),
-    *("simple_dict", "tiktok_10m"),
+    *("simple_dict", "tiktok_10m", "hand_made"),
 )
 _LISTED = {"minet", "douk", "tiktok_10m"}  # those with a list of two tags
 _WITHOUT_TIME = {"content_scraper", "douk"}  # of no zone
-_WITHOUT_ID = {"bright_data", "display_api", "tiktok_10m"}
+_WITHOUT_ID = {"bright_data", "display_api", "tiktok_10m", "hand_made"}
 
 
 def _read(name, record):
@@ -37,6 +37,7 @@ def test_a_post_of_each_tool(tool_records, name):
 def test_without_an_author_there_is_no_post(tool_records, name):
     keys = ("author", "profile_username", "url", "share_url", "author_metadata")
     keys += ("author_id", "author_unique_id", "UID", "ID", "user_name", "user_id")
+    keys += ("User",)
     record = {k: v for k, v in tool_records[name].items() if k not in keys}
     if name == "content_scraper":
         record["video_metadata"] = record["video_metadata"] | {"author_id": None}

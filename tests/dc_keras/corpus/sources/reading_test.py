@@ -156,8 +156,8 @@ def test_lines_before_a_damage_are_read_the_quick_way_too(tmp_path):
 
 
 def _read_p(lines):
-    """Makes posts, of nothing but ids, of lines with a p."""
-    for has_p, run in itertools.groupby(lines, lambda line: b"p" in line):
+    """Makes posts, of nothing but ids, of whole lines with a p."""
+    for has_p, run in itertools.groupby(lines, lambda x: b"p" in x and b"}" in x):
         ids = list(run)
         yield from [{"video_id": ids}] if has_p else [None] * len(ids)
 

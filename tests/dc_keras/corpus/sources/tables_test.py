@@ -56,7 +56,7 @@ def test_a_line_of_sep_names_the_delimiter():
     ],
 )
 def test_columns_are_brought_to_the_names_of_the_tools(given_as, name):
-    header = find_header([f"username,{given_as}".encode()])
+    header = find_header([f"url,{given_as}".encode()])
     assert header.columns[1] == name
 
 

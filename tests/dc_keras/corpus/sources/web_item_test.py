@@ -10,7 +10,7 @@ def test_a_whole_item_is_mapped_field_by_field(make_item, video_id):
     assert (post.author.user_id, post.author.handle) == ("6655162062744181174", "Ann")
     assert post.author.sec_uid == "MS4x"
     assert post.caption == "hello @Some.One #Fun"
-    assert post.hashtags == ("fun", "fun")
+    assert post.hashtags == ("fun",)
     assert (post.music_id, post.music_title) == ("6740249209892505602", "BOP")
     assert post.duration_s == 13.0
     counts = (post.views, post.likes, post.comments, post.shares, post.saves)
