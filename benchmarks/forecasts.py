@@ -108,7 +108,7 @@ def _ask(seed: int, encoder: TextEncoder) -> _Asked:
     pairs = grid_pairs(grid)
     rows = [np.flatnonzero(np.isin(pairs.user, part)) for part in parts]
     hidden = frozenset(grid.users[user] for user in np.concatenate(parts[1:]))
-    fold = Fold("cold_user", 0, *rows, hidden_users=hidden)
+    fold = Fold("cold_user", 0, rows[0], rows[1], rows[2], hidden)
     run = FoldRun(Experiment(grid, table, facts), fold, seed, "world", lambda _: None)
     fitted = run.fit(Recipe("deepChallenger")).fitted
     valid = fold.valid

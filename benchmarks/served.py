@@ -140,7 +140,8 @@ def compare(
     judged = fitted.model.predict(fitted.users, fitted.challenges, user, challenge)
     _save(experiment, found, fold, place / "model")
     bundle = export_bundle(place / "model", place / "bundle", calibration="none")
-    np.savez(place / "requests.npz", **_requests(experiment, user, challenge))
+    requests: dict[str, Any] = _requests(experiment, user, challenge)
+    np.savez(place / "requests.npz", **requests)
     subprocess.run(
         [sys.executable, "-c", _CLIENT, bundle, "requests.npz", "answers.npz"],
         cwd=place,

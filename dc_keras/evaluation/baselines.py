@@ -159,7 +159,8 @@ def one_vs_rest(data: SimpleData) -> np.ndarray:
 
     def fit(rows: np.ndarray) -> np.ndarray:
         rates = popularity_of(data.evidence, rows)
-        return rates + text_one_vs_rest(data.evidence, rows, data.text, rates)
+        towards = text_one_vs_rest(data.evidence, rows, data.text, rates)
+        return np.asarray(rates + towards)
 
     return _cut(data.by_step(fit))
 

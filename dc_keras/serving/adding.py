@@ -157,9 +157,9 @@ class _Extended(tf.Module):
             **unknown_post_facts(captions)._asdict(),
             **unknown_user_facts(captions)._asdict(),
         }
-        return self._answer("embed_user")(
-            challenge, captions=captions, frames=frames, **facts
-        )
+        seen = {"captions": captions, "frames": frames, **facts}
+        user = self._embed("embed_user", seen)
+        return self.challenges.answer(challenge, user, self._score)
 
     def _embed(self, signature: str, seen: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return self.base.signatures[signature](**seen)["user"]

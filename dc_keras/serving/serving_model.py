@@ -357,7 +357,7 @@ def _unknown_challenge(model: ParticipationModel, known: np.ndarray) -> np.ndarr
 
     The mean of the known ones where they are averages themselves; else nothing known.
     """
-    row = known.mean(axis=0)
+    row = np.array(known.mean(axis=0))
     if model.context is not None:
         layout = model.context.pairs.layout
         start = model.video_widths[1]
@@ -367,7 +367,7 @@ def _unknown_challenge(model: ParticipationModel, known: np.ndarray) -> np.ndarr
         # Popularity stays the mean; supporters, taste and other joins are not known.
         row[support + 1] = UNKNOWN
         row[support + 2 :] = 0.0
-    return row[None]
+    return np.asarray(row[None])
 
 
 def _exactly(values: tf.Tensor, count: int) -> tf.Tensor:
