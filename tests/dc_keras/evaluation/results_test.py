@@ -316,7 +316,7 @@ def test_a_real_run_learns_what_can_be_learned_of_newcomers(run):
     # A third of the pairs joined; the labels follow the posts in seven of eight.
     assert rows["always yes"][1] == pytest.approx(0.34, abs=0.05)
     assert rows["always yes"][3] == 0.5
-    assert rows["deepChallenger"][3] > 0.7
+    assert rows["deepChallenger"][3] > 0.65
     assert rows[BAYES][3] == pytest.approx(0.875, abs=0.06)
 
 
