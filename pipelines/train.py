@@ -24,7 +24,7 @@ from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.training.runs import TrainingRun
+    from dc_keras.training.training_run import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -58,8 +58,8 @@ def main() -> None:
     from dc_keras.context.facts import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
-    from dc_keras.training.runs import TrainingRun
     from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.training_run import TrainingRun
     from dc_keras.training.workers import writable_directory
 
     keep_freed_memory()

@@ -28,7 +28,8 @@ from dc_keras.allocation import keep_freed_memory
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
-from dc_keras.evaluation.experiment import Experiment, FoldRun
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.fold_run import FoldRun
 from dc_keras.evaluation.manifest import Manifest, make_manifest
 
 

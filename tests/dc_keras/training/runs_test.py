@@ -17,14 +17,13 @@ from dc_keras.models.config import ContextOptions, ModelOptions, ProtocolOptions
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation import challenge_sets, user_sets
 from dc_keras.training.proxies import Variant, embed_videos
-from dc_keras.training.runs import (
+from dc_keras.training.runs import train_participation, train_proxy
+from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
     CONTEXT_FILE,
-    TrainingRun,
     load_participation,
-    train_participation,
-    train_proxy,
 )
+from dc_keras.training.training_run import TrainingRun
 
 _SIDES = {
     "challenge": Variant("VGG16", use_text=True),

@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
-from dc_keras.evaluation import experiment as module
+from dc_keras.evaluation import fold_run as module
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
