@@ -36,15 +36,17 @@ _SETS = 512
 # leaves out each kind of fact from the other questions.
 _ALL_DROPPED = 0.5
 _ONE_DROPPED = 0.5
-_OF_LABELS = [
-    NAMES.index(name)
-    for name in (
-        "rates/popularity",
-        "rates/propensity",
-        "text/taste",
-        "neighbours/ease",
-    )
-]
+_OF_LABELS = np.array(
+    [
+        NAMES.index(name)
+        for name in (
+            "rates/popularity",
+            "rates/propensity",
+            "text/taste",
+            "neighbours/ease",
+        )
+    ]
+)
 _FACT_KINDS = {
     "times": ("day",),
     "durations": ("duration",),
