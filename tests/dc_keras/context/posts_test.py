@@ -34,7 +34,8 @@ def _cosines(vectors):
     return unit @ unit.T
 
 
-def test_topics_are_what_people_write_together():
+def test_topics_are_what_people_write_together(monkeypatch):
+    monkeypatch.setattr("dc_keras.context.posts.NUM_TOPICS", 2)
     captions = ["cat dog", "dog cat pet", "cat pet", "sun sea", "sea sand", "sand sun"]
     posts = _inputs([*captions, "pet", "sand", "unheard", ""])
     space = fit_space(posts, None, None, _each(6))
