@@ -36,6 +36,15 @@ _SETS = 512
 # leaves out each kind of fact from the other questions.
 _ALL_DROPPED = 0.5
 _ONE_DROPPED = 0.5
+_OF_LABELS = [
+    NAMES.index(name)
+    for name in (
+        "rates/popularity",
+        "rates/propensity",
+        "text/taste",
+        "neighbours/ease",
+    )
+]
 _FACT_KINDS = {
     "times": ("day",),
     "durations": ("duration",),
@@ -240,19 +249,34 @@ class ContextFeatures:
         return np.asarray(self.space.day_of(tf.constant(seconds)))
 
     def _score_steps(self, user_vectors: UserVectors) -> np.ndarray:
-        pairs = self.data.evidence.pairs
-        values = np.full((len(pairs), len(NAMES)), np.nan, np.float32)
-        for step, labels in zip(self.steps, self._labels, strict=True):
-            rows = step.scored
-            found = _in_chunks(
-                self._features(labels),
-                user_vectors(labels),
-                self._challenge_vectors(labels),
-                pairs.user[rows],
-                pairs.challenge[rows],
-            )
-            values[rows] = _with_nan(found)
+        """Scores each pair by labels that its step has seen.
+
+        Pairs that no step scores, such as those of the first cutoff, get the features
+        that need no label.
+        """
+        count = len(self.data.evidence.pairs)
+        values = np.full((count, len(NAMES)), np.nan, np.float32)
+        scored = [step.scored for step in self.steps]
+        rest = np.setdiff1d(np.arange(count), np.concatenate(scored))
+        for rows, labels in zip(
+            [rest, *scored], [self._labels[0], *self._labels], strict=True
+        ):
+            values[rows] = self._score_rows(rows, labels, user_vectors)
+        values[np.ix_(rest, _OF_LABELS)] = np.nan
         return values
+
+    def _score_rows(
+        self, rows: np.ndarray, labels: LabelWeights, user_vectors: UserVectors
+    ) -> np.ndarray:
+        pairs = self.data.evidence.pairs
+        found = _in_chunks(
+            self._features(labels),
+            user_vectors(labels),
+            self._challenge_vectors(labels),
+            pairs.user[rows],
+            pairs.challenge[rows],
+        )
+        return _with_nan(found)
 
     def _draw_dropping(self) -> UserVectors:
         count, kinds = len(self._users), len(_FACT_KINDS) + 2

@@ -89,22 +89,14 @@ def take_copy(
         options: its shape.
     """
     model = build_deep_challenger(inputs, options)
-    number = range(copies.get_layer(HEAD).output.shape[1])[index]
-    of_copies = {**_layers(copies), **_layers(copies.get_layer(HEAD))}
-    for name, layer in {**_layers(model), **_layers(model.get_layer(HEAD))}.items():
-        if not layer.weights or isinstance(layer, keras.Model):
-            continue
-        if isinstance(layer, PoolSet):
-            layer.set_weights(of_copies[f"{name}_{number}"].get_weights())
-            continue
-        is_norm = isinstance(layer, keras.layers.LayerNormalization)
-        source = of_copies[f"{name}_scale" if is_norm else name]
-        layer.set_weights([weights[number] for weights in source.get_weights()])
+    head = copies.get_layer(HEAD)
+    number = range(head.output.shape[1])[index]
+    model.get_layer(HEAD).set_weights([w[number] for w in head.get_weights()])
+    for name in (CHALLENGE_REPRESENTATION, USER_REPRESENTATION):
+        if model.get_layer(name).weights:
+            pool = copies.get_layer(f"{name}_{number}")
+            model.get_layer(name).set_weights(pool.get_weights())
     return model
-
-
-def _layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    return {layer.name: layer for layer in model.layers}
 
 
 def _pool_copies(name: str, mode: str, videos: tuple[Any, Any], count: int) -> Any:

@@ -116,7 +116,8 @@ def fit_participation(
         sizes = pair_sizes(videos.examples)
         fusion = take_copy(videos.crossed.model, -1, sizes, recipe.model)
         sides.append(represent(fusion, videos.examples))
-        out_of_fold = videos.crossed.out_of_fold
+        crossed = videos.crossed
+        out_of_fold = crossed.out_of_fold if recipe.groups else crossed.told
     if recipe.groups and features is not None:
         told = None
         if out_of_fold is not None:

@@ -5,9 +5,9 @@ import tomllib
 import pytest
 
 from dc_keras.models.config import (
+    ContextOptions,
     ModelOptions,
     ProtocolOptions,
-    SignalOptions,
     StudyOptions,
     TrainingOptions,
 )
@@ -17,7 +17,7 @@ _PRESETS = ("default", "paper")
 _CLASSES = (
     ModelOptions,
     TrainingOptions,
-    SignalOptions,
+    ContextOptions,
     StudyOptions,
     ProtocolOptions,
     SamplingConfig,

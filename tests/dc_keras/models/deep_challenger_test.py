@@ -16,6 +16,7 @@ from dc_keras.models.deep_challenger import (
     build_copies,
     build_deep_challenger,
     build_head,
+    take_copy,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -274,17 +275,20 @@ def _num_trainable(model):
     return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
 @pytest.mark.parametrize("interaction", _INTERACTIONS)
 @pytest.mark.parametrize("layer_norm", [True, False])
-def test_a_copy_computes_what_the_model_does(interaction, layer_norm):
-    options = ModelOptions(interaction=interaction, layer_norm=layer_norm)
-    copies, alone = (
-        build_copies(_SIZES, options, 2),
-        build_deep_challenger(_SIZES, options),
+def test_a_copy_is_a_model_of_its_own(interaction, layer_norm, pooling):
+    options = ModelOptions(
+        interaction=interaction,
+        layer_norm=layer_norm,
+        challenge_pooling=pooling,
+        user_pooling=pooling,
     )
+    copies = build_copies(_SIZES, options, 2)
     rng = np.random.default_rng(0)
-    head = copies.get_layer(HEAD)
-    head.set_weights([rng.normal(size=w.shape) for w in head.get_weights()])
-    alone.get_layer(HEAD).set_weights([w[1] for w in head.get_weights()])
+    copies.set_weights([rng.normal(size=w.shape) for w in copies.get_weights()])
     pairs = _pairs()
-    np.testing.assert_allclose(copies(pairs)[:, 1], alone(pairs), atol=1e-6)
+    for index in (0, -1):
+        alone = take_copy(copies, index, _SIZES, options)
+        np.testing.assert_allclose(copies(pairs)[:, index], alone(pairs), atol=1e-6)
