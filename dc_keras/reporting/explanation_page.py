@@ -1,4 +1,4 @@
-"""The page of one answer: which posts, frames and words moved it, and how far."""
+"""The page of one answer: which posts, frames, words and facts moved it, how far."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from dc_keras.version import __version__
 
 # Posts of a side that are listed.
 _MOST_POSTS = 30
+# What the kinds of facts of `attribution` are, in the words of the page.
+_FACTS = {
+    "sounds": "the posts' sounds and their titles",
+    "dates": "the posts' dates",
+    "durations": "the posts' durations",
+    "counts": "the posts' views, likes, comments and shares",
+    "account": "the account's followers, likes and posts",
+    "earlier joins": "which challenges the user joined before",
+}
 
 
 def render_explanation(content: Mapping[str, Any]) -> str:
@@ -28,6 +37,7 @@ def render_explanation(content: Mapping[str, Any]) -> str:
         .render(
             title=f"Why {content['probability']:.1%}? {content['challenge']}",
             content=content,
+            facts=_told(content["facts"]),
             sides={
                 name: {
                     "title": title,
@@ -41,6 +51,19 @@ def render_explanation(content: Mapping[str, Any]) -> str:
         )
     )
     return page.lstrip()
+
+
+def _told(facts: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Facts in the words of the page, the strongest first, with the width of a bar."""
+    strongest = max([1e-9, *(abs(fact["log_odds"]) for fact in facts)])
+    return [
+        {
+            **fact,
+            "name": _FACTS[fact["name"]],
+            "percent": round(100 * abs(fact["log_odds"]) / strongest),
+        }
+        for fact in sorted(facts, key=lambda fact: -abs(fact["log_odds"]))
+    ]
 
 
 def _strongest(posts: list[Mapping[str, Any]]) -> float:

@@ -31,6 +31,8 @@ _POST_FACTS = {
     "counts": ("counts",),
 }
 _USER_FACTS = {"account": ("account",), "earlier joins": ("joined",)}
+# The kinds of facts that are left out.
+FACTS = (*_POST_FACTS, *_USER_FACTS)
 
 
 @dataclass(frozen=True)
@@ -202,10 +204,9 @@ class _Side:
             sets.append(self.videos)
             changes: dict[str, Any] = {n: getattr(nobody, n) for n in changed}
             asked.append(pack_users([replace(user, **changes)]))
-        names = (*kinds, *_USER_FACTS)
         return tuple(
             self._effect_of(name, self._ask_sets(videos[None], one))
-            for name, videos, one in zip(names, sets, asked, strict=True)
+            for name, videos, one in zip(FACTS, sets, asked, strict=True)
         )
 
     def _effect_of(self, name: str, probability: np.ndarray) -> Effect:

@@ -178,14 +178,14 @@ class Client(ABC):
 
     def _ask_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         signature = self._find(name)
-        inputs = fill_unknown(inputs, signature.inputs)
-        if inputs.keys() != signature.inputs.keys():
+        filled = fill_unknown(inputs, signature.inputs)
+        if filled.keys() != signature.inputs.keys():
             raise DataError(
                 f"the signature {name!r} takes {', '.join(sorted(signature.inputs))}. "
                 f"Received: inputs={sorted(inputs)}"
             )
         arrays = {
-            key: as_array(inputs[key], key, signature.inputs[key])
+            key: as_array(filled[key], key, signature.inputs[key])
             for key in sorted(signature.inputs)
         }
         return self._ask(name, signature, arrays)

@@ -35,19 +35,21 @@ def fill_unknown(inputs: Mapping[str, Any], wanted: Collection[str]) -> dict[str
         wanted: names of the signature's inputs.
     """
     filled = dict(inputs)
-    if not inputs:
+    missing = [name for name in wanted if name not in inputs]
+    try:
+        num_rows = len(next(iter(inputs.values()), ()))
+        posts = next((inputs[name] for name in _POSTS if name in inputs), None)
+        num_posts = None if posts is None else _num_posts(posts)
+    except TypeError:
+        # No batch of anything: whoever checks shapes says what would be right.
         return filled
-    num_rows = len(next(iter(inputs.values())))
-    posts = next((name for name in _POSTS if name in inputs), None)
-    for name in wanted:
-        if name in inputs:
-            continue
+    for name in missing:
         if name in _OF_USERS:
             value, rest = _OF_USERS[name]
             filled[name] = _full((num_rows, *rest), value)
-        elif name in _OF_POSTS and posts is not None:
+        elif name in _OF_POSTS and num_posts is not None:
             value, rest = _OF_POSTS[name]
-            filled[name] = _full((*_num_posts(inputs[posts]), *rest), value)
+            filled[name] = _full((*num_posts, *rest), value)
     return filled
 
 

@@ -34,14 +34,13 @@ BOOTSTRAP_SEED = 0
 # What lies beside the media of a simulated world.
 _TRUTH_FILE = "truth.json"
 
-# Per task: title, what it predicts, section of the paper.
-_TASKS = {
-    "participation": (
-        "deepChallenger",
-        "The probability that a user joins a challenge, from the user's earlier posts "
-        "and from posts of the challenge by others.",
-        "IV-C, eqs. (1) and (2)",
-    ),
+_PARTICIPATION = (
+    "The probability that a user joins a challenge, from the user's earlier posts "
+    "and from posts of the challenge by others."
+)
+_FUSION = "IV-C, eqs. (1) and (2)"
+# Per proxy: title, what it predicts, section of the paper.
+_PROXIES = {
     "challenge": (
         "challenge proxy",
         "Which challenge a post belongs to. The embedding before its answer describes "
@@ -66,10 +65,13 @@ _LIMITS = (
     "as not having joined may have joined unseen.",
     "Challenges, sounds and people change within weeks; judge it on later data before "
     "it is used on them (`evaluate --split=temporal`).",
+    "`evaluate` judges the same recipe on rows that chose nothing, beside simple "
+    "baselines.",
+    "A model does not unlearn: after `forget`, train anew.",
+)
+_STOPPED = (
     "The validation rows also chose the epoch at which training stopped, so they "
-    "flatter it. `evaluate` judges the same recipe on rows that chose nothing, "
-    "beside simple baselines.",
-    "A network does not unlearn: after `forget`, train anew.",
+    "flatter it."
 )
 
 
@@ -123,7 +125,7 @@ def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[
 
 def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
     config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-    title, predicts, section = _TASKS[config["task"]]
+    title, *told = _describe(config)
     synthetic = {True: "yes: a simulated world", None: "not known"}
     num_pairs = int(grid.observed.sum())
     data = {
@@ -144,8 +146,7 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
     }
     parts = [
         f"# Model card: {title}",
-        predicts,
-        f"After section {section} of the paper (arXiv 2112.13384).",
+        *told,
         "## Data",
         _table("what", "value", data),
         "## Training",
@@ -156,11 +157,46 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
         "## Not for",
         "\n".join(f"- {line}" for line in _NOT_FOR),
         "## Limits",
-        "\n".join(f"- {line}" for line in _LIMITS),
+        "\n".join(f"- {line}" for line in _limits(config)),
         "## Versions",
         _table("package", "version", config["versions"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _describe(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the title of a model, what it predicts, and how."""
+    if config["task"] != "participation":
+        title, predicts, section = _PROXIES[config["task"]]
+        return title, predicts, _after(section)
+    groups, has_videos = config["context"]["context"], config["context"]["videos"]
+    told = []
+    if has_videos:
+        senses = {"text": "captions", "vision": "frames"}
+        seen = [
+            word
+            for kind, word in senses.items()
+            if any(side[kind] for side in config["sides"].values())
+        ]
+        told.append(f"A fusion of videos sees {' and '.join(seen)}. {_after(_FUSION)}")
+    if groups == "none":
+        return "videos only", _PARTICIPATION, *told
+    told.append(
+        f"A logistic regression weighs context features (groups: {groups}) of "
+        "captions, frames, sounds, dates, durations, counts, accounts and earlier "
+        f"joins, as far as a request tells them{', and the fusion' * has_videos}."
+    )
+    title = "deepChallenger" if has_videos else "context only"
+    return title, _PARTICIPATION, *told
+
+
+def _after(section: str) -> str:
+    return f"After section {section} of the paper (arXiv 2112.13384)."
+
+
+def _limits(config: Mapping[str, Any]) -> list[str]:
+    is_stopped = config["task"] != "participation" or config["context"]["videos"]
+    return [*_LIMITS, *([_STOPPED] if is_stopped else ())]
 
 
 def _epochs(directory: Path) -> str:

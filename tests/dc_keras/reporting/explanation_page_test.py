@@ -39,6 +39,11 @@ def content():
         "bundle_sha256": "0" * 64,
         "user_posts": [looked_into, *others],
         "challenge_posts": [alone],
+        "facts": [
+            _part(0.002, name="durations"),
+            _part(-0.4, name="dates"),
+            _part(0.1, name="earlier joins"),
+        ],
     }
 
 
@@ -57,6 +62,31 @@ def test_the_page_says_what_moved_the_answer(page):
     assert '<span class="muted">0.00</span>' in page
     assert "the only one" in page
     assert "6 more moved it less" in page
+
+
+def test_facts_are_listed_the_strongest_first(page, content):
+    told = [
+        page.index(f'<th scope="row">{name}</th>')
+        for name in (
+            "the posts&#39; dates",
+            "which challenges the user joined before",
+            "the posts&#39; durations",
+        )
+    ]
+    assert told == sorted(told)
+    assert '<span class="against">-0.40</span></td>' in page
+    for percent, kind in ((100, "against"), (25, "for")):
+        assert f"width: {percent}%; background: var(--{kind})" in page
+    # A model that sees no facts has no such table.
+    assert 'id="facts"' in page
+    assert 'id="facts"' not in render_explanation({**content, "facts": []})
+
+
+def test_every_kind_of_fact_has_words():
+    from dc_keras.reporting.explanation_page import _FACTS
+    from dc_keras.serving.attribution import FACTS
+
+    assert set(_FACTS) == set(FACTS)
 
 
 def test_words_of_people_are_harmless(page):

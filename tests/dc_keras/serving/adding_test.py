@@ -24,9 +24,10 @@ def test_a_new_version_knows_the_challenge_and_all_others_as_before(
     old, place = extended
     new = Predictor.load(place)
     assert (place.name, new.challenges) == ("2", (*old.challenges, "umbrella"))
-    before = old.predict(served_text.histories, old.challenges)
-    after = new.predict(served_text.histories, new.challenges)
-    np.testing.assert_allclose(after[:, :-1], before, atol=1e-6)
+    for users in (served_text.histories, served_text.users):
+        before = old.predict(users, old.challenges)
+        after = new.predict(users, new.challenges)
+        np.testing.assert_allclose(after[:, :-1], before, atol=1e-6)
     np.testing.assert_allclose(
         new.find_challenges(["umbrella"])[0],
         old.represent_challenge(_BRIEF),
@@ -37,7 +38,7 @@ def test_a_new_version_knows_the_challenge_and_all_others_as_before(
     assert added == {"umbrella": {"num_posts": 1, "num_frames": 0}}
 
 
-def test_unknown_names_are_answered_as_before(served_text, extended):
+def test_unknown_names_are_answered_as_before(extended, ask):
     old, place = extended
     new = Predictor.load(place)
     asked = {
@@ -45,16 +46,19 @@ def test_unknown_names_are_answered_as_before(served_text, extended):
         "captions": np.array([["so good"], ["so good"]], object),
         "frames": np.full((2, 1, 1), b"", object),
     }
-    before = old.signatures["serving_default"](**asked)
-    after = new.signatures["serving_default"](**asked)
-    assert before["known_challenge"].numpy().tolist() == [False, False]
-    assert after["known_challenge"].numpy().tolist() == [False, True]
+    before = ask(old, "serving_default", **asked)
+    after = ask(new, "serving_default", **asked)
+    assert before["known_challenge"].tolist() == [False, False]
+    assert after["known_challenge"].tolist() == [False, True]
     np.testing.assert_allclose(
         after["probability"][0], before["probability"][0], atol=1e-6
     )
-    ranked = new.signatures["rank_challenges"](
-        captions=asked["captions"], frames=asked["frames"]
+    without_facts = ask(new, "captions_only", **asked)
+    np.testing.assert_allclose(
+        without_facts["probability"], after["probability"], atol=1e-6
     )
+    asked.pop("challenge")
+    ranked = ask(new, "rank_challenges", **asked)
     assert ranked["challenge"].shape == (2, 3)
 
 

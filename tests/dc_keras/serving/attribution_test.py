@@ -87,6 +87,7 @@ def test_every_post_of_the_challenge_is_left_out(predictor, history, found):
             "join_challenge",
             challenge_videos=others,
             valid=np.ones(others.shape[:2], bool),
+            name=np.array([b"dance"], object),
         )["challenge"]
         told = predictor.ask("score", user=user, challenge=joined)["probability"]
         assert post.whole.probability == pytest.approx(float(told[0]), abs=1e-5)

@@ -26,10 +26,20 @@ frames = dict(np.load(sys.argv[3], allow_pickle=False))
 jpegs = [row.tobytes()[:n] for row, n in zip(frames["bytes"], frames["length"])]
 jpegs = tf.constant(np.array(jpegs, object).reshape(frames["shape"]))
 signatures = tf.saved_model.load(sys.argv[1]).signatures
-whole = signatures["serving_default"](
-    challenge=text("challenge"), captions=text("captions"), frames=jpegs
-)
-user = signatures["embed_user"](captions=text("captions"), frames=jpegs)["user"]
+seen = {"captions": text("captions"), "frames": jpegs}
+whole = signatures["captions_only"](challenge=text("challenge"), **seen)
+shape = seen["captions"].shape
+unknown = {
+    "sounds": tf.fill(shape, ""),
+    "sound_titles": tf.fill(shape, ""),
+    "create_times": tf.fill(shape, tf.constant(-1, tf.int64)),
+    "durations": tf.fill(shape, -1.0),
+    "counts": tf.fill((*shape, 4), -1.0),
+    "account": tf.fill((shape[0], 3), -1.0),
+    "joined": tf.fill((shape[0], 1), ""),
+    "now": tf.fill(shape[:1], tf.constant(-1, tf.int64)),
+}
+user = signatures["embed_user"](**seen, **unknown)["user"]
 known = signatures["find_challenge"](name=text("challenge"))
 score = signatures["score"](user=user, challenge=known["challenge"])
 np.savez(
@@ -94,7 +104,7 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
     for _ in range((num_posts or len(history)) - len(history)):
         captions.append("")
         jpegs.append([b""] * width)
-    answer = predictor.signatures["serving_default"](
+    answer = predictor.signatures["captions_only"](
         challenge=np.array([challenge], object),
         captions=np.array([captions], object),
         frames=np.array([jpegs], object),
@@ -103,7 +113,7 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
 
 
 def test_raw_posts_score_as_their_cached_features_do(served, predictor):
-    scores = predictor.predict(served.histories, predictor.challenges)
+    scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
     # Features are float16: what a batch of another size computes may round otherwise.
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
@@ -183,7 +193,7 @@ def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense
     served = request.getfixturevalue(f"served_{sense}")
     predictor = Predictor.load(served.place)
     assert (predictor.sampling is None) == (sense == "text")
-    scores = predictor.predict(served.histories, predictor.challenges)
+    scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
     # What the model does not know of a post has no say.
@@ -195,7 +205,7 @@ def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense
 def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
     predictor = Predictor.load(served_own_text.place)
     assert np.ptp(served_own_text.probability) > 1e-3
-    scores = predictor.predict(served_own_text.histories, predictor.challenges)
+    scores = predictor.predict(served_own_text.users, predictor.challenges)
     np.testing.assert_allclose(scores, served_own_text.probability, atol=5e-5)
     assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
     audit = json.loads((served_own_text.place / "op_audit.json").read_text("utf-8"))
@@ -306,7 +316,7 @@ def test_the_papers_networks_and_a_real_bert_are_served(make_served, minilm_hub)
     assert names == {"challenge": "VGG16", "user": "ResNet50"}
     predictor = Predictor.load(served.place)
     assert np.ptp(served.probability) > 1e-3
-    scores = predictor.predict(served.histories, predictor.challenges)
+    scores = predictor.predict(served.users, predictor.challenges)
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
     audit = json.loads((served.place / "op_audit.json").read_text("utf-8"))
     assert "2.20" in audit["supported_by"]

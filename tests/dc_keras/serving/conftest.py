@@ -63,6 +63,22 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
+def ask():
+    """Asks a signature of a loaded bundle as clients do: what is missing is unknown."""
+    import tensorflow as tf
+
+    from dc_keras.serving.unknown_facts import fill_unknown
+
+    def call(predictor, signature, **inputs):
+        function = predictor.signatures[signature]
+        filled = fill_unknown(inputs, function.structured_input_signature[1])
+        answer = function(**{key: tf.constant(value) for key, value in filled.items()})
+        return {key: value.numpy() for key, value in answer.items()}
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 
@@ -79,29 +95,31 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     from dc_keras.training.runs import train_participation
     from dc_keras.training.training_run import TrainingRun
 
-    grid = make_grid(
-        _CHALLENGES,
-        np.arange(_NUM_USERS) % len(_CHALLENGES),
-        ("pool0", "pool1"),
-        seed=0,
-        exceptions=0.0,
-        unseen=([], []),
-        history_length=lambda row: 1 + row % _HISTORY_MAX,
-        history_max=_HISTORY_MAX,
-        support_max=8,
-    )
-    posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
-    by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
-    # Of some users the account is known.
-    accounts = {u: np.array([10.0 * n, np.nan, 5.0]) for n, u in enumerate(grid.users)}
-    accounts.pop(grid.users[1])
-    facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
-
     def make(
         vision: Sequence[str],
         text: str | None,
         context: ContextOptions | None = None,
+        num_users: int = _NUM_USERS,
     ) -> Served:
+        grid = make_grid(
+            _CHALLENGES,
+            np.arange(num_users) % len(_CHALLENGES),
+            ("pool0", "pool1"),
+            seed=0,
+            exceptions=0.0,
+            unseen=([], []),
+            history_length=lambda row: 1 + row % _HISTORY_MAX,
+            history_max=_HISTORY_MAX,
+            support_max=8,
+        )
+        posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
+        by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
+        # Of some users the account is known.
+        accounts = {
+            u: np.array([10.0 * n, np.nan, 5.0]) for n, u in enumerate(grid.users)
+        }
+        accounts.pop(grid.users[1])
+        facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
         run = TrainingRun(
             grid=grid,
             table=_extract(posts, vision, text),
@@ -141,6 +159,24 @@ def served(make_served, tiny_preset):
 def served_text(make_served, tiny_preset):
     """Without a vision network."""
     return make_served([], f"keras_nlp:{tiny_preset}")
+
+
+@pytest.fixture(scope="session")
+def served_videos(make_served, tiny_preset):
+    """Of videos only, without context."""
+    from dc_keras.models.config import ContextOptions
+
+    context = ContextOptions(context="none")
+    return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
+
+
+@pytest.fixture(scope="session")
+def served_context(make_served, tiny_preset):
+    """Of context only, without a fusion of videos."""
+    from dc_keras.models.config import ContextOptions
+
+    context = ContextOptions(videos=False)
+    return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
 
 
 @pytest.fixture(scope="session")

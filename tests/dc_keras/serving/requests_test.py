@@ -14,6 +14,7 @@ from dc_keras.serving.requests import (
 )
 
 _SIGNATURES = {
+    "captions_only",
     "embed_challenge",
     "embed_user",
     "embed_user_tokens",

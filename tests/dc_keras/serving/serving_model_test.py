@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts
-from dc_keras.serving.unknown_facts import fill_unknown
 
 
 @pytest.fixture(scope="module")
@@ -14,23 +12,15 @@ def predictor(served_text):
     return Predictor.load(served_text.place)
 
 
-def _ask(predictor, signature, **inputs):
-    """Asks with facts that are unknown where none are given."""
-    function = predictor.signatures[signature]
-    inputs = fill_unknown(inputs, function.structured_input_signature[1])
-    tensors = {key: tf.constant(value) for key, value in inputs.items()}
-    return {k: v.numpy() for k, v in predictor.signatures[signature](**tensors).items()}
-
-
 _CAPTIONS = np.array([["so good", "a #song"], ["my cat", ""]], object)
 _NO_FRAMES = np.full((2, 2, 1), b"", object)
 
 
-def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor):
-    ranked = _ask(predictor, "rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES)
+def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor, ask):
+    ranked = ask(predictor, "rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES)
     assert np.all(np.diff(ranked["probability"], axis=1) <= 0)
     for column in range(2):
-        alone = _ask(
+        alone = ask(
             predictor,
             "serving_default",
             challenge=ranked["challenge"][:, column],
@@ -42,18 +32,18 @@ def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor):
         )
 
 
-def test_prepared_users_have_the_scores_of_their_representations(predictor):
-    user = _ask(predictor, "embed_user", captions=_CAPTIONS, frames=_NO_FRAMES)["user"]
-    prepared = _ask(predictor, "prepare_users", user=user)["prepared"]
+def test_prepared_users_have_the_scores_of_their_representations(predictor, ask):
+    user = ask(predictor, "embed_user", captions=_CAPTIONS, frames=_NO_FRAMES)["user"]
+    prepared = ask(predictor, "prepare_users", user=user)["prepared"]
     challenge = predictor.find_challenges(["cats"])
-    ranked = _ask(predictor, "rank_users", prepared=prepared, challenge=challenge)
-    whole = _ask(
+    ranked = ask(predictor, "rank_users", prepared=prepared, challenge=challenge)
+    whole = ask(
         predictor, "score", user=user, challenge=np.tile(challenge, (len(user), 1))
     )
     np.testing.assert_allclose(ranked["probability"], whole["probability"], atol=1e-5)
 
 
-def test_tokens_answer_as_their_captions_do(served_text, predictor):
+def test_tokens_answer_as_their_captions_do(served_text, predictor, ask):
     from dc_keras.encoders.text import TextSpec, build_text_encoder
 
     spec = TextSpec.from_settings(predictor.config["sides"]["user"]["text"])
@@ -63,8 +53,8 @@ def test_tokens_answer_as_their_captions_do(served_text, predictor):
     token_ids[1, 1] = 0  # the empty caption is padding
     asked = {"challenge": np.array(["cats", "dance"], object), "frames": _NO_FRAMES}
     asked["captions"] = _CAPTIONS
-    told = _ask(predictor, "tokens", token_ids=token_ids, **asked)
-    whole = _ask(predictor, "serving_default", **asked)
+    told = ask(predictor, "tokens", token_ids=token_ids, **asked)
+    whole = ask(predictor, "serving_default", **asked)
     np.testing.assert_allclose(told["probability"], whole["probability"], atol=1e-5)
 
 
@@ -76,9 +66,9 @@ def test_a_challenge_is_the_mean_of_its_videos(predictor):
     np.testing.assert_allclose(both[:width], np.mean(each, axis=0)[:width], atol=1e-5)
 
 
-def test_single_posts_are_embedded_as_those_of_sets(predictor):
+def test_single_posts_are_embedded_as_those_of_sets(predictor, ask):
     posts = [RawPost("a #dance"), RawPost("spin around")]
-    videos = _ask(
+    videos = ask(
         predictor,
         "embed_video",
         captions=np.array([post.caption for post in posts], object),
@@ -96,12 +86,12 @@ def test_answers_are_those_of_the_fitted_model(served_text, predictor):
     np.testing.assert_allclose(answered, meant, atol=1e-4)
 
 
-def test_facts_matter_and_may_be_left_out(served_text, predictor):
+def test_facts_matter_and_may_be_left_out(served_text, predictor, ask):
     whole = predictor.predict(served_text.users, predictor.challenges)
     without = predictor.predict(served_text.histories, predictor.challenges)
     assert np.abs(whole - without).max() > 1e-3
     inputs = pack_posts(served_text.histories, "user")
-    only = _ask(
+    only = ask(
         predictor,
         "captions_only",
         challenge=np.full(len(without), b"cats", object),

@@ -20,6 +20,7 @@ def _write_model(directory, grid, task, predictions, **config):
         "model": {"dropout": 0.2},
         "training": {"seed": 3, "epochs": 30},
         "protocol": {"negatives": "all"},
+        "context": {"context": "all", "videos": True},
         "study": {"name": "a|study"},
         "grid_sha256": grid.sha256,
         "sides": {"challenge": _SIDE},
@@ -89,6 +90,27 @@ def test_a_card_says_what_was_trained_on_what(write, grid, pairs):
     assert "2 epochs ran, seed 3" in text
     for heading in ("## Not for", "## Limits"):
         assert heading in text
+
+
+@pytest.mark.parametrize(
+    ("context", "has_videos", "title"),
+    [
+        ("all", True, "deepChallenger"),
+        ("none", True, "videos only"),
+        ("rates,text", False, "context only"),
+    ],
+)
+def test_a_card_says_what_the_model_sees(write, pairs, context, has_videos, title):
+    text = write(
+        "participation", pairs, context={"context": context, "videos": has_videos}
+    )
+    assert text.startswith(f"# Model card: {title}\n")
+    # Only a fusion of videos is the paper's, and only it stops at an epoch.
+    for words in ("A fusion of videos sees frames.", "eqs. (1) and (2)", "the epoch"):
+        assert (words in text) == has_videos
+    assert ("context features" in text) == (context != "none")
+    assert (f"(groups: {context})" in text) == (context != "none")
+    assert "`evaluate` judges the same recipe" in text
 
 
 def test_metrics_are_those_of_the_validation_rows(write, pairs):
