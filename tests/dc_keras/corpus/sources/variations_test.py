@@ -275,3 +275,13 @@ def test_answers_to_comments_are_replies_too(read_file):
     comment = {"cid": "1", "aweme_id": _ID, "user": "bob", "reply_comment": answers}
     read = read_file({"comments": [comment]})
     assert [tie.actor.handle for _, tie in read.ties] == ["bob", "eve"]
+
+
+def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
+    posts, read_one
+):
+    record = copy.deepcopy(posts["content_scraper"])
+    record["video_metadata"] |= {"mentions": ["6655162062744181174"], "hashtags": []}
+    record["file_metadata"] = {"duration": 0, "picture_formats": [{"imageWidth": 4}]}
+    _, post = read_one(record)
+    assert (post.mentions, post.hashtags, post.is_slideshow) == ((), ("fun",), True)
