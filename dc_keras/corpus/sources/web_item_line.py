@@ -157,11 +157,14 @@ def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
     decoded = enumerate(map(_decode, lines))
     items = {number: item for number, item in decoded if item is not None}
     given = _by_path(items.values())
-    odd = set(_find_odd(given, 0, len(items)))
-    if odd:
+    if items and _is_any_odd(given):
+        odd = set(_find_odd(given, 0, len(items)))
         items = {n: i for row, (n, i) in enumerate(items.items()) if row not in odd}
         given = _by_path(items.values())
     columns = _columns(given) if items else {}
+    if items and len(items) == len(lines):
+        yield columns  # as it mostly is
+        return
     end = 0
     for is_plain, run in groupby(range(len(lines)), items.__contains__):
         if not is_plain:
