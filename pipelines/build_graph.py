@@ -186,4 +186,4 @@ def _plan() -> GraphPlan:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="graph")

@@ -5,6 +5,7 @@
     ties.parquet       one row a tie that no post tells, the fields of `records.Edge`
     quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
+    SHA256SUMS         of these and what lies beside them (see `checksums`)
 
 Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
 """
@@ -26,12 +27,15 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from dc_keras.checksums import hash_files
+from dc_keras.checksums import SUMS_FILE, hash_files, read_sums
+from dc_keras.corpus.one_file import write_answers as write_answers  # noqa: PLC0414
+from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 VERSION = 1
 INFO_FILE = "corpus.json"
@@ -39,6 +43,8 @@ VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
 TIES_FILE = "ties.parquet"
 _TABLES = (VIDEOS_FILE, USERS_FILE, TIES_FILE)
+# What others write into the directory: their modules know why.
+_BESIDE = ("quarantine.jsonl", "forgotten.json", "DATASET_CARD.md")
 
 _Record = TypeVar("_Record", Video, User, Edge)
 # Of one size whatever came when, so that equal posts give equal bytes.
@@ -77,8 +83,8 @@ class Corpus:
         """Opens a corpus directory.
 
         Raises:
-            DataError: there is no corpus, it has another version, or a table does not
-                have the columns of its record.
+            DataError: there is no corpus, a file is damaged, it has another version, or
+                a table does not have the columns of its record.
         """
         directory = Path(directory)
         corpus = cls(directory, require_info(directory))
@@ -166,10 +172,13 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     """Returns the content of corpus.json, None where there is no corpus.
 
     Raises:
-        DataError: the file is not a corpus.json of this version.
+        DataError: the file is not a corpus.json of this version, or any file of the
+            corpus is damaged.
     """
     finish_switch(directory)
     path = directory / INFO_FILE
+    if path.exists() or (directory / SUMS_FILE).exists():
+        verify_directory(directory, "import_corpus")
     if not path.exists():
         return None
     try:
@@ -200,6 +209,7 @@ class CorpusWriter:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self.files = Switch(directory)
         self._writer = pyarrow.parquet.ParquetWriter(
             self.files.path(VIDEOS_FILE), _arrow_schemas()[Video], compression="zstd"
@@ -282,7 +292,9 @@ class CorpusWriter:
             "sha256": hash_files(map(self.files.path, _TABLES)),
         }
         write_text(self.files.path(INFO_FILE), json.dumps(info, indent=2) + "\n")
-        self.files.commit()
+        sums = read_sums(self._directory / SUMS_FILE) or {}
+        beside = hash_files(self._directory / name for name in _BESIDE)
+        self.files.commit({**sums, **beside})
         return info
 
     def _write(self, table: pl.DataFrame) -> None:

@@ -25,6 +25,8 @@ from dc_keras.evaluation.results import (
     table_one,
 )
 from dc_keras.evaluation.tables import Table
+from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 # Those that hold out what a deployed model has not seen come first.
 _ORDER = ("cold_user", "cold_challenge", "temporal", "cold_both", "random_pair")
@@ -47,9 +49,14 @@ class SavedRun:
         """Opens the directory of a run.
 
         Raises:
-            DataError: it is not one, or no fold has come to its end.
+            DataError: it is not one, no fold has come to its end, or a file is damaged.
         """
         directory = Path(directory)
+        finish_switch(directory)
+        if (directory / "config.json").exists():
+            verify_directory(
+                directory, "evaluate", closed=("predictions", "proxies", "manifests")
+            )
         try:
             text = (directory / "config.json").read_text(encoding="utf-8")
             run = cls(directory, json.loads(text))
@@ -125,13 +132,13 @@ class SavedRun:
         Returns:
             The directory, `tables/` of the run.
         """
-        directory = self.directory / "tables"
-        directory.mkdir(exist_ok=True)
-        for name, table in self.tables.items():
-            for ending, text in (
-                ("md", table.to_markdown()),
-                ("json", table.to_json()),
-                ("tex", table.to_latex()),
-            ):
-                write_text(directory / f"{name}.{ending}", text)
-        return directory
+        with Switch(self.directory, seals=False) as files:
+            for name, table in self.tables.items():
+                for ending, text in (
+                    ("md", table.to_markdown()),
+                    ("json", table.to_json()),
+                    ("tex", table.to_latex()),
+                ):
+                    write_text(files.path(f"tables/{name}.{ending}"), text)
+            files.commit()
+        return self.directory / "tables"

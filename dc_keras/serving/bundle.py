@@ -16,7 +16,6 @@ What the signatures take and give: `endpoints`.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +23,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from dc_keras.checksums import seal_directory
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.serving.endpoints import endpoints
 from dc_keras.serving.op_audit import audit_ops, require_target
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
-    CHECKSUMS_FILE,
     read_config,
 )
 from dc_keras.serving.releases import find_release
@@ -145,7 +144,7 @@ def write_version(
     _audit(temporary)
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
-    write_checksums(temporary)
+    seal_directory(temporary)
     temporary.rename(place)
     _write_models_config(output)
     return place
@@ -167,16 +166,6 @@ def _audit(place: Path) -> None:
     if target is not None:
         require_target(audit, target)
     write_json(place / AUDIT_FILE, audit.to_dict())
-
-
-def write_checksums(place: Path) -> None:
-    """Writes SHA256SUMS, which `sha256sum --check` reads."""
-    lines = []
-    for path in sorted(p for p in place.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(place).as_posix()}\n")
-    (place / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def archive_of(model: ServingModel) -> keras.export.ExportArchive:

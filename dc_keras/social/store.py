@@ -4,6 +4,7 @@
     GRAPH/users.parquet           user_id, a row a user
     GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
     GRAPH/spells.parquet          layer, source, target, start, end, where asked for
+    GRAPH/SHA256SUMS              of all of these
 
 No pickle is read or written.
 """
@@ -23,6 +24,7 @@ from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 INFO_FILE = "graph.json"
 USERS_FILE = "users.parquet"
@@ -79,9 +81,11 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
     """Reads a graph and what was written beside it.
 
     Raises:
-        DataError: the directory holds no whole graph.
+        DataError: the directory holds no whole graph, or a file is damaged.
     """
     finish_switch(directory)
+    if (directory / INFO_FILE).exists():
+        verify_directory(directory, "build_graph")
     try:
         info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
         users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])

@@ -24,7 +24,11 @@ from dc_keras.models.deep_challenger import (
 from dc_keras.training.callbacks import training_callbacks
 from dc_keras.training.data import Examples, FeatureTable
 from dc_keras.training.loop import predict
-from dc_keras.training.model_directory import load_model, save_model
+from dc_keras.training.model_directory import (
+    claim_directory,
+    load_model,
+    save_model,
+)
 from dc_keras.training.participation import (
     deep_challenger_examples,
     fit_deep_challenger,
@@ -67,6 +71,7 @@ class TrainingRun:
             TensorBoard.
         key_fingerprint: of the corpus's pseudonyms, to remember posts by keyed codes;
             None remembers none.
+        overwrite: whether a training of other settings in the directory is replaced.
     """
 
     grid: Grid
@@ -78,6 +83,7 @@ class TrainingRun:
     profile_steps: tuple[int, int] | None = None
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
     key_fingerprint: str | None = None
+    overwrite: bool = False
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns every resolved choice, as plain values."""
@@ -134,10 +140,9 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     variant = side_variants(run.table)[kind]
     config = run.config(kind, {kind: variant})
     # A stopped participation training finds its finished proxies here.
-    if (run.directory / "config.json").exists():
-        model, found = load_model(run.directory)
-        if {k: found.get(k) for k in config} == config:
-            return model, variant
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        model, _ = load_model(run.directory)
+        return model, variant
     task = _proxy_task(run, kind, frozenset(hidden_users))
     rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
     held_out = int(run.training.validation_fraction * len(rows))
@@ -165,6 +170,9 @@ def train_participation(run: TrainingRun) -> keras.Model:
     float32 (num_challenges, num_videos, dim), from which a bundle makes its table. The
     configuration gets `describing_posts`, the code of each of them.
     """
+    config = run.config("participation", side_variants(run.table))
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        return load_model(run.directory)[0]
     pairs = grid_pairs(run.grid)
     train, valid = _hold_out_users(pairs, run.training)
     hidden = _users_of(run.grid, pairs, valid)
@@ -181,7 +189,6 @@ def train_participation(run: TrainingRun) -> keras.Model:
         run.training.class_weight,
         hidden,
     )
-    config = run.config("participation", side_variants(run.table))
     seed = run.training.seed
     model = fit_deep_challenger(
         examples,

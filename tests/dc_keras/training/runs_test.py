@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.projector import ProjectorConfig
 
 from dc_keras.corpus.privacy import post_code
+from dc_keras.errors import DataError
 from dc_keras.models.config import ModelOptions, ProtocolOptions
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation import challenge_sets, user_sets
@@ -93,7 +94,7 @@ def _assert_same_weights(model, other):
 def test_a_participation_training_leaves_its_files(trained):
     own = {
         *("model.keras", "config.json", "history.csv", "predictions.parquet"),
-        "tensorboard",
+        *("tensorboard", "SHA256SUMS"),
     }
     directory = trained.run.directory
     for place in ("challenge_proxy", "user_proxy"):
@@ -257,7 +258,9 @@ def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
     shutil.copytree(
         trained.run.directory / "challenge_proxy", tmp_path, dirs_exist_ok=True
     )
-    model, variant = train_proxy(run, "challenge")
+    with pytest.raises(DataError, match=r"--overwrite.*model.hidden_dim=5 instead"):
+        train_proxy(run, "challenge")
+    model, variant = train_proxy(replace(run, overwrite=True), "challenge")
     assert variant == _SIDES["challenge"]
     assert model.get_layer("video_embedding").output.shape == (None, 5)
     assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5
