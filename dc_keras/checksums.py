@@ -68,9 +68,9 @@ def read_sums(path: Path) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     lines, mark, seal = text.rpartition(_SEAL)
-    is_whole = mark and seal == hashlib.sha256(lines).hexdigest().encode() + b"\n"
+    is_whole = bool(mark) and seal == hashlib.sha256(lines).hexdigest().encode() + b"\n"
     # Bundles of older versions have a list without a digest of its own.
-    if not is_whole and _PLAIN.fullmatch(text):
+    if _SEAL not in text and _PLAIN.fullmatch(text):
         is_whole, lines = True, text
     if not is_whole:
         raise DataError(

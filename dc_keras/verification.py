@@ -60,7 +60,8 @@ def verify_directory(
     """
     if not _is_on:
         return
-    for inner in sorted(directory.glob(f"*/{SUMS_FILE}")):
+    finish_switch(directory)
+    for inner in sorted(directory.glob(f"[!.]*/{SUMS_FILE}")):
         verify_directory(inner.parent, made_by)
     path = directory / SUMS_FILE
     for _ in range(_MOST_TRIES):

@@ -33,6 +33,7 @@ from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC04
 from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
 from dc_keras.verification import verify_directory
@@ -97,19 +98,19 @@ class Corpus:
     @cached_property
     def videos(self) -> pl.DataFrame:
         """See the class."""
-        return pl.read_parquet(self.directory / VIDEOS_FILE)
+        return _read_table(self.directory / VIDEOS_FILE)
 
     @cached_property
     def users(self) -> pl.DataFrame:
         """See the class."""
-        return with_later_columns(pl.read_parquet(self.directory / USERS_FILE))
+        return with_later_columns(_read_table(self.directory / USERS_FILE))
 
     @cached_property
     def ties(self) -> pl.DataFrame:
         """See the class."""
         path = self.directory / TIES_FILE
         # A corpus of before there were any has no file.
-        return pl.read_parquet(path) if path.exists() else table_of(Edge, ())
+        return _read_table(path) if path.exists() else table_of(Edge, ())
 
     @property
     def media_root(self) -> Path | None:
@@ -181,17 +182,21 @@ def read_info(directory: Path) -> dict[str, Any] | None:
         verify_directory(directory, "import_corpus")
     if not path.exists():
         return None
-    try:
+    with reading(path, "the corpus.json of import_corpus"):
         info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"{path}: not JSON ({error}); import again into a new directory"
-        ) from error
     version = info.get("version") if isinstance(info, dict) else None
     if version != VERSION:
         raise DataError(
             f"{path}: `version` must be {VERSION}; import again into a new directory. "
             f"Received: version={version!r}"
+        )
+    root, counts = info.get("media_root", ""), info.get("counts")
+    if not (root is None or (root and isinstance(root, str))) or not (
+        isinstance(counts, dict) and isinstance(info.get("key_fingerprint"), str)
+    ):
+        raise DataError(
+            f"{path} must have the `counts`, `key_fingerprint` and `media_root` of "
+            f"import_corpus. Received: media_root={root!r}"
         )
     return typing.cast("dict[str, Any]", info)
 
@@ -385,6 +390,11 @@ def _arrow_schemas() -> dict[type[Any], pyarrow.Schema]:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    with reading(path, "a table of import_corpus"):
+        return pl.read_parquet(path)
 
 
 def _check_table(path: Path, record: type[_Record]) -> None:

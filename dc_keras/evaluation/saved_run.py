@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.corpus.store import write_text
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metric_tables import (
     challenges_table,
@@ -57,14 +58,13 @@ class SavedRun:
             verify_directory(
                 directory, "evaluate", closed=("predictions", "proxies", "manifests")
             )
-        try:
-            text = (directory / "config.json").read_text(encoding="utf-8")
-            run = cls(directory, json.loads(text))
-        except (FileNotFoundError, ValueError) as error:
+        else:
             raise DataError(
-                f"{directory} is not a run of evaluate: it needs a config.json "
-                f"({error})"
-            ) from error
+                f"{directory} is not a run of evaluate: it needs a config.json"
+            )
+        with reading(directory / "config.json", "the config.json of evaluate"):
+            text = (directory / "config.json").read_text(encoding="utf-8")
+            run = cls(directory, dict(json.loads(text)))
         if not run.splits and not run.has_proxies:
             raise DataError(
                 f"{directory} has no predictions yet; `python -m pipelines.evaluate` "
@@ -99,8 +99,9 @@ class SavedRun:
     @cached_property
     def _study(self) -> str | None:
         for path in sorted((self.directory / "manifests").glob("*.json")):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            return str(manifest["grid"]["settings"]["name"])
+            with reading(path, "a manifest of evaluate"):
+                manifest = json.loads(path.read_text(encoding="utf-8"))
+                return str(manifest["grid"]["settings"]["name"])
         return None
 
     @cached_property

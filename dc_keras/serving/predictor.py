@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from dc_keras.checksums import SUMS_FILE
 from dc_keras.corpus.study import Study
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.client import connect
@@ -92,14 +93,15 @@ class Predictor:
 
     @classmethod
     def _around(cls, model: Any, place: Path) -> Predictor:
-        calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
         checksums = (place / SUMS_FILE).read_bytes()
-        return cls(
-            model,
-            read_config(place),
-            Calibration.from_dict(calibration),
-            hashlib.sha256(checksums).hexdigest(),
-        )
+        with reading(place, "a bundle of export_model"):
+            calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
+            return cls(
+                model,
+                dict(read_config(place)),
+                Calibration.from_dict(calibration),
+                hashlib.sha256(checksums).hexdigest(),
+            )
 
     @property
     def signatures(self) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
 from dc_keras.checksums import SUMS_FILE, hash_directory
 from dc_keras.corpus.store import write_text
+from dc_keras.damage import reading
 from dc_keras.differences import tell_difference
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
@@ -68,7 +69,8 @@ def claim_directory(
     if kept is not None:
         if kept == finished:
             verify_directory(directory, "train")
-        found = json.loads(kept.read_text(encoding="utf-8"))
+        with reading(kept, "the configuration of a model of train"):
+            found = dict(json.loads(kept.read_text(encoding="utf-8")))
         other = tell_difference({k: found.get(k) for k in config}, config)
         if other is None:
             return kept == finished
@@ -118,8 +120,9 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
             f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
             "`python -m pipelines.train` makes one"
         )
-    config = json.loads(path.read_text(encoding="utf-8"))
-    return keras.models.load_model(directory / MODEL_FILE), config
+    with reading(directory, "a model of train"):
+        config = dict(json.loads(path.read_text(encoding="utf-8")))
+        return keras.models.load_model(directory / MODEL_FILE), config
 
 
 def write_json(path: Path, values: Any) -> None:

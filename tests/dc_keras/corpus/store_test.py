@@ -172,7 +172,9 @@ def test_another_version_is_refused(tmp_path):
 
 def test_a_damaged_corpus_json_is_told(tmp_path):
     (tmp_path / "corpus.json").write_text("{")
-    with pytest.raises(DataError, match=r"corpus\.json: not JSON"):
+    with pytest.raises(
+        DataError, match=r"corpus\.json must be the corpus\.json of import_corpus"
+    ):
         Corpus.open(tmp_path)
 
 
