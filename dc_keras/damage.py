@@ -15,7 +15,8 @@ _RAISED = (
     *(EOFError, RecursionError, zlib.error, zipfile.BadZipFile),
 )
 # Their errors are known by name: none of them is imported for this.
-_LIBRARIES = ("polars", "pyarrow", "msgspec", "h5py")
+# A panic of polars' Rust code, no Exception, is of pyo3_runtime.
+_LIBRARIES = ("polars", "pyarrow", "msgspec", "h5py", "pyo3_runtime")
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def reading(path: Path, must_be: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except Exception as error:
+    except BaseException as error:
         library = type(error).__module__.partition(".")[0]
         if not isinstance(error, _RAISED) and library not in _LIBRARIES:
             raise

@@ -34,6 +34,7 @@ from dc_keras.serving.predictor import (
 )
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
+from dc_keras.serving.reproducible import name_by_content, order_variables
 from dc_keras.serving.requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.training.model_card import CARD_FILE
@@ -141,6 +142,7 @@ def write_version(
     temporary = output / f"tmp-{version}"
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
+    name_by_content(temporary)
     _audit(temporary)
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
@@ -180,5 +182,6 @@ def archive_of(model: ServingModel) -> keras.export.ExportArchive:
     for resource in (*tables.values(), model.challenges.lookup):
         archive.track(resource)
     for name, (function, signature) in endpoints(model).items():
-        archive.add_endpoint(name, function, input_signature=signature)
+        added = archive.add_endpoint(name, function, input_signature=signature)
+        order_variables(added.get_concrete_function().graph)
     return archive
