@@ -41,11 +41,7 @@ _LAYERS = flags.DEFINE_multi_string(
     "layer", [], "Layer that counts, all of them if not given; repeatable."
 )
 _RESOLUTION = flags.DEFINE_float(
-    "resolution",
-    1.0,
-    "Above 1 more and smaller communities, below 1 fewer.",
-    1e-4,
-    1e4,
+    "resolution", 1.0, "Above 1 more and smaller communities, below 1 fewer."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of communities, estimates and layout.", 0)
 _FORMATS = flags.DEFINE_multi_enum(

@@ -29,8 +29,8 @@ class SamplingConfig:
         num_frames: frames a video, 1 to 100,000; the paper takes 50.
         image_size: height and width of the stored frames in pixels.
         fps: 0 for `num_frames` frames spread evenly over the duration, as the paper
-            does. From 0.001 to 1000: the frames shown at 0, 1/fps, 2/fps, … seconds, at most
-            `num_frames`.
+            does. From 0.001 to 1000: the frames shown at 0, 1/fps, 2/fps, … seconds, at
+            most `num_frames`.
         resize: "stretch" gives both sides their size, as the paper does; "crop" keeps
             the aspect and takes the centre square.
         slideshows: "frames" takes the images as frames; "drop" leaves a slideshow
