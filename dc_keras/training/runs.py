@@ -32,7 +32,11 @@ from dc_keras.training.fit_participation import (
     fit_participation,
 )
 from dc_keras.training.loop import predict
-from dc_keras.training.model_directory import load_model, save_model
+from dc_keras.training.model_directory import (
+    claim_directory,
+    load_model,
+    save_model,
+)
 from dc_keras.training.participation import (
     deep_challenger_examples,
     fit_deep_challenger,
@@ -69,10 +73,9 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     variant = side_variants(run.table)[kind]
     config = run.config(kind, {kind: variant})
     # A stopped participation training finds its finished proxies here.
-    if (run.directory / "config.json").exists():
-        model, found = load_model(run.directory)
-        if {k: found.get(k) for k in config} == config:
-            return model, variant
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        model, _ = load_model(run.directory)
+        return model, variant
     task = _proxy_task(run, kind, frozenset(hidden_users))
     rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
     held_out = int(run.training.validation_fraction * len(rows))
@@ -92,7 +95,7 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     return model, variant
 
 
-def train_participation(run: TrainingRun) -> FittedParticipation:
+def train_participation(run: TrainingRun) -> FittedParticipation | None:
     """Trains the participation model on every pair, but for validation users.
 
     The directory also gets, for a model that sees videos, `challenge_proxy/` and
@@ -104,12 +107,15 @@ def train_participation(run: TrainingRun) -> FittedParticipation:
     """
     if run.facts is None:
         raise DataError("a participation model needs facts of posts. Received: None")
+    config = run.config("participation", side_variants(run.table))
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        return None
     pairs, recipe, seed = grid_pairs(run.grid), run.recipe, run.training.seed
     train, valid = _hold_out_users(pairs, run.training)
     hidden = users_of(run.grid, pairs, valid)
     data = context_data(run.grid, run.facts, run.table, hidden)
     steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
-    logs = run.start_logs(run.config("participation", side_variants(run.table)))
+    logs = run.start_logs(config)
     videos = None
     if recipe.has_videos:
         videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)

@@ -44,6 +44,7 @@ class TrainingRun:
         directory: the model directory.
         facts: facts of the posts, for a participation model with context.
         context: what a participation model sees beside the videos.
+        overwrite: whether a training of other settings in the directory is replaced.
         profile_steps: first and last step for TensorFlow's profiler, of each model.
         sample_frames: by name, uint8 RGB (num_frames, height, width, 3), pictures for
             TensorBoard.
@@ -62,6 +63,7 @@ class TrainingRun:
     profile_steps: tuple[int, int] | None = None
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
     key_fingerprint: str | None = None
+    overwrite: bool = False
 
     @property
     def recipe(self) -> Recipe:
