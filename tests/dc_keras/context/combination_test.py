@@ -86,6 +86,16 @@ def test_with_few_pairs_the_order_is_that_of_the_rule():
     assert found > 0.95
 
 
+def test_with_many_pairs_the_data_decide():
+    features, label, weight = _pairs(20_000, unknown=0.0)
+    model = fit_combination(_NAMES, features, label, weight)
+    found = dict(zip(_NAMES, model.weights["weights"], strict=True))
+    # The labels follow 2·topics − duration, and nothing else.
+    assert found["text/topic_cosine"] + 0.15 == pytest.approx(2, abs=0.3)
+    assert found["engagement/user_duration"] == pytest.approx(-1, abs=0.1)
+    assert found["rates/popularity"] == pytest.approx(-0.5, abs=0.1)
+
+
 def test_what_is_unknown_counts_as_the_mean():
     features, label, weight = _pairs(200)
     model = fit_combination(_NAMES, features, label, weight)
