@@ -83,9 +83,9 @@ def main() -> int:
     report = Report(tuple(checks))
     findings = report.describe_findings(_MAX_FINDINGS.value)
     if findings:
-        app.say(findings + "\n")
-    app.say(report.describe_counts())
-    app.say("\n" + report.describe_verdict())
+        app.show(findings + "\n")
+    app.show(report.describe_counts())
+    app.show("\n" + report.describe_verdict())
     if _OUTPUT.value is not None:
         output = Path(_OUTPUT.value)
         output.parent.mkdir(parents=True, exist_ok=True)

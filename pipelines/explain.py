@@ -172,10 +172,11 @@ def _write(directory: Path, content: dict[str, Any]) -> None:
     import json
 
     from dc_keras.corpus.store import write_text
+    from dc_keras.escaping import escape_controls
 
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_text(directory / "explanation.json", text)
+    write_text(directory / "explanation.json", escape_controls(text, keep="\n"))
     try:
         from dc_keras.reporting.explanation_page import render_explanation
     except ImportError:

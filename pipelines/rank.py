@@ -55,6 +55,7 @@ def main() -> None:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_text
+    from dc_keras.escaping import csv_text
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
@@ -75,7 +76,7 @@ def main() -> None:
             "probability": probability[chosen],
         }
     )
-    write_text(Path(_OUTPUT.value), table.write_csv())
+    write_text(Path(_OUTPUT.value), csv_text(table))
     for who, given in (("all", probability), ("the chosen", probability[chosen])):
         told = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value

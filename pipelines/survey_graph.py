@@ -142,12 +142,13 @@ def _spells(graph: SocialGraph) -> pl.DataFrame | None:
 def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
     from dc_keras.corpus.store import write_table, write_text
+    from dc_keras.escaping import csv_text, without_formulas
 
     output.mkdir(parents=True, exist_ok=True)
     users = found.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", members.write_csv())
+    write_text(output / "communities.csv", csv_text(without_formulas(members)))
     write_table(output / "communities.parquet", found.table())
     return members
 

@@ -19,6 +19,7 @@ import polars as pl
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
+from dc_keras.escaping import csv_text
 
 _IDS = ("user_id", "video_id")
 _LABELS = "_labels.tsv"
@@ -118,7 +119,7 @@ def _clean_csv(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
     if kept.equals(table):
         return None
     if not dry_run:
-        write_text(path, kept.write_csv())
+        write_text(path, csv_text(kept))
     return table.height - kept.height
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 
 from dc_keras.corpus.store import write_text
+from dc_keras.escaping import csv_text, without_formulas
 from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
 from dc_keras.social.backtesting import Backtests
-from dc_keras.social.graph_files import without_formulas
 from dc_keras.social.reach import Reach
 
 INFO_FILE = "reach.json"
@@ -129,7 +129,7 @@ class ReachReport:
         paths = []
         for name, table in tables.items():
             paths.append(directory / f"{name}.csv")
-            write_text(paths[-1], without_formulas(table).write_csv())
+            write_text(paths[-1], csv_text(without_formulas(table)))
         paths.append(directory / INFO_FILE)
         text = json.dumps(content, indent=2, ensure_ascii=False)
         write_text(paths[-1], text + "\n")

@@ -9,6 +9,8 @@ import pytest
 from dc_keras.errors import DataError
 from pipelines import app
 
+_OBEYED = "\x1b]0;owned\x07\x9b2J\u202e"
+_SHOWN = r"\u001b]0;owned\u0007\u009b2J\u202e"
 _OF_A_CHILD = """
 import os, signal, tempfile
 tempfile.mkstemp()
@@ -60,3 +62,20 @@ def test_a_script_that_breaks_leaves_no_temporary_file(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         app._guarded(main, ["script"], None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "tell", [app.say, app.progress, lambda text: app.fail(text, 1)]
+)
+def test_a_line_is_one_line_that_no_terminal_obeys(tell, capsys):
+    tell(f"a caption {_OBEYED}\nand error: nothing is wrong\r\ud83d")
+    told = "".join(capsys.readouterr())
+    assert told.endswith(
+        rf"a caption {_SHOWN}\nand error: nothing is wrong\r\ud83d" + "\n"
+    )
+    assert told.count("\n") == 1
+
+
+def test_several_lines_are_shown_as_such(capsys):
+    app.show(f"a table\n  {_OBEYED}")
+    assert capsys.readouterr().out == f"a table\n  {_SHOWN}\n"
