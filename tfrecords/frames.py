@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from dc_keras.errors import DataError
 from tfrecords.media import decode_frames
-from tfrecords.pictures import MediaError, Picture, Timeline
+from tfrecords.pictures import MediaError, Picture
+from tfrecords.timeline import Timeline
 
 # Raised whenever the same file comes to give other bytes, so that no directory of
 # records holds both.
@@ -132,7 +133,7 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     shown = list(paths)
     while shown:
         starts = np.arange(len(shown), dtype=np.int64)
-        timeline = Timeline(starts, len(shown), Fraction(1), None)
+        timeline = Timeline(starts, len(shown), Fraction(1))
         wanted = [shown[p] for p in sorted(set(choose_positions(timeline, config)))]
         failed = {}
         for path in wanted:
