@@ -94,6 +94,19 @@ class SampledFrames:
     bad_slides: tuple[MediaError, ...] = ()
 
 
+def sample_media(
+    files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
+) -> SampledFrames:
+    """Takes frames of a slideshow's images, or of a video, which is one file.
+
+    Raises:
+        MediaError: a file gives no frames, or not all of them.
+    """
+    if is_slideshow:
+        return sample_slideshow(files, config)
+    return sample_frames(files[0], config)
+
+
 def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
     """Takes frames of a video by the time at which they are shown (section IV-A).
 
