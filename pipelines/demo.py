@@ -327,4 +327,4 @@ def _show_distance(split: str, table: Table) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="workdir")

@@ -46,7 +46,16 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
 
 
 def main() -> None:
-    """Predicts, prints and writes."""
+    """Predicts, prints and writes, with --output to itself."""
+    from pathlib import Path
+
+    from dc_keras.locking import writing
+
+    with writing(*([Path(_OUTPUT.value)] if _OUTPUT.value else [])):
+        _predict()
+
+
+def _predict() -> None:
     from pathlib import Path
 
     import polars as pl

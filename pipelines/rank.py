@@ -113,13 +113,16 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
     """Reads the users from --users_file, or prepares them and keeps them there."""
     from pathlib import Path
 
+    from dc_keras.locking import writing
     from dc_keras.serving.ranking import UserTable
 
     kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
-    if kept is not None and kept.exists():
+    if kept is None:
+        return _prepare(corpus, predictor)
+    if kept.exists():
         return UserTable.load(kept, predictor.sha256, corpus.sha256)
-    table = _prepare(corpus, predictor)
-    if kept is not None:
+    with writing(kept):
+        table = _prepare(corpus, predictor)
         table.save(kept)
     return table
 
@@ -173,4 +176,4 @@ def _communities(users: Sequence[str]) -> list[str] | None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")
