@@ -187,6 +187,7 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.vision import build_vision_encoder
     from dc_keras.errors import DataError
+    from dc_keras.locking import writing
     from tfrecords.feature_records import frame_manifest
     from tfrecords.reader import iter_frame_records, list_shard_paths
 
@@ -194,7 +195,9 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     hashes = [shard["sha256"] for shard in frame_manifest(records)["shards"]]
     encoder = build_vision_encoder(vision)
     directory = int8_directory(Path(_OUTPUT.value), encoder, frame_size, hashes)
-    if not directory.exists():
+    with writing(directory):
+        if directory.exists():
+            return directory
         if any(directory.parent.glob("features-*.tfrecord")) and not (
             sharding.overwrites()
         ):
