@@ -76,6 +76,11 @@ _TEXT = flags.DEFINE_string(
     "Encoder of the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, the name of a "
     "registered one, or none.",
 )
+_TEXT_PREPROCESSOR = flags.DEFINE_string(
+    "text_preprocessor",
+    None,
+    "Module that tokenises for a hub: encoder that needs one: hub:PATH_OR_URL.",
+)
 _TEXT_POOLING = flags.DEFINE_enum(
     "text_pooling", "cls", ["cls", "mean"], "[CLS] or the mean of the last layer."
 )
@@ -239,6 +244,7 @@ def _text_spec() -> TextSpec | None:
         pooling=_TEXT_POOLING.value,
         hashtags=_HASHTAGS.value,
         focal_hashtags=tuple(sorted(set(focal))),
+        preprocessor=_TEXT_PREPROCESSOR.value,
     )
 
 
