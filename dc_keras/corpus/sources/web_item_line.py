@@ -219,8 +219,8 @@ def _is_any_odd(given: _Given) -> bool:
     return (
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
-        or not all(0 < len(video_id) < 20 for video_id in given["id"])
-        or min(given["id"]) < _FIRST_ID
+        or max(map(len, given["id"])) > len(_FIRST_ID)
+        or min(given["id"]) < _FIRST_ID  # as "" is, too
         or not all(given["handle"])
         or NO_HANDLE.search("".join(given["handle"])) is not None
         or "\0" in texts
