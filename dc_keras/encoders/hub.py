@@ -156,8 +156,10 @@ def load_module(handle: str) -> Any:
     """Loads a hub module.
 
     Raises:
-        DataError: it cannot be reached or loaded.
+        DataError: it cannot be reached or loaded, or a file of it is damaged.
     """
+    if (Path(handle) / SUMS_FILE).exists():
+        verify_directory(Path(handle), "export_text_encoder")
     try:
         return _tensorflow_hub().load(handle)
     except Exception as error:
