@@ -95,7 +95,8 @@ def _text_encoder() -> TextEncoder:
 def _ask(seed: int, encoder: TextEncoder) -> _Asked:
     """Draws a world, fits on some of its users and asks about the others."""
     from dc_keras.corpus.pairs import grid_pairs
-    from dc_keras.evaluation.experiment import Experiment, FoldRun
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_run import FoldRun
     from dc_keras.evaluation.splits import Fold
     from dc_keras.serving.calibration import Calibration
     from dc_keras.training.recipe import Recipe

@@ -35,7 +35,8 @@ from dc_keras.models.config import (
 from pipelines import options
 
 if TYPE_CHECKING:
-    from dc_keras.evaluation.experiment import Experiment, FoldRun
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_run import FoldRun
     from dc_keras.evaluation.splits import Fold
 
 _DATA = flags.DEFINE_string(
@@ -85,7 +86,8 @@ np.savez(answers, ranked=everything(), captions_only=everything(**nothing), some
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its table."""
     from dc_keras.context.facts import read_facts
-    from dc_keras.evaluation.experiment import Experiment, FoldRun
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_run import FoldRun
 
     keep_freed_memory()
     start = time.monotonic()
@@ -160,7 +162,8 @@ def compare(
 
 def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
     from dc_keras.training.model_directory import save_model
-    from dc_keras.training.runs import TrainingRun, save_participation
+    from dc_keras.training.saved_participation import save_participation
+    from dc_keras.training.training_run import TrainingRun
 
     run = TrainingRun(
         experiment.grid,

@@ -3,16 +3,19 @@
 New versions are written into a directory of their own. One rename decides that they
 count; then each takes the place of the old file. A process that is killed before the
 rename leaves the old files, and one that is killed after it leaves the rest of the work
-to whoever opens the directory next (`finish_switch`).
+to whoever opens the directory next (`finish_switch`). SHA256SUMS changes with them.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from dc_keras.checksums import SUMS_FILE, hash_file, read_sums, write_sums
 
 STAGED = ".next"
 _DECIDED = ".switch"
@@ -25,11 +28,13 @@ class Switch:
 
     Args:
         directory: made where it is missing.
+        seals: whether a directory without SHA256SUMS gets one; where there is one it
+            follows the change in any case.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, seals: bool = True) -> None:
         finish_switch(directory)
-        self._directory = directory
+        self._directory, self._seals = directory, seals
         self._staged = directory / STAGED
         # Of a process that was killed: writers exclude each other.
         shutil.rmtree(self._staged, ignore_errors=True)
@@ -60,13 +65,36 @@ class Switch:
         """Lets a file go together with the change; none need be there."""
         self.path(name).touch()  # an empty file stands for none
 
-    def commit(self) -> None:
-        """Puts everything in place."""
+    def commit(self, others: Mapping[str, str] | None = None) -> None:
+        """Puts everything in place.
+
+        Args:
+            others: sha256, hex, by name, of what SHA256SUMS has beside the new
+                versions; None for what it has now.
+        """
+        self._stage_sums(others)
         for path in self._staged.rglob("*"):
             if path.is_file():
                 _flush(path)
         self._staged.rename(self._directory / _DECIDED)
         finish_switch(self._directory)
+
+    def _stage_sums(self, others: Mapping[str, str] | None) -> None:
+        if others is None:
+            others = read_sums(self._directory / SUMS_FILE)
+        if others is None and not self._seals:
+            return
+        sums = dict(others or {})
+        for path in self._staged.rglob("*"):
+            name = path.relative_to(self._staged).as_posix()
+            if path.is_file() and path.stat().st_size:
+                sums[name] = hash_file(path)
+            elif path.is_file():
+                sums.pop(name, None)
+        if sums:
+            write_sums(self.path(SUMS_FILE), sums)
+        else:
+            self.remove(SUMS_FILE)
 
 
 def finish_switch(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging as standard_logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,47 +11,75 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from pipelines import quiet_tensorflow
+from pipelines import checked_flags, quiet_tensorflow
+from pipelines.system_errors import told_of_system
 
 # Here and not in `run`, so that it holds for worker processes, too: they import the
 # script that started them, and TensorFlow with the first function that they are given.
 quiet_tensorflow.install()
 
 
-def run(main: Callable[[], int | None], *, writes: str | None = None) -> None:
+_VERIFY = flags.DEFINE_bool(
+    "verify", True, "Compares the files of artifacts with their checksums when opened."
+)
+flags.disclaim_key_flags()
+
+
+def run(
+    main: Callable[[], int | None],
+    *,
+    writes: str | None = None,
+    kind: str | None = None,
+    locks: bool = True,
+) -> None:
     """Runs a script's `main` under absl.
 
-    `main` takes no arguments and returns None or an exit code. A `DataError`, a missing
-    file or a refused directory ends in one line on stderr and exit code 1; Ctrl-C in
-    one line and exit code 130. Anything else keeps its traceback.
+    `main` takes no arguments and returns None or an exit code. A `DataError` and what
+    the system refuses, such as a missing file or a full disk, end in one line on stderr
+    and exit code 1; Ctrl-C in one line and exit code 130. Anything else keeps its
+    traceback.
 
     Args:
         main: of the script.
-        writes: the flag of the directory that no other process may write meanwhile.
+        writes: the flag of the directory that it writes, which must not hold an
+            artifact of another kind.
+        kind: of the artifact there, as `forgetting.artifacts` has it; None for a
+            directory that is none.
+        locks: whether no other process may write there meanwhile.
     """
-    app.run(lambda argv: _guarded(main, argv, writes))
+    app.run(lambda argv: _guarded(main, argv, writes, kind, locks=locks))
 
 
 def _guarded(
-    main: Callable[[], int | None], argv: list[str], writes: str | None
+    main: Callable[[], int | None],
+    argv: list[str],
+    writes: str | None,
+    kind: str | None,
+    *,
+    locks: bool,
 ) -> int | None:
     from dc_keras.errors import DataError
     from dc_keras.locking import writing
 
-    if len(argv) > 1:
-        return fail(f"unexpected argument {argv[1]!r}; every option is a --flag", 2)
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+    misuse = checked_flags.find_misuse(argv)
+    if misuse is not None:
+        return fail(misuse, 2)
+    _set_up()
     try:
         places = [] if writes is None else [Path(str(flags.FLAGS[writes].value))]
-        with _temporary_files_removed(), writing(*places):
+        for place in places:
+            _require_kind(place, str(writes), kind)
+        with _temporary_files_removed(), writing(*(places if locks else [])):
             return main()
     except DataError as error:
         return fail(str(error), 1)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        return fail(_one_line(error), 1)
     except KeyboardInterrupt:
         return fail("stopped; run the same command to go on", 130)
+    except Exception as error:
+        told = told_of_system(error)
+        if told is None:
+            raise
+        return fail(told, 1)
 
 
 @contextmanager
@@ -77,11 +106,33 @@ def _temporary_files_removed() -> Iterator[None]:
                 os.environ["TMPDIR"] = variable
 
 
-def _one_line(error: OSError) -> str:
-    """Returns where and what, without the number that the system gives it."""
-    if error.filename is None or error.strerror is None:
-        return str(error)
-    return f"{error.filename}: {error.strerror.lower()}"
+def _set_up() -> None:
+    from dc_keras import verification
+
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    if not _VERIFY.value:
+        verification.trust_everything()
+    # A line as it is: absl's handler would put date and place before it.
+    log = standard_logging.getLogger("dc_keras")
+    log.propagate = False
+    log.handlers = [standard_logging.StreamHandler()]
+
+
+def _require_kind(place: Path, flag: str, kind: str | None) -> None:
+    """Refuses to write over an artifact of another kind."""
+    from dc_keras.errors import DataError
+
+    if not place.is_dir() or not any(place.iterdir()):
+        return
+    from dc_keras.forgetting.artifacts import kind_of
+
+    found = kind_of(place)
+    if found not in (None, kind):
+        raise DataError(
+            f"--{flag} must be a directory of its own: {place} holds another artifact, "
+            f"of kind {found}, which would be destroyed. Received: {flag}={place}"
+        )
 
 
 @contextmanager

@@ -79,7 +79,9 @@ _BACKBONE = flags.DEFINE_enum(
     ["none", "disparity", "noise-corrected"],
     "Keeps the ties that are more than chance.",
 )
-_ALPHA = flags.DEFINE_float("alpha", 0.05, "For --backbone: ties below it stay.")
+_ALPHA = flags.DEFINE_float(
+    "alpha", 0.05, "For --backbone: ties below it stay.", 0.0, 1.0
+)
 _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
 _REPRESENTATIONS = flags.DEFINE_string(
     "representations",
@@ -92,6 +94,7 @@ _MAX_GIB = flags.DEFINE_float(
     4.0,
     "What all ties of a layer may take, with --top_k=0 or --within_seconds.",
     0.001,
+    1e6,
 )
 
 
@@ -186,4 +189,4 @@ def _plan() -> GraphPlan:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="graph")

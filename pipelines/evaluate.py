@@ -183,4 +183,4 @@ def _print_tables(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="evaluation")

@@ -174,18 +174,18 @@ def _shown(jpeg: bytes) -> str:
 def _write(directory: Path, content: dict[str, Any]) -> None:
     import json
 
-    from dc_keras.corpus.store import write_text
+    from dc_keras.corpus.store import write_sealed
 
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_text(directory / "explanation.json", text)
+    write_sealed(directory / "explanation.json", text, seals=True)
     try:
         from dc_keras.reporting.explanation_page import render_explanation
     except ImportError:
         app.progress("no page without `pip install 'dc_keras[report]'`")
         app.say(f"{directory / 'explanation.json'}: the answer and what moved it")
         return
-    write_text(directory / "explanation.html", render_explanation(content))
+    write_sealed(directory / "explanation.html", render_explanation(content))
     app.say(f"{directory / 'explanation.html'}: the answer and what moved it")
 
 

@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="text encoder")

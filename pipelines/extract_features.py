@@ -130,6 +130,7 @@ def main() -> None:
         extractor.extract,
         {**extractor.settings(), "frames": frames},
         part=sharding.part(),
+        overwrite=sharding.overwrites(),
         cluster=cluster,
         spec=spec,
     )
@@ -185,6 +186,7 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     from dc_keras.encoders.calibration import draw_frames
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.vision import build_vision_encoder
+    from dc_keras.errors import DataError
     from tfrecords.feature_records import frame_manifest
     from tfrecords.reader import iter_frame_records, list_shard_paths
 
@@ -193,6 +195,14 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     encoder = build_vision_encoder(vision)
     directory = int8_directory(Path(_OUTPUT.value), encoder, frame_size, hashes)
     if not directory.exists():
+        if any(directory.parent.glob("features-*.tfrecord")) and not (
+            sharding.overwrites()
+        ):
+            raise DataError(
+                f"{directory.parent} holds features of another network, or one "
+                "calibrated on other frames; give another --output, or replace them "
+                "with --overwrite. Received: vision_runtime=openvino_int8"
+            )
         app.progress("quantising the network, once for all shards")
         posts = chain.from_iterable(map(iter_frame_records, list_shard_paths(records)))
         made = write_int8_model(directory, encoder, frame_size, draw_frames(posts))
@@ -230,4 +240,4 @@ def _text_spec() -> TextSpec | None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output", kind="features", locks=False)

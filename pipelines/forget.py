@@ -212,6 +212,7 @@ def _remove(
     dry_run = _DRY_RUN.value
     if found.of_kind("frames", "features"):
         _remove_records(found, corpora, forgotten, receipt)
+    _verify(found)
     for kind in ("model", "evaluation", "predictions", "reach"):
         for place in found.of_kind(kind):
             counts = forget_results(place, forgotten, dry_run=dry_run)
@@ -226,6 +227,19 @@ def _remove(
             receipt.add(corpus.media_root, "media", Counter(files=number))
         counts = forget_corpus(corpus, forgotten, dry_run=dry_run)
         receipt.add(corpus.directory, "corpus", counts)
+
+
+def _verify(found: Found) -> None:
+    """Refuses what is damaged, before it is written anew with checksums that fit."""
+    from dc_keras.verification import verify_directory, verify_file
+
+    scripts = {"model": "train", "bundle": "export_model"}
+    scripts |= {"evaluation": "evaluate", "reach": "reach"}
+    for kind, script in scripts.items():
+        for place in found.of_kind(kind):
+            verify_directory(place, script)
+    for place in found.of_kind("predictions"):
+        verify_file(place, "predict")
 
 
 def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:

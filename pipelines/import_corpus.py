@@ -101,7 +101,7 @@ def main() -> int:
         Pseudonymizer,
         load_or_create_key,
     )
-    from dc_keras.corpus.store import write_text
+    from dc_keras.corpus.store import write_sealed
     from dc_keras.corpus.study import Study
 
     if _SOURCE_FILE.value is not None:
@@ -110,6 +110,13 @@ def main() -> int:
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
     key = load_or_create_key(Path(key_file), corpus_dir=corpus_dir)
+
+    def write_card(summary: ImportSummary) -> None:
+        unknown = _unknown_words(corpus_dir, _TEXT.value) if _TEXT.value else None
+        files = summary.files
+        card = describe(corpus_dir, study=study, unknown_words=unknown, files=files)
+        write_sealed(corpus_dir / CARD_FILE, card)
+
     summary = import_files(
         _INPUT.value,
         corpus_dir,
@@ -118,10 +125,8 @@ def main() -> int:
         media_root=_MEDIA_ROOT.value,
         keep_handles=_KEEP_HANDLES.value,
         keep_raw=_KEEP_RAW.value,
+        then=write_card,
     )
-    unknown = _unknown_words(corpus_dir, _TEXT.value) if _TEXT.value else None
-    card = describe(corpus_dir, study=study, unknown_words=unknown, files=summary.files)
-    write_text(corpus_dir / CARD_FILE, card)
     _report(summary)
     app.say(
         f"{corpus_dir}: {summary.num_videos} posts, {summary.num_users} people, "
@@ -203,4 +208,4 @@ def _line(counts: SourceCounts) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="corpus", kind="corpus", locks=False)

@@ -52,7 +52,7 @@ def main() -> None:
     import polars as pl
 
     from dc_keras.corpus.grid import user_histories
-    from dc_keras.corpus.store import Corpus, write_text
+    from dc_keras.corpus.store import Corpus, write_answers
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
@@ -72,7 +72,7 @@ def main() -> None:
     if len(ordered) < len(asked):
         app.progress(f"{len(asked) - len(ordered)} users have no posts that count")
     if _OUTPUT.value:
-        write_text(Path(_OUTPUT.value), pl.concat(found).write_csv())
+        write_answers(Path(_OUTPUT.value), pl.concat(found).write_csv())
         app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")
 
 

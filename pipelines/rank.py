@@ -54,7 +54,7 @@ def main() -> None:
 
     import polars as pl
 
-    from dc_keras.corpus.store import Corpus, write_text
+    from dc_keras.corpus.store import Corpus, write_answers
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
@@ -75,7 +75,7 @@ def main() -> None:
             "probability": probability[chosen],
         }
     )
-    write_text(Path(_OUTPUT.value), table.write_csv())
+    write_answers(Path(_OUTPUT.value), table.write_csv())
     for who, given in (("all", probability), ("the chosen", probability[chosen])):
         told = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
@@ -155,11 +155,15 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
 def _communities(users: Sequence[str]) -> list[str] | None:
     if _COMMUNITIES.value is None:
         return None
+    from pathlib import Path
+
     import polars as pl
 
     from dc_keras.errors import DataError
+    from dc_keras.verification import verify_file
 
     columns = ["user_id", "community"]
+    verify_file(Path(_COMMUNITIES.value), "survey_graph")
     try:
         table = pl.read_csv(_COMMUNITIES.value, columns=columns, infer_schema=False)
     except (pl.exceptions.PolarsError, ValueError) as error:

@@ -286,4 +286,4 @@ def _tell(report: ReachReport) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="reach")

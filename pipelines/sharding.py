@@ -20,6 +20,9 @@ def define(*, gpus: bool = False) -> None:
     Args:
         gpus: whether the script can use GPUs.
     """
+    flags.DEFINE_bool(
+        "overwrite", False, "Replaces records of other settings in --output."
+    )
     flags.DEFINE_integer(
         "shard_index", 0, "This run's part, of --shard_count runs.", lower_bound=0
     )
@@ -42,6 +45,11 @@ def define(*, gpus: bool = False) -> None:
         flags.DEFINE_float(
             "ray_gpus", 0.0, "GPUs that Ray sets aside for a shard.", lower_bound=0.0
         )
+
+
+def overwrites() -> bool:
+    """Returns whether records of other settings are replaced."""
+    return bool(_value("overwrite"))
 
 
 def part() -> Part:

@@ -76,6 +76,7 @@ def main() -> None:
     """Surveys the graph and writes page, tables and files."""
     from pathlib import Path
 
+    from dc_keras.checksums import seal_directory
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.store import read_graph
@@ -99,6 +100,7 @@ def main() -> None:
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
     write_graph_page(found, output / "survey.html", _TITLE.value, shown)
+    seal_directory(output)
     app.say(
         f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
         f"alone; modularity {found.communities.modularity:.3f}, E–I index "
@@ -141,9 +143,12 @@ def _spells(graph: SocialGraph) -> pl.DataFrame | None:
 
 def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
+    from dc_keras.checksums import SUMS_FILE
     from dc_keras.corpus.store import write_table, write_text
 
     output.mkdir(parents=True, exist_ok=True)
+    # It tells of files that are about to change, and comes back last.
+    (output / SUMS_FILE).unlink(missing_ok=True)
     users = found.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
@@ -232,4 +237,4 @@ def _write_files(
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="survey")

@@ -24,7 +24,7 @@ from pipelines import app, inputs, options
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.training.runs import TrainingRun
+    from dc_keras.training.training_run import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -46,6 +46,9 @@ _PROFILE_STEPS = flags.DEFINE_string(
     None,
     "First and last step of each model that TensorFlow's profiler sees, such as 10,20.",
 )
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replaces a model of other settings in --output."
+)
 options.define_all()
 options.define(ContextOptions)
 
@@ -57,13 +60,19 @@ def main() -> None:
     from dc_keras.allocation import keep_freed_memory
     from dc_keras.context.facts import read_facts
     from dc_keras.corpus.store import Corpus
+    from dc_keras.errors import DataError
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
-    from dc_keras.training.runs import TrainingRun
     from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.training_run import TrainingRun
     from dc_keras.training.workers import writable_directory
 
     keep_freed_memory()
     training, profile_steps = options.resolve(TrainingOptions), _profile_steps()
+    if _OVERWRITE.value and training.strategy == "multi_worker":
+        raise DataError(
+            "--overwrite is for one machine: the others copy what is there when they "
+            "begin; delete --output instead. Received: strategy=multi_worker"
+        )
     # Several workers must meet before anything else of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)
     corpus = Corpus.open(_CORPUS.value)
@@ -82,6 +91,7 @@ def main() -> None:
             profile_steps=profile_steps,
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
             key_fingerprint=corpus.info["key_fingerprint"],
+            overwrite=_OVERWRITE.value,
         )
         _train(run, corpus)
 
@@ -117,4 +127,4 @@ def _profile_steps() -> tuple[int, int] | None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output", kind="model", locks=False)

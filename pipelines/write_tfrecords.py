@@ -96,6 +96,7 @@ def main() -> None:
         workers=workers,
         cluster=cluster,
         part=sharding.part(),
+        overwrite=sharding.overwrites(),
         max_bad_media=_MAX_BAD_MEDIA.value,
     )
     num_records = sum(entry.num_records for entry in run.entries)
@@ -111,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output", kind="frames", locks=False)

@@ -49,10 +49,12 @@ VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
 _GROUPS = {
     "tests/pipelines/": "pipelines",
     "tests/tfrecords/ray_runner_test.py": "pipelines",
-    "tests/dc_keras/serving/": "serving",
     "tests/dc_keras/evaluation/": "evaluation",
+    "tests/dc_keras/serving/": "serving",
+    "tests/tfrecords/": "tfrecords",
     "tests/dc_keras/reporting/": "browser",
     "tests/dc_keras/collecting/": "browser",
+    "tests/repo/": "repo",
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dc_keras.errors import DataError
+from tfrecords.progress import ShardEntry
 from tfrecords.reader import iter_frame_records, list_shard_paths
 from tfrecords.schema import (
     SCHEMA_VERSION,
@@ -23,7 +24,7 @@ from tfrecords.schema import (
     build_feature_record,
 )
 from tfrecords.shard_runs import WHOLE, Cluster, Part, ShardRun, run_shards
-from tfrecords.writer import ShardEntry, read_manifest, shard_name, write_shard
+from tfrecords.writer import read_manifest, shard_name, write_shard
 
 KIND = "features"
 
@@ -111,6 +112,7 @@ def write_feature_records(
     part: Part = WHOLE,
     cluster: Cluster | None = None,
     spec: ExtractorSpec | None = None,
+    overwrite: bool = False,
 ) -> ShardRun:
     """Writes one shard of features for each shard of frames, and the manifest.
 
@@ -126,6 +128,7 @@ def write_feature_records(
         cluster: makes them elsewhere, with the encoders that `spec` builds there in
             place of `extract`.
         spec: goes with `cluster`.
+        overwrite: whether records of other settings in `directory` are replaced.
 
     Raises:
         DataError: there are no frame records, the directory holds other shards, or the
@@ -140,7 +143,13 @@ def write_feature_records(
         return cluster.run(elsewhere, missing, bar.update)
 
     return run_shards(
-        jobs, part, make, directory=directory, kind=KIND, settings=settings
+        jobs,
+        part,
+        make,
+        directory=directory,
+        kind=KIND,
+        settings=settings,
+        overwrite=overwrite,
     )
 
 

@@ -24,8 +24,9 @@ from tfrecords.frames import (
     sample_slideshow,
 )
 from tfrecords.pictures import MediaError
+from tfrecords.progress import ShardEntry
 from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
-from tfrecords.writer import ShardEntry, shard_name, shard_of, write_shard
+from tfrecords.writer import shard_name, shard_of, write_shard
 
 KIND = "frames"
 

@@ -26,11 +26,11 @@ class SamplingConfig:
     """Which frames are taken, and in what form (section IV-A).
 
     Attributes:
-        num_frames: frames a video, at least 1; the paper takes 50.
+        num_frames: frames a video, 1 to 100,000; the paper takes 50.
         image_size: height and width of the stored frames in pixels.
         fps: 0 for `num_frames` frames spread evenly over the duration, as the paper
-            does. Above 0: the frames shown at 0, 1/fps, 2/fps, … seconds, at most
-            `num_frames`.
+            does. From 0.001 to 1000: the frames shown at 0, 1/fps, 2/fps, … seconds, at
+            most `num_frames`.
         resize: "stretch" gives both sides their size, as the paper does; "crop" keeps
             the aspect and takes the centre square.
         slideshows: "frames" takes the images as frames; "drop" leaves a slideshow
@@ -50,9 +50,12 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         rules = {
-            "num_frames": (self.num_frames >= 1, "at least 1"),
+            "num_frames": (1 <= self.num_frames <= 100_000, "from 1 to 100000"),
             "image_size": (1 <= self.image_size <= 65_500, "1 to 65500 pixels"),
-            "fps": (0 <= self.fps < float("inf"), "0 or more frames a second"),
+            "fps": (
+                self.fps == 0 or 0.001 <= self.fps <= 1000,
+                "0, or from 0.001 to 1000 frames a second",
+            ),
             "resize": (self.resize in RESIZES, f"one of {RESIZES}"),
             "slideshows": (self.slideshows in SLIDESHOWS, f"one of {SLIDESHOWS}"),
             "jpeg_quality": (1 <= self.jpeg_quality <= 100, "1 to 100"),

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
+from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import AnyJob
-from tfrecords.writer import ShardEntry
 
 # For a Ray that is started here, read when it is imported: it reports nothing to its
 # makers, and a shard that asks for no GPU sees none.

@@ -159,12 +159,20 @@ def list_shard_paths(directory: Path) -> list[Path]:
     """Returns the shards that the manifest lists, in order.
 
     Raises:
-        DataError: there is no manifest, or a shard is missing.
+        DataError: there is no manifest, or a shard is missing or of another size.
     """
-    paths = [directory / shard["name"] for shard in read_manifest(directory)["shards"]]
-    for path in paths:
+    paths = []
+    for shard in read_manifest(directory)["shards"]:
+        path = directory / shard["name"]
         if not path.is_file():
             raise DataError(f"{directory} lacks the shard {path.name} of its manifest")
+        if path.stat().st_size != shard["bytes"]:
+            raise DataError(
+                f"{path}: damaged: it must have the {shard['bytes']} bytes of its "
+                "manifest; run the script that made it again. "
+                f"Received: bytes={path.stat().st_size}"
+            )
+        paths.append(path)
     return paths
 
 

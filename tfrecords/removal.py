@@ -24,21 +24,19 @@ from dc_keras.corpus.store import Corpus, rows_of
 from tfrecords.feature_records import feature_digest
 from tfrecords.frame_records import plan_frame_shards
 from tfrecords.frames import SamplingConfig
+from tfrecords.progress import (
+    ShardEntry,
+    read_progress,
+    remove_leftovers,
+    write_progress,
+)
 from tfrecords.reader import iter_serialized
 from tfrecords.schema import (
     build_frame_record,
     parse_feature_record,
     parse_frame_record,
 )
-from tfrecords.writer import (
-    ShardEntry,
-    read_manifest,
-    read_progress,
-    remove_leftovers,
-    replace_shard,
-    write_manifest,
-    write_progress,
-)
+from tfrecords.writer import read_manifest, replace_shard, write_manifest
 
 # The digest of a shard that the next run has to make anew.
 _UNKNOWN = ""
@@ -63,8 +61,8 @@ class Removal:
     sha256: Mapping[str, str]
 
     def write_manifest(self) -> None:
-        """Writes the manifest, if the shards are no longer those that it lists."""
-        if any(before != after for before, after in self.sha256.items()):
+        """Writes the manifest and the checksums of what is there now."""
+        if self.entries:
             old = read_manifest(self.directory)
             write_manifest(self.directory, old["kind"], old["settings"], self.entries)
 

@@ -30,6 +30,7 @@ from tfrecords.frame_records import (
     write_frame_shard,
 )
 from tfrecords.frames import SamplingConfig
+from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import (
     WHOLE,
     Cluster,
@@ -39,7 +40,6 @@ from tfrecords.shard_runs import (
     check_range,
     run_shards,
 )
-from tfrecords.writer import ShardEntry
 
 _POLL_S = 0.2
 _NUM_NAMED = 3
@@ -58,6 +58,7 @@ def write_frame_records(
     cluster: Cluster | None = None,
     part: Part = WHOLE,
     max_bad_media: int = 0,
+    overwrite: bool = False,
 ) -> ShardRun:
     """Writes frame records of all posts, going on where an earlier run stopped.
 
@@ -74,6 +75,7 @@ def write_frame_records(
         cluster: takes the place of the workers.
         part: which shards are this run's.
         max_bad_media: how many media files may be unreadable.
+        overwrite: whether records of other settings in `directory` are replaced.
 
     Raises:
         DataError: a number is outside its range; the posts or the directory cannot be
@@ -95,7 +97,13 @@ def write_frame_records(
         return _run_in_processes(missing, min(workers, max(1, len(missing))), bar)
 
     run = run_shards(
-        jobs, part, make, directory=directory, kind=KIND, settings=settings
+        jobs,
+        part,
+        make,
+        directory=directory,
+        kind=KIND,
+        settings=settings,
+        overwrite=overwrite,
     )
     _check_bad_media(run.entries, max_bad_media)
     return run

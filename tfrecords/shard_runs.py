@@ -15,13 +15,8 @@ from tqdm import tqdm
 
 from dc_keras.errors import DataError
 from dc_keras.locking import writing
-from tfrecords.writer import (
-    ShardEntry,
-    finished_shard,
-    prepare_directory,
-    read_progress,
-    write_manifest,
-)
+from tfrecords.progress import ShardEntry, finished_shard, read_progress
+from tfrecords.writer import prepare_directory, write_manifest
 
 
 class ShardJob(Protocol):
@@ -121,6 +116,7 @@ def run_shards(
     directory: Path,
     kind: str,
     settings: dict[str, Any],
+    overwrite: bool = False,
 ) -> ShardRun:
     """Makes a run's shards; the run that finds all of them finished ends the work.
 
@@ -131,6 +127,7 @@ def run_shards(
         directory: where they go.
         kind: "frames" or "features".
         settings: for the manifest.
+        overwrite: whether shards of other settings are replaced.
 
     Raises:
         DataError: the part or the directory cannot be used, another process makes the
@@ -138,6 +135,7 @@ def run_shards(
     """
     check_part(part, len(jobs))
     with writing(directory / f"{kind}-part-{part.index}-of-{part.count}"):
+        prepare_directory(directory, kind, len(jobs), settings, overwrite=overwrite)
         return _run(jobs, part, make, directory, kind, settings)
 
 
@@ -149,7 +147,6 @@ def _run(
     kind: str,
     settings: dict[str, Any],
 ) -> ShardRun:
-    prepare_directory(directory, kind, len(jobs))
     own = jobs[part.index :: part.count]
     done = _find_finished(own)
     num_resumed = len(done)

@@ -11,10 +11,12 @@ from tqdm import tqdm
 
 from dc_keras.checksums import hash_file
 from dc_keras.errors import RecordError
+from dc_keras.verification import find_faults
 from tfrecords.reader import iter_serialized
 from tfrecords.record_checks import FeatureCheck, FrameCheck
 from tfrecords.writer import (
     MANIFEST,
+    is_shard,
     list_shards,
     read_manifest,
     shard_name,
@@ -69,16 +71,17 @@ class VerifyReport:
 def verify_records(directory: Path) -> VerifyReport:
     """Reads every record of a directory and checks all that can be checked.
 
-    The manifest: each shard's size, sha256 and number of records, the totals, no shard
-    too many. Each record: checksum, schema, the shard that its id belongs to, ascending
-    ids (which makes them unique, over all shards). Frames: each JPEG decodes to the
-    stated size, timestamps ascend inside the duration, the number of frames is that of
-    the settings. Features: equal shapes, finite values, the encoders of the settings.
+    Every other file: its checksum. The manifest: each shard's size, sha256 and number
+    of records, the totals, no shard too many. Each record: checksum, schema, the shard
+    that its id belongs to, ascending ids (which makes them unique, over all shards).
+    Frames: each JPEG decodes to the stated size, timestamps ascend inside the duration,
+    the number of frames is that of the settings. Features: equal shapes, finite values,
+    the encoders of the settings.
 
     Raises:
         DataError: there is no manifest that this code reads.
     """
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, is_verified=False)
     check = FrameCheck if manifest["kind"] == "frames" else FeatureCheck
     contents: FrameCheck | FeatureCheck = check(manifest["settings"])
     faults = list(_check_listing(directory, manifest))
@@ -87,7 +90,6 @@ def verify_records(directory: Path) -> VerifyReport:
     ):
         path = directory / shard["name"]
         if not path.is_file():
-            faults.append(Fault(path.name, "is missing"))
             continue
         faults += _check_bytes(path, shard)
         faults += _check_records(path, index, manifest, contents)
@@ -112,6 +114,11 @@ def _check_listing(directory: Path, manifest: dict[str, Any]) -> Iterator[Fault]
     for name in list_shards(directory):
         if name not in names:
             yield Fault(name, f"is not in {MANIFEST}")
+    for name in names:
+        if not (directory / name).is_file():
+            yield Fault(name, "is missing")
+    for name, problem in find_faults(directory, is_checked=is_shard):
+        yield Fault(name, f"is {problem}")
 
 
 def _check_bytes(path: Path, shard: dict[str, Any]) -> Iterator[Fault]:

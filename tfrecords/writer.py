@@ -2,76 +2,46 @@
 
 A shard is the unit of work. It is written under a temporary name, renamed when whole,
 and remembered in a small file in `.progress/` with a digest of everything that it is
-made from. A rerun with the same digest leaves it alone. The manifest comes last and is
-taken away before a shard changes: where there is one, it describes the shards.
+made from. A rerun with the same digest leaves it alone. The manifest comes last, with
+SHA256SUMS, and is taken away before a shard changes: where there is one, it describes
+the shards.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import tensorflow as tf
 
-from dc_keras.checksums import hash_file
+from dc_keras.checksums import SUMS_FILE, hash_directory, hash_file
+from dc_keras.differences import tell_difference
 from dc_keras.errors import DataError
 from dc_keras.locking import writing
+from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
+from tfrecords.progress import (
+    ShardEntry,
+    keep_settings,
+    kept_settings,
+    move_into_place,
+    progress_path,
+    remove_leftovers,
+    remove_leftovers_of,
+    temporary_path,
+    write_json,
+    write_progress,
+)
 from tfrecords.schema import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
 KINDS = ("frames", "features")
-_PROGRESS = ".progress"
 _SHARD_NAME = re.compile(r"(\w+)-(\d{5})-of-(\d{5})\.tfrecord")
-_TEMPORARY = ".tmp"
-
-
-@dataclass(frozen=True)
-class ShardEntry:
-    """What is known of a finished shard.
-
-    Attributes:
-        name: file name.
-        num_records: records in it.
-        sha256: hex digest of its bytes.
-        num_bytes: its size.
-        facts: what its maker found on the way: `counts` (name to number), `bad_media`
-            and `bad_slides` (lists of `{"video_id", "reason"}`), all optional.
-    """
-
-    name: str
-    num_records: int
-    sha256: str
-    num_bytes: int
-    facts: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns plain values, as they stand in the progress file."""
-        return {
-            "name": self.name,
-            "num_records": self.num_records,
-            "sha256": self.sha256,
-            "bytes": self.num_bytes,
-            "facts": self.facts,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ShardEntry:
-        """Returns the entry that `to_json` gave."""
-        return cls(
-            name=values["name"],
-            num_records=values["num_records"],
-            sha256=values["sha256"],
-            num_bytes=values["bytes"],
-            facts=values["facts"],
-        )
 
 
 def shard_of(video_id: str, num_shards: int) -> int:
@@ -102,22 +72,64 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
     return f"{kind}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
-def prepare_directory(directory: Path, kind: str, num_shards: int) -> None:
-    """Makes the directory, and refuses one that holds other shards.
+def prepare_directory(
+    directory: Path,
+    kind: str,
+    num_shards: int,
+    settings: dict[str, Any],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Makes the directory, and refuses one that holds the shards of other settings.
+
+    Args:
+        directory: where the shards go.
+        kind: "frames" or "features".
+        num_shards: shards of the whole.
+        settings: as the manifest gets them.
+        overwrite: whether shards of other settings are replaced.
 
     Raises:
-        DataError: it holds shards of another kind or another number of shards.
+        DataError: it holds shards of another kind, number or other settings.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(directory / MANIFEST)
+    finish_switch(directory)
+    remove_leftovers_of(directory / MANIFEST)
+    of_kind = f"{kind}-"
+    if not all(name.startswith(of_kind) for name in list_shards(directory)):
+        raise DataError(
+            f"{directory} holds {list_shards(directory)[0]}, of another run; give an "
+            f"empty directory. Received: kind={kind}"
+        )
+    before = kept_settings(directory)
+    if before is None and (directory / MANIFEST).is_file():
+        before = read_manifest(directory)["settings"]
+    other = None if before is None else tell_difference(before, settings)
+    if other is not None and not overwrite:
+        raise DataError(
+            f"{directory} holds {kind} of other settings; give another --output, or "
+            f"replace them with --overwrite. Received: {other}"
+        )
     expected = {shard_name(kind, i, num_shards) for i in range(num_shards)}
-    for name in list_shards(directory):
-        if name not in expected:
-            message = (
-                f"{directory} holds {name}, of another run; give an empty directory or "
-                f"that run's number of shards. Received: num_shards={num_shards}"
-            )
-            raise DataError(message)
+    strange = [name for name in list_shards(directory) if name not in expected]
+    if strange and not overwrite:
+        message = (
+            f"{directory} holds {strange[0]}, of another run; give an empty directory "
+            f"or that run's number of shards. Received: num_shards={num_shards}"
+        )
+        raise DataError(message)
+    if other is not None:
+        _forget_manifest(directory)
+    for name in strange:
+        (directory / name).unlink()
+        progress_path(directory, name).unlink(missing_ok=True)
+    if before is None or other is not None:
+        keep_settings(directory, settings)
+
+
+def _forget_manifest(directory: Path) -> None:
+    (directory / MANIFEST).unlink(missing_ok=True)
+    (directory / SUMS_FILE).unlink(missing_ok=True)
 
 
 def list_shards(directory: Path) -> list[str]:
@@ -145,7 +157,7 @@ def write_shard(
     Returns:
         The entry, as the progress file holds it.
     """
-    (directory / MANIFEST).unlink(missing_ok=True)
+    _forget_manifest(directory)
     return replace_shard(directory, name, digest, records, facts)
 
 
@@ -175,7 +187,7 @@ def _replace_shard(
     facts: Callable[[], dict[str, Any]],
 ) -> ShardEntry:
     remove_leftovers(directory, name)
-    temporary = _temporary_path(directory / name)
+    temporary = temporary_path(directory / name)
     num_records = 0
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
@@ -185,45 +197,12 @@ def _replace_shard(
         entry = ShardEntry(
             name, num_records, hash_file(temporary), temporary.stat().st_size, facts()
         )
-        _move_into_place(temporary, directory / name)
+        move_into_place(temporary, directory / name)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     write_progress(directory, digest, entry)
     return entry
-
-
-def write_progress(directory: Path, digest: str, entry: ShardEntry) -> None:
-    """Remembers that a shard is done, and what it is made from."""
-    progress = {"digest": digest, "entry": entry.to_json()}
-    _write_json(_progress_path(directory, entry.name), progress)
-
-
-def read_progress(directory: Path, name: str) -> tuple[str, ShardEntry] | None:
-    """Returns what is remembered of a shard, its digest and entry; None for nothing."""
-    try:
-        progress = json.loads(_progress_path(directory, name).read_text("utf-8"))
-        return str(progress["digest"]), ShardEntry.from_json(progress["entry"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None:
-    """Returns the entry of a shard that is done, None where it has to be made.
-
-    Done means: made from what `digest` says, and the file has the bytes that its
-    progress file remembers.
-    """
-    progress, path = read_progress(directory, name), directory / name
-    if progress is None or not path.exists():
-        return None
-    made_from, entry = progress
-    is_same = (
-        made_from == digest
-        and path.stat().st_size == entry.num_bytes
-        and hash_file(path) == entry.sha256
-    )
-    return entry if is_same else None
 
 
 def write_manifest(
@@ -260,17 +239,31 @@ def write_manifest(
         **{name: sorted(b, key=itemgetter("video_id")) for name, b in bad.items()},
         "counts": counts,
     }
-    _write_json(directory / MANIFEST, manifest)
+    known = {entry.name: entry.sha256 for entry in entries}
+    with Switch(directory) as files:
+        write_json(files.path(MANIFEST), manifest)
+        files.commit(hash_directory(directory, known))
     return manifest
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any]:
     """Returns the manifest of a directory of records.
 
+    Args:
+        directory: of the records.
+        is_verified: whether every file but the shards, which are checked record by
+            record when they are read, is compared with its checksum.
+
     Raises:
-        DataError: there is none, or it is not one that this code reads.
+        DataError: there is none, it is not one that this code reads, or a file of the
+            directory is damaged or missing.
     """
+    finish_switch(directory)
     path = directory / MANIFEST
+    if path.is_file() and is_verified:
+        is_features = any(directory.glob("features-*"))
+        made_by = "extract_features" if is_features else "write_tfrecords"
+        verify_directory(directory, made_by, is_checked=is_shard)
     if not path.is_file():
         message = (
             f"{directory} has no {MANIFEST}; it is written when every shard is done: "
@@ -281,6 +274,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text("utf-8"))
         version, kind = manifest["schema_version"], manifest["kind"]
         is_whole = {"settings", "num_records", "shards", "counts"} <= set(manifest)
+        for shard in manifest["shards"]:
+            (directory / shard["name"], shard["sha256"], shard["bytes"] + 1)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest: {error!r}") from error
     if version != SCHEMA_VERSION or kind not in KINDS or not is_whole:
@@ -292,41 +287,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _progress_path(directory: Path, name: str) -> Path:
-    return directory / _PROGRESS / f"{name}.json"
-
-
-def _temporary_path(path: Path) -> Path:
-    # A name of its own: a writer that was left behind may still be at work.
-    return path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
-
-
-def remove_leftovers(directory: Path, name: str) -> None:
-    """Removes what writers of a shard left behind when they were killed."""
-    _remove_leftovers(directory / name)
-    _remove_leftovers(_progress_path(directory, name))
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Removes what writers of this file left behind when they were killed."""
-    for leftover in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = _temporary_path(path)
-    try:
-        text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
-        temporary.write_text(text + "\n", "utf-8")
-        _move_into_place(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _move_into_place(temporary: Path, path: Path) -> None:
-    # On disk before the name is: after a power cut, a name means a whole file.
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def is_shard(name: str) -> bool:
+    """Whether a file is a shard, by its name."""
+    return _SHARD_NAME.fullmatch(name) is not None

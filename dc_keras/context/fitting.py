@@ -36,15 +36,17 @@ _SETS = 512
 # leaves out each kind of fact from the other questions.
 _ALL_DROPPED = 0.5
 _ONE_DROPPED = 0.5
-_OF_LABELS = [
-    NAMES.index(name)
-    for name in (
-        "rates/popularity",
-        "rates/propensity",
-        "text/taste",
-        "neighbours/ease",
-    )
-]
+_OF_LABELS = np.array(
+    [
+        NAMES.index(name)
+        for name in (
+            "rates/popularity",
+            "rates/propensity",
+            "text/taste",
+            "neighbours/ease",
+        )
+    ]
+)
 _FACT_KINDS = {
     "times": ("day",),
     "durations": ("duration",),
@@ -291,34 +293,7 @@ class ContextFeatures:
             is_dropped: bool (num_users, kinds): those of `_FACT_KINDS`, the account,
                 and the joins.
         """
-        histories = self.data.evidence.histories
-        silent = self.data.evidence.facts.posts._replace(
-            sounds=np.full_like(self.data.evidence.facts.posts.sounds, b""),
-            sound_titles=np.full_like(self.data.evidence.facts.posts.sound_titles, b""),
-        )
-        without_sounds = embed_posts(
-            self.space, silent, self.data.caption_vectors, self.data.frame_vectors
-        )
-        sounds = list(_FACT_KINDS).index("sounds")
-        sets = np.empty_like(self._users)
-        for rows in _cut(len(histories), _SETS):
-            users = np.arange(len(histories))[rows]
-            posts, valid = gather_rows(
-                self._vectors, [histories[u] for u in users], self.data.history_max
-            )
-            quiet, _ = gather_rows(
-                without_sounds, [histories[u] for u in users], self.data.history_max
-            )
-            gone = is_dropped[users]
-            posts = np.where(gone[:, sounds, None, None], quiet, posts)
-            facts = posts[:, :, self.layout.user.taste :]
-            for kind, names in enumerate(_FACT_KINDS.values()):
-                for name in names:
-                    column = facts[:, :, FACTS.index(name)]
-                    column[gone[:, kind]] = UNKNOWN
-            sets[rows] = join_posts(
-                self.layout.user, tf.constant(posts), tf.constant(valid)
-            )
+        sets = self._join_without(is_dropped)
 
         def vectors(labels: LabelWeights) -> np.ndarray:
             whole = self._user_vectors(labels)
@@ -332,6 +307,33 @@ class ContextFeatures:
             return whole
 
         return vectors
+
+    def _join_without(self, is_dropped: np.ndarray) -> np.ndarray:
+        """Joins histories to the vectors that they have without some facts."""
+        histories, posts = self.data.evidence.histories, self.data.evidence.facts.posts
+        silent = posts._replace(
+            sounds=np.full_like(posts.sounds, b""),
+            sound_titles=np.full_like(posts.sound_titles, b""),
+        )
+        without_sounds = embed_posts(
+            self.space, silent, self.data.caption_vectors, self.data.frame_vectors
+        )
+        sounds = list(_FACT_KINDS).index("sounds")
+        sets = np.empty_like(self._users)
+        for rows in _cut(len(histories), _SETS):
+            part, gone = histories[rows], is_dropped[rows]
+            told, valid = gather_rows(self._vectors, part, self.data.history_max)
+            quiet, _ = gather_rows(without_sounds, part, self.data.history_max)
+            kept = np.where(gone[:, sounds, None, None], quiet, told)
+            facts = kept[:, :, self.layout.user.taste :]
+            for kind, names in enumerate(_FACT_KINDS.values()):
+                for name in names:
+                    column = facts[:, :, FACTS.index(name)]
+                    column[gone[:, kind]] = UNKNOWN
+            sets[rows] = join_posts(
+                self.layout.user, tf.constant(kept), tf.constant(valid)
+            )
+        return sets
 
 
 def join_rows(

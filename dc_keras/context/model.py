@@ -54,7 +54,7 @@ class ContextModel(tf.Module):
         self.chosen = tuple(chosen)
         self.trees = trees
         self.combination = combination
-        self._columns = [NAMES.index(name) for name in chosen]
+        self._columns = np.array([NAMES.index(name) for name in chosen], np.int32)
 
     @property
     def has_videos(self) -> bool:
@@ -114,7 +114,8 @@ class ContextModel(tf.Module):
             DataError: it is no such file.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # NumPy leaves the file of a broken archive open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
             return cls._of_arrays(arrays)
         except (

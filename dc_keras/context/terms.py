@@ -80,7 +80,7 @@ def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> Pos
 
 
 _WORD = f"[{word_characters()}]"
-_ORIGINAL = f"{ORIGINAL_SOUND_TITLES} *(?: - .*)?"
+_ORIGINAL = f"(?s){ORIGINAL_SOUND_TITLES} *(?: - .*)?"
 
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:

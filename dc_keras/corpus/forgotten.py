@@ -19,7 +19,7 @@ import polars as pl
 
 from dc_keras.corpus.privacy import Pseudonymizer, mention_code, post_code
 from dc_keras.corpus.records import Edge, User
-from dc_keras.corpus.store import write_text
+from dc_keras.corpus.store import write_sealed
 from dc_keras.errors import DataError
 
 FORGOTTEN_FILE = "forgotten.json"
@@ -94,7 +94,8 @@ class Forgotten:
         }
         if self.journal is not None:
             content["journal"] = self.journal
-        write_text(corpus_dir / FORGOTTEN_FILE, json.dumps(content, indent=2) + "\n")
+        text = json.dumps(content, indent=2) + "\n"
+        write_sealed(corpus_dir / FORGOTTEN_FILE, text, seals=True)
 
     def with_codes(self, codes: Iterable[str]) -> Forgotten:
         """Returns the list with further ids and codes.

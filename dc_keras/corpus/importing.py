@@ -125,6 +125,7 @@ def import_files(
     media_root: str | Path | None = None,
     keep_handles: bool = False,
     keep_raw: bool = False,
+    then: Callable[[ImportSummary], object] = lambda _: None,
 ) -> ImportSummary:
     """Imports files into a corpus, new or existing.
 
@@ -137,6 +138,7 @@ def import_files(
             paths found before where that is not there now.
         keep_handles: whether to keep handles beside their pseudonyms.
         keep_raw: whether quarantine.jsonl may hold raw content.
+        then: called with the answer before another process may write the corpus.
 
     Returns:
         What was done. The corpus is written when this returns, and untouched when it
@@ -204,15 +206,17 @@ def import_files(
                 num_quarantined=num_quarantined,
                 notes=_all_notes(intake, known),
             )
-    return ImportSummary(
-        sources=intake.counts(),
-        files=reports,
-        num_videos=info["counts"]["videos"],
-        num_users=info["counts"]["users"],
-        num_ties=info["counts"]["ties"],
-        media=None if index is None else index.report,
-        num_recognised=num_recognised,
-    )
+        summary = ImportSummary(
+            sources=intake.counts(),
+            files=reports,
+            num_videos=info["counts"]["videos"],
+            num_users=info["counts"]["users"],
+            num_ties=info["counts"]["ties"],
+            media=None if index is None else index.report,
+            num_recognised=num_recognised,
+        )
+        then(summary)
+    return summary
 
 
 def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:

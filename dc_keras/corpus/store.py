@@ -5,6 +5,7 @@
     ties.parquet       one row a tie that no post tells, the fields of `records.Edge`
     quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
+    SHA256SUMS         of these and what lies beside them (see `checksums`)
 
 Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
 """
@@ -26,12 +27,16 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from dc_keras.checksums import hash_files
+from dc_keras.checksums import SUMS_FILE, hash_files, read_sums
+from dc_keras.corpus.one_file import write_answers as write_answers  # noqa: PLC0414
+from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 VERSION = 1
 INFO_FILE = "corpus.json"
@@ -39,6 +44,8 @@ VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
 TIES_FILE = "ties.parquet"
 _TABLES = (VIDEOS_FILE, USERS_FILE, TIES_FILE)
+# What others write into the directory: their modules know why.
+_BESIDE = ("quarantine.jsonl", "forgotten.json", "DATASET_CARD.md")
 
 _Record = TypeVar("_Record", Video, User, Edge)
 # Of one size whatever came when, so that equal posts give equal bytes.
@@ -77,8 +84,8 @@ class Corpus:
         """Opens a corpus directory.
 
         Raises:
-            DataError: there is no corpus, it has another version, or a table does not
-                have the columns of its record.
+            DataError: there is no corpus, a file is damaged, it has another version, or
+                a table does not have the columns of its record.
         """
         directory = Path(directory)
         corpus = cls(directory, require_info(directory))
@@ -91,19 +98,19 @@ class Corpus:
     @cached_property
     def videos(self) -> pl.DataFrame:
         """See the class."""
-        return pl.read_parquet(self.directory / VIDEOS_FILE)
+        return _read_table(self.directory / VIDEOS_FILE)
 
     @cached_property
     def users(self) -> pl.DataFrame:
         """See the class."""
-        return with_later_columns(pl.read_parquet(self.directory / USERS_FILE))
+        return with_later_columns(_read_table(self.directory / USERS_FILE))
 
     @cached_property
     def ties(self) -> pl.DataFrame:
         """See the class."""
         path = self.directory / TIES_FILE
         # A corpus of before there were any has no file.
-        return pl.read_parquet(path) if path.exists() else table_of(Edge, ())
+        return _read_table(path) if path.exists() else table_of(Edge, ())
 
     @property
     def media_root(self) -> Path | None:
@@ -166,23 +173,30 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     """Returns the content of corpus.json, None where there is no corpus.
 
     Raises:
-        DataError: the file is not a corpus.json of this version.
+        DataError: the file is not a corpus.json of this version, or any file of the
+            corpus is damaged.
     """
     finish_switch(directory)
     path = directory / INFO_FILE
+    if path.exists() or (directory / SUMS_FILE).exists():
+        verify_directory(directory, "import_corpus")
     if not path.exists():
         return None
-    try:
+    with reading(path, "the corpus.json of import_corpus"):
         info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"{path}: not JSON ({error}); import again into a new directory"
-        ) from error
     version = info.get("version") if isinstance(info, dict) else None
     if version != VERSION:
         raise DataError(
             f"{path}: `version` must be {VERSION}; import again into a new directory. "
             f"Received: version={version!r}"
+        )
+    root, counts = info.get("media_root", ""), info.get("counts")
+    if not (root is None or (root and isinstance(root, str))) or not (
+        isinstance(counts, dict) and isinstance(info.get("key_fingerprint"), str)
+    ):
+        raise DataError(
+            f"{path} must have the `counts`, `key_fingerprint` and `media_root` of "
+            f"import_corpus. Received: media_root={root!r}"
         )
     return typing.cast("dict[str, Any]", info)
 
@@ -200,6 +214,7 @@ class CorpusWriter:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self.files = Switch(directory)
         self._writer = pyarrow.parquet.ParquetWriter(
             self.files.path(VIDEOS_FILE), _arrow_schemas()[Video], compression="zstd"
@@ -282,7 +297,9 @@ class CorpusWriter:
             "sha256": hash_files(map(self.files.path, _TABLES)),
         }
         write_text(self.files.path(INFO_FILE), json.dumps(info, indent=2) + "\n")
-        self.files.commit()
+        sums = read_sums(self._directory / SUMS_FILE) or {}
+        beside = hash_files(self._directory / name for name in _BESIDE)
+        self.files.commit({**sums, **beside})
         return info
 
     def _write(self, table: pl.DataFrame) -> None:
@@ -373,6 +390,11 @@ def _arrow_schemas() -> dict[type[Any], pyarrow.Schema]:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    with reading(path, "a table of import_corpus"):
+        return pl.read_parquet(path)
 
 
 def _check_table(path: Path, record: type[_Record]) -> None:

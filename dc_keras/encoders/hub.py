@@ -12,7 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dc_keras.checksums import SUMS_FILE
 from dc_keras.errors import DataError
+from dc_keras.verification import verify_directory
 
 INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 # Keras prints the errors of layers in bold, TensorFlow begins its own with a node.
@@ -218,6 +220,8 @@ def _tensorflow_hub() -> Any:
 
 def _load_module(handle: str) -> Any:
     tensorflow_hub = _tensorflow_hub()
+    if (Path(handle) / SUMS_FILE).exists():
+        verify_directory(Path(handle), "export_text_encoder")
     try:
         module = tensorflow_hub.load(handle)
     except Exception as error:

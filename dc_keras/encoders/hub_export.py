@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dc_keras.checksums import seal_directory
 from dc_keras.encoders.bert import load_backbone, load_preset_vocabulary
 from dc_keras.encoders.hub import INPUT_NAMES
 from dc_keras.errors import DataError
@@ -63,6 +64,7 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
         root = hub_module(backbone, vocab_file, lower_case)
         save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
         save(root, f"{work}/model")
+        seal_directory(Path(work) / "model")
         if target.exists():
             target.rename(Path(work) / "replaced")
         (Path(work) / "model").rename(target)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metrics import Scores
 
@@ -72,7 +73,7 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
     if not files:
         raise DataError(f"no {FOLDER}/{split}-*.parquet in {directory}")
     paths = [files[key] for key in sorted(files)]
-    folds = _with_categories([pl.read_parquet(path) for path in paths])
+    folds = _with_categories([read_fold(path) for path in paths])
     if folds[0].is_empty():
         raise DataError(f"{directory} judged the proxies alone; it has no Table II")
     models = folds[0]["model"].unique(maintain_order=True).to_list()
@@ -105,6 +106,16 @@ def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
     rows = fold.filter((pl.col("model") == model) & (pl.col("part") == part))
     columns = ("label", "score", "user_id", "challenge")
     return Answers(*(rows[name].to_physical().to_numpy() for name in columns))
+
+
+def read_fold(path: Path) -> pl.DataFrame:
+    """Reads a table of a fold.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with reading(path, "a table of evaluate"):
+        return pl.read_parquet(path)
 
 
 def _with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:

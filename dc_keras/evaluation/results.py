@@ -24,6 +24,7 @@ from dc_keras.evaluation.predictions import (
     Answers,
     SplitPredictions,
     answers,
+    read_fold,
     read_predictions,
 )
 from dc_keras.evaluation.tables import (
@@ -58,7 +59,7 @@ def table_one(directory: Path, dataset: str) -> Table:
     files = sorted((directory / "proxies").glob("*.parquet"))
     if not files:
         raise DataError(f"no proxies/*.parquet in {directory}; run --split=random_pair")
-    folds = [pl.read_parquet(file) for file in files]
+    folds = [read_fold(file) for file in files]
     keys = folds[0].select("kind", "variant").unique(maintain_order=True).rows()
     rows = [_proxy_row(kind, variant, folds) for kind, variant in keys]
     notes = (

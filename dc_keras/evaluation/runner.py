@@ -25,11 +25,16 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from dc_keras.allocation import keep_freed_memory
+from dc_keras.checksums import SUMS_FILE, add_to_sums, hash_directory, read_sums
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.store import write_table, write_text
+from dc_keras.differences import tell_difference
 from dc_keras.errors import DataError
-from dc_keras.evaluation.experiment import Experiment, FoldRun
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.fold_run import FoldRun
 from dc_keras.evaluation.manifest import Manifest, make_manifest
+from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,11 @@ def run_manifests(
     if experiment.models != ("proxies",):
         for manifest in manifests:
             _require_both_labels(manifest)
-    _claim(directory, experiment.config())
-    for manifest in manifests:
-        manifest.write(directory / "manifests")
+    _claim(directory, experiment.config(), manifests)
+    done = read_sums(directory / SUMS_FILE) or {}
     jobs = []
     for job in _jobs(manifests):
-        if (directory / "predictions" / f"{job.name}.parquet").exists():
+        if f"predictions/{job.name}.parquet" in done:
             tell(f"{job.name}: done before")
         else:
             jobs.append(job)
@@ -119,6 +123,13 @@ def run_manifests(
         return
     for job in jobs:
         work.run(job)
+        _note(directory, job)
+
+
+def _note(directory: Path, job: _Job) -> None:
+    """Adds the files of a fold to the checksums: from then on it counts as done."""
+    names = (f"{part}/{job.name}.parquet" for part in ("predictions", "proxies"))
+    add_to_sums(directory, [name for name in names if (directory / name).exists()])
 
 
 def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
@@ -146,17 +157,30 @@ def _require_both_labels(manifest: Manifest) -> None:
                 )
 
 
-def _claim(directory: Path, config: dict[str, Any]) -> None:
-    """Writes the configuration, or refuses a directory that holds another one."""
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+def _claim(
+    directory: Path, config: dict[str, Any], manifests: Sequence[Manifest]
+) -> None:
+    """Writes what is run, or refuses a directory that holds another run."""
+    finish_switch(directory)
     path = directory / "config.json"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise DataError(
-            f"{directory} holds a run with another configuration; choose another "
-            "--output, or remove it"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+    if path.exists():
+        verify_directory(directory, "evaluate")
+        before = json.loads(path.read_text(encoding="utf-8"))
+        other = tell_difference(before, config)
+        if other is not None:
+            raise DataError(
+                f"{directory} holds a run with another configuration; choose another "
+                f"--output, or remove it. Received: {other}"
+            )
+    # A run of before there were checksums has folds that count.
+    is_old = path.exists() and not (directory / SUMS_FILE).exists()
+    with Switch(directory) as files:
+        text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+        write_text(files.path("config.json"), text)
+        for manifest in manifests:
+            name = f"manifests/{manifest.split}.json"
+            write_text(files.path(name), manifest.to_json())
+        files.commit(hash_directory(directory) if is_old else None)
 
 
 @dataclass(frozen=True)
@@ -202,9 +226,10 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
         workers, context, initializer=_start_worker, initargs=start
     ) as pool:
         try:
-            futures = [pool.submit(_run_in_worker, job) for job in jobs]
+            futures = {pool.submit(_run_in_worker, job): job for job in jobs}
             for future in as_completed(futures):
                 future.result()
+                _note(work.directory, futures[future])
         except BrokenProcessPool as error:
             message = (
                 "a worker process died, probably for want of memory; the folds that "

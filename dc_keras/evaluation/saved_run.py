@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.corpus.store import write_text
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metric_tables import (
     challenges_table,
@@ -25,6 +26,8 @@ from dc_keras.evaluation.results import (
     table_one,
 )
 from dc_keras.evaluation.tables import Table
+from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 # Those that hold out what a deployed model has not seen come first.
 _ORDER = ("cold_user", "cold_challenge", "temporal", "cold_both", "random_pair")
@@ -47,17 +50,21 @@ class SavedRun:
         """Opens the directory of a run.
 
         Raises:
-            DataError: it is not one, or no fold has come to its end.
+            DataError: it is not one, no fold has come to its end, or a file is damaged.
         """
         directory = Path(directory)
-        try:
-            text = (directory / "config.json").read_text(encoding="utf-8")
-            run = cls(directory, json.loads(text))
-        except (FileNotFoundError, ValueError) as error:
+        finish_switch(directory)
+        if (directory / "config.json").exists():
+            verify_directory(
+                directory, "evaluate", closed=("predictions", "proxies", "manifests")
+            )
+        else:
             raise DataError(
-                f"{directory} is not a run of evaluate: it needs a config.json "
-                f"({error})"
-            ) from error
+                f"{directory} is not a run of evaluate: it needs a config.json"
+            )
+        with reading(directory / "config.json", "the config.json of evaluate"):
+            text = (directory / "config.json").read_text(encoding="utf-8")
+            run = cls(directory, dict(json.loads(text)))
         if not run.splits and not run.has_proxies:
             raise DataError(
                 f"{directory} has no predictions yet; `python -m pipelines.evaluate` "
@@ -92,8 +99,9 @@ class SavedRun:
     @cached_property
     def _study(self) -> str | None:
         for path in sorted((self.directory / "manifests").glob("*.json")):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            return str(manifest["grid"]["settings"]["name"])
+            with reading(path, "a manifest of evaluate"):
+                manifest = json.loads(path.read_text(encoding="utf-8"))
+                return str(manifest["grid"]["settings"]["name"])
         return None
 
     @cached_property
@@ -125,13 +133,13 @@ class SavedRun:
         Returns:
             The directory, `tables/` of the run.
         """
-        directory = self.directory / "tables"
-        directory.mkdir(exist_ok=True)
-        for name, table in self.tables.items():
-            for ending, text in (
-                ("md", table.to_markdown()),
-                ("json", table.to_json()),
-                ("tex", table.to_latex()),
-            ):
-                write_text(directory / f"{name}.{ending}", text)
-        return directory
+        with Switch(self.directory, seals=False) as files:
+            for name, table in self.tables.items():
+                for ending, text in (
+                    ("md", table.to_markdown()),
+                    ("json", table.to_json()),
+                    ("tex", table.to_latex()),
+                ):
+                    write_text(files.path(f"tables/{name}.{ending}"), text)
+            files.commit()
+        return self.directory / "tables"

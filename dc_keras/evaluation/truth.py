@@ -9,6 +9,7 @@ import numpy as np
 
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 
 
@@ -27,9 +28,10 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
         DataError: it is no truth.json, or it does not know a user or challenge of the
             grid.
     """
-    known_users, known_challenges, table = _read(path)
-    rows = {pseudonymizer.user(user): row for row, user in enumerate(known_users)}
-    columns = {name: column for column, name in enumerate(known_challenges)}
+    with reading(path, "the truth.json of a simulated world"):
+        known_users, known_challenges, table = _read(path)
+        rows = {pseudonymizer.user(user): row for row, user in enumerate(known_users)}
+        columns = {name: column for column, name in enumerate(known_challenges)}
     strangers = [user for user in grid.users if user not in rows]
     strangers += [name for name in grid.challenges if name not in columns]
     if strangers:
@@ -43,14 +45,9 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
 
 
 def _read(path: Path) -> tuple[list[str], list[str], np.ndarray]:
-    try:
-        truth = json.loads(path.read_text(encoding="utf-8"))
-        users, challenges = truth["users"], truth["challenges"]
-        table = np.array(truth["probabilities"], np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not the truth.json of a simulated world ({error!r})"
-        ) from error
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    users, challenges = list(truth["users"]), list(truth["challenges"])
+    table = np.array(truth["probabilities"], np.float64)
     if table.shape != (len(users), len(challenges)):
         raise DataError(
             f"{path} must hold a probability for each of {len(users)} users and "

@@ -13,10 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from dc_keras.checksums import SUMS_FILE, read_sums
 from dc_keras.corpus.importing import remove_scratch
 from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
 from dc_keras.errors import DataError
-from dc_keras.switching import STAGED, finish_switch
+from dc_keras.switching import STAGED, Switch, finish_switch
 
 CONFIG_FILE = "config.json"
 # What `predict`, `rank` and `reach` write, by their columns.
@@ -102,6 +103,11 @@ def remove_leftovers(artifact: Artifact) -> None:
 
 def discard(place: Path) -> None:
     """Removes a file or a directory: what is under its name is whole until it goes."""
+    if place.name in (read_sums(place.parent / SUMS_FILE) or {}):
+        with Switch(place.parent) as files:
+            files.remove(place.name)
+            files.commit()
+        return
     away = _on_its_way_out(place)
     place.rename(away)
     if away.is_dir():
@@ -116,8 +122,9 @@ def _on_its_way_out(place: Path) -> Path:
 
 def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
     finish_switch(directory)
-    kind = _kind_of(directory)
+    kind = kind_of(directory)
     if kind is not None:
+        _require_manifest(directory, kind)
         return [Artifact(directory, kind)], []
     artifacts = [Artifact(path, "predictions") for path in _prediction_files(directory)]
     artifacts += [
@@ -138,7 +145,12 @@ def _is_open_directory(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".")
 
 
-def _kind_of(directory: Path) -> str | None:
+def kind_of(directory: Path) -> str | None:
+    """Returns the kind of artifact that a directory is, complete or not; None for none.
+
+    See `Artifact`.
+    """
+
     def has(*names: str) -> bool:
         return any((directory / name).exists() for name in names)
 
@@ -146,7 +158,8 @@ def _kind_of(directory: Path) -> str | None:
     if has(INFO_FILE, VIDEOS_FILE):
         kind = "corpus"
     elif any(directory.glob("*-of-*.tfrecord")):
-        kind = _kind_of_records(directory)
+        is_of_frames = any(directory.glob("frames-*-of-*.tfrecord"))
+        kind = "frames" if is_of_frames else "features"
     elif has("saved_model.pb"):
         is_bundle = "task" in read_object(directory / CONFIG_FILE)
         kind = "bundle" if is_bundle else "text encoder"
@@ -163,14 +176,14 @@ def _kind_of(directory: Path) -> str | None:
     return kind
 
 
-def _kind_of_records(directory: Path) -> str:
-    kind = read_object(directory / "manifest.json").get("kind")
+def _require_manifest(directory: Path, kind: str) -> None:
     if kind not in ("frames", "features"):
+        return
+    if read_object(directory / "manifest.json").get("kind") != kind:
         raise DataError(
             f"{directory} has records without a manifest.json: finish them with the "
             "script that makes them, or delete them"
         )
-    return str(kind)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dc_keras.corpus.store import (
     Corpus,
     CorpusWriter,
     rows_of,
-    write_text,
+    write_sealed,
 )
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -145,4 +145,4 @@ def _quarantined(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
 def _renew_card(directory: Path) -> None:
     # Without the study's challenges: no file says which study it was.
     if (directory / CARD_FILE).exists():
-        write_text(directory / CARD_FILE, describe(directory))
+        write_sealed(directory / CARD_FILE, describe(directory))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dc_keras.corpus.store import write_text
+from dc_keras.corpus.store import write_sealed
 from dc_keras.forgetting.requests import Asked
 
 _VERSION = 1
@@ -74,7 +74,8 @@ class Receipt:
             "trained_on_forgotten": [str(place) for place in self.trained_on_forgotten],
             "outdated": [str(place) for place in self.outdated],
         }
-        write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_sealed(path, text)
 
 
 def _is_of_its_grid(evaluation: Path) -> bool:

@@ -13,6 +13,7 @@ import polars as pl
 from dc_keras.corpus.forgotten import codes_of
 from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.store import Corpus
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 
 _LINE = re.compile(r"@[\w.]+|[\w.-]+")
@@ -74,7 +75,8 @@ def read_lines(path: Path) -> dict[int, str]:
     Raises:
         DataError: a line is none of these, or every line is empty.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    with reading(path, "a list of ids in UTF-8"):
+        text = path.read_text(encoding="utf-8-sig")
     stripped = (line.partition("#")[0].strip() for line in text.split("\n"))
     lines = {number: line for number, line in enumerate(stripped, start=1) if line}
     for number, line in lines.items():

@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from dc_keras.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
+from dc_keras.switching import Switch
 
 _IDS = ("user_id", "video_id")
 _LABELS = "_labels.tsv"
@@ -41,20 +45,57 @@ def forget_results(
         DataError: a file cannot be read.
     """
     counts: Counter[str] = Counter()
-    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-        clean = _cleaner_of(path)
-        if clean is None or not path.is_file():
-            continue
-        try:
-            num_rows = clean(path, forgotten, dry_run)
-        except (pl.exceptions.PolarsError, ValueError) as error:
-            raise DataError(
-                f"{path}: cannot be read; bring it back or delete it, and run the same "
-                f"command again. Received: {str(error).splitlines()[0]}"
-            ) from error
-        if num_rows is not None:
-            counts.update(rows=num_rows, files=1)
+    with ExitStack() as stack:
+        homes: dict[Path, Switch] = {}
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            clean = _cleaner_of(path)
+            if clean is None or not path.is_file():
+                continue
+            changed = _cleaned(path, clean, forgotten)
+            if changed is None:
+                continue
+            counts.update(rows=changed.num_rows, files=1)
+            if dry_run:
+                continue
+            if path == place:
+                _replace_file(path, changed)
+                continue
+            home = _home_of(path, place)
+            if home not in homes:
+                homes[home] = stack.enter_context(Switch(home, seals=False))
+            for other, write in changed.files.items():
+                write(homes[home].path(other.relative_to(home).as_posix()))
+        for files in homes.values():
+            files.commit()
     return +counts
+
+
+def _cleaned(path: Path, clean: _Cleaner, forgotten: Forgotten) -> _Changed | None:
+    try:
+        return clean(path, forgotten)
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise DataError(
+            f"{path}: cannot be read; bring it back or delete it, and run the same "
+            f"command again. Received: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _home_of(path: Path, place: Path) -> Path:
+    """Returns the directory whose checksums are about a file of an artifact."""
+    inside = path.parents[: path.parents.index(place) + 1]
+    return next((home for home in inside if (home / SUMS_FILE).exists()), place)
+
+
+def _replace_file(path: Path, changed: _Changed) -> None:
+    [write] = changed.files.values()
+    if sums_beside(path).exists():
+        write_sealed_file(path, write)
+    elif (path.parent / SUMS_FILE).exists():
+        with Switch(path.parent, seals=False) as files:
+            write(files.path(path.name))
+            files.commit()
+    else:
+        write(path)
 
 
 def forget_bundle(
@@ -70,29 +111,32 @@ def forget_bundle(
     Returns:
         In how many `files` something changed.
     """
-    path, sums = place / "config.json", place / "SHA256SUMS"
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads((place / "config.json").read_text(encoding="utf-8"))
     kept = _renamed(content, forgotten)
     if kept == content:
         return Counter()
     if not dry_run:
-        text = _for_people(kept)
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        lines = sums.read_text(encoding="utf-8").splitlines(keepends=True)
-        # First, so that a run that is stopped between the two is finished by the next.
-        write_text(
-            sums,
-            "".join(
-                f"{digest}  config.json\n" if line.endswith("  config.json\n") else line
-                for line in lines
-            ),
-        )
-        write_text(path, text)
+        with Switch(place, seals=False) as files:
+            write_text(files.path("config.json"), _for_people(kept))
+            files.commit()
     return Counter(files=1)
 
 
-# Cleans a file and returns how many rows are gone, None where it is as it was.
-_Cleaner = Callable[[Path, Forgotten, bool], int | None]
+@dataclass(frozen=True)
+class _Changed:
+    """What becomes of a file.
+
+    Attributes:
+        num_rows: rows that are gone.
+        files: what writes each file that changes, whole or not at all, by its path.
+    """
+
+    num_rows: int
+    files: Mapping[Path, Callable[[Path], object]]
+
+
+# Returns what becomes of a file, None where it is as it was.
+_Cleaner = Callable[[Path, Forgotten], _Changed | None]
 
 
 def _cleaner_of(path: Path) -> _Cleaner | None:
@@ -101,25 +145,27 @@ def _cleaner_of(path: Path) -> _Cleaner | None:
     return _CLEANERS.get(path.suffix)
 
 
-def _clean_table(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+def _clean_table(path: Path, forgotten: Forgotten) -> _Changed | None:
     table = pl.read_parquet(path)
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    if not dry_run:
-        write_table(path, kept)
-    return table.height - kept.height
+    return _Changed(
+        table.height - kept.height, {path: lambda place: write_table(place, kept)}
+    )
 
 
-def _clean_csv(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+def _clean_csv(path: Path, forgotten: Forgotten) -> _Changed | None:
     # As text: a number that is read and written again may look different.
     table = pl.read_csv(path, infer_schema=False)
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    if not dry_run:
-        write_text(path, kept.write_csv())
-    return table.height - kept.height
+    return _Changed(table.height - kept.height, {path: _writer_of(kept.write_csv())})
+
+
+def _writer_of(text: str) -> Callable[[Path], object]:
+    return lambda place: write_text(place, text)
 
 
 def _clean(table: pl.DataFrame, forgotten: Forgotten) -> pl.DataFrame:
@@ -133,39 +179,37 @@ def _clean(table: pl.DataFrame, forgotten: Forgotten) -> pl.DataFrame:
     return table
 
 
-def _clean_projector(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+def _clean_projector(path: Path, forgotten: Forgotten) -> _Changed | None:
     labels = path.read_text(encoding="utf-8").splitlines(keepends=True)
     stays = [not forgotten.has(label.strip()) for label in labels]
     if all(stays):
         return None
     vectors_path = path.with_name(path.name.removesuffix(_LABELS) + ".tsv")
     vectors = vectors_path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if not dry_run:
-        # Fewer vectors than labels: a run was stopped between the two.
-        if len(vectors) == len(labels):
-            write_text(vectors_path, _those(vectors, stays))
-        write_text(path, _those(labels, stays))
-    return stays.count(False)
+    files = {path: _writer_of(_those(labels, stays))}
+    # Fewer vectors than labels: an older version was stopped between the two.
+    if len(vectors) == len(labels):
+        files[vectors_path] = _writer_of(_those(vectors, stays))
+    return _Changed(stays.count(False), files)
 
 
 def _those(lines: list[str], stays: list[bool]) -> str:
     return "".join(line for line, stay in zip(lines, stays, strict=True) if stay)
 
 
-def _clean_json(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+def _clean_json(path: Path, forgotten: Forgotten) -> _Changed | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     grid = content.get("grid") if isinstance(content, dict) else None
     is_manifest = isinstance(grid, dict) and "video_users" in grid
     kept = (_without_in_folds if is_manifest else _renamed)(content, forgotten)
     if kept == content:
         return None
-    if not dry_run:
-        # A manifest is one line; everything else is for people to read.
-        text = _one_line(kept) if is_manifest else _for_people(kept)
-        write_text(path, text)
-    if not is_manifest:
-        return 0
-    return len(content["grid"]["users"]) - len(kept["grid"]["users"])
+    # A manifest is one line; everything else is for people to read.
+    text = _one_line(kept) if is_manifest else _for_people(kept)
+    num_rows = 0
+    if is_manifest:
+        num_rows = len(content["grid"]["users"]) - len(kept["grid"]["users"])
+    return _Changed(num_rows, {path: _writer_of(text)})
 
 
 def _for_people(content: Any) -> str:
@@ -238,15 +282,13 @@ def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
     }
 
 
-def _clean_text(path: Path, forgotten: Forgotten, dry_run: bool) -> int | None:
+def _clean_text(path: Path, forgotten: Forgotten) -> _Changed | None:
     """A page, a table or a card that names them names `u_forgotten` instead."""
     text = path.read_text(encoding="utf-8")
     kept = forgotten.scrub(text)
     if kept == text:
         return None
-    if not dry_run:
-        write_text(path, kept)
-    return 0
+    return _Changed(0, {path: _writer_of(kept)})
 
 
 def _renamed(value: Any, forgotten: Forgotten) -> Any:

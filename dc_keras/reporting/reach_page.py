@@ -10,7 +10,7 @@ import jinja2
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from dc_keras.corpus.store import write_text
+from dc_keras.corpus.store import write_sealed
 from dc_keras.evaluation.tables import Cell, Table
 from dc_keras.reporting import reach_figures
 from dc_keras.reporting.page import Plot, page_environment
@@ -35,7 +35,7 @@ def write_reach_page(report: ReachReport, output: Path, title: str) -> None:
         title: of the page.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, render_reach_page(report, title))
+    write_sealed(output, render_reach_page(report, title))
 
 
 def render_reach_page(report: ReachReport, title: str) -> str:

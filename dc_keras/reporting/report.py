@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dc_keras.corpus.dataset_card import CARD_FILE
-from dc_keras.corpus.store import Corpus, write_text
+from dc_keras.corpus.store import Corpus, write_sealed
 from dc_keras.errors import DataError
 from dc_keras.evaluation.saved_run import SavedRun
 
@@ -30,7 +30,7 @@ def write_report(run: SavedRun, output: Path, corpus: Corpus | None = None) -> N
         ) from error
     card = None if corpus is None else _read_card(corpus)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, render_page(run, card))
+    write_sealed(output, render_page(run, card))
 
 
 def _read_card(corpus: Corpus) -> str:

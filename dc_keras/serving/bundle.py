@@ -16,7 +16,6 @@ What the signatures take and give: `endpoints`.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,17 +23,18 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from dc_keras.checksums import seal_directory
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.serving.endpoints import endpoints
 from dc_keras.serving.op_audit import audit_ops, require_target
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
-    CHECKSUMS_FILE,
     read_config,
 )
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
+from dc_keras.serving.reproducible import name_by_content, order_variables
 from dc_keras.serving.requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.training.model_card import CARD_FILE
@@ -142,10 +142,11 @@ def write_version(
     temporary = output / f"tmp-{version}"
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
+    name_by_content(temporary)
     _audit(temporary)
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
-    write_checksums(temporary)
+    seal_directory(temporary)
     temporary.rename(place)
     _write_models_config(output)
     return place
@@ -169,16 +170,6 @@ def _audit(place: Path) -> None:
     write_json(place / AUDIT_FILE, audit.to_dict())
 
 
-def write_checksums(place: Path) -> None:
-    """Writes SHA256SUMS, which `sha256sum --check` reads."""
-    lines = []
-    for path in sorted(p for p in place.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(place).as_posix()}\n")
-    (place / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
-
-
 def archive_of(model: ServingModel) -> keras.export.ExportArchive:
     """Returns all signatures of a model, to be written as a SavedModel."""
     archive = keras.export.ExportArchive()
@@ -191,5 +182,6 @@ def archive_of(model: ServingModel) -> keras.export.ExportArchive:
     for resource in (*tables.values(), model.challenges.lookup):
         archive.track(resource)
     for name, (function, signature) in endpoints(model).items():
-        archive.add_endpoint(name, function, input_signature=signature)
+        added = archive.add_endpoint(name, function, input_signature=signature)
+        order_variables(added.get_concrete_function().graph)
     return archive

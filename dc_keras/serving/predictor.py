@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.checksums import SUMS_FILE
 from dc_keras.corpus.study import Study
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.client import connect
@@ -23,9 +25,9 @@ from dc_keras.serving.raw_posts import (
     pack_posts,
     pack_users,
 )
+from dc_keras.verification import verify_directory
 
 CALIBRATION_FILE = "calibration.json"
-CHECKSUMS_FILE = "SHA256SUMS"
 # Within which a server must answer: eight users' frames take a while on two cores.
 _TIMEOUT_S = 600.0
 
@@ -54,11 +56,12 @@ class Predictor:
             place: a version's directory, or the one above it: then the highest version.
 
         Raises:
-            DataError: there is no bundle.
+            DataError: there is no bundle, or a file of it is damaged.
         """
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
         place = find_version(place)
+        verify_directory(place, "export_model")
         return cls._around(tf.saved_model.load(str(place)), place)
 
     @classmethod
@@ -75,6 +78,7 @@ class Predictor:
             DataError: there is no bundle, or another kind of address.
         """
         place = find_version(place).resolve()
+        verify_directory(place, "export_model")
         version = int(place.name) if place.name.isdigit() else None
         model = connect(
             server, name or place.parent.name, version=version, timeout_s=_TIMEOUT_S
@@ -83,14 +87,15 @@ class Predictor:
 
     @classmethod
     def _around(cls, model: Any, place: Path) -> Predictor:
-        calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
-        checksums = (place / CHECKSUMS_FILE).read_bytes()
-        return cls(
-            model,
-            read_config(place),
-            Calibration.from_dict(calibration),
-            hashlib.sha256(checksums).hexdigest(),
-        )
+        checksums = (place / SUMS_FILE).read_bytes()
+        with reading(place, "a bundle of export_model"):
+            calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
+            return cls(
+                model,
+                dict(read_config(place)),
+                Calibration.from_dict(calibration),
+                hashlib.sha256(checksums).hexdigest(),
+            )
 
     @property
     def signatures(self) -> Mapping[str, Any]:

@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
+from dc_keras.checksums import write_sealed_file
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction
+from dc_keras.verification import verify_file
 
 # Rows a step: what is computed of them stays in the processor's cache.
 _CHUNK = 2**14
@@ -48,7 +50,7 @@ class UserTable:
             "corpus_sha256": [self.corpus_sha256] * len(self.users),
             "prepared": pl.Series(self.prepared),
         }
-        write_table(path, pl.DataFrame(columns))
+        write_sealed_file(path, lambda place: write_table(place, pl.DataFrame(columns)))
 
     @classmethod
     def load(cls, path: Path, bundle_sha256: str, corpus_sha256: str) -> UserTable:
@@ -60,9 +62,10 @@ class UserTable:
             corpus_sha256: of the corpus as it is now.
 
         Raises:
-            DataError: it is no such file, nobody is in it, or it is of another bundle
-                or of another state of the corpus.
+            DataError: it is no such file or damaged, nobody is in it, or it is of
+                another bundle or of another state of the corpus.
         """
+        verify_file(path, "rank")
         try:
             table = pl.read_parquet(path)
             users, prepared = table["user_id"], table["prepared"]

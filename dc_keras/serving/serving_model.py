@@ -27,7 +27,10 @@ from dc_keras.serving.facts import POST_SPECS, USER_SPECS, PostFactsOfSets, User
 from dc_keras.serving.video_graph import Encoders, SeenPosts, VideoGraph
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.runs import CHALLENGES_FILE, load_participation
+from dc_keras.training.saved_participation import (
+    CHALLENGES_FILE,
+    load_participation,
+)
 
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
 TOKENS = tf.TensorSpec((None, None, None), tf.int32, name="token_ids")

@@ -108,13 +108,13 @@ class GraphPlan:
         Raises:
             DataError: a choice that is none, or out of its range.
         """
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
         try:
+            plain: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in values.items()
+            }
             return cls(**plain)
-        except TypeError as error:
+        except (AttributeError, TypeError) as error:
             raise DataError(
                 "a plan must be one of this version; build the graph again. "
                 f"Received: {error}"

@@ -136,8 +136,11 @@ def measure_stability(
 
 
 def _check(resolution: float, objective: str) -> None:
-    if not (np.isfinite(resolution) and resolution > 0):
-        raise DataError(f"resolution must be above 0. Received: {resolution=}")
+    # Beyond, the search for communities takes for ever.
+    if not 1e-4 <= resolution <= 1e4:
+        raise DataError(
+            f"resolution must be above 0, from 0.0001 to 10000. Received: {resolution=}"
+        )
     if objective not in OBJECTIVES:
         raise DataError(
             f"objective must be one of {', '.join(OBJECTIVES)}. Received: {objective=}"

@@ -15,8 +15,10 @@ from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.graph_files import without_formulas
 from dc_keras.social.reach import Reach
+from dc_keras.switching import Switch
 
 INFO_FILE = "reach.json"
+_OPTIONAL = ("backtest", "backtest_summary", "what_if", "users")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,9 @@ class ReachReport:
         return pl.DataFrame(rows, schema=kinds)
 
     def write(self, directory: Path, info: Mapping[str, Any]) -> list[Path]:
-        """Writes a CSV file a table, and `reach.json`, which names nobody, last.
+        """Writes a CSV file a table, and `reach.json`, which names nobody.
+
+        All files change together.
 
         Args:
             directory: made if need be; files of an earlier run go.
@@ -103,12 +107,9 @@ class ReachReport:
         Returns:
             The files.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         tables = {"replication": self.replication(), "along_ties": self.along_ties()}
         content = {**info, "along_ties": self.along_ties().to_dicts()}
         content["left_out"] = dict(self.left_out)
-        for name in ("backtest", "backtest_summary", "what_if", "users"):
-            (directory / f"{name}.csv").unlink(missing_ok=True)
         if self.backtests is not None:
             tables["backtest"] = self.backtests.table
             tables["backtest_summary"] = self.backtests.summary()
@@ -126,11 +127,15 @@ class ReachReport:
                 "contagion": self.what_if.contagion,
                 "waves": tables["what_if"].to_dicts(),
             }
-        paths = []
-        for name, table in tables.items():
-            paths.append(directory / f"{name}.csv")
-            write_text(paths[-1], without_formulas(table).write_csv())
-        paths.append(directory / INFO_FILE)
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        write_text(paths[-1], text + "\n")
-        return paths
+        texts = {
+            f"{name}.csv": without_formulas(table).write_csv()
+            for name, table in tables.items()
+        }
+        texts[INFO_FILE] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        with Switch(directory) as files:
+            for name in _OPTIONAL:
+                files.remove(f"{name}.csv")
+            for name, text in texts.items():
+                write_text(files.path(name), text)
+            files.commit()
+        return [directory / name for name in texts]

@@ -10,6 +10,7 @@ import polars as pl
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.social.sharing import similar_ties
+from dc_keras.verification import verify_file
 
 LAYER = "similar"
 _RULE = (
@@ -32,6 +33,7 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     Raises:
         DataError: it is no such file, or none of the users is in it.
     """
+    verify_file(path, "rank")
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -10,6 +10,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.palette import OTHER
+from dc_keras.verification import verify_file
 
 # From nothing to the largest, ColorBrewer's "Blues" (Brewer 2003).
 _SCALE = ("#DEEBF7", "#9ECAE1", "#4292C6", "#08519C", "#08306B")
@@ -92,6 +93,7 @@ def _channels(colour: str) -> tuple[int, ...]:
 
 
 def _read(path: Path) -> pl.DataFrame:
+    verify_file(path, "predict")
     try:
         table = pl.read_csv(path, infer_schema=False)
         wanted = [name for name in _COLUMNS if name in table.columns]

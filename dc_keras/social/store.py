@@ -4,6 +4,7 @@
     GRAPH/users.parquet           user_id, a row a user
     GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
     GRAPH/spells.parquet          layer, source, target, start, end, where asked for
+    GRAPH/SHA256SUMS              of all of these
 
 No pickle is read or written.
 """
@@ -20,9 +21,11 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.corpus.store import write_table, write_text
+from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 INFO_FILE = "graph.json"
 USERS_FILE = "users.parquet"
@@ -79,10 +82,15 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
     """Reads a graph and what was written beside it.
 
     Raises:
-        DataError: the directory holds no whole graph.
+        DataError: the directory holds no whole graph, or a file is damaged.
     """
     finish_switch(directory)
-    try:
+    if not (directory / INFO_FILE).exists():
+        raise DataError(
+            f"{directory} must be a graph of build_graph. Received: no {INFO_FILE}"
+        )
+    verify_directory(directory, "build_graph")
+    with reading(directory, "a graph of build_graph"):
         info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
         users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])
         layers = tuple(
@@ -91,12 +99,8 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
         spells = None
         if (directory / SPELLS_FILE).exists():
             spells = pl.read_parquet(directory / SPELLS_FILE)
-    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            f"{directory} must be a graph of build_graph; build it again. "
-            f"Received: {str(error).splitlines()[0]}"
-        ) from error
-    return SocialGraph(users, layers, spells), info
+        graph = SocialGraph(users, layers, spells)
+    return graph, info
 
 
 def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:

@@ -11,6 +11,7 @@ import polars as pl
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.reach import Reach, simulate_reach, tie_chances
+from dc_keras.verification import verify_file
 
 _USER, _PROBABILITY, _CHALLENGE = "user_id", "probability", "challenge"
 
@@ -142,6 +143,7 @@ def ask_seeds(
 
 
 def _read(path: Path, what: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    verify_file(path, "predict")
     try:
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:

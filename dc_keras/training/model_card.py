@@ -24,7 +24,7 @@ from sklearn.metrics import (
 )
 
 from dc_keras.corpus.grid import Grid
-from dc_keras.corpus.store import VIDEOS_FILE, Corpus, write_text
+from dc_keras.corpus.store import VIDEOS_FILE, Corpus, write_sealed
 from dc_keras.training.model_directory import CONFIG_FILE
 
 CARD_FILE = "MODEL_CARD.md"
@@ -118,7 +118,7 @@ def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[
     cards = []
     for place in places:
         if (place / CONFIG_FILE).exists():
-            write_text(place / CARD_FILE, _render(place, corpus, grid))
+            write_sealed(place / CARD_FILE, _render(place, corpus, grid))
             cards.append(place / CARD_FILE)
     return cards
 

@@ -94,6 +94,6 @@ def writable_directory(directory: Path, strategy: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dc_keras-worker-") as place:
         copy = Path(place) / directory.name
         if directory.exists():
-            ignored = shutil.ignore_patterns("tensorboard", "tmp-*")
+            ignored = shutil.ignore_patterns("tensorboard", ".*", "SHA256SUMS")
             shutil.copytree(directory, copy, ignore=ignored)
         yield copy

@@ -1,7 +1,11 @@
+import shutil
+
 import pytest
 
 from dc_keras import switching
+from dc_keras.checksums import seal_directory
 from dc_keras.switching import Switch, finish_switch
+from dc_keras.verification import verify_directory
 
 _BEFORE = {"a": "old a", "b": "old b", "deep/c": "old c"}
 _AFTER = {"a": "new a", "deep/d": "new d", "deep/c": "old c"}
@@ -25,7 +29,7 @@ def place(tmp_path):
 
 
 def _change(directory):
-    with Switch(directory) as files:
+    with Switch(directory, seals=False) as files:
         files.path("a").write_text("new a")
         files.path("deep/d").write_text("new d")
         files.remove("b")
@@ -94,3 +98,21 @@ def test_a_process_killed_at_any_step_leaves_the_old_or_the_new(place, monkeypat
     assert len(outcomes) > 4
     _change(place)
     assert _read(place) == _AFTER
+
+
+def test_checksums_fit_wherever_a_process_is_killed(place, monkeypatch):
+    seal_directory(place)
+    for step in range(20):
+        copy = place.parent / f"copy{step}"
+        shutil.copytree(place, copy)
+        with monkeypatch.context() as patch:
+            _kill_at(patch, step)
+            try:
+                _change(copy)
+                is_done = True
+            except _KilledError:
+                is_done = False
+        verify_directory(copy, "train")
+        if is_done:
+            break
+    assert is_done

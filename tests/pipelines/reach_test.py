@@ -34,7 +34,13 @@ def ran(chain, flags, seeds):
 def test_the_past_is_foretold_and_a_list_goes_somewhere(ran):
     assert {path.name for path in ran.output.iterdir()} == {
         *("reach.html", "reach.json", "replication.csv", "along_ties.csv"),
-        *("backtest.csv", "backtest_summary.csv", "what_if.csv", "users.csv"),
+        *(
+            "SHA256SUMS",
+            "backtest.csv",
+            "backtest_summary.csv",
+            "what_if.csv",
+            "users.csv",
+        ),
     }
     content = json.loads((ran.output / "reach.json").read_text("utf-8"))
     assert content["num_seeds"] == 3
@@ -56,7 +62,8 @@ def test_without_seeds_or_a_past_there_is_less(chain, flags):
     many = ("--num_seeds=41", "--num_shuffles=19", "--layer=co-sound")
     ran = chain("reach", *flags, *many, output="less_reach")
     assert {path.name for path in ran.output.iterdir()} == {
-        *("reach.html", "reach.json", "replication.csv", "along_ties.csv")
+        *("reach.html", "reach.json", "replication.csv", "along_ties.csv"),
+        "SHA256SUMS",
     }
     assert "no backtest: it takes two past challenges, here are 0" in ran.stdout
     content = json.loads((ran.output / "reach.json").read_text("utf-8"))

@@ -30,6 +30,7 @@ def test_a_graph_becomes_a_page_tables_and_files(chain, graph, corpus):
         "graph_edges.csv",
         "graph.png",
         "graph.svg",
+        "SHA256SUMS",
     }
     users = pl.read_parquet(found.output / "users.parquet")
     communities = pl.read_parquet(found.output / "communities.parquet")

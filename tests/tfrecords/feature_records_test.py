@@ -94,9 +94,10 @@ def output(tmp_path):
     return tmp_path / "new" / "features"
 
 
-def _write(frames, output, extract=None, **changes):
+def _write(frames, output, extract=None, overwrite=False, **changes):
     extract = _Extract() if extract is None else extract
-    run = write_feature_records(frames, output, extract, {**_SETTINGS, **changes})
+    settings = {**_SETTINGS, **changes}
+    run = write_feature_records(frames, output, extract, settings, overwrite=overwrite)
     return run, extract.seen
 
 
@@ -127,6 +128,7 @@ def test_shards_are_those_of_the_frames_under_their_own_name(frames, output):
     assert [record.user_id for record in records] == ["user of 5", "user of 7"]
     assert sorted(path.name for path in output.iterdir()) == [
         ".progress",
+        "SHA256SUMS",
         *names,
         "manifest.json",
     ]
@@ -181,21 +183,25 @@ def test_another_fingerprint_makes_every_shard_anew(frames, output):
     _write(frames, output)
     other = {"vision": {**_SETTINGS["vision"], "fingerprint": "bb"}}
     # Broken off half-way, the two must not pass for one set of features.
+    with pytest.raises(DataError, match=r"--overwrite.*fingerprint=bb instead of aa"):
+        _write(frames, output, **other)
     with pytest.raises(KeyboardInterrupt):
-        _write(frames, output, _Extract("5"), **other)
+        _write(frames, output, _Extract("5"), overwrite=True, **other)
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         read_features(output)
     run, seen = _write(frames, output, **other)
     assert (run.num_resumed, seen) == (2, ["5", "7"])
     assert read_features(output).settings["vision"]["fingerprint"] == "bb"
-    run, seen = _write(frames, output)
+    run, seen = _write(frames, output, overwrite=True)
     assert (run.num_resumed, len(seen)) == (0, 5)
 
 
 @pytest.mark.parametrize("changes", [{"repeat": "zero"}, {"text": None}])
 def test_any_other_setting_makes_them_anew(frames, output, changes):
     _write(frames, output)
-    run, _ = _write(frames, output, **changes)
+    with pytest.raises(DataError, match="features of other settings"):
+        _write(frames, output, **changes)
+    run, _ = _write(frames, output, overwrite=True, **changes)
     assert run.num_resumed == 0
 
 
@@ -254,7 +260,7 @@ def test_features_are_made_of_frames(frames, output, tmp_path):
 
 def test_a_frame_shard_that_is_missing_is_named(frames, output):
     (frames / shard_name("frames", 1, 3)).unlink()
-    with pytest.raises(DataError, match=r"lacks the shard frames-00001-of-00003"):
+    with pytest.raises(DataError, match=r"frames-00001-of-00003.tfrecord: missing"):
         _write(frames, output)
 
 

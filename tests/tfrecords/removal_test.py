@@ -10,7 +10,7 @@ from dc_keras.corpus.privacy import Pseudonymizer
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, rows_of, table_of
 from dc_keras.errors import DataError, RecordError
-from tfrecords import writer
+from tfrecords import progress, writer
 from tfrecords.feature_records import write_feature_records
 from tfrecords.frames import SamplingConfig
 from tfrecords.reader import iter_frame_records
@@ -205,7 +205,9 @@ def test_a_removal_stopped_at_any_step_is_finished_by_the_next(
         return called
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "_move_into_place", stop_in_time(writer._move_into_place))
+        stopping = stop_in_time(progress.move_into_place)
+        patch.setattr(writer, "move_into_place", stopping)
+        patch.setattr(progress, "move_into_place", stopping)
         try:
             _forget(corpus, forgotten, frames, features)
         except KeyboardInterrupt:

@@ -55,7 +55,7 @@ def test_run_writes_shards_and_manifest_that_verify(media, tmp_path):
     assert run.num_resumed == 0
     assert run.manifest["num_records"] == 12
     assert run.manifest["counts"]["frames"] == 48
-    assert len(_files(tmp_path / "out")) == _NUM_SHARDS + 1
+    assert len(_files(tmp_path / "out")) == _NUM_SHARDS + 2
     settings = run.manifest["settings"]
     assert (settings["num_frames"], settings["fps"]) == (4, 0.0)
     report = verify_records(tmp_path / "out")
@@ -76,9 +76,11 @@ def test_rerun_does_nothing_and_changed_settings_make_all_anew(media, tmp_path):
     assert run.num_resumed == _NUM_SHARDS
     assert _files(tmp_path / "out") == before
     config = SamplingConfig(num_frames=2, image_size=64)
-    run = write_frame_records(
-        _videos(), media, tmp_path / "out", config, num_shards=_NUM_SHARDS
-    )
+    arguments = (_videos(), media, tmp_path / "out", config)
+    with pytest.raises(DataError, match="num_frames=2 instead of 4"):
+        write_frame_records(*arguments, num_shards=_NUM_SHARDS)
+    assert _files(tmp_path / "out") == before
+    run = write_frame_records(*arguments, num_shards=_NUM_SHARDS, overwrite=True)
     assert run.num_resumed == 0
     assert verify_records(tmp_path / "out").num_frames == 24
 
@@ -102,7 +104,7 @@ def test_runs_that_share_the_shards_give_what_one_run_gives(media, tmp_path):
 
 def test_another_number_of_shards_is_refused(media, tmp_path):
     _write(_videos(), media, tmp_path)
-    with pytest.raises(DataError, match=r"of another run.*num_shards=3"):
+    with pytest.raises(DataError, match=r"other settings.*num_shards=3 instead"):
         _write(_videos(), media, tmp_path, num_shards=3)
 
 

@@ -27,7 +27,7 @@ def _make(missing, bar):
         bar.update(job.num_posts)
 
 
-def _run(directory, part=None, make=_make, digest="d"):
+def _run(directory, part=None, make=_make, digest="d", overwrite=False):
     return run_shards(
         _jobs(directory, digest=digest),
         Part() if part is None else part,
@@ -35,6 +35,7 @@ def _run(directory, part=None, make=_make, digest="d"):
         directory=directory,
         kind="frames",
         settings={"digest": digest},
+        overwrite=overwrite,
     )
 
 
@@ -59,7 +60,9 @@ def test_a_part_that_is_run_again_after_all_are_done_writes_the_manifest(tmp_pat
 
 def test_shards_of_other_settings_are_not_done(tmp_path):
     _run(tmp_path, Part(0, 2), digest="old")
-    run = _run(tmp_path, Part(1, 2))
+    with pytest.raises(DataError, match="digest=d instead of old"):
+        _run(tmp_path, Part(1, 2))
+    run = _run(tmp_path, Part(1, 2), overwrite=True)
     assert run.manifest is None
     assert not (tmp_path / "manifest.json").exists()
 

@@ -175,6 +175,8 @@ def test_manifest_is_compared_with_what_is_there(tmp_path, change, problem):
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
+    assert "manifest.json: is damaged: it is not what was written" in _faults(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
     assert any(problem in fault for fault in _faults(tmp_path))
 
 

@@ -1,14 +1,14 @@
 import json
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
+from tfrecords.progress import ShardEntry, finished_shard
 from tfrecords.reader import iter_serialized
 from tfrecords.writer import (
-    ShardEntry,
-    finished_shard,
     list_shards,
     prepare_directory,
     read_manifest,
@@ -137,9 +137,30 @@ def test_manifest_that_is_none_is_an_error(tmp_path, text, message):
 
 def test_directory_of_another_run_is_refused(tmp_path):
     _write(tmp_path)
-    prepare_directory(tmp_path, "frames", 1)
+    prepare_directory(tmp_path, "frames", 1, {"fps": 1})
     with pytest.raises(DataError, match=r"of another run.*Received: num_shards=2"):
-        prepare_directory(tmp_path, "frames", 2)
+        prepare_directory(tmp_path, "frames", 2, {"fps": 1})
     with pytest.raises(DataError, match="of another run"):
-        prepare_directory(tmp_path, "features", 1)
+        prepare_directory(tmp_path, "features", 1, {"fps": 1})
     assert list_shards(tmp_path) == [_NAME]
+
+
+def test_shards_of_other_settings_are_replaced_when_asked_alone(tmp_path):
+    prepare_directory(tmp_path, "frames", 1, {"fps": 1, "size": {"px": 2}})
+    _write(tmp_path)
+    other = {"fps": 1, "size": {"px": 3}}
+    with pytest.raises(
+        DataError, match=r"--overwrite. Received: size.px=3 instead of 2"
+    ):
+        prepare_directory(tmp_path, "frames", 1, other)
+    prepare_directory(tmp_path, "frames", 2, other, overwrite=True)
+    assert list_shards(tmp_path) == []
+    prepare_directory(tmp_path, "frames", 2, other)
+
+
+def test_records_without_progress_files_tell_their_settings(tmp_path):
+    entry = _write(tmp_path)
+    write_manifest(tmp_path, "frames", {"fps": 1}, [entry])
+    shutil.rmtree(tmp_path / ".progress")
+    with pytest.raises(DataError, match="fps=2 instead of 1"):
+        prepare_directory(tmp_path, "frames", 1, {"fps": 2})

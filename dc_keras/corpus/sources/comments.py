@@ -28,6 +28,7 @@ _TELLING = frozenset(
     | {"reply_to_reply_id", "commenter_username", "post_body", "pinnedByAuthor"}
 )
 _TEXTS = frozenset({"text", "body", "comment", "comment_text", "commentText"})
+_NAMED = ("url", "handle", "user_id")
 _POST_KEYS = (
     *("aweme_id", "post_id", "video_id", "videoId", "postId", "item_id", "awemeId"),
     *("aweme.aweme_id", "itemId"),
@@ -86,10 +87,14 @@ def read(record: RawRecord, asked: Asked) -> Ties:
 
 
 def _named(record: RawRecord) -> RawRecord:
-    """Returns a record with what people call its columns under our names, too."""
+    """Returns a record with who and where also under our names, if people named them.
+
+    Not the id: it may be the comment's own.
+    """
     if not isinstance(record, Row):
         return record
-    return Row({**synonyms.name_fields(record), **record})
+    named = synonyms.name_fields(record)
+    return Row({**{k: named[k] for k in _NAMED if k in named}, **record})
 
 
 def _is_id(text: str) -> bool:

@@ -1,10 +1,14 @@
 """TikTok-Content-Scraper's file of a post: five blocks of metadata.
 
-Its times have no zone; the id tells the posting time.
+Its times have no zone; the id tells the posting time. Its mentions are ids of people
+and not their handles, and its lists of hashtags may lack what the caption has.
 """
 
 from __future__ import annotations
 
+import msgspec
+
+from dc_keras.corpus.records import find_hashtags
 from dc_keras.corpus.sources import mapped
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
@@ -15,7 +19,6 @@ _PATHS = mapped.Paths(
     caption=("video_metadata.description",),
     create_time=("video_metadata.time_created",),
     tags=("video_metadata.hashtags", "hashtags_metadata"),
-    mentions=("video_metadata.mentions",),
     music_id=("music_metadata.id", "video_metadata.music_id"),
     music_title=("music_metadata.title",),
     music_is_original=("music_metadata.original",),
@@ -28,7 +31,8 @@ _PATHS = mapped.Paths(
     saves=("video_metadata.collectcount",),
     region=("video_metadata.location_created",),
     effects=("video_metadata.effect_stickers",),
-    images=("file_metadata.is_slide",),
+    language=("video_metadata.text_language",),
+    images=("file_metadata.is_slide", "file_metadata.picture_formats"),
     followers="author_metadata.followercount",
     total_likes=("author_metadata.heartcount",),
     total_posts="author_metadata.videocount",
@@ -52,7 +56,10 @@ def read(record: RawRecord) -> Post:
     Raises:
         UnreadablePostError: no usable id, or no author.
     """
-    return mapped.read(record, _PATHS, witnesses=_IDS)
+    post = mapped.read(record, _PATHS, witnesses=_IDS)
+    if post.hashtags:
+        return post
+    return msgspec.structs.replace(post, hashtags=find_hashtags(post.caption))
 
 
 SOURCE = Source(name="content_scraper", matches=matches, read=read)

@@ -157,11 +157,14 @@ def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
     decoded = enumerate(map(_decode, lines))
     items = {number: item for number, item in decoded if item is not None}
     given = _by_path(items.values())
-    odd = set(_find_odd(given, 0, len(items)))
-    if odd:
+    if items and _is_any_odd(given):
+        odd = set(_find_odd(given, 0, len(items)))
         items = {n: i for row, (n, i) in enumerate(items.items()) if row not in odd}
         given = _by_path(items.values())
     columns = _columns(given) if items else {}
+    if items and len(items) == len(lines):
+        yield columns  # as it mostly is
+        return
     end = 0
     for is_plain, run in groupby(range(len(lines)), items.__contains__):
         if not is_plain:
@@ -216,8 +219,8 @@ def _is_any_odd(given: _Given) -> bool:
     return (
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
-        or not all(0 < len(video_id) < 20 for video_id in given["id"])
-        or min(given["id"]) < _FIRST_ID
+        or max(map(len, given["id"])) > len(_FIRST_ID)
+        or min(given["id"]) < _FIRST_ID  # as "" is, too
         or not all(given["handle"])
         or NO_HANDLE.search("".join(given["handle"])) is not None
         or "\0" in texts

@@ -121,7 +121,13 @@ def test_corpus_json_counts_what_the_tables_hold(tmp_path):
 def test_writing_leaves_no_temporary_files(tmp_path):
     _write(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["corpus.json", "ties.parquet", "users.parquet", "videos.parquet"]
+    assert names == [
+        "SHA256SUMS",
+        "corpus.json",
+        "ties.parquet",
+        "users.parquet",
+        "videos.parquet",
+    ]
 
 
 def test_a_corpus_is_whole_or_as_it_was(tmp_path):
@@ -149,6 +155,7 @@ def test_how_the_posts_were_cut_into_tables_changes_no_byte(tmp_path, monkeypatc
 def test_a_corpus_of_before_there_were_ties_has_none(tmp_path):
     _write(tmp_path)
     (tmp_path / "ties.parquet").unlink()
+    (tmp_path / "SHA256SUMS").unlink()
     assert Corpus.open(tmp_path).ties.height == 0
 
 
@@ -165,7 +172,9 @@ def test_another_version_is_refused(tmp_path):
 
 def test_a_damaged_corpus_json_is_told(tmp_path):
     (tmp_path / "corpus.json").write_text("{")
-    with pytest.raises(DataError, match=r"corpus\.json: not JSON"):
+    with pytest.raises(
+        DataError, match=r"corpus\.json must be the corpus\.json of import_corpus"
+    ):
         Corpus.open(tmp_path)
 
 
@@ -179,6 +188,9 @@ def test_a_missing_table_is_told(tmp_path):
 def test_a_damaged_table_is_told(tmp_path):
     _write(tmp_path)
     (tmp_path / "videos.parquet").write_bytes(b"PAR1 and nothing")
+    with pytest.raises(DataError, match=r"videos.parquet: damaged"):
+        Corpus.open(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match=r"videos.parquet: not a Parquet file"):
         Corpus.open(tmp_path)
 
@@ -186,6 +198,7 @@ def test_a_damaged_table_is_told(tmp_path):
 def test_other_columns_are_refused(tmp_path):
     _write(tmp_path)
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "videos.parquet")
+    (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match=r"must be the fields of Video; .*\['id'\]"):
         Corpus.open(tmp_path)
 

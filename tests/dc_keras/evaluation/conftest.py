@@ -168,7 +168,7 @@ class Run:
 @pytest.fixture(scope="session")
 def run(experiment, tmp_path_factory):
     """Both splits, one seed, every model; each fit is real, and written down."""
-    from dc_keras.evaluation import experiment as module
+    from dc_keras.evaluation import fold_run as module
     from dc_keras.evaluation.runner import run_experiment
 
     made = Run(tmp_path_factory.mktemp("run"))

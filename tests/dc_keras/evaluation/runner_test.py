@@ -57,6 +57,7 @@ def test_the_run_holds_predictions_proxies_and_its_configuration(run):
     names = {f"{split}-seed0-fold{index}" for split in _SPLITS for index in (0, 1)}
     judged = {name for name in names if name.startswith("random_pair")}
     assert set(_contents(run.directory)) == {
+        "SHA256SUMS",
         "config.json",
         *(f"manifests/{split}.json" for split in _SPLITS),
         *(f"predictions/{name}.parquet" for name in names),
@@ -79,6 +80,7 @@ def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_f
     run_first_fold(baseline, tmp_path)
     kept = _contents(tmp_path)
     assert set(kept) == {
+        "SHA256SUMS",
         "config.json",
         "manifests/cold_user.json",
         "predictions/cold_user-seed0-fold0.parquet",
@@ -90,6 +92,7 @@ def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_f
         "cold_user-seed0-fold0: done before",
         "cold_user-seed0-fold1: baseline VGG16",
     ]
+    del kept["SHA256SUMS"]
     assert kept.items() <= _contents(tmp_path).items()
     _assert_same_scores(run, tmp_path)
 
@@ -101,6 +104,7 @@ def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
     del first["manifests/random_pair.json"]  # it names the folds of all seeds
     run_experiment(simple, ["random_pair"], 2, tmp_path / "run", _silent)
     both = _contents(tmp_path / "run")
+    del first["SHA256SUMS"]
     assert first.items() <= both.items()
     # Seed 1 of a run is seed 0 of one that starts at 1.
     training = replace(simple.training, seed=1)
@@ -189,7 +193,11 @@ def test_two_processes_fit_what_one_does(run, baseline, tmp_path, capfd):
 def test_a_worker_that_dies_ends_the_run(baseline, tmp_path):
     with pytest.raises(DataError, match=r"a worker process died.* workers=2"):
         run_experiment(baseline, ["cold_user"], 1, tmp_path, _die, workers=2)
-    assert set(_contents(tmp_path)) == {"config.json", "manifests/cold_user.json"}
+    assert set(_contents(tmp_path)) == {
+        "SHA256SUMS",
+        "config.json",
+        "manifests/cold_user.json",
+    }
 
 
 def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_path):

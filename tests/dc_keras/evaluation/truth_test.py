@@ -81,7 +81,9 @@ def test_an_unknown_challenge_is_named(truth_file, small_grid):
 def test_another_file_is_no_truth(tmp_path, small_grid, content):
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"other\.json is not the truth\.json of a sim"):
+    with pytest.raises(
+        DataError, match=r"other\.json must be the truth\.json of a sim"
+    ):
         load_truth(path, small_grid, _KEY)
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from dc_keras.checksums import read_sums
 from dc_keras.corpus.grid import Grid
 from dc_keras.corpus.privacy import Pseudonymizer, post_code
-from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.forgetting import results
 from dc_keras.forgetting.results import forget_bundle, forget_results
+from dc_keras.switching import Switch
 
 _GONE, _POST = "a" * 32, "6871947673600000001"
 _BOB, _CAT = "b" * 32, "c" * 32
@@ -151,15 +151,15 @@ def test_a_file_of_answers_is_cleaned_alone(run, forgotten):
     assert forget_results(run / "answers.csv", forgotten) == {"rows": 1, "files": 1}
 
 
-def test_a_stop_between_vectors_and_labels_is_mended(run, forgotten, monkeypatch):
-    def stop_at_labels(path, text):
-        if path.name == "users_labels.tsv":
-            raise KeyboardInterrupt
-        path.write_text(text, "utf-8")
+def test_vectors_and_labels_change_together(run, forgotten, monkeypatch):
+    def stop(self, *_):
+        raise KeyboardInterrupt
 
+    before = _bytes(run)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, "write_text", stop_at_labels)
+        patch.setattr(Switch, "commit", stop)
         forget_results(run, forgotten)
+    assert _bytes(run) == before
     forget_results(run, forgotten)
     test_the_projector_loses_the_vector_with_the_label(run, forgotten)
 
@@ -197,21 +197,23 @@ def test_a_bundle_loses_the_codes_of_forgotten_posts(bundle, forgotten):
     assert after == {**before, "describing_posts": {"dance": ["u_forgotten", second]}}
     assert first not in config.read_text("utf-8")
     digest = hashlib.sha256(config.read_bytes()).hexdigest()
-    assert (bundle / "SHA256SUMS").read_text("utf-8") == (
-        f"{'0' * 64}  assets/config.json\n{digest}  config.json\n"
-    )
+    assert read_sums(bundle / "SHA256SUMS") == {
+        "assets/config.json": "0" * 64,
+        "config.json": digest,
+    }
     assert forget_bundle(bundle, forgotten) == {}
 
 
 def test_a_bundle_that_a_stopped_run_left_is_finished(bundle, forgotten, monkeypatch):
-    def stop(path, text):
-        write_text(path, text)
+    def stop(self, *_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(results, "write_text", stop)
+    before = read_sums(bundle / "SHA256SUMS")
+    monkeypatch.setattr(Switch, "commit", stop)
     with pytest.raises(KeyboardInterrupt):
         forget_bundle(bundle, forgotten)
     monkeypatch.undo()
+    assert read_sums(bundle / "SHA256SUMS") == before
     assert forget_bundle(bundle, forgotten) == {"files": 1}
     digest = hashlib.sha256((bundle / "config.json").read_bytes()).hexdigest()
     assert f"{digest}  config.json" in (bundle / "SHA256SUMS").read_text("utf-8")

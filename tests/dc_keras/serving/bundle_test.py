@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
+from dc_keras.checksums import read_sums, seal_directory
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.predictor import Predictor, RawPost, find_version
@@ -218,6 +219,7 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     config = json.loads((model / "config.json").read_text("utf-8"))
     config["sides"]["user"]["text"]["fingerprint"] = "of another BERT"
     (model / "config.json").write_text(json.dumps(config), "utf-8")
+    seal_directory(model)
     with pytest.raises(DataError, match="has other weights than the one that made"):
         export_bundle(model, tmp_path / "export")
     assert not (tmp_path / "export").exists()
@@ -239,8 +241,7 @@ def test_every_file_is_in_the_checksums(served):
         ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=served.place, check=False
     )
     assert done.returncode == 0
-    listed = (served.place / "SHA256SUMS").read_text("utf-8").splitlines()
-    files = {line.split("  ", 1)[1] for line in listed} | {"SHA256SUMS"}
+    files = {*read_sums(served.place / "SHA256SUMS"), "SHA256SUMS"}
     found = {p.relative_to(served.place) for p in served.place.rglob("*")}
     assert files == {str(p) for p in found if (served.place / p).is_file()}
     assert {"batching_params.pbtxt", "calibration.json", "config.json"} < files

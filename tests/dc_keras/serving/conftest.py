@@ -92,7 +92,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     )
     from dc_keras.serving.bundle import export_bundle
     from dc_keras.serving.raw_posts import RawPost
-    from dc_keras.training.runs import TrainingRun, train_participation
+    from dc_keras.training.runs import train_participation
+    from dc_keras.training.training_run import TrainingRun
 
     def make(
         vision: Sequence[str],

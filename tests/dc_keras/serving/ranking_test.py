@@ -67,11 +67,15 @@ def test_users_are_kept_for_their_bundle_alone(tmp_path):
     kept = UserTable.load(path, "of one", "then")
     assert kept.users == ("a", "b", "c")
     np.testing.assert_array_equal(kept.prepared, prepared)
-    assert [p.name for p in tmp_path.iterdir()] == ["users.parquet"]
+    names = {"users.parquet", "users.parquet.sha256"}
+    assert {p.name for p in tmp_path.iterdir()} == names
     with pytest.raises(DataError, match="of the same bundle"):
         UserTable.load(path, "of another", "then")
     with pytest.raises(DataError, match="without whoever was forgotten since"):
         UserTable.load(path, "of one", "now")
     path.write_bytes(b"no table")
+    with pytest.raises(DataError, match=r"users.parquet: damaged: .*pipelines.rank`"):
+        UserTable.load(path, "of one", "then")
+    (tmp_path / "users.parquet.sha256").unlink()
     with pytest.raises(DataError, match="a file that `rank` wrote"):
         UserTable.load(path, "of one", "then")

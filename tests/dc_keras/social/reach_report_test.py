@@ -64,7 +64,8 @@ def test_files_say_what_the_tables_say_and_only_one_names_users(report, tmp_path
         *("replication.csv", "along_ties.csv", "backtest.csv"),
         *("backtest_summary.csv", "what_if.csv", "users.csv", "reach.json"),
     ]
-    assert set((tmp_path / "new").iterdir()) == set(paths)
+    sums = tmp_path / "new" / "SHA256SUMS"
+    assert set((tmp_path / "new").iterdir()) == {*paths, sums}
     content = json.loads(paths[-1].read_text("utf-8"))
     assert content["seed"] == 0
     assert content["left_out"] == {"none": "fewer than 1 adopters"}
@@ -86,6 +87,6 @@ def test_parts_that_are_not_there_leave_no_file(report, tmp_path):
     bare = ReachReport(_ADOPTIONS, {}, {}, {}, None, None)
     bare.write(tmp_path, {})
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("replication.csv", "along_ties.csv", "reach.json")
+        *("replication.csv", "along_ties.csv", "reach.json", "SHA256SUMS")
     }
     assert bare.along_ties().height == 0

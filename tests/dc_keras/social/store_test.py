@@ -66,6 +66,9 @@ def test_half_a_graph_is_one_line(tmp_path):
     save_graph(tmp_path, _GRAPH, {})
     info = json.loads((tmp_path / "graph.json").read_text())
     (tmp_path / "layers" / "mention.npz").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"mention.npz: damaged: .*build_graph"):
+        read_graph(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match="must be a graph of build_graph"):
         read_graph(tmp_path)
     assert info["num_users"] == 3

@@ -39,7 +39,8 @@ def test_a_model_directory_gives_model_and_configuration_back(model, tmp_path):
 def test_nothing_but_the_two_files_is_left(model, tmp_path):
     save_model(tmp_path, model, {})
     save_model(tmp_path, model, {})
-    assert {p.name for p in tmp_path.iterdir()} == {"model.keras", "config.json"}
+    names = {"model.keras", "config.json", "SHA256SUMS"}
+    assert {p.name for p in tmp_path.iterdir()} == names
 
 
 def test_a_directory_without_configuration_is_no_finished_model(model, tmp_path):

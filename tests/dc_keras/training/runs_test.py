@@ -17,14 +17,13 @@ from dc_keras.models.config import ContextOptions, ModelOptions, ProtocolOptions
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation import challenge_sets, user_sets
 from dc_keras.training.proxies import Variant, embed_videos
-from dc_keras.training.runs import (
+from dc_keras.training.runs import train_participation, train_proxy
+from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
     CONTEXT_FILE,
-    TrainingRun,
     load_participation,
-    train_participation,
-    train_proxy,
 )
+from dc_keras.training.training_run import TrainingRun
 
 _SIDES = {
     "challenge": Variant("VGG16", use_text=True),
@@ -97,7 +96,7 @@ def _assert_same_weights(model, other):
 def test_a_participation_training_leaves_its_files(trained):
     own = {
         *("model.keras", "config.json", "history.csv", "predictions.parquet"),
-        "tensorboard",
+        *("tensorboard", "SHA256SUMS"),
     }
     directory = trained.run.directory
     for place in ("challenge_proxy", "user_proxy"):
@@ -305,7 +304,9 @@ def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
     shutil.copytree(
         trained.run.directory / "challenge_proxy", tmp_path, dirs_exist_ok=True
     )
-    model, variant = train_proxy(run, "challenge")
+    with pytest.raises(DataError, match=r"--overwrite.*model.hidden_dim=5 instead"):
+        train_proxy(run, "challenge")
+    model, variant = train_proxy(replace(run, overwrite=True), "challenge")
     assert variant == _SIDES["challenge"]
     assert model.get_layer("video_embedding").output.shape == (None, 5)
     assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5

@@ -275,3 +275,20 @@ def test_answers_to_comments_are_replies_too(read_file):
     comment = {"cid": "1", "aweme_id": _ID, "user": "bob", "reply_comment": answers}
     read = read_file({"comments": [comment]})
     assert [tie.actor.handle for _, tie in read.ties] == ["bob", "eve"]
+
+
+def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
+    posts, read_one
+):
+    record = copy.deepcopy(posts["content_scraper"])
+    record["video_metadata"] |= {"mentions": ["6655162062744181174"], "hashtags": []}
+    record["file_metadata"] = {"duration": 0, "picture_formats": [{"imageWidth": 4}]}
+    _, post = read_one(record)
+    assert (post.mentions, post.hashtags, post.is_slideshow) == ((), ("fun",), True)
+
+
+def test_a_row_of_a_comment_keeps_its_own_time_and_not_its_own_id(read_file):
+    header = "id;author;body;timestamp;unix_timestamp;post_url;is_comment_on_comment"
+    row = f"6871947673600000099;bob;nice;2020-09-13 12:00:00;{_TIME};{_URL};no"
+    [(_, tie)] = read_file(f"{header}\n{row}\n".encode()).ties
+    assert (tie.actor.handle, tie.target, tie.time) == ("bob", _ID, _TIME)

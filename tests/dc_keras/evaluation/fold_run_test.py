@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from dc_keras.checksums import add_to_sums
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.errors import DataError
-from dc_keras.evaluation import experiment as module
+from dc_keras.evaluation import fold_run as module
 from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.runner import run_experiment
@@ -271,6 +272,7 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
         seeds.add(options.seed)
         # Done, as far as the next run can see.
         (tmp_path / "predictions" / f"cold_user-{name}.parquet").touch()
+        add_to_sums(tmp_path, [f"predictions/cold_user-{name}.parquet"])
     assert len(seeds) == 4
 
 

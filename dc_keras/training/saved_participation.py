@@ -1,0 +1,151 @@
+"""A fitted participation model on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dc_keras.context.fitting import ContextFeatures
+from dc_keras.context.model import ContextModel
+from dc_keras.corpus.pairs import Pairs, grid_pairs
+from dc_keras.corpus.privacy import post_code
+from dc_keras.corpus.store import write_table
+from dc_keras.errors import DataError
+from dc_keras.models.config import (
+    ContextOptions,
+)
+from dc_keras.training.fit_participation import (
+    FittedParticipation,
+    FusedVideos,
+)
+from dc_keras.training.model_directory import load_model, read_config, save_model
+from dc_keras.training.participation_model import ParticipationModel
+from dc_keras.training.proxies import (
+    side_variants,
+    visible_support,
+)
+from dc_keras.training.recipe import parse_groups
+from dc_keras.training.summaries import (
+    log_pr_curve,
+)
+from dc_keras.training.training_run import TrainingRun, users_of
+
+CHALLENGES_FILE = "challenges.npz"
+CONTEXT_FILE = "context.npz"
+
+
+def save_participation(
+    run: TrainingRun,
+    fitted: FittedParticipation,
+    videos: FusedVideos | None,
+    features: ContextFeatures | None,
+    valid: np.ndarray,
+) -> None:
+    """Writes a fitted model but for its proxies; see `train_participation`.
+
+    Args:
+        run: data, options and place.
+        fitted: the model.
+        videos: what its fusion was fitted on, or None.
+        features: what its context was fitted on, or None.
+        valid: positions of the validation pairs.
+    """
+    pairs = grid_pairs(run.grid)
+    hidden = users_of(run.grid, pairs, valid)
+    run.directory.mkdir(parents=True, exist_ok=True)
+    _save_pair_predictions(run, fitted, pairs, valid)
+    _save_challenges(run.directory, fitted, videos, features)
+    if fitted.model.context is not None:
+        fitted.model.context.save(run.directory / CONTEXT_FILE)
+    config = {
+        **run.config("participation", side_variants(run.table)),
+        "challenges": list(run.grid.challenges),
+        "describing_posts": _describing_posts(run, hidden),
+    }
+    save_model(run.directory, fitted.model.fusion, config)
+
+
+def load_participation(
+    directory: Path,
+) -> tuple[ParticipationModel, dict[str, Any]]:
+    """Reads what `train_participation` left in a directory: model, configuration.
+
+    Raises:
+        DataError: it holds another kind of model, or training never came to its end.
+    """
+    config = read_config(directory)
+    if config["task"] != "participation":
+        raise DataError(
+            f"{directory} holds a model of --task={config['task']}; a bundle needs one "
+            "of --task=participation"
+        )
+    context = ContextOptions.from_dict(config["context"])
+    has_context = bool(parse_groups(context.context))
+    return ParticipationModel(
+        load_model(directory)[0] if context.videos else None,
+        ContextModel.load(directory / CONTEXT_FILE) if has_context else None,
+    ), config
+
+
+def _save_pair_predictions(
+    run: TrainingRun, fitted: FittedParticipation, pairs: Pairs, valid: np.ndarray
+) -> None:
+    scores, labels = fitted.out_of_fold[valid], pairs.label[valid]
+    if len(valid):
+        log_pr_curve(run.directory / "tensorboard", labels, scores)
+    grid = run.grid
+    predictions = pl.DataFrame(
+        {
+            "user_id": [grid.users[u] for u in pairs.user[valid]],
+            "challenge": [grid.challenges[c] for c in pairs.challenge[valid]],
+            "label": labels,
+            "score": scores,
+        }
+    )
+    write_table(run.directory / "predictions.parquet", predictions)
+
+
+def _save_challenges(
+    directory: Path,
+    fitted: FittedParticipation,
+    videos: FusedVideos | None,
+    features: ContextFeatures | None,
+) -> None:
+    parts = []
+    if videos is not None:
+        tables = videos.examples.tables
+        parts.append(tables["challenge"].numpy())
+        valid = tables["challenge_valid"].numpy()
+    if features is not None:
+        posts = features.support_posts
+        sizes = [len(rows) for rows in features.data.evidence.support]
+        valid = np.arange(posts.shape[1]) < np.array(sizes)[:, None]
+        parts.append(posts)
+    temporary = directory / f"tmp-{CHALLENGES_FILE}"
+    directory.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        temporary,
+        posts=np.concatenate(parts, axis=2),
+        valid=valid,
+        vectors=fitted.challenges,
+    )
+    temporary.replace(directory / CHALLENGES_FILE)
+
+
+def _describing_posts(run: TrainingRun, hidden: Sequence[str]) -> dict[str, list[str]]:
+    """Returns, by challenge, codes of the posts in `challenges.npz`, in its order."""
+    key = run.key_fingerprint
+    if key is None:
+        return {}
+    most = run.grid.settings["support_max"]
+    return {
+        name: [
+            post_code(key, video)
+            for video in visible_support(run.grid, challenge, hidden)[:most]
+        ]
+        for challenge, name in enumerate(run.grid.challenges)
+    }

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from dc_keras.context.trees import _SETTINGS, BoostedTrees, fit_trees, with_unknown
+
+
+def _rows(rng, count=600, num_features=5):
+    features = rng.normal(size=(count, num_features)).astype(np.float32)
+    features[:, 4] = rng.integers(0, 3, count)
+    odds = 2 * features[:, 0] * (features[:, 1] > 0) + features[:, 4] - 1
+    label = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype(int)
+    return features, label
+
+
+def _reference(features, label, weight, seed=0):
+    trees = HistGradientBoostingClassifier(**_SETTINGS, random_state=seed)
+    return trees.fit(features, label, sample_weight=weight)
+
+
+def _far_from_thresholds(model, reference, features):
+    """Rows none of whose features lies where a comparison is soft."""
+    is_far = np.ones(len(features), bool)
+    for [predictor] in reference._predictors:
+        for node in predictor.nodes:
+            if not node["is_leaf"]:
+                column = node["feature_idx"]
+                band = 1e-3 * model.weights["scale"][column]
+                distance = np.abs(features[:, column] - node["num_threshold"])
+                is_far &= ~(distance < band)
+    return is_far
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.3])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
+    rng = np.random.default_rng(0)
+    features, label = _rows(rng)
+    features[rng.random(features.shape) < unknown] = np.nan
+    weight = rng.choice([0.5, 1.0], len(label)) if is_weighted else np.ones(len(label))
+    model = fit_trees(features, label, weight, 0)
+    reference = _reference(features, label, weight)
+    asked, _ = _rows(np.random.default_rng(1), 3000)
+    asked[rng.random(asked.shape) < 0.2] = np.nan
+    for rows in (features, asked):
+        is_far = _far_from_thresholds(model, reference, rows)
+        assert is_far.mean() > 0.5
+        np.testing.assert_allclose(
+            model(with_unknown(rows)).numpy()[is_far],
+            reference.decision_function(rows)[is_far],
+            atol=1e-4,
+        )
+
+
+def test_between_both_sides_of_a_threshold_the_answer_goes_from_one_to_the_other():
+    features, label = _rows(np.random.default_rng(0))
+    model = fit_trees(features, label, np.ones(len(label)), 0)
+    feature, threshold = model.weights["feature"], model.weights["threshold"]
+    column, place = int(feature[0, 0]), float(threshold[0, 0])
+    row = np.tile(features[:1], (3, 1))
+    # The last bit of a feature must not make another answer.
+    row[:, column] = [
+        np.nextafter(np.float32(place), np.float32(side)) for side in (-9, place, 9)
+    ]
+    answers = model(with_unknown(row)).numpy()
+    np.testing.assert_allclose(answers, answers[1], atol=1e-3)
+
+
+def test_a_feature_that_is_never_known_is_never_asked_for():
+    features, label = _rows(np.random.default_rng(0))
+    never = np.insert(features, 2, np.nan, axis=1)
+    weight = np.ones(len(label))
+    model, without = (fit_trees(rows, label, weight, 0) for rows in (never, features))
+    never[:, 2] = 7.0
+    np.testing.assert_array_equal(
+        model(with_unknown(never)), without(with_unknown(features))
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [(0, np.log(1e-4 / (1 - 1e-4))), (1, np.log(9999.0))]
+)
+def test_of_one_label_alone_the_rate_is_all_there_is(label, expected):
+    features, _ = _rows(np.random.default_rng(0), 100)
+    model = fit_trees(features, np.full(100, label), np.ones(100), 0)
+    np.testing.assert_allclose(model(with_unknown(features)), expected, rtol=1e-4)
+
+
+def test_without_a_known_feature_the_weighted_rate_is_all_there_is():
+    label, weight = np.array([1, 0, 0]), np.array([2.0, 1.0, 1.0])
+    unknown = np.full((3, 2), np.nan, np.float32)
+    model = fit_trees(unknown, label, weight, 0)
+    np.testing.assert_allclose(model(with_unknown(unknown)), 0.0, atol=1e-6)
+
+
+def test_the_weights_are_all_that_trees_are():
+    features, label = _rows(np.random.default_rng(0))
+    features[::5, 0] = np.nan
+    model = fit_trees(features, label, np.ones(len(label)), 0)
+    again = BoostedTrees(model.weights)
+    asked = with_unknown(features)
+    np.testing.assert_array_equal(model(asked), again(asked))
+    assert {value.shape[0] for value in model.variables} <= {7, 8}

@@ -1,0 +1,177 @@
+"""Whoever was forgotten does not come back with an import."""
+
+import hashlib
+
+import pytest
+
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.store import Corpus
+
+
+def _bytes(directory):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.iterdir()
+    }
+
+
+def _videos(directory):
+    return list(Corpus.open(directory).iter_videos())
+
+
+_ANN = {"id": "6655162062744181174", "uniqueId": "Ann"}
+
+
+_BOB = {"id": "5", "uniqueId": "bob"}
+
+
+@pytest.fixture
+def forget(corpus_dir, pseudonymizer):
+    def run(*codes):
+        Forgotten(pseudonymizer).with_codes(codes).save(corpus_dir)
+
+    return run
+
+
+def _keeps_out(summary, number):
+    total = summary.total
+    assert total.forgotten == number
+    assert (
+        total.given
+        == total.imported + total.merged + total.quarantined + total.forgotten
+    )
+
+
+def test_the_forgotten_do_not_come_back(
+    give, forget, corpus_dir, make_item, video_id, pseudonymizer
+):
+    corpus_dir.mkdir()
+    code = pseudonymizer
+    forget(code.user(_ANN["id"]), code.handle("ann"), code.mention("ann"), video_id(3))
+    items = [
+        make_item(0, author=_ANN),
+        make_item(1, author="Ann", authorId=None),  # known by handle alone
+        make_item(
+            2, author=_BOB, desc="with @Ann", duetInfo={"duetFromId": video_id(3)}
+        ),
+        make_item(3, author=_BOB),
+    ]
+    _keeps_out(give(a={"itemList": items}), 3)
+    corpus = Corpus.open(corpus_dir)
+    [video] = corpus.iter_videos()
+    assert (video.video_id, video.duet_of) == (video_id(2), None)
+    assert (video.caption, video.mentions) == ("with @u_forgotten", ())
+    assert [user.user_id for user in corpus.iter_users()] == [code.user("5")]
+    before = _bytes(corpus_dir)
+    _keeps_out(give(a={"itemList": items}), 3)
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_handle_that_turns_out_to_be_of_the_forgotten_does_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    items = [make_item(0, author=_ANN), make_item(1, author="Ann", authorId=None)]
+    _keeps_out(give(a={"itemList": items}), 2)
+    assert list(Corpus.open(corpus_dir).iter_users()) == []
+
+
+def test_ties_of_the_forgotten_do_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.handle("ann"))
+    follower = {"username": "ann", "display_name": "A", "target_account": "bob"}
+    give(a={"user_followers": [follower]}, source="research_followers")
+    corpus = Corpus.open(corpus_dir)
+    assert corpus.ties.is_empty()
+    assert pseudonymizer.handle("ann") not in set(corpus.users["user_id"])
+    before = _bytes(corpus_dir)
+    give(a={"user_followers": [follower]}, source="research_followers")
+    assert _bytes(corpus_dir) == before
+
+
+def test_quarantine_keeps_nothing_of_the_forgotten(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    broken = [make_item(n, id="no id", author=a) for n, a in enumerate((_ANN, _BOB))]
+    summary = give(a={"itemList": broken}, keep_raw=True)
+    assert summary.total.quarantined == 2
+    [line] = (corpus_dir / "quarantine.jsonl").read_text().splitlines()
+    assert _ANN["id"] not in line
+
+
+_ANN_WHOLE = {**_ANN, "secUid": "MS4wLjABann"}
+
+
+def _by_handle(item):
+    return {**item, "author": "Ann", "authorId": None}
+
+
+@pytest.mark.parametrize(
+    ("known_by", "meets", "then"),
+    [
+        # Forgotten by one name, seen with several, and later by another one of them.
+        ("handle", {"author": _ANN_WHOLE}, {"author": {"id": _ANN["id"]}}),
+        ("sec_uid", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+        ("user", {"author": _ANN_WHOLE}, {"author": "Ann"}),
+    ],
+)
+def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
+    give, forget, corpus_dir, make_item, pseudonymizer, known_by, meets, then
+):
+    corpus_dir.mkdir()
+    name = {"handle": "ann", "sec_uid": _ANN_WHOLE["secUid"], "user": _ANN["id"]}
+    forget(getattr(pseudonymizer, known_by)(name[known_by]))
+    _keeps_out(give(a={"itemList": [make_item(0, **meets)]}), 1)
+    _keeps_out(give(a={"itemList": [make_item(1, **then)]}), 1)
+    mention = make_item(2, author=_BOB, desc="with @Ann")
+    give(a={"itemList": [mention]})
+    [video] = _videos(corpus_dir)
+    assert video.caption == "with @u_forgotten"
+    assert [u.user_id for u in Corpus.open(corpus_dir).iter_users()] == [
+        pseudonymizer.user(_BOB["id"])
+    ]
+
+
+def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    give(a={"itemList": [make_item(0, author="Ann"), make_item(1, author=_BOB)]})
+    forget(pseudonymizer.user(_ANN["id"]))  # of whom no corpus knows a handle yet
+    summary = give(a={"itemList": [make_item(2, author=_ANN)]})
+    _keeps_out(summary, 1)
+    assert summary.num_recognised == 1
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("5")]
+    before = _bytes(corpus_dir)
+    give(a={"itemList": [make_item(2, author=_ANN), make_item(0, author="Ann")]})
+    assert _bytes(corpus_dir) == before
+
+
+def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.user(_ANN["id"]))
+    now_ann = {"id": "7", "uniqueId": "Ann"}
+    items = [make_item(0, author=_ANN), make_item(1, author=now_ann)]
+    _keeps_out(give(a={"itemList": items}), 1)
+    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("7")]
+
+
+def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(
+    give, forget, corpus_dir, make_item, pseudonymizer
+):
+    corpus_dir.mkdir()
+    forget(pseudonymizer.sec_uid("MS4wLjABann"))
+    comment = {
+        "cid": "1",
+        "aweme_id": make_item()["id"],
+        "user": {"unique_id": "ann", "uid": _ANN["id"], "sec_uid": "MS4wLjABann"},
+    }
+    give(a={"comments": [comment]})
+    corpus = Corpus.open(corpus_dir)
+    assert (corpus.ties.height, corpus.users.height) == (0, 0)
