@@ -1,20 +1,24 @@
-"""Measures a SavedModel in process: one score, and the ranking of a million users.
+"""Measures a bundle in process: an answer, and the ranking of a million users.
 
     python -m benchmarks.serving
 
-It has the default preset's head, 512-wide representations and random weights; users are
-made up, seed 0. Prints, as medians of interleaved runs, the latency of `score` at batch
-1, and of ranking a million users for one challenge once they are loaded, beside a bare
-product of the same users with one 512 × 128 matrix: what a dense layer alone would cost
-if nothing were prepared.
+The model has the default preset's fusion of videos, all context features and 75 trees,
+in the sizes of a real study; weights, users and posts are made up, seed 0, and its text
+encoder is a table of words. Prints seconds of the processor, all cores together, and of
+the clock, as medians of interleaved runs: of a request of eight posts without frames
+with its facts, of the text encoder alone on the same captions, of `score` at batch 1,
+and of ranking a million users for one challenge once they are prepared, with trees and
+without, beside a bare product of the same users with one matrix of 128 columns.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,98 +29,271 @@ from dc_keras import __version__
 from dc_keras.allocation import keep_freed_memory
 
 if TYPE_CHECKING:
-    import keras
+    from dc_keras.context.model import ContextModel
+    from dc_keras.context.pairs import PairLayout
+    from dc_keras.serving.serving_model import ServingModel
 
 _NUM_USERS = 1_000_000
-_WIDTH = 512
-_NUM_RUNS = 7
-_NUM_SCORES = 200
-_PIECE = 50_000
+_NUM_RUNS = 5
+_NUM_ANSWERS = 50
+_PIECE = 2**14
+_HISTORY, _SUPPORT, _NUM_CHALLENGES = 25, 50, 20
+_BLOCKS = (128, 128, 0)
+_CAPTION_DIM = 16
+_NUM_TERMS = 10_000
 
 
 def main() -> None:
     """Prints the table."""
     keep_freed_memory()
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, plain = (
+            _export(_make_model(has_trees), Path(scratch) / str(has_trees))
+            for has_trees in (True, False)
+        )
+    print(f"dc_keras {__version__}, {platform.machine()}, {os.cpu_count()} cores")
+    print("| | CPU s | clock s |")
+    print("|---|---|---|")
+    _measure_answers(whole)
+    _measure_ranking(whole, plain, rng)
+
+
+def _measure_answers(model: Any) -> None:
     import tensorflow as tf
 
-    from dc_keras.models.config import ModelOptions
-    from dc_keras.models.deep_challenger import build_head
+    from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
+
+    posts = [
+        RawPost(
+            f"word{n} word{n + 1} word{n + 2} so good #tag{n} #fyp",
+            sound=str(n),
+            sound_title="A Song",
+            create_time=1_600_000_000 + 86_400 * n,
+            duration=15.0,
+            counts=(1000.0, 100.0, 10.0, 1.0),
+        )
+        for n in range(8)
+    ]
+    user = RawUser(posts, (100.0, 1000.0, 50.0), ["challenge1"], 1_610_000_000)
+    packed = pack_posts([posts], "user") | pack_users([user])
+    asked = {name: tf.constant(value) for name, value in packed.items()}
+    asked["challenge"] = tf.constant(["challenge0"])
+    captions = {"texts": asked["captions"][0]}
+    vectors = {
+        "user": model.signatures["embed_user"](
+            **{name: value for name, value in asked.items() if name != "challenge"}
+        )["user"],
+        "challenge": model.signatures["find_challenge"](name=asked["challenge"])[
+            "challenge"
+        ],
+    }
+    calls = {
+        "a request of eight posts": ("serving_default", asked),
+        "its text encoder": ("encode", captions),
+        "score, batch 1": ("score", vectors),
+    }
+    for label, (name, inputs) in calls.items():
+        function = model.signatures[name]
+        _print(label, lambda f=function, i=inputs: f(**i), _NUM_ANSWERS)
+
+
+def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
+    import tensorflow as tf
+
     from dc_keras.serving.ranking import Ranker
 
-    rng = np.random.default_rng(0)
-    head = build_head((_WIDTH,), (_WIDTH,), ModelOptions())
-    with tempfile.TemporaryDirectory() as scratch:
-        model = _export(head, Path(scratch))
-    signatures = model.signatures
-    users = rng.standard_normal((_NUM_USERS, _WIDTH)).astype(np.float32)
-    start = time.perf_counter()
-    prepared = np.concatenate(
-        [
-            signatures["prepare_users"](user=tf.constant(users[i : i + _PIECE]))[
-                "prepared"
-            ].numpy()
+    prepare = whole.signatures["prepare_users"]
+    width = prepare.structured_input_signature[1]["user"].shape[1]
+    start = time.process_time()
+    # Most vectors are of length 1, and days are not unknown: nothing is left out.
+    pieces = []
+    for _ in range(0, _NUM_USERS, _PIECE):
+        users = rng.standard_normal((_PIECE, width), np.float32) / 10
+        pieces.append(prepare(user=tf.constant(users))["prepared"].numpy())
+    prepare_s = time.process_time() - start
+    prepared = np.concatenate(pieces)[:_NUM_USERS]
+    del pieces
+    [challenge] = whole.signatures["find_challenge"](name=tf.constant(["challenge0"]))[
+        "challenge"
+    ].numpy()
+    kernel = tf.constant(rng.standard_normal((prepared.shape[1], 128), np.float32))
+    for label, model in (("with trees", whole), ("without", plain)):
+        ranker = Ranker(prepared, model.signatures["rank_users"])
+        _print(f"a million users, {label}", lambda r=ranker: r.score(challenge), 1)
+        del ranker
+    _print(
+        "one product with 128 columns",
+        lambda: [
+            (prepared[i : i + _PIECE] @ kernel).numpy()
             for i in range(0, _NUM_USERS, _PIECE)
-        ]
-    )
-    prepare_s = time.perf_counter() - start
-    ranker = Ranker(prepared, signatures["rank_users"])
-    challenge = rng.standard_normal(_WIDTH).astype(np.float32)
-    kernel = tf.constant(rng.standard_normal((_WIDTH, 128)).astype(np.float32))
-    pieces = [tf.constant(users[i : i + _PIECE]) for i in range(0, _NUM_USERS, _PIECE)]
-    one = {
-        "user": tf.constant(users[:1]),
-        "challenge": tf.constant(challenge[None, :]),
-    }
-    ranked, bare, score = interleaved(
-        lambda: ranker.score(challenge),
-        lambda: [(piece @ kernel).numpy() for piece in pieces],
-        lambda: [signatures["score"](**one) for _ in range(_NUM_SCORES)],
-        num_rounds=_NUM_RUNS,
+        ],
+        1,
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"dc_keras {__version__}, {platform.processor() or platform.machine()}")
-    print(f"| rank {_NUM_USERS:,} users | {ranked:.3f} s | {ranked / bare:.2f} |")
-    print(f"| one product with 512 × 128 | {bare:.3f} s | 1 |")
-    print(f"| prepare them, once | {prepare_s:.1f} s | |")
-    print(f"| score, batch 1 | {1000 * score / _NUM_SCORES:.2f} ms | |")
-    print(f"prepared users {prepared.nbytes / 2**20:.0f} MiB, peak {memory:.1f} GiB")
+    print(f"preparing them took {prepare_s:.1f} s of the processor, made up and all;")
+    print(f"{prepared.shape[1]} numbers a user, {memory:.1f} GiB at most")
 
 
-def _export(head: keras.Model, place: Path) -> Any:
-    """Writes and loads a SavedModel of the head's signatures alone."""
-    import keras
+def _print(label: str, run: Callable[[], object], repeats: int) -> None:
+    def several() -> None:
+        for _ in range(repeats):
+            run()
+
+    [used] = interleaved(several, num_rounds=_NUM_RUNS, clock=time.process_time)
+    [clock] = interleaved(several, num_rounds=_NUM_RUNS)
+    print(f"| {label} | {used / repeats:.4f} | {clock / repeats:.4f} |", flush=True)
+
+
+def _export(model: ServingModel, place: Path) -> Any:
+    """Writes and loads a SavedModel with a signature more, of the text encoder."""
     import tensorflow as tf
 
-    from dc_keras.serving.split_head import SplitHead
+    from dc_keras.serving.bundle import archive_of
 
-    split = SplitHead(head)
-    wide = tf.TensorSpec((None, _WIDTH), tf.float32)
-    ready = tf.TensorSpec((None, split.width), tf.float32)
-    archive = keras.export.ExportArchive()
-    archive.track(head)
-    for name, inputs, function in (
-        (
-            "prepare_users",
-            {"user": wide},
-            lambda user: {"prepared": split.prepare(user)},
+    captions = model.user_videos.captions
+    if captions is None:
+        raise RuntimeError("the model of this benchmark reads captions")
+    archive = archive_of(model)
+    archive.add_endpoint(
+        "encode",
+        lambda texts: {"vectors": captions.embed(texts)},
+        input_signature=[tf.TensorSpec((None,), tf.string, name="texts")],
+    )
+    archive.write_out(str(place), verbose=False)
+    return tf.saved_model.load(str(place))
+
+
+def _make_model(has_trees: bool) -> ServingModel:
+    """A serving model that reads captions and facts, with random weights."""
+    from dc_keras.encoders import register_text
+    from dc_keras.encoders.text import TextSpec, build_text_encoder
+    from dc_keras.models.config import ModelOptions
+    from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+    from dc_keras.models.proxy import VideoInputs, build_proxy, embedding_model
+    from dc_keras.serving.calibration import Calibration
+    from dc_keras.serving.challenge_table import ChallengeTable
+    from dc_keras.serving.serving_model import ServingModel
+    from dc_keras.serving.video_graph import CaptionReader, VideoGraph
+    from dc_keras.training.participation_model import ParticipationModel
+
+    rng, options = np.random.default_rng(0), ModelOptions()
+    register_text("table_of_words")(_table_of_words)
+    reader = CaptionReader(build_text_encoder(TextSpec("table_of_words")))
+    proxy = build_proxy(VideoInputs(0, 0, _CAPTION_DIM), 9, options, "proxy")
+    embedding = embedding_model(proxy)
+    width = int(embedding.output.shape[-1])
+    fusion = build_deep_challenger(
+        PairInputs(_SUPPORT, width, _HISTORY, width), options
+    )
+    context = _make_context(has_trees, rng)
+    model = ParticipationModel(fusion, context)
+    videos = VideoGraph(embedding, None, reader)
+    names = tuple(f"challenge{n}" for n in range(_NUM_CHALLENGES))
+    table = rng.standard_normal((len(names) + 1, model.challenge_width)) / 10
+    posts = np.zeros((len(names), _SUPPORT, width + context.space.width), np.float32)
+    return ServingModel(
+        videos,
+        videos,
+        model,
+        ChallengeTable(
+            names,
+            table.astype(np.float32),
+            posts,
+            np.ones((len(names), _SUPPORT), bool),
         ),
-        (
-            "rank_users",
-            {"prepared": ready, "challenge": wide},
-            lambda prepared, challenge: {
-                "probability": split.score(prepared, challenge)
+        _HISTORY,
+        _SUPPORT,
+        Calibration(),
+    )
+
+
+def _table_of_words() -> Any:
+    import keras
+
+    captions = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(
+        vocabulary=[f"word{n}" for n in range(100)], output_sequence_length=16
+    )(captions)
+    table = keras.layers.Embedding(102, _CAPTION_DIM)
+    return keras.Model(captions, keras.layers.GlobalAveragePooling1D()(table(words)))
+
+
+def _make_context(has_trees: bool, rng: np.random.Generator) -> ContextModel:
+    from dc_keras.context.combination import Combination
+    from dc_keras.context.model import TREES, VIDEOS, ContextModel
+    from dc_keras.context.pairs import NAMES, PairFeatures, PairLayout
+    from dc_keras.context.sets import SetLayout
+    from dc_keras.context.trees import BoostedTrees
+
+    layout = PairLayout(
+        SetLayout(_BLOCKS, _HISTORY), SetLayout(_BLOCKS, _SUPPORT), _NUM_CHALLENGES
+    )
+    names = [*NAMES, *([TREES] if has_trees else []), VIDEOS]
+    count = len(names)
+    return ContextModel(
+        _make_space(rng),
+        PairFeatures(layout, _pair_weights(layout, rng)),
+        NAMES,
+        BoostedTrees(_tree_weights(rng)) if has_trees else None,
+        Combination(
+            names,
+            {
+                "mean": np.zeros(count),
+                "scale": np.ones(count),
+                "weights": rng.standard_normal(count) / 10,
+                "intercept": np.array(-2.0),
             },
         ),
-        (
-            "score",
-            {"user": wide, "challenge": wide},
-            lambda user, challenge: {"probability": head([challenge, user])},
-        ),
-    ):
-        specs = [tf.TensorSpec(s.shape, s.dtype, name=k) for k, s in inputs.items()]
-        archive.add_endpoint(name, function, input_signature=specs)
-    archive.write_out(str(place / "head"), verbose=False)
-    return tf.saved_model.load(str(place / "head"))
+    )
+
+
+def _make_space(rng: np.random.Generator) -> Any:
+    from dc_keras.context.posts import PostSpace
+    from dc_keras.context.terms import NUM_BUCKETS
+
+    topics, directions, _ = _BLOCKS
+    return PostSpace(
+        {
+            "idf": np.ones(NUM_BUCKETS),
+            "term_row": np.arange(NUM_BUCKETS) % _NUM_TERMS,
+            "topics": rng.standard_normal((_NUM_TERMS + 1, topics)),
+            "captions_centre": np.zeros(_CAPTION_DIM),
+            "captions_directions": rng.standard_normal((_CAPTION_DIM, directions)),
+            "frames_centre": np.zeros(0),
+            "frames_directions": np.zeros((0, 0)),
+            "origin": np.array(18_000.0),
+        }
+    )
+
+
+def _pair_weights(
+    layout: PairLayout, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    from dc_keras.context.sets import HABITS
+
+    return {
+        "habit_mean": np.zeros(len(HABITS)),
+        "habit_scale": np.ones(len(HABITS)),
+        "propensity": rng.standard_normal(layout.taste_width) / 100,
+        "propensity_bias": np.array(0.1),
+        "pairs_per_user": np.array(float(_NUM_CHALLENGES)),
+        "latest": np.array(300.0),
+    }
+
+
+def _tree_weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    from dc_keras.context.pairs import NAMES
+
+    splits = (75, 7)
+    return {
+        "feature": rng.integers(0, len(NAMES), splits),
+        "threshold": rng.standard_normal(splits),
+        "unknown_left": rng.integers(0, 2, splits).astype(float),
+        "leaf": rng.standard_normal((75, 8)) / 10,
+        "scale": np.ones(len(NAMES)),
+        "bias": np.array(-3.0),
+    }
 
 
 if __name__ == "__main__":

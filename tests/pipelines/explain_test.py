@@ -62,6 +62,18 @@ def test_posts_of_both_sides_are_named_and_one_of_each_looked_into(explained, co
     assert {p["user_id"] for p in content["user_posts"]} == {content["user_id"]}
 
 
+def test_each_kind_of_fact_is_left_out(explained):
+    ran, content = explained
+    names = {fact["name"] for fact in content["facts"]}
+    assert names == {
+        *("sounds", "dates", "durations", "counts", "account", "earlier joins")
+    }
+    assert all(0 <= fact["probability"] <= 1 for fact in content["facts"])
+    assert any(abs(fact["log_odds"]) > 1e-4 for fact in content["facts"])
+    page = (ran.output / "explanation.html").read_text("utf-8")
+    assert "which challenges the user joined before" in page
+
+
 def test_the_page_shows_it_and_asks_for_nothing(explained):
     ran, content = explained
     page = (ran.output / "explanation.html").read_text("utf-8")

@@ -1,3 +1,5 @@
+import shutil
+
 import polars as pl
 import pytest
 
@@ -32,6 +34,24 @@ def test_a_challenge_of_one_user_is_the_same_answer(
     done = run_script("predict", *flags, f"--user={user}", f"--challenge={challenge}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [user, challenge, f"{probability:.3f}"]
+
+
+def test_what_the_corpus_knows_is_sent(predictions, chain, flags, corpus, tmp_path):
+    user, challenge, probability = predictions[1].row(0)
+    changed = tmp_path / "corpus"
+    shutil.copytree(corpus.output, changed)
+    videos = pl.read_parquet(changed / "videos.parquet")
+    unknown = [
+        pl.lit(None, videos.schema[name]).alias(name)
+        for name in ("views", "likes", "music_id", "music_title", "duration_s")
+    ]
+    videos.with_columns(unknown).write_parquet(changed / "videos.parquet")
+    names = f"--user={user}", f"--challenge={challenge}"
+    ran = chain(
+        "predict", flags[0], f"--corpus={changed}", *names, output="of_unknown.csv"
+    )
+    [told] = pl.read_csv(ran.output)["probability"]
+    assert abs(told - probability) > 1e-6
 
 
 @pytest.mark.parametrize(

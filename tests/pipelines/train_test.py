@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 def test_a_model_directory_has_model_config_and_curves(model):
     assert model.stdout.startswith("Study ") or "users" in model.stdout
     names = {path.name for path in model.output.iterdir()}
-    assert {"model.keras", "config.json", "history.csv"} <= names
+    assert {"model.keras", "config.json", "context.npz", "history.csv"} <= names
     for place in ("", "challenge_proxy", "user_proxy"):
         card = (model.output / place / "MODEL_CARD.md").read_text("utf-8")
         assert "| synthetic | yes: a simulated world |" in card

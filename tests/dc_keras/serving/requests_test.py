@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -70,3 +71,9 @@ def test_requests_are_the_same_each_time(served_text):
     for (name, inputs), (name_again, again) in zip(first, second, strict=True):
         assert name == name_again
         assert all(np.array_equal(inputs[key], again[key]) for key in inputs)
+
+
+def test_the_document_tells_of_every_signature(request):
+    document = request.config.rootpath / "docs" / "serving.md"
+    rows = re.findall(r"^\| `(\w+)` \|", document.read_text("utf-8"), re.M)
+    assert sorted(rows) == sorted(_SIGNATURES)

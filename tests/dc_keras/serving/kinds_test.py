@@ -1,0 +1,191 @@
+"""Bundles of videos only, of context only and of both, from end to end."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tensorflow.core.protobuf import saved_model_pb2
+
+from dc_keras.serving.adding import add_challenge
+from dc_keras.serving.attribution import explain
+from dc_keras.serving.predictor import Predictor
+from dc_keras.serving.ranking import Ranker
+from dc_keras.serving.raw_posts import RawPost, pack_posts, pack_users
+from dc_keras.serving.requests import make_requests
+
+_KINDS = ("served", "served_videos", "served_context")
+_RELEASES = {"2.15", "2.16", "2.17", "2.18", "2.19", "2.20"}
+
+# A client that has nothing of ours, and asks all that it finds in a pickle-free file.
+_CLIENT = """
+import sys
+import numpy as np
+import tensorflow as tf
+import tensorflow_text
+
+asked = dict(np.load(sys.argv[2], allow_pickle=False))
+inputs = {}
+for key in {name.partition("/")[0] for name in asked}:
+    if f"{key}/shape" in asked:
+        flat, ends = asked[f"{key}/bytes"].tobytes(), asked[f"{key}/ends"]
+        values = [flat[a:b] for a, b in zip([0, *ends], ends)]
+        inputs[key] = np.array(values, object).reshape(asked[f"{key}/shape"])
+    else:
+        inputs[key] = asked[key]
+model = tf.saved_model.load(sys.argv[1])
+answer = model.signatures["serving_default"](
+    **{key: tf.constant(value) for key, value in inputs.items()}
+)
+np.savez(
+    sys.argv[3],
+    probability=answer["probability"],
+    ours=[name for name in sys.modules if name.startswith("dc_keras")],
+)
+"""
+
+
+@pytest.fixture(scope="module", params=_KINDS)
+def bundle(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle):
+    return Predictor.load(bundle.place)
+
+
+def _write(path, inputs):
+    """Writes the inputs of a request, strings as bytes side by side."""
+    arrays = {}
+    for key, value in inputs.items():
+        if value.dtype == object:
+            flat = value.ravel().tolist()
+            arrays[f"{key}/bytes"] = np.frombuffer(b"".join(flat), np.uint8)
+            arrays[f"{key}/ends"] = np.cumsum([len(text) for text in flat])
+            arrays[f"{key}/shape"] = np.array(value.shape)
+        else:
+            arrays[key] = value
+    np.savez(path, **arrays)
+
+
+def test_answers_are_those_of_the_fitted_model(bundle, predictor):
+    answered = predictor.predict(bundle.users, predictor.challenges)
+    meant = predictor.calibration.apply(bundle.probability)
+    assert np.ptp(meant) > 1e-3
+    np.testing.assert_allclose(answered, meant, atol=1e-4)
+
+
+def test_another_process_without_this_package_answers_alike(
+    bundle, predictor, tmp_path
+):
+    users = bundle.users
+    inputs = pack_posts([user.posts for user in users], "user") | pack_users(users)
+    inputs["challenge"] = np.full(len(users), b"cats", object)
+    _write(tmp_path / "asked.npz", inputs)
+    arguments = (bundle.place, tmp_path / "asked.npz", tmp_path / "out.npz")
+    subprocess.run(
+        [sys.executable, "-c", _CLIENT, *arguments], check=True, cwd=tmp_path
+    )
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as answer:
+        assert answer["ours"].size == 0
+        column = predictor.challenges.index("cats")
+        meant = predictor.calibration.apply(bundle.probability[:, column])
+        np.testing.assert_allclose(answer["probability"], meant, atol=1e-4)
+
+
+def test_ranked_users_have_their_probabilities(bundle, predictor):
+    prepared = predictor.prepare_users(predictor.represent_users(bundle.users))
+    ranker = Ranker(prepared, predictor.signatures["rank_users"])
+    whole = predictor.predict(bundle.users, predictor.challenges)
+    for column, name in enumerate(predictor.challenges):
+        [challenge] = predictor.find_challenges([name])
+        np.testing.assert_allclose(ranker.score(challenge), whole[:, column], atol=1e-5)
+
+
+def test_an_answer_is_explained(request, bundle, predictor):
+    user = next(u for u in bundle.users if len(u.posts) == 3)
+    found = explain(predictor, user, "dance", most_posts=1)
+    [whole] = predictor.predict([user], ["dance"])[0]
+    assert found.probability == pytest.approx(whole, abs=1e-5)
+    assert len(found.user) == 3
+    assert any(post.words for post in found.user)
+    has_context = predictor.config["context"]["context"] != "none"
+    names = [effect.name for effect in found.facts]
+    assert names == (
+        ["sounds", "dates", "durations", "counts", "account", "earlier joins"]
+        if has_context
+        else []
+    )
+
+
+def test_a_challenge_is_added(bundle, predictor, tmp_path):
+    posts = [
+        RawPost("open an umbrella", sound="9", create_time=1_600_000_000),
+        RawPost("#umbrella", duration=7.0, counts=(10.0, 2.0, 1.0, 0.0)),
+    ]
+    place = add_challenge(bundle.place, "umbrella", posts)
+    try:
+        new = Predictor.load(place)
+        before = predictor.predict(bundle.users, predictor.challenges)
+        after = new.predict(bundle.users, new.challenges)
+        np.testing.assert_allclose(after[:, :-1], before, atol=1e-6)
+        np.testing.assert_allclose(
+            new.find_challenges(["umbrella"])[0],
+            predictor.represent_challenge(posts),
+            atol=1e-5,
+        )
+    finally:
+        place.rename(tmp_path / "moved")
+
+
+def test_servers_from_2_15_to_2_20_know_every_op(bundle):
+    audit = json.loads((bundle.place / "op_audit.json").read_text("utf-8"))
+    assert set(audit["supported_by"]) >= _RELEASES
+
+
+def test_every_sample_is_answered_with_numbers(bundle, predictor):
+    for name, inputs in make_requests(bundle.place):
+        size = len(next(iter(inputs.values())))
+        for value in predictor.ask(name, **inputs).values():
+            assert len(value) == size
+            assert value.dtype != np.float32 or np.isfinite(value).all()
+
+
+def test_no_tensor_has_an_axis_of_people(make_served, tiny_preset):
+    num_users = 37
+    served = make_served([], f"keras_nlp:{tiny_preset}", num_users=num_users)
+    held_out = len({*_validation_users(served.model_directory)})
+    people = {num_users, num_users - held_out}
+    assert num_users - held_out == 29
+    shapes = dict(_shapes(served.place))
+    assert len(shapes) > 100
+    # Nor one of all their pairs with the two challenges.
+    people |= {2 * count for count in people}
+    assert {n: s for n, s in shapes.items() if people & {*s}} == {}
+
+
+def _validation_users(directory):
+    import polars as pl
+
+    return pl.read_parquet(directory / "predictions.parquet")["user_id"]
+
+
+def _shapes(place):
+    """Names and shapes of the constants and variables of a SavedModel."""
+    saved = saved_model_pb2.SavedModel.FromString(
+        (place / "saved_model.pb").read_bytes()
+    )
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [("", node) for node in graph.node]
+    for function in graph.library.function:
+        nodes += [(function.signature.name, node) for node in function.node_def]
+    for function, node in nodes:
+        if node.op == "Const":
+            dims = node.attr["value"].tensor.tensor_shape.dim
+        elif node.op == "VarHandleOp":
+            dims = node.attr["shape"].shape.dim
+        else:
+            continue
+        yield f"{function}/{node.name}", tuple(dim.size for dim in dims)

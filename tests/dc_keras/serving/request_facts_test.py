@@ -1,0 +1,144 @@
+"""Each fact of a request is heard where it should be, and nowhere else."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dc_keras.serving.client import connect
+from dc_keras.serving.facts import POST_SPECS, USER_SPECS
+from dc_keras.serving.predictor import Predictor
+from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
+from dc_keras.serving.requests import make_requests
+
+_DAY = 86_400
+_START = 1_600_000_000
+# A user of whom everything is known.
+_KNOWN = RawUser(
+    (
+        RawPost("a #dance", (), "3", "A Song", _START + 9 * _DAY, 20.0, (90, 9, 3, 1)),
+        RawPost("so good", (), "4", "Another", _START + 2 * _DAY, 8.0, (50, 20, 1, 0)),
+    ),
+    account=(1000.0, 20.0, 7.0),
+    # All there are: a join of one in two says of nobody here that they join readily.
+    joined=("dance", "cats"),
+    now=_START + 30 * _DAY,
+)
+_OF_POSTS = tuple(spec.name for spec in POST_SPECS)
+_OF_USERS = tuple(spec.name for spec in USER_SPECS)
+_FACTS = (*_OF_POSTS, *_OF_USERS)
+# Those that answer with a probability; what they weigh is learned, so not all of it
+# need count in so small a world.
+_ANSWERS = ("serving_default", "tokens", "rank_challenges")
+
+
+@pytest.fixture(scope="module")
+def known():
+    return pack_posts([_KNOWN.posts], "user") | pack_users([_KNOWN])
+
+
+@pytest.fixture(scope="module")
+def unknown():
+    posts = [RawPost(post.caption) for post in _KNOWN.posts]
+    return pack_posts([posts], "user") | pack_users([RawUser(posts)])
+
+
+def _samples(place):
+    """A request of one row for each signature, and which facts it takes."""
+    seen = {}
+    for name, inputs in make_requests(place):
+        seen.setdefault(name, inputs)
+    return [(n, i, [f for f in _FACTS if f in i]) for n, i in seen.items()]
+
+
+def _replace(inputs, fact, values):
+    """One fact of a request in place of an unknown one, as many posts as it has."""
+    value = values[fact]
+    if fact in _OF_POSTS:
+        value = value[:, :1]
+        if inputs["captions"].ndim == 1:
+            value = value[:, 0]
+    return {**inputs, fact: value}
+
+
+def _moved(predictor, name, inputs, other):
+    """The largest difference that a change of inputs makes to what is answered."""
+    before, after = (predictor.ask(name, **values) for values in (inputs, other))
+    numbers = [key for key, value in before.items() if value.dtype == np.float32]
+    return max(float(np.abs(before[k] - after[k]).max()) for k in numbers)
+
+
+@pytest.mark.parametrize("kind", ["served", "served_context", "served_text"])
+def test_every_signature_hears_every_fact_that_it_takes(request, known, kind):
+    bundle = request.getfixturevalue(kind)
+    predictor, asked = Predictor.load(bundle.place), set()
+    for name, inputs, facts in _samples(bundle.place):
+        for fact in facts:
+            asked.add(fact)
+            changed = _replace(inputs, fact, known)
+            if name not in _ANSWERS:
+                assert _moved(predictor, name, inputs, changed) > 1e-6, (name, fact)
+    assert asked == set(_FACTS)
+
+
+@pytest.mark.parametrize("fact", _FACTS)
+def test_every_fact_moves_some_probability(served, known, unknown, fact):
+    predictor = Predictor.load(served.place)
+    challenges = np.array([b"dance", b"cats"], object)
+
+    def told(one):
+        both = {key: np.repeat(value, 2, axis=0) for key, value in one.items()}
+        answer = predictor.ask("serving_default", challenge=challenges, **both)
+        return answer["probability"]
+
+    without = {**known, fact: unknown[fact]}
+    assert np.abs(told(known) - told(without)).max() > 1e-5
+
+
+def test_a_model_of_videos_only_hears_no_fact(served_videos, known):
+    predictor = Predictor.load(served_videos.place)
+    for name, inputs, facts in _samples(served_videos.place):
+        for fact in facts:
+            changed = _replace(inputs, fact, known)
+            assert _moved(predictor, name, inputs, changed) == 0, (name, fact)
+
+
+def test_a_fact_of_one_user_does_not_reach_another(served_text):
+    predictor = Predictor.load(served_text.place)
+    quiet = RawUser([RawPost("so good")])
+    alone = predictor.represent_users([quiet])
+    beside = predictor.represent_users([quiet, _KNOWN])[:1]
+    np.testing.assert_allclose(beside, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", ["http", "rows", "grpc"])
+def test_a_server_hears_the_facts_and_fills_those_that_are_missing(
+    served_text, serve, known, unknown, protocol
+):
+    predictor = Predictor.load(served_text.place)
+    options = {"is_row_format": True} if protocol == "rows" else {}
+    asked = {"challenge": np.array([b"cats"], object)}
+    with serve(served_text.place.parent, "facts") as addresses:
+        address = addresses["grpc" if protocol == "grpc" else "http"]
+        with connect(address, "facts", **options) as client:
+            client.wait_until_ready(60)
+            remote = dataclasses.replace(predictor, model=client)
+            for user in (
+                _KNOWN,
+                RawUser(_KNOWN.posts),
+                RawUser(_KNOWN.posts, joined=[]),
+            ):
+                np.testing.assert_allclose(
+                    remote.predict([user], ["cats"]),
+                    predictor.predict([user], ["cats"]),
+                    atol=1e-5,
+                )
+            for fact in _FACTS:
+                whole = {**asked, **known, fact: unknown[fact]}
+                part = {key: v for key, v in whole.items() if key != fact}
+                told = [
+                    client.predict("serving_default", inputs)["probability"][0]
+                    for inputs in (whole, part)
+                ]
+                here = predictor.ask("serving_default", **whole)["probability"][0]
+                assert told == pytest.approx([here, here], abs=1e-5), fact
