@@ -12,7 +12,6 @@ Equal content gives equal bytes, and all files change together (`dc_keras.switch
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import typing
@@ -33,6 +32,7 @@ from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC04
 from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
+from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
 from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
@@ -50,15 +50,6 @@ _BESIDE = ("quarantine.jsonl", "forgotten.json", "DATASET_CARD.md")
 _Record = TypeVar("_Record", Video, User, Edge)
 # Of one size whatever came when, so that equal posts give equal bytes.
 _ROWS_A_GROUP = 2**15
-
-_COLUMN_TYPES: dict[Any, pl.DataType] = {
-    str: pl.String(),
-    str | None: pl.String(),
-    int | None: pl.Int64(),
-    float | None: pl.Float64(),
-    bool: pl.Boolean(),
-    tuple[str, ...]: pl.List(pl.String()),
-}
 
 
 class Corpus:
@@ -310,7 +301,7 @@ class CorpusWriter:
 def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
     """Returns a table of some records: a column a field, tuples as lists."""
     rows = list(rows)
-    names = _SCHEMAS[record]
+    names = SCHEMAS[record]
     return table_of_columns(
         record, {name: [getattr(row, name) for row in rows] for name in names}
     )
@@ -334,7 +325,7 @@ def table_of_columns(
 
 def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
     """Yields the records of a table; further columns are left out."""
-    rows = table.select(list(_SCHEMAS[record])).iter_rows()
+    rows = table.select(list(SCHEMAS[record])).iter_rows()
     return (record(*map(_as_tuple, row)) for row in rows)
 
 
@@ -346,26 +337,6 @@ def _counts(videos: pl.DataFrame) -> dict[str, int]:
         "slideshows": int(videos["is_slideshow"].sum()),
         "without_create_time": videos["create_time"].null_count(),
     }
-
-
-def _schema_of(record: type[Any]) -> dict[str, pl.DataType]:
-    types = typing.get_type_hints(record)
-    return {
-        field.name: _COLUMN_TYPES[types[field.name]]
-        for field in dataclasses.fields(record)
-    }
-
-
-_SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
-    record: _schema_of(record) for record in (Video, User, Edge)
-}
-
-
-# What a corpus that was made before there were account counts does not have.
-_LATER_COLUMNS = {
-    name: _SCHEMAS[User][name]
-    for name in ("followers", "total_likes", "total_posts", "account_seen")
-}
 
 
 def _nothing(kind: pyarrow.DataType, size: int) -> pyarrow.Array:
@@ -384,7 +355,7 @@ def _arrow_schemas() -> dict[type[Any], pyarrow.Schema]:
     # afterwards, as in the tests, waits for them for ever.
     return {
         record: _arrow(pl.DataFrame(schema=schema)).schema
-        for record, schema in _SCHEMAS.items()
+        for record, schema in SCHEMAS.items()
     }
 
 
@@ -404,19 +375,9 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         schema = pl.read_parquet_schema(path)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    later = {} if record is not User else _LATER_COLUMNS
-    if {**dict(schema), **later} != _SCHEMAS[record]:
+    later = {} if record is not User else LATER_COLUMNS
+    if {**dict(schema), **later} != SCHEMAS[record]:
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
             f"again into a new directory. Received: columns={list(schema)}"
         )
-
-
-def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
-    """Returns a table of users with the columns that older corpora do not have."""
-    missing = [
-        pl.lit(None, kind).alias(name)
-        for name, kind in _LATER_COLUMNS.items()
-        if name not in users.columns
-    ]
-    return users.with_columns(missing)

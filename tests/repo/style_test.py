@@ -54,16 +54,6 @@ def test_tests_are_no_packages(root):
     assert not list((root / "tests").rglob("__init__.py"))
 
 
-def test_every_test_mirrors_a_module(root):
-    strays = []
-    for path in sorted((root / "tests").rglob("*_test.py")):
-        mirrored = path.relative_to(root / "tests")
-        module = root / mirrored.with_name(path.name.replace("_test.py", ".py"))
-        if mirrored.parts[0] in _PACKAGES and not module.exists():
-            strays.append(str(path.relative_to(root)))
-    assert strays == []
-
-
 @pytest.mark.parametrize("tree", _TREES)
 def test_nothing_is_unpickled(root, tree):
     for path in _modules(root, (tree,)):

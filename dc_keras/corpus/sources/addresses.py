@@ -145,3 +145,15 @@ def _is_of(site: str, domains: tuple[str, ...]) -> bool:
 
 def _clean(handle: str | None) -> str | None:
     return handle.strip() or None if handle else None
+
+
+@lru_cache(maxsize=2**10)
+def keys_of(path: str) -> tuple[tuple[str, str], ...]:
+    """Returns the keys of a path, each with its other spelling, "" for none."""
+    return tuple((key, other_spelling(key)) for key in path.split("."))
+
+
+@lru_cache(maxsize=2**10)
+def spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns keys, then their other spellings."""
+    return (*keys, *filter(None, map(other_spelling, keys)))

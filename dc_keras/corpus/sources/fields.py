@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from dc_keras.corpus.records import find_hashtags
@@ -285,7 +284,7 @@ class Fields:
 
         Empty ones are left out.
         """
-        keys = _spellings(keys)
+        keys = addresses.spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
@@ -354,7 +353,7 @@ class Fields:
 
     def _get(self, path: str) -> Any:
         value: Any = self._record
-        for key, other in _keys(path):
+        for key, other in addresses.keys_of(path):
             if isinstance(value, list) and len(value) == 1:
                 value = value[0]
             if not isinstance(value, dict):
@@ -398,14 +397,3 @@ class Fields:
         if whole != text.replace("\0", ""):
             self.note("mended_surrogates")
         return whole
-
-
-@lru_cache(maxsize=2**10)
-def _keys(path: str) -> tuple[tuple[str, str], ...]:
-    """Returns the keys of a path, each with its other spelling, "" for none."""
-    return tuple((key, addresses.other_spelling(key)) for key in path.split("."))
-
-
-@lru_cache(maxsize=2**10)
-def _spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return (*keys, *filter(None, map(addresses.other_spelling, keys)))
