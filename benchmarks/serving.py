@@ -19,6 +19,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,7 @@ def _measure_answers(model: Any) -> None:
         "score, batch 1": ("score", vectors),
     }
     for label, (name, inputs) in calls.items():
-        function = model.signatures[name]
-        _print(label, lambda f=function, i=inputs: f(**i), _NUM_ANSWERS)
+        _print(label, partial(model.signatures[name], **inputs), _NUM_ANSWERS)
 
 
 def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
@@ -120,7 +120,7 @@ def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
     kernel = tf.constant(rng.standard_normal((prepared.shape[1], 128), np.float32))
     for label, model in (("with trees", whole), ("without", plain)):
         ranker = Ranker(prepared, model.signatures["rank_users"])
-        _print(f"a million users, {label}", lambda r=ranker: r.score(challenge), 1)
+        _print(f"a million users, {label}", partial(ranker.score, challenge), 1)
         del ranker
     _print(
         "one product with 128 columns",
