@@ -26,7 +26,7 @@ def counted(function):
 for name in ("rename", "replace", "unlink", "rmdir"):
     setattr(os, name, counted(getattr(os, name)))
 name, sys.argv = sys.argv[2], sys.argv[2:]
-runpy.run_module(f"pipelines.{name}", run_name="__main__", alter_sys=True)
+runpy.run_module(f"pipelines.{name}", run_name="__%s__" % "main", alter_sys=True)
 """
 # Of a training: times, places and dates are in it.
 _LEFT_OUT = ("tensorboard", "model.keras", "SHA256SUMS")

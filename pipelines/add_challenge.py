@@ -28,13 +28,15 @@ def main() -> None:
     """Writes the version."""
     from pathlib import Path
 
+    from dc_keras.locking import writing
     from dc_keras.serving.adding import add_challenge
     from dc_keras.serving.predictor import find_version, read_config
 
     place = find_version(Path(_BUNDLE.value))
-    sampling = read_config(place)["sides"]["challenge"]["sampling"]
-    posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
-    made = add_challenge(place, _CHALLENGE.value, posts, _VERSION.value)
+    with writing(place.parent):
+        sampling = read_config(place)["sides"]["challenge"]["sampling"]
+        posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+        made = add_challenge(place, _CHALLENGE.value, posts, _VERSION.value)
     app.say(f"{made}: knows {_CHALLENGE.value}, from {len(posts)} posts")
 
 

@@ -1,4 +1,8 @@
-"""What every script shares: how it starts, and how it ends when the input is wrong."""
+"""What every script shares: how it starts, what it prints, how it ends in an error.
+
+Scripts print through `say`, `show`, `progress` and `fail` alone: these write out
+control characters, which a terminal would obey.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from dc_keras.escaping import escape_controls
 from pipelines import checked_flags, quiet_tensorflow
 from pipelines.system_errors import told_of_system
 
@@ -156,17 +161,23 @@ def needing_report() -> Iterator[None]:
 def fail(message: str, code: int) -> int:
     """Prints an error in one line on stderr and returns the exit code, 2 for usage."""
     sys.stdout.flush()
-    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {message}\n")
+    line = escape_controls(message)
+    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
     return code
 
 
 def say(text: str = "") -> None:
     """Prints one line of a script's result on stdout."""
-    sys.stdout.write(f"{text}\n")
+    show(escape_controls(text))
+
+
+def show(text: str) -> None:
+    """Prints several lines on stdout; names in them must not hold line ends."""
+    sys.stdout.write(escape_controls(text, keep="\n") + "\n")
     sys.stdout.flush()
 
 
 def progress(text: str) -> None:
     """Prints one line on stderr, for what is under way."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{escape_controls(text)}\n")
     sys.stderr.flush()

@@ -76,6 +76,7 @@ def main() -> int:
 
     from dc_keras.corpus.store import write_text
     from dc_keras.evaluation.audit.findings import Report
+    from dc_keras.locking import writing
 
     checks = _audit_tables()
     if _CORPUS.value is not None:
@@ -83,13 +84,13 @@ def main() -> int:
     report = Report(tuple(checks))
     findings = report.describe_findings(_MAX_FINDINGS.value)
     if findings:
-        app.say(findings + "\n")
-    app.say(report.describe_counts())
-    app.say("\n" + report.describe_verdict())
+        app.show(findings + "\n")
+    app.show(report.describe_counts())
+    app.show("\n" + report.describe_verdict())
     if _OUTPUT.value is not None:
         output = Path(_OUTPUT.value)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(output, report.to_json())
+        with writing(output):
+            write_text(output, report.to_json())
         app.say(f"{output}: every finding")
     return 0 if report.is_sound else 1
 

@@ -113,4 +113,4 @@ def _say(outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

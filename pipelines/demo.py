@@ -89,9 +89,9 @@ def main() -> None:
         f"--corpus={work}/corpus",
     )
     _show_results(work)
-    app.say(f"\nThe report: {report.resolve()}")
+    app.show(f"\nThe report: {report.resolve()}")
     app.say(f"The social graph: {(work / 'survey' / 'survey.html').resolve()}")
-    app.say(f"\n{time.monotonic() - start:.0f} s")
+    app.show(f"\n{time.monotonic() - start:.0f} s")
 
 
 def _claim(work: Path) -> None:
@@ -230,7 +230,7 @@ def _run(work: Path, name: str, *arguments: str) -> None:
     import time
 
     lines = " \\\n      ".join(["", *arguments])
-    app.say(f"\n$ python -m pipelines.{name}{lines}")
+    app.show(f"\n$ python -m pipelines.{name}{lines}")
     log = work / "logs" / f"{name}.txt"
     log.parent.mkdir(exist_ok=True)
     start = time.monotonic()
@@ -238,7 +238,7 @@ def _run(work: Path, name: str, *arguments: str) -> None:
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(command, stdout=output, check=False)
     if name != "evaluate":  # its tables come at the end
-        app.say(log.read_text(encoding="utf-8").rstrip())
+        app.show(log.read_text(encoding="utf-8").rstrip())
     app.say(f"  ({time.monotonic() - start:.0f} s)")
     if done.returncode < 0:
         app.progress(f"{name}: ended by signal {-done.returncode}")
@@ -260,13 +260,13 @@ def _show_results(work: Path) -> None:
     tables = {}
     for path in sorted((work / "evaluation" / "tables").glob("table_*.json")):
         tables[path.stem] = Table.from_json(path.read_text(encoding="utf-8"))
-        app.say("\n" + tables[path.stem].to_console())
+        app.show("\n" + tables[path.stem].to_console())
     _show_predictions(work)
-    app.say("\nAverage precision, of the best that knowing the truth allows:")
+    app.show("\nAverage precision, of the best that knowing the truth allows:")
     for name, table in tables.items():
         if name.startswith("table_2"):
             _show_distance(name.removeprefix("table_2_"), table)
-    app.say("\nWhere things lie:")
+    app.show("\nWhere things lie:")
     for place, what in _PLACES.items():
         app.say(f"  {work / place}: {what}")
 
@@ -279,7 +279,7 @@ def _show_predictions(work: Path) -> None:
     truth = _truth(work)
     answers = predictions.join(truth, on=["user_id", "challenge"])
     shown = answers.sample(min(_NUM_SHOWN, answers.height), seed=_SEED.value)
-    app.say(
+    app.show(
         f"\n{shown.height} answers of the exported model, of {len(predictions)} about "
         "users that it was not fitted on (synthetic):"
     )
@@ -327,4 +327,4 @@ def _show_distance(split: str, table: Table) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="workdir")

@@ -102,7 +102,7 @@ def main() -> None:
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
-    app.say(grid.describe())
+    app.show(grid.describe())
     # After what can be refused at once: TensorFlow takes seconds.
     from dc_keras.context.facts import read_facts
     from dc_keras.evaluation.experiment import Experiment
@@ -175,9 +175,10 @@ def _print_tables(output: Path) -> None:
     run = SavedRun.open(output)
     for name, table in run.tables.items():
         if name.startswith("table_"):
-            app.say("\n" + table.to_console())
+            app.show("\n" + table.to_console())
+    app.say()
     app.say(
-        f"\n{output}: predictions, manifests; every metric, rankings and challenges in "
+        f"{output}: predictions, manifests; every metric, rankings and challenges in "
         f"{run.write_tables()} (Markdown, JSON, LaTeX)"
     )
 

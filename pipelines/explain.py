@@ -175,9 +175,11 @@ def _write(directory: Path, content: dict[str, Any]) -> None:
     import json
 
     from dc_keras.corpus.store import write_sealed
+    from dc_keras.escaping import escape_controls
 
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    text = escape_controls(text, keep="\n")
     write_sealed(directory / "explanation.json", text, seals=True)
     try:
         from dc_keras.reporting.explanation_page import render_explanation

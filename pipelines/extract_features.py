@@ -76,6 +76,11 @@ _TEXT = flags.DEFINE_string(
     "Encoder of the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, the name of a "
     "registered one, or none.",
 )
+_TEXT_PREPROCESSOR = flags.DEFINE_string(
+    "text_preprocessor",
+    None,
+    "Module that tokenises for a hub: encoder that needs one: hub:PATH_OR_URL.",
+)
 _TEXT_POOLING = flags.DEFINE_enum(
     "text_pooling", "cls", ["cls", "mean"], "[CLS] or the mean of the last layer."
 )
@@ -187,6 +192,7 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.vision import build_vision_encoder
     from dc_keras.errors import DataError
+    from dc_keras.locking import writing
     from tfrecords.feature_records import frame_manifest
     from tfrecords.reader import iter_frame_records, list_shard_paths
 
@@ -194,7 +200,9 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     hashes = [shard["sha256"] for shard in frame_manifest(records)["shards"]]
     encoder = build_vision_encoder(vision)
     directory = int8_directory(Path(_OUTPUT.value), encoder, frame_size, hashes)
-    if not directory.exists():
+    with writing(directory):
+        if directory.exists():
+            return directory
         if any(directory.parent.glob("features-*.tfrecord")) and not (
             sharding.overwrites()
         ):
@@ -236,6 +244,7 @@ def _text_spec() -> TextSpec | None:
         pooling=_TEXT_POOLING.value,
         hashtags=_HASHTAGS.value,
         focal_hashtags=tuple(sorted(set(focal))),
+        preprocessor=_TEXT_PREPROCESSOR.value,
     )
 
 

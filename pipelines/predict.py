@@ -46,13 +46,23 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
 
 
 def main() -> None:
-    """Predicts, prints and writes."""
+    """Predicts, prints and writes, with --output to itself."""
+    from pathlib import Path
+
+    from dc_keras.locking import writing
+
+    with writing(*([Path(_OUTPUT.value)] if _OUTPUT.value else [])):
+        _predict()
+
+
+def _predict() -> None:
     from pathlib import Path
 
     import polars as pl
 
     from dc_keras.corpus.grid import user_histories
     from dc_keras.corpus.store import Corpus, write_answers
+    from dc_keras.escaping import csv_text
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
@@ -72,7 +82,7 @@ def main() -> None:
     if len(ordered) < len(asked):
         app.progress(f"{len(asked) - len(ordered)} users have no posts that count")
     if _OUTPUT.value:
-        write_answers(Path(_OUTPUT.value), pl.concat(found).write_csv())
+        write_answers(Path(_OUTPUT.value), csv_text(pl.concat(found)))
         app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")
 
 

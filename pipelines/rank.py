@@ -55,6 +55,7 @@ def main() -> None:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_answers
+    from dc_keras.escaping import csv_text
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
@@ -75,7 +76,7 @@ def main() -> None:
             "probability": probability[chosen],
         }
     )
-    write_answers(Path(_OUTPUT.value), table.write_csv())
+    write_answers(Path(_OUTPUT.value), csv_text(table))
     for who, given in (("all", probability), ("the chosen", probability[chosen])):
         told = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
@@ -112,13 +113,16 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
     """Reads the users from --users_file, or prepares them and keeps them there."""
     from pathlib import Path
 
+    from dc_keras.locking import writing
     from dc_keras.serving.ranking import UserTable
 
     kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
-    if kept is not None and kept.exists():
+    if kept is None:
+        return _prepare(corpus, predictor)
+    if kept.exists():
         return UserTable.load(kept, predictor.sha256, corpus.sha256)
-    table = _prepare(corpus, predictor)
-    if kept is not None:
+    with writing(kept):
+        table = _prepare(corpus, predictor)
         table.save(kept)
     return table
 
@@ -176,4 +180,4 @@ def _communities(users: Sequence[str]) -> list[str] | None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

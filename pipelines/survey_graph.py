@@ -145,6 +145,7 @@ def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
     from dc_keras.checksums import SUMS_FILE
     from dc_keras.corpus.store import write_table, write_text
+    from dc_keras.escaping import csv_text, without_formulas
 
     output.mkdir(parents=True, exist_ok=True)
     # It tells of files that are about to change, and comes back last.
@@ -152,7 +153,7 @@ def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     users = found.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", members.write_csv())
+    write_text(output / "communities.csv", csv_text(without_formulas(members)))
     write_table(output / "communities.parquet", found.table())
     return members
 

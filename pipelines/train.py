@@ -77,7 +77,7 @@ def main() -> None:
     make_strategy(training.strategy, training.tpu_address)
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
-    app.say(grid.describe())
+    app.show(grid.describe())
     with writable_directory(Path(_OUTPUT.value), training.strategy) as directory:
         run = TrainingRun(
             grid=grid,

@@ -1,19 +1,36 @@
-"""A decoder that ends its process at some files: a module that workers can import."""
+"""A decoder that ends its process at some files; such a process imports this."""
 
 import os
+import signal
 
-from tfrecords import frame_records, runner
+from tfrecords import decoding_process, frames, runner
 
-_sample = frame_records.sample_frames
+_sample_frames = frames.sample_frames
 
 
-def write_in_worker(job):
-    """Writes a shard where the decoder dies of every file named crash….mp4."""
-    frame_records.sample_frames = _sample_or_crash
-    return runner._write_in_worker(job)
+def write_elsewhere(versions, job):
+    """Writes a shard on a cluster with such a decoder."""
+    decoding_process._SERVER = "crashing_decoder"
+    return runner._write_elsewhere(versions, job)
+
+
+def serve(file):
+    """Decodes, and dies of files whose names say so."""
+    frames.sample_frames = _sample_or_crash
+    decoding_process.serve(file)
 
 
 def _sample_or_crash(path, config):
     if path.name.startswith("crash"):
         os.abort()
-    return _sample(path, config)
+    if path.name.startswith("large"):  # what the kernel does when memory runs out
+        os.kill(os.getpid(), signal.SIGKILL)
+    if (
+        path.name.startswith("once")
+        and not (mark := path.with_suffix(".mark")).exists()
+    ):
+        mark.touch()
+        os.abort()
+    if path.name.startswith("mistake"):
+        raise KeyError("a mistake of ours")
+    return _sample_frames(path, config)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import cv2
@@ -20,8 +20,7 @@ from tfrecords.frames import (
     SAMPLING_VERSION,
     SampledFrames,
     SamplingConfig,
-    sample_frames,
-    sample_slideshow,
+    sample_media,
 )
 from tfrecords.pictures import MediaError
 from tfrecords.progress import ShardEntry
@@ -29,6 +28,15 @@ from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
 from tfrecords.writer import shard_name, shard_of, write_shard
 
 KIND = "frames"
+
+
+class Sampler(Protocol):
+    """`sample_media`, or what does the same in another process."""
+
+    def __call__(
+        self, files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
+    ) -> SampledFrames:
+        """See `sample_media`."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,6 @@ class FrameShardJob:
         media_root: where the media paths begin; None for a corpus without media.
         config: how frames are taken.
         digest: sha256 hex over all of that, the media files' sizes and times included.
-        crashing: ids of posts whose media ended the process that decoded them.
     """
 
     directory: Path
@@ -51,7 +58,6 @@ class FrameShardJob:
     media_root: Path | None
     config: SamplingConfig
     digest: str
-    crashing: frozenset[str] = frozenset()
 
     @property
     def num_posts(self) -> int:
@@ -118,9 +124,7 @@ def plan_frame_shards(
 
 
 def write_frame_shard(
-    job: FrameShardJob,
-    on_video: Callable[[], None],
-    on_begin: Callable[[str], object] = lambda _: None,
+    job: FrameShardJob, on_video: Callable[[], None], sample: Sampler = sample_media
 ) -> ShardEntry:
     """Makes one shard: a record for every post, with or without frames.
 
@@ -128,10 +132,10 @@ def write_frame_shard(
         job: what to make.
         on_video: called after each post; what it raises stops the work, and nothing of
             the shard is left behind.
-        on_begin: called with the id of each post before its media are decoded.
+        sample: takes the frames of media.
     """
     tally = _Tally()
-    records = _make_records(job, tally, on_video, on_begin)
+    records = _make_records(job, tally, on_video, sample)
     return write_shard(job.directory, job.name, job.digest, records, tally)
 
 
@@ -161,26 +165,22 @@ class _Tally:
 
 
 def _make_records(
-    job: FrameShardJob,
-    tally: _Tally,
-    on_video: Callable[[], None],
-    on_begin: Callable[[str], object],
+    job: FrameShardJob, tally: _Tally, on_video: Callable[[], None], sample: Sampler
 ) -> Iterator[bytes]:
     for video in job.videos:
-        on_begin(video.video_id)
-        sampled = _sample(video, job, tally)
+        sampled = _sample(video, job, tally, sample)
         yield build_frame_record(_make_record(video, sampled, job.config))
         on_video()
 
 
-def _sample(video: Video, job: FrameShardJob, tally: _Tally) -> SampledFrames | None:
+def _sample(
+    video: Video, job: FrameShardJob, tally: _Tally, sample: Sampler
+) -> SampledFrames | None:
     """Returns the frames of a post; None, and counted, where it gives none."""
     outcome = "with_frames"
     sampled = None
     try:
-        if video.video_id in job.crashing:
-            raise MediaError(_media_paths(video)[0], "crashes the decoder")
-        sampled = sample_post(video, job.media_root, job.config)
+        sampled = sample_post(video, job.media_root, job.config, sample)
     except MediaError as error:
         outcome = "bad_media"
         tally.bad_media.append(_bad(video, error))
@@ -206,9 +206,18 @@ def _is_dropped(video: Video, config: SamplingConfig) -> bool:
 
 
 def sample_post(
-    video: Video, media_root: Path | None, config: SamplingConfig
+    video: Video,
+    media_root: Path | None,
+    config: SamplingConfig,
+    sample: Sampler = sample_media,
 ) -> SampledFrames | None:
     """Samples the frames of a post, from its slides or its video.
+
+    Args:
+        video: the post.
+        media_root: where its media lie.
+        config: how frames are taken.
+        sample: takes the frames of media, in this process or in another.
 
     Returns:
         The frames; None for a post that names no media, or a slideshow that the config
@@ -231,9 +240,7 @@ def sample_post(
         raise gone[0]
     names = {file.name: kept for file, kept in files.items()}
     try:
-        if not video.slide_paths:
-            return sample_frames(next(iter(files)), config)
-        sampled = sample_slideshow(list(files), config)
+        sampled = sample(list(files), config, is_slideshow=bool(video.slide_paths))
     except MediaError as error:
         raise _renamed(error, names) from error
     bad = (_renamed(error, names) for error in sampled.bad_slides)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from dc_keras.errors import DataError
 from tfrecords.media import decode_frames
-from tfrecords.pictures import MediaError, Picture, Timeline
+from tfrecords.pictures import MediaError, Picture
+from tfrecords.timeline import Timeline
 
 # Raised whenever the same file comes to give other bytes, so that no directory of
 # records holds both.
@@ -96,6 +97,19 @@ class SampledFrames:
     bad_slides: tuple[MediaError, ...] = ()
 
 
+def sample_media(
+    files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
+) -> SampledFrames:
+    """Takes frames of a slideshow's images, or of a video, which is one file.
+
+    Raises:
+        MediaError: a file gives no frames, or not all of them.
+    """
+    if is_slideshow:
+        return sample_slideshow(files, config)
+    return sample_frames(files[0], config)
+
+
 def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
     """Takes frames of a video by the time at which they are shown (section IV-A).
 
@@ -135,7 +149,7 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     shown = list(paths)
     while shown:
         starts = np.arange(len(shown), dtype=np.int64)
-        timeline = Timeline(starts, len(shown), Fraction(1), None)
+        timeline = Timeline(starts, len(shown), Fraction(1))
         wanted = [shown[p] for p in sorted(set(choose_positions(timeline, config)))]
         failed = {}
         for path in wanted:

@@ -1,4 +1,4 @@
-"""What decoding gives: pictures, when each is shown, or why there are none."""
+"""What decoding gives: pictures, or why there are none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation
 
 from dc_keras.errors import DataError
-from tfrecords import skipping
 
 # The same pixels on every processor; colours at half the width, as JPEG keeps them.
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -29,26 +28,6 @@ class MediaError(DataError):
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """When each frame is shown, in ticks after the first one.
-
-    Attributes:
-        starts: int64 (source_num_frames,), ascending, `starts[0] == 0`.
-        duration: ticks from the first frame to the end of the last one, at least 1.
-        time_base: seconds in a tick.
-        pts: the timestamp that names each frame; None where the file's timestamps name
-            no frame and only the order counts.
-        packets: in the order of decoding; empty where none may be left out.
-    """
-
-    starts: npt.NDArray[np.int64]
-    duration: int
-    time_base: Fraction
-    pts: tuple[int, ...] | None
-    packets: tuple[skipping.CodedPacket, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,8 @@ def _result(reference: Any) -> ShardEntry:
     except ray.exceptions.RayError as error:
         raise DataError(
             f"a shard was given up after {_MAX_RETRIES + 1} tries, each of which ended "
-            "its process or its node: out of memory, or a media file that crashes the "
-            f"decoder; {_first_line(error)}"
+            "its process or its node; out of memory is the usual reason; "
+            f"{_first_line(error)}"
         ) from error
     return entry
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from queue import SimpleQueue
 from typing import Any
-
-import cv2
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
+from tfrecords.decoding_process import DecodingProcess
 from tfrecords.frame_records import (
     KIND,
     FrameShardJob,
@@ -43,8 +37,6 @@ from tfrecords.shard_runs import (
 
 _POLL_S = 0.2
 _NUM_NAMED = 3
-# Once may be the machine's fault, such as memory that ran out.
-_MOST_CRASHES = 2
 
 
 def write_frame_records(
@@ -71,7 +63,8 @@ def write_frame_records(
         directory: where the shards and the manifest go.
         config: how frames are taken.
         num_shards: shards of the whole, at least 1.
-        workers: processes, at least 1; 1 works in this one.
+        workers: how many shards at a time, at least 1; each of them is decoded in a
+            process of its own.
         cluster: takes the place of the workers.
         part: which shards are this run's.
         max_bad_media: how many media files may be unreadable.
@@ -92,9 +85,7 @@ def write_frame_records(
         if cluster is not None:
             elsewhere = partial(_write_elsewhere, settings["versions"])
             return cluster.run(elsewhere, missing, bar.update)
-        if workers == 1:
-            return [write_frame_shard(job, bar.update) for job in missing]
-        return _run_in_processes(missing, min(workers, max(1, len(missing))), bar)
+        return _write_here(missing, min(workers, max(1, len(missing))), bar)
 
     run = run_shards(
         jobs,
@@ -130,119 +121,51 @@ def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry
             "every machine must decode and encode by the same versions: "
             f"{versions}. Received: {library_versions()} on {os.uname().nodename}"
         )
-    cv2.setNumThreads(1)
-    return write_frame_shard(job, _ignore)
+    with DecodingProcess() as process:
+        return write_frame_shard(job, _ignore, process.sample)
 
 
 def _ignore() -> None:
     """Progress of a shard elsewhere is told when it is done."""
 
 
-def _run_in_processes(
+def _write_here(
     jobs: Sequence[FrameShardJob], workers: int, bar: Any
 ) -> list[ShardEntry]:
-    """Makes shards in workers; a post that ends two of them is left without frames."""
-    done: dict[str, ShardEntry] = {}
-    crashes: Counter[str] = Counter()
-    while len(done) < len(jobs):
-        crashing = frozenset(post for post, n in crashes.items() if n >= _MOST_CRASHES)
-        rest = [replace(j, crashing=crashing) for j in jobs if j.name not in done]
-        suspects = _run_pool(rest, workers, bar, done)
-        if len(done) < len(jobs) and not suspects:
-            raise DataError(
-                "a worker process died before it decoded anything; out of memory is "
-                "the usual reason: try again with fewer --workers"
-            )
-        crashes.update(suspects)
-    return list(done.values())
+    """Makes shards side by side; each worker has a process that decodes for it."""
+    is_stopped, counting = threading.Event(), threading.Lock()
+    idle: SimpleQueue[DecodingProcess] = SimpleQueue()
 
+    def on_video() -> None:
+        if is_stopped.is_set():
+            raise _Stopped
+        with counting:
+            bar.update()
 
-def _run_pool(
-    jobs: Sequence[FrameShardJob], workers: int, bar: Any, done: dict[str, ShardEntry]
-) -> list[str]:
-    """Adds finished shards to `done`; returns the posts whose decoding ended a worker.
-
-    One worker that dies ends the others, and their shards are begun anew.
-    """
-    # Spawned, not forked: TensorFlow's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    num_done, stop = context.Value("q", 0), context.Event()
-    with (
-        TemporaryDirectory(prefix="dc_keras-") as at_work,
-        ProcessPoolExecutor(
-            workers,
-            context,
-            initializer=_start_worker,
-            initargs=(num_done, stop, at_work),
-        ) as pool,
-    ):
-        futures = {pool.submit(_write_in_worker, job): job.name for job in jobs}
-        processes = multiprocessing.active_children()
+    def make(job: FrameShardJob) -> ShardEntry:
+        process = idle.get()
         try:
-            for future in _follow(futures, num_done, bar):
-                done[futures[future]] = future.result()
-        except BrokenProcessPool:
-            pool.shutdown()
-            return _at_work(Path(at_work), processes)
+            return write_frame_shard(job, on_video, process.sample)
+        finally:
+            idle.put(process)
+
+    with ExitStack() as stack:
+        for _ in range(workers):
+            idle.put(stack.enter_context(DecodingProcess()))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        pending = {pool.submit(make, job) for job in jobs}
+        entries = []
+        try:
+            while pending:
+                # Ctrl-C may reach another thread, and this one only when it wakes.
+                done, pending = wait(pending, _POLL_S)
+                entries += [future.result() for future in done]
+            return entries
         finally:
             # Without effect when all went well; else the workers give up their shards.
-            stop.set()
+            is_stopped.set()
             pool.shutdown(cancel_futures=True)
-    return []
-
-
-def _at_work(directory: Path, processes: Iterable[BaseProcess]) -> list[str]:
-    """Returns what the processes that died of themselves were decoding."""
-    ended = {0, -signal.SIGTERM}  # the pool ends the others so
-    for process in processes:
-        process.join(_POLL_S)
-    notes = (directory / str(p.pid) for p in processes if p.exitcode not in ended)
-    return [note.read_text() for note in notes if note.exists()]
-
-
-def _follow(
-    futures: Iterable[Future[ShardEntry]], num_done: Any, bar: Any
-) -> Iterator[Future[ShardEntry]]:
-    shown = 0
-    pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, timeout=_POLL_S)
-        bar.update(num_done.value - shown)
-        shown = num_done.value
-        # What is done counts, even if a worker died in the same moment.
-        yield from sorted(finished, key=lambda future: future.exception() is not None)
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the run was stopped
     """This worker was told to give up its shard."""
-
-
-# What a worker shares with the process that started it.
-_shared: dict[str, Any] = {}
-
-
-def _start_worker(num_done: Any, stop: Any, at_work: str) -> None:
-    # Ctrl-C reaches every process of the terminal; the first one decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-    note = Path(at_work) / str(os.getpid())
-    _shared.update(num_done=num_done, stop=stop, note=note)
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _write_in_worker(job: FrameShardJob) -> ShardEntry:
-    return write_frame_shard(job, _report_video, _shared["note"].write_text)
-
-
-def _report_video() -> None:
-    if _shared["stop"].is_set():
-        raise _Stopped
-    with _shared["num_done"].get_lock():
-        _shared["num_done"].value += 1

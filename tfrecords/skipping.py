@@ -13,25 +13,43 @@ it are predicted from frames before it. So the packet's own bytes are asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection
 
 CODECS = frozenset({"h264"})
+# What to do with a packet: not to decode it, to decode it if other frames are predicted
+# from it, to decode it. The last two as FFmpeg calls them.
+LEAVE_OUT, REFERENCES, DECODE = range(3)
+SKIP_FRAME = {REFERENCES: "NONREF", DECODE: "DEFAULT"}
+_NO_PTS = -(2**63)  # as FFmpeg writes it
 _IDR_SLICE = 5
 _START_CODE = b"\0\0\1"
 
 
-@dataclass(frozen=True)
-class CodedPacket:
-    """A packet in the order of decoding.
+class CodedPackets:
+    """Packets in the order of decoding: 9 bytes each."""
 
-    Attributes:
-        pts: its timestamp in ticks, or None.
-        is_idr: whether decoding can begin here, and forget all before.
-    """
+    def __init__(self) -> None:
+        self.pts = array("q")
+        self.is_idr = bytearray()
 
-    pts: int | None
-    is_idr: bool
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def num_idr(self) -> int:
+        """How many of them decoding can begin with."""
+        return self.is_idr.count(1)
+
+    def add(self, pts: int | None, *, is_idr: bool) -> None:
+        """Adds a packet.
+
+        Args:
+            pts: its timestamp in ticks, or None.
+            is_idr: whether decoding can begin here, and forget all before.
+        """
+        self.pts.append(_NO_PTS if pts is None else pts)
+        self.is_idr.append(is_idr)
 
 
 def holds_idr(packet: bytes, extradata: bytes | None) -> bool:
@@ -66,25 +84,24 @@ def _types_by_start_code(packet: bytes) -> list[int]:
     return types
 
 
-def plan_skips(
-    packets: Sequence[CodedPacket], wanted: Collection[int]
-) -> list[str | None]:
+def plan_skips(packets: CodedPackets, wanted: Collection[int]) -> bytearray:
     """Returns what to do with each packet.
 
     Args:
-        packets: all of a stream, in the order of decoding.
+        packets: all of a stream.
         wanted: timestamps of the frames that matter.
 
     Returns:
-        For each packet "DEFAULT" to decode it, "NONREF" to decode it if other frames
-        are predicted from it, None to leave it out.
+        For each packet LEAVE_OUT, REFERENCES or DECODE.
     """
-    plan: list[str | None] = []
+    wanted = {_NO_PTS, *wanted}
+    plan = bytearray(len(packets))
     is_needed = False
-    for packet in reversed(packets):
-        is_wanted = packet.pts is None or packet.pts in wanted
+    for place in reversed(range(len(packets))):
+        is_wanted = packets.pts[place] in wanted
         is_needed |= is_wanted
-        plan.append("DEFAULT" if is_wanted else "NONREF" if is_needed else None)
-        if packet.is_idr:
+        if is_needed:
+            plan[place] = DECODE if is_wanted else REFERENCES
+        if packets.is_idr[place]:
             is_needed = False
-    return plan[::-1]
+    return plan

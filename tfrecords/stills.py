@@ -16,7 +16,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords.pictures import MediaError, Picture, Timeline
+from tfrecords.pictures import MediaError, Picture
+from tfrecords.timeline import Timeline
 
 _T = TypeVar("_T")
 
@@ -53,7 +54,7 @@ def decode_still(
         MediaError: the file is damaged, or coded in a way that no decoder here knows.
     """
     pixels = _read_pixels(path)
-    timeline = Timeline(np.zeros(1, np.int64), 1, Fraction(1), None)
+    timeline = Timeline(np.zeros(1, np.int64), 1, Fraction(1))
     picture = Picture(av.VideoFrame.from_ndarray(pixels, "rgb24"), 0, Fraction(1))
     return timeline, {position: convert(picture) for position in choose(timeline)}
 

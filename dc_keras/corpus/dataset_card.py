@@ -25,6 +25,7 @@ from dc_keras.corpus.store import (
     require_info,
 )
 from dc_keras.corpus.study import Study
+from dc_keras.escaping import escape_controls
 
 CARD_FILE = "DATASET_CARD.md"
 
@@ -290,7 +291,9 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return escape_controls(str(value)).replace("|", "\\|")
 
 
 def _percent(share: float | None) -> str:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from dc_keras.errors import DataError
+from dc_keras.escaping import escape_controls
 
 if TYPE_CHECKING:
     from dc_keras.corpus.study import Study
@@ -137,7 +138,7 @@ class Grid:
             f"{sum(lengths)} in all",
         ]
         width = max(map(len, self.challenges))
-        for column, name in enumerate(self.challenges):
+        for column, name in enumerate(map(escape_controls, self.challenges)):
             joined = int(self.labels[:, column].sum())
             pairs = int(self.observed[:, column].sum())
             lines.append(

@@ -226,6 +226,11 @@ def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
     return _MENTION.sub(lambda m: "@" + replacement(m.group(1).lower()), text)
 
 
+def is_mention(text: str) -> bool:
+    """Whether a text is one mention from its @ to its last letter."""
+    return _MENTION.fullmatch(text) is not None
+
+
 def has_mentions(text: str) -> bool:
     """Whether a text has what mentions begin with."""
     return "@" in text or "＠" in text

@@ -16,8 +16,8 @@ import polars as pl
 
 ORDER = "order"
 
-# Most exports are smaller, and never go to disk.
-_BYTES_A_PART = 2**26
+# Some 60,000 posts: most exports are smaller, and never go to disk.
+_BYTES_A_PART = 2**24
 _POSTS_A_RANGE = 2**14
 # The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
 _PREFIX = 6

@@ -76,20 +76,20 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
     return bert
 
 
-def load_backbone(preset: str) -> keras.Model:
-    """Loads a backbone of keras-hub that reads WordPieces: BERT, DistilBERT, ELECTRA.
+def read_backbone(preset: str) -> keras.Model:
+    """Loads a backbone of keras-hub.
 
     Args:
         preset: name of a preset, or a directory: a keras-hub preset or a Hugging Face
             checkpoint with safetensors.
 
     Raises:
-        DataError: it cannot be reached or is none of these.
+        DataError: it cannot be reached or is none.
     """
     import keras_nlp
 
     try:
-        backbone = keras_nlp.models.Backbone.from_preset(preset)
+        return keras_nlp.models.Backbone.from_preset(preset)
     except Exception as error:
         raise DataError(
             "cannot load the BERT preset. Offline, bring a keras-nlp preset or a "
@@ -97,11 +97,26 @@ def load_backbone(preset: str) -> keras.Model:
             f"give --text=keras_nlp:DIR. Received: text='keras_nlp:{preset}' "
             f"({one_line(error)})"
         ) from error
+
+
+def load_backbone(preset: str) -> keras.Model:
+    """Loads a backbone of keras-hub that reads WordPieces: BERT, DistilBERT, ELECTRA.
+
+    Args:
+        preset: as of `read_backbone`.
+
+    Raises:
+        DataError: it cannot be reached or is none of these.
+    """
+    import keras_nlp
+
+    backbone = read_backbone(preset)
     known = ("BertBackbone", "DistilBertBackbone", "ElectraBackbone")
     if not isinstance(backbone, tuple(getattr(keras_nlp.models, k) for k in known)):
         raise DataError(
-            "the preset must be a BERT, DistilBERT or ELECTRA. "
-            f"Received: text='keras_nlp:{preset}' (a {type(backbone).__name__})"
+            "the preset must be a BERT, DistilBERT or ELECTRA, or bring a tokenizer "
+            f"of its own. Received: text='keras_nlp:{preset}' "
+            f"(a {type(backbone).__name__})"
         )
     return backbone
 
@@ -136,10 +151,7 @@ def _load_hub(handle: str, vocab_file: str | None) -> Bert:
     vocabulary = read_vocabulary(source)
     return Bert(
         encode=layer,
-        # Not the states of dropout's generators, which differ with every export.
-        weights=tuple(
-            w for w in layer.weights if keras.backend.is_float_dtype(w.dtype)
-        ),
+        weights=layer.float_weights,
         vocabulary=vocabulary,
         lower_case=(
             is_lower_case(vocabulary) if layer.lower_case is None else layer.lower_case
@@ -155,7 +167,17 @@ def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
     else:
         vocabulary = read_vocabulary(vocab_file)
         lower_case = is_lower_case(vocabulary)
-    config = backbone.get_config()
+    return Bert(
+        encode=backbone_states(backbone),
+        weights=tuple(backbone.weights),
+        vocabulary=vocabulary,
+        lower_case=lower_case,
+        graph=backbone_graph(backbone),
+    )
+
+
+def backbone_states(backbone: keras.Model) -> Callable[[Any, Any], Any]:
+    """Returns a backbone's function from ids and mask to states; see `Bert.encode`."""
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
         inputs = {
@@ -167,13 +189,13 @@ def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
         found = backbone({name: inputs[name] for name in backbone.input})
         return found["sequence_output"] if isinstance(found, dict) else found
 
-    return Bert(
-        encode=encode,
-        weights=tuple(backbone.weights),
-        vocabulary=vocabulary,
-        lower_case=lower_case,
-        graph={key: config[key] for key in config if key not in ("name", "trainable")},
-    )
+    return encode
+
+
+def backbone_graph(backbone: keras.Model) -> dict[str, Any]:
+    """Returns what a backbone computes, as JSON values, without its weights."""
+    config = backbone.get_config()
+    return {key: config[key] for key in config if key not in ("name", "trainable")}
 
 
 _LOADERS: dict[str, Callable[[str, str | None], Bert]] = {

@@ -52,7 +52,7 @@ class HubBert(keras.layers.Layer):
     def __init__(self, handle: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.handle = handle
-        self.module = _load_module(handle)
+        self.module = _load_network(handle)
         self._takes_training = (
             "training" in inspect.signature(self.module.__call__).parameters
         )
@@ -73,6 +73,11 @@ class HubBert(keras.layers.Layer):
         """Path of the module's vocabulary."""
         asset = getattr(self.module, "vocab_file", None)
         return None if asset is None else asset.asset_path.numpy().decode()
+
+    @property
+    def float_weights(self) -> tuple[keras.Variable, ...]:
+        """The weights without the states of dropout, which differ with every export."""
+        return tuple(w for w in self.weights if keras.backend.is_float_dtype(w.dtype))
 
     @property
     def lower_case(self) -> bool | None:
@@ -122,7 +127,7 @@ class HubText(keras.layers.Layer):
     def __init__(self, handle: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.handle = handle
-        self.module = _load_module(handle)
+        self.module = _load_network(handle)
         self._adopted = [_adopt(variable, False) for variable in self.module.variables]
         try:
             found = self.module(tf.constant(["a", "b"]))
@@ -145,6 +150,20 @@ class HubText(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "handle": self.handle}
+
+
+def load_module(handle: str) -> Any:
+    """Loads a hub module.
+
+    Raises:
+        DataError: it cannot be reached or loaded, or a file of it is damaged.
+    """
+    if (Path(handle) / SUMS_FILE).exists():
+        verify_directory(Path(handle), "export_text_encoder")
+    try:
+        return _tensorflow_hub().load(handle)
+    except Exception as error:
+        raise _cannot_load(handle, error) from error
 
 
 def takes_texts(handle: str) -> bool:
@@ -218,14 +237,8 @@ def _tensorflow_hub() -> Any:
     return tensorflow_hub
 
 
-def _load_module(handle: str) -> Any:
-    tensorflow_hub = _tensorflow_hub()
-    if (Path(handle) / SUMS_FILE).exists():
-        verify_directory(Path(handle), "export_text_encoder")
-    try:
-        module = tensorflow_hub.load(handle)
-    except Exception as error:
-        raise _cannot_load(handle, error) from error
+def _load_network(handle: str) -> Any:
+    module = load_module(handle)
     for attribute in ("__call__", "variables", "trainable_variables"):
         if not hasattr(module, attribute):
             raise _not_standard(handle, f"no {attribute}")

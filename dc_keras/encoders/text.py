@@ -19,6 +19,12 @@ from dc_keras.encoders.hub import (
     one_line,
     takes_texts,
 )
+from dc_keras.encoders.own_tokens import (
+    OwnTokens,
+    has_own_tokens,
+    load_hub_encoder,
+    load_preset,
+)
 from dc_keras.encoders.registry import OwnEncoder, find_text
 from dc_keras.errors import DataError
 
@@ -43,10 +49,13 @@ class TextSpec:
         vocab_file: vocabulary to use in place of the encoder's own.
         module: the module that registered the encoder; None for the other handles. It
             is found by the name where the encoder is registered already.
+        preprocessor: `hub:` and a path or URL of the module that tokenises for an
+            encoder of TensorFlow Hub; None for one that needs none.
 
     Raises:
         DataError: `pooling` is neither, or `max_tokens` is under 2.
         DataError: the handle has no prefix and is no registered name.
+        DataError: a `preprocessor` that is no hub module, or not for one.
     """
 
     handle: str
@@ -56,6 +65,7 @@ class TextSpec:
     focal_hashtags: tuple[str, ...] = ()
     vocab_file: str | None = None
     module: str | None = None
+    preprocessor: str | None = None
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -65,6 +75,13 @@ class TextSpec:
             )
         # Before anything is loaded: BERT warns of a sequence of one token.
         check_max_tokens(self.max_tokens)
+        handles = (self.handle, self.preprocessor or "hub:")
+        if self.preprocessor and not all(h.startswith("hub:") for h in handles):
+            raise DataError(
+                "a text preprocessor must be hub:PATH_OR_URL, for an encoder that is "
+                f"one, too. Received: text={self.handle!r}, "
+                f"text_preprocessor={self.preprocessor!r}"
+            )
         own = self.own
         object.__setattr__(self, "module", None if own is None else own.module)
         # JSON knows lists only.
@@ -108,8 +125,9 @@ class TextEncoder:
     def settings(self) -> dict[str, Any]:
         """Returns what a manifest says about this encoder."""
         spec = asdict(self.spec)
-        if self.spec.module is None:
-            del spec["module"]
+        for name in ("module", "preprocessor"):
+            if spec[name] is None:
+                del spec[name]
         return {
             **spec,
             "focal_hashtags": list(self.spec.focal_hashtags),
@@ -145,10 +163,33 @@ def build_text_encoder(spec: TextSpec) -> TextEncoder:
         vocabularies, network = _build_own(own)
         return _of_texts(spec, cleaner, network, {"graph": vocabularies})
     kind, _, place = spec.handle.partition(":")
+    if spec.preprocessor is not None:
+        module = spec.preprocessor.removeprefix("hub:")
+        loaded = load_hub_encoder(place, module, spec.max_tokens)
+        return _of_own_tokens(spec, cleaner, loaded)
     if kind == "hub" and place and takes_texts(place):
         graph = [graph_hash(place), asset_hashes(place)]
         return _of_texts(spec, cleaner, HubText(place, name="texts"), {"graph": graph})
+    is_preset = kind in ("keras_hub", "keras_nlp") and spec.vocab_file is None
+    if is_preset and place and has_own_tokens(place):
+        return _of_own_tokens(spec, cleaner, load_preset(place, spec.max_tokens))
     return _of_bert(spec, cleaner)
+
+
+def _of_own_tokens(
+    spec: TextSpec, cleaner: CaptionCleaner, loaded: OwnTokens
+) -> TextEncoder:
+    captions = keras.Input((), dtype="string")
+    packed = loaded.packer(captions)
+    states = loaded.encode(packed["token_ids"], packed["padding_mask"])
+    embedding = _pool(states, packed["padding_mask"], spec.pooling)
+    network = keras.Model(captions, embedding, name="texts")
+    identity = {
+        "graph": loaded.identity,
+        "max_tokens": spec.max_tokens,
+        "pooling": spec.pooling,
+    }
+    return _of_texts(spec, cleaner, network, identity, loaded.weights)
 
 
 def _of_texts(
@@ -156,8 +197,17 @@ def _of_texts(
     cleaner: CaptionCleaner,
     network: Any,
     identity: Mapping[str, Any],
+    weights: Sequence[Any] | None = None,
 ) -> TextEncoder:
-    """Returns the encoder of a network that takes texts to vectors."""
+    """Returns the encoder of a network that takes texts to vectors.
+
+    Args:
+        spec: what it is built from.
+        cleaner: comes before the network.
+        network: string (batch_size,) → float32 (batch_size, embedding_dim).
+        identity: what shapes its output besides weights and cleaning.
+        weights: those that shape its output; all of the network if None.
+    """
     caption = keras.Input((), dtype="string", name="caption")
     embedding = network(cleaner(caption))
     cleaned = {
@@ -172,7 +222,9 @@ def _of_texts(
         model=keras.Model(caption, embedding, name="text_encoder"),
         token_model=None,
         embedding_dim=int(embedding.shape[-1]),
-        fingerprint=fingerprint({**cleaned, **identity}, network.weights),
+        fingerprint=fingerprint(
+            {**cleaned, **identity}, network.weights if weights is None else weights
+        ),
     )
 
 
@@ -266,16 +318,19 @@ def _token_model(bert: Bert, pooling: str) -> keras.Model:
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
     states = bert.encode(token_ids, padding_mask)
-    if pooling == "cls":
-        embedding = states[:, 0]
-    else:
-        join = keras.layers.GlobalAveragePooling1D(name="mean")
-        embedding = join(states, mask=keras.ops.cast(padding_mask, "bool"))
     return keras.Model(
         {"token_ids": token_ids, "padding_mask": padding_mask},
-        embedding,
+        _pool(states, padding_mask, pooling),
         name="token_encoder",
     )
+
+
+def _pool(states: Any, padding_mask: Any, pooling: str) -> Any:
+    """Returns (batch_size, hidden_dim): the first token's state, or the mean of all."""
+    if pooling == "cls":
+        return states[:, 0]
+    join = keras.layers.GlobalAveragePooling1D(name="mean")
+    return join(states, mask=keras.ops.cast(padding_mask, "bool"))
 
 
 def _identity(spec: TextSpec, bert: Bert) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metrics import broken_identities
 
 Cell = str | float | None
@@ -141,10 +142,10 @@ def paper_cells(
 
 
 def cell_text(cell: Cell) -> str:
-    """Returns a cell as it is printed: three decimals, a dash for None."""
+    """Returns a cell as it is printed on one line: three decimals, a dash for None."""
     if cell is None:
         return "–"
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.3f}" if isinstance(cell, float) else escape_controls(str(cell))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from dc_keras.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
+from dc_keras.escaping import csv_text
 from dc_keras.switching import Switch
 
 _IDS = ("user_id", "video_id")
@@ -161,7 +162,7 @@ def _clean_csv(path: Path, forgotten: Forgotten) -> _Changed | None:
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    return _Changed(table.height - kept.height, {path: _writer_of(kept.write_csv())})
+    return _Changed(table.height - kept.height, {path: _writer_of(csv_text(kept))})
 
 
 def _writer_of(text: str) -> Callable[[Path], object]:

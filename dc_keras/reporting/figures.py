@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
 from dc_keras.evaluation.results import Judgement
 from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
@@ -61,7 +62,8 @@ def _shown_models(judgement: Judgement) -> dict[str, bool]:
 
 def _label(name: str, width: int = _LABEL_WIDTH) -> str:
     """A name from the data, on as many lines as it needs, with no markup."""
-    return "<br>".join(html.escape(line) for line in textwrap.wrap(name, width))
+    lines = textwrap.wrap(escape_controls(name), width)
+    return "<br>".join(html.escape(line) for line in lines)
 
 
 def _curves(

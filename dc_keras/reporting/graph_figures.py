@@ -63,7 +63,7 @@ def graph_figure(
                 mode="markers",
                 name=_group_name(survey.names, group),
                 text=[
-                    f"{html.escape(users[row])}<br>{_label(name, 60)}"
+                    f"{_label(users[row], 60)}<br>{_label(name, 60)}"
                     + _told(told, int(row))
                     for row, name in zip(rows, of_users, strict=True)
                 ],

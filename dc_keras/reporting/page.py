@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
+from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.predictions import answers
 from dc_keras.evaluation.results import Judgement
 from dc_keras.evaluation.saved_run import SavedRun
@@ -91,10 +92,11 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
 
 def page_environment() -> jinja2.Environment:
     """Returns the templates of pages, with the filters that they use."""
-    # Names of challenges and models are data: everything is escaped but what we made.
+    # Captions and names are data: everything is escaped but what we made.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -103,6 +105,12 @@ def page_environment() -> jinja2.Environment:
     environment.filters["cell"] = cell_text
     environment.filters["text_columns"] = _text_columns
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Returns what a template shows of a value; markup that we made stays as it is."""
+    is_plain = isinstance(value, str) and not hasattr(value, "__html__")
+    return escape_controls(value, keep="\n\r\t") if is_plain else value
 
 
 def _text_columns(table: Table) -> set[int]:
@@ -223,7 +231,7 @@ def _render_card(card: str) -> str:
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.disable("image")
-    tokens = markdown.parse(card)
+    tokens = markdown.parse(escape_controls(card, keep="\n\t"))
     if tokens and tokens[0].tag == "h1":
         del tokens[:3]  # its start, text and end
     for token in tokens:

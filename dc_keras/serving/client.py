@@ -14,23 +14,30 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from dc_keras.errors import DataError
-from dc_keras.serving.tensor_specs import Arrays, Signature, as_array
+from dc_keras.escaping import escape_controls
+from dc_keras.serving.bounded_http import seconds_until
+from dc_keras.serving.tensor_specs import Arrays, Signature, as_array, fits
 from dc_keras.serving.unknown_facts import fill_unknown
 
 _AVAILABLE = "AVAILABLE"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_TEXT = 300
+_LONGEST_READ = 10_000  # of what a server says: a pattern takes its time
 # json_tensor.cc of the server quotes the value that it cannot read, in whole; what it
 # says behind it is kept where it is known.
 _TAIL = (
     " Type: \\w+ is not of expected type: \\w+| not formatted correctly for base64 data"
 )
 _QUOTED = re.compile(rf"JSON [Vv]alue: .*?({_TAIL})?$")
+# Of reading an answer that is something else than the documented.
+_UNDOCUMENTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_CREDENTIALS = re.compile(r"\A([A-Za-z][\w+.-]*://)?.*@", re.DOTALL)
 _NODES = re.compile(r"\{\{\w+ [^}]*\}\} ?")
 
 
@@ -94,8 +101,11 @@ class Client(ABC):
         return {name: ServedFunction(self, name) for name in self._signatures}
 
     @abstractmethod
-    def metadata(self) -> dict[str, Signature]:
+    def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
         """Asks which signatures the model has.
+
+        Args:
+            timeout_s: seconds for this call; those of the client if None.
 
         Raises:
             DataError: the server does not say.
@@ -117,8 +127,10 @@ class Client(ABC):
         """Ends the connections."""
 
     @abstractmethod
-    def _ask(self, name: str, signature: Signature, inputs: Arrays) -> Arrays:
-        """Sends what `predict` has checked."""
+    def _ask(
+        self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
+    ) -> Arrays:
+        """Sends what `predict` has checked, and returns what was answered."""
 
     def predict(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
         """Asks a signature.
@@ -177,28 +189,55 @@ class Client(ABC):
         self.close()
 
     def _ask_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
-        signature = self._find(name)
+        end = time.monotonic() + self.timeout_s
+        signature = self._find(name, end)
         filled = fill_unknown(inputs, signature.inputs)
         if filled.keys() != signature.inputs.keys():
             raise DataError(
-                f"the signature {name!r} takes {', '.join(sorted(signature.inputs))}. "
+                f"the signature {name!r} takes "
+                f"{shorten(', '.join(sorted(signature.inputs)))}. "
                 f"Received: inputs={sorted(inputs)}"
             )
         arrays = {
             key: as_array(filled[key], key, signature.inputs[key])
             for key in sorted(signature.inputs)
         }
-        return self._ask(name, signature, arrays)
+        answer = self._ask(name, signature, arrays, seconds_until(end))
+        self._require_outputs(answer, signature)
+        return answer
 
-    def _find(self, name: str) -> Signature:
+    def _require_outputs(self, answer: Arrays, signature: Signature) -> None:
+        for key, spec in signature.outputs.items():
+            array = answer.get(key)
+            if array is None or array.dtype != spec.dtype or not fits(array, spec):
+                what = "nothing" if array is None else f"{array.dtype}{array.shape}"
+                raise DataError(
+                    f"the server must answer {key!r} as {spec.dtype}{spec.shape}, -1 "
+                    f"for any size. Received: {what}"
+                )
+
+    def _find(self, name: str, end: float) -> Signature:
         if name not in self._signatures:
-            self._signatures = self.metadata()
+            self._signatures = self.metadata(seconds_until(end))
         if name not in self._signatures:
+            known = shorten(", ".join(sorted(self._signatures)))
             raise DataError(
-                f"a signature must be one of {', '.join(sorted(self._signatures))}. "
-                f"Received: signature={name!r}"
+                f"a signature must be one of {known}. Received: signature={name!r}"
             )
         return self._signatures[name]
+
+    @contextmanager
+    def _as_documented(self) -> Iterator[None]:
+        """Tells in one line that something else than the documented was answered."""
+        try:
+            yield
+        except DataError:
+            raise
+        except _UNDOCUMENTED as error:
+            raise DataError(
+                f"{self.address} must answer as tensorflow/serving does. "
+                f"Received: error={type(error).__name__}"
+            ) from None
 
     def _refusal(self, text: str) -> DataError:
         return DataError(
@@ -218,10 +257,10 @@ class Client(ABC):
             f"Received: address={self.address!r}"
         )
 
-    def _too_late(self, timeout_s: float) -> NoAnswerError:
+    def _too_late(self) -> NoAnswerError:
         return NoAnswerError(
             f"the server at {self.address} must answer in time. "
-            f"Received: timeout_s={timeout_s:.3g}"
+            f"Received: timeout_s={self.timeout_s:.3g}"
         )
 
     def _named(self) -> str:
@@ -258,15 +297,21 @@ def connect(address: str, model: str, **options: Any) -> Client:
         return GrpcClient(rest, model, **options)
     raise DataError(
         "a server's address must begin with http://, https:// or grpc://. "
-        f"Received: address={address!r}"
+        f"Received: address={without_credentials(address)!r}"
     )
+
+
+def without_credentials(address: str) -> str:
+    """Returns an address as it may be shown: with no user and no password."""
+    return _CREDENTIALS.sub(r"\1", address)
 
 
 def shorten(text: str) -> str:
     """Returns the first line of a server's words, without what was asked."""
-    lines = text.strip().splitlines() or ["nothing"]
+    lines = text[:_LONGEST_READ].strip().splitlines() or ["nothing"]
     line = _NODES.sub("", _QUOTED.sub(r"a JSON value\1", lines[0])).rstrip(".")
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"
+    line = line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"
+    return escape_controls(line)
 
 
 def _pauses() -> Iterator[float]:

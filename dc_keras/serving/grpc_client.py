@@ -7,11 +7,12 @@ travel in its own messages.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import Client
+from dc_keras.serving.client import Client, without_credentials
 from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
 
 try:
@@ -27,7 +28,9 @@ except ImportError as error:
     raise DataError(
         "a grpc:// address needs gRPC: pip install 'dc_keras[serving]'"
     ) from error
+import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
 
 _LARGEST_MESSAGE = 2**31 - 1  # the server's own limit
@@ -45,6 +48,12 @@ class GrpcClient(Client):
     """
 
     def __init__(self, address: str, model: str, **options: Any) -> None:
+        if "@" in address:
+            raise DataError(
+                "a grpc:// address must have no user and no password: the connection "
+                "is not encrypted. Received: "
+                f"address={without_credentials(address)!r}"
+            )
         super().__init__(address, model, **options)
         self._channel = grpc.insecure_channel(
             address,
@@ -64,43 +73,51 @@ class GrpcClient(Client):
         )
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
-    def metadata(self) -> dict[str, Signature]:
+    def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
         """See `Client`."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             metadata_field=["signature_def"]
         )
-        response = self._call(self._predictions.GetModelMetadata, request)
+        response = self._call(self._predictions.GetModelMetadata, request, timeout_s)
         found = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(found)
-        return {
-            name: Signature(_read_specs(entry.inputs), _read_specs(entry.outputs))
-            for name, entry in found.signature_def.items()
-            if not name.startswith("__")
-        }
+        with self._as_documented():
+            try:
+                response.metadata["signature_def"].Unpack(found)
+            except DecodeError as error:
+                raise ValueError("the answer holds no signatures") from error
+            return {
+                name: Signature(_read_specs(entry.inputs), _read_specs(entry.outputs))
+                for name, entry in found.signature_def.items()
+                if not name.startswith("__")
+            }
 
     def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """See `Client`."""
         request = get_model_status_pb2.GetModelStatusRequest()
         response = self._call(self._models.GetModelStatus, request, timeout_s)
         states = get_model_status_pb2.ModelVersionStatus.State
-        return {
-            entry.version: states.Name(entry.state)
-            for entry in response.model_version_status
-        }
+        with self._as_documented():
+            return {
+                entry.version: states.Name(entry.state)
+                for entry in response.model_version_status
+            }
 
     def close(self) -> None:
         """See `Client`."""
         self._channel.close()
 
-    def _ask(self, name: str, signature: Signature, inputs: Arrays) -> Arrays:
+    def _ask(
+        self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
+    ) -> Arrays:
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = name
         for key, values in inputs.items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(values))
-        response = self._call(self._predictions.Predict, request)
-        return {
-            name: tf.make_ndarray(response.outputs[name]) for name in response.outputs
-        }
+        response = self._call(self._predictions.Predict, request, timeout_s)
+        with self._as_documented():
+            return {
+                name: _read_tensor(response.outputs[name]) for name in response.outputs
+            }
 
     def _call(
         self, method: Callable[..., Any], request: Any, timeout_s: float | None = None
@@ -116,7 +133,7 @@ class GrpcClient(Client):
             return method(request, timeout=timeout_s)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._too_late(timeout_s) from None
+                raise self._too_late() from None
             raise self._explain(error.code(), error.details() or "") from None
 
     def _explain(self, code: grpc.StatusCode, text: str) -> DataError:
@@ -138,6 +155,20 @@ def _service_config(retries: int) -> dict[str, Any]:
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
     return {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+
+
+def _read_tensor(tensor: Any) -> np.ndarray:
+    """Returns the array of a tensor that was sent in full.
+
+    Raises:
+        ValueError: its shape announces more than was sent.
+    """
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    # A message may stand for any number of equal values, and so for any memory.
+    if math.prod(sizes) > tensor.ByteSize():
+        raise ValueError("the shape announces more values than were sent")
+    array: np.ndarray = tf.make_ndarray(tensor)
+    return array
 
 
 def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:

@@ -9,36 +9,39 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Self
+from urllib.parse import unquote
 
 import numpy as np
 import urllib3
 from urllib3.exceptions import (
     HTTPError,
+    LocationParseError,
     MaxRetryError,
     NewConnectionError,
     ResponseError,
     TimeoutError,
 )
+from urllib3.util import parse_url
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import Client
+from dc_keras.serving.bounded_http import TimeoutAt, make_pool
+from dc_keras.serving.client import Client, without_credentials
 from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
 
 # Too many requests; not there, or not ready.
 _TRY_AGAIN = (429, 503)
 _NOT_FOUND = 404
 _TIMED_OUT = 504
-_LEAST_S = 1e-3
 
 
 class RestClient(Client):
     """See `Client`; `address` is "http://host:8501".
 
     Args:
-        address: of the server.
+        address: of the server. "http://user:password@host:8501" sends both in the
+            header of HTTP basic authentication; no message has them.
         model: name of the model.
         is_row_format: sends rows instead of columns.
         options: those of `Client`.
@@ -47,13 +50,16 @@ class RestClient(Client):
     def __init__(
         self, address: str, model: str, *, is_row_format: bool = False, **options: Any
     ) -> None:
-        super().__init__(address.rstrip("/"), model, **options)
+        place, credentials = _split_credentials(address)
+        super().__init__(place.rstrip("/"), model, **options)
         self.is_row_format = is_row_format
-        self._pool = urllib3.PoolManager()
+        self._pool = make_pool()
+        self._headers = {"Content-Type": "application/json", **credentials}
 
-    def metadata(self) -> dict[str, Signature]:
+    def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
         """See `Client`."""
-        content = self._send("GET", f"{self._path()}/metadata")
+        path = f"{self._path()}/metadata"
+        content = self._send("GET", path, timeout_s=timeout_s)
         with self._as_documented():
             found = content["metadata"]["signature_def"]["signature_def"]
             return {
@@ -75,7 +81,9 @@ class RestClient(Client):
         """See `Client`."""
         self._pool.clear()
 
-    def _ask(self, name: str, signature: Signature, inputs: Arrays) -> Arrays:
+    def _ask(
+        self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
+    ) -> Arrays:
         columns = {key: _as_json(values) for key, values in inputs.items()}
         body: dict[str, Any] = {"signature_name": name}
         if self.is_row_format:
@@ -84,7 +92,7 @@ class RestClient(Client):
         else:
             body["inputs"] = columns
             key = "outputs"
-        content = self._send("POST", f"{self._path()}:predict", body)
+        content = self._send("POST", f"{self._path()}:predict", body, timeout_s)
         with self._as_documented():
             return _read_outputs(content[key], signature.outputs, self.is_row_format)
 
@@ -108,48 +116,38 @@ class RestClient(Client):
                 method,
                 self.address + path,
                 body=json.dumps(body).encode() if method == "POST" else None,
-                headers={"Content-Type": "application/json"},
+                headers=self._headers,
                 retries=_RetryUntil.make(end, self.retries),
-                timeout=_TimeoutAt(end),
+                timeout=TimeoutAt(end),
+                decode_content=False,  # none was asked for: it may be a bomb
             )
         except HTTPError as error:
-            raise self._explain(error, timeout_s) from None
-        return self._read(response, timeout_s)
+            if time.monotonic() >= end:
+                raise self._too_late() from None
+            raise self._explain(error) from None
+        return self._read(response)
 
-    def _read(self, response: urllib3.BaseHTTPResponse, timeout_s: float) -> Any:
+    def _read(self, response: urllib3.BaseHTTPResponse) -> Any:
         if response.status == 200:
             with self._as_documented():
-                return json.loads(response.data)
+                return _parse(response.data)
         text = _read_error(response)
         if response.status in _TRY_AGAIN:
             raise self._unavailable(text)
         if response.status == _TIMED_OUT:
-            raise self._too_late(timeout_s)
+            raise self._too_late()
         raise (self._not_found if response.status == _NOT_FOUND else self._refusal)(
             text
         )
 
-    def _explain(self, error: HTTPError, timeout_s: float) -> DataError:
+    def _explain(self, error: HTTPError) -> DataError:
         reason = error.reason if isinstance(error, MaxRetryError) else error
         # A refused connection counts as a timeout to urllib3.
         if isinstance(reason, TimeoutError) and not isinstance(
             reason, NewConnectionError
         ):
-            return self._too_late(timeout_s)
+            return self._too_late()
         return self._unavailable(type(reason).__name__)
-
-    @contextmanager
-    def _as_documented(self) -> Iterator[None]:
-        """Tells in one line that something else than the documented was answered."""
-        try:
-            yield
-        except DataError:
-            raise
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{self.address} must answer as tensorflow/serving does. "
-                f"Received: error={type(error).__name__}"
-            ) from None
 
 
 class _RetryUntil(urllib3.Retry):
@@ -165,6 +163,7 @@ class _RetryUntil(urllib3.Retry):
             redirect=0,
             status_forcelist=_TRY_AGAIN,
             allowed_methods={"GET", "POST"},
+            respect_retry_after_header=False,  # it knows nothing of the deadline
             backoff_factor=0.1,
             backoff_max=2.0,
             raise_on_status=False,
@@ -185,22 +184,50 @@ class _RetryUntil(urllib3.Retry):
         return retry
 
 
-class _TimeoutAt(urllib3.Timeout):
-    """A moment, not a duration: each attempt gets what the ones before it left."""
-
-    def __init__(self, end: float) -> None:
-        super().__init__(total=max(_LEAST_S, end - time.monotonic()))
-        self.end = end
-
-    def clone(self) -> _TimeoutAt:
-        return _TimeoutAt(self.end)
-
-
 def _read_error(response: urllib3.BaseHTTPResponse) -> str:
     try:
-        return str(json.loads(response.data)["error"])
-    except (LookupError, TypeError, ValueError):  # of a proxy before the server
-        return f"HTTP {response.status}"
+        error = _parse(response.data)["error"]
+    except (LookupError, TypeError, ValueError):
+        error = None
+    # Anything else than a text is of a proxy before the server.
+    return error if isinstance(error, str) else f"HTTP {response.status}"
+
+
+def _parse(data: bytes) -> Any:
+    """Parses JSON, with NaN and Infinity, which the server writes.
+
+    Raises:
+        ValueError: it is none, or nested too deep.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
+    """Splits an address into one without credentials, and the header that has them.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        url = parse_url(address)
+    except LocationParseError:
+        url = parse_url("")
+    place = str(url._replace(auth=None))
+    if not url.host or "@" in place:
+        raise DataError(
+            "a server's address must be http://host:port or http://user:password@host:"
+            "port, with %XX for what is none of A-Z a-z 0-9 - . _ ~ in a password. "
+            f"Received: address={without_credentials(address)!r}"
+        )
+    if url.auth is None:
+        return address, {}
+    user, _, password = url.auth.partition(":")
+    code = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode())
+    header = {"Authorization": f"Basic {code.decode('ascii')}"}
+    return place, header
 
 
 def _as_json(values: np.ndarray) -> Any:
@@ -259,8 +286,9 @@ def _from_json(values: Any, spec: TensorSpec) -> np.ndarray:
     if spec.dtype != object:
         return np.array(values, spec.dtype)
     array = np.array(values, object)
-    for index, value in np.ndenumerate(array):
-        array[index] = _from_json_string(value)
+    flat = array.reshape(-1)  # a view; `flat` and its like know 32 dimensions at most
+    for place, value in enumerate(flat):
+        flat[place] = _from_json_string(value)
     return array
 
 

@@ -59,7 +59,7 @@ def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
     """
     if dtype not in DTYPES:
         raise DataError(
-            f"a dtype must be one of {', '.join(DTYPES)}. Received: {dtype}"
+            f"a dtype must be one of {', '.join(DTYPES)}. Received: {dtype[:40]!r}"
         )
     return TensorSpec(DTYPES[dtype], None if is_rank_unknown else tuple(dims))
 
@@ -87,7 +87,7 @@ def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
         raise DataError(
             f"`{name}` must hold {spec.dtype}. Received: dtype={array.dtype}"
         )
-    if not _fits(array.shape, spec.shape):
+    if not fits(array, spec):
         raise DataError(
             f"`{name}` must have the shape {spec.shape}, -1 for any size. "
             f"Received: shape={array.shape}"
@@ -95,11 +95,12 @@ def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
     return array.astype(spec.dtype)
 
 
-def _fits(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> bool:
-    if expected is None:
+def fits(array: np.ndarray, spec: TensorSpec) -> bool:
+    """Returns whether an array has the shape of a spec."""
+    if spec.shape is None:
         return True
-    return len(shape) == len(expected) and all(
-        size in (-1, given) for size, given in zip(expected, shape, strict=True)
+    return array.ndim == len(spec.shape) and all(
+        size in (-1, given) for size, given in zip(spec.shape, array.shape, strict=True)
     )
 
 

@@ -1,7 +1,7 @@
 """Files that other tools open: GEXF 1.3, GraphML, CSV and JSON (extra `social`).
 
-Names come from the data and may be anything. What XML 1.0 cannot hold is replaced, and
-a cell that a spreadsheet would run as a formula gets an apostrophe in front.
+Names come from the data and may be anything. What XML 1.0 cannot hold is replaced; the
+tables are made safe to open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import polars as pl
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
+from dc_keras.escaping import csv_text, without_formulas
 from dc_keras.social.graph_view import GraphView
 from dc_keras.version import __version__
 
@@ -32,8 +33,6 @@ except ImportError as error:
 
 # All that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# How a formula begins (OWASP, "CSV Injection").
-_FORMULA = re.compile(r"^[=+\-@\t\r＝＋－＠]")
 _SPELL = ("first", "last")
 
 
@@ -166,20 +165,7 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
     for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
-        yield ending, without_formulas(table).write_csv()
-
-
-def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
-    """Returns a table whose texts no spreadsheet runs, names of columns among them."""
-    table = table.rename(_quoted)
-    texts = [name for name, kind in table.schema.items() if kind == pl.String]
-    return table.with_columns(
-        pl.col(name).map_elements(_quoted, return_dtype=pl.String) for name in texts
-    )
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
+        yield ending, csv_text(without_formulas(table))
 
 
 def _json(view: GraphView) -> Iterator[tuple[str, str]]:

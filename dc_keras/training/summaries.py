@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.escaping import escape_controls
+
 
 def log_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Writes the resolved configuration as a text in TensorBoard."""
@@ -78,7 +80,7 @@ def log_projector(
     directory.mkdir(parents=True, exist_ok=True)
     np.savetxt(directory / f"{name}.tsv", vectors, fmt="%.5g", delimiter="\t")
     (directory / f"{name}_labels.tsv").write_text(
-        "".join(f"{label}\n" for label in labels), encoding="utf-8"
+        "".join(f"{escape_controls(label)}\n" for label in labels), encoding="utf-8"
     )
     path = directory / "projector_config.pbtxt"
     config = ProjectorConfig()

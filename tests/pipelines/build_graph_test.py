@@ -106,3 +106,9 @@ def test_representations_of_a_model_are_a_layer_of_their_own(chain, corpus, tmp_
     assert degree.min() >= 1
     assert graph.layers[1].num_ties >= 1.5 * len(users)
     assert info["representations"] == str(path)
+
+
+def test_no_other_artifact_is_overwritten(fails_in_one_line, corpus):
+    place = f"--corpus={corpus.output}", f"--output={corpus.output}"
+    line = fails_in_one_line("build_graph", *place)
+    assert "holds another artifact, of kind corpus, which would be destroyed" in line

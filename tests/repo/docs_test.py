@@ -15,6 +15,7 @@ _DOCUMENTS = (
     "docs/evaluation.md",
     "docs/paper.md",
     "docs/privacy.md",
+    "docs/reliability.md",
     "docs/results.md",
     "docs/performance.md",
     "docs/serving.md",

@@ -86,3 +86,20 @@ def _allows_pickle(node):
         and node.arg == "allow_pickle"
         and not (isinstance(node.value, ast.Constant) and node.value.value is False)
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "home"),
+    [
+        # Elsewhere they would print characters that a terminal obeys.
+        (r"\bsys\.std(?:out|err)\.write\(", {"pipelines/app.py"}),
+        (r"\.write_csv\(|\bcsv\.writer\(", {"dc_keras/escaping.py"}),
+    ],
+)
+def test_text_from_data_leaves_by_one_door(root, written, home):
+    found = {
+        str(path.relative_to(root))
+        for path in _modules(root, _PACKAGES)
+        if re.search(written, path.read_text("utf-8"))
+    }
+    assert found == home

@@ -15,7 +15,8 @@ from tfrecords.frames import (
     sample_frames,
     sample_slideshow,
 )
-from tfrecords.pictures import MediaError, Picture, Timeline
+from tfrecords.pictures import MediaError, Picture
+from tfrecords.timeline import Timeline
 
 
 def _numbers(sampled, read_number):
@@ -82,7 +83,7 @@ def test_fixed_rate_takes_frames_from_the_start(tmp_path, write_clip, read_numbe
 
 def test_fixed_rate_of_the_clip_takes_every_frame_of_an_ntsc_rate():
     starts = np.arange(30, dtype=np.int64) * 1001
-    timeline = Timeline(starts, 30 * 1001, Fraction(1, 30000), None)
+    timeline = Timeline(starts, 30 * 1001, Fraction(1, 30000))
     config = SamplingConfig(num_frames=30, fps=30000 / 1001)
     assert choose_positions(timeline, config).tolist() == list(range(30))
 
@@ -223,7 +224,7 @@ def test_values_outside_their_range_are_refused(name, value, rule):
 @settings(deadline=None)  # a busy machine is no fault
 def test_chosen_frame_is_the_last_that_began_by_the_bin_centre(gaps, last, num_frames):
     starts = np.cumsum([0, *gaps[1:]]).astype(np.int64)
-    timeline = Timeline(starts, int(starts[-1]) + last, Fraction(1, 90000), None)
+    timeline = Timeline(starts, int(starts[-1]) + last, Fraction(1, 90000))
     chosen = choose_positions(timeline, SamplingConfig(num_frames=num_frames))
     for i, position in enumerate(chosen.tolist()):
         centre = Fraction(2 * i + 1, 2 * num_frames) * timeline.duration

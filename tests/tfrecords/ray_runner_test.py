@@ -3,12 +3,14 @@
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+import crashing_decoder
 import pytest
 
 ray = pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
@@ -20,7 +22,7 @@ from dc_keras.encoders.extraction import (  # noqa: E402
 )
 from dc_keras.encoders.vision import VisionSpec  # noqa: E402
 from dc_keras.errors import DataError  # noqa: E402
-from tfrecords import ray_runner  # noqa: E402
+from tfrecords import ray_runner, runner  # noqa: E402
 from tfrecords.feature_records import write_feature_records  # noqa: E402
 from tfrecords.frames import SamplingConfig  # noqa: E402
 from tfrecords.ray_runner import RayCluster  # noqa: E402
@@ -301,3 +303,23 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
     assert str(caught.value) == (
         "--runner=ray needs Ray: pip install 'dc_keras[cluster]'"
     )
+
+
+@pytest.mark.long
+def test_a_file_that_crashes_the_decoder_is_named(media, tmp_path, monkeypatch):
+    shutil.copy(media / "0.mp4", media / "crash.mp4")
+    bad = Video("7999", "u1", "test", media_path="crash.mp4")
+    monkeypatch.setattr(runner, "_write_elsewhere", crashing_decoder.write_elsewhere)
+    run = write_frame_records(
+        [*_videos(6), bad],
+        media,
+        tmp_path / "out",
+        _CONFIG,
+        num_shards=2,
+        cluster=RayCluster(num_cpus=2),
+        max_bad_media=1,
+    )
+    assert run.manifest["bad_media"] == [
+        {"video_id": "7999", "reason": "crash.mp4: crashes the decoder"}
+    ]
+    assert run.manifest["counts"]["with_frames"] == 6

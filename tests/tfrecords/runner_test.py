@@ -8,13 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import crashing_decoder
 import pytest
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from dc_keras.locking import writing
-from tfrecords import runner
+from tfrecords import decoding_process
 from tfrecords.frames import SamplingConfig
 from tfrecords.runner import write_frame_records
 from tfrecords.shard_runs import Part
@@ -228,9 +227,13 @@ def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
         stderr=subprocess.DEVNULL,
     )
-    _wait_for(lambda: len(_temporaries(output)) == 2)
-    process.send_signal(how)
-    process.wait(timeout=20)
+    try:
+        _wait_for(lambda: len(_temporaries(output)) == 2)
+        process.send_signal(how)
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     # Nothing is at work any more: unfinished shards stay so; a clean stop leaves none.
     assert len(_settled(output)) == (2 if how == signal.SIGKILL else 0)
     assert sorted(output.glob("frames-*")) == []
@@ -256,28 +259,32 @@ def _temporaries(directory):
     return list(directory.glob(".*.tmp")) if directory.is_dir() else []
 
 
-def _wait_for(condition, seconds=60):
+def _wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the workers never began"
         time.sleep(0.05)
 
 
-@pytest.mark.long
-def test_a_file_that_crashes_the_decoder_takes_a_worker_and_is_named(
-    media, tmp_path, monkeypatch
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_crashes_the_decoder_ends_no_run_and_is_named(
+    media, tmp_path, monkeypatch, workers
 ):
-    shutil.copy(media / "0.mp4", media / "crash.mp4")
-    bad = Video("7999", "u1", "test", media_path="crash.mp4")
-    monkeypatch.setattr(runner, "_write_in_worker", crashing_decoder.write_in_worker)
-    options = {"workers": 2, "max_bad_media": 1}
-    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
-    assert run.manifest["bad_media"] == [
-        {"video_id": "7999", "reason": "crash.mp4: crashes the decoder"}
+    bad = []
+    for number, name in enumerate(("crash.mp4", "large.mp4", "once.mp4")):
+        shutil.copy(media / "0.mp4", media / name)
+        bad.append(Video(str(7990 + number), "u1", "test", media_path=name))
+    monkeypatch.setattr(decoding_process, "_SERVER", "crashing_decoder")
+    options = {"workers": workers, "max_bad_media": 2}
+    run = _write([*_videos(6), *bad], media, tmp_path / "out", **options)
+    # In the order of the shards.
+    assert sorted(run.manifest["bad_media"], key=lambda post: post["video_id"]) == [
+        {"video_id": "7990", "reason": "crash.mp4: crashes the decoder"},
+        {"video_id": "7991", "reason": "large.mp4: crashes the decoder"},
     ]
-    assert run.manifest["counts"]["with_frames"] == 6
-    # No run tries it again.
-    run = _write([*_videos(6), bad], media, tmp_path / "out", **options)
+    assert run.manifest["counts"]["with_frames"] == 7
+    # No run tries them again.
+    run = _write([*_videos(6), *bad], media, tmp_path / "out", **options)
     assert run.num_resumed == _NUM_SHARDS
 
 

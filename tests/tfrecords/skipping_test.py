@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from tfrecords.media import decode_frames
-from tfrecords.skipping import CodedPacket, holds_idr, plan_skips
+from tfrecords.skipping import (
+    DECODE,
+    LEAVE_OUT,
+    REFERENCES,
+    CodedPackets,
+    holds_idr,
+    plan_skips,
+)
 
 _CLIPS = Path("/work/shared/data/clips")
 _SIZE = (96, 128)
@@ -15,7 +22,10 @@ _SIZE = (96, 128)
 
 def _packets(text):
     """Packets named by letters: capital for IDR, their place is their timestamp."""
-    return [CodedPacket(place, name.isupper()) for place, name in enumerate(text)]
+    packets = CodedPackets()
+    for place, name in enumerate(text):
+        packets.add(place, is_idr=name.isupper())
+    return packets
 
 
 @pytest.mark.parametrize(
@@ -34,14 +44,15 @@ def _packets(text):
     ],
 )
 def test_packets_after_the_last_wanted_one_of_a_group_are_left_out(coded, wanted, plan):
-    names = {"DEFAULT": "D", "NONREF": "n", None: "-"}
-    got = "".join(names[skip] for skip in plan_skips(_packets(coded), wanted))
+    got = "".join("-nD"[skip] for skip in plan_skips(_packets(coded), wanted))
     assert got == plan
 
 
 def test_a_packet_without_a_timestamp_is_always_decoded():
-    packets = [CodedPacket(0, True), CodedPacket(None, False), CodedPacket(2, False)]
-    assert plan_skips(packets, set()) == ["NONREF", "DEFAULT", None]
+    packets = CodedPackets()
+    for pts in (0, None, 2):
+        packets.add(pts, is_idr=pts == 0)
+    assert list(plan_skips(packets, set())) == [REFERENCES, DECODE, LEAVE_OUT]
 
 
 @pytest.mark.parametrize(
@@ -139,18 +150,18 @@ def test_frames_of_any_choice_are_those_of_a_full_decode(tmp_path, x264, contain
 def test_packets_too_large_to_keep_are_read_again(tmp_path, monkeypatch):
     clip = _noise(tmp_path / "clip.mp4", 70, "keyint=12:b-adapt=0")
     for num_bytes in (0, clip.stat().st_size // 2):
-        monkeypatch.setattr("tfrecords.media._MAX_HELD_BYTES", num_bytes)
+        monkeypatch.setattr("tfrecords.timeline._MAX_HELD_BYTES", num_bytes)
         assert _assert_equal_to_full_decode(clip, 4).packets
 
 
 def test_an_open_group_is_no_place_to_begin(tmp_path):
     clip = _noise(tmp_path / "open.mp4", 70, "keyint=12:open-gop=1:b-adapt=0")
     timeline, _ = decode_frames(clip, lambda _: {0}, lambda _: None)
-    assert [packet.is_idr for packet in timeline.packets].count(True) == 1
+    assert timeline.packets.num_idr == 1
     closed = _noise(tmp_path / "closed.mp4", 70, "keyint=12:scenecut=0:b-adapt=0")
     timeline, _ = decode_frames(closed, lambda _: {0}, lambda _: None)
     # Frames 0, 12, 24, 36, 48, 60.
-    assert [packet.is_idr for packet in timeline.packets].count(True) == 6
+    assert timeline.packets.num_idr == 6
 
 
 def test_frames_of_a_variable_rate_are_those_of_a_full_decode(tmp_path):
@@ -188,7 +199,7 @@ def test_frames_after_an_edit_list_are_those_of_a_full_decode(tmp_path):
 )
 def test_what_cannot_be_told_by_packets_is_decoded_whole(tmp_path, name, codec, bf):
     clip = _noise(tmp_path / name, 40, None, name=codec, bf=bf)
-    assert _assert_equal_to_full_decode(clip, 4).packets == ()
+    assert _assert_equal_to_full_decode(clip, 4).packets is None
 
 
 def _clips():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.mention_spans import show_handles
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
 _MILLISECONDS = 1000
@@ -31,7 +32,7 @@ def read(record: RawRecord) -> Post:
     return Post(
         video_id=video_id,
         author=author,
-        caption="" if caption is None else caption,
+        caption=show_handles(caption or "", fields.entries("text_extra")),
         create_time=fields.time("create_time", "create_time"),
         hashtags=fields.hashtags(
             caption,

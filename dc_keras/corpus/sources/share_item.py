@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.mention_spans import show_handles
 from dc_keras.corpus.sources.post import Post, RawRecord, Source
 
 
@@ -28,7 +29,7 @@ def read(record: RawRecord) -> Post:
     return Post(
         video_id=video_id,
         author=author,
-        caption="" if caption is None else caption,
+        caption=show_handles(caption or "", fields.entries("textExtra")),
         create_time=fields.time("create_time", "itemInfos.createTime"),
         hashtags=fields.hashtags(
             caption,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dc_keras.corpus.sources.fields import Fields
+from dc_keras.corpus.sources.mention_spans import show_handles
 from dc_keras.corpus.sources.post import Post, RawRecord, Source, UnreadablePostError
 from dc_keras.corpus.sources.web_item_line import read_lines
 
@@ -46,7 +47,7 @@ def read(record: RawRecord) -> Post:
     return Post(
         video_id=video_id,
         author=author,
-        caption="" if caption is None else caption,
+        caption=show_handles(caption or "", fields.entries("textExtra")),
         create_time=fields.time("create_time", "createTime"),
         hashtags=fields.hashtags(
             caption,

@@ -18,7 +18,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from dc_keras.corpus.records import has_mentions
 from dc_keras.corpus.sources.fields import NO_HANDLE
+from dc_keras.corpus.sources.mention_spans import is_handle
 from dc_keras.corpus.sources.post import Person, PostColumns
 from dc_keras.corpus.sources.values import FIRST_ID, find_rounded
 
@@ -50,6 +52,7 @@ class _Maybe(NamedTuple):
 
 
 _MaybeText = _Maybe(str)
+_Offset = _Maybe(Annotated[int, Meta(ge=0)])
 _Nothing = _Maybe(Literal["\0"])
 _Notes: TypeAlias = tuple[str, ...]
 # The values of `_PATHS` and `_EXACT`, one an item.
@@ -114,7 +117,11 @@ _ITEM = _struct(
     statsV2=_Maybe(_struct("StatsV2", **dict.fromkeys(_EXACT, _CountText))),
     stats=_struct("Stats", **_STATS),
     challenges=_Maybe(_list_of("Challenge", title=_MaybeText)),
-    textExtra=_list_of("Extra", hashtagName=_MaybeText, userUniqueId=_MaybeText),
+    textExtra=_list_of(
+        "Extra",
+        **dict.fromkeys(("hashtagName", "userUniqueId", "userId"), _MaybeText),
+        **dict.fromkeys(("start", "end"), _Offset),
+    ),
     effectStickers=_Maybe(_list_of("Sticker", name=_MaybeText)),
     duetInfo=_Maybe(_struct("Duet", duetFromId=str)),
     locationCreated=_MaybeText,
@@ -226,7 +233,22 @@ def _is_any_odd(given: _Given) -> bool:
         or "\0" in texts
         or _REDACTED in texts
         or max(given["video.duration"]) > _LONGEST_S
+        or not all(map(_shows_handles, given["desc"], given["textExtra"]))
     )
+
+
+def _shows_handles(caption: str, links: Sequence[Any]) -> bool:
+    """Whether no mention can be by a display name."""
+    if not has_mentions(caption):
+        return True
+    for link in links:
+        if link.hashtagName and not link.userUniqueId and not link.userId:
+            continue
+        if link.start is None or link.end is None:
+            continue
+        if not is_handle(caption, link.start, link.end, link.userUniqueId or ""):
+            return False
+    return True
 
 
 def _columns(given: _Given) -> PostColumns:

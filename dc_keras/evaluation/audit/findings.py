@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from dc_keras.escaping import escape_controls
+
 Severity = Literal["leak", "fault", "warning"]
 
 _SEVERITIES: tuple[Severity, ...] = ("leak", "fault", "warning")  # the worst first
@@ -88,8 +90,9 @@ class Report:
         for check in self.checks:
             ranked = sorted(check.findings, key=_rank)
             for finding in ranked[:most]:
-                lines.append(f"{finding.severity}: {check.subject}: {finding.what}")
-                lines.append(f"    {finding.advice}")
+                what = escape_controls(f"{check.subject}: {finding.what}")
+                lines.append(f"{finding.severity}: {what}")
+                lines.append(f"    {escape_controls(finding.advice)}")
             if len(ranked) > most:
                 lines.append(f"    … and {len(ranked) - most} more of {check.name}")
         return "\n".join(lines)

@@ -9,6 +9,7 @@ pytest.importorskip("jinja2", reason="the extra `report` is not installed")
 from dc_keras.reporting.explanation_page import render_explanation
 
 _HOSTILE = "<script>alert(1)</script>"
+_OBEYED = "\x1b[2J\x9b0m\u202e"
 
 
 def _part(log_odds, **more):
@@ -23,7 +24,9 @@ def content():
     looked_into = {
         **_part(0.8, number=2, video_id="7000000000000000001", user_id="u_1"),
         "caption": f"so good {_HOSTILE}",
-        "words": [_part(e, word=w) for w, e in (("so", 0.5), (_HOSTILE, -0.25))],
+        "words": [
+            _part(e, word=w) for w, e in (("so", 0.5), (_HOSTILE + _OBEYED, -0.25))
+        ],
         "frames": [_part(0.001, jpeg=shown), _part(-0.3, jpeg="")],
     }
     bare = {"video_id": None, "user_id": None, "caption": None}
@@ -32,6 +35,7 @@ def content():
         for n in range(35)
     ]
     alone = {**_part(None, number=1), **bare, "words": [], "frames": []}
+    alone["caption"] = f"so good\n{_OBEYED}"
     return {
         "user_id": "u_0",
         "challenge": "dance <b>",
@@ -92,6 +96,9 @@ def test_every_kind_of_fact_has_words():
 def test_words_of_people_are_harmless(page):
     assert _HOSTILE not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert not set(_OBEYED[0] + _OBEYED[4] + _OBEYED[-1]) & set(page)
+    assert page.count(r"\u001b[2J\u009b0m\u202e") == 2
+    assert "<p>so good\n" in page
     assert json.dumps(page).count("data:image/jpeg;base64,") == 1
 
 

@@ -31,7 +31,7 @@ def found():
         SocialGraph(users, (layer,)),
         layer,
         sparse.csr_array(has),
-        (_HOSTILE, "#books", "#dance", "#food"),
+        (f"\x1b[2J\u202e{_HOSTILE}", "#books", "#dance", "#food"),
         num_runs=3,
     )
 
@@ -67,7 +67,10 @@ def test_names_from_the_data_are_harmless(page):
     assert len(page) - len(text) > 1_000_000
     assert _HOSTILE not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert r"\u001b[2J\u202e&lt;script" in text
     hover = " ".join(_figure(page)["data"][1]["text"])
+    assert not {"\x1b", "\u202e"} & set(hover)
     assert "<script" not in hover
     assert "&lt;script&gt;" in hover
 

@@ -93,6 +93,26 @@ def test_names_from_the_data_are_harmless(page):
         assert f"&lt;script&gt;alert({number})&lt;/script&gt;" in text
 
 
+def test_no_name_is_obeyed(tmp_path):
+    from saved_runs import write_run
+
+    from dc_keras.evaluation.saved_run import SavedRun
+
+    names = ("dance", "cats", "\x1b\x9b0m\u202egnp")
+    run = SavedRun.open(write_run(tmp_path, challenges=names, num_users=12))
+    page = _without_plotly(render_page(run, "# Card\n\n#a\x1b[2J\u202e"))
+    assert not {"\x1b", "\x9b", "\u202e"} & set(page)
+    assert r"#a\u001b[2J\u202e" in page
+    assert r"\u001b\u009b0m\u202egnp" in page
+    figures = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
+    labels = "".join(str(json.loads(text)) for text in figures)
+    assert r"\\u001b\\u009b0m\\u202egnp" in labels
+    assert r"\x1b" not in labels
+    table = run.tables["challenges_cold_user"]
+    for text in (table.to_console(), table.to_markdown(), table.to_latex()):
+        assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+
+
 def test_nothing_is_fetched(outline):
     for attributes in (attributes for _, attributes in outline.tags):
         assert not attributes.keys() & {"src", "srcset", "data", "poster"}

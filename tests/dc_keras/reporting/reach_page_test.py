@@ -14,6 +14,7 @@ from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
 
 _HOSTILE = "<script>alert(1)</script>"
+_OBEYED = f"{_HOSTILE}\x1b\u202e"
 _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 
 
@@ -21,7 +22,7 @@ _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 def report():
     """Twelve challenges on a ring, the first of a hostile name."""
     adoptions = {
-        f"{_HOSTILE if c == 0 else 'dance'} {c}": Adoption(
+        f"{_OBEYED if c == 0 else 'dance'} {c}": Adoption(
             np.arange(2 + c), np.arange(2 + c) * DAY_S
         )
         for c in range(12)
@@ -62,7 +63,8 @@ def test_names_from_the_data_are_harmless(page):
     text = _without_plotly(page)
     assert len(page) - len(text) > 1_000_000
     assert _HOSTILE not in text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert r"&lt;script&gt;alert(1)&lt;/script&gt;\u001b\u202e" in text
+    assert not {"\x1b", "\u202e"} & set(text)
 
 
 def test_parts_that_were_not_asked_for_are_not_there(report):

@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from saved_tokenizers import save_preprocessor, save_roberta
 
 from dc_keras.checksums import read_sums, seal_directory
+from dc_keras.encoders.hub_export import export_text_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.predictor import Predictor, RawPost, find_version
@@ -212,6 +214,31 @@ def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
     audit = json.loads((served_own_text.place / "op_audit.json").read_text("utf-8"))
     # Its ops are those of TensorFlow 2.15 already, as are those of the tiny network.
     assert {"2.15", "2.20"} <= set(audit["supported_by"])
+
+
+@pytest.mark.parametrize("kind", ["preset", "hub"])
+def test_encoders_with_tokenisers_of_their_own_are_served(
+    make_served, tiny_preset, vocabulary, tmp_path, kind
+):
+    if kind == "preset":
+        handle, changes = save_roberta(tmp_path), {"max_tokens": 16}
+    else:
+        handle = (
+            f"hub:{export_text_encoder(f'keras_nlp:{tiny_preset}', tmp_path / 'b')}"
+        )
+        place = tmp_path / "preprocessor"
+        made = save_preprocessor(place, list(vocabulary), length=9, takes_length=True)
+        changes = {"preprocessor": made}
+    served = make_served([], handle, **changes)
+    # An export is whole: it needs none of the files that it was made from.
+    shutil.rmtree(tmp_path)
+    predictor = Predictor.load(served.place)
+    assert np.ptp(served.probability) > 1e-3
+    scores = predictor.predict(served.users, predictor.challenges)
+    np.testing.assert_allclose(scores, served.probability, atol=5e-5)
+    assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
+    audit = json.loads((served.place / "op_audit.json").read_text("utf-8"))
+    assert "2.20" in audit["supported_by"]
 
 
 def test_an_encoder_with_other_weights_is_refused(served, tmp_path):

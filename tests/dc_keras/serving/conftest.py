@@ -82,7 +82,8 @@ def ask():
 def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 
-    Takes the names of vision networks and the handle of a text encoder, or neither.
+    Takes the names of vision networks and the handle of a text encoder, or neither,
+    and more attributes of its spec.
     """
     from dc_keras.models.config import (
         ContextOptions,
@@ -100,6 +101,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         text: str | None,
         context: ContextOptions | None = None,
         num_users: int = _NUM_USERS,
+        **changes: object,
     ) -> Served:
         grid = make_grid(
             _CHALLENGES,
@@ -122,7 +124,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
         run = TrainingRun(
             grid=grid,
-            table=_extract(posts, vision, text),
+            table=_extract(posts, vision, text, changes),
             model=ModelOptions(hidden_dim=8, projection_dim=6),
             training=TrainingOptions(
                 batch_size=16,
@@ -190,7 +192,7 @@ def served_vision(make_served):
     return make_served(["tiny_frames"], None)
 
 
-def _extract(posts, networks, handle):
+def _extract(posts, networks, handle, changes):
     """The features of posts, as the feature records of several extractions give them."""
     from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
     from dc_keras.encoders.registry import import_encoders
@@ -201,8 +203,8 @@ def _extract(posts, networks, handle):
     import_encoders(["tiny_encoders"])
     text = None
     if handle:
-        spec = TextSpec(handle, hashtags="mask_focal", focal_hashtags=_CHALLENGES)
-        text = build_text_encoder(spec)
+        cleaning = {"hashtags": "mask_focal", "focal_hashtags": _CHALLENGES}
+        text = build_text_encoder(TextSpec(handle, **cleaning, **changes))
     # Frame records repeat the frames of a short post over all slots.
     recorded = [
         replace(p, jpegs=p.jpegs * _NUM_FRAMES) if len(p.jpegs) == 1 else p

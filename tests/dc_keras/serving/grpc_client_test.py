@@ -1,6 +1,8 @@
+import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -24,6 +27,7 @@ class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def __init__(self):
         self.refusals, self.asked, self.pause_s = [], [], 0
+        self.answers = []
 
     def GetModelMetadata(self, request, context):
         found = get_model_metadata_pb2.SignatureDefMap()
@@ -44,6 +48,8 @@ class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
         time.sleep(self.pause_s)
         if self.refusals:
             context.abort(self.refusals.pop(0), "no\nmore")
+        if self.answers:
+            return predict_pb2.PredictResponse(outputs=self.answers.pop(0))
         return predict_pb2.PredictResponse(outputs=request.inputs)
 
 
@@ -163,3 +169,64 @@ def test_without_grpc_an_address_of_its_kind_is_one_line(request):
         "DataError: a grpc:// address needs gRPC: pip install 'dc_keras[serving]'"
         in (done.stderr)
     )
+
+
+def _tensor(dims, **values):
+    shape = tensor_shape_pb2.TensorShapeProto(
+        dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in dims]
+    )
+    return tensor_pb2.TensorProto(tensor_shape=shape, **values)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # One value that stands for 10^12 of them.
+        _tensor([10**12], dtype=tf.string.as_datatype_enum, string_val=[b"a"]),
+        _tensor([-(10**6), -(10**6)], dtype=tf.string.as_datatype_enum),
+        _tensor([2], dtype=tf.float32.as_datatype_enum, tensor_content=b"abc"),
+        _tensor([1], dtype=99),
+        _tensor([1, 1], dtype=tf.string.as_datatype_enum, string_val=[b"a"]),
+        _tensor([1], dtype=tf.float32.as_datatype_enum, float_val=[1.0]),
+    ],
+)
+def test_an_answer_that_is_no_such_tensor_is_one_line(stub, answer):
+    stub.answers.append({"frames": answer})
+    with (
+        connect(stub.address, "dc") as client,
+        pytest.raises(DataError, match=r"must answer (as|'frames' as)"),
+    ):
+        _echo(client)
+
+
+def test_an_answer_without_its_outputs_is_one_line(stub):
+    stub.answers.append({})
+    with (
+        connect(stub.address, "dc") as client,
+        pytest.raises(DataError, match=r"must answer 'frames' as .*Received: nothing"),
+    ):
+        _echo(client)
+
+
+def test_a_server_that_drips_is_given_up_in_time():
+    over = threading.Event()
+
+    def drip(listener):
+        with listener.accept()[0] as sock, contextlib.suppress(OSError):
+            # The length of a frame of HTTP/2 and never the frame.
+            while not over.wait(0.05):
+                sock.sendall(b"\0")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        start = time.monotonic()
+        address = f"grpc://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            connect(address, "dc", timeout_s=0.5, retries=0) as client,
+            pytest.raises(NoAnswerError, match=r"answer in time|listen and be ready"),
+        ):
+            client.status()
+        assert time.monotonic() - start < 3
+        over.set()
+        thread.join()

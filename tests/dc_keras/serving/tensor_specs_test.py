@@ -16,7 +16,7 @@ def test_dtypes_are_those_of_tensorflow(name):
 
 
 def test_a_dtype_that_nothing_here_has_is_refused():
-    with pytest.raises(DataError, match=r"one of DT_STRING, .*Received: DT_VARIANT"):
+    with pytest.raises(DataError, match=r"one of DT_STRING, .*Received: 'DT_VARIANT'"):
         make_spec("DT_VARIANT", [], False)
 
 

@@ -8,7 +8,7 @@ from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.video_graph import Encoders, FrameRule
 from tfrecords.frames import SamplingConfig, choose_positions
-from tfrecords.pictures import Timeline
+from tfrecords.timeline import Timeline
 
 
 def _choose(posts, num_frames, fps=0.0):
@@ -53,7 +53,7 @@ def test_the_records_of_a_slideshow_hold_the_same_frames():
     for count in range(1, 12):
         names = [chr(97 + n) for n in range(count)]
         texts, _ = _choose([names], 5)
-        timeline = Timeline(np.arange(count), count, Fraction(1), None)
+        timeline = Timeline(np.arange(count), count, Fraction(1))
         positions = choose_positions(timeline, SamplingConfig(num_frames=5))
         assert texts[0] == "".join(names[p] for p in positions)
 

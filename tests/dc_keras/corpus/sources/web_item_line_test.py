@@ -28,6 +28,13 @@ def _slowly(item):
         return None
 
 
+def _mention(start, end, handle=""):
+    return {"start": start, "end": end, "userUniqueId": handle, "userId": "7"}
+
+
+_TAG = {"start": 8, "end": 10, "hashtagName": "a", "userId": "", "userUniqueId": ""}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -45,6 +52,8 @@ def _slowly(item):
         {"duetInfo": {"duetFromId": "6871947673600000001"}},
         {"duetInfo": {"duetFromId": ""}},
         {"textExtra": [{"userUniqueId": "bob"}, {"hashtagName": "a"}, {}]},
+        {"desc": "hi @bob #a", "textExtra": [_mention(3, 7, "bob"), _TAG]},
+        {"desc": "hi #a", "textExtra": [_mention(3, 7, "bob"), _TAG]},
     ],
 )
 def test_a_whole_item_is_read_alike(make_item, changes):
@@ -77,6 +86,11 @@ def test_a_whole_item_is_read_alike(make_item, changes):
         {"music": {"id": 7123453673090321000, "title": "x"}},
         {"textExtra": None},
         {"textExtra": [{"hashtagName": r"\u26a1"}]},
+        # Mentions by a display name, by nobody's handle, or behind an emoji.
+        {"desc": "hi @Bo Dam", "textExtra": [_TAG, _mention(3, 10, "bob")]},
+        {"desc": "hi @bob", "textExtra": [_mention(3, 7)]},
+        {"desc": "💃 @bob", "textExtra": [_mention(3, 7, "bob")]},
+        {"desc": "hi @a b", "textExtra": [_mention(3, 7, "a b")]},
         {"stats": None},
         {"stats": {"playCount": -1}},
         {"video": {"duration": -1}},
@@ -162,7 +176,7 @@ def test_whatever_it_reads_the_other_way_reads_alike(data):
 
 _WHOLE = {
     "id": "6871947673600000077",
-    "desc": "hello #fun",
+    "desc": "hi @bob #fun",
     "createTime": 1_600_000_000,
     "author": {"id": "5", "uniqueId": "ann", "secUid": "MS", "nickname": "Ann"},
     "stats": dict.fromkeys(
@@ -173,7 +187,10 @@ _WHOLE = {
     ),
     "music": {"id": "7", "title": "BOP", "original": False, "authorName": "Bo"},
     "challenges": [{"title": "fun"}],
-    "textExtra": [{"hashtagName": "fun", "userUniqueId": "bob"}],
+    "textExtra": [
+        {"start": 3, "end": 7, "hashtagName": "", "userUniqueId": "bob", "type": 0},
+        {"start": 8, "end": 12, "hashtagName": "fun", "userId": "", "type": 1},
+    ],
     "video": {"duration": 13},
     "duetInfo": {"duetFromId": "0"},
     "effectStickers": [{"name": "blur"}],
