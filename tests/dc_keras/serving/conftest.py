@@ -100,12 +100,11 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         vision: Sequence[str],
         text: str | None,
         context: ContextOptions | None = None,
-        num_users: int = _NUM_USERS,
         **changes: object,
     ) -> Served:
         grid = make_grid(
             _CHALLENGES,
-            np.arange(num_users) % len(_CHALLENGES),
+            np.arange(_NUM_USERS) % len(_CHALLENGES),
             ("pool0", "pool1"),
             seed=0,
             exceptions=0.0,

@@ -153,16 +153,14 @@ def test_every_sample_is_answered_with_numbers(bundle, predictor):
             assert value.dtype != np.float32 or np.isfinite(value).all()
 
 
-def test_no_tensor_has_an_axis_of_people(make_served, tiny_preset):
-    num_users = 37
-    served = make_served([], f"keras_nlp:{tiny_preset}", num_users=num_users)
-    held_out = len({*_validation_users(served.model_directory)})
-    people = {num_users, num_users - held_out}
-    assert num_users - held_out == 29
-    shapes = dict(_shapes(served.place))
-    assert len(shapes) > 100
-    # Nor one of all their pairs with the two challenges.
-    people |= {2 * count for count in people}
+def test_no_tensor_has_an_axis_of_people(bundle):
+    num_users = len(bundle.users)
+    num_trained = num_users - _validation_users(bundle.model_directory).n_unique()
+    # Numbers that nothing else in the bundle has, nor their pairs with two challenges.
+    assert (num_users, num_trained) == (12, 9)
+    people = {num_users, num_trained, 2 * num_users, 2 * num_trained}
+    shapes = dict(_shapes(bundle.place))
+    assert len(shapes) > 1000
     assert {n: s for n, s in shapes.items() if people & {*s}} == {}
 
 
