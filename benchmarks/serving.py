@@ -95,12 +95,8 @@ def _measure_answers(model: Any) -> None:
         "score, batch 1": ("score", vectors),
     }
     for label, (name, inputs) in calls.items():
-<<<<<<< HEAD
         function = model.signatures[name]
         _print(label, partial(function, **inputs), _NUM_ANSWERS)
-=======
-        _print(label, partial(model.signatures[name], **inputs), _NUM_ANSWERS)
->>>>>>> servetests
 
 
 def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
