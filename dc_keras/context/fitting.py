@@ -67,6 +67,8 @@ class ContextData:
             side's network, zero where there is none, or None.
         history_max: posts of a user that count.
         support_max: posts of a challenge that count.
+        focal_terms: the hashtags and sounds that mark a challenge, as terms; they get
+            no weight.
     """
 
     evidence: Evidence
@@ -74,6 +76,7 @@ class ContextData:
     frame_vectors: np.ndarray | None
     history_max: int
     support_max: int
+    focal_terms: tuple[str, ...] = ()
 
 
 UserVectors = Callable[[LabelWeights], np.ndarray]
@@ -110,6 +113,7 @@ class ContextFeatures:
             data.caption_vectors,
             data.frame_vectors,
             [*sets, *evidence.pool_histories],
+            data.focal_terms,
             seed,
         )
         num_topics = int(evidence.topic.max()) + 1

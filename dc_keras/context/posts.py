@@ -22,7 +22,12 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 
 from dc_keras.context.post_inputs import PostInputs
-from dc_keras.context.terms import NUM_BUCKETS, PostTerms, find_terms
+from dc_keras.context.terms import (
+    NUM_BUCKETS,
+    PostTerms,
+    find_terms,
+    hash_terms,
+)
 
 # Stands for what is not known: JSON, in which a server answers, has no NaN.
 UNKNOWN = -1e9
@@ -171,6 +176,7 @@ def fit_space(
     caption_vectors: np.ndarray | None,
     frame_vectors: np.ndarray | None,
     sets: Sequence[np.ndarray],
+    focal_terms: Sequence[str] = (),
     seed: int = 0,
 ) -> PostSpace:
     """Learns topics, centres and directions from the posts of training users.
@@ -180,12 +186,13 @@ def fit_space(
         caption_vectors: see `PostSpace.embed`.
         frame_vectors: see `PostSpace.embed`.
         sets: rows of `posts` of each user who may be learned from.
+        focal_terms: terms that mark a challenge; they get no weight.
         seed: of the truncated SVD.
     """
     times = np.asarray(posts.create_times)
     seen = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)
     known = times[seen][times[seen] >= 0]
-    weights = _learn_topics(posts, sets, seed)
+    weights = _learn_topics(posts, sets, focal_terms, seed)
     weights["origin"] = np.array(known.max() // _DAY if len(known) else 0)
     for name, vectors in (("captions", caption_vectors), ("frames", frame_vectors)):
         centre, directions = _learn_directions(vectors, sets)
@@ -194,7 +201,10 @@ def fit_space(
 
 
 def _learn_topics(
-    posts: PostInputs, sets: Sequence[np.ndarray], seed: int
+    posts: PostInputs,
+    sets: Sequence[np.ndarray],
+    focal_terms: Sequence[str],
+    seed: int,
 ) -> dict[str, np.ndarray]:
     post, bucket = _all_terms(posts)
     shape = (len(posts.captions), NUM_BUCKETS)
@@ -202,6 +212,7 @@ def _learn_topics(
     members = _membership(sets, len(posts.captions))
     documents = np.asarray(((members @ has_term) > 0).sum(axis=0)).ravel()
     is_kept = documents >= LEAST_DOCUMENTS
+    is_kept[hash_terms(tf.constant(focal_terms, tf.string)).numpy()] = False
     idf = np.where(is_kept, np.log((1 + len(sets)) / (1 + documents)) + 1, 0.0)
     kept = np.flatnonzero(is_kept)
     term_row = np.full(NUM_BUCKETS, len(kept), np.int32)

@@ -66,7 +66,7 @@ def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> Pos
         tf.strings.join(["title:", of_title.values]),
         tf.strings.join(["sound:", tf.boolean_mask(named, has_sound)]),
     ]
-    bucket = tf.strings.to_hash_bucket_fast(tf.concat(terms, axis=0), NUM_BUCKETS)
+    bucket = hash_terms(tf.concat(terms, axis=0))
     keys, _ = tf.unique(tf.concat(posts, axis=0) * NUM_BUCKETS + bucket)
     keys = tf.sort(keys)
     is_tag = tf.cast(tf.strings.substr(words.values, 0, 1) == "#", tf.float32)
@@ -81,6 +81,11 @@ def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> Pos
 
 _WORD = f"[{word_characters()}]"
 _ORIGINAL = f"(?s){ORIGINAL_SOUND_TITLES} *(?: - .*)?"
+
+
+def hash_terms(terms: tf.Tensor) -> tf.Tensor:
+    """Returns the bucket of each term, int64 in [0, NUM_BUCKETS)."""
+    return tf.strings.to_hash_bucket_fast(terms, NUM_BUCKETS)
 
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -92,7 +92,16 @@ def context_data(
         support_max=min(
             grid.settings["support_max"], max(1, *map(len, evidence.support))
         ),
+        focal_terms=tuple(_focal_terms(grid)),
     )
+
+
+def _focal_terms(grid: Grid) -> Iterator[str]:
+    """Yields the marks of a grid's challenges as `context.terms` has them."""
+    marks = grid.settings.get("challenges")
+    for challenge in (marks or {}).values():
+        for prefix, kind in (("#", "hashtags"), ("sound:", "sounds")):
+            yield from (f"{prefix}{mark}".lower() for mark in challenge[kind])
 
 
 def fit_participation(

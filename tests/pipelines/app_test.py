@@ -52,7 +52,7 @@ def test_a_script_leaves_no_temporary_file(tmp_path, monkeypatch, end, code, var
     else:
         monkeypatch.setenv("TMPDIR", str(tmp_path))
     main, places = _leave_files(end)
-    assert app._guarded(main, ["script"], None) == code
+    assert app._guarded(main, ["script"], None, None, locks=False) == code
     assert places[0].parent == tmp_path
     assert list(tmp_path.iterdir()) == []
     assert tempfile.gettempdir() == str(tmp_path)
@@ -63,7 +63,7 @@ def test_a_script_that_breaks_leaves_no_temporary_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     main, _ = _leave_files(_break)
     with pytest.raises(ZeroDivisionError):
-        app._guarded(main, ["script"], None)
+        app._guarded(main, ["script"], None, None, locks=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from dc_keras.checksums import seal_directory
+
 pytest.importorskip("jinja2", reason="the extra `report` is not installed")
 
 
@@ -95,6 +97,7 @@ def test_a_post_that_the_corpus_lost_has_a_number_and_the_others_names(
     before = explained[1]["challenge_posts"]
     gone = before[0]["video_id"]
     videos.filter(pl.col("video_id") != gone).write_parquet(changed / "videos.parquet")
+    seal_directory(changed)
     user, challenge = asked
     ran = chain(
         "explain",

@@ -6,7 +6,7 @@ def test_versions_are_numbered_from_one(bundle):
     assert names == {"1", "models.config"}
     assert (bundle.output / "1" / "saved_model.pb").exists()
     signatures, servers = bundle.stdout.splitlines()
-    assert signatures.startswith(f"{bundle.output}/1: signatures embed_challenge, ")
+    assert signatures.startswith(f"{bundle.output}/1: signatures captions_only, ")
     assert servers.endswith("2.20")
 
 

@@ -3,6 +3,8 @@ import shutil
 import polars as pl
 import pytest
 
+from dc_keras.checksums import seal_directory
+
 
 @pytest.fixture(scope="module")
 def flags(bundle, corpus):
@@ -46,6 +48,7 @@ def test_what_the_corpus_knows_is_sent(predictions, chain, flags, corpus, tmp_pa
         for name in ("views", "likes", "music_id", "music_title", "duration_s")
     ]
     videos.with_columns(unknown).write_parquet(changed / "videos.parquet")
+    seal_directory(changed)
     names = f"--user={user}", f"--challenge={challenge}"
     ran = chain(
         "predict", flags[0], f"--corpus={changed}", *names, output="of_unknown.csv"
