@@ -209,12 +209,15 @@ def serve() -> Callable[..., Iterator[dict[str, str]]]:
             text=True,
         )
         with process:
-            found = json.loads(process.stdout.readline())
-            assert found["ours"] == []
-            yield {
-                "http": f"http://127.0.0.1:{found['rest']}",
-                "grpc": f"grpc://127.0.0.1:{found['grpc']}",
-            }
-            process.kill()
+            # Whatever a test raises, leaving `with` would wait for the server's end.
+            try:
+                found = json.loads(process.stdout.readline())
+                assert found["ours"] == []
+                yield {
+                    "http": f"http://127.0.0.1:{found['rest']}",
+                    "grpc": f"grpc://127.0.0.1:{found['grpc']}",
+                }
+            finally:
+                process.kill()
 
     return start
