@@ -73,6 +73,7 @@ def flip_files(run: Path, work: Path, number: int, rng: random.Random) -> list[R
     """
     from dc_keras.errors import DataError
     from dc_keras.forgetting.artifacts import find_artifacts
+    from dc_keras.verification import verify_again
 
     by_kind: dict[str, list[Path]] = {}
     for artifact in find_artifacts([run]).artifacts:
@@ -90,6 +91,7 @@ def flip_files(run: Path, work: Path, number: int, rng: random.Random) -> list[R
             path = rng.choice(_files_of(place))
             whole = path.read_bytes()
             path.write_bytes(flip_bit(whole, rng))
+            verify_again()  # as another process would
             try:
                 _OPENERS[kind](place)
                 other = f"{path.name} was read"
