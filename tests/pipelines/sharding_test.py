@@ -1,10 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 # Where Ray's workers find the tiny encoders.
-_TESTS = Path(__file__).parents[1]
+_ENCODERS = Path(__file__).parents[1] / "tiny_encoders.py"
 _INT8_FLAGS = ("--vision_runtime=openvino_int8", "--image_size=64")
 _FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
 
@@ -100,10 +101,19 @@ def test_invocations_in_int8_share_one_network(
     ]
 
 
+@pytest.fixture
+def beside_encoders(tmp_path):
+    """A directory of a user's own, with their encoders; Ray's workers search it."""
+    place = tmp_path / "own"
+    place.mkdir()
+    shutil.copy(_ENCODERS, place)
+    return place
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("runtime", ["openvino", "openvino_int8"])
 def test_ray_extracts_by_openvino_what_this_process_does(
-    run_script, frames, tmp_path, request, runtime
+    run_script, frames, tmp_path, request, runtime, beside_encoders
 ):
     pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
@@ -118,21 +128,21 @@ def test_ray_extracts_by_openvino_what_this_process_does(
         assert done.returncode == 0, done.stderr
     there = tmp_path / "there"
     ray = (*_extract_flags(frames, there), *flags, "--runner=ray")
-    done = run_script(*ray, cwd=_TESTS)
+    done = run_script(*ray, cwd=beside_encoders)
     assert done.returncode == 0, done.stderr
     assert _all_files(here) == _all_files(there)
 
 
 @pytest.mark.long
 def test_ray_writes_and_extracts_what_this_process_does(
-    run_script, corpus, frames, colours, tmp_path
+    run_script, corpus, frames, colours, tmp_path, beside_encoders
 ):
     pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
     for flags, made in (
         ((*_write_flags(corpus, tmp_path / "frames"), "--workers=2"), frames),
         (_extract_flags(frames, tmp_path / "colours"), colours),
     ):
-        done = run_script(*flags, "--runner=ray", cwd=_TESTS)
+        done = run_script(*flags, "--runner=ray", cwd=beside_encoders)
         assert done.returncode == 0, done.stderr
         assert "in 2 shards (0 done before)" in done.stdout
         assert _files(tmp_path / made.output.name) == _files(made.output)
