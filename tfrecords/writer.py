@@ -274,7 +274,7 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
         manifest = json.loads(path.read_text("utf-8"))
         version, kind = manifest["schema_version"], manifest["kind"]
         is_whole = {"settings", "num_records", "shards", "counts"} <= set(manifest)
-        for shard in manifest["shards"]:
+        for shard in manifest.get("shards", ()):
             (directory / shard["name"], shard["sha256"], shard["bytes"] + 1)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest: {error!r}") from error

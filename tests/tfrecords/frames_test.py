@@ -202,10 +202,10 @@ def test_a_slideshow_without_an_image_that_can_be_read_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("num_frames", 0, "at least 1"),
+        ("num_frames", 0, "from 1 to 100000"),
         ("image_size", 0, "1 to 65500 pixels"),
-        ("fps", -1.0, "0 or more frames a second"),
-        ("fps", float("nan"), "0 or more frames a second"),
+        ("fps", -1.0, "0, or from 0.001 to 1000 frames a second"),
+        ("fps", float("nan"), "0, or from 0.001 to 1000 frames a second"),
         ("resize", "squash", r"one of \('stretch', 'crop'\)"),
         ("slideshows", "skip", r"one of \('frames', 'drop'\)"),
         ("jpeg_quality", 101, "1 to 100"),

@@ -5,6 +5,7 @@ import hashlib
 import polars as pl
 import pytest
 
+from dc_keras.checksums import seal_directory
 from dc_keras.corpus.store import Corpus
 
 
@@ -83,6 +84,7 @@ def test_a_corpus_of_before_there_were_accounts_is_read(give, corpus_dir, make_i
     path = corpus_dir / "users.parquet"
     later = ("followers", "total_likes", "total_posts", "account_seen")
     pl.read_parquet(path).drop(later).write_parquet(path)
+    seal_directory(corpus_dir)
     assert Corpus.open(corpus_dir).users["followers"].to_list() == [None]
     stats = {"followerCount": 4}
     give(b=[make_item(0, authorStats=stats)])
