@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
+
 from dc_keras.errors import DataError
 
+# A panic of the Rust code of polars is no Exception.
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _RAISED = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
     *(EOFError, RecursionError, zlib.error, zipfile.BadZipFile),

@@ -163,6 +163,7 @@ def _communities(users: Sequence[str]) -> list[str] | None:
 
     import polars as pl
 
+    from dc_keras.damage import POLARS_ERRORS
     from dc_keras.errors import DataError
     from dc_keras.verification import verify_file
 
@@ -170,7 +171,7 @@ def _communities(users: Sequence[str]) -> list[str] | None:
     verify_file(Path(_COMMUNITIES.value), "survey_graph")
     try:
         table = pl.read_csv(_COMMUNITIES.value, columns=columns, infer_schema=False)
-    except (pl.exceptions.PolarsError, ValueError) as error:
+    except (*POLARS_ERRORS, ValueError) as error:
         raise DataError(
             f"communities must be a CSV file with the columns {' and '.join(columns)}. "
             f"Received: communities={_COMMUNITIES.value}"

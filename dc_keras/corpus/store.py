@@ -33,7 +33,7 @@ from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
 from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
-from dc_keras.damage import reading
+from dc_keras.damage import POLARS_ERRORS, reading
 from dc_keras.errors import DataError
 from dc_keras.switching import Switch, finish_switch
 from dc_keras.verification import verify_directory
@@ -373,7 +373,7 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         raise DataError(f"{path}: missing; run the import again to restore it")
     try:
         schema = pl.read_parquet_schema(path)
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERRORS as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
     later = {} if record is not User else LATER_COLUMNS
     if {**dict(schema), **later} != SCHEMAS[record]:

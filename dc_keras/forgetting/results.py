@@ -21,6 +21,7 @@ import polars as pl
 from dc_keras.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
+from dc_keras.damage import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.escaping import csv_text
 from dc_keras.switching import Switch
@@ -74,7 +75,7 @@ def forget_results(
 def _cleaned(path: Path, clean: _Cleaner, forgotten: Forgotten) -> _Changed | None:
     try:
         return clean(path, forgotten)
-    except (pl.exceptions.PolarsError, ValueError) as error:
+    except (*POLARS_ERRORS, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read; bring it back or delete it, and run the same "
             f"command again. Received: {str(error).splitlines()[0]}"

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from dc_keras.checksums import write_sealed_file
 from dc_keras.corpus.store import write_table
+from dc_keras.damage import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction
 from dc_keras.verification import verify_file
@@ -70,7 +71,7 @@ class UserTable:
             table = pl.read_parquet(path)
             users, prepared = table["user_id"], table["prepared"]
             made_from = table.select("bundle_sha256", "corpus_sha256").unique().rows()
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except (OSError, *POLARS_ERRORS) as error:
             raise DataError(
                 "prepared users must be a file that `rank` wrote; remove it, and they "
                 f"are prepared anew. Received: users_file={path}"

@@ -139,7 +139,7 @@ def _check(resolution: float, objective: str) -> None:
     # Beyond, the search for communities takes for ever.
     if not 1e-4 <= resolution <= 1e4:
         raise DataError(
-            f"resolution must be above 0, from 0.0001 to 10000. Received: {resolution=}"
+            f"resolution must be from 0.0001 to 10000. Received: {resolution=}"
         )
     if objective not in OBJECTIVES:
         raise DataError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dc_keras.damage import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.social.sharing import similar_ties
@@ -36,7 +37,7 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     verify_file(path, "rank")
     try:
         table = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, *POLARS_ERRORS) as error:
         raise DataError(f"{_RULE}. Received: {path}") from error
     columns = [
         name

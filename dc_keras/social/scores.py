@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dc_keras.damage import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.social.palette import OTHER
 from dc_keras.verification import verify_file
@@ -100,7 +101,7 @@ def _read(path: Path) -> pl.DataFrame:
         return table.select(wanted).with_columns(
             "user_id", pl.col("probability").cast(pl.Float64)
         )
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, *POLARS_ERRORS) as error:
         raise DataError(
             f"{path} must be a CSV file with the columns user_id and probability. "
             f"Received: {str(error).splitlines()[0]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dc_keras.damage import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.reach import Reach, simulate_reach, tie_chances
@@ -146,7 +147,7 @@ def _read(path: Path, what: str, columns: tuple[str, ...]) -> pl.DataFrame:
     verify_file(path, "predict")
     try:
         table = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (*POLARS_ERRORS, OSError) as error:
         raise DataError(
             f"{what} must be a CSV file. Received: {what}={path}"
         ) from error

@@ -113,6 +113,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             history_max=_HISTORY_MAX,
             support_max=8,
         )
+        marks = {name: {"hashtags": [name], "sounds": []} for name in _CHALLENGES}
+        grid = replace(grid, settings={**grid.settings, "challenges": marks})
         posts = [_make_post(n, v) for n, v in enumerate(sorted(grid.video_users))]
         by_id = {p.video_id: RawPost(p.caption, p.jpegs) for p in posts}
         # Of some users the account is known.

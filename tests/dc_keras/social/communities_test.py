@@ -112,7 +112,9 @@ def test_every_user_is_in_one_community_of_falling_sizes(ties):
 
 @pytest.mark.parametrize("resolution", [0.0, -1.0, float("nan")])
 def test_resolutions_that_are_none(resolution):
-    with pytest.raises(DataError, match=r"resolution must be above 0. Received"):
+    with pytest.raises(
+        DataError, match=r"resolution must be from 0.0001 to 10000. Received"
+    ):
         find_communities(TWO_GROUPS, resolution=resolution)
 
 
