@@ -24,9 +24,6 @@ from pipelines.system_errors import told_of_system
 quiet_tensorflow.install()
 
 
-_VERIFY = flags.DEFINE_bool(
-    "verify", True, "Compares the files of artifacts with their checksums when opened."
-)
 flags.disclaim_key_flags()
 
 
@@ -52,6 +49,12 @@ def run(
             directory that is none.
         locks: whether no other process may write there meanwhile.
     """
+    # In here, so that the flag is one of the script's.
+    flags.DEFINE_bool(
+        "verify",
+        True,
+        "Compares the files of artifacts with their checksums when opened.",
+    )
     app.run(lambda argv: _guarded(main, argv, writes, kind, locks=locks))
 
 
@@ -116,7 +119,7 @@ def _set_up() -> None:
 
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    if not _VERIFY.value:
+    if "verify" in flags.FLAGS and not flags.FLAGS["verify"].value:
         verification.trust_everything()
     # A line as it is: absl's handler would put date and place before it.
     log = standard_logging.getLogger("dc_keras")

@@ -307,6 +307,9 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 @pytest.mark.long
 def test_a_file_that_crashes_the_decoder_is_named(media, tmp_path, monkeypatch):
+    # Ray's workers, and the processes that they start, import a module of the tests.
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'tests'}")
     shutil.copy(media / "0.mp4", media / "crash.mp4")
     bad = Video("7999", "u1", "test", media_path="crash.mp4")
     monkeypatch.setattr(runner, "_write_elsewhere", crashing_decoder.write_elsewhere)

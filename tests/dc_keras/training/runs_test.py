@@ -204,7 +204,7 @@ def test_a_model_may_see_context_alone(trained, quick, tmp_path):
     fitted = train_participation(run)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("config.json", "predictions.parquet", "tensorboard"),
-        *(CHALLENGES_FILE, CONTEXT_FILE),
+        *(CHALLENGES_FILE, CONTEXT_FILE, "SHA256SUMS"),
     }
     model, _ = load_participation(tmp_path)
     assert model.fusion is None
