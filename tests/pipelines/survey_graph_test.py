@@ -153,5 +153,5 @@ def test_what_cannot_be_surveyed_is_one_line(
     line = fails_in_one_line(
         "survey_graph", *_arguments(graph, corpus), "--resolution=0", output
     )
-    assert "resolution must be above 0" in line
+    assert "resolution must be from 0.0001 to 10000" in line
     assert not (tmp_path / "no").exists()

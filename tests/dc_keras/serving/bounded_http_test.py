@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,8 @@ from dc_keras.errors import DataError
 from dc_keras.serving import bounded_http
 from dc_keras.serving.client import NoAnswerError, connect, shorten
 
-_HEAD = b"HTTP/1.1 200 OK\r\n"
+# Each answer ends its connection; the client must not send the next request into it.
+_HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def serve():
                     with sock, contextlib.suppress(OSError):
                         sock.settimeout(5)
                         if reads:
-                            sock.recv(2**16)
+                            _read_request(sock)
                         answer(sock)
 
             thread = threading.Thread(target=accept)
@@ -45,6 +47,17 @@ def serve():
             return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
         yield start
+
+
+def _read_request(sock):
+    """Reads head and body: what is left unread would reset the connection."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += sock.recv(2**16)
+    head, _, body = request.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    while found and len(body) < int(found[1]):
+        body += sock.recv(2**16)
 
 
 def _drip(*parts):
