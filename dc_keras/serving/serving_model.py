@@ -331,7 +331,10 @@ def build_serving_model(
         if model.fusion is not None:
             proxy, _ = load_model(directory / f"{side}_proxy")
         videos[side] = encoders.video_graph(proxy, config["sides"][side])
-    with np.load(directory / CHALLENGES_FILE, allow_pickle=False) as sets:
+    with (
+        (directory / CHALLENGES_FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as sets,
+    ):
         posts, valid, known = sets["posts"], sets["valid"], sets["vectors"]
     table = np.concatenate([known, _unknown_challenge(model, known)])
     captions = videos["user"].captions

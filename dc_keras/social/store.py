@@ -105,7 +105,7 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
 
 def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
     path = directory / _LAYERS / f"{layer['name']}.npz"
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         weights = sparse.csr_array(parts, (num_users, num_users))
         chance, times = (arrays.get(name, None) for name in ("significance", "times"))

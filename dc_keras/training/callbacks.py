@@ -31,7 +31,10 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         super().on_train_begin(logs)
         if self._memory is None or not self._memory.exists():
             return
-        with np.load(self._memory, allow_pickle=False) as saved:
+        with (
+            self._memory.open("rb") as file,
+            np.load(file, allow_pickle=False) as saved,
+        ):
             self._last_epoch, self.wait, self.best_epoch = map(int, saved["counts"])
             self.best = float(saved["best"])
             self.best_weights = [
