@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from dc_keras.errors import DataError
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _RAISED = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
-    *(EOFError, RecursionError, zlib.error, zipfile.BadZipFile),
+    # Of an archive whose flipped bits say that it is encrypted or packed otherwise.
+    *(EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile),
 )
 # Their errors are known by name: none of them is imported for this.
 # A panic of polars' Rust code, no Exception, is of pyo3_runtime.
