@@ -112,7 +112,10 @@ class SavedRun:
     @cached_property
     def table_one(self) -> Table | None:
         """Table I; None where no proxy was judged."""
-        return table_one(self.directory, self.dataset) if self.has_proxies else None
+        if not self.has_proxies:
+            return None
+        with reading(self.directory / "proxies", "predictions of evaluate"):
+            return table_one(self.directory, self.dataset)
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
