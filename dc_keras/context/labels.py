@@ -23,7 +23,8 @@ class LabelWeights:
     Attributes:
         popularity: log-odds of joining, float64 (num_challenges,).
         taste: float64 (num_challenges, taste_width).
-        ease: float64 (num_challenges, num_topics).
+        ease: float64 (num_challenges, num_topics), with topics, the different
+            challenges, in the order of the challenges.
         propensity: float64 (taste_width,), and its `propensity_bias`.
         propensity_bias: of the rate of joining.
         joined: float64 (num_users, 1 + num_topics), see `pairs`.
@@ -133,5 +134,7 @@ def _ease(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     np.fill_diagonal(weights, 0.0)
     are_known = np.zeros((num_people, 1))
     are_known[person] = 1.0
-    joined = np.concatenate([are_known, joins], axis=1)[evidence.person]
-    return joined, weights[:, evidence.topic].T
+    # Topics are numbered by name; a bundle counts challenges as its study lists them.
+    listed = list(dict.fromkeys(evidence.topic.tolist()))
+    joined = np.concatenate([are_known, joins[:, listed]], axis=1)[evidence.person]
+    return joined, weights[np.ix_(listed, evidence.topic)].T

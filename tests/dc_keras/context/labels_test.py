@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,17 @@ def test_other_joins_by_hand(make_evidence):
     np.testing.assert_array_equal(
         labels.joined, [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]]
     )
+
+
+def test_joins_stand_in_the_order_of_the_challenges(make_evidence):
+    # Topics are numbered by name; a bundle counts challenges as its study lists them.
+    evidence = make_evidence([[1, 1], [1, 1], [1, 0], [0, 0], [1, 1]])
+    other_names = replace(evidence, topic=1 - evidence.topic)
+    labels, others = (
+        _learn(of_names, np.arange(8)) for of_names in (evidence, other_names)
+    )
+    np.testing.assert_array_equal(others.joined, labels.joined)
+    np.testing.assert_allclose(others.ease, labels.ease)
 
 
 def test_other_joins_count_the_pool(make_evidence):

@@ -116,3 +116,12 @@ def test_known_joins_and_dates_are_heard(predictor):
 
 def test_probabilities_are_calibrated(predictor):
     assert predictor.calibration.num_pairs > 0
+
+
+def test_known_joins_stand_in_the_order_of_the_bundles_challenges(predictor):
+    posts = [RawPost("so good")]
+    users = [RawUser(posts, joined=[name]) for name in predictor.challenges]
+    # The last number of a user is the day of the question; see `context.pairs`.
+    count = len(users)
+    joined = predictor.represent_users(users)[:, -1 - count : -1]
+    np.testing.assert_array_equal(joined, np.eye(count))
