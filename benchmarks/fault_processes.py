@@ -13,21 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-# Becomes a script that is killed, as by a power cut, at its n-th change of a name.
-_KILLED = """
-import os, runpy, signal, sys
-left = iter(range(int(sys.argv[1])))
-def counted(function):
-    def call(*arguments, **options):
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **options)
-    return call
-for name in ("rename", "replace", "unlink", "rmdir"):
-    setattr(os, name, counted(getattr(os, name)))
-name, sys.argv = sys.argv[2], sys.argv[2:]
-runpy.run_module(f"pipelines.{name}", run_name="__%s__" % "main", alter_sys=True)
-"""
 # Of a training: times, places and dates are in it.
 _LEFT_OUT = ("tensorboard", "model.keras", "SHA256SUMS")
 _FRAMES = ("--num_frames=2", "--image_size=32", "--num_shards=4", "--workers=1")
@@ -178,7 +163,7 @@ def _popen(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _start_killed(command: list[str], at: int) -> None:
-    full = [sys.executable, "-c", _KILLED, str(at), *command]
+    full = [sys.executable, "-m", "benchmarks.power_cut", str(at), *command]
     subprocess.run(full, capture_output=True, check=False)
 
 

@@ -7,11 +7,12 @@ install a top-level `tests`, TikTokApi for one, come before this directory.
 import multiprocessing
 import os
 import runpy
-import signal
 import sys
 import tempfile
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+
+from benchmarks.power_cut import cut_power_at
 
 
 def fork_server() -> ForkServerContext:
@@ -48,22 +49,6 @@ def become_script(
     sys.path.insert(0, str(cwd))
     write_into(stdout, stderr)
     if kill_at is not None:
-        _be_killed(kill_at)
+        cut_power_at(kill_at)
     sys.argv = [name, *flags]
     runpy.run_module(f"pipelines.{name}", run_name="__main__", alter_sys=True)
-
-
-def _be_killed(number: int) -> None:
-    """Ends this process, as a power cut would, at the number-th change of a name."""
-    left = iter(range(number))
-
-    def counted(function):
-        def call(*arguments, **options):
-            if next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return call
-
-    for name in ("rename", "replace", "unlink", "rmdir"):
-        setattr(os, name, counted(getattr(os, name)))

@@ -27,7 +27,7 @@ from dc_keras.context.posts import (
     embed_posts,
     fit_space,
 )
-from dc_keras.context.sets import SetLayout, join_posts
+from dc_keras.context.sets import SetLayout, is_known, join_posts
 
 # Rows that are computed at a time.
 _CHUNK = 8192
@@ -169,18 +169,6 @@ class ContextFeatures:
         everything = np.ones((len(self._users), len(_FACT_KINDS) + 2), bool)
         return self._without(everything)(self._labels[0])
 
-    def of_pairs(
-        self, users: np.ndarray, user: np.ndarray, challenge: np.ndarray
-    ) -> np.ndarray:
-        """Returns the features of pairs, float32 (num_pairs, len(NAMES)).
-
-        Args:
-            users: vectors of users.
-            user: the row of each pair's user.
-            challenge: the row of each pair's challenge.
-        """
-        return _in_chunks(self.pair_features, users, self.challenges, user, challenge)
-
     def _see(self, data: ContextData) -> None:
         """Embeds posts and joins them to histories and supports."""
         self.data, evidence = data, data.evidence
@@ -220,7 +208,7 @@ class ContextFeatures:
 
     def _latest(self) -> float:
         days = self.layout.challenge.part(self._support, "days")
-        known = days[days > UNKNOWN / 2]
+        known = days[is_known(days)]
         return float(known.max()) if len(known) else 0.0
 
     def _user_vectors(self, labels: LabelWeights) -> np.ndarray:
@@ -262,13 +250,14 @@ class ContextFeatures:
         """
         count = len(self.data.evidence.pairs)
         values = np.full((count, len(NAMES)), np.nan, np.float32)
-        scored = [step.scored for step in self.steps]
-        rest = np.setdiff1d(np.arange(count), np.concatenate(scored))
-        for rows, labels in zip(
-            [rest, *scored], [self._labels[0], *self._labels], strict=True
-        ):
+        for step, labels in zip(self.steps, self._labels, strict=True):
+            rows = step.scored
             values[rows] = self._score_rows(rows, labels, user_vectors)
-        values[np.ix_(rest, _OF_LABELS)] = np.nan
+        scored = np.concatenate([step.scored for step in self.steps])
+        rest = np.setdiff1d(np.arange(count), scored)
+        if len(rest):
+            values[rest] = self._score_rows(rest, self._labels[0], user_vectors)
+            values[np.ix_(rest, _OF_LABELS)] = np.nan
         return values
 
     def _score_rows(
@@ -395,4 +384,4 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _with_nan(values: np.ndarray) -> np.ndarray:
-    return np.where(np.asarray(values) > UNKNOWN / 2, values, np.nan)
+    return np.where(is_known(values), values, np.nan)

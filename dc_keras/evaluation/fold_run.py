@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.context.evidence import Evidence
-from dc_keras.context.fitting import ContextFeatures
+from dc_keras.context.fitting import ContextData, ContextFeatures
 from dc_keras.context.folds import Step, plan_steps
 from dc_keras.corpus.pairs import grid_pairs
 from dc_keras.corpus.study import Grid
@@ -200,20 +199,19 @@ class FoldRun:
         )
 
     @cached_property
+    def _data(self) -> ContextData:
+        x = self._x
+        return context_data(x.grid, x.facts, x.table, self._fold.hidden_users)
+
+    @cached_property
     def _features(self) -> ContextFeatures:
-        data = context_data(
-            self._x.grid, self._x.facts, self._x.table, self._fold.hidden_users
-        )
-        return ContextFeatures(data, self._fold.train, self._steps, self._seed)
+        return ContextFeatures(self._data, self._fold.train, self._steps, self._seed)
 
     @cached_property
     def _steps(self) -> list[Step]:
-        fold = self._fold
-        evidence = Evidence.of(
-            self._x.grid, self._x.facts, hidden_users=fold.hidden_users
-        )
+        fold, grid = self._fold, self._x.grid
         return plan_steps(
-            evidence, self._x.grid, fold.split, fold.train, fold.valid, self._seed
+            self._data.evidence, grid, fold.split, fold.train, fold.valid, self._seed
         )
 
     def _simple_scores(self) -> Mapping[str, np.ndarray]:

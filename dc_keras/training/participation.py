@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.context.fitting import gather_rows
 from dc_keras.context.folds import Step
 from dc_keras.corpus.pairs import Pairs
 from dc_keras.corpus.study import Grid
@@ -54,13 +55,7 @@ def gather_sets(
         row_sets: for each set, its rows of `embeddings`, the most telling first.
         size: items a set at most; what is over it is cut.
     """
-    values = np.zeros((len(row_sets), size, embeddings.shape[1]), np.float32)
-    valid = np.zeros((len(row_sets), size), bool)
-    for position, rows in enumerate(row_sets):
-        count = min(len(rows), size)
-        values[position, :count] = embeddings[rows[:count]]
-        valid[position, :count] = True
-    return VideoSets(values, valid)
+    return VideoSets(*gather_rows(embeddings, row_sets, size))
 
 
 def user_sets(

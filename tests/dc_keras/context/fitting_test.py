@@ -83,7 +83,9 @@ def test_pairs_that_are_tested_have_the_features_of_the_vectors_that_are_kept(
 ):
     data, fold, _, features = case(split)
     pairs, rows = data.evidence.pairs, fold.test
-    found = features.of_pairs(features.users, pairs.user[rows], pairs.challenge[rows])
+    users = features.users[pairs.user[rows]]
+    challenges = features.challenges[pairs.challenge[rows]]
+    found = np.array(features.pair_features(users, challenges))
     found[found < -1e8] = np.nan
     # The size of a batch decides in which order a product is summed.
     np.testing.assert_allclose(features.values[rows], found, rtol=1e-5, atol=1e-6)

@@ -1,23 +1,10 @@
 """Whoever was forgotten does not come back with an import."""
 
-import hashlib
-
 import pytest
+from corpus_files import hash_files, read_videos
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.store import Corpus
-
-
-def _bytes(directory):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.iterdir()
-    }
-
-
-def _videos(directory):
-    return list(Corpus.open(directory).iter_videos())
-
 
 _ANN = {"id": "6655162062744181174", "uniqueId": "Ann"}
 
@@ -62,9 +49,9 @@ def test_the_forgotten_do_not_come_back(
     assert (video.video_id, video.duet_of) == (video_id(2), None)
     assert (video.caption, video.mentions) == ("with @u_forgotten", ())
     assert [user.user_id for user in corpus.iter_users()] == [code.user("5")]
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     _keeps_out(give(a={"itemList": items}), 3)
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_a_handle_that_turns_out_to_be_of_the_forgotten_does_not_come_back(
@@ -87,9 +74,9 @@ def test_ties_of_the_forgotten_do_not_come_back(
     corpus = Corpus.open(corpus_dir)
     assert corpus.ties.is_empty()
     assert pseudonymizer.handle("ann") not in set(corpus.users["user_id"])
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     give(a={"user_followers": [follower]}, source="research_followers")
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_quarantine_keeps_nothing_of_the_forgotten(
@@ -130,7 +117,7 @@ def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
     _keeps_out(give(a={"itemList": [make_item(1, **then)]}), 1)
     mention = make_item(2, author=_BOB, desc="with @Ann")
     give(a={"itemList": [mention]})
-    [video] = _videos(corpus_dir)
+    [video] = read_videos(corpus_dir)
     assert video.caption == "with @u_forgotten"
     assert [u.user_id for u in Corpus.open(corpus_dir).iter_users()] == [
         pseudonymizer.user(_BOB["id"])
@@ -145,10 +132,10 @@ def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
     summary = give(a={"itemList": [make_item(2, author=_ANN)]})
     _keeps_out(summary, 1)
     assert summary.num_recognised == 1
-    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("5")]
-    before = _bytes(corpus_dir)
+    assert [v.user_id for v in read_videos(corpus_dir)] == [pseudonymizer.user("5")]
+    before = hash_files(corpus_dir)
     give(a={"itemList": [make_item(2, author=_ANN), make_item(0, author="Ann")]})
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
@@ -159,7 +146,7 @@ def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
     now_ann = {"id": "7", "uniqueId": "Ann"}
     items = [make_item(0, author=_ANN), make_item(1, author=now_ann)]
     _keeps_out(give(a={"itemList": items}), 1)
-    assert [v.user_id for v in _videos(corpus_dir)] == [pseudonymizer.user("7")]
+    assert [v.user_id for v in read_videos(corpus_dir)] == [pseudonymizer.user("7")]
 
 
 def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(

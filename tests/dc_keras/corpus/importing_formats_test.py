@@ -1,29 +1,16 @@
 """Whole exports of tools, real answers, and formats of a user's own."""
 
 import gzip
-import hashlib
 import json
 import re
 from pathlib import Path
 
 import pytest
+from corpus_files import hash_files, read_videos
 
 from dc_keras.corpus.importing import import_files, register_source
 from dc_keras.corpus.sources import sniffing
-from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
-
-
-def _bytes(directory):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.iterdir()
-    }
-
-
-def _videos(directory):
-    return list(Corpus.open(directory).iter_videos())
-
 
 _RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"
 
@@ -36,7 +23,7 @@ def test_zeeschuimer_lines_in_gzip(give, corpus_dir, make_item):
     data = gzip.compress("\n".join(map(json.dumps, lines)).encode())
     summary = give(a=data)
     assert (summary.total.imported, summary.total.quarantined) == (2, 1)
-    assert {video.collected_at for video in _videos(corpus_dir)} == {7}
+    assert {video.collected_at for video in read_videos(corpus_dir)} == {7}
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
@@ -52,7 +39,7 @@ def test_saved_pages_of_both_kinds(give, corpus_dir, make_item, compress):
         b=compress(page.format(name, json.dumps(scope)).encode()),
     )
     assert (summary.total.given, summary.total.imported) == (2, 2)
-    assert len({video.user_id for video in _videos(corpus_dir)}) == 2
+    assert len({video.user_id for video in read_videos(corpus_dir)}) == 2
 
 
 def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
@@ -64,7 +51,7 @@ def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
     user = {"id": "5", "username": "ann", "used_hashtags": [], "videos": [video_id]}
     both = give(users={"ann": user}, videos=table)
     assert both.sources["whichtok_videos"].imported == 1
-    assert [video.views for video in _videos(corpus_dir)] == [5]
+    assert [video.views for video in read_videos(corpus_dir)] == [5]
 
 
 @pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
@@ -88,9 +75,9 @@ def test_real_answers_import_whole_and_once(
     assert list(summary.sources) == [source]
     total = summary.total
     assert (total.given, total.imported, total.quarantined) == (number, number, 0)
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     import_files([str(_RAW / name)], corpus_dir, pseudonymizer=pseudonymizer)
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 @pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
@@ -101,7 +88,7 @@ def test_the_rounded_sounds_of_the_app_are_found_and_mended(corpus_dir, pseudony
     notes = summary.sources["aweme"].notes
     assert (notes["rounded.music_id"], notes["repaired.music_id"]) == (15, 15)
     # As a number it was 7123453673090321000; the file of the sound has its own name.
-    sounds = {video.video_id: video.music_id for video in _videos(corpus_dir)}
+    sounds = {video.video_id: video.music_id for video in read_videos(corpus_dir)}
     assert sounds["7260749401829529212"] == "7123453673090321159"
 
 
@@ -117,7 +104,7 @@ def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir)
     summary = give(a={"results": [post, {"postId": "x", "by": "ann"}]})
     assert [*summary.files[0].sources.items()] == [("my_tool", 1)]
     assert summary.total.quarantined == 1
-    [video] = _videos(corpus_dir)
+    [video] = read_videos(corpus_dir)
     assert (video.source, video.hashtags, video.likes) == ("my_tool", ("fun",), 3)
 
 

@@ -1,23 +1,11 @@
 """What an import keeps of people: pseudonyms, their names for one, accounts."""
 
-import hashlib
-
 import polars as pl
 import pytest
+from corpus_files import hash_files, read_videos
 
 from dc_keras.checksums import seal_directory
 from dc_keras.corpus.store import Corpus
-
-
-def _bytes(directory):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.iterdir()
-    }
-
-
-def _videos(directory):
-    return list(Corpus.open(directory).iter_videos())
 
 
 def test_no_identity_is_left_on_disk(give, corpus_dir, make_item):
@@ -38,13 +26,13 @@ def test_the_owner_of_a_sound_is_not_named(give, corpus_dir, make_item):
         a=[make_item(number, music=m) for number, m in enumerate((own, named, lost))],
         keep_handles=True,
     )
-    titles = [video.music_title for video in _videos(corpus_dir)]
+    titles = [video.music_title for video in read_videos(corpus_dir)]
     assert titles == ["loop", "sonido original", None]
 
 
 def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item):
     give(a=[make_item(), make_item(1, id="no id")], keep_handles=True, keep_raw=True)
-    [video] = _videos(corpus_dir)
+    [video] = read_videos(corpus_dir)
     [user] = Corpus.open(corpus_dir).iter_users()
     assert (video.username, user.usernames) == ("Ann", ("Ann",))
     assert "Some.One" in (corpus_dir / "quarantine.jsonl").read_text()
@@ -58,11 +46,11 @@ def test_an_author_known_by_handle_becomes_the_user(
     for name in sorted(files, reverse=order == "id first"):
         give(**{name: files[name]})
     user_id = pseudonymizer.user("6655162062744181174")
-    assert {video.user_id for video in _videos(corpus_dir)} == {user_id}
+    assert {video.user_id for video in read_videos(corpus_dir)} == {user_id}
     assert Corpus.open(corpus_dir).users.height == 1
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     give(a=files["a"])
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_item):
@@ -74,9 +62,9 @@ def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_
     [user] = Corpus.open(corpus_dir).iter_users()
     counts = (user.followers, user.total_likes, user.total_posts, user.account_seen)
     assert counts == (7, 9, 3, 2000)
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     give(b=[line(6, 1500)])
-    assert _bytes(corpus_dir)["users.parquet"] == before["users.parquet"]
+    assert hash_files(corpus_dir)["users.parquet"] == before["users.parquet"]
 
 
 def test_a_corpus_of_before_there_were_accounts_is_read(give, corpus_dir, make_item):

@@ -1,7 +1,7 @@
-import hashlib
 import json
 
 import pytest
+from corpus_files import hash_files, read_videos
 
 from dc_keras.corpus.importing import import_files
 from dc_keras.corpus.privacy import Pseudonymizer
@@ -10,22 +10,11 @@ from dc_keras.errors import DataError
 from dc_keras.locking import writing
 
 
-def _bytes(directory):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.iterdir()
-    }
-
-
-def _videos(directory):
-    return list(Corpus.open(directory).iter_videos())
-
-
 def test_a_post_becomes_a_pseudonymous_record(
     give, corpus_dir, make_item, pseudonymizer
 ):
     give(a={"extra": {"now": 1_700_000_000_000}, "itemList": [make_item()]})
-    [video] = _videos(corpus_dir)
+    [video] = read_videos(corpus_dir)
     someone = pseudonymizer.mention("some.one")
     assert video.user_id == pseudonymizer.user("6655162062744181174")
     assert video.caption == f"hello @{someone} #Fun"
@@ -74,12 +63,12 @@ def test_importing_again_changes_no_byte(give, corpus_dir, make_item, tmp_path):
         "b": [make_item(desc="no stamp", stats={"playCount": 5}), make_item(1)],
     }
     give(**documents, media_root=tmp_path / "media")
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     summary = give(**documents, media_root=tmp_path / "media")
     assert summary.total.imported == 0
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
     give(**documents)  # the corpus knows its media root
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_a_second_file_merges_into_the_first(give, corpus_dir, make_item):
@@ -87,7 +76,7 @@ def test_a_second_file_merges_into_the_first(give, corpus_dir, make_item):
         a={"extra": {"now": 9000}, "items": [make_item(desc="late #b", textExtra=None)]}
     )
     give(b={"extra": {"now": 4000}, "items": [make_item(stats={"playCount": 1})]})
-    [video] = _videos(corpus_dir)
+    [video] = read_videos(corpus_dir)
     assert (video.caption[:5], video.views) == ("hello", 100)
     assert (video.first_collected_at, video.collected_at) == (4, 9)
 
@@ -104,7 +93,7 @@ def test_a_missing_time_comes_from_the_id_and_is_counted(give, corpus_dir, make_
     assert notes["create_time_from_id"] == 1
     assert notes["id_time_mismatch"] == 1
     assert notes["unknown.create_time"] == 1
-    times = {video.video_id: video.create_time for video in _videos(corpus_dir)}
+    times = {video.video_id: video.create_time for video in read_videos(corpus_dir)}
     assert times[make_item(0)["id"]] == 1_600_000_000
     assert times["123"] is None
 
@@ -112,7 +101,7 @@ def test_a_missing_time_comes_from_the_id_and_is_counted(give, corpus_dir, make_
 def test_a_rounded_sound_is_left_out_and_counted(give, corpus_dir, make_item):
     summary = give(a=[make_item(music={"id": 7123453673090321000, "title": "x"})])
     assert summary.sources["web_item"].notes["rounded.music_id"] == 1
-    assert _videos(corpus_dir)[0].music_id is None
+    assert read_videos(corpus_dir)[0].music_id is None
 
 
 def test_one_post_of_two_authors_is_counted(give, make_item):
@@ -129,14 +118,14 @@ def test_an_empty_list_is_an_empty_file(give):
 
 def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
     give(a=[make_item()])
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     with pytest.raises(DataError, match="made with another pseudonym key"):
         import_files(
             [str(tmp_path / "a.json")],
             corpus_dir,
             pseudonymizer=Pseudonymizer(b"j" * 32),
         )
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_ties_are_kept_each_once_under_the_best_known_ids(
@@ -151,10 +140,10 @@ def test_ties_are_kept_each_once_under_the_best_known_ids(
     [tie] = Corpus.open(corpus_dir).iter_ties()
     ann = pseudonymizer.user("6655162062744181174")
     assert (tie.kind, tie.user_id, tie.target_id) == ("reply", ann, make_item()["id"])
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     again = give(a={"comments": [comment]})
     assert again.sources["web_comment"].merged == 1
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_more_posts_than_a_part_holds_import_alike(
@@ -166,14 +155,14 @@ def test_more_posts_than_a_part_holds_import_alike(
         make_item(number % 30, stats={"playCount": number}) for number in range(90)
     ]
     give(a={"items": items})
-    before = _bytes(corpus_dir)
+    before = hash_files(corpus_dir)
     for path in corpus_dir.iterdir():
         path.unlink()
     for name, value in (("_BYTES_A_PART", 700), ("_POSTS_A_RANGE", 4), ("_PREFIX", 11)):
         monkeypatch.setattr(spool, name, value)
     summary = give(a={"items": items})
     assert (summary.total.imported, summary.total.merged) == (30, 60)
-    assert _bytes(corpus_dir) == before
+    assert hash_files(corpus_dir) == before
 
 
 def test_what_a_killed_import_left_behind_goes(give, corpus_dir, make_item):
