@@ -57,7 +57,7 @@ class Experiment:
 
     def wants(self, group: str) -> bool:
         """Whether a group of rows is wanted."""
-        is_usual = group not in ("ablations", "support_sizes")
+        is_usual = group not in ("ablations", "support_sizes", "captions_only")
         return group in self.models or ("all" in self.models and is_usual)
 
     def on(self, grid: Grid) -> Experiment:

@@ -15,9 +15,12 @@ that the model was trained on
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
 
 POST_SPECS = (
     tf.TensorSpec((None, None), tf.string, name="sounds"),
@@ -57,21 +60,18 @@ def unknown_post_facts(captions: tf.Tensor) -> PostFactsOfSets:
     Args:
         captions: string (batch_size, num_posts).
     """
-    shape = tf.shape(captions)
-    return PostFactsOfSets(
-        tf.fill(shape, ""),
-        tf.fill(shape, ""),
-        tf.fill(shape, tf.constant(-1, tf.int64)),
-        tf.fill(shape, -1.0),
-        tf.fill(tf.concat([shape, [4]], axis=0), -1.0),
-    )
+    return PostFactsOfSets(**_unknown(OF_POSTS, tf.shape(captions)))
 
 
 def unknown_user_facts(captions: tf.Tensor) -> UserFacts:
     """Returns the facts of users of whom nothing is known; see `unknown_post_facts`."""
-    count = tf.shape(captions)[0]
-    return UserFacts(
-        tf.fill((count, 3), -1.0),
-        tf.fill((count, 1), ""),
-        tf.fill((count,), tf.constant(-1, tf.int64)),
-    )
+    return UserFacts(**_unknown(OF_USERS, tf.shape(captions)[:1]))
+
+
+def _unknown(
+    facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    return {
+        name: tf.fill(tf.concat([shape, tf.constant(rest, tf.int32)], axis=0), value)
+        for name, (value, rest) in facts.items()
+    }

@@ -9,6 +9,7 @@ import numpy as np
 
 from dc_keras.context.post_inputs import COUNTS
 from dc_keras.errors import DataError
+from dc_keras.serving.unknown_facts import OF_POSTS, unknown_facts
 
 _NOTHING_KNOWN = (-1.0,) * len(COUNTS)
 
@@ -80,11 +81,7 @@ def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.nda
     inputs = {
         "captions": np.full(shape, b"", object),
         "frames": np.full((*shape, num_frames), b"", object),
-        "sounds": np.full(shape, b"", object),
-        "sound_titles": np.full(shape, b"", object),
-        "create_times": np.full(shape, -1, np.int64),
-        "durations": np.full(shape, -1.0, np.float32),
-        "counts": np.full((*shape, len(COUNTS)), -1.0, np.float32),
+        **unknown_facts(OF_POSTS, shape),
     }
     for row, posts in enumerate(sets):
         for column, post in enumerate(posts):

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dc_keras.errors import DataError
+from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
 from dc_keras.untuned import untuned
 
 BATCH_SIZES = (1, 4, 8)
@@ -28,8 +29,7 @@ _CAPTION = "so good #fyp"
 _NUM_POSTS = 1
 _FRAME_SIZE = 224
 _BUFFER = 2**18
-# Facts that are asked without: what is unknown is -1.
-_UNKNOWN = ("create_times", "durations", "counts", "account", "now")
+_FACTS = {**OF_POSTS, **OF_USERS}
 
 Request = tuple[str, dict[str, np.ndarray]]
 
@@ -117,8 +117,8 @@ def _inputs(
         elif key == "token_ids":
             tokens = [config["special_tokens"][name] for name in ("cls", "sep")]
             inputs[key] = np.tile(np.array(tokens, np.int32), (size, _NUM_POSTS, 1))
-        elif key in _UNKNOWN:
-            inputs[key] = np.full(shape, -1, dtype.as_numpy_dtype)
+        elif key in _FACTS:
+            inputs[key] = np.full(shape, _FACTS[key][0])
         else:
             inputs[key] = np.zeros(shape, np.float32)
     return inputs

@@ -1,4 +1,4 @@
-"""Fills the facts that a request does not give with the values for "unknown".
+"""The facts of a request, and what stands for each that is not known.
 
 No TensorFlow in here: clients need none.
 """
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 # What stands for unknown, and the dimensions behind those of users and posts.
-_OF_POSTS: dict[str, tuple[Any, tuple[int, ...]]] = {
+OF_POSTS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "sounds": (b"", ()),
     "sound_titles": (b"", ()),
     "create_times": (np.int64(-1), ()),
     "durations": (np.float32(-1), ()),
     "counts": (np.float32(-1), (4,)),
 }
-_OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "account": (np.float32(-1), (3,)),
     "joined": (b"", (1,)),
     "now": (np.int64(-1), ()),
@@ -43,14 +43,24 @@ def fill_unknown(inputs: Mapping[str, Any], wanted: Collection[str]) -> dict[str
     except TypeError:
         # No batch of anything: whoever checks shapes says what would be right.
         return filled
-    for name in missing:
-        if name in _OF_USERS:
-            value, rest = _OF_USERS[name]
-            filled[name] = _full((num_rows, *rest), value)
-        elif name in _OF_POSTS and num_posts is not None:
-            value, rest = _OF_POSTS[name]
-            filled[name] = _full((*num_posts, *rest), value)
-    return filled
+    unknown = unknown_facts(OF_USERS, (num_rows,))
+    if num_posts is not None:
+        unknown |= unknown_facts(OF_POSTS, num_posts)
+    return filled | {name: unknown[name] for name in missing if name in unknown}
+
+
+def unknown_facts(
+    facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """Returns arrays of "unknown".
+
+    Args:
+        facts: `OF_POSTS` or `OF_USERS`.
+        shape: numbers of users and of posts.
+    """
+    return {
+        name: _full((*shape, *rest), value) for name, (value, rest) in facts.items()
+    }
 
 
 def _num_posts(captions: Any) -> tuple[int, ...]:
