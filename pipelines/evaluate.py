@@ -52,15 +52,16 @@ _MODELS = flags.DEFINE_multi_enum(
         "context_only",
         "ablations",
         "support_sizes",
+        "captions_only",
         "proxies",
         "paper",
         "simple",
     ],
     "Rows wanted: deepChallenger, the paper's own shape and loss, videos without "
     "context, context without videos, deepChallenger without one group of context "
-    "features each or with fewer videos a challenge; the proxies of Table I, the "
-    "paper's baselines, the simple ones; repeatable. `all` leaves ablations and "
-    "support_sizes out.",
+    "features each, with fewer videos a challenge, or asked with captions and frames "
+    "alone; the proxies of Table I, the paper's baselines, the simple ones; "
+    "repeatable. `all` leaves ablations, support_sizes and captions_only out.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dc_keras.corpus.grid import Grid
-from dc_keras.evaluation.tables import DEEP_CHALLENGER
+from dc_keras.evaluation.tables import CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.models.config import (
     PAPER_MODEL,
     PAPER_TRAINING,
@@ -51,7 +51,7 @@ def list_recipes(
     forms = [
         ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
         ("videos_only", Recipe("videos only", model, training, ())),
-        ("context_only", Recipe("context only", model, training, groups, False)),
+        ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),
         (
             "deepChallenger_paper",
             Recipe(f"{DEEP_CHALLENGER} (paper)", PAPER_MODEL, paper, ()),

@@ -39,9 +39,10 @@ class Experiment:
         truth: true probabilities (num_users, num_challenges) of a simulated world.
         models: rows wanted: `all`, or some of "deepChallenger", "videos_only",
             "context_only", "deepChallenger_paper", "ablations" (see `contenders`),
-            "support_sizes" (how
-            deepChallenger does with fewer challenge videos), "proxies", "paper" (its
-            four baselines), "simple". `all` leaves ablations and support sizes out.
+            "support_sizes" (deepChallenger with fewer challenge videos),
+            "captions_only" (deepChallenger and context only, asked with captions and
+            frames alone), "proxies", "paper" (its four baselines), "simple". `all`
+            leaves ablations, support sizes and captions only out.
     """
 
     grid: Grid

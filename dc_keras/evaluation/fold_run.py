@@ -20,7 +20,7 @@ from dc_keras.evaluation.contenders import (
 )
 from dc_keras.evaluation.experiment import Experiment
 from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+from dc_keras.evaluation.tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.models.config import (
     ModelOptions,
     TrainingOptions,
@@ -264,6 +264,12 @@ class FoldRun:
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
                 seen = self._describe(recipe, fitted, videos, proxies, grid, table)
                 scores[f"{recipe.name}, {size}"] = self._judged(fitted, seen)
+        is_named = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
+        if found.features is not None and is_named and self._x.wants("captions_only"):
+            of_videos = fitted.users[:, : fitted.model.video_widths[0]]
+            users = [of_videos, found.features.users_without_facts()]
+            seen = replace(fitted, users=np.concatenate(users, axis=1))
+            scores[f"{recipe.name}, captions only"] = self._judged(fitted, seen)
         return scores
 
     def _judged(

@@ -13,6 +13,7 @@ from dc_keras.evaluation.metrics import broken_identities
 Cell = str | float | None
 
 DEEP_CHALLENGER = "deepChallenger"
+CONTEXT_ONLY = "context only"
 BAYES = "Bayes-optimal (known truth)"
 
 # What the paper prints: rows of macro precision, recall, F1 (Tables I and II).

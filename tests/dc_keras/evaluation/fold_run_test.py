@@ -318,6 +318,25 @@ def test_a_challenge_of_fewer_videos_is_judged_too(
     assert all((rows["score"] != whole).any() for rows in scores.values())
 
 
+def test_a_user_of_whom_captions_alone_are_known_is_judged_too(
+    experiment, tmp_path, run_first_fold
+):
+    models = ("deepChallenger", "context_only", "videos_only", "captions_only")
+    run_first_fold(replace(experiment, models=models, truth=None), tmp_path)
+    fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")
+    scores = fold.partition_by("model", as_dict=True, include_key=False)
+    # Videos only hears of no fact.
+    assert {name for (name,) in scores} == {
+        *("deepChallenger", "context only", "videos only"),
+        *("deepChallenger, captions only", "context only, captions only"),
+    }
+    for name in ("deepChallenger", "context only"):
+        whole, part = (
+            scores[key,]["score"] for key in (name, f"{name}, captions only")
+        )
+        assert (whole != part).any()
+
+
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, make_facts, experiment, tmp_path, run_first_fold
 ):
