@@ -14,7 +14,7 @@ from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.features import Features
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
@@ -22,7 +22,7 @@ _EMBED_BATCH = 256
 
 def read_features(
     famous: Famous, output: Path, tell: Callable[[str], None]
-) -> FeatureTable:
+) -> Features:
     """Returns caption embeddings of every post that a grid shows.
 
     Args:
@@ -32,7 +32,7 @@ def read_features(
     """
     from dc_keras.encoders.extraction import CaptionEmbedder
     from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.features import Features
 
     shown = {
         video
@@ -46,7 +46,7 @@ def read_features(
         kept = np.load(path, allow_pickle=False)
         if kept["video_ids"].tolist() == posts["video_id"].to_list():
             made_by = json.loads(str(kept["made_by"]))
-            return FeatureTable(tuple(posts["video_id"]), {}, kept["captions"], made_by)
+            return Features(tuple(posts["video_id"]), {}, kept["captions"], made_by)
     spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
     # As a bundle sees them: raw captions.
@@ -63,4 +63,4 @@ def read_features(
         captions=captions,
         made_by=np.array(json.dumps(encoder.settings())),
     )
-    return FeatureTable(tuple(posts["video_id"]), {}, captions, encoder.settings())
+    return Features(tuple(posts["video_id"]), {}, captions, encoder.settings())

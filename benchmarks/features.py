@@ -28,9 +28,6 @@ import tensorflow as tf
 from benchmarks.minilm import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
-from dc_keras.allocation import keep_freed_memory
-from dc_keras.corpus.world import WorldConfig, simulate_world
-from dc_keras.encoders.calibration import CalibrationFrames
 from dc_keras.encoders.extraction import (
     CaptionEmbedder,
     ExtractionConfig,
@@ -43,8 +40,11 @@ from dc_keras.encoders.openvino_encoder import (
     read_int8_encoder,
 )
 from dc_keras.encoders.quantization import write_int8_model
+from dc_keras.encoders.quantization_samples import CalibrationFrames
 from dc_keras.encoders.text import TextSpec, build_text_encoder
 from dc_keras.encoders.vision import VisionEncoder, VisionSpec, build_vision_encoder
+from dc_keras.simulation.world import WorldConfig, simulate_world
+from tfrecords.memory import keep_freed_memory
 
 _SIZE, _NUM_FRAMES, _NUM_POSTS, _BATCH = 224, 8, 12, 16
 _TOKENS, _NUM_CAPTIONS = 64, 320

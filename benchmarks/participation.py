@@ -22,17 +22,17 @@ from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import read_features
-from dc_keras.allocation import keep_freed_memory
-from dc_keras.models.config import (
+from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from pipelines import options
+from pipelines._cli import option_flags
+from tfrecords.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from dc_keras.evaluation.results import Judgement
+    from dc_keras.evaluation.results import SplitResult
 
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
@@ -51,7 +51,7 @@ _MODELS = flags.DEFINE_multi_string(
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
-options.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
+option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
 README_STACK = {
     "cold_user": 0.099,
@@ -63,10 +63,10 @@ README_STACK = {
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_runner import run_manifests
     from dc_keras.evaluation.results import judge_split, participation_table
-    from dc_keras.evaluation.runner import run_manifests
 
     keep_freed_memory()
     start = time.monotonic()
@@ -82,10 +82,10 @@ def main(_: list[str]) -> None:
             users=famous.users,
             joins=famous.joins,
         ),
-        model=options.resolve(ModelOptions),
-        training=options.resolve(TrainingOptions),
-        protocol=options.resolve(ProtocolOptions),
-        context=options.resolve(ContextOptions),
+        model=option_flags.resolve(ModelOptions),
+        training=option_flags.resolve(TrainingOptions),
+        protocol=option_flags.resolve(ProtocolOptions),
+        context=option_flags.resolve(ContextOptions),
         temporal=famous.temporal,
         models=tuple(_MODELS.value),
     )
@@ -107,10 +107,10 @@ def main(_: list[str]) -> None:
     )
 
 
-def above_the_stack(judgement: Judgement) -> list[str]:
+def above_the_stack(judgement: SplitResult) -> list[str]:
     """Says how far deepChallenger lies above our logistic stack, and the README's."""
-    from dc_keras.evaluation.baselines import STACK
-    from dc_keras.evaluation.tables import DEEP_CHALLENGER
+    from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
+    from dc_keras.evaluation.simple_baselines import STACK
 
     if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
         return []

@@ -24,25 +24,25 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 
-from dc_keras.allocation import aligned_empty, keep_freed_memory
-from dc_keras.corpus.grid import Grid
-from dc_keras.models.config import (
+from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from pipelines import options
+from dc_keras.study.participation import Grid
+from pipelines._cli import option_flags
+from tfrecords.memory import aligned_empty, keep_freed_memory
 
 if TYPE_CHECKING:
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.features import Features, VisionFeatures
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _FRACTION = flags.DEFINE_float(
     "fraction", 1.0, "Share of the paper's users and videos.", 0.01, 1.0
 )
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
-options.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
+option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
 _NUM_CHALLENGES, _NUM_SUPPORT, _NUM_USERS, _HISTORY = 12, 7000, 1303, 8
 _NUM_FRAMES, _WIDTHS, _CAPTION_DIM = 50, {"VGG16": 512, "ResNet50": 2048}, 768
@@ -53,10 +53,10 @@ _START, _DAY = 1_600_000_000, 86_400
 
 def main(_: list[str]) -> None:
     """Runs the protocol and prints Table II and what it cost."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
     from dc_keras.evaluation.results import judge_split, participation_table
-    from dc_keras.evaluation.runner import run_experiment
 
     keep_freed_memory()
     rng = np.random.default_rng(0)
@@ -68,10 +68,10 @@ def main(_: list[str]) -> None:
         grid=grid,
         table=table,
         facts=read_facts(videos, grid),
-        model=options.resolve(ModelOptions),
-        training=options.resolve(TrainingOptions),
-        protocol=options.resolve(ProtocolOptions),
-        context=options.resolve(ContextOptions),
+        model=option_flags.resolve(ModelOptions),
+        training=option_flags.resolve(TrainingOptions),
+        protocol=option_flags.resolve(ProtocolOptions),
+        context=option_flags.resolve(ContextOptions),
         models=("deepChallenger", "paper"),
     )
     output = Path(_OUTPUT.value)
@@ -120,9 +120,9 @@ def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
     )
 
 
-def _make_features(rng: np.random.Generator, grid: Grid) -> FeatureTable:
+def _make_features(rng: np.random.Generator, grid: Grid) -> Features:
     """Returns frames and captions: a centre for each challenge and user, and noise."""
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.features import Features
 
     groups = [*grid.support, *grid.histories]
     video_ids = tuple(video for ids in groups for video in ids)
@@ -131,13 +131,13 @@ def _make_features(rng: np.random.Generator, grid: Grid) -> FeatureTable:
         name: _make_frames(rng, group, width, name) for name, width in _WIDTHS.items()
     }
     captions = _around(rng, group, (_CAPTION_DIM,)).astype(np.float32)
-    return FeatureTable(video_ids, vision, captions, {"fingerprint": "made up"})
+    return Features(video_ids, vision, captions, {"fingerprint": "made up"})
 
 
 def _make_frames(
     rng: np.random.Generator, group: np.ndarray, width: int, name: str
 ) -> VisionFeatures:
-    from dc_keras.training.data import VisionFeatures
+    from dc_keras.features import VisionFeatures
 
     shape = (_NUM_FRAMES, width)
     frames = aligned_empty((len(group), *shape), np.float16)

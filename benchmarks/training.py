@@ -33,14 +33,20 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras import __version__
-from dc_keras.allocation import keep_freed_memory
-from dc_keras.models.config import POOLINGS, ModelOptions, TrainingOptions
+from dc_keras.features import Features, VisionFeatures
 from dc_keras.models.proxy import build_proxy
-from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
+from dc_keras.options import POOLINGS, ModelOptions, TrainingOptions
+from dc_keras.training.dataset import Examples
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import classification
-from dc_keras.training.proxies import ProxyTask, Variant, proxy_examples, video_inputs
+from dc_keras.training.proxy_training import (
+    ProxyTask,
+    Variant,
+    proxy_examples,
+    video_inputs,
+)
 from dc_keras.training.steps import make_optimizer, training_steps
+from tfrecords.memory import keep_freed_memory
 from tfrecords.schema import FeatureRecord, build_feature_record
 from tfrecords.tensors import parse_feature_tensors
 
@@ -65,7 +71,7 @@ class _Clock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._start)
 
 
-def make_table() -> FeatureTable:
+def make_table() -> Features:
     """Returns noise in the shape of cached features, seed 0."""
     rng = np.random.default_rng(0)
     shape = (_NUM_VIDEOS, _NUM_FRAMES, _FRAME_DIM)
@@ -73,10 +79,10 @@ def make_table() -> FeatureTable:
     vision = VisionFeatures(frames, np.ones(shape[:2], bool), spec={})
     captions = rng.standard_normal((_NUM_VIDEOS, _CAPTION_DIM), np.float32)
     names = tuple(str(number) for number in range(_NUM_VIDEOS))
-    return FeatureTable(names, {"VGG16": vision}, captions, caption_spec={})
+    return Features(names, {"VGG16": vision}, captions, caption_spec={})
 
 
-def epoch_seconds(pooling: str, table: FeatureTable) -> tuple[float, float]:
+def epoch_seconds(pooling: str, table: Features) -> tuple[float, float]:
     """Returns the seconds of an epoch: ours, then Keras's."""
     rows = np.arange(_NUM_VIDEOS, dtype=np.int32)
     task = ProxyTask("challenge", rows, rows % _NUM_CHALLENGES, ("",) * _NUM_CHALLENGES)
@@ -125,7 +131,7 @@ _Epoch = Callable[[], None]
 
 
 def _compile(
-    table: FeatureTable, options: TrainingOptions, batches: tf.data.Dataset
+    table: Features, options: TrainingOptions, batches: tf.data.Dataset
 ) -> Callable[[int], Any]:
     """Compiles the steps of a new model over batches of `Examples.training_batches`."""
     model = build_proxy(
@@ -138,7 +144,7 @@ def _compile(
     return training_steps(model, classification().loss, options, iter(batches))
 
 
-def _make_step(table: FeatureTable, examples: Examples) -> _Epoch:
+def _make_step(table: Features, examples: Examples) -> _Epoch:
     """One step on a batch that is always there."""
     options = TrainingOptions()
     ready = examples.training_batches(options.batch_size, 0, 0).take(1)
@@ -147,7 +153,7 @@ def _make_step(table: FeatureTable, examples: Examples) -> _Epoch:
 
 
 def _make_epoch(
-    table: FeatureTable, options: TrainingOptions, batches: tf.data.Dataset
+    table: Features, options: TrainingOptions, batches: tf.data.Dataset
 ) -> _Epoch:
     steps = _compile(table, options, batches)
     num_steps = -(-_NUM_VIDEOS // options.batch_size)
@@ -161,7 +167,7 @@ def _make_epoch(
     return epoch
 
 
-def _write_records(table: FeatureTable, path: Path) -> int:
+def _write_records(table: Features, path: Path) -> int:
     """Writes the features as a shard; returns the bytes of one without its caption."""
     vision, captions = table.vision["VGG16"], np.asarray(table.captions)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -228,7 +234,7 @@ def _waiting_share(examples: Examples, step: _Epoch, rounds: int = 60) -> float:
     return statistics.median(shares[10:])
 
 
-def part_ratios(table: FeatureTable, directory: Path) -> list[tuple[str, float, str]]:
+def part_ratios(table: Features, directory: Path) -> list[tuple[str, float, str]]:
     """Returns (what, ratio, aim) a line of the second table."""
     rows = np.arange(_NUM_VIDEOS, dtype=np.int32)
     task = ProxyTask("challenge", rows, rows % _NUM_CHALLENGES, ("",) * _NUM_CHALLENGES)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines import app, inputs
+from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
 
-    from dc_keras.evaluation.tables import Table
+    from dc_keras.evaluation.result_tables import Table
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory for everything that the demo makes.", required=True
@@ -255,7 +255,7 @@ def _held_out_users(work: Path) -> list[str]:
 
 
 def _show_results(work: Path) -> None:
-    from dc_keras.evaluation.tables import Table
+    from dc_keras.evaluation.result_tables import Table
 
     tables = {}
     for path in sorted((work / "evaluation" / "tables").glob("table_*.json")):
@@ -299,11 +299,12 @@ def _truth(work: Path) -> pl.DataFrame:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
-    from dc_keras.evaluation.truth import load_truth
+    from dc_keras.evaluation.known_truth import load_truth
+    from dc_keras.study.participation import resolve_study
+    from dc_keras.study.study import Study
 
     corpus = Corpus.open(work / "corpus")
-    grid = Study.load(work / "world" / "study.toml").resolve(corpus)
+    grid = resolve_study(Study.load(work / "world" / "study.toml"), corpus)
     pseudonymizer = inputs.load_pseudonymizer(corpus, str(work / "pseudonym.key"))
     truth = load_truth(work / "world" / "truth.json", grid, pseudonymizer)
     user, challenge = np.nonzero(grid.observed)
@@ -318,7 +319,7 @@ def _truth(work: Path) -> pl.DataFrame:
 
 
 def _show_distance(split: str, table: Table) -> None:
-    from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+    from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
 
     column = table.columns.index("AP")
     precision: dict[Any, Any] = {row[0]: row[column] for row in table.rows}

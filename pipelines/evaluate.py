@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dc_keras.models.config import ContextOptions
-from pipelines import app, inputs, options
+from dc_keras.options import ContextOptions
+from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from dc_keras.corpus.grid import Grid
     from dc_keras.corpus.store import Corpus
-    from dc_keras.models.config import TrainingOptions
+    from dc_keras.features import Features
+    from dc_keras.options import TrainingOptions
+    from dc_keras.study.participation import Grid
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _STUDY = flags.DEFINE_string("study", None, "Study file (TOML).", required=True)
@@ -86,17 +87,17 @@ _HORIZON_DAYS = flags.DEFINE_integer(
 _NUM_PAST = flags.DEFINE_integer(
     "num_past", 3, "temporal: earlier cutoffs, a horizon apart.", lower_bound=1
 )
-options.define_all()
-options.define(ContextOptions)
+option_flags.define_all()
+option_flags.define(ContextOptions)
 
 
 def main() -> None:
     """Trains, predicts, and prints the tables."""
     from pathlib import Path
 
-    from dc_keras.allocation import keep_freed_memory
     from dc_keras.corpus.store import Corpus
-    from dc_keras.models.config import ModelOptions, ProtocolOptions
+    from dc_keras.options import ModelOptions, ProtocolOptions
+    from tfrecords.memory import keep_freed_memory
 
     keep_freed_memory()
     corpus = Corpus.open(_CORPUS.value)
@@ -105,24 +106,24 @@ def main() -> None:
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.show(grid.describe())
     # After what can be refused at once: TensorFlow takes seconds.
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     output = Path(_OUTPUT.value)
     experiment = Experiment(
         grid=grid,
-        table=inputs.load_features(_FEATURES.value),
+        table=Features.load(*_FEATURES.value),
         facts=read_facts(
             corpus.videos,
             *([grid] if temporal is None else [grid, temporal]),
             users=corpus.users,
             joins=joins,
         ),
-        model=options.resolve(ModelOptions),
+        model=option_flags.resolve(ModelOptions),
         training=_training(),
-        protocol=options.resolve(ProtocolOptions),
-        context=options.resolve(ContextOptions),
+        protocol=option_flags.resolve(ProtocolOptions),
+        context=option_flags.resolve(ContextOptions),
         temporal=temporal,
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),
@@ -140,9 +141,9 @@ def main() -> None:
 
 def _training() -> TrainingOptions:
     from dc_keras.errors import DataError
-    from dc_keras.models.config import TrainingOptions
+    from dc_keras.options import TrainingOptions
 
-    training = options.resolve(TrainingOptions)
+    training = option_flags.resolve(TrainingOptions)
     if training.strategy == "multi_worker":
         raise DataError(
             "`strategy` of evaluate must be one of a single machine; --workers fits "
@@ -162,7 +163,7 @@ def _load_temporal(corpus: Corpus) -> Grid | None:
 def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
     from pathlib import Path
 
-    from dc_keras.evaluation.truth import load_truth
+    from dc_keras.evaluation.known_truth import load_truth
 
     if _TRUTH.value is None:
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, bundles, raw_posts
+from pipelines._cli import app, bundles, raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,8 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
     """Reads the users from --users_file, or prepares them and keeps them there."""
     from pathlib import Path
 
-    from dc_keras.locking import writing
     from dc_keras.serving.ranking import UserTable
+    from tfrecords.storage.locking import writing
 
     kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
     if kept is None:
@@ -130,9 +130,9 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
 def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
     import numpy as np
 
-    from dc_keras.corpus.grid import user_histories
     from dc_keras.errors import DataError
     from dc_keras.serving.ranking import UserTable
+    from dc_keras.study.participation import user_histories
 
     everybody = tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, everybody)
@@ -163,9 +163,9 @@ def _communities(users: Sequence[str]) -> list[str] | None:
 
     import polars as pl
 
-    from dc_keras.damage import POLARS_ERRORS
     from dc_keras.errors import DataError
-    from dc_keras.verification import verify_file
+    from tfrecords.storage.integrity import verify_file
+    from tfrecords.storage.read_errors import POLARS_ERRORS
 
     columns = ["user_id", "community"]
     verify_file(Path(_COMMUNITIES.value), "survey_graph")

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dc_keras.models.config import ContextOptions
-from pipelines import app, inputs, options
+from dc_keras.options import ContextOptions
+from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.features import Features
+    from dc_keras.training.training_job import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -49,25 +50,25 @@ _PROFILE_STEPS = flags.DEFINE_string(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replaces a model of other settings in --output."
 )
-options.define_all()
-options.define(ContextOptions)
+option_flags.define_all()
+option_flags.define(ContextOptions)
 
 
 def main() -> None:
     """Trains the model that the flags describe."""
     from pathlib import Path
 
-    from dc_keras.allocation import keep_freed_memory
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
-    from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
+    from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.strategies import make_strategy
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.training.training_job import TrainingRun
     from dc_keras.training.workers import writable_directory
+    from tfrecords.memory import keep_freed_memory
 
     keep_freed_memory()
-    training, profile_steps = options.resolve(TrainingOptions), _profile_steps()
+    training, profile_steps = option_flags.resolve(TrainingOptions), _profile_steps()
     if _OVERWRITE.value and training.strategy == "multi_worker":
         raise DataError(
             "--overwrite is for one machine: the others copy what is there when they "
@@ -81,13 +82,13 @@ def main() -> None:
     with writable_directory(Path(_OUTPUT.value), training.strategy) as directory:
         run = TrainingRun(
             grid=grid,
-            table=inputs.load_features(_FEATURES.value),
-            model=options.resolve(ModelOptions),
+            table=Features.load(*_FEATURES.value),
+            model=option_flags.resolve(ModelOptions),
             training=training,
-            protocol=options.resolve(ProtocolOptions),
+            protocol=option_flags.resolve(ProtocolOptions),
             directory=directory,
             facts=read_facts(corpus.videos, grid, users=corpus.users),
-            context=options.resolve(ContextOptions),
+            context=option_flags.resolve(ContextOptions),
             profile_steps=profile_steps,
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
             key_fingerprint=corpus.info["key_fingerprint"],
@@ -98,7 +99,7 @@ def main() -> None:
 
 def _train(run: TrainingRun, corpus: Corpus) -> None:
     from dc_keras.training.model_card import CorpusFacts, write_model_cards
-    from dc_keras.training.runs import train_participation, train_proxy
+    from dc_keras.training.train_model import train_participation, train_proxy
 
     if _TASK.value == "participation":
         train_participation(run)

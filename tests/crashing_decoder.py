@@ -3,20 +3,20 @@
 import os
 import signal
 
-from tfrecords import decoding_process, frames, runner
+from tfrecords import decoding_process, frame_runner, frame_sampling
 
-_sample_frames = frames.sample_frames
+_sample_frames = frame_sampling.sample_frames
 
 
 def write_elsewhere(versions, job):
     """Writes a shard on a cluster with such a decoder."""
     decoding_process._SERVER = "crashing_decoder"
-    return runner._write_elsewhere(versions, job)
+    return frame_runner._write_elsewhere(versions, job)
 
 
 def serve(file):
     """Decodes, and dies of files whose names say so."""
-    frames.sample_frames = _sample_or_crash
+    frame_sampling.sample_frames = _sample_or_crash
     decoding_process.serve(file)
 
 

@@ -51,7 +51,7 @@ def make_examples(count=NUM_EXAMPLES, seed=0):
     """Pairs whose label hangs on the user's first number, with uneven weights."""
     import tensorflow as tf
 
-    from dc_keras.training.data import Examples
+    from dc_keras.training.dataset import Examples
 
     rng = np.random.default_rng(seed)
     user = rng.normal(size=(count, 3, 4)).astype(np.float32)
@@ -77,8 +77,8 @@ def make_examples(count=NUM_EXAMPLES, seed=0):
 
 def build_model():
     """A fusion model with every kind of dropout that the project has."""
-    from dc_keras.models.config import ModelOptions
     from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
+    from dc_keras.options import ModelOptions
 
     options = ModelOptions(hidden_dim=8, projection_dim=4, challenge_pooling="mean_std")
     return build_deep_challenger(PairInputs(6, 4, 3, 4), options)
@@ -86,7 +86,7 @@ def build_model():
 
 def train(callbacks=(), **options):
     """Fits the model; its weights as one vector, and its curve."""
-    from dc_keras.models.config import TrainingOptions
+    from dc_keras.options import TrainingOptions
     from dc_keras.training.loop import fit
     from dc_keras.training.objectives import participation
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dc_keras.errors import DataError
+from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry
 from tfrecords.reader import iter_frame_records, list_shard_paths
 from tfrecords.schema import (

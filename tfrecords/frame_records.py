@@ -13,16 +13,15 @@ from typing import Any, Protocol
 import av
 import cv2
 
-from dc_keras.corpus.media import find_file
-from dc_keras.corpus.records import Video
-from dc_keras.errors import DataError
-from tfrecords.frames import (
+from tfrecords.decoded_frames import MediaError
+from tfrecords.errors import DataError
+from tfrecords.frame_sampling import (
     SAMPLING_VERSION,
     SampledFrames,
     SamplingConfig,
     sample_media,
 )
-from tfrecords.pictures import MediaError
+from tfrecords.media_paths import find_file
 from tfrecords.progress import ShardEntry
 from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
 from tfrecords.writer import shard_name, shard_of, write_shard
@@ -37,6 +36,42 @@ class Sampler(Protocol):
         self, files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
     ) -> SampledFrames:
         """See `sample_media`."""
+
+
+class SourcePost(Protocol):
+    """What a frame record takes from a post; a corpus has them as `Video`."""
+
+    @property
+    def video_id(self) -> str:
+        """The platform's id, digits."""
+
+    @property
+    def user_id(self) -> str:
+        """Pseudonym of the author."""
+
+    @property
+    def caption(self) -> str:
+        """The text as posted, "" where there is none."""
+
+    @property
+    def hashtags(self) -> tuple[str, ...]:
+        """Normalised tags, in order."""
+
+    @property
+    def create_time(self) -> int | None:
+        """Posting time, UTC seconds since 1970; None where unknown."""
+
+    @property
+    def is_slideshow(self) -> bool:
+        """Whether the post is a series of images."""
+
+    @property
+    def media_path(self) -> str | None:
+        """The video file, relative to the media root; None without one."""
+
+    @property
+    def slide_paths(self) -> tuple[str, ...]:
+        """Images of a slideshow, in order, relative to the media root."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +89,7 @@ class FrameShardJob:
 
     directory: Path
     name: str
-    videos: tuple[Video, ...]
+    videos: tuple[SourcePost, ...]
     media_root: Path | None
     config: SamplingConfig
     digest: str
@@ -83,7 +118,7 @@ def library_versions() -> dict[str, str]:
 
 
 def plan_frame_shards(
-    videos: Iterable[Video],
+    videos: Iterable[SourcePost],
     media_root: Path | None,
     directory: Path,
     config: SamplingConfig,
@@ -94,7 +129,7 @@ def plan_frame_shards(
     Raises:
         DataError: there is no post, two have one id, or media paths have no root.
     """
-    shards: list[dict[str, Video]] = [{} for _ in range(num_shards)]
+    shards: list[dict[str, SourcePost]] = [{} for _ in range(num_shards)]
     for video in videos:
         shard = shards[shard_of(video.video_id, num_shards)]
         if video.video_id in shard:
@@ -174,7 +209,7 @@ def _make_records(
 
 
 def _sample(
-    video: Video, job: FrameShardJob, tally: _Tally, sample: Sampler
+    video: SourcePost, job: FrameShardJob, tally: _Tally, sample: Sampler
 ) -> SampledFrames | None:
     """Returns the frames of a post; None, and counted, where it gives none."""
     outcome = "with_frames"
@@ -197,16 +232,16 @@ def _sample(
     return sampled
 
 
-def _bad(video: Video, error: MediaError) -> dict[str, str]:
+def _bad(video: SourcePost, error: MediaError) -> dict[str, str]:
     return {"video_id": video.video_id, "reason": str(error)}
 
 
-def _is_dropped(video: Video, config: SamplingConfig) -> bool:
+def _is_dropped(video: SourcePost, config: SamplingConfig) -> bool:
     return video.is_slideshow and config.slideshows == "drop"
 
 
 def sample_post(
-    video: Video,
+    video: SourcePost,
     media_root: Path | None,
     config: SamplingConfig,
     sample: Sampler = sample_media,
@@ -252,7 +287,7 @@ def _renamed(error: MediaError, names: Mapping[str, str]) -> MediaError:
     return MediaError(names.get(error.name, error.name), error.reason)
 
 
-def _media_paths(video: Video) -> tuple[str, ...]:
+def _media_paths(video: SourcePost) -> tuple[str, ...]:
     """Returns the files of a post: its slides, else its video, else nothing."""
     if video.slide_paths or video.media_path is None:
         return video.slide_paths
@@ -260,7 +295,7 @@ def _media_paths(video: Video) -> tuple[str, ...]:
 
 
 def _make_record(
-    video: Video, sampled: SampledFrames | None, config: SamplingConfig
+    video: SourcePost, sampled: SampledFrames | None, config: SamplingConfig
 ) -> FrameRecord:
     return FrameRecord(
         video_id=video.video_id,
@@ -278,7 +313,7 @@ def _make_record(
 
 
 def _digest(
-    videos: Sequence[Video], media_root: Path | None, settings: dict[str, Any]
+    videos: Sequence[SourcePost], media_root: Path | None, settings: dict[str, Any]
 ) -> str:
     posts = []
     for video in videos:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from dc_keras.checksums import hash_file
-from dc_keras.errors import DataError
+from tfrecords.errors import DataError
+from tfrecords.storage.checksums import hash_file
 
 _PROGRESS = ".progress"
 _TEMPORARY = ".tmp"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dc_keras.errors import DataError
+from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import AnyJob
 

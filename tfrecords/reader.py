@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.allocation import aligned_empty
-from dc_keras.errors import DataError, RecordError
-from dc_keras.untuned import untuned
+from tfrecords.errors import DataError, RecordError
+from tfrecords.memory import aligned_empty
 from tfrecords.schema import (
     FeatureRecord,
     FrameRecord,
@@ -21,6 +20,7 @@ from tfrecords.schema import (
     parse_frame_record,
 )
 from tfrecords.tensors import parse_frame_tensors
+from tfrecords.without_autotune import without_autotune
 from tfrecords.writer import read_manifest
 
 
@@ -108,7 +108,7 @@ def iter_serialized(shard: Path) -> Iterator[bytes]:
     """
     index = 0
     try:
-        records = untuned(tf.data.TFRecordDataset(str(shard)))
+        records = without_autotune(tf.data.TFRecordDataset(str(shard)))
         for serialized in records.as_numpy_iterator():
             yield serialized
             index += 1

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords import skipping
-from tfrecords.pictures import MediaError
+from tfrecords import packet_skipping
+from tfrecords.decoded_frames import MediaError
 
 # Packets of more than that are read again instead of kept.
 _MAX_HELD_BYTES = 32 * 2**20
@@ -44,7 +44,7 @@ class Timeline:
     duration: int
     time_base: Fraction
     first_pts: int | None = None
-    packets: skipping.CodedPackets | None = None
+    packets: packet_skipping.CodedPackets | None = None
 
     def find_next(self, pts: int | None, previous: int) -> int:
         """Returns the position of the frame that was decoded after another one.
@@ -78,7 +78,9 @@ class Timeline:
             return None
         # The first frame always, to see that the timeline begins where it should.
         ticks = (0, *(int(self.starts[position]) for position in wanted))
-        return skipping.plan_skips(self.packets, {self.first_pts + t for t in ticks})
+        return packet_skipping.plan_skips(
+            self.packets, {self.first_pts + t for t in ticks}
+        )
 
 
 def read_packet_timeline(
@@ -168,8 +170,8 @@ class _Packets:
         self._stream = stream
         self._shown = _Shown()
         self._coded = None
-        if stream.codec_context.name in skipping.CODECS:
-            self._coded = skipping.CodedPackets()
+        if stream.codec_context.name in packet_skipping.CODECS:
+            self._coded = packet_skipping.CodedPackets()
         self._count = 0
         self._is_corrupt = False
         self._largest_pts = -1
@@ -186,7 +188,7 @@ class _Packets:
             self._coded.add(packet.pts, is_idr=self._is_idr(packet))
 
     def _is_idr(self, packet: Any) -> bool:
-        return bool(packet.is_keyframe) and skipping.holds_idr(
+        return bool(packet.is_keyframe) and packet_skipping.holds_idr(
             bytes(packet), self._stream.codec_context.extradata
         )
 

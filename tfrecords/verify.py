@@ -9,11 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dc_keras.checksums import hash_file
-from dc_keras.errors import RecordError
-from dc_keras.verification import find_faults
+from tfrecords.errors import RecordError
 from tfrecords.reader import iter_serialized
 from tfrecords.record_checks import FeatureCheck, FrameCheck
+from tfrecords.storage.checksums import hash_file
+from tfrecords.storage.integrity import find_faults
 from tfrecords.writer import (
     MANIFEST,
     is_shard,

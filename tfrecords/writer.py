@@ -19,12 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from dc_keras.checksums import SUMS_FILE, hash_directory, hash_file
-from dc_keras.differences import tell_difference
-from dc_keras.errors import DataError
-from dc_keras.locking import writing
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.errors import DataError
 from tfrecords.progress import (
     ShardEntry,
     keep_settings,
@@ -38,6 +33,11 @@ from tfrecords.progress import (
     write_progress,
 )
 from tfrecords.schema import SCHEMA_VERSION
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.checksums import SUMS_FILE, hash_directory, hash_file
+from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.locking import writing
+from tfrecords.storage.settings_difference import tell_difference
 
 MANIFEST = "manifest.json"
 KINDS = ("frames", "features")
@@ -93,7 +93,7 @@ def prepare_directory(
         DataError: it holds shards of another kind, number or other settings.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    finish_switch(directory)
+    finish_update(directory)
     remove_leftovers_of(directory / MANIFEST)
     of_kind = f"{kind}-"
     if not all(name.startswith(of_kind) for name in list_shards(directory)):
@@ -240,7 +240,7 @@ def write_manifest(
         "counts": counts,
     }
     known = {entry.name: entry.sha256 for entry in entries}
-    with Switch(directory) as files:
+    with AtomicUpdate(directory) as files:
         write_json(files.path(MANIFEST), manifest)
         files.commit(hash_directory(directory, known))
     return manifest
@@ -258,7 +258,7 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
         DataError: there is none, it is not one that this code reads, or a file of the
             directory is damaged or missing.
     """
-    finish_switch(directory)
+    finish_update(directory)
     path = directory / MANIFEST
     if path.is_file() and is_verified:
         is_features = any(directory.glob("features-*"))

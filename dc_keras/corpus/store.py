@@ -7,7 +7,8 @@
     corpus.json        version, counts, sources, key fingerprint, media root
     SHA256SUMS         of these and what lies beside them (see `checksums`)
 
-Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
+Equal content gives equal bytes, and all files change together
+(`tfrecords.storage.atomic_update`).
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from dc_keras.checksums import SUMS_FILE, hash_files, read_sums
-from dc_keras.corpus.one_file import write_answers as write_answers  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
-from dc_keras.damage import POLARS_ERRORS, reading
 from dc_keras.errors import DataError
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.atomic_write import write_answers as write_answers  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_sealed as write_sealed  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_table as write_table  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_text as write_text  # noqa: PLC0414
+from tfrecords.storage.checksums import SUMS_FILE, hash_files, read_sums
+from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.read_errors import POLARS_ERRORS, reading
 
 VERSION = 1
 INFO_FILE = "corpus.json"
@@ -167,7 +168,7 @@ def read_info(directory: Path) -> dict[str, Any] | None:
         DataError: the file is not a corpus.json of this version, or any file of the
             corpus is damaged.
     """
-    finish_switch(directory)
+    finish_update(directory)
     path = directory / INFO_FILE
     if path.exists() or (directory / SUMS_FILE).exists():
         verify_directory(directory, "import_corpus")
@@ -206,7 +207,7 @@ class CorpusWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.files = Switch(directory)
+        self.files = AtomicUpdate(directory)
         self._writer = pyarrow.parquet.ParquetWriter(
             self.files.path(VIDEOS_FILE), _arrow_schemas()[Video], compression="zstd"
         )

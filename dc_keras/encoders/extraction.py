@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.allocation import keep_freed_memory
 from dc_keras.encoders.frame_batches import embed_jpegs
 from dc_keras.encoders.inference import FrameEncoder, as_graph
 from dc_keras.encoders.runtimes import TENSORFLOW, build_frame_encoder
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
 from dc_keras.encoders.vision import VisionSpec
 from dc_keras.errors import DataError
+from tfrecords.memory import keep_freed_memory
 
 REPEATS = ("nearest", "zero")
 # Posts are taken in chunks of about so many batches of frames: enough that the one

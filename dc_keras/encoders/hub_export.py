@@ -13,10 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.checksums import seal_directory
 from dc_keras.encoders.bert import load_backbone, load_preset_vocabulary
 from dc_keras.encoders.hub import INPUT_NAMES
 from dc_keras.errors import DataError
+from tfrecords.storage.checksums import seal_directory
 
 _SAVED_MODEL = "saved_model.pb"
 

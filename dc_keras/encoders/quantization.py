@@ -23,11 +23,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dc_keras.encoders.calibration import (
-    NUM_CALIBRATION_FRAMES,
-    NUM_HELD_OUT_FRAMES,
-    CalibrationFrames,
-)
 from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.encoders.frame_batches import decoded_batches, embed_jpegs
 from dc_keras.encoders.openvino_encoder import (
@@ -40,6 +35,11 @@ from dc_keras.encoders.openvino_encoder import (
     network_hashes,
     read_network,
     save_network,
+)
+from dc_keras.encoders.quantization_samples import (
+    NUM_CALIBRATION_FRAMES,
+    NUM_HELD_OUT_FRAMES,
+    CalibrationFrames,
 )
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dc_keras.context.facts import PostFacts
-from dc_keras.corpus.study import Grid
-from dc_keras.evaluation.contenders import (
+from dc_keras.context.post_features import PostFacts
+from dc_keras.evaluation.variants import (
     list_recipes,
 )
-from dc_keras.models.config import (
+from dc_keras.features import Features
+from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from dc_keras.training.data import FeatureTable
+from dc_keras.study.participation import Grid
 from dc_keras.training.recipe import Recipe
 
 
@@ -46,7 +46,7 @@ class Experiment:
     """
 
     grid: Grid
-    table: FeatureTable
+    table: Features
     facts: PostFacts
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)

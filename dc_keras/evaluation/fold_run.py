@@ -10,23 +10,24 @@ import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.context.fitting import ContextData, ContextFeatures
-from dc_keras.context.folds import Step, plan_steps
-from dc_keras.corpus.pairs import grid_pairs
-from dc_keras.corpus.study import Grid
-from dc_keras.evaluation.baselines import SimpleData, simple_scores
-from dc_keras.evaluation.contenders import (
+from dc_keras.context.context_fitting import ContextData, ContextFeatures
+from dc_keras.context.cross_fit_plan import CrossFitStep, plan_steps
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
+from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
+from dc_keras.evaluation.variants import (
     smaller_supports,
 )
-from dc_keras.evaluation.experiment import Experiment
-from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.evaluation.tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
-from dc_keras.models.config import (
+from dc_keras.features import Features
+from dc_keras.options import (
     ModelOptions,
     TrainingOptions,
 )
-from dc_keras.training.crossed import Crossed
-from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.participation import Grid
+from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
+from dc_keras.training.cross_fitting import Crossed
+from dc_keras.training.dataset import Examples
 from dc_keras.training.fit_participation import (
     FittedParticipation,
     FusedVideos,
@@ -34,8 +35,7 @@ from dc_keras.training.fit_participation import (
     fit_participation,
     represent,
 )
-from dc_keras.training.loop import predict
-from dc_keras.training.participation import (
+from dc_keras.training.fusion_training import (
     baseline_examples,
     deep_challenger_examples,
     fit_baseline,
@@ -43,7 +43,8 @@ from dc_keras.training.participation import (
     pair_sizes,
     sample_negatives,
 )
-from dc_keras.training.proxies import (
+from dc_keras.training.loop import predict
+from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     available_variants,
@@ -208,7 +209,7 @@ class FoldRun:
         return ContextFeatures(self._data, self._fold.train, self._steps, self._seed)
 
     @cached_property
-    def _steps(self) -> list[Step]:
+    def _steps(self) -> list[CrossFitStep]:
         fold, grid = self._fold, self._x.grid
         return plan_steps(
             self._data.evidence, grid, fold.split, fold.train, fold.valid, self._seed
@@ -290,7 +291,7 @@ class FoldRun:
         videos: FusedVideos | None,
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
-        table: FeatureTable,
+        table: Features,
     ) -> FittedParticipation:
         """Returns users and challenges as a fitted model sees them on another grid."""
         sides = []
@@ -311,7 +312,7 @@ class FoldRun:
         recipe: Recipe,
         proxies: Mapping[str, tuple[keras.Model, Variant]],
         grid: Grid,
-        table: FeatureTable,
+        table: Features,
         support_size: int | None = None,
     ) -> Examples:
         return deep_challenger_examples(

@@ -16,8 +16,8 @@ from dc_keras.evaluation.rankings import (
     rank_lists,
     rank_users,
 )
-from dc_keras.evaluation.results import Judgement, describe_pairs
-from dc_keras.evaluation.tables import DEEP_CHALLENGER, Cell, Table
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table
+from dc_keras.evaluation.results import SplitResult, describe_pairs
 
 # Metrics by the name of their column; those of decisions stand at both thresholds.
 _SCORE_COLUMNS = {
@@ -44,7 +44,7 @@ _DECISION_COLUMNS = {
 }
 
 
-def metrics_table(judgement: Judgement, dataset: str) -> Table:
+def metrics_table(judgement: SplitResult, dataset: str) -> Table:
     """Every metric of pairs under its own name, every model, on one split."""
     columns = {
         **_SCORE_COLUMNS,
@@ -85,7 +85,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _seed_spread(judgement: Judgement, model: str) -> float | None:
+def _seed_spread(judgement: SplitResult, model: str) -> float | None:
     """Standard deviation over seeds of a model's average precision."""
     predictions = judgement.predictions
     values = defaultdict(list)
@@ -96,7 +96,7 @@ def _seed_spread(judgement: Judgement, model: str) -> float | None:
     return float(np.std(means)) if len(means) > 1 else None
 
 
-def rankings_table(judgement: Judgement, dataset: str) -> Table:
+def rankings_table(judgement: SplitResult, dataset: str) -> Table:
     """What full rankings are worth, both ways round, every model, on one split."""
     rows, columns, skipped = [], ["model"], ""
     for model in judgement.models:
@@ -149,7 +149,7 @@ def _count(folds: Sequence[RankedLists]) -> str:
     return f"{sum(map(len, folds))} lists ({num_skipped} left out)"
 
 
-def variants_table(judgement: Judgement, dataset: str) -> Table | None:
+def variants_table(judgement: SplitResult, dataset: str) -> Table | None:
     """Every form of deepChallenger beside deepChallenger itself, on one split.
 
     Returns:
@@ -229,7 +229,7 @@ def _judge_challenge(
     )
 
 
-def challenges_table(judgement: Judgement, dataset: str) -> Table | None:
+def challenges_table(judgement: SplitResult, dataset: str) -> Table | None:
     """Puts deepChallenger beside the strongest simple baseline, a challenge a row.
 
     Returns:

@@ -22,10 +22,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from dc_keras.evaluation.calibration import expected_calibration_error
+from dc_keras.evaluation.calibration_error import expected_calibration_error
 
-# Published numbers are rounded to three decimals.
-_ROUNDING = 0.0005
 # Bounds the matrices of the bootstrap: (num_users, steps) and (draws, steps).
 _STEPS_AT_ONCE = 1024
 _TINY = 1e-12
@@ -259,41 +257,3 @@ def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
 def _count_cells(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     counts = np.bincount(cells, minlength=shape[0] * shape[1])
     return counts.reshape(shape).astype(np.float32)
-
-
-def broken_identities(
-    precision: float,
-    recall: float,
-    f1: float,
-    is_binary: bool,
-    rounding: float = _ROUNDING,
-) -> list[str]:
-    """Names the identities that a row of macro precision, recall and F1 breaks.
-
-    Per class F1 = 2PR/(P+R), hence F1 ≤ 2P, F1 ≤ 2R and F1 ≤ (P+R)/2, and the same for
-    unweighted means over classes. In a 2×2 table macro recall and macro precision lie
-    on the same side of .5, since both exceed it exactly where TP·TN > FP·FN.
-
-    Args:
-        precision: macro precision, in [0, 1].
-        recall: macro recall.
-        f1: macro F1, the mean of the classes' F1s.
-        is_binary: whether the classes are {no, yes}.
-        rounding: half a unit of the last decimal that the numbers have.
-
-    Returns:
-        One short line for each broken identity; empty where the row can exist.
-    """
-    slack = 3 * rounding
-    broken = []
-    if f1 > 2 * precision + slack:
-        broken.append("F1 > 2P")
-    if f1 > 2 * recall + slack:
-        broken.append("F1 > 2R")
-    if f1 > (precision + recall) / 2 + slack:
-        broken.append("F1 > (P+R)/2")
-    if is_binary and recall > 0.5 + slack and precision < 0.5 - slack:
-        broken.append("R > .5 but P < .5")
-    if is_binary and precision > 0.5 + slack and recall < 0.5 - slack:
-        broken.append("P > .5 but R < .5")
-    return broken

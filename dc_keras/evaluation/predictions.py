@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metrics import Scores
+from tfrecords.storage.read_errors import reading
 
 FOLDER = "predictions"
 _FOLD_NAME = re.compile(r"(\w+)-seed(\d+)-fold(\d+)")

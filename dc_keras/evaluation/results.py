@@ -11,11 +11,9 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation.baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
     best_threshold,
     bootstrap_average_precision,
-    broken_identities,
     group_metrics,
     macro_scores,
     pair_metrics,
@@ -27,7 +25,7 @@ from dc_keras.evaluation.predictions import (
     read_fold,
     read_predictions,
 )
-from dc_keras.evaluation.tables import (
+from dc_keras.evaluation.result_tables import (
     BAYES,
     DEEP_CHALLENGER,
     PAPER_TABLE_I,
@@ -36,6 +34,8 @@ from dc_keras.evaluation.tables import (
     Table,
     paper_cells,
 )
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
+from dc_keras.study.audit.feasibility import broken_identities
 
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 0
@@ -126,7 +126,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class SplitResult:
     """What the predictions of one split are worth.
 
     Attributes:
@@ -164,7 +164,7 @@ class Judgement:
         )
 
 
-def judge_split(directory: Path, split: str) -> Judgement:
+def judge_split(directory: Path, split: str) -> SplitResult:
     """Judges every model on one split.
 
     Args:
@@ -183,7 +183,7 @@ def judge_split(directory: Path, split: str) -> Judgement:
     strongest = max(
         simple, key=lambda model: metrics[model]["average_precision"], default=None
     )
-    return Judgement(predictions, metrics, draws, strongest)
+    return SplitResult(predictions, metrics, draws, strongest)
 
 
 def table_two(directory: Path, split: str, dataset: str) -> Table:
@@ -200,7 +200,7 @@ def table_two(directory: Path, split: str, dataset: str) -> Table:
     return participation_table(judge_split(directory, split), dataset)
 
 
-def participation_table(judgement: Judgement, dataset: str) -> Table:
+def participation_table(judgement: SplitResult, dataset: str) -> Table:
     """Table II: participation, every model and baseline, on one split."""
     notes = (
         f"{describe_pairs(judgement.predictions)} AP: average precision, mean of the "
@@ -280,7 +280,7 @@ def _fold_groups(test: Answers, threshold: float) -> dict[str, np.ndarray]:
     return values
 
 
-def _participation_row(judgement: Judgement, model: str) -> tuple[Cell, ...]:
+def _participation_row(judgement: SplitResult, model: str) -> tuple[Cell, ...]:
     metrics, best = judgement.metrics[model], judgement.strongest
     low, high = judgement.interval(model)
     above: tuple[Cell, Cell] = (None, None)
@@ -300,7 +300,7 @@ def _participation_row(judgement: Judgement, model: str) -> tuple[Cell, ...]:
     )
 
 
-def _comparison_notes(judgement: Judgement) -> list[str]:
+def _comparison_notes(judgement: SplitResult) -> list[str]:
     """Compares with the strongest simple baseline, and with the known truth."""
     best, notes = judgement.strongest, []
     if best is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.corpus.store import write_text
-from dc_keras.damage import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metric_tables import (
     challenges_table,
@@ -19,15 +18,16 @@ from dc_keras.evaluation.metric_tables import (
     variants_table,
 )
 from dc_keras.evaluation.predictions import list_splits
+from dc_keras.evaluation.result_tables import Table
 from dc_keras.evaluation.results import (
-    Judgement,
+    SplitResult,
     judge_split,
     participation_table,
     table_one,
 )
-from dc_keras.evaluation.tables import Table
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.read_errors import reading
 
 # Those that hold out what a deployed model has not seen come first.
 _ORDER = ("cold_user", "cold_challenge", "temporal", "cold_both", "random_pair")
@@ -53,7 +53,7 @@ class SavedRun:
             DataError: it is not one, no fold has come to its end, or a file is damaged.
         """
         directory = Path(directory)
-        finish_switch(directory)
+        finish_update(directory)
         if (directory / "config.json").exists():
             verify_directory(
                 directory, "evaluate", closed=("predictions", "proxies", "manifests")
@@ -105,7 +105,7 @@ class SavedRun:
         return None
 
     @cached_property
-    def judgements(self) -> Mapping[str, Judgement]:
+    def judgements(self) -> Mapping[str, SplitResult]:
         """What the predictions of each split are worth."""
         return {split: judge_split(self.directory, split) for split in self.splits}
 
@@ -136,7 +136,7 @@ class SavedRun:
         Returns:
             The directory, `tables/` of the run.
         """
-        with Switch(self.directory, seals=False) as files:
+        with AtomicUpdate(self.directory, seals=False) as files:
             for name, table in self.tables.items():
                 for ending, text in (
                     ("md", table.to_markdown()),

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from dc_keras.models.config import POOLINGS
+from dc_keras.options import POOLINGS
 
 _EPSILON = 1e-6
 

@@ -13,15 +13,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from dc_keras.models.config import ModelOptions
-from dc_keras.models.copies import dense, normalize
-from dc_keras.models.dropping import DropModality, DropUnits
+from dc_keras.models.dropout import DropModality, DropUnits
+from dc_keras.models.ensemble import dense, normalize
 from dc_keras.models.pooling import (
     PoolSet,
     Standardize,
     standardize_and_pool,
     standardizer,
 )
+from dc_keras.options import ModelOptions
 
 EMBEDDING_LAYER = "video_embedding"
 POOL_FRAMES = "pool_frames"

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 
 from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
-from dc_keras.evaluation.results import Judgement
-from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
+from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
+from dc_keras.evaluation.results import SplitResult
 from dc_keras.reporting.curves import (
     GRID,
     mean_gain,
@@ -33,7 +33,7 @@ _BAR_PX, _MARGIN_PX = 26, 130
 _CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
-def main_models(judgement: Judgement) -> list[str]:
+def main_models(judgement: SplitResult) -> list[str]:
     """Returns the models that every plot shows at once.
 
     deepChallenger and the strongest simple baseline, where they were judged, else the
@@ -48,7 +48,7 @@ def main_models(judgement: Judgement) -> list[str]:
     return main + [model for model in models if model == BAYES and model not in main]
 
 
-def _shown_models(judgement: Judgement) -> dict[str, bool]:
+def _shown_models(judgement: SplitResult) -> dict[str, bool]:
     """Models of the curves; False for those that the legend has to switch on."""
     main = main_models(judgement)
     others = [
@@ -67,7 +67,7 @@ def _label(name: str, width: int = _LABEL_WIDTH) -> str:
 
 
 def _curves(
-    judgement: Judgement,
+    judgement: SplitResult,
     make: Callable[[str], tuple[np.ndarray, np.ndarray] | None],
     mode: str = "lines",
 ) -> go.Figure:
@@ -114,7 +114,7 @@ def _with_names(figure: go.Figure, x: str, names: Sequence[str]) -> go.Figure:
     return figure.update_layout(height=_MARGIN_PX + _BAR_PX * lines)
 
 
-def precision_recall_figure(judgement: Judgement) -> go.Figure:
+def precision_recall_figure(judgement: SplitResult) -> go.Figure:
     """Precision at each recall, mean of the folds; chance is the prevalence."""
     predictions = judgement.predictions
     figure = _curves(judgement, lambda m: (GRID, mean_precision(predictions, m)))
@@ -126,7 +126,7 @@ def precision_recall_figure(judgement: Judgement) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero")
 
 
-def gain_figure(judgement: Judgement) -> go.Figure:
+def gain_figure(judgement: SplitResult) -> go.Figure:
     """Share of joiners among the first users of a challenge, mean over challenges."""
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -139,7 +139,7 @@ def gain_figure(judgement: Judgement) -> go.Figure:
     return figure.update_xaxes(tickformat=".0%").update_yaxes(tickformat=".0%")
 
 
-def reliability_figure(judgement: Judgement) -> go.Figure:
+def reliability_figure(judgement: SplitResult) -> go.Figure:
     """Share that joined in bins of the predicted probability."""
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +155,7 @@ def reliability_figure(judgement: Judgement) -> go.Figure:
     return _with_axes(figure, "predicted probability", "share that joined")
 
 
-def interval_figure(judgement: Judgement) -> go.Figure:
+def interval_figure(judgement: SplitResult) -> go.Figure:
     """Average precision of every model with its interval."""
     models = sorted(judgement.models, key=judgement.average_precision)
     main = main_models(judgement)
@@ -185,7 +185,7 @@ def interval_figure(judgement: Judgement) -> go.Figure:
     return _with_names(figure, "average precision", models)
 
 
-def challenge_figure(judgement: Judgement) -> go.Figure:
+def challenge_figure(judgement: SplitResult) -> go.Figure:
     """Average precision over prevalence of each challenge, two models side by side."""
     main = main_models(judgement)
     shown = [model for model in main if model != BAYES] or main

@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs
 
 from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.predictions import answers
-from dc_keras.evaluation.results import Judgement
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table, cell_text
+from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.saved_run import SavedRun
-from dc_keras.evaluation.tables import DEEP_CHALLENGER, Cell, Table, cell_text
 from dc_keras.reporting import figures
 from dc_keras.reporting.curves import Candidate, seeding_lists
 from dc_keras.version import __version__
@@ -138,7 +138,7 @@ def _section(run: SavedRun, split: str) -> Section:
     )
 
 
-def _plots(judgement: Judgement) -> Iterator[Plot]:
+def _plots(judgement: SplitResult) -> Iterator[Plot]:
     yield Plot(
         "Average precision",
         "Mean of the folds; the bar is the 95 % interval over users.",
@@ -194,7 +194,7 @@ def _summary(run: SavedRun) -> Table | None:
     )
 
 
-def _summary_row(judgement: Judgement) -> tuple[Cell, ...] | None:
+def _summary_row(judgement: SplitResult) -> tuple[Cell, ...] | None:
     best = judgement.strongest
     if best is None or DEEP_CHALLENGER not in judgement.models:
         return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dc_keras.corpus.dataset_card import CARD_FILE
 from dc_keras.corpus.store import Corpus, write_sealed
 from dc_keras.errors import DataError
 from dc_keras.evaluation.saved_run import SavedRun
+from dc_keras.study.dataset_card import CARD_FILE
 
 
 def write_report(run: SavedRun, output: Path, corpus: Corpus | None = None) -> None:

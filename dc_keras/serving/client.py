@@ -1,6 +1,6 @@
 """Asking a model server: what its clients have in common, over REST or gRPC.
 
-    model = connect("http://localhost:8501", "dc")
+    model = connect("http://localhost:8501", "dc")  # of `serving.connect`
     model.wait_until_ready(60)
     answer = model.predict("score", {"user": users, "challenge": challenges})
 
@@ -278,27 +278,6 @@ class ServedFunction:
     def __call__(self, **inputs: Any) -> Arrays:
         """Asks it; see `Client.predict`."""
         return self.client.predict(self.name, inputs)
-
-
-def connect(address: str, model: str, **options: Any) -> Client:
-    """Returns a client for an address: "http://…", "https://…" or "grpc://host:port".
-
-    Raises:
-        DataError: another address; see also `Client`.
-    """
-    scheme, _, rest = address.partition("://")
-    if scheme in ("http", "https") and rest:
-        from dc_keras.serving.rest_client import RestClient
-
-        return RestClient(address, model, **options)
-    if scheme == "grpc" and rest:
-        from dc_keras.serving.grpc_client import GrpcClient
-
-        return GrpcClient(rest, model, **options)
-    raise DataError(
-        "a server's address must begin with http://, https:// or grpc://. "
-        f"Received: address={without_credentials(address)!r}"
-    )
 
 
 def without_credentials(address: str) -> str:

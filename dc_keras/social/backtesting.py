@@ -16,8 +16,8 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.past import PastChallenge
 from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
+from dc_keras.social.snapshots import PastChallenge
 
 METHODS = ("cascade", "mean", "speed")
 # Users whom somebody of mean strength wins at first; beyond the last nearly everybody

@@ -6,25 +6,25 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from dc_keras.corpus.challenge import Challenge
 from dc_keras.corpus.edges import all_edges
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
-from dc_keras.social import belongings, turning
-from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.belongings import (
+from dc_keras.social import affiliations, interactions
+from dc_keras.social.affiliations import (
     Belongings,
     BelongingsRule,
     count_belongings,
     find_moments,
 )
+from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.coactivity import share_within
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.sharing import DEFAULT_MAX_BYTES, share_ties
 from dc_keras.social.tie_times import time_shared_ties
+from dc_keras.study.challenge import Challenge
 
-SHARED_LAYERS = tuple(f"co-{kind}" for kind in belongings.KINDS)
-LAYERS = (*SHARED_LAYERS, *turning.KINDS)
+SHARED_LAYERS = tuple(f"co-{kind}" for kind in affiliations.KINDS)
+LAYERS = (*SHARED_LAYERS, *interactions.KINDS)
 # The strongest ties of each user are as many where a product would be too large.
 DEFAULT_TOP_K = 20
 
@@ -158,12 +158,12 @@ def build_graph(
         DataError: as of `share_ties`, `share_within` and `find_moments`.
     """
     users = tuple(sorted(corpus.users["user_id"]))
-    turned = [name for name in plan.layers if name in turning.KINDS]
+    turned = [name for name in plan.layers if name in interactions.KINDS]
     edges = all_edges(corpus) if turned else None
     layers = (
         _shared(corpus, name, plan, challenges, with_times)
         if edges is None or name not in turned
-        else turning.turn_ties(edges, name, users, start=plan.start, end=plan.end)
+        else interactions.turn_ties(edges, name, users, start=plan.start, end=plan.end)
         for name in plan.layers
     )
     if plan.backbone != "none":

@@ -15,7 +15,7 @@ from dc_keras.escaping import csv_text, without_formulas
 from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.reach import Reach
-from dc_keras.switching import Switch
+from tfrecords.storage.atomic_update import AtomicUpdate
 
 INFO_FILE = "reach.json"
 _OPTIONAL = ("backtest", "backtest_summary", "what_if", "users")
@@ -132,7 +132,7 @@ class ReachReport:
             for name, table in tables.items()
         }
         texts[INFO_FILE] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        with Switch(directory) as files:
+        with AtomicUpdate(directory) as files:
             for name in _OPTIONAL:
                 files.remove(f"{name}.csv")
             for name, text in texts.items():

@@ -25,14 +25,14 @@ import keras
 # Registers the layers that a saved model may contain.
 import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
-from dc_keras.checksums import SUMS_FILE, hash_directory
 from dc_keras.corpus.store import write_text
-from dc_keras.damage import reading
-from dc_keras.differences import tell_difference
 from dc_keras.errors import DataError
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
 from dc_keras.version import __version__
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.checksums import SUMS_FILE, hash_directory
+from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.read_errors import reading
+from tfrecords.storage.settings_difference import tell_difference
 
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.json"
@@ -62,7 +62,7 @@ def claim_directory(
     Raises:
         DataError: it holds a training of other settings.
     """
-    finish_switch(directory)
+    finish_update(directory)
     finished, stopped = directory / CONFIG_FILE, directory / _STARTED_FILE
     kept = next((path for path in (finished, stopped) if path.exists()), None)
     other = None
@@ -100,7 +100,7 @@ def save_model(
         config: plain values; package versions are added.
     """
     full = {**config, "versions": package_versions()}
-    with Switch(directory) as files:
+    with AtomicUpdate(directory) as files:
         if model is not None:
             model.save(files.path(MODEL_FILE))
         write_json(files.path(CONFIG_FILE), full)
@@ -121,7 +121,7 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Returns the configuration of a model directory; raises as `load_model`."""
-    finish_switch(directory)
+    finish_update(directory)
     path = directory / CONFIG_FILE
     if path.exists():
         verify_directory(directory, "train")

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
 
-from dc_keras.models.config import TrainingOptions
+from dc_keras.options import TrainingOptions
 
 # A power of two: scaling loses nothing. The smallest float16 is 6e-8.
 _FLOAT16_LOSS_SCALE = 1024.0

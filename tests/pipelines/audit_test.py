@@ -2,24 +2,25 @@ import json
 
 import pytest
 
-from dc_keras.evaluation.tables import PAPER_TABLE_II
+from dc_keras.evaluation.result_tables import PAPER_TABLE_II
+from dc_keras.study.participation import resolve_study
 from tfrecords.writer import write_manifest
 
 
 @pytest.fixture(scope="module")
 def grid(corpus, world):
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
 
     study = Study.load(world.output / "study.toml")
-    return study.resolve(Corpus.open(corpus.output))
+    return resolve_study(study, Corpus.open(corpus.output))
 
 
 @pytest.fixture(scope="module")
 def manifests(grid, tmp_path_factory):
     """What evaluate writes before it fits anything."""
-    from dc_keras.evaluation.manifest import make_manifest
-    from dc_keras.models.config import ProtocolOptions, TrainingOptions
+    from dc_keras.options import ProtocolOptions, TrainingOptions
+    from dc_keras.study.split_manifest import make_manifest
 
     directory = tmp_path_factory.mktemp("manifests")
     for split in ("cold_user", "random_pair"):

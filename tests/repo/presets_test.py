@@ -4,14 +4,14 @@ import tomllib
 
 import pytest
 
-from dc_keras.models.config import (
+from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     StudyOptions,
     TrainingOptions,
 )
-from tfrecords.frames import SamplingConfig
+from tfrecords.frame_sampling import SamplingConfig
 
 _PRESETS = ("default", "paper")
 _CLASSES = (

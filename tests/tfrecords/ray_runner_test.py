@@ -22,11 +22,14 @@ from dc_keras.encoders.extraction import (  # noqa: E402
 )
 from dc_keras.encoders.vision import VisionSpec  # noqa: E402
 from dc_keras.errors import DataError  # noqa: E402
-from tfrecords import ray_runner, runner  # noqa: E402
+from tfrecords import (
+    frame_runner,
+    ray_runner,
+)
 from tfrecords.feature_records import write_feature_records  # noqa: E402
-from tfrecords.frames import SamplingConfig  # noqa: E402
+from tfrecords.frame_runner import write_frame_records  # noqa: E402
+from tfrecords.frame_sampling import SamplingConfig  # noqa: E402
 from tfrecords.ray_runner import RayCluster  # noqa: E402
-from tfrecords.runner import write_frame_records  # noqa: E402
 from tfrecords.verify import verify_records  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]
@@ -312,7 +315,9 @@ def test_a_file_that_crashes_the_decoder_is_named(media, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'tests'}")
     shutil.copy(media / "0.mp4", media / "crash.mp4")
     bad = Video("7999", "u1", "test", media_path="crash.mp4")
-    monkeypatch.setattr(runner, "_write_elsewhere", crashing_decoder.write_elsewhere)
+    monkeypatch.setattr(
+        frame_runner, "_write_elsewhere", crashing_decoder.write_elsewhere
+    )
     run = write_frame_records(
         [*_videos(6), bad],
         media,

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
 
-from dc_keras.encoders.calibration import draw_frames
 from dc_keras.encoders.frame_batches import embed_jpegs
 from dc_keras.encoders.openvino_encoder import (
     OpenVinoEncoder,
@@ -19,6 +18,7 @@ from dc_keras.encoders.quantization import (
     int8_directory,
     write_int8_model,
 )
+from dc_keras.encoders.quantization_samples import draw_frames
 from dc_keras.encoders.registry import import_encoders
 from dc_keras.encoders.vision import (
     VisionEncoder,

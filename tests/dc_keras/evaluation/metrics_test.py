@@ -14,13 +14,13 @@ from dc_keras.evaluation.metrics import (
     Scores,
     best_threshold,
     bootstrap_average_precision,
-    broken_identities,
     decision_metrics,
     group_metrics,
     macro_scores,
     pair_metrics,
     weighted_average_precision,
 )
+from dc_keras.study.audit.feasibility import broken_identities
 
 _LABELS = np.array([1, 1, 0, 0, 0])
 _SCORES = np.array([0.9, 0.4, 0.6, 0.2, 0.1])

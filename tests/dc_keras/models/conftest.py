@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[3]
 _RESOLVE = """
 import json
 from absl import flags
-from dc_keras.models import config
-from pipelines import options
-options.define_all()
+from dc_keras import options as config
+from pipelines._cli import option_flags
+option_flags.define_all()
 flags.FLAGS(["train", "--flagfile=presets/paper.flags"])
 names = ("ModelOptions", "TrainingOptions", "StudyOptions", "ProtocolOptions")
-resolved = {name: options.resolve(getattr(config, name)).to_dict() for name in names}
+resolved = {name: option_flags.resolve(getattr(config, name)).to_dict() for name in names}
 print(json.dumps(resolved))
 """
 
@@ -39,7 +39,7 @@ def paper_preset():
 
 @pytest.fixture(scope="session")
 def paper_model(paper_preset):
-    from dc_keras.models.config import ModelOptions
+    from dc_keras.options import ModelOptions
 
     return ModelOptions.from_dict(paper_preset["ModelOptions"])
 

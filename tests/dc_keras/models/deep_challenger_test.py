@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.config import POOLINGS, ModelOptions
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     HEAD,
@@ -18,6 +17,7 @@ from dc_keras.models.deep_challenger import (
     build_head,
     take_copy,
 )
+from dc_keras.options import POOLINGS, ModelOptions
 
 ROOT = Path(__file__).parents[3]
 

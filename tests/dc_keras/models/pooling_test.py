@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.models.config import POOLINGS
 from dc_keras.models.pooling import (
     PoolSet,
     PoolStandardized,
     Standardize,
     StandardizeKnown,
 )
+from dc_keras.options import POOLINGS
 
 _SETS_OF_ANY_SIZE = [mode for mode in POOLINGS if mode != "concat"]
 _VALUES = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)

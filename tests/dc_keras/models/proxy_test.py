@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.config import ModelOptions
 from dc_keras.models.proxy import (
     AnyNonZero,
     VideoInputs,
@@ -12,6 +11,7 @@ from dc_keras.models.proxy import (
     embedding_model,
     standardizers,
 )
+from dc_keras.options import ModelOptions
 
 # The columns of Table I: vision alone, vision and text; and text alone.
 _VARIANTS = {

@@ -12,7 +12,8 @@ import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.serving import bounded_http
-from dc_keras.serving.client import NoAnswerError, connect, shorten
+from dc_keras.serving.client import NoAnswerError, shorten
+from dc_keras.serving.connect import connect
 
 # Each answer ends its connection; the client must not send the next request into it.
 _HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"

@@ -8,7 +8,8 @@ import pytest
 import urllib3
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import ServedFunction, connect, shorten
+from dc_keras.serving.client import ServedFunction, shorten
+from dc_keras.serving.connect import connect
 from dc_keras.serving.predictor import Predictor
 
 

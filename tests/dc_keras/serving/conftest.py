@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from dc_keras.models.config import ContextOptions
+    from dc_keras.options import ContextOptions
 
 _CHALLENGES = ("dance", "cats")
 _NUM_USERS = 12
@@ -85,16 +85,16 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     Takes the names of vision networks and the handle of a text encoder, or neither,
     and more attributes of its spec.
     """
-    from dc_keras.models.config import (
+    from dc_keras.options import (
         ContextOptions,
         ModelOptions,
         ProtocolOptions,
         TrainingOptions,
     )
     from dc_keras.serving.bundle import export_bundle
-    from dc_keras.serving.raw_posts import RawPost
-    from dc_keras.training.runs import train_participation
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.serving.raw_requests import RawPost
+    from dc_keras.training.train_model import train_participation
+    from dc_keras.training.training_job import TrainingRun
 
     def make(
         vision: Sequence[str],
@@ -167,7 +167,7 @@ def served_text(make_served, tiny_preset):
 @pytest.fixture(scope="session")
 def served_videos(make_served, tiny_preset):
     """Of videos only, without context."""
-    from dc_keras.models.config import ContextOptions
+    from dc_keras.options import ContextOptions
 
     context = ContextOptions(context="none")
     return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
@@ -176,7 +176,7 @@ def served_videos(make_served, tiny_preset):
 @pytest.fixture(scope="session")
 def served_context(make_served, tiny_preset):
     """Of context only, without a fusion of videos."""
-    from dc_keras.models.config import ContextOptions
+    from dc_keras.options import ContextOptions
 
     context = ContextOptions(videos=False)
     return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
@@ -199,7 +199,7 @@ def _extract(posts, networks, handle, changes):
     from dc_keras.encoders.registry import import_encoders
     from dc_keras.encoders.text import TextSpec, build_text_encoder
     from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.features import Features, VisionFeatures
 
     import_encoders(["tiny_encoders"])
     text = None
@@ -232,7 +232,7 @@ def _extract(posts, networks, handle, changes):
                 "repeat": "nearest",
             },
         )
-    return FeatureTable(
+    return Features(
         tuple(post.video_id for post in posts),
         seen,
         np.stack([f.caption for f in extract(None, text)]) if text else None,
@@ -242,7 +242,7 @@ def _extract(posts, networks, handle, changes):
 
 def _with_facts(grid, facts, by_id):
     """The users of a grid as a client describes them."""
-    from dc_keras.serving.raw_posts import RawUser
+    from dc_keras.serving.raw_requests import RawUser
 
     def post(video):
         row = facts.row_of[video]

@@ -19,7 +19,8 @@ from tensorflow_serving.apis import (
 )
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import NoAnswerError, connect
+from dc_keras.serving.client import NoAnswerError
+from dc_keras.serving.connect import connect
 
 
 class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -155,7 +156,7 @@ def test_texts_and_bytes_arrive_as_bytes(stub):
 def test_without_grpc_an_address_of_its_kind_is_one_line(request):
     code = (
         "import sys; sys.modules['grpc'] = None\n"
-        "from dc_keras.serving.client import connect\n"
+        "from dc_keras.serving.connect import connect\n"
         "connect('grpc://localhost:1', 'dc')"
     )
     done = subprocess.run(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import NoAnswerError, connect
+from dc_keras.serving.client import NoAnswerError
+from dc_keras.serving.connect import connect
 
 _SPEC = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
 _TEXTS = {**_SPEC, "dtype": "DT_STRING"}

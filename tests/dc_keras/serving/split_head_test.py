@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dc_keras.models.config import ModelOptions
 from dc_keras.models.deep_challenger import build_head
+from dc_keras.options import ModelOptions
 from dc_keras.serving.split_head import SplitHead
 
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from dc_keras.corpus.challenge import Challenge
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 from dc_keras.social.building import LAYERS, GraphPlan, build_graph, snapshots
+from dc_keras.study.challenge import Challenge
 
 _DAY = 86_400
 _START = 1_600_000_000 // _DAY * _DAY

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dc_keras.models.config import TrainingOptions
+from dc_keras.options import TrainingOptions
 from dc_keras.training.callbacks import training_callbacks
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation

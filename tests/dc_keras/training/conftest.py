@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dc_keras.models.config import ModelOptions, TrainingOptions
+from dc_keras.options import ModelOptions, TrainingOptions
 
 _CHALLENGES = ("dance", "cats", "cooking")
 _NUM_USERS = 36
@@ -50,7 +50,7 @@ def table(grid):
     The last frame of a fifth of the videos repeats the one before it; another fifth has
     no frames at all.
     """
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.features import Features, VisionFeatures
 
     rng = np.random.default_rng(1)
     videos = tuple(rng.permutation(sorted(grid.video_users)).tolist())
@@ -71,7 +71,7 @@ def table(grid):
     captions = signals + rng.normal(scale=0.3, size=signals.shape)
     captions = captions.astype(np.float32)
     networks = {"VGG16": vision("VGG16", 6), "ResNet50": vision("ResNet50", 5)}
-    return FeatureTable(videos, networks, captions, {"fingerprint": "text's"})
+    return Features(videos, networks, captions, {"fingerprint": "text's"})
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +108,7 @@ def tiny_examples():
     """Builds 0/1 examples of four numbers each, whose label hangs on the first two."""
     import tensorflow as tf
 
-    from dc_keras.training.data import Examples
+    from dc_keras.training.dataset import Examples
 
     def build(count, seed):
         rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
-from dc_keras.models.config import TrainingOptions
+from dc_keras.options import TrainingOptions
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import Objective, participation
 

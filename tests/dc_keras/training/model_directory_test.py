@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.models.config import ModelOptions
 from dc_keras.models.proxy import VideoInputs, build_proxy
+from dc_keras.options import ModelOptions
 from dc_keras.training.model_directory import (
     load_model,
     package_versions,

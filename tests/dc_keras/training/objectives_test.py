@@ -3,13 +3,13 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import average_precision_score, log_loss
 
-from dc_keras.models.baselines import build_user_baseline
-from dc_keras.models.config import ModelOptions
 from dc_keras.models.deep_challenger import (
     PairInputs,
     build_copies,
     build_deep_challenger,
 )
+from dc_keras.models.paper_baselines import build_user_baseline
+from dc_keras.options import ModelOptions
 from dc_keras.training.objectives import classification, participation
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.models.config import ModelOptions
 from dc_keras.models.deep_challenger import HEAD, PairInputs, build_deep_challenger
+from dc_keras.options import ModelOptions
 from dc_keras.training import participation_model as module
 from dc_keras.training.participation_model import ParticipationModel
 

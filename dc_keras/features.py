@@ -1,0 +1,249 @@
+"""Features of videos: what frozen encoders made of their frames and captions.
+
+Features come from records of `extract_features`, or from arrays of your own:
+
+    features = Features.load("run/features/vgg16", "run/features/resnet50")
+    features = Features.from_arrays(video_ids, frames={"CLIP": frames})
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from dc_keras.errors import DataError
+from tfrecords.memory import is_shareable
+
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class VisionFeatures:
+    """Frame embeddings of one vision encoder, a row a video.
+
+    Attributes:
+        frames: float16 (num_videos, num_frames, frame_dim), zero where padded; not
+            copied for TensorFlow if made by `tfrecords.memory.aligned_empty`.
+        mask: bool (num_videos, num_frames), False for repeats and padding.
+        spec: the encoder's spec and fingerprint, plain values.
+        sampling: how the frames were taken from the media and what became of repeats,
+            plain values; serving does the same to raw requests.
+    """
+
+    frames: np.ndarray
+    mask: np.ndarray
+    spec: Mapping[str, Any]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def mean_frames(self) -> np.ndarray:
+        """Mean embedding of the own frames, float32 (num_videos, frame_dim)."""
+        count = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
+        weights = (self.mask / count).astype(np.float32)
+        means = np.empty((len(self.frames), self.frames.shape[2]), np.float32)
+        # A video at a time: as float32, all frames would take twice their memory.
+        for row, frames in enumerate(self.frames):
+            means[row] = weights[row] @ frames.astype(np.float32)
+        return means
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process gets: the fields alone."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+@dataclass(frozen=True)
+class Features:
+    """Cached features of a corpus, a row a video.
+
+    Attributes:
+        video_ids: the videos, in row order.
+        vision: features by encoder name ("VGG16", "ResNet50").
+        captions: float32 (num_videos, caption_dim), or None.
+        caption_spec: the text encoder's spec and fingerprint, or None.
+    """
+
+    video_ids: tuple[str, ...]
+    vision: Mapping[str, VisionFeatures]
+    captions: np.ndarray | None
+    caption_spec: Mapping[str, Any] | None
+
+    @classmethod
+    def load(cls, *directories: str | Path) -> Self:
+        """Reads the feature records of one corpus, made by one or more encoders.
+
+        Args:
+            *directories: outputs of `extract_features`, one for each vision network.
+
+        Raises:
+            DataError: the directories hold different videos, or two of them hold
+                features of the same kind by encoders of different fingerprints.
+        """
+        from tfrecords.reader import read_features
+
+        video_ids: list[str] = []
+        vision, captions, caption_spec = {}, None, None
+        for directory in directories:
+            records = read_features(Path(directory))
+            if video_ids and records.video_ids != video_ids:
+                raise DataError(
+                    f"{directory} holds other videos than {directories[0]}; extract "
+                    "all features from the same frame records"
+                )
+            video_ids = records.video_ids
+            spec = records.settings["vision"]
+            if records.frames is not None and records.frame_mask is not None:
+                if spec["name"] in vision:
+                    raise DataError(
+                        f"{directory} holds {spec['name']} features, and so does "
+                        "another --features directory; give one of each network"
+                    )
+                vision[spec["name"]] = VisionFeatures(
+                    records.frames,
+                    records.frame_mask,
+                    spec,
+                    _sampling(records.settings),
+                )
+            spec = records.settings["text"]
+            if records.captions is not None:
+                if caption_spec and spec["fingerprint"] != caption_spec["fingerprint"]:
+                    raise DataError(
+                        f"{directory} holds captions of another text encoder than "
+                        f"{directories[0]}; features of two fingerprints do not mix"
+                    )
+                captions, caption_spec = records.captions, spec
+        return cls(tuple(video_ids), vision, captions, caption_spec)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        video_ids: Sequence[str],
+        *,
+        frames: Mapping[str, np.ndarray] | None = None,
+        captions: np.ndarray | None = None,
+    ) -> Self:
+        """Makes features of arrays, so that any encoder can be used.
+
+        Args:
+            video_ids: the videos, in the order of the rows.
+            frames: by name of the encoder, float (num_videos, num_frames, frame_dim),
+                or (num_videos, frame_dim) for one vector a video. A frame of zeros
+                counts as missing.
+            captions: float (num_videos, caption_dim); None without captions.
+
+        Raises:
+            DataError: neither frames nor captions, repeated ids, or an array of another
+                shape or with values that are not finite.
+        """
+        ids = tuple(map(str, video_ids))
+        if len(set(ids)) != len(ids):
+            raise DataError("`video_ids` must not repeat an id. Received: repeated ids")
+        if not frames and captions is None:
+            raise DataError("features need frames or captions. Received: neither")
+        vision = {}
+        for name, given in (frames or {}).items():
+            values = np.asarray(given)
+            values = values[:, None] if values.ndim == 2 else values
+            _require_rows(f"frames[{name!r}]", values, 3, len(ids))
+            mask = (values != 0).any(axis=2)
+            spec = {"name": name, "fingerprint": None}
+            half = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
+            vision[name] = VisionFeatures(half, mask, spec)
+        if captions is not None:
+            captions = np.asarray(captions, np.float32)
+            _require_rows("captions", captions, 2, len(ids))
+        caption_spec = {"name": "captions", "fingerprint": None}
+        return cls(ids, vision, captions, None if captions is None else caption_spec)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row number by video id."""
+        return {video_id: row for row, video_id in enumerate(self.video_ids)}
+
+    def rows(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Returns the rows of some videos, int32.
+
+        Raises:
+            DataError: a video has no features.
+        """
+        missing = [v for v in video_ids if v not in self.row_of]
+        if missing:
+            raise DataError(
+                f"{len(missing)} videos of the study have no features, the first is "
+                f"{missing[0]}; run extract_features over records of this corpus"
+            )
+        return np.array([self.row_of[v] for v in video_ids], np.int32)
+
+    def caption_vectors(self) -> dict[str, np.ndarray] | None:
+        """Returns the caption embedding by video id, or None without captions."""
+        if self.captions is None:
+            return None
+        return dict(zip(self.video_ids, self.captions, strict=True))
+
+    def frame_vectors(self) -> dict[str, dict[str, np.ndarray]]:
+        """Returns the mean frame embedding by network and video id."""
+        return {
+            name: dict(zip(self.video_ids, features.mean_frames, strict=True))
+            for name, features in self.vision.items()
+        }
+
+    def inputs(self, vision: str | None, use_text: bool) -> dict[str, Any]:
+        """Returns the input tables of a video model, by input name."""
+        wanted = {vision, "text" if use_text else None}
+        return {
+            name: tensor
+            for (source, name), tensor in self._tensors.items()
+            if source in wanted
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets: no tensors, which would start TensorFlow there."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @cached_property
+    def _tensors(self) -> dict[tuple[str, str], Any]:
+        import tensorflow as tf
+
+        tensors = {}
+        for name, features in self.vision.items():
+            tensors[name, "frames"] = _share(features.frames)
+            tensors[name, "frame_mask"] = tf.convert_to_tensor(features.mask)
+        if self.captions is not None:
+            tensors["text", "caption"] = tf.convert_to_tensor(self.captions)
+        return tensors
+
+
+def _share(values: np.ndarray) -> Any:
+    """Returns an array as a tensor, without a copy where its memory allows that.
+
+    The array must not be written to afterwards.
+    """
+    import tensorflow as tf
+
+    if is_shareable(values):
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+    return tf.convert_to_tensor(values)
+
+
+def _require_rows(name: str, values: np.ndarray, rank: int, num_rows: int) -> None:
+    if values.ndim != rank or len(values) != num_rows or values.shape[-1] == 0:
+        raise DataError(
+            f"`{name}` must have {rank} axes and a row for each of the {num_rows} "
+            f"videos. Received: shape={values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"`{name}` must be finite. Received: NaN or infinity")
+
+
+def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what decides the frames of a post, from the settings of its features."""
+    from tfrecords.frame_sampling import SamplingConfig
+
+    frames = settings["frames"]
+    names = (item.name for item in dataclasses.fields(SamplingConfig))
+    return {name: frames[name] for name in names} | {"repeat": settings["repeat"]}

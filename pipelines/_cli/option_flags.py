@@ -1,0 +1,61 @@
+"""Flags that several scripts share, made from the dataclasses that hold the defaults.
+
+A flag's default is None, which means the default of the dataclass: a default has one
+home. `--flagfile=presets/paper.flags` sets them all the paper's way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from absl import flags
+
+from dc_keras.options import (
+    ModelOptions,
+    Options,
+    ProtocolOptions,
+    StudyOptions,
+    TrainingOptions,
+)
+
+# They are flags of the script that asks for them, and its --help shows them.
+flags.disclaim_key_flags()
+
+_T = TypeVar("_T", bound=Options)
+
+
+def define(*classes: type[Options]) -> None:
+    """Defines a flag for each field of some option classes."""
+    for cls in classes:
+        for item in dataclasses.fields(cls):
+            _define_field(item)
+
+
+def resolve(cls: type[_T]) -> _T:
+    """Returns the options with the flags that were given laid over the defaults."""
+    names = [item.name for item in dataclasses.fields(cls)]
+    given = {name: flags.FLAGS[name].value for name in names}
+    return cls(**{name: value for name, value in given.items() if value is not None})
+
+
+def define_all() -> None:
+    """Defines the flags of study, model, training and protocol."""
+    define(ModelOptions, TrainingOptions, StudyOptions, ProtocolOptions)
+
+
+def _define_field(item: dataclasses.Field[Any]) -> None:
+    help_text = str(item.metadata["help"])
+    if item.default is not None:
+        help_text += f"; default {item.default}"
+    choices = item.metadata["choices"]
+    if choices:
+        flags.DEFINE_enum(item.name, None, choices, help_text)
+    elif isinstance(item.default, bool):
+        flags.DEFINE_boolean(item.name, None, help_text)
+    elif isinstance(item.default, int) or item.type == "int | None":
+        flags.DEFINE_integer(item.name, None, help_text, lower_bound=0)
+    elif isinstance(item.default, float):
+        flags.DEFINE_float(item.name, None, help_text, lower_bound=0.0)
+    else:
+        flags.DEFINE_string(item.name, None, help_text)

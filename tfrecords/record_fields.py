@@ -1,0 +1,131 @@
+"""One key of a record: how it is written, read back strictly, and told to `tf.io`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from tfrecords.errors import RecordError
+
+_LISTS = {
+    "bytes": ("bytes_list", tf.train.BytesList, tf.string),
+    "int64": ("int64_list", tf.train.Int64List, tf.int64),
+    "float": ("float_list", tf.train.FloatList, tf.float32),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a record.
+
+    Attributes:
+        key: the feature key.
+        kind: the kind of list that holds its values.
+        count: how many values; None for any number.
+        is_optional: whether the key may be absent.
+        default: what tensors hold where an optional single value is absent.
+    """
+
+    key: str
+    kind: Literal["bytes", "int64", "float"]
+    count: int | None = 1
+    is_optional: bool = False
+    default: int | bytes | None = None
+
+    def make_feature(self, values: Sequence[Any]) -> Any:
+        """Returns the values as a `tf.train.Feature`."""
+        name, make_list, _ = _LISTS[self.kind]
+        return tf.train.Feature(**{name: make_list(value=values)})
+
+    def make_spec(self) -> Any:
+        """Returns what `tf.io` needs: a tensor () for one value, else (num_values,)."""
+        dtype = _LISTS[self.kind][2]
+        if self.count == 1:
+            return tf.io.FixedLenFeature([], dtype, default_value=self.default)
+        return tf.io.RaggedFeature(dtype)
+
+    def make_steps_spec(self) -> Any:
+        """Returns what `tf.io` needs for a feature list: a tensor (num_steps,)."""
+        dtype = _LISTS[self.kind][2]
+        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+
+
+@dataclass(frozen=True)
+class RecordReader:
+    """Reads the fields of one record and refuses whatever breaks the schema.
+
+    Attributes:
+        shard: file name, for errors.
+        index: position of the record in the shard, for errors.
+    """
+
+    shard: str
+    index: int
+
+    def fail(self, key: str, expected: str, found: str) -> NoReturn:
+        """Raises the `RecordError` for a key of this record."""
+        raise RecordError(
+            shard=self.shard, index=self.index, key=key, expected=expected, found=found
+        )
+
+    def parse(self, message: Any, serialized: bytes) -> Any:
+        """Returns the protobuf message.
+
+        Raises:
+            RecordError: the bytes are no such message.
+        """
+        try:
+            return message.FromString(serialized)
+        except DecodeError:
+            self.fail(
+                "record", f"a {message.__name__}", f"{len(serialized)} other bytes"
+            )
+
+    def read(self, features: Mapping[str, Any], field: Field) -> list[Any]:
+        """Returns the values of a field; [] for an optional one that is absent.
+
+        Raises:
+            RecordError: the key is missing, of another kind, or has another count.
+        """
+        if field.key not in features:
+            if not field.is_optional:
+                self.fail(field.key, "present", "nothing")
+            return []
+        return self._read_feature(features[field.key], field)
+
+    def read_steps(self, lists: Mapping[str, Any], field: Field) -> list[Any]:
+        """Returns the one value of each step of a feature list.
+
+        Raises:
+            RecordError: the list is missing, or a step is of another kind or count.
+        """
+        if field.key not in lists:
+            self.fail(field.key, "present", "nothing")
+        steps = lists[field.key].feature
+        return [self._read_feature(step, field)[0] for step in steps]
+
+    def decode(self, field: Field, value: bytes) -> str:
+        """Returns the text of a value.
+
+        Raises:
+            RecordError: the bytes are no UTF-8.
+        """
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            self.fail(field.key, "UTF-8 text", repr(value[:40]))
+
+    def _read_feature(self, feature: Any, field: Field) -> list[Any]:
+        name = _LISTS[field.kind][0]
+        found = feature.WhichOneof("kind")
+        # An empty list may be written as no list at all.
+        if found not in (name, None):
+            self.fail(field.key, f"a {name}", f"a {found}")
+        values = list(getattr(feature, name).value)
+        if field.count is not None and len(values) != field.count:
+            self.fail(field.key, f"{field.count} values", f"{len(values)}")
+        return values

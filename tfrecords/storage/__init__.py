@@ -1,0 +1,1 @@
+"""Files of an artifact: written whole, locked, and compared with checksums."""
