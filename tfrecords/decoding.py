@@ -79,7 +79,7 @@ def _decode(
         name: file name, for errors.
         packets: of the stream, up to the empty one that ends it.
         stream: the video stream.
-        plan: what to do with each packet, as `packet_skipping.plan_skips` says; None decodes
+        plan: what to do with each packet (`packet_skipping.plan_skips`); None decodes
             all.
     """
     skips = iter(() if plan is None else plan)

@@ -22,10 +22,7 @@ from dc_keras.encoders.extraction import (  # noqa: E402
 )
 from dc_keras.encoders.vision import VisionSpec  # noqa: E402
 from dc_keras.errors import DataError  # noqa: E402
-from tfrecords import (
-    frame_runner,
-    ray_runner,
-)
+from tfrecords import frame_runner, ray_runner  # noqa: E402
 from tfrecords.feature_records import write_feature_records  # noqa: E402
 from tfrecords.frame_runner import write_frame_records  # noqa: E402
 from tfrecords.frame_sampling import SamplingConfig  # noqa: E402
