@@ -300,7 +300,7 @@ def _truth(work: Path) -> pl.DataFrame:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.known_truth import load_truth
-    from dc_keras.study.participation import resolve_study
+    from dc_keras.study.resolution import resolve_study
     from dc_keras.study.study import Study
 
     corpus = Corpus.open(work / "corpus")

@@ -24,7 +24,7 @@ from dc_keras.corpus.store import (
     require_info,
 )
 from dc_keras.escaping import escape_controls
-from dc_keras.study.participation import find_joins
+from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 CARD_FILE = "DATASET_CARD.md"
