@@ -99,7 +99,7 @@ def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _lower(text: tf.Tensor) -> tf.Tensor:
-    """Returns lower-case texts, with a space for control characters and broken bytes."""
+    """Returns lower-case texts; control characters and broken bytes become spaces."""
     # `tf.strings.lower` would end a text at its first NUL.
     text = tf.strings.unicode_transcode(
         text, "UTF-8", "UTF-8", replacement_char=0x20, replace_control_characters=True
