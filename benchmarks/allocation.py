@@ -2,7 +2,7 @@
 
     python -m benchmarks.allocation
 
-`dc_keras.allocation.keep_freed_memory` is for a process as a whole, so each turn is a
+`tfrecords.memory.keep_freed_memory` is for a process as a whole, so each turn is a
 process of its own, one with it and one without. Two things are timed, both with random
 weights and made-up input, seed 0: a step of the default preset's user proxy on true
 sizes (512 videos of 50 frames, 2,048 wide, and captions of 768; 1,303 users), and a
@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 
 _TURNS, _STEPS = 3, 6
 _VIDEOS, _FRAMES, _FRAME_DIM, _CAPTION_DIM, _USERS = 512, 50, 2048, 768, 1303
@@ -90,7 +90,7 @@ def _make_proxy_step() -> Callable[[], object]:
 
     from dc_keras.models.config import ModelOptions, TrainingOptions
     from dc_keras.models.proxy import VideoInputs, build_proxy
-    from dc_keras.training.data import Examples
+    from dc_keras.training.dataset import Examples
     from dc_keras.training.objectives import classification
     from dc_keras.training.steps import make_optimizer, training_steps
 

@@ -26,15 +26,15 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
 
-from dc_keras.corpus.importing import import_files
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.importing.importer import import_files
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.store import Corpus
-from dc_keras.corpus.world import World, simulate_world
-from dc_keras.corpus.world_formats import export_files
-from dc_keras.corpus.world_items import iter_items
-from dc_keras.corpus.world_truth import LOOK_DIM, Truth, WorldConfig, draw_truth
+from dc_keras.simulation.world import World, simulate_world
+from dc_keras.simulation.export_formats import export_files
+from dc_keras.simulation.web_items import iter_items
+from dc_keras.simulation.ground_truth import LOOK_DIM, Truth, WorldConfig, draw_truth
 from dc_keras.social.adoption import Adoption, measure_along_ties
-from dc_keras.social.belongings import find_belongings
+from dc_keras.social.affiliations import find_belongings
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.communities import find_communities
 from dc_keras.social.graph import Layer, canonical

@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 
-from dc_keras.allocation import keep_freed_memory
-from dc_keras.corpus.grid import Grid
+from tfrecords.memory import keep_freed_memory
+from dc_keras.study.participation import Grid
 from dc_keras.models.config import ProtocolOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def resident_mebibytes() -> float:
 
 def make_experiment(num_users: int) -> Experiment:
     """Returns a text-only world, some of whose users join more, and a short fit."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.training.dataset import FeatureTable
 
     rng = np.random.default_rng(0)
     grid = _make_grid(rng, num_users)
@@ -91,7 +91,7 @@ def make_experiment(num_users: int) -> Experiment:
 
 def _run_fold(experiment: Experiment, seed: int, directory: Path) -> float:
     """Fits and judges one fold; returns its CPU seconds."""
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     start = time.process_time()
     training = replace(experiment.training, seed=seed)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dc_keras.corpus.grid import Grid
-from dc_keras.corpus.pairs import grid_pairs
-from dc_keras.corpus.temporal import join_cutoffs
-from dc_keras.evaluation.manifest import Manifest
-from dc_keras.evaluation.splits import Fold, cold_fold, make_folds, split_rows
+from dc_keras.study.participation import Grid
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.temporal import join_cutoffs
+from dc_keras.study.split_manifest import Manifest
+from dc_keras.study.splits import Fold, cold_fold, make_folds, split_rows
 
 HISTORY_MAX = 8
 NUM_FOLDS = 5

@@ -14,7 +14,7 @@ from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.training.dataset import FeatureTable
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
@@ -32,7 +32,7 @@ def read_features(
     """
     from dc_keras.encoders.extraction import CaptionEmbedder
     from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.training.dataset import FeatureTable
 
     shown = {
         video

@@ -75,8 +75,8 @@ def flip_files(run: Path, work: Path, number: int, rng: random.Random) -> list[R
         A row a kind: how many were named in one line.
     """
     from dc_keras.errors import DataError
-    from dc_keras.forgetting.artifacts import find_artifacts
-    from dc_keras.verification import verify_again
+    from dc_keras.privacy.artifacts import find_artifacts
+    from tfrecords.storage.integrity import verify_again
 
     by_kind: dict[str, list[Path]] = {}
     for artifact in find_artifacts([run]).artifacts:
@@ -161,19 +161,19 @@ def _open_bundle(place: Path) -> None:
 
 
 def _open_graph(place: Path) -> None:
-    from dc_keras.social.store import read_graph
+    from dc_keras.social.graph_store import read_graph
 
     read_graph(place)
 
 
 def _open_pages(place: Path) -> None:
-    from dc_keras.verification import verify_directory
+    from tfrecords.storage.integrity import verify_directory
 
     verify_directory(place, "survey_graph")
 
 
 def _open_answers(place: Path) -> None:
-    from dc_keras.verification import verify_file
+    from tfrecords.storage.integrity import verify_file
 
     verify_file(place, "rank")
 
@@ -198,11 +198,11 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
     Yields:
         A row a format: how many records ended in the corpus or in the quarantine.
     """
-    from dc_keras.corpus.importing import import_files
-    from dc_keras.corpus.privacy import Pseudonymizer
-    from dc_keras.corpus.world import WorldConfig, simulate_world
-    from dc_keras.corpus.world_formats import FORMATS, export_files
-    from dc_keras.corpus.world_items import iter_items
+    from dc_keras.corpus.importing.importer import import_files
+    from dc_keras.corpus.pseudonyms import Pseudonymizer
+    from dc_keras.simulation.world import WorldConfig, simulate_world
+    from dc_keras.simulation.export_formats import FORMATS, export_files
+    from dc_keras.simulation.web_items import iter_items
 
     config = WorldConfig(num_users=20, num_challenges=2)
     world = simulate_world(config)
@@ -237,8 +237,8 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
 
 def mutate_clips(clips: list[Path], work: Path, number: int, rng: random.Random) -> Row:
     """Samples frames of damaged clips; a crash of the decoder would end all of this."""
-    from tfrecords.frames import SamplingConfig, sample_frames
-    from tfrecords.pictures import MediaError
+    from tfrecords.frame_sampling import SamplingConfig, sample_frames
+    from tfrecords.decoded_frames import MediaError
 
     config = SamplingConfig(num_frames=3, image_size=32)
     path, held, other = work / "damaged.mp4", 0, ""

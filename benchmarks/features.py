@@ -28,9 +28,9 @@ import tensorflow as tf
 from benchmarks.minilm import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
-from dc_keras.allocation import keep_freed_memory
-from dc_keras.corpus.world import WorldConfig, simulate_world
-from dc_keras.encoders.calibration import CalibrationFrames
+from tfrecords.memory import keep_freed_memory
+from dc_keras.simulation.world import WorldConfig, simulate_world
+from dc_keras.encoders.quantization_samples import CalibrationFrames
 from dc_keras.encoders.extraction import (
     CaptionEmbedder,
     ExtractionConfig,

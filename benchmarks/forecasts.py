@@ -22,11 +22,11 @@ from absl import app, flags
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
-    from dc_keras.context.facts import PostFacts
-    from dc_keras.corpus.grid import Grid
+    from dc_keras.context.post_features import PostFacts
+    from dc_keras.study.participation import Grid
     from dc_keras.encoders.text import TextEncoder
     from dc_keras.serving.calibration import Calibration
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.training.dataset import FeatureTable
 
 _WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
 _FIRST = flags.DEFINE_integer("first_world", 0, "Seed of the first.", lower_bound=0)
@@ -94,10 +94,10 @@ def _text_encoder() -> TextEncoder:
 
 def _ask(seed: int, encoder: TextEncoder) -> _Asked:
     """Draws a world, fits on some of its users and asks about the others."""
-    from dc_keras.corpus.pairs import grid_pairs
+    from dc_keras.study.pairs import grid_pairs
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_run import FoldRun
-    from dc_keras.evaluation.splits import Fold
+    from dc_keras.study.splits import Fold
     from dc_keras.serving.calibration import Calibration
     from dc_keras.training.recipe import Recipe
 
@@ -136,13 +136,13 @@ def _ask(seed: int, encoder: TextEncoder) -> _Asked:
 def _world(
     seed: int, encoder: TextEncoder, directory: Path
 ) -> tuple[Grid, FeatureTable, PostFacts]:
-    from dc_keras.context.facts import read_facts
-    from dc_keras.corpus.importing import import_files
-    from dc_keras.corpus.privacy import Pseudonymizer
+    from dc_keras.context.post_features import read_facts
+    from dc_keras.corpus.importing.importer import import_files
+    from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
-    from dc_keras.corpus.world import WorldConfig, simulate_world, write_world
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.study.study import Study
+    from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
+    from dc_keras.training.dataset import FeatureTable
 
     config = WorldConfig(
         num_users=_USERS.value,

@@ -7,7 +7,7 @@ settings: a camera that moves over a texture with detail of every size, cuts, a 
 disc, and noise, at about the bitrate that the platform sends. Of each 50 frames are
 taken, 224 px, as JPEG:
 
-- ours: `tfrecords.frames.sample_frames`;
+- ours: `tfrecords.frame_sampling.sample_frames`;
 - youtube-8m's way, written anew from its feature_extractor: OpenCV reads every frame,
   and every so many milliseconds one is kept; here it is also made small and encoded;
 - dmvr's way, written anew from its examples/generate_from_file.py: a run of ffmpeg with
@@ -45,7 +45,7 @@ import cv2
 import numpy as np
 
 from dc_keras import __version__
-from tfrecords.frames import SamplingConfig, sample_frames
+from tfrecords.frame_sampling import SamplingConfig, sample_frames
 
 _ROOT = Path(__file__).parents[1]
 _SECONDS = (15, 60)

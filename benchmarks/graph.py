@@ -32,7 +32,7 @@ from scipy import sparse
 
 from benchmarks.turns import interleaved
 from dc_keras import __version__
-from dc_keras.social.belongings import Belongings
+from dc_keras.social.affiliations import Belongings
 from dc_keras.social.coactivity import share_within
 from dc_keras.social.sharing import share_ties
 from dc_keras.social.tie_times import time_shared_ties

@@ -34,8 +34,8 @@ _FIRST_POST = 1_600_000_000
 _WORDS = ("new", "dance", "with", "my", "sister", "at", "the", "beach", "this", "was")
 _IMPORT = """
 import resource, sys, time
-from dc_keras.corpus.importing import import_files
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.importing.importer import import_files
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 start = time.process_time()
 import_files(sys.argv[2:], sys.argv[1], pseudonymizer=Pseudonymizer(b"k" * 32))
 seconds = time.process_time() - start

@@ -23,7 +23,7 @@ from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import read_features
-from dc_keras.corpus.grid import Grid
+from dc_keras.study.participation import Grid
 from dc_keras.errors import DataError
 from dc_keras.models.config import ProtocolOptions
 
@@ -47,10 +47,10 @@ _DRAWS = 1000
 
 def main(_: list[str]) -> None:
     """Runs all panels and prints a line for each, and one for each split."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     output = Path(_OUTPUT.value)
     famous = Famous(Path(_DATA.value))

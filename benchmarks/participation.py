@@ -22,14 +22,14 @@ from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import read_features
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 from dc_keras.models.config import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from pipelines import options
+from pipelines._cli import options
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.results import Judgement
@@ -63,10 +63,10 @@ README_STACK = {
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split, participation_table
-    from dc_keras.evaluation.runner import run_manifests
+    from dc_keras.evaluation.fold_runner import run_manifests
 
     keep_freed_memory()
     start = time.monotonic()
@@ -109,8 +109,8 @@ def main(_: list[str]) -> None:
 
 def above_the_stack(judgement: Judgement) -> list[str]:
     """Says how far deepChallenger lies above our logistic stack, and the README's."""
-    from dc_keras.evaluation.baselines import STACK
-    from dc_keras.evaluation.tables import DEEP_CHALLENGER
+    from dc_keras.evaluation.simple_baselines import STACK
+    from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
 
     if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
         return []

@@ -24,18 +24,18 @@ import numpy as np
 import polars as pl
 from absl import app, flags
 
-from dc_keras.allocation import aligned_empty, keep_freed_memory
-from dc_keras.corpus.grid import Grid
+from tfrecords.memory import aligned_empty, keep_freed_memory
+from dc_keras.study.participation import Grid
 from dc_keras.models.config import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from pipelines import options
+from pipelines._cli import options
 
 if TYPE_CHECKING:
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.training.dataset import FeatureTable, VisionFeatures
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _FRACTION = flags.DEFINE_float(
@@ -53,10 +53,10 @@ _START, _DAY = 1_600_000_000, 86_400
 
 def main(_: list[str]) -> None:
     """Runs the protocol and prints Table II and what it cost."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.results import judge_split, participation_table
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     keep_freed_memory()
     rng = np.random.default_rng(0)
@@ -122,7 +122,7 @@ def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
 
 def _make_features(rng: np.random.Generator, grid: Grid) -> FeatureTable:
     """Returns frames and captions: a centre for each challenge and user, and noise."""
-    from dc_keras.training.data import FeatureTable
+    from dc_keras.training.dataset import FeatureTable
 
     groups = [*grid.support, *grid.histories]
     video_ids = tuple(video for ids in groups for video in ids)
@@ -137,7 +137,7 @@ def _make_features(rng: np.random.Generator, grid: Grid) -> FeatureTable:
 def _make_frames(
     rng: np.random.Generator, group: np.ndarray, width: int, name: str
 ) -> VisionFeatures:
-    from dc_keras.training.data import VisionFeatures
+    from dc_keras.training.dataset import VisionFeatures
 
     shape = (_NUM_FRAMES, width)
     frames = aligned_empty((len(group), *shape), np.float16)

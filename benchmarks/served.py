@@ -25,19 +25,19 @@ from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import read_features
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 from dc_keras.models.config import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from pipelines import options
+from pipelines._cli import options
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_run import FoldRun
-    from dc_keras.evaluation.splits import Fold
+    from dc_keras.study.splits import Fold
 
 _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
@@ -85,7 +85,7 @@ np.savez(answers, ranked=everything(), captions_only=everything(**nothing), some
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its table."""
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_run import FoldRun
 
@@ -127,7 +127,7 @@ def compare(
     """
     from sklearn.metrics import average_precision_score
 
-    from dc_keras.corpus.pairs import grid_pairs
+    from dc_keras.study.pairs import grid_pairs
     from dc_keras.serving.bundle import export_bundle
     from dc_keras.training.recipe import Recipe
 
@@ -163,7 +163,7 @@ def compare(
 def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
     from dc_keras.training.model_directory import save_model
     from dc_keras.training.saved_participation import save_participation
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.training.training_job import TrainingRun
 
     run = TrainingRun(
         experiment.grid,
@@ -184,7 +184,7 @@ def _requests(
     experiment: Experiment, user: np.ndarray, challenge: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The inputs of users, a row each, and the user and the challenge of each pair."""
-    from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
+    from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 
     grid, facts = experiment.grid, experiment.facts
     asked, row = np.unique(user, return_inverse=True)

@@ -27,11 +27,11 @@ import numpy as np
 
 from benchmarks.turns import interleaved
 from dc_keras import __version__
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from dc_keras.context.model import ContextModel
-    from dc_keras.context.pairs import PairLayout
+    from dc_keras.context.context_model import ContextModel
+    from dc_keras.context.pair_features import PairLayout
     from dc_keras.serving.serving_model import ServingModel
 
 _NUM_USERS = 1_000_000
@@ -63,7 +63,7 @@ def main() -> None:
 def _measure_answers(model: Any) -> None:
     import tensorflow as tf
 
-    from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts, pack_users
+    from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 
     posts = [
         RawPost(
@@ -222,9 +222,9 @@ def _table_of_words() -> Any:
 
 def _make_context(has_trees: bool, rng: np.random.Generator) -> ContextModel:
     from dc_keras.context.combination import Combination
-    from dc_keras.context.model import TREES, VIDEOS, ContextModel
-    from dc_keras.context.pairs import NAMES, PairFeatures, PairLayout
-    from dc_keras.context.sets import SetLayout
+    from dc_keras.context.context_model import TREES, VIDEOS, ContextModel
+    from dc_keras.context.pair_features import NAMES, PairFeatures, PairLayout
+    from dc_keras.context.set_vectors import SetLayout
     from dc_keras.context.trees import BoostedTrees
 
     layout = PairLayout(
@@ -250,7 +250,7 @@ def _make_context(has_trees: bool, rng: np.random.Generator) -> ContextModel:
 
 
 def _make_space(rng: np.random.Generator) -> Any:
-    from dc_keras.context.posts import PostSpace
+    from dc_keras.context.post_vectors import PostSpace
     from dc_keras.context.terms import NUM_BUCKETS
 
     topics, directions, _ = _BLOCKS
@@ -271,7 +271,7 @@ def _make_space(rng: np.random.Generator) -> Any:
 def _pair_weights(
     layout: PairLayout, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    from dc_keras.context.sets import HABITS
+    from dc_keras.context.set_vectors import HABITS
 
     return {
         "habit_mean": np.zeros(len(HABITS)),
@@ -284,7 +284,7 @@ def _pair_weights(
 
 
 def _tree_weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    from dc_keras.context.pairs import NAMES
+    from dc_keras.context.pair_features import NAMES
 
     splits = (75, 7)
     return {

@@ -108,7 +108,7 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
 def _print_shares(run: Path, split: str) -> None:
     """Prints Table II, and deepChallenger's AP over the best possible."""
     from dc_keras.evaluation.results import judge_split, participation_table
-    from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+    from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
 
     judgement = judge_split(run, split)
     print(participation_table(judgement, "simulated").to_console())

@@ -33,13 +33,13 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras import __version__
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 from dc_keras.models.config import POOLINGS, ModelOptions, TrainingOptions
 from dc_keras.models.proxy import build_proxy
-from dc_keras.training.data import Examples, FeatureTable, VisionFeatures
+from dc_keras.training.dataset import Examples, FeatureTable, VisionFeatures
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import classification
-from dc_keras.training.proxies import ProxyTask, Variant, proxy_examples, video_inputs
+from dc_keras.training.proxy_training import ProxyTask, Variant, proxy_examples, video_inputs
 from dc_keras.training.steps import make_optimizer, training_steps
 from tfrecords.schema import FeatureRecord, build_feature_record
 from tfrecords.tensors import parse_feature_tensors

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from absl import flags
 
-from pipelines import app, raw_posts
+from pipelines._cli import app
+
+from pipelines._cli import raw_posts
 
 _BUNDLE = flags.DEFINE_string(
     "bundle", None, "Bundle, or the directory of its versions.", required=True
@@ -28,8 +30,8 @@ def main() -> None:
     """Writes the version."""
     from pathlib import Path
 
-    from dc_keras.locking import writing
-    from dc_keras.serving.adding import add_challenge
+    from tfrecords.storage.locking import writing
+    from dc_keras.serving.add_challenge import add_challenge
     from dc_keras.serving.predictor import find_version, read_config
 
     place = find_version(Path(_BUNDLE.value))

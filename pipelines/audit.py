@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dc_keras.models.config import StudyOptions
-from pipelines import app, inputs, options
+from pipelines._cli import app
+from pipelines._cli import inputs
+from pipelines._cli import options
 
 if TYPE_CHECKING:
-    from dc_keras.evaluation.audit.findings import Check
-    from dc_keras.evaluation.audit.focal_marks import Cleaning
-    from dc_keras.evaluation.audit.media_hash import MediaHashes
+    from dc_keras.study.audit.findings import Check
+    from dc_keras.study.audit.focal_marks import Cleaning
+    from dc_keras.study.audit.media_hash import MediaHashes
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.")
 _STUDY = flags.DEFINE_string(
@@ -75,8 +77,8 @@ def main() -> int:
         return app.fail(misuse, 2)
 
     from dc_keras.corpus.store import write_text
-    from dc_keras.evaluation.audit.findings import Report
-    from dc_keras.locking import writing
+    from dc_keras.study.audit.findings import Report
+    from tfrecords.storage.locking import writing
 
     checks = _audit_tables()
     if _CORPUS.value is not None:
@@ -112,8 +114,8 @@ def _find_misuse() -> str | None:
 def _audit_tables() -> list[Check]:
     if not _TABLE.value:
         return []
-    from dc_keras.evaluation.audit.published import check_table
-    from dc_keras.evaluation.audit.published_table import read_table
+    from dc_keras.study.audit.published import check_table
+    from dc_keras.study.audit.published_table import read_table
 
     return [
         check
@@ -129,10 +131,10 @@ def _audit_tables() -> list[Check]:
 
 def _audit_corpus(directory: str) -> list[Check]:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
-    from dc_keras.evaluation.audit import audit
-    from dc_keras.evaluation.audit.sides import shown_videos
-    from dc_keras.evaluation.manifest import Manifest
+    from dc_keras.study.study import Study
+    from dc_keras.study.audit import checks as audit
+    from dc_keras.study.audit.sides import shown_videos
+    from dc_keras.study.split_manifest import Manifest
 
     corpus, study_file = Corpus.open(directory), _STUDY.value or ""
     paths = audit.find_manifests([Path(path) for path in _MANIFEST.value])
@@ -179,7 +181,7 @@ def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | N
     """Hashes the frames of some posts."""
     if directory is None:
         return None
-    from dc_keras.evaluation.audit.media_hash import hash_posts
+    from dc_keras.study.audit.media_hash import hash_posts
 
     _settings_of("frames", directory)
     app.progress(f"hashing the frames of up to {len(video_ids)} posts")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from dc_keras.corpus.challenge import Challenge
+    from dc_keras.study.challenge import Challenge
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
@@ -104,10 +104,10 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
     from dc_keras.social.building import build_graph
     from dc_keras.social.representations import similar_layer
-    from dc_keras.social.store import save_graph
+    from dc_keras.social.graph_store import save_graph
     from dc_keras.version import __version__
 
     plan = _plan()
@@ -162,7 +162,7 @@ def _told(
 
 
 def _plan() -> GraphPlan:
-    from dc_keras.corpus.study import parse_cutoff
+    from dc_keras.study.study import parse_cutoff
     from dc_keras.social.building import GraphPlan
 
     start, end = (

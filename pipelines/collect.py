@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 if TYPE_CHECKING:
-    from dc_keras.collecting.collect import Outcome
+    from dc_keras.corpus.collecting.collector import Outcome
 
 _HASHTAG = flags.DEFINE_multi_string(
     "hashtag", [], "Hashtag whose posts to collect; repeatable."
@@ -64,8 +64,8 @@ def main() -> int:
     import os
     from pathlib import Path
 
-    from dc_keras.collecting.collect import collect
-    from dc_keras.collecting.plan import make_plan
+    from dc_keras.corpus.collecting.collector import collect
+    from dc_keras.corpus.collecting.plan import make_plan
 
     plan = make_plan(
         hashtags=_HASHTAG.value,

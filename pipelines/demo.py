@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines import app, inputs
+from pipelines._cli import app
+
+from pipelines._cli import inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
 
-    from dc_keras.evaluation.tables import Table
+    from dc_keras.evaluation.result_tables import Table
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory for everything that the demo makes.", required=True
@@ -255,7 +257,7 @@ def _held_out_users(work: Path) -> list[str]:
 
 
 def _show_results(work: Path) -> None:
-    from dc_keras.evaluation.tables import Table
+    from dc_keras.evaluation.result_tables import Table
 
     tables = {}
     for path in sorted((work / "evaluation" / "tables").glob("table_*.json")):
@@ -299,8 +301,8 @@ def _truth(work: Path) -> pl.DataFrame:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
-    from dc_keras.evaluation.truth import load_truth
+    from dc_keras.study.study import Study
+    from dc_keras.evaluation.known_truth import load_truth
 
     corpus = Corpus.open(work / "corpus")
     grid = Study.load(work / "world" / "study.toml").resolve(corpus)
@@ -318,7 +320,7 @@ def _truth(work: Path) -> pl.DataFrame:
 
 
 def _show_distance(split: str, table: Table) -> None:
-    from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER
+    from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
 
     column = table.columns.index("AP")
     precision: dict[Any, Any] = {row[0]: row[column] for row in table.rows}

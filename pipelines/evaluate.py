@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dc_keras.models.config import ContextOptions
-from pipelines import app, inputs, options
+from pipelines._cli import app
+from pipelines._cli import inputs
+from pipelines._cli import options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from dc_keras.corpus.grid import Grid
+    from dc_keras.study.participation import Grid
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import TrainingOptions
 
@@ -94,7 +96,7 @@ def main() -> None:
     """Trains, predicts, and prints the tables."""
     from pathlib import Path
 
-    from dc_keras.allocation import keep_freed_memory
+    from tfrecords.memory import keep_freed_memory
     from dc_keras.corpus.store import Corpus
     from dc_keras.models.config import ModelOptions, ProtocolOptions
 
@@ -105,9 +107,9 @@ def main() -> None:
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.show(grid.describe())
     # After what can be refused at once: TensorFlow takes seconds.
-    from dc_keras.context.facts import read_facts
+    from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     output = Path(_OUTPUT.value)
     experiment = Experiment(
@@ -162,7 +164,7 @@ def _load_temporal(corpus: Corpus) -> Grid | None:
 def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
     from pathlib import Path
 
-    from dc_keras.evaluation.truth import load_truth
+    from dc_keras.evaluation.known_truth import load_truth
 
     if _TRUTH.value is None:
         return None

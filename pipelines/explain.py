@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines import app, bundles, inputs, raw_posts
+from pipelines._cli import app
+
+from pipelines._cli import bundles
+
+from pipelines._cli import inputs
+
+from pipelines._cli import raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.attribution import Effect, PostEffect
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.raw_posts import RawPost
+    from dc_keras.serving.raw_requests import RawPost
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -59,11 +65,11 @@ def main() -> None:
     """Explains and writes."""
     from pathlib import Path
 
-    from dc_keras.corpus.grid import user_histories
+    from dc_keras.study.participation import user_histories
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
     from dc_keras.serving.attribution import explain
-    from dc_keras.serving.raw_posts import RawUser
+    from dc_keras.serving.raw_requests import RawUser
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
@@ -108,7 +114,7 @@ def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
     The bundle keeps them embedded, with keyed codes of their ids; None stands for a
     post that this corpus does not have.
     """
-    from dc_keras.corpus.privacy import post_code
+    from dc_keras.corpus.pseudonyms import post_code
 
     codes = predictor.config.get("describing_posts", {}).get(_CHALLENGE.value, [])
     wanted, key = set(codes), corpus.info["key_fingerprint"]

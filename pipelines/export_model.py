@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 _MODEL = flags.DEFINE_string(
     "model", None, "Model directory of train --task=participation.", required=True
@@ -41,7 +41,7 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.serving.bundle import AUDIT_FILE, export_bundle
-    from dc_keras.serving.requests import SAMPLES, WARM_UP_FILE
+    from dc_keras.serving.sample_requests import SAMPLES, WARM_UP_FILE
 
     place = export_bundle(
         Path(_MODEL.value),

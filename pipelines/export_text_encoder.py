@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 _TEXT = flags.DEFINE_string(
     "text",

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, sharding
+from pipelines._cli import app
+
+from pipelines._cli import sharding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,11 +190,11 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     from itertools import chain
     from pathlib import Path
 
-    from dc_keras.encoders.calibration import draw_frames
+    from dc_keras.encoders.quantization_samples import draw_frames
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.vision import build_vision_encoder
     from dc_keras.errors import DataError
-    from dc_keras.locking import writing
+    from tfrecords.storage.locking import writing
     from tfrecords.feature_records import frame_manifest
     from tfrecords.reader import iter_frame_records, list_shard_paths
 
@@ -223,7 +225,7 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
 
 
 def _text_spec() -> TextSpec | None:
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
     from dc_keras.encoders.text import TextSpec
     from dc_keras.errors import DataError
 

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, inputs
+from pipelines._cli import app
+
+from pipelines._cli import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dc_keras.corpus.forgotten import Forgotten
-    from dc_keras.corpus.privacy import Pseudonymizer
+    from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
-    from dc_keras.forgetting.artifacts import Found
-    from dc_keras.forgetting.journal import Journal
-    from dc_keras.forgetting.receipt import Receipt
-    from dc_keras.forgetting.requests import Asked
+    from dc_keras.privacy.artifacts import Found
+    from dc_keras.privacy.journal import Journal
+    from dc_keras.privacy.receipt import Receipt
+    from dc_keras.privacy.removal_requests import Asked
 
 _IDS = flags.DEFINE_string("ids", None, "File of who and what is to go, a line each.")
 _VALID_IDS = flags.DEFINE_multi_string(
@@ -75,8 +77,8 @@ def main() -> int:
     """Forgets, looks for traces, and says what was done; returns the exit code."""
     from pathlib import Path
 
-    from dc_keras.forgetting.artifacts import find_artifacts
-    from dc_keras.locking import writing
+    from dc_keras.privacy.artifacts import find_artifacts
+    from tfrecords.storage.locking import writing
 
     found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
     pseudonymizer = _load_key(found)
@@ -94,10 +96,10 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.forgetting.journal import Journal
-    from dc_keras.forgetting.receipt import Receipt
-    from dc_keras.forgetting.requests import require_few
-    from dc_keras.forgetting.training_data import trained_on
+    from dc_keras.privacy.journal import Journal
+    from dc_keras.privacy.receipt import Receipt
+    from dc_keras.privacy.removal_requests import require_few
+    from dc_keras.privacy.training_data import trained_on
 
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     before, journal = _load_lists(found, pseudonymizer)
@@ -137,7 +139,7 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
 
 
 def _load_key(found: Found) -> Pseudonymizer:
-    from dc_keras.corpus.privacy import DEFAULT_KEY_FILE
+    from dc_keras.corpus.pseudonyms import DEFAULT_KEY_FILE
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
 
@@ -161,7 +163,7 @@ def _find_asked(
     from pathlib import Path
 
     from dc_keras.errors import DataError
-    from dc_keras.forgetting.requests import find_asked, find_gone, read_lines
+    from dc_keras.privacy.removal_requests import find_asked, find_gone, read_lines
 
     if (_IDS.value is None) == (_VALID_IDS.value is None):
         raise DataError(
@@ -181,7 +183,7 @@ def _load_lists(
 ) -> tuple[Forgotten, Journal]:
     """Returns what any of the corpora has forgotten so far, and what is not done."""
     from dc_keras.corpus.forgotten import Forgotten
-    from dc_keras.forgetting.journal import Journal
+    from dc_keras.privacy.journal import Journal
 
     lists = [Forgotten.load(p, pseudonymizer) for p in found.of_kind("corpus")]
     fingerprints = frozenset().union(*(known.fingerprints for known in lists))
@@ -194,7 +196,7 @@ def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
     """Notes what is to go, and from where, before anything does."""
     from dataclasses import replace
 
-    from dc_keras.forgetting.artifacts import remove_leftovers
+    from dc_keras.privacy.artifacts import remove_leftovers
 
     for place in found.of_kind("corpus"):
         replace(forgotten, journal=journal.to_json()).save(place)
@@ -206,8 +208,8 @@ def _remove(
     found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
 ) -> None:
     """Removes from the corpora last: until then they say what belongs to whom."""
-    from dc_keras.forgetting.corpora import forget_corpus, forget_media
-    from dc_keras.forgetting.results import forget_bundle, forget_results
+    from dc_keras.privacy.corpus_removal import forget_corpus, forget_media
+    from dc_keras.privacy.result_removal import forget_bundle, forget_results
 
     dry_run = _DRY_RUN.value
     if found.of_kind("frames", "features"):
@@ -231,7 +233,7 @@ def _remove(
 
 def _verify(found: Found) -> None:
     """Refuses what is damaged, before it is written anew with checksums that fit."""
-    from dc_keras.verification import verify_directory, verify_file
+    from tfrecords.storage.integrity import verify_directory, verify_file
 
     scripts = {"model": "train", "bundle": "export_model"}
     scripts |= {"evaluation": "evaluate", "reach": "reach"}
@@ -244,9 +246,9 @@ def _verify(found: Found) -> None:
 
 def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
     """Takes people out of graphs; what tells of one goes, to be made anew."""
-    from dc_keras.forgetting.artifacts import discard
-    from dc_keras.forgetting.scan import find_traces
-    from dc_keras.social.store import read_graph, save_graph
+    from dc_keras.privacy.artifacts import discard
+    from dc_keras.privacy.scan import find_traces
+    from dc_keras.social.graph_store import read_graph, save_graph
 
     for place in found.of_kind("graph"):
         graph, info = read_graph(place)
@@ -267,7 +269,7 @@ def _remove_records(
     found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
 ) -> None:
     """Removes from frame and feature records; the only part that needs TensorFlow."""
-    from tfrecords.removal import remove_from_features, remove_from_frames
+    from dc_keras.privacy.record_removal import remove_from_features, remove_from_frames
 
     dry_run = _DRY_RUN.value
     frames = [
@@ -289,7 +291,7 @@ def _has_traces(found: Found, forgotten: Forgotten) -> bool:
     """Looks through every file, of ours or not, and names those that are not clean."""
     from pathlib import Path
 
-    from dc_keras.forgetting.scan import find_traces
+    from dc_keras.privacy.scan import find_traces
 
     ours = [item.path for item in found.artifacts if item.path.exists()]
     places = [*map(Path, _ARTIFACTS.value), *ours]

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dc_keras.corpus.dataset_card import UnknownWords
-    from dc_keras.corpus.importing import ImportSummary
-    from dc_keras.corpus.intake import FileReport, SourceCounts
+    from dc_keras.corpus.importing.dataset_card import UnknownWords
+    from dc_keras.corpus.importing.importer import ImportSummary
+    from dc_keras.corpus.importing.export_reader import FileReport, SourceCounts
 
 _MOST_FILES = 50
 _MOST_REASONS = 5
@@ -94,15 +94,15 @@ def main() -> int:
     """
     from pathlib import Path
 
-    from dc_keras.corpus.dataset_card import CARD_FILE, describe
-    from dc_keras.corpus.importing import import_files
-    from dc_keras.corpus.privacy import (
+    from dc_keras.corpus.importing.dataset_card import CARD_FILE, describe
+    from dc_keras.corpus.importing.importer import import_files
+    from dc_keras.corpus.pseudonyms import (
         DEFAULT_KEY_FILE,
         Pseudonymizer,
         load_or_create_key,
     )
     from dc_keras.corpus.store import write_sealed
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
 
     if _SOURCE_FILE.value is not None:
         runpy.run_path(_SOURCE_FILE.value)
@@ -148,7 +148,7 @@ def main() -> int:
 
 def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
     """Measures how much of the captions a BERT does not know."""
-    from dc_keras.corpus.dataset_card import UnknownWords
+    from dc_keras.corpus.importing.dataset_card import UnknownWords
     from dc_keras.corpus.store import Corpus
     from dc_keras.encoders.text import (
         TextSpec,

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, bundles, inputs, raw_posts
+from pipelines._cli import app
+
+from pipelines._cli import bundles
+
+from pipelines._cli import inputs
+
+from pipelines._cli import raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +55,7 @@ def main() -> None:
     """Predicts, prints and writes, with --output to itself."""
     from pathlib import Path
 
-    from dc_keras.locking import writing
+    from tfrecords.storage.locking import writing
 
     with writing(*([Path(_OUTPUT.value)] if _OUTPUT.value else [])):
         _predict()
@@ -60,7 +66,7 @@ def _predict() -> None:
 
     import polars as pl
 
-    from dc_keras.corpus.grid import user_histories
+    from dc_keras.study.participation import user_histories
     from dc_keras.corpus.store import Corpus, write_answers
     from dc_keras.escaping import csv_text
 

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app, bundles, raw_posts
+from pipelines._cli import app
+
+from pipelines._cli import bundles
+
+from pipelines._cli import raw_posts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +117,7 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
     """Reads the users from --users_file, or prepares them and keeps them there."""
     from pathlib import Path
 
-    from dc_keras.locking import writing
+    from tfrecords.storage.locking import writing
     from dc_keras.serving.ranking import UserTable
 
     kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
@@ -130,7 +134,7 @@ def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
 def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
     import numpy as np
 
-    from dc_keras.corpus.grid import user_histories
+    from dc_keras.study.participation import user_histories
     from dc_keras.errors import DataError
     from dc_keras.serving.ranking import UserTable
 
@@ -163,9 +167,9 @@ def _communities(users: Sequence[str]) -> list[str] | None:
 
     import polars as pl
 
-    from dc_keras.damage import POLARS_ERRORS
+    from tfrecords.storage.read_errors import POLARS_ERRORS
     from dc_keras.errors import DataError
-    from dc_keras.verification import verify_file
+    from tfrecords.storage.integrity import verify_file
 
     columns = ["user_id", "community"]
     verify_file(Path(_COMMUNITIES.value), "survey_graph")

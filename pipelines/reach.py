@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from pipelines import app, inputs
+from pipelines._cli import app
+
+from pipelines._cli import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
     from dc_keras.social.adoption import Adoption, AlongTies
     from dc_keras.social.backtesting import Backtests
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
-    from dc_keras.social.past import PastChallenge
+    from dc_keras.social.snapshots import PastChallenge
     from dc_keras.social.reach_report import ReachReport, WhatIf
     from dc_keras.social.what_if import Readiness, Seeds
 
@@ -82,7 +84,7 @@ def main() -> None:
     from dc_keras.social.adoption import find_adoptions
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.reach_report import ReachReport
-    from dc_keras.social.store import read_graph
+    from dc_keras.social.graph_store import read_graph
     from dc_keras.version import __version__
 
     with app.needing_report():
@@ -171,7 +173,7 @@ def _along(
 ) -> tuple[dict[str, AlongTies], dict[str, int]]:
     """Tests each challenge on the ties of before its first post."""
     from dc_keras.social.adoption import measure_along_ties
-    from dc_keras.social.past import ties_before
+    from dc_keras.social.snapshots import ties_before
 
     along, num_ties = {}, {}
     for name, adoption in adoptions.items():
@@ -190,7 +192,7 @@ def _past(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
     """Returns what can be foretold, and why the rest cannot."""
-    from dc_keras.social.past import Horizon, recall
+    from dc_keras.social.snapshots import Horizon, recall
 
     horizon = Horizon(_NUM_SEEDS.value, _HORIZON.value)
     past: list[PastChallenge] = []

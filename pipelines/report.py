@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 _RUN = flags.DEFINE_string(
     "run", None, "Directory that `evaluate` made.", required=True

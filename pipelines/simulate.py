@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 _OUTPUT = flags.DEFINE_string(
     "output",
@@ -45,7 +45,7 @@ def main() -> None:
     """Draws a world, writes it, and says how predictable it is."""
     from pathlib import Path
 
-    from dc_keras.corpus.world import WorldConfig, simulate_world, write_world
+    from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
 
     given: dict[str, Any] = {
         "num_users": _USERS.value,

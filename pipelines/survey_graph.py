@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +76,10 @@ def main() -> None:
     """Surveys the graph and writes page, tables and files."""
     from pathlib import Path
 
-    from dc_keras.checksums import seal_directory
+    from tfrecords.storage.checksums import seal_directory
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
-    from dc_keras.social.store import read_graph
+    from dc_keras.social.graph_store import read_graph
 
     _require_predictions()
     with app.needing_report():
@@ -111,7 +111,7 @@ def main() -> None:
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
     from dc_keras.errors import DataError
-    from dc_keras.social.belongings import telling_names
+    from dc_keras.social.affiliations import telling_names
     from dc_keras.social.survey import survey
 
     names = telling_names(corpus)
@@ -143,7 +143,7 @@ def _spells(graph: SocialGraph) -> pl.DataFrame | None:
 
 def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
-    from dc_keras.checksums import SUMS_FILE
+    from tfrecords.storage.checksums import SUMS_FILE
     from dc_keras.corpus.store import write_table, write_text
     from dc_keras.escaping import csv_text, without_formulas
 
@@ -174,7 +174,7 @@ def _probabilities(users: Sequence[str]) -> np.ndarray | None:
 
     import numpy as np
 
-    from dc_keras.social.scores import read_probabilities
+    from dc_keras.social.model_scores import read_probabilities
 
     if _PREDICTIONS.value is None:
         return None
@@ -193,7 +193,7 @@ def _write_bipartite(
     corpus: Corpus, plan: GraphPlan, kind: str, members: pl.DataFrame, output: Path
 ) -> None:
     """Writes users and things of one kind as one graph."""
-    from dc_keras.social.belongings import count_belongings, find_moments
+    from dc_keras.social.affiliations import count_belongings, find_moments
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
@@ -215,8 +215,8 @@ def _write_files(
 ) -> None:
     """Writes the files asked for; what nobody asked for is not even laid out."""
     from dc_keras.social.graph_files import FORMATS, write_graph
-    from dc_keras.social.pictures import PICTURES, draw_graph, write_pictures
-    from dc_keras.social.scores import probability_colours
+    from dc_keras.social.graph_images import PICTURES, draw_graph, write_pictures
+    from dc_keras.social.model_scores import probability_colours
 
     files = [name for name in _FORMATS.value if name in FORMATS]
     pictures = [name for name in _FORMATS.value if name in PICTURES]

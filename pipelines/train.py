@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dc_keras.models.config import ContextOptions
-from pipelines import app, inputs, options
+from pipelines._cli import app
+from pipelines._cli import inputs
+from pipelines._cli import options
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.training.training_job import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -57,13 +59,13 @@ def main() -> None:
     """Trains the model that the flags describe."""
     from pathlib import Path
 
-    from dc_keras.allocation import keep_freed_memory
-    from dc_keras.context.facts import read_facts
+    from tfrecords.memory import keep_freed_memory
+    from dc_keras.context.post_features import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
     from dc_keras.models.config import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.strategies import make_strategy
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.training.training_job import TrainingRun
     from dc_keras.training.workers import writable_directory
 
     keep_freed_memory()
@@ -98,7 +100,7 @@ def main() -> None:
 
 def _train(run: TrainingRun, corpus: Corpus) -> None:
     from dc_keras.training.model_card import CorpusFacts, write_model_cards
-    from dc_keras.training.runs import train_participation, train_proxy
+    from dc_keras.training.train_model import train_participation, train_proxy
 
     if _TASK.value == "participation":
         train_participation(run)

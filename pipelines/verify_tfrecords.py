@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from pipelines import app
+from pipelines._cli import app
 
 _RECORDS = flags.DEFINE_string(
     "records", None, "Directory of frame or feature records.", required=True

@@ -18,7 +18,9 @@ from typing import Any
 
 from absl import flags
 
-from pipelines import app, sharding
+from pipelines._cli import app
+
+from pipelines._cli import sharding
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Directory of the corpus.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -70,8 +72,8 @@ sharding.define()
 def main() -> None:
     """Writes the records and says where they are."""
     from dc_keras.corpus.store import Corpus
-    from tfrecords.frames import SamplingConfig
-    from tfrecords.runner import write_frame_records
+    from tfrecords.frame_sampling import SamplingConfig
+    from tfrecords.frame_runner import write_frame_records
 
     given: dict[str, Any] = {
         "num_frames": _NUM_FRAMES.value,

@@ -53,7 +53,7 @@ _GROUPS = {
     "tests/dc_keras/serving/": "serving",
     "tests/tfrecords/": "tfrecords",
     "tests/dc_keras/reporting/": "browser",
-    "tests/dc_keras/collecting/": "browser",
+    "tests/dc_keras/corpus/collecting/": "browser",
     "tests/repo/": "repo",
 }
 

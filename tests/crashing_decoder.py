@@ -3,7 +3,11 @@
 import os
 import signal
 
-from tfrecords import decoding_process, frames, runner
+from tfrecords import frame_sampling as frames
+
+from tfrecords import frame_runner as runner
+
+from tfrecords import decoding_process
 
 _sample_frames = frames.sample_frames
 

@@ -202,7 +202,7 @@ def _suggestion(handles):
 
 def run_collect():
     """Becomes the script `collect`, on a platform whose sound 7 is behind a captcha."""
-    from dc_keras.collecting import session
+    from dc_keras.corpus.collecting import session
 
     platform = FakePlatform()
     platform.lists = {

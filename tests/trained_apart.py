@@ -51,7 +51,7 @@ def make_examples(count=NUM_EXAMPLES, seed=0):
     """Pairs whose label hangs on the user's first number, with uneven weights."""
     import tensorflow as tf
 
-    from dc_keras.training.data import Examples
+    from dc_keras.training.dataset import Examples
 
     rng = np.random.default_rng(seed)
     user = rng.normal(size=(count, 3, 4)).astype(np.float32)

@@ -23,8 +23,8 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from tfrecords.frames import SampledFrames, SamplingConfig, sample_media
-from tfrecords.pictures import MediaError
+from tfrecords.frame_sampling import SampledFrames, SamplingConfig, sample_media
+from tfrecords.decoded_frames import MediaError
 
 # Once may be the machine's fault, such as memory that ran out.
 _MOST_CRASHES = 2

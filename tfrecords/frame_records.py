@@ -13,16 +13,16 @@ from typing import Any, Protocol
 import av
 import cv2
 
-from dc_keras.corpus.media import find_file
+from dc_keras.corpus.media_files import find_file
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
-from tfrecords.frames import (
+from tfrecords.frame_sampling import (
     SAMPLING_VERSION,
     SampledFrames,
     SamplingConfig,
     sample_media,
 )
-from tfrecords.pictures import MediaError
+from tfrecords.decoded_frames import MediaError
 from tfrecords.progress import ShardEntry
 from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
 from tfrecords.writer import shard_name, shard_of, write_shard

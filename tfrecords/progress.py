@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from dc_keras.checksums import hash_file
+from tfrecords.storage.checksums import hash_file
 from dc_keras.errors import DataError
 
 _PROGRESS = ".progress"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.allocation import aligned_empty
+from tfrecords.memory import aligned_empty
 from dc_keras.errors import DataError, RecordError
-from dc_keras.untuned import untuned
+from tfrecords.without_autotune import untuned
 from tfrecords.schema import (
     FeatureRecord,
     FrameRecord,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfrecords.fields import Field, RecordReader
+from tfrecords.record_fields import Field, RecordReader
 
 SCHEMA_VERSION = 1
 UNKNOWN_TIME = -1  # `video/create_time` in tensors, where the record has none

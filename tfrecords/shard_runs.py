@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from dc_keras.errors import DataError
-from dc_keras.locking import writing
+from tfrecords.storage.locking import writing
 from tfrecords.progress import ShardEntry, finished_shard, read_progress
 from tfrecords.writer import prepare_directory, write_manifest
 

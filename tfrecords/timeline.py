@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords import skipping
-from tfrecords.pictures import MediaError
+from tfrecords import packet_skipping as skipping
+from tfrecords.decoded_frames import MediaError
 
 # Packets of more than that are read again instead of kept.
 _MAX_HELD_BYTES = 32 * 2**20

@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dc_keras.checksums import hash_file
+from tfrecords.storage.checksums import hash_file
 from dc_keras.errors import RecordError
-from dc_keras.verification import find_faults
+from tfrecords.storage.integrity import find_faults
 from tfrecords.reader import iter_serialized
 from tfrecords.record_checks import FeatureCheck, FrameCheck
 from tfrecords.writer import (

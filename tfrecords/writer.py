@@ -19,12 +19,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from dc_keras.checksums import SUMS_FILE, hash_directory, hash_file
-from dc_keras.differences import tell_difference
+from tfrecords.storage.checksums import SUMS_FILE, hash_directory, hash_file
+from tfrecords.storage.settings_difference import tell_difference
 from dc_keras.errors import DataError
-from dc_keras.locking import writing
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.storage.locking import writing
+from tfrecords.storage.atomic_update import Switch, finish_switch
+from tfrecords.storage.integrity import verify_directory
 from tfrecords.progress import (
     ShardEntry,
     keep_settings,

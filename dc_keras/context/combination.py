@@ -15,7 +15,7 @@ import tensorflow as tf
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from dc_keras.context.sets import is_known
+from dc_keras.context.set_vectors import is_known
 
 # Chosen on random parts of the training rows of the real benchmark, 100 to 400 users
 # and 10 to 40 challenges, and on the whole (docs/results.md).

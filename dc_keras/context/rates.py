@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dc_keras.context.evidence import Evidence
+from dc_keras.context.fold_data import Evidence
 
 # How many pairs the mean rate is worth when the rate of a challenge is shrunk to it.
 POPULARITY_PRIOR_PAIRS = 4.0

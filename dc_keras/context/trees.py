@@ -14,8 +14,8 @@ import tensorflow as tf
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from dc_keras.context.posts import UNKNOWN
-from dc_keras.context.sets import is_known
+from dc_keras.context.post_vectors import UNKNOWN
+from dc_keras.context.set_vectors import is_known
 
 _DEPTH = 3
 _NUM_SPLITS = 2**_DEPTH - 1

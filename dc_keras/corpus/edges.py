@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from dc_keras.corpus.privacy import mention_code
+from dc_keras.corpus.pseudonyms import mention_code
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.store import Corpus
 

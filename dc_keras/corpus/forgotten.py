@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from dc_keras.corpus.privacy import Pseudonymizer, mention_code, post_code
+from dc_keras.corpus.pseudonyms import Pseudonymizer, mention_code, post_code
 from dc_keras.corpus.records import Edge, User
 from dc_keras.corpus.store import write_sealed
 from dc_keras.errors import DataError

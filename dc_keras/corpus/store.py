@@ -7,7 +7,7 @@
     corpus.json        version, counts, sources, key fingerprint, media root
     SHA256SUMS         of these and what lies beside them (see `checksums`)
 
-Equal content gives equal bytes, and all files change together (`dc_keras.switching`).
+Equal content gives equal bytes, and all files change together (`tfrecords.storage.atomic_update`).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from dc_keras.checksums import SUMS_FILE, hash_files, read_sums
-from dc_keras.corpus.one_file import write_answers as write_answers  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_sealed as write_sealed  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_table as write_table  # noqa: PLC0414
-from dc_keras.corpus.one_file import write_text as write_text  # noqa: PLC0414
+from tfrecords.storage.checksums import SUMS_FILE, hash_files, read_sums
+from tfrecords.storage.atomic_write import write_answers as write_answers  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_sealed as write_sealed  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_table as write_table  # noqa: PLC0414
+from tfrecords.storage.atomic_write import write_text as write_text  # noqa: PLC0414
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
-from dc_keras.damage import POLARS_ERRORS, reading
+from tfrecords.storage.read_errors import POLARS_ERRORS, reading
 from dc_keras.errors import DataError
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.storage.atomic_update import Switch, finish_switch
+from tfrecords.storage.integrity import verify_directory
 
 VERSION = 1
 INFO_FILE = "corpus.json"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.allocation import keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 from dc_keras.encoders.frame_batches import embed_jpegs
 from dc_keras.encoders.inference import FrameEncoder, as_graph
 from dc_keras.encoders.runtimes import TENSORFLOW, build_frame_encoder

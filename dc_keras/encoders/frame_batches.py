@@ -12,7 +12,7 @@ import tensorflow as tf
 from dc_keras.encoders.inference import Inference
 from dc_keras.encoders.vision import decode_frame
 from dc_keras.errors import DataError
-from dc_keras.untuned import untuned
+from tfrecords.without_autotune import untuned
 
 
 def embed_jpegs(

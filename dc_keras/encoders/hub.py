@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.checksums import SUMS_FILE
+from tfrecords.storage.checksums import SUMS_FILE
 from dc_keras.errors import DataError
-from dc_keras.verification import verify_directory
+from tfrecords.storage.integrity import verify_directory
 
 INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 # Keras prints the errors of layers in bold, TensorFlow begins its own with a node.

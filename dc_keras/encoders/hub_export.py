@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.checksums import seal_directory
+from tfrecords.storage.checksums import seal_directory
 from dc_keras.encoders.bert import load_backbone, load_preset_vocabulary
 from dc_keras.encoders.hub import INPUT_NAMES
 from dc_keras.errors import DataError

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dc_keras.encoders.calibration import (
+from dc_keras.encoders.quantization_samples import (
     NUM_CALIBRATION_FRAMES,
     NUM_HELD_OUT_FRAMES,
     CalibrationFrames,

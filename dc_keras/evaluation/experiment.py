@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dc_keras.context.facts import PostFacts
-from dc_keras.corpus.study import Grid
-from dc_keras.evaluation.contenders import (
+from dc_keras.context.post_features import PostFacts
+from dc_keras.study.study import Grid
+from dc_keras.evaluation.variants import (
     list_recipes,
 )
 from dc_keras.models.config import (
@@ -19,7 +19,7 @@ from dc_keras.models.config import (
     ProtocolOptions,
     TrainingOptions,
 )
-from dc_keras.training.data import FeatureTable
+from dc_keras.training.dataset import FeatureTable
 from dc_keras.training.recipe import Recipe
 
 

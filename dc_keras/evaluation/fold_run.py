@@ -10,23 +10,23 @@ import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.context.fitting import ContextData, ContextFeatures
-from dc_keras.context.folds import Step, plan_steps
-from dc_keras.corpus.pairs import grid_pairs
-from dc_keras.corpus.study import Grid
-from dc_keras.evaluation.baselines import SimpleData, simple_scores
-from dc_keras.evaluation.contenders import (
+from dc_keras.context.context_fitting import ContextData, ContextFeatures
+from dc_keras.context.cross_fit_plan import Step, plan_steps
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.study import Grid
+from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
+from dc_keras.evaluation.variants import (
     smaller_supports,
 )
 from dc_keras.evaluation.experiment import Experiment
-from dc_keras.evaluation.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.evaluation.tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
+from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
+from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.models.config import (
     ModelOptions,
     TrainingOptions,
 )
-from dc_keras.training.crossed import Crossed
-from dc_keras.training.data import Examples, FeatureTable
+from dc_keras.training.cross_fitting import Crossed
+from dc_keras.training.dataset import Examples, FeatureTable
 from dc_keras.training.fit_participation import (
     FittedParticipation,
     FusedVideos,
@@ -35,7 +35,7 @@ from dc_keras.training.fit_participation import (
     represent,
 )
 from dc_keras.training.loop import predict
-from dc_keras.training.participation import (
+from dc_keras.training.fusion_training import (
     baseline_examples,
     deep_challenger_examples,
     fit_baseline,
@@ -43,7 +43,7 @@ from dc_keras.training.participation import (
     pair_sizes,
     sample_negatives,
 )
-from dc_keras.training.proxies import (
+from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     available_variants,

@@ -17,7 +17,7 @@ from dc_keras.evaluation.rankings import (
     rank_users,
 )
 from dc_keras.evaluation.results import Judgement, describe_pairs
-from dc_keras.evaluation.tables import DEEP_CHALLENGER, Cell, Table
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table
 
 # Metrics by the name of their column; those of decisions stand at both thresholds.
 _SCORE_COLUMNS = {

@@ -22,7 +22,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from dc_keras.evaluation.calibration import expected_calibration_error
+from dc_keras.evaluation.calibration_error import expected_calibration_error
 
 # Published numbers are rounded to three decimals.
 _ROUNDING = 0.0005

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dc_keras.damage import reading
+from tfrecords.storage.read_errors import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metrics import Scores
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation.baselines import SIMPLE_BASELINES
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
     best_threshold,
     bootstrap_average_precision,
@@ -27,7 +27,7 @@ from dc_keras.evaluation.predictions import (
     read_fold,
     read_predictions,
 )
-from dc_keras.evaluation.tables import (
+from dc_keras.evaluation.result_tables import (
     BAYES,
     DEEP_CHALLENGER,
     PAPER_TABLE_I,

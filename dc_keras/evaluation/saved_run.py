@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.corpus.store import write_text
-from dc_keras.damage import reading
+from tfrecords.storage.read_errors import reading
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metric_tables import (
     challenges_table,
@@ -25,9 +25,9 @@ from dc_keras.evaluation.results import (
     participation_table,
     table_one,
 )
-from dc_keras.evaluation.tables import Table
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from dc_keras.evaluation.result_tables import Table
+from tfrecords.storage.atomic_update import Switch, finish_switch
+from tfrecords.storage.integrity import verify_directory
 
 # Those that hold out what a deployed model has not seen come first.
 _ORDER = ("cold_user", "cold_challenge", "temporal", "cold_both", "random_pair")

@@ -242,7 +242,7 @@ PAPER_TRAINING = TrainingOptions(
 
 @dataclass(frozen=True)
 class ContextOptions(Options):
-    """What the model sees beside the videos; see `dc_keras.context.pairs`."""
+    """What the model sees beside the videos; see `dc_keras.context.pair_features`."""
 
     context: str = option(
         "all",

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.copies import dense, drop_units, probability
-from dc_keras.models.dropping import DropItems, drop_side
+from dc_keras.models.ensemble import dense, drop_units, probability
+from dc_keras.models.dropout import DropItems, drop_side
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 

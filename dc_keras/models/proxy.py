@@ -14,8 +14,8 @@ import keras
 from keras import ops
 
 from dc_keras.models.config import ModelOptions
-from dc_keras.models.copies import dense, normalize
-from dc_keras.models.dropping import DropModality, DropUnits
+from dc_keras.models.ensemble import dense, normalize
+from dc_keras.models.dropout import DropModality, DropUnits
 from dc_keras.models.pooling import (
     PoolSet,
     Standardize,

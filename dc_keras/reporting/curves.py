@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from dc_keras.evaluation.calibration import ReliabilityBins, reliability_bins
+from dc_keras.evaluation.calibration_error import ReliabilityBins, reliability_bins
 from dc_keras.evaluation.predictions import SplitPredictions, answers
 from dc_keras.evaluation.rankings import rank_lists
 

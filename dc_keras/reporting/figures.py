@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
 from dc_keras.evaluation.results import Judgement
-from dc_keras.evaluation.tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
+from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
 from dc_keras.reporting.curves import (
     GRID,
     mean_gain,

@@ -16,7 +16,7 @@ from dc_keras.social.graph import Layer, canonical
 from dc_keras.social.isolation import measure_isolation
 from dc_keras.social.layout import lay_out
 from dc_keras.social.palette import PALETTE, colours_of
-from dc_keras.social.scores import mean_probabilities, probability_colours
+from dc_keras.social.model_scores import mean_probabilities, probability_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000

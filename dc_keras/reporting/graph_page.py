@@ -12,7 +12,7 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from dc_keras.corpus.store import write_text
-from dc_keras.evaluation.tables import Cell, Table
+from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.graph_figures import MOST_USERS, graph_figure
 from dc_keras.reporting.page import Plot, page_environment
 from dc_keras.social.survey import Survey

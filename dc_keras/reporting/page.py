@@ -17,7 +17,7 @@ from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.predictions import answers
 from dc_keras.evaluation.results import Judgement
 from dc_keras.evaluation.saved_run import SavedRun
-from dc_keras.evaluation.tables import DEEP_CHALLENGER, Cell, Table, cell_text
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table, cell_text
 from dc_keras.reporting import figures
 from dc_keras.reporting.curves import Candidate, seeding_lists
 from dc_keras.version import __version__

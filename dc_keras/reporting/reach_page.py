@@ -11,7 +11,7 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from dc_keras.corpus.store import write_sealed
-from dc_keras.evaluation.tables import Cell, Table
+from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting import reach_figures
 from dc_keras.reporting.page import Plot, page_environment
 from dc_keras.social.reach_report import ReachReport

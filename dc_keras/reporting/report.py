@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dc_keras.corpus.dataset_card import CARD_FILE
+from dc_keras.corpus.importing.dataset_card import CARD_FILE
 from dc_keras.corpus.store import Corpus, write_sealed
 from dc_keras.errors import DataError
 from dc_keras.evaluation.saved_run import SavedRun

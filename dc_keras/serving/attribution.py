@@ -16,7 +16,7 @@ import numpy as np
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import log_odds
 from dc_keras.serving.predictor import Predictor
-from dc_keras.serving.raw_posts import RawPost, RawUser, as_user, pack_users
+from dc_keras.serving.raw_requests import RawPost, RawUser, as_user, pack_users
 
 SIDES = ("user", "challenge")
 MOST_WORDS = 100

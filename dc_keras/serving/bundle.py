@@ -23,10 +23,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dc_keras.checksums import seal_directory
+from tfrecords.storage.checksums import seal_directory
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.serving.endpoints import endpoints
+from dc_keras.serving.signatures import endpoints
 from dc_keras.serving.op_audit import audit_ops, require_target
 from dc_keras.serving.predictor import (
     CALIBRATION_FILE,
@@ -34,8 +34,8 @@ from dc_keras.serving.predictor import (
 )
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
-from dc_keras.serving.reproducible import name_by_content, order_variables
-from dc_keras.serving.requests import write_requests
+from dc_keras.serving.reproducible_export import name_by_content, order_variables
+from dc_keras.serving.sample_requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json

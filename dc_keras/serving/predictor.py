@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.checksums import SUMS_FILE
-from dc_keras.corpus.study import Study
-from dc_keras.damage import reading
+from tfrecords.storage.checksums import SUMS_FILE
+from dc_keras.study.study import Study
+from tfrecords.storage.read_errors import reading
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.client import connect
-from dc_keras.serving.raw_posts import (
+from dc_keras.serving.raw_requests import (
     RawPost,
     RawUser,
     as_user,
     pack_posts,
     pack_users,
 )
-from dc_keras.verification import verify_directory
+from tfrecords.storage.integrity import verify_directory
 
 CALIBRATION_FILE = "calibration.json"
 # Within which a server must answer: eight users' frames take a while on two cores.

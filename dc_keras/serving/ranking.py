@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from dc_keras.checksums import write_sealed_file
+from tfrecords.storage.checksums import write_sealed_file
 from dc_keras.corpus.store import write_table
-from dc_keras.damage import POLARS_ERRORS
+from tfrecords.storage.read_errors import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction
-from dc_keras.verification import verify_file
+from tfrecords.storage.integrity import verify_file
 
 # Rows a step: what is computed of them stays in the processor's cache.
 _CHUNK = 2**14

@@ -12,18 +12,18 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.model import ContextModel
-from dc_keras.context.pairs import PAST
+from dc_keras.context.context_model import ContextModel
+from dc_keras.context.pair_features import PAST
 from dc_keras.context.post_inputs import PostInputs
-from dc_keras.context.posts import UNKNOWN
-from dc_keras.context.sets import join_posts
+from dc_keras.context.post_vectors import UNKNOWN
+from dc_keras.context.set_vectors import join_posts
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
 )
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable
-from dc_keras.serving.facts import POST_SPECS, USER_SPECS, PostFactsOfSets, UserFacts
+from dc_keras.serving.fact_inputs import POST_SPECS, USER_SPECS, PostFactsOfSets, UserFacts
 from dc_keras.serving.video_graph import Encoders, SeenPosts, VideoGraph
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel

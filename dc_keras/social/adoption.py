@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.corpus.grid import find_joins
-from dc_keras.corpus.study import Study
+from dc_keras.study.participation import find_joins
+from dc_keras.study.study import Study
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.past import PastChallenge
+from dc_keras.social.snapshots import PastChallenge
 from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
 
 METHODS = ("cascade", "mean", "speed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.social.belongings import Belongings, code_moments
+from dc_keras.social.affiliations import Belongings, code_moments
 from dc_keras.social.graph_view import GraphView
 
 _MARKS = {"hashtag": "#", "sound": "♫ "}

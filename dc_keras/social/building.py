@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from dc_keras.corpus.challenge import Challenge
+from dc_keras.study.challenge import Challenge
 from dc_keras.corpus.edges import all_edges
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
-from dc_keras.social import belongings, turning
+from dc_keras.social import affiliations as belongings
+from dc_keras.social import interactions as turning
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.belongings import (
+from dc_keras.social.affiliations import (
     Belongings,
     BelongingsRule,
     count_belongings,

@@ -16,7 +16,7 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.belongings import Belongings, code_moments
+from dc_keras.social.affiliations import Belongings, code_moments
 from dc_keras.social.graph import Layer, canonical
 from dc_keras.social.sharing import (
     DEFAULT_MAX_BYTES,

@@ -15,7 +15,7 @@ from dc_keras.escaping import csv_text, without_formulas
 from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.reach import Reach
-from dc_keras.switching import Switch
+from tfrecords.storage.atomic_update import Switch
 
 INFO_FILE = "reach.json"
 _OPTIONAL = ("backtest", "backtest_summary", "what_if", "users")

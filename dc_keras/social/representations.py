@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dc_keras.damage import POLARS_ERRORS
+from tfrecords.storage.read_errors import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.social.sharing import similar_ties
-from dc_keras.verification import verify_file
+from tfrecords.storage.integrity import verify_file
 
 LAYER = "similar"
 _RULE = (

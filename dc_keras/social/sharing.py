@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.belongings import Belongings
+from dc_keras.social.affiliations import Belongings
 from dc_keras.social.graph import Layer, canonical
 
 WEIGHTINGS = ("count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic")

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.social.belongings import Belongings, code_moments
+from dc_keras.social.affiliations import Belongings, code_moments
 from dc_keras.social.graph import Layer
 
 _LOOKUPS_A_BLOCK = 2**21

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dc_keras.damage import POLARS_ERRORS
+from tfrecords.storage.read_errors import POLARS_ERRORS
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.reach import Reach, simulate_reach, tie_chances
-from dc_keras.verification import verify_file
+from tfrecords.storage.integrity import verify_file
 
 _USER, _PROBABILITY, _CHALLENGE = "user_id", "probability", "challenge"
 

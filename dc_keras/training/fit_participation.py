@@ -9,22 +9,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.evidence import Evidence
-from dc_keras.context.facts import PostFacts
-from dc_keras.context.fitting import ContextData, ContextFeatures
-from dc_keras.context.model import fit_context
-from dc_keras.context.pairs import log_odds
-from dc_keras.corpus.grid import Grid
+from dc_keras.context.fold_data import Evidence
+from dc_keras.context.post_features import PostFacts
+from dc_keras.context.context_fitting import ContextData, ContextFeatures
+from dc_keras.context.context_model import fit_context
+from dc_keras.context.pair_features import log_odds
+from dc_keras.study.participation import Grid
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
     take_copy,
 )
-from dc_keras.training.crossed import Crossed
-from dc_keras.training.data import Examples, FeatureTable
-from dc_keras.training.participation import pair_sizes
+from dc_keras.training.cross_fitting import Crossed
+from dc_keras.training.dataset import Examples, FeatureTable
+from dc_keras.training.fusion_training import pair_sizes
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.proxies import side_variants
+from dc_keras.training.proxy_training import side_variants
 from dc_keras.training.recipe import Recipe
 
 # Users whose videos are joined at a time.

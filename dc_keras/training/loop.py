@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from dc_keras.models.config import TrainingOptions
 from dc_keras.training.callbacks import ResumableEarlyStopping
-from dc_keras.training.data import Examples
+from dc_keras.training.dataset import Examples
 from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
 from dc_keras.training.strategies import make_strategy

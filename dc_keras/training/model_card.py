@@ -23,7 +23,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from dc_keras.corpus.grid import Grid
+from dc_keras.study.participation import Grid
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, write_sealed
 from dc_keras.training.model_directory import CONFIG_FILE
 

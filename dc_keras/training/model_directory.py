@@ -25,13 +25,13 @@ import keras
 # Registers the layers that a saved model may contain.
 import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
-from dc_keras.checksums import SUMS_FILE, hash_directory
+from tfrecords.storage.checksums import SUMS_FILE, hash_directory
 from dc_keras.corpus.store import write_text
-from dc_keras.damage import reading
-from dc_keras.differences import tell_difference
+from tfrecords.storage.read_errors import reading
+from tfrecords.storage.settings_difference import tell_difference
 from dc_keras.errors import DataError
-from dc_keras.switching import Switch, finish_switch
-from dc_keras.verification import verify_directory
+from tfrecords.storage.atomic_update import Switch, finish_switch
+from tfrecords.storage.integrity import verify_directory
 from dc_keras.version import __version__
 
 MODEL_FILE = "model.keras"

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.model import ContextModel
-from dc_keras.context.pairs import log_odds
+from dc_keras.context.context_model import ContextModel
+from dc_keras.context.pair_features import log_odds
 from dc_keras.errors import DataError
 from dc_keras.models.deep_challenger import HEAD
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dc_keras.context.model import GROUPS
+from dc_keras.context.context_model import GROUPS
 from dc_keras.errors import DataError
 from dc_keras.models.config import ContextOptions, ModelOptions, TrainingOptions
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dc_keras.context.fitting import ContextFeatures
-from dc_keras.context.model import ContextModel
-from dc_keras.corpus.pairs import Pairs, grid_pairs
-from dc_keras.corpus.privacy import post_code
+from dc_keras.context.context_fitting import ContextFeatures
+from dc_keras.context.context_model import ContextModel
+from dc_keras.study.pairs import Pairs, grid_pairs
+from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
 from dc_keras.models.config import (
@@ -24,7 +24,7 @@ from dc_keras.training.fit_participation import (
 )
 from dc_keras.training.model_directory import load_model, read_config, save_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.proxies import (
+from dc_keras.training.proxy_training import (
     side_variants,
     visible_support,
 )
@@ -32,7 +32,7 @@ from dc_keras.training.recipe import parse_groups
 from dc_keras.training.summaries import (
     log_pr_curve,
 )
-from dc_keras.training.training_run import TrainingRun, users_of
+from dc_keras.training.training_job import TrainingRun, users_of
 
 CHALLENGES_FILE = "challenges.npz"
 CONTEXT_FILE = "context.npz"

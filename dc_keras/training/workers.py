@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
-from dc_keras.locking import writing
+from tfrecords.storage.locking import writing
 
 _VARIABLE = "TF_CONFIG"
 _TYPES = ("chief", "worker")

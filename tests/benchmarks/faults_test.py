@@ -8,11 +8,11 @@ import polars as pl
 from scipy import sparse
 
 from benchmarks.faults import flip_files, mutate_records
-from dc_keras.corpus.importing import import_files
-from dc_keras.corpus.one_file import write_answers
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.importing.importer import import_files
+from tfrecords.storage.atomic_write import write_answers
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.store import save_graph
+from dc_keras.social.graph_store import save_graph
 from tfrecords.schema import FrameRecord, build_frame_record
 from tfrecords.writer import write_manifest, write_shard
 

@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dc_keras.corpus.grid import Grid
+from dc_keras.study.participation import Grid
 
 
 @pytest.fixture(scope="session")
 def make_facts():
     """Facts of posts, by id and caption; every third knows its caption alone."""
-    from dc_keras.context.facts import PostFacts
+    from dc_keras.context.post_features import PostFacts
     from dc_keras.context.post_inputs import PostInputs
 
     def make(captions, accounts=None):

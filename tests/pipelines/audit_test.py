@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from dc_keras.evaluation.tables import PAPER_TABLE_II
+from dc_keras.evaluation.result_tables import PAPER_TABLE_II
 from tfrecords.writer import write_manifest
 
 
 @pytest.fixture(scope="module")
 def grid(corpus, world):
     from dc_keras.corpus.store import Corpus
-    from dc_keras.corpus.study import Study
+    from dc_keras.study.study import Study
 
     study = Study.load(world.output / "study.toml")
     return study.resolve(Corpus.open(corpus.output))
@@ -18,7 +18,7 @@ def grid(corpus, world):
 @pytest.fixture(scope="module")
 def manifests(grid, tmp_path_factory):
     """What evaluate writes before it fits anything."""
-    from dc_keras.evaluation.manifest import make_manifest
+    from dc_keras.study.split_manifest import make_manifest
     from dc_keras.models.config import ProtocolOptions, TrainingOptions
 
     directory = tmp_path_factory.mktemp("manifests")

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.social.store import read_graph
+from dc_keras.social.graph_store import read_graph
 
 _FLAGS = (
     "--layer=co-challenge",

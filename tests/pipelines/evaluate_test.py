@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dc_keras.evaluation.manifest import Manifest
+from dc_keras.study.split_manifest import Manifest
 
 # Short trainings of what says most about a preset. The tiny world has few users of the
 # eight posts that the paper asks for.

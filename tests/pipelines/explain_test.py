@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.checksums import seal_directory
+from tfrecords.storage.checksums import seal_directory
 
 pytest.importorskip("jinja2", reason="the extra `report` is not installed")
 

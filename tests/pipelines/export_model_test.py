@@ -1,4 +1,4 @@
-from dc_keras.locking import writing
+from tfrecords.storage.locking import writing
 
 
 def test_versions_are_numbered_from_one(bundle):

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from dc_keras.checksums import read_sums
-from dc_keras.corpus.privacy import Pseudonymizer, post_code
-from dc_keras.social.store import read_graph
+from tfrecords.storage.checksums import read_sums
+from dc_keras.corpus.pseudonyms import Pseudonymizer, post_code
+from dc_keras.social.graph_store import read_graph
 
 _NAMES = ("corpus", "frames", "features", "colours", "model", "export", "evaluation")
 

@@ -46,7 +46,7 @@ def test_the_card_says_what_a_bert_does_not_know(run_script, flags, tmp_path, be
 
 
 def test_every_source_is_named_by_help(run_script):
-    from dc_keras.corpus.sources.sniffing import SOURCE_NAMES
+    from dc_keras.corpus.importing.sources.sniffing import SOURCE_NAMES
 
     help_text = run_script("import_corpus", "--help").stdout
     assert [name for name in SOURCE_NAMES if name not in help_text] == []

@@ -3,7 +3,7 @@ import shutil
 import polars as pl
 import pytest
 
-from dc_keras.checksums import seal_directory
+from tfrecords.storage.checksums import seal_directory
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import importlib, json, sys
 from absl import flags
 script = sys.argv[1]
 importlib.import_module(f"pipelines.{script}")
-from pipelines import checked_flags
+from pipelines._cli import checked_flags
 FLAGS, taken, tried = flags.FLAGS, [], 0
 numbers = ["nan", "inf", "-inf", "1e400", "", " "]
 integers = [*numbers, "9" * 40, "-" + "9" * 40, "1e3", "0x"]

@@ -11,7 +11,7 @@ from dc_keras.models.config import (
     StudyOptions,
     TrainingOptions,
 )
-from tfrecords.frames import SamplingConfig
+from tfrecords.frame_sampling import SamplingConfig
 
 _PRESETS = ("default", "paper")
 _CLASSES = (

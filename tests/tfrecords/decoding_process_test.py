@@ -11,8 +11,8 @@ import pytest
 
 from tfrecords import decoding_process
 from tfrecords.decoding_process import DecodingProcess
-from tfrecords.frames import SamplingConfig, sample_media
-from tfrecords.pictures import MediaError
+from tfrecords.frame_sampling import SamplingConfig, sample_media
+from tfrecords.decoded_frames import MediaError
 
 _ROOT = Path(__file__).parents[2]
 _CONFIG = SamplingConfig(num_frames=4, image_size=32, fps=2.5, resize="crop")
@@ -79,7 +79,7 @@ _ASK = """
 import sys, time
 from pathlib import Path
 from tfrecords.decoding_process import DecodingProcess
-from tfrecords.frames import SamplingConfig
+from tfrecords.frame_sampling import SamplingConfig
 process = DecodingProcess()
 process.sample([Path(sys.argv[1])], SamplingConfig(num_frames=1), is_slideshow=False)
 print(process._process.pid, flush=True)

@@ -6,7 +6,7 @@ import pytest
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from tfrecords.frame_records import plan_frame_shards, write_frame_shard
-from tfrecords.frames import SamplingConfig
+from tfrecords.frame_sampling import SamplingConfig
 from tfrecords.reader import iter_frame_records
 
 _CONFIG = SamplingConfig(num_frames=4, image_size=64)

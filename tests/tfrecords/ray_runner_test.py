@@ -22,11 +22,12 @@ from dc_keras.encoders.extraction import (  # noqa: E402
 )
 from dc_keras.encoders.vision import VisionSpec  # noqa: E402
 from dc_keras.errors import DataError  # noqa: E402
-from tfrecords import ray_runner, runner  # noqa: E402
+from tfrecords import frame_runner as runner
+from tfrecords import ray_runner# noqa: E402
 from tfrecords.feature_records import write_feature_records  # noqa: E402
-from tfrecords.frames import SamplingConfig  # noqa: E402
+from tfrecords.frame_sampling import SamplingConfig  # noqa: E402
 from tfrecords.ray_runner import RayCluster  # noqa: E402
-from tfrecords.runner import write_frame_records  # noqa: E402
+from tfrecords.frame_runner import write_frame_records  # noqa: E402
 from tfrecords.verify import verify_records  # noqa: E402
 
 _ROOT = Path(__file__).parents[2]

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.context.evidence import Evidence
-from dc_keras.context.facts import read_facts
-from dc_keras.context.fitting import ContextData
-from dc_keras.corpus.grid import Grid
+from dc_keras.context.fold_data import Evidence
+from dc_keras.context.post_features import read_facts
+from dc_keras.context.context_fitting import ContextData
+from dc_keras.study.participation import Grid
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import table_of
-from dc_keras.corpus.temporal import join_cutoffs
+from dc_keras.study.temporal import join_cutoffs
 
 DAY = 86_400
 

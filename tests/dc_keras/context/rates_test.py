@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from dc_keras.context.evidence import Evidence
-from dc_keras.context.facts import read_facts
+from dc_keras.context.fold_data import Evidence
+from dc_keras.context.post_features import read_facts
 from dc_keras.context.rates import joins_and_pairs, mean_rate, popularity
-from dc_keras.corpus.temporal import join_cutoffs
+from dc_keras.study.temporal import join_cutoffs
 
 # Users 0 and 1 train on challenges 0 and 1 (three of four joined); user 2 and
 # challenge 2 are seen in other pairs alone.

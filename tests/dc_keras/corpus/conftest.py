@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dc_keras.corpus.importing import import_files
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.importing.importer import import_files
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 
 # 1_600_000_000 << 32 = 6871947673600000000: posted 2020-09-13 12:26:40 UTC.
 POSTED = 1_600_000_000

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from dc_keras.corpus.forgotten import FORGOTTEN_FILE, Forgotten
-from dc_keras.corpus.privacy import Pseudonymizer
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.records import Edge, Video
 from dc_keras.corpus.store import rows_of, table_of
 from dc_keras.errors import DataError

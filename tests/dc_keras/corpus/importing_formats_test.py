@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from corpus_files import hash_files, read_videos
 
-from dc_keras.corpus.importing import import_files, register_source
-from dc_keras.corpus.sources import sniffing
+from dc_keras.corpus.importing.importer import import_files, register_source
+from dc_keras.corpus.importing.sources import sniffing
 from dc_keras.errors import DataError
 
 _RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from corpus_files import hash_files, read_videos
 
-from dc_keras.checksums import seal_directory
+from tfrecords.storage.checksums import seal_directory
 from dc_keras.corpus.store import Corpus
 
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
 
-from dc_keras.encoders.calibration import draw_frames
+from dc_keras.encoders.quantization_samples import draw_frames
 from dc_keras.encoders.frame_batches import embed_jpegs
 from dc_keras.encoders.openvino_encoder import (
     OpenVinoEncoder,

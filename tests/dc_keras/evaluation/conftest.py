@@ -37,7 +37,7 @@ def grid(make_grid):
 @pytest.fixture(scope="session")
 def table(grid):
     """Features in which a post's topic is easy to see."""
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.training.dataset import FeatureTable, VisionFeatures
 
     rng = np.random.default_rng(2)
     topics = dict(zip(grid.users, _tastes(), strict=True))
@@ -62,7 +62,7 @@ def table(grid):
 @pytest.fixture(scope="session")
 def facts(grid):
     """Posts that name what their author likes, one a day."""
-    from dc_keras.context.facts import PostFacts
+    from dc_keras.context.post_features import PostFacts
     from dc_keras.context.post_inputs import PostInputs
 
     likes = dict(zip(grid.users, _tastes(), strict=True))
@@ -119,8 +119,8 @@ def experiment(grid, table, facts):
 @pytest.fixture(scope="session")
 def folds_of():
     """Returns the folds that a run must have, by file name."""
-    from dc_keras.corpus.pairs import grid_pairs
-    from dc_keras.evaluation.splits import make_folds
+    from dc_keras.study.pairs import grid_pairs
+    from dc_keras.study.splits import make_folds
 
     def make(experiment, split, seed=0):
         folds = make_folds(
@@ -139,7 +139,7 @@ def folds_of():
 @pytest.fixture(scope="session")
 def run_first_fold():
     """Stops a run on cold_user as Ctrl-C would, when the second fold begins."""
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     def stop(line):
         if line.startswith("cold_user-seed0-fold1"):
@@ -169,7 +169,7 @@ class Run:
 def run(experiment, tmp_path_factory):
     """Both splits, one seed, every model; each fit is real, and written down."""
     from dc_keras.evaluation import fold_run as module
-    from dc_keras.evaluation.runner import run_experiment
+    from dc_keras.evaluation.fold_runner import run_experiment
 
     made = Run(tmp_path_factory.mktemp("run"))
 

@@ -5,15 +5,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from dc_keras.checksums import add_to_sums
-from dc_keras.corpus.pairs import grid_pairs
+from tfrecords.storage.checksums import add_to_sums
+from dc_keras.study.pairs import grid_pairs
 from dc_keras.errors import DataError
 from dc_keras.evaluation import fold_run as module
-from dc_keras.evaluation.baselines import SIMPLE_BASELINES
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.results import fold_metrics, table_two
-from dc_keras.evaluation.runner import run_experiment
-from dc_keras.evaluation.tables import BAYES
-from dc_keras.training.data import FeatureTable
+from dc_keras.evaluation.fold_runner import run_experiment
+from dc_keras.evaluation.result_tables import BAYES
+from dc_keras.training.dataset import FeatureTable
 
 # What was joined before a cutoff is told of several cutoffs, and of a known past.
 _SIMPLE = [name for name in SIMPLE_BASELINES if not name.startswith("earlier joins")]

@@ -3,14 +3,14 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation.baselines import SIMPLE_BASELINES
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.evaluation.metrics import (
     Scores,
     bootstrap_average_precision,
     broken_identities,
 )
 from dc_keras.evaluation.results import fold_metrics, table_one, table_two
-from dc_keras.evaluation.tables import BAYES
+from dc_keras.evaluation.result_tables import BAYES
 
 _MODELS = [
     *SIMPLE_BASELINES,

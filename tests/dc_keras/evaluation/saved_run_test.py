@@ -5,7 +5,7 @@ from saved_runs import write_run
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.saved_run import SavedRun
-from dc_keras.evaluation.tables import Table
+from dc_keras.evaluation.result_tables import Table
 
 
 def test_every_table_is_made_from_the_predictions_alone(tmp_path):

@@ -14,7 +14,7 @@ _RESOLVE = """
 import json
 from absl import flags
 from dc_keras.models import config
-from pipelines import options
+from pipelines._cli import options
 options.define_all()
 flags.FLAGS(["train", "--flagfile=presets/paper.flags"])
 names = ("ModelOptions", "TrainingOptions", "StudyOptions", "ProtocolOptions")

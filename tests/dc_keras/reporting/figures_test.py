@@ -2,7 +2,7 @@ import pytest
 from saved_runs import CHALLENGES, write_run
 
 from dc_keras.evaluation.results import judge_split
-from dc_keras.evaluation.tables import BAYES
+from dc_keras.evaluation.result_tables import BAYES
 
 figures = pytest.importorskip(
     "dc_keras.reporting.figures", reason="the extra `report` is not installed"

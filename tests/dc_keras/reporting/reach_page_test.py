@@ -9,7 +9,7 @@ pytest.importorskip("plotly", reason="the extra `report` is not installed")
 from dc_keras.reporting.reach_page import render_reach_page, write_reach_page
 from dc_keras.social.adoption import DAY_S, Adoption, measure_along_ties
 from dc_keras.social.backtesting import backtest
-from dc_keras.social.past import PastChallenge
+from dc_keras.social.snapshots import PastChallenge
 from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
 

@@ -92,9 +92,9 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         TrainingOptions,
     )
     from dc_keras.serving.bundle import export_bundle
-    from dc_keras.serving.raw_posts import RawPost
-    from dc_keras.training.runs import train_participation
-    from dc_keras.training.training_run import TrainingRun
+    from dc_keras.serving.raw_requests import RawPost
+    from dc_keras.training.train_model import train_participation
+    from dc_keras.training.training_job import TrainingRun
 
     def make(
         vision: Sequence[str],
@@ -199,7 +199,7 @@ def _extract(posts, networks, handle, changes):
     from dc_keras.encoders.registry import import_encoders
     from dc_keras.encoders.text import TextSpec, build_text_encoder
     from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.training.dataset import FeatureTable, VisionFeatures
 
     import_encoders(["tiny_encoders"])
     text = None
@@ -242,7 +242,7 @@ def _extract(posts, networks, handle, changes):
 
 def _with_facts(grid, facts, by_id):
     """The users of a grid as a client describes them."""
-    from dc_keras.serving.raw_posts import RawUser
+    from dc_keras.serving.raw_requests import RawUser
 
     def post(video):
         row = facts.row_of[video]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
-from dc_keras.serving.adding import add_challenge
+from dc_keras.serving.add_challenge import add_challenge
 from dc_keras.serving.attribution import explain
 from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.ranking import Ranker
-from dc_keras.serving.raw_posts import RawPost, pack_posts, pack_users
-from dc_keras.serving.requests import make_requests
+from dc_keras.serving.raw_requests import RawPost, pack_posts, pack_users
+from dc_keras.serving.sample_requests import make_requests
 
 _KINDS = ("served", "served_videos", "served_context")
 _RELEASES = {"2.15", "2.16", "2.17", "2.18", "2.19", "2.20"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dc_keras.serving.predictor import Predictor
-from dc_keras.serving.raw_posts import RawPost, RawUser, pack_posts
+from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts
 
 
 @pytest.fixture(scope="module")

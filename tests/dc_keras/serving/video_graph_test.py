@@ -7,7 +7,7 @@ import tensorflow as tf
 from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.video_graph import Encoders, FrameRule
-from tfrecords.frames import SamplingConfig, choose_positions
+from tfrecords.frame_sampling import SamplingConfig, choose_positions
 from tfrecords.timeline import Timeline
 
 

@@ -7,7 +7,7 @@ from drawn_graphs import layer_of
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption
 from dc_keras.social.backtesting import CONTAGIONS, METHODS, backtest, rate_of
-from dc_keras.social.past import PastChallenge
+from dc_keras.social.snapshots import PastChallenge
 from dc_keras.social.reach import simulate_reach, tie_chances
 
 _RING = layer_of([(u, (u + d) % 60, 1.0) for u in range(60) for d in (1, 2)], 60)

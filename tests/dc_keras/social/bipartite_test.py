@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.belongings import count_belongings
+from dc_keras.social.affiliations import count_belongings
 from dc_keras.social.bipartite import bipartite_view
 from dc_keras.social.sharing import share_ties
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dc_keras.corpus.challenge import Challenge
+from dc_keras.study.challenge import Challenge
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError

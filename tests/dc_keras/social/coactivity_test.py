@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
 from dc_keras.social import coactivity
-from dc_keras.social.belongings import count_belongings
+from dc_keras.social.affiliations import count_belongings
 from dc_keras.social.coactivity import share_within, window_bytes
 from dc_keras.social.sharing import WEIGHTINGS, share_ties
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from dc_keras.corpus.world import WorldConfig, simulate_world
+from dc_keras.simulation.world import WorldConfig, simulate_world
 from dc_keras.errors import DataError
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.graph import Layer, canonical

@@ -8,7 +8,7 @@ from drawn_graphs import layer_of
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 from dc_keras.social.adoption import DAY_S, Adoption, AlongTies
 from dc_keras.social.backtesting import METHODS, backtest
-from dc_keras.social.past import PastChallenge
+from dc_keras.social.snapshots import PastChallenge
 from dc_keras.social.reach import Reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from dc_keras.social.belongings import count_belongings
+from dc_keras.social.affiliations import count_belongings
 from dc_keras.social.sharing import (
     WEIGHTINGS,
     product_bytes,

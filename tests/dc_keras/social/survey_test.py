@@ -6,7 +6,7 @@ import pytest
 from drawn_graphs import TWO_GROUPS
 from scipy import sparse
 
-from dc_keras.social.belongings import STOP_TAGS, count_belongings
+from dc_keras.social.affiliations import STOP_TAGS, count_belongings
 from dc_keras.social.graph import SocialGraph
 from dc_keras.social.palette import PALETTE
 from dc_keras.social.sharing import share_ties

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.social import tie_times
-from dc_keras.social.belongings import count_belongings
+from dc_keras.social.affiliations import count_belongings
 from dc_keras.social.sharing import share_ties
 from dc_keras.social.tie_times import mirrored, time_shared_ties
 

@@ -50,7 +50,7 @@ def table(grid):
     The last frame of a fifth of the videos repeats the one before it; another fifth has
     no frames at all.
     """
-    from dc_keras.training.data import FeatureTable, VisionFeatures
+    from dc_keras.training.dataset import FeatureTable, VisionFeatures
 
     rng = np.random.default_rng(1)
     videos = tuple(rng.permutation(sorted(grid.video_users)).tolist())
@@ -108,7 +108,7 @@ def tiny_examples():
     """Builds 0/1 examples of four numbers each, whose label hangs on the first two."""
     import tensorflow as tf
 
-    from dc_keras.training.data import Examples
+    from dc_keras.training.dataset import Examples
 
     def build(count, seed):
         rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import average_precision_score, log_loss
 
-from dc_keras.models.baselines import build_user_baseline
+from dc_keras.models.paper_baselines import build_user_baseline
 from dc_keras.models.config import ModelOptions
 from dc_keras.models.deep_challenger import (
     PairInputs,

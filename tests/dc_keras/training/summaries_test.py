@@ -18,9 +18,9 @@ from tensorboard.plugins.projector import ProjectorConfig
 from werkzeug.serving import ThreadedWSGIServer
 
 from dc_keras.models.config import ModelOptions, ProtocolOptions
-from dc_keras.training.runs import train_participation
+from dc_keras.training.train_model import train_participation
 from dc_keras.training.summaries import log_config, log_pr_curve, log_projector
-from dc_keras.training.training_run import TrainingRun
+from dc_keras.training.training_job import TrainingRun
 
 
 def test_tensorboard_shows_the_configuration_as_text(tmp_path):

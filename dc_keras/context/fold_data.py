@@ -1,0 +1,147 @@
+"""What a simple model may look at inside one fold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dc_keras.context.post_features import ACCOUNT_COUNTS, PostFacts
+from dc_keras.context.prior_activity import find_past
+from dc_keras.study.participation import Grid
+from dc_keras.study.pairs import Pairs, grid_pairs
+
+_NO_ACCOUNT = np.full(len(ACCOUNT_COUNTS), np.nan)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Users and challenges as simple models see them; labels only through `pairs`.
+
+    Attributes:
+        pairs: the observed pairs. A model reads the labels of training pairs alone.
+        person: int64 (num_users,), who a row is: where a grid joins several cutoffs, a
+            person has several rows.
+        topic: int64 (num_challenges,), the same of challenges.
+        facts: facts of the posts.
+        histories: rows of `facts` a user, newest first.
+        support: rows of `facts` a challenge, without posts of hidden users.
+        documents: the terms of each user's history.
+        challenge_documents: the terms of each challenge's support.
+        pool_documents: the terms of the histories of users who describe challenges.
+        pool_histories: rows of `facts` a user of the pool, newest first.
+        pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
+            describes the challenge.
+        num_supporters: float64 (num_challenges,), different authors of the support.
+        cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
+        user_cutoffs: float64 (num_users,), the same of users.
+        accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
+        pasts: float64 (num_users, 3), see `past.read_pasts`; NaN where unknown.
+        user_embeddings: float32 (num_users, dim), mean caption embedding of the
+            history, each post's of length 1; None without captions.
+        challenge_embeddings: float32 (num_challenges, dim), the same of the support.
+    """
+
+    pairs: Pairs
+    person: np.ndarray
+    topic: np.ndarray
+    facts: PostFacts
+    histories: tuple[np.ndarray, ...]
+    support: tuple[np.ndarray, ...]
+    documents: tuple[list[str], ...]
+    challenge_documents: tuple[list[str], ...]
+    pool_documents: tuple[list[str], ...]
+    pool_histories: tuple[np.ndarray, ...]
+    pool_joined: np.ndarray
+    num_supporters: np.ndarray
+    cutoffs: np.ndarray
+    user_cutoffs: np.ndarray
+    accounts: np.ndarray
+    pasts: np.ndarray
+    user_embeddings: np.ndarray | None
+    challenge_embeddings: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        facts: PostFacts,
+        captions: Mapping[str, np.ndarray] | None = None,
+        hidden_users: Collection[str] = (),
+    ) -> Evidence:
+        """Gathers the evidence of a grid.
+
+        Args:
+            grid: users, challenges, and the videos that each side may see.
+            facts: facts of those videos.
+            captions: caption embedding by video id, or None.
+            hidden_users: users whose videos must not describe a challenge.
+        """
+        support = [
+            [v for v in videos if grid.video_users[v] not in hidden_users]
+            for videos in grid.support
+        ]
+        authors = [{grid.video_users[v] for v in videos} for videos in support]
+        joined = [[user in found for found in authors] for user in grid.pool_users]
+        shape = (len(grid.pool_users), len(grid.challenges))
+        cutoffs = _cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges))
+        user_cutoffs = _cutoffs(grid, grid.user_cutoffs, len(grid.users))
+        return cls(
+            pairs=grid_pairs(grid),
+            person=np.unique(np.array(grid.users), return_inverse=True)[1],
+            topic=np.unique(np.array(grid.challenges), return_inverse=True)[1],
+            facts=facts,
+            histories=tuple(facts.rows(ids) for ids in grid.histories),
+            support=tuple(facts.rows(ids) for ids in support),
+            documents=tuple(facts.document(ids) for ids in grid.histories),
+            challenge_documents=tuple(facts.document(ids) for ids in support),
+            pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
+            pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
+            pool_joined=np.array(joined, np.float64).reshape(shape),
+            num_supporters=np.array([len(found) for found in authors], np.float64),
+            cutoffs=cutoffs,
+            user_cutoffs=user_cutoffs,
+            accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
+            pasts=find_past(facts.pasts, grid),
+            user_embeddings=_mean_embeddings(grid.histories, captions),
+            challenge_embeddings=_mean_embeddings(support, captions),
+        )
+
+    @property
+    def pair_person(self) -> np.ndarray:
+        """Who each pair asks about, int64 (num_pairs,)."""
+        return np.asarray(self.person[self.pairs.user])
+
+    @property
+    def pair_topic(self) -> np.ndarray:
+        """Which challenge each pair asks about, int64 (num_pairs,)."""
+        return np.asarray(self.topic[self.pairs.challenge])
+
+
+def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
+    """The cutoff of each user or challenge: its own, or the one that all share."""
+    if own:
+        return np.array(own, np.float64)
+    cutoff = grid.settings.get("cutoff")
+    return np.full(count, np.nan if cutoff is None else float(cutoff))
+
+
+def _mean_embeddings(
+    sets: Collection[Collection[str]], captions: Mapping[str, np.ndarray] | None
+) -> np.ndarray | None:
+    return None if captions is None else _means(sets, captions)
+
+
+def _means(
+    sets: Collection[Collection[str]], vectors_of: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Means of the vectors of each set's posts, scaled to length 1; 0 for none."""
+    dim = len(next(iter(vectors_of.values())))
+    means = np.zeros((len(sets), dim), np.float32)
+    for row, videos in enumerate(sets):
+        if videos:
+            vectors = np.stack([vectors_of[v] for v in videos])
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            means[row] = (vectors / np.maximum(lengths, 1e-9)).mean(axis=0)
+    return means

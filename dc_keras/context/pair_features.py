@@ -1,0 +1,347 @@
+"""The context features of a pair: functions of a user's and a challenge's vector.
+
+The vector of a user is that of their history (`sets`), followed by
+
+    account  followers, likes and posts of the account, log(1 + number)
+    past     challenges joined, posts and days before `now`, where that is known
+    joined   1 if joins are known, then 1 for each challenge that the user has joined
+    now      the day of the question; `UNKNOWN` stands for the last day of training
+
+and the vector of a challenge is that of the posts that describe it, followed by
+
+    popularity  log-odds of joining it
+    supporters  log(1 + authors of the posts that describe it)
+    taste       weights of a ridge regression on topics, captions, frames and habits
+    ease        weights of other joins that speak for this one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.context.post_vectors import UNKNOWN
+from dc_keras.context.set_vectors import HABITS, SetLayout, is_known
+
+ACCOUNT = ("followers", "total_likes", "total_posts")
+PAST = ("joined", "joined_per_post", "posts_per_day")
+RECENT_DAYS = 14.0
+LAST_DAYS = 7.0
+# Pairs that the predicted rate of a user is worth when it is mended by known joins.
+PROPENSITY_PRIOR_PAIRS = 20.0
+# How much a habit counts beside words, whose vectors have length 1.
+HABIT_SCALE = 0.15
+_MONTH = 30.0
+# Where a span of dates is cut, in months: what is further apart is simply apart.
+_FAR = 4.0
+_NEAR_DAYS = 3.0
+# A history is the newest posts only: the user's pace says how far back more would go.
+_REACHES = (3, 7, 12, 18, 25)
+_LEAST_GAP_DAYS = 0.05
+# Quantiles of the days of a challenge: begin and end of its time, and of its core.
+_QUANTILES = (0.05, 0.95, 0.1, 0.9)
+_LEAST_RATE = 1e-4
+_PRIOR_JOINS, _PRIOR_POSTS, _PRIOR_DAYS = 0.5, 2.0, 7.0
+
+_OVERLAP = (
+    "support_in_span",
+    "log_support_in_span",
+    "last_post_after_median",
+    "first_post_after_median",
+    "posts_in_window",
+    "log_support_near_last_post",
+    *(f"support_within_{count}_posts" for count in _REACHES),
+    "support_after",
+    "posts_in_core",
+)
+NAMES = (
+    "rates/popularity",
+    "rates/propensity",
+    "rates/supporters",
+    "rates/recent_supporters",
+    "rates/last_supporters",
+    "text/taste",
+    "text/topic_cosine",
+    "text/caption_cosine",
+    "frames/cosine",
+    "neighbours/ease",
+    *(f"time/{name}" for name in _OVERLAP),
+    "time/user_age",
+    "time/user_silence",
+    "time/challenge_age",
+    "time/challenge_silence",
+    *(f"past/{name}" for name in PAST),
+    *(f"engagement/user_{name}" for name in (*HABITS, *ACCOUNT)),
+    *(f"engagement/challenge_{name}" for name in HABITS),
+)
+
+
+@dataclass(frozen=True)
+class PairLayout:
+    """Where the parts of users' and challenges' vectors are.
+
+    Attributes:
+        user: of a history.
+        challenge: of the posts that describe a challenge.
+        num_challenges: challenges that joins are known of.
+    """
+
+    user: SetLayout
+    challenge: SetLayout
+    num_challenges: int
+
+    @property
+    def user_width(self) -> int:
+        """Numbers a user."""
+        known = len(ACCOUNT) + len(PAST) + 1 + self.num_challenges + 1
+        return self.user.width + known
+
+    @property
+    def taste_width(self) -> int:
+        """Numbers that a taste is computed from."""
+        return self.user.taste + len(HABITS)
+
+    @property
+    def challenge_width(self) -> int:
+        """Numbers a challenge."""
+        return self.challenge.width + 2 + self.taste_width + self.num_challenges
+
+
+@dataclass(frozen=True)
+class _User:
+    """The parts of users' vectors, (batch_size, width) each."""
+
+    history: tf.Tensor
+    account: tf.Tensor
+    past: tf.Tensor
+    are_joins_known: tf.Tensor
+    joined: tf.Tensor
+    now: tf.Tensor
+
+    @classmethod
+    def split(cls, layout: PairLayout, users: tf.Tensor) -> _User:
+        sizes = [
+            layout.user.width,
+            len(ACCOUNT),
+            len(PAST),
+            1,
+            layout.num_challenges,
+            1,
+        ]
+        return cls(*tf.split(users, sizes, axis=1))
+
+
+@dataclass(frozen=True)
+class _Challenge:
+    """The parts of challenges' vectors, (batch_size or 1, width) each."""
+
+    support: tf.Tensor
+    popularity: tf.Tensor
+    supporters: tf.Tensor
+    taste: tf.Tensor
+    ease: tf.Tensor
+
+    @classmethod
+    def split(cls, layout: PairLayout, challenges: tf.Tensor) -> _Challenge:
+        sizes = [
+            layout.challenge.width,
+            1,
+            1,
+            layout.taste_width,
+            layout.num_challenges,
+        ]
+        return cls(*tf.split(challenges, sizes, axis=1))
+
+
+class PairFeatures(tf.Module):
+    """Computes the context features of pairs.
+
+    Args:
+        layout: of the vectors.
+        weights: float32 arrays by name: `habit_mean` and `habit_scale` (len(HABITS),);
+            `propensity` (taste_width,) and `propensity_bias` (), from taste to the rate
+            of joining; `pairs_per_user` (), of users whose joins are known; `latest`
+            (), the last day of training.
+    """
+
+    def __init__(self, layout: PairLayout, weights: Mapping[str, np.ndarray]) -> None:
+        super().__init__(name="pair_features")
+        self.layout = layout
+        self.weights = {n: np.asarray(v, np.float32) for n, v in weights.items()}
+        self._variables = {
+            name: tf.Variable(value, trainable=False, name=name)
+            for name, value in self.weights.items()
+        }
+
+    def __call__(self, users: tf.Tensor, challenges: tf.Tensor) -> tf.Tensor:
+        """Returns the features of pairs, `UNKNOWN` where nothing is known.
+
+        Args:
+            users: float32 (batch_size, layout.user_width).
+            challenges: float32 (batch_size or 1, layout.challenge_width).
+
+        Returns:
+            float32 (batch_size, len(NAMES)), in the order of `NAMES`.
+        """
+        user = _User.split(self.layout, users)
+        challenge = _Challenge.split(self.layout, challenges)
+        now = tf.where(is_known(user.now), user.now, self._variables["latest"])
+        taste = scale_taste(self.layout.user, user.history, self._variables)
+        days = self.layout.challenge.part(challenge.support, "days")
+        columns = [
+            challenge.popularity,
+            log_odds(self._propensity(taste, user)),
+            challenge.supporters,
+            tf.math.log1p(_count(days, now - RECENT_DAYS, now)),
+            tf.math.log1p(_count(days, now - LAST_DAYS, now)),
+            dot(taste, challenge.taste),
+            *self._cosines(user, challenge),
+            dot(user.joined, challenge.ease),
+            *self._overlap(user, challenge),
+            *_ages(self.layout.user.part(user.history, "days"), now),
+            *_ages(days, now),
+            *_past(user.past),
+            self.layout.user.part(user.history, "habits"),
+            user.account,
+            self.layout.challenge.part(challenge.support, "habits"),
+        ]
+        # What is known of the challenge alone has one row for all users.
+        zero = tf.zeros_like(users[:, :1])
+        return tf.concat([column + zero for column in columns], axis=1)
+
+    def _propensity(self, taste: tf.Tensor, user: _User) -> tf.Tensor:
+        """The rate at which users join anything, mended by the joins that are known."""
+        weights = self._variables["propensity"]
+        rate = taste @ weights[:, None] + self._variables["propensity_bias"]
+        rate = tf.clip_by_value(rate, 10 * _LEAST_RATE, 1.0)
+        joins = tf.reduce_sum(user.joined, axis=1, keepdims=True)
+        pairs = self._variables["pairs_per_user"] * user.are_joins_known
+        prior = PROPENSITY_PRIOR_PAIRS
+        return (joins + prior * rate) / (pairs + prior)
+
+    def _cosines(self, user: _User, challenge: _Challenge) -> list[tf.Tensor]:
+        left, right = self.layout.user, self.layout.challenge
+        return [
+            dot(left.part(user.history, name), right.part(challenge.support, name))
+            for name in ("topics", "captions", "frames")
+        ]
+
+    def _overlap(self, user: _User, challenge: _Challenge) -> list[tf.Tensor]:
+        """How the days of a history and of a challenge lie, `_OVERLAP`."""
+        own = self.layout.user.part(user.history, "days")
+        days = self.layout.challenge.part(challenge.support, "days")
+        first, last = own[:, :1], tf.reduce_max(own, axis=1, keepdims=True)
+        count = _count(days, 0.9 * UNKNOWN, -UNKNOWN)
+        safe = tf.maximum(count, 1.0)
+        inside = _count(days, first, last)
+        begin, end, core_begin, core_end = (_quantile(days, q) for q in _QUANTILES)
+        median = _middle(days)
+        num_own = tf.maximum(_count(own, 0.9 * UNKNOWN, -UNKNOWN), 1.0)
+        gap = (last - first) / tf.maximum(num_own - 1.0, 1.0)
+        near = _count(days, last - RECENT_DAYS, last + RECENT_DAYS)
+        common = tf.minimum(last + 1.0, core_end) - tf.maximum(
+            last - _REACHES[-1] * gap, core_begin
+        )
+        columns = [
+            inside / safe,
+            tf.math.log1p(inside),
+            tf.clip_by_value((last - median) / _MONTH, -_FAR, _FAR),
+            tf.clip_by_value((first - median) / _MONTH, -_FAR, _FAR),
+            _count(own, begin - _NEAR_DAYS, end + _NEAR_DAYS) / num_own,
+            tf.math.log1p(near),
+            *(
+                _count(days, last - reach * gap, last + _NEAR_DAYS) / safe
+                for reach in _REACHES
+            ),
+            _count(days, last - _NEAR_DAYS, last + RECENT_DAYS) / safe,
+            tf.math.log1p(tf.maximum(common, 0.0) / tf.maximum(gap, _LEAST_GAP_DAYS)),
+        ]
+        both = is_known(first) & (count > 0)
+        return [tf.where(both, column, UNKNOWN) for column in columns]
+
+
+def scale_taste(
+    layout: SetLayout, sets: tf.Tensor, weights: Mapping[str, tf.Tensor | np.ndarray]
+) -> tf.Tensor:
+    """Returns what the taste of users is computed from, float32 (batch_size, any).
+
+    Topics, captions and frames, and the habits in standard deviations times
+    `HABIT_SCALE`, 0 where unknown.
+
+    Args:
+        layout: of the sets.
+        sets: float32 (batch_size, layout.width), vectors of histories.
+        weights: `habit_mean` and `habit_scale`, (len(HABITS),) each.
+    """
+    habits = layout.part(sets, "habits")
+    mean, scale = (
+        tf.cast(weights[name], tf.float32) for name in ("habit_mean", "habit_scale")
+    )
+    scaled = tf.where(is_known(habits), (habits - mean) * scale * HABIT_SCALE, 0.0)
+    return tf.concat([sets[:, : layout.taste], scaled], axis=1)
+
+
+def dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Returns the products of rows, float32 (batch_size, 1).
+
+    By a product with ones: XLA adds up the floats of a reduction one by one.
+    """
+    return (left * right) @ tf.ones((left.shape[1], 1))
+
+
+def _count(days: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    """How many days of each row lie between, ends included; none where unknown."""
+    inside = (days >= begin) & (days <= end) & is_known(days)
+    return tf.cast(inside, tf.float32) @ tf.ones((days.shape[1], 1))
+
+
+def _quantile(days: tf.Tensor, share: float) -> tf.Tensor:
+    """A quantile of the known days of each row, as `np.quantile` has it."""
+    count = tf.reduce_sum(tf.cast(is_known(days), tf.float32), axis=1, keepdims=True)
+    place = tf.maximum(count - 1.0, 0.0) * share
+    number = tf.range(days.shape[1], dtype=tf.float32)[None]
+    # A weighted sum over the row in place of a lookup, for XLA.
+    weight = tf.maximum(1.0 - tf.abs(number - place), 0.0)
+    return tf.reduce_sum(
+        tf.where(is_known(days), days * weight, 0.0), axis=1, keepdims=True
+    )
+
+
+def _middle(days: tf.Tensor) -> tf.Tensor:
+    """The upper median of the known days of each row."""
+    count = tf.reduce_sum(tf.cast(is_known(days), tf.float32), axis=1, keepdims=True)
+    number = tf.range(days.shape[1], dtype=tf.float32)[None]
+    chosen = tf.cast(number == tf.floor(count / 2.0), tf.float32)
+    return tf.reduce_sum(
+        tf.where(is_known(days), days * chosen, 0.0), axis=1, keepdims=True
+    )
+
+
+def _ages(days: tf.Tensor, now: tf.Tensor) -> list[tf.Tensor]:
+    """log(1 + days) from the first and from the last day of each row to `now`."""
+    last = tf.reduce_max(days, axis=1, keepdims=True)
+    return [
+        tf.where(is_known(last), tf.math.log1p(tf.maximum(now - day, 0.0)), UNKNOWN)
+        for day in (days[:, :1], last)
+    ]
+
+
+def _past(past: tf.Tensor) -> list[tf.Tensor]:
+    """How readily and how fast a user joined and posted before `now`, `PAST`."""
+    joined, posts, days = tf.split(tf.maximum(past, 0.0), 3, axis=1)
+    columns = [
+        tf.math.log1p(joined),
+        tf.math.log((joined + _PRIOR_JOINS) / (posts + _PRIOR_POSTS)),
+        tf.math.log((posts + 1.0) / (days + _PRIOR_DAYS)),
+    ]
+    known = is_known(past[:, :1])
+    return [tf.where(known, column, UNKNOWN) for column in columns]
+
+
+def log_odds(rate: tf.Tensor) -> tf.Tensor:
+    """Returns log(p / (1 − p)), p cut to [.0001, .9999]."""
+    safe = tf.clip_by_value(rate, _LEAST_RATE, 1.0 - _LEAST_RATE)
+    return tf.math.log(safe) - tf.math.log1p(-safe)

@@ -1,0 +1,152 @@
+"""What simple models know of a post: its words, its sound, when, and how it did."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from dc_keras.context.prior_activity import read_pasts
+from dc_keras.context.post_inputs import COUNTS, PostInputs
+from dc_keras.study.participation import Grid
+from dc_keras.corpus.hashtags import hashtag_pattern, word_characters
+from dc_keras.corpus.records import is_original_sound
+
+ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
+
+
+@dataclass(frozen=True)
+class PostFacts:
+    """Facts of the posts of a grid, a row a post.
+
+    Attributes:
+        video_ids: the posts, in row order.
+        terms: the terms of each post, for baselines: `#tag`, words of the caption,
+            `sound:ID` (the title where there is no id) and the words of its title.
+        posts: the same posts as context features see them.
+        accounts: by user id, float64 (3,): followers, likes of all posts and number of
+            posts, as of the collection, NaN where unknown; users without any of these
+            are left out.
+        pasts: by user id and cutoff, what they did before it (`past.read_pasts`).
+    """
+
+    video_ids: tuple[str, ...]
+    terms: tuple[tuple[str, ...], ...]
+    posts: PostInputs
+    accounts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pasts: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row number by video id."""
+        return {video_id: row for row, video_id in enumerate(self.video_ids)}
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of all facts."""
+        text = json.dumps([self.video_ids, self.terms], separators=(",", ":"))
+        digest = hashlib.sha256(text.encode("utf-8"))
+        for column in self.posts:
+            is_text = column.dtype == object
+            values = b"\0".join(column) if is_text else column.tobytes()
+            digest.update(values)
+        for user_id, counts in sorted(self.accounts.items()):
+            digest.update(user_id.encode("utf-8") + counts.tobytes())
+        for (user_id, cutoff), counts in sorted(self.pasts.items()):
+            digest.update(f"{user_id} {cutoff}".encode() + counts.tobytes())
+        return digest.hexdigest()
+
+    def rows(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Returns the rows of some posts, int64."""
+        return np.array([self.row_of[v] for v in video_ids], np.int64)
+
+    def document(self, video_ids: Sequence[str]) -> list[str]:
+        """Returns the terms of some posts, one list."""
+        return [term for v in video_ids for term in self.terms[self.row_of[v]]]
+
+
+def read_facts(
+    videos: pl.DataFrame,
+    *grids: Grid,
+    users: pl.DataFrame | None = None,
+    joins: pl.DataFrame | None = None,
+) -> PostFacts:
+    """Reads the facts of every post that a grid shows.
+
+    Args:
+        videos: the corpus's table of posts.
+        *grids: grids on that corpus.
+        users: the table of authors, with those of `ACCOUNT_COUNTS` that are known.
+        joins: which posts join which challenge, as `past.read_pasts` reads it; without
+            it nothing is known of what users did before a cutoff.
+    """
+    shown = {
+        video_id
+        for grid in grids
+        for ids in (*grid.histories, *grid.support, *grid.pool_histories)
+        for video_id in ids
+    }
+    posts = videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
+    text = ("caption", "hashtags", "music_id", "music_title")
+    return PostFacts(
+        video_ids=tuple(posts["video_id"]),
+        terms=tuple(_terms(*row) for row in posts.select(text).iter_rows()),
+        posts=post_inputs(posts),
+        accounts={} if users is None else _accounts(users, *grids),
+        pasts={} if joins is None else read_pasts(videos, joins, grids),
+    )
+
+
+def post_inputs(posts: pl.DataFrame) -> PostInputs:
+    """Returns posts of a corpus as context features see them, arrays, a row a post."""
+    text = posts.select(pl.col("caption", "music_id", "music_title").fill_null(""))
+    captions, sounds, titles = (
+        np.array([value.encode() for value in column], object) for column in text
+    )
+    as_float = pl.col("duration_s", *COUNTS).cast(pl.Float32).fill_null(-1.0)
+    numbers = posts.select(as_float)
+    return PostInputs(
+        captions,
+        sounds,
+        titles,
+        posts["create_time"].cast(pl.Int64).fill_null(-1).to_numpy(),
+        numbers["duration_s"].to_numpy(),
+        numbers.select(COUNTS).to_numpy(),
+    )
+
+
+def _accounts(users: pl.DataFrame, *grids: Grid) -> dict[str, np.ndarray]:
+    asked = {user for grid in grids for user in grid.users}
+    known = [name for name in ACCOUNT_COUNTS if name in users.columns]
+    unknown = [pl.lit(None).alias(n) for n in ACCOUNT_COUNTS if n not in known]
+    found = users.filter(pl.col("user_id").is_in(list(asked))).with_columns(unknown)
+    counts = found.select(pl.col(ACCOUNT_COUNTS).cast(pl.Float64)).fill_null(np.nan)
+    return {
+        user_id: np.array(row)
+        for user_id, row in zip(found["user_id"], counts.iter_rows(), strict=True)
+        if not np.isnan(row).all()
+    }
+
+
+def _terms(
+    caption: str, hashtags: list[str], music_id: str | None, title: str | None
+) -> tuple[str, ...]:
+    title = (title or "").casefold().strip()
+    terms = [f"#{tag}" for tag in hashtags]
+    terms += _words(re.sub(hashtag_pattern(), " ", caption).casefold())
+    if music_id or title:
+        terms.append(f"sound:{music_id or title}")
+    if title and not is_original_sound(title):
+        terms += [f"title:{word}" for word in _words(title)]
+    return tuple(terms)
+
+
+def _words(text: str) -> list[str]:
+    # Not `\w`, which has no combining marks: Hindi and Thai words would fall to pieces.
+    return re.findall(f"[{word_characters()}]+", text)

@@ -1,0 +1,1 @@
+"""Live collection from the platform."""

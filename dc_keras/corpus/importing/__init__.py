@@ -1,0 +1,1 @@
+"""From exports of any tool to a corpus."""

@@ -1,0 +1,220 @@
+"""The alias table: which handles and secUids belong to which author.
+
+Some exports know an author's id, others the handle only, and handles change. An author
+seen by handle alone goes under the handle's pseudonym until some export tells whose
+handle it is; then both become one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Protocol
+
+from dc_keras.corpus.records import User
+from dc_keras.corpus.importing.sources.post import Account
+
+
+class Counts(Protocol):
+    """The counts of an `Account`; None where the export does not say."""
+
+    @property
+    def followers(self) -> int | None:
+        """How many follow the account."""
+
+    @property
+    def total_likes(self) -> int | None:
+        """Likes of all its posts."""
+
+    @property
+    def total_posts(self) -> int | None:
+        """Number of its posts."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    # Tuples, not sets: nearly all have one element, and there are millions.
+    aliases: tuple[str, ...] = ()
+    sec_uids: tuple[str, ...] = ()
+    usernames: tuple[str, ...] = ()
+    first_seen: int | None = None
+    last_seen: int | None = None
+    account: Counts | None = None
+    account_seen: int | None = None
+
+
+class AuthorTable:
+    """Collects what exports say about authors.
+
+    Args:
+        users: what is known already.
+
+    Attributes:
+        handle_only: user ids that are the pseudonym of a handle.
+        known_owners: pseudonym of a handle → user id, as far as was known already.
+    """
+
+    def __init__(self, users: Iterable[User] = ()) -> None:
+        self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
+        self.handle_only: set[str] = set()
+        for user in users:
+            self._add_user(user)
+        self.known_owners = self._owners()
+
+    def add(
+        self,
+        *,
+        user_id: str | None,
+        alias: str | None,
+        sec_uid: str | None,
+        username: str | None,
+    ) -> str:
+        """Adds one sighting, all of it pseudonyms but `username`.
+
+        Returns:
+            The user id to put into the record: `alias` where there is no other.
+
+        Raises:
+            ValueError: both `user_id` and `alias` are None.
+        """
+        chosen = alias if user_id is None else user_id
+        if chosen is None:
+            raise ValueError("an author must have `user_id` or `alias`")
+        if user_id is None:
+            self.handle_only.add(chosen)
+        entry = self._entries[chosen]
+        entry.aliases = _with(entry.aliases, alias)
+        entry.sec_uids = _with(entry.sec_uids, sec_uid)
+        entry.usernames = _with(entry.usernames, username)
+        return chosen
+
+    def resolve(self) -> dict[str, str]:
+        """Joins authors known by handle with whose handle it is, and says which.
+
+        A handle that two ids have carried stays on its own: whose the post is cannot
+        be told.
+
+        Returns:
+            User id of a handle → user id of the author, to rename records by.
+        """
+        owners = self._owners()
+        renames = {a: owners[a] for a in self.handle_only if a in owners}
+        for alias, user_id in renames.items():
+            self._join(self._entries.pop(alias), self._entries[user_id])
+        self.handle_only -= renames.keys()
+        return renames
+
+    def see(self, user_id: str, *times: int | None) -> None:
+        """Widens first and last seen by posting times, UTC seconds."""
+        for time in times:
+            _see(self._entries[user_id], time)
+
+    def see_accounts(
+        self,
+        user_ids: Iterable[str],
+        times: Iterable[int | None],
+        accounts: Iterable[Counts | None],
+    ) -> None:
+        """Keeps what exports said about accounts: of each what the newest said.
+
+        Args:
+            user_ids: whose accounts.
+            times: when the exports saw them, UTC seconds; None is older than any time.
+            accounts: what they said; None for nothing.
+        """
+        for user_id, time, account in zip(user_ids, times, accounts, strict=True):
+            if account is None:
+                continue
+            entry = self._entries[user_id]
+            # Nearly always the same look again.
+            if account != entry.account or time != entry.account_seen:
+                _see_account(entry, account, time)
+
+    def users(self) -> Iterator[User]:
+        """Yields the authors, sorted by id."""
+        for user_id, entry in sorted(self._entries.items()):
+            account = entry.account or Account()
+            yield User(
+                user_id=user_id,
+                aliases=tuple(sorted(entry.aliases)),
+                sec_uids=tuple(sorted(entry.sec_uids)),
+                usernames=tuple(sorted(entry.usernames)),
+                first_seen=entry.first_seen,
+                last_seen=entry.last_seen,
+                followers=account.followers,
+                total_likes=account.total_likes,
+                total_posts=account.total_posts,
+                account_seen=entry.account_seen,
+            )
+
+    def _owners(self) -> dict[str, str]:
+        """Returns handle → user id, of handles that one id alone has carried."""
+        owners: defaultdict[str, set[str]] = defaultdict(set)
+        for user_id, entry in self._entries.items():
+            if user_id not in self.handle_only:
+                for alias in entry.aliases:
+                    owners[alias].add(user_id)
+        return {alias: min(ids) for alias, ids in owners.items() if len(ids) == 1}
+
+    def _add_user(self, user: User) -> None:
+        entry = _Entry(user.aliases, user.sec_uids, user.usernames)
+        entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
+        _see_account(entry, user, user.account_seen)
+        self._entries[user.user_id] = entry
+        if user.user_id in entry.aliases:
+            self.handle_only.add(user.user_id)
+
+    @staticmethod
+    def _join(source: _Entry, target: _Entry) -> None:
+        target.aliases = reduce(_with, source.aliases, target.aliases)
+        target.sec_uids = reduce(_with, source.sec_uids, target.sec_uids)
+        target.usernames = reduce(_with, source.usernames, target.usernames)
+        _see(target, source.first_seen)
+        _see(target, source.last_seen)
+        if source.account is not None:
+            _see_account(target, source.account, source.account_seen)
+
+
+def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
+    return known if value is None or value in known else (*known, value)
+
+
+def _see(entry: _Entry, time: int | None) -> None:
+    if time is None:
+        return
+    entry.first_seen = time if entry.first_seen is None else min(entry.first_seen, time)
+    entry.last_seen = time if entry.last_seen is None else max(entry.last_seen, time)
+
+
+def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
+    """Keeps the newer of two looks at an account, of one time that which has more.
+
+    What the newer look lacks is taken from the older one.
+    """
+    if all(count is None for count in _counts(account)):
+        return
+    looks = [(time, account)]
+    if entry.account is not None:
+        looks.append((entry.account_seen, entry.account))
+    (seen, newest), *others = sorted(looks, key=_age, reverse=True)
+    for _, older in others:
+        newest = _filled(newest, older)
+    entry.account, entry.account_seen = newest, seen
+
+
+def _filled(newer: Counts, older: Counts) -> Counts:
+    """Returns the newer counts, with the older one of each that it lacks."""
+    given = _counts(newer)
+    whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
+    return newer if tuple(whole) == given else Account(*whole)
+
+
+def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:
+    time, account = look
+    return tuple(-1 if n is None else n for n in (time, *_counts(account)))
+
+
+def _counts(account: Counts) -> tuple[int | None, int | None, int | None]:
+    return account.followers, account.total_likes, account.total_posts

@@ -1,0 +1,262 @@
+"""Takes in export files, every record of them accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from dc_keras.corpus.importing.pseudonymize import NOTES, Batch, RecordMaker
+from dc_keras.corpus.importing.quarantine import Rejected
+from dc_keras.corpus.records import Edge
+from dc_keras.corpus.importing.sources.containers import Found, unwrap
+from dc_keras.corpus.importing.sources.fields import OF_ADDRESS
+from dc_keras.corpus.importing.sources.post import (
+    Post,
+    PostColumns,
+    Source,
+    Tie,
+    Ties,
+    UnreadablePostError,
+    columns_of,
+)
+from dc_keras.corpus.importing.sources.reading import Document, read_documents
+from dc_keras.corpus.importing.sources.sniffing import sniff
+
+UNKNOWN_SOURCE = "unknown"
+
+# Lines of quarantine.jsonl for one reason and file; the rest is one line.
+MOST_LISTED = 10_000
+
+_POSTED = "posted"
+_POSTS_A_BATCH = 2**11
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """What became of the records of one source.
+
+    Attributes:
+        given: records met.
+        imported: records of posts or ties that the corpus did not have.
+        merged: records of those that it had, or that came before in this import.
+        quarantined: records that could not be read.
+        forgotten: records of posts that the corpus has forgotten.
+        notes: what was missing or mended, word → number of records.
+    """
+
+    given: int
+    imported: int
+    merged: int
+    quarantined: int
+    forgotten: int
+    notes: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of one source while they grow."""
+
+    given: int = 0
+    imported: int = 0
+    merged: int = 0
+    quarantined: int = 0
+    forgotten: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What one file turned out to be.
+
+    Attributes:
+        name: of the file, without directories.
+        sources: records by the source that knew their shape.
+        reasons: why records were refused, and how many for that.
+        examples: position of the first record refused for a reason.
+    """
+
+    name: str
+    sources: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+
+class Intake:
+    """Reads files and gives away what they hold; what it keeps are the ties.
+
+    Args:
+        sources: the sources to ask.
+        maker: makes records of what they read.
+        keep_raw: whether a rejected record keeps its content.
+        add_posts: takes tables of the posts that were read: the fields of
+            `records.Video`, and `notes`.
+        reject: takes what could not be read.
+        is_forgotten: whether to leave a tie out.
+
+    Attributes:
+        ties: those read so far, each once; ones known before may be added first.
+        kept_notes: notes on records of ties that were new, by source name.
+        tallies: counts by source name. Whether a post was `imported` or `merged` is
+            for whoever takes the posts to say.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: tuple[Source, ...],
+        maker: RecordMaker,
+        keep_raw: bool,
+        add_posts: Callable[[pl.DataFrame], None],
+        reject: Callable[[Rejected], object],
+        is_forgotten: Callable[[Edge], bool] = lambda _: False,
+    ) -> None:
+        self.ties: dict[Edge, None] = {}
+        self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._sources = sources
+        self._maker = maker
+        self._keep_raw = keep_raw
+        self._add_posts = add_posts
+        self._batch = Batch()
+        self._reject = reject
+        self._is_forgotten = is_forgotten
+
+    def read_file(self, path: Path) -> FileReport:
+        """Takes in one file and returns what it was."""
+        quick = next((source for source in self._sources if source.read_lines), None)
+        read_lines = None if quick is None else quick.read_lines
+        report = FileReport(path.name)
+        for document in read_documents(path, read_lines):
+            if quick is not None and document.posts is not None:
+                num_posts = len(document.posts["video_id"])
+                self.tallies[quick.name].given += num_posts
+                report.sources[quick.name] += num_posts
+                self._take_posts(document.posts, quick.name)
+                continue
+            for found in self._records(document):
+                self._take(found, report, document)
+        self._finish_batch()
+        for reason, number in report.reasons.items():
+            if number > MOST_LISTED:
+                self._reject_rest(report, reason, number - MOST_LISTED)
+        return report
+
+    def counts(self) -> dict[str, SourceCounts]:
+        """Returns what became of the records so far, by source name."""
+        return {
+            name: SourceCounts(
+                given=tally.given,
+                imported=tally.imported,
+                merged=tally.merged,
+                quarantined=tally.quarantined,
+                forgotten=tally.forgotten,
+                notes=dict(sorted(tally.notes.items())),
+            )
+            for name, tally in sorted(self.tallies.items())
+        }
+
+    def _records(self, document: Document) -> Iterator[Found]:
+        if document.reason is not None:
+            return iter((Found(document.raw, reason=document.reason),))
+        return unwrap(document.value, lambda record: sniff(record, self._sources))
+
+    def _take(self, found: Found, report: FileReport, document: Document) -> None:
+        name = UNKNOWN_SOURCE if found.source is None else found.source.name
+        tally = self.tallies[name]
+        tally.given += 1
+        try:
+            self._read(found, tally)
+        except UnreadablePostError as error:
+            tally.quarantined += 1
+            position = f"{document.position} {found.position}".rstrip()
+            self._refuse(found, report, position, str(error), document.raw)
+        else:
+            report.sources[name] += 1
+
+    def _refuse(
+        self, found: Found, report: FileReport, position: str, reason: str, raw: bytes
+    ) -> None:
+        report.reasons[reason] += 1
+        report.examples.setdefault(reason, position)
+        if report.reasons[reason] > MOST_LISTED:
+            return
+        self._reject(
+            Rejected.of(
+                raw or found.record,
+                file=report.name,
+                position=position,
+                reason=reason,
+                keep_raw=self._keep_raw,
+            )
+        )
+
+    def _reject_rest(self, report: FileReport, reason: str, number: int) -> None:
+        """Lists in one line what is too much to list one by one."""
+        rest = f"{reason} ({number} further records of this file)"
+        self._reject(
+            Rejected.of(
+                b"", file=report.name, position="further", reason=rest, keep_raw=False
+            )
+        )
+
+    def _read(self, found: Found, tally: Tally) -> None:
+        source = found.source
+        if source is None:
+            raise UnreadablePostError(found.reason)
+        if source.read_ties is not None:
+            ties = source.read_ties(found.record, found.asked)
+            self._take_ties(ties, source.name, tally)
+        elif source.read is not None:
+            post = source.read(found.record)
+            if OF_ADDRESS in post.notes and _says_nothing(post):
+                raise UnreadablePostError("the address of a post and nothing else")
+            self._take_posts(columns_of(post), source.name, found.collected_at)
+            for tie in post.ties:
+                self._add_tie(tie, source.name)
+
+    def _take_posts(
+        self, posts: PostColumns, source: str, collected_at: int | None = None
+    ) -> None:
+        batch = self._batch
+        batch.add(posts, self._maker.user_ids(posts), source, collected_at)
+        if len(batch.user_ids) >= _POSTS_A_BATCH:
+            self._finish_batch()
+
+    def _finish_batch(self) -> None:
+        if self._batch.user_ids:
+            table = self._maker.table(self._batch)
+            self._batch = Batch()
+            if table[NOTES].list.len().sum():
+                noted = table.select("source", NOTES).explode(NOTES).drop_nulls()
+                for source, note, number in noted.group_by(pl.all()).len().rows():
+                    self.tallies[source].notes[note] += number
+            self._add_posts(table)
+
+    def _take_ties(self, ties: Ties, source: str, tally: Tally) -> None:
+        tally.notes.update(ties.notes)
+        is_new = [self._add_tie(tie, source) for tie in ties.ties]
+        if any(is_new):
+            tally.imported += 1
+            self.kept_notes[source].update(ties.notes)
+        else:
+            tally.merged += 1
+
+    def _add_tie(self, tie: Tie, source: str) -> bool:
+        """Adds a tie and returns whether it was not there before."""
+        if tie.kind == _POSTED:
+            return self._maker.note_author(tie)
+        edge = self._maker.edge(tie, source)
+        if edge is None or self._is_forgotten(edge):
+            return False
+        is_new = edge not in self.ties and self._maker.as_known(edge) not in self.ties
+        self.ties[edge] = None
+        return is_new
+
+
+def _says_nothing(post: Post) -> bool:
+    counts = (post.views, post.likes, post.comments, post.shares, post.create_time)
+    return not post.caption and all(count is None for count in counts)

@@ -1,0 +1,61 @@
+"""Finds the files that an import is asked for: paths, glob patterns and directories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dc_keras.corpus.media_files import MEDIA_SUFFIXES
+from dc_keras.errors import DataError
+
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+def find_files(inputs: Sequence[str]) -> list[Path]:
+    """Returns the files of all inputs, sorted, each once.
+
+    A directory stands for every file below it but hidden ones, pictures and videos.
+
+    Args:
+        inputs: paths, glob patterns (`**` for any depth) or directories.
+
+    Raises:
+        DataError: there is no input, or one leads to no file.
+    """
+    if not inputs:
+        raise DataError("at least one input is needed. Received: input=[]")
+    files: dict[Path, None] = {}
+    for pattern in inputs:
+        path = Path(pattern).expanduser()
+        if path.is_dir():
+            found = list(_below(path))
+            problem = "no file but pictures and videos below this directory"
+        else:
+            found = [path] if path.is_file() else sorted(_glob(path))
+            problem = "no file matches"
+        if not found:
+            raise DataError(f"{problem}. Received: input={pattern}")
+        files.update(dict.fromkeys(found))
+    return sorted(files)
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    for parent, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(parent, name)
+            is_media = path.suffix.lower() in MEDIA_SUFFIXES
+            if not name.startswith(".") and not is_media and path.is_file():
+                yield path
+
+
+def _glob(pattern: Path) -> Iterator[Path]:
+    parts = pattern.parts
+    fixed = next(
+        (i for i, part in enumerate(parts) if _GLOB_CHARACTERS & set(part)), None
+    )
+    if fixed is None:
+        return iter(())
+    base = Path(*parts[:fixed])
+    return (p for p in base.glob(str(Path(*parts[fixed:]))) if p.is_file())

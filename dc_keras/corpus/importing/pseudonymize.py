@@ -1,0 +1,273 @@
+"""Posts and ties in the clear become the corpus's records, without a name in them."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import repeat
+from typing import Any
+
+import polars as pl
+import pyarrow
+
+from dc_keras.corpus import records
+from dc_keras.corpus.importing.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.importing.posting_time import find_doubtful, posting_time
+from dc_keras.corpus.pseudonyms import Pseudonymizer
+from dc_keras.corpus.records import Edge, Video
+from dc_keras.corpus.importing.sources.post import (
+    Person,
+    Post,
+    PostColumns,
+    Tie,
+    UnreadablePostError,
+)
+from dc_keras.corpus.store import table_of_columns
+
+NOTES = "notes"
+
+_KEPT = 2**16
+_AS_GIVEN = (
+    *("video_id", "music_id", "duration_s", "views", "likes", "comments", "shares"),
+    *("saves", "duet_of", "stitch_of", "effects", "region", "language", "transcript"),
+    "is_slideshow",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Posts on their way into a table: a list for each thing known of them.
+
+    Attributes:
+        posts: as sources read them: the fields of `Post`.
+        user_ids: pseudonyms of who posted.
+        sources: names of the sources.
+        collected_at: when the exports saw them, UTC seconds.
+    """
+
+    posts: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in Post.__struct_fields__}
+    )
+    user_ids: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    collected_at: list[int | None] = field(default_factory=list)
+
+    def add(
+        self,
+        posts: PostColumns,
+        user_ids: Sequence[str],
+        source: str,
+        collected_at: int | None,
+    ) -> None:
+        """Adds posts that one source read, and one export saw at one time."""
+        for name, values in self.posts.items():
+            values.extend(posts[name])
+        self.user_ids.extend(user_ids)
+        self.sources.extend(repeat(source, len(user_ids)))
+        self.collected_at.extend(repeat(collected_at, len(user_ids)))
+
+
+class RecordMaker:
+    """Makes records, and tells the alias table of everyone it meets.
+
+    Args:
+        pseudonymizer: holds the key.
+        authors: the alias table.
+        forgotten: whose ties `has_forgotten` knows.
+        keep_handles: whether to keep handles beside their pseudonyms.
+    """
+
+    def __init__(
+        self,
+        pseudonymizer: Pseudonymizer,
+        authors: AuthorTable,
+        forgotten: Forgotten,
+        *,
+        keep_handles: bool,
+    ) -> None:
+        self._code = pseudonymizer
+        self._authors = authors
+        self._forgotten = forgotten
+        self._keep_handles = keep_handles
+        self._gone: set[str] = set()
+        self._posted: dict[str, str] = {}
+        # The same people come again and again.
+        self._known: dict[Person, str] = {}
+        self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
+        self._clean = partial(records.clean_sound_title, replacement=self._mention)
+
+    def user_ids(self, posts: PostColumns) -> list[str]:
+        """Returns the pseudonyms of who posted.
+
+        Raises:
+            UnreadablePostError: nobody has said who that is.
+        """
+        authors = posts["author"]
+        if all(authors):
+            known = self._known.get
+            return [known(author) or self._person(author) for author in authors]
+        return list(map(self._user_id, authors, posts["video_id"]))
+
+    def table(self, batch: Batch) -> pl.DataFrame:
+        """Returns the fields of `records.Video` for each post, and its `notes`.
+
+        A column at a time: a record at a time takes twice as long.
+        """
+        given = batch.posts
+        self._authors.see_accounts(batch.user_ids, batch.collected_at, given["account"])
+        times, notes = _times_and_notes(given)
+        captions, mentions = self._captions_and_mentions(given)
+        columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
+        columns |= {
+            "user_id": batch.user_ids,
+            "source": batch.sources,
+            "collected_at": batch.collected_at,
+            "first_collected_at": batch.collected_at,
+            "caption": captions,
+            "mentions": mentions,
+            "hashtags": list(map(records.normalize_hashtags, given["hashtags"])),
+            "music_title": self._titles(given),
+            "create_time": times,
+        }
+        if self._keep_handles:
+            columns["username"] = [a and a.handle for a in given["author"]]
+        return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
+
+    def edge(self, tie: Tie, source: str) -> Edge | None:
+        """Returns the record of a tie, None where it leads to what is no hashtag."""
+        target = self._target(tie)
+        if target is None:
+            return None
+        return Edge(
+            kind=tie.kind,
+            user_id=None if tie.actor is None else self._person(tie.actor),
+            target_type=tie.target_type,
+            target_id=target,
+            video_id=tie.video_id,
+            time=tie.time,
+            source=source,
+        )
+
+    def has_forgotten(self, edge: Edge) -> bool:
+        """Whether a tie leads from or to somebody forgotten, by whatever name."""
+        ends = (edge.user_id, edge.target_id)
+        return not self._gone.isdisjoint(ends) or self._forgotten.has_tie(edge)
+
+    def note_author(self, tie: Tie) -> bool:
+        """Keeps in mind whose a post is and returns whether that is new."""
+        video_id = str(tie.target)
+        is_new = video_id not in self._posted
+        if tie.actor is not None:
+            self._posted[video_id] = self._person(tie.actor)
+        return is_new
+
+    def as_known(self, edge: Edge) -> Edge:
+        """Returns a tie under the ids that the corpus would have kept it under."""
+        return edge.renamed(self._authors.known_owners)
+
+    def _user_id(self, author: Person | None, video_id: str) -> str:
+        if author is not None:
+            return self._person(author)
+        user_id = self._posted.get(video_id)
+        if user_id is None:
+            raise UnreadablePostError(
+                "a post without an author; whichtok's users.json tells: import it "
+                "together with this table"
+            )
+        return user_id
+
+    def _captions_and_mentions(
+        self, posts: PostColumns
+    ) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Returns captions without handles, and the codes of who is mentioned."""
+        captions, mentions = list(posts["caption"]), list(posts["mentions"])
+        for row, (caption, others) in enumerate(zip(captions, mentions, strict=True)):
+            if others or records.has_mentions(caption):
+                captions[row], mentions[row] = self._without_handles(caption, others)
+        return captions, mentions
+
+    def _without_handles(
+        self, caption: str, others: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]]:
+        codes: list[str] = []
+
+        def replacement(handle: str) -> str:
+            codes.append(self._mention(handle))
+            return codes[-1]
+
+        caption = records.replace_mentions(caption, replacement)
+        return caption, records.unique((*codes, *map(self._mention, others)))
+
+    def _titles(self, posts: PostColumns) -> list[str | None]:
+        """Returns titles of sounds without the names in them; most have none."""
+        titles = posts["music_title"]
+        handles = [author and author.handle for author in posts["author"]]
+        cleaned = [(title and title.strip()) or None for title in titles]
+        for row in records.find_names(titles, handles):
+            cleaned[row] = self._clean(
+                titles[row],
+                handle=handles[row],
+                is_original=posts["music_is_original"][row],
+                names=posts["private_names"][row],
+            )
+        return cleaned
+
+    def _target(self, tie: Tie) -> str | None:
+        if isinstance(tie.target, Person):
+            return self._person(tie.target)
+        if tie.target_type == "hashtag":
+            return records.normalize_hashtag(tie.target) or None
+        if tie.target_type == "sound_title":
+            handle = None if tie.actor is None else tie.actor.handle
+            return self._clean(tie.target, is_original=None, handle=handle, names=())
+        return tie.target
+
+    def _person(self, person: Person) -> str:
+        """Returns the pseudonym of somebody, who may be known."""
+        user_id = self._known.get(person)
+        if user_id is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            user_id = self._known[person] = self._new_person(person)
+        return user_id
+
+    def _new_person(self, person: Person) -> str:
+        code, handle = self._code, person.handle
+        names = (
+            _map(code.user, person.user_id),
+            _map(code.handle, handle),
+            _map(code.sec_uid, person.sec_uid),
+        )
+        user_id = self._authors.add(
+            user_id=names[0],
+            alias=names[1],
+            sec_uid=names[2],
+            username=handle if self._keep_handles else None,
+        )
+        if self._forgotten.among(names):
+            self._gone.add(user_id)
+        return user_id
+
+
+def _times_and_notes(
+    posts: PostColumns,
+) -> tuple[list[int | None], list[tuple[str, ...]]]:
+    """Returns when posts were posted, and their notes with those on that."""
+    times, notes = list(posts["create_time"]), list(posts["notes"])
+    for row in find_doubtful(posts["video_id"], times):
+        noted = list(notes[row])
+        times[row] = posting_time(posts["video_id"][row], times[row], noted)
+        notes[row] = tuple(noted)
+    return times, notes
+
+
+def _table_of_notes(notes: Sequence[tuple[str, ...]]) -> pl.DataFrame:
+    column = pyarrow.array(notes, pyarrow.large_list(pyarrow.large_string()))
+    return typing.cast("pl.DataFrame", pl.from_arrow(pyarrow.table({NOTES: column})))
+
+
+def _map(code: Callable[[str], str], value: str | None) -> str | None:
+    return None if value is None else code(value)

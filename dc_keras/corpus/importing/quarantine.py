@@ -1,0 +1,201 @@
+"""What an import could not read: one line each in quarantine.jsonl, never twice.
+
+A line names the file, the position, the reason, the record's top-level keys and a
+sha256 of its content. The content itself is people's data that no pseudonym covers, so
+it is kept only on request; the position leads back to it in the export. Files and keys
+may be named after people: without the content, their names become codes too, which are
+those of mentions (`Pseudonymizer.mention`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from dc_keras.corpus.importing.field_names import FIELD_NAMES
+from dc_keras.errors import DataError
+from tfrecords.storage.atomic_update import Switch
+
+QUARANTINE_FILE = "quarantine.jsonl"
+# An ending that files of exports have; any other may be part of a handle.
+_SUFFIXES = re.compile(
+    r"(?:\.(?:json|jsonl|ndjson|csv|tsv|txt|html?|xlsx?|parquet|zip|tar|tgz|gz|bz2|xz))+\Z",
+    re.IGNORECASE,
+)
+# A part of a position that is no number: `line 1 ItemModule.687…` has two.
+_WORD = re.compile(r"[^\s.\[\]:]*[^\s.\[\]:0-9][^\s.\[\]:]*")
+_CODE = re.compile(r"u_[0-9a-f]{10}")
+_IDENTITY = ("file", "position", "reason", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One record that was not imported.
+
+    Attributes:
+        file: name of the export file, without directories.
+        position: where in the file.
+        reason: why, in words that repeat nothing of the content.
+        sha256: hex, of the raw bytes or of the record's canonical JSON.
+        keys: top-level keys of the record, sorted; empty where it is no object, or
+            a table of objects.
+        raw: the content, only on request.
+    """
+
+    file: str
+    position: str
+    reason: str
+    sha256: str
+    keys: tuple[str, ...]
+    raw: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        content: Any,
+        *,
+        file: str,
+        position: str,
+        reason: str,
+        keep_raw: bool,
+    ) -> Rejected:
+        """Describes a rejected record.
+
+        Args:
+            content: the raw bytes, or the parsed record.
+            file: name of the export file.
+            position: where in the file.
+            reason: why it was rejected.
+            keep_raw: whether to keep the content.
+        """
+        data = content if isinstance(content, bytes) else _canonical_json(content)
+        return cls(
+            file=file,
+            position=position,
+            reason=reason,
+            sha256=hashlib.sha256(data).hexdigest(),
+            keys=_field_names(content),
+            raw=data.decode("utf-8", "replace") if keep_raw else None,
+        )
+
+    def to_json(self) -> str:
+        """Returns the line for quarantine.jsonl, without its end."""
+        entry: dict[str, Any] = {
+            "file": self.file,
+            "position": self.position,
+            "reason": self.reason,
+            "sha256": self.sha256,
+            "keys": self.keys,
+        }
+        if self.raw is not None:
+            entry["raw"] = self.raw
+        return json.dumps(entry)
+
+
+def append_rejected(
+    directory: Path,
+    files: Switch,
+    lines: Iterable[str],
+    *,
+    code: Callable[[str], str],
+    leave_out: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+) -> int:
+    """Adds what is not there yet to quarantine.jsonl.
+
+    Args:
+        directory: the corpus directory, with the file as it is.
+        files: where the file as it will be is written.
+        lines: `Rejected.to_json` of what this import rejected.
+        code: turns a name into its code.
+        leave_out: whether an entry is not to be kept, be it there or new.
+
+    Returns:
+        The number of lines after it.
+
+    Raises:
+        DataError: the file that is there is not a quarantine file.
+    """
+    path = directory / QUARANTINE_FILE
+    seen: set[bytes] = set()
+    # Empty where nothing is left, and then the file goes.
+    with files.path(QUARANTINE_FILE).open("w", encoding="utf-8", newline="\n") as file:
+        for line in chain(_lines_of(path), lines):
+            given = _entry(path, line)
+            entry = _without_names(given, code)
+            key = _key(entry)
+            if key not in seen and not (leave_out(given) or leave_out(entry)):
+                seen.add(key)
+                file.write(f"{json.dumps(entry)}\n")
+    return len(seen)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
+    # Split at line ends only: JSON escapes every other kind of line break.
+    if path.exists():
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from (line.removesuffix("\n") for line in file if line.strip())
+
+
+def _entry(path: Path, line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        return {**entry, **{name: entry[name] for name in (*_IDENTITY, "keys")}}
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path}: every line must be a quarantine entry; move the file away and "
+            f"import again. Received: {error!r}"
+        ) from error
+
+
+def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[str, Any]:
+    """Returns an entry with codes for all that may name a person."""
+    if "raw" in entry:  # asked for, and it holds the names itself
+        return entry
+
+    def coded(word: str) -> str:
+        is_plain = word in FIELD_NAMES or _CODE.fullmatch(word) is not None
+        return word if is_plain else code(word.lstrip("@＠").lower())
+
+    stem, dot, suffixes = split_suffixes(entry["file"])
+    place = _WORD.sub(lambda match: coded(match[0]), entry["position"])
+    return {
+        **entry,
+        "file": coded(stem) + dot + suffixes,
+        "position": place,
+        "keys": [coded(key) for key in entry["keys"]],
+    }
+
+
+def split_suffixes(name: str) -> tuple[str, str, str]:
+    """Splits a file's name before its endings: `a.ndjson.gz` at `.`, `ndjson.gz`."""
+    match = _SUFFIXES.search(name)
+    if match is None:
+        return name, "", ""
+    return name[: match.start()], ".", match[0][1:]
+
+
+def _key(entry: Mapping[str, Any]) -> bytes:
+    what = [entry[name] for name in _IDENTITY]
+    return hashlib.sha256(json.dumps(what).encode()).digest()
+
+
+def _field_names(content: Any) -> tuple[str, ...]:
+    if not isinstance(content, dict):
+        return ()
+    # An object of nothing but objects is a table, keyed by handles as likely as not.
+    is_table = all(isinstance(value, dict) for value in content.values())
+    return () if is_table else tuple(sorted(content))
+
+
+def _canonical_json(content: Any) -> bytes:
+    try:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        text = json.dumps(_field_names(content))  # nested too deep to write again
+    return text.encode("ascii")

@@ -1,0 +1,262 @@
+"""Opens files, and what archives hold: zip, tar, gzip, bzip2 and xz, also nested.
+
+Nothing is ever unpacked to disk, and the name of an entry is never a path: it only says
+in quarantine.jsonl where a record was. What grows out of all proportion while it is
+unpacked is given up (`BombError`).
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeAlias, cast
+
+from dc_keras.corpus.media_files import MEDIA_SUFFIXES
+
+# What can go wrong inside of a damaged archive. bz2 raises OSError.
+DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,
+    OSError,
+)
+CHUNK = 2**17
+
+# JSON shrinks to a tenth or so; nothing but a bomb to a four-hundredth.
+_LARGEST_GROWTH = 400
+_ALWAYS_ALLOWED = 2**25
+_MAX_DEPTH = 4
+_HEAD = 512
+_EMPTY_ZIP = b"PK\x05\x06"
+_NO_EXPORT = "an archive without a file that may be an export"
+_WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin", "mimetype")
+
+
+Opener: TypeAlias = Callable[[], io.BufferedIOBase]
+
+
+class BombError(ValueError):
+    """A file that grows out of all proportion while it is unpacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file, or an entry of an archive.
+
+    Attributes:
+        name: of the entry, "" of a file that is no archive.
+        open: opens it anew.
+        reason: why it cannot be read; `open` is not to be called then.
+        faults: what ended the last stream that `open` gave too early.
+        is_workbook: whether it is a zip that a spreadsheet program made.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+    reason: str | None = None
+    faults: list[Exception] = field(default_factory=list)
+    is_workbook: bool = False
+
+
+def members(path: Path) -> Iterator[Member]:
+    """Yields the file, or the entries of the archive that it is."""
+    budget = _Budget(max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * path.stat().st_size))
+    file = Member("", lambda: path.open("rb", buffering=CHUNK))
+    yield from _expand(file, budget, 0)
+
+
+class _Budget:
+    """How many bytes may come out of one file on disk."""
+
+    def __init__(self, allowed: int) -> None:
+        self._left = allowed
+
+    def spend(self, number: int) -> None:
+        self._left -= number
+        if self._left < 0:
+            raise BombError(
+                f"it grows more than {_LARGEST_GROWTH}-fold while it is unpacked: no "
+                "export does"
+            )
+
+
+class _Bounded(io.RawIOBase):
+    """A stream whose bytes are paid out of a budget, and which ends at any damage."""
+
+    def __init__(
+        self,
+        stream: io.BufferedIOBase,
+        budget: _Budget,
+        faults: list[Exception],
+        below: BinaryIO | None = None,
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._budget = budget
+        self._faults = faults
+        self._below = below
+        faults.clear()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        try:
+            # `read` would lose what comes before a damage.
+            data = self._stream.read1(len(view))
+        except DAMAGE as error:
+            self._faults.append(error)
+            return 0
+        self._budget.spend(len(data))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        if self._below is not None:
+            self._below.close()
+        super().close()
+
+
+def _expand(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+    with member.open() as file:
+        head = file.read(_HEAD)
+    unpack = _unpacker(head)
+    if depth > _MAX_DEPTH:
+        yield _refused(member.name, f"archives nested deeper than {_MAX_DEPTH}")
+    elif unpack is not None:
+        faults: list[Exception] = []
+        opener = _opener(member, unpack, budget, faults)
+        inner = Member(member.name, opener, faults=faults)
+        yield from _or_reason(member, _expand(inner, budget, depth + 1))
+    elif head.startswith((b"PK\x03\x04", _EMPTY_ZIP)):
+        yield from _or_reason(member, _of_zip(member, budget, depth))
+    elif head[257:262] == b"ustar" or head == bytes(_HEAD):
+        yield from _or_reason(member, _of_tar(member, budget, depth))
+    else:
+        yield member
+
+
+def _unpacker(head: bytes) -> Callable[[BinaryIO], io.BufferedIOBase] | None:
+    if head.startswith(b"\x1f\x8b"):
+        return lambda file: gzip.GzipFile(fileobj=file)
+    if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
+        return bz2.BZ2File
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile
+    return None
+
+
+def _opener(
+    member: Member,
+    unpack: Callable[[BinaryIO], io.BufferedIOBase],
+    budget: _Budget,
+    faults: list[Exception],
+) -> Callable[[], BinaryIO]:
+    def opened() -> BinaryIO:
+        # Lines of some kB come three times as fast out of a buffer larger than usual.
+        below = member.open()
+        return io.BufferedReader(_Bounded(unpack(below), budget, faults, below), CHUNK)
+
+    return opened
+
+
+def _or_reason(member: Member, inside: Iterator[Member]) -> Iterator[Member]:
+    """Yields what is inside; what is damaged ends in a reason and not in an error."""
+    try:
+        yield from inside
+    except BombError as error:
+        yield _refused(member.name, str(error))
+    except DAMAGE as error:
+        reason = f"the archive is cut or damaged ({type(error).__name__})"
+        yield _refused(member.name, reason)
+
+
+def _of_zip(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+    with member.open() as file, zipfile.ZipFile(file) as archive:
+        names = set(archive.namelist())
+        if not names.isdisjoint(_WORKBOOKS):
+            yield Member(member.name, member.open, is_workbook=True)
+            return
+        found = False
+        for info in archive.infolist():
+            if info.is_dir() or _is_no_export(info.filename):
+                continue
+            found = True
+            name = _joined(member.name, info.filename)
+            if info.flag_bits & 1:
+                yield _refused(name, "an entry with a password")
+                continue
+            opened = cast("Opener", partial(archive.open, info))
+            entry = _entry(name, opened, budget)
+            yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+    if not found:
+        yield _refused(member.name, _NO_EXPORT)
+
+
+def _of_tar(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+    found = False
+    with member.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        for info in archive:
+            if not info.isreg() or _is_no_export(info.name):
+                continue
+            found = True
+            # Of a regular file it is never None.
+            opened = cast("Opener", partial(archive.extractfile, info))
+            entry = _entry(_joined(member.name, info.name), opened, budget)
+            yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+            if entry.faults:
+                return  # what follows cannot be found
+    if not found:
+        yield _refused(member.name, _NO_EXPORT)
+
+
+def _entry(name: str, open_stream: Opener, budget: _Budget) -> Member:
+    faults: list[Exception] = []
+
+    def opened() -> io.BufferedReader:
+        stream = _Bounded(open_stream(), budget, faults)
+        return io.BufferedReader(stream, CHUNK)
+
+    return Member(name, opened, faults=faults)
+
+
+def _is_no_export(name: str) -> bool:
+    """Whether an entry is what a system adds, a hidden file, a picture or a video."""
+    path = PurePosixPath(name)
+    is_hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    is_hidden |= path.name.lower() in ("thumbs.db", "desktop.ini")
+    return is_hidden or path.suffix.lower() in MEDIA_SUFFIXES
+
+
+def _joined(outer: str, name: str) -> str:
+    return f"{outer}/{name}" if outer else name
+
+
+def _refused(name: str, reason: str) -> Member:
+    def opened() -> BinaryIO:
+        raise ValueError(reason)
+
+    return Member(name, opened, reason=reason)

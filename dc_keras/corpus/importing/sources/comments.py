@@ -1,0 +1,106 @@
+"""Comments in the shapes of further tools: who replied to which post.
+
+4CAT's table, the Apify actors, Bright Data, tikwm. A comment on a comment replies to
+the same post.
+"""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources import addresses
+
+from dc_keras.corpus.importing.sources import synonyms
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Asked,
+    RawRecord,
+    Row,
+    Source,
+    Tie,
+    Ties,
+    UnreadablePostError,
+)
+
+# Two of these make a comment; no post has one of them.
+_TELLING = frozenset(
+    {"cid", "comment_id", "commentId", "repliesToId", "replyCommentTotal", "reply_id"}
+    | {"replyToId", "is_comment_on_comment", "comment_url", "parent_comment_id"}
+    | {"reply_comment_total", "reply_total", "comment_text", "commentText"}
+    | {"likedByAuthor", "is_liked_by_post_author", "reply_comment_id", "num_replies"}
+    | {"comment_language", "comment_body", "commenter_user_name", "commenter_id"}
+    | {"reply_to_reply_id", "commenter_username", "post_body", "pinnedByAuthor"}
+)
+_TEXTS = frozenset({"text", "body", "comment", "comment_text", "commentText"})
+_NAMED = ("url", "handle", "user_id")
+_POST_KEYS = (
+    *("aweme_id", "post_id", "video_id", "videoId", "postId", "item_id", "awemeId"),
+    *("aweme.aweme_id", "itemId"),
+)
+_USER_IDS = (
+    *("user.uid", "user.id", "uid", "user_id", "commenter_id", "author.uid"),
+    *("author.id", "userId", "author_id"),
+)
+_HANDLES = (
+    *("user.unique_id", "user.uniqueId", "uniqueId", "unique_id", "username"),
+    *("commenter_username", "author.uniqueId", "author.unique_id", "author", "user"),
+    *("commenter_user_name", "author_username", "userName", "user_name", "handle"),
+)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like a comment, whole or damaged."""
+    keys = record.keys()
+    found = _TELLING & keys
+    return len(found) >= 2 or (
+        bool(found) and bool(_TEXTS & keys) and "stats" not in keys
+    )
+
+
+def read(record: RawRecord, asked: Asked) -> Ties:
+    """Maps a comment to the tie between its author and the post.
+
+    Raises:
+        UnreadablePostError: it does not say which post, or who.
+    """
+    del asked
+    fields = Fields(_named(record))
+    video_id = fields.identifier("video_id", *_POST_KEYS)
+    if video_id is None or not _is_id(video_id):
+        _, video_id = addresses.find_post(record)
+    if video_id is None:
+        raise UnreadablePostError("a comment that does not say on which post")
+    actor = fields.person(
+        user_id=_USER_IDS,
+        handle=_HANDLES,
+        sec_uid=("user.sec_uid", "user.secUid", "sec_uid", "secUid"),
+    )
+    if actor is None:
+        raise UnreadablePostError("a comment without an author")
+    time = fields.time(
+        "create_time",
+        "create_time",
+        "createTime",
+        "unix_timestamp",
+        "createTimeISO",
+        "date_created",
+        "created_at",
+    )
+    tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+    return Ties((tie,), notes=fields.notes)
+
+
+def _named(record: RawRecord) -> RawRecord:
+    """Returns a record with who and where also under our names, if people named them.
+
+    Not the id: it may be the comment's own.
+    """
+    if not isinstance(record, Row):
+        return record
+    named = synonyms.name_fields(record)
+    return Row({**{k: named[k] for k in _NAMED if k in named}, **record})
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+SOURCE = Source(name="comment", matches=matches, read_ties=read)

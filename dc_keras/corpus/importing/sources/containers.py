@@ -1,0 +1,326 @@
+"""Unwraps the answers, pages and capture files that records come in.
+
+    itemInfo.itemStruct, itemStruct           one post of the web API and of pages
+    __DEFAULT_SCOPE__["webapp.video-detail"]  page state, since 2023
+    ItemModule {id: post}                     page state of 2022 (SIGI_STATE)
+    props.pageProps                           page state of 2020 (__NEXT_DATA__)
+    itemList, item_list, items, data          lists of posts
+    aweme_list, aweme_detail, comments        answers of the app
+    body.itemListData                         lists of 2019 and 2020
+    data[].item                               search answers
+    data.videos, data.user_followers, …       answers of the Research API
+    collector, entries                        tiktok-scraper; a playlist of yt-dlp
+    log.entries[].response.content.text       answers that a browser recorded (HAR)
+    body[].exploreList[].cardItem             suggestions
+    {handle: user}                            users.json of whichtok
+    {source_platform, data: post}             a line of Zeeschuimer
+    {…post, __import_meta}                    a line of 4CAT
+    {__collect_meta, data: answer}            a line of `pipelines.collect`
+
+Lists may nest: a file of whole answers is as good as one answer. Under any other name,
+too, what has a record in it is opened, and so is JSON in a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import orjson
+
+from dc_keras.corpus.importing.sources import foreign
+
+from dc_keras.corpus.importing.sources import har
+
+from dc_keras.corpus.importing.sources import shapes
+from dc_keras.corpus.importing.sources.json_repair import DAMAGED, CutObject
+from dc_keras.corpus.importing.sources.post import Asked, Person, Row, Source
+
+_LISTS = (
+    *("itemList", "item_list", "items", "aweme_list", "videos", "comments"),
+    *("user_followers", "user_following", "user_liked_videos", "reposted_videos"),
+    *("pinned_videos_list", "collector", "entries", "exploreList", "data"),
+)
+_WRAPPERS = (
+    ("itemInfo",),
+    ("itemStruct",),
+    ("aweme_detail",),
+    ("__DEFAULT_SCOPE__",),
+    ("webapp.video-detail",),
+    ("props", "pageProps"),
+    ("body", "itemListData"),
+    ("item",),
+    ("cardItem",),
+    *((name,) for name in _LISTS),
+    ("body",),
+)
+_MAX_DEPTH = 12
+_END_OF_TIME = 10**10  # UTC seconds; the year 2286
+_NOTHING_ASKED = Asked()
+_KINDS = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+_Sniff: TypeAlias = Callable[[dict[str, Any]], Source | None]
+
+
+@dataclass(slots=True)
+class Found:
+    """One record out of a container.
+
+    Attributes:
+        record: the raw record.
+        position: where in the document: `itemList[3]`; "" for the document itself.
+        source: whose shape it has; None where there is a reason.
+        reason: why it is no record of any source.
+        collected_at: when the export saw it, UTC seconds, as its container says.
+        asked: what its container says about the request.
+    """
+
+    record: Any
+    position: str = ""
+    source: Source | None = None
+    reason: str | None = None
+    collected_at: int | None = None
+    asked: Asked = _NOTHING_ASKED
+
+
+def unwrap(document: Any, sniff: _Sniff) -> Iterator[Found]:
+    """Yields every record of a document, and what is none with a reason.
+
+    Args:
+        document: parsed JSON, or a row of a table.
+        sniff: tells whose shape an object has, None for nobody's.
+    """
+    return _unwrap(Found(document), sniff, 0)
+
+
+def _unwrap(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
+    """Yields what is in `outer.record`, with what its containers say so far."""
+    document = outer.record
+    if depth > _MAX_DEPTH:
+        yield replace(outer, reason=f"containers nested deeper than {_MAX_DEPTH}")
+    elif isinstance(document, list):
+        yield from _unwrap_list(outer, sniff, depth)
+    elif isinstance(document, dict):
+        yield from _unwrap_object(outer, sniff, depth)
+    else:
+        inner = _json_in(document)
+        if inner is not None:
+            yield from _unwrap(replace(outer, record=inner), sniff, depth + 1)
+        else:
+            kind = _KINDS.get(type(document), "something else")
+            yield replace(outer, reason=f"{kind} where a post was expected")
+
+
+def _unwrap_list(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
+    entries = outer.record
+    rows = shapes.rows_below_names(entries, lambda row: sniff(row) is not None)
+    if rows is None and _is_message(entries):
+        place = f"{outer.position}[{len(entries) - 1}]"
+        inner = replace(outer, record=entries[-1], position=place)
+        yield from _unwrap(inner, sniff, depth + 1)
+        return
+    for index, entry in enumerate(entries if rows is None else rows):
+        inner = replace(outer, record=entry, position=f"{outer.position}[{index}]")
+        yield from _unwrap(inner, sniff, depth + 1)
+
+
+def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
+    document = shapes.restore(outer.record)
+    outer = _with_what_it_says(replace(outer, record=document), document)
+    against = foreign.reason_against(document)
+    if against is not None:
+        yield replace(outer, reason=against)
+        return
+    rows = shapes.rows_of(document, lambda row: sniff(row) is not None)
+    source = sniff(document) if rows is None else None
+    if source is not None:
+        # Where the file breaks off is told once, by the reader.
+        if not isinstance(document, CutObject):
+            yield replace(outer, source=source)
+        return
+    if har.is_har(document):
+        yield from _unwrap_har(outer, sniff, depth)
+        return
+    inside = [("", list(rows))] if rows is not None else _inside(document, sniff)
+    error = _error_of(document)
+    if error is not None and not any(_holds(v, sniff, depth + 1) for _, v in inside):
+        yield replace(outer, reason=error)
+        return
+    if not inside and not isinstance(document, CutObject):
+        yield replace(outer, reason="unknown shape")
+    for name, content in inside:
+        place = f"{outer.position}.{name}" if outer.position and name else name
+        asked = replace(outer.asked, list_name=name)
+        inner = replace(
+            outer, record=content, position=place or outer.position, asked=asked
+        )
+        yield from _unwrap(inner, sniff, depth + 1)
+
+
+def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
+    """Yields the records of a browser's recording; most of it is something else."""
+    is_any = False
+    for answer in har.answers(outer.record):
+        has_posts = _holds(answer.value, sniff, depth + 1)
+        is_any |= has_posts
+        inner = replace(
+            outer,
+            record=answer.value,
+            position=answer.position,
+            collected_at=answer.time,
+        )
+        if answer.reason is not None:
+            if has_posts:
+                yield replace(inner, reason=answer.reason)
+            continue
+        if has_posts:
+            yield from _unwrap(inner, sniff, depth + 1)
+        if answer.is_cut:
+            yield replace(inner, reason=DAMAGED)
+    if not is_any:
+        yield replace(outer, reason="an HAR file without an answer that has posts")
+
+
+def _inside(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
+    """Returns what in a container holds records: name and content of each.
+
+    Where nothing does, the first of the known containers tells why.
+    """
+    module = document.get("ItemModule")
+    if isinstance(module, dict):
+        return [("ItemModule", list(module.values()))]
+    if document and all(map(_is_whichtok_user, document.values())):
+        return [("users", list(document.values()))]
+    known = _known_inside(document)
+    if known is None:
+        return _holding(document, sniff)
+    path, content = known
+    if not _holds(content, sniff, 0):
+        return _holding(document, sniff) or [(".".join(path), content)]
+    others = {key: value for key, value in document.items() if key != path[0]}
+    return [(".".join(path), content), *_holding(others, sniff)]
+
+
+def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
+    is_row = isinstance(document, Row)
+    found = [
+        (str(key), value)
+        for key, value in document.items()
+        if isinstance(value, dict | list | str) and _holds(value, sniff, 0)
+    ]
+    # What lies in a row began as texts, too.
+    return [
+        (key, type(document)(value) if is_row and isinstance(value, dict) else value)
+        for key, value in found
+    ]
+
+
+def _holds(value: Any, sniff: _Sniff, depth: int) -> bool:
+    """Whether there is a record anywhere in a value."""
+    if depth > _MAX_DEPTH:
+        return False
+    if isinstance(value, list):
+        return any(_holds(entry, sniff, depth + 1) for entry in value)
+    if not isinstance(value, dict):
+        inner = _json_in(value)
+        return inner is not None and _holds(inner, sniff, depth + 1)
+    restored = shapes.restore(value)
+    if foreign.reason_against(restored) or sniff(restored) is not None:
+        return True
+    if shapes.rows_of(value, lambda row: sniff(row) is not None) is not None:
+        return True
+    return any(_holds(child, sniff, depth + 1) for child in value.values())
+
+
+def _json_in(value: object) -> Any:
+    """Returns the object or list that a text holds as JSON, None where it is none."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict | list) else None
+
+
+def _is_message(entries: list[Any]) -> bool:
+    """Whether a list is a message of gallery-dl: a number, maybe a text, an object."""
+    return (
+        2 <= len(entries) <= 3
+        and type(entries[0]) is int
+        and isinstance(entries[-1], dict)
+        and all(isinstance(entry, str) for entry in entries[1:-1])
+    )
+
+
+def _known_inside(document: dict[str, Any]) -> tuple[tuple[str, ...], Any] | None:
+    """Returns the first known container that holds something, and what it holds."""
+    for path in _WRAPPERS:
+        value: Any = document
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, dict | list):
+            return path, value
+    return None
+
+
+def _is_whichtok_user(value: object) -> bool:
+    return isinstance(value, dict) and "used_hashtags" in value
+
+
+def _with_what_it_says(outer: Found, document: dict[str, Any]) -> Found:
+    """Adds the container's own stamp, and of our collector's lines the seed."""
+    meta = document.get("__collect_meta")
+    if isinstance(meta, dict):
+        stamp = meta.get("collected_at")
+        seed = _seed(meta.get("seed"))
+        outer = replace(outer, asked=replace(outer.asked, seed=seed))
+        is_time = type(stamp) is int and 0 <= stamp < _END_OF_TIME
+        return replace(outer, collected_at=stamp) if is_time else outer
+    for stamp in (
+        document.get("timestamp_collected"),
+        _child(document, "__import_meta", "timestamp_collected"),
+        _child(document, "extra", "now"),
+    ):
+        if stamp is None or isinstance(stamp, bool):
+            continue
+        text = str(stamp)
+        if text.isascii() and text.isdecimal() and len(text) < 14:
+            return replace(outer, collected_at=int(text) // 1000)  # milliseconds
+    return outer
+
+
+def _seed(value: object) -> Person | None:
+    if not isinstance(value, dict):
+        return None
+    user_id, handle = (_text(value.get(key)) for key in ("user_id", "handle"))
+    return Person(user_id, handle) if user_id or handle else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _child(document: dict[str, Any], key: str, inner: str) -> Any:
+    child = document.get(key)
+    return child.get(inner) if isinstance(child, dict) else None
+
+
+def _error_of(document: dict[str, Any]) -> str | None:
+    """Returns the error that an answer is; None where it is none."""
+    for key in ("statusCode", "status_code"):
+        code = document.get(key)
+        if isinstance(code, int) and code != 0:
+            return f"an answer without posts ({key} {code})"
+    code = _child(document, "error", "code")
+    if isinstance(code, str) and code.isidentifier() and code != "ok":
+        return f"an answer without posts (error {code})"
+    return None

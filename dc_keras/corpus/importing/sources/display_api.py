@@ -1,0 +1,42 @@
+"""Posts of the Display API, which an app lists for whoever logged in.
+
+The handle stands in `share_url` alone.
+"""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources import mapped
+from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
+
+_PATHS = mapped.Paths(
+    video_id=("id",),
+    handle=("username",),
+    caption=("video_description", "title"),
+    create_time=("create_time",),
+    duration_s=("duration",),
+    views=("view_count",),
+    likes=("like_count",),
+    comments=("comment_count",),
+    shares=("share_count",),
+)
+_TELLING = frozenset({"embed_html", "embed_link", "cover_image_url", "share_url"})
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like such a post, whole or damaged."""
+    keys = record.keys()
+    return len(_TELLING & keys) >= 2 and bool(
+        {"video_description", "view_count", "like_count"} & keys
+    )
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a post to a `Post`.
+
+    Raises:
+        UnreadablePostError: no usable id, or no author.
+    """
+    return mapped.read(record, _PATHS)
+
+
+SOURCE = Source(name="display_api", matches=matches, read=read)

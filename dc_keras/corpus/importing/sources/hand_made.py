@@ -1,0 +1,127 @@
+"""Flat tables and objects that people make themselves, under headers of their own.
+
+What a column is, its header tells (`synonyms`).
+"""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources import addresses
+
+from dc_keras.corpus.importing.sources import mapped
+
+from dc_keras.corpus.importing.sources import research_api
+
+from dc_keras.corpus.importing.sources import simple_tables
+
+from dc_keras.corpus.importing.sources import synonyms
+
+from dc_keras.corpus.importing.sources import values
+
+from dc_keras.corpus.importing.sources import web_item
+from dc_keras.corpus.importing.sources.post import (
+    Post,
+    RawRecord,
+    Row,
+    Source,
+    UnreadablePostError,
+)
+
+_PATHS = mapped.Paths(
+    video_id=("video_id",),
+    user_id=("user_id",),
+    handle=("handle",),
+    caption=("caption",),
+    create_time=("create_time",),
+    tags=("hashtags",),
+    mentions=("mentions",),
+    music_id=("music_id",),
+    music_title=("music_title",),
+    names=("name",),
+    duration_s=("duration_s",),
+    views=("views",),
+    likes=("likes",),
+    comments=("comments",),
+    shares=("shares",),
+    saves=("saves",),
+    region=("region",),
+    language=("language",),
+    transcript=("transcript",),
+    effects=("effects",),
+    followers="followers",
+)
+_COUNTS = frozenset({"views", "likes", "comments", "shares", "saves"})
+_TELLING = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
+# Only the Research API has these.
+_OF_RESEARCH = frozenset(
+    {"region_code", "country_code", "hashtag_names", "voice_to_text", "effect_ids"}
+    | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
+)
+# What the sources of tools read of a flat record.
+_OF_TOOLS = frozenset(
+    {"id", "video_id", "desc", "author", "authorId", "createTime", "textLanguage"}
+    | {"locationCreated", "username", "video_description", "create_time", "url"}
+    | {"view_count", "like_count", "comment_count", "share_count", "music_id"}
+    | {"video_duration", "play_count", "digg_count", "collect_count", "music_name"}
+    | {"challenges", "duration", "user_id", "author_id"}
+)
+# An object with these has the id of somebody.
+_OF_A_PERSON = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
+_TOOLS = (research_api.VIDEO, simple_tables.TIKTOK_10M, web_item.SOURCE)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether a record is flat and its keys tell a post.
+
+    Of an object that is no row of a table the values must tell one, too: anything may
+    have an id and a title. What a tool's source reads whole is left to it.
+    """
+    keys = record.keys()
+    if _OF_RESEARCH & keys or any(isinstance(v, dict) for v in record.values()):
+        return False
+    fields = {synonyms.find_field(key)[0] for key in keys}
+    if fields.isdisjoint(("video_id", "url")) or fields.isdisjoint(_TELLING):
+        return False
+    if not isinstance(record, Row) and not _is_post(record):
+        return False
+    is_more = any(synonyms.find_field(key)[0] for key in keys - _OF_TOOLS)
+    return is_more or not any(tool.matches(record) for tool in _TOOLS)
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a record to a `Post`.
+
+    Raises:
+        UnreadablePostError: no usable id, no author, or a column of texts that may be
+            comments on posts or remarks about them.
+    """
+    named = synonyms.name_fields(record)
+    if _is_text(named.get("comments")) and not {"caption", "views"} & named.keys():
+        raise UnreadablePostError(
+            "a column that may hold comments or remarks on posts: call it "
+            "`comment_text` or `remarks`"
+        )
+    return mapped.read(named, _PATHS)
+
+
+def _is_post(record: RawRecord) -> bool:
+    """Whether an object has an id of TikTok, an author, a text and a count."""
+    if _OF_A_PERSON & record.keys():
+        return False
+    named = synonyms.name_fields(record)
+    _, in_address = addresses.find_post(named)
+    given = str(named.get("video_id", ""))
+    is_id = given.isdecimal() and len(given) == 19 and int(given) >= values.FIRST_ID
+    has_author = bool({"handle", "user_id"} & named.keys()) or in_address is not None
+    has_text = bool({"caption", "create_time"} & named.keys())
+    is_named = is_id or in_address is not None
+    # A sound has an id, an author and a title, too, and `play` is an address.
+    counts = (values.whole_number(named.get(name)) for name in _COUNTS)
+    has_count = any(count is not None for count in counts)
+    return is_named and has_author and has_text and has_count
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip()[:1].isdecimal() is False
+
+
+SOURCE = Source(name="hand_made", matches=matches, read=read)

@@ -1,0 +1,114 @@
+"""Takes TikTok's answers out of an HAR file, as browsers and proxies save it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from dc_keras.corpus.importing.sources import addresses
+
+from dc_keras.corpus.importing.sources import json_repair
+from dc_keras.corpus.importing.sources.pages import find_payloads
+from dc_keras.corpus.importing.sources.values import utc_stamp
+
+_LONGEST = 2**28
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by its first bytes
+# Services that answer with TikTok's posts.
+_SERVICES = (
+    *("tikwm.com", "tikhub.io", "tikhub.dev", "ensembledata.com", "apify.com"),
+    *("rapidapi.com", "brightdata.com", "localhost"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of a recording.
+
+    Attributes:
+        position: in the file.
+        value: parsed JSON.
+        time: when it was asked for, UTC seconds; None where the recording does not say.
+        reason: why posts in it are none of TikTok; None where nothing says so.
+        is_cut: whether it is a part of an answer.
+    """
+
+    position: str
+    value: Any
+    time: int | None
+    reason: str | None
+    is_cut: bool
+
+
+def is_har(document: dict[str, Any]) -> bool:
+    """Whether a document is an HAR file."""
+    log = document.get("log")
+    return isinstance(log, dict) and isinstance(log.get("entries"), list)
+
+
+def answers(document: dict[str, Any]) -> Iterator[Answer]:
+    """Yields the answers that are JSON, or pages with JSON."""
+    for number, entry in enumerate(document["log"]["entries"]):
+        content = _inside(entry, "response", "content")
+        text = _text(content).strip() if isinstance(content, dict) else ""
+        time = utc_stamp(_inside(entry, "startedDateTime"))
+        reason = _reason_against(_inside(entry, "request", "url"))
+        for value, is_cut in _values(text):
+            yield Answer(f"log.entries[{number}]", value, time, reason, is_cut)
+
+
+def _inside(entry: object, *path: str) -> Any:
+    for key in path:
+        entry = entry.get(key) if isinstance(entry, dict) else None
+    return entry
+
+
+def _reason_against(url: object) -> str | None:
+    if not isinstance(url, str) or not url:
+        return None
+    if addresses.is_of_tiktok(url) or addresses.is_of(url, _SERVICES):
+        return None
+    return "an answer of another host than TikTok's or a service for its posts"
+
+
+def _text(content: dict[str, Any]) -> str:
+    text = content.get("text")
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        return ""
+    if content.get("encoding") != "base64":
+        return text
+    try:
+        return _unpacked(base64.b64decode(text, validate=False)).decode("utf-8")
+    except (binascii.Error, zlib.error, ValueError):
+        return ""  # a picture
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Returns a body as it was before the server packed it; proxies keep it packed."""
+    if data[:2] not in (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
+        return data
+    return zlib.decompressobj(_EITHER).decompress(data, _LONGEST)
+
+
+def _values(text: str) -> Iterator[tuple[Any, bool]]:
+    """Yields what there is in an answer, and whether that is a part that is cut."""
+    if text[:1] == "<":
+        for _, payload in find_payloads(text):
+            yield from _parsed(payload)
+    elif text[:1] in ("{", "[", ")") or text.startswith(("for", "while")):
+        yield from _parsed(text)
+
+
+def _parsed(text: str) -> Iterator[tuple[Any, bool]]:
+    try:
+        yield orjson.loads(text), False
+    except orjson.JSONDecodeError:
+        values, reason = json_repair.read_values(text)
+        last = len(values) - 1
+        for number, value in enumerate(values):
+            yield value, reason is not None and number == last

@@ -1,0 +1,76 @@
+"""pytok's table of videos, which says what a duet or a stitch was made from."""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Person,
+    Post,
+    RawRecord,
+    Source,
+    Tie,
+    UnreadablePostError,
+)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record is a row of the table."""
+    keys = record.keys()
+    return "createtime" in keys and "video_id" in keys
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a row to a `Post`.
+
+    Raises:
+        UnreadablePostError: no usable id, or no author.
+    """
+    fields = Fields(record)
+    video_id = fields.video_id("video_id")
+    caption = fields.text("caption", "desc") or ""
+    author = fields.author(user_id=("author_id",), handle=("author_name",))
+    shared = fields.optional_identifier("shared_video", "share_video_id")
+    kind = _share_kind(fields) if shared is not None else None
+    return Post(
+        video_id=video_id,
+        author=author,
+        caption=caption,
+        create_time=fields.time("create_time", "createtime"),
+        hashtags=fields.tags(caption, "hashtags"),
+        mentions=tuple(fields.texts("mentions")),
+        views=fields.count("views", "view_count"),
+        likes=fields.count("likes", "digg_count"),
+        comments=fields.count("comments", "comment_count"),
+        shares=fields.count("shares", "share_count"),
+        duet_of=shared if kind == "duet" else None,
+        stitch_of=shared if kind == "stitch" else None,
+        ties=_made_from(fields, kind, author, video_id),
+        notes=fields.notes,
+    )
+
+
+def _share_kind(fields: Fields) -> str | None:
+    kind = (fields.text("share_type", "share_type") or "").casefold()
+    if kind in ("duet", "stitch"):
+        return kind
+    fields.note("malformed.share_type")
+    return None
+
+
+def _made_from(
+    fields: Fields, kind: str | None, author: Person, video_id: str
+) -> tuple[Tie, ...]:
+    """Returns the tie to the other post's author, whose post may be nowhere here."""
+    if kind is None:
+        return ()
+    try:
+        other = fields.person(user_id=("share_video_user_id",))
+    except UnreadablePostError:
+        fields.note("rounded.share_video_user_id")
+        return ()
+    if other is None:
+        return ()
+    return (Tie(kind, author, other, video_id=video_id),)
+
+
+SOURCE = Source(name="pytok", matches=matches, read=read)

@@ -1,0 +1,358 @@
+"""Opens export files: JSON, JSON lines, tables and saved pages, also in archives.
+
+JSON lines and tables are read a line at a time, so that a file of any size needs the
+memory of one line. A single JSON value is read whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import orjson
+
+from dc_keras.corpus.importing.sources import encodings
+
+from dc_keras.corpus.importing.sources import json_repair
+
+from dc_keras.corpus.importing.sources import sheets
+from dc_keras.corpus.importing.sources.archives import CHUNK, DAMAGE, BombError, Member, members
+from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
+from dc_keras.corpus.importing.sources.post import PostColumns
+from dc_keras.corpus.importing.sources.tables import (
+    Header,
+    find_header,
+    read_rows,
+    reason_against,
+)
+
+ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
+
+# Far beyond any answer of the platform: what is longer is an attack, or no export.
+MAX_BYTES = 2**30
+
+_TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
+_NO_FORMAT = (
+    "neither JSON nor a table: no line names columns with one for ids (such as `id`, "
+    "`video_id`, `aweme_id`, `url`)"
+)
+_EMPTY = "the file is empty"
+# What is said of a file or line that a damage cut off.
+_OF_A_CUT = (json_repair.DAMAGED, "not JSON", _EMPTY)
+_BLOCK = 2**18
+_TITLE_LINES = 12
+_OTHER_CODE = (
+    "not UTF-8 text: the table is in another encoding, such as Windows-1252; save it "
+    "as UTF-8"
+)
+
+
+@dataclass(slots=True)
+class Document:
+    """One JSON value or row of an export file, or the reason why there is none.
+
+    Attributes:
+        position: where in the file: `line 3`, `document`, `script SIGI_STATE`; of an
+            archive, behind the name of the entry.
+        value: the parsed JSON, or a `Row`; None where there is a reason.
+        reason: why it could not be parsed.
+        raw: the bytes behind an unparsed document, empty otherwise.
+        posts: what `read_lines` made of this line and those that follow it, in place
+            of a value.
+    """
+
+    position: str
+    value: Any = None
+    reason: str | None = None
+    raw: bytes = b""
+    posts: PostColumns | None = None
+
+
+def read_documents(
+    path: Path, read_lines: ReadLines | None = None
+) -> Iterator[Document]:
+    """Yields the JSON values of a file, a line at a time where it is line by line.
+
+    The content decides, never the file's name: an archive, Parquet or a spreadsheet by
+    its first bytes, a saved page by a leading `<`, a table by a line that names
+    columns, JSON lines by a first line that is complete with more behind it.
+
+    Args:
+        path: the file.
+        read_lines: asked first for the lines behind the first of JSON lines.
+    """
+    for member in members(path):
+        if member.reason is not None:
+            yield Document(member.name or "document", reason=member.reason)
+            continue
+        for document in _read_member(member, read_lines):
+            position = f"{member.name} {document.position}".strip()
+            yield document if not member.name else replace(document, position=position)
+
+
+def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Document]:
+    """Yields what a file holds; where it ends too early, one reason at the end."""
+    last: Document | None = None
+    for document in _read_to_the_end(member, read_lines):
+        if last is not None:
+            yield last
+        last = document
+    if last is not None and not (member.faults and last.reason in _OF_A_CUT):
+        yield last
+    for fault in member.faults[:1]:
+        reason = f"the file is cut or damaged ({type(fault).__name__})"
+        yield Document("end", reason=reason)
+
+
+def _read_to_the_end(
+    member: Member, read_lines: ReadLines | None
+) -> Iterator[Document]:
+    try:
+        with member.open() as file:
+            if member.is_workbook:
+                yield from _read_workbook(file)
+            else:
+                yield from _read(member, file, read_lines)
+    except BombError as error:
+        yield Document("end", reason=str(error))
+    except UnicodeDecodeError:
+        yield Document(
+            "end", reason="text of an encoding that breaks off: save as UTF-8"
+        )
+    except DAMAGE as error:
+        reason = f"the file is cut or damaged ({type(error).__name__})"
+        yield Document("end", reason=reason)
+
+
+def _read(
+    member: Member, file: BinaryIO, read_lines: ReadLines | None
+) -> Iterator[Document]:
+    with member.open() as beginning:
+        head = beginning.read(encodings.HEAD)
+    if head.startswith(b"PAR1"):
+        for row in sheets.read_parquet(file):
+            yield Document(f"row {row.line}", row.value, row.reason, row.raw)
+        return
+    if head.startswith(encodings.OLD_WORKBOOK):
+        yield from _read_workbook(file)
+        return
+    reason = encodings.reason_against(head)
+    if reason is not None:
+        yield Document("document", reason=reason, raw=head)
+        return
+    is_wide = encodings.wide_encoding(head) is not None
+    file = encodings.as_utf8(file, head)
+    number, first = _first_line(file)
+    opening = first.lstrip(b" \t\r\n\x1e\x00")[:1]
+    if not first.strip():
+        yield Document("document", reason=_EMPTY)
+    elif opening == b"<":
+        yield from _read_page(first + file.read(MAX_BYTES))
+    elif opening in (b"{", b"[", b""):
+        yield from _read_json(first, file, number, read_lines)
+    else:
+        yield from _read_table_or_text(first, file, number, None if is_wide else member)
+
+
+def _read_json(
+    first: bytes, file: BinaryIO, number: int, read_lines: ReadLines | None
+) -> Iterator[Document]:
+    opening = _parse(f"line {number}", first)
+    if opening.reason is None:
+        yield opening
+        yield from _read_lines(file, number + 1, read_lines or _read_none)
+        return
+    yield from _read_whole(first, file, number)
+
+
+def _first_line(file: BinaryIO) -> tuple[int, bytes]:
+    """Returns the first line that has anything, and its number."""
+    number = 0
+    while line := file.readline(MAX_BYTES):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(encodings.UTF8_BOM)
+        if line.strip():
+            break
+    return number, line
+
+
+def _read_whole(first: bytes, file: BinaryIO, number: int) -> Iterator[Document]:
+    """Yields a value of several lines, or lines of which the first is bad."""
+    rest = file.read(MAX_BYTES)
+    if len(rest) == MAX_BYTES or len(first) == MAX_BYTES:
+        yield Document("document", reason=_TOO_LONG, raw=first[:CHUNK])
+        return
+    whole = _parse("document", first + rest)
+    if whole.reason is None:
+        yield whole
+    elif _has_json_line(rest):
+        lines = (first + rest).splitlines()
+        for offset, line in enumerate(lines, start=number):
+            if line.strip():
+                yield from _read_values(f"line {offset}", line)
+    else:
+        yield from _read_values("document", first + rest)
+
+
+def _read_lines(
+    file: BinaryIO, number: int, read_lines: ReadLines
+) -> Iterator[Document]:
+    """Yields what the lines from here on hold; the first of them has this number."""
+    for block in _blocks(file):
+        done = 0
+        for posts in read_lines(block):
+            if posts is None:
+                yield from _read_other(number + done, block[done])
+                done += 1
+            else:
+                yield Document(f"line {number + done}", posts=posts)
+                done += len(posts["video_id"])
+        number += done
+
+
+def _read_none(lines: Sequence[bytes]) -> Iterator[None]:
+    return repeat(None, len(lines))
+
+
+def _read_other(number: int, line: bytes) -> Iterator[Document]:
+    line = line.removesuffix(b"\n")
+    if len(line) >= MAX_BYTES:
+        yield Document(f"line {number}", reason=_TOO_LONG, raw=line[:CHUNK])
+    elif line and not line.isspace():
+        document = _parse(f"line {number}", line)
+        if document.reason is None:
+            yield document
+        else:
+            yield from _read_values(f"line {number}", line)
+
+
+def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yields all lines, as many at a time as fill a block."""
+    block: list[bytes] = []
+    size = 0
+    try:
+        for line in _lines(file):
+            block.append(line)
+            size += len(line)
+            if size >= _BLOCK:
+                yield block
+                block, size = [], 0
+    except (*DAMAGE, BombError):
+        yield block  # the lines before it are whole
+        raise
+    yield block
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yields all lines, of one that is too long the beginning."""
+    while line := file.readline(MAX_BYTES):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = file.readline(CHUNK)
+
+
+def _has_json_line(data: bytes) -> bool:
+    """Whether any line is a whole object or list, as JSON or in Python's print."""
+    for line in data.splitlines():
+        text = line.strip()
+        if text[:1] in (b"{", b"[") and text[-1:] in (b"}", b"]"):
+            values, reason = _values(text)
+            if reason is None and any(values):
+                return True
+    return False
+
+
+def _parse(position: str, data: bytes) -> Document:
+    try:
+        return Document(position, value=orjson.loads(data))
+    except orjson.JSONDecodeError:
+        return _parse_leniently(position, data)
+
+
+def _parse_leniently(position: str, data: bytes) -> Document:
+    """Parses what orjson refuses and Python takes: NaN, halves of pairs, line ends."""
+    try:
+        return Document(position, value=json.loads(data.decode("utf-8"), strict=False))
+    except UnicodeDecodeError:
+        return Document(position, reason="not UTF-8 text", raw=data)
+    except (ValueError, RecursionError):
+        return Document(position, reason="not JSON", raw=data)
+
+
+def _read_values(position: str, data: bytes) -> Iterator[Document]:
+    """Yields what is whole in data that is no JSON, and one reason for the rest."""
+    values, reason = _values(data)
+    for number, value in enumerate(values, start=1):
+        place = position if len(values) == 1 else f"{position} value {number}"
+        yield Document(place, value=value)
+    if reason is not None:
+        yield Document(position, reason=reason, raw=data)
+
+
+def _values(data: bytes) -> tuple[list[Any], str | None]:
+    try:
+        return json_repair.read_values(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        if error.end < len(data):
+            return [], "not UTF-8 text"
+        # Cut in the middle of a character.
+        return json_repair.read_values(data[: error.start].decode("utf-8"))
+
+
+def _read_page(data: bytes) -> Iterator[Document]:
+    # A saved page may hold a stray byte anywhere; its payload is parsed strictly below.
+    payloads = find_payloads(data.decode("utf-8", "replace"))
+    if not payloads:
+        names = " or ".join(PAYLOAD_IDS)
+        yield Document("page", reason=f"a page without {names}", raw=data)
+    for name, payload in payloads:
+        yield _parse(f"script {name}", payload.encode("utf-8"))
+
+
+def _read_workbook(file: BinaryIO) -> Iterator[Document]:
+    data = file.read(sheets.MAX_BYTES)
+    if len(data) == sheets.MAX_BYTES:
+        yield Document("document", reason="a spreadsheet of more than 256 MiB")
+        return
+    for name, row in sheets.read_workbook(data):
+        position = f"sheet {name} row {row.line}" if name else "document"
+        yield Document(position, row.value, row.reason, row.raw)
+
+
+def _read_table_or_text(
+    first: bytes, file: BinaryIO, number: int, member: Member | None
+) -> Iterator[Document]:
+    """Yields the rows of a table, or what JSON there is behind a script's assignment.
+
+    `member` is what to look through for another encoding; None where it is known.
+    """
+    lines = [first]
+    header = find_header(lines)
+    while header is None and len(lines) < _TITLE_LINES:
+        line = file.readline(MAX_BYTES)
+        if not line:
+            break
+        lines.append(line)
+        header = find_header(lines)
+    if header is not None:
+        if member is not None and encodings.is_other_than_utf8(member.open):
+            yield Document("document", reason=_OTHER_CODE, raw=first)
+            return
+        yield from _read_table(header, file, number + len(lines) - 1)
+        return
+    data = b"".join(lines) + file.read(MAX_BYTES)
+    for document in _read_values("document", data):
+        if document.reason == "not JSON":
+            document.reason = reason_against(lines) or _NO_FORMAT
+        yield document
+
+
+def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:
+    lines = iter(lambda: file.readline(MAX_BYTES), b"")
+    for row in read_rows(header, lines, number):
+        yield Document(f"line {row.line}", row.value, row.reason, row.raw)

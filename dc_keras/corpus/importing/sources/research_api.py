@@ -1,0 +1,137 @@
+"""Answers of the Research API: videos, followers and comments.
+
+The answers themselves, and the tables that clients (ResearchTikPy, traktok) write of
+them. Users are known by name only, which can change; a post has no file.
+"""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Asked,
+    Post,
+    RawRecord,
+    Source,
+    Tie,
+    Ties,
+    UnreadablePostError,
+)
+
+# Two of these make a video: an error must not hide one that lacks its id.
+_TELLING = frozenset(
+    {"video_description", "region_code", "country_code", "view_count", "music_id"}
+    | {"hashtag_names", "voice_to_text", "effect_ids", "video_duration", "username"}
+    | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
+)
+_FOLLOWING = "user_following"
+
+
+def matches_video(record: RawRecord) -> bool:
+    """Whether the record looks like a video, whole or damaged."""
+    return len(_TELLING & record.keys()) >= 2 and "parent_comment_id" not in record
+
+
+def read_video(record: RawRecord) -> Post:
+    """Maps a video to a `Post`.
+
+    Raises:
+        UnreadablePostError: no usable id, or no author.
+    """
+    fields = Fields(record, witnesses=("id", "video_id", "music_id"))
+    video_id = fields.video_id("id", "video_id")
+    caption = fields.text("caption", "video_description")
+    # The virtual compute environment renames some of the fields.
+    author = fields.author(handle=("username", "author_name", "display_name"))
+    return Post(
+        video_id=video_id,
+        author=author,
+        caption="" if caption is None else caption,
+        create_time=fields.time("create_time", "create_time", "create_date"),
+        hashtags=fields.tags(caption, "hashtag_names"),
+        mentions=tuple(fields.texts("video_mention_list", "username", "name")),
+        music_id=fields.optional_identifier("music_id", "music_id"),
+        duration_s=fields.seconds("duration_s", "video_duration"),
+        views=fields.count("views", "view_count"),
+        likes=fields.count("likes", "like_count"),
+        comments=fields.count("comments", "comment_count"),
+        shares=fields.count("shares", "share_count"),
+        saves=fields.count("saves", "favorites_count", "favourites_count"),
+        effects=_effects(fields),
+        region=fields.text("region", "region_code", "country_code"),
+        transcript=fields.text("transcript", "voice_to_text"),
+        notes=fields.notes,
+    )
+
+
+def matches_follow(record: RawRecord) -> bool:
+    """Whether the record is one of a list of followers, or of those followed."""
+    keys = record.keys()
+    return "username" in keys and keys <= {"username", "display_name", "target_account"}
+
+
+def read_follower(record: RawRecord, asked: Asked) -> Ties:
+    """Maps a line of a list of followers to who follows whom.
+
+    Raises:
+        UnreadablePostError: the line names one of the two only.
+    """
+    return _follow(record, is_followed=asked.list_name == _FOLLOWING)
+
+
+def read_followed(record: RawRecord, asked: Asked) -> Ties:
+    """Maps a line of a list of those whom somebody follows to who follows whom.
+
+    Raises:
+        UnreadablePostError: the line names one of the two only.
+    """
+    del asked
+    return _follow(record, is_followed=True)
+
+
+def matches_comment(record: RawRecord) -> bool:
+    """Whether the record is a comment."""
+    return "parent_comment_id" in record and "video_id" in record
+
+
+def read_comment(record: RawRecord, asked: Asked) -> Ties:
+    """Tells that a comment makes no tie.
+
+    Raises:
+        UnreadablePostError: always.
+    """
+    del record, asked
+    raise UnreadablePostError(
+        "a comment without an author: the Research API never says who wrote it"
+    )
+
+
+def _effects(fields: Fields) -> tuple[str, ...]:
+    names = tuple(fields.texts("effect_info_list", "effect_name"))
+    ids = tuple(map(str, fields.entries("effect_ids")))
+    return names or ids
+
+
+def _follow(record: RawRecord, *, is_followed: bool) -> Ties:
+    fields = Fields(record)
+    listed = fields.person(handle=("username",))
+    asked_about = fields.person(handle=("target_account",))
+    if listed is None or asked_about is None:
+        raise UnreadablePostError(
+            "a follower without `target_account`: the list does not say of whom"
+        )
+    follower, followed = listed, asked_about
+    if is_followed:
+        follower, followed = asked_about, listed
+    return Ties((Tie("follow", follower, followed),))
+
+
+VIDEO = Source(name="research_api", matches=matches_video, read=read_video)
+FOLLOWERS = Source(
+    name="research_followers", matches=matches_follow, read_ties=read_follower
+)
+FOLLOWING = Source(
+    name="research_following", matches=matches_follow, read_ties=read_followed
+)
+COMMENT = Source(
+    name="research_comment", matches=matches_comment, read_ties=read_comment
+)

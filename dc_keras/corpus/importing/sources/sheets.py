@@ -1,0 +1,158 @@
+"""Reads tables that are no text: Parquet, and the files of spreadsheet programs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, time
+from decimal import Decimal
+from itertools import compress
+from typing import Any, BinaryIO
+
+import pyarrow
+import pyarrow.parquet
+
+from dc_keras.corpus.importing.sources.headers import (
+    Path,
+    column_paths,
+    is_header,
+    reason_against,
+)
+from dc_keras.corpus.importing.sources.post import TypedRow
+from dc_keras.corpus.importing.sources.tables import TableRow, make_row, put, read_cell
+from dc_keras.corpus.importing.sources.values import EXACT_IN_A_DOUBLE
+
+_ROWS_A_BATCH = 2**10
+_TITLE_ROWS = 12
+MAX_BYTES = 2**28
+
+
+def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
+    """Yields the rows of a Parquet file, each with its number."""
+    number = 0
+    try:
+        table = pyarrow.parquet.ParquetFile(file)
+        schema = table.schema_arrow
+        is_flat = not any(map(pyarrow.types.is_nested, schema.types))
+        if is_flat and not is_header(schema.names):
+            reason = reason_against([schema.names])
+            if reason is not None:
+                yield TableRow(0, reason=reason)
+                return
+        columns = column_paths(schema.names)
+        for batch in table.iter_batches(_ROWS_A_BATCH):
+            lists = [_cells(column) for column in batch.columns]
+            for values in zip(*lists, strict=True):
+                number += 1
+                row = TypedRow()
+                for path, value in zip(columns, values, strict=True):
+                    put(row, path, value)
+                yield TableRow(number, row)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = f"no readable Parquet file: {type(error).__name__}"
+        yield TableRow(number, reason=reason)
+
+
+def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
+    """Yields the rows of all sheets that have a header: name of the sheet, and row.
+
+    Takes xlsx, xlsb, xls and ods. A number is one, anything else the text that it
+    shows; of a formula it is what the program computed.
+    """
+    import python_calamine
+
+    top: list[list[str]] = []
+    found = False
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        for name in book.sheet_names:
+            for row in _rows_of_sheet(book.get_sheet_by_name(name), top):
+                found = True
+                yield name, row
+    except python_calamine.PasswordError:
+        yield "", TableRow(0, reason="a spreadsheet with a password")
+        return
+    except (python_calamine.CalamineError, ValueError, OSError) as error:
+        reason = f"no readable spreadsheet: {type(error).__name__}"
+        yield "", TableRow(0, reason=reason)
+        return
+    if not found:
+        reason = "a spreadsheet without a row below a header with ids"
+        yield "", TableRow(0, reason=reason_against(top) or reason)
+
+
+def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
+    """Yields the rows below the header; `top` gets the lines above it."""
+    merged = {
+        (row, column): start
+        for start, end in sheet.merged_cell_ranges or ()
+        for row in range(start[0], end[0] + 1)
+        for column in range(start[1], min(end[1], start[1]) + 1)
+    }
+    columns: list[Path] | None = None
+    last: dict[tuple[int, int], Any] = {}
+    for number, cells in enumerate(sheet.iter_rows()):
+        if columns is None:
+            texts = list(map(_shown, cells))
+            if is_header(texts):
+                columns = column_paths(texts)
+            elif number < _TITLE_ROWS:
+                top.append(texts)
+            else:
+                return
+            continue
+        # The cells of one that spans rows are empty but the first.
+        for place, cell in enumerate(cells):
+            start = merged.get((number, place))
+            if start == (number, place):
+                last[start] = cell
+            elif start is not None:
+                cells[place] = last.get(start, cell)
+        if any(cell != "" for cell in cells):
+            yield _row(columns, cells, number + 1)
+
+
+def _row(columns: list[Path], cells: Sequence[Any], number: int) -> TableRow:
+    """Returns a row: what is a number stays one, beyond 15 digits a rounded one."""
+    is_number = [isinstance(cell, float) and not _is_exact(cell) for cell in cells]
+    shown = ["" if n else _shown(c) for c, n in zip(cells, is_number, strict=True)]
+    row = make_row(columns, shown, number)
+    if row.value is not None:
+        for path, cell in compress(zip(columns, cells, strict=True), is_number):
+            put(row.value, path, cell)
+    return row
+
+
+def _shown(cell: object) -> str:
+    """Returns a cell as the text that the program shows."""
+    if isinstance(cell, float) and _is_exact(cell):
+        return str(int(cell))
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def _is_exact(number: float) -> bool:
+    return number.is_integer() and abs(number) <= EXACT_IN_A_DOUBLE
+
+
+def _cells(column: pyarrow.Array) -> list[Any]:
+    """Returns the values of a column; whole numbers as texts, which are exact."""
+    kind = column.type
+    if pyarrow.types.is_timestamp(kind):
+        # Python's times have no nanoseconds.
+        column = column.cast(pyarrow.timestamp("us", kind.tz), safe=False)
+    return [_plain(value) for value in column.to_pylist(maps_as_pydicts="lossy")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_plain(child) for child in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return read_cell(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    is_whole = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return str(value) if is_whole else value

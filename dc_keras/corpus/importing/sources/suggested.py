@@ -1,0 +1,60 @@
+"""Suggestions of the platform beside a user: other users, hashtags, sounds.
+
+What whichtok's graph was made of. An answer does not say whom it was given to; a line
+of `pipelines.collect` does.
+"""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Asked,
+    Person,
+    RawRecord,
+    Source,
+    Tie,
+    Ties,
+    UnreadablePostError,
+)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like a suggestion, whole or damaged."""
+    return "extraInfo" in record
+
+
+def read(record: RawRecord, asked: Asked) -> Ties:
+    """Maps a suggestion to one tie from whom it was given to.
+
+    Raises:
+        UnreadablePostError: it suggests nothing that has an id or a name.
+    """
+    fields = Fields(record)
+    target, target_type = _target(fields)
+    if asked.seed is None:
+        fields.note("missing.seed")
+    tie = Tie("suggested", asked.seed, target, target_type)
+    return Ties((tie,), notes=fields.notes)
+
+
+def _target(fields: Fields) -> tuple[Person | str, str]:
+    if fields.has("extraInfo.challengeName") or fields.has("extraInfo.challengeId"):
+        name = fields.text("hashtag", "extraInfo.challengeName", "title")
+        if name is not None:
+            return name, "hashtag"
+    elif fields.has("extraInfo.musicId"):
+        sound = fields.identifier("music_id", "extraInfo.musicId")
+        if sound is not None and sound.isdecimal():
+            return sound, "sound"
+    else:
+        user = fields.person(
+            user_id=("extraInfo.userId",),
+            handle=("subTitle",),
+            sec_uid=("extraInfo.secUid",),
+        )
+        if user is not None:
+            return user, "user"
+    raise UnreadablePostError("a suggestion of nothing that has an id or a name")
+
+
+SOURCE = Source(name="suggested", matches=matches, read_ties=read)

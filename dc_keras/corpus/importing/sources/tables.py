@@ -1,0 +1,157 @@
+"""Reads tables with a header: separated by commas, semicolons, tabs or bars."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dc_keras.corpus.importing.sources import cells as cell_contents
+from dc_keras.corpus.importing.sources import headers
+from dc_keras.corpus.importing.sources.headers import Path, column_paths, is_header
+from dc_keras.corpus.importing.sources.post import Row
+
+_DELIMITERS = (",", "\t", ";", "|")
+_TITLE_LINES = 12
+# How R, pandas and SQL write that there is nothing.
+_NOTHING = frozenset({"", "NA", "N/A", "nan", "NaN", "None", "NULL", "null", "<NA>"})
+_MAX_CELL = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row, or the reason why it cannot be read.
+
+    Attributes:
+        line: number of the line that it ends on.
+        value: the row; None where there is a reason.
+        reason: why it could not be read.
+        raw: its cells joined, where it could not be read.
+    """
+
+    line: int
+    value: Row | None = None
+    reason: str | None = None
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where a table begins.
+
+    Attributes:
+        columns: where each column's cells belong.
+        delimiter: what separates the cells.
+        is_spaced: whether a space stands behind each delimiter.
+    """
+
+    columns: list[Path]
+    delimiter: str
+    is_spaced: bool = False
+
+
+def find_header(lines: Sequence[bytes]) -> Header | None:
+    """Returns the header among the first lines of a file, None where there is none.
+
+    A line `sep=;` above it names what separates the cells.
+    """
+    delimiters: tuple[str, ...] = _DELIMITERS
+    for line in lines[:_TITLE_LINES]:
+        text = line.decode("utf-8", "replace").removeprefix("\ufeff").strip("\r\n")
+        if text.casefold().startswith("sep=") and len(text) == len("sep=;"):
+            delimiters = (text[-1],)
+            continue
+        if text.lstrip()[:1] in ("{", "["):
+            return None
+        found = [
+            (len(cells), delimiter, cells)
+            for delimiter in delimiters
+            if is_header(cells := _cells(text, delimiter))
+        ]
+        if found:
+            _, delimiter, cells = max(found, key=lambda choice: choice[0])
+            is_spaced = text.count(delimiter + " ") >= len(cells) - 1
+            return Header(column_paths(cells), delimiter, is_spaced)
+    return None
+
+
+def reason_against(lines: Sequence[bytes]) -> str | None:
+    """Returns what is said against a table without ids, None where it is no table."""
+    texts = [line.decode("utf-8", "replace").strip("\ufeff\r\n") for line in lines]
+    return headers.reason_against(
+        _cells(text, delimiter)
+        for text in texts[:_TITLE_LINES]
+        for delimiter in _DELIMITERS
+    )
+
+
+def read_rows(
+    header: Header, lines: Iterable[bytes], number: int
+) -> Iterator[TableRow]:
+    """Yields the rows of a table.
+
+    Args:
+        header: of the table.
+        lines: the lines behind it.
+        number: of the header in the file.
+    """
+    csv.field_size_limit(_MAX_CELL)
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
+    reader = csv.reader(
+        texts, delimiter=header.delimiter, skipinitialspace=header.is_spaced
+    )
+    try:
+        for cells in reader:
+            if any(cells):
+                yield make_row(header.columns, cells, number + reader.line_num)
+    except csv.Error as error:
+        reason = f"no table from here on: {error}"
+        yield TableRow(number + reader.line_num, reason=reason)
+
+
+def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableRow:
+    """Returns one row of a table, of which the cells are texts."""
+    raw = "\x1f".join(cells).encode("utf-8", "surrogateescape")
+    if len(cells) != len(columns):
+        reason = f"{len(cells)} cells under a header of {len(columns)} columns"
+        return TableRow(line, reason=reason, raw=raw)
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return TableRow(line, reason="not UTF-8 text", raw=raw)
+    row = Row()
+    for path, cell in zip(columns, cells, strict=True):
+        # A shape is told by its columns, so an empty one stays.
+        put(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
+    return TableRow(line, row)
+
+
+def put(row: dict[str, Any], path: Path, cell: Any) -> None:
+    """Puts a cell where its column's path leads; what is there already stays."""
+    *parents, name = path
+    for key in parents:
+        child = row.get(key)
+        if child is None:
+            child = row[key] = {}
+        if not isinstance(child, dict):
+            return
+        row = child
+    if row.get(name) is None:
+        row[name] = cell
+
+
+def read_cell(cell: str) -> Any:
+    """Returns the object that a cell holds, else its text."""
+    if cell[:1] == "{" and len(cell) > 2:
+        found = cell_contents.read_object(cell)
+        return cell if found is None else found
+    return cell
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    try:
+        reader = csv.reader([text], delimiter=delimiter, skipinitialspace=True)
+        return next(reader, [])
+    except csv.Error:
+        return []

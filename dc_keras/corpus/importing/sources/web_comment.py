@@ -1,0 +1,52 @@
+"""Comments as the web and the app answer them: who replied to which post."""
+
+from __future__ import annotations
+
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Asked,
+    RawRecord,
+    Source,
+    Tie,
+    Ties,
+    UnreadablePostError,
+)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like a comment."""
+    return "cid" in record and "aweme_id" in record
+
+
+def read(record: RawRecord, asked: Asked) -> Ties:
+    """Maps a comment, and the answers to it, to ties of their authors to the post.
+
+    Raises:
+        UnreadablePostError: no usable post id, or no author.
+    """
+    del asked
+    fields = Fields(record)
+    video_id = fields.video_id("aweme_id")
+    ties = [_tie(fields, video_id)]
+    for answer in fields.entries("reply_comment"):
+        if isinstance(answer, dict):
+            try:
+                ties.append(_tie(Fields(answer), video_id))
+            except UnreadablePostError:
+                fields.note("malformed.reply_comment")
+    return Ties(tuple(ties), notes=fields.notes)
+
+
+def _tie(fields: Fields, video_id: str) -> Tie:
+    actor = fields.person(
+        user_id=("user.uid",),
+        handle=("user.unique_id", "username", "unique_id", "user"),
+        sec_uid=("user.sec_uid",),
+    )
+    if actor is None:
+        raise UnreadablePostError("a comment without an author")
+    time = fields.time("create_time", "create_time")
+    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+
+
+SOURCE = Source(name="web_comment", matches=matches, read_ties=read)

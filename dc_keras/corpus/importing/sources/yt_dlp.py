@@ -1,0 +1,95 @@
+"""yt-dlp's `.info.json`, one file a video or a playlist of them."""
+
+from __future__ import annotations
+
+from dc_keras.corpus.records import find_hashtags
+from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.post import (
+    Person,
+    Post,
+    RawRecord,
+    Source,
+    Tie,
+    UnreadablePostError,
+)
+
+
+def matches(record: RawRecord) -> bool:
+    """Whether the record looks like the info of a video, whole or damaged."""
+    keys = record.keys()
+    # An entry of a flat playlist has the third.
+    return bool({"extractor_key", "extractor", "ie_key"} & keys) and not isinstance(
+        record.get("entries"), list
+    )
+
+
+def read(record: RawRecord) -> Post:
+    """Maps a video's info to a `Post`.
+
+    Raises:
+        UnreadablePostError: another site's video, no usable id, or no author.
+    """
+    fields = Fields(record)
+    site = fields.text("extractor", "extractor_key", "extractor", "ie_key") or ""
+    if not site.casefold().startswith("tiktok"):
+        raise UnreadablePostError("downloaded from another site than TikTok")
+    video_id = fields.video_id("id")
+    # The title is the same text, cut.
+    caption = fields.text("caption", "description", "title") or ""
+    author = fields.author(
+        user_id=("uploader_id",),
+        handle=("uploader",),
+        sec_uid=("channel_id",),
+    )
+    return Post(
+        video_id=video_id,
+        author=author,
+        caption=caption,
+        create_time=fields.time("create_time", "timestamp"),
+        hashtags=find_hashtags(caption),
+        music_id=None,  # never there
+        music_title=fields.text("music_title", "track"),
+        private_names=(
+            *fields.texts("artists"),
+            *fields.private_names("artist", "channel", "creator"),
+        ),
+        duration_s=fields.seconds("duration_s", "duration"),
+        views=fields.count("views", "view_count"),
+        likes=fields.count("likes", "like_count"),
+        comments=fields.count("comments", "comment_count"),
+        shares=fields.count("shares", "repost_count"),
+        saves=fields.count("saves", "save_count"),
+        is_slideshow=_is_slideshow(fields),
+        ties=_replies(fields, video_id),
+        account=fields.account("channel_follower_count", (), ""),
+        notes=(*fields.notes, "missing.music_id"),
+    )
+
+
+def _is_slideshow(fields: Fields) -> bool:
+    """A series of images has a sound to download and no picture."""
+    codecs = list(fields.texts("formats", "vcodec"))
+    return bool(codecs) and set(codecs) == {"none"}
+
+
+def _replies(fields: Fields, video_id: str) -> tuple[Tie, ...]:
+    ties = []
+    for entry in fields.entries("comments"):
+        comment = Fields(entry if isinstance(entry, dict) else {})
+        try:
+            actor = comment.person(user_id=("author_id",), handle=("author",))
+        except UnreadablePostError:
+            actor = None
+        if actor is None:
+            fields.note("malformed.comment")
+            continue
+        time = comment.count("time", "timestamp")
+        ties.append(_reply(actor, video_id, time))
+    return tuple(ties)
+
+
+def _reply(actor: Person, video_id: str, time: int | None) -> Tie:
+    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+
+
+SOURCE = Source(name="yt_dlp", matches=matches, read=read)

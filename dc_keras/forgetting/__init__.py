@@ -1,1 +1,0 @@
-"""Removing people and posts on request from everything that lies on disk."""

@@ -1,0 +1,1 @@
+"""Forgetting people and posts, over every artifact."""

@@ -1,0 +1,148 @@
+"""Takes the forgotten out of a corpus directory, and out of its media."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from dc_keras.corpus.importing.dataset_card import CARD_FILE, describe
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.media_files import MEDIA_SUFFIXES
+from dc_keras.corpus.importing.quarantine import QUARANTINE_FILE
+from dc_keras.corpus.records import Edge, User
+from dc_keras.corpus.store import (
+    Corpus,
+    CorpusWriter,
+    rows_of,
+    write_sealed,
+)
+
+_DIGITS = re.compile(r"[0-9]+")
+
+
+def forget_corpus(
+    corpus: Corpus, forgotten: Forgotten, *, dry_run: bool = False
+) -> Counter[str]:
+    """Takes what is forgotten out of the tables, quarantine.jsonl and the card.
+
+    The tables become what an import without it would have left: an author without a
+    post or a tie goes too, and first and last seen follow the posts that are left.
+
+    Args:
+        corpus: as it was.
+        forgotten: the list.
+        dry_run: whether to count only.
+
+    Returns:
+        How many `posts`, `people`, `ties` and lines of `quarantine` are gone, and how
+        many other `posts_rewritten`; nothing where all is as it was.
+    """
+    videos = forgotten.keep(corpus.videos)
+    ties = forgotten.keep_ties(corpus.ties)
+    users = _kept_users(corpus, videos, ties, forgotten)
+    before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
+    lines, num_dropped = _quarantined(corpus.directory / QUARANTINE_FILE, forgotten)
+    counts = Counter(
+        posts=corpus.videos.height - videos.height,
+        people=corpus.users.height - users.height,
+        ties=corpus.ties.height - ties.height,
+        quarantine=num_dropped,
+        posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
+    )
+    # A run that was stopped may have left any file behind the others.
+    if not dry_run and (counts.total() or not forgotten.is_finished):
+        with CorpusWriter(corpus.directory) as writer:
+            writer.add_videos(videos)
+            if num_dropped:
+                # Empty where nothing is left, and then the file goes.
+                writer.files.path(QUARANTINE_FILE).write_text("".join(lines), "utf-8")
+            writer.finish(
+                rows_of(User, users),
+                rows_of(Edge, ties),
+                key_fingerprint=corpus.info["key_fingerprint"],
+                media_root=corpus.media_root,
+                num_quarantined=len(lines),
+                notes=corpus.info.get("notes"),
+            )
+        _renew_card(corpus.directory)
+    return +counts
+
+
+def forget_media(
+    media_root: Path, forgotten: Forgotten, *, dry_run: bool = False
+) -> int:
+    """Deletes videos and images that carry a forgotten id in their name.
+
+    Args:
+        media_root: the directory to walk.
+        forgotten: the list.
+        dry_run: whether to count only.
+
+    Returns:
+        The number of files.
+    """
+    found = [
+        path
+        for path in sorted(media_root.rglob("*"))
+        if path.suffix.lower() in MEDIA_SUFFIXES
+        and forgotten.among(_DIGITS.findall(f"{path.parent.name} {path.stem}"))
+    ]
+    if dry_run:
+        return len(found)
+    for path in found:
+        path.unlink()
+    # A directory of slides is named by the post.
+    for directory in {path.parent for path in found} - {media_root}:
+        if forgotten.has(directory.name) and not any(directory.iterdir()):
+            directory.rmdir()
+    return len(found)
+
+
+def _kept_users(
+    corpus: Corpus, videos: pl.DataFrame, ties: pl.DataFrame, forgotten: Forgotten
+) -> pl.DataFrame:
+    """Returns the people who are left, seen when their posts that are left were."""
+    users = forgotten.drop_rows(corpus.users, ("user_id",))
+    lost = corpus.videos.join(videos, on="video_id", how="anti")["user_id"]
+    is_seen = pl.col("user_id").is_in(_seen(videos, ties))
+    was_seen = pl.col("user_id").is_in(_seen(corpus.videos, corpus.ties))
+    times = videos.group_by("user_id").agg(
+        pl.col("create_time").min().alias("first"),
+        pl.col("create_time").max().alias("last"),
+    )
+    has_lost = pl.col("user_id").is_in(lost)
+    return (
+        users.filter(is_seen | ~was_seen)
+        .join(times, on="user_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.when(has_lost).then(new).otherwise(old).alias(old)
+            for old, new in (("first_seen", "first"), ("last_seen", "last"))
+        )
+        .select(corpus.users.columns)
+    )
+
+
+def _seen(videos: pl.DataFrame, ties: pl.DataFrame) -> pl.Series:
+    """Returns the ids of who has a post or is at an end of a tie."""
+    ends = (videos["user_id"], ties["user_id"], ties["target_id"])
+    return pl.concat([end.alias("end") for end in ends]).unique()
+
+
+def _quarantined(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
+    """Returns the lines that name nothing forgotten, and the number of the others."""
+    if not path.exists():
+        return [], 0
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines = file.readlines()
+    kept = [line for line in lines if not forgotten.names_any(json.loads(line))]
+    return kept, len(lines) - len(kept)
+
+
+def _renew_card(directory: Path) -> None:
+    # Without the study's challenges: no file says which study it was.
+    if (directory / CARD_FILE).exists():
+        write_sealed(directory / CARD_FILE, describe(directory))

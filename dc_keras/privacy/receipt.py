@@ -1,0 +1,93 @@
+"""The receipt: what was asked and what was done, in a file that names nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dc_keras.corpus.store import write_sealed
+from dc_keras.privacy.removal_requests import Asked
+
+_VERSION = 1
+
+
+@dataclass
+class Receipt:
+    """What a run did, told while it goes.
+
+    Attributes:
+        rule: "ids", "valid video" or "valid user": what the lines of the file were.
+        asked: what was to go.
+        key_fingerprint: of the key behind the fingerprints.
+        time: when, UTC.
+        removed: place and kind of an artifact, and how much of what is gone.
+        trained_on_forgotten: models to retrain or delete.
+        outdated: tables that no longer follow from the predictions beside them.
+    """
+
+    rule: str
+    asked: Asked
+    key_fingerprint: str
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    removed: list[tuple[Path, str, Counter[str]]] = field(default_factory=list)
+    trained_on_forgotten: Sequence[Path] = ()
+    outdated: list[Path] = field(default_factory=list)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything was removed."""
+        return any(counts.total() for _, _, counts in self.removed)
+
+    def add(self, place: Path, kind: str, counts: Counter[str]) -> None:
+        """Adds what is gone from an artifact."""
+        self.removed.append((place, kind, +counts))
+        has_tables = kind == "evaluation" and (place / "tables").is_dir()
+        # An earlier run may have removed the rows, and been stopped behind them.
+        if has_tables and (counts.total() or not _is_of_its_grid(place)):
+            self.outdated.append(place / "tables")
+
+    def path_in(self, directory: Path) -> Path:
+        """Returns where the receipt goes if nobody says where."""
+        return directory / f"forget-receipt-{self.time:%Y%m%dT%H%M%SZ}.json"
+
+    def write(self, path: Path) -> None:
+        """Writes the receipt."""
+        content: dict[str, Any] = {
+            "version": _VERSION,
+            "time": f"{self.time:%Y-%m-%dT%H:%M:%SZ}",
+            "rule": self.rule,
+            "key_fingerprint": self.key_fingerprint,
+            "requests": [
+                {"fingerprint": fingerprint, "found": found}
+                for fingerprint, found in self.asked.requests.items()
+            ],
+            "removed": [
+                {"path": str(place), "kind": kind, **dict(sorted(counts.items()))}
+                for place, kind, counts in self.removed
+            ],
+            "trained_on_forgotten": [str(place) for place in self.trained_on_forgotten],
+            "outdated": [str(place) for place in self.outdated],
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_sealed(path, text)
+
+
+def _is_of_its_grid(evaluation: Path) -> bool:
+    """Whether the manifests of an evaluation, if any, are still those evaluated."""
+    paths = list((evaluation / "manifests").glob("*.json"))
+    if not paths:
+        return True
+    config = json.loads((evaluation / "config.json").read_text(encoding="utf-8"))
+    evaluated = {config["grid_sha256"], config["temporal_sha256"]}
+    for path in paths:
+        grid = json.loads(path.read_text(encoding="utf-8"))["grid"]
+        text = json.dumps(grid, sort_keys=True, separators=(",", ":")) + "\n"
+        if hashlib.sha256(text.encode("utf-8")).hexdigest() not in evaluated:
+            return False
+    return True

@@ -1,0 +1,206 @@
+"""The last look: is an id, a code or a name of the forgotten left in any file?
+
+Every word that may be an id or a code is compared with the list, so that nothing needs
+to be known but the key. Parquet files, archives such as model.keras and .npz, and
+compressed files are looked through decoded; everything else, shards included, keeps
+texts as they are. What a script of this project made holds nobody's name; any other
+file may, and is compared word by word.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.media_files import MEDIA_SUFFIXES
+
+# A number of fewer than 15 digits is a size or a time as likely as an id.
+_CODE = re.compile(
+    rb"(?<![0-9A-Za-z_])(?:u_[0-9a-f]{10}|[0-9a-f]{32}|[0-9]{15,19})(?![0-9A-Za-z_])"
+)
+# Where a file in the clear names somebody: a mention, a text in quotes, the cell of a
+# table. A handle inside a sentence is a word like any other.
+_NAME = re.compile(
+    r'[@＠]([\w.]*\w)|"([\w.-]+)"|(?:^|[,;\t])([\w.-]+)(?=[,;\t\r\n]|\Z)', re.MULTILINE
+)
+# What follows a handle in the name of a file: `ann_video_687….mp4`, `ann.json.gz`.
+_STEM_END = re.compile(
+    r"(?:_(?:video|slide|photo))?_[0-9]{1,19}.*|(?:\.[A-Za-z0-9]{1,7}){1,2}\Z"
+)
+# Whatever is long enough for a code shows as a run of ones: to find those is ten times
+# as fast as the expression.
+_IS_HEX = bytes(character in b"0123456789abcdef" for character in range(256))
+_RUN = b"\1" * 10
+_BEFORE, _AFTER = len("?u_"), 1  # what the expression reads around a run
+_BLOCK = 2**24
+_OVERLAP = 64
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, pl.exceptions.PolarsError),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A file that is not clean.
+
+    Attributes:
+        path: of the file.
+        reason: what is wrong, in words that name nobody.
+    """
+
+    path: Path
+    reason: str
+
+
+def find_traces(
+    places: Iterable[Path], forgotten: Forgotten, *, ours: Collection[Path] = ()
+) -> Iterator[Trace]:
+    """Yields the files that still hold something forgotten, or cannot be looked into.
+
+    Of media only the name is looked at.
+
+    Args:
+        places: files, and directories to any depth.
+        forgotten: the list.
+        ours: files and directories in which nobody goes by name; in all other files
+            ids, handles and secUids in the clear are looked for as well.
+    """
+    clean = {path.resolve() for path in ours}
+    seen: set[Path] = set()
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            whole = path.resolve()
+            if whole in seen or not path.is_file():
+                continue
+            seen.add(whole)
+            is_ours = not clean.isdisjoint((whole, *whole.parents))
+            parts = path.relative_to(place).parts or (path.name,)
+            if not is_ours and any(map(forgotten.has_name, _words_of_names(parts))):
+                yield Trace(path, "its name still is one of what should be gone")
+                continue
+            trace = _look_into(path, forgotten, is_ours=is_ours)
+            if trace is not None:
+                yield trace
+
+
+def _words_of_names(names: Iterable[str]) -> set[str]:
+    """Returns all that names of files and directories may hold of ids and handles."""
+    words: set[str] = set()
+    for name in names:
+        stem = name.partition("@")[2] or name
+        words |= {stem, *_STEM_END.split(stem), *re.findall(r"[0-9]{6,19}", stem)}
+    return words
+
+
+def _look_into(path: Path, forgotten: Forgotten, *, is_ours: bool) -> Trace | None:
+    if path.suffix.lower() in MEDIA_SUFFIXES:
+        return None
+    try:
+        words = _words_of(path, is_ours=is_ours)
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Trace(path, f"cannot be looked into, so look yourself ({reason})")
+    is_gone = forgotten.has if is_ours else forgotten.has_name
+    if any(map(is_gone, words)):
+        return Trace(path, "still holds an id or a code of what should be gone")
+    return None
+
+
+def _words_of(path: Path, *, is_ours: bool) -> set[str]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            words = _words_of_texts(names, is_ours=is_ours)
+            for name in names:
+                words |= _words_of_member(archive, name, is_ours=is_ours)
+            return words
+    with path.open("rb") as file:
+        words = _words_of_file(file, is_ours=is_ours)
+    if path.suffix == ".parquet":
+        words |= _words_of_table(path, is_ours=is_ours)
+    return words
+
+
+def _words_of_member(archive: zipfile.ZipFile, name: str, *, is_ours: bool) -> set[str]:
+    with archive.open(name) as file:
+        if not name.endswith(".npy"):
+            return _words_of_file(file, is_ours=is_ours)
+        array = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    # Texts there have four bytes a character.
+    texts = array.ravel().tolist() if array.dtype.kind in "US" else []
+    return _words_of_texts(map(str, texts), is_ours=is_ours)
+
+
+def _words_of_table(path: Path, *, is_ours: bool) -> set[str]:
+    words: set[str] = set()
+    for column in pl.read_parquet(path):
+        values = column.explode() if column.dtype == pl.List(pl.String) else column
+        if values.dtype.is_nested() or values.dtype == pl.Categorical:
+            text = values.to_frame().write_ndjson()
+            words |= _words_of_texts([text], is_ours=is_ours)
+        elif values.dtype == pl.String:
+            texts = values.unique().drop_nulls()
+            words |= _words_of_texts(texts, is_ours=is_ours)
+    return words
+
+
+def _words_of_texts(texts: Iterable[str], *, is_ours: bool) -> set[str]:
+    return _words_of_file(io.BytesIO("\n".join(texts).encode()), is_ours=is_ours)
+
+
+def _words_of_file(file: IO[bytes], *, is_ours: bool) -> set[str]:
+    start = file.read(max(map(len, _OPENERS)))
+    file.seek(0)
+    for magic, opener in _OPENERS.items():
+        if start.startswith(magic):
+            with opener(file) as inner:
+                return _words_of_blocks(inner, is_ours=is_ours)
+    return _words_of_blocks(file, is_ours=is_ours)
+
+
+def _words_of_blocks(file: IO[bytes], *, is_ours: bool) -> set[str]:
+    words: set[str] = set()
+    rest = b""
+    while block := file.read(_BLOCK):
+        words |= _words_in(rest + block, is_ours=is_ours)
+        rest = block[-_OVERLAP:]
+    return words
+
+
+def _words_in(data: bytes, *, is_ours: bool) -> set[str]:
+    words = {word.decode() for word in _codes_in(data)}
+    if is_ours:
+        return words
+    text = data.decode("utf-8", "ignore")
+    if "\0" not in text:
+        words.update("".join(parts) for parts in _NAME.findall(text))
+    return words
+
+
+def _codes_in(data: bytes) -> Iterator[bytes]:
+    marks = data.translate(_IS_HEX)
+    start = marks.find(_RUN)
+    while start >= 0:
+        end = marks.find(b"\0", start)
+        end = len(data) if end < 0 else end
+        yield from _CODE.findall(data[max(start - _BEFORE, 0) : end + _AFTER])
+        start = marks.find(_RUN, end)

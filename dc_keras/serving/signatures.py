@@ -1,0 +1,227 @@
+"""The signatures of a bundle: which functions of the serving model answer to a name.
+
+Dimension 0 is the batch everywhere; "" pads captions and frames, 0 pads tokens; m and n
+are numbers of posts, f of frames, k of variants of a post. FACTS are those of posts and
+of users in `facts`, POST_FACTS those of posts alone; each has a value for "unknown":
+
+    serving_default   challenge string (B,), captions string (B, m),
+                      frames string (B, m, f), JPEG bytes, FACTS
+                      → probability float32 (B,), known_challenge bool (B,)
+    captions_only     the same without FACTS
+    tokens            the same as serving_default with token_ids int32 (B, m, t), too
+    embed_user        captions (B, m), frames (B, m, f), FACTS → user float32 (B, d)
+    embed_user_tokens the same with token_ids (B, m, t), too
+    score             user float32 (B, d), challenge float32 (B, e) → probability (B,)
+    embed_video       captions (B,), frames (B, f), POST_FACTS without dimension m
+                      → user_video float32 (B, v), challenge_video float32 (B, w)
+    embed_challenge   captions (B, n), frames (B, n, f), POST_FACTS
+                      → challenge float32 (B, e)
+    find_challenge    name string (B,)
+                      → challenge float32 (B, e), known_challenge bool (B,)
+    rank_challenges   captions (B, m), frames (B, m, f), FACTS
+                      → challenge string (B, C), probability float32 (B, C), best first
+    prepare_users     user (B, d) → prepared float32 (B, p)
+    rank_users        prepared (B, p), challenge (B, e) or, one for all, (1, e)
+                      → probability (B,)
+
+and those by which `attribution` leaves things out:
+
+    find_support      name (B,) → challenge_videos (B, n, w), valid bool (B, n)
+    join_user         user_videos (B, m, v), valid (B, m), facts of users
+                      → user (B, d)
+    join_challenge    challenge_videos (B, n, w), valid (B, n), name (B,)
+                      → challenge (B, e)
+    vary_user_video   captions (B, k), frames (B, f), kept bool (B, k, f), POST_FACTS
+                      with k in place of m → user_videos (B, k, v)
+    vary_challenge_video  the same → challenge_videos (B, k, w)
+
+A post with neither a caption nor a frame is padding; one that was posted without either
+still counts if its caption is sent as " ".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from dc_keras.context.post_inputs import PostInputs
+from dc_keras.serving.calibration import calibrate
+from dc_keras.serving.fact_inputs import (
+    POST_SPECS,
+    USER_SPECS,
+    UserFacts,
+    unknown_post_facts,
+    unknown_user_facts,
+)
+from dc_keras.serving.serving_model import CAPTIONS, FRAMES, TOKENS, ServingModel
+from dc_keras.serving.split_head import PreparedUsers
+
+Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
+
+_CHALLENGES = tf.TensorSpec((None,), tf.string, name="challenge")
+_NAMES = tf.TensorSpec((None,), tf.string, name="name")
+_CAPTION = tf.TensorSpec((None,), tf.string, name="captions")
+_POST_FRAMES = tf.TensorSpec((None, None), tf.string, name="frames")
+_KEPT = tf.TensorSpec((None, None, None), tf.bool, name="kept")
+_VALID = tf.TensorSpec((None, None), tf.bool, name="valid")
+# Facts of single posts: those of sets without the second dimension.
+_ONE_POST = [
+    tf.TensorSpec((None, *spec.shape[2:]), spec.dtype, name=spec.name)
+    for spec in POST_SPECS
+]
+
+
+def endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the functions of all signatures and the specs of their inputs."""
+    found = [_of_pairs(model), _of_posts(model), _of_rankings(model), _varying(model)]
+    captions = model.user_videos.captions
+    if captions is not None and captions.takes_tokens:
+        found.append(_of_tokens(model))
+    return {name: endpoint for part in found for name, endpoint in part.items()}
+
+
+def _of_pairs(model: ServingModel) -> dict[str, Endpoint]:
+    """Those that say how likely a user is to join a challenge."""
+
+    def answer(
+        challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        user = model.embed_user(captions, frames, *facts)
+        return model.challenges.answer(challenge, user, model.score)
+
+    def answer_without_facts(
+        challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        facts = (*unknown_post_facts(captions), *unknown_user_facts(captions))
+        return answer(challenge, captions, frames, *facts)
+
+    inputs = [_CHALLENGES, CAPTIONS, FRAMES]
+    return {
+        "serving_default": (answer, [*inputs, *POST_SPECS, *USER_SPECS]),
+        "captions_only": (answer_without_facts, inputs),
+        "score": (
+            lambda user, challenge: {"probability": model.score(user, challenge)},
+            [_vectors("user", model.model.user_width), _of_challenges(model)],
+        ),
+    }
+
+
+def _of_posts(model: ServingModel) -> dict[str, Endpoint]:
+    """Those that represent posts, sets of them, and known challenges."""
+
+    def embed_video(
+        captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        posts = PostInputs(captions, *facts)
+        return {
+            f"{side}_video": model.embed_posts(side, posts, captions, frames)
+            for side in ("user", "challenge")
+        }
+
+    return {
+        "embed_video": (embed_video, [_CAPTION, _POST_FRAMES, *_ONE_POST]),
+        "embed_user": (
+            lambda captions, frames, *facts: {
+                "user": model.embed_user(captions, frames, *facts)
+            },
+            [CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS],
+        ),
+        "embed_challenge": (
+            lambda captions, frames, *facts: {
+                "challenge": model.embed_challenge(captions, frames, *facts)
+            },
+            [CAPTIONS, FRAMES, *POST_SPECS],
+        ),
+        "find_challenge": (model.challenges.find, [_NAMES]),
+    }
+
+
+def _of_rankings(model: ServingModel) -> dict[str, Endpoint]:
+    """Those that rank challenges for a user, or users for a challenge."""
+    ranking = PreparedUsers(model.model)
+    return {
+        "rank_challenges": (
+            lambda captions, frames, *facts: model.challenges.rank(
+                model.embed_user(captions, frames, *facts), model.score
+            ),
+            [CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS],
+        ),
+        "prepare_users": (
+            lambda user: {"prepared": ranking.prepare(user)},
+            [_vectors("user", model.model.user_width)],
+        ),
+        "rank_users": (
+            lambda prepared, challenge: {
+                "probability": calibrate(
+                    ranking.score(prepared, challenge), model.calibration
+                )
+            },
+            [_vectors("prepared", ranking.width), _of_challenges(model)],
+        ),
+    }
+
+
+def _varying(model: ServingModel) -> dict[str, Endpoint]:
+    """Those that leave out a post, a frame or a word."""
+    found: dict[str, Endpoint] = {
+        "find_support": (model.challenges.find_videos, [_NAMES]),
+        "join_user": (
+            lambda user_videos, valid, *facts: {
+                "user": model.join_user(user_videos, valid, UserFacts(*facts))
+            },
+            [_sets(model, "user"), _VALID, *USER_SPECS],
+        ),
+        "join_challenge": (
+            lambda challenge_videos, valid, name: {
+                "challenge": model.join_challenge(challenge_videos, valid, name)
+            },
+            [_sets(model, "challenge"), _VALID, _NAMES],
+        ),
+    }
+    for side in ("user", "challenge"):
+        found[f"vary_{side}_video"] = (
+            _vary(model, side),
+            [CAPTIONS, _POST_FRAMES, _KEPT, *POST_SPECS],
+        )
+    return found
+
+
+def _vary(model: ServingModel, side: str) -> Callable[..., dict[str, tf.Tensor]]:
+    def vary(
+        captions: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor, *facts: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        posts = PostInputs(captions, *facts)
+        return {f"{side}_videos": model.vary_posts(side, posts, frames, kept)}
+
+    return vary
+
+
+def _of_tokens(model: ServingModel) -> dict[str, Endpoint]:
+    """Those that take WordPieces, without an op of TF-Text."""
+    inputs = [TOKENS, CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS]
+    return {
+        "tokens": (
+            lambda challenge, *seen: model.challenges.answer(
+                challenge, model.embed_user_tokens(*seen), model.score
+            ),
+            [_CHALLENGES, *inputs],
+        ),
+        "embed_user_tokens": (
+            lambda *seen: {"user": model.embed_user_tokens(*seen)},
+            inputs,
+        ),
+    }
+
+
+def _vectors(name: str, width: int) -> tf.TensorSpec:
+    return tf.TensorSpec((None, width), tf.float32, name=name)
+
+
+def _sets(model: ServingModel, side: str) -> tf.TensorSpec:
+    width = model.post_width(side)
+    return tf.TensorSpec((None, None, width), tf.float32, name=f"{side}_videos")
+
+
+def _of_challenges(model: ServingModel) -> tf.TensorSpec:
+    return _vectors("challenge", model.model.challenge_width)

@@ -1,0 +1,1 @@
+"""A simulated world of short videos with a known truth."""

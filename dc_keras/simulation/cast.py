@@ -1,0 +1,172 @@
+"""Who and what the simulated world is made of: accounts, challenges, sounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dc_keras.simulation import wording as world_text
+from dc_keras.simulation.ground_truth import Truth, WorldConfig
+from dc_keras.simulation.clips import SHAPES
+from dc_keras.simulation.vocabulary import TOPICS, Language
+
+_SPANISH_SHARE = 0.35
+_DAY_S = 86_400
+_ACCOUNT_AGE_DAYS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who posts.
+
+    Attributes:
+        user_id: 19 digits, the upper bits the time of joining.
+        handle: as in mentions.
+        language: main language of the captions.
+        num_followers: at collection time.
+        num_following: friends in the world.
+    """
+
+    user_id: str
+    handle: str
+    language: Language
+    num_followers: int
+    num_following: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What plays under a post.
+
+    Attributes:
+        music_id: 19 digits.
+        title: as shown.
+        author: name of the artist, or the handle of who recorded it.
+        is_original: whether a user recorded it.
+    """
+
+    music_id: str
+    title: str
+    author: str
+    is_original: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What people join.
+
+    Attributes:
+        name: also its first hashtag.
+        phrase: its two words.
+        hashtags: normalised tags under which it runs.
+        sound: its sound.
+        shape: what its videos usually show, one of `SHAPES`.
+    """
+
+    name: str
+    phrase: str
+    hashtags: tuple[str, ...]
+    sound: Sound
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Everything that posts are made of.
+
+    Attributes:
+        accounts: in the order of `Truth`'s users.
+        challenges: in the order of `Truth`'s challenges.
+        topic_sounds: the sounds of the topics, by title.
+        own_sounds: each user's original sound, in the order of the accounts.
+    """
+
+    accounts: tuple[Account, ...]
+    challenges: tuple[Challenge, ...]
+    topic_sounds: dict[str, Sound]
+    own_sounds: tuple[Sound, ...]
+
+
+class IdSource:
+    """Draws ids that never repeat and carry a time in their upper 32 bits."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._taken: set[int] = set()
+
+    def draw(self, time: int) -> str:
+        """Returns a new id with `id >> 32 == time`, as a string."""
+        number = (time << 32) | int(self._rng.integers(1 << 32))
+        while number in self._taken:
+            number = (time << 32) | int(self._rng.integers(1 << 32))
+        self._taken.add(number)
+        return str(number)
+
+
+def draw_cast(
+    config: WorldConfig, truth: Truth, ids: IdSource, rng: np.random.Generator
+) -> Cast:
+    """Draws accounts, challenges and sounds.
+
+    Args:
+        config: of the world.
+        truth: of the world.
+        ids: where new ids come from.
+        rng: source of all other draws.
+    """
+    accounts = _draw_accounts(config, truth, ids, rng)
+    return Cast(
+        accounts=accounts,
+        challenges=_draw_challenges(config, ids, rng),
+        topic_sounds={
+            title: Sound(ids.draw(config.start_time), title, "The Simulators", False)
+            for topic in TOPICS
+            for title in topic.sounds
+        },
+        own_sounds=tuple(
+            Sound(
+                music_id=ids.draw(config.start_time),
+                title=f"original sound - {account.handle}",
+                author=account.handle,
+                is_original=True,
+            )
+            for account in accounts
+        ),
+    )
+
+
+def _draw_accounts(
+    config: WorldConfig, truth: Truth, ids: IdSource, rng: np.random.Generator
+) -> tuple[Account, ...]:
+    handles = world_text.draw_handles(rng, config.num_users)
+    ages_s = rng.integers(_DAY_S, _ACCOUNT_AGE_DAYS * _DAY_S, size=config.num_users)
+    return tuple(
+        Account(
+            user_id=ids.draw(config.start_time - int(age_s)),
+            handle=handle,
+            language="es" if rng.random() < _SPANISH_SHARE else "en",
+            num_followers=int(rng.lognormal(mean=7, sigma=1.5)),
+            num_following=int(friends.sum()),
+        )
+        for handle, age_s, friends in zip(handles, ages_s, truth.friends, strict=True)
+    )
+
+
+def _draw_challenges(
+    config: WorldConfig, ids: IdSource, rng: np.random.Generator
+) -> tuple[Challenge, ...]:
+    challenges = []
+    for phrase in world_text.draw_challenge_phrases(rng, config.num_challenges):
+        tags = world_text.challenge_tags(phrase)
+        title = f"{phrase.title()} Song"
+        challenges.append(
+            Challenge(
+                name=tags[0],
+                phrase=phrase,
+                hashtags=tags,
+                sound=Sound(ids.draw(config.start_time), title, "DJ Synthetic", False),
+                shape=world_text.pick(rng, tuple(SHAPES)),
+            )
+        )
+    return tuple(challenges)

@@ -1,0 +1,214 @@
+"""The simulated world: short videos with real files and a known truth.
+
+`simulate_world` draws a world; `write_world` puts it on disk as an export of web items
+with media, ready to import, next to the truth that a real export never has. Everything
+in it is synthetic. Its parts: `world_truth` (who joins what, and when), `world_cast`
+(accounts, challenges, sounds), `world_posts` (what everybody posts), `world_text` and
+`world_video` (words and pictures), `world_items` (the shape of the export).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+from tqdm import tqdm
+
+from dc_keras.simulation.cast import Cast, Challenge, IdSource, draw_cast
+from dc_keras.simulation.export_formats import FILE_NAMES, export_files
+from dc_keras.simulation.web_items import iter_items
+from dc_keras.simulation.simulated_posts import Post, PostWriter
+from dc_keras.simulation.ground_truth import Truth, WorldConfig, draw_truth
+from dc_keras.simulation.clips import draw_frames, write_video
+from dc_keras.errors import DataError
+
+__all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
+
+_FILES = FILE_NAMES | {"README", "media", "study.toml", "truth.json"}
+_NOTE = "synthetic: no person, post or sound in this data exists"
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A simulated world.
+
+    Attributes:
+        config: what it was made from.
+        truth: who joins what and when.
+        cast: accounts and challenges, in the order of the truth, and sounds.
+        posts: oldest first.
+    """
+
+    config: WorldConfig
+    truth: Truth
+    cast: Cast
+    posts: tuple[Post, ...]
+
+    @property
+    def prevalence(self) -> float:
+        """Share of all (user, challenge) pairs that joined, in [0, 1]."""
+        return float(self.truth.joined.mean())
+
+    def bayes_average_precision(self) -> float:
+        """Returns the average precision, over all pairs, of the true probabilities.
+
+        No score can do better in expectation over the draws of the labels, whatever a
+        model sees; in one draw a model may be luckier.
+
+        Returns:
+            In [0, 1], by scikit-learn's definition; 0 where nobody joined anything.
+        """
+        if not self.truth.joined.any():
+            return 0.0
+        return float(
+            average_precision_score(
+                self.truth.joined.ravel(), self.truth.probabilities.ravel()
+            )
+        )
+
+
+def simulate_world(config: WorldConfig) -> World:
+    """Draws a world, without any file; equal configs give equal worlds."""
+    # One stream of draws a stage, so that a change to one leaves the others alone.
+    for_truth, for_ids, for_cast, for_posts = np.random.default_rng(config.seed).spawn(
+        4
+    )
+    truth = draw_truth(config, for_truth)
+    ids = IdSource(for_ids)
+    cast = draw_cast(config, truth, ids, for_cast)
+    posts = PostWriter(config, truth, cast, ids, for_posts).write()
+    return World(config, truth, cast, posts)
+
+
+def write_world(
+    world: World, directory: Path, workers: int = 2, *, format_name: str = "web_item"
+) -> None:
+    """Writes a world as an export with media, a study and the truth.
+
+    The directory gets `items.ndjson` (one web item a line, oldest first; or the files
+    of another format),
+    `media/<video id>.mp4`, `study.toml` (all challenges), `truth.json` (true
+    probabilities, who joined, communities, friends, config; raw ids) and `README`. It
+    is built beside its place and renamed when whole; a world that is there already is
+    replaced. Equal worlds give equal bytes, with any number of workers.
+
+    Args:
+        world: what to write.
+        directory: where.
+        workers: threads that draw and encode, at least 1.
+        format_name: one of `world_formats.FORMATS`.
+
+    Raises:
+        DataError: `workers` is below 1, or the directory holds anything that is not
+            part of a world.
+    """
+    if workers < 1:
+        raise DataError(f"`workers` must be at least 1. Received: workers={workers}")
+    directory = directory.resolve()
+    _check_replaceable(directory)
+    partial = directory.with_name(f".{directory.name}.partial")
+    # What a stopped run left behind.
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "media").mkdir(parents=True)
+    _write_media(world, partial / "media", workers)
+    _write_texts(world, partial, format_name)
+    if directory.exists():
+        shutil.rmtree(directory)
+    partial.rename(directory)
+
+
+def _check_replaceable(directory: Path) -> None:
+    if not directory.exists():
+        return
+    found = sorted(path.name for path in directory.iterdir())
+    foreign = [name for name in found if name not in _FILES]
+    if found and (foreign or "truth.json" not in found):
+        raise DataError(
+            "A world is written to a new or empty directory, or over another world. "
+            f"Received: directory={directory}, which holds {(foreign or found)[0]}"
+        )
+
+
+def _write_media(world: World, directory: Path, workers: int) -> None:
+    posts = [post for post in world.posts if post.has_media]
+    # OpenCV encodes outside the interpreter lock: threads are enough.
+    with ThreadPoolExecutor(workers) as pool:
+        written = pool.map(
+            lambda post: _write_post(world.config, post, directory), posts
+        )
+        for _ in tqdm(written, "media", len(posts), unit="video", disable=None):
+            pass
+
+
+def _write_post(config: WorldConfig, post: Post, directory: Path) -> None:
+    frames = draw_frames(
+        np.array(post.look),
+        post.shape,
+        num_frames=max(round(post.duration_s * config.fps), 1),
+        width=config.width,
+        height=config.height,
+        rng=np.random.default_rng(int(post.video_id)),
+    )
+    write_video(directory / f"{post.video_id}.mp4", frames, config.fps)
+
+
+def _write_texts(world: World, directory: Path, format_name: str) -> None:
+    items = iter_items(
+        world.posts,
+        world.cast.accounts,
+        width=world.config.width,
+        height=world.config.height,
+    )
+    for name, content in export_files(list(items), format_name).items():
+        (directory / name).write_text(content, encoding="utf-8", newline="")
+    truth = json.dumps(_describe_truth(world), ensure_ascii=False, indent=1)
+    for name, text in {
+        "truth.json": truth,
+        "study.toml": _format_study(world.cast.challenges),
+        "README": f"A simulated world, {_NOTE}.",
+    }.items():
+        (directory / name).write_text(f"{text}\n", encoding="utf-8", newline="\n")
+
+
+def _describe_truth(world: World) -> dict[str, Any]:
+    truth = world.truth
+    return {
+        "note": _NOTE,
+        "synthetic": True,
+        "config": asdict(world.config),
+        "prevalence": world.prevalence,
+        "bayes_average_precision": world.bayes_average_precision(),
+        "users": [account.user_id for account in world.cast.accounts],
+        "challenges": [challenge.name for challenge in world.cast.challenges],
+        "communities": truth.communities.tolist(),
+        "probabilities": truth.probabilities.tolist(),
+        "participations": truth.joined.astype(int).tolist(),
+        "friends": np.argwhere(np.triu(truth.friends)).tolist(),
+    }
+
+
+def _format_study(challenges: tuple[Challenge, ...]) -> str:
+    lines = [
+        f"# {_NOTE.capitalize()}.",
+        "[study]",
+        'name = "simulated"',
+        "history_max = 8",
+        "history_min = 1",
+        "min_participations = 1",
+        "pool_fraction = 0.25",
+    ]
+    for challenge in challenges:
+        hashtags = ", ".join(f'"{tag}"' for tag in challenge.hashtags)
+        lines += [
+            "",
+            f"[challenges.{challenge.name}]",
+            f"hashtags = [{hashtags}]",
+            f'sounds = ["{challenge.sound.music_id}"]',
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,275 @@
+"""Pictures of a graph as PNG and SVG (extra `social`): users, or communities.
+
+Beyond some thousands of users a picture of them all is a blot: there the communities
+are drawn, each a disc, with the weight between them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.isolation import measure_isolation
+from dc_keras.social.layout import lay_out
+from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.model_scores import mean_probabilities, probability_colours
+
+try:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+except ImportError as error:
+    raise DataError(
+        "pictures need matplotlib: pip install 'dc_keras[social]'"
+    ) from error
+
+PICTURES = ("png", "svg")
+MOST_USERS = 3_000
+# A picture of communities shows so many of them, the largest.
+MOST_COMMUNITIES = 40
+_MOST_TIES = 20_000
+_INCHES = (11.0, 8.0)
+_GROUND, _INK, _MUTED = "#FFFFFF", "#1B1F23", "#57606A"
+_NAME_LENGTH = 38
+# The same bytes for the same graph: no date, no random ids, letters as outlines.
+_STYLE = {
+    "svg.hashsalt": "dc_keras",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "text.parse_math": False,
+}
+
+
+def draw_graph(
+    layer: Layer,
+    membership: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str,
+    most_users: int = MOST_USERS,
+    seed: int = 0,
+    probabilities: np.ndarray | None = None,
+) -> Figure:
+    """Draws the users of a layer, or its communities where the users are too many.
+
+    Args:
+        layer: weighted ties. Users without any are left out, and the title says so.
+        membership: int64 (num_users,): communities from 0, the largest first.
+        names: of the communities.
+        title: of the picture.
+        most_users: beyond so many with a tie the communities are drawn.
+        seed: of the layout.
+        probabilities: float64 (num_users,), NaN where unknown: colours users, and
+            communities by their mean, in place of the communities' own colours.
+    """
+    weights = layer.undirected().weights
+    tied = np.flatnonzero(np.diff(weights.indptr))
+    left_out = len(membership) - len(tied)
+    note = f"; {left_out:,} without a tie are not drawn" if left_out else ""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=_INCHES, facecolor=_GROUND)
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.01, 0.02, 0.70, 0.88))
+        axes.set_axis_off()
+        axes.set_aspect("equal", adjustable="datalim")
+        part = Layer(layer.name, canonical(weights[tied][:, tied]))
+        told_of = None if probabilities is None else probabilities[tied]
+        if len(tied) > most_users:
+            shown = _draw_communities(
+                axes, part, membership[tied], names, seed, told_of
+            )
+            told = f"the {shown} largest communities of {len(tied):,} users{note}"
+        else:
+            _draw_users(axes, part, membership[tied], seed, told_of)
+            told = f"{len(tied):,} users, {layer.num_ties:,} ties{note}"
+        figure.text(0.02, 0.95, _short(title, 80), size=16, color=_INK, weight="bold")
+        figure.text(0.02, 0.915, told, size=10, color=_MUTED)
+        if told_of is None:
+            _draw_legend(figure, membership[tied], names)
+        else:
+            _draw_scale(figure, told_of)
+    return figure
+
+
+def write_pictures(
+    figure: Figure, directory: Path, stem: str, formats: Sequence[str]
+) -> list[Path]:
+    """Writes a picture in some of `PICTURES`, each file whole or not at all.
+
+    Equal figures give equal bytes.
+
+    Raises:
+        DataError: a format that is none.
+    """
+    if unknown := sorted(set(formats) - set(PICTURES)):
+        raise DataError(
+            f"pictures must be of {', '.join(PICTURES)}. Received: {', '.join(unknown)}"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in formats:
+        path = directory / f"{stem}.{name}"
+        undated = {"Date": None} if name == "svg" else {"Software": None}
+        content = io.BytesIO()
+        with mpl.rc_context(_STYLE):
+            figure.savefig(content, format=name, dpi=160, metadata=undated)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(content.getvalue())
+        temporary.replace(path)
+        written.append(path)
+    return written
+
+
+def _draw_users(
+    axes: Any,
+    layer: Layer,
+    membership: np.ndarray,
+    seed: int,
+    probabilities: np.ndarray | None,
+) -> None:
+    places = lay_out(layer, membership, seed=seed)
+    colours = (
+        colours_of(membership)
+        if probabilities is None
+        else probability_colours(probabilities)
+    )
+    _draw_ties(axes, layer, places, colours)
+    strength = layer.weights.sum(axis=1)
+    share = strength / strength.max() if len(strength) else strength
+    crowd = min(1.0, 30 / max(len(places), 1) ** 0.5)
+    # The strongest are drawn last and stay in sight.
+    order = np.argsort(strength, kind="stable")
+    axes.scatter(
+        *places[order].T,
+        s=(14 + 240 * share[order]) * crowd,
+        c=[colours[row] for row in order],
+        edgecolors=_GROUND,
+        linewidths=0.6,
+        zorder=2,
+    )
+
+
+def _draw_communities(
+    axes: Any,
+    layer: Layer,
+    membership: np.ndarray,
+    names: Sequence[str],
+    seed: int,
+    probabilities: np.ndarray | None,
+) -> int:
+    """Draws a disc a community, its area by its users; returns how many."""
+    count = min(MOST_COMMUNITIES, int(membership.max()) + 1)
+    groups = np.where(membership < count, membership, -1)
+    between = measure_isolation(layer, groups).between()
+    numbers = np.arange(count)
+    sizes = np.bincount(membership, minlength=count)[:count]
+    places = lay_out(between, numbers, seed=seed)
+    colours = colours_of(numbers)
+    if probabilities is not None:
+        means = mean_probabilities(probabilities, membership)[:count]
+        colours = probability_colours(means)
+    _draw_ties(axes, between, places, colours)
+    areas = 4_000 * sizes / sizes.max()
+    axes.scatter(
+        *places.T, s=areas, c=colours, edgecolors=_GROUND, linewidths=1, zorder=2
+    )
+    for number in range(min(len(PALETTE), count)):
+        axes.annotate(
+            _short(names[number], 24),
+            places[number],
+            xytext=(0, -(areas[number] ** 0.5) / 2 - 9),
+            textcoords="offset points",
+            ha="center",
+            size=8,
+            color=_INK,
+            bbox={"facecolor": _GROUND, "alpha": 0.75, "edgecolor": "none", "pad": 1},
+            zorder=3,
+        )
+    axes.margins(0.12)
+    return count
+
+
+def _draw_ties(
+    axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
+) -> None:
+    ties = sparse.triu(layer.weights, k=1).tocoo()
+    # The strongest, if they are too many: the others would cover them.
+    order = np.argsort(-ties.data, kind="stable")[:_MOST_TIES][::-1]
+    rows, columns, weights = ties.row[order], ties.col[order], ties.data[order]
+    share = np.sqrt(weights / weights.max()) if len(weights) else weights
+    axes.add_collection(
+        LineCollection(
+            list(np.stack([places[rows], places[columns]], axis=1)),
+            colors=[
+                colours[row] if colours[row] == colours[column] else "#A9B1B9"
+                for row, column in zip(rows, columns, strict=True)
+            ],
+            linewidths=0.3 + 1.7 * share,
+            alpha=float(np.clip(40 / max(len(rows), 1) ** 0.5, 0.12, 0.5)),
+            zorder=1,
+        )
+    )
+
+
+def _draw_scale(figure: Any, probabilities: np.ndarray) -> None:
+    """What the darkest and the lightest dot stand for."""
+    known = probabilities[~np.isnan(probabilities)]
+    most = float(known.max(initial=0.0))
+    steps = np.array([most, most / 2, 0.0])
+    handles = [
+        _dot(colour, f"{step:.3f}")
+        for step, colour in zip(steps, probability_colours(steps), strict=True)
+    ]
+    if len(known) < len(probabilities):
+        handles.append(_dot(OTHER, f"unknown ({len(probabilities) - len(known):,})"))
+    _place_legend(figure, handles, "Probability of joining")
+
+
+def _draw_legend(figure: Any, membership: np.ndarray, names: Sequence[str]) -> None:
+    sizes = np.bincount(membership, minlength=len(names))
+    handles = [
+        _dot(colour, f"{_short(names[number])} ({sizes[number]:,})")
+        for number, colour in enumerate(PALETTE[: len(names)])
+        if sizes[number]
+    ]
+    rest = sizes[len(PALETTE) :]
+    if rest.any():
+        words = f"{int((rest > 0).sum()):,} smaller communities ({rest.sum():,})"
+        handles.append(_dot(OTHER, words))
+    if handles:
+        _place_legend(figure, handles, "Communities (users)")
+
+
+def _place_legend(figure: Any, handles: Sequence[Any], title: str) -> None:
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(0.71, 0.89),
+        frameon=False,
+        fontsize=8.5,
+        title_fontsize=10,
+        alignment="left",
+        labelspacing=0.9,
+    )
+
+
+def _dot(colour: str, label: str) -> Any:
+    return Line2D(
+        [], [], marker="o", linestyle="", color=colour, markersize=8, label=label
+    )
+
+
+def _short(text: str, length: int = _NAME_LENGTH) -> str:
+    """One line of letters that the font may have; longer ones end in an ellipsis."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= length else line[: length - 1] + "…"

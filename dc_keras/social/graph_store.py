@@ -1,0 +1,112 @@
+"""A graph on disk.
+
+    GRAPH/graph.json              the plan, counts, what it was made from
+    GRAPH/users.parquet           user_id, a row a user
+    GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
+    GRAPH/spells.parquet          layer, source, target, start, end, where asked for
+    GRAPH/SHA256SUMS              of all of these
+
+No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from dc_keras.corpus.store import write_table, write_text
+from tfrecords.storage.read_errors import reading
+from dc_keras.errors import DataError
+from dc_keras.social.graph import Layer, SocialGraph
+from tfrecords.storage.atomic_update import Switch, finish_switch
+from tfrecords.storage.integrity import verify_directory
+
+INFO_FILE = "graph.json"
+USERS_FILE = "users.parquet"
+SPELLS_FILE = "spells.parquet"
+_LAYERS = "layers"
+
+
+def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
+    """Writes a graph.
+
+    Args:
+        directory: made where it is missing; a graph that is there is replaced, whole
+            or not at all.
+        graph: what to write.
+        info: plain values beside the counts, such as the plan.
+    """
+    with Switch(directory) as files:
+        for old in (directory / SPELLS_FILE, *directory.glob(f"{_LAYERS}/*.npz")):
+            files.remove(str(old.relative_to(directory)))
+        _write_graph(files, graph, info)
+        files.commit()
+
+
+def _write_graph(files: Switch, graph: SocialGraph, info: Mapping[str, Any]) -> None:
+    users = pl.Series("user_id", graph.users, dtype=pl.String)
+    write_table(files.path(USERS_FILE), pl.DataFrame([users]))
+    if graph.spells is not None:
+        write_table(files.path(SPELLS_FILE), graph.spells)
+    layers = []
+    for layer in graph.layers:
+        weights = layer.weights
+        arrays = {
+            "data": weights.data,
+            "indices": weights.indices,
+            "indptr": weights.indptr,
+        }
+        if layer.significance is not None:
+            arrays["significance"] = layer.significance
+        if layer.times is not None:
+            arrays["times"] = layer.times
+        np.savez(files.path(f"{_LAYERS}/{layer.name}.npz"), **arrays)
+        layers.append(
+            {
+                "name": layer.name,
+                "is_directed": layer.is_directed,
+                "num_ties": layer.num_ties,
+            }
+        )
+    content = {**info, "num_users": len(graph.users), "layers": layers}
+    write_text(files.path(INFO_FILE), json.dumps(content, indent=2) + "\n")
+
+
+def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
+    """Reads a graph and what was written beside it.
+
+    Raises:
+        DataError: the directory holds no whole graph, or a file is damaged.
+    """
+    finish_switch(directory)
+    if not (directory / INFO_FILE).exists():
+        raise DataError(
+            f"{directory} must be a graph of build_graph. Received: no {INFO_FILE}"
+        )
+    verify_directory(directory, "build_graph")
+    with reading(directory, "a graph of build_graph"):
+        info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
+        users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])
+        layers = tuple(
+            _read_layer(directory, layer, len(users)) for layer in info["layers"]
+        )
+        spells = None
+        if (directory / SPELLS_FILE).exists():
+            spells = pl.read_parquet(directory / SPELLS_FILE)
+        graph = SocialGraph(users, layers, spells)
+    return graph, info
+
+
+def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
+    path = directory / _LAYERS / f"{layer['name']}.npz"
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        weights = sparse.csr_array(parts, (num_users, num_users))
+        chance, times = (arrays.get(name, None) for name in ("significance", "times"))
+    return Layer(layer["name"], weights, layer["is_directed"], chance, times)

@@ -1,0 +1,127 @@
+"""What a model says of users, beside their place in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tfrecords.storage.read_errors import POLARS_ERRORS
+from dc_keras.errors import DataError
+from dc_keras.social.palette import OTHER
+from tfrecords.storage.integrity import verify_file
+
+# From nothing to the largest, ColorBrewer's "Blues" (Brewer 2003).
+_SCALE = ("#DEEBF7", "#9ECAE1", "#4292C6", "#08519C", "#08306B")
+_COLUMNS = ("user_id", "challenge", "probability")
+
+
+def read_probabilities(
+    path: Path, users: Sequence[str], challenge: str | None = None
+) -> np.ndarray:
+    """Reads how likely each user is to join, as `predict` or `rank` wrote it.
+
+    Args:
+        path: CSV with the columns user_id, probability and, where it is about several
+            challenges, challenge.
+        users: of the graph; those of the file that are none of them are left out.
+        challenge: which one; None where the file is about one alone.
+
+    Returns:
+        float64 (num_users,), in [0, 1]; NaN where the file says nothing.
+
+    Raises:
+        DataError: no such table, a probability that is none, several challenges and no
+            choice or another one, a user twice, or nobody of the graph.
+    """
+    table = _about(_read(path), path, challenge)
+    if table["user_id"].n_unique() < table.height:
+        raise DataError(
+            f"{path} must say one thing of a user. Received: rows={table.height}, "
+            f"users={table['user_id'].n_unique()}"
+        )
+    told = dict(table.select("user_id", "probability").iter_rows())
+    found = np.array([told.get(user, np.nan) for user in users], np.float64)
+    if np.isnan(found).all():
+        raise DataError(
+            f"{path} must be about users of the graph. Received: "
+            f"users of the file={table.height}, of the graph={len(users)}, in both=0"
+        )
+    return found
+
+
+def probability_colours(probabilities: np.ndarray) -> list[str]:
+    """Returns a colour (#RRGGBB) a user: the darker, the likelier; grey if unknown.
+
+    Args:
+        probabilities: float64 (num_users,), at least 0; the largest is the darkest. NaN
+            where unknown.
+    """
+    known = np.nan_to_num(probabilities)
+    share = known / (known.max(initial=0.0) or 1.0)
+    anchors = np.array([_channels(colour) for colour in _SCALE])
+    at = np.linspace(0, 1, len(_SCALE))
+    mixed = np.stack([np.interp(share, at, channel) for channel in anchors.T], axis=1)
+    return [
+        OTHER if np.isnan(probability) else "#{:02X}{:02X}{:02X}".format(*channels)
+        for probability, channels in zip(
+            probabilities.tolist(), mixed.round().astype(int).tolist(), strict=True
+        )
+    ]
+
+
+def mean_probabilities(probabilities: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Returns the mean of what is known of each group.
+
+    Args:
+        probabilities: float64 (num_users,), NaN where unknown.
+        groups: int64 (num_users,), from 0.
+
+    Returns:
+        float64 (num_groups,), NaN where nothing is known.
+    """
+    known = ~np.isnan(probabilities)
+    most = int(groups.max(initial=-1)) + 1
+    count = np.bincount(groups[known], minlength=most)
+    total = np.bincount(groups[known], probabilities[known], minlength=most)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _channels(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def _read(path: Path) -> pl.DataFrame:
+    verify_file(path, "predict")
+    try:
+        table = pl.read_csv(path, infer_schema=False)
+        wanted = [name for name in _COLUMNS if name in table.columns]
+        return table.select(wanted).with_columns(
+            "user_id", pl.col("probability").cast(pl.Float64)
+        )
+    except (OSError, *POLARS_ERRORS) as error:
+        raise DataError(
+            f"{path} must be a CSV file with the columns user_id and probability. "
+            f"Received: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _about(table: pl.DataFrame, path: Path, challenge: str | None) -> pl.DataFrame:
+    outside = table.filter(~pl.col("probability").is_between(0, 1).fill_null(False))
+    if not outside.is_empty():
+        raise DataError(
+            f"{path}: a probability must lie in [0, 1]. "
+            f"Received: probability={outside['probability'][0]}"
+        )
+    has_names = "challenge" in table.columns
+    names = table["challenge"].unique().sort().to_list() if has_names else []
+    if challenge is None and len(names) < 2:
+        return table
+    if challenge not in names:
+        raise DataError(
+            f"{path}: the challenge must be one of {', '.join(map(str, names))}. "
+            f"Received: challenge={challenge}"
+        )
+    return table.filter(pl.col("challenge") == challenge)

@@ -1,0 +1,192 @@
+"""whichtok's own job, finished: a group of users from its stem, and their graph.
+
+    group = UserGroup.read("crawl")                 # crawl/users.json
+    graph = UserGraph(group, ["used_hashtags", "sugg_sounds"])
+
+Weights are whichtok's: the sum over the criteria of the size of the overlap over the
+mean of the two sizes. What differs from its 0.0.3 is listed in docs/social.md: nothing
+is shared between groups, nothing asks a network, two users without a tag do not divide
+by zero, ties of weight 0 are none, hashtags end where hashtags end, and the sound is
+the same thing in either place, its title.
+
+The stem holds handles in the clear. A corpus does not: import the stem
+(`python -m pipelines.import_corpus`) for anything that is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from scipy import sparse
+
+from dc_keras.corpus.records import normalize_hashtag
+from dc_keras.corpus.store import write_text
+from dc_keras.errors import DataError
+from dc_keras.social.affiliations import count_belongings
+from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.sharing import share_ties
+
+CRITERIA = ("used_hashtags", "used_sounds", "sugg_hashtags", "sugg_sounds")
+USERS_FILE = "users.json"
+
+
+@dataclass(frozen=True)
+class TikTokUser:
+    """One user of a group.
+
+    Attributes:
+        handle: the name after the @.
+        used_hashtags: of the user's posts, normalised; used_sounds: their titles.
+        sugg_hashtags: suggested beside the user; sugg_sounds likewise.
+        videos: ids of posts.
+    """
+
+    handle: str
+    used_hashtags: frozenset[str] = frozenset()
+    used_sounds: frozenset[str] = frozenset()
+    sugg_hashtags: frozenset[str] = frozenset()
+    sugg_sounds: frozenset[str] = frozenset()
+    videos: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UserGroup:
+    """Users, by handle, sorted."""
+
+    users: Mapping[str, TikTokUser] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, users: Iterable[TikTokUser]) -> UserGroup:
+        """Returns the group of some users; of one handle the last counts."""
+        found = {user.handle: user for user in users}
+        return cls(dict(sorted(found.items())))
+
+    @classmethod
+    def read(cls, stem: str | Path) -> UserGroup:
+        """Reads `users.json` of a stem.
+
+        Raises:
+            DataError: there is none, or it is not whichtok's.
+        """
+        path = Path(stem) / USERS_FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            users = [_user(handle, record) for handle, record in content.items()]
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise DataError(
+                f"a stem must have a {USERS_FILE} with an object of users by handle. "
+                f"Received: stem={stem}"
+            ) from error
+        return cls.of(users)
+
+    def write(self, stem: str | Path) -> None:
+        """Writes `users.json` of a stem, sorted."""
+        content = {
+            handle: {
+                "videos": list(user.videos),
+                **{name: sorted(getattr(user, name)) for name in CRITERIA},
+            }
+            for handle, user in self.users.items()
+        }
+        place = Path(stem)
+        place.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        write_text(place / USERS_FILE, text + "\n")
+
+
+class UserGraph:
+    """The graph of a group, as whichtok weighs it.
+
+    Args:
+        group: its users.
+        edge_criteria: some of `CRITERIA`, without repeats.
+
+    Attributes:
+        graph: one layer, "shared space"; its users are handles.
+
+    Raises:
+        DataError: a criterion is none of them, or there is none.
+    """
+
+    def __init__(
+        self, group: UserGroup, edge_criteria: Sequence[str] = CRITERIA
+    ) -> None:
+        unknown = [name for name in edge_criteria if name not in CRITERIA]
+        repeats = len(set(edge_criteria)) < len(edge_criteria)
+        if unknown or repeats or not edge_criteria:
+            raise DataError(
+                f"edge_criteria must be some of {', '.join(CRITERIA)}, each once. "
+                f"Received: edge_criteria={list(edge_criteria)}"
+            )
+        handles = tuple(group.users)
+        total = sparse.csr_array((len(handles),) * 2)
+        for name in edge_criteria:
+            has = {user.handle: getattr(user, name) for user in group.users.values()}
+            total += _overlap(name, has).weights
+        layer = Layer("shared space", canonical(total))
+        self.graph = SocialGraph(handles, (layer,))
+
+    def weight(self, first: str, second: str) -> float:
+        """Returns how much two users share, 0 or above.
+
+        Raises:
+            DataError: one of them is not in the group.
+        """
+        rows = []
+        for handle in (first, second):
+            if handle not in self.graph.row_of:
+                raise DataError(f"a user must be of the group. Received: user={handle}")
+            rows.append(self.graph.row_of[handle])
+        return float(self.graph.layers[0].weights[rows[0], rows[1]])
+
+
+def video_graph(videos: Mapping[str, Iterable[str]]) -> SocialGraph:
+    """Returns the graph of posts that share things, which whichtok had planned.
+
+    Args:
+        videos: by video id, names of what it has: hashtags, sounds.
+
+    Returns:
+        One layer, "shared space"; its users are video ids.
+    """
+    layer = _overlap("videos", videos)
+    return SocialGraph(tuple(sorted(videos)), (layer,))
+
+
+def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
+    rows = [(owner, thing) for owner, things in has.items() for thing in things]
+    schema = {"user_id": pl.String, "thing": pl.String}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    layer = share_ties(count_belongings(name, has, table), "whichtok")
+    return Layer("shared space", layer.weights)
+
+
+def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:
+    def tags(name: str) -> frozenset[str]:
+        found = (normalize_hashtag(_name(value)) for value in record.get(name) or ())
+        return frozenset(filter(None, found))
+
+    def titles(name: str) -> frozenset[str]:
+        found = (_name(value).strip() for value in record.get(name) or ())
+        return frozenset(filter(None, found))
+
+    return TikTokUser(
+        handle,
+        used_hashtags=tags("used_hashtags"),
+        used_sounds=titles("used_sounds"),
+        sugg_hashtags=tags("sugg_hashtags"),
+        sugg_sounds=titles("sugg_sounds"),
+        videos=tuple(str(video) for video in record.get("videos") or ()),
+    )
+
+
+def _name(value: Any) -> str:
+    """Returns a name that is a text, or the title or name of an object."""
+    if isinstance(value, Mapping):
+        value = value.get("title") or value.get("name") or ""
+    return str(value)

@@ -1,0 +1,201 @@
+"""How a manifest divides its pairs: nobody on two sides, nothing forgotten."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, combinations, product, starmap
+
+import numpy as np
+
+from dc_keras.study.audit.findings import (
+    Check,
+    Finding,
+    Severity,
+    named,
+    places,
+)
+from dc_keras.study.audit.sides import row_cutoffs
+from dc_keras.study.split_manifest import Manifest
+from dc_keras.study.splits import Fold
+
+# User, challenge and cutoff: the same names may stand once for each cutoff.
+_Pair = tuple[str, str, int | None]
+_PARTS = ("train", "valid", "test")
+_DAY_S = 86_400
+_ANEW = "write the manifest anew with evaluate; its numbers do not stand"
+# What a split holds out: users, challenges.
+_HOLDS_OUT = {
+    "cold_user": ("users",),
+    "cold_challenge": ("challenges",),
+    "cold_both": ("users", "challenges"),
+}
+# Judged once in all folds of a seed.
+_JUDGED_ONCE = ("cold_user", "cold_challenge")
+
+
+def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
+    """Checks how each fold of a manifest divides the pairs.
+
+    Args:
+        subject: the file.
+        manifest: the folds and their grid.
+
+    Returns:
+        What the split asks for: that each pair has one part; where users or challenges
+        are held out, that they are, are hidden, and are judged once a seed; where time
+        divides, that no label window reaches into the test.
+    """
+    sides = _Sides(manifest)
+    folds, kinds = manifest.folds, _HOLDS_OUT.get(manifest.split, ())
+    found: dict[str, Iterable[Finding]] = {
+        "pairs in two parts, or in none": chain(*map(sides.find_pairs, folds))
+    }
+    if kinds:
+        places_of = [*product(folds, kinds)]
+        found[f"{' or '.join(kinds)} in two parts"] = chain(
+            *starmap(sides.find_shared, places_of)
+        )
+        found[f"{' and '.join(kinds)} to hide"] = chain(
+            *starmap(sides.find_unhidden, places_of)
+        )
+    if manifest.split in _JUDGED_ONCE:
+        found["judged once a seed"] = sides.find_coverage()
+    checks = [
+        Check(name, subject, "folds", len(folds), tuple(findings))
+        for name, findings in found.items()
+    ]
+    if manifest.split == "temporal":
+        checks.append(_check_windows(subject, manifest))
+    return checks
+
+
+class _Sides:
+    """The pairs of a manifest under their names.
+
+    Args:
+        manifest: the folds and their grid.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        grid = manifest.grid
+        user, challenge = np.nonzero(grid.observed)
+        self._manifest = manifest
+        self._names = {
+            "users": np.array(grid.users)[user],
+            "challenges": np.array(grid.challenges)[challenge],
+        }
+        cutoffs, _ = row_cutoffs(grid)
+        self._keys: list[_Pair] = [
+            (grid.users[row], grid.challenges[column], cutoffs[row])
+            for row, column in zip(user.tolist(), challenge.tolist(), strict=True)
+        ]
+
+    def find_pairs(self, fold_name: str) -> Iterator[Finding]:
+        """Yields pairs in two parts, missing pairs, and empty parts."""
+        fold = self._manifest.folds[fold_name]
+        parts = {part: getattr(fold, part).tolist() for part in _PARTS}
+        keys = {part: {self._keys[p] for p in ids} for part, ids in parts.items()}
+        for one, other in combinations(_PARTS, 2):
+            both = keys[one] & keys[other]
+            if both:
+                what = f"{len(both)} pairs are in {one} and in {other}"
+                text = named(f"{user} × {challenge}" for user, challenge, _ in both)
+                yield _of_fold("leak", fold_name, f"{what}: {text}", both)
+        placed = Counter(position for ids in parts.values() for position in ids)
+        num_missing = len(self._keys) - len(placed)
+        if num_missing and self._manifest.split != "cold_both":
+            what = f"{num_missing} of {len(self._keys)} pairs stand in no part"
+            yield _of_fold("fault", fold_name, what)
+        for part in ("train", "test"):
+            if not parts[part]:
+                yield _of_fold("fault", fold_name, f"{part} holds no pair")
+
+    def find_shared(self, fold_name: str, kind: str) -> Iterator[Finding]:
+        """Yields who stands in two parts of a fold that holds them out."""
+        fold = self._manifest.folds[fold_name]
+        for one, other in combinations(("train", *self._held_parts(kind)), 2):
+            both = self._in(fold, kind, one) & self._in(fold, kind, other)
+            if both:
+                what = f"{len(both)} {kind} are in {one} and in {other}: {named(both)}"
+                where = places(folds=[fold_name], **{kind: both})
+                yield Finding("leak", f"{fold_name}: {what}", _ANEW, where)
+
+    def find_unhidden(self, fold_name: str, kind: str) -> Iterator[Finding]:
+        """Yields the held out whose posts are not hidden from training."""
+        fold = self._manifest.folds[fold_name]
+        hidden = getattr(fold, f"hidden_{kind}")
+        held_out = [self._in(fold, kind, part) for part in self._held_parts(kind)]
+        missing = set().union(*held_out) - hidden
+        if missing:
+            what = (
+                f"hidden_{kind} lacks {len(missing)} that are held out: "
+                f"{named(missing)}; their posts may train"
+            )
+            where = places(folds=[fold_name], **{kind: missing})
+            yield Finding("leak", f"{fold_name}: {what}", _ANEW, where)
+
+    def find_coverage(self) -> Iterator[Finding]:
+        """Yields pairs that the folds of a seed judge twice, or never."""
+        by_seed = defaultdict(list)
+        for name, seed in self._manifest.seeds.items():
+            by_seed[seed].append(name)
+        for seed, names in sorted(by_seed.items()):
+            counts = np.zeros(len(self._keys), np.int64)
+            for name in names:
+                np.add.at(counts, self._manifest.folds[name].test, 1)
+            for is_wrong, how in (
+                (counts > 1, "more than once"),
+                (counts == 0, "never"),
+            ):
+                if is_wrong.any():
+                    kind = _HOLDS_OUT[self._manifest.split][0]
+                    found = {*self._names[kind][is_wrong].tolist()}
+                    what = f"{int(is_wrong.sum())} pairs are judged {how}, of {kind} "
+                    where = places(folds=names, **{kind: found})
+                    text = f"seed {seed}: {what}{named(found)}"
+                    yield Finding("fault", text, _ANEW, where)
+
+    def _in(self, fold: Fold, kind: str, part: str) -> set[str]:
+        return {*self._names[kind][getattr(fold, part)].tolist()}
+
+    def _held_parts(self, kind: str) -> tuple[str, ...]:
+        """The parts whose names of this kind may not train."""
+        # cold_both validates on known challenges.
+        is_known = kind == "challenges" and self._manifest.split == "cold_both"
+        return ("test",) if is_known else ("valid", "test")
+
+
+def _check_windows(subject: str, manifest: Manifest) -> Check:
+    """Asks whether what trains was known before the last cutoff."""
+    name = "label windows that reach into the test"
+    grid = manifest.grid
+    if "horizon_days" not in grid.settings:
+        return Check.skipped(name, subject, "the manifest states no horizon_days")
+    horizon = int(grid.settings["horizon_days"]) * _DAY_S
+    cutoffs = np.array(grid.user_cutoffs)[np.nonzero(grid.observed)[0]]
+    findings = []
+    for fold_name, fold in manifest.folds.items():
+        known_at = cutoffs[fold.test].min(initial=np.iinfo(np.int64).max)
+        learned = np.concatenate([fold.train, fold.valid])
+        late = np.unique(cutoffs[learned][cutoffs[learned] + horizon > known_at])
+        if len(late):
+            what = (
+                f"labels that train or validate, of the cutoffs "
+                f"{named(map(str, late))} (UTC seconds), end after the test cutoff "
+                f"{known_at}"
+            )
+            findings.append(_of_fold("leak", fold_name, what))
+    num_folds = len(manifest.folds)
+    return Check(name, subject, "folds", num_folds, tuple(findings))
+
+
+def _of_fold(
+    severity: Severity, fold: str, what: str, pairs: Collection[_Pair] = ()
+) -> Finding:
+    where = places(
+        folds=[fold],
+        users=[user for user, _, _ in pairs],
+        challenges=[challenge for _, challenge, _ in pairs],
+    )
+    return Finding(severity, f"{fold}: {what}", _ANEW, where)

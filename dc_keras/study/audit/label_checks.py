@@ -1,0 +1,142 @@
+"""Whether the labels of a grid are what the corpus says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from dc_keras.study.challenge import Challenge
+from dc_keras.study.participation import Grid, find_joins
+from dc_keras.study.study import Study
+from dc_keras.study.audit.findings import Check, Finding, named, places
+from dc_keras.study.audit.focal_marks import NO_MARKS
+from dc_keras.study.audit.sides import row_cutoffs
+
+_DAY_S = 86_400
+_ADVICE = "resolve the study anew on this corpus, and evaluate into a new directory"
+
+_Bools = npt.NDArray[np.bool_]
+
+
+def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
+    """Computes the labels anew and compares.
+
+    Args:
+        subject: the file or study.
+        grid: labels, pairs, cutoffs, and the marks of the challenges.
+        videos: the corpus's table of posts.
+    """
+    if not {*grid.challenges} <= grid.settings.get("challenges", {}).keys():
+        return Check.skipped("labels", subject, NO_MARKS)
+    joined, joined_before = _joins(grid, videos)
+    rows, columns = row_cutoffs(grid)
+    may_pair = np.array(rows)[:, None] == np.array(columns)[None, :]
+    wrongs = (
+        ("is labelled joined, but no post of theirs shows it",
+         grid.observed & ~joined_before & (grid.labels == 1) & ~joined),
+        ("is labelled not joined, but a post of theirs shows it",
+         grid.observed & ~joined_before & (grid.labels == 0) & joined),
+        ("is a pair, but the user joined before the cutoff or at an unknown time",
+         grid.observed & joined_before),
+        ("is a pair of two cutoffs", grid.observed & ~may_pair),
+    )  # fmt: skip
+    findings = [
+        _of_pair(grid, row, column, what)
+        for what, is_wrong in wrongs
+        for row, column in zip(
+            *map(np.ndarray.tolist, np.nonzero(is_wrong)), strict=True
+        )
+    ]
+    gaps = ~grid.observed & may_pair & ~joined_before
+    if gaps.any():
+        findings.append(_of_gaps(grid, gaps))
+    num_pairs = int(grid.observed.sum())
+    return Check("labels", subject, "pairs", num_pairs, tuple(findings))
+
+
+def check_repeats(subject: str, grid: Grid) -> Check:
+    """Looks for users and challenges that stand twice at one cutoff.
+
+    Args:
+        subject: the file or study.
+        grid: rows and columns.
+    """
+    findings, num_names = [], 0
+    sides = zip(("users", "challenges"), row_cutoffs(grid), strict=True)
+    for kind, cutoffs in sides:
+        names = getattr(grid, kind)
+        num_names += len(names)
+        counts = Counter(zip(names, cutoffs, strict=True))
+        for (name, cutoff), count in sorted(counts.items(), key=str):
+            if count > 1:
+                at = f" at the cutoff {cutoff}" if cutoff is not None else ""
+                what = f"{name} stands {count} times{at}: each of its pairs counts so"
+                where = places(**{kind: [name]})
+                findings.append(Finding("fault", what, _ADVICE, where))
+    name = "users and challenges given once"
+    return Check(name, subject, "names", num_names, tuple(findings))
+
+
+def _joins(grid: Grid, videos: pl.DataFrame) -> tuple[_Bools, _Bools]:
+    """Who joined what in the window of its row, and who before or nobody knows when."""
+    marks = grid.settings["challenges"]
+    study = Study("audit", tuple(Challenge.of(*item) for item in marks.items()))
+    own = videos.filter(pl.col("user_id").is_in(set(grid.users)))
+    posts = own.select("video_id", "user_id", "create_time")
+    rows, _ = row_cutoffs(grid)
+    windows = pl.DataFrame(
+        {"user_id": grid.users, "row": range(len(rows)), "cutoff": rows},
+        schema={"user_id": pl.String, "row": pl.Int64, "cutoff": pl.Int64},
+    )
+    columns = pl.DataFrame(
+        {
+            "challenge": [list(marks).index(name) for name in grid.challenges],
+            "column": range(len(grid.challenges)),
+        }
+    )
+    times = (
+        find_joins(study, own)
+        .join(posts, on="video_id")
+        .join(windows, on="user_id")
+        .join(columns, on="challenge")
+        .with_columns(is_after=_is_after(grid))
+    )
+    joined, before = np.zeros((2, *grid.labels.shape), np.bool_)
+    for row, column, is_after in times.select("row", "column", "is_after").iter_rows():
+        if is_after is None:
+            before[row, column] = True
+        elif is_after:
+            joined[row, column] = True
+    return joined, before
+
+
+def _is_after(grid: Grid) -> pl.Expr:
+    """True in the window, null before it or without a date, False after it."""
+    time, cutoff = pl.col("create_time"), pl.col("cutoff")
+    in_window = pl.lit(True)
+    if "horizon_days" in grid.settings:
+        in_window = time < cutoff + int(grid.settings["horizon_days"]) * _DAY_S
+    is_known = cutoff.is_null() | (time >= cutoff)
+    return pl.when(cutoff.is_null()).then(True).when(is_known).then(in_window)
+
+
+def _of_pair(grid: Grid, row: int, column: int, what: str) -> Finding:
+    user, challenge = grid.users[row], grid.challenges[column]
+    where = places(users=[user], challenges=[challenge])
+    return Finding("fault", f"{user} × {challenge} {what}", _ADVICE, where)
+
+
+def _of_gaps(grid: Grid, gaps: _Bools) -> Finding:
+    rows, columns = np.nonzero(gaps)
+    users = [grid.users[row] for row in rows]
+    challenges = [grid.challenges[column] for column in columns]
+    pairs = (f"{u} × {c}" for u, c in zip(users, challenges, strict=True))
+    what = (
+        f"{len(rows)} pairs are left out, though nothing says that the user joined "
+        f"before: {named(pairs)}"
+    )
+    advice = "leaving pairs out by hand chooses what is judged; resolve the study anew"
+    return Finding("warning", what, advice, places(users=users, challenges=challenges))

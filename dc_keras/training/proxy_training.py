@@ -1,0 +1,270 @@
+"""Fits the proxy models and embeds videos with them (sections IV-A and IV-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.study.study import Grid
+from dc_keras.errors import DataError
+from dc_keras.models.config import ModelOptions, TrainingOptions
+from dc_keras.models.proxy import (
+    VideoInputs,
+    build_proxy,
+    embedding_model,
+    standardizers,
+)
+from dc_keras.training.dataset import Examples, FeatureTable
+from dc_keras.training.loop import fit, predict
+from dc_keras.training.objectives import classification
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a model sees of a video: a row of Tables I and II.
+
+    Attributes:
+        vision: name of the vision encoder, or None.
+        use_text: whether the caption is seen.
+    """
+
+    vision: str | None
+    use_text: bool
+
+    @property
+    def name(self) -> str:
+        """The paper's name of the variant: `VGG16+BERT`."""
+        parts = [self.vision] if self.vision else []
+        return "+".join([*parts, "BERT"] if self.use_text else parts)
+
+
+def available_variants(table: FeatureTable) -> list[Variant]:
+    """Returns every variant that the features allow, the paper's networks first."""
+    has_text = table.captions is not None
+    variants = []
+    papers = [name for name in ("VGG16", "ResNet50") if name in table.vision]
+    for vision in [*papers, *(name for name in table.vision if name not in papers)]:
+        variants.append(Variant(vision, use_text=False))
+        if has_text:
+            variants.append(Variant(vision, use_text=True))
+    if not variants and has_text:
+        variants.append(Variant(None, use_text=True))
+    return variants
+
+
+def side_variants(table: FeatureTable) -> dict[str, Variant]:
+    """Returns what deepChallenger sees on each side (section V-B).
+
+    The challenge side takes VGG16 and the user side ResNet50, each with the caption;
+    where one network's features are absent the other's serve both sides.
+    """
+    has_text = table.captions is not None
+    names = list(table.vision)
+
+    def pick(preferred: str) -> str | None:
+        if preferred in names:
+            return preferred
+        return names[0] if names else None
+
+    return {
+        "challenge": Variant(pick("VGG16"), has_text),
+        "user": Variant(pick("ResNet50"), has_text),
+    }
+
+
+@dataclass(frozen=True)
+class ProxyTask:
+    """Videos and their classes.
+
+    Attributes:
+        kind: `challenge` or `user`.
+        rows: int32 (num_examples,), rows of the feature table.
+        labels: int32 (num_examples,), positions in `classes`.
+        classes: names of the classes.
+    """
+
+    kind: str
+    rows: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+def challenge_task(
+    grid: Grid,
+    table: FeatureTable,
+    hidden_users: Collection[str] = (),
+    hidden_challenges: Collection[str] = (),
+) -> ProxyTask:
+    """Which challenge is this video of? From the support videos of each challenge.
+
+    A video of two challenges stands once under each. Videos by `hidden_users` (those of
+    the fold's test rows) and videos of `hidden_challenges` are left out.
+    """
+    known = [
+        column
+        for column, name in enumerate(grid.challenges)
+        if name not in hidden_challenges
+    ]
+    sets = [visible_support(grid, column, hidden_users) for column in known]
+    names = [grid.challenges[column] for column in known]
+    return _task("challenge", sets, table, names)
+
+
+def user_task(grid: Grid, table: FeatureTable, users: Sequence[int]) -> ProxyTask:
+    """Which user posted this video? From the histories of some users of the panel."""
+    sets = [grid.histories[user] for user in users]
+    return _task("user", sets, table, [grid.users[user] for user in users])
+
+
+def visible_support(
+    grid: Grid, challenge: int, hidden_users: Collection[str]
+) -> tuple[str, ...]:
+    """Returns a challenge's support videos that are not by hidden users."""
+    return tuple(
+        video
+        for video in grid.support[challenge]
+        if grid.video_users[video] not in hidden_users
+    )
+
+
+def _task(
+    kind: str,
+    sets: Sequence[Sequence[str]],
+    table: FeatureTable,
+    names: Sequence[str],
+) -> ProxyTask:
+    # A grid of several cutoffs has sets of the same name, with videos in common.
+    merged: dict[str, dict[str, None]] = {}
+    for name, ids in zip(names, sets, strict=True):
+        merged.setdefault(name, {}).update(dict.fromkeys(ids))
+    videos = [video for ids in merged.values() for video in ids]
+    if not videos:
+        raise DataError(
+            f"the {kind} proxy has no video to learn from; does the corpus hold posts "
+            "of the study's challenges by users outside the panel?"
+        )
+    labels = np.repeat(np.arange(len(merged)), [len(ids) for ids in merged.values()])
+    classes = tuple(merged)
+    return ProxyTask(kind, table.rows(videos), labels.astype(np.int32), classes)
+
+
+def fit_proxy(
+    task: ProxyTask,
+    train: np.ndarray,
+    valid: np.ndarray,
+    table: FeatureTable,
+    variant: Variant,
+    model_options: ModelOptions,
+    training_options: TrainingOptions,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> keras.Model:
+    """Fits a proxy model.
+
+    Args:
+        task: videos and classes.
+        train: positions in the task that the gradient sees; the moments of
+            `standardize` are theirs.
+        valid: positions that early stopping sees.
+        table: the features.
+        variant: what the model sees of a video.
+        model_options: shape of the model.
+        training_options: epochs, batch size, seed.
+        callbacks: Keras callbacks.
+    """
+    examples = proxy_examples(task, table, variant)
+
+    def build() -> keras.Model:
+        model = build_proxy(
+            video_inputs(table, variant),
+            len(task.classes),
+            model_options,
+            name=f"{task.kind}_proxy",
+        )
+        if model_options.standardize:
+            _set_moments(model, table, variant, np.unique(task.rows[train]))
+        return model
+
+    return fit(
+        build,
+        examples.take(train),
+        examples.take(valid),
+        classification(),
+        training_options,
+        callbacks,
+    )
+
+
+def proxy_examples(task: ProxyTask, table: FeatureTable, variant: Variant) -> Examples:
+    """Returns the task's videos as the inputs of a proxy model."""
+    tables = table.inputs(variant.vision, variant.use_text)
+    ones = np.ones(len(task.labels), np.float32)
+    return Examples(tables, dict.fromkeys(tables, task.rows), task.labels, ones)
+
+
+def video_inputs(table: FeatureTable, variant: Variant) -> VideoInputs:
+    """Returns the input sizes of a variant."""
+    num_frames = frame_dim = caption_dim = 0
+    if variant.vision is not None:
+        _, num_frames, frame_dim = table.vision[variant.vision].frames.shape
+    if variant.use_text and table.captions is not None:
+        caption_dim = table.captions.shape[1]
+    return VideoInputs(num_frames, frame_dim, caption_dim)
+
+
+def embed_videos(
+    proxy: keras.Model, table: FeatureTable, variant: Variant
+) -> np.ndarray:
+    """Returns the learned embedding of every video of the table, dropout off.
+
+    Returns:
+        float32 (num_videos, hidden_dim).
+    """
+    everything = np.arange(len(table.video_ids), dtype=np.int32)
+    task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
+    return predict(embedding_model(proxy), proxy_examples(task, table, variant))
+
+
+def _set_moments(
+    model: keras.Model, table: FeatureTable, variant: Variant, rows: np.ndarray
+) -> None:
+    of_frames, of_captions = standardizers(model)
+    if of_frames is not None and variant.vision is not None:
+        features = table.vision[variant.vision]
+        blocks = (
+            features.frames[block][features.mask[block]] for block in _blocks(rows)
+        )
+        of_frames.set_moments(*moments(blocks))
+    if of_captions is not None and table.captions is not None:
+        captions = table.captions
+        blocks = (captions[block] for block in _blocks(rows))
+        of_captions.set_moments(*moments(blocks))
+
+
+def _blocks(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+
+
+def moments(blocks: Iterable[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns mean and standard deviation over the rows of all blocks.
+
+    Args:
+        blocks: arrays (any, dim), read one at a time so that memory stays flat.
+
+    Returns:
+        Two float32 tensors (dim,).
+    """
+    count, total, squares = 0, 0.0, 0.0
+    for block in blocks:
+        values = block.astype(np.float64)
+        count += len(values)
+        total = total + values.sum(axis=0)
+        squares = squares + np.square(values).sum(axis=0)
+    mean = np.asarray(total) / max(count, 1)
+    variance = np.maximum(np.asarray(squares) / max(count, 1) - mean**2, 0.0)
+    return tf.constant(mean, tf.float32), tf.constant(np.sqrt(variance), tf.float32)

@@ -1,0 +1,214 @@
+"""Trains a model for keeps and writes its model directory: what `train` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import polars as pl
+from sklearn.model_selection import GroupShuffleSplit
+
+from dc_keras.context.context_fitting import ContextFeatures
+from dc_keras.context.cross_fit_plan import Step, plan_steps
+from dc_keras.study.pairs import Pairs, grid_pairs
+from dc_keras.corpus.store import write_table
+from dc_keras.study.study import Grid
+from dc_keras.errors import DataError
+from dc_keras.models.config import (
+    TrainingOptions,
+)
+from dc_keras.models.deep_challenger import (
+    CHALLENGE_REPRESENTATION,
+    USER_REPRESENTATION,
+)
+from dc_keras.training.fit_participation import (
+    FittedParticipation,
+    FusedVideos,
+    context_data,
+    fit_participation,
+)
+from dc_keras.training.loop import predict
+from dc_keras.training.model_directory import (
+    claim_directory,
+    load_model,
+    save_model,
+)
+from dc_keras.training.fusion_training import (
+    deep_challenger_examples,
+    fit_deep_challenger,
+    sample_negatives,
+)
+from dc_keras.training.proxy_training import (
+    ProxyTask,
+    Variant,
+    challenge_task,
+    embed_videos,
+    fit_proxy,
+    proxy_examples,
+    side_variants,
+    user_task,
+)
+from dc_keras.training.saved_participation import save_participation
+from dc_keras.training.summaries import (
+    log_projector,
+)
+from dc_keras.training.training_job import TrainingRun, users_of
+
+
+def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -> Any:
+    """Trains a proxy on every video it may see, but for the validation part.
+
+    Args:
+        run: data, options, place.
+        kind: `challenge` or `user`.
+        hidden_users: users kept as newcomers for the validation of a later stage.
+
+    Returns:
+        The fitted model and what it sees of a video.
+    """
+    variant = side_variants(run.table)[kind]
+    config = run.config(kind, {kind: variant})
+    # A stopped participation training finds its finished proxies here.
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        model, _ = load_model(run.directory)
+        return model, variant
+    task = _proxy_task(run, kind, frozenset(hidden_users))
+    rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
+    held_out = int(run.training.validation_fraction * len(rows))
+    valid, train = np.sort(rows[:held_out]), np.sort(rows[held_out:])
+    model = fit_proxy(
+        task,
+        train,
+        valid,
+        run.table,
+        variant,
+        run.model,
+        run.training,
+        run.start_logs(config),
+    )
+    _save_proxy_predictions(run, model, task, valid, variant)
+    save_model(run.directory, model, {**config, "classes": list(task.classes)})
+    return model, variant
+
+
+def train_participation(run: TrainingRun) -> FittedParticipation | None:
+    """Trains the participation model on every pair, but for validation users.
+
+    The directory also gets, for a model that sees videos, `challenge_proxy/` and
+    `user_proxy/`, model directories of their own; `context.npz`, the context model; and
+    `challenges.npz`, from which a bundle makes its table: the embedded posts of each
+    challenge, `posts` float32 (num_challenges, num_posts, width), `valid` bool
+    (num_challenges, num_posts), and `vectors` (num_challenges, challenge_width). The
+    configuration gets `describing_posts`, the code of each post.
+    """
+    if run.facts is None:
+        raise DataError("a participation model needs facts of posts. Received: None")
+    config = run.config("participation", side_variants(run.table))
+    if claim_directory(run.directory, config, overwrite=run.overwrite):
+        return None
+    pairs, recipe, seed = grid_pairs(run.grid), run.recipe, run.training.seed
+    train, valid = _hold_out_users(pairs, run.training)
+    hidden = users_of(run.grid, pairs, valid)
+    data = context_data(run.grid, run.facts, run.table, hidden)
+    steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
+    logs = run.start_logs(config)
+    videos = None
+    if recipe.has_videos:
+        videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
+    features = None
+    if recipe.groups:
+        features = ContextFeatures(data, train, steps, seed)
+    fitted = fit_participation(features, recipe, videos, seed)
+    _log_representations(run.grid, fitted, run.directory / "tensorboard")
+    save_participation(run, fitted, videos, features, valid)
+    return fitted
+
+
+def _fuse_videos(
+    run: TrainingRun,
+    pairs: Pairs,
+    train: np.ndarray,
+    valid: np.ndarray,
+    steps: Sequence[Step],
+    hidden: Sequence[str],
+    logs: Sequence[keras.callbacks.Callback],
+) -> FusedVideos:
+    """Trains both proxies, and the fusion of videos on what they say."""
+    proxies = {}
+    for kind in ("challenge", "user"):
+        place = run.directory / f"{kind}_proxy"
+        part = replace(run, directory=place, sample_frames={})
+        proxies[kind] = train_proxy(part, kind, hidden)
+    examples = deep_challenger_examples(
+        run.grid, run.table, pairs, proxies, run.training.class_weight, hidden
+    )
+    crossed = fit_deep_challenger(
+        examples,
+        sample_negatives(pairs, train, run.protocol.negatives, run.training.seed),
+        valid,
+        steps if run.recipe.groups else (),
+        run.model,
+        run.training,
+        logs,
+    )
+    return FusedVideos(crossed, examples)
+
+
+def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTask:
+    if kind == "challenge":
+        return challenge_task(run.grid, run.table, hidden)
+    visible = [u for u, name in enumerate(run.grid.users) if name not in hidden]
+    return user_task(run.grid, run.table, visible)
+
+
+def _hold_out_users(
+    pairs: Pairs, options: TrainingOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    everything = np.arange(len(pairs))
+    if options.validation_fraction == 0:
+        return everything, everything[:0]
+    shuffle = GroupShuffleSplit(
+        1, test_size=options.validation_fraction, random_state=options.seed
+    )
+    train, valid = next(shuffle.split(everything, groups=pairs.user))
+    return train, valid
+
+
+def _save_proxy_predictions(
+    run: TrainingRun,
+    model: keras.Model,
+    task: ProxyTask,
+    valid: np.ndarray,
+    variant: Variant,
+) -> None:
+    examples = proxy_examples(task, run.table, variant).take(valid)
+    predicted = predict(model, examples).argmax(axis=1) if len(valid) else valid
+    predictions = pl.DataFrame(
+        {
+            "video_id": [run.table.video_ids[r] for r in task.rows[valid]],
+            "label": [task.classes[c] for c in task.labels[valid]],
+            "predicted": [task.classes[c] for c in predicted],
+        },
+        schema=dict.fromkeys(("video_id", "label", "predicted"), pl.String),
+    )
+    write_table(run.directory / "predictions.parquet", predictions)
+    vectors = embed_videos(model, run.table, variant)[task.rows]
+    labels = [task.classes[c] for c in task.labels]
+    log_projector(run.directory / "tensorboard", f"{task.kind}_videos", vectors, labels)
+
+
+def _log_representations(grid: Grid, fitted: FittedParticipation, logs: Path) -> None:
+    of_user, of_challenge = fitted.model.video_widths
+    if of_user:
+        users, challenges = fitted.users[:, :of_user], fitted.challenges
+        log_projector(
+            logs,
+            CHALLENGE_REPRESENTATION,
+            challenges[:, :of_challenge],
+            grid.challenges,
+        )
+        log_projector(logs, USER_REPRESENTATION, users, grid.users)

@@ -1,0 +1,225 @@
+"""Brings what lies on disk into the shapes that the library works on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines._cli import app
+
+from pipelines._cli import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from dc_keras.study.participation import Grid
+    from dc_keras.corpus.pseudonyms import Pseudonymizer
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.study.study import Study
+    from dc_keras.training.dataset import FeatureTable
+
+
+def load_study(corpus: Corpus, study_file: str) -> Study:
+    """Reads a Study, and says which of its challenges no post of a corpus matches.
+
+    Raises:
+        DataError: no post matches any of them.
+    """
+    from dc_keras.study.study import Study
+    from dc_keras.study.unmatched import require_matches
+
+    study = Study.load(study_file)
+    for line in require_matches(study.challenges, corpus.videos):
+        app.progress(line)
+    return study
+
+
+def load_grid(corpus: Corpus, study_file: str) -> Grid:
+    """Resolves a Study on a corpus, with what the flags change of it."""
+    from dc_keras.models.config import StudyOptions
+
+    changes = options.resolve(StudyOptions)
+    study = load_study(corpus, study_file)
+    return study.resolve(corpus, **changes.overrides())
+
+
+def load_temporal_grid(
+    corpus: Corpus, study_file: str, horizon_days: int, num_past: int
+) -> Grid:
+    """Resolves a Study at its cutoff and at earlier ones, with what the flags change.
+
+    Raises:
+        DataError: the study, or the flags, give no cutoff.
+    """
+    from dc_keras.study.study import Study
+    from dc_keras.study.temporal import resolve_temporal
+    from dc_keras.models.config import StudyOptions
+
+    overrides = options.resolve(StudyOptions).overrides()
+    support = overrides.pop("support")
+    study = Study.load(study_file).with_settings(**overrides)
+    return resolve_temporal(
+        study,
+        corpus.videos,
+        support,
+        horizon_days=horizon_days,
+        num_past=num_past,
+    )
+
+
+def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
+    """Returns which posts join which challenge, as `context.past.read_pasts` reads."""
+    import polars as pl
+
+    from dc_keras.study.participation import find_joins
+    from dc_keras.study.study import Study
+
+    study = Study.load(study_file)
+    names = pl.Series([c.name for c in study.challenges], dtype=pl.String)
+    joins = find_joins(study, corpus.videos)
+    return joins.with_columns(names.gather(joins["challenge"]).alias("challenge"))
+
+
+def load_features(directories: Sequence[str]) -> FeatureTable:
+    """Reads feature records of one corpus, made by one or more encoders.
+
+    Raises:
+        DataError: the directories hold different videos, or two of them features of the
+            same kind by encoders of different fingerprints.
+    """
+    from dc_keras.errors import DataError
+    from dc_keras.training.dataset import FeatureTable, VisionFeatures
+    from tfrecords.reader import read_features
+
+    video_ids: list[str] = []
+    vision, captions, caption_spec = {}, None, None
+    for directory in directories:
+        records = read_features(Path(directory))
+        if video_ids and records.video_ids != video_ids:
+            raise DataError(
+                f"{directory} holds other videos than {directories[0]}; extract all "
+                "features from the same frame records"
+            )
+        video_ids = records.video_ids
+        spec = records.settings["vision"]
+        if records.frames is not None and records.frame_mask is not None:
+            if spec["name"] in vision:
+                raise DataError(
+                    f"{directory} holds {spec['name']} features, and so does another "
+                    "--features directory; give one of each network"
+                )
+            vision[spec["name"]] = VisionFeatures(
+                records.frames, records.frame_mask, spec, _sampling(records.settings)
+            )
+        spec = records.settings["text"]
+        if records.captions is not None:
+            if caption_spec and spec["fingerprint"] != caption_spec["fingerprint"]:
+                raise DataError(
+                    f"{directory} holds captions of another text encoder than "
+                    f"{directories[0]}; features of two fingerprints do not mix"
+                )
+            captions, caption_spec = records.captions, spec
+    return FeatureTable(tuple(video_ids), vision, captions, caption_spec)
+
+
+def load_sample_frames(
+    directory: str | None, grid: Grid, per_challenge: int = 2
+) -> dict[str, np.ndarray]:
+    """Reads frames of the first support videos of each challenge that have any.
+
+    Args:
+        directory: of frame records; None for no frames.
+        grid: its support names the videos.
+        per_challenge: videos a challenge, at most.
+
+    Returns:
+        By "challenge/video id", uint8 RGB (num_frames, height, width, 3).
+
+    Raises:
+        DataError: the directory holds no frame records.
+    """
+    if directory is None:
+        return {}
+    import tensorflow as tf
+
+    from tfrecords.reader import iter_frame_records, list_shard_paths
+    from tfrecords.tensors import decode_images
+    from tfrecords.writer import shard_of
+
+    shards = list_shard_paths(Path(directory))
+    frames = {}
+    for challenge, videos in zip(grid.challenges, grid.support, strict=True):
+        for video in videos[:per_challenge]:
+            shard = shards[shard_of(video, len(shards))]
+            for record in iter_frame_records(shard):
+                if record.video_id == video and record.jpegs:
+                    pixels = decode_images(tf.constant(record.jpegs), record.height)
+                    frames[f"{challenge}/{video}"] = pixels.numpy()
+    return frames
+
+
+def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
+    """Reads the key that a corpus was imported with.
+
+    Raises:
+        DataError: there is no such file, or it holds another key.
+    """
+    from dc_keras.corpus.pseudonyms import Pseudonymizer, load_or_create_key
+    from dc_keras.errors import DataError
+
+    path = None if key_file is None else Path(key_file).expanduser()
+    if path is None or not path.exists():
+        raise DataError(
+            "--key_file must be the key that import_corpus used. "
+            f"Received: key_file={key_file}"
+        )
+    key = load_or_create_key(path, corpus_dir=corpus.directory)
+    pseudonymizer = Pseudonymizer(key)
+    pseudonymizer.require_key_of(corpus.directory, corpus.info["key_fingerprint"])
+    return pseudonymizer
+
+
+def find_users(
+    corpus: Corpus, names: Sequence[str], key_file: str | None
+) -> tuple[str, ...]:
+    """Returns the pseudonyms of authors, in order, without repeats.
+
+    Args:
+        corpus: where they posted.
+        names: pseudonyms; with a key also platform ids, secUids or handles.
+        key_file: the key of the pseudonyms, or None.
+
+    Raises:
+        DataError: nobody, or more than one author, has the name.
+    """
+    from dc_keras.errors import DataError
+
+    key = load_pseudonymizer(corpus, key_file) if key_file else None
+    authors = [
+        (author.user_id, {author.user_id, *author.aliases, *author.sec_uids})
+        for author in corpus.iter_users()
+    ]
+    users = []
+    for name in names:
+        codes = {name}
+        if key is not None:
+            codes |= {key.user(name), key.handle(name.lstrip("@")), key.sec_uid(name)}
+        found = [user_id for user_id, known in authors if codes & known]
+        if len(found) != 1:
+            what = f"is one of {', '.join(found)}" if found else "is nobody"
+            hint = "" if key else "; ids and handles of the platform need --key_file"
+            raise DataError(f"{name!r} {what} in {corpus.directory}{hint}")
+        users += found
+    return tuple(dict.fromkeys(users))
+
+
+def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what decides the frames of a post, from the settings of its features."""
+    from tfrecords.frame_sampling import SamplingConfig
+
+    frames = settings["frames"]
+    names = (item.name for item in dataclasses.fields(SamplingConfig))
+    return {name: frames[name] for name in names} | {"repeat": settings["repeat"]}

@@ -1,0 +1,279 @@
+"""Reads posts as a client sends them: captions, and frames of the media."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from absl import flags
+
+from pipelines._cli import app
+
+if TYPE_CHECKING:
+    from dc_keras.corpus.records import Video
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_requests import RawPost, RawUser
+
+flags.disclaim_key_flags()
+
+_USERS_A_LOOK, _USERS_A_CALL = 1000, 8
+
+
+def define_challenge_flags() -> tuple[
+    flags.FlagHolder[str | None], flags.FlagHolder[list[str]]
+]:
+    """Defines --brief and --video, which describe a challenge that is not there yet."""
+    brief = flags.DEFINE_string(
+        "brief", None, "Describes a challenge that does not exist yet."
+    )
+    videos: flags.FlagHolder[list[str]] = flags.DEFINE_multi_string(
+        "video", [], "Sample video file of a challenge, up to 20; repeatable."
+    )
+    return brief, videos
+
+
+def of_users(
+    corpus: Corpus,
+    histories: Mapping[str, Sequence[str]],
+    media_root: str | None,
+    predictor: Predictor,
+) -> Iterator[tuple[list[str], list[RawUser]]]:
+    """Yields some users at a time, in order, as a client describes them.
+
+    Args:
+        corpus: whose users they are.
+        histories: by user, ids of posts.
+        media_root: where the media lie; the one that the corpus names if None.
+        predictor: a bundle: it says how frames are taken, and which challenges count
+            as joined.
+    """
+    from dc_keras.serving.raw_requests import RawUser
+
+    users = list(histories)
+    root = find_media_root(corpus, media_root)
+    known = KnownUsers.of(corpus, predictor, users)
+    # A look through the corpus for many, frames of a few at a time.
+    for block in _cut(users, _USERS_A_LOOK):
+        ids = [video_id for user in block for video_id in histories[user]]
+        records = dict(zip(ids, corpus.find_videos(ids), strict=True))
+        for some in _cut(block, _USERS_A_CALL):
+            posts = [
+                of_videos(
+                    [records[v] for v in histories[user]], root, predictor.sampling
+                )
+                for user in some
+            ]
+            yield (
+                some,
+                [
+                    RawUser(own, **known.facts(user))
+                    for user, own in zip(some, posts, strict=True)
+                ],
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownUsers:
+    """What a corpus knows of users beside their posts.
+
+    Attributes:
+        accounts: by user, followers, likes and posts of the account, -1 where unknown.
+        joined: by user, the challenges joined before the study's cutoff.
+        now: the study's cutoff, UTC seconds; -1 without one.
+    """
+
+    accounts: Mapping[str, tuple[float, float, float]]
+    joined: Mapping[str, list[str]]
+    now: int
+
+    @classmethod
+    def of(
+        cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
+    ) -> KnownUsers:
+        """Looks users up in a corpus.
+
+        Args:
+            corpus: where they posted.
+            predictor: a bundle: its study says what counts as joining.
+            users: pseudonyms.
+        """
+        import polars as pl
+
+        from dc_keras.context.post_features import ACCOUNT_COUNTS
+        from dc_keras.study.participation import find_joins
+
+        study = predictor.study
+        table = corpus.users.filter(pl.col("user_id").is_in(users))
+        counts = [
+            pl.col(name) if name in table.columns else pl.lit(None).alias(name)
+            for name in ACCOUNT_COUNTS
+        ]
+        numbers = table.select("user_id", *counts).fill_null(-1)
+        own = corpus.videos.filter(pl.col("user_id").is_in(users))
+        if study.cutoff is not None:
+            own = own.filter(pl.col("create_time") < study.cutoff)
+        joins = find_joins(study, own).join(
+            own.select("video_id", "user_id"), on="video_id"
+        )
+        names = [challenge.name for challenge in study.challenges]
+        joined: dict[str, list[str]] = {}
+        for user, challenge in joins.select("user_id", "challenge").unique().rows():
+            joined.setdefault(user, []).append(names[challenge])
+        accounts = {user: (a, b, c) for user, a, b, c in numbers.iter_rows()}
+        return cls(accounts, joined, -1 if study.cutoff is None else study.cutoff)
+
+    def facts(self, user: str) -> dict[str, Any]:
+        """Returns the arguments of `RawUser` that are known of a user."""
+        return {
+            "account": self.accounts[user],
+            "joined": sorted(self.joined.get(user, [])),
+            "now": self.now,
+        }
+
+
+def _cut(users: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(users), size):
+        yield users[start : start + size]
+
+
+def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
+    """Returns where the media lie: as given, or as the corpus names it."""
+    return Path(given) if given else corpus.media_root
+
+
+def of_videos(
+    videos: Iterable[Video],
+    media_root: Path | None,
+    sampling: Mapping[str, Any] | None,
+) -> list[RawPost]:
+    """Returns posts with frames taken as the model's were.
+
+    Args:
+        videos: records of the posts.
+        media_root: where their media lie.
+        sampling: of the model; None for one that sees no frames.
+    """
+    from tfrecords.frame_records import sample_post
+    from tfrecords.frame_sampling import SamplingConfig
+    from tfrecords.decoded_frames import MediaError
+
+    settings = dict(sampling or {})
+    settings.pop("repeat", None)
+    posts = []
+    for video in videos:
+        sampled = None
+        if settings:
+            try:
+                sampled = sample_post(video, media_root, SamplingConfig(**settings))
+            except MediaError as error:
+                app.progress(f"post {video.video_id} counts without frames: {error}")
+        posts.append(_of_video(video, sampled.jpegs if sampled else ()))
+    return posts
+
+
+def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
+    from dc_keras.context.post_inputs import COUNTS
+    from dc_keras.serving.raw_requests import RawPost
+
+    counts = [getattr(video, name) for name in COUNTS]
+    return RawPost(
+        video.caption,
+        jpegs,
+        sound=video.music_id or "",
+        sound_title=video.music_title or "",
+        create_time=-1 if video.create_time is None else video.create_time,
+        duration=-1.0 if video.duration_s is None else video.duration_s,
+        counts=tuple(-1.0 if count is None else float(count) for count in counts),
+    )
+
+
+class OnDemand(Sequence["RawPost"]):
+    """Posts whose media are read when they are asked for, and then kept.
+
+    Args:
+        videos: records of the posts; None gives a post without caption and frames.
+        media_root: where their media lie.
+        side: of the model that they are for.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video | None],
+        media_root: Path | None,
+        side: Mapping[str, Any],
+    ) -> None:
+        self._videos = videos
+        self._media_root = media_root
+        self._sampling = side["sampling"]
+        self._read: dict[int, RawPost] = {}
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    @overload
+    def __getitem__(self, index: int) -> RawPost: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[RawPost]: ...
+
+    def __getitem__(self, index: int | slice) -> RawPost | list[RawPost]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index not in self._read:
+            self._read[index] = self._read_post(self._videos[index])
+        return self._read[index]
+
+    def _read_post(self, video: Video | None) -> RawPost:
+        from dc_keras.serving.raw_requests import RawPost
+
+        if video is None:
+            return RawPost("")
+        [post] = of_videos([video], self._media_root, self._sampling)
+        return post
+
+
+def of_challenge(
+    brief: str | None, files: Sequence[str], sampling: Mapping[str, Any] | None
+) -> list[RawPost]:
+    """Returns posts that describe a challenge, from --brief and --video.
+
+    Args:
+        brief: text; with files, the caption of each of them.
+        files: video files.
+        sampling: of the model's challenge side; None for one that sees no frames.
+
+    Raises:
+        DataError: there is neither, a file is no video, or the model sees no frames and
+            there is no brief.
+    """
+    from dc_keras.corpus.records import Video
+    from dc_keras.errors import DataError
+    from dc_keras.serving.raw_requests import RawPost
+    from tfrecords.frame_records import sample_post
+    from tfrecords.frame_sampling import SamplingConfig
+    from tfrecords.decoded_frames import MediaError
+
+    caption = (brief or "").strip()
+    if not caption and (not files or sampling is None):
+        raise DataError(
+            "a challenge must have a --brief, or a --video if the model sees frames. "
+            f"Received: brief={brief}, video={list(files)}"
+        )
+    if not files or sampling is None:
+        return [RawPost(caption)]
+    settings = {name: value for name, value in sampling.items() if name != "repeat"}
+    posts = []
+    for file in files:
+        path = Path(file).expanduser()
+        video = Video("1", "", "file", caption, media_path=path.name)
+        try:
+            sampled = sample_post(video, path.parent, SamplingConfig(**settings))
+        except MediaError as error:
+            raise DataError(
+                f"--video must be a video file; {error}. Received: video={file}"
+            ) from error
+        posts.append(RawPost(caption, sampled.jpegs if sampled else ()))
+    return posts

@@ -1,0 +1,168 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dc_keras.context.context_fitting import ContextFeatures
+from dc_keras.context.cross_fit_plan import plan_steps
+from dc_keras.context.context_model import (
+    GROUPS,
+    TREES,
+    VIDEOS,
+    ContextModel,
+    fit_context,
+)
+from dc_keras.context.pair_features import NAMES
+from dc_keras.errors import DataError
+from dc_keras.study.splits import make_folds
+
+# No other axis of the model is as long as either.
+_NUM_USERS, _NUM_POOL = 61, 5
+
+
+@pytest.fixture(scope="module")
+def case(make_world):
+    """Returns a fold, its features, and what videos say of its pairs."""
+    grid, data = make_world(_NUM_USERS)
+    fold = make_folds(grid, data.evidence.pairs, "random_pair", 3, 0.2, 0)[0]
+    steps = plan_steps(data.evidence, grid, "random_pair", fold.train, fold.valid, 0)
+    videos = np.random.default_rng(0).normal(size=len(data.evidence.pairs))
+    return fold, ContextFeatures(data, fold.train, steps, 0), videos
+
+
+@pytest.fixture(scope="module")
+def fitted(case):
+    _, features, videos = case
+    return fit_context(features, GROUPS, videos, 0)
+
+
+def _asked(case, rows):
+    """Vectors of the users and challenges of pairs, and what videos say of them."""
+    _, features, videos = case
+    pairs = features.data.evidence.pairs
+    return (
+        tf.constant(features.users[pairs.user[rows]]),
+        tf.constant(features.challenges[pairs.challenge[rows]]),
+        tf.constant(videos[rows], tf.float32),
+    )
+
+
+def test_everything_is_weighed(fitted):
+    assert fitted.model.chosen == NAMES
+    assert fitted.model.combination.names == (*NAMES, TREES, VIDEOS)
+    assert fitted.model.has_videos
+    assert np.isfinite(fitted.log_odds).all()
+
+
+def test_pairs_that_are_tested_have_the_answer_of_the_model_that_is_kept(case, fitted):
+    rows = case[0].test
+    answers = fitted.model.log_odds(*_asked(case, rows))
+    np.testing.assert_allclose(fitted.log_odds[rows], answers, rtol=1e-4, atol=1e-4)
+
+
+def test_training_pairs_do_not_have_it(case, fitted):
+    rows = case[0].train
+    answers = fitted.model.log_odds(*_asked(case, rows)).numpy()
+    assert np.abs(fitted.log_odds[rows] - answers).mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("groups", "has_videos"), [(GROUPS, True), (("text", "rates"), False), ((), True)]
+)
+def test_what_is_read_answers_as_what_was_written(case, tmp_path, groups, has_videos):
+    _, features, videos = case
+    told = videos if has_videos else None
+    model = fit_context(features, groups, told, 0).model
+    path = tmp_path / "context.npz"
+    model.save(path)
+    again = ContextModel.load(path)
+    users, challenges, said = _asked(case, np.arange(50))
+    answers = model.log_odds(users, challenges, said if has_videos else None)
+    np.testing.assert_array_equal(
+        answers, again.log_odds(users, challenges, said if has_videos else None)
+    )
+    assert np.ptp(answers) > 0
+    assert again.space.width == model.space.width
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_is_the_same_each_time_and_holds_no_pickle(fitted, tmp_path):
+    for name in ("one.npz", "other"):
+        fitted.model.save(tmp_path / name)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other").read_bytes()
+    with np.load(tmp_path / "one.npz", allow_pickle=False) as archive:
+        assert all(archive[name].dtype.kind in "fiU" for name in archive.files)
+
+
+def test_nothing_in_a_model_has_an_axis_over_people(case, fitted, tmp_path):
+    fold, features, _ = case
+    evidence = features.data.evidence
+    known = len(np.unique(evidence.pairs.user[fold.train]))
+    people = {known, _NUM_USERS, known + _NUM_POOL, _NUM_USERS + _NUM_POOL}
+    # Such as these would be found.
+    assert features.users.shape[0] in people
+    path = tmp_path / "context.npz"
+    fitted.model.save(path)
+    with np.load(path, allow_pickle=False) as archive:
+        shapes = {name: archive[name].shape for name in archive.files}
+    shapes |= {value.name: tuple(value.shape) for value in fitted.model.variables}
+    shapes["challenges"] = features.challenges.shape
+    assert len(shapes) > 20
+    assert not {name for name, shape in shapes.items() if people & set(shape)}
+
+
+@pytest.mark.parametrize("broken", ["cut", "empty", "array", "foreign", "text", "none"])
+def test_another_file_is_no_context_model(fitted, tmp_path, broken):
+    path = tmp_path / "context.npz"
+    fitted.model.save(path)
+    if broken == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif broken == "empty":
+        path.write_bytes(b"")
+    elif broken == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif broken == "foreign":
+        np.savez(path, config=np.array(json.dumps({})))
+    elif broken == "text":
+        path.write_text("context")
+    else:
+        path.unlink()
+    with pytest.raises(DataError, match="a context model must be a file"):
+        ContextModel.load(path)
+
+
+def test_a_model_without_anything_to_see_is_none(case):
+    with pytest.raises(DataError, match="must see something"):
+        fit_context(case[1], (), None, 0)
+
+
+def test_trees_alone_have_nothing_to_split(case):
+    with pytest.raises(DataError, match="must see something"):
+        fit_context(case[1], ("trees",), None, 0)
+
+
+def test_videos_that_know_are_listened_to(case):
+    fold, features, _ = case
+    label = features.data.evidence.pairs.label
+    told = fit_context(features, ("rates",), 6.0 * label - 3.0, 0)
+    alone = fit_context(features, ("rates",), None, 0)
+    assert told.model.combination.weights["weights"][-1] > 0.5
+    for found, least in ((told, 0.9), (alone, 0.0)):
+        order = np.argsort(-found.log_odds[fold.test])
+        best = label[fold.test][order][: label[fold.test].sum()]
+        assert best.mean() >= least
+
+
+def test_a_label_that_is_tested_changes_no_weight(case):
+    fold, features, videos = case
+    label = features.data.evidence.pairs.label.copy()
+    label[fold.test] = 1 - label[fold.test]
+    pairs = replace(features.data.evidence.pairs, label=label)
+    evidence = replace(features.data.evidence, pairs=pairs)
+    data = replace(features.data, evidence=evidence)
+    other = ContextFeatures(data, fold.train, features.steps, 0)
+    one, two = (fit_context(f, GROUPS, videos, 0) for f in (features, other))
+    np.testing.assert_array_equal(one.log_odds, two.log_odds)

@@ -1,0 +1,164 @@
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+
+from dc_keras.context.post_features import read_facts
+
+
+def _facts(make_study, *posts):
+    grid, videos = make_study([[1]], histories=[posts])
+    return read_facts(videos, grid)
+
+
+def _terms(make_study, **post):
+    return list(_facts(make_study, post).terms[0])
+
+
+def test_terms_are_tags_words_the_sound_and_the_words_of_its_title(make_study):
+    assert _terms(
+        make_study,
+        caption="So FUN, so good! #Dance #fyp",
+        hashtags=("dance", "fyp"),
+        music_id="77",
+        music_title=" Blinding Lights ",
+    ) == [
+        *("#dance", "#fyp", "so", "fun", "so", "good"),
+        *("sound:77", "title:blinding", "title:lights"),
+    ]
+
+
+def test_a_sound_without_an_id_goes_by_its_title(make_study):
+    terms = _terms(make_study, music_title="Blinding Lights")
+    assert terms == ["sound:blinding lights", "title:blinding", "title:lights"]
+
+
+def test_the_title_of_somebodys_own_sound_says_nothing(make_study):
+    assert _terms(make_study, music_id="7", music_title="original sound") == ["sound:7"]
+
+
+def test_a_post_without_anything_has_no_terms(make_study):
+    assert _terms(make_study) == []
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("Ünïcode ÉTÉ", ["ünïcode", "été"]),
+        ("STRASSE Straße", ["strasse", "strasse"]),
+        ("踊る ダンス", ["踊る", "ダンス"]),
+        # Vowel signs are combining marks, and belong to their words.
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("สวัสดี", ["สวัสดี"]),
+        ("مرحبا بِكم", ["مرحبا", "بِكم"]),
+        # A variation selector or an emoji is no word.
+        ("❤️ 🔥", []),
+    ],
+)
+def test_words_are_whole_in_every_script(make_study, caption, words):
+    assert _terms(make_study, caption=caption) == words
+
+
+@pytest.mark.parametrize("tag", ["fun", "été", "हिन्दी", "สวัสดี", "မြန်မာ", "مَرْحَبًا", "𑀓𑀸"])
+def test_a_tag_is_not_read_twice(make_study, tag):
+    for mark in "#＃":
+        caption = f"a {mark}{tag} b"
+        terms = _terms(make_study, caption=caption, hashtags=(tag,))
+        assert terms == [f"#{tag}", "a", "b"]
+
+
+def test_facts_are_as_in_the_corpus_and_minus_one_where_it_has_none(make_study):
+    posts = _facts(
+        make_study,
+        {
+            "caption": "été",
+            "create_time": 1_600_000_000,
+            **{"views": 9, "likes": 4, "comments": 2, "shares": 0},
+            "duration_s": 2.5,
+            "music_id": "7",
+            "music_title": "originalton - somebody",
+        },
+        {},
+    ).posts
+    assert posts.captions.tolist() == ["été".encode(), b""]
+    assert posts.sounds.tolist() == [b"7", b""]
+    assert posts.sound_titles.tolist() == [b"originalton - somebody", b""]
+    assert posts.create_times.dtype == np.int64
+    assert posts.create_times.tolist() == [1_600_000_000, -1]
+    assert posts.durations.dtype == posts.counts.dtype == np.float32
+    assert posts.durations.tolist() == [2.5, -1]
+    assert posts.counts.tolist() == [[9, 4, 2, 0], [-1] * 4]
+
+
+def test_only_posts_that_a_grid_shows_are_read(make_study):
+    grid, videos = make_study(
+        [[1], [0]],
+        histories=[["a"], ["b", "c"]],
+        support=[[("p", "d")]],
+        pool={"p": ["e"]},
+    )
+    smaller = dataclasses.replace(
+        grid, users=grid.users[:1], histories=grid.histories[:1]
+    )
+    assert read_facts(videos, grid).video_ids == (
+        "c0-00",
+        "p-00",
+        "u00-00",
+        "u01-00",
+        "u01-01",
+    )
+    assert read_facts(videos, smaller).video_ids == ("c0-00", "p-00", "u00-00")
+    # Two grids show what either shows.
+    assert read_facts(videos, smaller, grid).sha256 == read_facts(videos, grid).sha256
+
+
+def test_rows_and_documents_are_in_the_order_asked_for(make_study):
+    facts = _facts(make_study, "one", "two three", "four")
+    assert facts.rows(["u00-02", "u00-00"]).tolist() == [2, 0]
+    assert facts.document(["u00-01", "u00-00"]) == ["two", "three", "one"]
+    assert facts.rows([]).dtype == np.int64
+    assert facts.document([]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"caption": "another"},
+        *({name: 5} for name in ("views", "likes", "comments", "shares")),
+        {"create_time": 5},
+        {"duration_s": 5.0},
+        {"hashtags": ("x",)},
+        {"music_id": "5"},
+        {"music_title": "original sound"},
+    ],
+)
+def test_the_digest_tells_every_fact(make_study, change):
+    post = {"caption": "one", "views": 4, "create_time": 4, "duration_s": 4.0}
+    same, other = _facts(make_study, post), _facts(make_study, post | change)
+    assert same.sha256 == _facts(make_study, dict(post)).sha256 != other.sha256
+
+
+def test_a_grid_without_posts_has_no_facts(make_study):
+    facts = _facts(make_study)
+    assert (facts.video_ids, facts.posts.counts.shape) == ((), (0, 4))
+    assert len(facts.sha256) == 64
+
+
+def test_accounts_are_those_of_the_panel_as_far_as_known(make_study):
+    grid, videos = make_study([[1], [0], [1]])
+    users = pl.DataFrame(
+        {
+            "user_id": ["u00", "u01", "elsewhere"],
+            "followers": [20, None, 7],
+            "total_posts": [3, None, 1],
+        }
+    )
+    facts = read_facts(videos, grid, users=users)
+    assert set(facts.accounts) == {"u00"}
+    np.testing.assert_array_equal(facts.accounts["u00"], [20, np.nan, 3])
+    assert facts.sha256 != read_facts(videos, grid).sha256
+    bare = users.select("user_id")
+    assert (
+        read_facts(videos, grid, users=bare).sha256 == read_facts(videos, grid).sha256
+    )

@@ -1,0 +1,91 @@
+import pytest
+
+from dc_keras.corpus.collecting.answers import Member, RefusedError, check_answer, members_of
+
+_PAGE = {"itemList": [{"id": "1"}], "hasMore": True, "cursor": 30, "statusCode": 0}
+_USER = {"id": "1", "secUid": "s", "uniqueId": "ann"}
+_CARD = {"subTitle": "@ann", "extraInfo": {"userId": 1, "secUid": "s"}}
+
+
+def _suggestion(*cards):
+    return {"body": [{"exploreList": [{"cardItem": card} for card in cards]}]}
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ("hashtag", _PAGE),
+        ("user", {"itemList": [], "hasMore": False}),
+        ("user_detail", {"userInfo": {"user": _USER}}),
+        ("suggested", _suggestion(_CARD)),
+    ],
+)
+def test_answer_that_holds_what_it_should_passes(request_, answer):
+    check_answer(request_, answer)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "reason", "is_final"),
+    [
+        ("user", "", "an empty answer: probably blocked", False),
+        ("user", "<html>Captcha", "a captcha page instead of JSON", False),
+        ("user", "<html>", "a page instead of JSON: probably blocked", False),
+        ("user", [], "a list instead of an object", False),
+        ("user", None, "a NoneType instead of an object", False),
+        ("user", {"status_code": 8}, "the platform refuses: status_code 8", True),
+        (
+            "sound",
+            {"items": [], "hasMore": False},
+            "no `itemList` in the answer; keys that are there: hasMore, items",
+            True,
+        ),
+        (
+            "sound",
+            _PAGE | {"cursor": None},
+            "no `cursor` in the answer; "
+            "keys that are there: cursor, hasMore, itemList, statusCode",
+            True,
+        ),
+        (
+            "sound",
+            _PAGE | {"itemList": [{"itemId": "1"}, None]},
+            "no `id` in the answer; keys that are there: itemId",
+            True,
+        ),
+        ("sound", _PAGE | {"itemList": {}}, "`itemList` is no list", True),
+        (
+            "sound",
+            _PAGE | {"itemList": []},
+            "no posts, although more are promised: probably blocked",
+            False,
+        ),
+        (
+            "user_detail",
+            {"userInfo": {"user": {"id": "1"}}},
+            "no `secUid` in the answer; keys that are there: id",
+            True,
+        ),
+        (
+            "hashtag_detail",
+            {"challengeInfo": "x"},
+            "no `challenge` in the answer; keys that are there: none",
+            True,
+        ),
+        (
+            "suggested",
+            _suggestion({"title": "ann"}),
+            "suggestions of another shape than expected: KeyError('extraInfo')",
+            True,
+        ),
+    ],
+)
+def test_answer_of_no_use_is_told_by_its_reason(request_, answer, reason, is_final):
+    with pytest.raises(RefusedError) as caught:
+        check_answer(request_, answer)
+    assert (str(caught.value), caught.value.is_final) == (reason, is_final)
+
+
+def test_members_are_the_users_among_the_cards():
+    hashtag = {"subTitle": "", "extraInfo": {"challengeId": "5"}}
+    answer = _suggestion(_CARD, hashtag, {**_CARD, "extraInfo": {"userId": 2}})
+    assert members_of(answer) == [Member("1", "ann", "s"), Member("2", "ann", "")]

@@ -1,0 +1,48 @@
+import pytest
+
+from dc_keras.corpus.importing.authors import AuthorTable
+from dc_keras.corpus.records import User
+
+
+def _add(table, user_id, alias, username=None):
+    return table.add(user_id=user_id, alias=alias, sec_uid=None, username=username)
+
+
+def test_an_author_without_an_id_goes_under_the_handle():
+    table = AuthorTable()
+    assert _add(table, None, "h") == "h"
+    assert table.handle_only == {"h"}
+
+
+def test_a_handle_whose_owner_turns_up_becomes_the_owner():
+    table = AuthorTable([User("h", ("h",), usernames=("ann",), first_seen=1)])
+    assert table.handle_only == {"h"}
+    _add(table, "id", "h")
+    assert table.resolve() == {"h": "id"}
+    table.see("id", 4, None)
+    # 1 was seen under the handle, 4 is the post.
+    assert list(table.users()) == [
+        User("id", ("h",), usernames=("ann",), first_seen=1, last_seen=4)
+    ]
+
+
+def test_a_changed_handle_does_not_split_a_user():
+    table = AuthorTable()
+    _add(table, "id", "old", "ann")
+    _add(table, "id", "new", "anne")
+    assert list(table.users()) == [
+        User("id", ("new", "old"), usernames=("ann", "anne"))
+    ]
+
+
+def test_a_handle_of_two_owners_stays_on_its_own():
+    table = AuthorTable()
+    for user_id in ("a", "b", None):
+        _add(table, user_id, "h")
+    assert table.resolve() == {}
+    assert table.handle_only == {"h"}
+
+
+def test_nobody_is_no_author():
+    with pytest.raises(ValueError, match="must have `user_id` or `alias`"):
+        _add(AuthorTable(), None, None)

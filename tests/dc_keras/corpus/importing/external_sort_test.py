@@ -1,0 +1,80 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dc_keras.corpus.importing import external_sort as spool
+from dc_keras.corpus.records import Video
+from dc_keras.corpus.importing.external_sort import ORDER, PostSpool
+from dc_keras.corpus.store import rows_of, table_of
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parts of 5 posts, ranges of 4, ids told apart by 2 digits."""
+    monkeypatch.setattr(spool, "_BYTES_A_PART", 550)
+    monkeypatch.setattr(spool, "_POSTS_A_RANGE", 4)
+    monkeypatch.setattr(spool, "_PREFIX", 2)
+
+
+def _post(video_id, source="s"):
+    return Video(str(video_id), "u", source, hashtags=("a",))
+
+
+def _filled(directory, posts):
+    filled = PostSpool(directory)
+    for post in posts:
+        filled.add(table_of(Video, [post]))
+    return filled
+
+
+def test_posts_come_back_sorted_in_ranges(tmp_path, small):
+    ids = [100 + n for n in range(40)]
+    random.Random(0).shuffle(ids)
+    tables = list(_filled(tmp_path, map(_post, ids)).tables())
+    assert len(tables) == 4  # 10x, 11x, 12x, 13x: ten ids each, more than a range
+    found = [video for table in tables for video in rows_of(Video, table)]
+    assert found == [_post(100 + n) for n in range(40)]
+
+
+def test_exports_of_one_post_come_together_in_their_order(tmp_path, small):
+    posts = [_post(7, f"s{n}") for n in range(12)]
+    [table] = _filled(tmp_path, posts).tables()
+    assert list(rows_of(Video, table)) == posts
+    assert table[ORDER].to_list() == list(range(12))
+
+
+def test_known_posts_are_the_oldest(tmp_path, small):
+    table_of(Video, [_post(1, "old"), _post(5, "old")]).write_parquet(
+        tmp_path / "known"
+    )
+    filled = PostSpool(tmp_path)
+    filled.add(table_of(Video, [_post(1, "new")]))
+    filled.add_known(tmp_path / "known")
+    [table] = filled.tables()
+    found = [(v.video_id, v.source) for v in rows_of(Video, table)]
+    assert found == [("1", "old"), ("1", "new"), ("5", "old")]
+    assert table[ORDER].to_list() == [-1, 0, -1]
+
+
+def test_ids_are_known_before_the_posts_are_read(tmp_path, small):
+    filled = _filled(tmp_path, map(_post, range(8)))
+    assert filled.ids_among({"3", "7", "9", "x"}) == {"3", "7"}
+
+
+def test_an_empty_spool_has_no_table(tmp_path):
+    filled = PostSpool(tmp_path)
+    assert list(filled.tables()) == []
+    assert filled.ids_among({"1"}) == set()
+
+
+@settings(max_examples=30, deadline=None)
+@given(ids=st.lists(st.integers(0, 3000).map(str), max_size=40))
+def test_nothing_is_lost_or_doubled(tmp_path_factory, ids):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_BYTES_A_PART", 550), ("_POSTS_A_RANGE", 4)):
+            patch.setattr(spool, name, value)
+        filled = _filled(tmp_path_factory.mktemp("spool"), map(_post, ids))
+        found = [i for table in filled.tables() for i in table["video_id"]]
+    assert found == sorted(ids)

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from dc_keras.corpus.importing.importer import import_files
+from dc_keras.errors import DataError
+
+
+def test_patterns_reach_any_depth_and_files_count_once(
+    tmp_path, corpus_dir, make_item, pseudonymizer
+):
+    for number, name in enumerate(["x/[1].json", "x/y/2.json", "x/y/3.txt"]):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([make_item(number)]))
+    inputs = [f"{tmp_path}/x/**/*.json", f"{tmp_path}/x/[1].json"]
+    summary = import_files(inputs, corpus_dir, pseudonymizer=pseudonymizer)
+    assert (len(summary.files), summary.num_videos) == (2, 2)
+
+
+@pytest.mark.parametrize("pattern", ["none.json", "*.none", "none/**/*.json"])
+def test_a_pattern_without_files_is_an_error(
+    tmp_path, corpus_dir, pseudonymizer, pattern
+):
+    with pytest.raises(DataError, match=r"no file matches. Received: input=.*none"):
+        import_files([f"{tmp_path}/{pattern}"], corpus_dir, pseudonymizer=pseudonymizer)
+    assert not corpus_dir.exists()
+
+
+def test_a_directory_stands_for_the_files_below_it(
+    tmp_path, corpus_dir, make_item, pseudonymizer
+):
+    exports = tmp_path / "exports"
+    for number, name in enumerate(["1.json", "x/y/2.txt", ".git/3.json", "x/4.mp4"]):
+        path = exports / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make_item(number)))
+    summary = import_files([str(exports)], corpus_dir, pseudonymizer=pseudonymizer)
+    assert [file.name for file in summary.files] == ["1.json", "2.txt"]
+
+
+def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonymizer):
+    (tmp_path / "1.mp4").touch()
+    with pytest.raises(DataError, match="no file but pictures and videos below"):
+        import_files([str(tmp_path)], corpus_dir, pseudonymizer=pseudonymizer)
+
+
+def test_no_input_is_an_error(corpus_dir, pseudonymizer):
+    with pytest.raises(DataError, match="at least one input is needed"):
+        import_files([], corpus_dir, pseudonymizer=pseudonymizer)

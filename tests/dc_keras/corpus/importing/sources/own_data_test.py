@@ -1,0 +1,34 @@
+import pytest
+
+from dc_keras.corpus.importing.sources import own_data
+from dc_keras.corpus.importing.sources.post import Asked, Person, UnreadablePostError
+
+_TIME = 1_600_000_000
+
+
+def _ties(record):
+    return own_data.read(record, Asked()).ties
+
+
+def test_the_own_data_says_who_follows_whom(tool_records):
+    fan, followed = _ties(tool_records["own_data"])
+    assert (fan.actor, fan.target) == (Person(None, "bob"), Person(None, "ann"))
+    assert (followed.actor, followed.target) == (
+        Person(None, "ann"),
+        Person(None, "eve"),
+    )
+    assert (fan.time, followed.time) == (_TIME, None)
+
+
+def test_own_data_without_follows_is_refused(tool_records):
+    record = {"Profile": {"ProfileMap": {"userName": "ann"}}, "Activity": {}}
+    with pytest.raises(UnreadablePostError, match="own data download: no posts"):
+        _ties(record)
+
+
+def test_own_data_of_nobody_is_refused(tool_records):
+    record = dict(tool_records["own_data"])
+    follows = record["Profile And Settings"]
+    record["Profile And Settings"] = {"Follower": follows["Follower"]}
+    with pytest.raises(UnreadablePostError, match="without its owner's handle"):
+        _ties(record)

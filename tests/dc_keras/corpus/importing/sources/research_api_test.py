@@ -1,0 +1,102 @@
+import pytest
+
+from dc_keras.corpus.importing.sources import research_api
+from dc_keras.corpus.importing.sources.post import Asked, Person, Row, Tie, UnreadablePostError
+
+
+def _video(**changes):
+    video = {
+        "id": 6871947673600000077,
+        "video_description": "hi #Fun #Two",
+        "create_time": 1_600_000_000,
+        "region_code": "SG",
+        "username": "ann",
+        "music_id": 6740249209892505603,
+        "hashtag_names": ["fun", "two"],
+        "video_mention_list": ["bob"],
+        "effect_ids": ["1"],
+        "voice_to_text": "hello",
+        "video_duration": 13,
+        "view_count": 100,
+        "like_count": 10,
+        "comment_count": 3,
+        "share_count": 2,
+        "favorites_count": 1,
+    } | changes
+    return {key: value for key, value in video.items() if value is not None}
+
+
+def test_a_whole_video_is_mapped_field_by_field():
+    post = research_api.read_video(_video())
+    assert post.video_id == "6871947673600000077"
+    assert (post.author.user_id, post.author.handle) == (None, "ann")
+    assert (post.hashtags, post.mentions) == (("fun", "two"), ("bob",))
+    assert (post.music_id, post.effects) == ("6740249209892505603", ("1",))
+    counts = (post.views, post.likes, post.comments, post.shares, post.saves)
+    assert counts == (100, 10, 3, 2, 1)
+    assert (post.region, post.transcript, post.duration_s) == ("SG", "hello", 13)
+    assert post.notes == ()
+
+
+def test_spellings_and_names_of_the_other_environment_are_read():
+    post = research_api.read_video(
+        _video(id=None, video_id=6871947673600000077, username=None, display_name="ann")
+        | {"favourites_count": 4, "favorites_count": None, "country_code": "DE"}
+        | {"region_code": None, "effect_info_list": [{"effect_name": "blur"}]}
+    )
+    assert (post.video_id, post.author.handle) == ("6871947673600000077", "ann")
+    assert (post.saves, post.region, post.effects) == (4, "DE", ("blur",))
+
+
+# Every 64-bit float above 2^62 is a multiple of 1024.
+_ROUND = 6871947673600000000 // 1024 * 1024
+
+
+def test_a_number_that_looks_rounded_is_vouched_for_by_another():
+    post = research_api.read_video(_video(id=_ROUND))
+    assert post.video_id == str(_ROUND)
+    assert post.notes == ("maybe_rounded.video_id",)
+
+
+@pytest.mark.parametrize("music_id", [None, _ROUND, 7123453673090321000, 5])
+def test_a_number_that_nothing_vouches_for_is_refused(music_id):
+    with pytest.raises(UnreadablePostError, match="passed through a float"):
+        research_api.read_video(_video(id=_ROUND, music_id=music_id))
+
+
+def test_rows_of_a_table_have_lists_in_cells():
+    row = Row({key: str(value) for key, value in _video().items()})
+    post = research_api.read_video(row)
+    assert (post.hashtags, post.mentions) == (("fun", "two"), ("bob",))
+    assert post.music_id == "6740249209892505603"
+    row["hashtag_names"] = "fun, two"
+    assert research_api.read_video(row).hashtags == ("fun", "two")
+
+
+def test_a_follower_follows_the_account_that_was_asked_about():
+    line = {"username": "ann", "display_name": "A", "target_account": "star"}
+    ann, star = Person(None, "ann"), Person(None, "star")
+    for read, asked, tie in (
+        (research_api.read_follower, Asked(), Tie("follow", ann, star)),
+        (
+            research_api.read_follower,
+            Asked(list_name="user_following"),
+            Tie("follow", star, ann),
+        ),
+        (research_api.read_followed, Asked(), Tie("follow", star, ann)),
+    ):
+        assert research_api.matches_follow(line)
+        assert read(line, asked).ties == (tie,)
+
+
+def test_a_follower_of_nobody_is_told():
+    with pytest.raises(UnreadablePostError, match="without `target_account`"):
+        research_api.read_follower({"username": "ann", "display_name": "A"}, Asked())
+
+
+def test_a_comment_has_no_author():
+    comment = {"id": 1, "video_id": 2, "text": "x", "parent_comment_id": 2}
+    assert research_api.matches_comment(comment)
+    assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
+    with pytest.raises(UnreadablePostError, match="never says who wrote it"):
+        research_api.read_comment(comment, Asked())

@@ -1,0 +1,217 @@
+import copy
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dc_keras.corpus.importing.authors import AuthorTable
+from dc_keras.corpus.forgotten import Forgotten
+from dc_keras.corpus.importing.export_reader import Intake
+from dc_keras.corpus.pseudonyms import Pseudonymizer
+from dc_keras.corpus.importing.pseudonymize import RecordMaker
+from dc_keras.corpus.records import Edge
+from dc_keras.corpus.importing.sources.containers import unwrap
+from dc_keras.corpus.importing.sources.post import (
+    Asked,
+    Person,
+    Post,
+    Row,
+    Ties,
+    UnreadablePostError,
+)
+from dc_keras.corpus.importing.sources.reading import read_documents
+from dc_keras.corpus.importing.sources.sniffing import SOURCE_NAMES, choose_sources, sniff
+from dc_keras.corpus.store import table_of
+from dc_keras.simulation.world import WorldConfig, simulate_world
+from dc_keras.simulation.export_formats import FORMATS, export_files
+from dc_keras.simulation.web_items import iter_items
+from dc_keras.errors import DataError
+
+_ALL = choose_sources("auto")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory, tool_records):
+    """A whole record of each source, by the source's name."""
+    world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
+    items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
+    path = tmp_path_factory.mktemp("export") / "file"
+    found = {}
+    for format_name in FORMATS:
+        for content in export_files(items, format_name).values():
+            path.write_text(content, encoding="utf-8", newline="")
+            for document in read_documents(path):
+                for entry in unwrap(document.value, lambda r: sniff(r, _ALL)):
+                    found.setdefault(entry.source.name, entry.record)
+    user = {"uid": "7", "unique_id": "bob"}
+    follow = {"username": "ann", "display_name": "A", "target_account": "star"}
+    return (
+        found
+        | tool_records
+        | {
+            "web_comment": {
+                "cid": "1",
+                "aweme_id": "6871947673600000077",
+                "user": user,
+            },
+            "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
+            "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
+            "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
+            "research_followers": follow,
+            "research_following": follow,
+        }
+    )
+
+
+def _source(name):
+    [source] = choose_sources(name)
+    return source
+
+
+def _read(source, record):
+    if source.read is not None:
+        return source.read(record)
+    return source.read_ties(record, Asked(seed=Person("9", None)))
+
+
+def test_every_source_is_known_by_its_own_record(records):
+    assert set(records) == set(SOURCE_NAMES)
+    for name, record in records.items():
+        # The two lists of the Research API look alike; the container tells.
+        shape = "research_followers" if name == "research_following" else name
+        assert sniff(record, _ALL).name == shape
+
+
+def test_an_unknown_shape_is_nobodys():
+    assert sniff({"hello": 1}, _ALL) is None
+    assert sniff({}, _ALL) is None
+
+
+def test_a_named_source_is_the_only_one_asked(records):
+    assert sniff(records["web_item"], choose_sources("share_item")) is None
+
+
+def test_an_unknown_source_is_told():
+    with pytest.raises(DataError, match=r"one of auto, aweme, .*, yt_dlp. Rec.*'x'"):
+        choose_sources("x")
+
+
+_JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(codec=None), max_size=9)
+    | st.sampled_from(["../../x", "\0", "6.8e+18", "=1+1", "[1, [", "{'a': 1}"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def _paths(value, path=()):
+    yield path
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, child in children:
+        yield from _paths(child, (*path, key))
+
+
+def _put(record, path, value):
+    for key in path[:-1]:
+        record = record[key]
+    record[path[-1]] = value
+
+
+@pytest.mark.parametrize("name", SOURCE_NAMES)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
+    source, record = _source(name), copy.deepcopy(records[name])
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from([p for p in _paths(record) if p]))
+        _put(record, path, data.draw(_JUNK))
+    try:
+        found = _read(source, record)
+    except UnreadablePostError as error:
+        assert "\n" not in str(error)
+        return
+    assert isinstance(found, Post | Ties)
+    json.dumps(found.notes)
+    if isinstance(found, Post):
+        assert found.video_id.isdecimal()
+        texts = [found.caption, found.music_title, found.transcript, *found.hashtags]
+        "".join(text for text in texts if text).encode("utf-8")
+        for count in (found.views, found.likes, found.create_time):
+            assert count is None or 0 <= count < 2**63
+
+
+_ODDITIES = (
+    *(None, True, -1, 0, 2**64, 10**40, 0.5, float("nan"), "", "0", "\ud800", "a\0b"),
+    *("[1, [", "{'a': 1}", "{", "c('a'", "[object Object]", "NaN", "6,88E+18"),
+    *("https://www.tiktok.com/@ann/video/6871947673600000077", "\u0661", "x" * 5000),
+    *([], {}, [[]], [{}], {"": None}, [None, "a", 3, {"name": ["b"]}], {"$oid": {}}),
+)
+
+
+def _mutated(value, rng, rate=0.06):
+    """Returns a copy with parts left out, replaced, wrapped or doubled."""
+    if rng.random() < rate:
+        kind = rng.randrange(5)
+        if kind == 0:
+            return copy.deepcopy(rng.choice(_ODDITIES))
+        if kind == 1:
+            return [value, value]
+        if kind == 2:
+            return {rng.choice(["data", "item", "a.b", "0", "\ud800"]): value}
+        return str(value) if kind == 3 else json.dumps(value)
+    if isinstance(value, dict):
+        kept = [pair for pair in value.items() if rng.random() > rate / 2]
+        return type(value)((key, _mutated(child, rng, rate)) for key, child in kept)
+    if isinstance(value, list):
+        return [_mutated(child, rng, rate) for child in value]
+    return value
+
+
+@pytest.mark.parametrize("name", SOURCE_NAMES)
+@pytest.mark.parametrize("number", [150, pytest.param(20_000, marks=pytest.mark.long)])
+def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path):
+    rng = random.Random(name)
+    refused, tables = [], []
+    code = Pseudonymizer(b"k" * 32)
+    forgotten = Forgotten.load(tmp_path, code)
+    intake = Intake(
+        sources=_ALL,
+        maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
+        keep_raw=True,
+        add_posts=tables.append,
+        reject=lambda rejected: refused.append(rejected.to_json()),
+    )
+    path = tmp_path / "export"
+    at_a_time = min(number, 1000)
+    for _ in range(0, number, at_a_time):
+        lines = [json.dumps(_mutated(records[name], rng)) for _ in range(at_a_time)]
+        path.write_text("\n".join(lines))
+        intake.read_file(path)
+    table_of(Edge, intake.ties)
+    given = sum(counts.given for counts in intake.counts().values())
+    assert given >= sum(table.height for table in tables) + len(refused)
+
+
+@given(record=st.dictionaries(st.text(max_size=9), _JUNK, max_size=6))
+def test_any_object_is_somebodys_or_nobodys(record):
+    source = sniff(record, _ALL)
+    if source is not None:
+        try:
+            _read(source, record)
+        except UnreadablePostError as error:
+            assert str(error)

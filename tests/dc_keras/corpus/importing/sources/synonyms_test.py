@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from dc_keras.corpus.importing.sources.synonyms import SYNONYMS, find_field
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("Video ID", "video_id"),
+        ("videoId", "video_id"),
+        ("post url", "url"),
+        ("URL du post", "url"),
+        ("author name", "handle"),
+        ("Author's username", "handle"),
+        ("# of likes", "likes"),
+        ("Number of Comments", "comments"),
+        ("likesCount", "likes"),
+        ("Shares (total)", "shares"),
+        ("Date posted", "create_time"),
+        ("Veröffentlicht am", "create_time"),
+        ("Fecha de publicación", "create_time"),
+        ("N° de vues", "views"),
+        ("Gefällt-mir-Angaben", "likes"),
+        # A share of likes, and an address of a picture, are other things.
+        ("Likes (%)", None),
+        ("Engagement rate", None),
+        ("Cover URL", None),
+        ("Date collected", None),
+        ("", None),
+        ("video", None),
+    ],
+)
+def test_a_header_tells_its_field(header, field):
+    assert find_field(header)[0] == field
+
+
+def test_no_header_means_two_things():
+    for field, headers in SYNONYMS.items():
+        assert {find_field(header)[0] for header in headers} == {field}
+
+
+def test_the_docs_list_every_header():
+    page = (Path(__file__).parents[4] / "docs/data.md").read_text("utf-8")
+    for field, headers in SYNONYMS.items():
+        assert f"| `{field}` | {', '.join(headers)} |" in page

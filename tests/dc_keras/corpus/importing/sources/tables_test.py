@@ -1,0 +1,128 @@
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dc_keras.corpus.importing.sources.tables import find_header, read_rows
+
+
+def _rows(header, *lines):
+    found = find_header([header])
+    assert found is not None
+    return list(read_rows(found, lines, 1))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_columns_are_told_by_their_names(delimiter):
+    header = delimiter.join(["", "id", "desc"]).encode() + b"\r\n"
+    [row] = _rows(header, delimiter.join(["0", "7", "hi"]).encode())
+    assert (row.line, row.value) == (2, {"": "0", "id": "7", "desc": "hi"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"id", b"hello, world", b'{"id": 1, "a": 2}', b"[1,2]", b"id," + 90 * b"x"],
+)
+def test_what_names_no_columns_is_no_table(line):
+    assert find_header([line]) is None
+
+
+@pytest.mark.parametrize(
+    "above",
+    [(), (b"My export of June,,\n",), (b"\n", b"by me\n"), (b"sep=,\n",)],
+)
+def test_a_header_may_stand_below_a_title(above):
+    header = find_header([*above, b"id,desc,rate (%)\n"])
+    assert header.columns == [("id",), ("desc",), ("rate_(%)",)]
+
+
+def test_a_line_of_sep_names_the_delimiter():
+    assert (
+        find_header([b"\xef\xbb\xbfsep=;\r\n", b"id;desc, or so\r\n"]).delimiter == ";"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_as", "name"),
+    [
+        ("ID", ("id",)),
+        (" Video ID", ("video_id",)),
+        ("VIDEO_DESCRIPTION", ("video_description",)),
+        ("CREATETIME", ("createTime",)),
+        ("createtime", ("createtime",)),  # as pytok spells it
+        ("Author.UniqueID", ("author", "uniqueId")),
+        ("playCount", ("playCount",)),
+    ],
+)
+def test_columns_are_brought_to_the_names_of_the_tools(given_as, name):
+    header = find_header([f"url,{given_as}".encode()])
+    assert header.columns[1] == name
+
+
+def test_a_space_behind_each_delimiter_is_no_part_of_a_cell():
+    [row] = _rows(b"id, desc\n", b'7, "a, b"\n')
+    assert row.value == {"id": "7", "desc": "a, b"}
+
+
+def test_an_object_in_a_cell_is_one():
+    [row] = _rows(b"id,author\n", b"7,\"{'id': '5', 'ok': True, 'x': None}\"\n")
+    assert row.value["author"] == {"id": "5", "ok": True, "x": None}
+
+
+def test_of_two_columns_of_one_name_the_first_that_has_something_counts():
+    [row] = _rows(b"id,desc,desc\n", b"7,,b\n")
+    assert row.value["desc"] == "b"
+
+
+def test_a_cell_may_hold_lines_commas_and_quotes():
+    [row] = _rows(b"id,desc\n", b'7,"a, ""b""\n', b'c"\n')
+    assert (row.line, row.value["desc"]) == (3, 'a, "b"\nc')
+
+
+def test_dotted_columns_are_keys_inside():
+    [row] = _rows(b"id,author.id,author/name,tags.0.name\n", b"7,5,ann,fun\n")
+    assert row.value["author"] == {"id": "5", "name": "ann"}
+    assert row.value["tags"] == {"0": {"name": "fun"}}
+
+
+@pytest.mark.parametrize("cell", ["NA", "nan", "None", "NULL", ""])
+def test_what_tools_write_for_nothing_is_nothing(cell):
+    [row] = _rows(b"id,desc\n", f"7,{cell}\n".encode())
+    assert row.value == {"id": "7", "desc": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"7\n", "1 cells under a header of 2 columns"),
+        (b"7,a,b\n", "3 cells under a header of 2 columns"),
+        (b"7,\xff\n", "not UTF-8 text"),
+    ],
+)
+def test_a_bad_row_is_told_and_the_next_is_read(line, reason):
+    bad, good = _rows(b"id,desc\n", line, b"8,hi\n")
+    assert (bad.value, bad.reason) == (None, reason)
+    assert bad.raw
+    assert good.value == {"id": "8", "desc": "hi"}
+
+
+def test_a_formula_is_a_text():
+    [row] = _rows(b"id,desc\n", b"7,\"=cmd|' /C calc'!A0\"\n")
+    assert row.value["desc"] == "=cmd|' /C calc'!A0"
+
+
+def test_nul_bytes_are_text():
+    [row] = _rows(b"id,desc\n", b"7,a\x00b\n")
+    assert row.value["desc"] == "a\x00b"
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
+def test_what_csv_writes_is_read(rows):
+    import io
+
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    data = text.getvalue().encode("utf-8", "replace")
+    for row in _rows(b"id,desc\n", *data.splitlines(keepends=True)):
+        assert (row.value is None) != (row.reason is None)

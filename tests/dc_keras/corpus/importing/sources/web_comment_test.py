@@ -1,0 +1,25 @@
+import pytest
+
+from dc_keras.corpus.importing.sources import web_comment
+from dc_keras.corpus.importing.sources.post import Asked, Person, Tie, UnreadablePostError
+
+_ID = "6871947673600000077"
+_COMMENT = {
+    "cid": "1",
+    "aweme_id": _ID,
+    "text": "nice",
+    "create_time": 9,
+    "reply_id": "0",
+    "user": {"uid": "7", "unique_id": "bob", "sec_uid": "MS"},
+}
+
+
+def test_a_comment_is_a_reply_to_the_post():
+    assert web_comment.matches(_COMMENT)
+    ties = web_comment.read(_COMMENT, Asked())
+    assert ties.ties == (Tie("reply", Person("7", "bob", "MS"), _ID, "video", _ID, 9),)
+
+
+def test_a_comment_of_nobody_is_told():
+    with pytest.raises(UnreadablePostError, match="a comment without an author"):
+        web_comment.read(_COMMENT | {"user": {}}, Asked())

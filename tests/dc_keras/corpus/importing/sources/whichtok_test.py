@@ -1,0 +1,56 @@
+import pytest
+
+from dc_keras.corpus.importing.sources import whichtok
+from dc_keras.corpus.importing.sources.post import Asked, Person, Row, Tie, UnreadablePostError
+
+_USER = {
+    "title": "Ann",
+    "id": "5",
+    "secUid": "MS",
+    "username": "ann",
+    "sugg_hashtags": ["Fun", {"title": "two"}],
+    "sugg_sounds": ["BOP"],
+    "videos": ["6871947673600000077"],
+    "used_hashtags": ["fun"],
+    "used_sounds": [],
+}
+_ROW = Row(
+    {
+        "": "0",
+        "id": "6871947673600000077",
+        "desc": "hi",
+        "music_id": "6740249209892505602",
+        "music_title": "BOP",
+        "stats_diggCount": "10",
+        "stats_shareCount": "2",
+        "stats_commentCount": "3",
+        "stats_playCount": "100",
+        "hashtags": "['Fun', 'two']",
+    }
+)
+
+
+def test_a_user_has_suggestions_and_posts():
+    ann = Person("5", "ann", "MS")
+    assert whichtok.matches_user(_USER)
+    assert whichtok.read_user(_USER, Asked()).ties == (
+        Tie("suggested", ann, "Fun", "hashtag"),
+        Tie("suggested", ann, "two", "hashtag"),
+        Tie("suggested", ann, "BOP", "sound_title"),
+        Tie("posted", ann, "6871947673600000077", "video"),
+    )
+
+
+def test_a_row_of_videos_is_a_post_without_an_author():
+    assert whichtok.matches_video(_ROW)
+    post = whichtok.read_video(_ROW)
+    assert (post.video_id, post.author) == ("6871947673600000077", None)
+    assert (post.hashtags, post.music_title) == (("Fun", "two"), "BOP")
+    assert (post.views, post.likes, post.comments, post.shares) == (100, 10, 3, 2)
+
+
+def test_a_row_about_a_hashtag_has_nothing_to_import():
+    row = Row(id="1", title="#fun", subTitle="", description="", views="9")
+    assert whichtok.matches_suggestion(row)
+    with pytest.raises(UnreadablePostError, match=r"users.json has the ties"):
+        whichtok.read_suggestion(row, Asked())

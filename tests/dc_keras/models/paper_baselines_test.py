@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from dc_keras.models.paper_baselines import POOL_VIDEOS, build_user_baseline
+from dc_keras.models.config import POOLINGS, ModelOptions
+from dc_keras.models.pooling import standardizer
+
+_PLAIN = ModelOptions(
+    user_pooling="concat", standardize=False, layer_norm=False, hidden_dim=5
+)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
+def _pairs():
+    """Six users with one to three posts, each asked about another of two challenges."""
+    rng = np.random.default_rng(3)
+    valid = np.arange(3) < np.array([3, 2, 1, 3, 2, 1])[:, None]
+    posts = rng.normal(size=(6, 3, 4)) * valid[..., None]
+    return {
+        "user": posts.astype(np.float32),
+        "user_valid": valid,
+        "challenge_one_hot": np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 1]],
+    }
+
+
+def _answers(model, x, dense):
+    logits = dense(model, "logits", np.maximum(dense(model, "dense", x), 0.0))
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def test_each_challenge_has_a_sigmoid_of_its_own(dense):
+    model, pairs = build_user_baseline(3, 4, 2, _PLAIN), _pairs()
+    answers = _answers(model, pairs["user"].reshape(6, 12), dense)
+    picked = answers[np.arange(6), [0, 1, 0, 1, 0, 1]]
+    np.testing.assert_allclose(model(pairs), picked, atol=1e-6)
+    assert model.output.shape == (None,)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "width"),
+    [("concat", 12), ("mean", 4), ("mean_std", 8), ("attention", 4)],
+)
+def test_user_pooling_decides_how_posts_are_joined(pooling, width):
+    model = build_user_baseline(3, 4, 2, replace(_PLAIN, user_pooling=pooling))
+    layer = model.get_layer("user_representation")
+    assert layer.mode == pooling
+    assert layer.output.shape == (None, width)
+
+
+def test_standardized_padding_stays_zero_in_a_concatenation(dense):
+    model = build_user_baseline(3, 4, 2, replace(_PLAIN, standardize=True))
+    moments = np.full(4, 0.5, np.float32)
+    standardizer(model, POOL_VIDEOS).set_moments(moments, 4 * moments)
+    pairs = _pairs()
+    posts = (pairs["user"] - 0.5) / 2.0 * pairs["user_valid"][..., None]
+    answers = _answers(model, posts.reshape(6, 12), dense)
+    picked = answers[np.arange(6), [0, 1, 0, 1, 0, 1]]
+    np.testing.assert_allclose(model(pairs), picked, atol=1e-6)
+
+
+def test_options_decide_width_norm_and_dropout():
+    options = ModelOptions(hidden_dim=9, dropout=0.4, layer_norm=True)
+    model = build_user_baseline(3, 4, 2, options)
+    assert model.get_layer("dense").units == 9
+    assert model.get_layer("dropout").rate == 0.4
+    assert model.get_layer("dense_norm").output.shape == (None, 9)
+    assert "dense_norm" not in {
+        layer.name for layer in build_user_baseline(3, 4, 2, _PLAIN).layers
+    }
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_baseline_survives_a_file(pooling, check_round_trip):
+    options = ModelOptions(user_pooling=pooling, hidden_dim=5)
+    check_round_trip(build_user_baseline(3, 4, 2, options), _pairs())

@@ -1,0 +1,126 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.privacy.artifacts import (
+    Artifact,
+    discard,
+    find_artifacts,
+    remove_leftovers,
+)
+from dc_keras.serving.ranking import UserTable
+
+_FILES = {
+    "corpus": {"corpus.json": "{}", "videos.parquet": ""},
+    "frames": {
+        "manifest.json": '{"kind": "frames"}',
+        "frames-00000-of-00001.tfrecord": "",
+    },
+    "features": {
+        "manifest.json": '{"kind": "features"}',
+        "features-00000-of-00001.tfrecord": "",
+    },
+    "model": {"model.keras": "", "config.json": '{"task": "participation"}'},
+    "evaluation": {"config.json": '{"models": ["all"]}', "manifest.json": "{}"},
+    "bundle": {"saved_model.pb": "", "config.json": '{"task": "participation"}'},
+    "text encoder": {"saved_model.pb": ""},
+    "graph": {"graph.json": "{}", "users.parquet": ""},
+    "survey": {"survey.html": "", "communities.csv": ""},
+    "reach": {"reach.json": "{}", "users.csv": "user_id,chance\n"},
+}
+
+
+def _write(directory, files):
+    directory.mkdir(parents=True)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return directory
+
+
+@pytest.mark.parametrize("kind", _FILES)
+def test_an_artifact_is_told_by_its_files(tmp_path, kind):
+    place = _write(tmp_path / "any", _FILES[kind])
+    found = find_artifacts([place])
+    assert found.of_kind(kind) == [place]
+    assert len(found.artifacts) == 1
+    assert found.unknown == ()
+
+
+@pytest.mark.parametrize("trace", ["history.csv", "user_proxy"])
+def test_a_training_under_way_is_a_model(tmp_path, trace):
+    place = _write(tmp_path / "model", {trace: ""})
+    assert find_artifacts([place]).of_kind("model") == [place]
+
+
+def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
+    model = _write(tmp_path / "run/deep/model", _FILES["model"])
+    _write(tmp_path / "run/deep/model/user_proxy", _FILES["model"])
+    version = _write(tmp_path / "run/export/1", _FILES["bundle"])
+    media = _write(tmp_path / "run/media/inner", {"1.mp4": ""}).parent
+    answers = tmp_path / "run/answers.csv"
+    answers.write_text("user_id,challenge,probability\n")
+    seeds = tmp_path / "run/seeds.csv"
+    seeds.write_text("rank,user_id,community,probability\n")
+    explanation = tmp_path / "run/explained/explanation.json"
+    explanation.parent.mkdir()
+    explanation.write_text("{}")
+    # A run of reach that was stopped before its end.
+    chances = tmp_path / "run/users.csv"
+    chances.write_text("user_id,chance\n")
+    (tmp_path / "run/other.csv").write_text("user_id,age\n")
+    users = tmp_path / "run/users.parquet"
+    prepared = np.zeros((1, 3), np.float32)
+    UserTable(("someone",), prepared, "of a bundle", "of a corpus").save(users)
+    (tmp_path / "run/other.parquet").write_bytes(b"no table")
+    found = find_artifacts([tmp_path / "run", tmp_path / "run/deep/model"])
+    # Its proxies belong to the model.
+    assert {a.path.resolve() for a in found.artifacts} == {
+        *(answers, seeds, chances, users),
+        *(model, version, explanation),
+    }
+    assert found.of_kind("predictions") == [answers, seeds, chances, users]
+    assert found.unknown == (media,)
+
+
+def test_what_is_none_of_ours_is_told(tmp_path):
+    place = _write(tmp_path / "any", {"notes.txt": ""})
+    found = find_artifacts([place])
+    assert (found.artifacts, found.unknown) == ((), (place,))
+
+
+def test_records_without_a_manifest_are_refused(tmp_path):
+    place = _write(tmp_path / "any", {"frames-00000-of-00002.tfrecord": ""})
+    with pytest.raises(DataError, match=r"records without a manifest\.json"):
+        find_artifacts([place])
+
+
+def test_what_is_no_directory_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"must be a directory. Received: artifacts="):
+        find_artifacts([tmp_path / "missing"])
+
+
+def test_half_written_files_are_removed(tmp_path):
+    place = _write(tmp_path / "corpus", _FILES["corpus"])
+    (place / ".videos.parquet.tmp").write_text("half")
+    _write(place / ".next", {"videos.parquet": "half"})
+    _write(tmp_path / ".corpus-import-abc_1234", {"part-00000.parquet": "captions"})
+    other = _write(tmp_path / ".corpus-import-of-mine", {"a": ""})
+    remove_leftovers(Artifact(place, "corpus"))
+    assert {p.name for p in place.iterdir()} == set(_FILES["corpus"])
+    assert set(tmp_path.iterdir()) == {place, other}
+
+
+def test_what_was_on_its_way_out_goes(tmp_path, monkeypatch):
+    place = _write(tmp_path / "survey", _FILES["survey"])
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", stop)
+        discard(place)
+    assert not place.exists()
+    remove_leftovers(Artifact(place, "survey"))
+    assert list(tmp_path.iterdir()) == []

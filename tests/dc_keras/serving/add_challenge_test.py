@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.serving.add_challenge import add_challenge
+from dc_keras.serving.predictor import Predictor, RawPost
+
+_BRIEF = [RawPost("open an umbrella on the beat #umbrella")]
+
+
+@pytest.fixture(scope="module")
+def extended(served_text):
+    place = add_challenge(served_text.place, "umbrella", _BRIEF)
+    yield Predictor.load(served_text.place), place
+    for version in served_text.place.parent.glob("[2-9]"):
+        version.rename(served_text.place.parent.parent / f"moved-{version.name}")
+
+
+def test_a_new_version_knows_the_challenge_and_all_others_as_before(
+    served_text, extended
+):
+    old, place = extended
+    new = Predictor.load(place)
+    assert (place.name, new.challenges) == ("2", (*old.challenges, "umbrella"))
+    for users in (served_text.histories, served_text.users):
+        before = old.predict(users, old.challenges)
+        after = new.predict(users, new.challenges)
+        np.testing.assert_allclose(after[:, :-1], before, atol=1e-6)
+    np.testing.assert_allclose(
+        new.find_challenges(["umbrella"])[0],
+        old.represent_challenge(_BRIEF),
+        atol=1e-6,
+    )
+    assert set(new.signatures) == set(old.signatures)
+    added = json.loads((place / "config.json").read_text("utf-8"))["added"]
+    assert added == {"umbrella": {"num_posts": 1, "num_frames": 0}}
+
+
+def test_unknown_names_are_answered_as_before(extended, ask):
+    old, place = extended
+    new = Predictor.load(place)
+    asked = {
+        "challenge": np.array(["nobody knows", "umbrella"], object),
+        "captions": np.array([["so good"], ["so good"]], object),
+        "frames": np.full((2, 1, 1), b"", object),
+    }
+    before = ask(old, "serving_default", **asked)
+    after = ask(new, "serving_default", **asked)
+    assert before["known_challenge"].tolist() == [False, False]
+    assert after["known_challenge"].tolist() == [False, True]
+    np.testing.assert_allclose(
+        after["probability"][0], before["probability"][0], atol=1e-6
+    )
+    without_facts = ask(new, "captions_only", **asked)
+    np.testing.assert_allclose(
+        without_facts["probability"], after["probability"], atol=1e-6
+    )
+    asked.pop("challenge")
+    ranked = ask(new, "rank_challenges", **asked)
+    assert ranked["challenge"].shape == (2, 3)
+
+
+def test_a_third_version_can_follow_the_second(extended):
+    _, place = extended
+    third = add_challenge(place, "lanterns", [RawPost("light"), RawPost("fly")])
+    assert third.name == "3"
+    assert Predictor.load(third).challenges[-2:] == ("umbrella", "lanterns")
+
+
+@pytest.mark.parametrize(
+    ("name", "posts", "message"),
+    [
+        ("dance", _BRIEF, "must have a name that the bundle does not know"),
+        (" ", _BRIEF, "must have a name"),
+        ("umbrella", [], r"1 to 20 sample videos, or a brief. Received: posts=0"),
+        ("umbrella", _BRIEF * 21, "posts=21"),
+    ],
+)
+def test_what_cannot_be_added_is_one_line(served_text, name, posts, message):
+    with pytest.raises(DataError, match=message):
+        add_challenge(served_text.place, name, posts)

@@ -1,0 +1,79 @@
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dc_keras.serving.predictor import Predictor
+from dc_keras.serving.sample_requests import (
+    BATCH_SIZES,
+    SAMPLES,
+    WARM_UP_FILE,
+    make_requests,
+    read_warm_up,
+)
+
+_SIGNATURES = {
+    "captions_only",
+    "embed_challenge",
+    "embed_user",
+    "embed_user_tokens",
+    "embed_video",
+    "find_challenge",
+    "find_support",
+    "join_challenge",
+    "join_user",
+    "prepare_users",
+    "rank_challenges",
+    "rank_users",
+    "score",
+    "serving_default",
+    "tokens",
+    "vary_challenge_video",
+    "vary_user_video",
+}
+
+
+@pytest.fixture(scope="module")
+def predictor(served_text):
+    return Predictor.load(served_text.place)
+
+
+def test_every_signature_answers_its_warm_up(served_text, predictor):
+    pytest.importorskip("tensorflow_serving.apis", reason="the extra `serving`")
+    requests = list(read_warm_up(served_text.place / WARM_UP_FILE))
+    assert len(requests) == len(_SIGNATURES) * len(BATCH_SIZES)
+    assert {name for name, _ in requests} == _SIGNATURES
+    for name, inputs in requests:
+        tensors = {key: tf.constant(value) for key, value in inputs.items()}
+        answer = predictor.signatures[name](**tensors)
+        size = len(next(iter(inputs.values())))
+        for value in answer.values():
+            assert value.shape[0] == size
+            if value.dtype.is_floating:
+                assert np.isfinite(value).all()
+
+
+def test_samples_are_bodies_for_the_rest_api(served):
+    found = {path.stem for path in (served.place / SAMPLES).iterdir()}
+    assert found == _SIGNATURES
+    body = json.loads((served.place / SAMPLES / "serving_default.json").read_text())
+    [row] = body["instances"]
+    assert body["signature_name"] == "serving_default"
+    assert row["challenge"] == "dance"
+    assert row["captions"] == ["so good #fyp"]
+    assert list(row["frames"][0][0]) == ["b64"]
+
+
+def test_requests_are_the_same_each_time(served_text):
+    first, second = (list(make_requests(served_text.place)) for _ in range(2))
+    for (name, inputs), (name_again, again) in zip(first, second, strict=True):
+        assert name == name_again
+        assert all(np.array_equal(inputs[key], again[key]) for key in inputs)
+
+
+def test_the_document_tells_of_every_signature(request):
+    document = request.config.rootpath / "docs" / "serving.md"
+    rows = re.findall(r"^\| `(\w+)` \|", document.read_text("utf-8"), re.M)
+    assert sorted(rows) == sorted(_SIGNATURES)

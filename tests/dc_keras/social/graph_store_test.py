@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import sparse
+
+from dc_keras.errors import DataError
+from dc_keras.social.backbone import keep_backbone
+from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.spells import SCHEMA
+from dc_keras.social.graph_store import read_graph, save_graph
+
+_WEIGHTS = canonical(sparse.csr_array(np.array([[0, 2.5, 1], [2.5, 0, 0], [1, 0, 0]])))
+_SHARED = keep_backbone(Layer("co-hashtag", _WEIGHTS), "disparity", 1.0)
+_MENTION = Layer(
+    "mention",
+    canonical(sparse.csr_array(([1.0], ([0], [2])), (3, 3))),
+    is_directed=True,
+)
+_GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
+
+
+def test_a_graph_reads_back_as_it_was_written(tmp_path):
+    save_graph(tmp_path / "graph", _GRAPH, {"plan": {"top_k": 20}})
+    graph, info = read_graph(tmp_path / "graph")
+    assert graph.users == _GRAPH.users
+    assert info["plan"] == {"top_k": 20}
+    for layer, before in zip(graph.layers, _GRAPH.layers, strict=True):
+        assert (layer.name, layer.is_directed) == (before.name, before.is_directed)
+        assert (layer.weights != before.weights).nnz == 0
+    np.testing.assert_array_equal(
+        graph.layers[0].significance, _GRAPH.layers[0].significance
+    )
+    assert graph.layers[1].significance is None
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_times_and_spells_read_back(tmp_path):
+    times = np.array([[1.0, 2.0, 1.0, 2.0], [3.0, np.nan, 3.0, np.nan]])
+    timed = Layer("co-sound", _WEIGHTS, times=times)
+    spells = pl.DataFrame([("co-sound", "a", "b", 0, 5)], schema=SCHEMA, orient="row")
+    save_graph(tmp_path, SocialGraph(("a", "b", "c"), (timed,), spells), {})
+    graph, _ = read_graph(tmp_path)
+    np.testing.assert_array_equal(graph.layers[0].times, times)
+    assert graph.spells.equals(spells)
+    save_graph(tmp_path, graph.part(["a", "c"]), {})
+    part, _ = read_graph(tmp_path)
+    assert part.layers[0].times[0].tolist() == [2.0, 2.0]
+    assert part.spells.height == 0
+    save_graph(tmp_path, _GRAPH, {})
+    assert read_graph(tmp_path)[0].spells is None
+    assert read_graph(tmp_path)[0].layers[0].times is None
+
+
+def test_a_graph_replaces_the_one_before(tmp_path):
+    save_graph(tmp_path, _GRAPH, {})
+    save_graph(tmp_path, SocialGraph(("a", "b", "c"), (_MENTION,)), {})
+    assert [path.name for path in (tmp_path / "layers").iterdir()] == ["mention.npz"]
+    assert len(read_graph(tmp_path)[0].layers) == 1
+
+
+def test_half_a_graph_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="must be a graph of build_graph"):
+        read_graph(tmp_path)
+    save_graph(tmp_path, _GRAPH, {})
+    info = json.loads((tmp_path / "graph.json").read_text())
+    (tmp_path / "layers" / "mention.npz").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"mention.npz: damaged: .*build_graph"):
+        read_graph(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(DataError, match="must be a graph of build_graph"):
+        read_graph(tmp_path)
+    assert info["num_users"] == 3

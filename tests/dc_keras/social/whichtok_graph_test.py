@@ -1,0 +1,101 @@
+import itertools
+import json
+
+import pytest
+
+from dc_keras.errors import DataError
+from dc_keras.social.whichtok_graph import (
+    CRITERIA,
+    TikTokUser,
+    UserGraph,
+    UserGroup,
+    video_graph,
+)
+
+_RECORDS = {
+    "bob": {
+        "used_hashtags": ["#CreatorFund.", "Dance", "fyp"],
+        "used_sounds": ["a song"],
+        "sugg_hashtags": [{"title": "cats"}],
+        "sugg_sounds": [],
+        "videos": [7000000000000000001],
+    },
+    "ann": {
+        "used_hashtags": ["creatorfund", "fyp"],
+        "used_sounds": ["a song", "another"],
+        "sugg_hashtags": ["cats", "dogs"],
+        "sugg_sounds": None,
+        "videos": [],
+    },
+    "nobody": {},
+    "nil": {},
+}
+
+
+@pytest.fixture
+def group(tmp_path):
+    (tmp_path / "users.json").write_text(json.dumps(_RECORDS))
+    return UserGroup.read(tmp_path)
+
+
+def _loop(group, criteria):
+    """whichtok's way, pair by pair; where it would divide by zero there is no tie."""
+    weights = {}
+    for first, second in itertools.combinations(group.users.values(), 2):
+        total = 0.0
+        for name in criteria:
+            a, b = getattr(first, name), getattr(second, name)
+            if a or b:
+                total += len(a & b) / ((len(a) + len(b)) / 2)
+        weights[first.handle, second.handle] = total
+    return weights
+
+
+@pytest.mark.parametrize(
+    "criteria", [CRITERIA, ("used_hashtags",), ("sugg_hashtags", "used_sounds")]
+)
+def test_weights_are_whichtoks(group, criteria):
+    graph = UserGraph(group, criteria)
+    for (first, second), weight in _loop(group, criteria).items():
+        assert graph.weight(first, second) == pytest.approx(weight, abs=1e-9)
+        assert graph.weight(second, first) == graph.weight(first, second)
+
+
+def test_a_group_by_hand(group):
+    # Tags: 2 of 3 and 2; sounds: 1 of 1 and 2; suggested tags: 1 of 1 and 2.
+    expected = 2 / 2.5 + 1 / 1.5 + 1 / 1.5
+    assert UserGraph(group).weight("ann", "bob") == pytest.approx(expected)
+    assert UserGraph(group).graph.layers[0].num_ties == 1
+
+
+def test_a_stem_reads_back_as_it_was_written(group, tmp_path):
+    group.write(tmp_path / "again")
+    assert UserGroup.read(tmp_path / "again") == group
+    assert group.users["bob"].videos == ("7000000000000000001",)
+
+
+def test_groups_share_nothing():
+    first = UserGroup.of([TikTokUser("ann")])
+    UserGroup.of([TikTokUser("bob")])
+    assert list(first.users) == ["ann"]
+
+
+def test_posts_are_tied_too():
+    graph = video_graph({"2": ["cats", "a song"], "1": ["cats"], "3": []})
+    assert graph.users == ("1", "2", "3")
+    assert graph.layers[0].weights[0, 1] == pytest.approx(1 / 1.5)
+    assert graph.layers[0].num_ties == 1
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"ann": 3}'])
+def test_what_is_no_stem_is_one_line(tmp_path, content):
+    (tmp_path / "users.json").write_text(content)
+    with pytest.raises(DataError, match=r"a stem must have a users\.json"):
+        UserGroup.read(tmp_path)
+
+
+def test_what_is_no_criterion_is_one_line(group):
+    with pytest.raises(DataError, match="must be some of used_hashtags"):
+        UserGraph(group, ["likes"])
+    with pytest.raises(DataError, match="user=zoe"):
+        UserGraph(group).weight("ann", "zoe")

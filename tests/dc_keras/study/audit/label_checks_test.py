@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dc_keras.study.participation import resolve_grid
+from dc_keras.study.audit.label_checks import check_labels, check_repeats
+
+
+def _put(array, row, column, value):
+    changed = array.copy()
+    changed[row, column] = value
+    return changed
+
+
+def test_sound_labels_have_no_finding(study, grid, temporal_grid, videos):
+    whole = resolve_grid(study.with_settings(cutoff=None), videos, "included")
+    for sound in (grid, temporal_grid, whole):
+        check = check_labels("s", sound, videos)
+        assert check.num_checked == sound.observed.sum()
+        assert check.findings == ()
+        assert check_repeats("s", sound).findings == ()
+
+
+@pytest.mark.parametrize("which", ["grid", "temporal_grid"])
+@pytest.mark.parametrize(
+    ("label", "what"),
+    [
+        (1, "is labelled joined, but no post of theirs shows it"),
+        (0, "is labelled not joined, but a post of theirs shows it"),
+    ],
+)
+def test_a_turned_label_is_named(request, videos, which, label, what):
+    grid = request.getfixturevalue(which)
+    rows, columns = np.nonzero(grid.observed & (grid.labels != label))
+    row, column = rows[0], columns[0]
+    planted = replace(grid, labels=_put(grid.labels, row, column, label))
+    [finding] = check_labels("s", planted, videos).findings
+    assert finding.severity == "fault"
+    assert finding.what == f"{grid.users[row]} × {grid.challenges[column]} {what}"
+
+
+def test_a_pair_that_should_not_be_is_named(grid, videos):
+    row, column = np.argwhere(~grid.observed)[0]
+    planted = replace(grid, observed=_put(grid.observed, row, column, True))
+    [finding] = check_labels("s", planted, videos).findings
+    assert "is a pair, but the user joined before the cutoff" in finding.what
+
+
+def test_a_pair_that_is_left_out_is_named(grid, videos):
+    row, column = np.argwhere(grid.observed & (grid.labels == 0))[0]
+    planted = replace(grid, observed=_put(grid.observed, row, column, False))
+    [finding] = check_labels("s", planted, videos).findings
+    assert finding.severity == "warning"
+    assert "1 pairs are left out, though nothing says" in finding.what
+    assert f"{grid.users[row]} × {grid.challenges[column]}" in finding.what
+
+
+def test_a_pair_of_two_cutoffs_is_named(temporal_grid, videos):
+    # The first row is of the earlier cutoff, the last column of the later.
+    planted = replace(temporal_grid, observed=_put(temporal_grid.observed, 0, -1, True))
+    whats = [f.what for f in check_labels("s", planted, videos).findings]
+    assert f"{temporal_grid.users[0]} × cook is a pair of two cutoffs" in whats
+
+
+def test_a_post_that_came_later_makes_the_label_stale(grid, videos, changed):
+    row = grid.users.index("user01")
+    assert (grid.labels[row] == [0, 1, 0]).all()
+    # What was cat is dance now.
+    moved = changed(videos, {"user01-3": {"hashtags": ("dancedance",)}})
+    whats = [f.what for f in check_labels("s", grid, moved).findings]
+    assert "user01 × cat is labelled joined, but no post of theirs shows it" in whats
+
+
+def test_a_name_that_stands_twice_is_named(grid, temporal_grid):
+    users = (*grid.users[:-1], grid.users[0])
+    [finding] = check_repeats("s", replace(grid, users=users)).findings
+    assert "user00 stands 2 times at the cutoff 1600000000" in finding.what
+    assert finding.where == {"users": ("user00",)}
+    # Once for each cutoff is as it should be.
+    assert len(set(temporal_grid.users)) < len(temporal_grid.users)

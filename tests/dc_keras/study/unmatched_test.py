@@ -1,0 +1,90 @@
+import re
+
+import pytest
+
+from dc_keras.study.challenge import Challenge
+from dc_keras.corpus.records import Video
+from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
+from dc_keras.study.study import Study
+from dc_keras.study.unmatched import (
+    find_unmatched,
+    nearest_hashtags,
+    require_matches,
+)
+from dc_keras.errors import DataError
+
+_TAGS = (
+    "renegadechallenge",
+    "renegadedance",
+    "fyp",
+    "renegadeteam",
+    "washyourhands",
+)
+
+
+def _videos(*posts):
+    return table_of(
+        Video,
+        [
+            Video(f"{number:03d}", f"u{number}", "s", hashtags=tags, music_id=sound)
+            for number, (tags, sound) in enumerate(posts)
+        ],
+    )
+
+
+_VIDEOS = _videos((_TAGS, "7"), ((), None), (("fyp",), None))
+_RIGHT = Challenge("hands", ("washyourhands",))
+_WRONG = Challenge("renegade", ("renegadechalenge", "renegades"))
+
+
+def test_a_challenge_matches_by_any_hashtag_or_sound():
+    by_sound = Challenge("sound", ("nothing",), ("7",))
+    elsewhere = Challenge("elsewhere", (), ("8",))
+    challenges = [_RIGHT, by_sound, _WRONG, elsewhere]
+    assert find_unmatched(challenges, _VIDEOS) == (_WRONG, elsewhere)
+    assert find_unmatched([], _VIDEOS) == ()
+    assert find_unmatched([_RIGHT], _videos()) == (_RIGHT,)
+
+
+def test_the_nearest_hashtags_come_first_and_are_three_at_most():
+    nearest = ["renegadechallenge", "renegadedance", "renegadeteam"]
+    assert nearest_hashtags(["renegadechalenge"], _TAGS) == nearest
+    assert nearest_hashtags(["fyp", "zzz"], ["zzzz", "fyps"]) == ["fyps", "zzzz"]
+    assert nearest_hashtags(["ကခဂ"], _TAGS) == []
+
+
+def test_each_challenge_that_no_post_matches_is_told_with_the_nearest_hashtags():
+    foreign = Challenge("foreign", ("ကခဂ",))
+    sound = Challenge("sound", (), ("8",))
+    assert require_matches([_RIGHT, _WRONG, foreign, sound], _VIDEOS) == [
+        "no post matches renegade (#renegadechalenge, #renegades); the nearest hashtags "
+        "of the corpus: #renegadechallenge, #renegadeteam, #renegadedance",
+        "no post matches foreign (#ကခဂ); the nearest hashtags of the corpus: none that "
+        "resembles it",
+        "no post matches sound (sound 8)",
+    ]
+    assert require_matches([_RIGHT], _VIDEOS) == []
+
+
+def test_of_many_only_the_first_are_told():
+    many = [Challenge(f"c{number}", (f"nothing{number}",)) for number in range(9)]
+    lines = require_matches([_RIGHT, *many], _VIDEOS)
+    assert len(lines) == 6
+    assert lines[-1] == "no post matches 4 more challenges"
+
+
+def test_a_study_of_another_corpus_is_refused_with_the_cause(tmp_path):
+    with CorpusWriter(tmp_path) as writer:
+        writer.add_videos(_VIDEOS)
+        writer.finish([], key_fingerprint="f", media_root=None, num_quarantined=0)
+    message = (
+        "must join a challenge of the study.* Received: no post matches renegade "
+        r"\(#renegadechalenge, #renegades\); .*: #renegadechallenge, #renegadeteam"
+    )
+    with pytest.raises(DataError, match=message) as caught:
+        Study("s", (_WRONG,), min_participations=0).resolve(Corpus.open(tmp_path))
+    assert not re.search(r"\n", str(caught.value))
+
+
+def test_without_posts_no_study_is_to_blame():
+    assert require_matches([_WRONG], _videos()) == []

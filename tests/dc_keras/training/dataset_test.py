@@ -1,0 +1,244 @@
+import copy
+from dataclasses import fields, replace
+from itertools import chain
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords.memory import aligned_empty
+from dc_keras.errors import DataError
+from dc_keras.training.dataset import Examples, FeatureTable, VisionFeatures
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Three videos; every number says which video it is of."""
+    vision = {
+        name: VisionFeatures(
+            frames=np.full((3, 2, 4), scale, np.float16) * np.arange(3)[:, None, None],
+            mask=np.ones((3, 2), bool),
+            spec={"name": name},
+        )
+        for name, scale in (("VGG16", 1), ("ResNet50", 10))
+    }
+    captions = np.arange(3, dtype=np.float32)[:, None] * 100
+    return FeatureTable(("c", "a", "b"), vision, captions, {"fingerprint": "t"})
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Ten examples over a shared table of four rows."""
+    index = np.array([3, 1, 0, 2, 2, 3, 0, 1, 1, 0], np.int32)
+    tables = {
+        "half": tf.constant([[0.0], [0.1], [0.2], [0.3]], tf.float16),
+        "flag": tf.constant([False, True, False, True]),
+        "other": tf.constant([[5.0, 6.0]], tf.float32),
+    }
+    rows = {"half": index, "flag": index, "other": np.zeros(10, np.int32)}
+    labels = np.arange(10, dtype=np.int32)
+    return Examples(tables, rows, labels, np.linspace(0, 1, 10, dtype=np.float32))
+
+
+def _epochs(examples, epochs, seed=0, batch_size=4):
+    size = examples.num_batches(batch_size)
+    batches = examples.training_batches(batch_size, seed, epochs.start)
+    labels = [
+        labels.numpy()[: int(count)].tolist()
+        for _, labels, _, count in batches.take(size * len(epochs))
+    ]
+    return [labels[start : start + size] for start in range(0, len(labels), size)]
+
+
+def test_frames_are_not_copied_where_their_memory_allows_that(small):
+    given = small.vision["VGG16"]
+    frames = aligned_empty(given.frames.shape, np.float16)
+    frames[:] = given.frames
+    shared = replace(small, vision={"VGG16": replace(given, frames=frames)})
+    tensor = shared.inputs("VGG16", use_text=False)["frames"]
+    np.testing.assert_array_equal(tensor, given.frames)
+    frames[0, 0, 0] = 7
+    assert float(tensor[0, 0, 0]) == 7.0
+    # The tensor keeps the memory.
+    del frames, shared
+    np.testing.assert_array_equal(tensor[1:], given.frames[1:])
+
+
+def test_another_process_gets_no_tensors(small):
+    assert small.inputs("VGG16", use_text=True)
+    # What is sent is made of the same state as a copy.
+    copied = copy.copy(small)
+    assert set(vars(copied)) == {part.name for part in fields(small)}
+    tables = (table.inputs("ResNet50", True)["frames"] for table in (copied, small))
+    np.testing.assert_array_equal(*tables)
+
+
+def test_frames_of_other_memory_are_copied(small):
+    given = small.vision["VGG16"]
+    values = np.concatenate([given.frames.ravel()[:1], given.frames.ravel()])
+    odd = values[1:].reshape(given.frames.shape)
+    fixed = given.frames.copy()
+    fixed.flags.writeable = False
+    for frames in (odd, fixed, np.asfortranarray(given.frames), given.frames[:0]):
+        table = replace(small, vision={"VGG16": replace(given, frames=frames)})
+        tensor = table.inputs("VGG16", use_text=False)["frames"]
+        np.testing.assert_array_equal(tensor, frames)
+
+
+def test_rows_come_in_the_order_that_was_asked_for(small):
+    rows = small.rows(["b", "c", "b"])
+    assert rows.tolist() == [2, 0, 2]
+    assert rows.dtype == np.int32
+
+
+def test_a_video_without_features_is_named(small):
+    with pytest.raises(DataError, match=r"2 videos .* first is x; run extract_feat"):
+        small.rows(["a", "x", "b", "y"])
+
+
+@pytest.mark.parametrize(
+    ("vision", "use_text", "names"),
+    [
+        ("VGG16", True, {"frames", "frame_mask", "caption"}),
+        ("ResNet50", False, {"frames", "frame_mask"}),
+        (None, True, {"caption"}),
+    ],
+)
+def test_a_variant_gets_the_tables_that_it_sees(small, vision, use_text, names):
+    tables = small.inputs(vision, use_text)
+    assert tables.keys() == names
+    if vision is not None:
+        expected = small.vision[vision]
+        np.testing.assert_array_equal(tables["frames"], expected.frames)
+        np.testing.assert_array_equal(tables["frame_mask"], expected.mask)
+    if use_text:
+        np.testing.assert_array_equal(tables["caption"], small.captions)
+
+
+def test_a_table_is_copied_into_tensors_only_once(small):
+    first, second = small.inputs("VGG16", True), small.inputs("VGG16", False)
+    assert first["frames"] is second["frames"]
+
+
+def test_a_table_without_captions_has_no_captions(small):
+    table = replace(small, captions=None, caption_spec=None)
+    assert table.inputs("VGG16", True).keys() == {"frames", "frame_mask"}
+
+
+def test_sampling_may_be_unknown(small):
+    assert not small.vision["VGG16"].sampling
+
+
+def test_batches_in_order_hold_every_example_once(examples):
+    batches = list(examples.ordered_batches(4))
+    # The last one is filled up with two rows of weight zero.
+    assert [len(labels) for _, labels, _ in batches] == [4, 4, 4]
+    assert len(batches) == examples.num_batches(4)
+    labels = np.concatenate([labels for _, labels, _ in batches])
+    np.testing.assert_array_equal(labels[:10], examples.labels)
+    weights = np.concatenate([weights for _, _, weights in batches])
+    np.testing.assert_array_equal(weights, [*examples.weights, 0.0, 0.0])
+
+
+def test_each_input_is_gathered_by_its_own_index(examples):
+    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    rows = examples.index["half"]
+    np.testing.assert_allclose(inputs["half"][:, 0], rows * 0.1, atol=1e-3)
+    np.testing.assert_array_equal(inputs["flag"], rows % 2 == 1)
+    np.testing.assert_array_equal(inputs["other"], [[5.0, 6.0]] * 10)
+
+
+def test_half_precision_is_fed_as_single(examples):
+    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    assert inputs["half"].dtype == tf.float32
+    assert inputs["flag"].dtype == tf.bool
+    # 0.1 in float16 is not 0.1; nothing on the way may round it again.
+    assert float(inputs["half"][1, 0]) == float(np.float16(0.1))
+
+
+def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
+    rows = np.array([9, 2, 2])
+    inputs, labels, weights = next(iter(examples.take(rows).ordered_batches(3)))
+    assert labels.numpy().tolist() == [9, 2, 2]
+    np.testing.assert_array_equal(weights, examples.weights[rows])
+    np.testing.assert_allclose(inputs["half"][:, 0], [0.0, 0.0, 0.0])
+    assert len(examples.take(rows)) == 3
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "count"), [(1, 10), (3, 4), (5, 2), (10, 1), (64, 1)]
+)
+def test_the_last_batch_may_be_smaller(examples, batch_size, count):
+    assert examples.num_batches(batch_size) == count
+
+
+def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(examples):
+    for epoch in _epochs(examples, range(3)):
+        assert [len(batch) for batch in epoch] == [4, 4, 2]
+        assert sorted(chain(*epoch)) == list(range(10))
+
+
+def test_epochs_are_shuffled_differently(examples):
+    first, second, third = _epochs(examples, range(3))
+    assert first != second != third != first
+
+
+def test_an_epoch_does_not_depend_on_where_training_began(examples):
+    assert _epochs(examples, range(2, 4)) == _epochs(examples, range(4))[2:]
+
+
+def test_the_seed_decides_the_order(examples):
+    assert _epochs(examples, range(2), seed=1) == _epochs(examples, range(2), seed=1)
+    assert _epochs(examples, range(2), seed=1) != _epochs(examples, range(2), seed=2)
+
+
+def _part(index, num_workers, num_replicas):
+    return tf.distribute.InputContext(num_workers, index, num_replicas)
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "num_replicas"), [(1, 1), (1, 2), (2, 2), (2, 4), (1, 3), (3, 3)]
+)
+def test_the_replicas_pieces_make_the_batch_of_one_replica(
+    examples, num_workers, num_replicas
+):
+    whole = list(examples.training_batches(4, seed=1, first_epoch=2).take(6))
+    per_worker = num_replicas // num_workers
+    workers = [
+        examples.training_batches(
+            4, 1, 2, _part(index, num_workers, num_replicas)
+        ).take(6 * per_worker)
+        for index in range(num_workers)
+    ]
+    pieces = [list(worker) for worker in workers]
+    for step, (inputs, labels, weights, count) in enumerate(whole):
+        mine = slice(step * per_worker, (step + 1) * per_worker)
+        parts = [piece for worker in pieces for piece in worker[mine]]
+        real = int(count)
+        assert {float(part[3]) for part in parts} == {float(count)}
+        for column, values in ((1, labels), (2, weights)):
+            joined = np.concatenate([part[column] for part in parts])
+            np.testing.assert_array_equal(joined[:real], values[:real])
+        halves = np.concatenate([part[0]["half"] for part in parts])
+        np.testing.assert_array_equal(halves[:real], inputs["half"][:real])
+        assert not np.concatenate([part[2] for part in parts])[real:].any()
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2, 4, 8])
+def test_pieces_are_what_a_tpu_takes(examples, num_replicas):
+    # Shapes known before anything runs, and no strings.
+    part = _part(0, 1, num_replicas)
+    for dataset in (
+        examples.training_batches(8, seed=0, first_epoch=0, part=part),
+        examples.ordered_batches(8, part),
+    ):
+        for spec in tf.nest.flatten(dataset.element_spec):
+            assert spec.shape.is_fully_defined()
+            assert spec.dtype in (tf.float32, tf.int32, tf.bool)
+        _, labels, *_ = dataset.element_spec
+        assert labels.shape == (8 // num_replicas,)
+
+
+def test_a_batch_is_no_larger_than_the_examples(examples):
+    _, labels, _, count = next(iter(examples.training_batches(64, 0, 0)))
+    assert (len(labels), float(count)) == (10, 10.0)

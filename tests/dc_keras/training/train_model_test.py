@@ -1,0 +1,389 @@
+import csv
+import shutil
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from sklearn.metrics import average_precision_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.projector import ProjectorConfig
+
+from dc_keras.corpus.pseudonyms import post_code
+from dc_keras.errors import DataError
+from dc_keras.models.config import ContextOptions, ModelOptions, ProtocolOptions
+from dc_keras.training.model_directory import load_model
+from dc_keras.training.fusion_training import challenge_sets, user_sets
+from dc_keras.training.proxy_training import Variant, embed_videos
+from dc_keras.training.train_model import train_participation, train_proxy
+from dc_keras.training.saved_participation import (
+    CHALLENGES_FILE,
+    CONTEXT_FILE,
+    load_participation,
+)
+from dc_keras.training.training_job import TrainingRun
+
+_SIDES = {
+    "challenge": Variant("VGG16", use_text=True),
+    "user": Variant("ResNet50", use_text=True),
+}
+
+
+# What is quick to trace: every stage is trained many times here.
+_MODEL = ModelOptions(
+    frame_pooling="mean",
+    challenge_pooling="mean",
+    user_pooling="mean",
+    interaction="dot",
+    layer_norm=False,
+    hidden_dim=8,
+    projection_dim=6,
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished participation training, and what its files say."""
+
+    run: TrainingRun
+    model: object
+    predictions: pl.DataFrame
+
+    @property
+    def hidden(self):
+        """Users kept for validation."""
+        return set(self.predictions["user_id"])
+
+
+@pytest.fixture(scope="module")
+def trained(grid, table, facts, training_options, tmp_path_factory):
+    sampled = {
+        name: replace(vision, sampling={"num_frames": 3, "repeat": "nearest"})
+        for name, vision in table.vision.items()
+    }
+    run = TrainingRun(
+        grid=grid,
+        table=replace(table, vision=sampled),
+        model=_MODEL,
+        training=replace(training_options, epochs=5, learning_rate=0.05),
+        protocol=ProtocolOptions(negatives="1:1"),
+        directory=tmp_path_factory.mktemp("trained") / "model",
+        facts=facts,
+        key_fingerprint="0123456789abcdef",
+    )
+    model = train_participation(run).model.fusion
+    predictions = pl.read_parquet(run.directory / "predictions.parquet")
+    return Trained(run, model, predictions)
+
+
+@pytest.fixture(scope="module")
+def quick(training_options):
+    """One epoch, for what does not need a good model."""
+    return replace(training_options, epochs=1)
+
+
+def _weights(model):
+    return [weight.numpy() for weight in model.weights]
+
+
+def _assert_same_weights(model, other):
+    for a, b in zip(_weights(model), _weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_participation_training_leaves_its_files(trained):
+    own = {
+        *("model.keras", "config.json", "history.csv", "predictions.parquet"),
+        *("tensorboard", "SHA256SUMS"),
+    }
+    directory = trained.run.directory
+    for place in ("challenge_proxy", "user_proxy"):
+        assert {p.name for p in (directory / place).iterdir()} == own
+    proxies = {"challenge_proxy", "user_proxy"}
+    found = {p.name for p in directory.iterdir()}
+    assert found == own | proxies | {CHALLENGES_FILE, CONTEXT_FILE}
+
+
+def test_every_choice_stands_in_the_configuration(trained):
+    run, (_, config) = trained.run, load_model(trained.run.directory)
+    assert config["task"] == "participation"
+    assert config["model"] == run.model.to_dict()
+    assert config["training"] == run.training.to_dict()
+    assert config["protocol"] == run.protocol.to_dict()
+    assert config["study"] == run.grid.settings
+    assert config["grid_sha256"] == run.grid.sha256
+    assert config["challenges"] == list(run.grid.challenges)
+    for side, vision in (("challenge", "VGG16"), ("user", "ResNet50")):
+        assert config["sides"][side] == {
+            "vision": {"name": vision, "fingerprint": f"{vision}'s"},
+            "sampling": {"num_frames": 3, "repeat": "nearest"},
+            "text": {"fingerprint": "text's"},
+        }
+
+
+def test_history_has_a_row_an_epoch(trained):
+    with (trained.run.directory / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == trained.run.training.epochs
+    assert all(np.isfinite(float(row["val_loss"])) for row in rows)
+
+
+def test_validation_is_a_fifth_of_the_users_with_all_their_pairs(trained):
+    grid, users = trained.run.grid, trained.hidden
+    # GroupShuffleSplit rounds up: ⌈0.2 · 36⌉.
+    assert len(users) == 8
+    expected = {
+        (user, challenge, int(grid.labels[u, c]))
+        for u, user in enumerate(grid.users)
+        for c, challenge in enumerate(grid.challenges)
+        if user in users and grid.observed[u, c]
+    }
+    found = trained.predictions.select("user_id", "challenge", "label").rows()
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_newcomers_are_told_apart(trained):
+    labels, scores = trained.predictions["label"], trained.predictions["score"]
+    assert labels.mean() < 0.5
+    assert average_precision_score(labels, scores) > 0.75
+
+
+def test_a_fusion_that_is_saved_gives_the_saved_predictions(trained, quick, tmp_path):
+    run = replace(
+        trained.run,
+        directory=tmp_path,
+        training=quick,
+        context=ContextOptions(context="none"),
+    )
+    train_participation(run)
+    model, _ = load_model(tmp_path)
+    embedded = {
+        side: embed_videos(
+            load_model(tmp_path / f"{side}_proxy")[0], run.table, variant
+        )
+        for side, variant in _SIDES.items()
+    }
+    users = user_sets(run.grid, run.table, embedded["user"], 4)
+    with np.load(tmp_path / CHALLENGES_FILE) as challenges:
+        values, valid = challenges["posts"], challenges["valid"]
+    expected = challenge_sets(
+        run.grid, run.table, embedded["challenge"], 16, trained.hidden
+    )
+    np.testing.assert_array_equal(valid, expected.valid)
+    np.testing.assert_allclose(values, expected.values, atol=1e-5)
+    predictions = pl.read_parquet(tmp_path / "predictions.parquet")
+    u = [run.grid.users.index(user) for user in predictions["user_id"]]
+    c = [run.grid.challenges.index(name) for name in predictions["challenge"]]
+    pairs = {
+        "challenge": values[c],
+        "challenge_valid": valid[c],
+        "user": users.values[u],
+        "user_valid": users.valid[u],
+    }
+    np.testing.assert_allclose(model(pairs), predictions["score"], atol=1e-5)
+
+
+def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
+    trained, quick, tmp_path
+):
+    run = replace(trained.run, directory=tmp_path, training=quick)
+    fitted = train_participation(run)
+    model, config = load_participation(tmp_path)
+    user, challenge = np.divmod(np.arange(12), 3)
+    asked = (fitted.users, fitted.challenges, user, challenge)
+    np.testing.assert_array_equal(model.predict(*asked), fitted.model.predict(*asked))
+    assert config["context"] == ContextOptions().to_dict()
+
+
+def test_a_model_may_see_context_alone(trained, quick, tmp_path):
+    options = ContextOptions(context="rates,text", videos=False)
+    run = replace(trained.run, directory=tmp_path, training=quick, context=options)
+    fitted = train_participation(run)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("config.json", "predictions.parquet", "tensorboard"),
+        *(CHALLENGES_FILE, CONTEXT_FILE, "SHA256SUMS"),
+    }
+    model, _ = load_participation(tmp_path)
+    assert model.fusion is None
+    assert {name.partition("/")[0] for name in model.context.chosen} == {
+        "rates",
+        "text",
+    }
+    asked = (fitted.users, fitted.challenges, np.arange(4), np.zeros(4, int))
+    np.testing.assert_array_equal(model.predict(*asked), fitted.model.predict(*asked))
+
+
+def test_a_model_that_would_see_nothing_is_refused(trained, tmp_path):
+    options = ContextOptions(context="none", videos=False)
+    with pytest.raises(DataError, match="must see videos or context"):
+        train_participation(replace(trained.run, directory=tmp_path, context=options))
+
+
+def test_the_codes_of_posts_are_in_the_order_of_their_embeddings(trained):
+    run, directory = trained.run, trained.run.directory
+    _, config = load_model(directory)
+    proxy, _ = load_model(directory / "challenge_proxy")
+    embedded = embed_videos(proxy, run.table, _SIDES["challenge"])
+    row_of = {
+        post_code(run.key_fingerprint, v): r for r, v in enumerate(run.table.video_ids)
+    }
+    assert list(config["describing_posts"]) == sorted(run.grid.challenges)
+    with np.load(directory / CHALLENGES_FILE) as challenges:
+        for column, name in enumerate(run.grid.challenges):
+            rows = [row_of[code] for code in config["describing_posts"][name]]
+            values = challenges["posts"][column][challenges["valid"][column]]
+            values = values[:, : embedded.shape[1]]
+            np.testing.assert_allclose(values, embedded[rows], atol=1e-5)
+            assert rows
+
+
+def test_no_class_of_the_user_proxy_is_a_hidden_user(trained):
+    _, config = load_model(trained.run.directory / "user_proxy")
+    expected = [user for user in trained.run.grid.users if user not in trained.hidden]
+    assert config["classes"] == expected
+
+
+@pytest.mark.parametrize("kind", ["challenge", "user"])
+def test_a_proxys_predictions_are_of_videos_by_users_who_are_not_hidden(trained, kind):
+    run = trained.run
+    path = run.directory / f"{kind}_proxy" / "predictions.parquet"
+    found = pl.read_parquet(path)
+    users = {run.grid.video_users[video] for video in found["video_id"]}
+    assert users
+    assert not users & trained.hidden
+    for video, label in found.select("video_id", "label").iter_rows():
+        shown = {"challenge": video.split("-")[1], "user": video.split("-")[0]}
+        assert label == shown[kind]
+
+
+@pytest.mark.parametrize("kind", ["challenge", "user"])
+def test_videos_of_hidden_users_cannot_change_a_proxy(trained, kind, tmp_path):
+    run, hidden = trained.run, trained.hidden
+    sets = {"challenge": run.grid.support, "user": run.grid.histories}[kind]
+    videos = [v for ids in sets for v in ids if run.grid.video_users[v] in hidden]
+    assert videos
+    rows = run.table.rows(videos)
+    vision, captions = {}, run.table.captions.copy()
+    captions[rows] = np.nan
+    for name, features in run.table.vision.items():
+        frames = features.frames.copy()
+        frames[rows] = np.nan
+        vision[name] = replace(features, frames=frames)
+    poisoned = replace(run.table, vision=vision, captions=captions)
+    other = replace(run, table=poisoned, directory=tmp_path)
+    model, _ = train_proxy(other, kind, sorted(hidden))
+    expected, _ = load_model(run.directory / f"{kind}_proxy")
+    _assert_same_weights(model, expected)
+
+
+def test_a_stopped_training_keeps_the_proxies_that_were_finished(trained, tmp_path):
+    directory = tmp_path / "model"
+    shutil.copytree(trained.run.directory, directory)
+    # As a stop in the middle of the user proxy leaves it.
+    for finished in (".", "user_proxy"):
+        (directory / finished / "config.json").unlink()
+        (directory / finished / "model.keras").unlink()
+    kept = directory / "challenge_proxy" / "model.keras"
+    written = kept.stat().st_mtime_ns
+    model = train_participation(replace(trained.run, directory=directory)).model.fusion
+    assert kept.stat().st_mtime_ns == written
+    assert (directory / "user_proxy" / "model.keras").exists()
+    _assert_same_weights(model, trained.model)
+
+
+def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
+    run = replace(
+        trained.run,
+        model=ModelOptions(hidden_dim=5),
+        training=quick,
+        directory=tmp_path,
+    )
+    shutil.copytree(
+        trained.run.directory / "challenge_proxy", tmp_path, dirs_exist_ok=True
+    )
+    with pytest.raises(DataError, match=r"--overwrite.*model.hidden_dim=5 instead"):
+        train_proxy(run, "challenge")
+    model, variant = train_proxy(replace(run, overwrite=True), "challenge")
+    assert variant == _SIDES["challenge"]
+    assert model.get_layer("video_embedding").output.shape == (None, 5)
+    assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5
+
+
+def _events(directory):
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    return events
+
+
+@pytest.mark.parametrize("place", [".", "challenge_proxy", "user_proxy"])
+def test_tensorboard_shows_curve_and_configuration(trained, place):
+    logs = trained.run.directory / place / "tensorboard"
+    (event,) = _events(logs).Tensors("config")
+    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
+    assert f'"grid_sha256": "{trained.run.grid.sha256}"' in text
+    for part in ("train", "validation"):
+        assert _events(logs / part).Tensors("epoch_loss")
+
+
+def test_tensorboard_shows_the_precision_recall_curve_of_validation(trained):
+    (event,) = _events(trained.run.directory / "tensorboard").Tensors(
+        "participation/pr_curve"
+    )
+    curve = tf.make_ndarray(event.tensor_proto)
+    labels = trained.predictions["label"]
+    # At threshold 0 everything is called: all positives and all negatives.
+    assert curve[:2, 0].tolist() == [labels.sum(), len(labels) - labels.sum()]
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        (
+            ".",
+            {"challenge_representation": "challenges", "user_representation": "users"},
+        ),
+        ("challenge_proxy", {"challenge_videos": None}),
+        ("user_proxy", {"user_videos": None}),
+    ],
+)
+def test_the_projector_shows_representations_and_videos(trained, place, names):
+    logs = trained.run.directory / place / "tensorboard"
+    text = (logs / "projector_config.pbtxt").read_text("utf-8")
+    embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert {item.tensor_name for item in embeddings} == names.keys()
+    for item in embeddings:
+        vectors = np.loadtxt(logs / item.tensor_path, delimiter="\t", ndmin=2)
+        labels = (logs / item.metadata_path).read_text("utf-8").splitlines()
+        assert vectors.shape == (len(labels), trained.run.model.hidden_dim)
+        if names[item.tensor_name] is not None:
+            expected = getattr(trained.run.grid, names[item.tensor_name])
+            assert labels == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("kept", "fraction"), [("text", 0.2), ("vision", 0.0)], ids=["text", "vision"]
+)
+def test_one_modality_is_enough(
+    grid, text_table, vision_table, facts, quick, tmp_path, kept, fraction
+):
+    table = {"text": text_table, "vision": vision_table}[kept]
+    training = replace(quick, validation_fraction=fraction)
+    run = TrainingRun(
+        grid, table, _MODEL, training, ProtocolOptions(), tmp_path, facts=facts
+    )
+    train_participation(run)
+    _, config = load_model(tmp_path)
+    for side in ("challenge", "user"):
+        assert (config["sides"][side]["vision"] is None) is (kept == "text")
+        assert (config["sides"][side]["text"] is None) is (kept == "vision")
+        proxy, _ = load_model(tmp_path / f"{side}_proxy")
+        seen = {"text": {"caption"}, "vision": {"frames", "frame_mask"}}[kept]
+        assert proxy.input.keys() == seen
+    predictions = pl.read_parquet(tmp_path / "predictions.parquet")
+    assert predictions["user_id"].n_unique() == {"text": 8, "vision": 0}[kept]
+    # Without validation nobody is hidden.
+    _, proxy_config = load_model(tmp_path / "user_proxy")
+    assert len(proxy_config["classes"]) == {"text": 28, "vision": 36}[kept]

@@ -1,0 +1,143 @@
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dc_keras.errors import DataError
+from tfrecords.storage.locking import writing
+from pipelines._cli import app
+
+_ROOT = Path(__file__).parents[2]
+
+_OBEYED = "\x1b]0;owned\x07\x9b2J\u202e"
+_SHOWN = r"\u001b]0;owned\u0007\u009b2J\u202e"
+_OF_A_CHILD = """
+import os, signal, tempfile
+tempfile.mkstemp()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _leave_files(end):
+    """Returns a script's `main` that leaves files, in a child that is killed too."""
+    places = []
+
+    def main():
+        places.append(Path(tempfile.gettempdir()))
+        tempfile.mkdtemp()
+        subprocess.run([sys.executable, "-c", _OF_A_CHILD], check=False)
+        assert len(list(places[0].iterdir())) == 2
+        return end()
+
+    return main, places
+
+
+def _fail():
+    raise DataError("no such thing")
+
+
+def _break():
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("variable", ["set", None])
+@pytest.mark.parametrize(("end", "code"), [(lambda: None, None), (_fail, 1)])
+def test_a_script_leaves_no_temporary_file(tmp_path, monkeypatch, end, code, variable):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if variable is None:
+        monkeypatch.delenv("TMPDIR")
+    else:
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+    main, places = _leave_files(end)
+    assert app._guarded(main, ["script"], None, None, locks=False) == code
+    assert places[0].parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert os.environ.get("TMPDIR") == (None if variable is None else str(tmp_path))
+
+
+def test_a_script_that_breaks_leaves_no_temporary_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    main, _ = _leave_files(_break)
+    with pytest.raises(ZeroDivisionError):
+        app._guarded(main, ["script"], None, None, locks=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "tell", [app.say, app.progress, lambda text: app.fail(text, 1)]
+)
+def test_a_line_is_one_line_that_no_terminal_obeys(tell, capsys):
+    tell(f"a caption {_OBEYED}\nand error: nothing is wrong\r\ud83d")
+    told = "".join(capsys.readouterr())
+    assert told.endswith(
+        rf"a caption {_SHOWN}\nand error: nothing is wrong\r\ud83d" + "\n"
+    )
+    assert told.count("\n") == 1
+
+
+def test_several_lines_are_shown_as_such(capsys):
+    app.show(f"a table\n  {_OBEYED}")
+    assert capsys.readouterr().out == f"a table\n  {_SHOWN}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "flags"),
+    [
+        ("simulate", "out", ["--output=out"]),
+        ("collect", "out", ["--output=out", "--hashtag=dance"]),
+        ("demo", "out", ["--workdir=out"]),
+        ("predict", "out.csv", ["--bundle=b", "--corpus=c", "--output=out.csv"]),
+        ("rank", "out.csv", ["--bundle=b", "--corpus=c", "--output=out.csv"]),
+        ("explain", "out", ["--bundle=b", "--corpus=c", "--user=u"]),
+        ("add_challenge", "b", ["--bundle=b", "--challenge=new", "--brief=x"]),
+    ],
+)
+def test_a_writer_is_told_that_another_one_is_at_work(
+    fails_in_one_line, tmp_path, monkeypatch, name, place, flags
+):
+    monkeypatch.chdir(tmp_path)
+    bundle = tmp_path / "b" / "1"
+    bundle.mkdir(parents=True)
+    (bundle / "saved_model.pb").touch()
+    if name == "explain":
+        flags = [*flags, "--challenge=x", "--output=out"]
+    flags = [flag.replace("=b", f"={tmp_path}/b") for flag in flags]
+    flags = [flag.replace("=out", f"={tmp_path}/out") for flag in flags]
+    with writing(tmp_path / place):
+        line = fails_in_one_line(name, *flags)
+    assert line.startswith(
+        f"{tmp_path / place}: another process is writing there; wait"
+    )
+
+
+@pytest.mark.long
+def test_of_writers_that_start_at_once_one_wins_and_the_others_say_so(tmp_path):
+    flags = ["--users=6", "--challenges=2", "--workers=1"]
+
+    def start(place):
+        command = [sys.executable, "-m", "pipelines.simulate", f"--output={place}"]
+        return subprocess.Popen(
+            [*command, *flags], cwd=_ROOT, stderr=subprocess.PIPE, text=True
+        )
+
+    alone = start(tmp_path / "alone")
+    alone.communicate()
+    assert alone.returncode == 0
+    writers = [start(tmp_path / "world") for _ in range(6)]
+    told = [writer.communicate()[1] for writer in writers]
+    codes = [writer.returncode for writer in writers]
+    assert 0 in codes
+    for code, text in zip(codes, told, strict=True):
+        if code:
+            assert code == 1
+            assert text.count("\n") == 1
+            assert "another process is writing there" in text
+    for path in (tmp_path / "alone").rglob("*"):
+        if path.is_file():
+            other = tmp_path / "world" / path.relative_to(tmp_path / "alone")
+            assert other.read_bytes() == path.read_bytes()
+    assert not list(tmp_path.glob(".*.lock"))

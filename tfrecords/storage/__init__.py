@@ -1,0 +1,1 @@
+"""Files of an artifact on disk: written whole, locked, compared with their checksums."""
