@@ -10,7 +10,7 @@ Leaves behind in --output: `model.keras`, `config.json` (every resolved choice),
 alike, and `challenges.npz`. A stopped training goes on at its last finished epoch.
 
 With --strategy=multi_worker the same command runs on every machine, with TF_CONFIG set;
-the chief's files are the result. See docs/distributed.md.
+the chief's files are the result. See docs/scale.md.
 """
 
 from __future__ import annotations
