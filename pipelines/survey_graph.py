@@ -144,7 +144,7 @@ def _spells(graph: SocialGraph) -> pl.DataFrame | None:
 def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
     from dc_keras.corpus.store import write_table, write_text
-    from dc_keras.escaping import csv_text, without_formulas
+    from dc_keras.escaping import escape_formulas, format_csv
     from tfrecords.storage.checksums import SUMS_FILE
 
     output.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     users = found.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", csv_text(without_formulas(members)))
+    write_text(output / "communities.csv", format_csv(escape_formulas(members)))
     write_table(output / "communities.parquet", found.table())
     return members
 

@@ -21,7 +21,7 @@ import polars as pl
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
-from dc_keras.escaping import csv_text
+from dc_keras.escaping import format_csv
 from tfrecords.storage.atomic_update import AtomicUpdate
 from tfrecords.storage.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
@@ -163,7 +163,7 @@ def _clean_csv(path: Path, forgotten: Forgotten) -> _Changed | None:
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    return _Changed(table.height - kept.height, {path: _writer_of(csv_text(kept))})
+    return _Changed(table.height - kept.height, {path: _writer_of(format_csv(kept))})
 
 
 def _writer_of(text: str) -> Callable[[Path], object]:

@@ -19,7 +19,7 @@ import polars as pl
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.escaping import csv_text, without_formulas
+from dc_keras.escaping import escape_formulas, format_csv
 from dc_keras.social.graph_view import GraphView
 from dc_keras.version import __version__
 
@@ -165,7 +165,7 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
     for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
-        yield ending, csv_text(without_formulas(table))
+        yield ending, format_csv(escape_formulas(table))
 
 
 def _json(view: GraphView) -> Iterator[tuple[str, str]]:

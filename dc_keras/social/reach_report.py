@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from dc_keras.corpus.store import write_text
-from dc_keras.escaping import csv_text, without_formulas
+from dc_keras.escaping import escape_formulas, format_csv
 from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.reach import Reach
@@ -128,7 +128,7 @@ class ReachReport:
                 "waves": tables["what_if"].to_dicts(),
             }
         texts = {
-            f"{name}.csv": csv_text(without_formulas(table))
+            f"{name}.csv": format_csv(escape_formulas(table))
             for name, table in tables.items()
         }
         texts[INFO_FILE] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
