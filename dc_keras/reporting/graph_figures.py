@@ -12,11 +12,11 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import PALETTE, colours_of
+from dc_keras.social.palette import PALETTE, community_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000
@@ -44,15 +44,17 @@ def graph_figure(
     tied = np.flatnonzero(np.diff(weights.indptr))
     if len(tied) > most_users:
         return _community_figure(survey, probabilities)
-    part = Layer("tied", canonical(weights[tied][:, tied]))
+    part = Layer("tied", to_canonical(weights[tied][:, tied]))
     membership = survey.communities.membership[tied]
-    places = lay_out(part, membership, seed=survey.seed)
+    places = compute_layout(part, membership, seed=survey.seed)
     figure = go.Figure(_ties(part, places))
     strength = part.weights.sum(axis=1)
     sizes = 6 + 18 * np.sqrt(strength / strength.max()) if len(tied) else strength
     users = [survey.graph.users[row] for row in tied]
     told = None if probabilities is None else probabilities[tied]
-    colours = colours_of(membership) if told is None else probability_colours(told)
+    colours = (
+        community_colours(membership) if told is None else probability_colours(told)
+    )
     for group in range(len(PALETTE) + 1):
         rows = np.flatnonzero(np.minimum(membership, len(PALETTE)) == group)
         if len(rows):
@@ -80,11 +82,11 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
     groups = np.where(membership < count, membership, -1)
     between = measure_isolation(survey.layer, groups).between()
     numbers = np.arange(count)
-    places = lay_out(between, numbers, seed=survey.seed)
+    places = compute_layout(between, numbers, seed=survey.seed)
     figure = go.Figure(_ties(between, places))
     sizes = survey.communities.sizes[:count]
     labels = [_label(name, 60) for name in survey.names[:count]]
-    told, colours = None, colours_of(numbers)
+    told, colours = None, community_colours(numbers)
     if probabilities is not None:
         told = mean_probabilities(probabilities, membership)[:count]
         colours = probability_colours(told)

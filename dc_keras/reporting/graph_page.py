@@ -86,7 +86,7 @@ def _layer_table(survey: Survey) -> Table:
             (
                 layer.name,
                 "one way" if layer.is_directed else "both ways",
-                f"{layer.num_ties:,}",
+                f"{layer.num_edges:,}",
                 f"{tied:,}",
             )
         )

@@ -66,7 +66,7 @@ def _plot(title: str, caption: str, figure: Figure, is_wide: bool = True) -> Plo
 
 
 def _along_table(report: ReachReport) -> Table:
-    table = report.along_ties()
+    table = report.along_edges()
     rows: list[tuple[Cell, ...]] = [
         (
             row["challenge"],

@@ -1,4 +1,4 @@
-"""How a challenge was taken up: over time, and along ties or past them."""
+"""How a challenge was taken up: over time, and along edges or past them."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Adoption:
 
 
 @dataclass(frozen=True)
-class AlongTies:
-    """Whether adoption ran along ties, against the same adopters at shuffled times.
+class AlongEdges:
+    """Whether adoption ran along edges, against the same adopters at shuffled times.
 
     Attributes:
-        share: adopters with a tie to somebody who adopted before them, in [0, 1].
+        share: adopters with a edge to somebody who adopted before them, in [0, 1].
         expected: mean of that share where times are shuffled among the adopters.
         p_value: (1 + b) / (1 + n), b of n shuffles with at least this share (Phipson
             and Smyth 2010).
@@ -121,17 +121,17 @@ def adoption_curve(adoption: Adoption) -> pl.DataFrame:
     )
 
 
-def measure_along_ties(
+def measure_along_edges(
     layer: Layer, adoption: Adoption, *, num_shuffles: int = 999, seed: int = 0
-) -> AlongTies:
-    """Tests whether adopters follow those they are tied to sooner than chance.
+) -> AlongEdges:
+    """Tests whether adopters follow those they are connected to sooner than chance.
 
     Who adopts is kept, and with it that friends are alike; only the order is shuffled.
-    A small p-value speaks for adoption along ties, or for whatever reaches tied users
-    at about the same time: it does not tell these apart.
+    A small p-value speaks for adoption along edges, or for whatever reaches connected
+    users at about the same time: it does not tell these apart.
 
     Args:
-        layer: ties, whatever their direction and weight.
+        layer: edges, whatever their direction and weight.
         adoption: who adopted, and when.
         num_shuffles: above 0.
         seed: of the shuffles.
@@ -157,7 +157,7 @@ def measure_along_ties(
     )
     # Shares are whole numbers over the adopters: equal ones may differ by a last digit.
     as_large = int((shuffled >= share - 1e-12).sum())
-    return AlongTies(
+    return AlongEdges(
         share,
         float(shuffled.mean()),
         (1 + as_large) / (1 + num_shuffles),
@@ -167,6 +167,6 @@ def measure_along_ties(
 
 
 def _share_behind(among: sparse.coo_array, times: np.ndarray) -> float:
-    """Returns the share of adopters tied to somebody with an earlier time."""
+    """Returns the share of adopters connected to somebody with an earlier time."""
     behind = times[among.col] < times[among.row]
     return len(np.unique(among.row[behind])) / len(times)

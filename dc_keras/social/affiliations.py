@@ -29,7 +29,7 @@ STOP_TAGS = frozenset(map(normalize_hashtag, _STOP_TAGS.split()))
 
 
 @dataclass(frozen=True, eq=False)
-class Belongings:
+class Affiliations:
     """Users and the things of one kind that they have.
 
     Attributes:
@@ -49,15 +49,15 @@ class Belongings:
         """How many users have each thing, (num_things,)."""
         return np.bincount(self.counts.indices, minlength=len(self.things))
 
-    def without_rare(self, min_support: int) -> Belongings:
+    def without_rare(self, min_support: int) -> Affiliations:
         """Leaves out things that fewer users have."""
         return self._only(self.num_users_of >= min_support)
 
-    def without_common(self, max_support: int) -> Belongings:
+    def without_common(self, max_support: int) -> Affiliations:
         """Leaves out things that more users have."""
         return self._only(self.num_users_of <= max_support)
 
-    def _only(self, is_kept: np.ndarray) -> Belongings:
+    def _only(self, is_kept: np.ndarray) -> Affiliations:
         kept = np.flatnonzero(is_kept)
         return replace(
             self,
@@ -67,7 +67,7 @@ class Belongings:
 
 
 @dataclass(frozen=True)
-class BelongingsRule:
+class AffiliationRule:
     """What counts as having something.
 
     Attributes:
@@ -95,27 +95,27 @@ class BelongingsRule:
         return frozenset(own if self.keep_stop_tags else own | STOP_TAGS)
 
 
-def find_belongings(
+def find_affiliations(
     corpus: Corpus,
     kind: str,
-    rule: BelongingsRule = BelongingsRule(),
+    rule: AffiliationRule = AffiliationRule(),
     challenges: Collection[Challenge] = (),
-) -> Belongings:
+) -> Affiliations:
     """Returns who has what of one kind; see `find_moments`."""
     moments = find_moments(corpus, kind, rule, challenges)
-    return count_belongings(kind, corpus.users["user_id"], moments)
+    return count_affiliations(kind, corpus.users["user_id"], moments)
 
 
 def find_moments(
     corpus: Corpus,
     kind: str,
-    rule: BelongingsRule = BelongingsRule(),
+    rule: AffiliationRule = AffiliationRule(),
     challenges: Collection[Challenge] = (),
 ) -> pl.DataFrame:
     """Returns who had what of one kind, and when.
 
     Args:
-        corpus: whose posts and ties are read.
+        corpus: whose posts and edges are read.
         kind: one of `KINDS`.
         rule: what counts.
         challenges: of the Study, for "challenge".
@@ -141,9 +141,9 @@ def find_moments(
     return rows
 
 
-def telling_names(
-    corpus: Corpus, rule: BelongingsRule = BelongingsRule()
-) -> Belongings:
+def find_names(
+    corpus: Corpus, rule: AffiliationRule = AffiliationRule()
+) -> Affiliations:
     """Returns who has what by names that people can read, to name communities with.
 
     Args:
@@ -164,10 +164,10 @@ def telling_names(
         rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
     ]
-    return count_belongings("name", corpus.users["user_id"], pl.concat(named))
+    return count_affiliations("name", corpus.users["user_id"], pl.concat(named))
 
 
-def code_moments(
+def encode_moments(
     moments: pl.DataFrame, users: Iterable[str], things: Iterable[str]
 ) -> pl.DataFrame:
     """Returns moments by rows of users and things; those of others are left out.
@@ -188,7 +188,9 @@ def code_moments(
     return moments
 
 
-def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Belongings:
+def count_affiliations(
+    kind: str, users: Iterable[str], rows: pl.DataFrame
+) -> Affiliations:
     """Returns how often each user has each thing.
 
     Args:
@@ -200,23 +202,23 @@ def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Bel
     known = pl.Series(everybody, dtype=pl.String)
     rows = rows.filter(pl.col("user_id").is_in(known.implode()))
     things = rows["thing"].unique().sort()
-    coded = code_moments(rows, everybody, things)
+    coded = encode_moments(rows, everybody, things)
     place = (coded["user"].to_numpy(), coded["thing"].to_numpy())
     shape = (len(everybody), len(things))
     counts = sparse.coo_array((np.ones(coded.height), place), shape).tocsr()
     counts.sum_duplicates()
     counts.sort_indices()
-    return Belongings(kind, tuple(everybody), tuple(things), counts)
+    return Affiliations(kind, tuple(everybody), tuple(things), counts)
 
 
-def _in_window(videos: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
+def _in_window(videos: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
     time = pl.col("create_time")
     if rule.start is not None:
         videos = videos.filter(time >= rule.start)
     return videos if rule.end is None else videos.filter(time < rule.end)
 
 
-def _without_stopped(rows: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
+def _without_stopped(rows: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
     return rows.filter(~pl.col("thing").is_in(sorted(rule.stopped())))
 
 
@@ -243,7 +245,7 @@ def _of_posts(
             f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
         )
     if not challenges:
-        raise DataError("co-challenge ties need the challenges of a Study")
+        raise DataError("co-challenge edges need the challenges of a Study")
     found = []
     for challenge in challenges:
         tags, sounds = (
@@ -264,10 +266,10 @@ def _exploded(videos: pl.DataFrame, column: str) -> pl.DataFrame:
     return things.explode("thing").drop_nulls("thing")
 
 
-def _suggested(ties: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _suggested(edges: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Returns what was suggested to whom; a sound goes by its id or its title."""
     targets = ("sound", "sound_title") if kind == "sound" else ("hashtag",)
-    rows = ties.filter(
+    rows = edges.filter(
         (pl.col("kind") == "suggested") & pl.col("target_type").is_in(targets)
     ).drop_nulls("user_id")
     is_title = pl.col("target_type") == "sound_title"

@@ -1,4 +1,4 @@
-"""Which ties are more than chance: the backbone of a layer."""
+"""Which edges are more than chance: the backbone of a layer."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 from scipy import sparse, stats
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 METHODS = ("disparity", "noise-corrected")
 
 
-def significance_of(layer: Layer, method: str) -> np.ndarray:
-    """Returns for each tie the chance of a weight like this, float64 (nnz,) in [0, 1].
+def measure_significance(layer: Layer, method: str) -> np.ndarray:
+    """Returns for each edge the chance of a weight like this, float64 (nnz,) in [0, 1].
 
     disparity: a node of degree k and strength s spreads its weight at random over its
-    ties, so that a tie of weight w has p = (1 − w/s)^(k−1); the smaller of both ends'
-    counts, and a node's only tie says nothing (p = 1). Serrano et al. 2009.
+    edges, so that a edge of weight w has p = (1 − w/s)^(k−1); the smaller of both ends'
+    counts, and a node's only edge says nothing (p = 1). Serrano et al. 2009.
 
-    noise-corrected: with strengths s_i, s_j and total s, a tie is expected to weigh
+    noise-corrected: with strengths s_i, s_j and total s, a edge is expected to weigh
     s_i·s_j/s; its lift is judged against the variance that a binomial draw with a prior
     of that expectation gives it, one-sided. Coscia and Neffke 2017.
 
     Args:
-        layer: the ties, in the order of `weights.data`.
+        layer: the edges, in the order of `weights.data`.
         method: one of `METHODS`.
 
     Raises:
@@ -52,10 +52,10 @@ def significance_of(layer: Layer, method: str) -> np.ndarray:
 
 
 def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
-    """Returns the ties whose significance is below `alpha`, with it.
+    """Returns the edges whose significance is below `alpha`, with it.
 
     Args:
-        layer: the ties.
+        layer: the edges.
         method: one of `METHODS`.
         alpha: in (0, 1].
 
@@ -64,12 +64,12 @@ def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
     """
     if not 0 < alpha <= 1:
         raise DataError(f"alpha must be in (0, 1]. Received: alpha={alpha}")
-    chance = significance_of(layer, method)
+    chance = measure_significance(layer, method)
     weights = layer.weights
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     kept = chance < alpha if alpha < 1 else np.ones(len(chance), bool)
     place = (row[kept], weights.indices[kept])
-    left = canonical(sparse.csr_array((weights.data[kept], place), weights.shape))
+    left = to_canonical(sparse.csr_array((weights.data[kept], place), weights.shape))
     times = None if layer.times is None else layer.times[:, kept]
     return replace(layer, weights=left, significance=chance[kept], times=times)
 
@@ -84,7 +84,7 @@ def _disparity(
 def _noise_corrected(
     weight: np.ndarray, out: np.ndarray, into: np.ndarray, total: float
 ) -> np.ndarray:
-    """See `significance_of`; the names are those of the paper's section IV."""
+    """See `measure_significance`; the names are those of the paper's section IV."""
     with np.errstate(all="ignore"):  # what is not finite is seen to below
         both = out * into
         kappa = total / both

@@ -1,7 +1,7 @@
 """Are past challenges foretold by the cascade, and better than without any graph?
 
 Each past challenge is foretold from its first adopters, with what was fitted on all
-others: on no post of its own. Beside the cascade stand two ways that know no tie: the
+others: on no post of its own. Beside the cascade stand two ways that know no edge: the
 mean reach of the others, and the reach that goes with how fast the first adopters came
 (log-linear, after Szabo and Huberman 2010).
 """
@@ -16,7 +16,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
+from dc_keras.social.reach import backtest_reach, edge_chances, simulate_reach
 from dc_keras.social.snapshots import PastChallenge
 
 METHODS = ("cascade", "mean", "speed")
@@ -35,8 +35,8 @@ class Backtests:
     Attributes:
         table: a row a challenge: `challenge`, `num_seeds`, `seeds_days` (from the first
             seed's post to the last), `actual` (adopters in the end, the seeds among
-            them), `contagion` (fitted on the others), `ties`; and for each of `METHODS`
-            `_predicted`, and `_low` and `_high` of its band of 90 %.
+            them), `contagion` (fitted on the others), `edges`; and for each of
+            `METHODS` `_predicted`, and `_low` and `_high` of its band of 90 %.
         contagion: fitted on all of them: for a challenge to come.
         seed: of runs and resamples.
     """
@@ -88,26 +88,26 @@ class Backtests:
         return row
 
 
-def rate_of(layer: Layer, contagion: float) -> float:
-    """Returns the rate of `tie_chances` at which a user of mean strength wins so many.
+def contagion_rate(layer: Layer, contagion: float) -> float:
+    """Returns the rate of `edge_chances` at which a user of mean strength wins so many.
 
-    Strength is the weight of a user's ties, its mean that of all users with a tie, so
+    Strength is the weight of a user's edges, its mean that of all users with a edge, so
     that one number serves graphs of different density.
 
     Args:
-        layer: ties without direction.
+        layer: edges without direction.
         contagion: users whom somebody wins, where chances are small, above 0.
 
     Raises:
-        DataError: the layer has no tie.
+        DataError: the layer has no edge.
     """
     strength = layer.weights.sum(axis=1)
-    tied = strength[strength > 0]
-    if not len(tied):
+    connected = strength[strength > 0]
+    if not len(connected):
         raise DataError(
-            f"a cascade must have a tie to run along. Received: layer={layer.name}"
+            f"a cascade must have a edge to run along. Received: layer={layer.name}"
         )
-    return contagion / float(tied.mean())
+    return contagion / float(connected.mean())
 
 
 def backtest(
@@ -123,14 +123,14 @@ def backtest(
     Whoever hears is as ready as any other: the graph alone is judged.
 
     Args:
-        past: two at least; each with a tie.
+        past: two at least; each with a edge.
         num_runs: cascades of each forecast.
         num_fit_runs: cascades of each challenge for each of `CONTAGIONS`.
         seed: of all runs.
         progress: is told what is under way.
 
     Raises:
-        DataError: fewer than two challenges, or one without any tie.
+        DataError: fewer than two challenges, or one without any edge.
     """
     if len(past) < 2:
         raise DataError(
@@ -157,7 +157,7 @@ def _mean_reaches(past: PastChallenge, num_runs: int, seed: int) -> np.ndarray:
     return np.array(
         [
             simulate_reach(
-                tie_chances(past.layer, rate_of(past.layer, contagion)),
+                edge_chances(past.layer, contagion_rate(past.layer, contagion)),
                 alike,
                 seeds,
                 num_runs=num_runs,
@@ -184,7 +184,7 @@ def _foretell(
     challenge = past[number]
     others = [other for other in past if other is not challenge]
     run = backtest_reach(
-        tie_chances(challenge.layer, rate_of(challenge.layer, contagion)),
+        edge_chances(challenge.layer, contagion_rate(challenge.layer, contagion)),
         np.ones(challenge.layer.weights.shape[0]),
         challenge.adoption,
         challenge.num_seeds,
@@ -195,7 +195,7 @@ def _foretell(
         "challenge": challenge.name,
         "num_seeds": challenge.num_seeds,
         "seeds_days": challenge.seeds_days,
-        "ties": challenge.layer.num_ties,
+        "ties": challenge.layer.num_edges,
         "actual": run.actual,
         "contagion": contagion,
     }

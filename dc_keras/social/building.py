@@ -1,4 +1,4 @@
-"""The whole graph of a corpus, from a plan of which ties to build and how."""
+"""The whole graph of a corpus, from a plan of which edges to build and how."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.social import affiliations, interactions
 from dc_keras.social.affiliations import (
-    Belongings,
-    BelongingsRule,
-    count_belongings,
+    AffiliationRule,
+    Affiliations,
+    count_affiliations,
     find_moments,
 )
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.coactivity import share_within
+from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.sharing import DEFAULT_MAX_BYTES, share_ties
-from dc_keras.social.tie_times import time_shared_ties
+from dc_keras.social.sharing import DEFAULT_MAX_BYTES, build_shared_layer
+from dc_keras.social.tie_times import add_edge_times
 from dc_keras.study.challenge import Challenge
 
 SHARED_LAYERS = tuple(f"co-{kind}" for kind in affiliations.KINDS)
 LAYERS = (*SHARED_LAYERS, *interactions.KINDS)
-# The strongest ties of each user are as many where a product would be too large.
+# The strongest edges of each user are as many where a product would be too large.
 DEFAULT_TOP_K = 20
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """Which ties a graph has, and how they are weighed.
+    """Which edges a graph has, and how they are weighed.
 
     Attributes:
         layers: some of `LAYERS`, without repeats.
         weighting: of shared things, one of `sharing.WEIGHTINGS`.
-        top_k: strongest ties of each user in a layer of shared things; 0 keeps all.
-        min_support: users that must have a thing for it to tie anybody, at least 1.
+        top_k: strongest edges of each user in a layer of shared things; 0 keeps all.
+        min_support: users that must have a thing for it to edge anybody, at least 1.
         max_support: users that may have it at most; 0 for any number. What more have
-            ties everybody to everybody, says little of anybody, and costs most.
-        stop_tags: hashtags that tie nobody, beside those that everybody uses.
-        keep_stop_tags: whether those tie after all.
-        keep_original_sounds: whether sounds called "original sound" tie.
+            edges everybody to everybody, says little of anybody, and costs most.
+        stop_tags: hashtags that edge nobody, beside those that everybody uses.
+        keep_stop_tags: whether those edge after all.
+        keep_original_sounds: whether sounds called "original sound" edge.
         start: first posting time that counts, UTC seconds; None from the beginning.
         end: first one that does not; None to the end.
-        within_s: shared things tie where both users posted them at most so many
+        within_s: shared things edge where both users posted them at most so many
             seconds apart, 0 or more (`coactivity`); None for any time.
         min_participation: posts with a thing of the kind that a user must have to be
-            tied by it, at least 1 (CooRTweet's measure of the same name).
+            connected by it, at least 1 (CooRTweet's measure of the same name).
         backbone: "none", or one of `backbone.METHODS`.
-        alpha: for the backbone: ties below it stay, in (0, 1].
+        alpha: for the backbone: edges below it stay, in (0, 1].
         max_bytes: what a full product may take.
     """
 
@@ -92,7 +92,7 @@ class GraphPlan:
         untimed = [name for name in self.layers if name.startswith("co-suggested")]
         if self.within_s is not None and untimed:
             raise DataError(
-                "ties within a time must be those of posts: nobody says when a "
+                "edges within a time must be those of posts: nobody says when a "
                 f"suggestion was made. Received: layers={', '.join(untimed)}, "
                 f"within_s={self.within_s}"
             )
@@ -120,15 +120,15 @@ class GraphPlan:
                 f"Received: {error}"
             ) from error
 
-    def supported(self, found: Belongings) -> Belongings:
-        """Returns belongings without what too many or too few users have."""
+    def supported(self, found: Affiliations) -> Affiliations:
+        """Returns affiliations without what too many or too few users have."""
         if self.max_support > 0:
             found = found.without_common(self.max_support)
         return found.without_rare(self.min_support)
 
-    def rule(self) -> BelongingsRule:
+    def rule(self) -> AffiliationRule:
         """Returns what counts as having a thing."""
-        return BelongingsRule(
+        return AffiliationRule(
             self.stop_tags,
             self.keep_stop_tags,
             self.keep_original_sounds,
@@ -148,14 +148,15 @@ def build_graph(
     """Builds the graph of all users of a corpus.
 
     Args:
-        corpus: whose posts and ties are read.
-        plan: which ties, and how they are weighed.
+        corpus: whose posts and edges are read.
+        plan: which edges, and how they are weighed.
         challenges: of a Study, for "co-challenge".
-        with_times: whether to look when ties by shared things were seen; it takes as
-            long as the ties themselves.
+        with_times: whether to look when edges by shared things were seen; it takes as
+            long as the edges themselves.
 
     Raises:
-        DataError: as of `share_ties`, `share_within` and `find_moments`.
+        DataError: as of `build_shared_layer`, `build_coactivity_layer` and
+            `find_moments`.
     """
     users = tuple(sorted(corpus.users["user_id"]))
     turned = [name for name in plan.layers if name in interactions.KINDS]
@@ -163,7 +164,9 @@ def build_graph(
     layers = (
         _shared(corpus, name, plan, challenges, with_times)
         if edges is None or name not in turned
-        else interactions.turn_ties(edges, name, users, start=plan.start, end=plan.end)
+        else interactions.build_interaction_layer(
+            edges, name, users, start=plan.start, end=plan.end
+        )
         for name in plan.layers
     )
     if plan.backbone != "none":
@@ -180,11 +183,11 @@ def _shared(
 ) -> Layer:
     kind = name.removeprefix("co-")
     moments = find_moments(corpus, kind, plan.rule(), challenges)
-    found = count_belongings(kind, corpus.users["user_id"], moments)
+    found = count_affiliations(kind, corpus.users["user_id"], moments)
     found = plan.supported(found)
     top_k, max_bytes = plan.top_k or None, plan.max_bytes
     if plan.within_s is not None:
-        return share_within(
+        return build_coactivity_layer(
             moments,
             found,
             plan.within_s,
@@ -192,9 +195,9 @@ def _shared(
             top_k=top_k,
             max_bytes=max_bytes,
         )
-    layer = share_ties(found, plan.weighting, top_k=top_k, max_bytes=max_bytes)
+    layer = build_shared_layer(found, plan.weighting, top_k=top_k, max_bytes=max_bytes)
     if with_times:
-        layer = time_shared_ties(layer, moments, found)
+        layer = add_edge_times(layer, moments, found)
     return layer
 
 

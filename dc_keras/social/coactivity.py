@@ -1,4 +1,4 @@
-"""Ties of users who post the same thing within seconds of each other.
+"""Edges of users who post the same thing within seconds of each other.
 
 What CooRTweet (`detect_groups`) and the coordination network toolkit do: two posts of
 one thing by two users at most so many seconds apart. Posts are sorted by thing and
@@ -16,20 +16,20 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import Belongings, code_moments
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.affiliations import Affiliations, encode_moments
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.sharing import (
     DEFAULT_MAX_BYTES,
     WEIGHTINGS,
+    keep_strongest_edges,
     thing_sets,
     thing_vectors,
-    tie_both_ends,
 )
-from dc_keras.social.tie_times import mirrored
+from dc_keras.social.tie_times import mirror_times
 
 # A pair while it is sorted: two users, a thing, a time, an order, and what is left.
-_BYTES_A_PAIR = 80
-_PAIRS_A_BLOCK = 2**21
+_BYTES_PER_PAIR = 80
+_PAIRS_PER_BLOCK = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,9 @@ class _Pairs:
     last: np.ndarray
 
 
-def share_within(
+def build_coactivity_layer(
     moments: pl.DataFrame,
-    belongings: Belongings,
+    affiliations: Affiliations,
     within_s: int,
     weighting: str = "tfidf",
     *,
@@ -85,57 +85,63 @@ def share_within(
         jaccard     |S_uv| / (|A_u| + |A_v| − |S_uv|)
         whichtok    |S_uv| / ((|A_u| + |A_v|) / 2)
         cosine, tfidf, hyperbolic
-                    as of `share_ties`, the sum over S_uv alone
+                    as of `build_shared_layer`, the sum over S_uv alone
 
-    Where the window holds everything these are the weights of `share_ties`.
+    Where the window holds everything these are the weights of `build_shared_layer`.
 
     Args:
         moments: of `find_moments`; those without a time are left out.
-        belongings: counted of them; things that it lacks do not count.
+        affiliations: counted of them; things that it lacks do not count.
         within_s: seconds between two posts at most, 0 or more.
         weighting: one of `WEIGHTINGS`.
-        top_k: strongest ties kept of each user, at least 1; None keeps all.
+        top_k: strongest edges kept of each user, at least 1; None keeps all.
         max_bytes: what the pairs of posts may take at most (`window_bytes`).
 
     Returns:
-        The layer with its times: a tie is seen when the later post of a pair is made.
+        The layer with its times: a edge is seen when the later post of a pair is made.
 
     Raises:
         DataError: `weighting` is none of them, `within_s` or `top_k` is out of range,
             or the pairs would take more than `max_bytes`.
     """
     _check(within_s, weighting, top_k)
-    posts = _sorted_posts(moments, belongings, within_s)
-    size = _BYTES_A_PAIR * int(posts.later.sum())
+    posts = _sorted_posts(moments, affiliations, within_s)
+    size = _BYTES_PER_PAIR * int(posts.later.sum())
     if size > max_bytes:
         raise DataError(
-            f"pairs of posts by {belongings.kind} within {within_s} s would take "
+            f"pairs of posts by {affiliations.kind} within {within_s} s would take "
             f"{size / 2**30:.1f} GiB; leave out what everybody has or take fewer "
             f"seconds. Received: within_s={within_s}, max_bytes={max_bytes}"
         )
     is_set = weighting in ("count", "jaccard", "whichtok")
-    vectors = thing_sets(belongings.counts)
+    vectors = thing_sets(affiliations.counts)
     if not is_set:
-        vectors = thing_vectors(belongings.counts, weighting)
+        vectors = thing_vectors(affiliations.counts, weighting)
     pairs = _together([_of_things(*block, vectors) for block in _pair_blocks(posts)])
     weights = pairs.weights
     if weighting in ("jaccard", "whichtok"):
-        sizes = np.diff(belongings.counts.indptr)
+        sizes = np.diff(affiliations.counts.indptr)
         both = (sizes[pairs.low] + sizes[pairs.high]).astype(float)
         weights = weights / (both - weights if weighting == "jaccard" else both / 2)
-    shape = (len(belongings.users),) * 2
+    shape = (len(affiliations.users),) * 2
     upper = sparse.csr_array((weights, (pairs.low, pairs.high)), shape)
-    ties = (
-        tie_both_ends(upper + upper.T, top_k) if top_k else canonical(upper + upper.T)
+    edges = (
+        keep_strongest_edges(upper + upper.T, top_k)
+        if top_k
+        else to_canonical(upper + upper.T)
     )
-    times = mirrored(ties, pairs.low, pairs.high, np.stack([pairs.first, pairs.last]))
-    return Layer(f"co-{belongings.kind}", ties, times=times)
+    times = mirror_times(
+        edges, pairs.low, pairs.high, np.stack([pairs.first, pairs.last])
+    )
+    return Layer(f"co-{affiliations.kind}", edges, times=times)
 
 
-def window_bytes(moments: pl.DataFrame, belongings: Belongings, within_s: int) -> int:
+def window_bytes(
+    moments: pl.DataFrame, affiliations: Affiliations, within_s: int
+) -> int:
     """Returns what the pairs of posts take at most: 80 bytes each."""
-    later = _sorted_posts(moments, belongings, within_s).later
-    return _BYTES_A_PAIR * int(later.sum())
+    later = _sorted_posts(moments, affiliations, within_s).later
+    return _BYTES_PER_PAIR * int(later.sum())
 
 
 def _check(within_s: int, weighting: str, top_k: int | None) -> None:
@@ -152,10 +158,10 @@ def _check(within_s: int, weighting: str, top_k: int | None) -> None:
 
 
 def _sorted_posts(
-    moments: pl.DataFrame, belongings: Belongings, within_s: int
+    moments: pl.DataFrame, affiliations: Affiliations, within_s: int
 ) -> _Posts:
-    coded = code_moments(
-        moments.drop_nulls("time"), belongings.users, belongings.things
+    coded = encode_moments(
+        moments.drop_nulls("time"), affiliations.users, affiliations.things
     ).sort("thing", "time", "user")
     users, things, times = (
         coded[name].to_numpy().astype(np.int64) for name in ("user", "thing", "time")
@@ -178,7 +184,7 @@ def _pair_blocks(
     done = np.concatenate([[0], np.cumsum(posts.later)])
     at = 0
     while at < len(begins):
-        most = done[begins[at]] + _PAIRS_A_BLOCK
+        most = done[begins[at]] + _PAIRS_PER_BLOCK
         stop = max(int(np.searchsorted(done[ends], most, side="right")), at + 1)
         part = slice(begins[at], ends[stop - 1])
         earlier = np.repeat(np.arange(part.start, part.stop), posts.later[part])

@@ -29,7 +29,7 @@ class Communities:
         membership: int64 (num_users,): the community of each row, from 0, the largest
             first, equal sizes by their first user.
         modularity: of the partition at resolution 1 (Newman 2006), in [-0.5, 1]; 0
-            where there is no tie.
+            where there is no edge.
     """
 
     membership: np.ndarray
@@ -60,7 +60,7 @@ class Communities:
 
 @dataclass(frozen=True)
 class Stability:
-    """How far partitions under different seeds agree, over users with a tie.
+    """How far partitions under different seeds agree, over users with a edge.
 
     Attributes:
         num_runs: seeds tried.
@@ -84,7 +84,7 @@ def find_communities(
     """Returns the communities of a layer; equal seeds give equal ones.
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
+        layer: weighted edges; those with direction count for both ends.
         resolution: above 0; higher gives more and smaller communities.
         objective: "modularity", or "CPM", the constant Potts model, whose resolution is
             a density of weight.
@@ -107,7 +107,7 @@ def measure_stability(
 ) -> Stability:
     """Compares partitions under `num_runs` seeds, from `seed` on, pair by pair.
 
-    Users without a tie are the same in all and are left out: they would flatter.
+    Users without a edge are the same in all and are left out: they would flatter.
 
     Raises:
         DataError: fewer than two runs, or as `find_communities`.
@@ -119,13 +119,13 @@ def measure_stability(
         raise DataError(
             f"stability must have at least two runs. Received: num_runs={num_runs}"
         )
-    tied = layer.undirected()
-    graph, has_ties = to_igraph(tied), np.diff(tied.weights.indptr) > 0
+    connected = layer.undirected()
+    graph, has_edges = to_igraph(connected), np.diff(connected.weights.indptr) > 0
     runs = [
-        _partition(graph, resolution, objective, seed + run).membership[has_ties]
+        _partition(graph, resolution, objective, seed + run).membership[has_edges]
         for run in range(num_runs)
     ]
-    if not has_ties.any():
+    if not has_edges.any():
         return Stability(num_runs, 1.0, 1.0)
     pairs = list(combinations(runs, 2))
     return Stability(

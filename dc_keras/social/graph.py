@@ -1,7 +1,7 @@
 """A social graph: the same users in every layer, a sparse matrix a layer.
 
-A layer is one kind of tie, such as shared sounds or mentions. Nothing here is dense: a
-layer of n users costs what its ties cost.
+A layer is one kind of edge, such as shared sounds or mentions. Nothing here is dense: a
+layer of n users costs what its edges cost.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dc_keras.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One kind of tie.
+    """One kind of edge.
 
     Attributes:
         name: the kind, such as "co-hashtag" or "mention".
-        weights: float64 (num_users, num_users), CSR in canonical form: indices sorted,
-            no tie twice, no weight of zero, nothing on the diagonal. Symmetric unless
-            `is_directed`.
-        is_directed: whether a tie leads from its row to its column; otherwise it stands
-            in both.
-        significance: of each tie, in the order of `weights.data`, in [0, 1]: the chance
-            of a weight like this where ties fall at random (lower is stronger); None
-            where no backbone was asked for.
+        weights: float64 (num_users, num_users), CSR in canonical form: indices
+            sorted, no edge twice, no weight of zero, nothing on the diagonal. Symmetric
+            unless `is_directed`.
+        is_directed: whether a edge leads from its row to its column; otherwise it
+            stands in both.
+        significance: of each edge, in the order of `weights.data`, in [0, 1]: the
+            chance of a weight like this where edges fall at random (lower is stronger);
+            None where no backbone was asked for.
         times: float64 (2, num_stored), in the order of `weights.data`: the first and
-            the last UTC second at which each tie was seen, NaN where nothing says when;
-            None where nobody looked.
+            the last UTC second at which each edge was seen, NaN where nothing says
+            when; None where nobody looked.
     """
 
     name: str
@@ -65,27 +65,27 @@ class Layer:
             or (self.times[0] > self.times[1]).any()
         ):
             raise DataError(
-                "a layer must have a first and a last time of each tie. Received: "
-                f"layer={self.name}, times={self.times.shape}, ties={weights.nnz}"
+                "a layer must have a first and a last time of each edge. Received: "
+                f"layer={self.name}, times={self.times.shape}, edges={weights.nnz}"
             )
 
     @property
-    def num_ties(self) -> int:
-        """How many pairs are tied, each counted once where there is no direction."""
+    def num_edges(self) -> int:
+        """The number of edges, each counted once if it has no direction."""
         stored = int(self.weights.nnz)
         return stored if self.is_directed else stored // 2
 
     def undirected(self) -> Layer:
-        """Returns the layer, with ties summed over both ways if they have direction."""
+        """Returns the layer without direction; both directions of an edge are summed."""
         if not self.is_directed:
             return self
-        weights = canonical(self.weights + self.weights.T)
-        return Layer(self.name, weights, times=seen_times(weights, [self]))
+        weights = to_canonical(self.weights + self.weights.T)
+        return Layer(self.name, weights, times=combine_edge_times(weights, [self]))
 
     def times_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Returns first and last time of some ties, float64 (2, num_asked).
+        """Returns first and last time of some edges, float64 (2, num_asked).
 
-        NaN where there is no such tie, or nothing says when.
+        NaN where there is no such edge, or nothing says when.
         """
         found = np.full((2, len(rows)), np.nan)
         if self.times is None or not self.weights.nnz or not len(rows):
@@ -99,12 +99,12 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class SocialGraph:
-    """Users and the layers of ties between them.
+    """Users and the layers of edges between them.
 
     Attributes:
         users: keyed pseudonyms, sorted: row and column i of every layer is `users[i]`.
         layers: in the order asked for; names differ.
-        spells: when each tie stood (`spells.find_spells`); None where nobody looked.
+        spells: when each edge stood (`spells.find_spells`); None where nobody looked.
     """
 
     users: tuple[str, ...]
@@ -143,7 +143,7 @@ class SocialGraph:
 
         Args:
             shares: what each layer counts, by name, above 0; others are left out. All
-                count 1 if None. A tie with direction counts for both its ends.
+                count 1 if None. A edge with direction counts for both its ends.
         """
         shares = shares or {layer.name: 1.0 for layer in self.layers}
         total = sparse.csr_array((len(self.users),) * 2)
@@ -151,11 +151,11 @@ class SocialGraph:
         for layer, share in zip(layers, shares.values(), strict=True):
             weights = layer.weights
             total += share * (weights + weights.T if layer.is_directed else weights)
-        weights = canonical(total)
-        return Layer("combined", weights, times=seen_times(weights, layers))
+        weights = to_canonical(total)
+        return Layer("combined", weights, times=combine_edge_times(weights, layers))
 
     def part(self, users: Iterable[str]) -> SocialGraph:
-        """Returns the graph of these users alone, with the ties among them."""
+        """Returns the graph of these users alone, with the edges among them."""
         kept = tuple(sorted(set(users)))
         rows = [self.row_of[user] for user in kept]
         spells = self.spells
@@ -167,25 +167,27 @@ class SocialGraph:
 
 
 def _part_of(layer: Layer, rows: list[int]) -> Layer:
-    weights = canonical(layer.weights[rows][:, rows])
+    weights = to_canonical(layer.weights[rows][:, rows])
     chance = layer.significance
     if chance is not None:
-        of_ties = layer.weights.copy()
-        of_ties.data = chance + 1.0  # a chance of 0 is not a tie that is missing
-        chance = canonical(of_ties[rows][:, rows]).data - 1.0
+        by_edge = layer.weights.copy()
+        by_edge.data = chance + 1.0  # a chance of 0 is not a edge that is missing
+        chance = to_canonical(by_edge[rows][:, rows]).data - 1.0
     times = None
     if layer.times is not None:
-        ties, whole = weights.tocoo(), np.array(rows, np.int64)
-        times = layer.times_at(whole[ties.row], whole[ties.col])
+        edges, whole = weights.tocoo(), np.array(rows, np.int64)
+        times = layer.times_at(whole[edges.row], whole[edges.col])
     return Layer(layer.name, weights, layer.is_directed, chance, times)
 
 
-def seen_times(weights: sparse.csr_array, layers: Sequence[Layer]) -> np.ndarray | None:
-    """Returns when ties without direction were first and last seen in any layer.
+def combine_edge_times(
+    weights: sparse.csr_array, layers: Sequence[Layer]
+) -> np.ndarray | None:
+    """Returns when edges without direction were first and last seen in any layer.
 
     Args:
         weights: symmetric and canonical.
-        layers: a tie with direction is seen by both its ends.
+        layers: a edge with direction is seen by both its ends.
 
     Returns:
         As `Layer.times`; None where no layer has any.
@@ -193,18 +195,18 @@ def seen_times(weights: sparse.csr_array, layers: Sequence[Layer]) -> np.ndarray
     layers = [layer for layer in layers if layer.times is not None]
     if not layers:
         return None
-    ties = weights.tocoo()
+    edges = weights.tocoo()
     seen = []
     for layer in layers:
-        seen.append(layer.times_at(ties.row, ties.col))
+        seen.append(layer.times_at(edges.row, edges.col))
         if layer.is_directed:
-            seen.append(layer.times_at(ties.col, ties.row))
+            seen.append(layer.times_at(edges.col, edges.row))
     first = np.fmin.reduce([times[0] for times in seen])
     last = np.fmax.reduce([times[1] for times in seen])
     return np.stack([first, last])
 
 
-def canonical(weights: sparse.sparray) -> sparse.csr_array:
+def to_canonical(weights: sparse.sparray) -> sparse.csr_array:
     """Returns weights as a `Layer` wants them: no zeros, no diagonal, sorted."""
     matrix = sparse.csr_array(weights, dtype=np.float64, copy=True)
     matrix.sum_duplicates()

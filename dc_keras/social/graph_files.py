@@ -71,14 +71,14 @@ def write_graph(
 
 def _cleaned(view: GraphView) -> GraphView:
     """Replaces what not every format can hold, in values and in names of columns."""
-    users, ties = _clean_table(view.users), _clean_table(view.ties)
+    users, edges = _clean_table(view.users), _clean_table(view.edges)
     if users["user_id"].n_unique() < view.users["user_id"].n_unique():
         raise DataError(
             "ids of users must differ in more than control characters. Received: "
             f"users={view.users.height}, differing={users['user_id'].n_unique()}"
         )
     spells = None if view.spells is None else _clean_table(view.spells)
-    return replace(view, users=users, ties=ties, spells=spells)
+    return replace(view, users=users, edges=edges, spells=spells)
 
 
 def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
@@ -97,12 +97,12 @@ def clean_text(text: str) -> str:
 def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
     graph = _networkx(view, _shape_for_gephi)
     spells = _spells(view)
-    for source, target, tie in graph.edges(data=True):
-        seen = [tie.pop(name) for name in _SPELL if name in tie]
+    for source, target, edge in graph.edges(data=True):
+        seen = [edge.pop(name) for name in _SPELL if name in edge]
         if (source, target) in spells:
-            tie["spells"] = spells[source, target]
+            edge["spells"] = spells[source, target]
         elif seen:
-            tie["start"], tie["end"] = map(_day, seen)
+            edge["start"], edge["end"] = map(_day, seen)
     writer = GEXFWriter(graph, version="1.3")
     # networkx writes the day; equal graphs must give equal files.
     meta = writer.xml.find("meta")
@@ -112,16 +112,16 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _spells(view: GraphView) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Returns the first and the last day of each spell of each tie."""
+    """Returns the first and the last day of each spell of each edge."""
     spells: dict[tuple[str, str], list[tuple[str, str]]] = {}
     if view.spells is not None:
         for row in view.spells.sort("start").iter_rows(named=True):
             days = (_day(row["start"]), _day(row["end"] - 1))
-            for tie in {
+            for edge in {
                 (row["source"], row["target"]),
                 *([] if view.is_directed else [(row["target"], row["source"])]),
             }:
-                spells.setdefault(tie, []).append(days)
+                spells.setdefault(edge, []).append(days)
     return spells
 
 
@@ -161,10 +161,10 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
     """Two tables with the headers that Gephi's import looks for."""
     users = view.users.rename({"user_id": "Id"})
     kind = "Directed" if view.is_directed else "Undirected"
-    ties = view.ties.rename(
+    edges = view.edges.rename(
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
-    for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
+    for ending, table in (("_nodes.csv", users), ("_edges.csv", edges)):
         yield ending, format_csv(escape_formulas(table))
 
 
@@ -181,7 +181,7 @@ def _json(view: GraphView) -> Iterator[tuple[str, str]]:
         "multigraph": False,
         "graph": {},
         "nodes": nodes,
-        "links": [_known(row) for row in view.ties.to_dicts()],
+        "links": [_known(row) for row in view.edges.to_dicts()],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     yield ".json", text + "\n"
@@ -197,7 +197,7 @@ def _networkx(view: GraphView, shape: _Shape) -> Any:
     for row, drawn in zip(view.users.to_dicts(), _shapes(view, shape), strict=True):
         user = row.pop("user_id")
         graph.add_node(user, label=user, **_attributes(row), **drawn)
-    for row in view.ties.to_dicts():
+    for row in view.edges.to_dicts():
         graph.add_edge(row.pop("source"), row.pop("target"), **_known(row))
     return graph
 

@@ -15,11 +15,11 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.palette import OTHER, PALETTE, community_colours
 
 try:
     import matplotlib as mpl
@@ -36,7 +36,7 @@ PICTURES = ("png", "svg")
 MOST_USERS = 3_000
 # A picture of communities shows so many of them, the largest.
 MOST_COMMUNITIES = 40
-_MOST_TIES = 20_000
+_MOST_EDGES = 20_000
 _INCHES = (11.0, 8.0)
 _GROUND, _INK, _MUTED = "#FFFFFF", "#1B1F23", "#57606A"
 _NAME_LENGTH = 38
@@ -62,39 +62,39 @@ def draw_graph(
     """Draws the users of a layer, or its communities where the users are too many.
 
     Args:
-        layer: weighted ties. Users without any are left out, and the title says so.
+        layer: weighted edges. Users without any are left out, and the title says so.
         membership: int64 (num_users,): communities from 0, the largest first.
         names: of the communities.
         title: of the picture.
-        most_users: beyond so many with a tie the communities are drawn.
+        most_users: beyond so many with a edge the communities are drawn.
         seed: of the layout.
         probabilities: float64 (num_users,), NaN where unknown: colours users, and
             communities by their mean, in place of the communities' own colours.
     """
     weights = layer.undirected().weights
-    tied = np.flatnonzero(np.diff(weights.indptr))
-    left_out = len(membership) - len(tied)
-    note = f"; {left_out:,} without a tie are not drawn" if left_out else ""
+    connected = np.flatnonzero(np.diff(weights.indptr))
+    left_out = len(membership) - len(connected)
+    note = f"; {left_out:,} without a edge are not drawn" if left_out else ""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, facecolor=_GROUND)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.01, 0.02, 0.70, 0.88))
         axes.set_axis_off()
         axes.set_aspect("equal", adjustable="datalim")
-        part = Layer(layer.name, canonical(weights[tied][:, tied]))
-        told_of = None if probabilities is None else probabilities[tied]
-        if len(tied) > most_users:
+        part = Layer(layer.name, to_canonical(weights[connected][:, connected]))
+        told_of = None if probabilities is None else probabilities[connected]
+        if len(connected) > most_users:
             shown = _draw_communities(
-                axes, part, membership[tied], names, seed, told_of
+                axes, part, membership[connected], names, seed, told_of
             )
-            told = f"the {shown} largest communities of {len(tied):,} users{note}"
+            told = f"the {shown} largest communities of {len(connected):,} users{note}"
         else:
-            _draw_users(axes, part, membership[tied], seed, told_of)
-            told = f"{len(tied):,} users, {layer.num_ties:,} ties{note}"
+            _draw_users(axes, part, membership[connected], seed, told_of)
+            told = f"{len(connected):,} users, {layer.num_edges:,} edges{note}"
         figure.text(0.02, 0.95, _short(title, 80), size=16, color=_INK, weight="bold")
         figure.text(0.02, 0.915, told, size=10, color=_MUTED)
         if told_of is None:
-            _draw_legend(figure, membership[tied], names)
+            _draw_legend(figure, membership[connected], names)
         else:
             _draw_scale(figure, told_of)
     return figure
@@ -136,13 +136,13 @@ def _draw_users(
     seed: int,
     probabilities: np.ndarray | None,
 ) -> None:
-    places = lay_out(layer, membership, seed=seed)
+    places = compute_layout(layer, membership, seed=seed)
     colours = (
-        colours_of(membership)
+        community_colours(membership)
         if probabilities is None
         else probability_colours(probabilities)
     )
-    _draw_ties(axes, layer, places, colours)
+    _draw_edges(axes, layer, places, colours)
     strength = layer.weights.sum(axis=1)
     share = strength / strength.max() if len(strength) else strength
     crowd = min(1.0, 30 / max(len(places), 1) ** 0.5)
@@ -172,12 +172,12 @@ def _draw_communities(
     between = measure_isolation(layer, groups).between()
     numbers = np.arange(count)
     sizes = np.bincount(membership, minlength=count)[:count]
-    places = lay_out(between, numbers, seed=seed)
-    colours = colours_of(numbers)
+    places = compute_layout(between, numbers, seed=seed)
+    colours = community_colours(numbers)
     if probabilities is not None:
         means = mean_probabilities(probabilities, membership)[:count]
         colours = probability_colours(means)
-    _draw_ties(axes, between, places, colours)
+    _draw_edges(axes, between, places, colours)
     areas = 4_000 * sizes / sizes.max()
     axes.scatter(
         *places.T, s=areas, c=colours, edgecolors=_GROUND, linewidths=1, zorder=2
@@ -198,13 +198,13 @@ def _draw_communities(
     return count
 
 
-def _draw_ties(
+def _draw_edges(
     axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
 ) -> None:
-    ties = sparse.triu(layer.weights, k=1).tocoo()
+    edges = sparse.triu(layer.weights, k=1).tocoo()
     # The strongest, if they are too many: the others would cover them.
-    order = np.argsort(-ties.data, kind="stable")[:_MOST_TIES][::-1]
-    rows, columns, weights = ties.row[order], ties.col[order], ties.data[order]
+    order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES][::-1]
+    rows, columns, weights = edges.row[order], edges.col[order], edges.data[order]
     share = np.sqrt(weights / weights.max()) if len(weights) else weights
     axes.add_collection(
         LineCollection(

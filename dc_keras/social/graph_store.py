@@ -2,7 +2,7 @@
 
     GRAPH/graph.json              the plan, counts, what it was made from
     GRAPH/users.parquet           user_id, a row a user
-    GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
+    GRAPH/layers/NAME.npz         weights, CSR; significance and times of edges
     GRAPH/spells.parquet          layer, source, target, start, end, where asked for
     GRAPH/SHA256SUMS              of all of these
 
@@ -73,7 +73,7 @@ def _write_graph(
             {
                 "name": layer.name,
                 "is_directed": layer.is_directed,
-                "num_ties": layer.num_ties,
+                "num_ties": layer.num_edges,
             }
         )
     content = {**info, "num_users": len(graph.users), "layers": layers}

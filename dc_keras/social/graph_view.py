@@ -1,4 +1,4 @@
-"""One layer with all that is known of its users and ties, ready to be written."""
+"""One layer with all that is known of its users and edges, ready to be written."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class GraphView:
 
     Attributes:
         users: a row a user: `user_id`, then any attributes.
-        ties: a row a tie: `source` and `target`, ids of users; `weight`; any further
+        edges: a row a edge: `source` and `target`, ids of users; `weight`; any further
             attributes, such as the weight in each layer; and where it is known when
-            the tie was seen, `first` and `last`, UTC seconds.
-        is_directed: whether ties lead from source to target.
+            the edge was seen, `first` and `last`, UTC seconds.
+        is_directed: whether edges lead from source to target.
         positions: float64 (num_users, 2); None where they are not laid out.
         colours: #RRGGBB of each user; None where all are alike.
         sizes: float64 (num_users,), above 0; None where all are alike.
-        spells: when ties stood: `source` and `target` as in `ties`, `start`, and `end`,
-            the first second that is no longer in it, UTC; None where nobody looked.
+        spells: when edges stood: `source` and `target` as in `edges`, `start`, and
+            `end`, the first second that is no longer in it, UTC; None where nobody
+            looked.
     """
 
     users: pl.DataFrame
-    ties: pl.DataFrame
+    edges: pl.DataFrame
     is_directed: bool = False
     positions: np.ndarray | None = None
     colours: list[str] | None = None
@@ -47,45 +48,45 @@ class GraphView:
             )
 
 
-def tie_table(
+def edge_table(
     graph: SocialGraph, layer: Layer, times: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Returns the ties of a layer and what each layer of the graph adds to them.
+    """Returns the edges of a layer and what each layer of the graph adds to them.
 
     Args:
         graph: whose users.
-        layer: the ties, such as `graph.combined()`; a tie without direction is there
+        layer: the edges, such as `graph.combined()`; a edge without direction is there
             once, from the lower row.
         times: `source`, `target` (as here), `first`, `last`, UTC seconds; those of the
             layer if None.
 
     Returns:
         `source`, `target`, `weight`, `significance` where the layer has it, a column of
-        weights for each other layer of the graph (null where it has no such tie), and
+        weights for each other layer of the graph (null where it has no such edge), and
         `first` and `last`, UTC seconds, where they are known; sorted by source and
         target.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
-    ties = weights.tocoo()
+    edges = weights.tocoo()
     users = np.array(graph.users, dtype=object)
     columns = {
-        "source": pl.Series(users[ties.row], dtype=pl.String),
-        "target": pl.Series(users[ties.col], dtype=pl.String),
-        "weight": ties.data,
+        "source": pl.Series(users[edges.row], dtype=pl.String),
+        "target": pl.Series(users[edges.col], dtype=pl.String),
+        "weight": edges.data,
     }
     if layer.significance is not None:
-        of_tie = layer.weights.copy()
-        # A chance of 0 is not a tie that is missing.
-        of_tie.data = layer.significance + 1.0
-        columns["significance"] = _at(of_tie, ties.row, ties.col) - 1.0
+        by_edge = layer.weights.copy()
+        # A chance of 0 is not a edge that is missing.
+        by_edge.data = layer.significance + 1.0
+        columns["significance"] = _at(by_edge, edges.row, edges.col) - 1.0
     table = pl.DataFrame(columns)
     for other in graph.layers:
         if other.name != layer.name:
             seen = other if layer.is_directed else other.undirected()
-            found = pl.Series(other.name, _at(seen.weights, ties.row, ties.col))
+            found = pl.Series(other.name, _at(seen.weights, edges.row, edges.col))
             table = table.with_columns(found.replace(0.0, None))
     if times is None and layer.times is not None:
-        at = layer.times_at(ties.row, ties.col)
+        at = layer.times_at(edges.row, edges.col)
         table = table.with_columns(
             pl.Series("first", at[0]).fill_nan(None).cast(pl.Int64),
             pl.Series("last", at[1]).fill_nan(None).cast(pl.Int64),

@@ -1,4 +1,4 @@
-"""Ties of users who turn to each other: mentions, duets, replies, follows."""
+"""Edges of users who turn to each other: mentions, duets, replies, follows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
 
 
-def turn_ties(
+def build_interaction_layer(
     edges: pl.DataFrame,
     kind: str,
     users: tuple[str, ...],
@@ -25,7 +25,7 @@ def turn_ties(
     Args:
         edges: of `corpus.edges.all_edges`.
         kind: one of `KINDS`.
-        users: rows and columns, sorted. Ties that lead to nobody of them, such as
+        users: rows and columns, sorted. Edges that lead to nobody of them, such as
             mentions of a handle that no post is by, are left out.
         start: first time that counts, UTC seconds; None from the beginning.
         end: first one that does not; None to the end. Follows and suggestions often
@@ -53,7 +53,7 @@ def turn_ties(
     )
     shape = (len(users), len(users))
     weights = sparse.coo_array((np.ones(edges.height), place), shape)
-    canonical_weights = canonical(weights.tocsr())
+    canonical_weights = to_canonical(weights.tocsr())
     times = _times_of(edges["time"], place, canonical_weights)
     return Layer(kind, canonical_weights, is_directed=True, times=times)
 
@@ -61,12 +61,14 @@ def turn_ties(
 def _times_of(
     time: pl.Series, place: tuple[np.ndarray, ...], weights: sparse.csr_array
 ) -> np.ndarray:
-    """Returns first and last time of each tie as `Layer.times` has them."""
+    """Returns first and last time of each edge as `Layer.times` has them."""
     pairs = pl.DataFrame({"row": place[0], "column": place[1], "time": time})
     seen = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
     # By row and by column: the order of a matrix in canonical form.
-    seen_times = seen.agg(
+    combine_edge_times = seen.agg(
         pl.col("time").min().alias("first"), pl.col("time").max().alias("last")
     ).sort("row", "column")
-    times = seen_times.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
+    times = (
+        combine_edge_times.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
+    )
     return times.reshape(2, weights.nnz)

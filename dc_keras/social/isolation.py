@@ -11,25 +11,25 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 
 @dataclass(frozen=True, eq=False)
 class Isolation:
-    """How far groups of users keep to themselves, ties counted by weight.
+    """How far groups of users keep to themselves, edges counted by weight.
 
     Attributes:
         mixing: float64 (num_groups, num_groups), CSR, symmetric: weight between groups;
             on the diagonal twice the weight inside, as both ends are in it.
         ei_index: float64 (num_groups,): (external - internal) / (external + internal)
-            of the ends of ties that the group has; -1 keeps to itself, 1 has ties to
+            of the ends of edges that the group has; -1 keeps to itself, 1 has edges to
             others alone, NaN has none.
-        expected: float64 (num_groups,): the index where ties fall at random and each
+        expected: float64 (num_groups,): the index where edges fall at random and each
             group keeps its strength, 1 - 2 × its share of all ends. A large group seems
             isolated by its size alone.
-        overall: the index of all ties at once; NaN without ties.
-        assortativity: in [-1, 1]: 1 where no tie leaves its group, 0 at random; NaN
-            where one group has all ties, or there is none.
+        overall: the index of all edges at once; NaN without edges.
+        assortativity: in [-1, 1]: 1 where no edge leaves its group, 0 at random; NaN
+            where one group has all edges, or there is none.
     """
 
     mixing: sparse.csr_array
@@ -40,16 +40,16 @@ class Isolation:
 
     def between(self) -> Layer:
         """Returns the graph of the groups: weight between each two of them."""
-        return Layer("between", canonical(self.mixing))
+        return Layer("between", to_canonical(self.mixing))
 
 
 def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
     """Returns how far groups keep to themselves.
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
+        layer: weighted edges; those with direction count for both ends.
         groups: int64 (num_users,), from 0: a community or any attribute in codes; -1
-            where unknown, whose ties are left out.
+            where unknown, whose edges are left out.
 
     Raises:
         DataError: not a group a user.
@@ -77,24 +77,24 @@ def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
 
 
 def measure_homophily(layer: Layer, values: np.ndarray) -> float:
-    """Returns how alike tied users are in a number, such as a year or a score.
+    """Returns how alike connected users are in a number, such as a year or a score.
 
-    Newman (2003), equation 21, by weight: Pearson's correlation over the ends of ties.
+    Newman (2003), equation 21, by weight: Pearson's correlation over the ends of edges.
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
-        values: float64 (num_users,); NaN where unknown, whose ties are left out.
+        layer: weighted edges; those with direction count for both ends.
+        values: float64 (num_users,); NaN where unknown, whose edges are left out.
 
     Returns:
-        In [-1, 1]; NaN where all ends are equal, or there is no tie.
+        In [-1, 1]; NaN where all ends are equal, or there is no edge.
     """
-    ties = layer.undirected().weights.tocoo()
-    known = np.isfinite(values[ties.row]) & np.isfinite(values[ties.col])
-    weights = ties.data[known]
+    edges = layer.undirected().weights.tocoo()
+    known = np.isfinite(values[edges.row]) & np.isfinite(values[edges.col])
+    weights = edges.data[known]
     if not len(weights):
         return float("nan")
-    # Each tie is there both ways: the two ends have the same mean and variance.
-    first, second = values[ties.row[known]], values[ties.col[known]]
+    # Each edge is there both ways: the two ends have the same mean and variance.
+    first, second = values[edges.row[known]], values[edges.col[known]]
     mean = np.average(first, weights=weights)
     variance = np.average((first - mean) ** 2, weights=weights)
     shared = np.average((first - mean) * (second - mean), weights=weights)
@@ -102,12 +102,12 @@ def measure_homophily(layer: Layer, values: np.ndarray) -> float:
 
 
 def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
-    ties = layer.undirected().weights.tocoo()
-    first, second = groups[ties.row], groups[ties.col]
+    edges = layer.undirected().weights.tocoo()
+    first, second = groups[edges.row], groups[edges.col]
     known = (first >= 0) & (second >= 0)
     shape = (int(groups.max(initial=-1)) + 1,) * 2
     mixing = sparse.csr_array(
-        (ties.data[known], (first[known], second[known])), shape=shape
+        (edges.data[known], (first[known], second[known])), shape=shape
     )
     # Sums in another order differ in their last digit.
     mixing = sparse.csr_array((mixing + mixing.T) / 2)
@@ -116,5 +116,5 @@ def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
 
 
 def _assortativity(kept: float, by_chance: float) -> float:
-    """Newman's r of the share of ties inside groups, and of what chance would give."""
+    """Newman's r of the share of edges inside groups, and of what chance would give."""
     return (kept - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")

@@ -37,13 +37,13 @@ class Trait:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class CommunityProfile:
     """A community in words.
 
     Attributes:
         community: its number.
         traits: what sets it apart, the surest first; may be empty.
-        central: rows of its users with the strongest ties inside it, strongest first.
+        central: rows of its users with the strongest edges inside it, strongest first.
     """
 
     community: int
@@ -57,18 +57,18 @@ class Portrait:
         return words or f"community {self.community}"
 
 
-def portray(
+def describe_communities(
     layer: Layer,
     membership: np.ndarray,
     incidence: sparse.csr_array,
     names: Sequence[str],
     *,
     prior: float = 0.1,
-) -> list[Portrait]:
-    """Returns a portrait of each community, in their order.
+) -> list[CommunityProfile]:
+    """Returns a profile of each community, in their order.
 
     Args:
-        layer: the ties, for who is central.
+        layer: the edges, for who is central.
         membership: int64 (num_users,), communities from 0 without gaps.
         incidence: (num_users, num_things): above 0 where a user has a thing. How often
             does not count: one busy user names nobody.
@@ -93,7 +93,7 @@ def portray(
     strength = inner_strength(layer, membership)
     central = _first_of_each(membership, strength, NUM_CENTRAL)
     return [
-        Portrait(community, _traits(counts, scores, community, names), rows)
+        CommunityProfile(community, _traits(counts, scores, community, names), rows)
         for community, rows in enumerate(central)
     ]
 
@@ -106,24 +106,27 @@ def membership_matrix(membership: np.ndarray) -> sparse.csr_array:
 
 
 def inner_strength(layer: Layer, membership: np.ndarray) -> np.ndarray:
-    """Returns float64 (num_users,): weight of each user's ties inside their community.
+    """Returns float64 (num_users,): weight of each user's edges inside their community.
 
-    Ties with direction count for both ends.
+    Edges with direction count for both ends.
     """
-    ties = layer.weights.tocoo()
-    inside = membership[ties.row] == membership[ties.col]
+    edges = layer.weights.tocoo()
+    inside = membership[edges.row] == membership[edges.col]
     num_users = len(membership)
-    strength = np.bincount(ties.row[inside], ties.data[inside], num_users)
+    strength = np.bincount(edges.row[inside], edges.data[inside], num_users)
     if layer.is_directed:
-        strength += np.bincount(ties.col[inside], ties.data[inside], num_users)
+        strength += np.bincount(edges.col[inside], edges.data[inside], num_users)
     return strength
 
 
 def _z_scores(counts: sparse.csr_array, prior: float) -> np.ndarray:
     """Returns a z-score for each stored count, each community against all others."""
-    ties = counts.tocoo()
-    here, total = ties.data, counts.sum()
-    of_thing, of_community = counts.sum(axis=0)[ties.col], counts.sum(axis=1)[ties.row]
+    edges = counts.tocoo()
+    here, total = edges.data, counts.sum()
+    of_thing, of_community = (
+        counts.sum(axis=0)[edges.col],
+        counts.sum(axis=1)[edges.row],
+    )
     added = prior * of_thing
     elsewhere = of_thing - here
     # With everything in one community or one thing there is nothing to compare with.

@@ -22,7 +22,7 @@ PALETTE = (
 OTHER = "#B8BEC4"
 
 
-def colours_of(membership: np.ndarray) -> list[str]:
+def community_colours(membership: np.ndarray) -> list[str]:
     """Returns a colour (#RRGGBB) a user; smaller communities share the last one.
 
     Args:

@@ -1,8 +1,8 @@
 """How far a challenge would go from a list of seeds: the independent cascade.
 
-Whoever joins gets one chance to win each tied user (Goldenberg, Libai and Muller 2001).
-Drawing the winning chances first and walking along them gives the same reach (Kempe,
-Kleinberg and Tardos 2003), and a run is a shortest way in a sparse graph.
+Whoever joins gets one chance to win each connected user (Goldenberg, Libai and Muller
+2001). Drawing the winning chances first and walking along them gives the same reach
+(Kempe, Kleinberg and Tardos 2003), and a run is a shortest way in a sparse graph.
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ class Backtest:
         return self.low <= self.actual <= self.high
 
 
-def tie_chances(
+def edge_chances(
     layer: Layer, rate: float, readiness: np.ndarray | None = None
 ) -> sparse.csr_array:
-    """Returns the chance that a tie wins: 1 - exp(-rate × weight × readiness).
+    """Returns the chance that a edge wins: 1 - exp(-rate × weight × readiness).
 
-    A tie of twice the weight is two ties: each fails on its own. So is a tie to
+    A edge of twice the weight is two edges: each fails on its own. So is a edge to
     somebody who is twice as ready.
 
     Args:
-        layer: weighted ties. Those with direction lead from who tells to who hears:
+        layer: weighted edges. Those with direction lead from who tells to who hears:
             turn the layer around where the one who mentions is the one who hears.
         rate: chances for each unit of weight, above 0.
         readiness: float64 (num_users,), 0 or more: of who hears, beside a mean of 1;
@@ -119,7 +119,7 @@ def simulate_reach(
             as the model's probability for the challenge.
         seeds: rows of those who are asked to begin; may be empty.
         seed_chances: float64 (num_users,), in [0, 1]: that a seed joins when asked, of
-            seeds alone; who does not may still be won along a tie. All seeds join if
+            seeds alone; who does not may still be won along a edge. All seeds join if
             None.
         num_runs: above 0.
         num_steps: waves after the seeds that are counted, 0 or more; `chances` of the
@@ -134,7 +134,7 @@ def simulate_reach(
         _check(chances, seed_chances, seeds, num_runs, num_steps)
     generator = np.random.default_rng(seed)
     num_users = chances.shape[0]
-    # A passed-on chance is taken or not by each tie on its own.
+    # A passed-on chance is taken or not by each edge on its own.
     wins = chances.data * acceptance[chances.indices]
     curves = np.zeros((num_runs, num_steps + 1), np.int64)
     totals = np.zeros(num_runs, np.int64)

@@ -12,7 +12,7 @@ import polars as pl
 
 from dc_keras.corpus.store import write_text
 from dc_keras.escaping import escape_formulas, format_csv
-from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
+from dc_keras.social.adoption import Adoption, AlongEdges, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.reach import Reach
 from tfrecords.storage.atomic_update import AtomicUpdate
@@ -60,15 +60,15 @@ class ReachReport:
     Attributes:
         adoptions: of each challenge, by name.
         along: of each challenge that somebody took up, by name.
-        num_ties: ties of before its first post, by name as in `along`.
+        num_edges: edges of before its first post, by name as in `along`.
         left_out: why a challenge was not foretold, by name.
         backtests: of the others.
         what_if: of the seeds given.
     """
 
     adoptions: Mapping[str, Adoption]
-    along: Mapping[str, AlongTies]
-    num_ties: Mapping[str, int]
+    along: Mapping[str, AlongEdges]
+    num_edges: Mapping[str, int]
     left_out: Mapping[str, str]
     backtests: Backtests | None
     what_if: WhatIf | None
@@ -84,10 +84,10 @@ class ReachReport:
         ]
         return pl.concat(curves)
 
-    def along_ties(self) -> pl.DataFrame:
-        """Returns a row a challenge: `challenge`, `ties`, fields of `AlongTies`."""
+    def along_edges(self) -> pl.DataFrame:
+        """Returns a row a challenge: `challenge`, `edges`, fields of `AlongEdges`."""
         rows = [
-            {"challenge": name, "ties": self.num_ties[name], **asdict(along)}
+            {"challenge": name, "ties": self.num_edges[name], **asdict(along)}
             for name, along in self.along.items()
         ]
         kinds = {"challenge": pl.String, "ties": pl.Int64, "share": pl.Float64}
@@ -107,8 +107,8 @@ class ReachReport:
         Returns:
             The files.
         """
-        tables = {"replication": self.replication(), "along_ties": self.along_ties()}
-        content = {**info, "along_ties": self.along_ties().to_dicts()}
+        tables = {"replication": self.replication(), "along_ties": self.along_edges()}
+        content = {**info, "along_ties": self.along_edges().to_dicts()}
         content["left_out"] = dict(self.left_out)
         if self.backtests is not None:
             tables["backtest"] = self.backtests.table

@@ -1,4 +1,4 @@
-"""Ties of users whose representations point the same way, from a file of a model."""
+"""Edges of users whose representations point the same way, from a file of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.sharing import similar_ties
+from dc_keras.social.sharing import build_similarity_layer
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
@@ -59,7 +59,7 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     return found
 
 
-def similar_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
+def read_similarity_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
     """Returns the layer "similar": the nearest of each user by cosine.
 
     Args:
@@ -68,6 +68,6 @@ def similar_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
         top_k: nearest of each user; at least 1.
 
     Raises:
-        DataError: as of `read_representations` and `similar_ties`.
+        DataError: as of `read_representations` and `build_similarity_layer`.
     """
-    return similar_ties(LAYER, read_representations(path, users), top_k)
+    return build_similarity_layer(LAYER, read_representations(path, users), top_k)

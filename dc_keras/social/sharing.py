@@ -1,9 +1,9 @@
-"""Ties between users who share things: never a dense matrix, never more than allowed.
+"""Edges between users who share things: never a dense matrix, never more than allowed.
 
 With A the matrix of who has what, all weights come from the product A·Aᵀ, or from that
-of a weighted A: |A_u ∩ A_v| for sets, a cosine for vectors. A thing that many have ties
-all of them to each other, so that the product of ubiquitous things is what costs: its
-size is known before it is computed.
+of a weighted A: |A_u ∩ A_v| for sets, a cosine for vectors. A thing that many have
+edges all of them to each other, so that the product of ubiquitous things is what costs:
+its size is known before it is computed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import Belongings
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.affiliations import Affiliations
+from dc_keras.social.graph import Layer, to_canonical
 
 WEIGHTINGS = ("count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic")
 DEFAULT_MAX_BYTES = 4 * 2**30
 
-# A tie of CSR: a float64 and an int32 index.
-_BYTES_A_TIE = 12
-_ROWS_A_BLOCK = 2**11
+# A edge of CSR: a float64 and an int32 index.
+_BYTES_PER_EDGE = 12
+_ROWS_PER_BLOCK = 2**11
 
 
-def share_ties(
-    belongings: Belongings,
+def build_shared_layer(
+    affiliations: Affiliations,
     weighting: str = "tfidf",
     *,
     top_k: int | None = None,
@@ -44,9 +44,9 @@ def share_ties(
         hyperbolic  Σ over shared t of 1 / (n_t − 1)          (Newman 2001)
 
     Args:
-        belongings: who has what.
+        affiliations: who has what.
         weighting: one of `WEIGHTINGS`.
-        top_k: strongest ties kept of each user, at least 1; a tie stays where either
+        top_k: strongest edges kept of each user, at least 1; a edge stays where either
             end keeps it. None keeps all.
         max_bytes: what the full product may take at most, for `top_k` None.
 
@@ -61,32 +61,32 @@ def share_ties(
         )
     if top_k is not None and top_k < 1:
         raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
-    if top_k is None and product_bytes(belongings) > max_bytes:
+    if top_k is None and product_bytes(affiliations) > max_bytes:
         raise DataError(
-            f"all ties by {belongings.kind} would take "
-            f"{product_bytes(belongings) / 2**30:.1f} GiB; leave out what everybody "
+            f"all edges by {affiliations.kind} would take "
+            f"{product_bytes(affiliations) / 2**30:.1f} GiB; leave out what everybody "
             "has or keep the strongest of each user. "
             f"Received: top_k=none, max_bytes={max_bytes}"
         )
-    name = f"co-{belongings.kind}"
+    name = f"co-{affiliations.kind}"
     if weighting in ("cosine", "tfidf", "hyperbolic"):
-        vectors = thing_vectors(belongings.counts, weighting)
-        return Layer(name, tie_both_ends(_products(vectors, top_k), top_k))
-    blocks = list(_overlap_blocks(belongings.counts, weighting, top_k))
+        vectors = thing_vectors(affiliations.counts, weighting)
+        return Layer(name, keep_strongest_edges(_products(vectors, top_k), top_k))
+    blocks = list(_overlap_blocks(affiliations.counts, weighting, top_k))
     weights = blocks[0] if len(blocks) == 1 else sparse.vstack(blocks)
     if top_k is None:  # whole numbers over whole numbers: both directions are equal
-        return Layer(name, canonical(weights))
-    return Layer(name, tie_both_ends(weights, top_k))
+        return Layer(name, to_canonical(weights))
+    return Layer(name, keep_strongest_edges(weights, top_k))
 
 
-def product_bytes(belongings: Belongings) -> int:
-    """Returns what all ties take at most: 12 bytes for each pair with a thing."""
-    num_users = belongings.num_users_of.astype(np.int64)
-    most = len(belongings.users) ** 2
-    return _BYTES_A_TIE * min(int(np.square(num_users).sum()), most)
+def product_bytes(affiliations: Affiliations) -> int:
+    """Returns what all edges take at most: 12 bytes for each pair with a thing."""
+    num_users = affiliations.num_users_of.astype(np.int64)
+    most = len(affiliations.users) ** 2
+    return _BYTES_PER_EDGE * min(int(np.square(num_users).sum()), most)
 
 
-def similar_ties(
+def build_similarity_layer(
     name: str, vectors: np.ndarray, top_k: int, least: float = 0.0
 ) -> Layer:
     """Returns the layer of users whose representations point the same way.
@@ -94,9 +94,9 @@ def similar_ties(
     Args:
         name: of the layer.
         vectors: float (num_users, dim), such as x^u of a model; a row of zeros or NaN
-            ties to nobody.
+            edges to nobody.
         top_k: nearest of each user, at least 1.
-        least: cosines at or below it are no tie, in [0, 1).
+        least: cosines at or below it are no edge, in [0, 1).
 
     Raises:
         DataError: `top_k` is below 1.
@@ -118,7 +118,7 @@ def similar_ties(
         kept = cosine > least
         place = (known[near.row[kept]], known[near.col[kept]])
         weights = sparse.csr_array((cosine[kept], place), weights.shape)
-    return Layer(name, tie_both_ends(weights, top_k))
+    return Layer(name, keep_strongest_edges(weights, top_k))
 
 
 def thing_vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
@@ -145,7 +145,7 @@ def _products(vectors: sparse.csr_array, top_k: int | None) -> sparse.csr_array:
         from sparse_dot_topn import sp_matmul_topn
     except ImportError as error:
         raise DataError(
-            "the strongest ties alone need the extra `social`: "
+            "the strongest edges alone need the extra `social`: "
             "pip install 'dc_keras[social]'"
         ) from error
     left = sparse.csr_matrix(vectors)
@@ -162,8 +162,8 @@ def _overlap_blocks(
     sets = thing_sets(counts)
     sizes = np.asarray(sets.sum(axis=1))
     columns = sets.T.tocsr()
-    for start in range(0, max(sets.shape[0], 1), _ROWS_A_BLOCK):
-        rows = sets[start : start + _ROWS_A_BLOCK]
+    for start in range(0, max(sets.shape[0], 1), _ROWS_PER_BLOCK):
+        rows = sets[start : start + _ROWS_PER_BLOCK]
         shared = sparse.csr_array(rows @ columns)
         row = np.repeat(np.arange(start, start + rows.shape[0]), np.diff(shared.indptr))
         if weighting != "count":
@@ -194,12 +194,14 @@ def thing_sets(counts: sparse.csr_array) -> sparse.csr_array:
     return sets
 
 
-def tie_both_ends(weights: sparse.sparray, top_k: int | None) -> sparse.csr_array:
-    """Returns the strongest ties of each user, tied at both ends; all if None.
+def keep_strongest_edges(
+    weights: sparse.sparray, top_k: int | None
+) -> sparse.csr_array:
+    """Returns the strongest edges of each user, connected at both ends; all if None.
 
     Rounding may give the two directions different last digits: the larger one counts.
     """
-    clean = canonical(weights)
+    clean = to_canonical(weights)
     if top_k is not None:
         clean = _strongest(clean, top_k)
-    return canonical(clean.maximum(clean.T))
+    return to_canonical(clean.maximum(clean.T))

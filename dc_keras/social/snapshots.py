@@ -1,7 +1,7 @@
 """Past challenges as they stood when their first adopters had posted.
 
 What a forecast of a past challenge may know: the posts before the last of its seeds'
-posts, without any post of the challenge itself. A tag or a sound that ties those who
+posts, without any post of the challenge itself. A tag or a sound that edges those who
 joined would tell who joins.
 """
 
@@ -22,12 +22,12 @@ from dc_keras.study.study import Study
 
 @dataclass(frozen=True, eq=False)
 class PastChallenge:
-    """A challenge that has run, with the ties that were there when it began.
+    """A challenge that has run, with the edges that were there when it began.
 
     Attributes:
         name: of the challenge.
-        layer: ties without direction, told by posts before the last seed's post and
-            none of the challenge (`ties_before`).
+        layer: edges without direction, told by posts before the last seed's post and
+            none of the challenge (`build_layer_before`).
         adoption: who took it up within the horizon.
         num_seeds: the first so many adopters are given, at most all of them.
     """
@@ -90,7 +90,7 @@ class Horizon:
         return adoption.until(end)
 
 
-def recall(
+def build_past_challenge(
     corpus: Corpus,
     study: Study,
     plan: GraphPlan,
@@ -98,7 +98,7 @@ def recall(
     adoption: Adoption,
     num_seeds: int,
 ) -> PastChallenge:
-    """Returns a challenge with the ties of before its last seed's post.
+    """Returns a challenge with the edges of before its last seed's post.
 
     Args:
         corpus: whose posts are read.
@@ -112,20 +112,20 @@ def recall(
         DataError: as of `build_graph`.
     """
     time = _time_of(adoption, num_seeds)
-    layer = ties_before(corpus, study, plan, name, time)
+    layer = build_layer_before(corpus, study, plan, name, time)
     return PastChallenge(name, layer, adoption, num_seeds)
 
 
-def ties_before(
+def build_layer_before(
     corpus: Corpus, study: Study, plan: GraphPlan, name: str, time: int
 ) -> Layer:
-    """Returns what posts before a time, and none of a challenge, say of ties.
+    """Returns what posts before a time, and none of a challenge, say of edges.
 
     Follows and suggestions without a time are left out: they may have come later.
 
     Args:
         corpus: whose posts are read.
-        study: has the challenge; "co-challenge" ties are those of the others.
+        study: has the challenge; "co-challenge" edges are those of the others.
         plan: of the graph; its end is moved to `time` where that is earlier.
         name: of the challenge.
         time: UTC seconds.

@@ -1,6 +1,6 @@
-"""When ties stood: spells of a graph that is built anew for each period.
+"""When edges stood: spells of a graph that is built anew for each period.
 
-A tie stands in a period where the posts of that period alone make it. Periods in a row
+A edge stands in a period where the posts of that period alone make it. Periods in a row
 are one spell.
 """
 
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from dc_keras.social.graph import SocialGraph
 
-_TIE = ("layer", "source", "target")
+_EDGE = ("layer", "source", "target")
 SCHEMA = {
     "layer": pl.String,
     "source": pl.String,
@@ -26,7 +26,7 @@ SCHEMA = {
 def find_spells(
     periods: Iterable[tuple[int, SocialGraph]], period_s: int
 ) -> pl.DataFrame:
-    """Returns when each tie of each layer stood.
+    """Returns when each edge of each layer stood.
 
     Args:
         periods: first second and graph of each, such as `building.iter_snapshots`.
@@ -42,8 +42,10 @@ def find_spells(
         users = pl.Series(graph.users, dtype=pl.String)
         for layer in graph.layers:
             weights = layer.weights
-            ties = (weights if layer.is_directed else sparse.triu(weights, k=1)).tocoo()
-            columns = {"source": users[ties.row], "target": users[ties.col]}
+            edges = (
+                weights if layer.is_directed else sparse.triu(weights, k=1)
+            ).tocoo()
+            columns = {"source": users[edges.row], "target": users[edges.col]}
             standing.append(
                 pl.DataFrame(columns).select(
                     pl.lit(layer.name).alias("layer"),
@@ -53,11 +55,11 @@ def find_spells(
                     pl.lit(start + period_s, pl.Int64).alias("end"),
                 )
             )
-    return _joined(pl.concat(standing), _TIE)
+    return _joined(pl.concat(standing), _EDGE)
 
 
 def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFrame:
-    """Returns when users were tied in any of some layers, whatever the direction.
+    """Returns when users were connected in any of some layers, whatever the direction.
 
     Args:
         spells: of `find_spells`.
@@ -79,15 +81,15 @@ def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFram
     )
 
 
-def _joined(spells: pl.DataFrame, tie: tuple[str, ...]) -> pl.DataFrame:
+def _joined(spells: pl.DataFrame, edge: tuple[str, ...]) -> pl.DataFrame:
     """Makes one spell of those that touch or overlap."""
-    ordered = spells.sort(*tie, "start", "end")
-    before = pl.col("end").cum_max().shift(1).over(tie)
+    ordered = spells.sort(*edge, "start", "end")
+    before = pl.col("end").cum_max().shift(1).over(edge)
     is_new = (before.is_null() | (pl.col("start") > before)).cast(pl.Int64)
     return (
-        ordered.with_columns(is_new.cum_sum().over(tie).alias("spell"))
-        .group_by(*tie, "spell")
+        ordered.with_columns(is_new.cum_sum().over(edge).alias("spell"))
+        .group_by(*edge, "spell")
         .agg(pl.col("start").min(), pl.col("end").max())
-        .sort(*tie, "start")
+        .sort(*edge, "start")
         .drop("spell")
     )

@@ -16,12 +16,12 @@ from dc_keras.social.communities import (
     measure_stability,
 )
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.graph_view import GraphView, tie_table
+from dc_keras.social.graph_view import GraphView, edge_table
 from dc_keras.social.isolation import Isolation, measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.measures import measure_users
-from dc_keras.social.naming import Portrait, portray
-from dc_keras.social.palette import colours_of
+from dc_keras.social.naming import CommunityProfile, describe_communities
+from dc_keras.social.palette import community_colours
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +30,10 @@ class Survey:
 
     Attributes:
         graph: whose users.
-        layer: the ties.
+        layer: the edges.
         communities: of the layer.
         stability: of the communities over seeds.
-        portraits: one a community, in their order.
+        profiles: one a community, in their order.
         isolation: of the communities.
         measures: a row a user (`measure_users`).
         seed: of all chance in it.
@@ -43,7 +43,7 @@ class Survey:
     layer: Layer
     communities: Communities
     stability: Stability
-    portraits: list[Portrait]
+    profiles: list[CommunityProfile]
     isolation: Isolation
     measures: pl.DataFrame
     seed: int
@@ -51,12 +51,12 @@ class Survey:
     @property
     def names(self) -> list[str]:
         """Of the communities."""
-        return [portrait.name for portrait in self.portraits]
+        return [profile.name for profile in self.profiles]
 
     def users(self) -> pl.DataFrame:
         """Returns the measures with each user's `community` and `community_name`."""
         membership = self.communities.membership
-        names = [self.portraits[community].name for community in membership]
+        names = [self.profiles[community].name for community in membership]
         return self.measures.with_columns(
             pl.Series("community", membership, dtype=pl.Int64),
             pl.Series("community_name", names, dtype=pl.String),
@@ -69,12 +69,12 @@ class Survey:
         the ids of its most central users.
         """
         count = int((self.communities.sizes > 1).sum())
-        shown = self.portraits[:count]
+        shown = self.profiles[:count]
         users = self.graph.users
         return pl.DataFrame(
             {
                 "community": list(range(count)),
-                "name": [portrait.name for portrait in shown],
+                "name": [profile.name for profile in shown],
                 "users": self.communities.sizes[:count].tolist(),
                 "ei_index": self.isolation.ei_index[:count].tolist(),
                 "ei_expected": self.isolation.expected[:count].tolist(),
@@ -96,19 +96,19 @@ class Survey:
         """Returns the graph as files want it, laid out, coloured and sized.
 
         Args:
-            times: when each tie was seen, as `tie_table` takes it.
-            spells: when each tie stood, as `GraphView` has it.
+            times: when each edge was seen, as `edge_table` takes it.
+            spells: when each edge stood, as `GraphView` has it.
         """
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
         largest = strength.max(initial=0.0) or 1.0
         return GraphView(
             self.users(),
-            tie_table(self.graph, self.layer, times),
+            edge_table(self.graph, self.layer, times),
             self.layer.is_directed,
             # Gephi's canvas counts in hundreds.
-            1000 * lay_out(self.layer, membership, seed=self.seed),
-            colours_of(membership),
+            1000 * compute_layout(self.layer, membership, seed=self.seed),
+            community_colours(membership),
             4 + 36 * np.sqrt(strength / largest),
             spells,
         )
@@ -129,8 +129,9 @@ def survey(
 
     Args:
         graph: whose users.
-        layer: the ties, such as `graph.combined()`.
-        incidence: (num_users, num_things), what names the communities (`portray`).
+        layer: the edges, such as `graph.combined()`.
+        incidence: (num_users, num_things), what names the communities
+            (`describe_communities`).
         names: of the things.
         resolution: of the communities, above 0.
         objective: of the communities (`find_communities`).
@@ -155,7 +156,7 @@ def survey(
             seed=seed,
             num_runs=num_runs,
         ),
-        portray(layer, membership, incidence, names),
+        describe_communities(layer, membership, incidence, names),
         measure_isolation(layer, membership),
         measure_users(graph, layer, seed=seed),
         seed,

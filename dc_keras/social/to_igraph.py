@@ -23,17 +23,17 @@ except ImportError as error:
 def to_igraph(layer: Layer) -> Any:
     """Returns an `igraph.Graph` with a vertex a row and the edge attribute `weight`.
 
-    A tie without direction becomes one edge, from the lower row to the higher.
+    A edge without direction becomes one edge, from the lower row to the higher.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
-    ties = weights.tocoo()
+    edges = weights.tocoo()
     # Lists of tuples load twice as fast as arrays.
     graph = igraph.Graph(
         n=layer.weights.shape[0],
-        edges=list(zip(ties.row.tolist(), ties.col.tolist(), strict=True)),
+        edges=list(zip(edges.row.tolist(), edges.col.tolist(), strict=True)),
         directed=layer.is_directed,
     )
-    graph.es["weight"] = ties.data.tolist()
+    graph.es["weight"] = edges.data.tolist()
     return graph
 
 

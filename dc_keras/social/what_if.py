@@ -10,7 +10,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.reach import Reach, simulate_reach, tie_chances
+from dc_keras.social.reach import Reach, edge_chances, simulate_reach
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
@@ -107,7 +107,7 @@ def read_readiness(
     return Readiness(values / given.mean(), len(graph.users) - len(given))
 
 
-def ask_seeds(
+def simulate_seeds(
     layer: Layer,
     seeds: Seeds,
     rate: float,
@@ -120,20 +120,20 @@ def ask_seeds(
     """Returns the reach of a challenge to come, from those who are asked first.
 
     Args:
-        layer: ties without direction.
+        layer: edges without direction.
         seeds: whom to ask.
-        rate: of `tie_chances`, such as `backtesting.rate_of`.
+        rate: of `edge_chances`, such as `backtesting.contagion_rate`.
         readiness: of everybody; all alike if None.
         num_runs: above 0.
         num_steps: waves after the seeds that the curve has.
         seed: of the runs.
 
     Raises:
-        DataError: as `tie_chances` and `simulate_reach`.
+        DataError: as `edge_chances` and `simulate_reach`.
     """
     ready = None if readiness is None else readiness.values
     return simulate_reach(
-        tie_chances(layer, rate, ready),
+        edge_chances(layer, rate, ready),
         np.ones(layer.weights.shape[0]),
         seeds.rows,
         seed_chances=seeds.chances,

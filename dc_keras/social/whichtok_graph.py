@@ -6,7 +6,7 @@
 Weights are whichtok's: the sum over the criteria of the size of the overlap over the
 mean of the two sizes. What differs from its 0.0.3 is listed in docs/social.md: nothing
 is shared between groups, nothing asks a network, two users without a tag do not divide
-by zero, ties of weight 0 are none, hashtags end where hashtags end, and the sound is
+by zero, edges of weight 0 are none, hashtags end where hashtags end, and the sound is
 the same thing in either place, its title.
 
 The stem holds handles in the clear. A corpus does not: import the stem
@@ -27,9 +27,9 @@ from scipy import sparse
 from dc_keras.corpus.records import normalize_hashtag
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_belongings
-from dc_keras.social.graph import Layer, SocialGraph, canonical
-from dc_keras.social.sharing import share_ties
+from dc_keras.social.affiliations import count_affiliations
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
+from dc_keras.social.sharing import build_shared_layer
 
 CRITERIA = ("used_hashtags", "used_sounds", "sugg_hashtags", "sugg_sounds")
 USERS_FILE = "users.json"
@@ -128,7 +128,7 @@ class UserGraph:
         for name in edge_criteria:
             has = {user.handle: getattr(user, name) for user in group.users.values()}
             total += _overlap(name, has).weights
-        layer = Layer("shared space", canonical(total))
+        layer = Layer("shared space", to_canonical(total))
         self.graph = SocialGraph(handles, (layer,))
 
     def weight(self, first: str, second: str) -> float:
@@ -162,7 +162,7 @@ def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
     rows = [(owner, thing) for owner, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    layer = share_ties(count_belongings(name, has, table), "whichtok")
+    layer = build_shared_layer(count_affiliations(name, has, table), "whichtok")
     return Layer("shared space", layer.weights)
 
 
