@@ -1,4 +1,4 @@
-"""Users and the things that they have as one graph of two kinds of nodes."""
+"""The bipartite graph of users and things."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ def bipartite_view(
     moments: pl.DataFrame,
     attributes: pl.DataFrame | None = None,
 ) -> GraphView:
-    """Returns users and things, a edge wherever a user has a thing.
+    """Returns the undirected graph of users and their things.
 
     Args:
-        affiliations: who has what; whoever has nothing is there without a edge.
-        moments: of `find_moments`, that the affiliations were counted of.
-        attributes: `user_id` and what else is known of users, such as `community`.
+        affiliations: the affiliations, including users without things.
+        moments: table of `find_moments` that the affiliations were counted from.
+        attributes: `user_id` and further columns for users, such as `community`.
 
     Returns:
-        Nodes with `node_type`, "user" or the kind of thing, and `bipartite`, 0 of users
-        and 1 of things (networkx's convention); `degree`, things of a user or users of
-        a thing. A thing goes by its name behind a mark: "#tag", "♫ sound", else
-        "kind: name". Edges lead from user to thing without direction; `weight` is the
-        number of posts, `first` and `last` are their times where there are any.
+        Nodes with `node_type`, "user" or the kind of thing; `bipartite`, 0 for users
+        and 1 for things (networkx's convention); and `degree`, the number of things of
+        a user or of users of a thing. The id of a thing is its name with a prefix:
+        "#tag", "♫ sound", otherwise "kind: name". Edges have `source`, the user, and
+        `target`, the thing; `weight`, the number of posts; and `first` and `last`,
+        their times if they are known.
 
     Raises:
-        DataError: a user and a thing of the same name.
+        DataError: a user and a thing have the same name.
     """
     kind = affiliations.kind
     mark = _MARKS.get(kind, f"{kind}: ")

@@ -1,9 +1,9 @@
-"""Edges of users who post the same thing within seconds of each other.
+"""Edges between users who post the same thing within seconds of each other.
 
-What CooRTweet (`detect_groups`) and the coordination network toolkit do: two posts of
-one thing by two users at most so many seconds apart. Posts are sorted by thing and
-time; a window slides over them, and only pairs inside it are ever made. Their number is
-known before.
+This is the method of CooRTweet (`detect_groups`) and of the coordination network
+toolkit: it finds pairs of posts of one thing by two users at most a given number of
+seconds apart. Posts are sorted by thing and time, and a sliding window creates only the
+pairs inside it. Their number is known in advance.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from dc_keras.social.sharing import (
 )
 from dc_keras.social.tie_times import mirror_times
 
-# A pair while it is sorted: two users, a thing, a time, an order, and what is left.
+# Memory of a pair while it is sorted: users, thing, time, order and the copies.
 _BYTES_PER_PAIR = 80
 _PAIRS_PER_BLOCK = 2**21
 
 
 @dataclass(frozen=True, eq=False)
 class _Posts:
-    """Posts by thing and time.
+    """Posts sorted by thing and time.
 
     Attributes:
-        users: int64 (num_posts,).
-        things: int64 (num_posts,), sorted.
-        times: int64 (num_posts,), sorted within a thing.
-        later: int64 (num_posts,): how many of those behind are inside the window.
+        users: user of each post, int64 (num_posts,).
+        things: thing of each post, sorted, int64 (num_posts,).
+        times: time of each post, sorted within a thing, int64 (num_posts,).
+        later: number of later posts inside the window of each post, int64 (num_posts,).
     """
 
     users: np.ndarray
@@ -51,13 +51,14 @@ class _Posts:
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Pairs of users, each once: what they share, and when.
+    """Distinct pairs of users with the sums over their shared things.
 
     Attributes:
-        low: int64 (num_pairs,), below `high`.
-        high: int64 (num_pairs,).
-        weights: float64 (num_pairs,), sums over shared things.
-        first: float64 (num_pairs,), UTC seconds; last likewise.
+        low: lower row of each pair, int64 (num_pairs,).
+        high: higher row of each pair, int64 (num_pairs,).
+        weights: sums over shared things, float64 (num_pairs,).
+        first: first times, UTC seconds, float64 (num_pairs,).
+        last: last times, UTC seconds, float64 (num_pairs,).
     """
 
     low: np.ndarray
@@ -76,33 +77,33 @@ def build_coactivity_layer(
     top_k: int | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Layer:
-    """Returns the layer "co-KIND" of users who posted the same within seconds.
+    """Returns the layer "co-KIND" of users who posted the same thing within seconds.
 
-    With S_uv the things that u and v both posted, once at least at most `within_s`
-    apart, and A_u all things of u:
+    S_uv is the set of things that u and v posted at least once at most `within_s`
+    apart, and A_u is the set of all things of u:
 
         count       |S_uv|
         jaccard     |S_uv| / (|A_u| + |A_v| − |S_uv|)
         whichtok    |S_uv| / ((|A_u| + |A_v|) / 2)
         cosine, tfidf, hyperbolic
-                    as of `build_shared_layer`, the sum over S_uv alone
+                    as for `build_shared_layer`, summed over S_uv only
 
-    Where the window holds everything these are the weights of `build_shared_layer`.
+    If the window includes all posts, the weights equal those of `build_shared_layer`.
 
     Args:
-        moments: of `find_moments`; those without a time are left out.
-        affiliations: counted of them; things that it lacks do not count.
-        within_s: seconds between two posts at most, 0 or more.
+        moments: table of `find_moments`; rows without a time are ignored.
+        affiliations: the affiliations counted from it; other things are ignored.
+        within_s: maximum time between two posts in seconds, 0 or more.
         weighting: one of `WEIGHTINGS`.
-        top_k: strongest edges kept of each user, at least 1; None keeps all.
-        max_bytes: what the pairs of posts may take at most (`window_bytes`).
+        top_k: number of strongest edges kept per user, at least 1; None keeps all.
+        max_bytes: memory limit of the pairs of posts (`window_bytes`).
 
     Returns:
-        The layer with its times: a edge is seen when the later post of a pair is made.
+        The layer with its times: an edge is observed at the later post of a pair.
 
     Raises:
-        DataError: `weighting` is none of them, `within_s` or `top_k` is out of range,
-            or the pairs would take more than `max_bytes`.
+        DataError: `weighting` is unknown, `within_s` or `top_k` is out of range, or the
+            pairs exceed `max_bytes`.
     """
     _check(within_s, weighting, top_k)
     posts = _sorted_posts(moments, affiliations, within_s)
@@ -110,14 +111,16 @@ def build_coactivity_layer(
     if size > max_bytes:
         raise DataError(
             f"pairs of posts by {affiliations.kind} within {within_s} s would take "
-            f"{size / 2**30:.1f} GiB; leave out what everybody has or take fewer "
-            f"seconds. Received: within_s={within_s}, max_bytes={max_bytes}"
+            f"{size / 2**30:.1f} GiB; exclude common things or use fewer seconds. "
+            f"Received: within_s={within_s}, max_bytes={max_bytes}"
         )
     is_set = weighting in ("count", "jaccard", "whichtok")
     vectors = thing_sets(affiliations.counts)
     if not is_set:
         vectors = thing_vectors(affiliations.counts, weighting)
-    pairs = _together([_of_things(*block, vectors) for block in _pair_blocks(posts)])
+    pairs = _concat_blocks(
+        [_sum_over_things(*block, vectors) for block in _pair_blocks(posts)]
+    )
     weights = pairs.weights
     if weighting in ("jaccard", "whichtok"):
         sizes = np.diff(affiliations.counts.indptr)
@@ -139,7 +142,7 @@ def build_coactivity_layer(
 def window_bytes(
     moments: pl.DataFrame, affiliations: Affiliations, within_s: int
 ) -> int:
-    """Returns what the pairs of posts take at most: 80 bytes each."""
+    """Returns an upper bound of the memory of the pairs of posts: 80 bytes each."""
     later = _sorted_posts(moments, affiliations, within_s).later
     return _BYTES_PER_PAIR * int(later.sum())
 
@@ -169,7 +172,7 @@ def _sorted_posts(
     if not len(times):
         return _Posts(users, things, times, np.zeros(0, np.int64))
     within_s = min(within_s, int(np.ptp(times)))
-    # One number a post, so far apart from thing to thing that no window reaches over.
+    # One key per post, with gaps between things that no window spans.
     key = things * (int(np.ptp(times)) + within_s + 1) + times - times.min()
     behind = np.searchsorted(key, key + within_s, side="right")
     return _Posts(users, things, times, behind - np.arange(len(key)) - 1)
@@ -178,14 +181,14 @@ def _sorted_posts(
 def _pair_blocks(
     posts: _Posts,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields users, users, things and times of pairs, all of a thing in one block."""
+    """Yields users, users, things and times of pairs; each block has whole things."""
     _, begins = np.unique(posts.things, return_index=True)
     ends = np.append(begins[1:], len(posts.things))
     done = np.concatenate([[0], np.cumsum(posts.later)])
     at = 0
     while at < len(begins):
-        most = done[begins[at]] + _PAIRS_PER_BLOCK
-        stop = max(int(np.searchsorted(done[ends], most, side="right")), at + 1)
+        limit = done[begins[at]] + _PAIRS_PER_BLOCK
+        stop = max(int(np.searchsorted(done[ends], limit, side="right")), at + 1)
         part = slice(begins[at], ends[stop - 1])
         earlier = np.repeat(np.arange(part.start, part.stop), posts.later[part])
         start = done[part.start : part.stop] - done[part.start]
@@ -202,41 +205,41 @@ def _pair_blocks(
         at = stop
 
 
-def _of_things(
+def _sum_over_things(
     low: np.ndarray,
     high: np.ndarray,
     thing: np.ndarray,
     time: np.ndarray,
     vectors: sparse.csr_array,
 ) -> _Pairs:
-    """Counts each thing of each pair once, and adds them up."""
+    """Counts each thing of each pair once, and sums over things."""
     order = np.lexsort((time, thing, high, low))
     low, high, thing, time = (values[order] for values in (low, high, thing, time))
-    begins = _begins(low, high, thing)
+    begins = _find_starts(low, high, thing)
     last = np.maximum.reduceat(time, begins) if len(begins) else time
     low, high, thing = low[begins], high[begins], thing[begins]
     weights = np.zeros(0)
     if len(low):
         one, other = (np.asarray(vectors[u, thing]).ravel() for u in (low, high))
         weights = one * other
-    return _summed(
+    return _sum_pairs(
         _Pairs(low, high, weights, time[begins].astype(float), last.astype(float))
     )
 
 
-def _together(blocks: list[_Pairs]) -> _Pairs:
+def _concat_blocks(blocks: list[_Pairs]) -> _Pairs:
     names = ("low", "high", "weights", "first", "last")
     if not blocks:
         rows = np.zeros(0, np.int64)
         return _Pairs(rows, rows, *(np.zeros(0) for _ in range(3)))
     values = [np.concatenate([getattr(b, name) for b in blocks]) for name in names]
     order = np.lexsort((values[1], values[0]))
-    return _summed(_Pairs(*(value[order] for value in values)))
+    return _sum_pairs(_Pairs(*(value[order] for value in values)))
 
 
-def _summed(pairs: _Pairs) -> _Pairs:
-    """Adds up pairs that stand beside each other."""
-    begins = _begins(pairs.low, pairs.high)
+def _sum_pairs(pairs: _Pairs) -> _Pairs:
+    """Sums adjacent rows of the same pair."""
+    begins = _find_starts(pairs.low, pairs.high)
     if not len(begins):
         return pairs
     return _Pairs(
@@ -248,8 +251,8 @@ def _summed(pairs: _Pairs) -> _Pairs:
     )
 
 
-def _begins(*columns: np.ndarray) -> np.ndarray:
-    """Returns where, in sorted columns, something new begins."""
+def _find_starts(*columns: np.ndarray) -> np.ndarray:
+    """Returns the starts of runs of equal rows in sorted columns."""
     size = len(columns[0])
     is_new = np.zeros(size, bool)
     is_new[:1] = True

@@ -1,7 +1,7 @@
-"""Files that other tools open: GEXF 1.3, GraphML, CSV and JSON (extra `social`).
+"""Writes graphs as GEXF 1.3, GraphML, CSV and JSON (extra `social`).
 
-Names come from the data and may be anything. What XML 1.0 cannot hold is replaced; the
-tables are made safe to open.
+Names come from the data and may contain any character. Characters that XML 1.0 does not
+allow are replaced, and formulas in tables are escaped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ except ImportError as error:
         "graph files need networkx: pip install 'dc_keras[social]'"
     ) from error
 
-# All that XML 1.0 does not allow.
+# Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPELL = ("first", "last")
 
@@ -39,20 +39,20 @@ _SPELL = ("first", "last")
 def write_graph(
     view: GraphView, directory: Path, stem: str, formats: Iterable[str]
 ) -> list[Path]:
-    """Writes a graph in some formats, each file whole or not at all.
+    """Writes a graph in several formats; each file is written atomically.
 
     Args:
         view: the graph.
-        directory: made if need be.
-        stem: of the names: `stem.gexf`, `stem_nodes.csv` and so on.
-        formats: of `FORMATS`.
+        directory: the output directory; it is created if necessary.
+        stem: stem of the file names: `stem.gexf`, `stem_nodes.csv` and so on.
+        formats: names of `FORMATS`.
 
     Returns:
         The files, in the order of the formats.
 
     Raises:
-        DataError: a format that is none, or ids that differ in characters alone that no
-            file can hold.
+        DataError: a format is unknown, or ids differ only in characters that cannot be
+            written.
     """
     formats = tuple(formats)
     if unknown := sorted(set(formats) - set(FORMATS)):
@@ -70,7 +70,7 @@ def write_graph(
 
 
 def _cleaned(view: GraphView) -> GraphView:
-    """Replaces what not every format can hold, in values and in names of columns."""
+    """Replaces characters that XML 1.0 does not allow, in values and column names."""
     users, edges = _clean_table(view.users), _clean_table(view.edges)
     if users["user_id"].n_unique() < view.users["user_id"].n_unique():
         raise DataError(
@@ -90,7 +90,7 @@ def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def clean_text(text: str) -> str:
-    """Returns a text with U+FFFD for every character that XML 1.0 does not allow."""
+    """Returns the text with disallowed characters of XML 1.0 replaced by U+FFFD."""
     return _NOT_XML.sub("\ufffd", text)
 
 
@@ -98,13 +98,13 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
     graph = _networkx(view, _shape_for_gephi)
     spells = _spells(view)
     for source, target, edge in graph.edges(data=True):
-        seen = [edge.pop(name) for name in _SPELL if name in edge]
+        times = [edge.pop(name) for name in _SPELL if name in edge]
         if (source, target) in spells:
             edge["spells"] = spells[source, target]
-        elif seen:
-            edge["start"], edge["end"] = map(_day, seen)
+        elif times:
+            edge["start"], edge["end"] = map(_day, times)
     writer = GEXFWriter(graph, version="1.3")
-    # networkx writes the day; equal graphs must give equal files.
+    # networkx writes the current day, but equal graphs must give equal files.
     meta = writer.xml.find("meta")
     meta.attrib.clear()
     meta.find("creator").text = f"dc_keras {__version__}"
@@ -112,7 +112,7 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _spells(view: GraphView) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Returns the first and the last day of each spell of each edge."""
+    """Returns the first and last days of the spells of each edge."""
     spells: dict[tuple[str, str], list[tuple[str, str]]] = {}
     if view.spells is not None:
         for row in view.spells.sort("start").iter_rows(named=True):
@@ -126,7 +126,7 @@ def _spells(view: GraphView) -> dict[tuple[str, str], list[tuple[str, str]]]:
 
 
 def _day(second: int) -> str:
-    # To the day: networkx reads no finer time back.
+    # Days, because networkx cannot read a finer resolution.
     return datetime.fromtimestamp(second, UTC).date().isoformat()
 
 
@@ -158,7 +158,7 @@ def _graphml(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
-    """Two tables with the headers that Gephi's import looks for."""
+    """Yields two tables with the headers of Gephi's import."""
     users = view.users.rename({"user_id": "Id"})
     kind = "Directed" if view.is_directed else "Undirected"
     edges = view.edges.rename(
@@ -169,7 +169,7 @@ def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _json(view: GraphView) -> Iterator[tuple[str, str]]:
-    """Nodes and links as D3 has them, and `networkx.node_link_graph`."""
+    """Yields nodes and links in the form of D3 and `networkx.node_link_graph`."""
     nodes = [
         {"id": row.pop("user_id"), **_known(row), **shape}
         for row, shape in zip(
@@ -203,9 +203,19 @@ def _networkx(view: GraphView, shape: _Shape) -> Any:
 
 
 def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
-    # What means something else to networkx gets another name.
-    taken = {"id", "label", "viz", "start", "end", "pid", "parents", "spells", "slices"}
-    return {f"{k}_" if k in taken else k: v for k, v in _known(row).items()}
+    # Names with a special meaning in networkx get a suffix.
+    reserved = {
+        "id",
+        "label",
+        "viz",
+        "start",
+        "end",
+        "pid",
+        "parents",
+        "spells",
+        "slices",
+    }
+    return {f"{k}_" if k in reserved else k: v for k, v in _known(row).items()}
 
 
 def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
@@ -220,7 +230,7 @@ def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves out what is null or not a number: few formats can say it."""
+    """Returns the entries that are neither null nor NaN, which few formats support."""
     return {
         key: value
         for key, value in row.items()

@@ -1,7 +1,7 @@
-"""Pictures of a graph as PNG and SVG (extra `social`): users, or communities.
+"""Draws the users or the communities of a graph as PNG and SVG (extra `social`).
 
-Beyond some thousands of users a picture of them all is a blot: there the communities
-are drawn, each a disc, with the weight between them.
+A picture of more than some thousand users is unreadable, so the communities of larger
+graphs are drawn instead, as discs with the weights between them.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ except ImportError as error:
 
 PICTURES = ("png", "svg")
 MOST_USERS = 3_000
-# A picture of communities shows so many of them, the largest.
+# The maximum number of communities in a picture.
 MOST_COMMUNITIES = 40
 _MOST_EDGES = 20_000
 _INCHES = (11.0, 8.0)
 _GROUND, _INK, _MUTED = "#FFFFFF", "#1B1F23", "#57606A"
 _NAME_LENGTH = 38
-# The same bytes for the same graph: no date, no random ids, letters as outlines.
+# Equal graphs give equal bytes: no random ids, and text as outlines.
 _STYLE = {
     "svg.hashsalt": "dc_keras",
     "svg.fonttype": "path",
@@ -59,22 +59,25 @@ def draw_graph(
     seed: int = 0,
     probabilities: np.ndarray | None = None,
 ) -> Figure:
-    """Draws the users of a layer, or its communities where the users are too many.
+    """Draws the users of a layer, or its communities if there are too many users.
 
     Args:
-        layer: weighted edges. Users without any are left out, and the title says so.
-        membership: int64 (num_users,): communities from 0, the largest first.
-        names: of the communities.
-        title: of the picture.
-        most_users: beyond so many with a edge the communities are drawn.
-        seed: of the layout.
-        probabilities: float64 (num_users,), NaN where unknown: colours users, and
-            communities by their mean, in place of the communities' own colours.
+        layer: weighted edges. Users without edges are not drawn; the title states their
+            number.
+        membership: community of each user, numbered from 0 by descending size, int64
+            (num_users,).
+        names: names of the communities.
+        title: title of the picture.
+        most_users: maximum number of users with edges that are drawn individually.
+        seed: seed of the layout.
+        probabilities: probability of each user, NaN if unknown, float64 (num_users,).
+            It determines the colours of users and, by its mean, of communities. None
+            colours by community.
     """
     weights = layer.undirected().weights
     connected = np.flatnonzero(np.diff(weights.indptr))
     left_out = len(membership) - len(connected)
-    note = f"; {left_out:,} without a edge are not drawn" if left_out else ""
+    note = f"; {left_out:,} without an edge are not drawn" if left_out else ""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, facecolor=_GROUND)
         FigureCanvasAgg(figure)
@@ -82,33 +85,35 @@ def draw_graph(
         axes.set_axis_off()
         axes.set_aspect("equal", adjustable="datalim")
         part = Layer(layer.name, to_canonical(weights[connected][:, connected]))
-        told_of = None if probabilities is None else probabilities[connected]
+        known = None if probabilities is None else probabilities[connected]
         if len(connected) > most_users:
             shown = _draw_communities(
-                axes, part, membership[connected], names, seed, told_of
+                axes, part, membership[connected], names, seed, known
             )
-            told = f"the {shown} largest communities of {len(connected):,} users{note}"
+            subtitle = (
+                f"the {shown} largest communities of {len(connected):,} users{note}"
+            )
         else:
-            _draw_users(axes, part, membership[connected], seed, told_of)
-            told = f"{len(connected):,} users, {layer.num_edges:,} edges{note}"
+            _draw_users(axes, part, membership[connected], seed, known)
+            subtitle = f"{len(connected):,} users, {layer.num_edges:,} edges{note}"
         figure.text(0.02, 0.95, _short(title, 80), size=16, color=_INK, weight="bold")
-        figure.text(0.02, 0.915, told, size=10, color=_MUTED)
-        if told_of is None:
+        figure.text(0.02, 0.915, subtitle, size=10, color=_MUTED)
+        if known is None:
             _draw_legend(figure, membership[connected], names)
         else:
-            _draw_scale(figure, told_of)
+            _draw_scale(figure, known)
     return figure
 
 
 def write_pictures(
     figure: Figure, directory: Path, stem: str, formats: Sequence[str]
 ) -> list[Path]:
-    """Writes a picture in some of `PICTURES`, each file whole or not at all.
+    """Writes a figure in formats of `PICTURES`; each file is written atomically.
 
     Equal figures give equal bytes.
 
     Raises:
-        DataError: a format that is none.
+        DataError: a format is unknown.
     """
     if unknown := sorted(set(formats) - set(PICTURES)):
         raise DataError(
@@ -146,7 +151,7 @@ def _draw_users(
     strength = layer.weights.sum(axis=1)
     share = strength / strength.max() if len(strength) else strength
     crowd = min(1.0, 30 / max(len(places), 1) ** 0.5)
-    # The strongest are drawn last and stay in sight.
+    # The strongest users are drawn last, above the others.
     order = np.argsort(strength, kind="stable")
     axes.scatter(
         *places[order].T,
@@ -166,7 +171,7 @@ def _draw_communities(
     seed: int,
     probabilities: np.ndarray | None,
 ) -> int:
-    """Draws a disc a community, its area by its users; returns how many."""
+    """Draws communities as discs with an area by size, and returns their number."""
     count = min(MOST_COMMUNITIES, int(membership.max()) + 1)
     groups = np.where(membership < count, membership, -1)
     between = measure_isolation(layer, groups).between()
@@ -202,7 +207,7 @@ def _draw_edges(
     axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
 ) -> None:
     edges = sparse.triu(layer.weights, k=1).tocoo()
-    # The strongest, if they are too many: the others would cover them.
+    # Only the strongest edges, which others would cover.
     order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES][::-1]
     rows, columns, weights = edges.row[order], edges.col[order], edges.data[order]
     share = np.sqrt(weights / weights.max()) if len(weights) else weights
@@ -221,7 +226,7 @@ def _draw_edges(
 
 
 def _draw_scale(figure: Any, probabilities: np.ndarray) -> None:
-    """What the darkest and the lightest dot stand for."""
+    """Draws the legend of the colours of probabilities."""
     known = probabilities[~np.isnan(probabilities)]
     most = float(known.max(initial=0.0))
     steps = np.array([most, most / 2, 0.0])
@@ -270,6 +275,6 @@ def _dot(colour: str, label: str) -> Any:
 
 
 def _short(text: str, length: int = _NAME_LENGTH) -> str:
-    """One line of letters that the font may have; longer ones end in an ellipsis."""
+    """Returns one line of printable characters, truncated with an ellipsis."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,6 +1,7 @@
-"""How far communities keep to themselves: whichtok's question.
+"""Measures the isolation of communities.
 
-Krackhardt and Stern's E-I index (1988) and Newman's assortativity (2003), by weight.
+The E-I index of Krackhardt and Stern (1988) and the assortativity of Newman (2003),
+with weighted edges.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from dc_keras.social.graph import Layer, to_canonical
 
 @dataclass(frozen=True, eq=False)
 class Isolation:
-    """How far groups of users keep to themselves, edges counted by weight.
+    """The isolation of groups of users, with weighted edges.
 
     Attributes:
-        mixing: float64 (num_groups, num_groups), CSR, symmetric: weight between groups;
-            on the diagonal twice the weight inside, as both ends are in it.
-        ei_index: float64 (num_groups,): (external - internal) / (external + internal)
-            of the ends of edges that the group has; -1 keeps to itself, 1 has edges to
-            others alone, NaN has none.
-        expected: float64 (num_groups,): the index where edges fall at random and each
-            group keeps its strength, 1 - 2 × its share of all ends. A large group seems
-            isolated by its size alone.
-        overall: the index of all edges at once; NaN without edges.
-        assortativity: in [-1, 1]: 1 where no edge leaves its group, 0 at random; NaN
-            where one group has all edges, or there is none.
+        mixing: weight between groups, float64 (num_groups, num_groups), CSR, symmetric;
+            the diagonal has twice the weight inside a group, because both ends are in
+            it.
+        ei_index: (external - internal) / (external + internal) weight of the ends of
+            edges in each group, float64 (num_groups,); -1 for only internal edges, 1
+            for only external edges, NaN for no edges.
+        expected: expected index of each group for random edges with fixed strengths, 1
+            - 2 × its share of all ends, float64 (num_groups,). It shows the effect of a
+            group's size.
+        overall: the index over all edges; NaN without edges.
+        assortativity: assortativity in [-1, 1]: 1 without edges between groups, 0 for
+            random edges; NaN if one group has all edges, or without edges.
     """
 
     mixing: sparse.csr_array
@@ -39,25 +41,26 @@ class Isolation:
     assortativity: float
 
     def between(self) -> Layer:
-        """Returns the graph of the groups: weight between each two of them."""
+        """Returns the graph of the groups, with the weight between each two of them."""
         return Layer("between", to_canonical(self.mixing))
 
 
 def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
-    """Returns how far groups keep to themselves.
+    """Measures the isolation of groups.
 
     Args:
-        layer: weighted edges; those with direction count for both ends.
-        groups: int64 (num_users,), from 0: a community or any attribute in codes; -1
-            where unknown, whose edges are left out.
+        layer: weighted edges; a directed edge counts in both directions.
+        groups: group of each user, such as a community or an encoded attribute,
+            numbered from 0, int64 (num_users,); -1 if unknown, which excludes the
+            user's edges.
 
     Raises:
-        DataError: not a group a user.
+        DataError: `groups` has another length.
     """
     num_users = layer.weights.shape[0]
     if groups.shape != (num_users,):
         raise DataError(
-            f"groups must have one for each of {num_users} users. "
+            f"`groups` must have one entry for each of {num_users} users. "
             f"Received: groups={groups.shape}"
         )
     mixing = _mixing(layer, groups)
@@ -77,23 +80,25 @@ def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
 
 
 def measure_homophily(layer: Layer, values: np.ndarray) -> float:
-    """Returns how alike connected users are in a number, such as a year or a score.
+    """Returns the assortativity by a number, such as a year or a score.
 
-    Newman (2003), equation 21, by weight: Pearson's correlation over the ends of edges.
+    It is Pearson's correlation over the ends of edges, weighted (Newman 2003, equation
+    21).
 
     Args:
-        layer: weighted edges; those with direction count for both ends.
-        values: float64 (num_users,); NaN where unknown, whose edges are left out.
+        layer: weighted edges; a directed edge counts in both directions.
+        values: value of each user, float64 (num_users,); NaN if unknown, which excludes
+            the user's edges.
 
     Returns:
-        In [-1, 1]; NaN where all ends are equal, or there is no edge.
+        The correlation in [-1, 1]; NaN if all ends are equal, or without edges.
     """
     edges = layer.undirected().weights.tocoo()
     known = np.isfinite(values[edges.row]) & np.isfinite(values[edges.col])
     weights = edges.data[known]
     if not len(weights):
         return float("nan")
-    # Each edge is there both ways: the two ends have the same mean and variance.
+    # Each edge is stored in both directions, so both ends have the same moments.
     first, second = values[edges.row[known]], values[edges.col[known]]
     mean = np.average(first, weights=weights)
     variance = np.average((first - mean) ** 2, weights=weights)
@@ -109,12 +114,12 @@ def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
     mixing = sparse.csr_array(
         (edges.data[known], (first[known], second[known])), shape=shape
     )
-    # Sums in another order differ in their last digit.
+    # Rounding would otherwise make the matrix asymmetric.
     mixing = sparse.csr_array((mixing + mixing.T) / 2)
     mixing.sort_indices()
     return mixing
 
 
 def _assortativity(kept: float, by_chance: float) -> float:
-    """Newman's r of the share of edges inside groups, and of what chance would give."""
+    """Returns Newman's r from observed and expected shares inside groups."""
     return (kept - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")

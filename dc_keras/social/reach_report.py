@@ -1,4 +1,4 @@
-"""All that is said of past challenges and of one to come, as tables and as files."""
+"""Tables and files of backtests of past challenges and of a forecast."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _OPTIONAL = ("backtest", "backtest_summary", "what_if", "users")
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """A challenge to come.
+    """The forecast of a new challenge.
 
     Attributes:
-        reach: of the runs.
-        num_seeds: who is asked.
-        expected_seeds: who of them is expected to join when asked.
-        contagion: users whom somebody of mean strength wins at first.
-        users: of the graph, in its order.
+        reach: the simulated reach.
+        num_seeds: number of seeds.
+        expected_seeds: expected number of seeds that adopt.
+        contagion: expected number of users that an adopter of mean strength activates.
+        users: users of the graph, in its order.
     """
 
     reach: Reach
@@ -40,7 +40,7 @@ class WhatIf:
     users: tuple[str, ...]
 
     def curve(self) -> pl.DataFrame:
-        """Returns `wave`, and `mean`, `low`, `high` of the users who have joined."""
+        """Returns `wave`, and `mean`, `low`, `high` of the number of adopters."""
         low, high = self.reach.band
         mean = self.reach.mean
         return pl.DataFrame(
@@ -48,22 +48,22 @@ class WhatIf:
         )
 
     def chances(self) -> pl.DataFrame:
-        """Returns `user_id` and `chance`, the share of runs, the largest first."""
+        """Returns `user_id` and `chance`, the share of runs, in descending order."""
         table = pl.DataFrame({"user_id": self.users, "chance": self.reach.chances})
         return table.sort("chance", "user_id", descending=[True, False])
 
 
 @dataclass(frozen=True, eq=False)
 class ReachReport:
-    """What there is to say; parts that were not asked for are None.
+    """The results of a report; parts that were not requested are None.
 
     Attributes:
-        adoptions: of each challenge, by name.
-        along: of each challenge that somebody took up, by name.
-        num_edges: edges of before its first post, by name as in `along`.
-        left_out: why a challenge was not foretold, by name.
-        backtests: of the others.
-        what_if: of the seeds given.
+        adoptions: adoption of each challenge, by name.
+        along: test of each challenge with adopters, by name.
+        num_edges: number of edges before the first post of each challenge of `along`.
+        left_out: reason why a challenge has no backtest, by name.
+        backtests: backtests of the other challenges.
+        what_if: forecast from given seeds.
     """
 
     adoptions: Mapping[str, Adoption]
@@ -74,7 +74,7 @@ class ReachReport:
     what_if: WhatIf | None
 
     def replication(self) -> pl.DataFrame:
-        """Returns `challenge`, `day`, `new` and `cumulative`, no day left out."""
+        """Returns `challenge`, `day`, `new`, `cumulative`, without gaps in the days."""
         name = pl.String()
         curves = [
             adoption_curve(adoption).select(
@@ -85,7 +85,7 @@ class ReachReport:
         return pl.concat(curves)
 
     def along_edges(self) -> pl.DataFrame:
-        """Returns a row a challenge: `challenge`, `edges`, fields of `AlongEdges`."""
+        """Returns `challenge`, `ties` and fields of `AlongEdges`, one row each."""
         rows = [
             {"challenge": name, "ties": self.num_edges[name], **asdict(along)}
             for name, along in self.along.items()
@@ -96,13 +96,12 @@ class ReachReport:
         return pl.DataFrame(rows, schema=kinds)
 
     def write(self, directory: Path, info: Mapping[str, Any]) -> list[Path]:
-        """Writes a CSV file a table, and `reach.json`, which names nobody.
-
-        All files change together.
+        """Writes a CSV file per table, and `reach.json` without user ids, atomically.
 
         Args:
-            directory: made if need be; files of an earlier run go.
-            info: plain values beside the results, such as flags and the plan.
+            directory: the output directory; it is created if necessary, and files of an
+                earlier run are removed.
+            info: JSON values for reach.json, such as flags and the plan.
 
         Returns:
             The files.

@@ -1,7 +1,7 @@
-"""When edges stood: spells of a graph that is built anew for each period.
+"""Computes spells: the periods in which edges existed.
 
-A edge stands in a period where the posts of that period alone make it. Periods in a row
-are one spell.
+An edge exists in a period if the posts of that period alone create it. Consecutive
+periods form one spell.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SCHEMA = {
 def find_spells(
     periods: Iterable[tuple[int, SocialGraph]], period_s: int
 ) -> pl.DataFrame:
-    """Returns when each edge of each layer stood.
+    """Returns the spells of each edge of each layer.
 
     Args:
-        periods: first second and graph of each, such as `building.iter_snapshots`.
-        period_s: length of a period, seconds.
+        periods: start, UTC seconds, and graph of each period, such as
+            `building.iter_snapshots`.
+        period_s: length of a period in seconds.
 
     Returns:
-        `layer`, `source` and `target` (ids of users; without direction the lower one
-        first), `start`, the first second, and `end`, the first one that is no longer in
-        the spell, both UTC; sorted.
+        `layer`, `source` and `target` (ids of users; the lower one first if
+        undirected), `start`, inclusive, and `end`, exclusive, UTC seconds; sorted.
     """
     standing = [pl.DataFrame(schema=SCHEMA)]
     for start, graph in periods:
@@ -59,11 +59,11 @@ def find_spells(
 
 
 def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFrame:
-    """Returns when users were connected in any of some layers, whatever the direction.
+    """Returns the spells of edges in any of several layers, without direction.
 
     Args:
-        spells: of `find_spells`.
-        layers: names of those that count.
+        spells: table of `find_spells`.
+        layers: names of the layers.
 
     Returns:
         `source`, `target` (the lower id first), `start` and `end`, sorted.
@@ -82,7 +82,7 @@ def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFram
 
 
 def _joined(spells: pl.DataFrame, edge: tuple[str, ...]) -> pl.DataFrame:
-    """Makes one spell of those that touch or overlap."""
+    """Merges spells that touch or overlap."""
     ordered = spells.sort(*edge, "start", "end")
     before = pl.col("end").cum_max().shift(1).over(edge)
     is_new = (before.is_null() | (pl.col("start") > before)).cast(pl.Int64)

@@ -1,4 +1,4 @@
-"""All answers about a layer: communities, names, isolation, places of users."""
+"""Surveys a layer: communities, their names and isolation, measures of users."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from dc_keras.social.palette import community_colours
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What there is to say about a layer.
+    """The results of a survey.
 
     Attributes:
-        graph: whose users.
-        layer: the edges.
-        communities: of the layer.
-        stability: of the communities over seeds.
-        profiles: one a community, in their order.
-        isolation: of the communities.
-        measures: a row a user (`measure_users`).
-        seed: of all chance in it.
+        graph: the graph.
+        layer: the surveyed layer.
+        communities: communities of the layer.
+        stability: stability of the communities over seeds.
+        profiles: profile of each community, in their order.
+        isolation: isolation of the communities.
+        measures: measures of users, one row per user (`measure_users`).
+        seed: seed of all random numbers.
     """
 
     graph: SocialGraph
@@ -50,7 +50,7 @@ class Survey:
 
     @property
     def names(self) -> list[str]:
-        """Of the communities."""
+        """The names of the communities."""
         return [profile.name for profile in self.profiles]
 
     def users(self) -> pl.DataFrame:
@@ -63,10 +63,11 @@ class Survey:
         )
 
     def table(self) -> pl.DataFrame:
-        """Returns a row a community of two users or more, the largest first.
+        """Returns one row per community of at least two users, by descending size.
 
         Columns: `community`, `name`, `users`, `ei_index`, `ei_expected`, and `central`,
-        the ids of its most central users.
+            the ids of
+        its most central users.
         """
         count = int((self.communities.sizes > 1).sum())
         shown = self.profiles[:count]
@@ -93,11 +94,11 @@ class Survey:
     def view(
         self, times: pl.DataFrame | None = None, spells: pl.DataFrame | None = None
     ) -> GraphView:
-        """Returns the graph as files want it, laid out, coloured and sized.
+        """Returns the graph with layout, colours and sizes, for files.
 
         Args:
-            times: when each edge was seen, as `edge_table` takes it.
-            spells: when each edge stood, as `GraphView` has it.
+            times: times of edges, as for `edge_table`.
+            spells: spells of edges, as for `GraphView`.
         """
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
@@ -106,7 +107,7 @@ class Survey:
             self.users(),
             edge_table(self.graph, self.layer, times),
             self.layer.is_directed,
-            # Gephi's canvas counts in hundreds.
+            # Gephi's canvas has coordinates in hundreds.
             1000 * compute_layout(self.layer, membership, seed=self.seed),
             community_colours(membership),
             4 + 36 * np.sqrt(strength / largest),
@@ -125,21 +126,21 @@ def survey(
     seed: int = 0,
     num_runs: int = 10,
 ) -> Survey:
-    """Returns all answers about a layer; equal input and seed give equal ones.
+    """Computes the survey of a layer; the result is reproducible for a seed.
 
     Args:
-        graph: whose users.
-        layer: the edges, such as `graph.combined()`.
-        incidence: (num_users, num_things), what names the communities
-            (`describe_communities`).
-        names: of the things.
-        resolution: of the communities, above 0.
-        objective: of the communities (`find_communities`).
-        seed: of communities, pivots and layout.
-        num_runs: seeds that stability compares.
+        graph: the graph.
+        layer: the layer, such as `graph.combined()`.
+        incidence: affiliations for the names of communities, (num_users, num_things);
+            see `describe_communities`.
+        names: names of the things.
+        resolution: resolution of the communities, above 0.
+        objective: objective of the communities (`find_communities`).
+        seed: seed of communities, pivots and layout.
+        num_runs: number of seeds that the stability compares.
 
     Raises:
-        DataError: as the functions that it calls.
+        DataError: as for the functions that it calls.
     """
     communities = find_communities(
         layer, resolution=resolution, objective=objective, seed=seed

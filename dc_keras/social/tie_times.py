@@ -1,9 +1,9 @@
-"""When edges by shared things were seen: the first and the last time.
+"""Computes the first and last times of edges by shared things.
 
-A edge by shared things is seen whenever one of two users posts a thing that the other
-has posted before, or at the same second. With f_ut and l_ut the times of user u's first
-and last post of thing t, it is first seen at the least, over shared t, of
-max(f_ut, f_vt), and last at the largest of max(l_ut, l_vt).
+An edge by shared things is observed whenever one of two users posts a thing that the
+other has posted before, or at the same second. With the times f_ut and l_ut of user u's
+first and last post of thing t, its first time is the minimum over shared t of
+max(f_ut, f_vt), and its last time the maximum of max(l_ut, l_vt).
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _LOOKUPS_PER_BLOCK = 2**21
 
 @dataclass(frozen=True, eq=False)
 class _Spans:
-    """First and last time of each thing of each user.
+    """First and last times of each thing of each user.
 
     Attributes:
-        starts: int64 (num_users + 1,): where the things of each user begin.
-        things: int64 (num_spans,), by user and thing.
-        keys: int64 (num_spans,): user · num_things + thing, sorted.
-        times: float64 (2, num_spans).
-        num_things: how many there are.
+        starts: positions at which the things of each user begin, int64 (num_users +
+            1,).
+        things: things sorted by user and thing, int64 (num_spans,).
+        keys: user · num_things + thing, sorted, int64 (num_spans,).
+        times: first and last times, float64 (2, num_spans).
+        num_things: number of things.
     """
 
     starts: np.ndarray
@@ -46,9 +47,9 @@ def add_edge_times(
     """Returns a layer of shared things with the times of its edges.
 
     Args:
-        layer: of `build_shared_layer`.
-        moments: of `find_moments`; those without a time say nothing.
-        affiliations: what the layer was made of: things that it lacks do not count.
+        layer: layer of `build_shared_layer`.
+        moments: table of `find_moments`; rows without a time are ignored.
+        affiliations: the affiliations of the layer; other things are ignored.
     """
     spans = _spans(moments, affiliations)
     upper = sparse.triu(layer.weights, k=1).tocoo()
@@ -65,16 +66,16 @@ def add_edge_times(
 def mirror_times(
     weights: sparse.csr_array, rows: np.ndarray, columns: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
-    """Returns times of edges, given from the lower row, in the order of the weights.
+    """Returns the times of edges in the order of a symmetric matrix.
 
     Args:
-        weights: symmetric and canonical.
-        rows: below `columns`; some edges, each once.
-        columns: likewise.
-        times: float64 (2, num_given).
+        weights: the matrix, symmetric and canonical.
+        rows: rows of distinct edges, below `columns`.
+        columns: columns of the edges.
+        times: times of the edges, float64 (2, num_given).
 
     Returns:
-        As `Layer.times`, NaN of edges that were not given.
+        As for `Layer.times`, NaN for edges that were not given.
     """
     found = np.full((2, weights.nnz), np.nan)
     if not len(rows) or not weights.nnz:
@@ -110,7 +111,7 @@ def _spans(moments: pl.DataFrame, affiliations: Affiliations) -> _Spans:
 
 
 def _blocks(lengths: np.ndarray) -> Iterator[slice]:
-    """Yields edges a bounded number of look-ups at a time, one edge at least."""
+    """Yields slices of edges with a limited number of look-ups."""
     ends = np.cumsum(lengths)
     start = 0
     while start < len(lengths):
@@ -124,18 +125,18 @@ def _blocks(lengths: np.ndarray) -> Iterator[slice]:
 def _times_of(
     spans: _Spans, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns when each edge was first and last seen, NaN where no time says so."""
+    """Returns the first and last times of edges, NaN if unknown."""
     lengths = np.diff(spans.starts)[rows]
     edge = np.repeat(np.arange(len(rows)), lengths)
     within = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     mine = spans.starts[rows][edge] + within
-    wanted = columns[edge].astype(np.int64) * spans.num_things + spans.things[mine]
-    theirs = np.searchsorted(spans.keys, wanted)
+    keys = columns[edge].astype(np.int64) * spans.num_things + spans.things[mine]
+    theirs = np.searchsorted(spans.keys, keys)
     theirs = np.minimum(theirs, max(len(spans.keys) - 1, 0))
-    is_shared = spans.keys[theirs] == wanted if len(wanted) else np.zeros(0, bool)
+    is_shared = spans.keys[theirs] == keys if len(keys) else np.zeros(0, bool)
     edge, mine, theirs = edge[is_shared], mine[is_shared], theirs[is_shared]
-    seen = np.maximum(spans.times[:, mine], spans.times[:, theirs])
+    times = np.maximum(spans.times[:, mine], spans.times[:, theirs])
     first, last = np.full((2, len(rows)), np.nan)
-    np.fmin.at(first, edge, seen[0])
-    np.fmax.at(last, edge, seen[1])
+    np.fmin.at(first, edge, times[0])
+    np.fmax.at(last, edge, times[1])
     return first, last

@@ -8,7 +8,7 @@ import pytest
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
-from dc_keras.social.building import LAYERS, GraphPlan, build_graph, snapshots
+from dc_keras.social.building import LAYERS, GraphPlan, build_graph, iter_snapshots
 from dc_keras.study.challenge import Challenge
 
 _DAY = 86_400
@@ -145,12 +145,12 @@ def test_who_posts_too_little_is_tied_to_nobody(corpus):
 
 def test_snapshots_cover_all_days(corpus):
     plan = GraphPlan(layers=("co-effect", "duet"), weighting="count")
-    found = snapshots(corpus, plan, _DAY)
+    found = list(iter_snapshots(corpus, plan, _DAY))
     assert [start for start, _ in found] == [_START + d * _DAY for d in range(4)]
     edges = [[layer.num_edges for layer in graph.layers] for _, graph in found]
     assert edges == [[0, 0], [0, 0], [1, 0], [0, 1]]
     with pytest.raises(DataError, match="period_s=0"):
-        snapshots(corpus, plan, 0)
+        list(iter_snapshots(corpus, plan, 0))
 
 
 def test_a_plan_comes_back_from_json():

@@ -26,7 +26,7 @@ def _texts(figure):
 
 def test_a_picture_says_what_it_shows():
     texts, legend = _texts(_draw())
-    assert texts == ["drawn", "7 users, 10 edges; 1 without a edge are not drawn"]
+    assert texts == ["drawn", "7 users, 10 edges; 1 without an edge are not drawn"]
     assert legend == ["#dance (4)", "$\\alpha$ <b> & (3)"]
 
 
