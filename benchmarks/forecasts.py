@@ -142,7 +142,7 @@ def _world(
     from dc_keras.corpus.store import Corpus
     from dc_keras.features import Features
     from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
-    from dc_keras.study.participation import resolve_study
+    from dc_keras.study.resolution import resolve_study
     from dc_keras.study.study import Study
 
     config = WorldConfig(

@@ -63,7 +63,7 @@ def main() -> None:
     from dc_keras.errors import DataError
     from dc_keras.serving.attribution import explain
     from dc_keras.serving.raw_requests import RawUser
-    from dc_keras.study.participation import user_histories
+    from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)

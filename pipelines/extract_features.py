@@ -11,7 +11,7 @@ command goes on at the shard where it was. --shard_index and --shard_count, or
 
 --vision_runtime=openvino (extra `openvino`) is the same network, faster on CPUs;
 openvino_int8 is faster still and no longer the same: calibrated on frames of --records,
-judged by others, kept in --output as `int8-…` (docs/data.md).
+judged by others, kept in --output as `int8-…` (docs/encoders.md).
 """
 
 from __future__ import annotations

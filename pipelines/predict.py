@@ -62,7 +62,7 @@ def _predict() -> None:
 
     from dc_keras.corpus.store import Corpus, write_answers
     from dc_keras.escaping import format_csv
-    from dc_keras.study.participation import user_histories
+    from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)

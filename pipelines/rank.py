@@ -132,7 +132,7 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
 
     from dc_keras.errors import DataError
     from dc_keras.serving.ranking import UserTable
-    from dc_keras.study.participation import user_histories
+    from dc_keras.study.resolution import user_histories
 
     everybody = tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, everybody)

@@ -10,7 +10,7 @@ from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.privacy.artifacts import CONFIG_FILE, read_object
-from dc_keras.study.participation import resolve_study
+from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 
 

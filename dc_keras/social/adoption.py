@@ -11,7 +11,7 @@ from scipy import sparse
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.study.participation import find_joins
+from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 DAY_S = 86_400

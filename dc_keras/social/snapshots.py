@@ -16,7 +16,7 @@ from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.graph import Layer
-from dc_keras.study.participation import find_joins
+from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 

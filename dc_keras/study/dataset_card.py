@@ -24,7 +24,7 @@ from dc_keras.corpus.store import (
     require_info,
 )
 from dc_keras.escaping import escape_controls
-from dc_keras.study.participation import find_joins
+from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 CARD_FILE = "DATASET_CARD.md"
@@ -240,8 +240,8 @@ def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:
     if not rows:
         return "Nothing."
     return (
-        "Records of what is in the corpus, by source; docs/data.md says what each word "
-        "means.\n\n" + _table(("source", "note", "records"), rows)
+        "Records of what is in the corpus, by source; docs/importing.md says what each "
+        "word means.\n\n" + _table(("source", "note", "records"), rows)
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.study.participation import Grid, resolve_grid
+from dc_keras.study.participation import Grid
+from dc_keras.study.resolution import resolve_grid
 from dc_keras.study.study import Study
 
 _DAY_S = 86_400

@@ -36,7 +36,7 @@ def load_study(corpus: Corpus, study_file: str) -> Study:
 def load_grid(corpus: Corpus, study_file: str) -> Grid:
     """Resolves a Study on a corpus, with what the flags change of it."""
     from dc_keras.options import StudyOptions
-    from dc_keras.study.participation import resolve_study
+    from dc_keras.study.resolution import resolve_study
 
     changes = option_flags.resolve(StudyOptions)
     study = load_study(corpus, study_file)
@@ -71,7 +71,7 @@ def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
     """Returns which posts join which challenge, as `context.past.read_pasts` reads."""
     import polars as pl
 
-    from dc_keras.study.participation import find_joins
+    from dc_keras.study.resolution import find_joins
     from dc_keras.study.study import Study
 
     study = Study.load(study_file)

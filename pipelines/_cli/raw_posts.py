@@ -103,7 +103,7 @@ class KnownUsers:
         import polars as pl
 
         from dc_keras.context.post_features import ACCOUNT_COUNTS
-        from dc_keras.study.participation import find_joins
+        from dc_keras.study.resolution import find_joins
 
         study = predictor.study
         table = corpus.users.filter(pl.col("user_id").is_in(users))

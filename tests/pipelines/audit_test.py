@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dc_keras.evaluation.result_tables import PAPER_TABLE_II
-from dc_keras.study.participation import resolve_study
+from dc_keras.study.resolution import resolve_study
 from tfrecords.writer import write_manifest
 
 

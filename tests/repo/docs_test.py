@@ -1,31 +1,19 @@
 import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
+_ROOT = Path(__file__).parents[2]
 _DOCUMENTS = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/audit.md",
-    "docs/collect.md",
-    "docs/data.md",
-    "docs/design.md",
-    "docs/distributed.md",
-    "docs/evaluation.md",
-    "docs/paper.md",
-    "docs/privacy.md",
-    "docs/reliability.md",
-    "docs/results.md",
-    "docs/performance.md",
-    "docs/serving.md",
-    "docs/social.md",
-    "docs/sources.md",
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *sorted(f"docs/{path.name}" for path in (_ROOT / "docs").glob("*.md")),
 )
 # A fenced block: its language and its lines.
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _COMMAND = re.compile(r"python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)")
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
 @pytest.fixture(params=_DOCUMENTS)
@@ -65,9 +53,21 @@ def test_every_benchmark_is_told(root):
     assert [name for name in scripts if f"`{name}`" not in listed] == []
 
 
-def test_documented_files_exist(document):
-    targets = [t for t in _LINK.findall(document.read_text("utf-8")) if ":" not in t]
-    assert [t for t in targets if not (document.parent / t).exists()] == []
+def test_links_lead_to_files_and_headings(document):
+    broken = []
+    for target, heading in _LINK.findall(document.read_text("utf-8")):
+        path = document.parent / target if target else document
+        is_ours = ":" not in target
+        if is_ours and (not path.exists() or (heading and heading not in _slugs(path))):
+            broken.append((target, heading))
+    assert broken == []
+
+
+def _slugs(path):
+    """Returns the anchors of a page's headings, as GitHub and MkDocs make them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.M)
+    plain = (re.sub(r"[^\w\s-]", "", title.lower()) for title in titles)
+    return {re.sub(r"\s", "-", title.strip()) for title in plain}
 
 
 def test_python_in_documents_is_python(document):

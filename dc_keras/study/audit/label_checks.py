@@ -12,7 +12,8 @@ from dc_keras.study.audit.findings import Check, Finding, named, places
 from dc_keras.study.audit.focal_marks import NO_MARKS
 from dc_keras.study.audit.sides import row_cutoffs
 from dc_keras.study.challenge import Challenge
-from dc_keras.study.participation import Grid, find_joins
+from dc_keras.study.participation import Grid
+from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 _DAY_S = 86_400

@@ -10,7 +10,7 @@ from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.evaluation.known_truth import load_truth
 from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
-from dc_keras.study.participation import resolve_study
+from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 
 _KEY = Pseudonymizer(b"k" * 32)

@@ -4,7 +4,7 @@ import pytest
 
 from dc_keras.corpus.records import Video
 from dc_keras.privacy.training_data import find_trained_models
-from dc_keras.study.participation import resolve_study
+from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 
 # sha256("dc_keras/support pool/" + user) decides who is in the pool; with "included"

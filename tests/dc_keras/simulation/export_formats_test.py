@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from dc_keras.corpus.importing.importer import import_files
+from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.store import Corpus
 from dc_keras.simulation.export_formats import FORMATS, export_files
 from dc_keras.simulation.web_items import iter_items
@@ -28,26 +29,24 @@ _ABSENT = {
     "tiktok_scraper": {"saves", "duet_of", "region"},
     "whichtok": {"duration_s", "saves", "duet_of", "region"},
 }
+_PSEUDONYMIZER = Pseudonymizer(b"k" * 32)
 _WITHOUT_IDS = {"research_api", "fourcat_csv", "pyktok", "traktok"}
 
 
-def _import(tmp_path, pseudonymizer, format_name):
+def _import(tmp_path, format_name):
     directory = tmp_path / format_name
     directory.mkdir(parents=True)
     for name, content in export_files(_ITEMS, format_name).items():
         (directory / name).write_text(content, encoding="utf-8", newline="")
     summary = import_files(
-        [f"{directory}/*"], tmp_path / "corpus", pseudonymizer=pseudonymizer
+        [f"{directory}/*"], tmp_path / "corpus", pseudonymizer=_PSEUDONYMIZER
     )
     return summary, Corpus.open(tmp_path / "corpus")
 
 
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory):
-    from dc_keras.corpus.pseudonyms import Pseudonymizer
-
-    key = Pseudonymizer(b"k" * 32)
-    summary, corpus = _import(tmp_path_factory.mktemp("wanted"), key, "web_item")
+    summary, corpus = _import(tmp_path_factory.mktemp("wanted"), "web_item")
     assert summary.total.imported == len(_ITEMS)
     return list(corpus.iter_videos())
 
@@ -60,10 +59,8 @@ def test_the_world_has_what_formats_differ_in(wanted):
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_world_is_the_same_in_every_format(
-    tmp_path, pseudonymizer, wanted, format_name
-):
-    summary, corpus = _import(tmp_path, pseudonymizer, format_name)
+def test_a_world_is_the_same_in_every_format(tmp_path, wanted, format_name):
+    summary, corpus = _import(tmp_path, format_name)
     assert summary.total.quarantined == 0
     assert corpus.videos.height == len(_ITEMS)
     handles = {item["id"]: item["author"]["uniqueId"] for item in _ITEMS}
@@ -72,5 +69,5 @@ def test_a_world_is_the_same_in_every_format(
         for name in _ABSENT[format_name]:
             changes[name] = None
         if format_name in _WITHOUT_IDS:
-            changes["user_id"] = pseudonymizer.handle(handles[video.video_id])
+            changes["user_id"] = _PSEUDONYMIZER.handle(handles[video.video_id])
         assert found == dataclasses.replace(video, **changes)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
-from dc_keras.study.participation import Grid, in_pool, resolve_study
+from dc_keras.study.participation import Grid
+from dc_keras.study.resolution import in_pool, resolve_study
 from dc_keras.study.study import Challenge, Study
 
 _STUDY = Study(

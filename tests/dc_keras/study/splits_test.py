@@ -12,6 +12,20 @@ from dc_keras.study.splits import SPLITS, make_folds, split_rows
 from dc_keras.study.temporal import join_cutoffs
 
 
+@pytest.fixture(scope="session")
+def grid(make_grid):
+    """24 users who join what they like, and one time in eight the contrary."""
+    return make_grid(
+        ("dance", "cats", "cooking"),
+        np.arange(24) % 3,
+        ("pool0", "pool1", "pool2", "pool3"),
+        seed=1,
+        exceptions=0.125,
+        unseen=([2, 9], [0, 1]),
+        history_length=lambda row: 2 + row % 2,
+    )
+
+
 @pytest.fixture
 def pairs(grid):
     return grid_pairs(grid)

@@ -7,7 +7,8 @@ import pytest
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import table_of
 from dc_keras.errors import DataError
-from dc_keras.study.participation import Grid, resolve_grid
+from dc_keras.study.participation import Grid
+from dc_keras.study.resolution import resolve_grid
 from dc_keras.study.study import Challenge, Study
 from dc_keras.study.temporal import join_cutoffs, label_ends, resolve_temporal
 

@@ -6,7 +6,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
-from dc_keras.study.participation import resolve_study
+from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 from dc_keras.study.unmatched import (
     find_unmatched,

@@ -10,7 +10,7 @@ from dc_keras.errors import DataError
 from pipelines._cli import app
 from tfrecords.storage.locking import writing
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 
 _OBEYED = "\x1b]0;owned\x07\x9b2J\u202e"
 _SHOWN = r"\u001b]0;owned\u0007\u009b2J\u202e"

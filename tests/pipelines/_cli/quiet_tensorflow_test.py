@@ -9,7 +9,7 @@ import pytest
 
 from pipelines._cli.quiet_tensorflow import pass_on
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _IMPORTED = b"\0TensorFlow is imported\n"
 # Taken from TensorFlow 2.15 to 2.21, with a GPU and without.
 _STARTUP = b"""\

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 # Where Ray's workers find the tiny encoders.
-_ENCODERS = Path(__file__).parents[1] / "tiny_encoders.py"
+_ENCODERS = Path(__file__).parents[2] / "tiny_encoders.py"
 _INT8_FLAGS = ("--vision_runtime=openvino_int8", "--image_size=64")
 _FRAME_FLAGS = ("--num_frames=2", "--image_size=32", "--num_shards=2")
 

@@ -2,7 +2,7 @@
 
 A header is brought to its words: without accents, capitals, punctuation, plural s,
 words such as "number of", and "video", "post" or "TikTok" beside others. `# of Likes`,
-`like_count` and `Likes (total)` are all `like`. docs/data.md has the same table.
+`like_count` and `Likes (total)` are all `like`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dc_keras.corpus.importing.importer import import_files, register_source
 from dc_keras.corpus.importing.sources import sniffing
 from dc_keras.errors import DataError
 
-_RAW = Path(__file__).parents[4] / "shared" / "data" / "raw"
+_RAW = Path(__file__).parents[5] / "shared" / "data" / "raw"
 
 
 def test_zeeschuimer_lines_in_gzip(give, corpus_dir, make_item):
@@ -98,7 +98,7 @@ def registry(monkeypatch):
 
 
 def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir):
-    page = (Path(__file__).parents[3] / "docs/sources.md").read_text("utf-8")
+    page = (Path(__file__).parents[4] / "docs/sources.md").read_text("utf-8")
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
     post = {"postId": "6871947673600000077", "by": "ann", "words": "hi #fun", "ups": 3}
     summary = give(a={"results": [post, {"postId": "x", "by": "ann"}]})

@@ -7,7 +7,7 @@ import pytest
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
 from dc_keras.options import ProtocolOptions, TrainingOptions
-from dc_keras.study.participation import resolve_grid
+from dc_keras.study.resolution import resolve_grid
 from dc_keras.study.split_manifest import make_manifest
 from dc_keras.study.study import Study
 from dc_keras.study.temporal import resolve_temporal

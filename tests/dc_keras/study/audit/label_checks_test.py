@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dc_keras.study.audit.label_checks import check_labels, check_repeats
-from dc_keras.study.participation import resolve_grid
+from dc_keras.study.resolution import resolve_grid
 
 
 def _put(array, row, column, value):

@@ -9,7 +9,7 @@ from dc_keras.study.audit.sides import (
     row_cutoffs,
     shown_videos,
 )
-from dc_keras.study.participation import resolve_grid
+from dc_keras.study.resolution import resolve_grid
 
 
 def _whats(check):

@@ -1,0 +1,260 @@
+"""Resolves a Study on a corpus: the panel, the labels, and what each side may see."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+from dc_keras.study.participation import Grid
+from dc_keras.study.study import Study, SupportRule, require_choice
+from dc_keras.study.unmatched import require_matches
+
+_POOL_DOMAIN = "dc_keras/support pool/"
+
+
+def resolve_study(
+    study: Study,
+    corpus: Corpus,
+    *,
+    support: SupportRule = "outside_panel",
+    **overrides: Any,
+) -> Grid:
+    """Turns a corpus into a participation grid.
+
+    Args:
+        study: the Study.
+        corpus: the corpus; only its `videos` table is read.
+        support: "outside_panel" takes the posts that describe a challenge only from
+            users set aside for it; "included" takes everyone's, as the paper does,
+            which shows the model the post of a positive pair itself.
+        **overrides: settings that differ from those of the Study.
+
+    Returns:
+        The grid: panel, labels, and which posts each side may see.
+
+    Raises:
+        DataError: a bad setting, no post that matches any challenge, or no user is
+            left for the panel.
+    """
+    require_choice("support", support, get_args(SupportRule))
+    require_matches(study.challenges, corpus.videos)
+    return resolve_grid(study.with_settings(**overrides), corpus.videos, support)
+
+
+def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
+    """Resolves a Study on the videos of a corpus.
+
+    Args:
+        study: the Study, all overrides applied.
+        videos: the corpus's table of posts.
+        support: "outside_panel" or "included".
+
+    Returns:
+        The grid.
+
+    Raises:
+        DataError: nobody is left for the panel.
+    """
+    posts = _dated(study, videos.select("video_id", "user_id", "create_time", "views"))
+    joins = find_joins(study, videos).join(posts, on="video_id", maintain_order="left")
+    pool = _pool(study, posts) if support == "outside_panel" else None
+    past = posts.filter("is_past")
+    free = past.join(joins, on="video_id", how="anti")
+    histories = _histories(study, free)
+    describing = joins if pool is None else joins.filter(pl.col("user_id").is_in(pool))
+    chosen_support = _support(study, describing.filter("is_past"))
+    panel, left_out = _panel(study, posts, joins, histories, pool)
+    if not panel:
+        reasons = ", ".join(f"{what}: {n}" for what, n in left_out.items())
+        raise DataError(
+            "no user is left for the panel; loosen `history_min` or "
+            "`min_participations`, or import more posts. Received: "
+            f"num_users={posts['user_id'].n_unique()} ({reasons})"
+        )
+    labels, observed = _label(study, joins, panel)
+    shown = {
+        v for ids in (*chosen_support, *(histories[u] for u in panel)) for v in ids
+    }
+    owners = posts.filter(pl.col("video_id").is_in(shown)).sort("video_id")
+    witnesses = sorted((pool or set()) & histories.keys())
+    undated = posts.filter(pl.col("is_past").is_null()).height
+    return Grid(
+        challenges=tuple(challenge.name for challenge in study.challenges),
+        users=panel,
+        labels=labels,
+        observed=observed,
+        histories=tuple(histories[user] for user in panel),
+        support=chosen_support,
+        video_users=dict(owners.select("video_id", "user_id").iter_rows()),
+        pool_users=tuple(witnesses),
+        pool_histories=tuple(histories[user] for user in witnesses),
+        settings=_settings(study, support),
+        counts=left_out | {"posts without a date": undated},
+    )
+
+
+def user_histories(
+    study: Study, videos: pl.DataFrame, user_ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Returns what a study lets a model see of users, in the panel or not.
+
+    Args:
+        study: the Study, all overrides applied.
+        videos: the corpus's table of posts.
+        user_ids: pseudonyms.
+
+    Returns:
+        Video ids a user, newest first, as in `Grid.histories`; without the users who
+        have no such posts.
+    """
+    own = videos.filter(pl.col("user_id").is_in(user_ids))
+    posts = _dated(study, own.select("video_id", "user_id", "create_time"))
+    free = posts.filter("is_past").join(
+        find_joins(study, own), on="video_id", how="anti"
+    )
+    return _histories(study, free)
+
+
+def in_pool(user_id: str, fraction: float) -> bool:
+    """Whether a user is set aside to describe challenges, by a hash of the id alone.
+
+    Args:
+        user_id: the pseudonym.
+        fraction: share of users in the pool.
+    """
+    digest = hashlib.sha256((_POOL_DOMAIN + user_id).encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") < fraction * 2**64
+
+
+def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
+    """Returns a row a post and challenge it belongs to, sorted.
+
+    Args:
+        study: names the challenges.
+        videos: the posts.
+
+    Returns:
+        Columns `video_id` and `challenge`, the position of the challenge in the study.
+    """
+    tags: dict[str, int] = {}
+    sounds: dict[str, int] = {}
+    for column, challenge in enumerate(study.challenges):
+        tags |= dict.fromkeys(challenge.hashtags, column)
+        sounds |= dict.fromkeys(challenge.sounds, column)
+    by_tag = videos.select("video_id", mark="hashtags").explode("mark")
+    by_sound = videos.select("video_id", mark="music_id")
+    found = [
+        marked.with_columns(
+            challenge=pl.col("mark").replace_strict(
+                list(owners), list(owners.values()), default=None, return_dtype=pl.Int64
+            )
+        )
+        for marked, owners in ((by_tag, tags), (by_sound, sounds))
+        if owners
+    ]
+    joins = pl.concat(found).drop_nulls("challenge")
+    return joins.select("video_id", "challenge").unique().sort("video_id", "challenge")
+
+
+def _dated(study: Study, posts: pl.DataFrame) -> pl.DataFrame:
+    """Adds `is_past`: before the cutoff; null where no date tells."""
+    is_past = pl.lit(True)
+    if study.cutoff is not None:
+        is_past = pl.col("create_time") < study.cutoff
+    return posts.with_columns(is_past=is_past)
+
+
+def _pool(study: Study, posts: pl.DataFrame) -> set[str]:
+    users = posts["user_id"].unique()
+    return {user for user in users if in_pool(user, study.pool_fraction)}
+
+
+def _histories(study: Study, free: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    newest = free.sort(
+        "create_time", "video_id", descending=[True, False], nulls_last=True
+    )
+    grouped = newest.group_by("user_id").agg(pl.col("video_id").head(study.history_max))
+    return {user: tuple(ids) for user, ids in grouped.iter_rows()}
+
+
+def _support(study: Study, joins: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
+    key = "create_time" if study.support_order == "newest" else "views"
+    ordered = joins.sort(key, "video_id", descending=[True, False], nulls_last=True)
+    return tuple(
+        tuple(
+            ordered.filter(pl.col("challenge") == column)["video_id"].head(
+                study.support_max
+            )
+        )
+        for column in range(len(study.challenges))
+    )
+
+
+def _panel(
+    study: Study,
+    posts: pl.DataFrame,
+    joins: pl.DataFrame,
+    histories: Mapping[str, tuple[str, ...]],
+    pool: set[str] | None,
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The panel, sorted, and why the others are not in it."""
+    joined: Counter[str] = Counter(
+        joins.filter("is_past").unique(["user_id", "challenge"])["user_id"]
+    )
+    panel: list[str] = []
+    left_out = {
+        "users who describe challenges": 0,
+        "users with too few posts": 0,
+        "users with too few participations": 0,
+    }
+    for user in sorted(posts["user_id"].unique()):
+        if pool is not None and user in pool:
+            left_out["users who describe challenges"] += 1
+        elif len(histories.get(user, ())) < study.history_min:
+            left_out["users with too few posts"] += 1
+        elif joined[user] < study.min_participations:
+            left_out["users with too few participations"] += 1
+        else:
+            panel.append(user)
+    return tuple(panel), left_out
+
+
+def _label(
+    study: Study, joins: pl.DataFrame, panel: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+    """Labels and observed, both (num_users, num_challenges)."""
+    shape = (len(panel), len(study.challenges))
+    labels = np.zeros(shape, np.int8)
+    observed = np.ones(shape, np.bool_)
+    rows = {user: row for row, user in enumerate(panel)}
+    for user, column, is_past in joins.select(
+        "user_id", "challenge", "is_past"
+    ).iter_rows():
+        if user not in rows:
+            continue
+        is_label = study.cutoff is None or is_past is False
+        if is_label:
+            labels[rows[user], column] = 1
+        else:
+            observed[rows[user], column] = False
+    labels[~observed] = 0
+    return labels, observed
+
+
+def _settings(study: Study, support: str) -> dict[str, Any]:
+    marks = {
+        challenge.name: {
+            "hashtags": list(challenge.hashtags),
+            "sounds": list(challenge.sounds),
+        }
+        for challenge in study.challenges
+    }
+    return study.settings() | {"support": support, "challenges": marks}
