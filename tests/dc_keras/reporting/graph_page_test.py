@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -22,7 +22,9 @@ def found():
     """Four groups that share a tag each, of which the first is hostile, and a loner."""
     drawn = nx.random_partition_graph(_SIZES, 0.6, 0.02, seed=1)
     drawn.add_node(sum(_SIZES))
-    layer = Layer("co-hashtag", canonical(nx.to_scipy_sparse_array(drawn, dtype=float)))
+    layer = Layer(
+        "co-hashtag", to_canonical(nx.to_scipy_sparse_array(drawn, dtype=float))
+    )
     groups = np.repeat(np.arange(4), _SIZES)
     has = np.zeros((len(groups) + 1, 4))
     has[np.arange(len(groups)), groups] = 1

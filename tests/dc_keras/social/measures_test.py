@@ -32,9 +32,9 @@ def test_a_drawn_graph_has_the_measures_that_one_sees():
 
 
 def test_pagerank_is_that_of_networkx():
-    ties = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
+    edges = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
     for is_directed in (True, False):
-        layer = layer_of(ties, 4, is_directed=is_directed)
+        layer = layer_of(edges, 4, is_directed=is_directed)
         kind = nx.DiGraph if is_directed else nx.Graph
         graph = nx.from_scipy_sparse_array(layer.weights, create_using=kind)
         expected = nx.pagerank(graph, tol=1e-12)
