@@ -216,6 +216,7 @@ def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
     assert {"2.15", "2.20"} <= set(audit["supported_by"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["preset", "hub"])
 def test_encoders_with_tokenisers_of_their_own_are_served(
     make_served, tiny_preset, vocabulary, tmp_path, kind
@@ -292,6 +293,7 @@ def test_a_server_reads_the_list_of_models(served, tmp_path):
     assert model.model_version_policy.latest.num_versions == 2
 
 
+@pytest.mark.long
 def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     # In a process of its own, for a session and eager mode do not go together.
     done = subprocess.run(
