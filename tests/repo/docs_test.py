@@ -151,3 +151,10 @@ def test_the_demo_uses_flags_that_its_scripts_have(root, scripts, flags_of):
     known = set().union(*(flags_of(script) for script in scripts))
     used = set(re.findall(r'"--(\w+)=', source))
     assert {"corpus", "records", "split"} <= used <= known
+
+
+def test_the_documentation_stays_short(root):
+    pages = [path.read_text("utf-8") for path in (root / "docs").glob("*.md")]
+    # Words, not the bars of tables.
+    count = sum(1 for page in pages for word in page.split() if re.search(r"\w", word))
+    assert count < 12_000
