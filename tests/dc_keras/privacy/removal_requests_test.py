@@ -97,7 +97,7 @@ def test_what_one_corpus_knows_counts_for_all(
 def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
     users = [*corpus.iter_users(), User("e" * 32, (pseudonymizer.handle("ann"),))]
     corpus.users = table_of(User, users)
-    with pytest.raises(DataError, match="line=1, a handle that 2 people have had"):
+    with pytest.raises(DataError, match="line=1, a handle of 2 people"):
         find_requested({1: "@ann"}, [corpus], pseudonymizer)
     requested = find_requested({1: "10000001"}, [corpus], pseudonymizer)
     assert pseudonymizer.handle("ann.b") in requested.codes

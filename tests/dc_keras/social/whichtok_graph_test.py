@@ -95,7 +95,7 @@ def test_what_is_no_stem_is_one_line(tmp_path, content):
 
 
 def test_what_is_no_criterion_is_one_line(group):
-    with pytest.raises(DataError, match="must be some of used_hashtags"):
+    with pytest.raises(DataError, match="must be distinct names of used_hashtags"):
         UserGraph(group, ["likes"])
     with pytest.raises(DataError, match="user=zoe"):
         UserGraph(group).weight("ann", "zoe")
