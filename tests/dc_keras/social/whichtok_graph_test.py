@@ -9,6 +9,7 @@ from dc_keras.social.whichtok_graph import (
     TikTokUser,
     UserGraph,
     UserGroup,
+    find_group_names,
     video_graph,
 )
 
@@ -85,6 +86,20 @@ def test_posts_are_tied_too():
     assert graph.users == ("1", "2", "3")
     assert graph.layers[0].weights[0, 1] == pytest.approx(1 / 1.5)
     assert graph.layers[0].num_edges == 1
+
+
+def test_names_have_marks_and_no_stop_tags(group):
+    names = find_group_names(group)
+    assert names.users == ("ann", "bob", "nil", "nobody")
+    assert names.things == (
+        *("#cats", "#creatorfund", "#dance", "#dogs", "♫ a song", "♫ another"),
+    )
+    assert names.counts.toarray().tolist() == [
+        [1, 1, 0, 1, 1, 1],
+        [1, 1, 1, 0, 1, 0],
+        [0] * 6,
+        [0] * 6,
+    ]
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"ann": 3}'])
