@@ -167,10 +167,10 @@ def find_kind(directory: Path) -> str | None:
         kind = "model"
     elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"
+    elif has("survey.html", "communities.parquet"):
+        kind = "survey"  # also with a graph.json, the graph as JSON
     elif has("graph.json"):
         kind = "graph"
-    elif has("survey.html", "communities.parquet"):
-        kind = "survey"
     elif has("reach.json"):
         kind = "reach"
     return kind

@@ -27,7 +27,11 @@ from scipy import sparse
 from dc_keras.corpus.records import normalize_hashtag
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_affiliations
+from dc_keras.social.affiliations import (
+    STOP_TAGS,
+    Affiliations,
+    count_affiliations,
+)
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.sharing import build_shared_layer
 
@@ -147,6 +151,26 @@ class UserGraph:
         return float(self.graph.layers[0].weights[rows[0], rows[1]])
 
 
+def find_group_names(group: UserGroup) -> Affiliations:
+    """Returns the affiliations that name the communities of a group.
+
+    Returns:
+        Used and suggested hashtags as "#tag", without `STOP_TAGS`, and sounds as
+        "♫ title".
+    """
+    has = {
+        user.handle: {
+            *(
+                f"#{tag}"
+                for tag in (user.used_hashtags | user.sugg_hashtags) - STOP_TAGS
+            ),
+            *(f"♫ {title}" for title in user.used_sounds | user.sugg_sounds),
+        }
+        for user in group.users.values()
+    }
+    return _count("name", has)
+
+
 def video_graph(videos: Mapping[str, Iterable[str]]) -> SocialGraph:
     """Returns the graph of posts that share things, which whichtok had planned.
 
@@ -161,11 +185,15 @@ def video_graph(videos: Mapping[str, Iterable[str]]) -> SocialGraph:
 
 
 def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
+    layer = build_shared_layer(_count(name, has), "whichtok")
+    return Layer("shared space", layer.weights)
+
+
+def _count(name: str, has: Mapping[str, Iterable[str]]) -> Affiliations:
     rows = [(owner, thing) for owner, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    layer = build_shared_layer(count_affiliations(name, has, table), "whichtok")
-    return Layer("shared space", layer.weights)
+    return count_affiliations(name, has, table)
 
 
 def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:

@@ -26,7 +26,7 @@ def _of_ann(people, posts, code):
 
 def test_lines_are_read_without_comments_and_by_number(tmp_path):
     path = tmp_path / "ids.txt"
-    path.write_bytes(b"\xef\xbb\xbf# requested in May\r\n\r\n 123 # a post\r\n@Ann.b\n")
+    path.write_bytes(b"\xef\xbb\xbf# asked in May\r\n\r\n 123 # a post\r\n@Ann.b\n")
     assert read_lines(path) == {3: "123", 4: "@Ann.b"}
 
 
@@ -35,7 +35,7 @@ def test_lines_are_read_without_comments_and_by_number(tmp_path):
     [
         ("123\nann b\n", "an id, or a handle after an @. Received: line=2"),
         ("123,456", "an id, or a handle after an @. Received: line=1"),
-        ("# nobody\n", "at least one line must hold an id. Received: none"),
+        ("# nobody\n", "at least one line must be an id. Received: none"),
     ],
 )
 def test_lines_that_are_no_ids_are_refused_without_repeating_them(tmp_path, text, rule):
@@ -97,7 +97,7 @@ def test_what_one_corpus_knows_counts_for_all(
 def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
     users = [*corpus.iter_users(), User("e" * 32, (pseudonymizer.handle("ann"),))]
     corpus.users = table_of(User, users)
-    with pytest.raises(DataError, match="line=1, a handle that 2 people have had"):
+    with pytest.raises(DataError, match="line=1, a handle of 2 people"):
         find_requested({1: "@ann"}, [corpus], pseudonymizer)
     requested = find_requested({1: "10000001"}, [corpus], pseudonymizer)
     assert pseudonymizer.handle("ann.b") in requested.codes

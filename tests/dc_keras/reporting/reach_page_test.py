@@ -57,8 +57,8 @@ def test_the_page_says_what_was_found(page, report):
     row = report.backtests.summary().row(0, named=True)
     assert f"<td>{row['log_error']:.3f}</td>" in page
     assert f"{row['within']} of 12" in page
-    assert "Not foretold: 1 challenges" in page
-    assert "2 users are asked, 1.5 of them are expected to join" in page
+    assert "Without a forecast: 1 challenges" in page
+    assert "Of 2 seeds, 1.5 are expected to join" in page
     assert '<th scope="row">u_00</th>' in page
 
 

@@ -330,7 +330,7 @@ def test_a_proxy_is_no_participation_model(served):
 
 
 def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path):
-    with pytest.raises(DataError, match=r"no bundle in .*export_model"):
+    with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):
         predictor.predict(served.histories, ["dancing"])

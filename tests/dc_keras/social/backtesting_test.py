@@ -33,7 +33,7 @@ def test_contagion_is_who_is_won_at_mean_strength():
     # Four edges of weight 1 each: at a small rate four times the rate are won.
     assert contagion_rate(_RING, 0.01) == pytest.approx(0.0025)
     assert contagion_rate(layer_of([(0, 1, 3.0)], 5), 0.6) == pytest.approx(0.2)
-    with pytest.raises(DataError, match=r"an edge to run along. Received: layer=drawn"):
+    with pytest.raises(DataError, match=r"needs an edge. Received: layer=drawn"):
         contagion_rate(layer_of([], 3), 1.0)
 
 

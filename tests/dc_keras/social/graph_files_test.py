@@ -39,7 +39,7 @@ def _view(**changes):
                 "score": [0.5, float("nan"), 1.0],
             }
         ),
-        "ties": edge_table(_GRAPH, combined, times),
+        "edges": edge_table(_GRAPH, combined, times),
         "positions": np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]),
         "colours": community_colours(np.array([0, 0, 1])),
         "sizes": np.array([1.0, 2.0, 3.0]),
@@ -225,7 +225,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="must differ in more than control characters"):
         write_graph(_view(users=users), tmp_path / "none", "graph", ["gexf"])
     with pytest.raises(
-        DataError, match=r"one a user. Received: users=3, lengths=\[3, 1"
+        DataError, match=r"one entry per user. Received: users=3, lengths=\[3, 1"
     ):
         _view(colours=["#000000"])
 

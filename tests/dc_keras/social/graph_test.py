@@ -74,7 +74,7 @@ def test_canonical_leaves_nothing_on_the_diagonal():
     [
         (lambda: _layer("x", [[0, 1], [0, 0]]), "must be symmetric"),
         (lambda: _layer("x", [[0, -1], [-1, 0]]), "weights above 0"),
-        (lambda: SocialGraph(("a",), (_SHARED,)), "a row a user"),
+        (lambda: SocialGraph(("a",), (_SHARED,)), "one row per user"),
         (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
         (lambda: _GRAPH.layer("none"), "layer=none"),
         (

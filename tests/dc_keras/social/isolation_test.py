@@ -112,5 +112,7 @@ def test_names_of_users_do_not_matter(edges, groups, order):
 
 
 def test_a_group_a_user():
-    with pytest.raises(DataError, match=r"one for each of 8 users. Received: groups="):
+    with pytest.raises(
+        DataError, match=r"one entry for each of 8 users. Received: groups="
+    ):
         measure_isolation(TWO_GROUPS, np.zeros(3, int))

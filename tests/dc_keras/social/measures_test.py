@@ -85,7 +85,7 @@ def test_nobody_has_no_rows():
 
 
 def test_a_layer_of_others_is_refused():
-    with pytest.raises(DataError, match=r"a row a user.*rows=8, users=2"):
+    with pytest.raises(DataError, match=r"one row per user.*rows=8, users=2"):
         measure_users(SocialGraph(("a", "b"), ()), TWO_GROUPS)
-    with pytest.raises(DataError, match="pivots be above 0"):
+    with pytest.raises(DataError, match="pivots above 0"):
         _measures(TWO_GROUPS, num_pivots=0)

@@ -94,7 +94,9 @@ def test_a_matrix_of_members_has_each_user_once():
 
 
 def test_things_without_names_are_refused():
-    with pytest.raises(DataError, match=r"a row a user and a name a column.*names=3"):
+    with pytest.raises(
+        DataError, match=r"one row per user and one column per name.*names=3"
+    ):
         describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES[:3])
-    with pytest.raises(DataError, match=r"a prior above 0"):
+    with pytest.raises(DataError, match=r"`prior` must be above 0"):
         describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES, prior=0)

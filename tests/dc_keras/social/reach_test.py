@@ -122,7 +122,7 @@ def test_a_seed_who_declines_may_be_won_later():
     never = np.array([1.0, 0.0, 0.0])
     reach = simulate_reach(path, np.ones(3), np.array([0, 2]), seed_chances=never)
     assert reach.curves[0, :3].tolist() == [1, 2, 3]
-    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
         simulate_reach(path, np.ones(3), np.array([0]), seed_chances=never - 1)
 
 
@@ -141,10 +141,10 @@ def test_a_past_challenge_is_foretold_from_its_first_adopters():
 @pytest.mark.parametrize(
     ("chance", "acceptance", "seeds", "rule"),
     [
-        (1.5, [1, 1, 1], [0], r"chances must lie in \[0, 1\].*highest=1.5"),
-        (0.5, [1, -1, 1], [0], r"acceptance must lie in \[0, 1\].*lowest=-1"),
-        (0.5, [1, np.nan, 1], [0], r"acceptance must lie in"),
-        (0.5, [1, 1], [0], "an acceptance a user"),
+        (1.5, [1, 1, 1], [0], r"chances must be in \[0, 1\].*highest=1.5"),
+        (0.5, [1, -1, 1], [0], r"acceptance must be in \[0, 1\].*lowest=-1"),
+        (0.5, [1, np.nan, 1], [0], r"acceptance must be in"),
+        (0.5, [1, 1], [0], "one acceptance per user"),
         (0.5, [1, 1, 1], [3], "seeds must be rows of 3 users"),
         (0.5, [1, 1, 1], [-1], "seeds must be rows of 3 users"),
     ],

@@ -118,5 +118,5 @@ def test_a_horizon_counts_from_the_last_seed():
     assert Horizon(3, 4).cut(adoption, last).rows.tolist() == [0, 1, 2, 3]
     assert Horizon(4, 4).cut(adoption, last) == "the corpus ends within the horizon"
     for wrong in ({"num_seeds": 0}, {"days": 0.0}, {"days": float("nan")}):
-        with pytest.raises(DataError, match=r"a seed and days above 0. Received: num"):
+        with pytest.raises(DataError, match=r"`days` above 0. Received: num"):
             Horizon(**wrong)

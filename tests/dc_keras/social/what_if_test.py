@@ -56,7 +56,7 @@ def test_readiness_is_beside_the_mean(write):
     readiness = read_readiness(path, _GRAPH, "spin")
     assert readiness.values == pytest.approx([0.5, 1.5, 1.0, 1.0])
     assert readiness.num_unknown == 2
-    with pytest.raises(DataError, match="there once; name a challenge"):
+    with pytest.raises(DataError, match="one row; select a challenge"):
         read_readiness(path, _GRAPH)
 
 
@@ -75,11 +75,11 @@ def test_the_readier_hear_more_easily(write):
     [
         ("name\nu_a\n", "seeds must have the columns user_id.*without user_id"),
         ("user_id\nu_a\nstranger\n", "users of the graph.*unknown=1"),
-        ("user_id\n", "one at least.*users=0"),
-        ("user_id\nu_a\nu_a\n", "a user must be there once.*users=1, lines=2"),
-        ("user_id,probability\nu_a,1.5\n", r"a probability must lie in \[0, 1\]"),
-        ("user_id,probability\nu_a,often\n", r"a probability must lie in \[0, 1\]"),
-        ("user_id,probability\nu_a,\n", r"a probability must lie in \[0, 1\]"),
+        ("user_id\n", "at least one.*users=0"),
+        ("user_id\nu_a\nu_a\n", "each user must have one row.*users=1, lines=2"),
+        ("user_id,probability\nu_a,1.5\n", r"a probability must be in \[0, 1\]"),
+        ("user_id,probability\nu_a,often\n", r"a probability must be in \[0, 1\]"),
+        ("user_id,probability\nu_a,\n", r"a probability must be in \[0, 1\]"),
         ("", "seeds must be a CSV file"),
     ],
 )
@@ -93,7 +93,7 @@ def test_what_says_nothing_of_readiness(write, tmp_path):
         read_readiness(write("user_id\nu_a\n"), _GRAPH)
     with pytest.raises(DataError, match="users of the graph=0"):
         read_readiness(write("user_id,probability\nstranger,1\n"), _GRAPH)
-    with pytest.raises(DataError, match="above 0 of one"):
+    with pytest.raises(DataError, match="a value above 0"):
         read_readiness(write("user_id,probability\nu_a,0\n"), _GRAPH)
     with pytest.raises(DataError, match="must have a column challenge"):
         read_readiness(write("user_id,probability\nu_a,1\n"), _GRAPH, "spin")

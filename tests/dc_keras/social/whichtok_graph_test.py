@@ -9,6 +9,7 @@ from dc_keras.social.whichtok_graph import (
     TikTokUser,
     UserGraph,
     UserGroup,
+    find_group_names,
     video_graph,
 )
 
@@ -87,6 +88,20 @@ def test_posts_are_tied_too():
     assert graph.layers[0].num_edges == 1
 
 
+def test_names_have_marks_and_no_stop_tags(group):
+    names = find_group_names(group)
+    assert names.users == ("ann", "bob", "nil", "nobody")
+    assert names.things == (
+        *("#cats", "#creatorfund", "#dance", "#dogs", "♫ a song", "♫ another"),
+    )
+    assert names.counts.toarray().tolist() == [
+        [1, 1, 0, 1, 1, 1],
+        [1, 1, 1, 0, 1, 0],
+        [0] * 6,
+        [0] * 6,
+    ]
+
+
 @pytest.mark.parametrize("content", ["[]", "{", '{"ann": 3}'])
 def test_what_is_no_stem_is_one_line(tmp_path, content):
     (tmp_path / "users.json").write_text(content)
@@ -95,7 +110,7 @@ def test_what_is_no_stem_is_one_line(tmp_path, content):
 
 
 def test_what_is_no_criterion_is_one_line(group):
-    with pytest.raises(DataError, match="must be some of used_hashtags"):
+    with pytest.raises(DataError, match="must be distinct names of used_hashtags"):
         UserGraph(group, ["likes"])
     with pytest.raises(DataError, match="user=zoe"):
         UserGraph(group).weight("ann", "zoe")
