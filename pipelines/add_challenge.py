@@ -29,7 +29,7 @@ def main() -> None:
     from pathlib import Path
 
     from dc_keras.serving.add_challenge import add_challenge
-    from dc_keras.serving.predictor import find_version, read_config
+    from dc_keras.serving.bundle_config import find_version, read_config
     from tfrecords.storage.locking import writing
 
     place = find_version(Path(_BUNDLE.value))

@@ -61,14 +61,15 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
-    from dc_keras.serving.attribution import explain
-    from dc_keras.serving.raw_requests import RawUser
     from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE()
-    predictor.require_challenges([_CHALLENGE.value])
+    predictor = _OPEN_BUNDLE([_CHALLENGE.value])
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.serving.attribution import explain
+    from dc_keras.serving.raw_requests import RawUser
+
     histories = user_histories(predictor.study, corpus.videos, [user])
     if user not in histories:
         raise DataError(

@@ -66,9 +66,8 @@ def _predict() -> None:
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE()
+    predictor = _OPEN_BUNDLE(_CHALLENGE.value)
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
-    predictor.require_challenges(challenges)
     asked = users or tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, asked)
     _require_histories(users, histories)

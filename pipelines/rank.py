@@ -56,12 +56,14 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus, write_answers
     from dc_keras.escaping import format_csv
-    from dc_keras.serving.calibration import forecast_participants
-    from dc_keras.serving.ranking import Ranker, choose_seeds
 
     _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
-    predictor = _OPEN_BUNDLE()
+    predictor = _OPEN_BUNDLE([_CHALLENGE.value] if _CHALLENGE.value else [])
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.serving.calibration import forecast_participants
+    from dc_keras.serving.ranking import Ranker, choose_seeds
+
     challenge = _challenge(predictor)
     users = _users(corpus, predictor)
     groups = _communities(users.users)

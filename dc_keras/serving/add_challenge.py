@@ -12,13 +12,10 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
+from dc_keras.serving.bundle_config import find_version
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
-from dc_keras.serving.predictor import (
-    CALIBRATION_FILE,
-    Predictor,
-    find_version,
-)
+from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json

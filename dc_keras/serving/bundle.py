@@ -25,11 +25,9 @@ import tensorflow as tf
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
+from dc_keras.serving.bundle_config import read_config
 from dc_keras.serving.op_audit import audit_ops, require_target
-from dc_keras.serving.predictor import (
-    CALIBRATION_FILE,
-    read_config,
-)
+from dc_keras.serving.predictor import CALIBRATION_FILE
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
 from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid

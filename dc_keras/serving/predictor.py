@@ -13,6 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras.errors import DataError
+from dc_keras.serving.bundle_config import (
+    find_version,
+    read_config,
+    require_challenges,
+)
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.connect import connect
 from dc_keras.serving.raw_requests import (
@@ -254,35 +259,4 @@ class Predictor:
         Raises:
             DataError: the bundle lacks a challenge.
         """
-        unknown = [name for name in challenges if name not in self.challenges]
-        if unknown:
-            raise DataError(
-                f"the bundle knows the challenges {', '.join(self.challenges)}. "
-                f"Received: challenge={unknown[0]!r}"
-            )
-
-
-def read_config(place: Path) -> dict[str, Any]:
-    """Returns the settings of a version of a bundle."""
-    config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
-    return config
-
-
-def find_version(place: Path) -> Path:
-    """Returns the directory of the highest version of a bundle.
-
-    Args:
-        place: directory of a version, which is returned, or of all versions.
-
-    Raises:
-        DataError: there is no bundle.
-    """
-    if (place / "saved_model.pb").exists():
-        return place
-    numbers = [p for p in place.glob("*") if p.name.isdigit()]
-    if not numbers:
-        raise DataError(
-            f"{place} must contain saved_model.pb or a numbered version; create one "
-            "with `python -m pipelines.export_model`"
-        )
-    return max(numbers, key=lambda p: int(p.name))
+        require_challenges(self.challenges, challenges)

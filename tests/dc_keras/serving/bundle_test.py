@@ -11,7 +11,8 @@ from saved_tokenizers import save_preprocessor, save_roberta
 from dc_keras.encoders.hub_export import export_text_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import export_bundle
-from dc_keras.serving.predictor import Predictor, RawPost, find_version
+from dc_keras.serving.bundle_config import find_version
+from dc_keras.serving.predictor import Predictor, RawPost
 from dc_keras.serving.sample_requests import BATCH_SIZES, make_requests
 from dc_keras.serving.serving_model import build_serving_model
 from tfrecords.storage.checksums import read_sums, seal_directory
