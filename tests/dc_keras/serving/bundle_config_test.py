@@ -24,7 +24,7 @@ def test_the_highest_version_counts(tmp_path):
     for number in ("2", "10", "tmp-11"):
         (tmp_path / number).mkdir()
     assert find_version(tmp_path) == tmp_path / "10"
-    with pytest.raises(DataError, match="must contain saved_model.pb"):
+    with pytest.raises(DataError, match=r"must contain saved_model\.pb"):
         find_version(tmp_path / "2")
 
 
