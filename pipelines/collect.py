@@ -95,10 +95,10 @@ def main() -> int:
 
 def _say(outcome: Outcome) -> None:
     unit = "users" if outcome.target.request == "suggested" else "posts"
-    line = f"{outcome.target}: {outcome.found} {unit}, {outcome.wanted} wanted"
+    line = f"{outcome.target}: {outcome.collected} of {outcome.requested} {unit}"
     if outcome.refusal is not None:
         line += f": {outcome.refusal}"
-    elif outcome.found < outcome.wanted:
+    elif outcome.collected < outcome.requested:
         line += ": the platform has no more"
     app.say(line)
     media = outcome.media

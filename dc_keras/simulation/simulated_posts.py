@@ -19,7 +19,7 @@ _EMPTY_CAPTION_SHARE = 0.04
 _MENTION_SHARE = 0.1
 _TOPIC_SOUND_SHARE = 0.6
 
-# A challenge post is this much the challenge's taste, the rest its author's.
+# Weight of the challenge's taste in a challenge post; the rest is its author's.
 _CHALLENGE_WEIGHT = 0.6
 _CHALLENGE_SOUND_SHARE = 0.8
 _CHALLENGE_SHAPE_SHARE = 0.6
@@ -31,21 +31,21 @@ _MEAN_TAGS = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One video of the world.
+    """One post of the world.
 
     Attributes:
-        video_id: 19 digits, `video_id >> 32` is `create_time`.
-        user: position of the author.
-        challenge: position of the challenge, None outside any.
+        video_id: 19 digits; `video_id >> 32` is `create_time`.
+        user: index of the author.
+        challenge: index of the challenge; None for a post outside of challenges.
         create_time: UTC seconds since 1970.
         caption: as posted, "" for none.
-        mentions: positions of the users mentioned.
+        mentions: indices of the mentioned users.
         sound: its sound.
-        look: visual taste as drawn, LOOK_DIM numbers.
+        look: visual taste, LOOK_DIM components.
         shape: one of `SHAPES`.
         duration_s: length, seconds.
         num_views: plays at collection time.
-        duet_of: video id of the post it is a duet with; None for none.
+        duet_of: id of the post that it is a duet with; None for none.
         has_media: whether there is a video file.
     """
 
@@ -66,14 +66,14 @@ class Post:
 
 @dataclass(frozen=True, eq=False)
 class PostWriter:
-    """Writes what every user posts.
+    """Writes the posts of all users.
 
     Attributes:
-        config: of the world.
-        truth: of the world.
+        config: parameters of the world.
+        truth: ground truth of the world.
         cast: accounts, challenges and sounds.
-        ids: where new ids come from.
-        rng: source of the draws.
+        ids: draws the ids.
+        rng: random generator.
     """
 
     config: WorldConfig
@@ -86,7 +86,7 @@ class PostWriter:
         """Returns all posts, oldest first."""
         posts = []
         for user in range(self.config.num_users):
-            # Who joins readily also posts more and tags more: propensity shows a bit.
+            # Users with a high propensity also post and tag more, so it is observable.
             extra = self.rng.poisson(np.exp(self.truth.propensity[user]))
             for _ in range(self.config.videos_per_user + int(extra)):
                 posts.append(self._write_own(user))

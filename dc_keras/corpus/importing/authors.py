@@ -1,8 +1,8 @@
-"""The alias table: which handles and secUids belong to which author.
+"""The alias table: the handles and secUids of each author.
 
-Some exports know an author's id, others the handle only, and handles change. An author
-seen by handle alone goes under the handle's pseudonym until some export tells whose
-handle it is; then both become one.
+Some exports contain the id of an author, others only the handle, and handles change. An
+author who is known by handle only has the pseudonym of the handle as user id until an
+export relates the handle to an id; then both entries are merged.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dc_keras.corpus.records import User
 
 
 class Counts(Protocol):
-    """The counts of an `Account`; None where the export does not say."""
+    """The counts of an `Account`; None if the export does not contain them."""
 
     @property
     def followers(self) -> int | None:
-        """How many follow the account."""
+        """Number of followers of the account."""
 
     @property
     def total_likes(self) -> int | None:
-        """Likes of all its posts."""
+        """Number of likes of all its posts."""
 
     @property
     def total_posts(self) -> int | None:
@@ -46,14 +46,14 @@ class _Entry:
 
 
 class AuthorTable:
-    """Collects what exports say about authors.
+    """Collects the aliases, times and account counts of authors.
 
     Args:
-        users: what is known already.
+        users: the users of the existing corpus.
 
     Attributes:
         handle_only: user ids that are the pseudonym of a handle.
-        known_owners: pseudonym of a handle → user id, as far as was known already.
+        known_owners: pseudonym of a handle → user id, from the existing corpus.
     """
 
     def __init__(self, users: Iterable[User] = ()) -> None:
@@ -71,10 +71,10 @@ class AuthorTable:
         sec_uid: str | None,
         username: str | None,
     ) -> str:
-        """Adds one sighting, all of it pseudonyms but `username`.
+        """Adds one occurrence of an author; all values but `username` are pseudonyms.
 
         Returns:
-            The user id to put into the record: `alias` where there is no other.
+            The user id for the record: `alias` if `user_id` is None.
 
         Raises:
             ValueError: both `user_id` and `alias` are None.
@@ -91,13 +91,12 @@ class AuthorTable:
         return chosen
 
     def resolve(self) -> dict[str, str]:
-        """Joins authors known by handle with whose handle it is, and says which.
+        """Merges authors who are known by handle with the owners of the handles.
 
-        A handle that two ids have carried stays on its own: whose the post is cannot
-        be told.
+        A handle that belonged to two ids is not merged, because its owner is ambiguous.
 
         Returns:
-            User id of a handle → user id of the author, to rename records by.
+            User id of a handle → user id of its owner, for renaming records.
         """
         owners = self._owners()
         renames = {a: owners[a] for a in self.handle_only if a in owners}
@@ -107,7 +106,7 @@ class AuthorTable:
         return renames
 
     def see(self, user_id: str, *times: int | None) -> None:
-        """Widens first and last seen by posting times, UTC seconds."""
+        """Extends the period of a user to posting times, UTC seconds."""
         for time in times:
             _see(self._entries[user_id], time)
 
@@ -117,18 +116,18 @@ class AuthorTable:
         times: Iterable[int | None],
         accounts: Iterable[Counts | None],
     ) -> None:
-        """Keeps what exports said about accounts: of each what the newest said.
+        """Keeps the newest counts of each account.
 
         Args:
-            user_ids: whose accounts.
-            times: when the exports saw them, UTC seconds; None is older than any time.
-            accounts: what they said; None for nothing.
+            user_ids: owners of the accounts.
+            times: collection times, UTC seconds; None counts as the oldest.
+            accounts: the counts; None if there are none.
         """
         for user_id, time, account in zip(user_ids, times, accounts, strict=True):
             if account is None:
                 continue
             entry = self._entries[user_id]
-            # Nearly always the same look again.
+            # Nearly always the same counts again.
             if account != entry.account or time != entry.account_seen:
                 _see_account(entry, account, time)
 
@@ -150,7 +149,7 @@ class AuthorTable:
             )
 
     def _owners(self) -> dict[str, str]:
-        """Returns handle → user id, of handles that one id alone has carried."""
+        """Returns handle → user id, for handles that belonged to exactly one id."""
         owners: defaultdict[str, set[str]] = defaultdict(set)
         for user_id, entry in self._entries.items():
             if user_id not in self.handle_only:
@@ -189,9 +188,9 @@ def _see(entry: _Entry, time: int | None) -> None:
 
 
 def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
-    """Keeps the newer of two looks at an account, of one time that which has more.
+    """Keeps the newer counts; at equal times, the larger ones.
 
-    What the newer look lacks is taken from the older one.
+    Missing counts are taken from the older ones.
     """
     if all(count is None for count in _counts(account)):
         return
@@ -205,7 +204,7 @@ def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
 
 
 def _filled(newer: Counts, older: Counts) -> Counts:
-    """Returns the newer counts, with the older one of each that it lacks."""
+    """Returns the newer counts, with missing ones taken from the older counts."""
     given = _counts(newer)
     whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
     return newer if tuple(whole) == given else Account(*whole)

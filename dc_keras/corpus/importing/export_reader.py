@@ -1,4 +1,4 @@
-"""Takes in export files, every record of them accounted for."""
+"""Reads export files and accounts for every record in them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dc_keras.corpus.records import Edge
 
 UNKNOWN_SOURCE = "unknown"
 
-# Lines of quarantine.jsonl for one reason and file; the rest is one line.
+# Maximum lines of quarantine.jsonl per reason and file; a last line counts the others.
 MOST_LISTED = 10_000
 
 _POSTED = "posted"
@@ -37,15 +37,16 @@ _POSTS_A_BATCH = 2**11
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What became of the records of one source.
+    """Numbers of records of one source, by outcome.
 
     Attributes:
-        given: records met.
-        imported: records of posts or ties that the corpus did not have.
-        merged: records of those that it had, or that came before in this import.
+        given: all records.
+        imported: records of posts or edges that are new to the corpus.
+        merged: records of posts or edges that the corpus, or an earlier record of this
+            import, already contained.
         quarantined: records that could not be read.
         forgotten: records of posts that the corpus has forgotten.
-        notes: what was missing or mended, word → number of records.
+        notes: missing or repaired values: word → number of records.
     """
 
     given: int
@@ -58,7 +59,7 @@ class SourceCounts:
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of one source while they grow."""
+    """The mutable counts of one source."""
 
     given: int = 0
     imported: int = 0
@@ -70,13 +71,13 @@ class Tally:
 
 @dataclass(slots=True)
 class FileReport:
-    """What one file turned out to be.
+    """The content of one file.
 
     Attributes:
-        name: of the file, without directories.
-        sources: records by the source that knew their shape.
-        reasons: why records were refused, and how many for that.
-        examples: position of the first record refused for a reason.
+        name: file name, without directories.
+        sources: number of records per source.
+        reasons: number of rejected records per reason.
+        examples: position of the first rejected record per reason.
     """
 
     name: str
@@ -86,22 +87,22 @@ class FileReport:
 
 
 class Intake:
-    """Reads files and gives away what they hold; what it keeps are the ties.
+    """Reads export files; passes posts on and collects the edges.
 
     Args:
-        sources: the sources to ask.
-        maker: makes records of what they read.
-        keep_raw: whether a rejected record keeps its content.
-        add_posts: takes tables of the posts that were read: the fields of
-            `records.Video`, and `notes`.
-        reject: takes what could not be read.
-        is_forgotten: whether to leave a tie out.
+        sources: the sources to try.
+        maker: makes the records of the corpus.
+        keep_raw: whether to keep the content of rejected records.
+        add_posts: called with tables of posts: the fields of `records.Video`, and
+            `notes`.
+        reject: called with each rejected record.
+        is_forgotten: whether to omit an edge.
 
     Attributes:
-        ties: those read so far, each once; ones known before may be added first.
-        kept_notes: notes on records of ties that were new, by source name.
-        tallies: counts by source name. Whether a post was `imported` or `merged` is
-            for whoever takes the posts to say.
+        ties: the edges so far, without repeats; known edges may be added beforehand.
+        kept_notes: notes on records with new edges, by source name.
+        tallies: counts by source name. The caller counts the `imported` and `merged`
+            posts.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Intake:
         self._is_forgotten = is_forgotten
 
     def read_file(self, path: Path) -> FileReport:
-        """Takes in one file and returns what it was."""
+        """Reads one file and returns a report on its content."""
         quick = next((source for source in self._sources if source.read_lines), None)
         read_lines = None if quick is None else quick.read_lines
         report = FileReport(path.name)
@@ -146,7 +147,7 @@ class Intake:
         return report
 
     def counts(self) -> dict[str, SourceCounts]:
-        """Returns what became of the records so far, by source name."""
+        """Returns the counts so far, by source name."""
         return {
             name: SourceCounts(
                 given=tally.given,
@@ -195,7 +196,7 @@ class Intake:
         )
 
     def _reject_rest(self, report: FileReport, reason: str, number: int) -> None:
-        """Lists in one line what is too much to list one by one."""
+        """Rejects the records beyond MOST_LISTED with one entry."""
         rest = f"{reason} ({number} further records of this file)"
         self._reject(
             Rejected.of(
@@ -213,7 +214,7 @@ class Intake:
         elif source.read is not None:
             post = source.read(found.record)
             if OF_ADDRESS in post.notes and _says_nothing(post):
-                raise UnreadablePostError("the address of a post and nothing else")
+                raise UnreadablePostError("the URL of a post and nothing else")
             self._take_posts(columns_of(post), source.name, found.collected_at)
             for tie in post.ties:
                 self._add_tie(tie, source.name)
@@ -246,7 +247,7 @@ class Intake:
             tally.merged += 1
 
     def _add_tie(self, tie: Tie, source: str) -> bool:
-        """Adds a tie and returns whether it was not there before."""
+        """Adds an edge and returns whether it is new."""
         if tie.kind == _POSTED:
             return self._maker.note_author(tie)
         edge = self._maker.edge(tie, source)

@@ -1,7 +1,7 @@
-"""The names of fields that exports have; any other key of a record may be a person's.
+"""The field names of exports; any other key of a record may name a person.
 
-Some exports are tables of people, with their handles as keys. quarantine.jsonl keeps
-the keys that are here, and a code in place of each other one.
+Some exports are tables of people, with handles as keys. quarantine.jsonl keeps the keys
+listed here and replaces all others by codes.
 """
 
 FIELD_NAMES = frozenset(

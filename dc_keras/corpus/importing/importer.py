@@ -1,12 +1,12 @@
-"""Imports export files into a corpus: every record given ends in exactly one place.
+"""Imports export files into a corpus; every record is accounted for exactly once.
 
-    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, ties
-        ─intake─▶ pseudonymous records ─spool─▶ tables sorted by id ─merging─▶ one row
-        a post ─media─▶ the corpus directory
+    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, edges
+        ─pseudonymize─▶ pseudonymous records ─external_sort─▶ tables sorted by id
+        ─merging─▶ one row per post ─media_search─▶ the corpus directory
 
-imported + merged + quarantined + forgotten = given, for each source and in all: what
-was forgotten does not come back. Importing the same file twice changes no byte. Memory
-grows with authors and ties, not with posts.
+For each source, imported + merged + quarantined + forgotten = given; forgotten posts
+are not restored. Importing the same file twice changes no byte. Memory grows with the
+number of authors and edges, but not with that of posts.
 """
 
 from __future__ import annotations
@@ -46,17 +46,18 @@ from tfrecords.storage.locking import writing
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        sources: counts by source name; records that no source knows are `unknown`.
-        files: what each file was recognised as, and what was refused.
-        num_videos: posts in the corpus after it.
-        num_users: people in the corpus after it: authors, and ends of ties.
-        num_ties: ties in ties.parquet after it.
-        media: what was found under the media root; None without one.
-        num_recognised: posts that the corpus held already, of people who turned out to
-            be forgotten: this import told under which other names they go.
+        sources: counts by source name; unrecognised records count as `unknown`.
+        files: the recognised formats and rejected records of each file.
+        num_videos: number of posts in the corpus after the import.
+        num_users: number of users in the corpus after the import: authors and ends of
+            edges.
+        num_ties: number of edges in ties.parquet after the import.
+        media: the media found under the media root; None without one.
+        num_recognised: number of posts that the corpus contained before, and that were
+            removed because this import relates their authors to forgotten people.
     """
 
     sources: Mapping[str, SourceCounts]
@@ -69,7 +70,7 @@ class ImportSummary:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether not one record of all files could be read."""
+        """Whether no record of any file could be read."""
         total = self.total
         return not (total.imported or total.merged or total.forgotten)
 
@@ -93,13 +94,15 @@ def register_source(
     sniff: Callable[[RawRecord], bool],
     read: Callable[[RawRecord], Post],
 ) -> None:
-    """Adds a format of your own, which is asked before all others (docs/sources.md).
+    """Registers a custom format, which is tried before all others (docs/sources.md).
 
     Args:
-        name: for `source`, and for the column `source` of videos.parquet.
-        sniff: whether a raw record, of JSON or of a table's row, has this format.
-        read: makes a post of it. It raises `UnreadablePostError` with a reason, which
-            repeats nothing of the record, where it cannot.
+        name: name of the format, for `source` and for the column `source` of
+            videos.parquet.
+        sniff: whether a raw record, from JSON or from a row of a table, has this
+            format.
+        read: converts it to a post. Raises `UnreadablePostError` if it cannot; the
+            message must not contain any content of the record.
 
     Raises:
         DataError: another source has this name.
@@ -109,7 +112,7 @@ def register_source(
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is read makes a cycle, and looking for one takes a fourth longer."""
+    """Disables garbage collection: reading makes no cycles, and it costs 25%."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -131,26 +134,27 @@ def import_files(
     keep_raw: bool = False,
     then: Callable[[ImportSummary], object] = lambda _: None,
 ) -> ImportSummary:
-    """Imports files into a corpus, new or existing.
+    """Imports files into a new or existing corpus.
 
     Args:
         inputs: paths, glob patterns (`**` for any depth) or directories.
-        corpus_dir: the corpus directory; made where it is missing.
-        pseudonymizer: holds the key; an existing corpus asks for the key it began with.
-        source: name of the source module, or "auto" to tell by each record's shape.
-        media_root: where the media lie. None keeps to the corpus's own, and to the
-            paths found before where that is not there now.
-        keep_handles: whether to keep handles beside their pseudonyms.
-        keep_raw: whether quarantine.jsonl may hold raw content.
-        then: called with the answer before another process may write the corpus.
+        corpus_dir: the corpus directory; created if it does not exist.
+        pseudonymizer: holds the key; it must be the key that an existing corpus was
+            made with.
+        source: name of a source, or "auto" to recognise the source of each record.
+        media_root: directory of the media. None keeps that of the corpus; if the
+            directory does not exist now, the media paths are not changed.
+        keep_handles: whether to keep handles in addition to their pseudonyms.
+        keep_raw: whether quarantine.jsonl may contain raw content.
+        then: called with the summary before another process may write to the corpus.
 
     Returns:
-        What was done. The corpus is written when this returns, and untouched when it
-        raises.
+        The summary of the import. The corpus is complete when the function returns, and
+        unchanged if it raises.
 
     Raises:
-        DataError: an input leads to no file, the source is unknown, the key is not the
-            corpus's, or `media_root` is not a directory.
+        DataError: an input matches no file, the source is unknown, the key is not that
+            of the corpus, or `media_root` is not a directory.
     """
     directory = Path(corpus_dir).expanduser()
     files = find_files(inputs)
@@ -224,7 +228,7 @@ def import_files(
 
 
 def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:
-    """Returns the list with all names of whom it has, and keeps it with the corpus."""
+    """Adds all names of the forgotten people to the list, and saves it."""
     whole = forgotten.with_people(authors.users())
     if whole != forgotten:
         directory.mkdir(exist_ok=True)
@@ -242,8 +246,8 @@ def _ties_of_others(
 def _one_row_a_post(
     came: pl.DataFrame, kept: pl.DataFrame, intake: Intake, authors: AuthorTable
 ) -> pl.DataFrame:
-    """Merges the exports of each post that is kept, and counts what became of all."""
-    if NOTES in came.columns:  # else all of them were known before
+    """Merges the exports of each post to keep, and counts all records."""
+    if NOTES in came.columns:  # otherwise all posts are from the existing corpus
         _count_forgotten(came, kept, intake)
         _count_arrivals(kept, intake)
     table = kept.drop(ORDER, NOTES, strict=False)
@@ -260,12 +264,12 @@ def _one_row_a_post(
 
 
 def _num_known(table: pl.DataFrame) -> int:
-    """Returns how many posts of a table the corpus held before."""
+    """Returns how many posts of a table are from the existing corpus."""
     return table.filter(pl.col(ORDER) < 0).height
 
 
 def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
-    """Counts, by source, what came and is not kept."""
+    """Counts the records that arrived and are not kept, by source."""
     if kept.height == table.height:
         return
     came, stayed = (
@@ -276,7 +280,7 @@ def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) ->
 
 
 def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:
-    """Counts, by source, the new posts and their notes, and the others."""
+    """Counts the new posts, their notes and the merged records, by source."""
     is_first = pl.col("video_id").is_first_distinct()
     arrivals = table.select("source", NOTES, ORDER, is_first.alias("is_first"))
     arrivals = arrivals.filter(pl.col(ORDER) >= 0)
@@ -293,7 +297,7 @@ def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:
 
 
 def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]]:
-    """Returns the notes on all that is in the corpus, by source."""
+    """Returns the notes on all records of the corpus, by source."""
     before = {} if known is None else known.info.get("notes", {})
     total = {source: Counter(notes) for source, notes in before.items()}
     for source, notes in intake.kept_notes.items():
@@ -306,12 +310,12 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
 
 
 def remove_scratch(directory: Path) -> None:
-    """Removes what imports that were killed left beside a corpus: captions are in it.
+    """Removes the temporary directories of interrupted imports: they contain captions.
 
     Args:
-        directory: of the corpus; whoever calls must keep other writers away from it.
+        directory: the corpus directory; the caller must hold its write lock.
     """
-    # As `tempfile` names them.
+    # The names that `tempfile` gives.
     name = re.compile(rf"\.{re.escape(directory.name)}-import-[a-z0-9_]{{8}}")
     for path in directory.resolve().parent.iterdir():
         if name.fullmatch(path.name):

@@ -52,7 +52,7 @@ def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
     ("change", "rule"),
     [
         ({"version": 2}, "`version` must be 1. Received: version=2"),
-        ({"fingerprints": None}, "not a list of the forgotten"),
+        ({"fingerprints": None}, "not a valid list of forgotten ids"),
         ({"key_fingerprint": "00"}, "made with another pseudonym key"),
     ],
 )

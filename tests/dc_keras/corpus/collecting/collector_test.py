@@ -22,7 +22,7 @@ def _raw(directory):
 
 
 def _found(outcomes):
-    return {name: outcome.found for name, outcome in outcomes.items()}
+    return {name: outcome.collected for name, outcome in outcomes.items()}
 
 
 def test_lists_are_collected_to_their_count_then_to_their_end_then_left(
@@ -100,19 +100,19 @@ def test_what_is_missing_has_a_reason_and_what_is_there_has_none(
         "10": make_pages(1),
     }
     whole = PostPages(tmp_path, Target("sound", "10"))
-    whole.take("sound", 0, platform.lists["10"][0])
+    whole.add_answer("sound", 0, platform.lists["10"][0])
     outcomes = run(sounds=list(platform.lists))
     assert {name: str(o.refusal) for name, o in outcomes.items()} == {
         "1": _BLOCKED,
-        "2": "no `itemList` in the answer; keys that are there: "
+        "2": "no `itemList` in the answer; its keys: "
         "cursor, hasMore, items, statusCode",
         "3": "a captcha page instead of JSON",
-        "4": "only posts that it gave before, although it promises more",
-        "5": "the platform refuses: statusCode 10201",
-        "6": "no posts, although more are promised: probably blocked",
+        "4": "only posts that were sent before, although `hasMore` is true",
+        "5": "the platform refused the request: statusCode 10201",
+        "6": "no posts, although `hasMore` is true: probably blocked",
         "7": _BLOCKED,
         "8": _BLOCKED,
-        "9": "not asked: the 3 targets before were blocked",
+        "9": "not requested: the previous 3 targets were blocked",
         "10": "None",
     }
     assert [name for name, o in outcomes.items() if o.is_complete] == ["10"]
@@ -148,8 +148,8 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
     assert media.missing == [
         f"{post_id(1)}: HTTP 403",
         f"{post_id(2)}: an empty answer",
-        f"{post_id(4)}: no address in the post",
-        "'../../x': an id that is no number",
+        f"{post_id(4)}: no URL in the post",
+        "'../../x': the id is not a number",
         f"{post_id(7)}: APIRequestContext.get: Invalid URL",
     ]
     files = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
@@ -173,7 +173,7 @@ def test_group_grows_through_cycles_and_past_a_refusal_to_its_size(
     outcomes = run(seed_user="seed", group_size=4)
     assert list(outcomes) == ["seed", *members]
     assert all(
-        outcome.found == 1 for name, outcome in outcomes.items() if name in members
+        outcome.collected == 1 for name, outcome in outcomes.items() if name in members
     )
     assert platform.asked == [
         ("user_detail", "seed", None),

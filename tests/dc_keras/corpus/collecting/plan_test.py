@@ -40,7 +40,7 @@ def test_marks_are_dropped_and_each_target_is_there_once():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "must say what to collect. Received: none"),
+        ({}, "must be given. Received: none"),
         ({"hashtags": ["#"]}, "`hashtag` must have a name. Received: hashtag="),
         ({"users": [" "]}, "`user` must have a name. Received: user="),
         ({"sounds": ["x-42"]}, "`sound` must be the number .* Received: sound=x-42"),

@@ -56,7 +56,7 @@ def test_torn_last_line_is_cut_and_can_be_asked_again(path, tmp_path, torn):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 3: must be an answer that `collect` saved"),
+        ("{", "line 3: must be an answer saved by `collect`"),
         ('{"data": 1}', "Received: KeyError"),
         (
             '{"__collect_meta": {"version": 2, "request": "", "cursor": 0}, "data": 1}',

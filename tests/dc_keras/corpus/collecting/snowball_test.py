@@ -15,15 +15,15 @@ def _suggestion(numbers):
     return {"body": [{"exploreList": [{"cardItem": card} for card in cards]}]}
 
 
-def _grow(directory, group_size, most=99):
+def _collect_group(directory, group_size, most=99):
     """Grows a group as far as `most` answers go; returns it, and who was asked."""
     snowball = Snowball(directory, Target("suggested", "seed"), group_size)
     if snowball.seed is None:
-        snowball.take("user_detail", None, _SEED)
+        snowball.add_answer("user_detail", None, _SEED)
     asked = ""
     while len(asked) < most and not snowball.is_full and (user := snowball.next_user()):
         asked += user.user_id
-        snowball.take("suggested", None, _suggestion(_SUGGESTED[user.user_id]))
+        snowball.add_answer("suggested", None, _suggestion(_SUGGESTED[user.user_id]))
     return snowball, asked
 
 
@@ -32,22 +32,22 @@ def _ids(snowball):
 
 
 def test_group_grows_breadth_first_and_stops_at_its_size(tmp_path):
-    snowball, asked = _grow(tmp_path, group_size=3)
+    snowball, asked = _collect_group(tmp_path, group_size=3)
     assert (_ids(snowball), asked) == ("123", "01")
     assert snowball.members[0] == Member("1", "u1", "s1")
 
 
 def test_suggestions_beyond_the_size_are_no_members(tmp_path):
-    assert _ids(_grow(tmp_path, group_size=1)[0]) == "1"
+    assert _ids(_collect_group(tmp_path, group_size=1)[0]) == "1"
 
 
 def test_cycles_end_and_the_seed_is_no_member(tmp_path):
-    snowball, asked = _grow(tmp_path, group_size=9)
+    snowball, asked = _collect_group(tmp_path, group_size=9)
     assert (_ids(snowball), asked, snowball.is_full) == ("1234", "01234", False)
 
 
 def test_group_goes_on_from_its_file(tmp_path):
-    assert _grow(tmp_path, group_size=9, most=2)[1] == "01"
-    snowball, asked = _grow(tmp_path, group_size=9)
+    assert _collect_group(tmp_path, group_size=9, most=2)[1] == "01"
+    snowball, asked = _collect_group(tmp_path, group_size=9)
     assert (_ids(snowball), asked) == ("1234", "234")
-    assert _grow(tmp_path, group_size=9)[1] == ""
+    assert _collect_group(tmp_path, group_size=9)[1] == ""

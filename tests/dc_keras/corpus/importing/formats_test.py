@@ -47,7 +47,7 @@ def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
     table = f"id,desc,stats_playCount\n{video_id},hi,5\n".encode()
     alone = give(videos=table)
     assert alone.sources["whichtok_videos"].quarantined == 1
-    assert "users.json tells" in (corpus_dir / "quarantine.jsonl").read_text()
+    assert "users.json, which contains" in (corpus_dir / "quarantine.jsonl").read_text()
     user = {"id": "5", "username": "ann", "used_hashtags": [], "videos": [video_id]}
     both = give(users={"ann": user}, videos=table)
     assert both.sources["whichtok_videos"].imported == 1
