@@ -75,7 +75,7 @@ def test_communities_are_of_nearly_one_size_and_alike_in_taste():
         ("width", 71, "`width` .* must be even"),
         ("fps", 0, "`fps`"),
         ("text_only_share", 1.5, "`text_only_share`"),
-        ("start", "19.10.2020", "`start` .* a date as 2020-10-19"),
+        ("start", "19.10.2020", "`start` .* a date such as 2020-10-19"),
         ("start", "1970-01-01", "between 1978 and 2038"),
         ("start", "2037-12-01", "between 1978 and 2038"),
     ],

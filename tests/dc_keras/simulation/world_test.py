@@ -138,7 +138,7 @@ def test_directory_that_is_not_a_world_is_left_alone(written, tmp_path, files, n
     world, _ = written
     for name in files:
         (tmp_path / name).write_text("mine")
-    with pytest.raises(DataError, match=f"new or empty directory.*holds {named}"):
+    with pytest.raises(DataError, match=f"new or empty.*contains {named}"):
         write_world(world, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
