@@ -1,4 +1,4 @@
-"""Reads the addresses of posts: whose post it is, which one, and on which platform."""
+"""Reads the URLs of posts: the author, the id of the post, and the platform."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-# Where exports keep the address of a post, in the order in which they are asked.
+# Keys of exports that contain the URL of a post, in the order in which they are tried.
 KEYS = (
     *("webVideoUrl", "videoWebUrl", "share_url", "shareUrl", "webpage_url", "url"),
     *("tiktok_url", "post_url", "video_link", "video_url", "videoUrl", "link"),
     *("original_url", "submittedVideoUrl", "embed_link", "作品链接"),
 )
-# Where further addresses tell the platform, but not the post.
+# Keys of further URLs that identify the platform but not the post.
 _OTHER_KEYS = (
     *("collected_from_url", "source_url", "source_platform_url", "permalink"),
     *("uploader_url", "channel_url", "profile_url"),
@@ -31,7 +31,7 @@ _OWN = (
     *("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly"),
     *("tiktokw.eu", "tiktokw.us", "tiktokcdn.com", "byteoversea.com"),
 )
-# Sites whose posts have much the same columns or keys as TikTok's.
+# Platforms whose exports have columns or keys similar to TikTok's.
 _OTHERS = (
     *("x.com", "twitter.com", "instagram.com", "threads.net", "threads.com"),
     *("douyin.com", "iesdouyin.com", "facebook.com", "fb.watch", "youtube.com"),
@@ -46,7 +46,7 @@ _OTHERS = (
 
 @lru_cache(maxsize=2**10)
 def other_spelling(key: str) -> str:
-    """Returns `playCount` for `play_count` and the other way round, "" for neither."""
+    """Returns `playCount` for `play_count` and vice versa, "" if there is neither."""
     if "_" in key:
         first, *others = key.split("_")
         camel = first + "".join(word[:1].upper() + word[1:] for word in others)
@@ -56,7 +56,7 @@ def other_spelling(key: str) -> str:
 
 
 def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Returns handle and id of the post that a record's addresses lead to."""
+    """Returns handle and id of the post that the URLs of a record lead to."""
     for address in _texts(record, KEYS):
         handle, video_id = post_of(address)
         if video_id is not None:
@@ -65,32 +65,32 @@ def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def post_of(address: str) -> tuple[str | None, str | None]:
-    """Returns handle and id of the post that an address leads to."""
+    """Returns handle and id of the post that a URL leads to."""
     found = _POST.search(address)
     return (_clean(found["handle"]), found["id"]) if found else (None, None)
 
 
 def find_handle(record: Mapping[str, Any]) -> str | None:
-    """Returns the handle in a record's addresses, of a post or of a profile."""
+    """Returns the handle in the URLs of a record, of a post or of a profile."""
     handle, _ = find_post(record)
     if handle is not None:
         return handle
     for address in _texts(record, (*KEYS, "profile_url", "uploader_url", "user_url")):
         found = _HANDLE.search(address)
-        if found and not found["handle"].startswith("MS4w"):  # that is a secUid
+        if found and not found["handle"].startswith("MS4w"):  # MS4w begins a secUid
             return _clean(found["handle"])
     return None
 
 
 def find_live(record: Mapping[str, Any]) -> bool:
-    """Whether a record's address is that of a live room."""
+    """Whether a URL of a record is that of a live room."""
     return any(_LIVE.search(address) for address in _texts(record, KEYS))
 
 
 def other_platform(record: Mapping[str, Any]) -> str | None:
-    """Returns the other site that a record's addresses lead to, None where none does.
+    """Returns the other platform that the URLs of a record lead to, or None.
 
-    An address of TikTok beside it settles the matter: posts link to everywhere.
+    Posts may link to any site, so a record with a URL of TikTok counts as TikTok's.
     """
     sites = [_site(address) for address in _texts(record, (*KEYS, *_OTHER_KEYS))]
     if any(_is_of(site, _OWN) for site in sites):
@@ -103,23 +103,23 @@ def other_platform(record: Mapping[str, Any]) -> str | None:
 
 
 def is_of_tiktok(address: str) -> bool:
-    """Whether an address is of one of TikTok's own hosts."""
+    """Whether a URL has one of TikTok's own hosts."""
     return is_of(address, _OWN)
 
 
 def is_of(address: str, domains: tuple[str, ...]) -> bool:
-    """Whether an address is of one of some domains, or below it."""
+    """Whether the host of a URL is one of some domains, or a subdomain."""
     return _is_of(_site(address), domains)
 
 
 def names_tiktok(site: str) -> bool:
-    """Whether a name of a platform, as exports write it, is TikTok's."""
+    """Whether the name of a platform, as written in exports, is TikTok's."""
     name = site.strip().casefold().removeprefix("https://").removeprefix("www.")
     return name.startswith(("tiktok", "tik tok", "tik-tok", "musical.ly"))
 
 
 def names_other(site: str) -> bool:
-    """Whether a name of a platform is that of one that we know, and not TikTok's."""
+    """Whether the name of a platform is that of a known one other than TikTok."""
     name = site.strip().casefold()
     return name in _OTHERS or name in {other.partition(".")[0] for other in _OTHERS}
 
@@ -149,11 +149,11 @@ def _clean(handle: str | None) -> str | None:
 
 @lru_cache(maxsize=2**10)
 def keys_of(path: str) -> tuple[tuple[str, str], ...]:
-    """Returns the keys of a path, each with its other spelling, "" for none."""
+    """Returns the keys of a path, each with its other spelling or ""."""
     return tuple((key, other_spelling(key)) for key in path.split("."))
 
 
 @lru_cache(maxsize=2**10)
 def spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns keys, then their other spellings."""
+    """Returns the keys, followed by their other spellings."""
     return (*keys, *filter(None, map(other_spelling, keys)))

@@ -1,8 +1,8 @@
-"""Opens files, and what archives hold: zip, tar, gzip, bzip2 and xz, also nested.
+"""Opens files and the entries of archives: zip, tar, gzip, bzip2 and xz, also nested.
 
-Nothing is ever unpacked to disk, and the name of an entry is never a path: it only says
-in quarantine.jsonl where a record was. What grows out of all proportion while it is
-unpacked is given up (`BombError`).
+Nothing is unpacked to disk. The name of an entry is never used as a path; it only
+appears as the position of a record in quarantine.jsonl. Unpacking stops if the content
+is out of proportion to the size of the file (`BombError`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
-# What can go wrong inside of a damaged archive. bz2 raises OSError.
+# The errors of damaged archives. bz2 raises OSError.
 DAMAGE = (
     EOFError,
     zlib.error,
@@ -34,7 +34,7 @@ DAMAGE = (
 )
 CHUNK = 2**17
 
-# JSON shrinks to a tenth or so; nothing but a bomb to a four-hundredth.
+# JSON compresses about tenfold; only decompression bombs compress 400-fold.
 _LARGEST_GROWTH = 400
 _ALWAYS_ALLOWED = 2**25
 _MAX_DEPTH = 4
@@ -48,7 +48,7 @@ Opener: TypeAlias = Callable[[], io.BufferedIOBase]
 
 
 class BombError(ValueError):
-    """A file that grows out of all proportion while it is unpacked."""
+    """A file that grows out of proportion while it is unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Member:
     """A file, or an entry of an archive.
 
     Attributes:
-        name: of the entry, "" of a file that is no archive.
-        open: opens it anew.
-        reason: why it cannot be read; `open` is not to be called then.
-        faults: what ended the last stream that `open` gave too early.
-        is_workbook: whether it is a zip that a spreadsheet program made.
+        name: name of the entry, "" for a file that is not an archive.
+        open: opens the file from its start.
+        reason: why it cannot be read; `open` must not be called then.
+        faults: the error that ended the last stream returned by `open` early, if any.
+        is_workbook: whether it is a zip file made by a spreadsheet program.
     """
 
     name: str
@@ -71,14 +71,14 @@ class Member:
 
 
 def members(path: Path) -> Iterator[Member]:
-    """Yields the file, or the entries of the archive that it is."""
+    """Yields the file itself, or the entries if it is an archive."""
     budget = _Budget(max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * path.stat().st_size))
     file = Member("", lambda: path.open("rb", buffering=CHUNK))
     yield from _expand(file, budget, 0)
 
 
 class _Budget:
-    """How many bytes may come out of one file on disk."""
+    """The number of bytes that may still be unpacked from one file on disk."""
 
     def __init__(self, allowed: int) -> None:
         self._left = allowed
@@ -87,13 +87,13 @@ class _Budget:
         self._left -= number
         if self._left < 0:
             raise BombError(
-                f"it grows more than {_LARGEST_GROWTH}-fold while it is unpacked: no "
-                "export does"
+                f"it grows more than {_LARGEST_GROWTH}-fold while it is unpacked: not "
+                "an export"
             )
 
 
 class _Bounded(io.RawIOBase):
-    """A stream whose bytes are paid out of a budget, and which ends at any damage."""
+    """A stream that is limited by a budget and ends at the first damage."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
         try:
-            # `read` would lose what comes before a damage.
+            # `read` would lose the data before the damage.
             data = self._stream.read1(len(view))
         except DAMAGE as error:
             self._faults.append(error)
@@ -176,7 +176,7 @@ def _opener(
     faults: list[Exception],
 ) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
-        # Lines of some kB come three times as fast out of a buffer larger than usual.
+        # A larger buffer makes reading lines of several kB three times as fast.
         below = member.open()
         return io.BufferedReader(_Bounded(unpack(below), budget, faults, below), CHUNK)
 
@@ -184,7 +184,7 @@ def _opener(
 
 
 def _or_reason(member: Member, inside: Iterator[Member]) -> Iterator[Member]:
-    """Yields what is inside; what is damaged ends in a reason and not in an error."""
+    """Yields the members; damage yields a member with a reason, not an error."""
     try:
         yield from inside
     except BombError as error:
@@ -223,12 +223,12 @@ def _of_tar(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
             if not info.isreg() or _is_no_export(info.name):
                 continue
             found = True
-            # Of a regular file it is never None.
+            # `extractfile` never returns None for a regular file.
             opened = cast("Opener", partial(archive.extractfile, info))
             entry = _entry(_joined(member.name, info.name), opened, budget)
             yield from _or_reason(entry, _expand(entry, budget, depth + 1))
             if entry.faults:
-                return  # what follows cannot be found
+                return  # the following entries cannot be located
     if not found:
         yield _refused(member.name, _NO_EXPORT)
 
@@ -244,7 +244,7 @@ def _entry(name: str, open_stream: Opener, budget: _Budget) -> Member:
 
 
 def _is_no_export(name: str) -> bool:
-    """Whether an entry is what a system adds, a hidden file, a picture or a video."""
+    """Whether an entry is a system file, a hidden file, an image or a video."""
     path = PurePosixPath(name)
     is_hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     is_hidden |= path.name.lower() in ("thumbs.db", "desktop.ini")

@@ -1,7 +1,7 @@
-"""Comments in the shapes of further tools: who replied to which post.
+"""Comments in the formats of further tools: which user replied to which post.
 
-4CAT's table, the Apify actors, Bright Data, tikwm. A comment on a comment replies to
-the same post.
+The tools are 4CAT (its table), the Apify actors, Bright Data and tikwm. A comment on a
+comment counts as a reply to the same post.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dc_keras.corpus.importing.sources.post import (
     UnreadablePostError,
 )
 
-# Two of these make a comment; no post has one of them.
+# A comment has two of these keys; a post has none of them.
 _TELLING = frozenset(
     {"cid", "comment_id", "commentId", "repliesToId", "replyCommentTotal", "reply_id"}
     | {"replyToId", "is_comment_on_comment", "comment_url", "parent_comment_id"}
@@ -45,7 +45,7 @@ _HANDLES = (
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a comment, whole or damaged."""
+    """Whether the record is a comment, complete or damaged."""
     keys = record.keys()
     found = _TELLING & keys
     return len(found) >= 2 or (
@@ -54,10 +54,10 @@ def matches(record: RawRecord) -> bool:
 
 
 def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a comment to the tie between its author and the post.
+    """Maps a comment to the edge from its author to the post.
 
     Raises:
-        UnreadablePostError: it does not say which post, or who.
+        UnreadablePostError: the comment has no post, or no author.
     """
     del asked
     fields = Fields(_named(record))
@@ -65,7 +65,7 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     if video_id is None or not _is_id(video_id):
         _, video_id = addresses.find_post(record)
     if video_id is None:
-        raise UnreadablePostError("a comment that does not say on which post")
+        raise UnreadablePostError("a comment without the id of its post")
     actor = fields.person(
         user_id=_USER_IDS,
         handle=_HANDLES,
@@ -87,9 +87,9 @@ def read(record: RawRecord, asked: Asked) -> Ties:
 
 
 def _named(record: RawRecord) -> RawRecord:
-    """Returns a record with who and where also under our names, if people named them.
+    """Adds URL, handle and user id of a hand-made table under canonical names.
 
-    Not the id: it may be the comment's own.
+    The id is not added, because it may be that of the comment.
     """
     if not isinstance(record, Row):
         return record

@@ -1,4 +1,4 @@
-"""Unwraps the answers, pages and capture files that records come in.
+"""Extracts raw records from the API answers, pages and capture files around them.
 
     itemInfo.itemStruct, itemStruct           one post of the web API and of pages
     __DEFAULT_SCOPE__["webapp.video-detail"]  page state, since 2023
@@ -17,8 +17,8 @@
     {…post, __import_meta}                    a line of 4CAT
     {__collect_meta, data: answer}            a line of `pipelines.collect`
 
-Lists may nest: a file of whole answers is as good as one answer. Under any other name,
-too, what has a record in it is opened, and so is JSON in a text.
+Containers may be nested, e.g. in a list of answers. Values under other names are
+searched for records too, including JSON in strings.
 """
 
 from __future__ import annotations
@@ -68,15 +68,16 @@ _Sniff: TypeAlias = Callable[[dict[str, Any]], Source | None]
 
 @dataclass(slots=True)
 class Found:
-    """One record out of a container.
+    """One record of a container.
 
     Attributes:
         record: the raw record.
-        position: where in the document: `itemList[3]`; "" for the document itself.
-        source: whose shape it has; None where there is a reason.
-        reason: why it is no record of any source.
-        collected_at: when the export saw it, UTC seconds, as its container says.
-        asked: what its container says about the request.
+        position: position in the document, e.g. `itemList[3]`; "" for the document
+            itself.
+        source: the source that matches the record; None if there is a reason.
+        reason: why no source can read the record.
+        collected_at: collection time from its container, UTC seconds.
+        asked: the request that the container answers.
     """
 
     record: Any
@@ -88,17 +89,17 @@ class Found:
 
 
 def unwrap(document: Any, sniff: _Sniff) -> Iterator[Found]:
-    """Yields every record of a document, and what is none with a reason.
+    """Yields every record of a document, with its source or a reason.
 
     Args:
         document: parsed JSON, or a row of a table.
-        sniff: tells whose shape an object has, None for nobody's.
+        sniff: returns the source that matches an object, None if none does.
     """
     return _unwrap(Found(document), sniff, 0)
 
 
 def _unwrap(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
-    """Yields what is in `outer.record`, with what its containers say so far."""
+    """Yields the records in `outer.record`, with the data of the outer containers."""
     document = outer.record
     if depth > _MAX_DEPTH:
         yield replace(outer, reason=f"containers nested deeper than {_MAX_DEPTH}")
@@ -138,7 +139,7 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
     rows = shapes.rows_of(document, lambda row: sniff(row) is not None)
     source = sniff(document) if rows is None else None
     if source is not None:
-        # Where the file breaks off is told once, by the reader.
+        # The reader reports the truncation of the file.
         if not isinstance(document, CutObject):
             yield replace(outer, source=source)
         return
@@ -162,7 +163,7 @@ def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
 
 
 def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
-    """Yields the records of a browser's recording; most of it is something else."""
+    """Yields the records of a browser recording; most of its entries have none."""
     is_any = False
     for answer in har.answers(outer.record):
         has_posts = _holds(answer.value, sniff, depth + 1)
@@ -186,9 +187,9 @@ def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
 
 
 def _inside(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
-    """Returns what in a container holds records: name and content of each.
+    """Returns name and content of the parts of a container that have records.
 
-    Where nothing does, the first of the known containers tells why.
+    If there are none, returns the first known container, to yield its reason.
     """
     module = document.get("ItemModule")
     if isinstance(module, dict):
@@ -212,7 +213,7 @@ def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
         for key, value in document.items()
         if isinstance(value, dict | list | str) and _holds(value, sniff, 0)
     ]
-    # What lies in a row began as texts, too.
+    # Values of a row were texts too.
     return [
         (key, type(document)(value) if is_row and isinstance(value, dict) else value)
         for key, value in found
@@ -220,7 +221,7 @@ def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
 
 
 def _holds(value: Any, sniff: _Sniff, depth: int) -> bool:
-    """Whether there is a record anywhere in a value."""
+    """Whether a value contains a record at any depth."""
     if depth > _MAX_DEPTH:
         return False
     if isinstance(value, list):
@@ -237,7 +238,7 @@ def _holds(value: Any, sniff: _Sniff, depth: int) -> bool:
 
 
 def _json_in(value: object) -> Any:
-    """Returns the object or list that a text holds as JSON, None where it is none."""
+    """Returns the object or list in a JSON text, None if there is none."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -248,7 +249,7 @@ def _json_in(value: object) -> Any:
 
 
 def _is_message(entries: list[Any]) -> bool:
-    """Whether a list is a message of gallery-dl: a number, maybe a text, an object."""
+    """Whether a list is a message of gallery-dl: a number, optional text, an object."""
     return (
         2 <= len(entries) <= 3
         and type(entries[0]) is int
@@ -258,7 +259,7 @@ def _is_message(entries: list[Any]) -> bool:
 
 
 def _known_inside(document: dict[str, Any]) -> tuple[tuple[str, ...], Any] | None:
-    """Returns the first known container that holds something, and what it holds."""
+    """Returns path and content of the first known container that is not empty."""
     for path in _WRAPPERS:
         value: Any = document
         for key in path:
@@ -273,7 +274,7 @@ def _is_whichtok_user(value: object) -> bool:
 
 
 def _with_what_it_says(outer: Found, document: dict[str, Any]) -> Found:
-    """Adds the container's own stamp, and of our collector's lines the seed."""
+    """Adds the collection time of the container and, for our collector, the seed."""
     meta = document.get("__collect_meta")
     if isinstance(meta, dict):
         stamp = meta.get("collected_at")
@@ -311,7 +312,7 @@ def _child(document: dict[str, Any], key: str, inner: str) -> Any:
 
 
 def _error_of(document: dict[str, Any]) -> str | None:
-    """Returns the error that an answer is; None where it is none."""
+    """Returns a description of an error answer, None for other answers."""
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:

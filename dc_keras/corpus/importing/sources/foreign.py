@@ -1,4 +1,4 @@
-"""Tells what is no post of TikTok by what it has: other platforms, rooms, playlists."""
+"""Recognises records other than posts of TikTok: other platforms, rooms, playlists."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from dc_keras.corpus.importing.sources import addresses
 
 _PLATFORM_KEYS = ("source_platform", "extractor_key", "extractor", "ie_key")
-# Under these names stands the platform of the device as likely as not.
+# These keys may also contain the platform of the device.
 _VAGUE_KEYS = ("platform", "network", "social_network", "site")
 _LIVE_AWEME = 101
 _LIVE = frozenset({"is_live", "was_live", "is_upcoming", "post_live"})
-# Counts that other platforms have beside a text and an author, and TikTok has not.
+# Counts that posts of other platforms have, and those of TikTok do not.
 _OTHER_COUNTS = frozenset(
     {"retweet_count", "quote_count", "reposts_count", "retweetCount", "quoteCount"}
     | {"reblogs_count", "edge_media_to_comment", "favourites_url", "num_crossposts"}
@@ -26,16 +26,15 @@ _OTHER = "a record of another platform than TikTok"
 
 
 def reason_against(record: Mapping[str, Any]) -> str | None:
-    """Returns why a record, or all that is in it, is no post of TikTok.
+    """Returns why a record, with all its content, is not a post of TikTok, or None.
 
-    None where nothing speaks against it. The reason names the platform, which is
-    nobody's data.
+    The reason may name the platform, which is not personal data.
     """
     return _error(record) or _platform(record) or _kind(record)
 
 
 def _platform(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against a record of another platform."""
+    """Returns the reason for rejecting a record of another platform."""
     for platform in _platforms(record):
         if not addresses.names_tiktok(platform):
             return f"{_OTHER}{_named(platform)}"
@@ -48,7 +47,7 @@ def _platform(record: Mapping[str, Any]) -> str | None:
 
 
 def _kind(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against what TikTok has beside posts."""
+    """Returns the reason for rejecting records of TikTok that are not posts."""
     if _is_live(record):
         return "a live room, not a post"
     if record.get("_type") in ("playlist", "multi_video") and not _entries(record):
@@ -57,12 +56,12 @@ def _kind(record: Mapping[str, Any]) -> str | None:
 
 
 def _platforms(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the platforms that a record names, only such as sound like one."""
+    """Yields the platforms in a record; for vague keys, only known platforms."""
     meta = record.get("__import_meta")
     values = [record.get(key) for key in _PLATFORM_KEYS]
     values.append(meta.get("source_platform") if isinstance(meta, dict) else None)
     for value in values:
-        # yt-dlp calls it generic where it does not know the site.
+        # yt-dlp writes "generic" for unknown sites.
         if isinstance(value, str) and value.strip() and len(value) < 40:
             yield value
     for key in _VAGUE_KEYS:
@@ -72,9 +71,9 @@ def _platforms(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _error(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against an error that a collector wrote down for a post."""
+    """Returns the reason for rejecting an error that a collector saved for a post."""
     if any(record.get(key) not in (None, "") for key in _OF_A_POST):
-        return None  # posts have a text, a time or counts
+        return None  # it is a post: it has a text, a time or counts
     given = [record.get(key) for key in ("errorCode", "error_code", "error")]
     codes = [code for code in given if isinstance(code, str) and code]
     if not codes:
@@ -89,7 +88,7 @@ def _named(platform: str) -> str:
 
 
 def _comes_from_douyin(record: Mapping[str, Any]) -> bool:
-    """Whether an app's record links to Douyin, whose app has the same shape."""
+    """Whether a record of the app links to Douyin, whose app has the same format."""
     if "aweme_id" not in record:
         return False
     share, video = record.get("share_info"), record.get("video")
@@ -105,7 +104,7 @@ def _comes_from_douyin(record: Mapping[str, Any]) -> bool:
 
 
 def _is_live(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of a live room, or announces one."""
+    """Whether a record is, or announces, a live room."""
     status = record.get("live_status")
     key = record.get("extractor_key") or record.get("extractor")
     return bool(

@@ -1,4 +1,4 @@
-"""Takes TikTok's answers out of an HAR file, as browsers and proxies save it."""
+"""Extracts TikTok's answers from an HAR file, as saved by browsers and proxies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dc_keras.corpus.importing.sources.pages import find_payloads
 from dc_keras.corpus.importing.sources.values import utc_stamp
 
 _LONGEST = 2**28
-_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by its first bytes
-# Services that answer with TikTok's posts.
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, detected from the first bytes
+# Services that return posts of TikTok.
 _SERVICES = (
     *("tikwm.com", "tikhub.io", "tikhub.dev", "ensembledata.com", "apify.com"),
     *("rapidapi.com", "brightdata.com", "localhost"),
@@ -26,14 +26,14 @@ _SERVICES = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of a recording.
+    """An answer in a recording.
 
     Attributes:
-        position: in the file.
+        position: position in the file.
         value: parsed JSON.
-        time: when it was asked for, UTC seconds; None where the recording does not say.
-        reason: why posts in it are none of TikTok; None where nothing says so.
-        is_cut: whether it is a part of an answer.
+        time: time of the request, UTC seconds; None if the recording lacks it.
+        reason: why its posts are not TikTok's, or None.
+        is_cut: whether the answer is incomplete.
     """
 
     position: str
@@ -50,7 +50,7 @@ def is_har(document: dict[str, Any]) -> bool:
 
 
 def answers(document: dict[str, Any]) -> Iterator[Answer]:
-    """Yields the answers that are JSON, or pages with JSON."""
+    """Yields the answers that are JSON, or pages that contain JSON."""
     for number, entry in enumerate(document["log"]["entries"]):
         content = _inside(entry, "response", "content")
         text = _text(content).strip() if isinstance(content, dict) else ""
@@ -87,14 +87,14 @@ def _text(content: dict[str, Any]) -> str:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Returns a body as it was before the server packed it; proxies keep it packed."""
+    """Returns the decompressed body; proxies save it as the server compressed it."""
     if data[:2] not in (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
         return data
     return zlib.decompressobj(_EITHER).decompress(data, _LONGEST)
 
 
 def _values(text: str) -> Iterator[tuple[Any, bool]]:
-    """Yields what there is in an answer, and whether that is a part that is cut."""
+    """Yields the values of an answer, and whether each is incomplete."""
     if text[:1] == "<":
         for _, payload in find_payloads(text):
             yield from _parsed(payload)

@@ -1,6 +1,6 @@
-"""Reads JSON that is not quite JSON: cut, joined, commented, or as others print it.
+"""Reads defective JSON: truncated, concatenated, commented, or printed by other tools.
 
-What is whole in it is kept, and what is not is told in one reason.
+The intact values are kept, and the rest is described by one reason.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dc_keras.corpus.importing.sources import cells
 
 _BETWEEN = re.compile(r"[\s,;\x00\x1e\ufeff]*")
 _SPACE = re.compile(r"[\s\x00\x1e\ufeff]*")
-# Outside of texts: a comment, a comma before a closing bracket, a name without quotes.
+# Outside of strings: comments, commas before closing brackets, names without quotes.
 _ODD = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
     r"""|,(?=\s*[}\]])|(?P<name>(?<=[{,\s])[A-Za-z_$][\w$]*(?=\s*:))""",
     re.DOTALL,
 )
-# JSON below a title, the head of an answer, or the fence of Markdown.
+# JSON below a title, the headers of an answer, or a Markdown fence.
 _BELOW = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
-# A script's assignment or call around the value, or what guards it against being run.
+# An assignment or call around the value, or a prefix against its execution as a script.
 _AROUND = re.compile(
     r"""\s*(?:\)\]\}',?\s*|(?:for\s*\(;;\)|while\s*\(1\));?\s*|export\s+default\s+"""
     r"""|(?:var\s+|let\s+|const\s+)?[\w$.]+(?:\[['"][\w.]+['"]\])?\s*(?:=(?!=)|\()\s*)"""
@@ -33,14 +33,14 @@ DAMAGED = "cut off or damaged: the JSON ends before its brackets are closed"
 
 
 class CutObject(dict[str, Any]):
-    """An object that its file breaks off in: no record, but it may hold whole ones."""
+    """An object that is truncated: not a record, but it may contain complete ones."""
 
 
 def read_values(text: str) -> tuple[list[Any], str | None]:
-    """Returns the values in a text, and why something of it could not be read.
+    """Returns the values in a text, and why the rest of it could not be read.
 
-    The values are those that stand one after another, with anything between them that
-    tools put there. Of one that is cut, the whole part is the last value.
+    The values may be separated by anything that tools write between them. The intact
+    part of a truncated value is the last value.
     """
     values, reason = _read(text)
     if reason is None:
@@ -79,14 +79,14 @@ def _read(text: str) -> tuple[list[Any], str | None]:
 
 
 def _as_json(odd: re.Match[str]) -> str:
-    """Returns what stands in JSON for a comment, a needless comma or a bare name."""
+    """Returns the JSON for a comment, a superfluous comma or a bare name."""
     if odd["text"] is not None:
         return odd["text"]
     return "" if odd["name"] is None else f'"{odd["name"]}"'
 
 
 def _size(values: list[Any]) -> int:
-    """Returns how much there is in some values: the entries of lists count each."""
+    """Returns the number of values; the entries of lists are counted individually."""
     return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
@@ -98,7 +98,7 @@ def _value(text: str, start: int) -> tuple[Any, int | None]:
 
 
 def _part(text: str, start: int, depth: int) -> Any:
-    """Returns what is whole of a value that is not; None where nothing is."""
+    """Returns the intact part of a truncated value; None if there is none."""
     opening = text[start : start + 1]
     if depth > _MAX_DEPTH or opening not in ("[", "{"):
         return None
@@ -130,7 +130,7 @@ def _part(text: str, start: int, depth: int) -> Any:
 
 
 def _has_object(part: Any) -> bool:
-    """Whether there is anything in a part: an object with a key."""
+    """Whether a part contains an object with a key."""
     if isinstance(part, list):
         return any(map(_has_object, part))
     return isinstance(part, dict) and bool(part)
@@ -141,4 +141,4 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
     return start if found is None else found.end()
 
 
-_DECODER = json.JSONDecoder(strict=False)  # line ends in texts are taken
+_DECODER = json.JSONDecoder(strict=False)  # accepts line ends in strings

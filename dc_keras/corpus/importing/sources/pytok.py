@@ -1,4 +1,4 @@
-"""pytok's table of videos, which says what a duet or a stitch was made from."""
+"""pytok's table of videos, which contains the originals of duets and stitches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("video_id")
@@ -60,7 +60,7 @@ def _share_kind(fields: Fields) -> str | None:
 def _made_from(
     fields: Fields, kind: str | None, author: Person, video_id: str
 ) -> tuple[Tie, ...]:
-    """Returns the tie to the other post's author, whose post may be nowhere here."""
+    """Returns the edge to the author of the original, which the corpus may lack."""
     if kind is None:
         return ()
     try:

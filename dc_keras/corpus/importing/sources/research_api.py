@@ -1,7 +1,7 @@
 """Answers of the Research API: videos, followers and comments.
 
-The answers themselves, and the tables that clients (ResearchTikPy, traktok) write of
-them. Users are known by name only, which can change; a post has no file.
+Also reads the tables of its clients (ResearchTikPy, traktok). Users are identified only
+by their handle, which can change, and posts have no media files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dc_keras.corpus.importing.sources.post import (
     UnreadablePostError,
 )
 
-# Two of these make a video: an error must not hide one that lacks its id.
+# A video has at least two of these keys. The id is not required, so that videos without
+# an id are reported as such.
 _TELLING = frozenset(
     {"video_description", "region_code", "country_code", "view_count", "music_id"}
     | {"hashtag_names", "voice_to_text", "effect_ids", "video_duration", "username"}
@@ -27,7 +28,7 @@ _FOLLOWING = "user_following"
 
 
 def matches_video(record: RawRecord) -> bool:
-    """Whether the record looks like a video, whole or damaged."""
+    """Whether the record is a video, complete or damaged."""
     return len(_TELLING & record.keys()) >= 2 and "parent_comment_id" not in record
 
 
@@ -35,7 +36,7 @@ def read_video(record: RawRecord) -> Post:
     """Maps a video to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record, witnesses=("id", "video_id", "music_id"))
     video_id = fields.video_id("id", "video_id")
@@ -64,25 +65,25 @@ def read_video(record: RawRecord) -> Post:
 
 
 def matches_follow(record: RawRecord) -> bool:
-    """Whether the record is one of a list of followers, or of those followed."""
+    """Whether the record is an entry of a list of followers or of followed users."""
     keys = record.keys()
     return "username" in keys and keys <= {"username", "display_name", "target_account"}
 
 
 def read_follower(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a line of a list of followers to who follows whom.
+    """Maps an entry of a list of followers to an edge.
 
     Raises:
-        UnreadablePostError: the line names one of the two only.
+        UnreadablePostError: one of the two users is missing.
     """
     return _follow(record, is_followed=asked.list_name == _FOLLOWING)
 
 
 def read_followed(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a line of a list of those whom somebody follows to who follows whom.
+    """Maps an entry of a list of followed users to an edge.
 
     Raises:
-        UnreadablePostError: the line names one of the two only.
+        UnreadablePostError: one of the two users is missing.
     """
     del asked
     return _follow(record, is_followed=True)
@@ -94,14 +95,14 @@ def matches_comment(record: RawRecord) -> bool:
 
 
 def read_comment(record: RawRecord, asked: Asked) -> Ties:
-    """Tells that a comment makes no tie.
+    """Rejects a comment, because it has no author.
 
     Raises:
         UnreadablePostError: always.
     """
     del record, asked
     raise UnreadablePostError(
-        "a comment without an author: the Research API never says who wrote it"
+        "a comment without an author: the Research API does not contain it"
     )
 
 
@@ -117,7 +118,7 @@ def _follow(record: RawRecord, *, is_followed: bool) -> Ties:
     asked_about = fields.person(handle=("target_account",))
     if listed is None or asked_about is None:
         raise UnreadablePostError(
-            "a follower without `target_account`: the list does not say of whom"
+            "a follower without `target_account`: the followed account is unknown"
         )
     follower, followed = listed, asked_about
     if is_followed:

@@ -1,8 +1,9 @@
-"""What people call the columns of tables that they make themselves.
+"""The names of columns in hand-made tables.
 
-A header is brought to its words: without accents, capitals, punctuation, plural s,
-words such as "number of", and "video", "post" or "TikTok" beside others. `# of Likes`,
-`like_count` and `Likes (total)` are all `like`. docs/data.md has the same table.
+A header is reduced to its essential words: without accents, capitals, punctuation,
+plural s, words such as "number of", and "video", "post" or "TikTok" next to other
+words. `# of Likes`, `like_count` and `Likes (total)` all become `like`. docs/data.md
+contains the same table.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.post import Row
 
-# Field → headers in English, German, Spanish and French, the more telling ones first.
+# Field → headers in English, German, Spanish and French, the most specific ones first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "video_id": (
         *("video id", "post id", "aweme id", "item id", "clip id", "media id", "id"),
@@ -147,7 +148,7 @@ _FILLING = frozenset(
         "zahl",
     ]
 )
-# Nothing beside other words.
+# Words that are ignored next to other words.
 _CONTEXT = frozenset(
     ("video", "post", "clip", "tiktok", "tik", "tok", "videos", "posts")
 )
@@ -158,10 +159,11 @@ _WORDS = re.compile(r"[^\W_]+|%")
 
 
 def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what we know of a record under our names, of two the more telling.
+    """Returns the known fields of a record under canonical names.
 
-    An address of a profile in place of a handle is one, and a number that is too short
-    for an id of a post is none.
+    If several columns have the same field, the most specific header is used. A URL of a
+    profile in the column of a handle becomes `profile_url`. A number that is too short
+    for the id of a post is ignored.
     """
     found: dict[str, tuple[int, Any]] = {}
     for header, value in record.items():
@@ -180,9 +182,9 @@ def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=2**12)
 def find_field(header: str) -> tuple[str | None, int]:
-    """Returns the field that a header means, None where it is none of ours.
+    """Returns the field of a header and its rank; the field is None if unknown.
 
-    Beside it, how telling the header is, 0 the most: `Video ID` more than `ID`.
+    A smaller rank is more specific: 0 for `Video ID`, 1 for `ID`.
     """
     words, has_context = _words_of(header)
     field, rank = _BY_WORDS.get(words, (None, 0))
@@ -195,7 +197,7 @@ def _is_number_of_a_row(value: object) -> bool:
 
 
 def _words_of(header: str) -> tuple[str, bool]:
-    """Returns the words of a header that matter, and whether some did not."""
+    """Returns the essential words of a header, and whether others were removed."""
     text = unicodedata.normalize("NFKD", _CAMEL.sub(" ", header))
     text = "".join(c for c in text if not unicodedata.combining(c)).casefold()
     words = [w for w in _WORDS.findall(_BRACKETS.sub(" ", text)) if w not in _FILLING]

@@ -1,4 +1,4 @@
-"""Comments as the web and the app answer them: who replied to which post."""
+"""Comments in the format of the web and the app: which user replied to which post."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dc_keras.corpus.importing.sources.post import (
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a comment."""
+    """Whether the record is a comment."""
     return "cid" in record and "aweme_id" in record
 
 
 def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a comment, and the answers to it, to ties of their authors to the post.
+    """Maps a comment and its replies to edges from their authors to the post.
 
     Raises:
-        UnreadablePostError: no usable post id, or no author.
+        UnreadablePostError: there is no valid post id, or no author.
     """
     del asked
     fields = Fields(record)

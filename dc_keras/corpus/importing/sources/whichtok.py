@@ -1,7 +1,7 @@
-"""whichtok's own stem: users.json and three tables separated by tabs.
+"""The files of whichtok: users.json and three tables separated by tabs.
 
-`users.json` has everything between people: an object of users by handle, each with the
-ids of their posts. `videos.csv` has the posts, and does not say whose they are.
+`users.json` contains the relations of users: an object of users by handle, each with
+the ids of their posts. `videos.csv` contains the posts without their authors.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dc_keras.corpus.importing.sources.post import (
 
 
 def matches_user(record: RawRecord) -> bool:
-    """Whether the record is one of the users of users.json."""
+    """Whether the record is a user of users.json."""
     keys = record.keys()
     return "sugg_hashtags" in keys or "used_hashtags" in keys
 
 
 def read_user(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a user to what was suggested beside them, and to their posts.
+    """Maps a user to the suggestions next to them, and to their posts.
 
     Raises:
-        UnreadablePostError: neither an id nor a handle.
+        UnreadablePostError: there is neither an id nor a handle.
     """
     del asked
     fields = Fields(record)
@@ -55,7 +55,7 @@ def read_video(record: RawRecord) -> Post:
     """Maps a row to a `Post` without an author.
 
     Raises:
-        UnreadablePostError: no usable id.
+        UnreadablePostError: there is no valid id.
     """
     fields = Fields(record)
     video_id = fields.video_id("id")
@@ -84,14 +84,15 @@ def matches_suggestion(record: RawRecord) -> bool:
 
 
 def read_suggestion(record: RawRecord, asked: Asked) -> Ties:
-    """Tells that such a row has nothing to import.
+    """Rejects a row, because it contains neither a post nor an edge.
 
     Raises:
         UnreadablePostError: always.
     """
     del record, asked
     raise UnreadablePostError(
-        "a row about a hashtag or a sound: no post and no tie; users.json has the ties"
+        "a row about a hashtag or a sound, without a post or a relation; users.json "
+        "has the relations"
     )
 
 
