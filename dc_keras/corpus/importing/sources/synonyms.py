@@ -2,8 +2,7 @@
 
 A header is reduced to its essential words: without accents, capitals, punctuation,
 plural s, words such as "number of", and "video", "post" or "TikTok" next to other
-words. `# of Likes`, `like_count` and `Likes (total)` all become `like`. docs/data.md
-contains the same table.
+words. `# of Likes`, `like_count` and `Likes (total)` all become `like`.
 """
 
 from __future__ import annotations

@@ -25,5 +25,5 @@ def test_a_comment_may_name_its_post_by_the_address_alone(tool_records):
 
 def test_a_comment_of_no_post_is_refused(tool_records):
     row = tool_records["comment"] | {"post_id": None}
-    with pytest.raises(UnreadablePostError, match="does not say on which post"):
+    with pytest.raises(UnreadablePostError, match="without the id of its post"):
         _ties(row)

@@ -126,14 +126,14 @@ def test_a_book_without_ids_is_refused_by_its_headers(read):
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", sheets.__doc__.encode()])
 def test_what_is_no_book_is_told(data):
     [(_, row)] = sheets.read_workbook(data)
-    assert row.reason == "no readable spreadsheet: CalamineError"
+    assert row.reason == "not a readable spreadsheet: CalamineError"
 
 
 def test_a_book_of_the_old_format_that_is_cut_is_told(tmp_path):
     path = tmp_path / "export.xls"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     [document] = read_documents(path)
-    assert document.reason.startswith("no readable spreadsheet")
+    assert document.reason.startswith("not a readable spreadsheet")
 
 
 @pytest.fixture
