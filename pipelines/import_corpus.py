@@ -141,7 +141,7 @@ def main() -> int:
         )
     if summary.total.quarantined:
         app.say(f"{corpus_dir / 'quarantine.jsonl'}: what was not read, and why")
-    if summary.is_nothing:
+    if summary.is_empty:
         return app.fail(f"nothing was read: {_main_reason(summary)}", 1)
     return 0
 

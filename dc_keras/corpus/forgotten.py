@@ -141,7 +141,7 @@ class Forgotten:
         found = dict.fromkeys(v for v in values if v is not None)
         return [value for value in found if self.has(value)]
 
-    def has_tie(self, edge: Edge) -> bool:
+    def has_edge(self, edge: Edge) -> bool:
         """Whether an edge starts at, leads to, passes or names a forgotten id."""
         ends = (edge.user_id, edge.target_id, edge.video_id)
         return bool(self.among(ends)) or self.scrub(edge.target_id) != edge.target_id
@@ -172,7 +172,7 @@ class Forgotten:
         kinds = (code.user, code.handle, code.sec_uid)
         return self.has(word) or any(self.has(kind(word)) for kind in kinds)
 
-    def keep(self, videos: pl.DataFrame) -> pl.DataFrame:
+    def filter_videos(self, videos: pl.DataFrame) -> pl.DataFrame:
         """Returns the posts that are not forgotten, without references to such posts.
 
         Args:
@@ -196,9 +196,9 @@ class Forgotten:
             *(pl.Series(name, self._scrubbed(kept[name])) for name in _TEXTS),
         )
 
-    def keep_ties(self, ties: pl.DataFrame) -> pl.DataFrame:
-        """Returns the edges, fields of `records.Edge`, that do not match `has_tie`."""
-        kept = self.drop_rows(ties, ("user_id", "target_id", "video_id"))
+    def filter_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
+        """Returns the edges, fields of `records.Edge`, that do not match `has_edge`."""
+        kept = self.drop_rows(edges, ("user_id", "target_id", "video_id"))
         # The title of a sound may name a person.
         return kept.filter(kept["target_id"] == self._scrubbed(kept["target_id"]))
 

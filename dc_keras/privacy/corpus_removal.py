@@ -41,8 +41,8 @@ def forget_corpus(
         How many `posts`, `people`, `ties` and lines of `quarantine` are gone, and how
         many other `posts_rewritten`; nothing where all is as it was.
     """
-    videos = forgotten.keep(corpus.videos)
-    ties = forgotten.keep_ties(corpus.ties)
+    videos = forgotten.filter_videos(corpus.videos)
+    ties = forgotten.filter_edges(corpus.ties)
     users = _kept_users(corpus, videos, ties, forgotten)
     before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
     lines, num_dropped = _quarantined(corpus.directory / QUARANTINE_FILE, forgotten)

@@ -315,7 +315,7 @@ def _frame_digests(
     config = SamplingConfig(**{name: settings[name] for name in names})
     digests: dict[str, str] = {}
     for corpus in corpora:
-        left = forgotten.keep(corpus.videos)
+        left = forgotten.filter_videos(corpus.videos)
         if left.is_empty():  # no run could have written these
             continue
         before, after = (

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
 
-from dc_keras.corpus.importing.sources.post import Account
+from dc_keras.corpus.importing.sources.post import AccountCounts
 from dc_keras.corpus.records import User
 
 
 class Counts(Protocol):
-    """The counts of an `Account`; None if the export does not contain them."""
+    """The counts of an `AccountCounts`; None if the export does not contain them."""
 
     @property
     def followers(self) -> int | None:
@@ -85,9 +85,9 @@ class AuthorTable:
         if user_id is None:
             self.handle_only.add(chosen)
         entry = self._entries[chosen]
-        entry.aliases = _with(entry.aliases, alias)
-        entry.sec_uids = _with(entry.sec_uids, sec_uid)
-        entry.usernames = _with(entry.usernames, username)
+        entry.aliases = _append_new(entry.aliases, alias)
+        entry.sec_uids = _append_new(entry.sec_uids, sec_uid)
+        entry.usernames = _append_new(entry.usernames, username)
         return chosen
 
     def resolve(self) -> dict[str, str]:
@@ -105,12 +105,12 @@ class AuthorTable:
         self.handle_only -= renames.keys()
         return renames
 
-    def see(self, user_id: str, *times: int | None) -> None:
+    def add_times(self, user_id: str, *times: int | None) -> None:
         """Extends the period of a user to posting times, UTC seconds."""
         for time in times:
-            _see(self._entries[user_id], time)
+            _extend_period(self._entries[user_id], time)
 
-    def see_accounts(
+    def add_accounts(
         self,
         user_ids: Iterable[str],
         times: Iterable[int | None],
@@ -129,12 +129,12 @@ class AuthorTable:
             entry = self._entries[user_id]
             # Nearly always the same counts again.
             if account != entry.account or time != entry.account_seen:
-                _see_account(entry, account, time)
+                _update_account(entry, account, time)
 
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
         for user_id, entry in sorted(self._entries.items()):
-            account = entry.account or Account()
+            account = entry.account or AccountCounts()
             yield User(
                 user_id=user_id,
                 aliases=tuple(sorted(entry.aliases)),
@@ -160,58 +160,58 @@ class AuthorTable:
     def _add_user(self, user: User) -> None:
         entry = _Entry(user.aliases, user.sec_uids, user.usernames)
         entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
-        _see_account(entry, user, user.account_seen)
+        _update_account(entry, user, user.account_seen)
         self._entries[user.user_id] = entry
         if user.user_id in entry.aliases:
             self.handle_only.add(user.user_id)
 
     @staticmethod
     def _join(source: _Entry, target: _Entry) -> None:
-        target.aliases = reduce(_with, source.aliases, target.aliases)
-        target.sec_uids = reduce(_with, source.sec_uids, target.sec_uids)
-        target.usernames = reduce(_with, source.usernames, target.usernames)
-        _see(target, source.first_seen)
-        _see(target, source.last_seen)
+        target.aliases = reduce(_append_new, source.aliases, target.aliases)
+        target.sec_uids = reduce(_append_new, source.sec_uids, target.sec_uids)
+        target.usernames = reduce(_append_new, source.usernames, target.usernames)
+        _extend_period(target, source.first_seen)
+        _extend_period(target, source.last_seen)
         if source.account is not None:
-            _see_account(target, source.account, source.account_seen)
+            _update_account(target, source.account, source.account_seen)
 
 
-def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
+def _append_new(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
     return known if value is None or value in known else (*known, value)
 
 
-def _see(entry: _Entry, time: int | None) -> None:
+def _extend_period(entry: _Entry, time: int | None) -> None:
     if time is None:
         return
     entry.first_seen = time if entry.first_seen is None else min(entry.first_seen, time)
     entry.last_seen = time if entry.last_seen is None else max(entry.last_seen, time)
 
 
-def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
+def _update_account(entry: _Entry, account: Counts, time: int | None) -> None:
     """Keeps the newer counts; at equal times, the larger ones.
 
     Missing counts are taken from the older ones.
     """
     if all(count is None for count in _counts(account)):
         return
-    looks = [(time, account)]
+    versions = [(time, account)]
     if entry.account is not None:
-        looks.append((entry.account_seen, entry.account))
-    (seen, newest), *others = sorted(looks, key=_age, reverse=True)
+        versions.append((entry.account_seen, entry.account))
+    (seen, newest), *others = sorted(versions, key=_account_sort_key, reverse=True)
     for _, older in others:
-        newest = _filled(newest, older)
+        newest = _fill_missing(newest, older)
     entry.account, entry.account_seen = newest, seen
 
 
-def _filled(newer: Counts, older: Counts) -> Counts:
+def _fill_missing(newer: Counts, older: Counts) -> Counts:
     """Returns the newer counts, with missing ones taken from the older counts."""
     given = _counts(newer)
     whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
-    return newer if tuple(whole) == given else Account(*whole)
+    return newer if tuple(whole) == given else AccountCounts(*whole)
 
 
-def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:
-    time, account = look
+def _account_sort_key(version: tuple[int | None, Counts]) -> tuple[int, ...]:
+    time, account = version
     return tuple(-1 if n is None else n for n in (time, *_counts(account)))
 
 

@@ -25,7 +25,7 @@ _PREFIX = 6
 _ROWS_A_GROUP = 2**11
 
 
-class PostSpool:
+class PostSorter:
     """Takes posts in any order and returns them as tables sorted by id.
 
     Args:
@@ -41,7 +41,7 @@ class PostSpool:
         self._prefixes: Counter[str] = Counter()
         self._num_posts = 0
 
-    def add_known(self, path: Path) -> None:
+    def add_existing(self, path: Path) -> None:
         """Adds the posts of the existing corpus, which count as the oldest."""
         self._known = path
         prefix = pl.col("video_id").str.slice(0, _PREFIX)

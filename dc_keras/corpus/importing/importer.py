@@ -25,13 +25,17 @@ import polars as pl
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import FileReport, Intake, SourceCounts
-from dc_keras.corpus.importing.external_sort import ORDER, PostSpool
+from dc_keras.corpus.importing.export_reader import (
+    ExportReader,
+    FileReport,
+    SourceCounts,
+)
+from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
 from dc_keras.corpus.importing.input_files import find_files
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
-    hide_known_names,
+    hide_names,
 )
 from dc_keras.corpus.importing.merging import merge_table
 from dc_keras.corpus.importing.pseudonymize import NOTES, RecordMaker
@@ -69,7 +73,7 @@ class ImportSummary:
     num_recognised: int = 0
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no record of any file could be read."""
         total = self.total
         return not (total.imported or total.merged or total.forgotten)
@@ -158,7 +162,7 @@ def import_files(
     """
     directory = Path(corpus_dir).expanduser()
     files = find_files(inputs)
-    asked = choose_sources(source)
+    sources = choose_sources(source)
     with ExitStack() as stack:
         stack.enter_context(writing(directory))
         remove_scratch(directory)
@@ -170,52 +174,52 @@ def import_files(
         maker = RecordMaker(
             pseudonymizer, authors, forgotten, keep_handles=keep_handles
         )
-        spool = PostSpool(scratch)
+        sorter = PostSorter(scratch)
         rejected = stack.enter_context((scratch / "rejected").open("w+"))
-        intake = Intake(
-            sources=asked,
+        reader = ExportReader(
+            sources=sources,
             maker=maker,
             keep_raw=keep_raw,
-            add_posts=spool.add,
+            add_posts=sorter.add,
             reject=lambda record: rejected.write(f"{record.to_json()}\n"),
             is_forgotten=maker.has_forgotten,
         )
         if known is not None:
-            spool.add_known(directory / VIDEOS_FILE)
-            intake.ties = dict.fromkeys(known.iter_ties())
-        reports = tuple(map(intake.read_file, files))
+            sorter.add_existing(directory / VIDEOS_FILE)
+            reader.edges = dict.fromkeys(known.iter_ties())
+        reports = tuple(map(reader.read_file, files))
         renames = authors.resolve()
-        forgotten = _remember(forgotten, authors, directory)
+        forgotten = _extend_forgotten(forgotten, authors, directory)
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
-            index = MediaIndex(root, spool.ids_among)
+            index = MediaIndex(root, sorter.ids_among)
         num_recognised = 0
         with CorpusWriter(directory) as writer:
-            for table in spool.tables():
-                came = table.with_columns(pl.col("user_id").replace(renames))
-                kept = forgotten.keep(came)
-                num_recognised += _num_known(came) - _num_known(kept)
-                posts = _one_row_a_post(came, kept, intake, authors)
-                attach = hide_known_names if index is None else index.attach
+            for table in sorter.tables():
+                arrived = table.with_columns(pl.col("user_id").replace(renames))
+                kept = forgotten.filter_videos(arrived)
+                num_recognised += _count_existing(arrived) - _count_existing(kept)
+                posts = _merge_exports(arrived, kept, reader, authors)
+                attach = hide_names if index is None else index.attach
                 writer.add_videos(attach(posts))
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,
                 writer.files,
-                map(_line, rejected),
+                (line.removesuffix("\n") for line in rejected),
                 code=pseudonymizer.mention,
                 leave_out=forgotten.names_any,
             )
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                _ties_of_others(intake.ties, renames, forgotten),
+                _filter_edges(reader.edges, renames, forgotten),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
-                notes=_all_notes(intake, known),
+                notes=_total_notes(reader, known),
             )
         summary = ImportSummary(
-            sources=intake.counts(),
+            sources=reader.counts(),
             files=reports,
             num_videos=info["counts"]["videos"],
             num_users=info["counts"]["users"],
@@ -227,7 +231,9 @@ def import_files(
     return summary
 
 
-def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:
+def _extend_forgotten(
+    forgotten: Forgotten, authors: AuthorTable, directory: Path
+) -> Forgotten:
     """Adds all names of the forgotten people to the list, and saves it."""
     whole = forgotten.with_people(authors.users())
     if whole != forgotten:
@@ -236,71 +242,79 @@ def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Fo
     return whole
 
 
-def _ties_of_others(
-    ties: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
+def _filter_edges(
+    edges: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
 ) -> dict[Edge, None]:
-    renamed = dict.fromkeys(tie.renamed(renames) for tie in ties)
-    return {tie: None for tie in renamed if not forgotten.has_tie(tie)}
+    """Returns the edges under their final user ids, without forgotten ones."""
+    renamed = dict.fromkeys(edge.renamed(renames) for edge in edges)
+    return {edge: None for edge in renamed if not forgotten.has_edge(edge)}
 
 
-def _one_row_a_post(
-    came: pl.DataFrame, kept: pl.DataFrame, intake: Intake, authors: AuthorTable
+def _merge_exports(
+    arrived: pl.DataFrame,
+    kept: pl.DataFrame,
+    reader: ExportReader,
+    authors: AuthorTable,
 ) -> pl.DataFrame:
     """Merges the exports of each post to keep, and counts all records."""
-    if NOTES in came.columns:  # otherwise all posts are from the existing corpus
-        _count_forgotten(came, kept, intake)
-        _count_arrivals(kept, intake)
+    if NOTES in arrived.columns:  # otherwise all posts are from the existing corpus
+        _count_forgotten(arrived, kept, reader)
+        _count_arrivals(kept, reader)
     table = kept.drop(ORDER, NOTES, strict=False)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
-    for source, number in conflicts.items():
-        intake.tallies[source].notes["conflicting.user_id"] += number
+    for source, count in conflicts.items():
+        reader.tallies[source].notes["conflicting.user_id"] += count
     times = posts.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),
     )
     for user_id, first, last in times.iter_rows():
-        authors.see(user_id, first, last)
+        authors.add_times(user_id, first, last)
     return posts
 
 
-def _num_known(table: pl.DataFrame) -> int:
+def _count_existing(table: pl.DataFrame) -> int:
     """Returns how many posts of a table are from the existing corpus."""
     return table.filter(pl.col(ORDER) < 0).height
 
 
-def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
+def _count_forgotten(
+    table: pl.DataFrame, kept: pl.DataFrame, reader: ExportReader
+) -> None:
     """Counts the records that arrived and are not kept, by source."""
     if kept.height == table.height:
         return
-    came, stayed = (
+    arrived, stayed = (
         Counter(rows.filter(pl.col(ORDER) >= 0)["source"]) for rows in (table, kept)
     )
-    for source, number in (came - stayed).items():
-        intake.tallies[source].forgotten += number
+    for source, number in (arrived - stayed).items():
+        reader.tallies[source].forgotten += number
 
 
-def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:
+def _count_arrivals(table: pl.DataFrame, reader: ExportReader) -> None:
     """Counts the new posts, their notes and the merged records, by source."""
     is_first = pl.col("video_id").is_first_distinct()
     arrivals = table.select("source", NOTES, ORDER, is_first.alias("is_first"))
     arrivals = arrivals.filter(pl.col(ORDER) >= 0)
     counts = arrivals.group_by("source", "is_first").len()
     for source, is_first_of_post, number in counts.iter_rows():
-        tally = intake.tallies[source]
+        tally = reader.tallies[source]
         if is_first_of_post:
             tally.imported += number
         else:
             tally.merged += number
     notes = arrivals.filter("is_first").explode(NOTES).drop_nulls(NOTES)
     for source, note, number in notes.group_by("source", NOTES).len().iter_rows():
-        intake.kept_notes[source][note] += number
+        reader.kept_notes[source][note] += number
 
 
-def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]]:
+def _total_notes(
+    reader: ExportReader, known: Corpus | None
+) -> dict[str, dict[str, int]]:
     """Returns the notes on all records of the corpus, by source."""
     before = {} if known is None else known.info.get("notes", {})
     total = {source: Counter(notes) for source, notes in before.items()}
-    for source, notes in intake.kept_notes.items():
+    for source, notes in reader.kept_notes.items():
         total.setdefault(source, Counter()).update(notes)
     return {
         source: dict(sorted(notes.items()))
@@ -324,10 +338,6 @@ def remove_scratch(directory: Path) -> None:
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
-
-
-def _line(text: str) -> str:
-    return text.removesuffix("\n")
 
 
 def _open_existing(directory: Path, pseudonymizer: Pseudonymizer) -> Corpus | None:

@@ -87,8 +87,8 @@ class MediaIndex:
             )
         paths = list(media_below(media_root))
         hidden = {(path, run): name for path, run, name in hidden_paths(paths)}
-        found = _find(paths, ids_among)
-        self._chosen = _choices(found, hidden)
+        found = _find_candidates(paths, ids_among)
+        self._chosen = _choose_media(found, hidden)
         is_ambiguous = (len(c.videos) > 1 or len(c.slides) > 1 for c in found.values())
         self.report = MediaReport(ambiguous=sum(is_ambiguous))
 
@@ -128,7 +128,7 @@ class MediaIndex:
         return attached
 
 
-def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
+def hide_names(table: pl.DataFrame) -> pl.DataFrame:
     """Returns posts with the personal names in their media paths removed.
 
     Args:
@@ -158,7 +158,7 @@ def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _choices(
+def _choose_media(
     found: Mapping[str, _Candidates], hidden: Mapping[tuple[PurePosixPath, str], str]
 ) -> pl.DataFrame:
     """Returns the best video file and the best slides of each post."""
@@ -166,7 +166,11 @@ def _choices(
     for video_id, candidates in found.items():
         path = min(candidates.videos, key=nearness, default=None)
         group = min(candidates.slides, key=nearness, default=None)
-        slides = [] if group is None else sorted(candidates.slides[group], key=_natural)
+        slides = (
+            []
+            if group is None
+            else sorted(candidates.slides[group], key=_natural_sort_key)
+        )
         cover = min(candidates.covers, key=nearness, default=None)
         given = [found for found in (path, cover, *slides) if found is not None]
         kept = {found: hidden.get((found, video_id), str(found)) for found in given}
@@ -177,7 +181,7 @@ def _choices(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _find(
+def _find_candidates(
     paths: Sequence[PurePosixPath], ids_among: Callable[[set[str]], set[str]]
 ) -> dict[str, _Candidates]:
     names = (name for path in paths for name in (*digit_runs(path), path.parent.name))
@@ -198,7 +202,7 @@ def _find(
     return dict(found)
 
 
-def _natural(path: PurePosixPath) -> tuple[list[int | str], str]:
+def _natural_sort_key(path: PurePosixPath) -> tuple[list[int | str], str]:
     """Returns a sort key that puts slide_2 before slide_10."""
     pieces = re.split(r"([0-9]+)", path.name)
     numbered = [int(x) if i % 2 else x for i, x in enumerate(pieces)]

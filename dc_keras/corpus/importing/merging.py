@@ -75,15 +75,15 @@ def merge_videos(
         handle_only: user ids that stand for a handle; another id of the author is
             preferred.
     """
-    older, newer = sorted((first, second), key=_caption_age)
-    staler, fresher = sorted((first, second), key=_counts_age)
+    older, newer = sorted((first, second), key=_caption_time)
+    older_counts, newer_counts = sorted((first, second), key=_counts_sort_key)
     has_caption = bool(older.caption) or bool(older.hashtags)
     captioned = older if has_caption else newer
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Video):
         name = field.name
         if name in _NEWEST:
-            values[name] = _first_known(name, fresher, staler)
+            values[name] = _first_known(name, newer_counts, older_counts)
         elif name in _CAPTION:
             values[name] = getattr(captioned, name)
         else:
@@ -100,11 +100,11 @@ def _first_known(name: str, preferred: Video, other: Video) -> Any:
     return getattr(other, name) if value is None or value == () else value
 
 
-def _caption_age(video: Video) -> int:
+def _caption_time(video: Video) -> int:
     return -1 if video.first_collected_at is None else video.first_collected_at
 
 
-def _counts_age(video: Video) -> tuple[int, ...]:
+def _counts_sort_key(video: Video) -> tuple[int, ...]:
     # At equal times, the record with more plays is newer, because plays only grow. The
     # other counts ensure that different records have different keys.
     counts = (getattr(video, name) for name in ("collected_at", *_COUNTS))

@@ -21,7 +21,7 @@ _WIDEST_OFFSET_S = 14 * 60 * 60
 _TOLERANCE_S = 2
 
 
-def carried_time(video_id: str) -> int:
+def time_of_id(video_id: str) -> int:
     """Returns the posting time in a video id: `id >> 32`, UTC seconds."""
     return int(video_id) >> 32
 
@@ -37,7 +37,7 @@ def posting_time(video_id: str, given: int | None, notes: list[str]) -> int | No
             (differs by a multiple of 15 minutes), `id_time_mismatch` (differs by more
             than a day; the time in the export is kept).
     """
-    carried: int | None = carried_time(video_id)
+    carried: int | None = time_of_id(video_id)
     if carried is not None and carried < _EARLIEST:
         carried = None
     if given is not None and not _EARLIEST <= given <= _LATEST:
@@ -56,7 +56,9 @@ def posting_time(video_id: str, given: int | None, notes: list[str]) -> int | No
     return given
 
 
-def find_doubtful(video_ids: Sequence[str], given: Sequence[int | None]) -> list[int]:
+def find_unconfirmed(
+    video_ids: Sequence[str], given: Sequence[int | None]
+) -> list[int]:
     """Returns the rows whose posting time is not confirmed by the id.
 
     Args:

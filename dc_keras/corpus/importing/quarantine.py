@@ -128,7 +128,7 @@ def append_rejected(
         for line in chain(_lines_of(path), lines):
             given = _entry(path, line)
             entry = _without_names(given, code)
-            key = _key(entry)
+            key = _identity(entry)
             if key not in seen and not (leave_out(given) or leave_out(entry)):
                 seen.add(key)
                 file.write(f"{json.dumps(entry)}\n")
@@ -180,7 +180,7 @@ def split_suffixes(name: str) -> tuple[str, str, str]:
     return name[: match.start()], ".", match[0][1:]
 
 
-def _key(entry: Mapping[str, Any]) -> bytes:
+def _identity(entry: Mapping[str, Any]) -> bytes:
     what = [entry[name] for name in _IDENTITY]
     return hashlib.sha256(json.dumps(what).encode()).digest()
 

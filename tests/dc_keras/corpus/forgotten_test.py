@@ -44,7 +44,7 @@ def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
     empty = Forgotten.load(tmp_path, pseudonymizer)
     videos = table_of(Video, [_video(caption=f"see {_POST}")])
     assert not empty.has(_POST)
-    assert empty.keep(videos) is videos
+    assert empty.filter_videos(videos) is videos
     assert empty.is_finished
 
 
@@ -90,7 +90,7 @@ def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
         _video("7", duet_of=_POST, stitch_of="5", transcript=f"{ann}!"),
         _video("8", caption="as it was", duet_of="5"),
     ]
-    kept = list(rows_of(Video, forgotten.keep(table_of(Video, videos))))
+    kept = list(rows_of(Video, forgotten.filter_videos(table_of(Video, videos))))
     assert kept == [
         dataclasses.replace(
             other,
@@ -104,7 +104,7 @@ def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
 
 
 def test_nothing_is_kept_of_a_corpus_that_is_forgotten(forgotten):
-    kept = forgotten.keep(table_of(Video, [_video(_POST)]))
+    kept = forgotten.filter_videos(table_of(Video, [_video(_POST)]))
     assert kept.is_empty()
     assert kept.schema == table_of(Video, []).schema
 
@@ -124,9 +124,9 @@ def test_ties_to_the_forgotten_are_known_by_any_end(forgotten, pseudonymizer, an
         dataclasses.replace(tie, video_id=gone),
         dataclasses.replace(tie, target_type="sound_title", target_id=f"by @{ann}"),
     ]
-    assert all(map(forgotten.has_tie, ties))
-    assert not forgotten.has_tie(tie)
-    kept = forgotten.keep_ties(table_of(Edge, [*ties, tie]))
+    assert all(map(forgotten.has_edge, ties))
+    assert not forgotten.has_edge(tie)
+    kept = forgotten.filter_edges(table_of(Edge, [*ties, tie]))
     assert list(rows_of(Edge, kept)) == [tie]
 
 

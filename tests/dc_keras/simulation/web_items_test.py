@@ -1,6 +1,6 @@
 import numpy as np
 
-from dc_keras.corpus.importing.posting_time import carried_time
+from dc_keras.corpus.importing.posting_time import time_of_id
 from dc_keras.corpus.records import find_hashtags, find_mentions
 from dc_keras.simulation.web_items import hashtag_id, iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
@@ -11,7 +11,7 @@ _ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts, width=72, height=12
 
 def test_ids_are_19_digits_and_carry_the_posting_time():
     for item in _ITEMS:
-        assert carried_time(item["id"]) == item["createTime"]
+        assert time_of_id(item["id"]) == item["createTime"]
         for value in (item["id"], item["author"]["id"], item["music"]["id"]):
             assert isinstance(value, str)
             assert len(value) == 19

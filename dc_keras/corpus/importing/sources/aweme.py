@@ -57,7 +57,7 @@ def read(record: RawRecord) -> Post:
         effects=tuple(fields.texts("effect_stickers", "name")),
         region=fields.text("region", "region"),
         language=fields.text("language", "desc_language"),
-        is_slideshow=any(map(fields.shows_images, ("images", "image_post_info"))),
+        is_slideshow=any(map(fields.has_images, ("images", "image_post_info"))),
         account=fields.account(
             "author.follower_count", ("author.total_favorited",), "author.aweme_count"
         ),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-LONGEST = 1_000_000
+MAX_LENGTH = 1_000_000
 
 _MAX_DEPTH = 100
 _EMPTY = re.compile(
@@ -26,8 +26,8 @@ _ITEM = re.compile(
     r"""\s*(?P<end>[,;|]|\s|$)""",
     re.DOTALL,
 )
-_GLUED = re.compile(r"""['"]\s+u?['"]""")
-_NO_TAG = re.compile(r"[\\:=(){}\[\]]")  # remains of a list in an unknown syntax
+_ADJACENT_STRINGS = re.compile(r"""['"]\s+u?['"]""")
+_NOT_TAGS = re.compile(r"[\\:=(){}\[\]]")  # remains of a list in an unknown syntax
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SEPARATORS = re.compile(r"[,;|\n、，]")
@@ -51,29 +51,31 @@ def read_list(text: str, *, split_spaces: bool = False) -> list[Any] | None:
         split_spaces: whether spaces separate the entries too, as for hashtags.
     """
     text = text.strip()
-    if len(text) > LONGEST or _EMPTY.fullmatch(text):
-        return None if len(text) > LONGEST else []
-    if _GLUED.search(text) is None:  # Python would join strings that numpy separates
+    if len(text) > MAX_LENGTH or _EMPTY.fullmatch(text):
+        return None if len(text) > MAX_LENGTH else []
+    if (
+        _ADJACENT_STRINGS.search(text) is None
+    ):  # Python would join strings that numpy separates
         value = parse(text)
         if isinstance(value, list | tuple | set):
-            return _one_deep(list(value))
+            return _unwrap_single(list(value))
         if isinstance(value, dict):
             return [value]
-    inner = _inner(text)
+    inner = _strip_brackets(text)
     if inner is None and len(text) > 1 and text[0] == text[-1] == '"':
         inner = text
     if inner is not None:
         return _items(inner, split_spaces=split_spaces)
-    return _joined(text, split_spaces=split_spaces)
+    return _split_separated(text, split_spaces=split_spaces)
 
 
-def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
+def _split_separated(text: str, *, split_spaces: bool) -> list[Any] | None:
     """Returns the separated texts; None if an unmatched bracket shows a truncation."""
     opens, closes = text[0] in "[({", text[-1] in "])}"
     if opens or (closes and not any(bracket in text for bracket in "[({")):
         return None
     if split_spaces:
-        if _NO_TAG.search(text):
+        if _NOT_TAGS.search(text):
             return None
         parts = re.split(r"[,;|\s、，]+|(?=[#＃])", text)
     else:
@@ -81,14 +83,14 @@ def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
     return [part.strip().strip("\"'") for part in parts if part.strip()]
 
 
-def is_lost(text: str) -> bool:
+def is_placeholder(text: str) -> bool:
     """Whether a cell has a placeholder without content: `[object Object]`."""
     return _OBJECTS.fullmatch(text) is not None
 
 
 def parse(text: str) -> Any:
     """Returns the value of a text in the syntax of JSON or Python; None if invalid."""
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         return None
     try:
         return json.loads(text)
@@ -108,7 +110,7 @@ def _value(node: ast.expr, depth: int) -> Any:
     return _fail() if read is None else read(node, depth)
 
 
-def _of_a_constant(node: ast.Constant, depth: int) -> Any:
+def _read_constant(node: ast.Constant, depth: int) -> Any:
     del depth
     value = node.value
     if isinstance(value, bytes):
@@ -117,27 +119,27 @@ def _of_a_constant(node: ast.Constant, depth: int) -> Any:
     return _fail() if value is ... or isinstance(value, complex) else value
 
 
-def _of_a_list(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
+def _read_elements(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
     return [_value(entry, depth + 1) for entry in node.elts]
 
 
-def _of_an_object(node: ast.Dict, depth: int) -> dict[str, Any]:
+def _read_dict(node: ast.Dict, depth: int) -> dict[str, Any]:
     return dict(_pairs(node, depth))
 
 
-def _of_a_name(node: ast.Name, depth: int) -> Any:
+def _read_name(node: ast.Name, depth: int) -> Any:
     del depth
     name = node.id.casefold()
     return _NAMES[name] if name in _NAMES else _fail()
 
 
-def _of_a_minus(node: ast.UnaryOp, depth: int) -> Any:
+def _read_negation(node: ast.UnaryOp, depth: int) -> Any:
     value = _value(node.operand, depth + 1)
     is_minus = isinstance(node.op, ast.USub) and isinstance(value, int | float)
     return -value if is_minus else _fail()
 
 
-def _of_a_call(node: ast.Call, depth: int) -> Any:
+def _read_call(node: ast.Call, depth: int) -> Any:
     """Returns the value in `ObjectId('5f')`, `array([1])` or `Timestamp('2024')`."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     name = node.func.id if isinstance(node.func, ast.Name) else name
@@ -167,31 +169,31 @@ def _fail() -> Any:
 
 
 _READERS: dict[type, Callable[[Any, int], Any]] = {
-    ast.Constant: _of_a_constant,
-    ast.List: _of_a_list,
-    ast.Tuple: _of_a_list,
-    ast.Set: _of_a_list,
-    ast.Dict: _of_an_object,
-    ast.Name: _of_a_name,
-    ast.UnaryOp: _of_a_minus,
-    ast.Call: _of_a_call,
+    ast.Constant: _read_constant,
+    ast.List: _read_elements,
+    ast.Tuple: _read_elements,
+    ast.Set: _read_elements,
+    ast.Dict: _read_dict,
+    ast.Name: _read_name,
+    ast.UnaryOp: _read_negation,
+    ast.Call: _read_call,
 }
 
 
-def _one_deep(values: list[Any]) -> list[Any] | None:
+def _unwrap_single(values: list[Any]) -> list[Any] | None:
     """Unwraps a list that contains one list; None if lists are nested deeper."""
     if len(values) == 1 and isinstance(values[0], list):
-        return _one_deep(values[0])
+        return _unwrap_single(values[0])
     return None if any(isinstance(value, list) for value in values) else values
 
 
-def _inner(text: str) -> str | None:
+def _strip_brackets(text: str) -> str | None:
     """Returns the text between the outer brackets, None if there are none."""
     call = _CALL.fullmatch(text)
     if call is not None and "(" in text:
         inner = call["inner"].strip()
         array = re.match(r"(\[.*\])\s*(?:,\s*dtype=.*)?$", inner, re.DOTALL)
-        return _inner(array[1]) if array else inner
+        return _strip_brackets(array[1]) if array else inner
     brackets = _BRACKETS.fullmatch(text)
     if brackets is None:
         return None

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dc_keras.corpus.importing.sources import addresses, synonyms
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Row,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
 # A comment has two of these keys; a post has none of them.
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"cid", "comment_id", "commentId", "repliesToId", "replyCommentTotal", "reply_id"}
     | {"replyToId", "is_comment_on_comment", "comment_url", "parent_comment_id"}
     | {"reply_comment_total", "reply_total", "comment_text", "commentText"}
@@ -47,19 +47,19 @@ _HANDLES = (
 def matches(record: RawRecord) -> bool:
     """Whether the record is a comment, complete or damaged."""
     keys = record.keys()
-    found = _TELLING & keys
+    found = _DISTINCTIVE & keys
     return len(found) >= 2 or (
         bool(found) and bool(_TEXTS & keys) and "stats" not in keys
     )
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
     """Maps a comment to the edge from its author to the post.
 
     Raises:
         UnreadablePostError: the comment has no post, or no author.
     """
-    del asked
+    del context
     fields = Fields(_named(record))
     video_id = fields.identifier("video_id", *_POST_KEYS)
     if video_id is None or not _is_id(video_id):
@@ -82,8 +82,8 @@ def read(record: RawRecord, asked: Asked) -> Ties:
         "date_created",
         "created_at",
     )
-    tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
-    return Ties((tie,), notes=fields.notes)
+    edge = RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
+    return RawEdges((edge,), notes=fields.notes)
 
 
 def _named(record: RawRecord) -> RawRecord:
@@ -101,4 +101,4 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 
-SOURCE = Source(name="comment", matches=matches, read_ties=read)
+SOURCE = Source(name="comment", matches=matches, read_edges=read)

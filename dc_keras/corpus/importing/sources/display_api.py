@@ -19,13 +19,13 @@ _PATHS = mapped.Paths(
     comments=("comment_count",),
     shares=("share_count",),
 )
-_TELLING = frozenset({"embed_html", "embed_link", "cover_image_url", "share_url"})
+_DISTINCTIVE = frozenset({"embed_html", "embed_link", "cover_image_url", "share_url"})
 
 
 def matches(record: RawRecord) -> bool:
     """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
-    return len(_TELLING & keys) >= 2 and bool(
+    return len(_DISTINCTIVE & keys) >= 2 and bool(
         {"video_description", "view_count", "like_count"} & keys
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from dc_keras.corpus.importing.sources import mapped
-from dc_keras.corpus.importing.sources.addresses import KEYS
+from dc_keras.corpus.importing.sources.addresses import URL_KEYS
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -46,7 +46,7 @@ def read(record: RawRecord) -> Post:
     Raises:
         UnreadablePostError: there is no URL of TikTok, no valid id, or no author.
     """
-    if not any("tiktok" in str(record.get(key)) for key in KEYS):
+    if not any("tiktok" in str(record.get(key)) for key in URL_KEYS):
         raise UnreadablePostError(
             "a row without a URL of TikTok: it may be of another platform (Douyin)"
         )

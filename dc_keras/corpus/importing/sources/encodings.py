@@ -30,7 +30,7 @@ _OTHER_FILES = (
 )
 
 
-def reason_against(head: bytes) -> str | None:
+def rejection_reason(head: bytes) -> str | None:
     """Returns why a file that begins with these bytes is not text, or None."""
     for magic, reason in _OTHER_FILES:
         if head.startswith(magic):
@@ -64,7 +64,7 @@ def as_utf8(file: BinaryIO, head: bytes) -> BinaryIO:
     return cast("BinaryIO", codecs.EncodedFile(file, "utf-8", encoding))
 
 
-def is_other_than_utf8(open_file: Callable[[], BinaryIO]) -> bool:
+def is_not_utf8(open_file: Callable[[], BinaryIO]) -> bool:
     """Whether a text is in another encoding than UTF-8.
 
     A file is UTF-8 if at least one line has valid non-ASCII UTF-8, even if other lines

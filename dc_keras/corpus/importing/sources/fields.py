@@ -14,7 +14,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources import addresses, cells, values
 from dc_keras.corpus.importing.sources.post import (
-    Account,
+    AccountCounts,
     Person,
     RawRecord,
     Row,
@@ -24,11 +24,11 @@ from dc_keras.corpus.importing.sources.post import (
 from dc_keras.corpus.records import find_hashtags
 
 # Characters of objects and lists, which handles cannot contain.
-NO_HANDLE = re.compile(r"[\s{}\[\]\"'<>,;|/\\]")
+NOT_IN_HANDLES = re.compile(r"[\s{}\[\]\"'<>,;|/\\]")
 # The values that exports write for nothing; they are neither missing nor malformed.
 _REDACTED = "REDACTED"
-_NOTHING = ("", "0", 0, _REDACTED)
-OF_ADDRESS = "address.video_id"
+_EMPTY_VALUES = ("", "0", 0, _REDACTED)
+ID_FROM_URL = "address.video_id"
 _YES = ("true", "yes", "1")
 _NO = ("false", "no", "0")
 
@@ -67,7 +67,7 @@ class Fields:
         for path in paths:
             value = self._get(path)
             if isinstance(value, str) and value and value != _REDACTED:
-                return self._mend(value)
+                return self._repair(value)
         self._note_gap(name, paths)
         return None
 
@@ -81,8 +81,8 @@ class Fields:
             value = self._get(path)
             if value is None:
                 continue
-            number = values.whole_number(value)
-            number = values.grouped_number(value) if number is None else number
+            number = values.parse_whole_number(value)
+            number = values.parse_grouped_number(value) if number is None else number
             if number is not None:
                 return number
         self._note_gap(name, paths)
@@ -95,11 +95,11 @@ class Fields:
         """
         for path in paths:
             value = self._get(path)
-            time = None if value is None else values.whole_number(value)
+            time = None if value is None else values.parse_whole_number(value)
             if time is not None:
-                return values.in_seconds(time)
+                return values.to_seconds(time)
             if isinstance(value, str) and "-" in value:
-                stamp = values.stamp_of(value)
+                stamp = values.parse_iso_time(value)
                 if stamp is not None and stamp.tzinfo is not None:
                     return int(stamp.timestamp())
                 if stamp is not None:
@@ -114,7 +114,7 @@ class Fields:
         A text may be a duration such as `00:01:15`.
         """
         for path in paths:
-            seconds = values.length(self._get(path))
+            seconds = values.parse_duration(self._get(path))
             if seconds is not None and math.isfinite(seconds) and seconds >= 0:
                 return seconds
         self._note_gap(name, paths)
@@ -149,8 +149,8 @@ class Fields:
                     found = str(value)
                 else:
                     found = values.read_id(name, value)
-                if found not in _NOTHING:
-                    self._refuse_spreadsheet(name, found)
+                if found not in _EMPTY_VALUES:
+                    self._reject_spreadsheet_id(name, found)
                     return found
         self._note_gap(name, paths)
         return None
@@ -180,14 +180,14 @@ class Fields:
         found = self.identifier("video_id", *paths)
         if found is None:
             _, found = addresses.find_post(self._record)
-            self.note(OF_ADDRESS)
+            self.note(ID_FROM_URL)
         elif not found.isdecimal():
-            found = addresses.post_of(found)[1] or found
+            found = addresses.parse_post_url(found)[1] or found
         if found is None:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
             raise UnreadablePostError("`video_id` must be digits, at most 19")
-        if values.is_of_another_platform(int(found)):
+        if values.is_foreign_id(int(found)):
             raise UnreadablePostError(
                 "`video_id` is of another platform: TikTok's ids of this length encode "
                 "times since 2014"
@@ -237,7 +237,7 @@ class Fields:
             raise UnreadablePostError("a post without an author")
         return author
 
-    def shows_images(self, path: str) -> bool:
+    def has_images(self, path: str) -> bool:
         """Whether a list of images, a type of post or a flag indicates a slideshow."""
         value = self._get(path)
         if isinstance(value, str):
@@ -247,11 +247,11 @@ class Fields:
 
     def account(
         self, followers: str, total_likes: tuple[str, ...], total_posts: str
-    ) -> Account | None:
+    ) -> AccountCounts | None:
         """Returns the counts of the author's account, None if there are none."""
         given = ((followers,), total_likes, (total_posts,))
         counts = [self._first_count(paths) for paths in given]
-        return Account(*counts) if any(n is not None for n in counts) else None
+        return AccountCounts(*counts) if any(n is not None for n in counts) else None
 
     def entries(self, path: str, *, are_words: bool = False) -> Sequence[Any]:
         """Returns the list at a path, () if there is none.
@@ -269,7 +269,7 @@ class Fields:
         if isinstance(value, dict) and isinstance(self._record, Row):
             return list(value.values())  # columns named `path.0`, `path.1`
         if isinstance(value, str) and value:
-            if cells.is_lost(value):
+            if cells.is_placeholder(value):
                 self.note(f"malformed.{path}")
                 return ()
             value = cells.read_list(value, split_spaces=are_words)
@@ -284,13 +284,13 @@ class Fields:
 
         Empty texts are omitted.
         """
-        keys = addresses.spellings(keys)
+        keys = addresses.with_other_spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
                 value = next((entry[key] for key in keys if entry.get(key)), None)
             if isinstance(value, str) and value:
-                yield self._mend(value)
+                yield self._repair(value)
 
     def tags(self, caption: str | None, *paths: str) -> tuple[str, ...]:
         """Returns the hashtags of the existing lists, else those of the caption."""
@@ -334,8 +334,8 @@ class Fields:
             value = self._get(path)
             if not isinstance(value, str) or value == _REDACTED:
                 continue
-            found = self._mend(value).strip().removeprefix("@")
-            if found and not NO_HANDLE.search(found):
+            found = self._repair(value).strip().removeprefix("@")
+            if found and not NOT_IN_HANDLES.search(found):
                 return found
         self._note_gap("author_handle", paths)
         return None
@@ -344,16 +344,16 @@ class Fields:
         """Whether there is a list at a path, or a cell with one."""
         value = self._get(path)
         if isinstance(value, str):
-            return bool(value.strip()) and not cells.is_lost(value)
+            return bool(value.strip()) and not cells.is_placeholder(value)
         return isinstance(value, list | dict)
 
     def _first_count(self, paths: tuple[str, ...]) -> int | None:
-        numbers = (values.whole_number(self._get(path)) for path in paths)
+        numbers = (values.parse_whole_number(self._get(path)) for path in paths)
         return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
         value: Any = self._record
-        for key, other in addresses.keys_of(path):
+        for key, other in addresses.split_path(path):
             if isinstance(value, list) and len(value) == 1:
                 value = value[0]
             if not isinstance(value, dict):
@@ -371,10 +371,10 @@ class Fields:
             for other in map(self._get, self._witnesses)
         )
 
-    def _refuse_spreadsheet(self, name: str, found: str) -> None:
+    def _reject_spreadsheet_id(self, name: str, found: str) -> None:
         if isinstance(self._record, TypedRow):
             return
-        if isinstance(self._record, Row) and values.passed_a_spreadsheet(found):
+        if isinstance(self._record, Row) and values.is_spreadsheet_rounded(found):
             raise values.RoundedIdError(
                 f"`{name}` passed through a spreadsheet, which keeps 15 digits"
             )
@@ -383,17 +383,17 @@ class Fields:
         found = [value for value in map(self._get, paths) if value is not None]
         if not found:
             self.note(f"missing.{name}")
-        elif any(value not in _NOTHING for value in found):
+        elif any(value not in _EMPTY_VALUES for value in found):
             self.note(f"malformed.{name}")
 
-    def _mend(self, text: str) -> str:
+    def _repair(self, text: str) -> str:
         """Repairs doubly escaped characters and split surrogate pairs."""
         if "\\u" in text:
-            mended = values.unescaped(text)
-            if mended != text:
+            repair_surrogates = values.decode_double_escapes(text)
+            if repair_surrogates != text:
                 self.note("mended_escapes")
-            text = mended
-        whole = values.mended(text)
+            text = repair_surrogates
+        whole = values.repair_surrogates(text)
         if whole != text.replace("\0", ""):
             self.note("mended_surrogates")
         return whole

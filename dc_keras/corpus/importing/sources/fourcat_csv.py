@@ -8,7 +8,7 @@ from __future__ import annotations
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"tiktok_url", "plays", "is_duet", "challenges", "diversification_labels"}
     | {"music_id", "location_created", "stickers", "is_photosensitive", "author_videos"}
 )
@@ -18,7 +18,7 @@ def matches(record: RawRecord) -> bool:
     """Whether the record is a row of the table."""
     keys = record.keys()
     # 4CAT's tables of other platforms have mostly the same columns.
-    return "body" in keys and len(_TELLING & keys) >= 2
+    return "body" in keys and len(_DISTINCTIVE & keys) >= 2
 
 
 def read(record: RawRecord) -> Post:

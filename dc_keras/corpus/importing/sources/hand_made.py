@@ -46,14 +46,14 @@ _PATHS = mapped.Paths(
     followers="followers",
 )
 _COUNTS = frozenset({"views", "likes", "comments", "shares", "saves"})
-_TELLING = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
+_DISTINCTIVE = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
 # Only the Research API has these.
-_OF_RESEARCH = frozenset(
+_RESEARCH_KEYS = frozenset(
     {"region_code", "country_code", "hashtag_names", "voice_to_text", "effect_ids"}
     | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
 )
 # The flat keys that the sources of tools read.
-_OF_TOOLS = frozenset(
+_TOOL_KEYS = frozenset(
     {"id", "video_id", "desc", "author", "authorId", "createTime", "textLanguage"}
     | {"locationCreated", "username", "video_description", "create_time", "url"}
     | {"view_count", "like_count", "comment_count", "share_count", "music_id"}
@@ -61,7 +61,7 @@ _OF_TOOLS = frozenset(
     | {"challenges", "duration", "user_id", "author_id"}
 )
 # An object with one of these keys describes a person.
-_OF_A_PERSON = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
+_PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
 _TOOLS = (research_api.VIDEO, simple_tables.TIKTOK_10M, web_item.SOURCE)
 
 
@@ -73,14 +73,14 @@ def matches(record: RawRecord) -> bool:
     completely are left to it.
     """
     keys = record.keys()
-    if _OF_RESEARCH & keys or any(isinstance(v, dict) for v in record.values()):
+    if _RESEARCH_KEYS & keys or any(isinstance(v, dict) for v in record.values()):
         return False
     fields = {synonyms.find_field(key)[0] for key in keys}
-    if fields.isdisjoint(("video_id", "url")) or fields.isdisjoint(_TELLING):
+    if fields.isdisjoint(("video_id", "url")) or fields.isdisjoint(_DISTINCTIVE):
         return False
     if not isinstance(record, Row) and not _is_post(record):
         return False
-    is_more = any(synonyms.find_field(key)[0] for key in keys - _OF_TOOLS)
+    is_more = any(synonyms.find_field(key)[0] for key in keys - _TOOL_KEYS)
     return is_more or not any(tool.matches(record) for tool in _TOOLS)
 
 
@@ -102,7 +102,7 @@ def read(record: RawRecord) -> Post:
 
 def _is_post(record: RawRecord) -> bool:
     """Whether an object has an id or URL of TikTok, an author, a text and a count."""
-    if _OF_A_PERSON & record.keys():
+    if _PERSON_KEYS & record.keys():
         return False
     named = synonyms.name_fields(record)
     _, in_address = addresses.find_post(named)
@@ -112,7 +112,7 @@ def _is_post(record: RawRecord) -> bool:
     has_text = bool({"caption", "create_time"} & named.keys())
     is_named = is_id or in_address is not None
     # A sound has an id, an author and a title too, and its `play` is a URL.
-    counts = (values.whole_number(named.get(name)) for name in _COUNTS)
+    counts = (values.parse_whole_number(named.get(name)) for name in _COUNTS)
     has_count = any(count is not None for count in counts)
     return is_named and has_author and has_text and has_count
 

@@ -13,7 +13,7 @@ import orjson
 
 from dc_keras.corpus.importing.sources import addresses, json_repair
 from dc_keras.corpus.importing.sources.pages import find_payloads
-from dc_keras.corpus.importing.sources.values import utc_stamp
+from dc_keras.corpus.importing.sources.values import parse_utc_time
 
 _LONGEST = 2**28
 _EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, detected from the first bytes
@@ -25,7 +25,7 @@ _SERVICES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecordedAnswer:
     """An answer in a recording.
 
     Attributes:
@@ -49,18 +49,18 @@ def is_har(document: dict[str, Any]) -> bool:
     return isinstance(log, dict) and isinstance(log.get("entries"), list)
 
 
-def answers(document: dict[str, Any]) -> Iterator[Answer]:
+def iter_answers(document: dict[str, Any]) -> Iterator[RecordedAnswer]:
     """Yields the answers that are JSON, or pages that contain JSON."""
     for number, entry in enumerate(document["log"]["entries"]):
-        content = _inside(entry, "response", "content")
+        content = _get_nested(entry, "response", "content")
         text = _text(content).strip() if isinstance(content, dict) else ""
-        time = utc_stamp(_inside(entry, "startedDateTime"))
-        reason = _reason_against(_inside(entry, "request", "url"))
+        time = parse_utc_time(_get_nested(entry, "startedDateTime"))
+        reason = _reason_against(_get_nested(entry, "request", "url"))
         for value, is_cut in _values(text):
-            yield Answer(f"log.entries[{number}]", value, time, reason, is_cut)
+            yield RecordedAnswer(f"log.entries[{number}]", value, time, reason, is_cut)
 
 
-def _inside(entry: object, *path: str) -> Any:
+def _get_nested(entry: object, *path: str) -> Any:
     for key in path:
         entry = entry.get(key) if isinstance(entry, dict) else None
     return entry
@@ -69,7 +69,7 @@ def _inside(entry: object, *path: str) -> Any:
 def _reason_against(url: object) -> str | None:
     if not isinstance(url, str) or not url:
         return None
-    if addresses.is_of_tiktok(url) or addresses.is_of(url, _SERVICES):
+    if addresses.is_tiktok_url(url) or addresses.has_domain(url, _SERVICES):
         return None
     return "an answer of another host than TikTok's or a service for its posts"
 
@@ -81,12 +81,12 @@ def _text(content: dict[str, Any]) -> str:
     if content.get("encoding") != "base64":
         return text
     try:
-        return _unpacked(base64.b64decode(text, validate=False)).decode("utf-8")
+        return _decompress(base64.b64decode(text, validate=False)).decode("utf-8")
     except (binascii.Error, zlib.error, ValueError):
         return ""  # a picture
 
 
-def _unpacked(data: bytes) -> bytes:
+def _decompress(data: bytes) -> bytes:
     """Returns the decompressed body; proxies save it as the server compressed it."""
     if data[:2] not in (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
         return data

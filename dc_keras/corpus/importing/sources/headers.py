@@ -70,7 +70,7 @@ def is_header(cells: Sequence[str]) -> bool:
     return is_of_people or (is_of_posts and len(fields - {None}) > 1)
 
 
-def reason_against(lines: Iterable[Sequence[str]]) -> str | None:
+def rejection_reason(lines: Iterable[Sequence[str]]) -> str | None:
     """Returns why the first header in these lines is not that of a table of posts.
 
     None if no line is a header. The reason contains only known column names, because

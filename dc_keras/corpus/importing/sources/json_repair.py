@@ -14,25 +14,25 @@ from dc_keras.corpus.importing.sources import cells
 _BETWEEN = re.compile(r"[\s,;\x00\x1e\ufeff]*")
 _SPACE = re.compile(r"[\s\x00\x1e\ufeff]*")
 # Outside of strings: comments, commas before closing brackets, names without quotes.
-_ODD = re.compile(
+_DEFECT = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
     r"""|,(?=\s*[}\]])|(?P<name>(?<=[{,\s])[A-Za-z_$][\w$]*(?=\s*:))""",
     re.DOTALL,
 )
 # JSON below a title, the headers of an answer, or a Markdown fence.
-_BELOW = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
+_JSON_START = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
 # An assignment or call around the value, or a prefix against its execution as a script.
-_AROUND = re.compile(
+_PREFIX = re.compile(
     r"""\s*(?:\)\]\}',?\s*|(?:for\s*\(;;\)|while\s*\(1\));?\s*|export\s+default\s+"""
     r"""|(?:var\s+|let\s+|const\s+)?[\w$.]+(?:\[['"][\w.]+['"]\])?\s*(?:=(?!=)|\()\s*)"""
     r"""(?=[\[{])"""
 )
-_AFTER = re.compile(r"\s*\)?\s*;?\s*(?:```\s*)?")
+_SUFFIX = re.compile(r"\s*\)?\s*;?\s*(?:```\s*)?")
 _MAX_DEPTH = 64
 DAMAGED = "cut off or damaged: the JSON ends before its brackets are closed"
 
 
-class CutObject(dict[str, Any]):
+class TruncatedObject(dict[str, Any]):
     """An object that is truncated: not a record, but it may contain complete ones."""
 
 
@@ -45,31 +45,31 @@ def read_values(text: str) -> tuple[list[Any], str | None]:
     values, reason = _read(text)
     if reason is None:
         return values, None
-    clean = _ODD.sub(_as_json, text)
+    clean = _DEFECT.sub(_as_json, text)
     if clean != text:
         found, why = _read(clean)
         if why is None or _size(found) > _size(values):
             values, reason = found, why
     if not values:
-        below = _BELOW.search(text, 1)
+        below = _JSON_START.search(text, 1)
         if below is not None:
             return _read(text[below.end() :])
     return values, reason
 
 
 def _read(text: str) -> tuple[list[Any], str | None]:
-    start = _AROUND.match(text)
+    start = _PREFIX.match(text)
     end = 0 if start is None else start.end()
     values: list[Any] = []
-    while (end := _end(_BETWEEN, text, end)) < len(text):
-        if values and _AFTER.fullmatch(text, end):
+    while (end := _match_end(_BETWEEN, text, end)) < len(text):
+        if values and _SUFFIX.fullmatch(text, end):
             break
-        value, after = _value(text, end)
+        value, after = _parse_value(text, end)
         if after is None:
             printed = cells.parse(text[end:]) if not values else None
             if printed is not None:
                 return [printed], None
-            part = _part(text, end, 0)
+            part = _parse_truncated(text, end, 0)
             if _has_object(part):
                 values.append(part)
             return values, DAMAGED if values else "not JSON"
@@ -78,11 +78,11 @@ def _read(text: str) -> tuple[list[Any], str | None]:
     return values, None
 
 
-def _as_json(odd: re.Match[str]) -> str:
+def _as_json(defect: re.Match[str]) -> str:
     """Returns the JSON for a comment, a superfluous comma or a bare name."""
-    if odd["text"] is not None:
-        return odd["text"]
-    return "" if odd["name"] is None else f'"{odd["name"]}"'
+    if defect["text"] is not None:
+        return defect["text"]
+    return "" if defect["name"] is None else f'"{defect["name"]}"'
 
 
 def _size(values: list[Any]) -> int:
@@ -90,34 +90,34 @@ def _size(values: list[Any]) -> int:
     return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
-def _value(text: str, start: int) -> tuple[Any, int | None]:
+def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
     try:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, None
 
 
-def _part(text: str, start: int, depth: int) -> Any:
+def _parse_truncated(text: str, start: int, depth: int) -> Any:
     """Returns the intact part of a truncated value; None if there is none."""
     opening = text[start : start + 1]
     if depth > _MAX_DEPTH or opening not in ("[", "{"):
         return None
-    whole: Any = [] if opening == "[" else CutObject()
+    whole: Any = [] if opening == "[" else TruncatedObject()
     end = start + 1
-    while (end := _end(_BETWEEN, text, end)) < len(text):
+    while (end := _match_end(_BETWEEN, text, end)) < len(text):
         key = None
         if opening == "{":
-            key, after = _value(text, end)
+            key, after = _parse_value(text, end)
             if after is None or not isinstance(key, str):
                 break
-            end = _end(_SPACE, text, after)
+            end = _match_end(_SPACE, text, after)
             if text[end : end + 1] != ":":
                 break
-            end = _end(_SPACE, text, end + 1)
-        value, after = _value(text, end)
+            end = _match_end(_SPACE, text, end + 1)
+        value, after = _parse_value(text, end)
         is_last = after is None
         if after is None:
-            value = _part(text, end, depth + 1)
+            value = _parse_truncated(text, end, depth + 1)
         if value is not None or not is_last:
             if opening == "[":
                 whole.append(value)
@@ -136,7 +136,7 @@ def _has_object(part: Any) -> bool:
     return isinstance(part, dict) and bool(part)
 
 
-def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return start if found is None else found.end()
 

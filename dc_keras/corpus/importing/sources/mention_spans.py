@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dc_keras.corpus.importing.sources.values import whole_number
+from dc_keras.corpus.importing.sources.values import parse_whole_number
 from dc_keras.corpus.records import has_mentions, is_mention
 
 _SIGNS = ("@", "＠")
@@ -71,7 +71,10 @@ def _mentions(entries: Iterable[Any]) -> Iterator[tuple[int, int, str]]:
             continue
         # The keys of textExtra, text_extra and TextExtra differ in spelling only.
         given = {str(key).lower().replace("_", ""): entry[key] for key in entry}
-        start, end = whole_number(given.get("start")), whole_number(given.get("end"))
+        start, end = (
+            parse_whole_number(given.get("start")),
+            parse_whole_number(given.get("end")),
+        )
         if start is not None and end is not None and _is_mention(given):
             handle = given.get("useruniqueid")
             yield start, end, handle if isinstance(handle, str) else ""

@@ -12,15 +12,15 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
-from dc_keras.corpus.importing.sources.values import utc_stamp
+from dc_keras.corpus.importing.sources.values import parse_utc_time
 
 # A download has at least two of these sections.
 _SECTIONS = frozenset(
@@ -54,19 +54,21 @@ def matches(record: RawRecord) -> bool:
     )
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
     """Maps a download to the followers of its owner and the accounts they follow.
 
     Raises:
         UnreadablePostError: there are no lists of follows, or no handle of the owner.
     """
-    del asked
+    del context
     lists = [
         (path[-1], entries)
         for path, entries in _lists(record, ())
         if path[-1] is not None
     ]
-    follows = [(is_fan, entry) for is_fan, entries in lists for entry in entries]
+    follows = [
+        (is_follower, entry) for is_follower, entries in lists for entry in entries
+    ]
     if not follows:
         raise UnreadablePostError(
             "TikTok's own data download: it has neither posts with ids nor lists of "
@@ -78,17 +80,19 @@ def read(record: RawRecord, asked: Asked) -> Ties:
             "TikTok's own data download without its owner's handle: the owner of its "
             "lists of follows is unknown"
         )
-    ties, notes = [], ["own_data.posts_without_ids"]
-    for is_fan, entry in follows:
+    edges, notes = [], ["own_data.posts_without_ids"]
+    for is_follower, entry in follows:
         fields = Fields(entry)
         other = fields.person(handle=_NAMES)
         if other is None:
             notes.append("malformed.follow")
             continue
-        time = next(filter(None, (utc_stamp(entry.get(key)) for key in _DATES)), None)
-        actor, target = (other, owner) if is_fan else (owner, other)
-        ties.append(Tie("follow", actor, target, time=time))
-    return Ties(tuple(ties), notes=tuple(dict.fromkeys(notes)))
+        time = next(
+            filter(None, (parse_utc_time(entry.get(key)) for key in _DATES)), None
+        )
+        actor, target = (other, owner) if is_follower else (owner, other)
+        edges.append(RawEdge("follow", actor, target, time=time))
+    return RawEdges(tuple(edges), notes=tuple(dict.fromkeys(notes)))
 
 
 def _lists(
@@ -129,4 +133,4 @@ def _owner(value: object, depth: int = 0) -> Person | None:
     return next(filter(None, found), None)
 
 
-SOURCE = Source(name="own_data", matches=matches, read_ties=read)
+SOURCE = Source(name="own_data", matches=matches, read_edges=read)

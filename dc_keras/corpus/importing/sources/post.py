@@ -44,7 +44,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     sec_uid: str | None = None
 
 
-class Account(msgspec.Struct, frozen=True, gc=False):
+class AccountCounts(msgspec.Struct, frozen=True, gc=False):
     """The counts of an author's account at collection time.
 
     Attributes:
@@ -59,7 +59,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
+class RawEdge:
     """A relation from a person to another person, a hashtag, a sound or a post.
 
     Attributes:
@@ -83,20 +83,20 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
+class RawEdges:
     """The content of a record that has edges but is not a post.
 
     Attributes:
-        ties: at least one edge.
+        edges: at least one edge.
         notes: see `Post`.
     """
 
-    ties: tuple[Tie, ...]
+    edges: tuple[RawEdge, ...]
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestContext:
     """The request that the container of a record answers.
 
     Attributes:
@@ -135,7 +135,7 @@ class Post(msgspec.Struct, frozen=True, gc=False):
         stitch_of: id of the video that this one is a stitch of.
         transcript: the speech in the video, as text.
         is_slideshow: whether the post is a series of images.
-        ties: edges of other users in the record, such as comments.
+        edges: edges of other users in the record, such as comments.
         account: counts of the author's account; None if not given.
     """
 
@@ -163,8 +163,8 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     stitch_of: str | None = None
     transcript: str | None = None
     is_slideshow: bool = False
-    ties: tuple[Tie, ...] = ()
-    account: Account | None = None
+    edges: tuple[RawEdge, ...] = ()
+    account: AccountCounts | None = None
 
 
 # Posts as columns: field of `Post` → its values, one per post.
@@ -185,7 +185,7 @@ class Source:
         name: value of `--source`, stored in the records.
         matches: whether a raw record has this format.
         read: maps a record to a `Post`; raises `UnreadablePostError`.
-        read_ties: maps a record to `Ties`; raises `UnreadablePostError`.
+        read_edges: maps a record to `RawEdges`; raises `UnreadablePostError`.
         read_lines: a fast reader of JSON lines for large files. In order, it yields the
             posts of regular lines, which have an author and no edges, and None for each
             other line.
@@ -194,5 +194,5 @@ class Source:
     name: str
     matches: Callable[[RawRecord], bool]
     read: Callable[[RawRecord], Post] | None = None
-    read_ties: Callable[[RawRecord, Asked], Ties] | None = None
+    read_edges: Callable[[RawRecord, RequestContext], RawEdges] | None = None
     read_lines: Callable[[Sequence[bytes]], Iterator[PostColumns | None]] | None = None

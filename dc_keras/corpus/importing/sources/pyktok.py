@@ -11,7 +11,7 @@ from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 from dc_keras.corpus.records import find_hashtags
 
 # Names that hand-made tables do not have.
-_OWN = frozenset(
+_DISTINCTIVE = frozenset(
     {"video_diggcount", "video_playcount", "video_sharecount", "video_commentcount"}
     | {"video_locationcreated", "video_is_ad", "video_length", "author_followercount"}
 )
@@ -20,13 +20,15 @@ _OWN = frozenset(
 def matches_pyktok(record: RawRecord) -> bool:
     """Whether the record is a row of pyktok's table."""
     keys = record.keys()
-    return {"video_timestamp", "video_description"} <= keys and bool(_OWN & keys)
+    return {"video_timestamp", "video_description"} <= keys and bool(
+        _DISTINCTIVE & keys
+    )
 
 
 def matches_traktok(record: RawRecord) -> bool:
     """Whether the record is a row of traktok's table."""
     keys = record.keys()
-    return {"video_id", "video_title"} <= keys and bool(_OWN & keys)
+    return {"video_id", "video_title"} <= keys and bool(_DISTINCTIVE & keys)
 
 
 def read(record: RawRecord) -> Post:

@@ -6,9 +6,9 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
+    RawEdge,
     RawRecord,
     Source,
-    Tie,
     UnreadablePostError,
 )
 
@@ -44,7 +44,7 @@ def read(record: RawRecord) -> Post:
         shares=fields.count("shares", "share_count"),
         duet_of=shared if kind == "duet" else None,
         stitch_of=shared if kind == "stitch" else None,
-        ties=_made_from(fields, kind, author, video_id),
+        edges=_made_from(fields, kind, author, video_id),
         notes=fields.notes,
     )
 
@@ -59,7 +59,7 @@ def _share_kind(fields: Fields) -> str | None:
 
 def _made_from(
     fields: Fields, kind: str | None, author: Person, video_id: str
-) -> tuple[Tie, ...]:
+) -> tuple[RawEdge, ...]:
     """Returns the edge to the author of the original, which the corpus may lack."""
     if kind is None:
         return ()
@@ -70,7 +70,7 @@ def _made_from(
         return ()
     if other is None:
         return ()
-    return (Tie(kind, author, other, video_id=video_id),)
+    return (RawEdge(kind, author, other, video_id=video_id),)
 
 
 SOURCE = Source(name="pytok", matches=matches, read=read)

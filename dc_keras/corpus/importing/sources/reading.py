@@ -18,10 +18,10 @@ import orjson
 from dc_keras.corpus.importing.sources import encodings, json_repair, sheets
 from dc_keras.corpus.importing.sources.archives import (
     CHUNK,
-    DAMAGE,
-    BombError,
-    Member,
-    members,
+    DAMAGE_ERRORS,
+    ArchiveMember,
+    DecompressionBombError,
+    iter_members,
 )
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.importing.sources.post import PostColumns
@@ -29,7 +29,7 @@ from dc_keras.corpus.importing.sources.tables import (
     Header,
     find_header,
     read_rows,
-    reason_against,
+    rejection_reason,
 )
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
@@ -87,7 +87,7 @@ def read_documents(
         path: the file.
         read_lines: fast reader for JSON lines after the first line.
     """
-    for member in members(path):
+    for member in iter_members(path):
         if member.reason is not None:
             yield Document(member.name or "document", reason=member.reason)
             continue
@@ -96,7 +96,9 @@ def read_documents(
             yield document if not member.name else replace(document, position=position)
 
 
-def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Document]:
+def _read_member(
+    member: ArchiveMember, read_lines: ReadLines | None
+) -> Iterator[Document]:
     """Yields the documents of a file; a truncation gives one reason at the end."""
     last: Document | None = None
     for document in _read_to_the_end(member, read_lines):
@@ -111,7 +113,7 @@ def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Docum
 
 
 def _read_to_the_end(
-    member: Member, read_lines: ReadLines | None
+    member: ArchiveMember, read_lines: ReadLines | None
 ) -> Iterator[Document]:
     try:
         with member.open() as file:
@@ -119,19 +121,19 @@ def _read_to_the_end(
                 yield from _read_workbook(file)
             else:
                 yield from _read(member, file, read_lines)
-    except BombError as error:
+    except DecompressionBombError as error:
         yield Document("end", reason=str(error))
     except UnicodeDecodeError:
         yield Document(
             "end", reason="the text is not valid in its encoding: save as UTF-8"
         )
-    except DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         reason = f"the file is cut or damaged ({type(error).__name__})"
         yield Document("end", reason=reason)
 
 
 def _read(
-    member: Member, file: BinaryIO, read_lines: ReadLines | None
+    member: ArchiveMember, file: BinaryIO, read_lines: ReadLines | None
 ) -> Iterator[Document]:
     with member.open() as beginning:
         head = beginning.read(encodings.HEAD)
@@ -142,7 +144,7 @@ def _read(
     if head.startswith(encodings.OLD_WORKBOOK):
         yield from _read_workbook(file)
         return
-    reason = encodings.reason_against(head)
+    reason = encodings.rejection_reason(head)
     if reason is not None:
         yield Document("document", reason=reason, raw=head)
         return
@@ -244,7 +246,7 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
             if size >= _BLOCK:
                 yield block
                 block, size = [], 0
-    except (*DAMAGE, BombError):
+    except (*DAMAGE_ERRORS, DecompressionBombError):
         yield block  # the lines before the damage are intact
         raise
     yield block
@@ -327,7 +329,7 @@ def _read_workbook(file: BinaryIO) -> Iterator[Document]:
 
 
 def _read_table_or_text(
-    first: bytes, file: BinaryIO, number: int, member: Member | None
+    first: bytes, file: BinaryIO, number: int, member: ArchiveMember | None
 ) -> Iterator[Document]:
     """Yields the rows of a table, or the JSON in a script.
 
@@ -346,7 +348,7 @@ def _read_table_or_text(
         lines.append(line)
         header = find_header(lines)
     if header is not None:
-        if member is not None and encodings.is_other_than_utf8(member.open):
+        if member is not None and encodings.is_not_utf8(member.open):
             yield Document("document", reason=_OTHER_CODE, raw=first)
             return
         yield from _read_table(header, file, number + len(lines) - 1)
@@ -354,7 +356,7 @@ def _read_table_or_text(
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
         if document.reason == "not JSON":
-            document.reason = reason_against(lines) or _NO_FORMAT
+            document.reason = rejection_reason(lines) or _NO_FORMAT
         yield document
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Post,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
 # A video has at least two of these keys. The id is not required, so that videos without
 # an id are reported as such.
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"video_description", "region_code", "country_code", "view_count", "music_id"}
     | {"hashtag_names", "voice_to_text", "effect_ids", "video_duration", "username"}
     | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
@@ -29,7 +29,7 @@ _FOLLOWING = "user_following"
 
 def matches_video(record: RawRecord) -> bool:
     """Whether the record is a video, complete or damaged."""
-    return len(_TELLING & record.keys()) >= 2 and "parent_comment_id" not in record
+    return len(_DISTINCTIVE & record.keys()) >= 2 and "parent_comment_id" not in record
 
 
 def read_video(record: RawRecord) -> Post:
@@ -70,22 +70,22 @@ def matches_follow(record: RawRecord) -> bool:
     return "username" in keys and keys <= {"username", "display_name", "target_account"}
 
 
-def read_follower(record: RawRecord, asked: Asked) -> Ties:
+def read_follower(record: RawRecord, context: RequestContext) -> RawEdges:
     """Maps an entry of a list of followers to an edge.
 
     Raises:
         UnreadablePostError: one of the two users is missing.
     """
-    return _follow(record, is_followed=asked.list_name == _FOLLOWING)
+    return _follow(record, is_followed=context.list_name == _FOLLOWING)
 
 
-def read_followed(record: RawRecord, asked: Asked) -> Ties:
+def read_followed(record: RawRecord, context: RequestContext) -> RawEdges:
     """Maps an entry of a list of followed users to an edge.
 
     Raises:
         UnreadablePostError: one of the two users is missing.
     """
-    del asked
+    del context
     return _follow(record, is_followed=True)
 
 
@@ -94,13 +94,13 @@ def matches_comment(record: RawRecord) -> bool:
     return "parent_comment_id" in record and "video_id" in record
 
 
-def read_comment(record: RawRecord, asked: Asked) -> Ties:
+def read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
     """Rejects a comment, because it has no author.
 
     Raises:
         UnreadablePostError: always.
     """
-    del record, asked
+    del record, context
     raise UnreadablePostError(
         "a comment without an author: the Research API does not contain it"
     )
@@ -112,7 +112,7 @@ def _effects(fields: Fields) -> tuple[str, ...]:
     return names or ids
 
 
-def _follow(record: RawRecord, *, is_followed: bool) -> Ties:
+def _follow(record: RawRecord, *, is_followed: bool) -> RawEdges:
     fields = Fields(record)
     listed = fields.person(handle=("username",))
     asked_about = fields.person(handle=("target_account",))
@@ -123,16 +123,16 @@ def _follow(record: RawRecord, *, is_followed: bool) -> Ties:
     follower, followed = listed, asked_about
     if is_followed:
         follower, followed = asked_about, listed
-    return Ties((Tie("follow", follower, followed),))
+    return RawEdges((RawEdge("follow", follower, followed),))
 
 
 VIDEO = Source(name="research_api", matches=matches_video, read=read_video)
 FOLLOWERS = Source(
-    name="research_followers", matches=matches_follow, read_ties=read_follower
+    name="research_followers", matches=matches_follow, read_edges=read_follower
 )
 FOLLOWING = Source(
-    name="research_following", matches=matches_follow, read_ties=read_followed
+    name="research_following", matches=matches_follow, read_edges=read_followed
 )
 COMMENT = Source(
-    name="research_comment", matches=matches_comment, read_ties=read_comment
+    name="research_comment", matches=matches_comment, read_edges=read_comment
 )

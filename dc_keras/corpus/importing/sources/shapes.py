@@ -11,7 +11,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.headers import column_paths
 from dc_keras.corpus.importing.sources.post import Row
-from dc_keras.corpus.importing.sources.tables import put
+from dc_keras.corpus.importing.sources.tables import put_cell
 
 _HEADS = frozenset(
     {"author", "authorMeta", "authorStats", "authorStatsV2", "music", "musicMeta"}
@@ -24,7 +24,7 @@ _FLATTENED = (
     *("textExtra_", "stats_", "statsV2_", "video_", "duetInfo_", "effectStickers_"),
     *("imagePost_", "statistics_", "text_extra_", "cha_list_"),
 )
-_TELLING_FLATTENED = (
+_DISTINCTIVE_FLATTENED = (
     "author_uniqueId",
     "author_id",
     "authorStats_followerCount",
@@ -36,7 +36,7 @@ _MONGO_NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal"
 _MAX_DEPTH = 60
 
 
-def restore(record: dict[str, Any]) -> dict[str, Any]:
+def restore_record(record: dict[str, Any]) -> dict[str, Any]:
     """Returns a record with flattened and wrapped values in their original places."""
     if any(_is_wrapped(value) for value in record.values()):
         record = {key: _unwrap_mongo(value, 0) for key, value in record.items()}
@@ -52,12 +52,12 @@ def _is_flattened(record: dict[str, Any]) -> bool:
     """Whether the keys of a post are joined with those of its objects by `_`."""
     return (
         ("createTime" in record or "create_time" in record)
-        and any(key in record for key in _TELLING_FLATTENED)
+        and any(key in record for key in _DISTINCTIVE_FLATTENED)
         and any(key.startswith(("stats_", "statsV2_", "statistics_")) for key in record)
     )
 
 
-def rows_of(
+def rows_of_columns(
     document: dict[str, Any], is_record: Callable[[dict[str, Any]], bool]
 ) -> Iterator[dict[str, Any]] | None:
     """Returns the records of an object that consists of columns, else None.
@@ -139,7 +139,7 @@ def _nested(
     # A row, so that columns such as `hashtags.0` become a list.
     row: dict[str, Any] = type(record)() if isinstance(record, Row) else Row()
     for path, value in pairs:
-        put(row, path, value)
+        put_cell(row, path, value)
     return row
 
 

@@ -16,10 +16,15 @@ from dc_keras.corpus.importing.sources.headers import (
     Path,
     column_paths,
     is_header,
-    reason_against,
+    rejection_reason,
 )
 from dc_keras.corpus.importing.sources.post import TypedRow
-from dc_keras.corpus.importing.sources.tables import TableRow, make_row, put, read_cell
+from dc_keras.corpus.importing.sources.tables import (
+    TableRow,
+    make_row,
+    put_cell,
+    read_cell,
+)
 from dc_keras.corpus.importing.sources.values import EXACT_IN_A_DOUBLE
 
 _ROWS_A_BATCH = 2**10
@@ -35,7 +40,7 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
         schema = table.schema_arrow
         is_flat = not any(map(pyarrow.types.is_nested, schema.types))
         if is_flat and not is_header(schema.names):
-            reason = reason_against([schema.names])
+            reason = rejection_reason([schema.names])
             if reason is not None:
                 yield TableRow(0, reason=reason)
                 return
@@ -46,7 +51,7 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
                 number += 1
                 row = TypedRow()
                 for path, value in zip(columns, values, strict=True):
-                    put(row, path, value)
+                    put_cell(row, path, value)
                 yield TableRow(number, row)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = f"not a readable Parquet file: {type(error).__name__}"
@@ -78,7 +83,7 @@ def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
         return
     if not found:
         reason = "a spreadsheet without a row below a header with ids"
-        yield "", TableRow(0, reason=reason_against(top) or reason)
+        yield "", TableRow(0, reason=rejection_reason(top) or reason)
 
 
 def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
@@ -119,7 +124,7 @@ def _row(columns: list[Path], cells: Sequence[Any], number: int) -> TableRow:
     row = make_row(columns, shown, number)
     if row.value is not None:
         for path, cell in compress(zip(columns, cells, strict=True), is_number):
-            put(row.value, path, cell)
+            put_cell(row.value, path, cell)
     return row
 
 

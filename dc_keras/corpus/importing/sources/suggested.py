@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
@@ -23,7 +23,7 @@ def matches(record: RawRecord) -> bool:
     return "extraInfo" in record
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
     """Maps a suggestion to an edge from the user it belongs to.
 
     Raises:
@@ -31,10 +31,10 @@ def read(record: RawRecord, asked: Asked) -> Ties:
     """
     fields = Fields(record)
     target, target_type = _target(fields)
-    if asked.seed is None:
+    if context.seed is None:
         fields.note("missing.seed")
-    tie = Tie("suggested", asked.seed, target, target_type)
-    return Ties((tie,), notes=fields.notes)
+    edge = RawEdge("suggested", context.seed, target, target_type)
+    return RawEdges((edge,), notes=fields.notes)
 
 
 def _target(fields: Fields) -> tuple[Person | str, str]:
@@ -57,4 +57,4 @@ def _target(fields: Fields) -> tuple[Person | str, str]:
     raise UnreadablePostError("a suggestion without an id or a name")
 
 
-SOURCE = Source(name="suggested", matches=matches, read_ties=read)
+SOURCE = Source(name="suggested", matches=matches, read_edges=read)

@@ -109,7 +109,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("seguidor", "seguidores", "abonne"),
     ),
 }
-_FILLING = frozenset(
+_STOP_WORDS = frozenset(
     [
         "of",
         "the",
@@ -171,7 +171,7 @@ def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if field == "handle" and isinstance(value, str) and "tiktok.com/@" in value:
             field = "profile_url"
-        if field == "video_id" and _is_number_of_a_row(value):
+        if field == "video_id" and _is_row_number(value):
             continue
         if field not in found or rank < found[field][0]:
             found[field] = (rank, value)
@@ -190,7 +190,7 @@ def find_field(header: str) -> tuple[str | None, int]:
     return field, 2 * rank + (not has_context)
 
 
-def _is_number_of_a_row(value: object) -> bool:
+def _is_row_number(value: object) -> bool:
     digits = str(value).strip()
     return digits.isdecimal() and len(digits) < _SHORTEST_ID
 
@@ -199,9 +199,11 @@ def _words_of(header: str) -> tuple[str, bool]:
     """Returns the essential words of a header, and whether others were removed."""
     text = unicodedata.normalize("NFKD", _CAMEL.sub(" ", header))
     text = "".join(c for c in text if not unicodedata.combining(c)).casefold()
-    words = [w for w in _WORDS.findall(_BRACKETS.sub(" ", text)) if w not in _FILLING]
-    told = [word for word in words if word not in _CONTEXT]
-    return " ".join(map(_singular, told)), len(told) < len(words)
+    words = [
+        w for w in _WORDS.findall(_BRACKETS.sub(" ", text)) if w not in _STOP_WORDS
+    ]
+    essential = [word for word in words if word not in _CONTEXT]
+    return " ".join(map(_singular, essential)), len(essential) < len(words)
 
 
 def _singular(word: str) -> str:

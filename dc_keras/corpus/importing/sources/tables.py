@@ -76,10 +76,10 @@ def find_header(lines: Sequence[bytes]) -> Header | None:
     return None
 
 
-def reason_against(lines: Sequence[bytes]) -> str | None:
+def rejection_reason(lines: Sequence[bytes]) -> str | None:
     """Returns why a table has no ids, None if the lines are not a table."""
     texts = [line.decode("utf-8", "replace").strip("\ufeff\r\n") for line in lines]
-    return headers.reason_against(
+    return headers.rejection_reason(
         _cells(text, delimiter)
         for text in texts[:_TITLE_LINES]
         for delimiter in _DELIMITERS
@@ -123,11 +123,11 @@ def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableR
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
         # Formats are recognised by their columns, so empty cells are kept as None.
-        put(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
+        put_cell(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
     return TableRow(line, row)
 
 
-def put(row: dict[str, Any], path: Path, cell: Any) -> None:
+def put_cell(row: dict[str, Any], path: Path, cell: Any) -> None:
     """Stores a cell at the path of its column; an existing value is kept."""
     *parents, name = path
     for key in parents:

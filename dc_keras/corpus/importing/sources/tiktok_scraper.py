@@ -10,14 +10,14 @@ _METAS = frozenset(
 )
 
 
-_OF_OTHERS = frozenset({"cid", "desc", "stats", "statsV2", "stats_v2"})
+_OTHER_FORMATS = frozenset({"cid", "desc", "stats", "statsV2", "stats_v2"})
 
 
 def matches(record: RawRecord) -> bool:
     """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
     return bool(_METAS & keys) or (
-        bool({"webVideoUrl", "web_video_url"} & keys) and not _OF_OTHERS & keys
+        bool({"webVideoUrl", "web_video_url"} & keys) and not _OTHER_FORMATS & keys
     )
 
 

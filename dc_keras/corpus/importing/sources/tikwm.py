@@ -32,7 +32,7 @@ _PATHS = mapped.Paths(
     total_likes=("author.total_favorited",),
     total_posts="author.aweme_count",
 )
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"music_info", "wmplay", "origin_cover", "play", "wm_size", "musicInfo"}
     | {"originCover", "wmSize"}
 )
@@ -42,7 +42,7 @@ def matches(record: RawRecord) -> bool:
     """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
     return "statistics" not in keys and (
-        len(_TELLING & keys) >= 2 or ("music_info" in keys and "play_count" in keys)
+        len(_DISTINCTIVE & keys) >= 2 or ("music_info" in keys and "play_count" in keys)
     )
 
 

@@ -85,7 +85,7 @@ def read_id(name: str, value: object) -> str:
     text = value.strip().strip("\ufeff\u200b\u200e\0")
     if text.isdecimal():
         return text
-    if text != mended(text):
+    if text != repair_surrogates(text):
         raise UnreadablePostError(f"`{name}` is not an id but a broken text")
     quoted = _QUOTED_ID.fullmatch(text)
     if quoted is not None:
@@ -97,7 +97,7 @@ def read_id(name: str, value: object) -> str:
     return text
 
 
-def stamp_of(text: str) -> datetime | None:
+def parse_iso_time(text: str) -> datetime | None:
     """Returns the time of an ISO text, with or without a time zone; None if invalid."""
     try:
         return datetime.fromisoformat(text.strip().removesuffix(" UTC"))
@@ -105,23 +105,23 @@ def stamp_of(text: str) -> datetime | None:
         return None
 
 
-def utc_stamp(text: object) -> int | None:
+def parse_utc_time(text: object) -> int | None:
     """Returns the seconds of a text in UTC, None if it is not a time."""
-    stamp = stamp_of(text) if isinstance(text, str) else None
+    stamp = parse_iso_time(text) if isinstance(text, str) else None
     if stamp is None:
         return None
     stamp = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)
     return int(stamp.timestamp())
 
 
-def in_seconds(time: int) -> int:
+def to_seconds(time: int) -> int:
     """Converts a time in seconds, ms or µs to seconds."""
     if time >= _FIRST_MICROSECOND:
         return time // 10**6
     return time // 1000 if time >= _FIRST_MILLISECOND else time
 
 
-def length(value: object) -> float | None:
+def parse_duration(value: object) -> float | None:
     """Returns a duration in seconds, from a number or from `01:15` or `00:01:15`."""
     if isinstance(value, str):
         parts = _LENGTH.fullmatch(value.strip())
@@ -140,7 +140,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def whole_number(value: object) -> int | None:
+def parse_whole_number(value: object) -> int | None:
     """Returns a whole number from 0 to 2^63 - 1, also from a text; else None."""
     if type(value) is int:
         return value if 0 <= value <= _INT64_MAX else None
@@ -155,7 +155,7 @@ def whole_number(value: object) -> int | None:
     return value if 0 <= value <= _INT64_MAX else None
 
 
-def grouped_number(value: object) -> int | None:
+def parse_grouped_number(value: object) -> int | None:
     """Returns the number of a text with grouped digits, `1,234,567`; else None."""
     if not isinstance(value, str) or not _GROUPED.fullmatch(value.strip()):
         return None
@@ -168,7 +168,7 @@ def _unescape(match: re.Match[str]) -> str:
     return data.decode("utf-16-le", "replace")
 
 
-def is_of_another_platform(number: int) -> bool:
+def is_foreign_id(number: int) -> bool:
     """Whether an id has the length of TikTok's ids, but an earlier time than any.
 
     This is true for the ids of X and of Instagram.
@@ -176,17 +176,17 @@ def is_of_another_platform(number: int) -> bool:
     return _LONG_ID <= number < FIRST_ID
 
 
-def passed_a_spreadsheet(digits: str) -> bool:
+def is_spreadsheet_rounded(digits: str) -> bool:
     """Whether an id looks like one that a spreadsheet rounded to 15 digits."""
     return _SPREADSHEET_ID.fullmatch(digits) is not None
 
 
-def unescaped(text: str) -> str:
+def decode_double_escapes(text: str) -> str:
     """Decodes doubly escaped characters: a backslash, u and four hex digits."""
     return _DOUBLED_ESCAPES.sub(_unescape, text)
 
 
-def mended(text: str) -> str:
+def repair_surrogates(text: str) -> str:
     """Returns a text without NULs, with split surrogate pairs joined or replaced."""
     text = text.replace("\0", "")
     try:

@@ -14,24 +14,24 @@ from dc_keras.corpus.importing.sources.web_item_line import read_lines
 
 # A web item has at least two of these keys. The id is not required, so that items
 # without an id are reported as such.
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"id", "desc", "createTime", "author", "authorId", "video", "stats", "statsV2"}
 )
 # Keys that a challenge, which has an id, a title and a description too, does not have.
-_OF_A_POST = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
-_ANYBODYS = frozenset({"id", "author"})
+_POST_KEYS = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
+_UNSPECIFIC = frozenset({"id", "author"})
 # Keys of other formats that have some of the same keys.
-_FOREIGN = frozenset({"aweme_id", "awemeId", "authorMeta", "author_meta"})
+_OTHER_FORMATS = frozenset({"aweme_id", "awemeId", "authorMeta", "author_meta"})
 
 
 def matches(record: RawRecord) -> bool:
     """Whether the record is a web item, complete or damaged."""
     keys = record.keys()
-    if _FOREIGN & keys or ("title" in keys and not _OF_A_POST & keys):
+    if _OTHER_FORMATS & keys or ("title" in keys and not _POST_KEYS & keys):
         return False
     # An id and an author are not specific to posts of TikTok.
-    found = _TELLING & keys
-    return len(found - _ANYBODYS) >= 1 and len(found) >= 2
+    found = _DISTINCTIVE & keys
+    return len(found - _UNSPECIFIC) >= 1 and len(found) >= 2
 
 
 def read(record: RawRecord) -> Post:

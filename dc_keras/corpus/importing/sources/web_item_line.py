@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from dc_keras.corpus.importing.sources.fields import NO_HANDLE
+from dc_keras.corpus.importing.sources.fields import NOT_IN_HANDLES
 from dc_keras.corpus.importing.sources.mention_spans import is_handle
 from dc_keras.corpus.importing.sources.post import Person, PostColumns
 from dc_keras.corpus.importing.sources.values import FIRST_ID, find_rounded
@@ -26,13 +26,13 @@ from dc_keras.corpus.records import has_mentions
 # Escapes that need a repair, and the placeholder for missing values.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
 # Keys of other formats, or of posts with further content.
-_ODD_KEYS = (
+_IRREGULAR_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
     *("__import_meta", "__collect_meta", "itemInfos", "aweme_id", "authorMeta"),
     "platform",
 )
 # Field names for these keys, because a field may not begin with two underscores.
-_ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
+_IRREGULAR = {f"irregular_{number}": key for number, key in enumerate(_IRREGULAR_KEYS)}
 
 # Compared as text with ids of 19 digits; shorter ids are left to the general reader.
 _FIRST_ID = str(FIRST_ID)
@@ -64,7 +64,7 @@ def _struct(name: str, /, **fields: Any) -> Any:
         (key, kind.kind, None) if isinstance(kind, _Maybe) else (key, kind)
         for key, kind in fields.items()
     ]
-    return msgspec.defstruct(name, given, kw_only=True, gc=False, rename=_ODD.get)
+    return msgspec.defstruct(name, given, kw_only=True, gc=False, rename=_IRREGULAR.get)
 
 
 def _list_of(name: str, /, **fields: Any) -> Any:
@@ -79,7 +79,7 @@ _ACCOUNT_KEYS = {
 
 
 class _Account(msgspec.Struct, gc=False, rename=_ACCOUNT_KEYS):
-    """`authorStats`, with the attributes of an `Account`."""
+    """`authorStats`, with the attributes of an `AccountCounts`."""
 
     followers: _Count | None = None
     hearts: _Count | None = None
@@ -125,7 +125,7 @@ _ITEM = _struct(
     duetInfo=_Maybe(_struct("Duet", duetFromId=str)),
     locationCreated=_MaybeText,
     textLanguage=_MaybeText,
-    **dict.fromkeys(_ODD, _Nothing),
+    **dict.fromkeys(_IRREGULAR, _Nothing),
 )
 _DECODER = msgspec.json.Decoder(_ITEM)
 
@@ -162,9 +162,11 @@ def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
     decoded = enumerate(map(_decode, lines))
     items = {number: item for number, item in decoded if item is not None}
     given = _by_path(items.values())
-    if items and _is_any_odd(given):
-        odd = set(_find_odd(given, 0, len(items)))
-        items = {n: i for row, (n, i) in enumerate(items.items()) if row not in odd}
+    if items and _is_any_irregular(given):
+        irregular = set(_find_irregular(given, 0, len(items)))
+        items = {
+            n: i for row, (n, i) in enumerate(items.items()) if row not in irregular
+        }
         given = _by_path(items.values())
     columns = _columns(given) if items else {}
     if items and len(items) == len(lines):
@@ -202,19 +204,19 @@ def _by_path(items: Collection[tuple[Any, ...]]) -> _Given:
     return given
 
 
-def _find_odd(given: _Given, start: int, end: int) -> Iterator[int]:
+def _find_irregular(given: _Given, start: int, end: int) -> Iterator[int]:
     """Yields the irregular rows by bisection, because there are few."""
     rows = {name: column[start:end] for name, column in given.items()}
-    if start < end and _is_any_odd(rows):
+    if start < end and _is_any_irregular(rows):
         if end - start == 1:
             yield start
             return
         middle = (start + end) // 2
-        yield from _find_odd(given, start, middle)
-        yield from _find_odd(given, middle, end)
+        yield from _find_irregular(given, start, middle)
+        yield from _find_irregular(given, middle, end)
 
 
-def _is_any_odd(given: _Given) -> bool:
+def _is_any_irregular(given: _Given) -> bool:
     """Whether any value requires the general reader."""
     ids = (given["id"], given["author.id"], given["music.id"])
     duets = [duet.duetFromId for duet in given["duetInfo"] if duet]
@@ -227,7 +229,7 @@ def _is_any_odd(given: _Given) -> bool:
         or max(map(len, given["id"])) > len(_FIRST_ID)
         or min(given["id"]) < _FIRST_ID  # includes ""
         or not all(given["handle"])
-        or NO_HANDLE.search("".join(given["handle"])) is not None
+        or NOT_IN_HANDLES.search("".join(given["handle"])) is not None
         or "\0" in texts
         or _REDACTED in texts
         or max(given["video.duration"]) > _LONGEST_S
@@ -277,7 +279,7 @@ def _columns(given: _Given) -> PostColumns:
         "language": [language or None for language in given["textLanguage"]],
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
-        "ties": [()] * size,
+        "edges": [()] * size,
         "account": given["authorStats"],
     }
 

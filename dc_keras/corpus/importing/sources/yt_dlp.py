@@ -6,9 +6,9 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
+    RawEdge,
     RawRecord,
     Source,
-    Tie,
     UnreadablePostError,
 )
 from dc_keras.corpus.records import find_hashtags
@@ -61,7 +61,7 @@ def read(record: RawRecord) -> Post:
         shares=fields.count("shares", "repost_count"),
         saves=fields.count("saves", "save_count"),
         is_slideshow=_is_slideshow(fields),
-        ties=_replies(fields, video_id),
+        edges=_replies(fields, video_id),
         account=fields.account("channel_follower_count", (), ""),
         notes=(*fields.notes, "missing.music_id"),
     )
@@ -73,8 +73,8 @@ def _is_slideshow(fields: Fields) -> bool:
     return bool(codecs) and set(codecs) == {"none"}
 
 
-def _replies(fields: Fields, video_id: str) -> tuple[Tie, ...]:
-    ties = []
+def _replies(fields: Fields, video_id: str) -> tuple[RawEdge, ...]:
+    edges = []
     for entry in fields.entries("comments"):
         comment = Fields(entry if isinstance(entry, dict) else {})
         try:
@@ -85,12 +85,12 @@ def _replies(fields: Fields, video_id: str) -> tuple[Tie, ...]:
             fields.note("malformed.comment")
             continue
         time = comment.count("time", "timestamp")
-        ties.append(_reply(actor, video_id, time))
-    return tuple(ties)
+        edges.append(_reply(actor, video_id, time))
+    return tuple(edges)
 
 
-def _reply(actor: Person, video_id: str, time: int | None) -> Tie:
-    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+def _reply(actor: Person, video_id: str, time: int | None) -> RawEdge:
+    return RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
 SOURCE = Source(name="yt_dlp", matches=matches, read=read)

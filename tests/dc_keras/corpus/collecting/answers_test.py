@@ -37,7 +37,12 @@ def test_answer_that_holds_what_it_should_passes(request_, answer):
         ("user", "<html>", "a page instead of JSON: probably blocked", False),
         ("user", [], "a list instead of an object", False),
         ("user", None, "a NoneType instead of an object", False),
-        ("user", {"status_code": 8}, "the platform refused the request: status_code 8", True),
+        (
+            "user",
+            {"status_code": 8},
+            "the platform refused the request: status_code 8",
+            True,
+        ),
         (
             "sound",
             {"items": [], "hasMore": False},

@@ -19,7 +19,7 @@ def test_a_handle_whose_owner_turns_up_becomes_the_owner():
     assert table.handle_only == {"h"}
     _add(table, "id", "h")
     assert table.resolve() == {"h": "id"}
-    table.see("id", 4, None)
+    table.add_times("id", 4, None)
     # 1 was seen under the handle, 4 is the post.
     assert list(table.users()) == [
         User("id", ("h",), usernames=("ann",), first_seen=1, last_seen=4)

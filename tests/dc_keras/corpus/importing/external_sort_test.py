@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.corpus.importing import external_sort
-from dc_keras.corpus.importing.external_sort import ORDER, PostSpool
+from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
 
@@ -23,7 +23,7 @@ def _post(video_id, source="s"):
 
 
 def _filled(directory, posts):
-    filled = PostSpool(directory)
+    filled = PostSorter(directory)
     for post in posts:
         filled.add(table_of(Video, [post]))
     return filled
@@ -49,9 +49,9 @@ def test_known_posts_are_the_oldest(tmp_path, small):
     table_of(Video, [_post(1, "old"), _post(5, "old")]).write_parquet(
         tmp_path / "known"
     )
-    filled = PostSpool(tmp_path)
+    filled = PostSorter(tmp_path)
     filled.add(table_of(Video, [_post(1, "new")]))
-    filled.add_known(tmp_path / "known")
+    filled.add_existing(tmp_path / "known")
     [table] = filled.tables()
     found = [(v.video_id, v.source) for v in rows_of(Video, table)]
     assert found == [("1", "old"), ("1", "new"), ("5", "old")]
@@ -64,7 +64,7 @@ def test_ids_are_known_before_the_posts_are_read(tmp_path, small):
 
 
 def test_an_empty_spool_has_no_table(tmp_path):
-    filled = PostSpool(tmp_path)
+    filled = PostSorter(tmp_path)
     assert list(filled.tables()) == []
     assert filled.ids_among({"1"}) == set()
 
@@ -75,6 +75,6 @@ def test_nothing_is_lost_or_doubled(tmp_path_factory, ids):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("_BYTES_A_PART", 550), ("_POSTS_A_RANGE", 4)):
             patch.setattr(external_sort, name, value)
-        filled = _filled(tmp_path_factory.mktemp("spool"), map(_post, ids))
+        filled = _filled(tmp_path_factory.mktemp("sorter"), map(_post, ids))
         found = [i for table in filled.tables() for i in table["video_id"]]
     assert found == sorted(ids)

@@ -109,5 +109,7 @@ def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir)
 
 
 def test_two_sources_of_one_name_are_refused(registry):
-    with pytest.raises(DataError, match=r"must not be that of another source. Rec.*'web_item'"):
+    with pytest.raises(
+        DataError, match=r"must not be that of another source. Rec.*'web_item'"
+    ):
         register_source("web_item", sniff=bool, read=bool)

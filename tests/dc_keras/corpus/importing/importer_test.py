@@ -113,7 +113,7 @@ def test_an_empty_list_is_an_empty_file(give):
     summary = give(a={"itemList": []})
     [file] = summary.files
     assert (file.sources, file.reasons, summary.total.given) == ({}, {}, 0)
-    assert summary.is_nothing
+    assert summary.is_empty
 
 
 def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):

@@ -22,7 +22,9 @@ def test_patterns_reach_any_depth_and_files_count_once(
 def test_a_pattern_without_files_is_an_error(
     tmp_path, corpus_dir, pseudonymizer, pattern
 ):
-    with pytest.raises(DataError, match=r"`input` must match a file. Received: input=.*none"):
+    with pytest.raises(
+        DataError, match=r"`input` must match a file. Received: input=.*none"
+    ):
         import_files([f"{tmp_path}/{pattern}"], corpus_dir, pseudonymizer=pseudonymizer)
     assert not corpus_dir.exists()
 

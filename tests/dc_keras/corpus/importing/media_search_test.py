@@ -3,7 +3,7 @@ import pytest
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
-    hide_known_names,
+    hide_names,
 )
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
@@ -64,7 +64,7 @@ def test_names_that_a_corpus_kept_before_are_hidden():
         media_path=f"@ann_video_{_ID}.mp4",
         slide_paths=(f"{_ID}/ann.jpg", f"{_ID}/2.jpg", f"{_ID}/bob.jpg"),
     )
-    [hidden] = rows_of(Video, hide_known_names(table_of(Video, [video])))
+    [hidden] = rows_of(Video, hide_names(table_of(Video, [video])))
     assert hidden.media_path == f"*{_ID}.mp4"
     slides = (f"{_ID}/*.jpg", f"{_ID}/2.jpg", f"{_ID}/*.jpg*2")
     assert hidden.slide_paths == slides

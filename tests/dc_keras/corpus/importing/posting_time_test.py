@@ -3,9 +3,9 @@ from hypothesis import given as given_by
 from hypothesis import strategies as st
 
 from dc_keras.corpus.importing.posting_time import (
-    carried_time,
-    find_doubtful,
+    find_unconfirmed,
     posting_time,
+    time_of_id,
 )
 
 _POSTED = 1_600_000_000
@@ -14,7 +14,7 @@ _DAY = 86_400
 
 
 def test_an_id_carries_its_posting_time():
-    assert carried_time("6871947673600000077") == 1_600_000_000
+    assert time_of_id("6871947673600000077") == 1_600_000_000
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ _TIMES = st.none() | st.integers(0, 2**63 - 1) | _OFFSETS.map(_POSTED.__add__)
 
 @given_by(times=st.lists(_TIMES), video_id=st.sampled_from([_ID, "123", "9" * 19]))
 def test_whatever_is_not_doubtful_is_as_given(times, video_id):
-    doubtful = find_doubtful([video_id] * len(times), times)
+    doubtful = find_unconfirmed([video_id] * len(times), times)
     assert doubtful == sorted(set(doubtful))
     for row, given in enumerate(times):
         if row not in doubtful:
@@ -77,5 +77,5 @@ def test_whatever_is_not_doubtful_is_as_given(times, video_id):
 
 def test_what_is_off_by_more_than_minutes_or_missing_is_doubtful():
     times = [_POSTED, None, _POSTED + 300, _POSTED + 301, _POSTED - 300, 0]
-    assert find_doubtful([_ID] * 6, times) == [1, 3, 5]
-    assert find_doubtful(["123"], [_POSTED]) == [0]
+    assert find_unconfirmed([_ID] * 6, times) == [1, 3, 5]
+    assert find_unconfirmed(["123"], [_POSTED]) == [0]

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from dc_keras.corpus.importing.sources.containers import unwrap
-from dc_keras.corpus.importing.sources.post import Post, Row, Tie, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import (
+    Post,
+    RawEdge,
+    Row,
+    UnreadablePostError,
+)
 from dc_keras.corpus.importing.sources.reading import read_documents
 from dc_keras.corpus.importing.sources.sniffing import choose_sources, sniff
 
@@ -155,10 +160,10 @@ def tool_records():
 
 @dataclass
 class Read:
-    """What one file gives, without a corpus: posts and ties by source, and reasons."""
+    """What one file gives, without a corpus: posts and edges by source, and reasons."""
 
     posts: list[tuple[str, Post]] = field(default_factory=list)
-    ties: list[tuple[str, Tie]] = field(default_factory=list)
+    edges: list[tuple[str, RawEdge]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -190,7 +195,7 @@ def _read(found, read):
         if found.source.read is not None:
             read.posts.append((name, found.source.read(found.record)))
         else:
-            ties = found.source.read_ties(found.record, found.asked)
-            read.ties += [(name, tie) for tie in ties.ties]
+            edges = found.source.read_edges(found.record, found.context)
+            read.edges += [(name, edge) for edge in edges.edges]
     except UnreadablePostError as error:
         read.reasons.append(str(error))

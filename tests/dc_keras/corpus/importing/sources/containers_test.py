@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.containers import Found, unwrap
-from dc_keras.corpus.importing.sources.post import Asked, Person, Source
+from dc_keras.corpus.importing.sources.containers import ContainedRecord, unwrap
+from dc_keras.corpus.importing.sources.post import Person, RequestContext, Source
 
 _A, _B = {"id": "1", "desc": "a"}, {"id": "2", "desc": "b"}
 
@@ -134,7 +134,7 @@ def test_endless_nesting_ends():
     for _ in range(500):
         document = {"data": [document]}
     [found] = _unwrap(document)
-    assert isinstance(found, Found)
+    assert isinstance(found, ContainedRecord)
     assert (found.reason, found.source) == ("containers nested deeper than 12", None)
 
 
@@ -155,10 +155,10 @@ def test_a_line_of_the_collector_says_when_and_for_whom():
     meta = {"version": 1, "collected_at": 7, "seed": {"user_id": "5", "handle": None}}
     [found] = _unwrap({"__collect_meta": meta, "data": {"itemList": [_A]}})
     assert found.collected_at == 7
-    assert found.asked == Asked(Person("5", None), list_name="itemList")
+    assert found.context == RequestContext(Person("5", None), list_name="itemList")
 
 
 @pytest.mark.parametrize("seed", [None, {}, {"handle": 3}, "ann", {"user_id": ""}])
 def test_a_seed_that_is_nobody_is_none(seed):
     [found] = _unwrap({"__collect_meta": {"seed": seed}, "data": [_A]})
-    assert (found.asked.seed, found.collected_at) == (None, None)
+    assert (found.context.seed, found.collected_at) == (None, None)

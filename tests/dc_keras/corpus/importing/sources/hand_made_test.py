@@ -32,7 +32,7 @@ def _table(rows, delimiter=";"):
         [
             "TikTok ID",
             "Post text",
-            "Account",
+            "AccountCounts",
             "Total views",
             "like_count",
             "video length",
@@ -169,7 +169,7 @@ def test_objects_that_may_be_anything_are_no_posts(read_file, record):
 def test_remarks_and_comments_are_not_confused(read_file):
     header = ["Video URL", "Username", "Comment"]
     read = read_file(_table([header, [_URL, "bob", "nice"]]))
-    assert (read.posts, read.ties) == ([], [])
+    assert (read.posts, read.edges) == ([], [])
     assert "call it `comment_text` or `remarks`" in read.reasons[0]
     remarks = [*header, "Description"]
     [(_, post)] = read_file(
@@ -177,5 +177,5 @@ def test_remarks_and_comments_are_not_confused(read_file):
     ).posts
     assert (post.caption, post.comments) == ("hello", None)
     header = ["Video URL", "Username", "Comment text"]
-    [(_, tie)] = read_file(_table([header, [_URL, "bob", "x"]])).ties
-    assert (tie.actor.handle, tie.target) == ("bob", _ID)
+    [(_, edge)] = read_file(_table([header, [_URL, "bob", "x"]])).edges
+    assert (edge.actor.handle, edge.target) == ("bob", _ID)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dc_keras.corpus.importing.sources.post import Account, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import AccountCounts, UnreadablePostError
 from dc_keras.corpus.importing.sources.sniffing import choose_sources
 
 _ID, _TIME = "6871947673600000077", 1_600_000_000
@@ -48,8 +48,8 @@ def test_without_an_author_there_is_no_post(tool_records, name):
 
 
 def test_accounts_come_with_the_post(tool_records):
-    assert _read("minet", tool_records["minet"]).account == Account(7, 8, 9)
-    assert _read("bright_data", tool_records["bright_data"]).account == Account(7)
+    assert _read("minet", tool_records["minet"]).account == AccountCounts(7, 8, 9)
+    assert _read("bright_data", tool_records["bright_data"]).account == AccountCounts(7)
     assert _read("tikwm", tool_records["tikwm"]).account is None
 
 

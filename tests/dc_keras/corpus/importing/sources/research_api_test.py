@@ -2,10 +2,10 @@ import pytest
 
 from dc_keras.corpus.importing.sources import research_api
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RequestContext,
     Row,
-    Tie,
     UnreadablePostError,
 )
 
@@ -82,22 +82,24 @@ def test_rows_of_a_table_have_lists_in_cells():
 def test_a_follower_follows_the_account_that_was_asked_about():
     line = {"username": "ann", "display_name": "A", "target_account": "star"}
     ann, star = Person(None, "ann"), Person(None, "star")
-    for read, asked, tie in (
-        (research_api.read_follower, Asked(), Tie("follow", ann, star)),
+    for read, context, edge in (
+        (research_api.read_follower, RequestContext(), RawEdge("follow", ann, star)),
         (
             research_api.read_follower,
-            Asked(list_name="user_following"),
-            Tie("follow", star, ann),
+            RequestContext(list_name="user_following"),
+            RawEdge("follow", star, ann),
         ),
-        (research_api.read_followed, Asked(), Tie("follow", star, ann)),
+        (research_api.read_followed, RequestContext(), RawEdge("follow", star, ann)),
     ):
         assert research_api.matches_follow(line)
-        assert read(line, asked).ties == (tie,)
+        assert read(line, context).edges == (edge,)
 
 
 def test_a_follower_of_nobody_is_told():
     with pytest.raises(UnreadablePostError, match="without `target_account`"):
-        research_api.read_follower({"username": "ann", "display_name": "A"}, Asked())
+        research_api.read_follower(
+            {"username": "ann", "display_name": "A"}, RequestContext()
+        )
 
 
 def test_a_comment_has_no_author():
@@ -105,4 +107,4 @@ def test_a_comment_has_no_author():
     assert research_api.matches_comment(comment)
     assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
     with pytest.raises(UnreadablePostError, match="does not contain it"):
-        research_api.read_comment(comment, Asked())
+        research_api.read_comment(comment, RequestContext())

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import Intake
+from dc_keras.corpus.importing.export_reader import ExportReader
 from dc_keras.corpus.importing.pseudonymize import RecordMaker
 from dc_keras.corpus.importing.sources.containers import unwrap
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
     Post,
+    RawEdges,
+    RequestContext,
     Row,
-    Ties,
     UnreadablePostError,
 )
 from dc_keras.corpus.importing.sources.reading import read_documents
@@ -77,7 +77,7 @@ def _source(name):
 def _read(source, record):
     if source.read is not None:
         return source.read(record)
-    return source.read_ties(record, Asked(seed=Person("9", None)))
+    return source.read_edges(record, RequestContext(seed=Person("9", None)))
 
 
 def test_every_source_is_known_by_its_own_record(records):
@@ -149,7 +149,7 @@ def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
     except UnreadablePostError as error:
         assert "\n" not in str(error)
         return
-    assert isinstance(found, Post | Ties)
+    assert isinstance(found, Post | RawEdges)
     json.dumps(found.notes)
     if isinstance(found, Post):
         assert found.video_id.isdecimal()
@@ -193,7 +193,7 @@ def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path
     refused, tables = [], []
     code = Pseudonymizer(b"k" * 32)
     forgotten = Forgotten.load(tmp_path, code)
-    intake = Intake(
+    reader = ExportReader(
         sources=_ALL,
         maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
         keep_raw=True,
@@ -205,9 +205,9 @@ def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path
     for _ in range(0, number, at_a_time):
         lines = [json.dumps(_mutated(records[name], rng)) for _ in range(at_a_time)]
         path.write_text("\n".join(lines))
-        intake.read_file(path)
-    table_of(Edge, intake.ties)
-    given = sum(counts.given for counts in intake.counts().values())
+        reader.read_file(path)
+    table_of(Edge, reader.edges)
+    given = sum(counts.given for counts in reader.counts().values())
     assert given >= sum(table.height for table in tables) + len(refused)
 
 

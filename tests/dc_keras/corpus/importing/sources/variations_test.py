@@ -274,7 +274,7 @@ def test_answers_to_comments_are_replies_too(read_file):
     answers = [{"cid": "2", "user": {"unique_id": "eve"}}, {"cid": "3"}]
     comment = {"cid": "1", "aweme_id": _ID, "user": "bob", "reply_comment": answers}
     read = read_file({"comments": [comment]})
-    assert [tie.actor.handle for _, tie in read.ties] == ["bob", "eve"]
+    assert [edge.actor.handle for _, edge in read.edges] == ["bob", "eve"]
 
 
 def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
@@ -290,5 +290,5 @@ def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
 def test_a_row_of_a_comment_keeps_its_own_time_and_not_its_own_id(read_file):
     header = "id;author;body;timestamp;unix_timestamp;post_url;is_comment_on_comment"
     row = f"6871947673600000099;bob;nice;2020-09-13 12:00:00;{_TIME};{_URL};no"
-    [(_, tie)] = read_file(f"{header}\n{row}\n".encode()).ties
-    assert (tie.actor.handle, tie.target, tie.time) == ("bob", _ID, _TIME)
+    [(_, edge)] = read_file(f"{header}\n{row}\n".encode()).edges
+    assert (edge.actor.handle, edge.target, edge.time) == ("bob", _ID, _TIME)

@@ -1,7 +1,7 @@
 import pytest
 
 from dc_keras.corpus.importing.sources import yt_dlp
-from dc_keras.corpus.importing.sources.post import Person, Tie, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import Person, RawEdge, UnreadablePostError
 
 _ID = "6871947673600000077"
 
@@ -54,7 +54,7 @@ def test_only_a_sound_to_download_is_a_slideshow():
 def test_comments_are_replies_and_a_bad_one_is_noted():
     comments = [{"author_id": "7", "author": "bob", "timestamp": 9}, {}, "x"]
     post = yt_dlp.read(_info(comments=comments))
-    assert post.ties == (Tie("reply", Person("7", "bob"), _ID, "video", _ID, 9),)
+    assert post.edges == (RawEdge("reply", Person("7", "bob"), _ID, "video", _ID, 9),)
     assert "malformed.comment" in post.notes
 
 
