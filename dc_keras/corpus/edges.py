@@ -21,7 +21,7 @@ _COLUMNS = tuple(Edge.__dataclass_fields__)
 
 def all_edges(corpus: Corpus) -> pl.DataFrame:
     """Returns all edges of a corpus, sorted; the columns are the fields of `Edge`."""
-    edges = pl.concat([corpus.ties, *_edges_of_posts(corpus.videos)])
+    edges = pl.concat([corpus.edges, *_edges_of_posts(corpus.videos)])
     edges = _to_users(edges, "mention", _owners_of_mentions(corpus.users))
     edges = _to_users(edges, "video", corpus.videos.select("video_id", "user_id"))
     return edges.unique().sort(_COLUMNS)

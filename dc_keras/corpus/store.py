@@ -43,8 +43,8 @@ VERSION = 1
 INFO_FILE = "corpus.json"
 VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
-TIES_FILE = "ties.parquet"
-_TABLES = (VIDEOS_FILE, USERS_FILE, TIES_FILE)
+EDGES_FILE = "ties.parquet"
+_TABLES = (VIDEOS_FILE, USERS_FILE, EDGES_FILE)
 # Files that other modules write to the directory.
 _BESIDE = ("quarantine.jsonl", "forgotten.json", "DATASET_CARD.md")
 
@@ -63,7 +63,7 @@ class Corpus:
         videos: one row per post, sorted by video_id; the columns are the fields of
             `records.Video`, in order.
         users: one row per user; the columns are the fields of `records.User`.
-        ties: one row per edge that posts do not imply; the columns are the fields of
+        edges: one row per edge that posts do not imply; the columns are the fields of
             `records.Edge`. `edges.all_edges` adds the edges that posts imply.
     """
 
@@ -84,8 +84,8 @@ class Corpus:
         corpus = cls(directory, require_info(directory))
         _check_table(directory / VIDEOS_FILE, Video)
         _check_table(directory / USERS_FILE, User)
-        if (directory / TIES_FILE).exists():
-            _check_table(directory / TIES_FILE, Edge)
+        if (directory / EDGES_FILE).exists():
+            _check_table(directory / EDGES_FILE, Edge)
         return corpus
 
     @cached_property
@@ -99,9 +99,9 @@ class Corpus:
         return with_later_columns(_read_table(self.directory / USERS_FILE))
 
     @cached_property
-    def ties(self) -> pl.DataFrame:
+    def edges(self) -> pl.DataFrame:
         """The edges that posts do not imply; see the class."""
-        path = self.directory / TIES_FILE
+        path = self.directory / EDGES_FILE
         # Older corpora have no file of edges.
         return _read_table(path) if path.exists() else table_of(Edge, ())
 
@@ -125,7 +125,7 @@ class Corpus:
         corpus.videos = self.videos.filter(
             ~pl.col("video_id").is_in(video_ids.implode())
         )
-        corpus.users, corpus.ties = self.users, self.ties
+        corpus.users, corpus.edges = self.users, self.edges
         return corpus
 
     def iter_videos(self) -> Iterator[Video]:
@@ -146,9 +146,9 @@ class Corpus:
         """Yields the users, sorted by user_id."""
         return rows_of(User, self.users)
 
-    def iter_ties(self) -> Iterator[Edge]:
+    def iter_edges(self) -> Iterator[Edge]:
         """Yields the edges that posts do not imply, sorted."""
-        return rows_of(Edge, self.ties)
+        return rows_of(Edge, self.edges)
 
 
 def require_info(directory: Path) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class CorpusWriter:
     def finish(
         self,
         users: Iterable[User],
-        ties: Iterable[Edge] = (),
+        edges: Iterable[Edge] = (),
         *,
         key_fingerprint: str,
         media_root: Path | None,
@@ -261,7 +261,7 @@ class CorpusWriter:
 
         Args:
             users: one record per user_id, in any order.
-            ties: the edges that posts do not imply, without repeats, in any order.
+            edges: the edges that posts do not imply, without repeats, in any order.
             key_fingerprint: fingerprint of the key of the pseudonyms.
             media_root: the directory that media paths are relative to.
             num_quarantined: number of lines in quarantine.jsonl.
@@ -273,16 +273,16 @@ class CorpusWriter:
         self._write(self._rest)
         self._writer.close()
         user_table = table_of(User, users).sort("user_id")
-        tie_table = table_of(Edge, ties)
-        tie_table = tie_table.sort(tie_table.columns)
+        edge_table = table_of(Edge, edges)
+        edge_table = edge_table.sort(edge_table.columns)
         write_table(self.files.path(USERS_FILE), user_table)
-        write_table(self.files.path(TIES_FILE), tie_table)
+        write_table(self.files.path(EDGES_FILE), edge_table)
         info = {
             "version": VERSION,
             "counts": {
                 "videos": self._counts["videos"],
                 "users": user_table.height,
-                "ties": tie_table.height,
+                "ties": edge_table.height,
                 "with_media": self._counts["with_media"],
                 "slideshows": self._counts["slideshows"],
                 "without_create_time": self._counts["without_create_time"],

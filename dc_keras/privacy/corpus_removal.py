@@ -42,14 +42,14 @@ def forget_corpus(
         many other `posts_rewritten`; nothing where all is as it was.
     """
     videos = forgotten.filter_videos(corpus.videos)
-    ties = forgotten.filter_edges(corpus.ties)
+    ties = forgotten.filter_edges(corpus.edges)
     users = _kept_users(corpus, videos, ties, forgotten)
     before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
     lines, num_dropped = _quarantined(corpus.directory / QUARANTINE_FILE, forgotten)
     counts = Counter(
         posts=corpus.videos.height - videos.height,
         people=corpus.users.height - users.height,
-        ties=corpus.ties.height - ties.height,
+        ties=corpus.edges.height - ties.height,
         quarantine=num_dropped,
         posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
     )
@@ -109,7 +109,7 @@ def _kept_users(
     users = forgotten.drop_rows(corpus.users, ("user_id",))
     lost = corpus.videos.join(videos, on="video_id", how="anti")["user_id"]
     is_seen = pl.col("user_id").is_in(_seen(videos, ties))
-    was_seen = pl.col("user_id").is_in(_seen(corpus.videos, corpus.ties))
+    was_seen = pl.col("user_id").is_in(_seen(corpus.videos, corpus.edges))
     times = videos.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),

@@ -30,7 +30,7 @@ _MEAN_TAGS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class SimulatedPost:
     """One post of the world.
 
     Attributes:
@@ -82,7 +82,7 @@ class PostWriter:
     ids: IdSource
     rng: np.random.Generator
 
-    def write(self) -> tuple[Post, ...]:
+    def write(self) -> tuple[SimulatedPost, ...]:
         """Returns all posts, oldest first."""
         posts = []
         for user in range(self.config.num_users):
@@ -94,7 +94,7 @@ class PostWriter:
             posts += self._write_challenge(challenge)
         return tuple(sorted(posts, key=lambda post: int(post.video_id)))
 
-    def _write_own(self, user: int) -> Post:
+    def _write_own(self, user: int) -> SimulatedPost:
         time = int(self.rng.integers(self.config.start_time, self.config.end_time))
         taste = self._disturb(self.truth.user_tastes[user])
         weights = wording.topic_weights(taste[LOOK_DIM:])
@@ -112,10 +112,10 @@ class PostWriter:
             shape=self._draw_shape(user),
         )
 
-    def _write_challenge(self, challenge: int) -> list[Post]:
+    def _write_challenge(self, challenge: int) -> list[SimulatedPost]:
         days = self.truth.join_days[:, challenge]
         members = np.flatnonzero(self.truth.joined[:, challenge])
-        posts: dict[int, Post] = {}
+        posts: dict[int, SimulatedPost] = {}
         for user in members[np.argsort(days[members], kind="stable")].tolist():
             moved_by = int(self.truth.joined_from[user, challenge])
             is_duet = moved_by >= 0 and self.rng.random() < _DUET_SHARE
@@ -126,7 +126,7 @@ class PostWriter:
 
     def _write_participation(
         self, user: int, challenge: int, time: int, duet_of: str | None
-    ) -> Post:
+    ) -> SimulatedPost:
         what = self.cast.challenges[challenge]
         taste = self._disturb(
             _CHALLENGE_WEIGHT * self.truth.challenge_tastes[challenge]
@@ -162,9 +162,9 @@ class PostWriter:
         mentions: tuple[int, ...] = (),
         challenge: int | None = None,
         duet_of: str | None = None,
-    ) -> Post:
+    ) -> SimulatedPost:
         reach = self.cast.accounts[user].num_followers * self.rng.lognormal(sigma=1.0)
-        return Post(
+        return SimulatedPost(
             video_id=self.ids.draw(time),
             user=user,
             challenge=challenge,

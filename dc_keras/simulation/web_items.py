@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dc_keras.simulation.cast import Account, Sound
-from dc_keras.simulation.simulated_posts import Post
+from dc_keras.simulation.simulated_posts import SimulatedPost
 
 # In captions of this world, every tag and mention has a space on either side.
 _ENTITY = re.compile(r"(?<!\S)[#@]\S+")
@@ -18,13 +18,17 @@ _REGIONS = {"en": "US", "es": "MX"}
 
 
 def iter_items(
-    posts: Sequence[Post], accounts: Sequence[Account], *, width: int, height: int
+    posts: Sequence[SimulatedPost],
+    accounts: Sequence[Account],
+    *,
+    width: int,
+    height: int,
 ) -> Iterator[dict[str, Any]]:
     """Yields one web item per post, in the order of the posts.
 
     Args:
         posts: posts of the world.
-        accounts: in the order of the indices `Post.user`.
+        accounts: in the order of the indices `SimulatedPost.user`.
         width: of the videos, pixels.
         height: of the videos, pixels.
     """
@@ -76,7 +80,9 @@ def _utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _text_extra(post: Post, accounts: Sequence[Account]) -> list[dict[str, Any]]:
+def _text_extra(
+    post: SimulatedPost, accounts: Sequence[Account]
+) -> list[dict[str, Any]]:
     mentioned = {accounts[user].handle: accounts[user] for user in post.mentions}
     extra = []
     for start, text in _entities(post.caption):
@@ -122,7 +128,7 @@ def _author_stats(account: Account, num_videos: int) -> dict[str, int]:
     }
 
 
-def _stats(post: Post) -> dict[str, int]:
+def _stats(post: SimulatedPost) -> dict[str, int]:
     views = post.num_views
     return {
         "playCount": views,
@@ -145,7 +151,7 @@ def _music(sound: Sound) -> dict[str, Any]:
     }
 
 
-def _video(post: Post, width: int, height: int) -> dict[str, Any]:
+def _video(post: SimulatedPost, width: int, height: int) -> dict[str, Any]:
     address = f"https://example.invalid/video/{post.video_id}"
     return {
         "id": post.video_id,

@@ -26,7 +26,7 @@ from dc_keras.simulation.cast import Cast, Challenge, IdSource, draw_cast
 from dc_keras.simulation.clips import draw_frames, write_video
 from dc_keras.simulation.export_formats import FILE_NAMES, export_files
 from dc_keras.simulation.ground_truth import Truth, WorldConfig, draw_truth
-from dc_keras.simulation.simulated_posts import Post, PostWriter
+from dc_keras.simulation.simulated_posts import PostWriter, SimulatedPost
 from dc_keras.simulation.web_items import iter_items
 
 __all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
@@ -49,7 +49,7 @@ class World:
     config: WorldConfig
     truth: Truth
     cast: Cast
-    posts: tuple[Post, ...]
+    posts: tuple[SimulatedPost, ...]
 
     @property
     def prevalence(self) -> float:
@@ -147,7 +147,7 @@ def _write_media(world: World, directory: Path, workers: int) -> None:
             pass
 
 
-def _write_post(config: WorldConfig, post: Post, directory: Path) -> None:
+def _write_post(config: WorldConfig, post: SimulatedPost, directory: Path) -> None:
     frames = draw_frames(
         np.array(post.look),
         post.shape,

@@ -127,7 +127,7 @@ def find_moments(
         DataError: `kind` is none of them, or there are no challenges to look for.
     """
     if kind.startswith("suggested-"):
-        rows = _suggested(corpus.ties, kind.removeprefix("suggested-"))
+        rows = _suggested(corpus.edges, kind.removeprefix("suggested-"))
     else:
         rows = _of_posts(_in_window(corpus.videos, rule), kind, challenges)
     if kind.endswith("hashtag"):

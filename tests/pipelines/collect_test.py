@@ -38,7 +38,7 @@ def test_what_is_there_and_what_is_missing_is_told(collect, tmp_path):
         *("--seed_user=blocked", "--group_size=3"),
     )
     assert done.returncode == 1, done.stderr
-    media = "    media: {} fetched, 0 there before, 0 slideshows without a video, {} missing"
+    media = "    media: {} downloaded, 0 already present, 0 slideshows without a video, {} missing"
     assert done.stdout.splitlines() == [
         "suggested blocked: 0 of 3 users: an empty answer: probably blocked",
         "hashtag ../../x: 5 of 100 posts: the platform has no more",
@@ -51,7 +51,9 @@ def test_what_is_there_and_what_is_missing_is_told(collect, tmp_path):
         f"{tmp_path}: 1 of 4 complete",
     ]
     assert "hashtag ../../x: 3 of 100 posts\n" in done.stderr
-    assert done.stderr.endswith("3 incomplete; run the same command again to go on\n")
+    assert done.stderr.endswith(
+        "3 incomplete; run the same command again to continue\n"
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "details", "media"}
     saved = b"".join(path.read_bytes() for path in tmp_path.rglob("*.*"))
     assert TOKEN.rstrip("=") not in f"{done.stdout}{done.stderr}{saved}"

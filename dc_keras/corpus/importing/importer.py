@@ -58,7 +58,7 @@ class ImportSummary:
         num_videos: number of posts in the corpus after the import.
         num_users: number of users in the corpus after the import: authors and ends of
             edges.
-        num_ties: number of edges in ties.parquet after the import.
+        num_edges: number of edges in ties.parquet after the import.
         media: the media found under the media root; None without one.
         num_recognised: number of posts that the corpus contained before, and that were
             removed because this import relates their authors to forgotten people.
@@ -68,7 +68,7 @@ class ImportSummary:
     files: tuple[FileReport, ...]
     num_videos: int
     num_users: int
-    num_ties: int
+    num_edges: int
     media: MediaReport | None
     num_recognised: int = 0
 
@@ -186,22 +186,23 @@ def import_files(
         )
         if known is not None:
             sorter.add_existing(directory / VIDEOS_FILE)
-            reader.edges = dict.fromkeys(known.iter_ties())
+            reader.edges = dict.fromkeys(known.iter_edges())
         reports = tuple(map(reader.read_file, files))
         renames = authors.resolve()
         forgotten = _extend_forgotten(forgotten, authors, directory)
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
             index = MediaIndex(root, sorter.ids_among)
+        attach = hide_names if index is None else index.attach
         num_recognised = 0
         with CorpusWriter(directory) as writer:
             for table in sorter.tables():
                 arrived = table.with_columns(pl.col("user_id").replace(renames))
                 kept = forgotten.filter_videos(arrived)
                 num_recognised += _count_existing(arrived) - _count_existing(kept)
-                posts = _merge_exports(arrived, kept, reader, authors)
-                attach = hide_names if index is None else index.attach
-                writer.add_videos(attach(posts))
+                writer.add_videos(
+                    attach(_merge_exports(arrived, kept, reader, authors))
+                )
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,
@@ -223,7 +224,7 @@ def import_files(
             files=reports,
             num_videos=info["counts"]["videos"],
             num_users=info["counts"]["users"],
-            num_ties=info["counts"]["ties"],
+            num_edges=info["counts"]["ties"],
             media=None if index is None else index.report,
             num_recognised=num_recognised,
         )

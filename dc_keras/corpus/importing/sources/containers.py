@@ -138,9 +138,9 @@ def _unwrap_object(
 ) -> Iterator[ContainedRecord]:
     document = shapes.restore_record(outer.record)
     outer = _with_metadata(replace(outer, record=document), document)
-    against = foreign.rejection_reason(document)
-    if against is not None:
-        yield replace(outer, reason=against)
+    reason = foreign.rejection_reason(document)
+    if reason is not None:
+        yield replace(outer, reason=reason)
         return
     rows = shapes.rows_of_columns(document, lambda row: sniff(row) is not None)
     source = sniff(document) if rows is None else None
@@ -152,7 +152,7 @@ def _unwrap_object(
     if har.is_har(document):
         yield from _unwrap_har(outer, sniff, depth)
         return
-    parts = [("", list(rows))] if rows is not None else _find_records(document, sniff)
+    parts = [("", list(rows))] if rows is not None else _find_parts(document, sniff)
     error = _describe_error(document)
     if error is not None and not any(
         _has_record(v, sniff, depth + 1) for _, v in parts
@@ -196,7 +196,7 @@ def _unwrap_har(
         yield replace(outer, reason="an HAR file without an answer that has posts")
 
 
-def _find_records(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
+def _find_parts(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
     """Returns name and content of the parts of a container that have records.
 
     If there are none, returns the first known container, to yield its reason.

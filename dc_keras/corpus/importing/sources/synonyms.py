@@ -110,42 +110,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
 }
 _STOP_WORDS = frozenset(
-    [
-        "of",
-        "the",
-        "a",
-        "an",
-        "number",
-        "num",
-        "no",
-        "nr",
-        "count",
-        "total",
-        "how",
-        "many",
-        "n",
-        "nb",
-        "nombre",
-        "de",
-        "des",
-        "du",
-        "d",
-        "la",
-        "le",
-        "les",
-        "l",
-        "del",
-        "los",
-        "las",
-        "el",
-        "numero",
-        "cantidad",
-        "anzahl",
-        "der",
-        "die",
-        "das",
-        "zahl",
-    ]
+    {"of", "the", "a", "an", "number", "num", "no", "nr", "count", "total", "how"}
+    | {"many", "n", "nb", "nombre", "de", "des", "du", "d", "la", "le", "les", "l"}
+    | {"del", "los", "las", "el", "numero", "cantidad", "anzahl", "der", "die"}
+    | {"das", "zahl"}
 )
 # Words that are ignored next to other words.
 _CONTEXT = frozenset(

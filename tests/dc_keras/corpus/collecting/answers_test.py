@@ -25,7 +25,7 @@ def _suggestion(*cards):
         ("suggested", _suggestion(_CARD)),
     ],
 )
-def test_answer_that_holds_what_it_should_passes(request_, answer):
+def test_complete_answers_pass(request_, answer):
     check_answer(request_, answer)
 
 
@@ -89,13 +89,13 @@ def test_answer_that_holds_what_it_should_passes(request_, answer):
         ),
     ],
 )
-def test_answer_of_no_use_is_told_by_its_reason(request_, answer, reason, is_final):
+def test_unusable_answers_raise_with_a_reason(request_, answer, reason, is_final):
     with pytest.raises(RefusedError) as caught:
         check_answer(request_, answer)
     assert (str(caught.value), caught.value.is_final) == (reason, is_final)
 
 
-def test_members_are_the_users_among_the_cards():
+def test_members_are_the_user_cards_only():
     hashtag = {"subTitle": "", "extraInfo": {"challengeId": "5"}}
     answer = _suggestion(_CARD, hashtag, {**_CARD, "extraInfo": {"userId": 2}})
     assert members_of(answer) == [Member("1", "ann", "s"), Member("2", "ann", "")]

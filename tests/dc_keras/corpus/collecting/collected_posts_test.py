@@ -25,11 +25,11 @@ def pages(tmp_path):
     return PostPages(tmp_path, _TARGET)
 
 
-def test_nothing_yet_begins_at_the_beginning(pages):
+def test_new_collection_starts_at_the_first_page(pages):
     assert _state(pages) == (0, True, set(), None)
 
 
-def test_state_is_that_of_the_last_good_page_live_and_from_the_files(pages, tmp_path):
+def test_state_is_that_of_the_last_usable_page_also_after_reopening(pages, tmp_path):
     pages.add_answer("hashtag_detail", None, _DETAIL)
     # Ids are numbers in some answers and texts in others.
     pages.add_answer("hashtag", 0, _page("1", "2", cursor="30"))
@@ -46,7 +46,7 @@ def test_state_is_that_of_the_last_good_page_live_and_from_the_files(pages, tmp_
     assert not PostPages(tmp_path, _TARGET).has_more
 
 
-def test_page_without_anything_new_ends_the_asking_and_moves_the_cursor(pages):
+def test_page_without_new_posts_is_final_and_advances_the_cursor(pages):
     pages.add_answer("hashtag", 0, _page("1", cursor="30"))
     with pytest.raises(RefusedError, match="only posts that were sent before"):
         pages.add_answer("hashtag", "30", _page("1", cursor="60"))

@@ -6,7 +6,7 @@ from dc_keras.corpus.importing.importer import import_files
 from dc_keras.errors import DataError
 
 
-def test_patterns_reach_any_depth_and_files_count_once(
+def test_patterns_match_any_depth_and_files_are_unique(
     tmp_path, corpus_dir, make_item, pseudonymizer
 ):
     for number, name in enumerate(["x/[1].json", "x/y/2.json", "x/y/3.txt"]):

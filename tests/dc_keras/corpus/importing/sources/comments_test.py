@@ -17,13 +17,13 @@ def test_a_comment_on_a_comment_replies_to_the_post(tool_records):
     assert edge.time == _TIME
 
 
-def test_a_comment_may_name_its_post_by_the_address_alone(tool_records):
+def test_a_comment_may_identify_its_post_by_url_only(tool_records):
     row = tool_records["comment"] | {"post_id": None, "aweme_id": None}
     row["videoWebUrl"] = f"https://www.tiktok.com/@ann/video/{_ID}"
     assert _edges(row)[0].target == _ID
 
 
-def test_a_comment_of_no_post_is_refused(tool_records):
+def test_a_comment_without_a_post_is_rejected(tool_records):
     row = tool_records["comment"] | {"post_id": None}
     with pytest.raises(UnreadablePostError, match="without the id of its post"):
         _edges(row)

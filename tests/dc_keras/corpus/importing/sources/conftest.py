@@ -1,4 +1,4 @@
-"""Records of the tools that the simulated world does not write, all invented."""
+"""Invented records of tools that the simulated world does not write."""
 
 import json
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _APP_COUNTS = {
 
 @pytest.fixture(scope="session")
 def tool_records():
-    """A whole record of each tool, by the name of its source."""
+    """A complete record of each tool, by source name."""
     return {
         "tikwm": {
             "aweme_id": "v0204fake",
@@ -160,7 +160,7 @@ def tool_records():
 
 @dataclass
 class Read:
-    """What one file gives, without a corpus: posts and edges by source, and reasons."""
+    """Posts and edges by source, and reasons, read from one file without a corpus."""
 
     posts: list[tuple[str, Post]] = field(default_factory=list)
     edges: list[tuple[str, RawEdge]] = field(default_factory=list)

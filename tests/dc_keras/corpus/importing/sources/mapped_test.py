@@ -1,4 +1,4 @@
-"""Each further tool's record becomes the same post."""
+"""Records of further tools, all of the same post."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def _read(name, record):
 
 
 @pytest.mark.parametrize("name", _POSTS)
-def test_a_post_of_each_tool(tool_records, name):
+def test_a_post_of_each_tool_is_mapped(tool_records, name):
     post = _read(name, tool_records[name])
     assert post.video_id == _ID
     assert post.author.handle == "ann"
@@ -53,7 +53,7 @@ def test_accounts_come_with_the_post(tool_records):
     assert _read("tikwm", tool_records["tikwm"]).account is None
 
 
-def test_a_row_of_douyin_is_refused(tool_records):
+def test_a_row_of_douyin_is_rejected(tool_records):
     row = tool_records["douk"] | {"作品链接": f"https://www.douyin.com/video/{_ID}"}
     with pytest.raises(UnreadablePostError, match="another platform"):
         _read("douk", row)

@@ -28,7 +28,7 @@ def _row(**changes):
     )
 
 
-def test_a_whole_row_is_mapped_field_by_field():
+def test_a_complete_row_is_mapped_field_by_field():
     post = pytok.read(_row())
     assert (post.video_id, post.create_time) == (_ID, 1_600_000_000)
     assert post.author == Person("5", "ann")
@@ -41,7 +41,7 @@ def test_a_whole_row_is_mapped_field_by_field():
     ("kind", "found"),
     [("duet", (_OTHER, None)), ("Stitch", (None, _OTHER)), ("mashup", (None, None))],
 )
-def test_what_a_post_was_made_from_leads_to_the_post_and_to_its_author(kind, found):
+def test_duets_and_stitches_refer_to_the_original_and_its_author(kind, found):
     post = pytok.read(
         _row(share_video_id=_OTHER, share_video_user_id="7", share_type=kind)
     )
@@ -51,7 +51,7 @@ def test_what_a_post_was_made_from_leads_to_the_post_and_to_its_author(kind, fou
     assert ("malformed.share_type" in post.notes) == (not any(found))
 
 
-def test_a_rounded_id_of_the_other_author_leaves_the_post():
+def test_a_rounded_id_of_the_other_author_keeps_the_post():
     post = pytok.read(
         _row(share_video_id=_OTHER, share_video_user_id="6.8e+18", share_type="duet")
     )

@@ -38,7 +38,7 @@ _ALL = choose_sources("auto")
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory, tool_records):
-    """A whole record of each source, by the source's name."""
+    """A complete record of each source, by source name."""
     world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
     items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
     path = tmp_path_factory.mktemp("export") / "file"
@@ -80,24 +80,24 @@ def _read(source, record):
     return source.read_edges(record, RequestContext(seed=Person("9", None)))
 
 
-def test_every_source_is_known_by_its_own_record(records):
+def test_every_source_matches_its_own_record_only(records):
     assert set(records) == set(SOURCE_NAMES)
     for name, record in records.items():
-        # The two lists of the Research API look alike; the container tells.
+        # The two lists of the Research API differ only in their container.
         shape = "research_followers" if name == "research_following" else name
         assert sniff(record, _ALL).name == shape
 
 
-def test_an_unknown_shape_is_nobodys():
+def test_an_unknown_format_has_no_source():
     assert sniff({"hello": 1}, _ALL) is None
     assert sniff({}, _ALL) is None
 
 
-def test_a_named_source_is_the_only_one_asked(records):
+def test_a_named_source_is_the_only_one_tried(records):
     assert sniff(records["web_item"], choose_sources("share_item")) is None
 
 
-def test_an_unknown_source_is_told():
+def test_an_unknown_source_is_refused():
     with pytest.raises(DataError, match=r"one of auto, aweme, .*, yt_dlp. Rec.*'x'"):
         choose_sources("x")
 
@@ -139,7 +139,7 @@ def _put(record, path, value):
 @pytest.mark.parametrize("name", SOURCE_NAMES)
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
+def test_corrupted_values_are_read_or_rejected_with_a_reason(records, name, data):
     source, record = _source(name), copy.deepcopy(records[name])
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from([p for p in _paths(record) if p]))
@@ -168,7 +168,7 @@ _ODDITIES = (
 
 
 def _mutated(value, rng, rate=0.06):
-    """Returns a copy with parts left out, replaced, wrapped or doubled."""
+    """Returns a copy with parts removed, replaced, wrapped or duplicated."""
     if rng.random() < rate:
         kind = rng.randrange(5)
         if kind == 0:
@@ -188,7 +188,7 @@ def _mutated(value, rng, rate=0.06):
 
 @pytest.mark.parametrize("name", SOURCE_NAMES)
 @pytest.mark.parametrize("number", [150, pytest.param(20_000, marks=pytest.mark.long)])
-def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path):
+def test_mutated_records_are_read_or_rejected(records, name, number, tmp_path):
     rng = random.Random(name)
     refused, tables = [], []
     code = Pseudonymizer(b"k" * 32)
@@ -212,7 +212,7 @@ def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path
 
 
 @given(record=st.dictionaries(st.text(max_size=9), _JUNK, max_size=6))
-def test_any_object_is_somebodys_or_nobodys(record):
+def test_any_object_can_be_sniffed(record):
     source = sniff(record, _ALL)
     if source is not None:
         try:

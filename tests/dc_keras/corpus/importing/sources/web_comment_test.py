@@ -27,6 +27,6 @@ def test_a_comment_is_a_reply_to_the_post():
     )
 
 
-def test_a_comment_of_nobody_is_told():
+def test_a_comment_without_an_author_is_rejected():
     with pytest.raises(UnreadablePostError, match="a comment without an author"):
         web_comment.read(_COMMENT | {"user": {}}, RequestContext())

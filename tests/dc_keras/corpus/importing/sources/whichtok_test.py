@@ -55,7 +55,7 @@ def test_a_row_of_videos_is_a_post_without_an_author():
     assert (post.views, post.likes, post.comments, post.shares) == (100, 10, 3, 2)
 
 
-def test_a_row_about_a_hashtag_has_nothing_to_import():
+def test_a_row_about_a_hashtag_is_rejected():
     row = Row(id="1", title="#fun", subTitle="", description="", views="9")
     assert whichtok.matches_suggestion(row)
     with pytest.raises(UnreadablePostError, match=r"users.json has the relations"):
