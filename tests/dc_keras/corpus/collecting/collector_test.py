@@ -72,7 +72,7 @@ def test_interrupted_collection_continues_after_the_last_complete_page(
     with pytest.raises(KeyboardInterrupt):
         run(hashtags=["dance"], report=stop)
     platform.requests.clear()
-    assert run(hashtags=["dance"])["dance"].found == 12
+    assert run(hashtags=["dance"])["dance"].collected == 12
     assert platform.requests == [("hashtag", "dance", "2"), ("hashtag", "dance", "3")]
     # As if the power failed while the last page was written.
     [path] = (tmp_path / "raw").iterdir()
