@@ -32,7 +32,7 @@ def _table(rows, delimiter=";"):
         [
             "TikTok ID",
             "Post text",
-            "AccountCounts",
+            "Account",
             "Total views",
             "like_count",
             "video length",
