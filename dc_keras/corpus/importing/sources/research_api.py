@@ -102,7 +102,7 @@ def read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
     """
     del record, context
     raise UnreadablePostError(
-        "a comment without an author: the Research API does not contain it"
+        "a comment without an author: the Research API does not return it"
     )
 
 

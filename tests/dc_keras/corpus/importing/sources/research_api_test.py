@@ -106,5 +106,5 @@ def test_a_comment_has_no_author():
     comment = {"id": 1, "video_id": 2, "text": "x", "parent_comment_id": 2}
     assert research_api.matches_comment(comment)
     assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
-    with pytest.raises(UnreadablePostError, match="does not contain it"):
+    with pytest.raises(UnreadablePostError, match="does not return it"):
         research_api.read_comment(comment, RequestContext())
