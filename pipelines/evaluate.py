@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.features import Features
     from dc_keras.options import TrainingOptions
     from dc_keras.study.participation import Grid
 
@@ -109,6 +108,7 @@ def main() -> None:
     from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_runner import run_experiment
+    from dc_keras.features import Features
 
     output = Path(_OUTPUT.value)
     experiment = Experiment(

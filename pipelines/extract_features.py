@@ -7,11 +7,11 @@ Leaves `features-00000-of-00016.tfrecord` … and `manifest.json` in --output: a
 for every frame record, with float16 frame embeddings, their mask and a float32 caption
 embedding; the manifest names the encoders by fingerprint. Stopped at any time, the same
 command goes on at the shard where it was. --shard_index and --shard_count, or
---runner=ray, share the shards among machines (docs/distributed.md).
+--runner=ray, share the shards among machines (docs/scale.md).
 
 --vision_runtime=openvino (extra `openvino`) is the same network, faster on CPUs;
 openvino_int8 is faster still and no longer the same: calibrated on frames of --records,
-judged by others, kept in --output as `int8-…` (docs/data.md).
+judged by others, kept in --output as `int8-…` (docs/encoders.md).
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@ r"""Imports exports of posts, and finds their media, into a corpus directory.
     python -m pipelines.import_corpus --input='exports/**/*.json' \
         --media_root=media --corpus=corpus
 
-Takes JSON, JSON lines, tables and saved pages of the usual tools (docs/data.md has the
-list), also in archives; --input may be a directory. Prints what each file was read as
-and why records were refused; exits with 1 where nothing could be read.
+Reads JSON, JSON Lines, tables and saved pages of the usual tools (docs/importing.md
+lists them), also in archives; --input may be a directory. Prints what each file was
+read as and why records were refused. Exits with 1 if nothing could be read.
 
 Leaves behind in --corpus: videos.parquet, users.parquet and ties.parquet (a row a post,
 a person, a tie; all identities as pseudonyms), quarantine.jsonl (what could not be

@@ -10,7 +10,7 @@ Leaves behind in --output: `model.keras`, `config.json` (every resolved choice),
 alike, and `challenges.npz`. A stopped training goes on at its last finished epoch.
 
 With --strategy=multi_worker the same command runs on every machine, with TF_CONFIG set;
-the chief's files are the result. See docs/distributed.md.
+the chief's files are the result. See docs/scale.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.features import Features
     from dc_keras.training.training_job import TrainingRun
 
 _TASK = flags.DEFINE_enum(
@@ -61,6 +60,7 @@ def main() -> None:
     from dc_keras.context.post_features import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
+    from dc_keras.features import Features
     from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.strategies import make_strategy
     from dc_keras.training.training_job import TrainingRun

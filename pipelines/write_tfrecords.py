@@ -7,7 +7,7 @@ Leaves `frames-00000-of-00016.tfrecord` … and `manifest.json` in --output, wit
 for every post of the corpus. Stopped at any time, the same command goes on where it
 was. Media that cannot be read is named in the manifest and makes the exit code 1,
 unless --max_bad_media allows it. --shard_index and --shard_count, or --runner=ray,
-share the shards among machines (docs/distributed.md); the bytes are the same.
+share the shards among machines (docs/scale.md); the bytes are the same.
 """
 
 from __future__ import annotations

@@ -90,7 +90,6 @@ def hash_terms(terms: tf.Tensor) -> tf.Tensor:
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
     """Splits texts into words and hashtags, lower case; hashtags keep one leading #."""
-    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")
     kept = f"[^{word_characters()}{HASHES}]+"
     text = tf.strings.regex_replace(_lower(text), kept, " ")
     tag = f"[{HASHES}]+({_WORD}+)"
@@ -100,4 +99,9 @@ def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _lower(text: tf.Tensor) -> tf.Tensor:
+    """Returns lower-case texts; control characters and broken bytes become spaces."""
+    # `tf.strings.lower` would end a text at its first NUL.
+    text = tf.strings.unicode_transcode(
+        text, "UTF-8", "UTF-8", replacement_char=0x20, replace_control_characters=True
+    )
     return tf.strings.lower(text, encoding="utf-8")

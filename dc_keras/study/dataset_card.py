@@ -240,8 +240,8 @@ def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:
     if not rows:
         return "Nothing."
     return (
-        "Records of what is in the corpus, by source; docs/data.md says what each word "
-        "means.\n\n" + _table(("source", "note", "records"), rows)
+        "Records of what is in the corpus, by source; docs/importing.md says what each "
+        "word means.\n\n" + _table(("source", "note", "records"), rows)
     )
 
 

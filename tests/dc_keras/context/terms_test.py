@@ -175,6 +175,7 @@ def test_terms_do_not_depend_on_case(captions):
 @settings(max_examples=20, deadline=None)
 @given(_PLAIN)
 @example(["x#a #b#c＃d ##e#🔥#f"])
+@example(["\x00#a b\x00c"])
 def test_tags_are_those_that_the_corpus_finds(captions):
     words = [caption.replace("#", " ").replace("＃", " ") for caption in captions]
     terms, num_tags = _sets([*captions, *words])

@@ -48,6 +48,11 @@ def test_an_artifact_is_told_by_its_files(tmp_path, kind):
     assert found.unknown == ()
 
 
+def test_a_survey_with_the_graph_as_json_is_a_survey(tmp_path):
+    place = _write(tmp_path / "any", {**_FILES["survey"], "graph.json": "{}"})
+    assert find_artifacts([place]).of_kind("survey") == [place]
+
+
 @pytest.mark.parametrize("trace", ["history.csv", "user_proxy"])
 def test_a_training_under_way_is_a_model(tmp_path, trace):
     place = _write(tmp_path / "model", {trace: ""})

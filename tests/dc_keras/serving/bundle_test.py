@@ -216,6 +216,7 @@ def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
     assert {"2.15", "2.20"} <= set(audit["supported_by"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["preset", "hub"])
 def test_encoders_with_tokenisers_of_their_own_are_served(
     make_served, tiny_preset, vocabulary, tmp_path, kind
@@ -292,6 +293,7 @@ def test_a_server_reads_the_list_of_models(served, tmp_path):
     assert model.model_version_policy.latest.num_versions == 2
 
 
+@pytest.mark.long
 def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     # In a process of its own, for a session and eager mode do not go together.
     done = subprocess.run(
@@ -306,7 +308,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     requests = list(make_requests(served_text.place))[:: len(BATCH_SIZES)]
     assert {name for name, _ in requests} == set(by_name)
     for name, inputs in requests:
-        expected = bundle.ask(name, **inputs)
+        expected = bundle.call(name, **inputs)
         assert expected.keys() == by_name[name].keys()
         for key, value in expected.items():
             found = np.array(by_name[name][key])
@@ -328,7 +330,7 @@ def test_a_proxy_is_no_participation_model(served):
 
 
 def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path):
-    with pytest.raises(DataError, match=r"no bundle in .*export_model"):
+    with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):
         predictor.predict(served.histories, ["dancing"])

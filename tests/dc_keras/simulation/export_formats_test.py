@@ -46,10 +46,7 @@ def _import(tmp_path, format_name):
 
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory):
-    from dc_keras.corpus.pseudonyms import Pseudonymizer
-
-    key = Pseudonymizer(b"k" * 32)
-    summary, corpus = _import(tmp_path_factory.mktemp("wanted"), key, "web_item")
+    summary, corpus = _import(tmp_path_factory.mktemp("wanted"), "web_item")
     assert summary.total.imported == len(_ITEMS)
     return list(corpus.iter_videos())
 

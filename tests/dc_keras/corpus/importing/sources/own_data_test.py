@@ -26,7 +26,9 @@ def test_own_data_gives_follows(tool_records):
 
 def test_own_data_without_follows_is_rejected(tool_records):
     record = {"Profile": {"ProfileMap": {"userName": "ann"}}, "Activity": {}}
-    with pytest.raises(UnreadablePostError, match="own data download: it has neither posts"):
+    with pytest.raises(
+        UnreadablePostError, match="own data download: it has neither posts"
+    ):
         _edges(record)
 
 

@@ -1,6 +1,7 @@
 import copy
 import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,11 @@ from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
 
 _ALL = choose_sources("auto")
+
+
+def test_the_docs_list_every_source():
+    page = (Path(__file__).parents[4] / "docs/importing.md").read_text("utf-8")
+    assert [name for name in SOURCE_NAMES if f"`{name}`" not in page] == []
 
 
 @pytest.fixture(scope="module")
