@@ -42,8 +42,8 @@ def forget_corpus(
         The numbers of removed `posts`, `people`, `ties` and lines of `quarantine`, and
         of `posts_rewritten`; empty if nothing changes.
     """
-    videos = forgotten.keep(corpus.videos)
-    ties = forgotten.keep_ties(corpus.ties)
+    videos = forgotten.filter_videos(corpus.videos)
+    ties = forgotten.filter_edges(corpus.edges)
     users = _kept_users(corpus, videos, ties, forgotten)
     before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
     lines, num_dropped = _filter_quarantine(
@@ -52,7 +52,7 @@ def forget_corpus(
     counts = Counter(
         posts=corpus.videos.height - videos.height,
         people=corpus.users.height - users.height,
-        ties=corpus.ties.height - ties.height,
+        ties=corpus.edges.height - ties.height,
         quarantine=num_dropped,
         posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
     )
@@ -112,7 +112,7 @@ def _kept_users(
     users = forgotten.drop_rows(corpus.users, ("user_id",))
     lost = corpus.videos.join(videos, on="video_id", how="anti")["user_id"]
     is_seen = pl.col("user_id").is_in(_active_ids(videos, ties))
-    was_seen = pl.col("user_id").is_in(_active_ids(corpus.videos, corpus.ties))
+    was_seen = pl.col("user_id").is_in(_active_ids(corpus.videos, corpus.edges))
     times = videos.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),

@@ -314,7 +314,7 @@ def _frame_digests(
     config = SamplingConfig(**{name: settings[name] for name in names})
     digests: dict[str, str] = {}
     for corpus in corpora:
-        remaining = forgotten.keep(corpus.videos)
+        remaining = forgotten.filter_videos(corpus.videos)
         if remaining.is_empty():  # a run on no posts is impossible
             continue
         before, after = (

@@ -188,7 +188,7 @@ def _find_present(codes: Collection[str], corpora: Sequence[Corpus]) -> set[str]
         columns = [
             *(corpus.videos[name] for name in ("video_id", "duet_of", "stitch_of")),
             corpus.videos["mentions"].explode(),
-            *(corpus.ties[name] for name in ("user_id", "target_id", "video_id")),
+            *(corpus.edges[name] for name in ("user_id", "target_id", "video_id")),
         ]
         for column in columns:
             found.update(column.filter(column.is_in(codes)))

@@ -128,7 +128,7 @@ def find_moments(
         DataError: `kind` is unknown, or "challenge" without challenges.
     """
     if kind.startswith("suggested-"):
-        rows = _suggested(corpus.ties, kind.removeprefix("suggested-"))
+        rows = _suggested(corpus.edges, kind.removeprefix("suggested-"))
     else:
         rows = _find_in_posts(_in_window(corpus.videos, rule), kind, challenges)
     if kind.endswith("hashtag"):

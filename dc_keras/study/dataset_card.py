@@ -18,7 +18,7 @@ import polars as pl
 from dc_keras.corpus.importing.export_reader import FileReport
 from dc_keras.corpus.importing.quarantine import QUARANTINE_FILE, split_suffixes
 from dc_keras.corpus.store import (
-    TIES_FILE,
+    EDGES_FILE,
     USERS_FILE,
     VIDEOS_FILE,
     require_info,
@@ -165,7 +165,7 @@ def _contents(directory: Path, info: Mapping[str, Any], videos: pl.LazyFrame) ->
     dates = ""
     if fact["first"] is not None:
         dates = f", posted {fact['first']} to {fact['last']} (UTC)"
-    ties = pl.scan_parquet(directory / TIES_FILE).group_by("kind").len().collect()
+    ties = pl.scan_parquet(directory / EDGES_FILE).group_by("kind").len().collect()
     kinds = Counter({kind: fact[kind] for kind in ("mention", "duet", "stitch")})
     kinds.update(dict(ties.iter_rows()))
     rows = [("posts", source, number) for source, number in info["sources"].items()]

@@ -54,7 +54,7 @@ def test_every_source_is_named_by_help(run_script):
 
 def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
     line = fails_in_one_line("import_corpus", "--input=none/*.json", *flags[1:])
-    assert line == "no file matches. Received: input=none/*.json"
+    assert line == "`input` must match a file. Received: input=none/*.json"
 
 
 # Nobody's name, handle or id in the clear is left in anything that the scripts make.

@@ -40,7 +40,7 @@ def test_people_posts_and_ties_go_and_nothing_refers_to_them(
     assert bob1.mentions == (people.cat_mention,)
     assert (bob2.video_id, bob2.duet_of) == (posts.bob2, None)
     assert cat1.video_id == posts.cat1
-    [tie] = left.iter_ties()
+    [tie] = left.iter_edges()
     assert tie.kind == "follow"
     [entry] = (corpus.directory / "quarantine.jsonl").read_text().splitlines()
     assert json.loads(entry)["position"] == "line 2"

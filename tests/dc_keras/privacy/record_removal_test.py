@@ -106,7 +106,7 @@ def frames(made, tmp_path):
 def fresh(corpus, forgotten, tmp_path_factory):
     """Frame records of what is left of the corpus."""
     directory = tmp_path_factory.mktemp("fresh")
-    _write_frames(corpus, directory, forgotten.keep(corpus.videos))
+    _write_frames(corpus, directory, forgotten.filter_videos(corpus.videos))
     return directory
 
 
@@ -134,7 +134,7 @@ def test_what_is_left_has_the_bytes_of_a_fresh_run(corpus, forgotten, frames, fr
 
 def test_a_rerun_finds_everything_done(corpus, forgotten, frames):
     _forget(corpus, forgotten, frames)
-    run = _write_frames(corpus, frames, forgotten.keep(corpus.videos))
+    run = _write_frames(corpus, frames, forgotten.filter_videos(corpus.videos))
     assert run.num_resumed == _NUM_SHARDS
 
 
@@ -235,7 +235,7 @@ def test_records_of_another_corpus_are_cleaned_and_made_anew_later(
     removed = _forget(other, forgotten, frames)
     assert removed.counts["records"] == 5
     assert verify_records(frames).faults == ()
-    run = _write_frames(corpus, frames, forgotten.keep(corpus.videos))
+    run = _write_frames(corpus, frames, forgotten.filter_videos(corpus.videos))
     assert run.num_resumed == 0
 
 

@@ -121,5 +121,5 @@ def test_an_empty_corpus_has_a_card(make_corpus):
 
 
 def test_no_corpus_is_told(tmp_path):
-    with pytest.raises(DataError, match="no corpus here"):
+    with pytest.raises(DataError, match="must be a corpus directory"):
         describe(tmp_path)

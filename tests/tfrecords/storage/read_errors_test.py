@@ -153,7 +153,7 @@ def _corpus(place):
 
 def _open_corpus(place):
     corpus = Corpus.open(place)
-    tables = (corpus.videos, corpus.users, corpus.ties, corpus.media_root)
+    tables = (corpus.videos, corpus.users, corpus.edges, corpus.media_root)
     Forgotten.load(place, _KEY)
     find_artifacts([place])
     return tables, list(corpus.iter_videos())
