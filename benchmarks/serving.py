@@ -169,24 +169,20 @@ def _make_model(has_trees: bool) -> ServingModel:
     """A serving model that reads captions and facts, with random weights."""
     from dc_keras.encoders import register_text
     from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
-    from dc_keras.models.proxy import VideoInputs, build_proxy, embedding_model
-    from dc_keras.options import ModelOptions
+    from dc_keras.models.deep_challenger import DeepChallenger
+    from dc_keras.models.proxy import UserProxy, embedding_model
     from dc_keras.serving.calibration import Calibration
     from dc_keras.serving.challenge_table import ChallengeTable
     from dc_keras.serving.serving_model import ServingModel
     from dc_keras.serving.video_graph import CaptionReader, VideoGraph
     from dc_keras.training.participation_model import ParticipationModel
 
-    rng, options = np.random.default_rng(0), ModelOptions()
+    rng = np.random.default_rng(0)
     register_text("table_of_words")(_table_of_words)
     reader = CaptionReader(build_text_encoder(TextSpec("table_of_words")))
-    proxy = build_proxy(VideoInputs(0, 0, _CAPTION_DIM), 9, options, "proxy")
-    embedding = embedding_model(proxy)
+    embedding = embedding_model(UserProxy(9, caption_dim=_CAPTION_DIM))
     width = int(embedding.output.shape[-1])
-    fusion = build_deep_challenger(
-        PairInputs(_SUPPORT, width, _HISTORY, width), options
-    )
+    fusion = DeepChallenger(_SUPPORT, width, _HISTORY, width)
     context = _make_context(has_trees, rng)
     model = ParticipationModel(fusion, context)
     videos = VideoGraph(embedding, None, reader)

@@ -18,12 +18,10 @@ from dc_keras.features import Features
 from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
-    take_copy,
 )
 from dc_keras.study.participation import Grid
 from dc_keras.training.cross_fitting import Crossed
 from dc_keras.training.dataset import Examples
-from dc_keras.training.fusion_training import pair_sizes
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxy_training import side_variants
 from dc_keras.training.recipe import Recipe
@@ -123,8 +121,7 @@ def fit_participation(
     fusion, context, sides = None, None, []
     out_of_fold = None
     if recipe.has_videos and videos is not None:
-        sizes = pair_sizes(videos.examples)
-        fusion = take_copy(videos.crossed.model, -1, sizes, recipe.model)
+        fusion = videos.crossed.model.select_copy(-1)
         sides.append(represent(fusion, videos.examples))
         crossed = videos.crossed
         out_of_fold = crossed.out_of_fold if recipe.groups else crossed.told

@@ -12,11 +12,8 @@ import tensorflow as tf
 from dc_keras.context.context_fitting import gather_rows
 from dc_keras.context.cross_fit_plan import CrossFitStep
 from dc_keras.features import Features
-from dc_keras.models.deep_challenger import (
-    PairInputs,
-    build_copies,
-)
-from dc_keras.models.paper_baselines import POOL_VIDEOS, build_user_baseline
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.models.paper_baselines import POOL_VIDEOS, UserBaseline
 from dc_keras.models.pooling import standardizer
 from dc_keras.options import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.study.pairs import Pairs
@@ -216,8 +213,9 @@ def fit_deep_challenger(
         training_options: how it is fitted.
         callbacks: Keras callbacks.
     """
+    sizes, options = pair_sizes(examples), model_options.to_dict()
     return fit_crossed(
-        lambda count: build_copies(pair_sizes(examples), model_options, count),
+        lambda count: DeepChallenger(**sizes, copies=count, **options),
         _weigh_training(examples, train, training_options),
         train,
         valid,
@@ -228,11 +226,16 @@ def fit_deep_challenger(
     )
 
 
-def pair_sizes(examples: Examples) -> PairInputs:
-    """Returns the sizes of the inputs of pairs, of `pair_examples`."""
+def pair_sizes(examples: Examples) -> dict[str, int]:
+    """Returns the sizes of `DeepChallenger` for pairs, made by `pair_examples`."""
     _, support_max, challenge_dim = examples.tables["challenge"].shape
     _, history_max, user_dim = examples.tables["user"].shape
-    return PairInputs(support_max, challenge_dim, history_max, user_dim)
+    return {
+        "support_max": support_max,
+        "challenge_dim": challenge_dim,
+        "history_max": history_max,
+        "user_dim": user_dim,
+    }
 
 
 def baseline_examples(
@@ -287,7 +290,9 @@ def fit_baseline(
     num_challenges = examples.tables["challenge_one_hot"].shape[0]
 
     def build() -> keras.Model:
-        model = build_user_baseline(history_max, dim, num_challenges, model_options)
+        model = UserBaseline(
+            history_max, dim, num_challenges, **model_options.to_dict()
+        )
         standardize = standardizer(model, POOL_VIDEOS)
         if standardize is not None:
             users = np.unique(examples.index["user"][train])

@@ -23,6 +23,8 @@ from typing import Any
 import keras
 
 # Registers the layers that a saved model may contain.
+import dc_keras.models.deep_challenger
+import dc_keras.models.paper_baselines
 import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
 from dc_keras.corpus.store import write_text

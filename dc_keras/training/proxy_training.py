@@ -12,8 +12,8 @@ import tensorflow as tf
 from dc_keras.errors import DataError
 from dc_keras.features import Features
 from dc_keras.models.proxy import (
-    VideoInputs,
-    build_proxy,
+    ChallengeProxy,
+    UserProxy,
     embedding_model,
     standardizers,
 )
@@ -181,14 +181,10 @@ def fit_proxy(
     examples = proxy_examples(task, table, variant)
 
     def build() -> keras.Model:
-        model = build_proxy(
-            video_inputs(table, variant),
-            len(task.classes),
-            model_options,
-            name=f"{task.kind}_proxy",
-        )
-        if model_options.standardize:
-            _set_moments(model, table, variant, np.unique(task.rows[train]))
+        proxy = ChallengeProxy if task.kind == "challenge" else UserProxy
+        sizes, options = video_sizes(table, variant), model_options.to_dict()
+        model = proxy(len(task.classes), **sizes, **options)
+        set_moments(model, table, variant, np.unique(task.rows[train]))
         return model
 
     return fit(
@@ -208,14 +204,18 @@ def proxy_examples(task: ProxyTask, table: Features, variant: Variant) -> Exampl
     return Examples(tables, dict.fromkeys(tables, task.rows), task.labels, ones)
 
 
-def video_inputs(table: Features, variant: Variant) -> VideoInputs:
-    """Returns the input sizes of a variant."""
+def video_sizes(table: Features, variant: Variant) -> dict[str, int]:
+    """Returns the sizes of a proxy's inputs for a variant."""
     num_frames = frame_dim = caption_dim = 0
     if variant.vision is not None:
         _, num_frames, frame_dim = table.vision[variant.vision].frames.shape
     if variant.use_text and table.captions is not None:
         caption_dim = table.captions.shape[1]
-    return VideoInputs(num_frames, frame_dim, caption_dim)
+    return {
+        "num_frames": num_frames,
+        "frame_dim": frame_dim,
+        "caption_dim": caption_dim,
+    }
 
 
 def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.ndarray:
@@ -229,9 +229,17 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
     return predict(embedding_model(proxy), proxy_examples(task, table, variant))
 
 
-def _set_moments(
+def set_moments(
     model: keras.Model, table: Features, variant: Variant, rows: np.ndarray
 ) -> None:
+    """Sets the moments that a proxy standardises its features by, if it does.
+
+    Args:
+        model: the proxy.
+        table: the features.
+        variant: what the model sees of a video.
+        rows: rows of the training videos.
+    """
     of_frames, of_captions = standardizers(model)
     if of_frames is not None and variant.vision is not None:
         features = table.vision[variant.vision]

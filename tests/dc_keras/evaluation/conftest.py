@@ -168,12 +168,13 @@ class Run:
 @pytest.fixture(scope="session")
 def run(experiment, tmp_path_factory):
     """Both splits, one seed, every model; each fit is real, and written down."""
-    from dc_keras.evaluation import fold_run as module
+    from dc_keras.evaluation import fold_run
     from dc_keras.evaluation.fold_runner import run_experiment
+    from dc_keras.training import fold_fitting
 
     made = Run(tmp_path_factory.mktemp("run"))
 
-    def spy_on(name, argument_names):
+    def spy_on(module, name, argument_names):
         real = getattr(module, name)
 
         def spied(*arguments):
@@ -185,10 +186,12 @@ def run(experiment, tmp_path_factory):
         patch.setattr(module, name, spied)
 
     with pytest.MonkeyPatch.context() as patch:
-        spy_on("fit_proxy", ("task", "train", "valid"))
-        spy_on("fit_baseline", ("examples", "train", "valid"))
-        spy_on("fit_deep_challenger", ("examples", "train", "valid"))
-        spy_on("fit_participation", ("features", "recipe", "videos", "seed"))
+        spy_on(fold_fitting, "fit_proxy", ("task", "train", "valid"))
+        spy_on(fold_run, "fit_baseline", ("examples", "train", "valid"))
+        spy_on(fold_fitting, "fit_deep_challenger", ("examples", "train", "valid"))
+        spy_on(
+            fold_fitting, "fit_participation", ("features", "recipe", "videos", "seed")
+        )
         run_experiment(
             experiment,
             ["random_pair", "cold_user"],

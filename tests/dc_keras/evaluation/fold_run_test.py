@@ -6,13 +6,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation import fold_run as module
+from dc_keras.evaluation import fold_run
 from dc_keras.evaluation.fold_runner import run_experiment
 from dc_keras.evaluation.result_tables import BAYES
 from dc_keras.evaluation.results import fold_metrics, table_two
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.features import Features
 from dc_keras.study.pairs import grid_pairs
+from dc_keras.training import fold_fitting
 from tfrecords.storage.checksums import add_to_sums
 
 # What was joined before a cutoff is told of several cutoffs, and of a known past.
@@ -220,6 +221,7 @@ def first_fit(monkeypatch, tmp_path):
                 given.extend((first, train, rest[-1]))
                 raise _StopError
 
+        module = fold_run if function == "fit_baseline" else fold_fitting
         monkeypatch.setattr(module, function, take)
         with pytest.raises(_StopError):
             run_experiment(experiment, [split], num_seeds, tmp_path, _silent)
@@ -281,9 +283,11 @@ def test_test_pairs_are_scored_by_the_model_that_is_served(
 ):
     asked = replace(experiment, models=("deepChallenger",), truth=None)
     kept = []
-    real = module.fit_participation
+    real = fold_fitting.fit_participation
     monkeypatch.setattr(
-        module, "fit_participation", lambda *given: kept.append(real(*given)) or kept[0]
+        fold_fitting,
+        "fit_participation",
+        lambda *given: kept.append(real(*given)) or kept[0],
     )
     run_first_fold(asked, tmp_path)
     fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")

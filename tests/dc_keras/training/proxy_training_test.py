@@ -19,7 +19,7 @@ from dc_keras.training.proxy_training import (
     proxy_examples,
     side_variants,
     user_task,
-    video_inputs,
+    video_sizes,
     visible_support,
 )
 
@@ -185,8 +185,7 @@ def test_both_proxies_learn_from_every_variant(
     ],
 )
 def test_sizes_of_inputs_are_those_of_the_features(table, name, sizes):
-    inputs = video_inputs(table, _VARIANTS[name])
-    assert (inputs.num_frames, inputs.frame_dim, inputs.caption_dim) == sizes
+    assert tuple(video_sizes(table, _VARIANTS[name]).values()) == sizes
 
 
 def test_moments_are_those_of_the_training_rows(table, tasks, training_options):
