@@ -150,18 +150,16 @@ def _export(model: ServingModel, place: Path) -> Any:
     """Writes and loads a SavedModel with a signature more, of the text encoder."""
     import tensorflow as tf
 
-    from dc_keras.serving.bundle import archive_of
+    from dc_keras.serving.bundle import make_archive, write_archive
+    from dc_keras.serving.signatures import endpoints
 
     captions = model.user_videos.captions
     if captions is None:
         raise RuntimeError("the model of this benchmark reads captions")
-    archive = archive_of(model)
-    archive.add_endpoint(
-        "encode",
-        lambda texts: {"vectors": captions.embed(texts)},
-        input_signature=[tf.TensorSpec((None,), tf.string, name="texts")],
-    )
-    archive.write_out(str(place), verbose=False)
+    texts = tf.TensorSpec((None,), tf.string, name="texts")
+    functions = endpoints(model)
+    functions["encode"] = lambda texts: {"vectors": captions.embed(texts)}, [texts]
+    write_archive(make_archive(model), functions, place)
     return tf.saved_model.load(str(place))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.predictions import SCHEMA, prediction_rows
 from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
 from dc_keras.evaluation.variants import (
@@ -37,15 +38,6 @@ from dc_keras.training.proxy_training import (
     proxy_examples,
 )
 from dc_keras.training.recipe import Recipe
-
-_PREDICTIONS = {
-    "model": pl.String,
-    "part": pl.String,
-    "user_id": pl.String,
-    "challenge": pl.String,
-    "label": pl.Int32,
-    "score": pl.Float64,
-}
 
 
 class FoldRun:
@@ -110,7 +102,7 @@ class FoldRun:
         for recipe in self._x.recipes():
             scores |= self._recipe_scores(recipe)
         frames = [self._frame(name, s) for name, s in scores.items()]
-        return pl.concat([pl.DataFrame(schema=_PREDICTIONS), *frames])
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
 
     def _judge_proxy(self, kind: str, variant: Variant) -> pl.DataFrame:
         task = self._fitting.video_task(kind)
@@ -213,22 +205,8 @@ class FoldRun:
         return replace(fitted, users=users, challenges=challenges)
 
     def _frame(self, model: str, scores: np.ndarray) -> pl.DataFrame:
-        grid, parts = self._x.grid, []
-        for part in ("valid", "test"):
-            rows = getattr(self._fold, part)
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "model": [model] * len(rows),
-                        "part": [part] * len(rows),
-                        "user_id": [grid.users[u] for u in self._pairs.user[rows]],
-                        "challenge": [
-                            grid.challenges[c] for c in self._pairs.challenge[rows]
-                        ],
-                        "label": self._pairs.label[rows],
-                        "score": scores[rows].astype(np.float64),
-                    },
-                    schema=_PREDICTIONS,
-                )
-            )
+        parts = [
+            prediction_rows(self._x.grid, self._pairs, rows, model, part, scores[rows])
+            for part, rows in (("valid", self._fold.valid), ("test", self._fold.test))
+        ]
         return pl.concat(parts)

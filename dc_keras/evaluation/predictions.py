@@ -12,10 +12,20 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metrics import Scores
+from dc_keras.study.pairs import Pairs
+from dc_keras.study.participation import Grid
 from tfrecords.storage.read_errors import reading
 
 FOLDER = "predictions"
 _FOLD_NAME = re.compile(r"(\w+)-seed(\d+)-fold(\d+)")
+SCHEMA = {
+    "model": pl.String,
+    "part": pl.String,
+    "user_id": pl.String,
+    "challenge": pl.String,
+    "label": pl.Int32,
+    "score": pl.Float64,
+}
 _PAIR = ("part", "user_id", "challenge", "label")
 
 
@@ -73,7 +83,7 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
     if not files:
         raise DataError(f"no {FOLDER}/{split}-*.parquet in {directory}")
     paths = [files[key] for key in sorted(files)]
-    folds = _with_categories([read_fold(path) for path in paths])
+    folds = with_categories([read_fold(path) for path in paths])
     if folds[0].is_empty():
         raise DataError(f"{directory} judged the proxies alone; it has no Table II")
     models = folds[0]["model"].unique(maintain_order=True).to_list()
@@ -108,6 +118,37 @@ def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
     return Answers(*(rows[name].to_physical().to_numpy() for name in columns))
 
 
+def prediction_rows(
+    grid: Grid,
+    pairs: Pairs,
+    rows: np.ndarray,
+    model: str,
+    part: str,
+    scores: np.ndarray,
+) -> pl.DataFrame:
+    """Returns what a model says of some pairs as a table of predictions.
+
+    Args:
+        grid: names users and challenges.
+        pairs: all pairs.
+        rows: positions of the pairs.
+        model: its name.
+        part: "valid" or "test".
+        scores: float (len(rows),), probabilities.
+    """
+    return pl.DataFrame(
+        {
+            "model": [model] * len(rows),
+            "part": [part] * len(rows),
+            "user_id": [grid.users[u] for u in pairs.user[rows]],
+            "challenge": [grid.challenges[c] for c in pairs.challenge[rows]],
+            "label": pairs.label[rows],
+            "score": np.asarray(scores, np.float64),
+        },
+        schema=SCHEMA,
+    )
+
+
 def read_fold(path: Path) -> pl.DataFrame:
     """Reads a table of a fold.
 
@@ -118,7 +159,7 @@ def read_fold(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path)
 
 
-def _with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+def with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """Numbers the texts of all folds alike: equal and fast to compare."""
     casts = []
     for name in ("model", "part", "user_id", "challenge"):

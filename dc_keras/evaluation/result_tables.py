@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import polars as pl
+
 from dc_keras.escaping import escape_controls
 from dc_keras.study.audit.feasibility import broken_identities
 
@@ -59,7 +61,7 @@ _LATEX = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """A table of results.
 
@@ -85,6 +87,17 @@ class Table:
             rows=tuple(tuple(row) for row in fields["rows"]),
             notes=tuple(fields["notes"]),
         )
+
+    def __repr__(self) -> str:
+        return self.to_console()
+
+    def _repr_markdown_(self) -> str:
+        """Returns what a notebook shows."""
+        return self.to_markdown()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Returns the rows as a data frame; cells of text and of numbers do not mix."""
+        return pl.DataFrame(self.rows, schema=list(self.columns), orient="row")
 
     def to_console(self) -> str:
         """Returns the table in aligned columns."""

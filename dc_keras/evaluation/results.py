@@ -175,7 +175,11 @@ def judge_split(directory: Path, split: str) -> SplitResult:
         DataError: as `read_predictions`.
         RuntimeError: a row of metrics that cannot exist; a bug of ours.
     """
-    predictions = read_predictions(directory, split)
+    return judge_predictions(read_predictions(directory, split))
+
+
+def judge_predictions(predictions: SplitPredictions) -> SplitResult:
+    """Judges every model on the predictions of one split; see `judge_split`."""
     folds = predictions.folds
     metrics = {model: fold_metrics(folds, model) for model in predictions.models}
     draws = {model: _bootstrap(folds, model) for model in predictions.models}

@@ -100,6 +100,11 @@ class DeepChallenger(FunctionalModel):
         )
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the inputs, by the constructor's arguments."""
+        return {k: v for k, v in self._arguments.items() if k != "copies"}
+
+    @property
     def history_max(self) -> int:
         """Videos of a user that the model sees, m of eq. (2)."""
         return int(self._arguments["history_max"])

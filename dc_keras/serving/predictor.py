@@ -257,6 +257,18 @@ class Predictor:
             )
 
 
+def load_bundle(place: str | Path) -> Predictor:
+    """Loads a bundle that takes raw posts; see `Predictor.load`.
+
+    Args:
+        place: a version's directory, or the one above it: then the highest version.
+
+    Raises:
+        DataError: there is no bundle, or a file of it is damaged.
+    """
+    return Predictor.load(Path(place))
+
+
 def read_config(place: Path) -> dict[str, Any]:
     """Returns every choice behind a version of a bundle."""
     found: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))

@@ -123,8 +123,8 @@ class ServingModel:
     ) -> tf.Tensor:
         """Embedded posts (B, any, post_width), newest first → (B, user_width)."""
         posts, valid = (
-            _exactly(posts, self.history_max),
-            _exactly(valid, self.history_max),
+            fit_to(posts, self.history_max),
+            fit_to(valid, self.history_max),
         )
         parts = []
         if self.model.fusion is not None:
@@ -145,8 +145,8 @@ class ServingModel:
         nothing is known but its posts.
         """
         posts, valid = (
-            _exactly(posts, self.support_max),
-            _exactly(valid, self.support_max),
+            fit_to(posts, self.support_max),
+            fit_to(valid, self.support_max),
         )
         parts = []
         if self.model.fusion is not None:
@@ -258,7 +258,7 @@ class ServingModel:
             most), where there is one.
         """
         texts, captions, frames = (
-            _exactly(values, most) for values in (texts, captions, frames)
+            fit_to(values, most) for values in (texts, captions, frames)
         )
         is_token = texts.dtype == tf.int32
         has_text = (
@@ -269,7 +269,7 @@ class ServingModel:
         has_frames = tf.reduce_any(tf.strings.length(frames) > 0, axis=2)
         valid = has_text | has_frames
         there = [
-            tf.boolean_mask(_exactly(column, most), valid)
+            tf.boolean_mask(fit_to(column, most), valid)
             for column in (captions, *facts)
         ]
         embedded = self.embed_posts(
@@ -381,8 +381,8 @@ def _unknown_challenge(model: ParticipationModel, known: np.ndarray) -> np.ndarr
     return np.asarray(row[None])
 
 
-def _exactly(values: tf.Tensor, count: int) -> tf.Tensor:
-    """Cuts or pads the second dimension: with "", 0 or False."""
+def fit_to(values: tf.Tensor, count: int) -> tf.Tensor:
+    """Cuts or pads the second dimension to `count`: with "", 0 or False."""
     values = values[:, :count]
     rest = values.shape[2:]
     missing = count - tf.shape(values)[1]

@@ -134,6 +134,21 @@ def in_pool(user_id: str, fraction: float) -> bool:
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
 
+def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
+    """Returns `find_joins` with the name of each challenge, as `read_pasts` takes it.
+
+    Args:
+        study: names the challenges.
+        videos: the posts.
+
+    Returns:
+        Columns `video_id` and `challenge`, the name.
+    """
+    names = pl.Series([c.name for c in study.challenges], dtype=pl.String)
+    joins = find_joins(study, videos)
+    return joins.with_columns(names.gather(joins["challenge"]).alias("challenge"))
+
+
 def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
     """Returns a row a post and challenge it belongs to, sorted.
 

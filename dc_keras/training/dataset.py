@@ -66,6 +66,38 @@ class Examples:
         )
         return without_autotune(dataset.prefetch(2))
 
+    def keras_batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle_seed: int | None = None,
+        has_weights: bool = False,
+    ) -> tf.data.Dataset:
+        """One epoch for Keras's `fit`, `evaluate` and `predict`.
+
+        Args:
+            batch_size: examples of a batch; the last one may be smaller.
+            shuffle_seed: seed of an order that changes with every iteration; None
+                keeps the order of the examples. Two datasets of one seed give the same
+                orders, as long as TensorFlow's global seed is the same.
+            has_weights: whether weights come with the labels.
+
+        Returns:
+            (inputs by name, labels), or (inputs by name, labels, weights).
+        """
+        order = tf.data.Dataset.range(len(self))
+        if shuffle_seed is not None:
+            order = order.shuffle(max(len(self), 1), seed=shuffle_seed)
+        gather = self._gatherer()
+
+        @tf.autograph.experimental.do_not_convert
+        def load(rows: tf.Tensor) -> tuple[Any, ...]:
+            batch = gather(rows, tf.ones_like(rows, tf.float32))
+            return batch if has_weights else batch[:2]
+
+        batches = order.batch(batch_size).map(load, num_parallel_calls=1)
+        return without_autotune(batches.prefetch(2))
+
     def training_batches(
         self,
         batch_size: int,

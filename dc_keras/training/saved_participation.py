@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ from dc_keras.training.recipe import parse_groups
 from dc_keras.training.summaries import (
     log_pr_curve,
 )
-from dc_keras.training.training_job import TrainingRun, users_of
+from dc_keras.training.training_job import TrainingRun
+from tfrecords.storage.read_errors import reading
 
 CHALLENGES_FILE = "challenges.npz"
 CONTEXT_FILE = "context.npz"
@@ -44,6 +45,7 @@ def save_participation(
     videos: FusedVideos | None,
     features: ContextFeatures | None,
     valid: np.ndarray,
+    hidden: Collection[str],
 ) -> None:
     """Writes a fitted model but for its proxies; see `train_participation`.
 
@@ -53,9 +55,9 @@ def save_participation(
         videos: what its fusion was fitted on, or None.
         features: what its context was fitted on, or None.
         valid: positions of the validation pairs.
+        hidden: users whose videos describe no challenge.
     """
     pairs = grid_pairs(run.grid)
-    hidden = users_of(run.grid, pairs, valid)
     run.directory.mkdir(parents=True, exist_ok=True)
     _save_pair_predictions(run, fitted, pairs, valid)
     _save_challenges(run.directory, fitted, videos, features)
@@ -89,6 +91,16 @@ def load_participation(
         load_model(directory)[0] if context.videos else None,
         ContextModel.load(directory / CONTEXT_FILE) if has_context else None,
     ), config
+
+
+def load_challenge_vectors(directory: Path) -> np.ndarray:
+    """Returns the vectors of a model's challenges, (num_challenges, width) float32."""
+    with (
+        reading(directory / CHALLENGES_FILE, "the challenges of a model of train"),
+        (directory / CHALLENGES_FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as sets,
+    ):
+        return np.asarray(sets["vectors"])
 
 
 def _save_pair_predictions(
@@ -136,7 +148,9 @@ def _save_challenges(
     temporary.replace(directory / CHALLENGES_FILE)
 
 
-def _describing_posts(run: TrainingRun, hidden: Sequence[str]) -> dict[str, list[str]]:
+def _describing_posts(
+    run: TrainingRun, hidden: Collection[str]
+) -> dict[str, list[str]]:
     """Returns, by challenge, codes of the posts in `challenges.npz`, in its order."""
     key = run.key_fingerprint
     if key is None:

@@ -124,7 +124,7 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
         features = ContextFeatures(data, train, steps, seed)
     fitted = fit_participation(features, recipe, videos, seed)
     _log_representations(run.grid, fitted, run.directory / "tensorboard")
-    save_participation(run, fitted, videos, features, valid)
+    save_participation(run, fitted, videos, features, valid, hidden)
     return fitted
 
 

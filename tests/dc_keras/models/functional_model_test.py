@@ -121,7 +121,7 @@ def test_a_preset_gives_the_options_and_data_the_sizes(preset, options):
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="`preset` must be one of default, paper. Rec"):
+    with pytest.raises(ValueError, match="`preset` must be one of default, paper"):
         DeepChallenger.from_preset("papper", data=_Data())
 
 

@@ -1,0 +1,119 @@
+"""A DeepChallenger as a SavedModel that takes vectors."""
+
+import json
+
+import numpy as np
+import pytest
+import simulated_corpus
+import tensorflow as tf
+
+from dc_keras.errors import DataError
+from dc_keras.features import Features
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.serving.export import export
+from dc_keras.study.study import Study
+from dc_keras.training.loop import predict
+from dc_keras.training.participation_dataset import ParticipationDataset
+from tfrecords.storage.integrity import verify_directory
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    corpus, study = simulated_corpus.write_corpus(tmp_path_factory.mktemp("world"))
+    features = Features.from_arrays(
+        corpus.videos["video_id"].to_list(),
+        captions=simulated_corpus.caption_vectors(corpus),
+    )
+    data = ParticipationDataset(corpus, Study.load(study), features)
+    return data.split("cold_user")
+
+
+@pytest.fixture(scope="module")
+def model(parts):
+    model = DeepChallenger.from_preset("default", data=parts[0], hidden_dim=8)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def place(model, parts, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("bundle") / "vectors"
+    return export(model, directory, data=parts[0], serving_target="2.20")
+
+
+@pytest.fixture(scope="module")
+def signatures(place):
+    return tf.saved_model.load(str(place)).signatures
+
+
+def test_answers_are_those_of_the_model(model, parts, signatures):
+    *_, test = parts
+    expected = predict(model, test.examples)
+    inputs = next(iter(test.to_tf(len(test))))[0]
+    names = tf.constant(test.pairs["challenge"].to_list())
+    by_name = signatures["serving_default"](challenge=names, user_videos=inputs["user"])
+    np.testing.assert_allclose(by_name["probability"], expected, atol=1e-5)
+    assert by_name["known_challenge"].numpy().all()
+    by_vectors = signatures["score"](
+        user_videos=inputs["user"], challenge_videos=inputs["challenge"]
+    )
+    np.testing.assert_allclose(by_vectors["probability"], expected, atol=1e-5)
+
+
+def test_sets_of_any_size_are_taken(model, parts, signatures):
+    sizes, rng = model.sizes, np.random.default_rng(1)
+    user = rng.normal(size=(2, 1, sizes["user_dim"])).astype(np.float32)
+    many = rng.normal(size=(2, sizes["support_max"] + 3, sizes["challenge_dim"]))
+    many = many.astype(np.float32)
+
+    def ask(videos):
+        answer = signatures["score"](
+            user_videos=tf.constant(user), challenge_videos=tf.constant(videos)
+        )
+        return answer["probability"].numpy()
+
+    np.testing.assert_array_equal(ask(many), ask(many[:, : sizes["support_max"]]))
+    padded = np.concatenate([many[:, :1], np.zeros_like(many[:, :2])], axis=1)
+    np.testing.assert_allclose(ask(padded), ask(many[:, :1]), atol=1e-6)
+
+
+def test_challenges_are_ranked_and_unknown_ones_are_told(parts, signatures):
+    *_, test = parts
+    user = next(iter(test.to_tf(2)))[0]["user"]
+    ranked = signatures["rank_challenges"](user_videos=user)
+    probability = ranked["probability"].numpy()
+    assert (np.diff(probability) <= 0).all()
+    names = {name.decode() for name in ranked["challenge"].numpy()[0]}
+    assert names == set(test.dataset.grid.challenges)
+    unknown = signatures["serving_default"](
+        challenge=tf.constant(["nobody knows"] * 2), user_videos=user
+    )
+    assert not unknown["known_challenge"].numpy().any()
+    assert np.isfinite(unknown["probability"]).all()
+
+
+def test_a_version_is_whole_and_audited(place):
+    verify_directory(place, "export_model")
+    audit = json.loads((place / "op_audit.json").read_text("utf-8"))
+    assert "2.20" in audit["supported_by"]
+    config = json.loads((place / "config.json").read_text("utf-8"))
+    assert config["task"] == "video_vectors"
+    requests = {path.stem for path in (place / "sample_requests").iterdir()}
+    assert requests == {"score", "serving_default", "rank_challenges"}
+
+
+def test_without_data_only_vectors_are_taken(model, tmp_path):
+    place = export(model, tmp_path / "bundle")
+    assert place.name == "1"
+    assert set(tf.saved_model.load(str(place)).signatures) == {"score"}
+    assert export(model, tmp_path / "bundle").name == "2"
+
+
+def test_models_that_do_not_fit_are_refused(parts, tmp_path):
+    copies = DeepChallenger.from_preset("default", data=parts[0], copies=2)
+    with pytest.raises(DataError, match="several copies must be exported one by one"):
+        export(copies, tmp_path / "bundle")
+    other = DeepChallenger(2, 3, 2, 3)
+    with pytest.raises(DataError, match="`data` must have the sizes of the model"):
+        export(other, tmp_path / "bundle", data=parts[0])
