@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, Self
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from dc_keras.options import PAPER_MODEL, ModelOptions
@@ -143,6 +144,16 @@ class FunctionalModel(keras.Model):
         model = cls(**{**options, **data.sizes, **arguments})
         data.adapt(model)
         return model
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains the model; arguments and result are those of `keras.Model.fit`.
+
+        A `tf.data.Dataset` decides its own order: Keras would warn that it does not
+        shuffle it.
+        """
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def compute_loss(
         self,

@@ -1,19 +1,21 @@
 """A bundle of a `DeepChallenger` alone, which takes video vectors of any encoder.
 
 Its signatures; B is the batch, m and n are numbers of videos, d and e the widths of the
-vectors. A vector of zeros is padding.
+vectors, as in the inputs of `DeepChallenger`:
 
-    score             user_videos float32 (B, m, d), newest first,
-                      challenge_videos float32 (B, n, e) → probability float32 (B,)
+    score             user float32 (B, m, d), newest first, user_valid bool (B, m), False
+                      where padded, challenge float32 (B, n, e), challenge_valid (B, n)
+                      → probability float32 (B,)
 
 and with `data`, whose challenges the bundle then knows by name:
 
-    serving_default   challenge string (B,), user_videos (B, m, d)
+    serving_default   challenge string (B,), user (B, m, d), user_valid (B, m)
                       → probability (B,), known_challenge bool (B,)
-    rank_challenges   user_videos (B, m, d)
+    rank_challenges   user (B, m, d), user_valid (B, m)
                       → challenge string (B, C), probability (B, C), best first
 
-An unknown name gets the mean representation of the known challenges.
+Sets may have any number of videos: the first `history_max` and `support_max` count. An
+unknown name gets the mean representation of the known challenges.
 """
 
 from __future__ import annotations
@@ -41,6 +43,11 @@ from dc_keras.training.model_directory import package_versions, write_json
 from dc_keras.training.participation_dataset import ParticipationPart
 
 _NAMES = tf.TensorSpec((None,), tf.string, name="challenge")
+# By side, the number of videos that count and the layer that joins them.
+_SIDES = {
+    "user": ("history_max", USER_REPRESENTATION),
+    "challenge": ("support_max", CHALLENGE_REPRESENTATION),
+}
 
 
 class VectorModel(tf.Module):
@@ -71,34 +78,33 @@ class VectorModel(tf.Module):
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Returns the functions of all signatures and the specs of their inputs."""
-        sizes = self.model.sizes
-        user, challenge = (
-            tf.TensorSpec(
-                (None, None, sizes[f"{side}_dim"]), tf.float32, name=f"{side}_videos"
-            )
-            for side in ("user", "challenge")
-        )
-        found: dict[str, Endpoint] = {"score": (self._score, [user, challenge])}
+        user, challenge = _specs(self.model, "user"), _specs(self.model, "challenge")
+        found: dict[str, Endpoint] = {"score": (self._score, [*user, *challenge])}
         if self.challenges is not None:
-            found["serving_default"] = self._answer, [_NAMES, user]
-            found["rank_challenges"] = self._rank, [user]
+            found["serving_default"] = self._answer, [_NAMES, *user]
+            found["rank_challenges"] = self._rank, user
         return found
 
     def _score(
-        self, user_videos: tf.Tensor, challenge_videos: tf.Tensor
+        self,
+        user: tf.Tensor,
+        user_valid: tf.Tensor,
+        challenge: tf.Tensor,
+        challenge_valid: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        x_u = self._represent("user", user_videos)
-        x_c = self._represent("challenge", challenge_videos)
+        x_u = self._represent("user", user, user_valid)
+        x_c = self._represent("challenge", challenge, challenge_valid)
         return {"probability": self._probability(x_u, x_c)}
 
     def _answer(
-        self, challenge: tf.Tensor, user_videos: tf.Tensor
+        self, challenge: tf.Tensor, user: tf.Tensor, user_valid: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        x_u = self._represent("user", user_videos)
+        x_u = self._represent("user", user, user_valid)
         return self._known.answer(challenge, x_u, self._probability)
 
-    def _rank(self, user_videos: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._known.rank(self._represent("user", user_videos), self._probability)
+    def _rank(self, user: tf.Tensor, user_valid: tf.Tensor) -> dict[str, tf.Tensor]:
+        x_u = self._represent("user", user, user_valid)
+        return self._known.rank(x_u, self._probability)
 
     @property
     def _known(self) -> ChallengeTable:
@@ -106,15 +112,13 @@ class VectorModel(tf.Module):
             raise RuntimeError("a bundle without data knows no challenge by name")
         return self.challenges
 
-    def _represent(self, side: str, videos: tf.Tensor) -> tf.Tensor:
+    def _represent(self, side: str, videos: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
         """Joins the vectors of sets; equations (1) and (2)."""
-        size, layer = (
-            (self.model.history_max, USER_REPRESENTATION)
-            if side == "user"
-            else (self.model.support_max, CHALLENGE_REPRESENTATION)
-        )
-        videos = fit_to(videos, size)
-        valid = tf.reduce_any(videos != 0, axis=2)
+        size, layer = _SIDES[side]
+        count = self.model.sizes[size]
+        videos, valid = fit_to(videos, count), fit_to(valid, count)
+        # Padding is zero to a concatenation, whatever a request has there.
+        videos *= tf.cast(valid, tf.float32)[..., None]
         return self.model.get_layer(layer)(videos, valid)
 
     def _probability(self, x_u: tf.Tensor, x_c: tf.Tensor) -> tf.Tensor:
@@ -126,6 +130,14 @@ class VectorModel(tf.Module):
         known = np.asarray(layer(tf.constant(videos), tf.constant(valid)))
         rows = np.concatenate([known, known.mean(axis=0, keepdims=True)])
         return ChallengeTable(data.dataset.grid.challenges, rows, videos, valid)
+
+
+def _specs(model: DeepChallenger, side: str) -> list[tf.TensorSpec]:
+    dim = model.sizes[f"{side}_dim"]
+    return [
+        tf.TensorSpec((None, None, dim), tf.float32, name=side),
+        tf.TensorSpec((None, None), tf.bool, name=f"{side}_valid"),
+    ]
 
 
 def export_vector_bundle(

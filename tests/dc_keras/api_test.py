@@ -14,9 +14,6 @@ import tensorflow as tf
 
 import dc_keras as dc
 
-# Keras warns of every dataset that is fitted with its default `shuffle=True`.
-pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-
 # Names that users may rely on: one that goes, or changes its meaning, breaks them.
 _NAMES = [
     "ContextOptions",

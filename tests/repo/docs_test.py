@@ -7,6 +7,7 @@ import pytest
 _DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/api.md",
     "docs/audit.md",
     "docs/collect.md",
     "docs/data.md",

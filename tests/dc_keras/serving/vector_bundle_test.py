@@ -52,12 +52,11 @@ def test_answers_are_those_of_the_model(model, parts, signatures):
     expected = predict(model, test.examples)
     inputs = next(iter(test.to_tf(len(test))))[0]
     names = tf.constant(test.pairs["challenge"].to_list())
-    by_name = signatures["serving_default"](challenge=names, user_videos=inputs["user"])
+    user = {name: inputs[name] for name in ("user", "user_valid")}
+    by_name = signatures["serving_default"](challenge=names, **user)
     np.testing.assert_allclose(by_name["probability"], expected, atol=1e-5)
     assert by_name["known_challenge"].numpy().all()
-    by_vectors = signatures["score"](
-        user_videos=inputs["user"], challenge_videos=inputs["challenge"]
-    )
+    by_vectors = signatures["score"](**inputs)
     np.testing.assert_allclose(by_vectors["probability"], expected, atol=1e-5)
 
 
@@ -67,27 +66,34 @@ def test_sets_of_any_size_are_taken(model, parts, signatures):
     many = rng.normal(size=(2, sizes["support_max"] + 3, sizes["challenge_dim"]))
     many = many.astype(np.float32)
 
-    def ask(videos):
+    def ask(videos, valid=None):
+        valid = np.ones(videos.shape[:2], bool) if valid is None else valid
         answer = signatures["score"](
-            user_videos=tf.constant(user), challenge_videos=tf.constant(videos)
+            user=tf.constant(user),
+            user_valid=tf.ones((2, 1), tf.bool),
+            challenge=tf.constant(videos),
+            challenge_valid=tf.constant(valid),
         )
         return answer["probability"].numpy()
 
     np.testing.assert_array_equal(ask(many), ask(many[:, : sizes["support_max"]]))
-    padded = np.concatenate([many[:, :1], np.zeros_like(many[:, :2])], axis=1)
-    np.testing.assert_allclose(ask(padded), ask(many[:, :1]), atol=1e-6)
+    first = np.arange(many.shape[1]) < 1
+    one = ask(many, np.stack([first, first]))
+    np.testing.assert_allclose(one, ask(many[:, :1]), atol=1e-6)
+    assert (one != ask(many)).any()
 
 
 def test_challenges_are_ranked_and_unknown_ones_are_told(parts, signatures):
     *_, test = parts
-    user = next(iter(test.to_tf(2)))[0]["user"]
-    ranked = signatures["rank_challenges"](user_videos=user)
+    inputs = next(iter(test.to_tf(2)))[0]
+    user = {name: inputs[name] for name in ("user", "user_valid")}
+    ranked = signatures["rank_challenges"](**user)
     probability = ranked["probability"].numpy()
     assert (np.diff(probability) <= 0).all()
     names = {name.decode() for name in ranked["challenge"].numpy()[0]}
     assert names == set(test.dataset.grid.challenges)
     unknown = signatures["serving_default"](
-        challenge=tf.constant(["nobody knows"] * 2), user_videos=user
+        challenge=tf.constant(["nobody knows"] * 2), **user
     )
     assert not unknown["known_challenge"].numpy().any()
     assert np.isfinite(unknown["probability"]).all()
