@@ -75,7 +75,7 @@ def evaluate(
             "the judged pairs must have users who joined and users who did not. "
             f"Received: part={part!r}"
         )
-    title = name or _name_of(model)
+    title = str(getattr(model, "name", "model")) if name is None else name
     frames = [_frame(title, part, "test", _scores(model, part))]
     valid = part.part("valid")
     has_threshold = not isinstance(model, np.ndarray | list | tuple)
@@ -100,10 +100,6 @@ def evaluate(
         )
     )
     return _table(judged, title, part)
-
-
-def _name_of(model: Any) -> str:
-    return str(getattr(model, "name", "model"))
 
 
 def _scores(model: Any, part: ParticipationPart) -> np.ndarray:

@@ -49,7 +49,7 @@ class Predictor:
     sha256: str
 
     @classmethod
-    def load(cls, place: Path) -> Predictor:
+    def load(cls, place: str | Path) -> Predictor:
         """Loads a bundle.
 
         Args:
@@ -60,12 +60,14 @@ class Predictor:
         """
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
-        place = find_version(place)
+        place = find_version(Path(place))
         verify_directory(place, "export_model")
         return cls._around(tf.saved_model.load(str(place)), place)
 
     @classmethod
-    def connect(cls, place: Path, server: str, name: str | None = None) -> Predictor:
+    def connect(
+        cls, place: str | Path, server: str, name: str | None = None
+    ) -> Predictor:
         """Asks a server that serves a bundle, in the very version that lies here.
 
         Args:
@@ -77,7 +79,7 @@ class Predictor:
         Raises:
             DataError: there is no bundle, or another kind of address.
         """
-        place = find_version(place).resolve()
+        place = find_version(Path(place)).resolve()
         verify_directory(place, "export_model")
         version = int(place.name) if place.name.isdigit() else None
         model = connect(
@@ -266,7 +268,7 @@ def load_bundle(place: str | Path) -> Predictor:
     Raises:
         DataError: there is no bundle, or a file of it is damaged.
     """
-    return Predictor.load(Path(place))
+    return Predictor.load(place)
 
 
 def read_config(place: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
-    load_participation,
+    read_participation,
 )
 
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
@@ -328,7 +328,7 @@ def build_serving_model(
         DataError: the directory holds another kind of model, or an encoder whose
             weights are not those that the features were made with.
     """
-    model, config = load_participation(directory)
+    model, config = read_participation(directory)
     encoders = Encoders()
     videos = {}
     for side in ("user", "challenge"):

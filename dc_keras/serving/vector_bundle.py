@@ -3,11 +3,12 @@
 Its signatures; B is the batch, m and n are numbers of videos, d and e the widths of the
 vectors, as in the inputs of `DeepChallenger`:
 
-    score             user float32 (B, m, d), newest first, user_valid bool (B, m), False
-                      where padded, challenge float32 (B, n, e), challenge_valid (B, n)
-                      → probability float32 (B,)
+    score             user float32 (B, m, d), newest first, user_valid bool (B, m),
+                      False where padded, challenge float32 (B, n, e),
+                      challenge_valid (B, n) → probability float32 (B,)
 
-and with `data`, whose challenges the bundle then knows by name:
+which is `serving_default`, too; and with `data`, whose challenges the bundle then knows
+by name:
 
     serving_default   challenge string (B,), user (B, m, d), user_valid (B, m)
                       → probability (B,), known_challenge bool (B,)

@@ -147,7 +147,7 @@ class FoldFitting:
         negatives: rule for training negatives, as of `ProtocolOptions`.
         user_classes: classes of the user proxy, as of `ProtocolOptions`.
         training: how proxies are fitted; its seed is that of the fold.
-        tell: called with the name of what is about to be fitted.
+        progress: called with the name of what is about to be fitted.
     """
 
     def __init__(
@@ -157,14 +157,14 @@ class FoldFitting:
         negatives: str,
         user_classes: str,
         training: TrainingOptions,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> None:
         self.data = data
         self.training = replace(training, seed=data.seed)
         self._recipes = recipes
         self._negatives = negatives
         self._user_classes = user_classes
-        self._tell = tell
+        self._progress = progress
         self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
         self._fusions: dict[tuple[ModelOptions, TrainingOptions], Crossed] = {}
 
@@ -186,7 +186,7 @@ class FoldFitting:
         """Fits a proxy, once for all that need it."""
         key = (kind, variant, options)
         if key not in self._fitted:
-            self._tell(f"{kind} proxy, {variant.name}")
+            self._progress(f"{kind} proxy, {variant.name}")
             task = self.video_task(kind)
             train, valid, _ = self.video_split(task)
             self._fitted[key] = fit_proxy(
@@ -204,7 +204,7 @@ class FoldFitting:
             }
             examples = self.pair_examples(recipe, proxies, data.grid, data.table)
             videos = FusedVideos(self._fusion(recipe, examples), examples)
-        self._tell(recipe.name)
+        self._progress(recipe.name)
         features = data.features if recipe.groups else None
         fitted = fit_participation(features, recipe, videos, data.seed)
         return FittedRecipe(fitted, videos, features, proxies)
@@ -232,7 +232,7 @@ class FoldFitting:
         """Fits the fusion of videos once for all recipes that share it."""
         key = (recipe.model, recipe.training)
         if key not in self._fusions:
-            self._tell(f"{recipe.name}, fusion")
+            self._progress(f"{recipe.name}, fusion")
             has_context = any(
                 other.groups and (other.model, other.training) == key
                 for other in self._recipes

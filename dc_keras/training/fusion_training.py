@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -226,7 +227,7 @@ def fit_deep_challenger(
     )
 
 
-def pair_sizes(examples: Examples) -> dict[str, int]:
+def pair_sizes(examples: Examples) -> dict[str, Any]:
     """Returns the sizes of `DeepChallenger` for pairs, made by `pair_examples`."""
     _, support_max, challenge_dim = examples.tables["challenge"].shape
     _, history_max, user_dim = examples.tables["user"].shape

@@ -266,7 +266,7 @@ class ParticipationPart:
     @property
     def labels(self) -> np.ndarray:
         """1 where the user joined, else 0; int32 (num_pairs,)."""
-        return self.dataset.pairs.label[self.rows]
+        return np.asarray(self.dataset.pairs.label[self.rows])
 
     @property
     def pairs(self) -> pl.DataFrame:

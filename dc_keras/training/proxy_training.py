@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -204,7 +205,7 @@ def proxy_examples(task: ProxyTask, table: Features, variant: Variant) -> Exampl
     return Examples(tables, dict.fromkeys(tables, task.rows), task.labels, ones)
 
 
-def video_sizes(table: Features, variant: Variant) -> dict[str, int]:
+def video_sizes(table: Features, variant: Variant) -> dict[str, Any]:
     """Returns the sizes of a proxy's inputs for a variant."""
     num_frames = frame_dim = caption_dim = 0
     if variant.vision is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def save_participation(
     features: ContextFeatures | None,
     valid: np.ndarray,
     hidden: Collection[str],
+    split: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a fitted model but for its proxies; see `train_participation`.
 
@@ -56,6 +57,8 @@ def save_participation(
         features: what its context was fitted on, or None.
         valid: positions of the validation pairs.
         hidden: users whose videos describe no challenge.
+        split: the fold that it was fitted on, plain values; None for all pairs but
+            those of the validation users.
     """
     pairs = grid_pairs(run.grid)
     run.directory.mkdir(parents=True, exist_ok=True)
@@ -68,10 +71,12 @@ def save_participation(
         "challenges": list(run.grid.challenges),
         "describing_posts": _describing_posts(run, hidden),
     }
+    if split is not None:
+        config["split"] = dict(split)
     save_model(run.directory, fitted.model.fusion, config)
 
 
-def load_participation(
+def read_participation(
     directory: Path,
 ) -> tuple[ParticipationModel, dict[str, Any]]:
     """Reads what `train_participation` left in a directory: model, configuration.

@@ -8,6 +8,7 @@ loaded = load_participation("run/model")
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,25 +29,25 @@ from dc_keras.options import (
     ProtocolOptions,
     TrainingOptions,
 )
-from dc_keras.training import saved_participation
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
 from dc_keras.training.fusion_training import user_sets
-from dc_keras.training.model_directory import (
-    claim_directory,
-    load_model,
-    save_model,
-)
+from dc_keras.training.model_directory import load_model, read_config, save_model
 from dc_keras.training.participation_dataset import ParticipationPart
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxy_training import Variant, embed_videos, side_variants
 from dc_keras.training.recipe import Recipe
+from dc_keras.training.saved_participation import (
+    load_challenge_vectors,
+    read_participation,
+    save_participation,
+)
 from dc_keras.training.training_job import TrainingRun
 
 _MODEL, _TRAINING = ModelOptions(), TrainingOptions()
 _CONTEXT, _PROTOCOL = ContextOptions(), ProtocolOptions()
 
 
-def _say_nothing(line: str) -> None:
+def _ignore(line: str) -> None:
     """Drops a line of progress."""
 
 
@@ -95,43 +96,41 @@ class TrainedParticipation:
             )
         fitted, rows, pairs = self.result.fitted, part.rows, part.dataset.pairs
         if part.name != "test":
-            return fitted.out_of_fold[rows].astype(np.float32)
+            return np.asarray(fitted.out_of_fold[rows], np.float32)
         return fitted.model.predict(
             fitted.users, fitted.challenges, pairs.user[rows], pairs.challenge[rows]
         )
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Writes a model directory as `train` does.
+        """Writes a model directory as `train` does, whole or not at all.
 
         Args:
-            directory: made where it is missing.
-            overwrite: whether a model of other settings is replaced.
+            directory: new or empty.
+            overwrite: whether a model that is there is replaced.
 
         Raises:
-            DataError: the directory holds a model of other settings.
+            DataError: the directory holds something else, or a model and `overwrite` is
+                not set.
         """
-        run = self._run(Path(directory), overwrite=overwrite)
-        config = run.config("participation", side_variants(run.table))
-        if claim_directory(run.directory, config, overwrite=overwrite):
-            return
-        for kind, (proxy, variant) in self.result.proxies.items():
-            place = run.directory / f"{kind}_proxy"
-            of_proxy = run.config(kind, {kind: variant})
-            if not claim_directory(place, of_proxy, overwrite=overwrite):
-                classes = self.data.video_task(kind, self.protocol.user_classes).classes
-                save_model(place, proxy, {**of_proxy, "classes": list(classes)})
-        saved_participation.save_participation(
-            run,
-            self.result.fitted,
-            self.result.videos,
-            self.result.features,
-            self.data.fold.valid,
-            self.data.fold.hidden_users,
-        )
+        place = Path(directory)
+        if place.exists() and any(place.iterdir()):
+            if not overwrite:
+                raise DataError(
+                    "`directory` must be new or empty; overwrite=True replaces a "
+                    f"model. Received: directory={place}"
+                )
+            read_config(place)
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self._write(partial)
+        if place.exists():
+            shutil.rmtree(place)
+        partial.rename(place)
 
-    def _run(self, directory: Path, *, overwrite: bool) -> TrainingRun:
+    def _write(self, directory: Path) -> None:
+        fold, result = self.data.fold, self.result
         groups = ",".join(self.recipe.groups) or "none"
-        return TrainingRun(
+        run = TrainingRun(
             grid=self.data.grid,
             table=self.data.table,
             model=self.recipe.model,
@@ -141,7 +140,24 @@ class TrainedParticipation:
             facts=self.data.facts,
             context=ContextOptions(groups, self.recipe.has_videos),
             key_fingerprint=self.key_fingerprint,
-            overwrite=overwrite,
+        )
+        split = {"name": fold.split, "fold": fold.index, "seed": self.data.seed}
+        for kind, (proxy, variant) in result.proxies.items():
+            task = self.data.video_task(kind, self.protocol.user_classes)
+            config = run.config(kind, {kind: variant})
+            place = directory / f"{kind}_proxy"
+            place.mkdir(parents=True)
+            save_model(
+                place, proxy, {**config, "split": split, "classes": list(task.classes)}
+            )
+        save_participation(
+            run,
+            result.fitted,
+            result.videos,
+            result.features,
+            fold.valid,
+            fold.hidden_users,
+            split=split,
         )
 
 
@@ -153,7 +169,7 @@ def fit_participation(
     training: TrainingOptions = _TRAINING,
     context: ContextOptions = _CONTEXT,
     protocol: ProtocolOptions = _PROTOCOL,
-    tell: Callable[[str], None] = _say_nothing,
+    progress: Callable[[str], None] = _ignore,
 ) -> TrainedParticipation:
     """Fits the whole recipe: both proxies, fusion of videos, context, combination.
 
@@ -166,7 +182,8 @@ def fit_participation(
         training: how they are fitted; the seed is that of the split.
         context: what the model sees beside the videos.
         protocol: which rows train what.
-        tell: called with one line when something is about to be fitted.
+        progress: called with a line when something is about to be fitted, such as
+            `print`.
 
     Raises:
         DataError: the two are not the training and the validation part of one split.
@@ -183,7 +200,7 @@ def fit_participation(
         protocol.negatives,
         protocol.user_classes,
         recipe.training,
-        tell,
+        progress,
     )
     return TrainedParticipation(
         recipe,
@@ -306,7 +323,7 @@ def load_participation(directory: str | Path) -> SavedParticipation:
             file is damaged.
     """
     place = Path(directory)
-    model, config = saved_participation.load_participation(place)
+    model, config = read_participation(place)
     proxies = {}
     if model.fusion is not None:
         for side in ("challenge", "user"):
@@ -315,7 +332,7 @@ def load_participation(directory: str | Path) -> SavedParticipation:
                 spec["vision"] and spec["vision"]["name"], spec["text"] is not None
             )
             proxies[side] = load_model(place / f"{side}_proxy")[0], variant
-    challenges = saved_participation.load_challenge_vectors(place)
+    challenges = load_challenge_vectors(place)
     return SavedParticipation(place, model, config, challenges, proxies)
 
 

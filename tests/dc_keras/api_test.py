@@ -154,9 +154,7 @@ def test_the_example_works_as_printed(place, monkeypatch, capsys):
     # VGG16 and a caption on one side, ResNet50 and the caption on the other.
     assert model.sizes["challenge_dim"] == model.sizes["user_dim"] == 6 + 64
     served = tf.saved_model.load(str(bundle)).signatures["score"]
-    answers = served(user_videos=inputs["user"], challenge_videos=inputs["challenge"])[
-        "probability"
-    ]
+    answers = served(**inputs)["probability"]
     np.testing.assert_allclose(answers, model(inputs), atol=1e-5)
 
 
@@ -252,7 +250,14 @@ def test_a_saved_model_answers_as_before(fitted, saved, parts, data):
     assert table.rows[0][:2] == dc.evaluate(fitted, test, baselines=False).rows[0][:2]
     config = json.loads((saved / "config.json").read_text("utf-8"))
     assert config["task"] == "participation"
-    fitted.save(saved)  # The very same model may be written again.
+    assert config["split"] == {"name": "cold_user", "fold": 0, "seed": 0}
+    with pytest.raises(dc.DataError, match="overwrite=True replaces a model"):
+        fitted.save(saved)
+    before = (saved / "SHA256SUMS").read_bytes()
+    fitted.save(saved, overwrite=True)
+    assert (saved / "SHA256SUMS").read_bytes() != b"" != before
+    with pytest.raises(dc.DataError, match="is not a finished model directory"):
+        fitted.save(saved.parent, overwrite=True)
     other = data.split("cold_user", fold=1)[2]
     with pytest.raises(dc.DataError, match="`part` must belong to the split"):
         fitted.predict(other)

@@ -116,8 +116,8 @@ def test_commands_work_in_an_empty_directory(installed, tmp_path):
     # The preset is found, and what is missing is the corpus.
     missing = ("--corpus=no", "--study=no", "--features=no", "--output=run")
     told = _run(
-        *(command, "train", "--flagfile=presets/paper.flags", *missing),
+        *(command, "evaluate", "--flagfile=presets/paper.flags", *missing),
         cwd=tmp_path,
         code=1,
     )
-    assert told.startswith("train: error: no corpus here")
+    assert told.startswith("evaluate: error: no corpus here")

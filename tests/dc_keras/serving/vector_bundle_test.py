@@ -112,7 +112,12 @@ def test_a_version_is_whole_and_audited(place):
 def test_without_data_only_vectors_are_taken(model, tmp_path):
     place = export(model, tmp_path / "bundle")
     assert place.name == "1"
-    assert set(tf.saved_model.load(str(place)).signatures) == {"score"}
+    found = tf.saved_model.load(str(place)).signatures
+    # A bundle of one signature has it as its default, too.
+    assert set(found) == {"score", "serving_default"}
+    assert set(found["serving_default"].structured_input_signature[1]) == {
+        *("user", "user_valid", "challenge", "challenge_valid")
+    }
     assert export(model, tmp_path / "bundle").name == "2"
 
 

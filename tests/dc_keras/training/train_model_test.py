@@ -20,7 +20,7 @@ from dc_keras.training.proxy_training import Variant, embed_videos
 from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
     CONTEXT_FILE,
-    load_participation,
+    read_participation,
 )
 from dc_keras.training.train_model import train_participation, train_proxy
 from dc_keras.training.training_job import TrainingRun
@@ -191,7 +191,7 @@ def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
 ):
     run = replace(trained.run, directory=tmp_path, training=quick)
     fitted = train_participation(run)
-    model, config = load_participation(tmp_path)
+    model, config = read_participation(tmp_path)
     user, challenge = np.divmod(np.arange(12), 3)
     asked = (fitted.users, fitted.challenges, user, challenge)
     np.testing.assert_array_equal(model.predict(*asked), fitted.model.predict(*asked))
@@ -206,7 +206,7 @@ def test_a_model_may_see_context_alone(trained, quick, tmp_path):
         *("config.json", "predictions.parquet", "tensorboard"),
         *(CHALLENGES_FILE, CONTEXT_FILE, "SHA256SUMS"),
     }
-    model, _ = load_participation(tmp_path)
+    model, _ = read_participation(tmp_path)
     assert model.fusion is None
     assert {name.partition("/")[0] for name in model.context.chosen} == {
         "rates",

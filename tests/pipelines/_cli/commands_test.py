@@ -53,17 +53,18 @@ def test_a_typo_is_told_with_the_nearest_name():
 
 
 def test_errors_of_a_command_begin_with_its_name(tmp_path):
-    done = _run("report", "--run=nothing", "--output=page.html", cwd=tmp_path)
+    flags = ("--input=nothing", "--corpus=corpus", "--key_file=key")
+    done = _run("import_corpus", *flags, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("report: error: ")
+    assert done.stderr.startswith("import_corpus: error: ")
 
 
 def test_presets_are_found_from_anywhere(tmp_path):
     flags = ("--flagfile=presets/paper.flags", "--corpus=no", "--study=no")
-    done = _run("train", *flags, "--features=no", "--output=run", cwd=tmp_path)
+    done = _run("evaluate", *flags, "--features=no", "--output=run", cwd=tmp_path)
     # The preset was read: what is missing is the corpus.
-    assert done.stderr.startswith("train: error: no corpus here")
-    done = _run("train", "--flagfile=presets/other.flags", cwd=tmp_path)
+    assert done.stderr.startswith("evaluate: error: no corpus here")
+    done = _run("evaluate", "--flagfile=presets/other.flags", cwd=tmp_path)
     assert "presets/other.flags" in done.stderr
 
 
