@@ -88,8 +88,8 @@ def _measure(part: str, keeps: bool) -> _Cost:
 def _make_proxy_step() -> Callable[[], object]:
     import tensorflow as tf
 
-    from dc_keras.models.proxy import VideoInputs, build_proxy
-    from dc_keras.options import ModelOptions, TrainingOptions
+    from dc_keras.models.proxy import UserProxy
+    from dc_keras.options import TrainingOptions
     from dc_keras.training.dataset import Examples
     from dc_keras.training.objectives import classification
     from dc_keras.training.steps import make_optimizer, training_steps
@@ -107,8 +107,7 @@ def _make_proxy_step() -> Callable[[], object]:
     weights = np.ones(_VIDEOS, np.float32)
     examples = Examples(tables, dict.fromkeys(tables, rows), labels, weights)
     options = TrainingOptions()
-    inputs = VideoInputs(_FRAMES, _FRAME_DIM, _CAPTION_DIM)
-    model = build_proxy(inputs, _USERS, ModelOptions(), "user_proxy")
+    model = UserProxy(_USERS, _FRAMES, _FRAME_DIM, _CAPTION_DIM)
     optimizer = make_optimizer(options, tf.distribute.get_strategy(), _STEPS)
     model.compile(optimizer, auto_scale_loss=False)
     model.optimizer.build(model.trainable_variables)

@@ -63,7 +63,7 @@ def main(_: list[str]) -> None:
     )
     found = defaultdict(list)
     for name, grid in draw_panels(famous.grid, _PANELS.value, _SEED.value):
-        experiment = whole.on(grid)
+        experiment = whole.on_grid(grid)
         for split in SPLITS:
             place = output / f"seed{_SEED.value}" / name / split
             try:

@@ -177,7 +177,14 @@ def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
     )
     for side, (proxy, variant) in found.proxies.items():
         save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
-    save_participation(run, found.fitted, found.videos, found.features, fold.valid)
+    save_participation(
+        run,
+        found.fitted,
+        found.videos,
+        found.features,
+        fold.valid,
+        fold.hidden_users,
+    )
 
 
 def _requests(

@@ -150,18 +150,16 @@ def _export(model: ServingModel, place: Path) -> Any:
     """Writes and loads a SavedModel with a signature more, of the text encoder."""
     import tensorflow as tf
 
-    from dc_keras.serving.bundle import build_archive
+    from dc_keras.serving.bundle import make_archive, write_archive
+    from dc_keras.serving.signatures import endpoints
 
     captions = model.user_videos.captions
     if captions is None:
         raise RuntimeError("the model of this benchmark reads captions")
-    archive = build_archive(model)
-    archive.add_endpoint(
-        "encode",
-        lambda texts: {"vectors": captions.embed(texts)},
-        input_signature=[tf.TensorSpec((None,), tf.string, name="texts")],
-    )
-    archive.write_out(str(place), verbose=False)
+    texts = tf.TensorSpec((None,), tf.string, name="texts")
+    functions = endpoints(model)
+    functions["encode"] = lambda texts: {"vectors": captions.embed(texts)}, [texts]
+    write_archive(make_archive(model), functions, place)
     return tf.saved_model.load(str(place))
 
 
@@ -169,24 +167,20 @@ def _make_model(has_trees: bool) -> ServingModel:
     """A serving model that reads captions and facts, with random weights."""
     from dc_keras.encoders import register_text
     from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
-    from dc_keras.models.proxy import VideoInputs, build_proxy, embedding_model
-    from dc_keras.options import ModelOptions
+    from dc_keras.models.deep_challenger import DeepChallenger
+    from dc_keras.models.proxy import UserProxy, embedding_model
     from dc_keras.serving.calibration import Calibration
     from dc_keras.serving.challenge_table import ChallengeTable
     from dc_keras.serving.serving_model import ServingModel
     from dc_keras.serving.video_graph import CaptionReader, VideoGraph
     from dc_keras.training.participation_model import ParticipationModel
 
-    rng, options = np.random.default_rng(0), ModelOptions()
+    rng = np.random.default_rng(0)
     register_text("table_of_words")(_table_of_words)
     reader = CaptionReader(build_text_encoder(TextSpec("table_of_words")))
-    proxy = build_proxy(VideoInputs(0, 0, _CAPTION_DIM), 9, options, "proxy")
-    embedding = embedding_model(proxy)
+    embedding = embedding_model(UserProxy(9, caption_dim=_CAPTION_DIM))
     width = int(embedding.output.shape[-1])
-    fusion = build_deep_challenger(
-        PairInputs(_SUPPORT, width, _HISTORY, width), options
-    )
+    fusion = DeepChallenger(_SUPPORT, width, _HISTORY, width)
     context = _make_context(has_trees, rng)
     model = ParticipationModel(fusion, context)
     videos = VideoGraph(embedding, None, reader)

@@ -34,8 +34,8 @@ import tensorflow as tf
 
 from dc_keras import __version__
 from dc_keras.features import Features, VisionFeatures
-from dc_keras.models.proxy import build_proxy
-from dc_keras.options import POOLINGS, ModelOptions, TrainingOptions
+from dc_keras.models.proxy import ChallengeProxy
+from dc_keras.options import POOLINGS, TrainingOptions
 from dc_keras.training.dataset import Examples
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import classification
@@ -43,7 +43,7 @@ from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     proxy_examples,
-    video_inputs,
+    video_sizes,
 )
 from dc_keras.training.steps import make_optimizer, training_steps
 from tfrecords.memory import keep_freed_memory
@@ -90,10 +90,8 @@ def epoch_seconds(pooling: str, table: Features) -> tuple[float, float]:
     options = TrainingOptions(epochs=_EPOCHS, epoch_steps=1, patience=0)
 
     def build() -> keras.Model:
-        shape = ModelOptions(frame_pooling=pooling)
-        return build_proxy(
-            video_inputs(table, _VARIANT), _NUM_CHALLENGES, shape, "proxy"
-        )
+        sizes = video_sizes(table, _VARIANT)
+        return ChallengeProxy(_NUM_CHALLENGES, **sizes, frame_pooling=pooling)
 
     def ours(clock: _Clock) -> None:
         nothing = examples.take(rows[:0])
@@ -134,9 +132,7 @@ def _compile(
     table: Features, options: TrainingOptions, batches: tf.data.Dataset
 ) -> Callable[[int], Any]:
     """Compiles the steps of a new model over batches of `Examples.training_batches`."""
-    model = build_proxy(
-        video_inputs(table, _VARIANT), _NUM_CHALLENGES, ModelOptions(), "proxy"
-    )
+    model = ChallengeProxy(_NUM_CHALLENGES, **video_sizes(table, _VARIANT))
     num_steps = -(-_NUM_VIDEOS // options.batch_size)
     optimizer = make_optimizer(options, tf.distribute.get_strategy(), num_steps)
     model.compile(optimizer, auto_scale_loss=False)

@@ -77,11 +77,10 @@ def make_examples(count=NUM_EXAMPLES, seed=0):
 
 def build_model():
     """A fusion model with every kind of dropout that the project has."""
-    from dc_keras.models.deep_challenger import PairInputs, build_deep_challenger
-    from dc_keras.options import ModelOptions
+    from dc_keras.models.deep_challenger import DeepChallenger
 
-    options = ModelOptions(hidden_dim=8, projection_dim=4, challenge_pooling="mean_std")
-    return build_deep_challenger(PairInputs(6, 4, 3, 4), options)
+    options = {"projection_dim": 4, "challenge_pooling": "mean_std"}
+    return DeepChallenger(6, 4, 3, 4, hidden_dim=8, **options)
 
 
 def train(callbacks=(), **options):

@@ -1,1 +1,24 @@
-"""Bytes on disk: frames and features as TFRecords, written, read and verified."""
+"""Bytes on disk: frames and features as TFRecords, written, read and verified.
+
+dataset = tfrecords.frames_dataset("run/frames")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfrecords.decoded_records import frames_dataset
+
+__all__ = ["frames_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "frames_dataset":
+        raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
+    return import_module("tfrecords.decoded_records").frames_dataset
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

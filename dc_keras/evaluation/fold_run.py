@@ -1,97 +1,47 @@
-"""Fits and judges every model inside one fold, on its training rows only."""
+"""Fits all models on the training pairs of one fold and predicts its other pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
-import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.context.context_fitting import ContextData, ContextFeatures
-from dc_keras.context.cross_fit_plan import CrossFitStep, plan_steps
 from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.predictions import SCHEMA, prediction_rows
 from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
-from dc_keras.evaluation.variants import (
-    smaller_supports,
-)
+from dc_keras.evaluation.variants import smaller_supports
 from dc_keras.features import Features
-from dc_keras.options import (
-    ModelOptions,
-    TrainingOptions,
-)
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.participation import Grid
-from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.training.cross_fitting import Crossed
-from dc_keras.training.dataset import Examples
+from dc_keras.study.splits import Fold
 from dc_keras.training.fit_participation import (
     FittedParticipation,
-    FusedVideos,
     context_data,
-    fit_participation,
     represent,
 )
-from dc_keras.training.fusion_training import (
-    baseline_examples,
-    deep_challenger_examples,
-    fit_baseline,
-    fit_deep_challenger,
-    pair_sizes,
-    sample_negatives,
-)
+from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
+from dc_keras.training.fusion_training import baseline_examples, fit_baseline
 from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import (
-    ProxyTask,
     Variant,
     available_variants,
-    challenge_task,
-    fit_proxy,
     proxy_examples,
-    side_variants,
-    user_task,
 )
 from dc_keras.training.recipe import Recipe
 
-_PREDICTIONS = {
-    "model": pl.String,
-    "part": pl.String,
-    "user_id": pl.String,
-    "challenge": pl.String,
-    "label": pl.Int32,
-    "score": pl.Float64,
-}
-
-
-@dataclass(frozen=True)
-class FittedRecipe:
-    """A fitted form of deepChallenger, and what it was fitted on.
-
-    Attributes:
-        fitted: the model, and users, challenges and pairs as it sees them.
-        videos: the fusion of videos, or None.
-        features: the context features of the fold, or None.
-        proxies: by side, the fitted proxy and what it sees; empty without videos.
-    """
-
-    fitted: FittedParticipation
-    videos: FusedVideos | None
-    features: ContextFeatures | None
-    proxies: Mapping[str, tuple[keras.Model, Variant]]
-
 
 class FoldRun:
-    """Everything that is fitted inside one fold, on its training rows only.
+    """Fits and evaluates the models of one fold, using its training pairs only.
 
     Args:
         experiment: data and options.
-        fold: which pairs are for training, validation and test.
+        fold: the training, validation and test pairs.
         seed: number of the repetition, from 0.
-        name: of the fold, for what is told.
-        tell: called with one line when something is about to be fitted.
+        name: name of the fold, for progress messages.
+        progress: called with a progress message before each fit.
     """
 
     def __init__(
@@ -100,94 +50,59 @@ class FoldRun:
         fold: Fold,
         seed: int,
         name: str,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> None:
         self._name = name
         self._x = experiment
         self._pairs = grid_pairs(experiment.grid)
         self._fold = fold
-        self._seed = (experiment.training.seed + seed) * 1000 + fold.index
-        self._training = replace(experiment.training, seed=self._seed)
-        self._tell_all = tell
-        self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
-        self._fusions: dict[tuple[ModelOptions, TrainingOptions], Crossed] = {}
+        seed = (experiment.training.seed + seed) * 1000 + fold.index
+        data = FoldData(
+            experiment.grid, self._pairs, experiment.table, experiment.facts, fold, seed
+        )
+        protocol = experiment.protocol
+        self._fitting = FoldFitting(
+            data,
+            experiment.recipes(),
+            protocol.negatives,
+            protocol.user_classes,
+            experiment.training,
+            self._report_fit,
+        )
+        self._progress = progress
 
-    def _tell(self, model: str) -> None:
-        self._tell_all(f"{self._name}: {model}")
+    def _report_fit(self, model: str) -> None:
+        self._progress(f"{self._name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
-        """Table I's rows: every variant of both proxies, judged on held-out videos."""
+        """Returns the rows of Table I: all proxy variants on held-out videos."""
         frames = []
-        if self._fold.split == "random_pair" and self._x.wants("proxies"):
+        if self._fold.split == "random_pair" and self._x.includes("proxies"):
             for kind in ("challenge", "user"):
                 for variant in available_variants(self._x.table):
-                    frames.append(self._judge_proxy(kind, variant))
+                    frames.append(self._predict_videos(kind, variant))
         return pl.concat(frames) if frames else pl.DataFrame()
 
     def predictions(self) -> pl.DataFrame:
-        """Table II's rows: every validation and test pair's score by each model."""
+        """Returns the rows of Table II: scores of validation and test pairs."""
         scores: dict[str, np.ndarray] = {}
-        if self._x.wants("simple"):
+        if self._x.includes("simple"):
             scores |= self._simple_scores()
         if self._x.truth is not None:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
-        if self._x.wants("paper"):
+        if self._x.includes("paper"):
             scores |= self._paper_baseline_scores()
         for recipe in self._x.recipes():
             scores |= self._recipe_scores(recipe)
         frames = [self._frame(name, s) for name, s in scores.items()]
-        return pl.concat([pl.DataFrame(schema=_PREDICTIONS), *frames])
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
 
-    def _task(self, kind: str) -> ProxyTask:
-        grid, hidden = self._x.grid, self._fold.hidden_users
-        if kind == "challenge":
-            new = self._fold.hidden_challenges
-            return challenge_task(grid, self._x.table, hidden, new)
-        is_cold = bool(hidden)
-        train_users = np.unique(self._pairs.user[self._fold.train])
-        everyone = list(range(len(grid.users)))
-        use_panel = self._x.protocol.user_classes == "panel" and not is_cold
-        return user_task(
-            grid, self._x.table, everyone if use_panel else train_users.tolist()
-        )
-
-    def _video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
-        """Training, validation and test positions of a proxy's videos.
-
-        On `random_pair` the paper's 80/20 holds for videos too; elsewhere the fold
-        itself has already hidden what must be hidden, and no video is held out.
-        """
-        fraction = TEST_FRACTION if self._fold.split == "random_pair" else 0.0
-        rest, test = split_rows(len(task.labels), fraction, self._seed)
-        kept, valid = split_rows(
-            len(rest), self._training.validation_fraction, self._seed
-        )
-        return rest[kept], rest[valid], test
-
-    def _proxy(self, kind: str, variant: Variant, options: ModelOptions) -> keras.Model:
-        key = (kind, variant, options)
-        if key not in self._fitted:
-            self._tell(f"{kind} proxy, {variant.name}")
-            task = self._task(kind)
-            train, valid, _ = self._video_split(task)
-            self._fitted[key] = fit_proxy(
-                task,
-                train,
-                valid,
-                self._x.table,
-                variant,
-                options,
-                self._training,
-            )
-        return self._fitted[key]
-
-    def _judge_proxy(self, kind: str, variant: Variant) -> pl.DataFrame:
-        task = self._task(kind)
-        _, _, test = self._video_split(task)
+    def _predict_videos(self, kind: str, variant: Variant) -> pl.DataFrame:
+        task = self._fitting.video_task(kind)
+        _, _, test = self._fitting.video_split(task)
         examples = proxy_examples(task, self._x.table, variant).take(test)
-        classes = predict(self._proxy(kind, variant, self._x.model), examples).argmax(
-            axis=1
-        )
+        proxy = self._fitting.proxy(kind, variant, self._x.model)
+        classes = predict(proxy, examples).argmax(axis=1)
         return pl.DataFrame(
             {
                 "kind": kind,
@@ -199,171 +114,86 @@ class FoldRun:
             }
         )
 
-    @cached_property
-    def _data(self) -> ContextData:
-        x = self._x
-        return context_data(x.grid, x.facts, x.table, self._fold.hidden_users)
-
-    @cached_property
-    def _features(self) -> ContextFeatures:
-        return ContextFeatures(self._data, self._fold.train, self._steps, self._seed)
-
-    @cached_property
-    def _steps(self) -> list[CrossFitStep]:
-        fold, grid = self._fold, self._x.grid
-        return plan_steps(
-            self._data.evidence, grid, fold.split, fold.train, fold.valid, self._seed
-        )
-
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = SimpleData(self._pairs, self._fold, self._features, self._seed)
-        return simple_scores(data)
+        data = self._fitting.data
+        return simple_scores(
+            SimpleData(self._pairs, self._fold, data.features, data.seed)
+        )
 
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
         scores = {}
         for variant in available_variants(self._x.table):
-            self._tell(f"baseline {variant.name}")
+            self._report_fit(f"baseline {variant.name}")
             examples = baseline_examples(
                 self._x.grid,
                 self._x.table,
                 self._pairs,
                 variant,
                 self._x.grid.settings["history_max"],
-                self._training.class_weight,
+                self._fitting.training.class_weight,
             )
             model = fit_baseline(
                 examples,
-                self._training_rows(),
+                self._fitting.training_rows,
                 self._fold.valid,
                 self._x.model,
-                self._training,
+                self._fitting.training,
             )
             scores[variant.name] = predict(model, examples)
         return scores
 
     def fit(self, recipe: Recipe) -> FittedRecipe:
-        """Fits one form of deepChallenger on the training pairs of the fold."""
-        videos, proxies = None, {}
-        if recipe.has_videos:
-            proxies = {
-                side: (self._proxy(side, variant, recipe.model), variant)
-                for side, variant in side_variants(self._x.table).items()
-            }
-            examples = self._pair_examples(recipe, proxies, self._x.grid, self._x.table)
-            videos = FusedVideos(self._fusion(recipe, examples), examples)
-        self._tell(recipe.name)
-        features = self._features if recipe.groups else None
-        fitted = fit_participation(features, recipe, videos, self._seed)
-        return FittedRecipe(fitted, videos, features, proxies)
+        """Fits a variant of deepChallenger on the training pairs of the fold."""
+        return self._fitting.fit(recipe)
 
     def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        """Fits one form of deepChallenger and scores every pair with it."""
-        found = self.fit(recipe)
-        fitted, videos, proxies = found.fitted, found.videos, found.proxies
-        scores = {recipe.name: self._judged(fitted, fitted)}
-        if recipe.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
+        """Fits a variant of deepChallenger and returns its scores of all pairs."""
+        result = self.fit(recipe)
+        fitted, features = result.fitted, result.features
+        scores = {recipe.name: self._score_pairs(fitted)}
+        if recipe.name == DEEP_CHALLENGER and self._x.includes("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                seen = self._describe(recipe, fitted, videos, proxies, grid, table)
-                scores[f"{recipe.name}, {size}"] = self._judged(fitted, seen)
-        is_named = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
-        if found.features is not None and is_named and self._x.wants("captions_only"):
+                changed = self._describe(recipe, result, grid, table)
+                scores[f"{recipe.name}, {size}"] = self._score_pairs(changed)
+        has_variant = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
+        if features is not None and has_variant and self._x.includes("captions_only"):
             of_videos = fitted.users[:, : fitted.model.video_widths[0]]
-            users = [of_videos, found.features.users_without_facts()]
-            seen = replace(fitted, users=np.concatenate(users, axis=1))
-            scores[f"{recipe.name}, captions only"] = self._judged(fitted, seen)
+            users = [of_videos, features.users_without_facts()]
+            changed = replace(fitted, users=np.concatenate(users, axis=1))
+            scores[f"{recipe.name}, captions only"] = self._score_pairs(changed)
         return scores
 
-    def _judged(
-        self, fitted: FittedParticipation, seen: FittedParticipation
-    ) -> np.ndarray:
-        """Scores test pairs by the model that is served, others out of fold."""
+    def _score_pairs(self, fitted: FittedParticipation) -> np.ndarray:
+        """Returns scores: test pairs by the final model, the others out of fold."""
         scores = fitted.out_of_fold.astype(np.float64)
         test, pairs = self._fold.test, self._pairs
         scores[test] = fitted.model.predict(
-            seen.users, seen.challenges, pairs.user[test], pairs.challenge[test]
+            fitted.users, fitted.challenges, pairs.user[test], pairs.challenge[test]
         )
         return scores
 
     def _describe(
-        self,
-        recipe: Recipe,
-        fitted: FittedParticipation,
-        videos: FusedVideos | None,
-        proxies: Mapping[str, tuple[keras.Model, Variant]],
-        grid: Grid,
-        table: Features,
+        self, recipe: Recipe, result: FittedRecipe, grid: Grid, table: Features
     ) -> FittedParticipation:
-        """Returns users and challenges as a fitted model sees them on another grid."""
-        sides = []
-        if fitted.model.fusion is not None and videos is not None:
-            width = pair_sizes(videos.examples).support_max
-            examples = self._pair_examples(recipe, proxies, grid, table, width)
+        """Returns a fitted model with the users and challenges of another grid."""
+        sides, fitted = [], result.fitted
+        if fitted.model.fusion is not None and result.videos is not None:
+            width = fitted.model.fusion.support_max
+            examples = self._fitting.pair_examples(
+                recipe, result.proxies, grid, table, width
+            )
             sides.append(represent(fitted.model.fusion, examples))
         if recipe.groups:
             data = context_data(grid, self._x.facts, table, self._fold.hidden_users)
-            sides.append(self._features.describe(data))
+            sides.append(self._fitting.data.features.describe(data))
         users, challenges = (
             np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
         )
         return replace(fitted, users=users, challenges=challenges)
 
-    def _pair_examples(
-        self,
-        recipe: Recipe,
-        proxies: Mapping[str, tuple[keras.Model, Variant]],
-        grid: Grid,
-        table: Features,
-        support_size: int | None = None,
-    ) -> Examples:
-        return deep_challenger_examples(
-            grid,
-            table,
-            self._pairs,
-            proxies,
-            recipe.training.class_weight,
-            self._fold.hidden_users,
-            support_size,
-        )
-
-    def _fusion(self, recipe: Recipe, examples: Examples) -> Crossed:
-        """Fits the fusion of videos once for all contenders that share it."""
-        key = (recipe.model, recipe.training)
-        if key not in self._fusions:
-            self._tell(f"{recipe.name}, fusion")
-            has_head = any(
-                c.groups and (c.model, c.training) == key for c in self._x.recipes()
-            )
-            self._fusions[key] = fit_deep_challenger(
-                examples,
-                self._training_rows(),
-                self._fold.valid,
-                self._steps if has_head else (),
-                recipe.model,
-                replace(recipe.training, seed=self._seed),
-            )
-        return self._fusions[key]
-
-    def _training_rows(self) -> np.ndarray:
-        rule = self._x.protocol.negatives
-        return sample_negatives(self._pairs, self._fold.train, rule, self._seed)
-
     def _frame(self, model: str, scores: np.ndarray) -> pl.DataFrame:
-        grid, parts = self._x.grid, []
-        for part in ("valid", "test"):
-            rows = getattr(self._fold, part)
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "model": [model] * len(rows),
-                        "part": [part] * len(rows),
-                        "user_id": [grid.users[u] for u in self._pairs.user[rows]],
-                        "challenge": [
-                            grid.challenges[c] for c in self._pairs.challenge[rows]
-                        ],
-                        "label": self._pairs.label[rows],
-                        "score": scores[rows].astype(np.float64),
-                    },
-                    schema=_PREDICTIONS,
-                )
-            )
+        parts = [
+            prediction_rows(self._x.grid, self._pairs, rows, model, part, scores[rows])
+            for part, rows in (("valid", self._fold.valid), ("test", self._fold.test))
+        ]
         return pl.concat(parts)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from dc_keras.models.dropout import DropItems, drop_side
 from dc_keras.models.ensemble import dense, drop_units, probability
+from dc_keras.models.functional_model import (
+    FunctionalModel,
+    dtype_policy_scope,
+    require_positive,
+)
 from dc_keras.models.pooling import PoolSet
 from dc_keras.models.proxy import dense_block
 from dc_keras.options import ModelOptions
@@ -19,104 +23,136 @@ CHALLENGE_REPRESENTATION = "challenge_representation"
 USER_REPRESENTATION = "user_representation"
 
 
-@dataclass(frozen=True)
-class PairInputs:
-    """The sizes of what the fusion model sees.
+@keras.saving.register_keras_serializable(package="dc_keras")
+class DeepChallenger(FunctionalModel):
+    """The participation model: videos of a challenge and of a user to a probability.
 
-    Attributes:
-        support_max: n, learned video embeddings a challenge, padded.
-        challenge_dim: width of the challenge proxy's embedding.
-        history_max: m, learned video embeddings a user, padded.
-        user_dim: width of the user proxy's embedding.
-    """
+    It accepts any video vectors: embeddings learned by the two proxies, as in the
+    paper, or the vectors of another encoder.
 
-    support_max: int
-    challenge_dim: int
-    history_max: int
-    user_dim: int
+    Args:
+        support_max: n of eq. (1), videos of a challenge, padded.
+        challenge_dim: width of a challenge's video vectors.
+        history_max: m of eq. (2), videos of a user, padded.
+        user_dim: width of a user's video vectors.
+        copies: number of copies of the network over the same inputs, each with weights
+            of its own; None for a single network. See `select_copy`.
+        name: name of the model.
+        dtype: dtype policy of the layers; None for the default one.
+        trainable: whether the weights are trained.
+        **options: fields of `dc_keras.options.ModelOptions`, such as `hidden_dim`.
 
+    Call arguments:
+        inputs: by name, `challenge` float32 (batch_size, support_max, challenge_dim),
+            zero where padded; `challenge_valid` bool (batch_size, support_max); `user`
+            float32 (batch_size, history_max, user_dim); `user_valid` bool (batch_size,
+            history_max).
 
-def build_deep_challenger(inputs: PairInputs, options: ModelOptions) -> keras.Model:
-    """Builds the participation model.
+    Returns:
+        The probability of joining, float32 (batch_size,), or (batch_size, copies) for
+        a model of several copies.
 
-    Inputs: `challenge` float32 (batch_size, support_max, challenge_dim), zero where
-    padded; `challenge_valid` bool (batch_size, support_max); `user` float32
-    (batch_size, history_max, user_dim); `user_valid` bool (batch_size, history_max).
-    Output `probability`: float32 (batch_size,), in (0, 1).
+    Raises:
+        DataError: an option outside its range.
+        TypeError: an unknown option.
 
     Reference:
         Section IV-C; eqs. (1) and (2) are the two `PoolSet` layers.
     """
-    tensors = _pair_tensors(inputs)
-    x_c, x_u = (
-        PoolSet(mode, name=name)(*videos)
-        for name, mode, videos in _sides(tensors, options)
-    )
-    head = build_head(x_c.shape[1:], x_u.shape[1:], options)
-    return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
+
+    def __init__(
+        self,
+        support_max: int,
+        challenge_dim: int,
+        history_max: int,
+        user_dim: int,
+        *,
+        copies: int | None = None,
+        name: str = FUSION,
+        dtype: Any = None,
+        trainable: bool = True,
+        **options: Any,
+    ) -> None:
+        arguments = {
+            "support_max": support_max,
+            "challenge_dim": challenge_dim,
+            "history_max": history_max,
+            "user_dim": user_dim,
+        }
+        require_positive(**arguments)
+        shape = ModelOptions(**options)
+        with dtype_policy_scope(dtype) as policy:
+            tensors = {
+                **_set_tensors("challenge", support_max, challenge_dim),
+                **_set_tensors("user", history_max, user_dim),
+            }
+            x_c, x_u = (_pool_copies(*side, copies) for side in _sides(tensors, shape))
+            head = build_head(x_c.shape[1:], x_u.shape[1:], shape, copies)
+            outputs = head(_drop_sides(x_c, x_u, shape))
+        super().__init__(
+            tensors,
+            outputs,
+            {**arguments, "copies": copies},
+            shape,
+            policy,
+            name=name,
+            trainable=trainable,
+        )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the inputs, by the constructor's arguments."""
+        return {k: v for k, v in self._arguments.items() if k != "copies"}
+
+    @property
+    def history_max(self) -> int:
+        """Videos of a user that the model sees, m of eq. (2)."""
+        return int(self._arguments["history_max"])
+
+    @property
+    def support_max(self) -> int:
+        """Videos of a challenge that the model sees, n of eq. (1)."""
+        return int(self._arguments["support_max"])
+
+    def select_copy(self, index: int) -> DeepChallenger:
+        """Returns one of the copies as a model of its own, with the same weights.
+
+        Args:
+            index: of the copy; -1 for the last.
+        """
+        model = DeepChallenger(
+            **{**self._arguments, "copies": None}, **self.options.to_dict()
+        )
+        head = self.get_layer(HEAD)
+        number = range(head.output.shape[1])[index]
+        model.get_layer(HEAD).set_weights([w[number] for w in head.get_weights()])
+        for name in (CHALLENGE_REPRESENTATION, USER_REPRESENTATION):
+            if model.get_layer(name).weights:
+                pool = self.get_layer(f"{name}_{number}")
+                model.get_layer(name).set_weights(pool.get_weights())
+        return model
 
 
-def build_copies(inputs: PairInputs, options: ModelOptions, count: int) -> keras.Model:
-    """Builds copies of the participation model over the same inputs.
+def _pool_copies(
+    name: str, mode: str, videos: tuple[Any, Any], copies: int | None
+) -> Any:
+    """Returns a representation for all copies, or (batch_size, copies, dim).
 
-    They share what has no weights, so that each learns as if alone: what is left out in
-    training, and the pooling, unless it is attention.
-
-    Args:
-        inputs: sizes of what they see.
-        options: shape of each.
-        count: how many.
-
-    Returns:
-        The inputs of `build_deep_challenger` → probabilities (batch_size, count).
+    Copies share what has no weights, so that each learns as if it were alone: only
+    attention is pooled separately.
     """
-    tensors = _pair_tensors(inputs)
-    sides = _sides(tensors, options)
-    x_c, x_u = (_pool_copies(*side, count) for side in sides)
-    head = build_head(x_c.shape[1:], x_u.shape[1:], options, count)
-    return keras.Model(tensors, head(_drop_sides(x_c, x_u, options)), name=FUSION)
-
-
-def take_copy(
-    copies: keras.Model, index: int, inputs: PairInputs, options: ModelOptions
-) -> keras.Model:
-    """Returns one of the copies as a participation model of its own.
-
-    Args:
-        copies: of `build_copies`.
-        index: of the copy; -1 for the last.
-        inputs: sizes of what it sees.
-        options: its shape.
-    """
-    model = build_deep_challenger(inputs, options)
-    head = copies.get_layer(HEAD)
-    number = range(head.output.shape[1])[index]
-    model.get_layer(HEAD).set_weights([w[number] for w in head.get_weights()])
-    for name in (CHALLENGE_REPRESENTATION, USER_REPRESENTATION):
-        if model.get_layer(name).weights:
-            pool = copies.get_layer(f"{name}_{number}")
-            model.get_layer(name).set_weights(pool.get_weights())
-    return model
-
-
-def _pool_copies(name: str, mode: str, videos: tuple[Any, Any], count: int) -> Any:
-    """A representation for all copies, or for each, (batch_size, count, dim)."""
-    if mode != "attention":
+    if copies is None or mode != "attention":
         return PoolSet(mode, name=name)(*videos)
-    pooled = [PoolSet(mode, name=f"{name}_{i}")(*videos) for i in range(count)]
+    pooled = [PoolSet(mode, name=f"{name}_{i}")(*videos) for i in range(copies)]
     return keras.ops.stack(pooled, axis=1)
 
 
-def _pair_tensors(inputs: PairInputs) -> dict[str, Any]:
-    tensors = {}
-    for side, num_videos, dim in (
-        ("challenge", inputs.support_max, inputs.challenge_dim),
-        ("user", inputs.history_max, inputs.user_dim),
-    ):
-        valid = f"{side}_valid"
-        tensors[side] = keras.Input((num_videos, dim), name=side)
-        tensors[valid] = keras.Input((num_videos,), name=valid, dtype="bool")
-    return tensors
+def _set_tensors(side: str, num_videos: int, dim: int) -> dict[str, Any]:
+    valid = f"{side}_valid"
+    return {
+        side: keras.Input((num_videos, dim), name=side),
+        valid: keras.Input((num_videos,), name=valid, dtype="bool"),
+    }
 
 
 def _sides(

@@ -7,7 +7,6 @@ from which eqs. (1) and (2) make representations (sections IV-A and IV-B).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,6 +14,11 @@ from keras import ops
 
 from dc_keras.models.dropout import DropModality, DropUnits
 from dc_keras.models.ensemble import dense, normalize
+from dc_keras.models.functional_model import (
+    FunctionalModel,
+    dtype_policy_scope,
+    require_positive,
+)
 from dc_keras.models.pooling import (
     PoolSet,
     Standardize,
@@ -28,56 +32,102 @@ POOL_FRAMES = "pool_frames"
 STANDARDIZE_CAPTION = "standardize_caption"
 
 
-@dataclass(frozen=True)
-class VideoInputs:
-    """The sizes of what a video model sees.
-
-    Attributes:
-        num_frames: frames a video; 0 for a text-only model.
-        frame_dim: width of a frame embedding.
-        caption_dim: width of a caption embedding; 0 for a vision-only model.
-    """
-
-    num_frames: int = 0
-    frame_dim: int = 0
-    caption_dim: int = 0
-
-    def __post_init__(self) -> None:
-        if self.num_frames * self.frame_dim == 0 and self.caption_dim == 0:
-            raise ValueError("a video model needs frames, captions or both")
-
-
-def build_proxy(
-    inputs: VideoInputs, num_classes: int, options: ModelOptions, name: str
-) -> keras.Model:
-    """Builds a proxy model with the functional API.
-
-    Inputs, by name, each only where the corpus has it: `frames` float32 (batch_size,
-    num_frames, frame_dim), `frame_mask` bool (batch_size, num_frames), `caption`
-    float32 (batch_size, caption_dim). Output `class`: float32 (batch_size,
-    num_classes), probabilities.
+class VideoProxy(FunctionalModel):
+    """A classifier of videos, the base class of both proxies.
 
     Args:
-        inputs: sizes of the inputs.
-        num_classes: challenges or users.
-        options: pooling of frames, width, depth, dropout.
+        num_classes: challenges or users to tell apart.
+        num_frames: frames of a video; 0 for a model of captions alone.
+        frame_dim: width of a frame embedding; 0 for a model of captions alone.
+        caption_dim: width of a caption embedding; 0 for a model of frames alone.
         name: name of the model.
+        dtype: dtype policy of the layers; None for the default one.
+        trainable: whether the weights are trained.
+        **options: fields of `dc_keras.options.ModelOptions`, such as `hidden_dim`.
+
+    Call arguments:
+        inputs: by name, each only where its sizes are not 0: `frames` float32
+            (batch_size, num_frames, frame_dim), `frame_mask` bool (batch_size,
+            num_frames), `caption` float32 (batch_size, caption_dim).
+
+    Returns:
+        Probabilities of the classes, float32 (batch_size, num_classes). The learned
+        video embedding is the output of the layer `video_embedding`; see
+        `embedding_model`.
+
+    Raises:
+        ValueError: the model would see neither frames nor captions.
+        DataError: an option outside its range.
+        TypeError: an unknown option.
 
     Reference:
-        Section IV-A: concatenated frame embeddings, concatenated with the caption's
-        [CLS], a feed-forward network, softmax.
+        Sections IV-A and IV-B: concatenated frame embeddings, concatenated with the
+        caption's [CLS], a feed-forward network, softmax.
     """
-    tensors = _video_inputs(inputs)
-    x = _join_modalities(tensors, inputs, options)
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_frames: int = 0,
+        frame_dim: int = 0,
+        caption_dim: int = 0,
+        *,
+        name: str = "video_proxy",
+        dtype: Any = None,
+        trainable: bool = True,
+        **options: Any,
+    ) -> None:
+        require_positive(num_classes=num_classes)
+        if num_frames * frame_dim == 0 and caption_dim == 0:
+            raise ValueError(
+                "a video model needs frames, captions or both. Received: "
+                f"num_frames={num_frames}, frame_dim={frame_dim}, "
+                f"caption_dim={caption_dim}"
+            )
+        shape = ModelOptions(**options)
+        with dtype_policy_scope(dtype) as policy:
+            tensors = _video_tensors(num_frames, frame_dim, caption_dim)
+            x = _embed(_join_modalities(tensors, shape), shape)
+            x = keras.layers.Dense(num_classes, name="logits")(x)
+            x = keras.layers.Softmax(name="class", dtype="float32")(x)
+        arguments = {
+            "num_classes": num_classes,
+            "num_frames": num_frames,
+            "frame_dim": frame_dim,
+            "caption_dim": caption_dim,
+        }
+        super().__init__(
+            tensors, x, arguments, shape, policy, name=name, trainable=trainable
+        )
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class ChallengeProxy(VideoProxy):
+    """Predicts which challenge a video belongs to; see `VideoProxy` (section IV-A)."""
+
+    def __init__(
+        self, *args: Any, name: str = "challenge_proxy", **kwargs: Any
+    ) -> None:
+        super().__init__(*args, name=name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class UserProxy(VideoProxy):
+    """Predicts which user posted a video; see `VideoProxy` (section IV-B)."""
+
+    def __init__(self, *args: Any, name: str = "user_proxy", **kwargs: Any) -> None:
+        super().__init__(*args, name=name, **kwargs)
+
+
+def _embed(x: Any, options: ModelOptions) -> Any:
+    """The feed-forward network; its last activation is the video embedding."""
     for index in range(options.num_layers):
         is_last = index == options.num_layers - 1
         x = dense_block(
             [x], options, f"dense_{index}", EMBEDDING_LAYER if is_last else None
         )
         x = DropUnits(options.dropout, name=f"dropout_{index}")(x)
-    x = keras.layers.Dense(num_classes, name="logits")(x)
-    x = keras.layers.Softmax(name="class", dtype="float32")(x)
-    return keras.Model(tensors, x, name=name)
+    return x
 
 
 def dense_block(
@@ -100,15 +150,17 @@ def embedding_model(proxy: keras.Model) -> keras.Model:
     return keras.Model(proxy.input, output, name=f"{proxy.name}_embedding")
 
 
-def _video_inputs(inputs: VideoInputs) -> dict[str, Any]:
+def _video_tensors(num_frames: int, frame_dim: int, caption_dim: int) -> dict[str, Any]:
     tensors = {}
-    if inputs.num_frames:
-        shape = (inputs.num_frames, inputs.frame_dim)
-        tensors["frames"] = keras.Input(shape, name="frames", dtype="float32")
-        tensors["frame_mask"] = keras.Input(shape[:1], name="frame_mask", dtype="bool")
-    if inputs.caption_dim:
+    if num_frames * frame_dim:
+        frames = (num_frames, frame_dim)
+        tensors["frames"] = keras.Input(frames, name="frames", dtype="float32")
+        tensors["frame_mask"] = keras.Input(
+            (num_frames,), name="frame_mask", dtype="bool"
+        )
+    if caption_dim:
         tensors["caption"] = keras.Input(
-            (inputs.caption_dim,), name="caption", dtype="float32"
+            (caption_dim,), name="caption", dtype="float32"
         )
     return tensors
 
@@ -130,9 +182,7 @@ class AnyNonZero(keras.layers.Layer):
         return keras.KerasTensor(values.shape[:-1], dtype="bool")
 
 
-def _join_modalities(
-    tensors: dict[str, Any], inputs: VideoInputs, options: ModelOptions
-) -> Any:
+def _join_modalities(tensors: dict[str, Any], options: ModelOptions) -> Any:
     parts = []
     frames = tensors.get("frames")
     if options.modality_dropout > 0 and len(tensors) == 3:
@@ -149,7 +199,7 @@ def _join_modalities(
         caption = tensors["caption"]
         if options.standardize:
             has_caption = AnyNonZero(name="has_caption")(caption)
-            caption = Standardize(inputs.caption_dim, name=STANDARDIZE_CAPTION)(
+            caption = Standardize(caption.shape[-1], name=STANDARDIZE_CAPTION)(
                 caption, has_caption
             )
         parts.append(caption)

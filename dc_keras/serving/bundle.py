@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -33,7 +33,7 @@ from dc_keras.serving.reliability import describe_reliability
 from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid
 from dc_keras.serving.sample_requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
-from dc_keras.serving.signatures import endpoints
+from dc_keras.serving.signatures import Endpoint, endpoints
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 from tfrecords.storage.checksums import seal_directory
@@ -101,11 +101,7 @@ def export_bundle(
     config["serving_target"] = serving_target
 
     def fill(place: Path) -> None:
-        # AutoGraph would leave files in the system's temporary directory.
-        write_out = tf.autograph.experimental.do_not_convert(
-            build_archive(model).write_out
-        )
-        write_out(str(place), verbose=False)
+        write_archive(make_archive(model), endpoints(model), place)
         write_json(place / "config.json", config)
         write_json(place / CALIBRATION_FILE, model.calibration.to_dict())
         card = directory / CARD_FILE
@@ -173,8 +169,8 @@ def _audit(place: Path) -> None:
     write_json(place / AUDIT_FILE, audit.to_dict())
 
 
-def build_archive(model: ServingModel) -> keras.export.ExportArchive:
-    """Returns an archive with all signatures of a model, ready to be written."""
+def make_archive(model: ServingModel) -> keras.export.ExportArchive:
+    """Returns an archive without signatures that tracks the tables of a model."""
     archive = keras.export.ExportArchive()
     # The archive finds variables on its own; tracking them would write each twice.
     tables = {
@@ -184,7 +180,24 @@ def build_archive(model: ServingModel) -> keras.export.ExportArchive:
     }
     for resource in (*tables.values(), model.challenges.lookup):
         archive.track(resource)
-    for name, (function, signature) in endpoints(model).items():
+    return archive
+
+
+def write_archive(
+    archive: keras.export.ExportArchive,
+    functions: Mapping[str, Endpoint],
+    place: Path,
+) -> None:
+    """Writes functions as the signatures of a SavedModel, in a reproducible order.
+
+    Args:
+        archive: tracks the lookup tables that the functions use.
+        functions: by the name of their signature.
+        place: directory of the SavedModel.
+    """
+    for name, (function, signature) in functions.items():
         added = archive.add_endpoint(name, function, input_signature=signature)
         order_variables(added.get_concrete_function().graph)
-    return archive
+    # AutoGraph would leave files in the system's temporary directory.
+    write_out = tf.autograph.experimental.do_not_convert(archive.write_out)
+    write_out(str(place), verbose=False)

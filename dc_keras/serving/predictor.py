@@ -54,7 +54,7 @@ class Predictor:
     sha256: str
 
     @classmethod
-    def load(cls, place: Path) -> Predictor:
+    def load(cls, place: str | Path) -> Predictor:
         """Loads a bundle.
 
         Args:
@@ -66,12 +66,14 @@ class Predictor:
         """
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
-        place = find_version(place)
+        place = find_version(Path(place))
         verify_directory(place, "export_model")
         return cls._around(tf.saved_model.load(str(place)), place)
 
     @classmethod
-    def connect(cls, place: Path, server: str, name: str | None = None) -> Predictor:
+    def connect(
+        cls, place: str | Path, server: str, name: str | None = None
+    ) -> Predictor:
         """Connects to a server that serves the same version of a local bundle.
 
         Args:
@@ -83,7 +85,7 @@ class Predictor:
         Raises:
             DataError: there is no bundle, or the address has another form.
         """
-        place = find_version(place).resolve()
+        place = find_version(Path(place)).resolve()
         verify_directory(place, "export_model")
         version = int(place.name) if place.name.isdigit() else None
         model = connect(
@@ -260,3 +262,16 @@ class Predictor:
             DataError: the bundle lacks a challenge.
         """
         require_challenges(self.challenges, challenges)
+
+
+def load_bundle(place: str | Path) -> Predictor:
+    """Loads a bundle that takes raw posts; see `Predictor.load`.
+
+    Args:
+        place: directory of a version, or of all versions; the latter selects the
+            highest version.
+
+    Raises:
+        DataError: there is no bundle, or one of its files is damaged.
+    """
+    return Predictor.load(place)

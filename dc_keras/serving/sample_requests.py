@@ -99,7 +99,7 @@ def _inputs(
 ) -> dict[str, np.ndarray]:
     """Generates inputs of a signature: posts with a caption and a grey frame."""
     frame = np.full((_FRAME_SIZE, _FRAME_SIZE, 3), 127, np.uint8)
-    challenge = config["challenges"][0].encode()
+    challenge = next(iter(config["challenges"]), "").encode()
     values: dict[str, Any] = {
         "captions": _CAPTION.encode(),
         "frames": tf.io.encode_jpeg(frame).numpy(),

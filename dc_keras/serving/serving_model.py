@@ -29,12 +29,13 @@ from dc_keras.serving.fact_inputs import (
     PostFactsOfSets,
     UserFacts,
 )
+from dc_keras.serving.padding import fit_to
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
-    load_participation,
+    read_participation,
 )
 
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
@@ -129,8 +130,8 @@ class ServingModel:
             facts: facts of the users.
         """
         posts, valid = (
-            _fit_length(posts, self.history_max),
-            _fit_length(valid, self.history_max),
+            fit_to(posts, self.history_max),
+            fit_to(valid, self.history_max),
         )
         parts = []
         if self.model.fusion is not None:
@@ -155,8 +156,8 @@ class ServingModel:
                 unknown.
         """
         posts, valid = (
-            _fit_length(posts, self.support_max),
-            _fit_length(valid, self.support_max),
+            fit_to(posts, self.support_max),
+            fit_to(valid, self.support_max),
         )
         parts = []
         if self.model.fusion is not None:
@@ -274,7 +275,7 @@ class ServingModel:
             post_width); and the mask of posts, bool (B, most).
         """
         texts, captions, frames = (
-            _fit_length(values, most) for values in (texts, captions, frames)
+            fit_to(values, most) for values in (texts, captions, frames)
         )
         is_token = texts.dtype == tf.int32
         has_text = (
@@ -285,7 +286,7 @@ class ServingModel:
         has_frames = tf.reduce_any(tf.strings.length(frames) > 0, axis=2)
         valid = has_text | has_frames
         inputs = [
-            tf.boolean_mask(_fit_length(column, most), valid)
+            tf.boolean_mask(fit_to(column, most), valid)
             for column in (captions, *facts)
         ]
         embedded = self.embed_posts(
@@ -344,7 +345,7 @@ def build_serving_model(
         DataError: the directory contains another kind of model, or an encoder has
             other weights than the one that made the features.
     """
-    model, config = load_participation(directory)
+    model, config = read_participation(directory)
     encoders = Encoders()
     videos = {}
     for side in ("user", "challenge"):
@@ -395,13 +396,3 @@ def _make_unknown_row(model: ParticipationModel, known: np.ndarray) -> np.ndarra
         row[support + 1] = UNKNOWN
         row[support + 2 :] = 0.0
     return np.asarray(row[None])
-
-
-def _fit_length(values: tf.Tensor, count: int) -> tf.Tensor:
-    """Truncates the second dimension, or pads it with "", 0 or False, to `count`."""
-    values = values[:, :count]
-    rest = values.shape[2:]
-    missing = count - tf.shape(values)[1]
-    margins = [[0, 0], [0, missing], *([0, 0] for _ in rest)]
-    padded = tf.pad(values, margins, constant_values=tf.zeros((), values.dtype))
-    return tf.ensure_shape(padded, (None, count, *rest))

@@ -287,6 +287,13 @@ class Encoders:
                 or the features were made in int8.
         """
         vision, text = side["vision"], side["text"]
+        for spec in (vision, text):
+            if spec and spec.get("fingerprint") is None:
+                raise DataError(
+                    "a bundle that reads raw posts needs features that "
+                    "extract_features made. Received: features of "
+                    f"{spec.get('name')!r} from arrays"
+                )
         return VideoGraph(
             embedding=None if proxy is None else embedding_model(proxy),
             frames=vision

@@ -69,15 +69,10 @@ def load_temporal_grid(
 
 def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
     """Returns which posts join which challenge, as `context.past.read_pasts` reads."""
-    import polars as pl
-
-    from dc_keras.study.resolution import find_joins
+    from dc_keras.study.resolution import named_joins
     from dc_keras.study.study import Study
 
-    study = Study.load(study_file)
-    names = pl.Series([c.name for c in study.challenges], dtype=pl.String)
-    joins = find_joins(study, corpus.videos)
-    return joins.with_columns(names.gather(joins["challenge"]).alias("challenge"))
+    return named_joins(Study.load(study_file), corpus.videos)
 
 
 def load_sample_frames(

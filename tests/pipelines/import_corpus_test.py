@@ -41,7 +41,7 @@ def test_the_card_says_what_a_bert_does_not_know(run_script, flags, tmp_path, be
     done = run_script("import_corpus", *flags, f"--text=hub:{bert.output}")
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "corpus" / "DATASET_CARD.md").read_text()
-    measured = r"\d+\.\d % of their WordPieces are \[UNK\] to `hub:.*/bert`"
+    measured = r"\d+\.\d % of the WordPieces are unknown \(\[UNK\]\) to `hub:.*/bert`"
     assert re.search(measured, card)
 
 

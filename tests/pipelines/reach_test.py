@@ -97,4 +97,4 @@ def test_a_study_of_another_corpus_is_one_line(
     line = fails_in_one_line(
         "reach", *flags, f"--study={study}", f"--output={tmp_path}/no"
     )
-    assert f"the nearest hashtags of the corpus: #{right}, #" in line
+    assert f"most similar hashtags of the corpus: #{right}, #" in line

@@ -119,9 +119,18 @@ def _names_a_script(node: ast.AST) -> bool:
     return is_text and bool(re.fullmatch(r"pipelines\.\w+", node.value))
 
 
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yields the nodes of a tree, but for what only type checkers import."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield from _runtime_nodes(child)
+
+
 def _imports(path: str) -> Iterator[str]:
     """Yields the dotted names that a file imports, or runs from a test by name."""
-    for node in ast.walk(_tree(path)):
+    for node in _runtime_nodes(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -151,13 +160,23 @@ def _owner(path: str) -> str:
 def _deps(target: Target) -> set[str]:
     """Returns the targets that the sources of a target import."""
     deps = set()
-    for name in (name for path in target.srcs for name in _imports(path)):
+    names = [name for path in target.srcs for name in _imports(path)]
+    if "dc_keras" in names:
+        names += _public_imports()
+    for name in names:
         top = name.split(".")[0]
         if top in _TREES:
             deps |= {_owner(path) for path in _modules(name)}
         elif not _beside_tests(name) and top not in sys.stdlib_module_names:
             deps.add(_pip_target(_DISTRIBUTIONS.get(top, top)))
     return deps - {target.name}
+
+
+def _public_imports() -> Iterator[str]:
+    """Yields the modules behind the public names of dc_keras, imported on first use."""
+    for node in ast.walk(_tree("dc_keras/__init__.py")):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dc_keras"):
+            yield str(node.module)
 
 
 def _pip_target(distribution: str) -> str:

@@ -11,17 +11,14 @@ from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     HEAD,
     USER_REPRESENTATION,
-    PairInputs,
-    build_copies,
-    build_deep_challenger,
+    DeepChallenger,
     build_head,
-    take_copy,
 )
 from dc_keras.options import POOLINGS, ModelOptions
 
 ROOT = Path(__file__).parents[3]
 
-_SIZES = PairInputs(support_max=5, challenge_dim=3, history_max=4, user_dim=2)
+_SIZES = {"support_max": 5, "challenge_dim": 3, "history_max": 4, "user_dim": 2}
 _PAPER = ModelOptions(
     challenge_pooling="concat",
     user_pooling="concat",
@@ -31,6 +28,10 @@ _PAPER = ModelOptions(
     projection_dim=7,
 )
 _INTERACTIONS = {"none": 6 + 3, "product_difference": 6 + 3 + 2 * 7, "dot": 7}
+
+
+def _build(sizes, options, copies=None):
+    return DeepChallenger(**sizes, copies=copies, **options.to_dict())
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def _sigmoid(x):
 
 def test_equations_1_and_2_are_concatenations_padded_with_zeros():
     pairs = _pairs()
-    x_c, x_u = _representations(build_deep_challenger(_SIZES, _PAPER), pairs)
+    x_c, x_u = _representations(_build(_SIZES, _PAPER), pairs)
     for row in range(6):
         for x, side, width in ((x_c, "challenge", 15), (x_u, "user", 8)):
             videos = pairs[side][row][pairs[f"{side}_valid"][row]]
@@ -75,7 +76,7 @@ def test_equations_1_and_2_are_concatenations_padded_with_zeros():
 def test_equations_1_and_2_by_mean_leave_the_padding_out():
     options = replace(_PAPER, challenge_pooling="mean", user_pooling="mean")
     pairs = _pairs()
-    x_c, x_u = _representations(build_deep_challenger(_SIZES, options), pairs)
+    x_c, x_u = _representations(_build(_SIZES, options), pairs)
     for row in range(6):
         for x, side in ((x_c, "challenge"), (x_u, "user")):
             videos = pairs[side][row][pairs[f"{side}_valid"][row]]
@@ -91,7 +92,7 @@ def test_equations_1_and_2_by_mean_leave_the_padding_out():
     ],
 )
 def test_each_side_is_joined_as_its_own_option_says(option, layer, dim, size, pooling):
-    model = build_deep_challenger(_SIZES, replace(_PAPER, **{option: pooling}))
+    model = _build(_SIZES, replace(_PAPER, **{option: pooling}))
     factor = {"concat": size, "mean_std": 2}.get(pooling, 1)
     assert model.get_layer(layer).mode == pooling
     assert model.get_layer(layer).output.shape == (None, factor * dim)
@@ -106,9 +107,9 @@ def test_only_a_concatenation_sees_the_order_of_videos():
         turned[side] = pairs[side][:, ::-1]
         turned[f"{side}_valid"] = pairs[f"{side}_valid"][:, ::-1]
     options = replace(_PAPER, challenge_pooling="attention", user_pooling="attention")
-    masked = build_deep_challenger(_SIZES, options)
+    masked = _build(_SIZES, options)
     np.testing.assert_allclose(masked(turned), masked(pairs), atol=1e-6)
-    concat = build_deep_challenger(_SIZES, _PAPER)
+    concat = _build(_SIZES, _PAPER)
     assert not np.allclose(concat(turned), concat(pairs), atol=1e-3)
 
 
@@ -151,7 +152,7 @@ def test_options_decide_width_projection_and_dropout():
 
 
 def test_the_model_is_its_representations_and_its_head():
-    model, pairs = build_deep_challenger(_SIZES, ModelOptions()), _pairs()
+    model, pairs = _build(_SIZES, ModelOptions()), _pairs()
     representations = _representations(model, pairs)
     np.testing.assert_allclose(
         model(pairs), model.get_layer(HEAD)(representations), atol=1e-6
@@ -159,7 +160,7 @@ def test_the_model_is_its_representations_and_its_head():
 
 
 def test_the_answer_is_one_probability_a_pair():
-    model = build_deep_challenger(_SIZES, ModelOptions())
+    model = _build(_SIZES, ModelOptions())
     probability = np.asarray(model(_pairs()))
     assert model.output.shape == (None,)
     assert probability.shape == (6,)
@@ -169,7 +170,7 @@ def test_the_answer_is_one_probability_a_pair():
 
 def test_names_of_weights_are_a_contract():
     options = ModelOptions(challenge_pooling="attention", user_pooling="attention")
-    model = build_deep_challenger(_SIZES, options)
+    model = _build(_SIZES, options)
     assert {weight.path for weight in model.weights} == {
         *(
             f"{side}_representation/{weight}"
@@ -203,7 +204,7 @@ def test_deep_challenger_survives_a_file(pooling, interaction, check_round_trip)
         hidden_dim=6,
         projection_dim=7,
     )
-    model, pairs = build_deep_challenger(_SIZES, options), _pairs()
+    model, pairs = _build(_SIZES, options), _pairs()
     loaded = check_round_trip(model, pairs)
     x = _representations(model, pairs)
     np.testing.assert_array_equal(loaded.get_layer(HEAD)(x), model.get_layer(HEAD)(x))
@@ -225,7 +226,7 @@ print(config["task"])
 def test_another_process_loads_the_model_and_gives_the_same_answers(tmp_path):
     from dc_keras.training.model_directory import save_model
 
-    model, pairs = build_deep_challenger(_SIZES, ModelOptions()), _pairs()
+    model, pairs = _build(_SIZES, ModelOptions()), _pairs()
     save_model(tmp_path, model, {"task": "participation"})
     np.savez(tmp_path / "pairs.npz", **pairs)
     done = subprocess.run(
@@ -242,8 +243,8 @@ def test_another_process_loads_the_model_and_gives_the_same_answers(tmp_path):
 def test_the_papers_fusion_has_the_papers_sizes(paper_model, paper_preset):
     study = paper_preset["StudyOptions"]
     dim = paper_model.hidden_dim
-    sizes = PairInputs(study["support_max"], dim, study["history_max"], dim)
-    model = build_deep_challenger(sizes, paper_model)
+    sizes = (study["support_max"], dim, study["history_max"], dim)
+    model = DeepChallenger(*sizes, **paper_model.to_dict())
     # PAPER.md: eq. (1) with n = 1000 is 256,000 wide; eq. (2) with m = 8 is 2,048.
     assert model.get_layer(CHALLENGE_REPRESENTATION).output.shape == (None, 256_000)
     assert model.get_layer(USER_REPRESENTATION).output.shape == (None, 2_048)
@@ -255,11 +256,11 @@ def test_the_papers_fusion_has_the_papers_sizes(paper_model, paper_preset):
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_copies_share_no_weight(pooling):
     options = ModelOptions(challenge_pooling=pooling, user_pooling=pooling)
-    copies = build_copies(_SIZES, options, 3)
+    copies = _build(_SIZES, options, 3)
     pairs = _pairs()
     before = copies(pairs).numpy()
     assert before.shape == (len(pairs["user"]), 3)
-    alone = build_deep_challenger(_SIZES, options)
+    alone = _build(_SIZES, options)
     assert _num_trainable(copies) == 3 * _num_trainable(alone)
     # What moves one copy moves that one alone.
     for weight in copies.get_layer(HEAD).trainable_variables:
@@ -285,10 +286,10 @@ def test_a_copy_is_a_model_of_its_own(interaction, layer_norm, pooling):
         challenge_pooling=pooling,
         user_pooling=pooling,
     )
-    copies = build_copies(_SIZES, options, 2)
+    copies = _build(_SIZES, options, 2)
     rng = np.random.default_rng(0)
     copies.set_weights([rng.normal(size=w.shape) for w in copies.get_weights()])
     pairs = _pairs()
     for index in (0, -1):
-        alone = take_copy(copies, index, _SIZES, options)
+        alone = copies.select_copy(index)
         np.testing.assert_allclose(copies(pairs)[:, index], alone(pairs), atol=1e-6)

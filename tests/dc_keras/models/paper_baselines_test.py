@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dc_keras.models.paper_baselines import POOL_VIDEOS, build_user_baseline
+from dc_keras.models.paper_baselines import POOL_VIDEOS, UserBaseline
 from dc_keras.models.pooling import standardizer
 from dc_keras.options import POOLINGS, ModelOptions
 
@@ -30,13 +30,17 @@ def _pairs():
     }
 
 
+def _build(options):
+    return UserBaseline(3, 4, 2, **options.to_dict())
+
+
 def _answers(model, x, dense):
     logits = dense(model, "logits", np.maximum(dense(model, "dense", x), 0.0))
     return 1.0 / (1.0 + np.exp(-logits))
 
 
 def test_each_challenge_has_a_sigmoid_of_its_own(dense):
-    model, pairs = build_user_baseline(3, 4, 2, _PLAIN), _pairs()
+    model, pairs = _build(_PLAIN), _pairs()
     answers = _answers(model, pairs["user"].reshape(6, 12), dense)
     picked = answers[np.arange(6), [0, 1, 0, 1, 0, 1]]
     np.testing.assert_allclose(model(pairs), picked, atol=1e-6)
@@ -48,14 +52,14 @@ def test_each_challenge_has_a_sigmoid_of_its_own(dense):
     [("concat", 12), ("mean", 4), ("mean_std", 8), ("attention", 4)],
 )
 def test_user_pooling_decides_how_posts_are_joined(pooling, width):
-    model = build_user_baseline(3, 4, 2, replace(_PLAIN, user_pooling=pooling))
+    model = _build(replace(_PLAIN, user_pooling=pooling))
     layer = model.get_layer("user_representation")
     assert layer.mode == pooling
     assert layer.output.shape == (None, width)
 
 
 def test_standardized_padding_stays_zero_in_a_concatenation(dense):
-    model = build_user_baseline(3, 4, 2, replace(_PLAIN, standardize=True))
+    model = _build(replace(_PLAIN, standardize=True))
     moments = np.full(4, 0.5, np.float32)
     standardizer(model, POOL_VIDEOS).set_moments(moments, 4 * moments)
     pairs = _pairs()
@@ -67,16 +71,14 @@ def test_standardized_padding_stays_zero_in_a_concatenation(dense):
 
 def test_options_decide_width_norm_and_dropout():
     options = ModelOptions(hidden_dim=9, dropout=0.4, layer_norm=True)
-    model = build_user_baseline(3, 4, 2, options)
+    model = _build(options)
     assert model.get_layer("dense").units == 9
     assert model.get_layer("dropout").rate == 0.4
     assert model.get_layer("dense_norm").output.shape == (None, 9)
-    assert "dense_norm" not in {
-        layer.name for layer in build_user_baseline(3, 4, 2, _PLAIN).layers
-    }
+    assert "dense_norm" not in {layer.name for layer in _build(_PLAIN).layers}
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_baseline_survives_a_file(pooling, check_round_trip):
     options = ModelOptions(user_pooling=pooling, hidden_dim=5)
-    check_round_trip(build_user_baseline(3, 4, 2, options), _pairs())
+    check_round_trip(_build(options), _pairs())

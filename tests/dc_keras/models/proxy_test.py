@@ -6,8 +6,8 @@ import pytest
 
 from dc_keras.models.proxy import (
     AnyNonZero,
-    VideoInputs,
-    build_proxy,
+    ChallengeProxy,
+    UserProxy,
     embedding_model,
     standardizers,
 )
@@ -15,9 +15,9 @@ from dc_keras.options import ModelOptions
 
 # The columns of Table I: vision alone, vision and text; and text alone.
 _VARIANTS = {
-    "vision": VideoInputs(num_frames=3, frame_dim=4),
-    "vision+text": VideoInputs(num_frames=3, frame_dim=4, caption_dim=5),
-    "text": VideoInputs(caption_dim=5),
+    "vision": {"num_frames": 3, "frame_dim": 4},
+    "vision+text": {"num_frames": 3, "frame_dim": 4, "caption_dim": 5},
+    "text": {"caption_dim": 5},
 }
 _PLAIN = ModelOptions(
     frame_pooling="concat",
@@ -42,15 +42,20 @@ def _seed():
 def _videos(inputs, count=8):
     rng = np.random.default_rng(1)
     videos = {}
-    if inputs.num_frames:
-        size = (count, inputs.num_frames, inputs.frame_dim)
+    if "num_frames" in inputs:
+        size = (count, inputs["num_frames"], inputs["frame_dim"])
         videos["frames"] = rng.normal(size=size).astype(np.float32)
         videos["frame_mask"] = rng.random(size[:2]) < 0.7
         videos["frame_mask"][:, 0] = True
-    if inputs.caption_dim:
-        size = (count, inputs.caption_dim)
+    if "caption_dim" in inputs:
+        size = (count, inputs["caption_dim"])
         videos["caption"] = rng.normal(size=size).astype(np.float32)
     return videos
+
+
+def _proxy(inputs, num_classes, options, name):
+    proxy = ChallengeProxy if name == "challenge_proxy" else UserProxy
+    return proxy(num_classes, **inputs, name=name, **options.to_dict())
 
 
 def _joined(videos):
@@ -72,7 +77,7 @@ def _set_moments(model, sizes):
 
 
 def test_inputs_are_those_that_the_variant_sees(inputs):
-    model = build_proxy(inputs, 3, ModelOptions(), "user_proxy")
+    model = _proxy(inputs, 3, ModelOptions(), "user_proxy")
     shapes = {name: tensor.shape[1:] for name, tensor in model.input.items()}
     expected = {name: x.shape[1:] for name, x in _videos(inputs).items()}
     assert shapes == expected
@@ -81,7 +86,7 @@ def test_inputs_are_those_that_the_variant_sees(inputs):
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_the_papers_network_is_concat_dense_relu_softmax(inputs, num_layers, dense):
-    model = build_proxy(inputs, 3, replace(_PLAIN, num_layers=num_layers), "proxy")
+    model = _proxy(inputs, 3, replace(_PLAIN, num_layers=num_layers), "proxy")
     videos = _videos(inputs)
     x = _joined(videos)
     for index in range(num_layers):
@@ -94,14 +99,14 @@ def test_the_papers_network_is_concat_dense_relu_softmax(inputs, num_layers, den
 
 
 def test_layer_norm_stands_before_relu(dense, layer_norm):
-    model = build_proxy(_BOTH, 3, replace(_PLAIN, layer_norm=True), "proxy")
+    model = _proxy(_BOTH, 3, replace(_PLAIN, layer_norm=True), "proxy")
     videos = _videos(_BOTH)
     expected = np.maximum(layer_norm(dense(model, "dense_0", _joined(videos))), 0.0)
     np.testing.assert_allclose(embedding_model(model)(videos), expected, atol=1e-5)
 
 
 def test_standardized_features_are_what_the_network_sees(inputs, dense):
-    model = build_proxy(inputs, 3, replace(_PLAIN, standardize=True), "proxy")
+    model = _proxy(inputs, 3, replace(_PLAIN, standardize=True), "proxy")
     videos = _videos(inputs)
     _set_moments(model, {name: x.shape[-1] for name, x in videos.items()})
     expected = np.maximum(dense(model, "dense_0", (_joined(videos) - 0.5) / 2.0), 0.0)
@@ -113,7 +118,7 @@ def test_standardized_features_are_what_the_network_sees(inputs, dense):
     [("concat", 12), ("mean", 4), ("mean_std", 8), ("attention", 4)],
 )
 def test_frame_pooling_decides_how_frames_are_joined(pooling, width):
-    model = build_proxy(_BOTH, 3, replace(_PLAIN, frame_pooling=pooling), "proxy")
+    model = _proxy(_BOTH, 3, replace(_PLAIN, frame_pooling=pooling), "proxy")
     pool = model.get_layer("pool_frames")
     assert pool.mode == pooling
     assert pool.output.shape == (None, width)
@@ -122,7 +127,7 @@ def test_frame_pooling_decides_how_frames_are_joined(pooling, width):
 
 def test_options_decide_width_depth_and_dropout():
     options = ModelOptions(hidden_dim=7, num_layers=3, dropout=0.5)
-    model = build_proxy(_BOTH, 11, options, "proxy")
+    model = _proxy(_BOTH, 11, options, "proxy")
     widths = [
         layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)
     ]
@@ -133,7 +138,7 @@ def test_options_decide_width_depth_and_dropout():
 
 
 def test_the_learned_embedding_is_taken_before_dropout():
-    model = build_proxy(_BOTH, 3, replace(_PLAIN, dropout=0.9), "proxy")
+    model = _proxy(_BOTH, 3, replace(_PLAIN, dropout=0.9), "proxy")
     videos = _videos(_BOTH)
     embed = embedding_model(model)
     np.testing.assert_array_equal(
@@ -146,7 +151,7 @@ def test_the_learned_embedding_is_taken_before_dropout():
     ("pooling", "matters"), [("concat", True), ("attention", False)]
 )
 def test_a_repeated_frame_counts_in_the_papers_concat_only(pooling, matters):
-    model = build_proxy(_BOTH, 3, replace(_PLAIN, frame_pooling=pooling), "proxy")
+    model = _proxy(_BOTH, 3, replace(_PLAIN, frame_pooling=pooling), "proxy")
     videos = _videos(_BOTH)
     videos["frame_mask"][:, 1:] = False
     repeated, other = dict(videos), dict(videos)
@@ -159,7 +164,7 @@ def test_a_repeated_frame_counts_in_the_papers_concat_only(pooling, matters):
 @pytest.mark.parametrize("pooling", ["concat", "attention", "mean", "mean_std"])
 def test_frames_padded_with_zeros_stay_zeros(pooling, dense):
     options = replace(_PLAIN, standardize=True, frame_pooling=pooling)
-    model = build_proxy(_BOTH, 3, options, "proxy")
+    model = _proxy(_BOTH, 3, options, "proxy")
     videos = _videos(_BOTH)
     _set_moments(model, {"frames": 4, "caption": 5})
     videos["frame_mask"][:, 1:] = False
@@ -174,7 +179,7 @@ def test_frames_padded_with_zeros_stay_zeros(pooling, dense):
 @pytest.mark.parametrize("pooling", ["concat", "attention", "mean", "mean_std"])
 def test_a_post_without_frames_is_its_caption(pooling, dense):
     options = replace(_PLAIN, standardize=True, frame_pooling=pooling)
-    model = build_proxy(_BOTH, 3, options, "proxy")
+    model = _proxy(_BOTH, 3, options, "proxy")
     _set_moments(model, {"frames": 4, "caption": 5})
     videos = _videos(_BOTH)
     videos["frames"][:] = 0.0
@@ -186,7 +191,7 @@ def test_a_post_without_frames_is_its_caption(pooling, dense):
 
 
 def test_a_post_without_caption_is_its_frames(dense):
-    model = build_proxy(_BOTH, 3, replace(_PLAIN, standardize=True), "proxy")
+    model = _proxy(_BOTH, 3, replace(_PLAIN, standardize=True), "proxy")
     _set_moments(model, {"frames": 4, "caption": 5})
     videos = _videos(_BOTH)
     videos["caption"][:] = 0.0
@@ -212,11 +217,11 @@ def test_any_non_zero_asks_every_vector():
 )
 def test_a_video_model_that_sees_nothing_is_refused(sizes):
     with pytest.raises(ValueError, match="needs frames, captions or both"):
-        VideoInputs(**sizes)
+        UserProxy(3, **sizes)
 
 
 def test_names_of_weights_are_a_contract():
-    model = build_proxy(_BOTH, 3, ModelOptions(num_layers=2), "challenge_proxy")
+    model = _proxy(_BOTH, 3, ModelOptions(num_layers=2), "challenge_proxy")
     assert {weight.path for weight in model.weights} == {
         "pool_frames/standardize/mean",
         "pool_frames/standardize/scale",
@@ -249,7 +254,7 @@ def test_names_of_weights_are_a_contract():
     ids=lambda options: options.frame_pooling,
 )
 def test_a_proxy_survives_a_file(inputs, options, check_round_trip):
-    model = build_proxy(inputs, 3, options, "user_proxy")
+    model = _proxy(inputs, 3, options, "user_proxy")
     videos = _videos(inputs)
     loaded = check_round_trip(model, videos)
     np.testing.assert_array_equal(
@@ -261,7 +266,7 @@ def test_a_proxy_of_mixed_precision_survives_a_file(check_round_trip):
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = build_proxy(_BOTH, 3, ModelOptions(hidden_dim=6), "user_proxy")
+        model = _proxy(_BOTH, 3, ModelOptions(hidden_dim=6), "user_proxy")
     finally:
         keras.config.set_dtype_policy(usual)
     assert model.get_layer("dense_0").compute_dtype == "bfloat16"
@@ -273,16 +278,16 @@ def test_a_proxy_of_mixed_precision_survives_a_file(check_round_trip):
     ("sizes", "num_classes", "width", "num_weights"),
     [
         # PAPER.md: 50 frames of VGG16 fc2, 4096 wide, and [CLS], 768 wide; 11 challenges.
-        (VideoInputs(50, 4096, 768), 11, 205_568, 52_625_664),
+        ((50, 4096, 768), 11, 205_568, 52_625_664),
         # The same of ResNet-50, 2048 wide; 1303 users.
-        (VideoInputs(50, 2048, 768), 1303, 103_168, 26_411_264),
+        ((50, 2048, 768), 1303, 103_168, 26_411_264),
     ],
     ids=["challenge", "user"],
 )
 def test_the_papers_proxies_have_the_papers_sizes(
     paper_model, sizes, num_classes, width, num_weights
 ):
-    model = build_proxy(sizes, num_classes, paper_model, "proxy")
+    model = ChallengeProxy(num_classes, *sizes, **paper_model.to_dict())
     assert model.get_layer("join_modalities").output.shape == (None, width)
     dense = model.get_layer("dense_0")
     assert dense.kernel.shape == (width, 256)

@@ -326,7 +326,7 @@ def test_the_bundle_says_what_is_behind_it(served, predictor):
 
 
 def test_a_proxy_is_no_participation_model(served):
-    with pytest.raises(DataError, match="a bundle needs one of --task=participation"):
+    with pytest.raises(DataError, match="must have a model of --task=participation"):
         build_serving_model(served.model_directory / "user_proxy")
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.models.proxy import VideoInputs, build_proxy
+from dc_keras.models.proxy import UserProxy
 from dc_keras.options import ModelOptions
 from dc_keras.training.model_directory import (
     load_model,
@@ -20,10 +20,10 @@ from dc_keras.version import __version__
 def model():
     keras.utils.set_random_seed(0)
     options = ModelOptions(hidden_dim=4, frame_pooling="mean_std")
-    return build_proxy(VideoInputs(2, 3, 5), 2, options, "user_proxy")
+    return UserProxy(2, 2, 3, 5, **options.to_dict())
 
 
-def test_a_model_directory_gives_model_and_configuration_back(model, tmp_path):
+def test_model_directory_round_trip(model, tmp_path):
     directory = tmp_path / "runs" / "größe"
     save_model(directory, model, {"task": "user", "classes": ["ö", "b"]})
     loaded, config = load_model(directory)

@@ -3,13 +3,8 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import average_precision_score, log_loss
 
-from dc_keras.models.deep_challenger import (
-    PairInputs,
-    build_copies,
-    build_deep_challenger,
-)
-from dc_keras.models.paper_baselines import build_user_baseline
-from dc_keras.options import ModelOptions
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.models.paper_baselines import UserBaseline
 from dc_keras.training.objectives import classification, participation
 
 
@@ -55,27 +50,26 @@ def test_classes_are_scored_by_cross_entropy_and_accuracy():
     )
 
 
-_OPTIONS = ModelOptions(hidden_dim=2, projection_dim=2)
-_SIZES = PairInputs(2, 3, 2, 3)
+_OPTIONS = {"hidden_dim": 2, "projection_dim": 2}
 
 
 @pytest.mark.parametrize("logit", [-300.0, -20.0, 20.0, 300.0])
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: build_deep_challenger(_SIZES, _OPTIONS),
-        lambda: build_copies(_SIZES, _OPTIONS, 2),
-        lambda: build_user_baseline(2, 3, 2, _OPTIONS),
+        lambda: DeepChallenger(2, 3, 2, 3, **_OPTIONS),
+        lambda: DeepChallenger(2, 3, 2, 3, copies=2, **_OPTIONS),
+        lambda: UserBaseline(2, 3, 2, **_OPTIONS),
     ],
     ids=["fusion", "copies", "user baseline"],
 )
-def test_whoever_is_certain_and_wrong_still_learns(build, logit):
-    """Where probabilities are rounded to 0 and 1, the loss is that of log-odds."""
+def test_certain_wrong_predictions_have_a_gradient(build, logit):
+    """Checks that the loss is computed from log-odds where probabilities round to 0 or 1."""
     model, loss = build(), participation("val_loss").loss
     last = [w for w in model.trainable_variables if "logit" in w.path][-1]
     assert last.path.endswith("bias")
     last.assign(np.full(last.shape, logit))
-    # Nothing but the bias is seen, and both labels are asked about.
+    # The bias is the only input, and both labels occur.
     inputs = {name: np.zeros((2, *x.shape[1:])) for name, x in model.input.items()}
     if "challenge_one_hot" in inputs:
         inputs["challenge_one_hot"][:, 0] = 1.0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.models.deep_challenger import HEAD, PairInputs, build_deep_challenger
+from dc_keras.models.deep_challenger import HEAD, DeepChallenger
 from dc_keras.options import ModelOptions
 from dc_keras.training import participation_model as module
 from dc_keras.training.participation_model import ParticipationModel
@@ -14,13 +14,13 @@ from dc_keras.training.participation_model import ParticipationModel
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    sizes = PairInputs(support_max=2, challenge_dim=5, history_max=3, user_dim=4)
+    sizes = {"support_max": 2, "challenge_dim": 5, "history_max": 3, "user_dim": 4}
     options = ModelOptions(hidden_dim=6, projection_dim=3)
-    return ParticipationModel(build_deep_challenger(sizes, options), None)
+    return ParticipationModel(DeepChallenger(**sizes, **options.to_dict()), None)
 
 
 def test_a_model_without_videos_and_context_is_refused():
-    with pytest.raises(DataError, match="must see videos or context"):
+    with pytest.raises(DataError, match="must use videos or context"):
         ParticipationModel(None, None)
 
 

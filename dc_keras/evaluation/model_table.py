@@ -1,0 +1,165 @@
+"""Judges one model on one part of a split, with the simple baselines beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import polars as pl
+
+from dc_keras.errors import DataError
+from dc_keras.evaluation.predictions import (
+    SplitPredictions,
+    prediction_rows,
+    with_categories,
+)
+from dc_keras.evaluation.result_tables import Cell, Table
+from dc_keras.evaluation.results import (
+    BOOTSTRAP_DRAWS,
+    BOOTSTRAP_SEED,
+    SplitResult,
+    describe_pairs,
+    judge_predictions,
+)
+from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
+from dc_keras.training.loop import predict
+from dc_keras.training.participation_dataset import ParticipationPart
+
+_COLUMNS = ("model", "AP", "95 %", "AUC", "F1", "Δ AP", "Δ 95 %")
+
+
+class PartModel(Protocol):
+    """A model that scores the pairs of a part: `dc_keras.fit_participation`'s result.
+
+    Attributes:
+        name: of its row.
+    """
+
+    name: str
+
+    def predict(self, part: ParticipationPart) -> np.ndarray:
+        """Returns the probability of joining of each pair, (num_pairs,)."""
+
+
+def evaluate(
+    model: keras.Model | PartModel | np.ndarray,
+    part: ParticipationPart,
+    *,
+    name: str | None = None,
+    baselines: bool = True,
+) -> Table:
+    """Judges a model on the pairs of a part.
+
+    Args:
+        model: a Keras model that takes the inputs of `DeepChallenger`, a fitted
+            participation model, or the probabilities (num_pairs,) of the pairs in the
+            order of `part.pairs`.
+        part: the judged pairs; usually the test part.
+        name: of the model's row; None for the model's own.
+        baselines: whether the simple baselines, fitted on the training part, are
+            judged on the same pairs.
+
+    Returns:
+        A row for the model, then the baselines, the best first. AP: average
+        precision; 95 %: its interval over users; AUC: area under the ROC curve; F1:
+        unweighted mean over {no, yes} at the threshold that is best on validation
+        pairs, .5 for an array; Δ AP: above the best baseline, with its interval.
+
+    Raises:
+        DataError: the pairs have one label, or the array is not one of probabilities
+            (num_pairs,).
+    """
+    if len(np.unique(part.labels)) < 2:
+        raise DataError(
+            "the judged pairs must have users who joined and users who did not. "
+            f"Received: part={part!r}"
+        )
+    title = str(getattr(model, "name", "model")) if name is None else name
+    frames = [_frame(title, part, "test", _scores(model, part))]
+    valid = part.part("valid")
+    has_threshold = not isinstance(model, np.ndarray | list | tuple)
+    if has_threshold and part.name != "valid" and len(valid):
+        frames.append(_frame(title, valid, "valid", _scores(model, valid)))
+    if baselines:
+        data = part.data
+        for row, scores in simple_scores(
+            SimpleData(data.pairs, data.fold, data.features, data.seed)
+        ).items():
+            frames.append(_frame(row, part, "test", scores[part.rows]))
+            frames.append(_frame(row, valid, "valid", scores[valid.rows]))
+    fold = with_categories([pl.concat(frames)])[0]
+    models = fold["model"].unique(maintain_order=True).to_list()
+    judged = judge_predictions(
+        SplitPredictions(
+            split=part.data.fold.split,
+            folds=(fold,),
+            seeds=(0,),
+            models=tuple(map(str, models)),
+            num_left_out=0,
+        )
+    )
+    return _table(judged, title, part)
+
+
+def _scores(model: Any, part: ParticipationPart) -> np.ndarray:
+    if isinstance(model, keras.Model):
+        scores = predict(model, part.examples)
+    elif hasattr(model, "predict"):
+        scores = model.predict(part)
+    else:
+        scores = np.asarray(model)
+    is_probability = bool(np.all((scores >= 0) & (scores <= 1)))
+    if scores.shape != (len(part),) or not is_probability:
+        raise DataError(
+            f"`model` must give a probability in [0, 1] for each of {len(part)} pairs. "
+            f"Received: shape={scores.shape}"
+            + ("" if is_probability else ", with values outside [0, 1]")
+        )
+    return np.asarray(scores, np.float64)
+
+
+def _frame(
+    model: str, part: ParticipationPart, role: str, scores: np.ndarray
+) -> pl.DataFrame:
+    dataset = part.dataset
+    return prediction_rows(dataset.grid, dataset.pairs, part.rows, model, role, scores)
+
+
+def _table(judged: SplitResult, name: str, part: ParticipationPart) -> Table:
+    others = [model for model in judged.models if model != name]
+    others.sort(key=judged.average_precision, reverse=True)
+    fold = part.data.fold
+    notes = [
+        f"{describe_pairs(judged.predictions)} AP: average precision. 95 %: "
+        f"{BOOTSTRAP_DRAWS} bootstrap draws over users, seed {BOOTSTRAP_SEED}.",
+        "F1: unweighted mean over {no, yes} at the threshold with the best F1 on "
+        "validation pairs.",
+    ]
+    if others:
+        notes.append(
+            f"Δ AP: above the strongest simple baseline ({judged.strongest}), paired "
+            "over users."
+        )
+    return Table(
+        f"Participation, {part.name} part of {fold.split}, fold {fold.index}",
+        _COLUMNS,
+        tuple(_row(judged, model) for model in (name, *others)),
+        tuple(notes),
+    )
+
+
+def _row(judged: SplitResult, model: str) -> tuple[Cell, ...]:
+    metrics, best = judged.metrics[model], judged.strongest
+    low, high = judged.interval(model)
+    above: tuple[Cell, Cell] = (None, None)
+    if best is not None and best != model:
+        above = judged.difference(model, best).cells()
+    return (
+        model,
+        metrics["average_precision"],
+        f"[{low:.3f} {high:.3f}]",
+        metrics["roc_auc"],
+        metrics["macro_f1"],
+        *above,
+    )

@@ -1,0 +1,189 @@
+"""The base class of this package's models: functional graphs with a plain constructor.
+
+A subclass builds its graph in `__init__` from sizes and from the fields of
+`ModelOptions`. Its configuration is these arguments, so that a saved file does not list
+layers, and loading it gives the subclass back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, Self
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from dc_keras.options import PAPER_MODEL, ModelOptions
+
+PRESETS: Mapping[str, ModelOptions] = {"default": ModelOptions(), "paper": PAPER_MODEL}
+
+
+class ModelData(Protocol):
+    """Data that a model is built for; see `FunctionalModel.from_preset`.
+
+    Attributes:
+        sizes: the arguments of the model's constructor that the data decide.
+    """
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """See the class."""
+
+    def adapt(self, model: Any) -> None:
+        """Sets the fixed statistics of a new model, such as the moments of features."""
+
+
+def require_positive(**sizes: int) -> None:
+    """Refuses a size below 1.
+
+    Raises:
+        ValueError: the first one that is.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={size}")
+
+
+@contextmanager
+def dtype_policy_scope(dtype: Any) -> Iterator[Any]:
+    """Makes a dtype policy the default of all layers that are created inside.
+
+    Args:
+        dtype: a name ("mixed_bfloat16") or a `keras.DTypePolicy`; None keeps the
+            current default.
+    """
+    before = keras.config.dtype_policy()
+    policy = before if dtype is None else keras.dtype_policies.get(dtype)
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield policy
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class FunctionalModel(keras.Model):
+    """A functional model that is configured by the arguments of its constructor.
+
+    Args:
+        inputs: input tensors by name.
+        outputs: the output tensor.
+        arguments: the arguments of the subclass's constructor, plain values.
+        options: the options of the graph.
+        policy: the dtype policy that the layers were created with.
+        **kwargs: `name` and `trainable`.
+
+    Attributes:
+        options: the same.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Any,
+        arguments: Mapping[str, Any],
+        options: ModelOptions,
+        policy: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = policy
+        self.options = options
+        self._arguments = dict(arguments)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, and the names of frozen layers."""
+        return {
+            **self._arguments,
+            **self.options.to_dict(),
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "frozen_layers": list(_frozen_layers(self)),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
+        """Builds the model that `get_config` describes; weights are new."""
+        arguments = dict(config)
+        frozen = arguments.pop("frozen_layers", ())
+        if isinstance(arguments.get("dtype"), dict):
+            arguments["dtype"] = keras.dtype_policies.deserialize(arguments["dtype"])
+        model = cls(**arguments)
+        for path in frozen:
+            layer: Any = model
+            for name in path.split("/"):
+                layer = layer.get_layer(name)
+            layer.trainable = False
+        return model
+
+    @classmethod
+    def from_preset(cls, preset: str, *, data: ModelData, **arguments: Any) -> Self:
+        """Builds a model with the options of a preset and the sizes of some data.
+
+        Args:
+            preset: "default" (`ModelOptions()`), or "paper" (`PAPER_MODEL`, the shape
+                that the paper describes).
+            data: the training part that the model is for.
+            **arguments: arguments of the constructor that differ from the preset.
+
+        Returns:
+            A model with new weights. Feature moments, where the options ask for
+            them, are those of `data`.
+
+        Raises:
+            ValueError: an unknown preset.
+        """
+        if preset not in PRESETS:
+            raise ValueError(
+                f"`preset` must be one of {', '.join(PRESETS)}. "
+                f"Received: preset={preset!r}"
+            )
+        options = PRESETS[preset].to_dict()
+        model = cls(**{**options, **data.sizes, **arguments})
+        data.adapt(model)
+        return model
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains the model; arguments and result are those of `keras.Model.fit`.
+
+        A `tf.data.Dataset` decides its own order: Keras would warn that it does not
+        shuffle it.
+        """
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Computes the loss for `fit` and `evaluate`.
+
+        Keras averages a loss over the last axis. Probabilities (batch_size,) get an
+        axis of outputs, so that this is not the axis of examples: otherwise each
+        example would have the mean weight instead of its own.
+        """
+        if len(y_pred.shape) == 1:
+            logits = getattr(y_pred, "_keras_logits", None)
+            y_pred = ops.expand_dims(y_pred, -1)
+            if logits is not None:
+                # Cross-entropy of log-odds has a gradient where sigmoid saturates.
+                y_pred._keras_logits = ops.expand_dims(logits, -1)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+def _frozen_layers(model: keras.Model, prefix: str = "") -> Iterator[str]:
+    """Yields the paths of the layers that are not trainable."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        if not layer.trainable:
+            yield f"{prefix}{layer.name}"
+        elif isinstance(layer, keras.Model):
+            yield from _frozen_layers(layer, f"{prefix}{layer.name}/")

@@ -1,0 +1,340 @@
+"""The judged recipe in Python: fit it on the parts of a split, save it, load it.
+
+fitted = fit_participation(train, valid)
+probabilities = fitted.predict(test)
+fitted.save("run/model")
+loaded = load_participation("run/model")
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_keras.context.context_fitting import join_rows
+from dc_keras.context.context_model import ContextModel
+from dc_keras.context.post_vectors import UNKNOWN, embed_posts
+from dc_keras.errors import DataError
+from dc_keras.models.deep_challenger import USER_REPRESENTATION
+from dc_keras.options import (
+    ContextOptions,
+    ModelOptions,
+    ProtocolOptions,
+    TrainingOptions,
+)
+from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
+from dc_keras.training.fusion_training import user_sets
+from dc_keras.training.model_directory import load_model, read_config, save_model
+from dc_keras.training.participation_dataset import ParticipationPart
+from dc_keras.training.participation_model import ParticipationModel
+from dc_keras.training.proxy_training import Variant, embed_videos, side_variants
+from dc_keras.training.recipe import Recipe
+from dc_keras.training.saved_participation import (
+    load_challenge_vectors,
+    read_participation,
+    save_participation,
+)
+from dc_keras.training.training_job import TrainingRun
+
+_MODEL, _TRAINING = ModelOptions(), TrainingOptions()
+_CONTEXT, _PROTOCOL = ContextOptions(), ProtocolOptions()
+
+
+def _ignore(line: str) -> None:
+    """Drops a line of progress."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedParticipation:
+    """A participation model that was fitted on the training part of a split.
+
+    Attributes:
+        recipe: what it sees and how it was fitted.
+        result: the model, and users, challenges and pairs as it sees them.
+        data: the fold that it was fitted on.
+        protocol: which rows trained what.
+        key_fingerprint: of the corpus's pseudonyms.
+    """
+
+    recipe: Recipe
+    result: FittedRecipe
+    data: FoldData
+    protocol: ProtocolOptions
+    key_fingerprint: str
+
+    @property
+    def model(self) -> ParticipationModel:
+        """The fitted model."""
+        return self.result.fitted.model
+
+    @property
+    def name(self) -> str:
+        """The name of its row in tables."""
+        return self.recipe.name
+
+    def predict(self, part: ParticipationPart) -> np.ndarray:
+        """Returns the probability of joining of each pair, float32 (num_pairs,).
+
+        Args:
+            part: of the split that the model was fitted on. Its training and validation
+                pairs are scored by models that have not seen their labels.
+
+        Raises:
+            DataError: the part belongs to another split.
+        """
+        if part.data is not self.data:
+            raise DataError(
+                "`part` must belong to the split that the model was fitted on; save "
+                f"the model and load it to use it elsewhere. Received: part={part!r}"
+            )
+        fitted, rows, pairs = self.result.fitted, part.rows, part.dataset.pairs
+        if part.name != "test":
+            return np.asarray(fitted.out_of_fold[rows], np.float32)
+        return fitted.model.predict(
+            fitted.users, fitted.challenges, pairs.user[rows], pairs.challenge[rows]
+        )
+
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
+        """Writes a model directory as `train` does, whole or not at all.
+
+        Args:
+            directory: new or empty.
+            overwrite: whether a model that is there is replaced.
+
+        Raises:
+            DataError: the directory holds something else, or a model and `overwrite` is
+                not set.
+        """
+        place = Path(directory)
+        if place.exists() and any(place.iterdir()):
+            if not overwrite:
+                raise DataError(
+                    "`directory` must be new or empty; overwrite=True replaces a "
+                    f"model. Received: directory={place}"
+                )
+            read_config(place)
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self._write(partial)
+        if place.exists():
+            shutil.rmtree(place)
+        partial.rename(place)
+
+    def _write(self, directory: Path) -> None:
+        fold, result = self.data.fold, self.result
+        groups = ",".join(self.recipe.groups) or "none"
+        run = TrainingRun(
+            grid=self.data.grid,
+            table=self.data.table,
+            model=self.recipe.model,
+            training=self.recipe.training,
+            protocol=self.protocol,
+            directory=directory,
+            facts=self.data.facts,
+            context=ContextOptions(groups, self.recipe.has_videos),
+            key_fingerprint=self.key_fingerprint,
+        )
+        split = {"name": fold.split, "fold": fold.index, "seed": self.data.seed}
+        for kind, (proxy, variant) in result.proxies.items():
+            task = self.data.video_task(kind, self.protocol.user_classes)
+            config = run.config(kind, {kind: variant})
+            place = directory / f"{kind}_proxy"
+            place.mkdir(parents=True)
+            save_model(
+                place, proxy, {**config, "split": split, "classes": list(task.classes)}
+            )
+        save_participation(
+            run,
+            result.fitted,
+            result.videos,
+            result.features,
+            fold.valid,
+            fold.hidden_users,
+            split=split,
+        )
+
+
+def fit_participation(
+    train: ParticipationPart,
+    valid: ParticipationPart,
+    *,
+    model: ModelOptions = _MODEL,
+    training: TrainingOptions = _TRAINING,
+    context: ContextOptions = _CONTEXT,
+    protocol: ProtocolOptions = _PROTOCOL,
+    progress: Callable[[str], None] = _ignore,
+) -> TrainedParticipation:
+    """Fits the whole recipe: both proxies, fusion of videos, context, combination.
+
+    The model is the one that `evaluate` judges in the same fold with the same options.
+
+    Args:
+        train: the training part of a split.
+        valid: the validation part of the same split, for early stopping.
+        model: shape of the networks.
+        training: how they are fitted; the seed is that of the split.
+        context: what the model sees beside the videos.
+        protocol: which rows train what.
+        progress: called with a line when something is about to be fitted, such as
+            `print`.
+
+    Raises:
+        DataError: the two are not the training and the validation part of one split.
+    """
+    if train.data is not valid.data or (train.name, valid.name) != ("train", "valid"):
+        raise DataError(
+            "`train` and `valid` must be the training and the validation part of one "
+            f"split. Received: train={train!r}, valid={valid!r}"
+        )
+    recipe = Recipe.of(model, training, context)
+    fitting = FoldFitting(
+        train.data,
+        (recipe,),
+        protocol.negatives,
+        protocol.user_classes,
+        recipe.training,
+        progress,
+    )
+    return TrainedParticipation(
+        recipe,
+        fitting.fit(recipe),
+        train.data,
+        protocol,
+        train.dataset.key_fingerprint,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SavedParticipation:
+    """A participation model of a model directory.
+
+    Attributes:
+        directory: where it lies.
+        model: the model.
+        config: every choice behind it.
+        challenges: float32 (num_challenges, challenge_width), the vector of each
+            challenge in the order of `config["challenges"]`.
+        proxies: by side, the proxy and what it sees; empty without videos.
+    """
+
+    directory: Path
+    model: ParticipationModel
+    config: dict[str, Any]
+    challenges: np.ndarray
+    proxies: dict[str, tuple[keras.Model, Variant]] = field(default_factory=dict)
+
+    name = "deepChallenger"
+
+    def predict(self, part: ParticipationPart) -> np.ndarray:
+        """Returns the probability of joining of each pair, float32 (num_pairs,).
+
+        Users are described by their posts and accounts, as a served bundle does; which
+        challenges they are known to have joined is not used.
+
+        Args:
+            part: pairs of challenges that the model knows, with features by the same
+                encoders.
+
+        Raises:
+            DataError: an unknown challenge, or features by another encoder.
+        """
+        grid, pairs, rows = part.dataset.grid, part.dataset.pairs, part.rows
+        row_of = {name: row for row, name in enumerate(self.config["challenges"])}
+        asked = [grid.challenges[c] for c in np.unique(pairs.challenge[rows])]
+        unknown = [name for name in asked if name not in row_of]
+        if unknown:
+            raise DataError(
+                f"the model knows the challenges {', '.join(row_of)}. "
+                f"Received: challenge={unknown[0]!r}"
+            )
+        self._require_encoders(part)
+        column = np.array([row_of.get(name, -1) for name in grid.challenges])
+        return self.model.predict(
+            self._describe_users(part),
+            self.challenges,
+            pairs.user[rows],
+            column[pairs.challenge[rows]],
+        )
+
+    def _require_encoders(self, part: ParticipationPart) -> None:
+        features = part.dataset.features
+        for side, variant in side_variants(features).items():
+            wanted = self.config["sides"][side]
+            vision = features.vision[variant.vision].spec if variant.vision else None
+            found = {"vision": vision, "text": features.caption_spec}
+            for kind, spec in found.items():
+                if _fingerprint(spec) != _fingerprint(wanted[kind]):
+                    raise DataError(
+                        f"the {kind} features of `part` must come from the encoder "
+                        f"{_fingerprint(wanted[kind])} of the model. "
+                        f"Received: {_fingerprint(spec)}"
+                    )
+
+    def _describe_users(self, part: ParticipationPart) -> np.ndarray:
+        """Returns the vectors of all users of a grid, float32 (num_users, width)."""
+        dataset, sides = part.dataset, []
+        if self.model.fusion is not None:
+            proxy, variant = self.proxies["user"]
+            embedded = embed_videos(proxy, dataset.features, variant)
+            size = self.model.fusion.history_max
+            sets = user_sets(dataset.grid, dataset.features, embedded, size)
+            layer = self.model.fusion.get_layer(USER_REPRESENTATION)
+            sides.append(np.asarray(layer(sets.values, sets.valid)))
+        if self.model.context is not None:
+            sides.append(self._describe_context(self.model.context, part))
+        return np.concatenate(sides, axis=1).astype(np.float32)
+
+    @staticmethod
+    def _describe_context(context: ContextModel, part: ParticipationPart) -> np.ndarray:
+        data = part.data.context
+        evidence, layout = data.evidence, context.pairs.layout
+        posts = embed_posts(
+            context.space,
+            evidence.facts.posts,
+            data.caption_vectors,
+            data.frame_vectors,
+        )
+        facts = np.concatenate([np.log1p(evidence.accounts), evidence.pasts], axis=1)
+        no_joins = np.zeros((len(evidence.histories), 1 + layout.num_challenges))
+        seconds = np.nan_to_num(evidence.user_cutoffs, nan=-1.0).astype(np.int64)
+        return np.concatenate(
+            [
+                join_rows(layout.user, posts, evidence.histories),
+                np.nan_to_num(facts, nan=UNKNOWN),
+                no_joins,
+                np.asarray(context.space.day_of(tf.constant(seconds)))[:, None],
+            ],
+            axis=1,
+        )
+
+
+def load_participation(directory: str | Path) -> SavedParticipation:
+    """Loads the participation model of a directory that `train` or `save` wrote.
+
+    Raises:
+        DataError: it holds another kind of model, training never came to its end, or a
+            file is damaged.
+    """
+    place = Path(directory)
+    model, config = read_participation(place)
+    proxies = {}
+    if model.fusion is not None:
+        for side in ("challenge", "user"):
+            spec = config["sides"][side]
+            variant = Variant(
+                spec["vision"] and spec["vision"]["name"], spec["text"] is not None
+            )
+            proxies[side] = load_model(place / f"{side}_proxy")[0], variant
+    challenges = load_challenge_vectors(place)
+    return SavedParticipation(place, model, config, challenges, proxies)
+
+
+def _fingerprint(spec: Any) -> str | None:
+    return None if spec is None else spec.get("fingerprint")
