@@ -131,7 +131,7 @@ def test_an_empty_directory_or_a_saved_model_is_replaced(cased_preset, tmp_path,
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_what_is_no_saved_model_is_not_replaced(tiny_preset, tmp_path, kind):
+def test_other_files_are_not_replaced(tiny_preset, tmp_path, kind):
     target = tmp_path / "thesis"
     kept = target
     if kind == "directory":

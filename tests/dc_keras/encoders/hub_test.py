@@ -87,7 +87,7 @@ def test_a_layer_is_made_again_from_its_config(save_module, tmp_path):
     np.testing.assert_array_equal(again(_IDS, _MASK), layer(_IDS, _MASK))
 
 
-def test_a_module_says_what_it_knows_of_its_vocabulary(
+def test_a_module_states_its_vocabulary_and_case(
     save_module, tmp_path, tiny_layer, vocabulary
 ):
     assert read_vocabulary(tiny_layer.vocab_file) == vocabulary
@@ -181,7 +181,7 @@ def test_a_module_is_fetched_from_a_url(save_module, tmp_path, web):
     assert graph_hash(url) == graph_hash(local)
 
 
-def test_a_url_with_nothing_behind_it_is_refused(web):
+def test_an_unreachable_url_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (

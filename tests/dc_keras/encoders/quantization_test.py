@@ -117,7 +117,7 @@ def test_embeddings_keep_their_direction(network, frames, written):
     assert "FakeQuantize" in types
 
 
-def test_settings_say_what_it_was_calibrated_on(network, frames, written):
+def test_settings_contain_the_calibration_frames(network, frames, written):
     directory, vision = written
     assert read_int8_encoder(directory).settings() == vision
     assert json.loads(json.dumps(vision)) == vision
@@ -180,7 +180,9 @@ def test_an_embedding_without_a_direction_is_refused(
         write_int8_model(tmp_path / "int8-x", _make_ruined(), _SIZE, frames)
 
 
-def test_a_frame_that_means_nothing_to_either_is_kept(frames, tmp_path, monkeypatch):
+def test_a_frame_with_zero_embeddings_in_both_is_accepted(
+    frames, tmp_path, monkeypatch
+):
     _plant(monkeypatch, 0.0, 0.0)
     vision = write_int8_model(tmp_path / "int8-x", _make_ruined(), _SIZE, frames)
     assert vision["calibration"]["smallest_cosine"] == 1.0

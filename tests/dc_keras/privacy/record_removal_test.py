@@ -124,7 +124,7 @@ def _forget(corpus, forgotten, frames, *features):
     return removed
 
 
-def test_what_is_left_has_the_bytes_of_a_fresh_run(corpus, forgotten, frames, fresh):
+def test_the_result_equals_a_fresh_run(corpus, forgotten, frames, fresh):
     removed = _forget(corpus, forgotten, frames)
     # Of user1 posts 1, 4, 7 and 10; and 8. Captions of 2 and 5.
     assert removed.counts == {"records": 5, "captions_rewritten": 2}
@@ -258,7 +258,7 @@ def test_without_progress_files_the_manifest_is_right(corpus, forgotten, frames,
         assert (frames / name).read_bytes() == (fresh / name).read_bytes()
 
 
-def test_a_corpus_of_which_nothing_is_left(corpus, frames):
+def test_a_corpus_may_become_empty(corpus, frames):
     everyone = Forgotten(_CODE).with_codes([f"user{i}" for i in range(3)])
     removed = _forget(corpus, everyone, frames)
     assert removed.counts["records"] == 12
@@ -266,7 +266,7 @@ def test_a_corpus_of_which_nothing_is_left(corpus, frames):
     assert [list(iter_frame_records(p)) for p in frames.glob("*.tfrecord")] == [[]] * 3
 
 
-def test_what_cannot_be_read_is_told(corpus, forgotten, frames, tmp_path):
+def test_unreadable_files_are_reported(corpus, forgotten, frames, tmp_path):
     shard = min(frames.glob("*.tfrecord"))
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(RecordError, match=shard.name):

@@ -99,7 +99,7 @@ def _bytes(directory):
     return {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
-def test_rows_of_the_forgotten_go(run, forgotten):
+def test_rows_of_removed_users_are_removed(run, forgotten):
     counts = forget_results(run, forgotten)
     assert pl.read_parquet(run / "predictions/a.parquet")["user_id"].to_list() == [_BOB]
     assert pl.read_parquet(run / "proxies/a.parquet")["video_id"].to_list() == [

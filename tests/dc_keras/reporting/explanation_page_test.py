@@ -56,7 +56,7 @@ def page(content):
     return render_explanation(content)
 
 
-def test_the_page_says_what_moved_the_answer(page):
+def test_the_page_shows_the_effects(page):
     assert "<h1>Why 42.0%? dance &lt;b&gt;</h1>" in page
     assert '<span class="for">+0.80</span>' in page
     assert "without it 0.250" in page
@@ -86,7 +86,7 @@ def test_facts_are_listed_the_strongest_first(page, content):
     assert 'id="facts"' not in render_explanation({**content, "facts": []})
 
 
-def test_every_kind_of_fact_has_words():
+def test_every_kind_of_fact_has_a_name():
     from dc_keras.reporting.explanation_page import _FACTS
     from dc_keras.serving.attribution import FACTS
 

@@ -52,7 +52,7 @@ def _figure(page):
     return json.loads(text)
 
 
-def test_the_page_says_what_the_survey_found(page, found):
+def test_the_page_shows_the_survey(page, found):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>drawn &lt;b&gt;</title>" in page
     for name in ("#books", "#dance", "#food"):
@@ -77,7 +77,7 @@ def test_names_from_the_data_are_harmless(page):
     assert "&lt;script&gt;" in hover
 
 
-def test_every_tied_user_is_a_dot(page):
+def test_every_connected_user_is_a_dot(page):
     ties, *groups = _figure(page)["data"]
     assert [len(group["x"]) for group in groups] == _SIZES
     assert ties["mode"] == "lines"
@@ -90,7 +90,7 @@ def test_many_users_are_shown_as_communities(found):
     assert "20 users" in groups[0]["text"][0]
 
 
-def test_probabilities_colour_the_plot_and_are_told(found):
+def test_probabilities_colour_the_plot_and_are_shown(found):
     told = np.full(len(found.graph.users), np.nan)
     told[:20] = 0.125
     told[0] = 0.25

@@ -54,7 +54,7 @@ def _without_plotly(page):
     return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
 
 
-def test_the_page_says_what_it_shows(page, saved_run):
+def test_the_page_contains_the_results(page, saved_run):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>Who joins? synthetic world, study made up</title>" in page
     assert '<span class="badge">synthetic</span>' in page
@@ -93,7 +93,7 @@ def test_names_from_the_data_are_harmless(page):
         assert f"&lt;script&gt;alert({number})&lt;/script&gt;" in text
 
 
-def test_no_name_is_obeyed(tmp_path):
+def test_control_characters_of_names_are_escaped(tmp_path):
     from saved_runs import write_run
 
     from dc_keras.evaluation.saved_run import SavedRun
@@ -122,7 +122,7 @@ def test_nothing_is_fetched(outline):
     assert "http" not in policy["content"]
 
 
-def test_the_page_can_be_read_by_other_means(outline, page):
+def test_the_page_is_accessible(outline, page):
     [html] = outline.named("html")
     assert html["lang"] == "en"
     levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]

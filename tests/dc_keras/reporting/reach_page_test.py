@@ -51,7 +51,7 @@ def _without_plotly(page):
     return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
 
 
-def test_the_page_says_what_was_found(page, report):
+def test_the_page_shows_the_results(page, report):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>drawn &lt;b&gt;</title>" in page
     row = report.backtests.summary().row(0, named=True)
@@ -70,7 +70,7 @@ def test_names_from_the_data_are_harmless(page):
     assert not {"\x1b", "\u202e"} & set(text)
 
 
-def test_parts_that_were_not_asked_for_are_not_there(report):
+def test_missing_parts_are_not_on_the_page(report):
     bare = ReachReport(report.adoptions, {}, {}, {}, None, None)
     page = _without_plotly(render_reach_page(bare, "bare"))
     for word in ("backtest", "what-if", "u_00"):

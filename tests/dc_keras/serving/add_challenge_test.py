@@ -18,9 +18,7 @@ def extended(served_text):
         version.rename(served_text.place.parent.parent / f"moved-{version.name}")
 
 
-def test_a_new_version_knows_the_challenge_and_all_others_as_before(
-    served_text, extended
-):
+def test_a_new_version_adds_the_challenge_and_keeps_the_others(served_text, extended):
     old, place = extended
     new = Predictor.load(place)
     assert (place.name, new.challenges) == ("2", (*old.challenges, "umbrella"))
@@ -78,6 +76,6 @@ def test_a_third_version_can_follow_the_second(extended):
         ("umbrella", _BRIEF * 21, "posts=21"),
     ],
 )
-def test_what_cannot_be_added_is_one_line(served_text, name, posts, message):
+def test_invalid_challenges_are_refused(served_text, name, posts, message):
     with pytest.raises(DataError, match=message):
         add_challenge(served_text.place, name, posts)

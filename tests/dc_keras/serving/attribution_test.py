@@ -35,14 +35,14 @@ def _probability(predictor, history):
     return float(predictor.predict([history], ["dance"])[0, 0])
 
 
-def test_the_answer_is_that_of_the_bundle(predictor, history, found):
+def test_the_probability_is_that_of_the_bundle(predictor, history, found):
     assert found.challenge == "dance"
     assert found.probability == pytest.approx(
         _probability(predictor, history), abs=1e-5
     )
 
 
-def test_a_post_moved_what_it_moves_when_it_is_not_sent(predictor, history, found):
+def test_the_effect_of_a_post_equals_a_request_without_it(predictor, history, found):
     whole = log_odds(np.array(found.probability))
     for position, post in enumerate(found.user):
         others = [p for i, p in enumerate(history) if i != position]
@@ -52,7 +52,9 @@ def test_a_post_moved_what_it_moves_when_it_is_not_sent(predictor, history, foun
         assert post.whole.log_odds == pytest.approx(moved, abs=1e-3)
 
 
-def test_frames_and_words_moved_what_they_move_when_not_sent(predictor, history, found):
+def test_effects_of_frames_and_words_equal_requests_without_them(
+    predictor, history, found
+):
     [position] = [i for i, p in enumerate(history) if len(p.jpegs) == 3][:1]
     post, effects = history[position], found.user[position]
     assert len(effects.frames) == 3
@@ -94,9 +96,7 @@ def test_every_post_of_the_challenge_is_left_out(predictor, history, found):
         assert (post.frames, post.words) == ((), ())
 
 
-def test_posts_of_the_challenge_are_looked_into_where_they_are_given(
-    predictor, history, found
-):
+def test_given_challenge_posts_have_effects_of_parts(predictor, history, found):
     number = len(found.challenge_posts)
     support = [RawPost(f"word{i} more", history[0].jpegs) for i in range(number)]
     given = explain(predictor, history, "dance", support, most_posts=1)
@@ -122,7 +122,7 @@ def test_posts_beyond_the_history_do_not_count(predictor, history, found):
     assert longer.probability == pytest.approx(found.probability, abs=1e-6)
 
 
-def test_what_the_model_does_not_see_is_not_left_out(served_text, served_vision):
+def test_unused_inputs_have_no_effects(served_text, served_vision):
     for served, seen, unseen in (
         (served_text, "words", "frames"),
         (served_vision, "frames", "words"),
@@ -137,6 +137,6 @@ def test_what_the_model_does_not_see_is_not_left_out(served_text, served_vision)
     ("posts", "challenge", "message"),
     [((), "dance", "at least one post"), ([RawPost("hi")], "chess", "'chess'")],
 )
-def test_what_cannot_be_explained_is_one_line(predictor, posts, challenge, message):
+def test_invalid_explanations_are_refused(predictor, posts, challenge, message):
     with pytest.raises(DataError, match=message):
         explain(predictor, posts, challenge)

@@ -122,7 +122,7 @@ def test_raw_posts_score_as_their_cached_features_do(served, predictor):
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
 
 
-def test_another_process_without_this_package_answers_alike(
+def test_another_process_without_this_package_gives_equal_results(
     served, predictor, tmp_path
 ):
     histories = [h for h in served.histories if len(h) == 3]
@@ -172,7 +172,7 @@ def test_posts_beyond_the_history_change_nothing(served, predictor):
     )
 
 
-def test_an_unknown_challenge_is_said_to_be_unknown(served, predictor):
+def test_an_unknown_challenge_is_marked_as_unknown(served, predictor):
     probability, known = _ask(predictor, served.histories[0], "nobody knows")
     assert not known
     assert 0 < probability < 1
@@ -252,7 +252,7 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     assert not (tmp_path / "export").exists()
 
 
-def test_the_bundle_says_which_servers_load_it(served_text, tmp_path):
+def test_the_bundle_contains_the_op_audit(served_text, tmp_path):
     audit = json.loads((served_text.place / "op_audit.json").read_text("utf-8"))
     assert "2.20" in audit["supported_by"]
     assert set(audit["signatures"]) >= {"serving_default", "tokens", "rank_users"}
@@ -316,7 +316,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
                 np.testing.assert_allclose(found, value, atol=1e-5)
 
 
-def test_the_bundle_says_what_is_behind_it(served, predictor):
+def test_the_bundle_contains_its_settings(served, predictor):
     config = json.loads((served.place / "config.json").read_text("utf-8"))
     assert predictor.challenges == tuple(config["challenges"]) == ("dance", "cats")
     assert config["sides"]["user"]["text"]["hashtags"] == "mask_focal"
@@ -327,7 +327,9 @@ def test_a_proxy_is_no_participation_model(served):
         build_serving_model(served.model_directory / "user_proxy")
 
 
-def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path):
+def test_missing_bundles_and_unknown_challenges_are_refused(
+    served, predictor, tmp_path
+):
     with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):

@@ -50,7 +50,7 @@ def test_the_graph_gives_what_numpy_gives(method):
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
-def test_probabilities_hold_after_calibration(method):
+def test_probabilities_are_calibrated(method):
     scores, labels, _ = _world(1, num_users=4000, spread=0.2)
     held_out = slice(2000, None)
     calibration = _fit(scores, labels, method, slice(0, 2000))
@@ -111,7 +111,7 @@ def test_too_few_rows_leave_scores_as_they_are():
     np.testing.assert_allclose(calibration.apply(scores), scores)
 
 
-def test_a_score_that_misleads_never_turns_the_ranking_around():
+def test_a_misleading_score_never_reverses_the_ranking():
     scores, labels, _ = _world(4)
     calibration = _fit(1 - scores, labels)
     told = calibration.apply(np.array([0.1, 0.5, 0.9]))
@@ -135,7 +135,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(is_known):
     assert np.mean(covered) == pytest.approx(0.8, abs=0.09)
 
 
-def test_a_forecast_of_sure_things_is_sure():
+def test_a_forecast_of_certain_events_is_certain():
     sure = forecast_participants(np.array([1.0] * 5 + [0.0] * 3), Calibration(), None)
     assert 4 <= sure.low <= 5 <= sure.high <= 6
     assert sure.expected == pytest.approx(5, abs=0.01)

@@ -138,7 +138,7 @@ def test_any_caption_is_answered(client, predictor, ask, caption):
     assert found == pytest.approx(float(here["probability"][0]), abs=1e-5)
 
 
-def test_an_unknown_challenge_is_said_to_be_unknown(client):
+def test_an_unknown_challenge_is_marked_as_unknown(client):
     probability, known = _ask(client, challenge="nobody knows")
     assert not known
     assert 0 < probability < 1
@@ -154,7 +154,7 @@ def test_a_broken_jpeg_is_one_line_and_the_server_lives(client):
     _ask(client)
 
 
-def test_what_is_not_there_is_one_line(join, client):
+def test_missing_models_are_refused(join, client):
     with pytest.raises(DataError, match=r"must have the model; .*'nowhere'"):
         _ask(join("nowhere"))
     with pytest.raises(DataError, match=r"must have the model; .*version=7"):
@@ -183,7 +183,7 @@ def test_inputs_are_checked_before_they_are_sent(client):
         client.predict("score", {"user": users, "challenge": [["a"]]})
 
 
-def test_what_only_the_server_can_refuse_is_one_line(client):
+def test_refusals_of_the_server_are_one_line(client):
     with pytest.raises(
         DataError,
         match=r"^the server refused the request: .*'dc'$|rows need",
@@ -270,11 +270,11 @@ def test_options_outside_their_range_are_refused(options, rule):
         ("", "nothing"),
     ],
 )
-def test_a_servers_words_lose_what_was_asked(told, kept):
+def test_a_servers_message_loses_values_of_the_request(told, kept):
     assert shorten(told) == kept
 
 
-def test_a_servers_words_end():
+def test_a_servers_message_is_shortened():
     assert len(shorten("x" * 5000)) < 400
 
 

@@ -211,7 +211,7 @@ def test_an_answer_without_its_outputs_is_one_line(stub):
         _echo(client)
 
 
-def test_a_server_that_drips_is_given_up_in_time():
+def test_a_slow_response_times_out():
     over = threading.Event()
 
     def drip(listener):

@@ -77,7 +77,7 @@ def test_answers_are_those_of_the_fitted_model(bundle, predictor):
     np.testing.assert_allclose(answered, meant, atol=1e-4)
 
 
-def test_another_process_without_this_package_answers_alike(
+def test_another_process_without_this_package_gives_equal_results(
     bundle, predictor, tmp_path
 ):
     users = bundle.users
@@ -104,7 +104,7 @@ def test_ranked_users_have_their_probabilities(bundle, predictor):
         np.testing.assert_allclose(ranker.score(challenge), whole[:, column], atol=1e-5)
 
 
-def test_an_answer_is_explained(request, bundle, predictor):
+def test_a_prediction_is_explained(request, bundle, predictor):
     user = next(u for u in bundle.users if len(u.posts) == 3)
     found = explain(predictor, user, "dance", most_posts=1)
     [whole] = predictor.predict([user], ["dance"])[0]

@@ -27,7 +27,7 @@ def _fit(told, method="platt"):
     return Calibration.fit(*columns, told["challenge"].to_list(), method)
 
 
-def test_nobody_calibrates_themselves(told):
+def test_out_of_fold_calibration_excludes_the_user(told):
     changed = told.with_columns(
         label=pl.when(pl.col("user_id") == "u7")
         .then(1 - pl.col("label"))
@@ -41,7 +41,7 @@ def test_nobody_calibrates_themselves(told):
     assert not np.array_equal(before, after)
 
 
-def test_the_card_says_what_calibration_brought(told, tmp_path):
+def test_the_card_shows_the_effect_of_calibration(told, tmp_path):
     told.write_parquet(tmp_path / "predictions.parquet")
     text = describe_reliability(tmp_path, _fit(told))
     labels = told["label"].to_numpy().astype(float)
@@ -61,7 +61,7 @@ def test_the_card_says_what_calibration_brought(told, tmp_path):
     ("num_users", "method", "said"),
     [(400, "none", "not calibrated"), (4, "platt", "too few users to measure")],
 )
-def test_what_cannot_be_said_is_not_said(told, tmp_path, num_users, method, said):
+def test_uncalibrated_scores_have_no_tables(told, tmp_path, num_users, method, said):
     few = told.head(5 * num_users)
     few.write_parquet(tmp_path / "predictions.parquet")
     calibration = _fit(told, method)

@@ -69,7 +69,7 @@ def _moved(predictor, name, inputs, other):
 
 
 @pytest.mark.parametrize("kind", ["served", "served_context", "served_text"])
-def test_every_signature_hears_every_fact_that_it_takes(request, known, kind):
+def test_every_fact_affects_every_signature_that_takes_it(request, known, kind):
     bundle = request.getfixturevalue(kind)
     predictor, asked = Predictor.load(bundle.place), set()
     for name, inputs, facts in _samples(bundle.place):
@@ -82,7 +82,7 @@ def test_every_signature_hears_every_fact_that_it_takes(request, known, kind):
 
 
 @pytest.mark.parametrize("fact", _FACTS)
-def test_every_fact_moves_some_probability(served, known, unknown, fact):
+def test_every_fact_affects_a_probability(served, known, unknown, fact):
     predictor = Predictor.load(served.place)
     challenges = np.array([b"dance", b"cats"], object)
 
@@ -95,7 +95,7 @@ def test_every_fact_moves_some_probability(served, known, unknown, fact):
     assert np.abs(told(known) - told(without)).max() > 1e-5
 
 
-def test_a_model_of_videos_only_hears_no_fact(served_videos, known):
+def test_a_model_of_videos_only_ignores_facts(served_videos, known):
     predictor = Predictor.load(served_videos.place)
     for name, inputs, facts in _samples(served_videos.place):
         for fact in facts:
@@ -112,7 +112,7 @@ def test_a_fact_of_one_user_does_not_reach_another(served_text):
 
 
 @pytest.mark.parametrize("protocol", ["http", "rows", "grpc"])
-def test_a_server_hears_the_facts_and_fills_those_that_are_missing(
+def test_a_server_receives_the_facts_and_fills_missing_ones(
     served_text, serve, known, unknown, protocol
 ):
     predictor = Predictor.load(served_text.place)

@@ -110,7 +110,7 @@ def test_a_refusal_is_not_asked_again(stub, client, status):
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"3", b"[]", {"message": "no"}])
-def test_an_error_of_a_proxy_is_told_by_its_number(stub, client, content):
+def test_an_error_of_a_proxy_is_reported_by_its_status(stub, client, content):
     stub.answers.append((502, content))
     with pytest.raises(DataError, match=r"says: HTTP 502\. Received: model='dc'$"):
         _twice(client)
@@ -211,7 +211,7 @@ def test_no_server_is_one_line_and_no_retry_outlasts_the_deadline():
         connect(address, "dc", retries=0).wait_until_ready(0.3)
 
 
-def test_a_server_that_comes_late_is_found():
+def test_a_server_that_starts_late_is_reached():
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     states = {"model_version_status": [{"version": "4", "state": "AVAILABLE"}]}

@@ -86,7 +86,7 @@ def test_answers_are_those_of_the_fitted_model(served_text, predictor):
     np.testing.assert_allclose(answered, meant, atol=1e-4)
 
 
-def test_facts_matter_and_may_be_left_out(served_text, predictor, ask):
+def test_facts_affect_the_score_and_are_optional(served_text, predictor, ask):
     whole = predictor.predict(served_text.users, predictor.challenges)
     without = predictor.predict(served_text.histories, predictor.challenges)
     assert np.abs(whole - without).max() > 1e-3
@@ -102,7 +102,7 @@ def test_facts_matter_and_may_be_left_out(served_text, predictor, ask):
     np.testing.assert_allclose(only["probability"], without[:, column], atol=1e-6)
 
 
-def test_known_joins_and_dates_are_heard(predictor):
+def test_known_joins_and_dates_affect_the_score(predictor):
     posts = [RawPost("so good", create_time=1_600_000_000)]
     users = [
         RawUser(posts),

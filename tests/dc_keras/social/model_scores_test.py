@@ -62,7 +62,7 @@ def test_a_file_about_one_challenge_needs_no_choice(write):
         ("user_id,probability\nz,.5\n", None, "of the graph=3, in both=0"),
     ],
 )
-def test_what_says_no_probability_of_a_user_is_refused(write, text, challenge, message):
+def test_invalid_probabilities_are_refused(write, text, challenge, message):
     with pytest.raises(DataError, match=message):
         read_probabilities(write(text), _USERS, challenge)
 
@@ -72,19 +72,19 @@ def test_a_missing_file_is_refused(tmp_path):
         read_probabilities(tmp_path / "none.csv", _USERS)
 
 
-def test_the_likeliest_is_the_darkest_and_the_unknown_is_grey():
+def test_the_largest_probability_is_darkest_and_unknown_is_grey():
     colours = probability_colours(np.array([0.0, 0.02, np.nan, 0.04]))
     # The third of five anchors lies halfway.
     assert colours == ["#DEEBF7", "#4292C6", OTHER, "#08306B"]
 
 
-def test_where_nobody_joins_all_are_light():
+def test_all_zero_probabilities_are_light():
     assert probability_colours(np.zeros(2)) == ["#DEEBF7"] * 2
     assert probability_colours(np.full(2, np.nan)) == [OTHER] * 2
     assert probability_colours(np.array([])) == []
 
 
-def test_means_leave_the_unknown_out():
+def test_means_ignore_unknown_values():
     means = mean_probabilities(
         np.array([0.2, 0.4, np.nan, np.nan]), np.array([0, 0, 0, 1])
     )
