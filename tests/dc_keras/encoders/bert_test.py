@@ -32,7 +32,7 @@ def backbone(tiny_preset):
 
 @pytest.fixture(scope="module")
 def bare_preset(backbone, tmp_path_factory):
-    """The same backbone without a tokenizer."""
+    """A preset of the same backbone without a tokenizer."""
     directory = tmp_path_factory.mktemp("bert") / "bare"
     backbone.save_to_preset(str(directory))
     return directory

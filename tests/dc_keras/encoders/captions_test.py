@@ -23,7 +23,7 @@ def _clean(caption: str | bytes, mode: str, *focal: str) -> str:
 
 
 def _mask(caption: str | bytes, *focal: str) -> list[str]:
-    """The words that masking leaves."""
+    """Returns the words that remain after masking."""
     return _clean(caption, "mask_focal", *focal).split()
 
 

@@ -37,7 +37,7 @@ def _encode(pixels):
 
 
 def _grey(level, size=_SIZE):
-    """A JPEG of one grey, which JPEG keeps exactly."""
+    """Returns a JPEG of one grey level, which JPEG stores exactly."""
     return _encode(np.full((size, size, 3), level, np.uint8))
 
 
@@ -46,7 +46,7 @@ def _post(levels, video_id="1", caption=""):
 
 
 class _Counter(keras.layers.Layer):
-    """Counts the frames and the batches that come through."""
+    """Counts frames and batches."""
 
     def build(self, _):
         self.counts = self.add_weight(
@@ -59,7 +59,7 @@ class _Counter(keras.layers.Layer):
 
 
 def _make_vision(scale=1.0):
-    """An encoder of grey frames: their level, and minus twice as much."""
+    """An encoder of grey frames: the level, and minus twice the level."""
     frames = keras.Input((None, None, 3), dtype="uint8")
     pixels = keras.ops.cast(_Counter(name="counter")(frames), "float32")
     level = keras.layers.Dropout(0.5)(keras.ops.mean(pixels, axis=(1, 2, 3)))

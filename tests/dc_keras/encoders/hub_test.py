@@ -156,7 +156,7 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """A directory on disk and its address in the network of this machine."""
+    """A directory on disk and its address on a local web server."""
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     directory = tmp_path / "web"
     directory.mkdir()
@@ -221,7 +221,7 @@ _CAPTIONS = [
 
 @pytest.fixture(scope="module")
 def real_states(minilm):
-    """States of the real weights for _CAPTIONS by keras-nlp alone, and their mask."""
+    """States of the real weights for _CAPTIONS from keras-nlp, and their mask."""
     tokenizer = keras_nlp.models.BertTokenizer.from_preset(str(minilm))
     packer = keras_nlp.layers.MultiSegmentPacker(
         sequence_length=64, start_value=101, end_value=102

@@ -38,7 +38,7 @@ class _Post:
 
 @pytest.fixture(scope="module")
 def frames():
-    """Smooth frames of many colours, as 60 posts have them."""
+    """Smooth frames of many colours, of 60 posts."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (60, 4, 4, 3), np.uint8)
     images = [
@@ -124,10 +124,10 @@ def test_settings_contain_the_calibration_frames(network, frames, written):
     assert VisionSpec.from_settings(vision) == network.spec
     assert vision["runtime"] == "openvino_int8"
     assert vision["network_fingerprint"] == network.fingerprint
-    told = vision["calibration"]
-    assert told["num_frames"] == len(frames.calibration)
-    assert told["num_held_out"] == len(frames.held_out)
-    assert (told["seed"], told["sha256"]) == (0, frames.sha256)
+    calibration = vision["calibration"]
+    assert calibration["num_frames"] == len(frames.calibration)
+    assert calibration["num_held_out"] == len(frames.held_out)
+    assert (calibration["seed"], calibration["sha256"]) == (0, frames.sha256)
 
 
 def test_the_same_frames_give_the_same_fingerprint_and_others_another(

@@ -47,7 +47,7 @@ def _fingerprint(spec, **changes):
 
 
 def _states(backbone, vocabulary, pieces):
-    """States of one caption, alone and without padding."""
+    """Returns the states of one caption without padding."""
     ids = tf.constant([[vocabulary.index(piece) for piece in pieces]])
     inputs = {
         "token_ids": ids,
@@ -226,7 +226,7 @@ def test_other_weights_vocabulary_or_case_change_the_fingerprint(
 
 
 def _add_one(module, dtype):
-    """Changes the variables of one dtype in a SavedModel, whose graph stays."""
+    """Changes the variables of one dtype in a SavedModel, but not its graph."""
     prefix = str(module / "variables" / "variables")
     reader = tf.train.load_checkpoint(prefix)
     names = sorted(reader.get_variable_to_shape_map())

@@ -14,7 +14,7 @@ from tfrecords.storage import atomic_update
 
 @pytest.fixture
 def forgotten(corpus, posts, pseudonymizer, forget):
-    """Ann, and the last post of Bob."""
+    """Returns a list with Ann and the last post of Bob."""
     lines = {1: "10000001", 2: posts.bob3}
     return forget(*find_requested(lines, [corpus], pseudonymizer).codes)
 

@@ -10,11 +10,11 @@ from dc_keras.privacy.removal_requests import RemovalRequests
 
 @pytest.fixture
 def receipt(tmp_path):
-    asked = RemovalRequests(
+    requested = RemovalRequests(
         frozenset({"687", "u_0123456789"}), {"f1": True, "f2": False}, (7,)
     )
     time = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    return Receipt("ids", asked, "key", time)
+    return Receipt("ids", requested, "key", time)
 
 
 def test_a_receipt_lists_removals_without_identities(receipt, tmp_path):

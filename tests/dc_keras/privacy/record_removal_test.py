@@ -27,7 +27,7 @@ _BOTH = _VISION | {"text": {"handle": "hub:bert", "fingerprint": "cc"}}
 
 
 def _posts():
-    """Twelve posts of three people: with media, broken, without, and slideshows."""
+    """A corpus of twelve posts of three people, with all kinds of media."""
     kinds = (
         {"slide_paths": ("1.jpg", "2.jpg")},
         {"media_path": "broken.mp4"},
@@ -43,7 +43,7 @@ def _posts():
 
 @pytest.fixture(scope="module")
 def forgotten():
-    """One of the three, Ann, whom others mention, and a post of somebody else."""
+    """A list with Ann, whom others mention, and a post of another user."""
     return Forgotten(_CODE).with_codes(["user1", _ANN, "7008"])
 
 
@@ -104,7 +104,7 @@ def frames(made, tmp_path):
 
 @pytest.fixture(scope="module")
 def fresh(corpus, forgotten, tmp_path_factory):
-    """Frame records of what is left of the corpus."""
+    """Frame records of the remaining corpus."""
     directory = tmp_path_factory.mktemp("fresh")
     _write_frames(corpus, directory, forgotten.keep(corpus.videos))
     return directory
@@ -116,7 +116,7 @@ def _bytes(directory):
 
 
 def _forget(corpus, forgotten, frames, *features):
-    """Removes from frames and their features as the script does."""
+    """Removes from frames and features like the script."""
     removed = remove_from_frames(frames, [corpus], forgotten)
     for directory in features:
         remove_from_features(directory, [corpus], removed.sha256, forgotten)
@@ -191,7 +191,7 @@ def test_a_dry_run_counts_and_changes_no_byte(corpus, forgotten, frames, tmp_pat
 def test_a_removal_stopped_at_any_step_is_finished_by_the_next(
     corpus, forgotten, frames, fresh, tmp_path, monkeypatch, step
 ):
-    """Two changed shards of either kind and their progress files, and the manifests."""
+    """Two changed shards of each kind, their progress files and the manifests."""
     features = tmp_path / "features"
     _write_features(frames, features)
     left = iter(range(step))

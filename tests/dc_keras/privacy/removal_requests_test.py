@@ -14,7 +14,7 @@ from dc_keras.privacy.removal_requests import (
 
 
 def _of_ann(people, posts, code):
-    """All that names Ann, if her user id is known."""
+    """Returns all codes of Ann, if her user id is known."""
     handles = ("ann", "ann.b")
     return {
         people.ann,

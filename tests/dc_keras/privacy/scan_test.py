@@ -77,7 +77,7 @@ def test_media_are_not_looked_through(tmp_path, forgotten):
 
 @pytest.fixture
 def ann(forget, pseudonymizer):
-    """Ann as she was known to a corpus: by pseudonyms alone."""
+    """A list with Ann's pseudonyms in a corpus."""
     code = pseudonymizer
     return forget(code.user("6700000000000000777"), code.handle("ann.kx"), _POST)
 

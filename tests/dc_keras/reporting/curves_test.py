@@ -16,7 +16,7 @@ from dc_keras.reporting.curves import (
 
 @pytest.fixture
 def one_fold(tmp_path):
-    """Returns the predictions of one fold: by score yes, no, yes, no."""
+    """Returns the predictions of one fold; labels by score: yes, no, yes, no."""
     rows = pl.DataFrame(
         {
             "user_id": ["u_a", "u_b", "u_c", "u_d"],

@@ -30,7 +30,7 @@ def page(saved_run):
 
 
 class _Outline(HTMLParser):
-    """Tags with their attributes, in order."""
+    """Collects tags with their attributes, in order."""
 
     def __init__(self):
         super().__init__()
@@ -158,15 +158,15 @@ def page_file(page, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[(390, "light"), (1280, "dark")], ids=str)
 def opened(request, open_page, page_file):
-    """The page in a browser, and everything that it says or asks for."""
+    """The page in a browser, and its messages and requests."""
     width, scheme = request.param
-    shown, heard = open_page(page_file, width, scheme)
-    return shown, heard, width
+    shown, messages = open_page(page_file, width, scheme)
+    return shown, messages, width
 
 
 def test_a_browser_shows_it_without_a_word_or_a_request(opened, page_file):
-    shown, heard, width = opened
-    assert heard == [page_file.as_uri()]
+    shown, messages, width = opened
+    assert messages == [page_file.as_uri()]
     # Each plot has points, bars or lines of at least three models.
     for box in shown.locator(".plot").all():
         assert box.locator("path.js-line, path.point, .point path").count() >= 3
@@ -213,7 +213,7 @@ def test_text_has_contrast(opened):
 
 
 def _contrast(first, second):
-    """Contrast of two colours as WCAG 2 defines it."""
+    """Returns the contrast of two colours as defined by WCAG 2."""
     dark, light = sorted(map(_luminance, (first, second)))
     return (light + 0.05) / (dark + 0.05)
 

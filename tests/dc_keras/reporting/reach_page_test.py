@@ -20,7 +20,7 @@ _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 
 @pytest.fixture(scope="module")
 def report():
-    """Twelve challenges on a ring, the first of a hostile name."""
+    """A report of twelve challenges on a ring, the first with a hostile name."""
     adoptions = {
         f"{_OBEYED if c == 0 else 'dance'} {c}": Adoption(
             np.arange(2 + c), np.arange(2 + c) * DAY_S
@@ -89,8 +89,8 @@ def test_a_browser_shows_it_without_a_word_or_a_request(
 ):
     path = tmp_path / "reach.html"
     path.write_text(page, "utf-8")
-    shown, heard = open_page(path, width, scheme)
-    assert heard == [path.as_uri()]
+    shown, messages = open_page(path, width, scheme)
+    assert messages == [path.as_uri()]
     assert shown.locator(".plot").count() == 5
     widths = shown.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth]"

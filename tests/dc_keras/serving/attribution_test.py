@@ -1,4 +1,4 @@
-"""Leaving things out by the signatures, against leaving them out of what is asked."""
+"""Tests that effects equal those of requests without the items."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def predictor(served):
 
 @pytest.fixture(scope="module")
 def history(served):
-    """Three posts, one of them with all frames."""
+    """Returns three posts, one of them with all frames."""
     return next(
         h
         for h in served.histories
@@ -60,21 +60,21 @@ def test_effects_of_frames_and_words_equal_requests_without_them(
     assert len(effects.frames) == 3
     assert [word.name for word in effects.words] == post.caption.split()
 
-    def ask(changed):
+    def call_signature(changed):
         changed = [*history[:position], changed, *history[position + 1 :]]
         return _probability(predictor, changed)
 
     for number, frame in enumerate(effects.frames):
         jpegs = [j for i, j in enumerate(post.jpegs) if i != number]
         assert frame.probability == pytest.approx(
-            ask(dataclasses.replace(post, jpegs=jpegs)), abs=1e-5
+            call_signature(dataclasses.replace(post, jpegs=jpegs)), abs=1e-5
         )
     for number, word in enumerate(effects.words):
         words = post.caption.split()
         del words[number]
         caption = " ".join(words)
         assert word.probability == pytest.approx(
-            ask(dataclasses.replace(post, caption=caption)), abs=1e-5
+            call_signature(dataclasses.replace(post, caption=caption)), abs=1e-5
         )
 
 
@@ -91,8 +91,8 @@ def test_every_post_of_the_challenge_is_left_out(predictor, history, found):
             valid=np.ones(others.shape[:2], bool),
             name=np.array([b"dance"], object),
         )["challenge"]
-        told = predictor.call("score", user=user, challenge=joined)["probability"]
-        assert post.whole.probability == pytest.approx(float(told[0]), abs=1e-5)
+        answer = predictor.call("score", user=user, challenge=joined)["probability"]
+        assert post.whole.probability == pytest.approx(float(answer[0]), abs=1e-5)
         assert (post.frames, post.words) == ((), ())
 
 

@@ -1,4 +1,4 @@
-"""Servers that mean harm, as raw sockets on this machine."""
+"""Tests of malicious servers, as raw local sockets."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
 @pytest.fixture
 def serve():
-    """Starts a server that reads a request, then does what it is told with the socket."""
+    """Starts a server that reads a request and passes the socket to a function."""
     with contextlib.ExitStack() as stack:
         over = threading.Event()
 
@@ -51,7 +51,7 @@ def serve():
 
 
 def _read_request(sock):
-    """Reads head and body: what is left unread would reset the connection."""
+    """Reads head and body, because unread data would reset the connection."""
     request = b""
     while b"\r\n\r\n" not in request:
         request += sock.recv(2**16)
@@ -62,7 +62,7 @@ def _read_request(sock):
 
 
 def _drip(*parts):
-    """Sends the parts byte by byte, the last one again and again."""
+    """Sends the parts byte by byte, and repeats the last one."""
 
     def answer(sock):
         for part in parts[:-1]:
@@ -160,10 +160,10 @@ def test_deep_and_large_responses_are_refused(serve, body):
     for status in (b"200 OK", b"500 No", b"404 No"):
         head = b"HTTP/1.1 " + status + b"\r\n"
         with connect(serve(_send(_answer(body, head))), "dc") as client:
-            with pytest.raises(DataError) as told:
+            with pytest.raises(DataError) as error:
                 client.status()
-            assert "\n" not in str(told.value)
-            assert len(str(told.value)) < 500
+            assert "\n" not in str(error.value)
+            assert len(str(error.value)) < 500
 
 
 def _signature(shape=(-1,), dtype="DT_FLOAT"):
@@ -231,10 +231,10 @@ _OBEYED = "\x1b]0;title\x07 \x9b2J \u202egnp.exe\u202c \r\x00"
 
 
 def test_control_characters_of_a_servers_message_are_escaped(serve):
-    told = {"error": f"no {_OBEYED}"}
+    content = {"error": f"no {_OBEYED}"}
     head = b"HTTP/1.1 500 No\r\n"
     with (
-        connect(serve(_send(_answer(told, head))), "dc") as client,
+        connect(serve(_send(_answer(content, head))), "dc") as client,
         pytest.raises(
             DataError, match=r"refused the request: no \\u001b\]0;title"
         ) as error,
@@ -261,7 +261,7 @@ def test_a_long_message_of_a_server_is_shortened_fast():
 
 
 def _header_of(address_of):
-    asked = []
+    requests = []
 
     def answer(sock):
         sock.sendall(_answer({"model_version_status": []}))
@@ -271,7 +271,7 @@ def _header_of(address_of):
 
         def accept():
             with listener.accept()[0] as sock:
-                asked.append(sock.recv(2**16))
+                requests.append(sock.recv(2**16))
                 answer(sock)
 
         thread = threading.Thread(target=accept)
@@ -279,7 +279,7 @@ def _header_of(address_of):
         with connect(address_of(place), "dc") as client:
             client.status()
         thread.join()
-    lines = asked[0].split(b"\r\n")
+    lines = requests[0].split(b"\r\n")
     return [line for line in lines if line.lower().startswith(b"authorization")]
 
 

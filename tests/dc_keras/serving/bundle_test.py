@@ -23,15 +23,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-asked = dict(np.load(sys.argv[2], allow_pickle=False))
-text = lambda name: tf.constant(asked[name].astype(object))
+inputs = dict(np.load(sys.argv[2], allow_pickle=False))
+text = lambda name: tf.constant(inputs[name].astype(object))
 frames = dict(np.load(sys.argv[3], allow_pickle=False))
 jpegs = [row.tobytes()[:n] for row, n in zip(frames["bytes"], frames["length"])]
 jpegs = tf.constant(np.array(jpegs, object).reshape(frames["shape"]))
 signatures = tf.saved_model.load(sys.argv[1]).signatures
-seen = {"captions": text("captions"), "frames": jpegs}
-whole = signatures["captions_only"](challenge=text("challenge"), **seen)
-shape = seen["captions"].shape
+posts = {"captions": text("captions"), "frames": jpegs}
+whole = signatures["captions_only"](challenge=text("challenge"), **posts)
+shape = posts["captions"].shape
 unknown = {
     "sounds": tf.fill(shape, ""),
     "sound_titles": tf.fill(shape, ""),
@@ -42,7 +42,7 @@ unknown = {
     "joined": tf.fill((shape[0], 1), ""),
     "now": tf.fill(shape[:1], tf.constant(-1, tf.int64)),
 }
-user = signatures["embed_user"](**seen, **unknown)["user"]
+user = signatures["embed_user"](**posts, **unknown)["user"]
 known = signatures["find_challenge"](name=text("challenge"))
 score = signatures["score"](user=user, challenge=known["challenge"])
 np.savez(
@@ -77,7 +77,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     for path in place.glob("sample_requests/*.json"):
         body = json.loads(path.read_text())
         signature = loaded.signature_def[body["signature_name"]]
-        asked = {
+        inputs = {
             tensor.name: np.array(
                 [bare(row[key]) for row in body["instances"]],
                 tf.as_dtype(tensor.dtype).as_numpy_dtype,
@@ -85,7 +85,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
             for key, tensor in signature.inputs.items()
         }
         names = {key: tensor.name for key, tensor in signature.outputs.items()}
-        found = session.run(names, asked)
+        found = session.run(names, inputs)
         answers[path.stem] = {
             key: np.vectorize(plain, otypes=[object])(value).tolist()
             for key, value in found.items()
@@ -118,7 +118,7 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
 def test_raw_posts_score_as_their_cached_features_do(served, predictor):
     scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
-    # Features are float16: what a batch of another size computes may round otherwise.
+    # Features are float16; a batch of another size may round differently.
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
 
 

@@ -13,7 +13,7 @@ from dc_keras.social.adoption import (
     measure_along_edges,
 )
 
-# A path; 4 is connected to nobody who adopts, 5 never adopts.
+# A path; no neighbour of 4 adopts, 5 never adopts.
 _PATH = layer_of([(0, 1, 1.0), (1, 2, 1.0), (2, 3, 1.0), (4, 5, 1.0)], 6)
 
 

@@ -15,7 +15,7 @@ _FEW = {"num_runs": 40, "num_fit_runs": 10}
 
 
 def _past(name, num_adopters, *, days=1.0, layer=_RING, first=0):
-    """The first two come within `days`, the others at once."""
+    """Returns a challenge whose first two adopters come within `days`."""
     times = np.full(num_adopters, days * DAY_S, np.int64)
     times[0] = 0
     rows = (first + np.arange(num_adopters)) % 60
@@ -24,7 +24,7 @@ def _past(name, num_adopters, *, days=1.0, layer=_RING, first=0):
 
 @pytest.fixture(scope="module")
 def found():
-    # Whoever comes quickly goes far: reach = 16 / days.
+    # Faster challenges reach more users: reach = 16 / days.
     past = [_past(f"c{d}", 16 // d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
     return backtest(past, **_FEW)
 
@@ -64,7 +64,7 @@ def test_the_summary_equals_the_formulas(found):
 
 
 def test_a_cascade_of_the_model_is_forecast_correctly():
-    """Challenges drawn from the cascade: the contagion is found again."""
+    """The contagion of challenges drawn from the cascade is recovered."""
     rate = contagion_rate(_RING, 0.8)
     past = []
     for number in range(30):
@@ -87,7 +87,7 @@ def test_a_cascade_of_the_model_is_forecast_correctly():
 
 
 def test_a_forecast_does_not_use_its_own_challenge():
-    """What became of it changes what is foretold of others, never of itself."""
+    """Its outcome changes the forecasts of others only."""
     first, *others = [_past(f"c{d}", 3 * d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
     grown = replace(first, adoption=_past("c1", 50, first=7).adoption)
     one, two = (backtest([made, *others], **_FEW).table for made in (first, grown))
@@ -99,11 +99,11 @@ def test_a_forecast_does_not_use_its_own_challenge():
 
 def test_equal_seeds_give_equal_answers(found):
     past = [_past(f"c{d}", 16 // d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
-    heard = []
-    again = backtest(past, **_FEW, progress=heard.append)
+    messages = []
+    again = backtest(past, **_FEW, progress=messages.append)
     assert again.table.equals(found.table)
     assert again.summary().equals(found.summary())
-    assert heard[0] == "1 of 4: cascades of c1"
+    assert messages[0] == "1 of 4: cascades of c1"
     assert again.contagion in CONTAGIONS
 
 

@@ -1,4 +1,4 @@
-"""Graphs of a small corpus, worked out by hand."""
+"""Tests of graphs of a small corpus, with weights derived by hand."""
 
 import json
 

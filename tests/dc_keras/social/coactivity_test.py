@@ -28,7 +28,7 @@ def _made(posts):
 
 
 def _by_hand(posts, within_s, weighting):
-    """The weights and times of edges by a loop over pairs of posts."""
+    """Returns weights and times of edges by a loop over pairs of posts."""
     posts = [post for post in posts if post[2] is not None]
     seen = {}
     for one, other in combinations(posts, 2):
@@ -43,7 +43,7 @@ def _by_hand(posts, within_s, weighting):
         scores = {
             "cosine": counts,
             "tfidf": np.where(counts, 1 + np.log(counts), 0) * np.log(4 / num_users),
-            # A thing of one user edges nobody, whatever it would count.
+            # A thing of one user creates no edge.
             "hyperbolic": (counts > 0) / np.sqrt(np.maximum(num_users - 1.0, 1)),
         }.get(weighting, counts > 0)
     weights = {}

@@ -49,7 +49,7 @@ def test_a_part_keeps_what_is_known_of_its_edges():
 
 def test_times_of_layers_are_the_first_and_the_last():
     shared = Layer("shared", _SHARED.weights, times=np.array([[5.0] * 4, [6.0] * 4]))
-    # a mentions b, and c mentions a, which nobody dates.
+    # a mentions b, and c mentions a at an unknown time.
     mention = Layer(
         "mention", _MENTION.weights, True, None, np.array([[2.0, np.nan]] * 2)
     )

@@ -16,7 +16,7 @@ _PREDICTED = "user_id,challenge,probability\na,dance,.5\na,sing,.1\nz,dance,.9\n
 @pytest.fixture
 def write(tmp_path):
     def to(text):
-        path = tmp_path / "told.csv"
+        path = tmp_path / "probabilities.csv"
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -25,16 +25,16 @@ def write(tmp_path):
 
 def test_one_challenge_of_several_is_chosen(write):
     path = write(_PREDICTED)
-    told = read_probabilities(path, _USERS, "dance")
-    np.testing.assert_array_equal(told, [0.5, np.nan, np.nan])
-    told = read_probabilities(path, _USERS, "sing")
-    np.testing.assert_array_equal(told, [0.1, np.nan, np.nan])
+    probabilities = read_probabilities(path, _USERS, "dance")
+    np.testing.assert_array_equal(probabilities, [0.5, np.nan, np.nan])
+    probabilities = read_probabilities(path, _USERS, "sing")
+    np.testing.assert_array_equal(probabilities, [0.1, np.nan, np.nan])
 
 
 def test_the_list_of_rank_is_about_one_challenge(write):
     path = write("rank,user_id,community,probability\n1,c,,.25\n2,b,0,0\n")
-    told = read_probabilities(path, _USERS)
-    np.testing.assert_array_equal(told, [np.nan, 0.0, 0.25])
+    probabilities = read_probabilities(path, _USERS)
+    np.testing.assert_array_equal(probabilities, [np.nan, 0.0, 0.25])
 
 
 def test_a_file_about_one_challenge_needs_no_choice(write):

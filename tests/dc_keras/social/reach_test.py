@@ -13,7 +13,7 @@ _RUNS = 2000
 
 
 def _agrees(share, chance, runs=_RUNS):
-    """Whether so many runs are no surprise: one in a million is."""
+    """Returns whether a count of runs is plausible, at a level of 1e-6."""
     low, high = binom.interval(1 - 1e-6, runs, chance)
     return low <= round(share * runs) <= high
 

@@ -23,7 +23,7 @@ _HAS = {
 }
 
 
-def _belongings(has):
+def _count(has):
     rows = [(user, thing) for user, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
@@ -31,11 +31,11 @@ def _belongings(has):
 
 
 def _weights(has, weighting, **options):
-    return build_shared_layer(_belongings(has), weighting, **options).weights.toarray()
+    return build_shared_layer(_count(has), weighting, **options).weights.toarray()
 
 
 def _by_hand(has, weighting):
-    """Pair by pair, as whichtok does it, but for users who have nothing."""
+    """Returns whichtok's weights by a loop over pairs of users."""
     users = sorted(has)
     found = np.zeros((len(users),) * 2)
     everybody = [set(has[user]) for user in users]
@@ -106,7 +106,7 @@ def test_cosines_are_of_counts_and_of_rare_things():
 
 
 def test_a_product_too_large_is_refused_before_it_is_made():
-    affiliations = _belongings({f"u{i}": ["everybody"] for i in range(100)})
+    affiliations = _count({f"u{i}": ["everybody"] for i in range(100)})
     assert product_bytes(affiliations) == 12 * 100**2
     with pytest.raises(DataError, match=r"would take 0\.0 GiB.*max_bytes=1000"):
         build_shared_layer(affiliations, max_bytes=1000)
@@ -122,14 +122,14 @@ def test_a_product_too_large_is_refused_before_it_is_made():
 )
 def test_invalid_weightings_are_refused(options, message):
     with pytest.raises(DataError, match=message):
-        build_shared_layer(_belongings(_HAS), **options)
+        build_shared_layer(_count(_HAS), **options)
 
 
 def test_rare_things_create_no_edges():
-    kept = _belongings(_HAS).without_rare(2)
+    kept = _count(_HAS).without_rare(2)
     assert kept.things == ("cats", "dance", "food")
-    assert _belongings(_HAS).without_rare(3).things == ()
-    assert _belongings(_HAS).without_common(1).things == ()
+    assert _count(_HAS).without_rare(3).things == ()
+    assert _count(_HAS).without_common(1).things == ()
 
 
 def test_similar_representations_are_connected():

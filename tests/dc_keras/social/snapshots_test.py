@@ -1,4 +1,4 @@
-"""What a forecast of a past challenge may know, on a small corpus worked out by hand."""
+"""Tests of the edges that a forecast may use, on a small corpus."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_the_plan_may_end_earlier(corpus):
 
 
 def test_later_posts_are_not_used(corpus, tmp_path):
-    """The same first posts with another future give the same edges."""
+    """Equal first posts with another future give the same edges."""
     others = [*_POSTS[:4], ("cid", 4, ("cats", "dogs")), ("dan", 5, ("cats",))]
     other = _corpus(tmp_path / "corpus", others)
     one, two = (

@@ -29,7 +29,7 @@ def _timed(posts):
 
 
 def _by_hand(posts, user, other):
-    """Every post of a thing that the other has posted before, or at that second."""
+    """Returns the first and last times of an edge by a loop over posts."""
     moments = [
         time
         for who, thing, time in posts

@@ -40,7 +40,7 @@ def group(tmp_path):
 
 
 def _loop(group, criteria):
-    """whichtok's way, pair by pair; where it would divide by zero there is no edge."""
+    """Returns whichtok's weights, pair by pair, without its division by zero."""
     weights = {}
     for first, second in itertools.combinations(group.users.values(), 2):
         total = 0.0
