@@ -20,15 +20,15 @@ _KNOWN = RawUser(
         RawPost("so good", (), "4", "Another", _START + 2 * _DAY, 8.0, (50, 20, 1, 0)),
     ),
     account=(1000.0, 20.0, 7.0),
-    # All there are: a join of one in two says of nobody here that they join readily.
+    # All challenges, so that the user clearly joins more often than the average.
     joined=("dance", "cats"),
     now=_START + 30 * _DAY,
 )
 _OF_POSTS = tuple(spec.name for spec in POST_SPECS)
 _OF_USERS = tuple(spec.name for spec in USER_SPECS)
 _FACTS = (*_OF_POSTS, *_OF_USERS)
-# Those that answer with a probability; what they weigh is learned, so not all of it
-# need count in so small a world.
+# The signatures with probabilities; a small model may have learned to ignore a fact in
+# some of them.
 _ANSWERS = ("serving_default", "tokens", "rank_challenges")
 
 

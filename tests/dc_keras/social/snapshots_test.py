@@ -81,8 +81,8 @@ def test_edges_come_from_earlier_and_other_posts(corpus):
         _edges(build_layer_before(corpus, _STUDY, _PLAN, "spin", day * DAY_S))
         for day in (1, 2, 6, 9)
     ]
-    # On day 1 bob has not posted; later the tag of the challenge edges nobody, and a
-    # post of the challenge says nothing else either: dan's cats, bob's dogs.
+    # On day 1 bob has not posted. Later, posts of the challenge create no edges,
+    # neither by its hashtag nor by others: dan's cats, bob's dogs.
     assert edges == [set(), {("ann", "bob")}, {("ann", "bob")}, {("ann", "bob")}]
     # To another challenge they are posts like any other.
     seen = _edges(build_layer_before(corpus, _STUDY, _PLAN, "jump", 7 * DAY_S))
