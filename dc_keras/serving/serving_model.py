@@ -129,10 +129,7 @@ class ServingModel:
             valid: True where there is a post, bool (B, any).
             facts: facts of the users.
         """
-        posts, valid = (
-            fit_to(posts, self.history_max),
-            fit_to(valid, self.history_max),
-        )
+        posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
             parts.append(self._fuse(USER_REPRESENTATION, "user", posts, valid))
@@ -151,14 +148,10 @@ class ServingModel:
         Args:
             posts: embedded posts, float32 (B, any, post_width).
             valid: True where there is a post, bool (B, any).
-            name: name of each challenge, string (B,). The vector of a known challenge
-                includes its label features from training; for unknown names these are
-                unknown.
+            name: names, string (B,); label features of training are used for known
+                ones.
         """
-        posts, valid = (
-            fit_to(posts, self.support_max),
-            fit_to(valid, self.support_max),
-        )
+        posts, valid = (fit_to(x, self.support_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
             parts.append(

@@ -58,7 +58,7 @@ class Layer:
                 "a layer without direction must be symmetric. "
                 f"Received: layer={self.name}"
             )
-        # Written so that NaN passes.
+        # NaN compares as false, so unknown times pass.
         if self.times is not None and (
             self.times.shape != (2, weights.nnz)
             or (self.times[0] > self.times[1]).any()

@@ -207,7 +207,7 @@ def _draw_edges(
     axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
 ) -> None:
     edges = sparse.triu(layer.weights, k=1).tocoo()
-    # Only the strongest edges, which others would cover.
+    # In a dense graph only the strongest edges are drawn.
     order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES][::-1]
     rows, columns, weights = edges.row[order], edges.col[order], edges.data[order]
     share = np.sqrt(weights / weights.max()) if len(weights) else weights

@@ -23,7 +23,7 @@ _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
         ("👩\u200d🚀 ❤\ufe0f مرحبا\u200f 🏴\U000e0067\U000e007f", None),
     ],
 )
-def test_what_is_obeyed_is_written_out_and_what_is_shown_stays(text, shown):
+def test_control_characters_are_escaped_and_others_are_kept(text, shown):
     assert escape_controls(text) == (text if shown is None else shown)
 
 
@@ -32,7 +32,7 @@ def test_kept_characters_stay():
 
 
 @given(st.text())
-def test_no_text_commands_a_terminal(text):
+def test_no_control_character_remains(text):
     shown = escape_controls(text)
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in _BIDI for c in shown)
     shown.encode("utf-8")

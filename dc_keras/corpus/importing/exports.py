@@ -50,7 +50,7 @@ def import_exports(
     )
     if summary.is_empty:
         raise DataError(
-            "`inputs` must hold records of a known format; docs/importing.md lists them. "
+            "`inputs` must hold records of a known format (docs/importing.md). "
             f"Received: {', '.join(str(path) for path in given)}"
         )
     return Corpus.open(place)

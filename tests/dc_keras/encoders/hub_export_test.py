@@ -41,7 +41,7 @@ def cased_preset(vocabulary, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cased_hub(cased_preset, tmp_path_factory):
-    """The same, exported two directories down."""
+    """The cased preset, exported two directories down."""
     target = tmp_path_factory.mktemp("cased") / "new" / "bert"
     assert export_text_encoder(f"keras_nlp:{cased_preset}", str(target)) == target
     return target
@@ -49,7 +49,7 @@ def cased_hub(cased_preset, tmp_path_factory):
 
 @pytest.fixture
 def bare_preset(backbone, tmp_path):
-    """The backbone without a tokenizer."""
+    """A preset of the backbone without a tokenizer."""
     backbone.save_to_preset(str(tmp_path / "bare"))
     return tmp_path / "bare"
 
@@ -131,7 +131,7 @@ def test_an_empty_directory_or_a_saved_model_is_replaced(cased_preset, tmp_path,
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_what_is_no_saved_model_is_not_replaced(tiny_preset, tmp_path, kind):
+def test_other_files_are_not_replaced(tiny_preset, tmp_path, kind):
     target = tmp_path / "thesis"
     kept = target
     if kind == "directory":

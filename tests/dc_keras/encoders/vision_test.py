@@ -97,7 +97,7 @@ def test_an_unknown_size_at_the_door_changes_nothing(vgg16):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_random_weights_tell_colours_apart(name, request):
+def test_random_weights_distinguish_colours(name, request):
     encoder = request.getfixturevalue(name)
     rng = np.random.default_rng(2)
     noise = rng.normal(0, 25, (len(_COLOURS), 3, 64, 64, 3))
@@ -166,7 +166,7 @@ def test_a_missing_weight_file_is_refused():
         _build(weights="nowhere.h5")
 
 
-def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
+def test_unreachable_imagenet_weights_are_reported(monkeypatch):
     def unreachable(**kwargs):
         raise OSError("no route")
 
@@ -187,7 +187,7 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
         ({"layer": "fc2", "image_size": 64}, "needs an image size of 224 px"),
     ],
 )
-def test_a_spec_that_cannot_be_is_refused(changes, message):
+def test_invalid_specs_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
         VisionSpec(**{"name": "VGG16", **changes})
 

@@ -14,7 +14,7 @@ from tfrecords.storage import atomic_update
 
 @pytest.fixture
 def forgotten(corpus, posts, pseudonymizer, forget):
-    """Ann, and the last post of Bob."""
+    """Returns a list with Ann and the last post of Bob."""
     lines = {1: "10000001", 2: posts.bob3}
     return forget(*find_requested(lines, [corpus], pseudonymizer).codes)
 
@@ -23,7 +23,7 @@ def _bytes(directory):
     return {p.name: p.read_bytes() for p in directory.iterdir()}
 
 
-def test_people_posts_and_ties_go_and_nothing_refers_to_them(
+def test_people_posts_and_ties_are_removed_with_all_references(
     corpus, forgotten, people, posts
 ):
     counts = forget_corpus(corpus, forgotten)
@@ -46,7 +46,7 @@ def test_people_posts_and_ties_go_and_nothing_refers_to_them(
     assert json.loads(entry)["position"] == "line 2"
 
 
-def test_people_go_who_were_there_for_the_forgotten_only(corpus, forgotten, people):
+def test_people_who_only_occur_with_removed_data_are_removed(corpus, forgotten, people):
     forget_corpus(corpus, forgotten)
     users = {user.user_id: user for user in Corpus.open(corpus.directory).iter_users()}
     assert users.keys() == {people.bob, people.cat}  # Dan answered Ann

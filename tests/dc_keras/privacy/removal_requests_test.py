@@ -14,7 +14,7 @@ from dc_keras.privacy.removal_requests import (
 
 
 def _of_ann(people, posts, code):
-    """All that names Ann, if her user id is known."""
+    """Returns all codes of Ann, if her user id is known."""
     handles = ("ann", "ann.b")
     return {
         people.ann,
@@ -46,9 +46,7 @@ def test_lines_that_are_no_ids_are_refused_without_repeating_them(tmp_path, text
 
 
 @pytest.mark.parametrize("line", ["10000001", "@ann", "@Ann.B", "MS4-a_1"])
-def test_a_person_is_found_by_any_name_with_all_else(
-    corpus, people, posts, pseudonymizer, line
-):
+def test_a_person_is_found_by_any_name(corpus, people, posts, pseudonymizer, line):
     requested = find_requested({1: line}, [corpus], pseudonymizer)
     assert requested.codes >= _of_ann(people, posts, pseudonymizer)
     assert not requested.codes & {
@@ -67,7 +65,7 @@ def test_a_post_is_found_and_leaves_its_author_alone(corpus, posts, pseudonymize
     assert requested.missing == {}
 
 
-def test_lines_that_no_corpus_has_are_told_and_kept(corpus, pseudonymizer):
+def test_lines_that_no_corpus_has_are_reported_and_kept(corpus, pseudonymizer):
     requested = find_requested(
         {2: "999999", 5: "@ann", 7: "@zed"}, [corpus], pseudonymizer
     )
@@ -86,7 +84,7 @@ def test_who_is_only_mentioned_or_referred_to_is_found(
     assert requested.missing == {}
 
 
-def test_what_one_corpus_knows_counts_for_all(
+def test_handles_of_one_corpus_count_for_all(
     corpus, make_corpus, tmp_path, people, pseudonymizer
 ):
     other = make_corpus(tmp_path / "other", [Video("99", people.ann, "web_item")])
@@ -94,7 +92,7 @@ def test_what_one_corpus_knows_counts_for_all(
     assert "99" in requested.codes
 
 
-def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
+def test_a_handle_of_two_people_is_refused(corpus, people, pseudonymizer):
     users = [*corpus.iter_users(), User("e" * 32, (pseudonymizer.handle("ann"),))]
     corpus.users = table_of(User, users)
     with pytest.raises(DataError, match="line=1, a handle of 2 people"):
@@ -105,7 +103,7 @@ def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
     assert people.ann_mention not in requested.codes
 
 
-def test_posts_that_are_no_longer_valid_go(corpus, posts, pseudonymizer):
+def test_posts_that_are_no_longer_valid_are_removed(corpus, posts, pseudonymizer):
     lines = [posts.ann1, posts.bob1, posts.bob2, posts.cat1, "123456"]
     requested = find_gone(lines, [corpus], pseudonymizer, "video")
     assert requested.codes == {posts.ann2, posts.bob3}
@@ -114,7 +112,7 @@ def test_posts_that_are_no_longer_valid_go(corpus, posts, pseudonymizer):
     )
 
 
-def test_people_who_are_no_longer_valid_go_with_all_else(
+def test_people_who_are_no_longer_valid_are_removed_with_their_posts(
     corpus, people, posts, pseudonymizer
 ):
     lines = ["10000002", "@cat", "10000004"]

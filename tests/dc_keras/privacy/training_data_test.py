@@ -36,7 +36,7 @@ def corpus(make_corpus, tmp_path):
 
 @pytest.fixture
 def model(tmp_path, corpus):
-    """A model of Ann and Bob; its JSON has the challenges sorted by name."""
+    """A model of Ann and Bob, whose JSON has the challenges sorted by name."""
     grid = resolve_study(_STUDY, corpus, support="included")
     config = {
         "grid_sha256": grid.sha256,

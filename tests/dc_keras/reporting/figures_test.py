@@ -9,7 +9,7 @@ figures = pytest.importorskip(
 )
 
 
-def test_what_matters_is_shown_and_the_rest_can_be(result):
+def test_main_models_are_visible_and_others_can_be_shown(result):
     figure = figures.precision_recall_figure(result)
     shown = {trace.name: trace.visible for trace in figure.data}
     assert shown == {
@@ -48,7 +48,7 @@ def test_challenges_have_a_bar_of_each_model_and_no_markup(result):
     assert "<script" not in "".join(ours.y)
 
 
-def test_without_ours_and_simple_ones_the_best_model_is_shown(tmp_path):
+def test_without_baselines_the_best_model_is_shown(tmp_path):
     run = write_run(tmp_path, models={"VGG16": 0.1, "a lone one": 0.8})
     result = judge_split(run, "cold_user")
     assert figures.main_models(result) == ["a lone one"]

@@ -20,7 +20,7 @@ _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 
 @pytest.fixture(scope="module")
 def report():
-    """Twelve challenges on a ring, the first of a hostile name."""
+    """A report of twelve challenges on a ring, the first with a hostile name."""
     adoptions = {
         f"{_OBEYED if c == 0 else 'dance'} {c}": Adoption(
             np.arange(2 + c), np.arange(2 + c) * DAY_S
@@ -51,7 +51,7 @@ def _without_plotly(page):
     return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
 
 
-def test_the_page_says_what_was_found(page, report):
+def test_the_page_shows_the_results(page, report):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>drawn &lt;b&gt;</title>" in page
     row = report.backtests.summary().row(0, named=True)
@@ -70,7 +70,7 @@ def test_names_from_the_data_are_harmless(page):
     assert not {"\x1b", "\u202e"} & set(text)
 
 
-def test_parts_that_were_not_asked_for_are_not_there(report):
+def test_missing_parts_are_not_on_the_page(report):
     bare = ReachReport(report.adoptions, {}, {}, {}, None, None)
     page = _without_plotly(render_reach_page(bare, "bare"))
     for word in ("backtest", "what-if", "u_00"):
@@ -89,8 +89,8 @@ def test_a_browser_shows_it_without_a_word_or_a_request(
 ):
     path = tmp_path / "reach.html"
     path.write_text(page, "utf-8")
-    shown, heard = open_page(path, width, scheme)
-    assert heard == [path.as_uri()]
+    shown, messages = open_page(path, width, scheme)
+    assert messages == [path.as_uri()]
     assert shown.locator(".plot").count() == 5
     widths = shown.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth]"

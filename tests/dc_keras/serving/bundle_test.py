@@ -24,15 +24,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-asked = dict(np.load(sys.argv[2], allow_pickle=False))
-text = lambda name: tf.constant(asked[name].astype(object))
+inputs = dict(np.load(sys.argv[2], allow_pickle=False))
+text = lambda name: tf.constant(inputs[name].astype(object))
 frames = dict(np.load(sys.argv[3], allow_pickle=False))
 jpegs = [row.tobytes()[:n] for row, n in zip(frames["bytes"], frames["length"])]
 jpegs = tf.constant(np.array(jpegs, object).reshape(frames["shape"]))
 signatures = tf.saved_model.load(sys.argv[1]).signatures
-seen = {"captions": text("captions"), "frames": jpegs}
-whole = signatures["captions_only"](challenge=text("challenge"), **seen)
-shape = seen["captions"].shape
+posts = {"captions": text("captions"), "frames": jpegs}
+whole = signatures["captions_only"](challenge=text("challenge"), **posts)
+shape = posts["captions"].shape
 unknown = {
     "sounds": tf.fill(shape, ""),
     "sound_titles": tf.fill(shape, ""),
@@ -43,7 +43,7 @@ unknown = {
     "joined": tf.fill((shape[0], 1), ""),
     "now": tf.fill(shape[:1], tf.constant(-1, tf.int64)),
 }
-user = signatures["embed_user"](**seen, **unknown)["user"]
+user = signatures["embed_user"](**posts, **unknown)["user"]
 known = signatures["find_challenge"](name=text("challenge"))
 score = signatures["score"](user=user, challenge=known["challenge"])
 np.savez(
@@ -78,7 +78,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     for path in place.glob("sample_requests/*.json"):
         body = json.loads(path.read_text())
         signature = loaded.signature_def[body["signature_name"]]
-        asked = {
+        inputs = {
             tensor.name: np.array(
                 [bare(row[key]) for row in body["instances"]],
                 tf.as_dtype(tensor.dtype).as_numpy_dtype,
@@ -86,7 +86,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
             for key, tensor in signature.inputs.items()
         }
         names = {key: tensor.name for key, tensor in signature.outputs.items()}
-        found = session.run(names, asked)
+        found = session.run(names, inputs)
         answers[path.stem] = {
             key: np.vectorize(plain, otypes=[object])(value).tolist()
             for key, value in found.items()
@@ -119,11 +119,11 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
 def test_raw_posts_score_as_their_cached_features_do(served, predictor):
     scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
-    # Features are float16: what a batch of another size computes may round otherwise.
+    # Features are float16; a batch of another size may round differently.
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
 
 
-def test_another_process_without_this_package_answers_alike(
+def test_another_process_without_this_package_gives_equal_results(
     served, predictor, tmp_path
 ):
     histories = [h for h in served.histories if len(h) == 3]
@@ -173,7 +173,7 @@ def test_posts_beyond_the_history_change_nothing(served, predictor):
     )
 
 
-def test_an_unknown_challenge_is_said_to_be_unknown(served, predictor):
+def test_an_unknown_challenge_is_marked_as_unknown(served, predictor):
     probability, known = _ask(predictor, served.histories[0], "nobody knows")
     assert not known
     assert 0 < probability < 1
@@ -254,7 +254,7 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     assert not (tmp_path / "export").exists()
 
 
-def test_the_bundle_says_which_servers_load_it(served_text, tmp_path):
+def test_the_bundle_contains_the_op_audit(served_text, tmp_path):
     audit = json.loads((served_text.place / "op_audit.json").read_text("utf-8"))
     assert "2.20" in audit["supported_by"]
     assert set(audit["signatures"]) >= {"serving_default", "tokens", "rank_users"}
@@ -319,7 +319,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
                 np.testing.assert_allclose(found, value, atol=1e-5)
 
 
-def test_the_bundle_says_what_is_behind_it(served, predictor):
+def test_the_bundle_contains_its_settings(served, predictor):
     config = json.loads((served.place / "config.json").read_text("utf-8"))
     assert predictor.challenges == tuple(config["challenges"]) == ("dance", "cats")
     assert config["sides"]["user"]["text"]["hashtags"] == "mask_focal"
@@ -330,7 +330,9 @@ def test_a_proxy_is_no_participation_model(served):
         build_serving_model(served.model_directory / "user_proxy")
 
 
-def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path):
+def test_missing_bundles_and_unknown_challenges_are_refused(
+    served, predictor, tmp_path
+):
     with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):

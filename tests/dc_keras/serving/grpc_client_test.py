@@ -24,10 +24,10 @@ from dc_keras.serving.connect import connect
 
 
 class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Refuses as often as it is told to, then gives back what it was asked."""
+    """Refuses a number of requests, then returns the inputs."""
 
     def __init__(self):
-        self.refusals, self.asked, self.pause_s = [], [], 0
+        self.refusals, self.requests, self.pause_s = [], [], 0
         self.answers = []
 
     def GetModelMetadata(self, request, context):
@@ -45,7 +45,7 @@ class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     def Predict(self, request, context):
-        self.asked.append(request)
+        self.requests.append(request)
         time.sleep(self.pause_s)
         if self.refusals:
             context.abort(self.refusals.pop(0), "no\nmore")
@@ -77,8 +77,8 @@ def test_a_server_that_is_not_ready_is_asked_again(stub):
     stub.refusals += [grpc.StatusCode.UNAVAILABLE] * 2
     with connect(stub.address, "dc", version=3) as client:
         assert _echo(client) == [b"\xff\0\0"]
-    assert len(stub.asked) == 3
-    assert stub.asked[0].model_spec.version.value == 3
+    assert len(stub.requests) == 3
+    assert stub.requests[0].model_spec.version.value == 3
 
 
 def test_large_requests_are_repeated_and_large_answers_received(stub):
@@ -87,20 +87,20 @@ def test_large_requests_are_repeated_and_large_answers_received(stub):
     frames = [bytes(6 * 2**20), b"\xd8"]
     with connect(stub.address, "dc", label="stable") as client:
         assert _echo(client, frames) == frames
-    assert len(stub.asked) == 2
-    assert stub.asked[0].model_spec.version_label == "stable"
+    assert len(stub.requests) == 2
+    assert stub.requests[0].model_spec.version_label == "stable"
 
 
 def test_retries_end(stub):
     stub.refusals += [grpc.StatusCode.UNAVAILABLE] * 9
     for retries in (0, 1):
-        stub.asked.clear()
+        stub.requests.clear()
         with (
             connect(stub.address, "dc", retries=retries) as client,
             pytest.raises(NoAnswerError, match=r"be ready: no\. Received: address="),
         ):
             _echo(client)
-        assert len(stub.asked) == 1 + retries
+        assert len(stub.requests) == 1 + retries
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_refusal_is_one_line_and_is_not_asked_again(stub, code, kind, rule):
     stub.refusals.append(grpc.StatusCode[code])
     with connect(stub.address, "dc") as client, pytest.raises(kind, match=rule):
         _echo(client)
-    assert len(stub.asked) == 1
+    assert len(stub.requests) == 1
 
 
 def test_a_slow_server_is_given_up_in_time(stub):
@@ -211,7 +211,7 @@ def test_an_answer_without_its_outputs_is_one_line(stub):
         _echo(client)
 
 
-def test_a_server_that_drips_is_given_up_in_time():
+def test_a_slow_response_times_out():
     over = threading.Event()
 
     def drip(listener):

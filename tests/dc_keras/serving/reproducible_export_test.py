@@ -1,4 +1,4 @@
-"""Two exports of one model give the same bytes."""
+"""Tests that two exports of one model give the same bytes."""
 
 import os
 import subprocess

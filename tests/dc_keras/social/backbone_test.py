@@ -29,11 +29,11 @@ def test_disparity_of_a_star_by_hand():
     np.testing.assert_allclose(kept.significance, [0.04, 0.04])
 
 
-def test_a_pair_alone_is_no_more_than_chance():
+def test_the_edge_of_a_pair_is_not_significant():
     assert keep_backbone(_layer([[0, 5], [5, 0]]), "disparity", 0.99).num_edges == 0
 
 
-def test_a_strong_tie_of_weak_nodes_beats_noise():
+def test_a_strong_edge_of_weak_nodes_beats_noise():
     rng = np.random.default_rng(0)
     noise = np.triu(rng.poisson(5, (30, 30)), 1)
     noise[0, 1] = 60
@@ -67,6 +67,6 @@ def test_directions_are_kept():
     ("method", "alpha", "message"),
     [("best", 0.1, "backbone=best"), ("disparity", 0, "alpha=0")],
 )
-def test_what_is_no_backbone_is_one_line(method, alpha, message):
+def test_invalid_backbones_are_refused(method, alpha, message):
     with pytest.raises(DataError, match=message):
         keep_backbone(_STAR, method, alpha)

@@ -33,7 +33,7 @@ def _has(kind="hashtag"):
     return count_affiliations(kind, _USERS, _MOMENTS)
 
 
-def test_a_tie_is_a_user_with_a_thing():
+def test_an_edge_is_a_user_with_a_thing():
     communities = pl.DataFrame({"user_id": _USERS, "community": [0, 0, 1, 2]})
     view = bipartite_view(_has(), _MOMENTS, communities)
     assert view.edges.rows() == [
@@ -54,7 +54,7 @@ def test_a_tie_is_a_user_with_a_thing():
     assert view.users["community"].to_list() == [0, 0, 1, 2, None, None, None]
 
 
-def test_things_that_were_left_out_are_no_nodes():
+def test_excluded_things_are_no_nodes():
     view = bipartite_view(_has().without_rare(2), _MOMENTS)
     assert view.edges["target"].to_list() == ["#cats", "#cats"]
     assert view.users["node_type"].to_list() == ["user"] * 4 + ["hashtag"]
@@ -81,7 +81,7 @@ def test_other_tools_see_two_kinds_of_nodes(tmp_path):
     assert [edge["Target"] for edge in edges] == ["#cats", "#dogs", "#cats", "#=dogs"]
 
 
-def test_other_kinds_say_what_they_are():
+def test_other_kinds_have_a_prefix():
     view = bipartite_view(_has("effect"), _MOMENTS)
     assert view.edges["target"][0] == "effect: cats"
     with pytest.raises(DataError, match=r"different names. Received: #cats"):

@@ -1,4 +1,4 @@
-"""Graphs of a small corpus, worked out by hand."""
+"""Tests of graphs of a small corpus, with weights derived by hand."""
 
 import json
 
@@ -79,11 +79,11 @@ def _edges(corpus, layer, challenges=(), **options):
         ("mention", {}),
     ],
 )
-def test_layers_by_hand(corpus, layer, expected):
+def test_layers_of_a_small_corpus(corpus, layer, expected):
     assert _edges(corpus, layer) == expected
 
 
-def test_what_does_not_tie_can_be_asked_for(corpus):
+def test_excluded_things_can_be_included(corpus):
     tags = _edges(corpus, "co-hashtag", keep_stop_tags=True)
     assert tags == {("ann", "bob"): 2}
     sounds = _edges(corpus, "co-sound", keep_original_sounds=True)
@@ -92,7 +92,7 @@ def test_what_does_not_tie_can_be_asked_for(corpus):
     assert _edges(corpus, "co-hashtag", min_support=3) == {}
 
 
-def test_challenges_tie_those_who_joined(corpus):
+def test_challenges_edge_those_who_joined(corpus):
     challenges = [Challenge("pets", ("cats", "dance")), Challenge("song", (), ("11",))]
     found = _edges(corpus, "co-challenge", challenges)
     assert found == {("ann", "bob"): 2, ("ann", "dan"): 1, ("bob", "dan"): 1}
@@ -108,7 +108,7 @@ def test_a_window_leaves_out_what_came_before_and_after(corpus):
     assert _edges(corpus, "follow", start=_START) == {}
 
 
-def test_ties_say_when_they_were_seen(corpus):
+def test_edges_have_times(corpus):
     plan = GraphPlan(layers=("co-sound", "duet", "follow"), weighting="count")
     graph = build_graph(corpus, plan)
     day = (_START + np.arange(4) * _DAY).tolist()
@@ -125,7 +125,7 @@ def test_ties_say_when_they_were_seen(corpus):
     assert part.layer("duet").times.tolist() == [[day[3]]] * 2
 
 
-def test_who_posts_the_same_within_seconds(corpus):
+def test_co_activity_within_seconds(corpus):
     assert _edges(corpus, "co-hashtag", within_s=_DAY) == {("ann", "bob"): 1}
     assert _edges(corpus, "co-hashtag", within_s=_DAY - 1) == {}
     connected = _edges(corpus, "co-sound", within_s=0, keep_original_sounds=True)
@@ -134,7 +134,7 @@ def test_who_posts_the_same_within_seconds(corpus):
         GraphPlan(layers=("co-suggested-sound",), within_s=5)
 
 
-def test_who_posts_too_little_is_tied_to_nobody(corpus):
+def test_users_with_few_posts_have_no_edges(corpus):
     # With fyp ann and bob have two and dan one.
     options = {"keep_stop_tags": True, "min_support": 1}
     assert _edges(corpus, "co-hashtag", min_participation=2, **options) == {
@@ -172,12 +172,12 @@ def test_a_plan_comes_back_from_json():
         {"min_participation": 0},
     ],
 )
-def test_what_is_no_plan_is_one_line(options):
+def test_invalid_plans_are_refused(options):
     with pytest.raises(DataError, match=r"must be .* Received: "):
         GraphPlan(**options)
 
 
-def test_a_plan_of_all_layers_is_one(corpus):
+def test_a_plan_may_have_all_layers(corpus):
     plan = GraphPlan(layers=LAYERS)
     graph = build_graph(corpus, plan, [Challenge("pets", ("cats",))])
     assert [layer.name for layer in graph.layers] == list(LAYERS)

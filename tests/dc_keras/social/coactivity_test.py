@@ -28,7 +28,7 @@ def _made(posts):
 
 
 def _by_hand(posts, within_s, weighting):
-    """The weights and times of edges by a loop over pairs of posts."""
+    """Returns weights and times of edges by a loop over pairs of posts."""
     posts = [post for post in posts if post[2] is not None]
     seen = {}
     for one, other in combinations(posts, 2):
@@ -43,7 +43,7 @@ def _by_hand(posts, within_s, weighting):
         scores = {
             "cosine": counts,
             "tfidf": np.where(counts, 1 + np.log(counts), 0) * np.log(4 / num_users),
-            # A thing of one user edges nobody, whatever it would count.
+            # A thing of one user creates no edge.
             "hyperbolic": (counts > 0) / np.sqrt(np.maximum(num_users - 1.0, 1)),
         }.get(weighting, counts > 0)
     weights = {}
@@ -74,7 +74,7 @@ def _found(layer):
 @given(_posts, st.integers(0, 12), st.sampled_from(WEIGHTINGS))
 @example([], 3, "count")
 @example([("ann", "x", 1_000), ("bob", "x", 1_030), ("ann", "y", 1_030)], 30, "tfidf")
-def test_ties_are_those_of_a_double_loop(posts, within_s, weighting):
+def test_edges_equal_those_of_a_double_loop(posts, within_s, weighting):
     layer = build_coactivity_layer(*_made(posts), within_s, weighting)
     expected = _by_hand(posts, within_s, weighting)
     found = _found(layer)
@@ -114,18 +114,18 @@ def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
     assert set(_found(layer).items()) <= set(_found(every).items())
 
 
-def test_posts_without_a_time_tie_nobody():
+def test_posts_without_a_time_create_no_edges():
     posts = [("ann", "x", None), ("bob", "x", 1_000), ("cid", "x", 1_001)]
     layer = build_coactivity_layer(*_made(posts), 5, "count")
     assert _found(layer) == {(1, 2): (1.0, 1_001.0, 1_001.0)}
 
 
-def test_things_that_were_left_out_tie_nobody():
+def test_excluded_things_create_no_edges():
     moments, has = _made([("ann", "x", 0), ("bob", "x", 1), ("cid", "x", 2)])
     assert build_coactivity_layer(moments, has.without_common(2), 5).num_edges == 0
 
 
-def test_what_is_too_large_is_refused_before_it_is_made():
+def test_large_products_are_refused_in_advance():
     # 1,000 posts of one thing in one second: 499,500 pairs of 80 bytes.
     posts = [(_USERS[n % 4], "x", 1_000) for n in range(1_000)]
     moments, has = _made(posts)
@@ -148,6 +148,6 @@ def test_what_is_too_large_is_refused_before_it_is_made():
         (1, "weight", None, "weighting=weight"),
     ],
 )
-def test_what_is_no_window(within_s, weighting, top_k, rule):
+def test_invalid_windows_are_refused(within_s, weighting, top_k, rule):
     with pytest.raises(DataError, match=rf"Received: .*{rule}"):
         build_coactivity_layer(*_made([]), within_s, weighting, top_k=top_k)

@@ -53,7 +53,7 @@ def written(tmp_path):
     return {path.name: path for path in paths}
 
 
-def test_ties_say_what_each_layer_adds():
+def test_edges_have_the_weight_of_each_layer():
     table = edge_table(_GRAPH, _GRAPH.combined())
     assert table.to_dicts() == [
         {
@@ -75,7 +75,7 @@ def test_ties_say_what_each_layer_adds():
     assert (mention["source"], mention["target"]) == ("u_c", "u_b")
 
 
-def test_significance_stays_with_its_tie():
+def test_significance_stays_with_its_edge():
     layer = layer_of([(0, 1, 2.0), (1, 2, 0.5)], 3)
     chances = np.array([0.0, 0.0, 0.25, 0.25])  # 0-1, 1-0, 1-2, 2-1
     judged = type(layer)("judged", layer.weights, False, chances)
@@ -157,7 +157,7 @@ def test_spells_read_back(tmp_path):
     assert [spell.attrib["start"] for spell in found] == ["1970-01-01", "1970-01-06"]
 
 
-def test_a_layer_says_when_its_ties_were_seen():
+def test_a_layer_returns_times_of_its_edges():
     times = np.array([[3.0, 3.0, np.nan, np.nan], [4.0, 4.0, np.nan, np.nan]])
     timed = type(_SHARED)("timed", _SHARED.weights, times=times)
     table = edge_table(_GRAPH, timed)
@@ -181,7 +181,7 @@ def test_csv_has_the_headers_of_gephi_and_no_formulas(written):
 
 
 @pytest.mark.parametrize("start", "=+-@＝")
-def test_what_begins_a_formula_is_quoted(tmp_path, start):
+def test_formulas_are_escaped(tmp_path, start):
     users = pl.DataFrame(
         {"user_id": ["u_a", "u_b", "u_c"], f"{start}x": [f"{start}y"] * 3}
     )
@@ -217,7 +217,7 @@ def test_attributes_that_mean_something_to_the_writer_are_renamed(tmp_path):
     assert graph.nodes["u_a"]["id_"] == "x"
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(DataError, match=r"formats must be of gexf.*Received: dot"):
         write_graph(_view(), tmp_path / "none", "graph", ["gexf", "dot"])
     assert not (tmp_path / "none").exists()

@@ -62,7 +62,7 @@ def test_a_graph_replaces_the_one_before(tmp_path):
     assert len(read_graph(tmp_path)[0].layers) == 1
 
 
-def test_half_a_graph_is_one_line(tmp_path):
+def test_an_incomplete_graph_is_refused(tmp_path):
     with pytest.raises(DataError, match="must be a graph of build_graph"):
         read_graph(tmp_path)
     save_graph(tmp_path, _GRAPH, {})

@@ -18,7 +18,7 @@ _MENTION = _layer("mention", [[0, 1, 0], [0, 0, 0], [3, 0, 0]], is_directed=True
 _GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
 
 
-def test_ties_are_counted_once():
+def test_edges_are_counted_once():
     assert (_SHARED.num_edges, _MENTION.num_edges) == (2, 2)
 
 
@@ -30,7 +30,7 @@ def test_layers_add_up_by_their_shares():
     assert _GRAPH.combined().weights[0, 1] == 3
 
 
-def test_a_part_keeps_the_ties_among_its_users():
+def test_a_part_keeps_the_edges_among_its_users():
     part = _GRAPH.part(["c", "a"])
     assert part.users == ("a", "c")
     assert part.layer("shared").num_edges == 0
@@ -39,7 +39,7 @@ def test_a_part_keeps_the_ties_among_its_users():
     )
 
 
-def test_a_part_keeps_what_is_known_of_its_ties():
+def test_a_part_keeps_what_is_known_of_its_edges():
     chance = np.array([0.1, 0.1, 0.0, 0.0])  # a–b and b–c, both ways
     known = Layer("shared", _SHARED.weights, significance=chance)
     part = SocialGraph(("a", "b", "c"), (known,)).part(["b", "c"]).layers[0]
@@ -49,7 +49,7 @@ def test_a_part_keeps_what_is_known_of_its_ties():
 
 def test_times_of_layers_are_the_first_and_the_last():
     shared = Layer("shared", _SHARED.weights, times=np.array([[5.0] * 4, [6.0] * 4]))
-    # a mentions b, and c mentions a, which nobody dates.
+    # a mentions b, and c mentions a at an unknown time.
     mention = Layer(
         "mention", _MENTION.weights, True, None, np.array([[2.0, np.nan]] * 2)
     )
@@ -87,6 +87,6 @@ def test_canonical_leaves_nothing_on_the_diagonal():
         ),
     ],
 )
-def test_what_is_no_graph_is_refused(make, message):
+def test_invalid_graphs_are_refused(make, message):
     with pytest.raises(DataError, match=message):
         make()

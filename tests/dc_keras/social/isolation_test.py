@@ -11,7 +11,7 @@ from dc_keras.social.isolation import measure_homophily, measure_isolation
 _GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
 
 
-def test_a_drawn_graph_has_the_indices_worked_out_by_hand():
+def test_indices_of_a_small_graph():
     found = measure_isolation(TWO_GROUPS, _GROUPS)
     # Six edges of 1 in the clique (12 ends), three in the triangle (6), 0.1 between.
     assert found.mixing.toarray()[:2, :2] == pytest.approx(
@@ -37,7 +37,7 @@ def test_assortativity_is_that_of_networkx():
     assert measure_homophily(layer, groups.astype(float)) == pytest.approx(expected)
 
 
-def test_weights_count_as_repeated_ties_would():
+def test_weights_count_as_repeated_edges_would():
     light = layer_of([(0, 1, 2), (1, 2, 1)], 3)
     values = np.array([1.0, 2.0, 4.0])
     ends = np.array([[1, 2], [2, 1], [1, 2], [2, 1], [2, 4], [4, 2]], float)
@@ -63,7 +63,7 @@ def test_ends():
     assert np.isnan(measure_homophily(layer_of([(0, 1, 1)], 2), np.zeros(2)))
 
 
-def test_unknown_groups_and_values_are_left_out():
+def test_unknown_groups_and_values_are_excluded():
     layer = layer_of([(0, 1, 1), (1, 2, 5)], 3)
     assert measure_isolation(layer, np.array([0, 0, -1])).overall == -1.0
     assert measure_homophily(layer, np.array([1.0, 2.0, np.nan])) == pytest.approx(-1)
@@ -83,7 +83,7 @@ def test_communities_are_a_graph_of_their_own():
     assert between.weights[0, 1] == pytest.approx(0.1)
 
 
-def test_sums_in_another_order_are_the_same_both_ways():
+def test_mixing_is_symmetric_despite_rounding():
     weights = np.random.default_rng(0).random((40, 40))
     edges = [(u, v, weights[u, v]) for u in range(40) for v in range(u)]
     between = measure_isolation(layer_of(edges, 40), np.arange(40) % 4).between()
@@ -111,7 +111,7 @@ def test_names_of_users_do_not_matter(edges, groups, order):
     assert ((finite >= -1 - 1e-12) & (finite <= 1 + 1e-12)).all()
 
 
-def test_a_group_a_user():
+def test_groups_need_one_entry_per_user():
     with pytest.raises(
         DataError, match=r"one entry for each of 8 users. Received: groups="
     ):

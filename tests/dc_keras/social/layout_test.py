@@ -19,7 +19,7 @@ def test_communities_stand_apart_within_the_square():
         assert distances.argmin() == _GROUPS[user]
 
 
-def test_users_without_a_tie_stand_around_the_others():
+def test_users_without_an_edge_stand_around_the_others():
     places = compute_layout(
         layer_of([(0, 1, 1.0), (1, 2, 1.0)], 5), np.array([0, 0, 0, 1, 2])
     )

@@ -35,7 +35,7 @@ def test_communities_are_named_by_what_sets_them_apart():
     assert readers.name == "books"
 
 
-def test_a_score_is_the_one_worked_out_by_hand():
+def test_a_z_score_equals_the_formula():
     dancers, _ = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     # Counts: dance 6 of 13 here, 0 of 12 there; the prior a tenth of the whole.
     a, a0 = 0.6, 2.5
@@ -44,24 +44,24 @@ def test_a_score_is_the_one_worked_out_by_hand():
     assert dancers.traits[0].z == pytest.approx(expected, rel=1e-12)
 
 
-def test_how_often_one_user_has_a_thing_does_not_count():
+def test_the_number_of_uses_has_no_influence():
     dancers, _ = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert "rare" not in [trait.name for trait in dancers.traits]
 
 
-def test_central_users_are_those_with_the_strongest_ties_inside():
+def test_central_users_are_those_with_the_strongest_edges_inside():
     dancers, readers = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert dancers.central == (1, 2, 0, 3, 4)  # 3, 2, 1, and none
     assert readers.central[:2] == (6, 7)
 
 
-def test_the_tie_between_communities_is_not_inside():
+def test_the_edge_between_communities_is_not_inside():
     assert inner_strength(_LAYER, _MEMBERSHIP)[5] == 0
     directed = layer_of([(0, 1, 2.0), (5, 6, 1.0)], 12, is_directed=True)
     assert inner_strength(directed, _MEMBERSHIP)[:3].tolist() == [2.0, 2.0, 0.0]
 
 
-def test_what_nothing_sets_apart_is_named_by_its_number():
+def test_communities_without_traits_are_named_by_number():
     nothing = sparse.csr_array((12, 4))
     first, second = describe_communities(_LAYER, _MEMBERSHIP, nothing, _NAMES)
     assert (first.name, second.name) == ("community 0", "community 1")
@@ -75,7 +75,7 @@ def test_what_nothing_sets_apart_is_named_by_its_number():
     )
 
 
-def test_names_do_not_hang_on_the_order_of_users():
+def test_names_do_not_depend_on_the_order_of_users():
     order = np.random.default_rng(0).permutation(12)
     shuffled = describe_communities(
         Layer("x", to_canonical(_LAYER.weights[order][:, order])),

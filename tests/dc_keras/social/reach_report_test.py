@@ -47,7 +47,7 @@ def test_replication_has_every_day(report):
     assert table.height == 5
 
 
-def test_the_likeliest_come_first(report):
+def test_users_are_sorted_by_chance(report):
     chances = report.what_if.chances()
     assert chances["user_id"].to_list() == ["u_b", "u_a", "u_c"]
     assert report.what_if.curve().to_dicts()[1] == {
@@ -58,7 +58,7 @@ def test_the_likeliest_come_first(report):
     }
 
 
-def test_files_say_what_the_tables_say_and_only_one_names_users(report, tmp_path):
+def test_files_equal_the_tables_and_only_one_has_user_ids(report, tmp_path):
     paths = report.write(tmp_path / "new", {"seed": 0})
     assert [path.name for path in paths] == [
         *("replication.csv", "along_ties.csv", "backtest.csv"),
@@ -82,7 +82,7 @@ def test_files_say_what_the_tables_say_and_only_one_names_users(report, tmp_path
     assert pl.read_csv(paths[0])["challenge"][0] == "'=spin"
 
 
-def test_parts_that_are_not_there_leave_no_file(report, tmp_path):
+def test_missing_parts_have_no_file(report, tmp_path):
     report.write(tmp_path, {})
     bare = ReachReport(_ADOPTIONS, {}, {}, {}, None, None)
     bare.write(tmp_path, {})

@@ -29,7 +29,7 @@ def test_vectors_stand_where_their_users_do(path):
     )
 
 
-def test_the_nearest_are_tied_by_their_cosine(path):
+def test_the_nearest_users_are_connected_by_cosine(path):
     layer = read_similarity_layer(path, _USERS, 1)
     edges = layer.weights.toarray()
     assert layer.name == "similar"
@@ -39,7 +39,7 @@ def test_the_nearest_are_tied_by_their_cosine(path):
     np.testing.assert_allclose(edges, edges.T)
 
 
-def test_what_is_no_file_of_representations_is_one_line(path, tmp_path):
+def test_invalid_representations_are_refused(path, tmp_path):
     with pytest.raises(DataError, match="none of them"):
         read_representations(path, ("u_x",))
     pl.DataFrame({"user_id": ["u_a"]}).write_parquet(tmp_path / "other.parquet")

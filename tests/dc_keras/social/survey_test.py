@@ -35,7 +35,7 @@ def test_users_have_their_community_beside_their_measures(found):
     assert users["degree"].to_list()[3] == 4
 
 
-def test_the_table_leaves_out_who_stands_alone(found):
+def test_the_table_excludes_single_users(found):
     table = found.table()
     assert table["users"].to_list() == [4, 3]
     assert table["ei_index"].to_list() == pytest.approx([-11.9 / 12.1, -5.9 / 6.1])

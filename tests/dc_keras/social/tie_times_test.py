@@ -29,7 +29,7 @@ def _timed(posts):
 
 
 def _by_hand(posts, user, other):
-    """Every post of a thing that the other has posted before, or at that second."""
+    """Returns the first and last times of an edge by a loop over posts."""
     moments = [
         time
         for who, thing, time in posts
@@ -42,7 +42,7 @@ def _by_hand(posts, user, other):
 
 @settings(deadline=None)
 @given(_posts, st.integers(1, 4))
-def test_a_tie_is_seen_when_one_posts_what_the_other_has(posts, size):
+def test_an_edge_is_seen_when_one_posts_what_the_other_has(posts, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tie_times, "_LOOKUPS_PER_BLOCK", size)
         layer = _timed(posts)
@@ -52,7 +52,7 @@ def test_a_tie_is_seen_when_one_posts_what_the_other_has(posts, size):
         assert (first, last) == pytest.approx(expected, nan_ok=True)
 
 
-def test_by_hand():
+def test_weights_of_a_small_example():
     posts = [("ann", "x", 5), ("ann", "x", 9), ("bob", "x", 7), ("cid", "x", None)]
     layer = _timed(posts)
     first, last = layer.times_at(np.array([0, 1, 0]), np.array([1, 0, 2]))

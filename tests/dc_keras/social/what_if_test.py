@@ -39,16 +39,16 @@ def test_seeds_without_a_probability_join(write):
     assert reach.mean[:3].tolist() == [1, 2, 3]
 
 
-def test_who_declines_wins_nobody(write):
+def test_seeds_who_decline_activate_nobody(write):
     seeds = read_seeds(write("user_id,probability\nu_a,0.25\n"), _GRAPH)
     reach = simulate_seeds(_LAYER, seeds, 100.0, num_runs=2000)
-    # With everything won along edges, all three or nobody.
+    # With certain activation, either all three or none adopt.
     assert set(reach.totals) == {0, 3}
     assert reach.chances[0] == pytest.approx(0.25, abs=0.05)
     assert reach.chances.tolist() == [reach.chances[0]] * 3 + [0]
 
 
-def test_readiness_is_beside_the_mean(write):
+def test_readiness_is_relative_to_the_mean(write):
     path = write(
         "user_id,challenge,probability\nu_a,spin,0.1\nu_b,spin,0.3\nstranger,spin,1\n"
         "u_a,jump,0.9\n"
@@ -60,7 +60,7 @@ def test_readiness_is_beside_the_mean(write):
         read_readiness(path, _GRAPH)
 
 
-def test_the_readier_hear_more_easily(write):
+def test_readier_users_are_activated_more_often(write):
     seeds = read_seeds(write("user_id\nu_b\n"), _GRAPH)
     path = write("user_id,probability\nu_a,0.1\nu_b,0.2\nu_c,0.3\n")
     reach = simulate_seeds(
@@ -83,12 +83,12 @@ def test_the_readier_hear_more_easily(write):
         ("", "seeds must be a CSV file"),
     ],
 )
-def test_what_is_no_list_of_seeds(write, text, rule):
+def test_invalid_seeds_are_refused(write, text, rule):
     with pytest.raises(DataError, match=rule):
         read_seeds(write(text), _GRAPH)
 
 
-def test_what_says_nothing_of_readiness(write, tmp_path):
+def test_invalid_readiness_is_refused(write, tmp_path):
     with pytest.raises(DataError, match="without probability"):
         read_readiness(write("user_id\nu_a\n"), _GRAPH)
     with pytest.raises(DataError, match="users of the graph=0"):
