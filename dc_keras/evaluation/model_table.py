@@ -24,7 +24,7 @@ from dc_keras.evaluation.results import (
 )
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
 from dc_keras.training.loop import predict
-from dc_keras.training.participation_dataset import ParticipationPart
+from dc_keras.training.participation_part import ParticipationPart
 
 _COLUMNS = ("model", "AP", "95 %", "AUC", "F1", "Δ AP", "Δ 95 %")
 
@@ -76,18 +76,9 @@ def evaluate(
             f"Received: part={part!r}"
         )
     title = str(getattr(model, "name", "model")) if name is None else name
-    frames = [_frame(title, part, "test", _scores(model, part))]
-    valid = part.part("valid")
-    has_threshold = not isinstance(model, np.ndarray | list | tuple)
-    if has_threshold and part.name != "valid" and len(valid):
-        frames.append(_frame(title, valid, "valid", _scores(model, valid)))
+    frames = [_model_rows(title, model, part)]
     if baselines:
-        data = part.data
-        for row, scores in simple_scores(
-            SimpleData(data.pairs, data.fold, data.features, data.seed)
-        ).items():
-            frames.append(_frame(row, part, "test", scores[part.rows]))
-            frames.append(_frame(row, valid, "valid", scores[valid.rows]))
+        frames += _baseline_rows(part)
     fold = with_categories([pl.concat(frames)])[0]
     models = fold["model"].unique(maintain_order=True).to_list()
     judged = judge_predictions(
@@ -100,6 +91,25 @@ def evaluate(
         )
     )
     return _table(judged, title, part)
+
+
+def _model_rows(name: str, model: Any, part: ParticipationPart) -> pl.DataFrame:
+    frames = [_frame(name, part, "test", _scores(model, part))]
+    valid = part.part("valid")
+    # Of an array, nothing is known of the validation pairs.
+    scores_anything = not isinstance(model, np.ndarray | list | tuple)
+    if scores_anything and len(valid):
+        frames.append(_frame(name, valid, "valid", _scores(model, valid)))
+    return pl.concat(frames)
+
+
+def _baseline_rows(part: ParticipationPart) -> list[pl.DataFrame]:
+    data, valid, frames = part.data, part.part("valid"), []
+    simple = SimpleData(data.pairs, data.fold, data.features, data.seed)
+    for name, scores in simple_scores(simple).items():
+        frames.append(_frame(name, part, "test", scores[part.rows]))
+        frames.append(_frame(name, valid, "valid", scores[valid.rows]))
+    return frames
 
 
 def _scores(model: Any, part: ParticipationPart) -> np.ndarray:
@@ -122,8 +132,8 @@ def _scores(model: Any, part: ParticipationPart) -> np.ndarray:
 def _frame(
     model: str, part: ParticipationPart, role: str, scores: np.ndarray
 ) -> pl.DataFrame:
-    dataset = part.dataset
-    return prediction_rows(dataset.grid, dataset.pairs, part.rows, model, role, scores)
+    data = part.data
+    return prediction_rows(data.grid, data.pairs, part.rows, model, role, scores)
 
 
 def _table(judged: SplitResult, name: str, part: ParticipationPart) -> Table:

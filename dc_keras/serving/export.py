@@ -9,7 +9,7 @@ from typing import Any
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.vector_bundle import export_vector_bundle
-from dc_keras.training.participation_dataset import ParticipationPart
+from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.trained_participation import (
     SavedParticipation,
     TrainedParticipation,

@@ -41,7 +41,7 @@ from dc_keras.serving.padding import fit_to
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.signatures import Endpoint
 from dc_keras.training.model_directory import package_versions, write_json
-from dc_keras.training.participation_dataset import ParticipationPart
+from dc_keras.training.participation_part import ParticipationPart
 
 _NAMES = tf.TensorSpec((None,), tf.string, name="challenge")
 # By side, the number of videos that count and the layer that joins them.
@@ -130,7 +130,7 @@ class VectorModel(tf.Module):
         layer = self.model.get_layer(CHALLENGE_REPRESENTATION)
         known = np.asarray(layer(tf.constant(videos), tf.constant(valid)))
         rows = np.concatenate([known, known.mean(axis=0, keepdims=True)])
-        return ChallengeTable(data.dataset.grid.challenges, rows, videos, valid)
+        return ChallengeTable(data.data.grid.challenges, rows, videos, valid)
 
 
 def _specs(model: DeepChallenger, side: str) -> list[tf.TensorSpec]:
@@ -153,7 +153,7 @@ def export_vector_bundle(
     if serving_target is not None:
         find_release(serving_target)
     served = VectorModel(model, data)
-    challenges = () if data is None else data.dataset.grid.challenges
+    challenges = () if data is None else data.data.grid.challenges
     config: dict[str, Any] = {
         "task": "video_vectors",
         "model": model.get_config(),

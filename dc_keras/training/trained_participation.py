@@ -32,8 +32,8 @@ from dc_keras.options import (
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
 from dc_keras.training.fusion_training import user_sets
 from dc_keras.training.model_directory import load_model, read_config, save_model
-from dc_keras.training.participation_dataset import ParticipationPart
 from dc_keras.training.participation_model import ParticipationModel
+from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.proxy_training import Variant, embed_videos, side_variants
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.saved_participation import (
@@ -94,7 +94,7 @@ class TrainedParticipation:
                 "`part` must belong to the split that the model was fitted on; save "
                 f"the model and load it to use it elsewhere. Received: part={part!r}"
             )
-        fitted, rows, pairs = self.result.fitted, part.rows, part.dataset.pairs
+        fitted, rows, pairs = self.result.fitted, part.rows, part.data.pairs
         if part.name != "test":
             return np.asarray(fitted.out_of_fold[rows], np.float32)
         return fitted.model.predict(
@@ -207,7 +207,7 @@ def fit_participation(
         fitting.fit(recipe),
         train.data,
         protocol,
-        train.dataset.key_fingerprint,
+        train.key_fingerprint,
     )
 
 
@@ -245,7 +245,7 @@ class SavedParticipation:
         Raises:
             DataError: an unknown challenge, or features by another encoder.
         """
-        grid, pairs, rows = part.dataset.grid, part.dataset.pairs, part.rows
+        grid, pairs, rows = part.data.grid, part.data.pairs, part.rows
         row_of = {name: row for row, name in enumerate(self.config["challenges"])}
         asked = [grid.challenges[c] for c in np.unique(pairs.challenge[rows])]
         unknown = [name for name in asked if name not in row_of]
@@ -264,7 +264,7 @@ class SavedParticipation:
         )
 
     def _require_encoders(self, part: ParticipationPart) -> None:
-        features = part.dataset.features
+        features = part.data.table
         for side, variant in side_variants(features).items():
             wanted = self.config["sides"][side]
             vision = features.vision[variant.vision].spec if variant.vision else None
@@ -279,12 +279,12 @@ class SavedParticipation:
 
     def _describe_users(self, part: ParticipationPart) -> np.ndarray:
         """Returns the vectors of all users of a grid, float32 (num_users, width)."""
-        dataset, sides = part.dataset, []
+        data, sides = part.data, []
         if self.model.fusion is not None:
             proxy, variant = self.proxies["user"]
-            embedded = embed_videos(proxy, dataset.features, variant)
+            embedded = embed_videos(proxy, data.table, variant)
             size = self.model.fusion.history_max
-            sets = user_sets(dataset.grid, dataset.features, embedded, size)
+            sets = user_sets(data.grid, data.table, embedded, size)
             layer = self.model.fusion.get_layer(USER_REPRESENTATION)
             sides.append(np.asarray(layer(sets.values, sets.valid)))
         if self.model.context is not None:

@@ -48,8 +48,7 @@ def bundle(fitted, tmp_path_factory):
 
 def _raw_users(part):
     """The users of a part as a client describes them, and their rows."""
-    dataset = part.dataset
-    facts, grid = dataset.facts, dataset.grid
+    facts, grid = part.data.facts, part.data.grid
     for user in sorted(set(part.pairs["user_id"])):
         posts = []
         for video in grid.histories[grid.users.index(user)]:
@@ -76,7 +75,7 @@ def test_a_bundle_answers_raw_posts_as_the_fitted_model(fitted, bundle, parts):
     *_, test = parts
     predictor = dc.load_bundle(bundle)
     verify_directory(bundle / "1", "export_model")
-    assert predictor.challenges == test.dataset.grid.challenges
+    assert predictor.challenges == test.data.grid.challenges
     names, users = zip(*_raw_users(test), strict=True)
     answers = predictor.predict(users, predictor.challenges)
     pairs = test.pairs

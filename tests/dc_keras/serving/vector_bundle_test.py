@@ -91,7 +91,7 @@ def test_challenges_are_ranked_and_unknown_ones_are_told(parts, signatures):
     probability = ranked["probability"].numpy()
     assert (np.diff(probability) <= 0).all()
     names = {name.decode() for name in ranked["challenge"].numpy()[0]}
-    assert names == set(test.dataset.grid.challenges)
+    assert names == set(test.data.grid.challenges)
     unknown = signatures["serving_default"](
         challenge=tf.constant(["nobody knows"] * 2), **user
     )
