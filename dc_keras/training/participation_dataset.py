@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Self
 
 import keras
@@ -97,9 +98,14 @@ class ParticipationDataset:
             corpus.videos, grid, users=corpus.users, joins=joins
         )
         self.key_fingerprint: str = corpus.info["key_fingerprint"]
-        self.vectors: Mapping[str, np.ndarray] = {
-            side: video_vectors(features, variant)
-            for side, variant in side_variants(features).items()
+
+    # Computed when a model of vectors asks for them: `fit_participation` does not.
+    @cached_property
+    def vectors(self) -> Mapping[str, np.ndarray]:
+        """See the class."""
+        return {
+            side: video_vectors(self.features, variant)
+            for side, variant in side_variants(self.features).items()
         }
 
     def __repr__(self) -> str:
@@ -169,7 +175,9 @@ class ParticipationDataset:
             folds[fold],
             seed * 1000 + fold,
         )
-        view = FoldView(data, self.vectors, validation_fraction, self.key_fingerprint)
+        view = FoldView(
+            data, lambda: self.vectors, validation_fraction, self.key_fingerprint
+        )
         train, valid, test = (
             ParticipationPart(view, part) for part in ("train", "valid", "test")
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,20 +33,20 @@ class FoldView:
 
     Attributes:
         data: the fold.
-        vectors: by side, float32 (num_videos, dim); see `ParticipationDataset`.
+        get_vectors: returns the vectors of all videos; see `ParticipationDataset`.
         validation_fraction: share of the training data that is kept for validation.
         key_fingerprint: of the corpus's pseudonyms.
     """
 
     data: FoldData
-    vectors: Mapping[str, np.ndarray]
+    get_vectors: Callable[[], Mapping[str, np.ndarray]]
     validation_fraction: float
     key_fingerprint: str
 
     @cached_property
     def examples(self) -> Examples:
         """All pairs of the fold as the inputs of `DeepChallenger`."""
-        grid, features, vectors = self.data.grid, self.data.table, self.vectors
+        grid, features, vectors = self.data.grid, self.data.table, self.get_vectors()
         challenges = challenge_sets(
             grid,
             features,

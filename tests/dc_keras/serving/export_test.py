@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import simulated_corpus
+import tensorflow as tf
 
 import dc_keras as dc
 from tfrecords.storage.integrity import verify_directory
@@ -21,7 +22,7 @@ def parts(tmp_path_factory):
     features = dc.Features(
         tuple(corpus.videos["video_id"]),
         {},
-        np.asarray(encoder.model(np.array(captions.to_list(), object))),
+        np.asarray(encoder.model(tf.constant(captions.to_list()))),
         encoder.settings(),
     )
     data = dc.ParticipationDataset(corpus, dc.Study.load(study), features)
