@@ -150,12 +150,12 @@ def _export(model: ServingModel, place: Path) -> Any:
     """Writes and loads a SavedModel with a signature more, of the text encoder."""
     import tensorflow as tf
 
-    from dc_keras.serving.bundle import archive_of
+    from dc_keras.serving.bundle import build_archive
 
     captions = model.user_videos.captions
     if captions is None:
         raise RuntimeError("the model of this benchmark reads captions")
-    archive = archive_of(model)
+    archive = build_archive(model)
     archive.add_endpoint(
         "encode",
         lambda texts: {"vectors": captions.embed(texts)},

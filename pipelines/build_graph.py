@@ -106,7 +106,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import build_graph
     from dc_keras.social.graph_store import save_graph
-    from dc_keras.social.representations import similar_layer
+    from dc_keras.social.representations import read_similarity_layer
     from dc_keras.study.study import Study
     from dc_keras.version import __version__
 
@@ -115,7 +115,9 @@ def main() -> None:
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
     if _REPRESENTATIONS.value is not None:
-        similar = similar_layer(Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value)
+        similar = read_similarity_layer(
+            Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value
+        )
         graph = replace(graph, layers=(*graph.layers, similar))
     if _SNAPSHOT_DAYS.value is not None:
         graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)
@@ -128,7 +130,7 @@ def main() -> None:
     }
     save_graph(Path(_OUTPUT.value), graph, info)
     for layer in graph.layers:
-        app.say(f"{layer.name}: {layer.num_ties:,} ties")
+        app.say(f"{layer.name}: {layer.num_edges:,} ties")
     app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from dc_keras.corpus.forgotten import Forgotten
     from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
-    from dc_keras.privacy.artifacts import Found
+    from dc_keras.privacy.artifacts import FoundArtifacts
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
-    from dc_keras.privacy.removal_requests import Asked
+    from dc_keras.privacy.removal_requests import RemovalRequests
 
 _IDS = flags.DEFINE_string("ids", None, "File of who and what is to go, a line each.")
 _VALID_IDS = flags.DEFINE_multi_string(
@@ -81,7 +81,7 @@ def main() -> int:
     found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
     pseudonymizer = _load_key(found)
     _, journal = _load_lists(found, pseudonymizer)
-    found = journal.add_to_found(found)
+    found = journal.merge_artifacts(found)
     artifacts = {*found.artifacts, *journal.artifacts}
     # What went as a whole before a run was stopped may have left its lock file.
     places = [item.path for item in artifacts if item.path.parent.is_dir()]
@@ -89,7 +89,7 @@ def main() -> int:
         return _forget(found, pseudonymizer)
 
 
-def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
+def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
     from dataclasses import replace
     from pathlib import Path
 
@@ -97,16 +97,16 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
     from dc_keras.privacy.removal_requests import require_few
-    from dc_keras.privacy.training_data import trained_on
+    from dc_keras.privacy.training_data import find_trained_models
 
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     before, journal = _load_lists(found, pseudonymizer)
     rule, asked = _find_asked(corpora, pseudonymizer)
     if not _ALLOW_MOST.value:
         require_few(asked, corpora)
-    asked = journal.add_to_asked(asked)
+    asked = journal.merge_requests(asked)
     forgotten = before.with_codes(asked.codes)
-    models = trained_on(found.of_kind("model", "bundle"), corpora, forgotten)
+    models = find_trained_models(found.of_kind("model", "bundle"), corpora, forgotten)
     models = list(dict.fromkeys((*models, *journal.trained_on_forgotten)))
     if not _DRY_RUN.value:
         journal = Journal(
@@ -136,7 +136,7 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
     return 0
 
 
-def _load_key(found: Found) -> Pseudonymizer:
+def _load_key(found: FoundArtifacts) -> Pseudonymizer:
     from dc_keras.corpus.pseudonyms import DEFAULT_KEY_FILE
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
@@ -156,12 +156,12 @@ def _load_key(found: Found) -> Pseudonymizer:
 
 def _find_asked(
     corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer
-) -> tuple[str, Asked]:
+) -> tuple[str, RemovalRequests]:
     """Returns the rule that the flags name, and what is to go by it."""
     from pathlib import Path
 
     from dc_keras.errors import DataError
-    from dc_keras.privacy.removal_requests import find_asked, find_gone, read_lines
+    from dc_keras.privacy.removal_requests import find_gone, find_requested, read_lines
 
     if (_IDS.value is None) == (_VALID_IDS.value is None):
         raise DataError(
@@ -170,14 +170,14 @@ def _find_asked(
         )
     if _IDS.value is not None:
         lines = read_lines(Path(_IDS.value))
-        return "ids", find_asked(lines, corpora, pseudonymizer)
+        return "ids", find_requested(lines, corpora, pseudonymizer)
     files, kind = _VALID_IDS.value or [], _VALID_KIND.value
     there = [line for file in files for line in read_lines(Path(file)).values()]
     return f"valid {kind}", find_gone(there, corpora, pseudonymizer, kind)
 
 
 def _load_lists(
-    found: Found, pseudonymizer: Pseudonymizer
+    found: FoundArtifacts, pseudonymizer: Pseudonymizer
 ) -> tuple[Forgotten, Journal]:
     """Returns what any of the corpora has forgotten so far, and what is not done."""
     from dc_keras.corpus.forgotten import Forgotten
@@ -190,7 +190,7 @@ def _load_lists(
     return forgotten, Journal.of(journals)
 
 
-def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
+def _begin(found: FoundArtifacts, forgotten: Forgotten, journal: Journal) -> None:
     """Notes what is to go, and from where, before anything does."""
     from dataclasses import replace
 
@@ -203,7 +203,10 @@ def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
 
 
 def _remove(
-    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+    found: FoundArtifacts,
+    corpora: Sequence[Corpus],
+    forgotten: Forgotten,
+    receipt: Receipt,
 ) -> None:
     """Removes from the corpora last: until then they say what belongs to whom."""
     from dc_keras.privacy.corpus_removal import forget_corpus, forget_media
@@ -229,7 +232,7 @@ def _remove(
         receipt.add(corpus.directory, "corpus", counts)
 
 
-def _verify(found: Found) -> None:
+def _verify(found: FoundArtifacts) -> None:
     """Refuses what is damaged, before it is written anew with checksums that fit."""
     from tfrecords.storage.integrity import verify_directory, verify_file
 
@@ -242,7 +245,9 @@ def _verify(found: Found) -> None:
         verify_file(place, "predict")
 
 
-def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
+def _remove_from_graphs(
+    found: FoundArtifacts, forgotten: Forgotten, receipt: Receipt
+) -> None:
     """Takes people out of graphs; what tells of one goes, to be made anew."""
     from dc_keras.privacy.artifacts import discard
     from dc_keras.privacy.scan import find_traces
@@ -264,7 +269,10 @@ def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) ->
 
 
 def _remove_records(
-    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+    found: FoundArtifacts,
+    corpora: Sequence[Corpus],
+    forgotten: Forgotten,
+    receipt: Receipt,
 ) -> None:
     """Removes from frame and feature records; the only part that needs TensorFlow."""
     from dc_keras.privacy.record_removal import remove_from_features, remove_from_frames
@@ -285,7 +293,7 @@ def _remove_records(
         receipt.add(removal.directory, "frames", removal.counts)
 
 
-def _has_traces(found: Found, forgotten: Forgotten) -> bool:
+def _has_traces(found: FoundArtifacts, forgotten: Forgotten) -> bool:
     """Looks through every file, of ours or not, and names those that are not clean."""
     from pathlib import Path
 
@@ -299,15 +307,15 @@ def _has_traces(found: Found, forgotten: Forgotten) -> bool:
     return bool(traces)
 
 
-def _report(receipt: Receipt, found: Found) -> None:
+def _report(receipt: Receipt, found: FoundArtifacts) -> None:
     for place, kind, counts in receipt.removed:
         told = ", ".join(f"{number} {what}" for what, number in counts.items())
         script = _MADE_ANEW.get(kind) if counts else None
         hint = f"; {script} makes it anew" if script else ""
         app.say(f"{place}: {kind}, {told or 'nothing to forget'}{hint}")
-    for line in list(receipt.asked.missing)[:_NUM_NAMED]:
+    for line in list(receipt.requested.missing)[:_NUM_NAMED]:
         app.say(f"line {line} is in no corpus; a later import will not bring it")
-    num_more = len(receipt.asked.missing) - _NUM_NAMED
+    num_more = len(receipt.requested.missing) - _NUM_NAMED
     if num_more > 0:
         app.say(f"… and {num_more} more lines")
     for place in receipt.trained_on_forgotten:

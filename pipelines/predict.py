@@ -61,7 +61,7 @@ def _predict() -> None:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_answers
-    from dc_keras.escaping import csv_text
+    from dc_keras.escaping import format_csv
     from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
@@ -82,7 +82,7 @@ def _predict() -> None:
     if len(ordered) < len(asked):
         app.progress(f"{len(asked) - len(ordered)} users have no posts that count")
     if _OUTPUT.value:
-        write_answers(Path(_OUTPUT.value), csv_text(pl.concat(found)))
+        write_answers(Path(_OUTPUT.value), format_csv(pl.concat(found)))
         app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")
 
 

@@ -55,7 +55,7 @@ def main() -> None:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_answers
-    from dc_keras.escaping import csv_text
+    from dc_keras.escaping import format_csv
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
@@ -76,7 +76,7 @@ def main() -> None:
             "probability": probability[chosen],
         }
     )
-    write_answers(Path(_OUTPUT.value), csv_text(table))
+    write_answers(Path(_OUTPUT.value), format_csv(table))
     for who, given in (("all", probability), ("the chosen", probability[chosen])):
         told = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value

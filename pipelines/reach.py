@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.social.adoption import Adoption, AlongTies
+    from dc_keras.social.adoption import Adoption, AlongEdges
     from dc_keras.social.backtesting import Backtests
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
@@ -103,12 +103,12 @@ def main() -> None:
     past, left_out = _past(corpus, study, plan, adoptions)
     if seeds is not None and len(past) < 2:
         _contagion(None)
-    along, num_ties = _along(corpus, study, plan, adoptions)
+    along, num_edges = _along(corpus, study, plan, adoptions)
     backtests = _backtest(past)
     what_if = None
     if seeds is not None:
         what_if = _what_if(graph, plan, seeds, readiness, _contagion(backtests))
-    report = ReachReport(adoptions, along, num_ties, left_out, backtests, what_if)
+    report = ReachReport(adoptions, along, num_edges, left_out, backtests, what_if)
     output = Path(_OUTPUT.value)
     told = {"version": __version__, "plan": plan.to_dict(), **_choices(study)}
     report.write(output, told)
@@ -168,29 +168,29 @@ def _read_lists(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
 
 def _along(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
-) -> tuple[dict[str, AlongTies], dict[str, int]]:
+) -> tuple[dict[str, AlongEdges], dict[str, int]]:
     """Tests each challenge on the ties of before its first post."""
-    from dc_keras.social.adoption import measure_along_ties
-    from dc_keras.social.snapshots import ties_before
+    from dc_keras.social.adoption import measure_along_edges
+    from dc_keras.social.snapshots import build_layer_before
 
-    along, num_ties = {}, {}
+    along, num_edges = {}, {}
     for name, adoption in adoptions.items():
         if not len(adoption.rows):
             continue
         app.progress(f"{name}: did it run along ties?")
-        layer = ties_before(corpus, study, plan, name, int(adoption.times.min()))
-        num_ties[name] = layer.num_ties
-        along[name] = measure_along_ties(
+        layer = build_layer_before(corpus, study, plan, name, int(adoption.times.min()))
+        num_edges[name] = layer.num_edges
+        along[name] = measure_along_edges(
             layer, adoption, num_shuffles=_NUM_SHUFFLES.value, seed=_SEED.value
         )
-    return along, num_ties
+    return along, num_edges
 
 
 def _past(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
     """Returns what can be foretold, and why the rest cannot."""
-    from dc_keras.social.snapshots import Horizon, recall
+    from dc_keras.social.snapshots import Horizon, build_past_challenge
 
     horizon = Horizon(_NUM_SEEDS.value, _HORIZON.value)
     past: list[PastChallenge] = []
@@ -201,8 +201,8 @@ def _past(
         if isinstance(cut, str):
             left_out[name] = cut
             continue
-        found = recall(corpus, study, plan, name, cut, _NUM_SEEDS.value)
-        if found.layer.num_ties:
+        found = build_past_challenge(corpus, study, plan, name, cut, _NUM_SEEDS.value)
+        if found.layer.num_edges:
             past.append(found)
         else:
             left_out[name] = "no tie before its last seed's post"
@@ -241,15 +241,15 @@ def _what_if(
     readiness: Readiness | None,
     contagion: float,
 ) -> WhatIf:
-    from dc_keras.social.backtesting import rate_of
+    from dc_keras.social.backtesting import contagion_rate
     from dc_keras.social.reach_report import WhatIf
-    from dc_keras.social.what_if import ask_seeds
+    from dc_keras.social.what_if import simulate_seeds
 
     layer = graph.combined(dict.fromkeys(plan.layers, 1.0))
-    reach = ask_seeds(
+    reach = simulate_seeds(
         layer,
         seeds,
-        rate_of(layer, contagion),
+        contagion_rate(layer, contagion),
         readiness,
         num_runs=_NUM_RUNS.value,
         num_steps=_NUM_STEPS.value,

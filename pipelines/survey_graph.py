@@ -111,10 +111,10 @@ def main() -> None:
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
     from dc_keras.errors import DataError
-    from dc_keras.social.affiliations import telling_names
+    from dc_keras.social.affiliations import find_names
     from dc_keras.social.survey import survey
 
-    names = telling_names(corpus)
+    names = find_names(corpus)
     if names.users != graph.users:
         raise DataError(
             "the graph must have been built from this corpus. Received: "
@@ -144,7 +144,7 @@ def _spells(graph: SocialGraph) -> pl.DataFrame | None:
 def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns who is of which community."""
     from dc_keras.corpus.store import write_table, write_text
-    from dc_keras.escaping import csv_text, without_formulas
+    from dc_keras.escaping import escape_formulas, format_csv
     from tfrecords.storage.checksums import SUMS_FILE
 
     output.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
     users = found.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", csv_text(without_formulas(members)))
+    write_text(output / "communities.csv", format_csv(escape_formulas(members)))
     write_table(output / "communities.parquet", found.table())
     return members
 
@@ -193,17 +193,17 @@ def _write_bipartite(
     corpus: Corpus, plan: GraphPlan, kind: str, members: pl.DataFrame, output: Path
 ) -> None:
     """Writes users and things of one kind as one graph."""
-    from dc_keras.social.affiliations import count_belongings, find_moments
+    from dc_keras.social.affiliations import count_affiliations, find_moments
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
     moments = find_moments(corpus, kind, plan.rule())
-    has = plan.supported(count_belongings(kind, corpus.users["user_id"], moments))
+    has = plan.supported(count_affiliations(kind, corpus.users["user_id"], moments))
     view = bipartite_view(has, moments, members)
     files = [name for name in _FORMATS.value if name in FORMATS]
     write_graph(view, output, f"users_and_{kind}s", files)
     app.say(
-        f"users and {kind}s: {len(has.things):,} {kind}s, {view.ties.height:,} ties"
+        f"users and {kind}s: {len(has.things):,} {kind}s, {view.edges.height:,} ties"
     )
 
 

@@ -133,9 +133,9 @@ def _require_kind(place: Path, flag: str, kind: str | None) -> None:
 
     if not place.is_dir() or not any(place.iterdir()):
         return
-    from dc_keras.privacy.artifacts import kind_of
+    from dc_keras.privacy.artifacts import find_kind
 
-    found = kind_of(place)
+    found = find_kind(place)
     if found not in (None, kind):
         raise DataError(
             f"--{flag} must be a directory of its own: {place} holds another artifact, "

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_keras.escaping import csv_text, escape_controls, without_formulas
+from dc_keras.escaping import escape_controls, escape_formulas, format_csv
 
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -51,13 +51,13 @@ def test_json_keeps_its_meaning(content):
 
 def test_tables_are_written_out_with_names_of_columns():
     table = pl.DataFrame({"name\x1b": ["a\u202e", None, "x,\ny"], "n": [1, None, 3]})
-    assert csv_text(table) == 'name\\u001b,n\na\\u202e,1\n,\n"x,\\ny",3\n'
-    assert csv_text(table.clear()) == "name\\u001b,n\n"
+    assert format_csv(table) == 'name\\u001b,n\na\\u202e,1\n,\n"x,\\ny",3\n'
+    assert format_csv(table.clear()) == "name\\u001b,n\n"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＠"])
 def test_no_cell_is_a_formula(start):
     table = pl.DataFrame({f"{start}a": [f"{start}1", "1=1", None]})
-    assert without_formulas(table).to_dict(as_series=False) == {
+    assert escape_formulas(table).to_dict(as_series=False) == {
         f"'{start}a": [f"'{start}1", "1=1", None]
     }

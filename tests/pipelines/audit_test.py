@@ -167,5 +167,5 @@ def test_captions_that_an_older_version_cleaned_are_told(
     )
     assert message == (
         f"{tmp_path}: captions must have been cleaned as this version does it: extract "
-        "the features anew. Received: hashtags='mask_focal' with preprocessing=1, not 2"
+        "the features again. Received: hashtags='mask_focal' with preprocessing=1, not 2"
     )

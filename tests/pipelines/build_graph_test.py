@@ -26,7 +26,7 @@ def graph(chain, corpus, study):
 def test_a_world_becomes_a_graph(graph):
     found, info = read_graph(graph.output)
     assert len(found.users) == info["num_users"] == 40
-    assert found.layer("co-challenge").num_ties > 0
+    assert found.layer("co-challenge").num_edges > 0
     assert info["plan"]["weighting"] == "jaccard"
     *layers, last = graph.stdout.splitlines()
     assert [line.split(":")[0] for line in layers] == [
@@ -64,7 +64,7 @@ def test_seconds_and_spells_are_in_the_graph(chain, corpus):
     assert (lengths % (7 * 86_400) == 0).all()
     wide, _ = read_graph(chain("build_graph", *flags, output="graph_any").output)
     layers = [graph.layer("co-hashtag") for graph in (found, wide)]
-    assert 0 < layers[0].num_ties < layers[1].num_ties
+    assert 0 < layers[0].num_edges < layers[1].num_edges
     for layer in layers:
         assert (layer.times[0] <= layer.times[1]).all()
 
@@ -104,7 +104,7 @@ def test_representations_of_a_model_are_a_layer_of_their_own(chain, corpus, tmp_
     assert [layer.name for layer in graph.layers] == ["mention", "similar"]
     degree = np.diff(graph.layers[1].weights.indptr)
     assert degree.min() >= 1
-    assert graph.layers[1].num_ties >= 1.5 * len(users)
+    assert graph.layers[1].num_edges >= 1.5 * len(users)
     assert info["representations"] == str(path)
 
 

@@ -269,7 +269,7 @@ def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp
     flags = [f"--ids={tmp_path}/ids.txt", f"--key_file={key_file}"]
     done = run_script("forget", *flags, f"--artifacts={copy}")
     assert done.returncode == 1
-    assert f"{notes}: still holds an id or a code" in done.stdout
+    assert f"{notes}: still contains an id or a code" in done.stdout
     assert not list(copy.glob("forget-receipt-*"))
     notes.unlink()
     done = run_script("forget", *flags, f"--artifacts={copy}")
@@ -288,7 +288,7 @@ def test_a_foreign_file_below_the_directory_is_looked_through(
     shutil.copy(world.output / "items.ndjson", export)
     done = run_script("forget", *flags, f"--artifacts={copy.parent}")
     assert done.returncode == 1
-    assert f"{export}: still holds an id or a code" in done.stdout
+    assert f"{export}: still contains an id or a code" in done.stdout
     assert gone.handle not in done.stdout + done.stderr
 
 

@@ -95,7 +95,7 @@ def test_a_server_answers_as_the_bundle_does(
     [
         (["--served_name=dc"], "--served_name goes with --server"),
         (["--server=localhost:8500"], "must begin with http://, https:// or grpc://"),
-        (["--server=http://127.0.0.1:9"], "a model server must listen"),
+        (["--server=http://127.0.0.1:9"], "a model server must be reachable"),
     ],
 )
 def test_a_server_that_cannot_be_asked_is_one_line(

@@ -151,7 +151,7 @@ def test_a_preset_whose_weights_are_of_another_size_is_refused(tiny_preset, tmp_
 
 
 def test_a_preset_without_vocabulary_is_refused(bare_preset):
-    message = r"brings no WordPiece vocabulary.*may name one as `vocab_file`.*/bare'"
+    message = r"includes no WordPiece vocabulary.*may set `vocab_file`.*/bare'"
     with pytest.raises(DataError, match=message):
         load_preset_vocabulary(str(bare_preset))
     with pytest.raises(DataError, match=message):

@@ -261,7 +261,7 @@ def test_more_frames_than_allowed_are_refused(vision):
     ],
 )
 def test_what_is_no_jpeg_of_the_size_is_refused(vision, jpeg, reason):
-    message = rf"a JPEG of 32×32 px; verify_tfrecords names .* Received: {reason}"
+    message = rf"a JPEG of 32×32 px; find the damaged .* Received: {reason}"
     with pytest.raises(DataError, match=message) as caught:
         _extract([_post([1]), _Post("bad", "", (jpeg,))], vision)
     assert str(caught.value).isprintable()

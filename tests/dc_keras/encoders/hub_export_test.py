@@ -147,7 +147,7 @@ def test_an_export_that_fails_leaves_the_old_one_alone(bare_preset, tmp_path):
     target = tmp_path / "bert"
     target.mkdir()
     (target / "saved_model.pb").write_bytes(b"the old one")
-    with pytest.raises(DataError, match="brings no WordPiece vocabulary"):
+    with pytest.raises(DataError, match="includes no WordPiece vocabulary"):
         export_text_encoder(f"keras_nlp:{bare_preset}", target)
     assert (target / "saved_model.pb").read_bytes() == b"the old one"
     assert {path.name for path in tmp_path.iterdir()} == {"bare", "bert"}

@@ -99,7 +99,7 @@ def test_a_module_says_what_it_knows_of_its_vocabulary(
 
 def test_a_module_without_vocabulary_needs_one(save_module, tmp_path):
     handle = f"hub:{save_module(tmp_path / 'm')}"
-    message = rf"brings no vocabulary.*as `vocab_file`\. Received: text='{handle}'"
+    message = rf"includes no vocabulary.*set `vocab_file`\. Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
         load_bert(handle, max_tokens=8, vocab_file=None)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "Cat"]
@@ -185,7 +185,7 @@ def test_a_url_with_nothing_behind_it_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (
-        r"cannot load the hub module\. Offline, bring a SavedModel directory.*"
+        r"cannot load the hub module\. Offline, provide a SavedModel directory.*"
         rf"give --text=hub:DIR\. Received: text='hub:{url}' \(HTTPError.*404"
     )
     with pytest.raises(DataError, match=message):

@@ -115,10 +115,10 @@ def test_frames_of_another_size_than_converted_for_are_refused(converted):
 
 
 def test_what_is_no_quantised_network_is_refused(tmp_path):
-    with pytest.raises(DataError, match="must hold a quantised network"):
+    with pytest.raises(DataError, match="must contain a quantised network"):
         read_int8_encoder(tmp_path / "nowhere")
     (tmp_path / "encoder.json").write_text("[]", "utf-8")
-    with pytest.raises(DataError, match="must hold a quantised network"):
+    with pytest.raises(DataError, match="must contain a quantised network"):
         read_int8_encoder(tmp_path)
 
 

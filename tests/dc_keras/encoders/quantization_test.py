@@ -154,7 +154,7 @@ def test_the_same_frames_give_the_same_fingerprint_and_others_another(
 
 def test_a_network_that_int8_ruins_is_refused(frames, tmp_path):
     message = (
-        r"cosine to float32 at least 0\.99; take --vision_runtime=openvino\. "
+        r"a cosine of at least 0\.99; use --vision_runtime=openvino\. "
         rf"Received: smallest cosine -?0\.\d+ of {len(frames.held_out)} frames"
     )
     with pytest.raises(DataError, match=message) as caught:

@@ -31,6 +31,6 @@ def test_what_cannot_run_is_refused(runtime):
 def test_features_of_int8_do_not_serve():
     settings = {"runtime": "openvino_int8", "network_fingerprint": "aa"}
     with pytest.raises(
-        DataError, match=r"train anew\. Received: runtime=openvino_int8"
+        DataError, match=r"train again\. Received: runtime=openvino_int8"
     ):
         float32_fingerprint(settings)

@@ -143,7 +143,7 @@ def test_a_weight_file_of_the_whole_network_gives_the_lower_part(tmp_path, vgg16
 def test_weights_of_another_network_are_refused(tmp_path, resnet50):
     path = tmp_path / "resnet.weights.h5"
     resnet50.model.save_weights(path)
-    with pytest.raises(DataError, match="must be one of the network VGG16_avg"):
+    with pytest.raises(DataError, match="must match the network VGG16_avg"):
         _build(weights=str(path))
 
 
@@ -171,7 +171,7 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr(keras.applications, "VGG16", unreachable)
-    message = r"bring the file .* and give --vision_weights=FILE.*no route"
+    message = r"provide the file with --vision_weights=FILE.*no route"
     with pytest.raises(DataError, match=message):
         _build(weights="imagenet")
 

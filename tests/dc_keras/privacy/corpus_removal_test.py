@@ -7,7 +7,7 @@ from dc_keras.corpus import store
 from dc_keras.corpus.store import Corpus
 from dc_keras.privacy import corpus_removal
 from dc_keras.privacy.corpus_removal import forget_corpus, forget_media
-from dc_keras.privacy.removal_requests import find_asked
+from dc_keras.privacy.removal_requests import find_requested
 from dc_keras.study.dataset_card import CARD_FILE, describe
 from tfrecords.storage import atomic_update
 
@@ -16,7 +16,7 @@ from tfrecords.storage import atomic_update
 def forgotten(corpus, posts, pseudonymizer, forget):
     """Ann, and the last post of Bob."""
     lines = {1: "10000001", 2: posts.bob3}
-    return forget(*find_asked(lines, [corpus], pseudonymizer).codes)
+    return forget(*find_requested(lines, [corpus], pseudonymizer).codes)
 
 
 def _bytes(directory):

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from dc_keras.privacy.receipt import Receipt
-from dc_keras.privacy.removal_requests import Asked
+from dc_keras.privacy.removal_requests import RemovalRequests
 
 
 @pytest.fixture
 def receipt(tmp_path):
-    asked = Asked(frozenset({"687", "u_0123456789"}), {"f1": True, "f2": False}, (7,))
+    asked = RemovalRequests(
+        frozenset({"687", "u_0123456789"}), {"f1": True, "f2": False}, (7,)
+    )
     time = datetime(2026, 5, 1, 12, tzinfo=UTC)
     return Receipt("ids", asked, "key", time)
 

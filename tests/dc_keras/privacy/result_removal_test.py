@@ -167,7 +167,7 @@ def test_vectors_and_labels_change_together(run, forgotten, monkeypatch):
 @pytest.mark.parametrize("name", ["predictions.parquet", "config.json"])
 def test_a_file_that_cannot_be_read_is_named(run, forgotten, name):
     (run / name).write_bytes(b'{"\xff')
-    with pytest.raises(DataError, match=f"{name}: cannot be read; bring it back") as e:
+    with pytest.raises(DataError, match=f"{name}: cannot be read; restore") as e:
         forget_results(run, forgotten)
     assert "\n" not in str(e.value)
 

@@ -123,4 +123,4 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, ann):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     reasons = [trace.reason for trace in find_traces([tmp_path], ann)]
     assert len(reasons) == 2
-    assert all(r.startswith("cannot be looked into") for r in reasons)
+    assert all(r.startswith("cannot be read") for r in reasons)

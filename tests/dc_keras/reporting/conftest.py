@@ -14,13 +14,13 @@ def saved_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def judgement(saved_run):
+def result(saved_run):
     return saved_run.judgements["cold_user"]
 
 
 @pytest.fixture(scope="session")
-def predictions(judgement):
-    return judgement.predictions
+def predictions(result):
+    return result.predictions
 
 
 @pytest.fixture(scope="module")

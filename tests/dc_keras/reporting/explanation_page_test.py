@@ -65,7 +65,7 @@ def test_the_page_says_what_moved_the_answer(page):
     assert "var(--against-rgb) / 0.30)" in page
     assert '<span class="muted">0.00</span>' in page
     assert "the only one" in page
-    assert "6 more moved it less" in page
+    assert "6 more posts are in" in page
 
 
 def test_facts_are_listed_the_strongest_first(page, content):

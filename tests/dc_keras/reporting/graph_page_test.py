@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -22,7 +22,9 @@ def found():
     """Four groups that share a tag each, of which the first is hostile, and a loner."""
     drawn = nx.random_partition_graph(_SIZES, 0.6, 0.02, seed=1)
     drawn.add_node(sum(_SIZES))
-    layer = Layer("co-hashtag", canonical(nx.to_scipy_sparse_array(drawn, dtype=float)))
+    layer = Layer(
+        "co-hashtag", to_canonical(nx.to_scipy_sparse_array(drawn, dtype=float))
+    )
     groups = np.repeat(np.arange(4), _SIZES)
     has = np.zeros((len(groups) + 1, 4))
     has[np.arange(len(groups)), groups] = 1
@@ -57,7 +59,7 @@ def test_the_page_says_what_the_survey_found(page, found):
         assert page.count(f'<th scope="row">{name}</th>') == 2
     assert f"modularity {found.communities.modularity:.3f}" in page
     assert f">{found.isolation.overall:.3f}</td>" in page
-    assert "1 users stand alone" in page
+    assert "1 users without a community" in page
     strongest = found.measures.sort("strength", descending=True)["user_id"][0]
     assert f'<th scope="row">{strongest}</th>' in page
 
@@ -93,7 +95,7 @@ def test_probabilities_colour_the_plot_and_are_told(found):
     told[:20] = 0.125
     told[0] = 0.25
     page = render_graph_page(found, "drawn", probabilities=told)
-    assert "the darker, the likelier to join" in page
+    assert "darker users are more likely to join" in page
     groups = _figure(page)["data"][1:]
     hover = [text for group in groups for text in group["text"]]
     assert sum("joins with probability 0.125" in text for text in hover) == 19

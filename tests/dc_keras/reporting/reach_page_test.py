@@ -7,7 +7,7 @@ from drawn_graphs import layer_of
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 from dc_keras.reporting.reach_page import render_reach_page, write_reach_page
-from dc_keras.social.adoption import DAY_S, Adoption, measure_along_ties
+from dc_keras.social.adoption import DAY_S, Adoption, measure_along_edges
 from dc_keras.social.backtesting import backtest
 from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
@@ -31,7 +31,10 @@ def report():
     reach = simulate_reach(_RING.weights, np.ones(30), np.array([0, 3]), num_runs=20)
     return ReachReport(
         adoptions,
-        {n: measure_along_ties(_RING, a, num_shuffles=9) for n, a in adoptions.items()},
+        {
+            n: measure_along_edges(_RING, a, num_shuffles=9)
+            for n, a in adoptions.items()
+        },
         dict.fromkeys(adoptions, 30),
         {"other": "fewer than 2 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
@@ -54,8 +57,8 @@ def test_the_page_says_what_was_found(page, report):
     row = report.backtests.summary().row(0, named=True)
     assert f"<td>{row['log_error']:.3f}</td>" in page
     assert f"{row['within']} of 12" in page
-    assert "Not foretold: 1 challenges" in page
-    assert "2 users are asked, 1.5 of them are expected to join" in page
+    assert "Without a forecast: 1 challenges" in page
+    assert "Of 2 seeds, 1.5 are expected to join" in page
     assert '<th scope="row">u_00</th>' in page
 
 

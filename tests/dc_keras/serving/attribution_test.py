@@ -77,19 +77,19 @@ def test_frames_and_words_moved_what_they_move_when_not_sent(predictor, history,
 
 
 def test_every_post_of_the_challenge_is_left_out(predictor, history, found):
-    support = predictor.ask("find_support", name=np.array([b"dance"], object))
+    support = predictor.call("find_support", name=np.array([b"dance"], object))
     videos, valid = support["challenge_videos"][0], support["valid"][0]
     assert len(found.challenge_posts) == valid.sum() > 2
     user = predictor.represent_users([history])
     for position, post in enumerate(found.challenge_posts):
         others = np.delete(videos[valid], position, axis=0)[None]
-        joined = predictor.ask(
+        joined = predictor.call(
             "join_challenge",
             challenge_videos=others,
             valid=np.ones(others.shape[:2], bool),
             name=np.array([b"dance"], object),
         )["challenge"]
-        told = predictor.ask("score", user=user, challenge=joined)["probability"]
+        told = predictor.call("score", user=user, challenge=joined)["probability"]
         assert post.whole.probability == pytest.approx(float(told[0]), abs=1e-5)
         assert (post.frames, post.words) == ((), ())
 

@@ -235,7 +235,9 @@ def test_a_servers_words_reach_nobody_as_commands(serve):
     head = b"HTTP/1.1 500 No\r\n"
     with (
         connect(serve(_send(_answer(told, head))), "dc") as client,
-        pytest.raises(DataError, match=r"it says: no \\u001b\]0;title") as error,
+        pytest.raises(
+            DataError, match=r"refused the request: no \\u001b\]0;title"
+        ) as error,
     ):
         client.status()
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\r", "\0"} & set(str(error.value))

@@ -306,7 +306,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     requests = list(make_requests(served_text.place))[:: len(BATCH_SIZES)]
     assert {name for name, _ in requests} == set(by_name)
     for name, inputs in requests:
-        expected = bundle.ask(name, **inputs)
+        expected = bundle.call(name, **inputs)
         assert expected.keys() == by_name[name].keys()
         for key, value in expected.items():
             found = np.array(by_name[name][key])

@@ -66,7 +66,7 @@ def test_platt_finds_the_line():
     scores, labels, _ = _world(2, num_users=20_000, spread=0)
     calibration = _fit(scores, labels)
     # The truth is (logit − 1) / 2.
-    line = np.polyfit(calibration.told, calibration.meant, 1)
+    line = np.polyfit(calibration.knots, calibration.values, 1)
     np.testing.assert_allclose(line, [0.5, -0.5], atol=0.03)
     assert calibration.spread < 0.1
 

@@ -148,7 +148,7 @@ def test_servers_from_2_15_to_2_20_know_every_op(bundle):
 def test_every_sample_is_answered_with_numbers(bundle, predictor):
     for name, inputs in make_requests(bundle.place):
         size = len(next(iter(inputs.values())))
-        for value in predictor.ask(name, **inputs).values():
+        for value in predictor.call(name, **inputs).values():
             assert len(value) == size
             assert value.dtype != np.float32 or np.isfinite(value).all()
 

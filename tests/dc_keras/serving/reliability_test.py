@@ -4,7 +4,7 @@ import pytest
 
 from dc_keras.evaluation.calibration_error import expected_calibration_error
 from dc_keras.serving.calibration import Calibration
-from dc_keras.serving.reliability import describe_reliability, out_of_fold
+from dc_keras.serving.reliability import describe_reliability, predict_out_of_fold
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def test_nobody_calibrates_themselves(told):
         .then(1 - pl.col("label"))
         .otherwise("label")
     )
-    before, after = (out_of_fold(table, "isotonic") for table in (told, changed))
+    before, after = (
+        predict_out_of_fold(table, "isotonic") for table in (told, changed)
+    )
     rows = (told["user_id"] == "u7").to_numpy()
     np.testing.assert_array_equal(before[rows], after[rows])
     assert not np.array_equal(before, after)
@@ -43,7 +45,7 @@ def test_the_card_says_what_calibration_brought(told, tmp_path):
     told.write_parquet(tmp_path / "predictions.parquet")
     text = describe_reliability(tmp_path, _fit(told))
     labels = told["label"].to_numpy().astype(float)
-    held_out = out_of_fold(told, "platt")
+    held_out = predict_out_of_fold(told, "platt")
     raw, calibrated = (
         expected_calibration_error(labels, p)
         for p in (told["score"].to_numpy(), held_out)
@@ -57,7 +59,7 @@ def test_the_card_says_what_calibration_brought(told, tmp_path):
 
 @pytest.mark.parametrize(
     ("num_users", "method", "said"),
-    [(400, "none", "not calibrated"), (4, "platt", "of too few users to say how well")],
+    [(400, "none", "not calibrated"), (4, "platt", "too few users to measure")],
 )
 def test_what_cannot_be_said_is_not_said(told, tmp_path, num_users, method, said):
     few = told.head(5 * num_users)

@@ -63,7 +63,7 @@ def _replace(inputs, fact, values):
 
 def _moved(predictor, name, inputs, other):
     """The largest difference that a change of inputs makes to what is answered."""
-    before, after = (predictor.ask(name, **values) for values in (inputs, other))
+    before, after = (predictor.call(name, **values) for values in (inputs, other))
     numbers = [key for key, value in before.items() if value.dtype == np.float32]
     return max(float(np.abs(before[k] - after[k]).max()) for k in numbers)
 
@@ -88,7 +88,7 @@ def test_every_fact_moves_some_probability(served, known, unknown, fact):
 
     def told(one):
         both = {key: np.repeat(value, 2, axis=0) for key, value in one.items()}
-        answer = predictor.ask("serving_default", challenge=challenges, **both)
+        answer = predictor.call("serving_default", challenge=challenges, **both)
         return answer["probability"]
 
     without = {**known, fact: unknown[fact]}
@@ -140,5 +140,5 @@ def test_a_server_hears_the_facts_and_fills_those_that_are_missing(
                     client.predict("serving_default", inputs)["probability"][0]
                     for inputs in (whole, part)
                 ]
-                here = predictor.ask("serving_default", **whole)["probability"][0]
+                here = predictor.call("serving_default", **whole)["probability"][0]
                 assert told == pytest.approx([here, here], abs=1e-5), fact

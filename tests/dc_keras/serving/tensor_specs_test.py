@@ -27,7 +27,7 @@ def test_numbers_are_brought_to_the_type_that_is_asked_for():
     whole = TensorSpec(np.dtype(np.int32), None)
     assert as_array([1, 2], "x", whole).dtype == np.int32
     with pytest.raises(
-        DataError, match=r"`x` must hold int32\. Received: dtype=float64"
+        DataError, match=r"`x` must have the dtype int32\. Received: dtype=float64"
     ):
         as_array([1.5], "x", whole)
 

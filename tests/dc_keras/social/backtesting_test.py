@@ -6,8 +6,8 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption
-from dc_keras.social.backtesting import CONTAGIONS, METHODS, backtest, rate_of
-from dc_keras.social.reach import simulate_reach, tie_chances
+from dc_keras.social.backtesting import CONTAGIONS, METHODS, backtest, contagion_rate
+from dc_keras.social.reach import edge_chances, simulate_reach
 from dc_keras.social.snapshots import PastChallenge
 
 _RING = layer_of([(u, (u + d) % 60, 1.0) for u in range(60) for d in (1, 2)], 60)
@@ -30,11 +30,11 @@ def found():
 
 
 def test_contagion_is_who_is_won_at_mean_strength():
-    # Four ties of weight 1 each: at a small rate four times the rate are won.
-    assert rate_of(_RING, 0.01) == pytest.approx(0.0025)
-    assert rate_of(layer_of([(0, 1, 3.0)], 5), 0.6) == pytest.approx(0.2)
-    with pytest.raises(DataError, match=r"a tie to run along. Received: layer=drawn"):
-        rate_of(layer_of([], 3), 1.0)
+    # Four edges of weight 1 each: at a small rate four times the rate are won.
+    assert contagion_rate(_RING, 0.01) == pytest.approx(0.0025)
+    assert contagion_rate(layer_of([(0, 1, 3.0)], 5), 0.6) == pytest.approx(0.2)
+    with pytest.raises(DataError, match=r"needs an edge. Received: layer=drawn"):
+        contagion_rate(layer_of([], 3), 1.0)
 
 
 def test_the_mean_is_that_of_all_others(found):
@@ -65,12 +65,12 @@ def test_the_summary_can_be_worked_out(found):
 
 def test_a_cascade_of_the_model_itself_is_foretold():
     """Challenges drawn from the cascade: the contagion is found again."""
-    rate = rate_of(_RING, 0.8)
+    rate = contagion_rate(_RING, 0.8)
     past = []
     for number in range(30):
         seeds = np.array([number * 2, (number * 2 + 30) % 60])
         run = simulate_reach(
-            tie_chances(_RING, rate), np.ones(60), seeds, num_runs=1, seed=number
+            edge_chances(_RING, rate), np.ones(60), seeds, num_runs=1, seed=number
         )
         others = np.setdiff1d(np.flatnonzero(run.chances), seeds)
         rows = np.concatenate([seeds, others])

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from dc_keras.errors import DataError
 from dc_keras.simulation.world import WorldConfig, simulate_world
 from dc_keras.social.building import GraphPlan, build_graph
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 from dc_keras.social.communities import find_communities, measure_stability
@@ -75,9 +75,9 @@ def test_without_ties_everyone_stands_alone():
 
 
 def _noise(num_users=60, seed=0):
-    ties = np.random.default_rng(seed).random((num_users, num_users))
-    weights = np.triu(np.where(ties < 0.1, ties, 0), 1)
-    return Layer("noise", canonical(sparse.csr_array(weights + weights.T)))
+    edges = np.random.default_rng(seed).random((num_users, num_users))
+    weights = np.triu(np.where(edges < 0.1, edges, 0), 1)
+    return Layer("noise", to_canonical(sparse.csr_array(weights + weights.T)))
 
 
 def test_equal_seeds_give_equal_communities_and_others_do_not():
@@ -98,8 +98,8 @@ def test_chance_is_unstable_and_drawn_communities_are_not():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11), st.floats(0.1, 9))))
-def test_every_user_is_in_one_community_of_falling_sizes(ties):
-    layer = layer_of([(u, v, w) for u, v, w in ties if u != v], 12)
+def test_every_user_is_in_one_community_of_falling_sizes(edges):
+    layer = layer_of([(u, v, w) for u, v, w in edges if u != v], 12)
     found = find_communities(layer)
     assert sum(found.sizes) == 12
     assert (np.diff(found.sizes) <= 0).all()

@@ -26,7 +26,7 @@ def _texts(figure):
 
 def test_a_picture_says_what_it_shows():
     texts, legend = _texts(_draw())
-    assert texts == ["drawn", "7 users, 10 ties; 1 without a tie are not drawn"]
+    assert texts == ["drawn", "7 users, 10 edges; 1 without an edge are not drawn"]
     assert legend == ["#dance (4)", "$\\alpha$ <b> & (3)"]
 
 
@@ -55,7 +55,7 @@ _TOLD = np.array([0.1, 0.4, 0.2, 0.2, np.nan, 0.0, 0.2, 0.9])
 def test_probabilities_colour_in_place_of_communities(most_users):
     figure = _draw(probabilities=_TOLD, most_users=most_users)
     _, legend = _texts(figure)
-    # The last user has no tie, and is not drawn.
+    # The last user has no edge, and is not drawn.
     assert legend == ["0.400", "0.200", "0.000", "unknown (1)"]
     assert figure.legends[0].get_title().get_text() == "Probability of joining"
     [dots] = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]

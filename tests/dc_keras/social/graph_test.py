@@ -4,11 +4,13 @@ from scipy import sparse
 
 from dc_keras.errors import DataError
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 
 def _layer(name, weights, **options):
-    return Layer(name, canonical(sparse.csr_array(np.array(weights, float))), **options)
+    return Layer(
+        name, to_canonical(sparse.csr_array(np.array(weights, float))), **options
+    )
 
 
 _SHARED = _layer("shared", [[0, 2, 0], [2, 0, 1], [0, 1, 0]])
@@ -17,7 +19,7 @@ _GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
 
 
 def test_ties_are_counted_once():
-    assert (_SHARED.num_ties, _MENTION.num_ties) == (2, 2)
+    assert (_SHARED.num_edges, _MENTION.num_edges) == (2, 2)
 
 
 def test_layers_add_up_by_their_shares():
@@ -31,7 +33,7 @@ def test_layers_add_up_by_their_shares():
 def test_a_part_keeps_the_ties_among_its_users():
     part = _GRAPH.part(["c", "a"])
     assert part.users == ("a", "c")
-    assert part.layer("shared").num_ties == 0
+    assert part.layer("shared").num_edges == 0
     np.testing.assert_array_equal(
         part.layer("mention").weights.toarray(), [[0, 0], [3, 0]]
     )
@@ -42,7 +44,7 @@ def test_a_part_keeps_what_is_known_of_its_ties():
     known = Layer("shared", _SHARED.weights, significance=chance)
     part = SocialGraph(("a", "b", "c"), (known,)).part(["b", "c"]).layers[0]
     np.testing.assert_allclose(part.significance, [0.0, 0.0], atol=1e-12)
-    assert part.num_ties == 1
+    assert part.num_edges == 1
 
 
 def test_times_of_layers_are_the_first_and_the_last():
@@ -63,7 +65,7 @@ def test_times_of_layers_are_the_first_and_the_last():
 
 
 def test_canonical_leaves_nothing_on_the_diagonal():
-    weights = canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
+    weights = to_canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
     assert weights.nnz == 1
 
 
@@ -72,7 +74,7 @@ def test_canonical_leaves_nothing_on_the_diagonal():
     [
         (lambda: _layer("x", [[0, 1], [0, 0]]), "must be symmetric"),
         (lambda: _layer("x", [[0, -1], [-1, 0]]), "weights above 0"),
-        (lambda: SocialGraph(("a",), (_SHARED,)), "a row a user"),
+        (lambda: SocialGraph(("a",), (_SHARED,)), "one row per user"),
         (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
         (lambda: _GRAPH.layer("none"), "layer=none"),
         (

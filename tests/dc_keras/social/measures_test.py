@@ -32,9 +32,9 @@ def test_a_drawn_graph_has_the_measures_that_one_sees():
 
 
 def test_pagerank_is_that_of_networkx():
-    ties = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
+    edges = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
     for is_directed in (True, False):
-        layer = layer_of(ties, 4, is_directed=is_directed)
+        layer = layer_of(edges, 4, is_directed=is_directed)
         kind = nx.DiGraph if is_directed else nx.Graph
         graph = nx.from_scipy_sparse_array(layer.weights, create_using=kind)
         expected = nx.pagerank(graph, tol=1e-12)
@@ -85,7 +85,7 @@ def test_nobody_has_no_rows():
 
 
 def test_a_layer_of_others_is_refused():
-    with pytest.raises(DataError, match=r"a row a user.*rows=8, users=2"):
+    with pytest.raises(DataError, match=r"one row per user.*rows=8, users=2"):
         measure_users(SocialGraph(("a", "b"), ()), TWO_GROUPS)
-    with pytest.raises(DataError, match="pivots be above 0"):
+    with pytest.raises(DataError, match="pivots above 0"):
         _measures(TWO_GROUPS, num_pivots=0)

@@ -54,7 +54,7 @@ def test_a_file_about_one_challenge_needs_no_choice(write):
         ("user_id,probability\na,1.5\n", None, "Received: probability=1.5"),
         ("user_id,probability\na,-0.1\n", None, "Received: probability=-0.1"),
         ("user_id,probability\na,\n", None, "Received: probability=None"),
-        ("user_id,probability\na,nan\n", None, r"must lie in \[0, 1\]"),
+        ("user_id,probability\na,nan\n", None, r"must be in \[0, 1\]"),
         ("user_id,probability\na,much\n", None, "must be a CSV file"),
         ("user_id,score\na,.5\n", None, "columns user_id and probability"),
         ("probability\n.5\n", None, "columns user_id and probability"),

@@ -6,7 +6,7 @@ import pytest
 from drawn_graphs import layer_of
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
-from dc_keras.social.adoption import DAY_S, Adoption, AlongTies
+from dc_keras.social.adoption import DAY_S, Adoption, AlongEdges
 from dc_keras.social.backtesting import METHODS, backtest
 from dc_keras.social.reach import Reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
@@ -32,7 +32,7 @@ def report():
     )
     return ReachReport(
         _ADOPTIONS,
-        {"jump": AlongTies(0.5, 0.25, 0.1, 2, 999)},
+        {"jump": AlongEdges(0.5, 0.25, 0.1, 2, 999)},
         {"jump": 9},
         {"none": "fewer than 1 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
@@ -89,4 +89,4 @@ def test_parts_that_are_not_there_leave_no_file(report, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("replication.csv", "along_ties.csv", "reach.json", "SHA256SUMS")
     }
-    assert bare.along_ties().height == 0
+    assert bare.along_edges().height == 0

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.representations import read_representations, similar_layer
+from dc_keras.social.representations import read_representations, read_similarity_layer
 
 _USERS = ("u_a", "u_b", "u_c", "u_d")
 
@@ -30,13 +30,13 @@ def test_vectors_stand_where_their_users_do(path):
 
 
 def test_the_nearest_are_tied_by_their_cosine(path):
-    layer = similar_layer(path, _USERS, 1)
-    ties = layer.weights.toarray()
+    layer = read_similarity_layer(path, _USERS, 1)
+    edges = layer.weights.toarray()
     assert layer.name == "similar"
     cosine = 1 / np.sqrt(1 + 0.01)
-    np.testing.assert_allclose(ties[0], [0, 0, cosine, 0], atol=1e-6)
-    assert not ties[1].any()
-    np.testing.assert_allclose(ties, ties.T)
+    np.testing.assert_allclose(edges[0], [0, 0, cosine, 0], atol=1e-6)
+    assert not edges[1].any()
+    np.testing.assert_allclose(edges, edges.T)
 
 
 def test_what_is_no_file_of_representations_is_one_line(path, tmp_path):

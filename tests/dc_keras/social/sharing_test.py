@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_belongings
+from dc_keras.social.affiliations import count_affiliations
 from dc_keras.social.sharing import (
     WEIGHTINGS,
+    build_shared_layer,
+    build_similarity_layer,
     product_bytes,
-    share_ties,
-    similar_ties,
 )
 
 _HAS = {
@@ -27,11 +27,11 @@ def _belongings(has):
     rows = [(user, thing) for user, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    return count_belongings("hashtag", has, table)
+    return count_affiliations("hashtag", has, table)
 
 
 def _weights(has, weighting, **options):
-    return share_ties(_belongings(has), weighting, **options).weights.toarray()
+    return build_shared_layer(_belongings(has), weighting, **options).weights.toarray()
 
 
 def _by_hand(has, weighting):
@@ -99,18 +99,21 @@ def test_cosines_are_of_counts_and_of_rare_things():
     cosine = _weights(_HAS, "cosine")
     assert cosine[0, 1] == pytest.approx(3 / np.sqrt(5 * 3))
     assert cosine[0, 2] == 0
-    # What all but one have says little: tf-idf ties bob to cid, who share food, more.
+    # What all but one have says little: tf-idf edges bob to cid, who share food, more.
     rare = _weights({**_HAS, "cid": ["food", "cats"]}, "tfidf")
     assert rare[1, 2] > rare[0, 1]
     assert np.all(rare <= 1 + 1e-12)
 
 
 def test_a_product_too_large_is_refused_before_it_is_made():
-    belongings = _belongings({f"u{i}": ["everybody"] for i in range(100)})
-    assert product_bytes(belongings) == 12 * 100**2
+    affiliations = _belongings({f"u{i}": ["everybody"] for i in range(100)})
+    assert product_bytes(affiliations) == 12 * 100**2
     with pytest.raises(DataError, match=r"would take 0\.0 GiB.*max_bytes=1000"):
-        share_ties(belongings, max_bytes=1000)
-    assert share_ties(belongings, "count", top_k=2, max_bytes=1000).num_ties >= 100
+        build_shared_layer(affiliations, max_bytes=1000)
+    assert (
+        build_shared_layer(affiliations, "count", top_k=2, max_bytes=1000).num_edges
+        >= 100
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_a_product_too_large_is_refused_before_it_is_made():
 )
 def test_what_cannot_be_weighed_is_one_line(options, message):
     with pytest.raises(DataError, match=message):
-        share_ties(_belongings(_HAS), **options)
+        build_shared_layer(_belongings(_HAS), **options)
 
 
 def test_rare_things_tie_nobody():
@@ -131,7 +134,7 @@ def test_rare_things_tie_nobody():
 
 def test_representations_that_point_the_same_way_are_tied():
     vectors = np.array([[1, 0], [2, 0.1], [0, 1], [0, 0], [0, 3.0]])
-    weights = similar_ties("similar", vectors, 1, least=0.5).weights.toarray()
+    weights = build_similarity_layer("similar", vectors, 1, least=0.5).weights.toarray()
     assert weights[0, 1] == pytest.approx(2 / np.sqrt(4.01))
     assert weights[2, 4] == pytest.approx(1)
     assert np.count_nonzero(weights) == 4

@@ -8,7 +8,7 @@ from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption, find_adoptions
 from dc_keras.social.building import GraphPlan
-from dc_keras.social.snapshots import Horizon, recall, ties_before
+from dc_keras.social.snapshots import Horizon, build_layer_before, build_past_challenge
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
 
@@ -59,7 +59,7 @@ def _adoption(corpus, name="spin"):
     return find_adoptions(_STUDY, corpus.videos, _USERS)[name]
 
 
-def _ties(layer):
+def _edges(layer):
     rows, columns = layer.weights.nonzero()
     return {(_USERS[u], _USERS[v]) for u, v in zip(rows, columns, strict=True) if u < v}
 
@@ -77,30 +77,30 @@ def test_who_posted_nobody_knows_when_is_no_adopter(tmp_path):
 
 
 def test_ties_are_those_of_before_and_of_other_posts(corpus):
-    ties = [
-        _ties(ties_before(corpus, _STUDY, _PLAN, "spin", day * DAY_S))
+    edges = [
+        _edges(build_layer_before(corpus, _STUDY, _PLAN, "spin", day * DAY_S))
         for day in (1, 2, 6, 9)
     ]
-    # On day 1 bob has not posted; later the tag of the challenge ties nobody, and a
+    # On day 1 bob has not posted; later the tag of the challenge edges nobody, and a
     # post of the challenge says nothing else either: dan's cats, bob's dogs.
-    assert ties == [set(), {("ann", "bob")}, {("ann", "bob")}, {("ann", "bob")}]
+    assert edges == [set(), {("ann", "bob")}, {("ann", "bob")}, {("ann", "bob")}]
     # To another challenge they are posts like any other.
-    seen = _ties(ties_before(corpus, _STUDY, _PLAN, "jump", 7 * DAY_S))
+    seen = _edges(build_layer_before(corpus, _STUDY, _PLAN, "jump", 7 * DAY_S))
     assert ("bob", "cid") in seen
     assert ("ann", "dan") in seen
 
 
 def test_the_plan_may_end_before(corpus):
     plan = GraphPlan(layers=("co-hashtag",), weighting="count", end=1 * DAY_S)
-    assert _ties(ties_before(corpus, _STUDY, plan, "spin", 9 * DAY_S)) == set()
+    assert _edges(build_layer_before(corpus, _STUDY, plan, "spin", 9 * DAY_S)) == set()
 
 
 def test_nothing_of_what_came_later_is_known(corpus, tmp_path):
-    """The same first posts with another future give the same ties."""
+    """The same first posts with another future give the same edges."""
     others = [*_POSTS[:4], ("cid", 4, ("cats", "dogs")), ("dan", 5, ("cats",))]
     other = _corpus(tmp_path / "corpus", others)
     one, two = (
-        recall(made, _STUDY, _PLAN, "spin", _adoption(made), 2)
+        build_past_challenge(made, _STUDY, _PLAN, "spin", _adoption(made), 2)
         for made in (corpus, other)
     )
     assert (one.layer.weights != two.layer.weights).nnz == 0
@@ -118,5 +118,5 @@ def test_a_horizon_counts_from_the_last_seed():
     assert Horizon(3, 4).cut(adoption, last).rows.tolist() == [0, 1, 2, 3]
     assert Horizon(4, 4).cut(adoption, last) == "the corpus ends within the horizon"
     for wrong in ({"num_seeds": 0}, {"days": 0.0}, {"days": float("nan")}):
-        with pytest.raises(DataError, match=r"a seed and days above 0. Received: num"):
+        with pytest.raises(DataError, match=r"`days` above 0. Received: num"):
             Horizon(**wrong)

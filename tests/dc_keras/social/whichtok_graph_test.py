@@ -39,7 +39,7 @@ def group(tmp_path):
 
 
 def _loop(group, criteria):
-    """whichtok's way, pair by pair; where it would divide by zero there is no tie."""
+    """whichtok's way, pair by pair; where it would divide by zero there is no edge."""
     weights = {}
     for first, second in itertools.combinations(group.users.values(), 2):
         total = 0.0
@@ -65,7 +65,7 @@ def test_a_group_by_hand(group):
     # Tags: 2 of 3 and 2; sounds: 1 of 1 and 2; suggested tags: 1 of 1 and 2.
     expected = 2 / 2.5 + 1 / 1.5 + 1 / 1.5
     assert UserGraph(group).weight("ann", "bob") == pytest.approx(expected)
-    assert UserGraph(group).graph.layers[0].num_ties == 1
+    assert UserGraph(group).graph.layers[0].num_edges == 1
 
 
 def test_a_stem_reads_back_as_it_was_written(group, tmp_path):
@@ -84,7 +84,7 @@ def test_posts_are_tied_too():
     graph = video_graph({"2": ["cats", "a song"], "1": ["cats"], "3": []})
     assert graph.users == ("1", "2", "3")
     assert graph.layers[0].weights[0, 1] == pytest.approx(1 / 1.5)
-    assert graph.layers[0].num_ties == 1
+    assert graph.layers[0].num_edges == 1
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"ann": 3}'])
@@ -95,7 +95,7 @@ def test_what_is_no_stem_is_one_line(tmp_path, content):
 
 
 def test_what_is_no_criterion_is_one_line(group):
-    with pytest.raises(DataError, match="must be some of used_hashtags"):
+    with pytest.raises(DataError, match="must be distinct names of used_hashtags"):
         UserGraph(group, ["likes"])
     with pytest.raises(DataError, match="user=zoe"):
         UserGraph(group).weight("ann", "zoe")

@@ -76,7 +76,10 @@ _FILES = {
         ).encode(),
         lambda path: load_truth(path, SimpleNamespace(users=(), challenges=()), _KEY),
     ),
-    "table.csv": (b"model,precision,recall,f1\nours,.5,.5,.5\n", read_table),
+    "table.csv": (
+        b"model,precision,recall,f1\nours,.5,.5,.5\n",
+        read_table,
+    ),
     "predictions.csv": (
         _csv(probability=[0.5, 0.25]),
         lambda path: read_probabilities(path, _USERS),
