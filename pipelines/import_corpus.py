@@ -1,18 +1,19 @@
-r"""Imports exports of posts, and finds their media, into a corpus directory.
+r"""Imports exports of posts into a corpus directory, and finds their media.
 
     python -m pipelines.import_corpus --input='exports/**/*.json' \
         --media_root=media --corpus=corpus
 
 Reads JSON, JSON Lines, tables and saved pages of the usual tools (docs/importing.md
-lists them), also in archives; --input may be a directory. Prints what each file was
-read as and why records were refused. Exits with 1 if nothing could be read.
+lists them), also in archives; --input may be a directory. Prints the recognised format
+of each file and the reasons of rejected records. Exits with 1 if no record could be
+read.
 
-Leaves behind in --corpus: videos.parquet, users.parquet and ties.parquet (a row a post,
-a person, a tie; all identities as pseudonyms), quarantine.jsonl (what could not be
-read, why), corpus.json, and DATASET_CARD.md (what is there and what is missing).
-Importing a file again changes nothing; further files merge. The key of the pseudonyms
-is made on first use and lies outside the corpus: keep it, or later files cannot be
-merged.
+Writes to --corpus: videos.parquet, users.parquet and ties.parquet (one row per post,
+person or tie; identities are pseudonyms), quarantine.jsonl (rejected records with their
+reasons), corpus.json, and DATASET_CARD.md (summary of the corpus and its missing
+values). Importing a file again changes nothing; further files are merged. The key of
+the pseudonyms is created on first use, outside the corpus: keep it, because later files
+cannot be merged without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flags by which scripts ask an exported bundle, in process or on a server."""
+"""Flags that select an exported bundle, in process or on a model server."""
 
 from __future__ import annotations
 
@@ -32,18 +32,24 @@ flags.disclaim_key_flags()
 
 
 def define_bundle_flags() -> OpenBundle:
-    """Defines --bundle, --server and --served_name; returns what opens the bundle."""
+    """Defines --bundle, --server and --served_name.
+
+    Returns:
+        Function that opens the bundle when the flags have been parsed.
+    """
     bundle = flags.DEFINE_string(
         "bundle", None, "Bundle, or the directory of its versions.", required=True
     )
     server = flags.DEFINE_string(
         "server",
         None,
-        "Address of a model server that serves it, grpc://host:8500 or "
-        "http://host:8501; of --bundle only the choices are read then.",
+        "Address of a model server of the bundle, grpc://host:8500 or "
+        "http://host:8501. Only the configuration is then read from --bundle.",
     )
     name = flags.DEFINE_string(
-        "served_name", None, "Its name there; that of the directory of versions if not."
+        "served_name",
+        None,
+        "Name of the model on the server. Default: that of the directory of versions.",
     )
 
     def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
@@ -61,12 +67,12 @@ def define_bundle_flags() -> OpenBundle:
         from dc_keras.serving.predictor import Predictor
 
         if server.value:
-            # Each try would be a line; the last error says it all.
+            # Otherwise urllib3 logs each retry; the final error is sufficient.
             logging.getLogger("urllib3").setLevel(logging.ERROR)
             return Predictor.connect(Path(bundle.value), server.value, name.value)
         if name.value:
             raise DataError(
-                f"--served_name goes with --server. Received: served_name={name.value}"
+                f"--served_name needs --server. Received: served_name={name.value}"
             )
         return Predictor.load(Path(bundle.value))
 

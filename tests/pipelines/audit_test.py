@@ -135,7 +135,7 @@ def test_an_honest_table_ends_with_zero(run_script, table):
         (["--corpus=c"], "give --study or --manifest with --corpus"),
         (
             ["--corpus=c", "--study=s", "--prevalence=.2"],
-            "--table_classes and --prevalence tell of a --table; give one",
+            "--table_classes and --prevalence need --table",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def test_seconds_and_spells_are_in_the_graph(chain, corpus):
     assert info["plan"]["within_s"] == 86_400
     assert info["plan"]["min_participation"] == 2
     assert info["snapshot_days"] == 7
-    assert f"spells of 7 days and more: {found.spells.height}" in ran.stdout
+    assert f"spells of at least 7 days: {found.spells.height}" in ran.stdout
     assert set(found.spells["layer"]) == {"co-hashtag", "mention"}
     lengths = found.spells["end"] - found.spells["start"]
     assert (lengths % (7 * 86_400) == 0).all()
@@ -111,4 +111,4 @@ def test_representations_of_a_model_are_a_layer_of_their_own(chain, corpus, tmp_
 def test_no_other_artifact_is_overwritten(fails_in_one_line, corpus):
     place = f"--corpus={corpus.output}", f"--output={corpus.output}"
     line = fails_in_one_line("build_graph", *place)
-    assert "holds another artifact, of kind corpus, which would be destroyed" in line
+    assert "contains another artifact, of kind corpus, which would be destroyed" in line

@@ -108,7 +108,7 @@ def test_openvino_is_for_frames(fails_in_one_line, frames, tmp_path):
         "--vision_runtime=openvino",
     )
     assert line == (
-        "--vision_runtime is for frames: it needs --vision. "
+        "--vision_runtime needs --vision. "
         "Received: vision_runtime=openvino, vision=none"
     )
 

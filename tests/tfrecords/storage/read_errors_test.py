@@ -33,7 +33,7 @@ from dc_keras.social.what_if import read_readiness, read_seeds
 from dc_keras.study.audit.published_table import read_table
 from dc_keras.study.study import Study
 from dc_keras.training.model_directory import claim_directory
-from pipelines._cli.system_errors import told_of_system
+from pipelines._cli.system_errors import describe_system_error
 from tfrecords.progress import kept_settings, read_progress
 from tfrecords.reader import list_shard_paths
 from tfrecords.storage.checksums import SUMS_FILE
@@ -77,7 +77,7 @@ _FILES = {
         lambda path: load_truth(path, SimpleNamespace(users=(), challenges=()), _KEY),
     ),
     "table.csv": (
-        b"model,precision,build_past_challenge,f1\nours,.5,.5,.5\n",
+        b"model,precision,recall,f1\nours,.5,.5,.5\n",
         read_table,
     ),
     "predictions.csv": (
@@ -95,7 +95,7 @@ def _read(read, path):
     except DataError as error:
         told = str(error)
     except OSError as error:
-        told = told_of_system(error)
+        told = describe_system_error(error)
         assert told
         assert "\n" not in told
 
