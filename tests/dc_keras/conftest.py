@@ -8,7 +8,6 @@ import pytest
 
 from dc_keras.study.participation import Grid
 
-
 _RESOLVE = """
 import json
 from absl import flags
