@@ -46,7 +46,7 @@ def main() -> None:
     from dc_keras.social.survey import survey
     from dc_keras.social.whichtok_graph import UserGraph, UserGroup, find_group_names
 
-    with app.needing_report():
+    with app.requiring_report_extra():
         from dc_keras.reporting.graph_page import write_graph_page
 
     group = UserGroup.read(_STEM.value)

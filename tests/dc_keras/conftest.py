@@ -8,8 +8,6 @@ import pytest
 
 from dc_keras.study.participation import Grid
 
-_ROOT = Path(__file__).parents[2]
-
 _RESOLVE = """
 import json
 from absl import flags
@@ -29,7 +27,7 @@ def paper_preset():
     # In a process of its own, because absl flags are global.
     done = subprocess.run(
         [sys.executable, "-c", _RESOLVE],
-        cwd=_ROOT,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
