@@ -29,8 +29,10 @@ _DISTRIBUTIONS = {
     "grpc": "grpcio",
     "sklearn": "scikit_learn",
     "markdown_it": "markdown_it_py",
+    "material": "mkdocs_material",
     "tensorflow_serving": "tensorflow_serving_api",
     "xdist": "pytest_xdist",
+    "yaml": "pyyaml",
 }
 # tensorflow-hub imports pkg_resources, which it does not depend on.
 _NEEDED_BY = {"@pypi//tensorflow_hub": "@pypi//setuptools"}

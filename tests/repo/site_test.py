@@ -32,8 +32,9 @@ class _Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(root, tmp_path_factory):
-    for module in ("mkdocs", "material", "mkdocstrings"):
-        pytest.importorskip(module, reason="the extra `docs`")
+    pytest.importorskip("mkdocs", reason="the extra `docs`")
+    pytest.importorskip("material", reason="the extra `docs`")
+    pytest.importorskip("mkdocstrings", reason="the extra `docs`")
     site = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
