@@ -35,5 +35,5 @@ def test_a_missing_seed_is_noted():
     "info", [None, {}, [], {"musicId": "x"}, {"challengeId": "1"}, {"userId": ""}]
 )
 def test_an_empty_suggestion_is_rejected(info):
-    with pytest.raises(UnreadablePostError, match="a suggestion without an id or a name"):
+    with pytest.raises(UnreadablePostError, match="without an id or a name"):
         suggested.read({"extraInfo": info}, RequestContext())
