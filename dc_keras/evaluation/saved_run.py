@@ -100,7 +100,7 @@ class SavedRun:
 
     @cached_property
     def study(self) -> str | None:
-        """Name of the study; None where no split was evaluated."""
+        """Name of the study; None if no split was evaluated."""
         for path in sorted((self.directory / "manifests").glob("*.json")):
             with reading(path, "a manifest of evaluate"):
                 manifest = json.loads(path.read_text(encoding="utf-8"))

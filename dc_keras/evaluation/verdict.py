@@ -1,4 +1,4 @@
-"""The result of a split in one sentence, and the models that a short table shows."""
+"""Summary of the result of a split: one sentence, and the models of a short table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SPLIT_NAMES = {
 
 
 def verdict(result: SplitResult) -> str | None:
-    """Says in one sentence or two which model is best, and by how much.
+    """Returns one or two sentences that compare deepChallenger with other models.
 
     Args:
-        result: of one split.
+        result: the result of a split.
 
     Returns:
-        The sentence; None where deepChallenger or the simple baselines were not judged.
+        The text; None if deepChallenger or the simple baselines were not evaluated.
     """
     simple = result.strongest
     if simple is None or DEEP_CHALLENGER not in result.models:
@@ -48,7 +48,7 @@ def verdict(result: SplitResult) -> str | None:
     best = max(_learned(result), key=result.average_precision)
     if best != DEEP_CHALLENGER:
         sentence += (
-            f" Another form is ahead of it: {best}, with "
+            f" Another variant is better: {best}, with "
             f"{result.average_precision(best):.3f}."
         )
     if BAYES in result.models:
@@ -60,24 +60,24 @@ def verdict(result: SplitResult) -> str | None:
 def short_list(result: SplitResult, most: int = 10) -> list[str]:
     """Returns the models of a short table, the highest average precision first.
 
-    The best possible, deepChallenger and its forms come in first, then the paper's
-    best baseline and simple baselines, the strongest first.
+    Models are selected in this order: the Bayes-optimal model, deepChallenger and its
+    variants, the best baseline of the paper, and simple baselines, the strongest first.
 
     Args:
-        result: of one split.
-        most: number of models at most.
+        result: the result of a split.
+        most: maximum number of models.
     """
     order = sorted(result.models, key=result.average_precision, reverse=True)
     simple = [model for model in order if model in SIMPLE_BASELINES]
     learned = [model for model in _learned(result) if model != BAYES]
-    forms = [m for m in learned if m.startswith(DEEP_CHALLENGER) or m.endswith("only")]
-    others = [model for model in learned if model not in forms]
+    ours = [m for m in learned if m.startswith(DEEP_CHALLENGER) or m.endswith("only")]
+    others = [model for model in learned if model not in ours]
     bound = [BAYES] if BAYES in result.models else []
-    chosen = [*bound, *forms, *others[:1], *simple, *others[1:]][:most]
+    chosen = [*bound, *ours, *others[:1], *simple, *others[1:]][:most]
     return [model for model in order if model in chosen]
 
 
 def _learned(result: SplitResult) -> list[str]:
-    """Returns the models that are neither simple nor the bound, the best first."""
+    """Returns models that are neither simple nor Bayes-optimal, the best first."""
     models = [m for m in result.models if m not in SIMPLE_BASELINES and m != BAYES]
     return sorted(models, key=result.average_precision, reverse=True)

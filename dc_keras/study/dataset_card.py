@@ -244,8 +244,8 @@ def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:
     if not rows:
         return "Nothing."
     return (
-        "Records of what is in the corpus, by source; docs/importing.md says what each "
-        "word means.\n\n" + _table(("source", "note", "records"), rows)
+        "Numbers of records by source; docs/importing.md explains the notes.\n\n"
+        + _table(("source", "note", "records"), rows)
     )
 
 

@@ -57,7 +57,7 @@ def test_the_interval_decides(bounds, conclusion):
 def test_another_form_that_is_ahead_is_named():
     values = {"popularity": 0.3, "deepChallenger": 0.4, "context only": 0.5, BAYES: 0.7}
     text = verdict(_Result(values))
-    assert "Another form is ahead of it: context only, with 0.500." in text
+    assert "Another variant is better: context only, with 0.500." in text
     assert text.endswith("The best possible is 0.700.")
 
 
