@@ -113,7 +113,7 @@ def test_a_server_that_never_reads_times_out(serve, monkeypatch):
     address = serve(lambda _: time.sleep(1), reads=False)
     with connect(address, "dc", timeout_s=0.5, retries=0) as client:
         start = time.monotonic()
-        with pytest.raises(NoAnswerError, match="in time"):
+        with pytest.raises(NoAnswerError, match="within the time limit"):
             client._send("POST", "/", "x" * 50_000_000)
         assert time.monotonic() - start < 2
 
