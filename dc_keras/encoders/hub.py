@@ -247,9 +247,9 @@ def _load_network(handle: str) -> Any:
 
 def _cannot_load(handle: str, error: Exception) -> DataError:
     return DataError(
-        "cannot load the hub module. Offline, provide a SavedModel directory, or make "
-        "one with `python -m pipelines.export_text_encoder`, with "
-        f"--text=hub:DIR. Received: text='hub:{handle}' ({one_line(error)})"
+        "cannot load the hub module. Offline, use --text=hub:DIR with a SavedModel "
+        "directory, such as one of `python -m pipelines.export_text_encoder`. "
+        f"Received: text='hub:{handle}' ({one_line(error)})"
     )
 
 

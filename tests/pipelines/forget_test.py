@@ -353,5 +353,5 @@ def test_what_is_wrong_is_told_in_one_line(
     line = fails_in_one_line("forget", asked, place, f"--key_file={tmp_path}/none")
     assert line.startswith("--key_file must be the key that import_corpus used")
     line = fails_in_one_line("forget", f"--valid_ids={ids}", place, key)
-    assert line.startswith("more than half of the posts would go")
+    assert line.startswith("more than half of the posts would be removed")
     assert not (copy / "forgotten.json").exists()

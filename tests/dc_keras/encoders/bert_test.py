@@ -121,7 +121,7 @@ def test_a_handle_needs_a_prefix(handle):
     ("handle", "message"),
     [
         ("keras_nlp:/nowhere/bert", "cannot load the BERT preset.*text=keras_nlp:DIR"),
-        ("hub:/nowhere/bert", "cannot load the hub module.*give --text=hub:DIR"),
+        ("hub:/nowhere/bert", "cannot load the hub module.*--text=hub:DIR"),
     ],
 )
 def test_a_missing_directory_is_refused(handle, message):

@@ -185,8 +185,8 @@ def test_an_unreachable_url_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (
-        r"cannot load the hub module\. Offline, provide a SavedModel directory.*"
-        rf"give --text=hub:DIR\. Received: text='hub:{url}' \(HTTPError.*404"
+        r"cannot load the hub module\. Offline, use --text=hub:DIR .*directory.*"
+        rf"Received: text='hub:{url}' \(HTTPError.*404"
     )
     with pytest.raises(DataError, match=message):
         HubBert(url)

@@ -219,7 +219,7 @@ def test_a_file_that_changed_is_refused(network, written, tmp_path):
     content = bytearray((tmp_path / "network.bin").read_bytes())
     content[100] ^= 1
     (tmp_path / "network.bin").write_bytes(content)
-    with pytest.raises(DataError, match=r"remove it, .* Received: another sha256"):
+    with pytest.raises(DataError, match=r"remove it to .* Received: another sha256"):
         read_int8_encoder(tmp_path)
 
 

@@ -157,7 +157,7 @@ def test_a_legacy_file_that_lacks_layers_is_refused(tmp_path):
 
 def test_a_file_that_is_no_weight_file_is_refused(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"not HDF5")
-    with pytest.raises(DataError, match=r"weight file must be .*x\.h5"):
+    with pytest.raises(DataError, match=r"weight file must match .*x\.h5"):
         _build(weights=str(tmp_path / "x.h5"))
 
 

@@ -157,9 +157,9 @@ def test_a_broken_jpeg_is_one_line_and_the_server_lives(client):
 
 
 def test_missing_models_are_refused(join, client):
-    with pytest.raises(DataError, match=r"must have the model; .*'nowhere'"):
+    with pytest.raises(DataError, match=r"must serve the model: .*'nowhere'"):
         _ask(join("nowhere"))
-    with pytest.raises(DataError, match=r"must have the model; .*version=7"):
+    with pytest.raises(DataError, match=r"must serve the model: .*version=7"):
         _ask(join(version=7))
     with pytest.raises(DataError, match=r"label: new\. Received: model='dc', label='n"):
         _ask(join(label="new"))

@@ -97,7 +97,7 @@ def test_retries_end(stub):
         stub.requests.clear()
         with (
             connect(stub.address, "dc", retries=retries) as client,
-            pytest.raises(NoAnswerError, match=r"be ready: no\. Received: address="),
+            pytest.raises(NoAnswerError, match=r"and ready: no\. Received: address="),
         ):
             _echo(client)
         assert len(stub.requests) == 1 + retries
@@ -113,7 +113,7 @@ def test_retries_end(stub):
         ),
         ("INVALID_ARGUMENT", DataError, r"refused the request: no\. Recei"),
         ("INTERNAL", DataError, r"refused the request: no\. Received: mod"),
-        ("RESOURCE_EXHAUSTED", NoAnswerError, r"be ready: no\. Received: address="),
+        ("RESOURCE_EXHAUSTED", NoAnswerError, r"and ready: no\. Received: address="),
     ],
 )
 def test_a_refusal_is_one_line_and_is_not_asked_again(stub, code, kind, rule):
@@ -197,7 +197,7 @@ def test_an_answer_that_is_no_such_tensor_is_one_line(stub, answer):
     stub.answers.append({"frames": answer})
     with (
         connect(stub.address, "dc") as client,
-        pytest.raises(DataError, match=r"must answer (as|'frames' as)"),
+        pytest.raises(DataError, match=r"must (answer as|return 'frames' as)"),
     ):
         _echo(client)
 

@@ -69,9 +69,9 @@ def test_prepared_users_belong_to_one_bundle(tmp_path):
     np.testing.assert_array_equal(kept.prepared, prepared)
     names = {"users.parquet", "users.parquet.sha256"}
     assert {p.name for p in tmp_path.iterdir()} == names
-    with pytest.raises(DataError, match="of the same bundle"):
+    with pytest.raises(DataError, match="with the same bundle"):
         UserTable.load(path, "of another", "then")
-    with pytest.raises(DataError, match="without whoever was forgotten since"):
+    with pytest.raises(DataError, match="without users who were removed since"):
         UserTable.load(path, "of one", "now")
     path.write_bytes(b"no table")
     with pytest.raises(DataError, match=r"users.parquet: damaged: .*pipelines.rank`"):
