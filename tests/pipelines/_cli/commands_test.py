@@ -63,7 +63,9 @@ def test_presets_are_found_from_anywhere(tmp_path):
     flags = ("--flagfile=presets/paper.flags", "--corpus=no", "--study=no")
     done = _run("evaluate", *flags, "--features=no", "--output=run", cwd=tmp_path)
     # The preset was read: what is missing is the corpus.
-    assert done.stderr.startswith("evaluate: error: `corpus` must be a corpus directory")
+    assert done.stderr.startswith(
+        "evaluate: error: `corpus` must be a corpus directory"
+    )
     done = _run("evaluate", "--flagfile=presets/other.flags", cwd=tmp_path)
     assert "presets/other.flags" in done.stderr
 
