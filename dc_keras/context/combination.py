@@ -2,8 +2,10 @@
 
 The prior of the weights is centred on a simple rule instead of zero: propensity times
 popularity, whether the user posts in the days of the challenge, and the cosines of
-topics, captions and frames. Training pairs move the weights away from that rule. In a
-study with twenty joins the rule decides; in one with thousands the data do.
+topics, captions and frames. Where it is known what users did before a cutoff, their
+joins a day take the place of propensity, and recent posts that of popularity. Training
+pairs move the weights away from that rule. In a study with twenty joins the rule decides;
+in one with thousands the data do.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ C = 0.01
 RULE_WEIGHT = 0.5
 COSINE_WEIGHT = 0.3
 _RATES = ("rates/popularity", "rates/propensity")
+_PAST_RATES = (
+    "rates/recent_supporters",
+    "past/joined_per_post",
+    "past/posts_per_day",
+)
 _IN_TIME = "time/posts_in_window"
 _COSINES = ("text/topic_cosine", "text/caption_cosine", "frames/cosine")
 # A post outside the days of the challenge does not make joining impossible.
@@ -75,7 +82,8 @@ class Combination(tf.Module):
         standardized = self.standardize(features)
         column = {name: index for index, name in enumerate(self.names)}
         rule = tf.zeros_like(features[:, 0])
-        for name in _RATES:
+        has_past = self._says(column, "past/joined_per_post")
+        for name in _PAST_RATES if has_past else _RATES:
             if name in column:
                 rule += RULE_WEIGHT * known[:, column[name]]
         if _IN_TIME in column:

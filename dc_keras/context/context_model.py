@@ -183,7 +183,7 @@ def fit_context(
 
     Args:
         features: of all its pairs.
-        groups: some of `GROUPS`.
+        groups: some of `GROUPS`, or single features of `NAMES`.
         videos: float (num_pairs,), log-odds of the fusion of videos, out of fold for
             training pairs, NaN where unknown; None weighs context alone.
         seed: of the trees.
@@ -191,7 +191,7 @@ def fit_context(
     Raises:
         DataError: neither a group of features nor the videos are left.
     """
-    chosen = [name for name in NAMES if name.partition("/")[0] in groups]
+    chosen = [n for n in NAMES if n in groups or n.partition("/")[0] in groups]
     columns = [NAMES.index(name) for name in chosen]
     if not chosen and videos is None:
         raise DataError(f"a model must see something. Received: groups={groups}")

@@ -248,7 +248,7 @@ class ContextOptions(Options):
         "all",
         "groups of context features that are weighed with the fusion of videos: all, "
         "none, or some of rates, text, frames, neighbours, time, past, engagement, "
-        "trees with commas [29]",
+        "trees with commas; also single features, such as rates/popularity [29]",
     )
     videos: bool = option(
         True, "whether the model sees videos; without, it sees their context alone [29]"

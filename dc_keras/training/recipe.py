@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dc_keras.context.context_model import GROUPS
+from dc_keras.context.pair_features import NAMES
 from dc_keras.errors import DataError
 from dc_keras.models.config import ContextOptions, ModelOptions, TrainingOptions
 
@@ -17,7 +18,8 @@ class Recipe:
         name: its row in the tables.
         model: shape of proxies and fusion.
         training: how they are fitted.
-        groups: groups of context features that are weighed; none for videos only.
+        groups: groups of context features, or single ones, that are weighed; none for
+            videos only.
         has_videos: whether it sees what the fusion of videos says.
     """
 
@@ -34,7 +36,7 @@ class Recipe:
         """Returns the recipe that options describe.
 
         Raises:
-            DataError: an unknown group of context features, or nothing to see.
+            DataError: an unknown context feature or group, or nothing to see.
         """
         groups = parse_groups(context.context)
         if not groups and not context.videos:
@@ -46,17 +48,17 @@ class Recipe:
 
 
 def parse_groups(wanted: str) -> tuple[str, ...]:
-    """Returns the groups that an option names: `all`, `none`, or some with commas.
+    """Returns what an option names: `all`, `none`, or groups and features with commas.
 
     Raises:
-        DataError: an unknown group.
+        DataError: an unknown group or feature.
     """
     if wanted in ("all", "none"):
         return GROUPS if wanted == "all" else ()
     groups = tuple(dict.fromkeys(name.strip() for name in wanted.split(",")))
-    if not set(groups) <= set(GROUPS):
+    if not set(groups) <= {*GROUPS, *NAMES}:
         raise DataError(
-            f"`context` must be all, none, or some of {', '.join(GROUPS)} with commas. "
-            f"Received: context={wanted}"
+            f"`context` must be all, none, or some of {', '.join(GROUPS)} with commas; "
+            f"a single feature is named as in {NAMES[0]}. Received: context={wanted}"
         )
     return groups
