@@ -259,7 +259,7 @@ class ContextOptions(Options):
         "all",
         "groups of context features that are combined with the fusion of videos: all, "
         "none, or a comma-separated list of rates, text, frames, neighbours, time, "
-        "past, engagement, trees [29]",
+        "past, engagement, trees, and single features such as rates/popularity [29]",
     )
     videos: bool = option(
         True, "whether the model uses videos; otherwise it uses their context only [29]"

@@ -2,8 +2,9 @@
 
 The weights are regularized towards a simple rule instead of zero: propensity times
 popularity, posts in the days of the challenge, and the cosines of topics, captions and
-frames. With few training pairs the model is close to the rule; with many pairs it
-follows the data.
+frames. If it is known what users did before a cutoff, their joins per day replace
+propensity, and recent posts of the challenge replace popularity. With few training
+pairs the model is close to the rule; with many pairs it follows the data.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ C = 0.01
 RULE_WEIGHT = 0.5
 COSINE_WEIGHT = 0.3
 _RATES = ("rates/popularity", "rates/propensity")
+_PAST_RATES = (
+    "rates/recent_supporters",
+    "past/joined_per_post",
+    "past/posts_per_day",
+)
 _IN_TIME = "time/posts_in_window"
 _COSINES = ("text/topic_cosine", "text/caption_cosine", "frames/cosine")
 # Factor for users without posts in the days of the challenge, who may still join.
@@ -75,7 +81,8 @@ class Combination(tf.Module):
         standardized = self.standardize(features)
         column = {name: index for index, name in enumerate(self.names)}
         rule = tf.zeros_like(features[:, 0])
-        for name in _RATES:
+        has_past = self._says(column, "past/joined_per_post")
+        for name in _PAST_RATES if has_past else _RATES:
             if name in column:
                 rule += RULE_WEIGHT * known[:, column[name]]
         if _IN_TIME in column:

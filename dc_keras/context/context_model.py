@@ -186,7 +186,8 @@ def fit_context(
 
     Args:
         features: context features of all pairs of the fold.
-        groups: groups of features to use, some of `GROUPS`.
+        groups: groups of features to use, some of `GROUPS`, or single features of
+            `NAMES`.
         videos: float (num_pairs,), log-odds of the fusion of videos, out of fold for
             training pairs, NaN where unknown; None for a model without videos.
         seed: seed of the trees.
@@ -194,7 +195,7 @@ def fit_context(
     Raises:
         DataError: if there are no features and no videos.
     """
-    chosen = [name for name in NAMES if name.partition("/")[0] in groups]
+    chosen = [n for n in NAMES if n in groups or n.partition("/")[0] in groups]
     columns = [NAMES.index(name) for name in chosen]
     if not chosen and videos is None:
         raise DataError(

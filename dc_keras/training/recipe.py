@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dc_keras.context.context_model import GROUPS
+from dc_keras.context.pair_features import NAMES
 from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions, ModelOptions, TrainingOptions
 
@@ -17,7 +18,8 @@ class Recipe:
         name: name of the model in tables.
         model: architecture of proxies and fusion.
         training: training options of proxies and fusion.
-        groups: groups of context features; empty for a model of videos only.
+        groups: groups of context features, or single ones; empty for a model of videos
+            only.
         has_videos: whether the model uses the fusion of videos.
     """
 
@@ -34,7 +36,7 @@ class Recipe:
         """Returns the recipe for the given options.
 
         Raises:
-            DataError: if a group of context features is unknown, or there are neither
+            DataError: if a context feature or group is unknown, or there are neither
                 context features nor videos.
         """
         groups = parse_groups(context.context)
@@ -47,20 +49,21 @@ class Recipe:
 
 
 def parse_groups(context: str) -> tuple[str, ...]:
-    """Returns the groups of context features of the option `context`.
+    """Returns the context features of the option `context`.
 
     Args:
-        context: "all", "none", or a comma-separated list of groups.
+        context: "all", "none", or a comma-separated list of groups and features.
 
     Raises:
-        DataError: if a group is unknown.
+        DataError: if a group or feature is unknown.
     """
     if context in ("all", "none"):
         return GROUPS if context == "all" else ()
     groups = tuple(dict.fromkeys(name.strip() for name in context.split(",")))
-    if not set(groups) <= set(GROUPS):
+    if not set(groups) <= {*GROUPS, *NAMES}:
         raise DataError(
             "`context` must be all, none, or a comma-separated list of "
-            f"{', '.join(GROUPS)}. Received: context={context}"
+            f"{', '.join(GROUPS)} or of features such as {NAMES[0]}. "
+            f"Received: context={context}"
         )
     return groups

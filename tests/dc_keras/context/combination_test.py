@@ -128,6 +128,20 @@ def test_rule_works_without_its_features():
     assert model.weights["weights"][0] < 0
 
 
+def test_prior_activity_replaces_rates():
+    features, label, weight = _pairs(200, unknown=0.0)
+    names = (*combination._RATES, *combination._PAST_RATES)
+    features = features[:, : len(names)] + 1
+    for is_known in (True, False):
+        if not is_known:
+            features[:, 3:] = np.nan
+        model = fit_combination(names, features, label, weight)
+        rule = features[:, 2:] if is_known else features[:, :2]
+        np.testing.assert_allclose(
+            model.rule(with_unknown(features)), 0.5 * rule.sum(axis=1), rtol=1e-4
+        )
+
+
 def test_outliers_are_clipped():
     features, label, weight = _pairs(200)
     model = fit_combination(_NAMES, features, label, weight)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.context_model import (
@@ -54,6 +55,16 @@ def test_all_inputs_are_combined(fitted):
     assert fitted.model.combination.names == (*NAMES, TREES, VIDEOS)
     assert fitted.model.has_videos
     assert np.isfinite(fitted.log_odds).all()
+
+
+@pytest.mark.parametrize("name", ["rates/popularity", "text/topic_cosine"])
+def test_a_model_of_one_feature_keeps_its_order_or_reverses_it(case, name):
+    fold, features, _ = case
+    fitted = fit_context(features, (name,), None, 0)
+    assert fitted.model.chosen == fitted.model.combination.names == (name,)
+    feature = features.values[fold.test, NAMES.index(name)]
+    correlation = spearmanr(feature, fitted.log_odds[fold.test]).statistic
+    assert abs(correlation) == pytest.approx(1)
 
 
 def test_test_pairs_are_scored_by_the_final_model(case, fitted):

@@ -83,6 +83,11 @@ def test_ablations_leave_one_group_out_each():
     ]
 
 
+def test_a_single_feature_is_named_by_its_group():
+    [form] = _list("context_only", context="rates/popularity, text")
+    assert form.groups == ("rates/popularity", "text")
+
+
 def test_ablation_of_the_past_needs_cutoffs():
     forms = _list("ablations", absent=())
     assert [form.name for form in forms] == [
