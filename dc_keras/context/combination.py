@@ -81,7 +81,7 @@ class Combination(tf.Module):
         standardized = self.standardize(features)
         column = {name: index for index, name in enumerate(self.names)}
         rule = tf.zeros_like(features[:, 0])
-        has_past = self._says(column, "past/joined_per_post")
+        has_past = self._varies(column, "past/joined_per_post")
         for name in _PAST_RATES if has_past else _RATES:
             if name in column:
                 rule += RULE_WEIGHT * known[:, column[name]]
