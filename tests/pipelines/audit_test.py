@@ -104,7 +104,7 @@ def test_a_study_is_audited_alone(run_script, corpus, study):
     assert done.returncode == 1, done.stderr
     assert "leak: " in done.stdout
     assert "the user's own " in done.stdout
-    assert "not run: give --manifest" in done.stdout
+    assert "not run: needs --manifest" in done.stdout
 
 
 def test_the_papers_table_is_rejected_row_by_row(run_script, table):
@@ -166,6 +166,6 @@ def test_captions_that_an_older_version_cleaned_are_told(
         "audit", f"--corpus={corpus.output}", study, f"--features={tmp_path}"
     )
     assert message == (
-        f"{tmp_path}: captions must have been cleaned as this version does it: extract "
+        f"{tmp_path}: captions must be cleaned by the same preprocessing version: extract "
         "the features again. Received: hashtags='mask_focal' with preprocessing=1, not 2"
     )

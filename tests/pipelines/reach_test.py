@@ -54,7 +54,7 @@ def test_the_past_is_foretold_and_a_list_goes_somewhere(ran):
     assert (users.height, users["chance"].max()) == (40, 1.0)
     assert "along ties: p of at most 0.05 in" in ran.stdout
     assert "0 of 40 users have no probability" in ran.stdout
-    assert "from 2 asked " in ran.stdout
+    assert "from 2 seeds " in ran.stdout
 
 
 def test_without_seeds_or_a_past_there_is_less(chain, flags):
@@ -75,7 +75,7 @@ def test_without_seeds_or_a_past_there_is_less(chain, flags):
     ("asked", "wanted"),
     [
         (["--layer=mention"], "layer must be one of ['co-hashtag', 'co-sound']"),
-        (["--num_seeds=41", "SEEDS"], "--seeds need --contagion"),
+        (["--num_seeds=41", "SEEDS"], "--seeds needs --contagion"),
         (["--seeds=README.md"], "seeds must be a CSV file"),
         (["--probabilities=README.md"], "--probabilities needs --seeds"),
         (["--graph=docs"], "must be a graph of build_graph"),

@@ -269,7 +269,7 @@ def test_options_outside_their_range_are_refused(options, rule):
         ("Cannot convert JSON value: 7 to float", "Cannot convert a JSON value"),
         ("{{function_node __inference_<lambda>_3}} Unknown format.", "Unknown format"),
         ("no such label\nmy", "no such label"),
-        ("", "nothing"),
+        ("", "no message"),
     ],
 )
 def test_a_servers_message_loses_values_of_the_request(error, kept):
