@@ -33,12 +33,12 @@ from dc_keras.simulation.export_formats import export_files
 from dc_keras.simulation.ground_truth import LOOK_DIM, Truth, WorldConfig, draw_truth
 from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.world import World, simulate_world
-from dc_keras.social.adoption import Adoption, measure_along_ties
-from dc_keras.social.affiliations import find_belongings
+from dc_keras.social.adoption import Adoption, measure_along_edges
+from dc_keras.social.affiliations import find_affiliations
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.communities import find_communities
-from dc_keras.social.graph import Layer, canonical
-from dc_keras.social.naming import portray
+from dc_keras.social.graph import Layer, to_canonical
+from dc_keras.social.naming import describe_communities
 
 _TURNS = 3
 _WORLD_SEEDS = 5
@@ -70,7 +70,7 @@ def compare_with_louvain(num_users: int = 5_000) -> None:
             f"of Louvain {nx.community.modularity(graph, parts):.4f}"
         )
     print(
-        f"{num_users:,} users, {layer.num_ties:,} ties: Leiden {min(leiden_s):.3f} s, "
+        f"{num_users:,} users, {layer.num_edges:,} ties: Leiden {min(leiden_s):.3f} s, "
         f"Louvain {min(louvain_s):.3f} s, ratio {min(louvain_s) / min(leiden_s):.1f}"
     )
 
@@ -81,7 +81,7 @@ def find_planted(num_users: int = 600) -> None:
         truth = draw_truth(
             WorldConfig(num_users=num_users), np.random.default_rng(seed)
         )
-        friends = Layer("friends", canonical(sparse.csr_array(truth.friends)))
+        friends = Layer("friends", to_canonical(sparse.csr_array(truth.friends)))
         found = find_communities(friends)
         p_values = _p_values(friends, truth)
         print(
@@ -122,7 +122,7 @@ def score_world(world: World) -> tuple[float, float, float, float]:
         found = [find_communities(layer).membership for layer in layers]
         things = sparse.hstack(
             [
-                find_belongings(corpus, kind).without_rare(2).counts
+                find_affiliations(corpus, kind).without_rare(2).counts
                 for kind in ("hashtag", "sound")
             ]
         ).tocsr()
@@ -175,12 +175,12 @@ def name_many(num_users: int = 100_000) -> None:
     )
     names = [f"#{thing}" for thing in range(25_000)]
     found, leiden_s = _timed(lambda: find_communities(layer))
-    portraits, naming_s = _timed(
-        lambda: portray(layer, found.membership, incidence, names)
+    profiles, naming_s = _timed(
+        lambda: describe_communities(layer, found.membership, incidence, names)
     )
-    named = sum(bool(portrait.traits) for portrait in portraits)
+    named = sum(bool(profile.traits) for profile in profiles)
     print(
-        f"{num_users:,} users, {layer.num_ties:,} ties: Leiden {leiden_s:.1f} s, "
+        f"{num_users:,} users, {layer.num_edges:,} ties: Leiden {leiden_s:.1f} s, "
         f"ARI {adjusted_rand_score(groups, found.membership):.3f}, names "
         f"{naming_s:.1f} s, {named} of {len(found)} communities named"
     )
@@ -202,7 +202,7 @@ def planted(
     ties = sparse.csr_array(
         (np.ones(len(rows)), (rows, columns)), shape=(num_users, num_users)
     )
-    return Layer("planted", canonical(ties + ties.T)), groups
+    return Layer("planted", to_canonical(ties + ties.T)), groups
 
 
 def _p_values(friends: Layer, truth: Truth) -> list[float]:
@@ -211,7 +211,7 @@ def _p_values(friends: Layer, truth: Truth) -> list[float]:
         rows = np.flatnonzero(joined)
         if len(rows):
             times = (days[rows] * 86_400).astype(np.int64)
-            found.append(measure_along_ties(friends, Adoption(rows, times)).p_value)
+            found.append(measure_along_edges(friends, Adoption(rows, times)).p_value)
     return found
 
 

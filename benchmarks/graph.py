@@ -32,10 +32,10 @@ from scipy import sparse
 
 from benchmarks.turns import interleaved
 from dc_keras import __version__
-from dc_keras.social.affiliations import Belongings
-from dc_keras.social.coactivity import share_within
-from dc_keras.social.sharing import share_ties
-from dc_keras.social.tie_times import time_shared_ties
+from dc_keras.social.affiliations import Affiliations
+from dc_keras.social.coactivity import build_coactivity_layer
+from dc_keras.social.sharing import build_shared_layer
+from dc_keras.social.tie_times import add_edge_times
 
 _NUM_RUNS = 3
 _NUM_NAMES = 50_000
@@ -55,7 +55,7 @@ build_alone(int(sys.argv[1]))
 """
 
 
-def make_users(num_users: int, seed: int = 0) -> list[Belongings]:
+def make_users(num_users: int, seed: int = 0) -> list[Affiliations]:
     """Returns who has which tags and sounds."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, _NUM_NAMES + 1) ** _EXPONENT
@@ -69,7 +69,7 @@ def make_users(num_users: int, seed: int = 0) -> list[Belongings]:
         shape = (num_users, _NUM_NAMES)
         counts = sparse.coo_array((np.ones(len(user)), (user, thing)), shape).tocsr()
         counts.sum_duplicates()
-        found.append(Belongings(kind, users, names, counts))
+        found.append(Affiliations(kind, users, names, counts))
     return found
 
 
@@ -104,16 +104,16 @@ def ties_of(graph: Any) -> sparse.csr_array:
     return sparse.csr_array(found + found.T)
 
 
-def exact_ties(users: list[Belongings]) -> sparse.csr_array:
+def exact_ties(users: list[Affiliations]) -> sparse.csr_array:
     """Builds all ties by whichtok's weights."""
-    layers = [share_ties(has, "whichtok") for has in users]
+    layers = [build_shared_layer(has, "whichtok") for has in users]
     return sparse.csr_array(layers[0].weights + layers[1].weights)
 
 
-def pruned_ties(users: list[Belongings]) -> int:
+def pruned_ties(users: list[Affiliations]) -> int:
     """Builds the strongest ties of each user by TF-IDF; returns their number."""
     rare = (has.without_common(_MOST_USERS) for has in users)
-    return sum(share_ties(has, "tfidf", top_k=_TOP_K).num_ties for has in rare)
+    return sum(build_shared_layer(has, "tfidf", top_k=_TOP_K).num_edges for has in rare)
 
 
 def build_alone(num_users: int) -> None:
@@ -127,7 +127,7 @@ def build_alone(num_users: int) -> None:
     print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
-def draw_moments(has: Belongings, seed: int = 0) -> pl.DataFrame:
+def draw_moments(has: Affiliations, seed: int = 0) -> pl.DataFrame:
     """Returns a post at a random second for each thing of each user."""
     rng = np.random.default_rng(seed)
     rows = np.repeat(np.arange(len(has.users)), np.diff(has.counts.indptr))
@@ -157,7 +157,7 @@ def measure_times() -> None:
     moments = draw_moments(has)
 
     def window() -> int:
-        return share_within(moments, has, _WITHIN_S, "count").num_ties
+        return build_coactivity_layer(moments, has, _WITHIN_S, "count").num_edges
 
     if window() != loop_within(moments):
         sys.exit("the window has other ties than the loop")
@@ -167,14 +167,14 @@ def measure_times() -> None:
     )
     has = make_users(100_000)[0].without_common(_MOST_USERS)
     moments = draw_moments(has)
-    ties = share_ties(has, "tfidf", top_k=_TOP_K)
+    ties = build_shared_layer(has, "tfidf", top_k=_TOP_K)
     slid, timed = _cpu_seconds(
-        lambda: share_within(moments, has, _WITHIN_S, "count"),
-        lambda: time_shared_ties(ties, moments, has),
+        lambda: build_coactivity_layer(moments, has, _WITHIN_S, "count"),
+        lambda: add_edge_times(ties, moments, has),
     )
     print(
         f"100,000 users, {moments.height:,} posts: within {_WITHIN_S} s {slid:.2f} s; "
-        f"times of {ties.num_ties:,} ties {timed:.2f} s"
+        f"times of {ties.num_edges:,} ties {timed:.2f} s"
     )
 
 

@@ -1,6 +1,6 @@
-"""Features of videos: what frozen encoders made of their frames and captions.
+"""Features of videos: embeddings of frames and captions by frozen encoders.
 
-Features come from records of `extract_features`, or from arrays of your own:
+Features are read from records of `extract_features` or made from your own arrays:
 
     features = Features.load("run/features/vgg16", "run/features/resnet50")
     features = Features.from_arrays(video_ids, frames={"CLIP": frames})
@@ -25,15 +25,16 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class VisionFeatures:
-    """Frame embeddings of one vision encoder, a row a video.
+    """Frame embeddings of one vision encoder, one row per video.
 
     Attributes:
-        frames: float16 (num_videos, num_frames, frame_dim), zero where padded; not
-            copied for TensorFlow if made by `tfrecords.memory.aligned_empty`.
-        mask: bool (num_videos, num_frames), False for repeats and padding.
-        spec: the encoder's spec and fingerprint, plain values.
-        sampling: how the frames were taken from the media and what became of repeats,
-            plain values; serving does the same to raw requests.
+        frames: float16 (num_videos, num_frames, frame_dim), zero where padded. Arrays
+            from `tfrecords.memory.aligned_empty` are shared with TensorFlow, others
+            are copied.
+        mask: bool (num_videos, num_frames), False for repeated frames and padding.
+        spec: spec and fingerprint of the encoder, as plain values.
+        sampling: settings of the frame sampling and of the handling of repeats, as
+            plain values. Serving applies them to raw requests.
     """
 
     frames: np.ndarray
@@ -43,29 +44,29 @@ class VisionFeatures:
 
     @cached_property
     def mean_frames(self) -> np.ndarray:
-        """Mean embedding of the own frames, float32 (num_videos, frame_dim)."""
+        """Mean embedding of the masked frames, float32 (num_videos, frame_dim)."""
         count = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
         weights = (self.mask / count).astype(np.float32)
         means = np.empty((len(self.frames), self.frames.shape[2]), np.float32)
-        # A video at a time: as float32, all frames would take twice their memory.
+        # One video at a time: all frames as float32 would take twice their memory.
         for row, frames in enumerate(self.frames):
             means[row] = weights[row] @ frames.astype(np.float32)
         return means
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what another process gets: the fields alone."""
+        """Returns the fields alone, without cached properties, for pickling."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
 @dataclass(frozen=True)
 class Features:
-    """Cached features of a corpus, a row a video.
+    """Features of a corpus, one row per video.
 
     Attributes:
-        video_ids: the videos, in row order.
-        vision: features by encoder name ("VGG16", "ResNet50").
+        video_ids: ids of the videos, in row order.
+        vision: frame embeddings by encoder name, such as "VGG16" or "ResNet50".
         captions: float32 (num_videos, caption_dim), or None.
-        caption_spec: the text encoder's spec and fingerprint, or None.
+        caption_spec: spec and fingerprint of the text encoder, or None.
     """
 
     video_ids: tuple[str, ...]
@@ -75,14 +76,15 @@ class Features:
 
     @classmethod
     def load(cls, *directories: str | Path) -> Self:
-        """Reads the feature records of one corpus, made by one or more encoders.
+        """Reads the feature records of a corpus, from one or more encoders.
 
         Args:
-            *directories: outputs of `extract_features`, one for each vision network.
+            *directories: outputs of `extract_features`, one for each vision encoder.
 
         Raises:
-            DataError: the directories hold different videos, or two of them hold
-                features of the same kind by encoders of different fingerprints.
+            DataError: if the directories have different videos, two of them have
+                features of the same vision encoder, or their text encoders have
+                different fingerprints.
         """
         from tfrecords.reader import read_features
 
@@ -92,16 +94,16 @@ class Features:
             records = read_features(Path(directory))
             if video_ids and records.video_ids != video_ids:
                 raise DataError(
-                    f"{directory} holds other videos than {directories[0]}; extract "
-                    "all features from the same frame records"
+                    f"{directory} must have the same videos as {directories[0]}; "
+                    "extract all features from the same frame records"
                 )
             video_ids = records.video_ids
             spec = records.settings["vision"]
             if records.frames is not None and records.frame_mask is not None:
                 if spec["name"] in vision:
                     raise DataError(
-                        f"{directory} holds {spec['name']} features, and so does "
-                        "another --features directory; give one of each network"
+                        f"{directory} and another --features directory both have "
+                        f"{spec['name']} features; give one directory per encoder"
                     )
                 vision[spec["name"]] = VisionFeatures(
                     records.frames,
@@ -113,8 +115,8 @@ class Features:
             if records.captions is not None:
                 if caption_spec and spec["fingerprint"] != caption_spec["fingerprint"]:
                     raise DataError(
-                        f"{directory} holds captions of another text encoder than "
-                        f"{directories[0]}; features of two fingerprints do not mix"
+                        f"{directory} must have captions of the same text encoder as "
+                        f"{directories[0]}; their fingerprints differ"
                     )
                 captions, caption_spec = records.captions, spec
         return cls(tuple(video_ids), vision, captions, caption_spec)
@@ -127,18 +129,18 @@ class Features:
         frames: Mapping[str, np.ndarray] | None = None,
         captions: np.ndarray | None = None,
     ) -> Self:
-        """Makes features of arrays, so that any encoder can be used.
+        """Builds features from arrays, for use with any encoder.
 
         Args:
-            video_ids: the videos, in the order of the rows.
-            frames: by name of the encoder, float (num_videos, num_frames, frame_dim),
-                or (num_videos, frame_dim) for one vector a video. A frame of zeros
+            video_ids: ids of the videos, in row order.
+            frames: float arrays by encoder name, (num_videos, num_frames, frame_dim),
+                or (num_videos, frame_dim) for one vector per video. A frame of zeros
                 counts as missing.
             captions: float (num_videos, caption_dim); None without captions.
 
         Raises:
-            DataError: neither frames nor captions, repeated ids, or an array of another
-                shape or with values that are not finite.
+            DataError: if there are neither frames nor captions, ids are repeated, or an
+                array has another shape or values that are not finite.
         """
         ids = tuple(map(str, video_ids))
         if len(set(ids)) != len(ids):
@@ -146,8 +148,8 @@ class Features:
         if not frames and captions is None:
             raise DataError("features need frames or captions. Received: neither")
         vision = {}
-        for name, given in (frames or {}).items():
-            values = np.asarray(given)
+        for name, array in (frames or {}).items():
+            values = np.asarray(array)
             values = values[:, None] if values.ndim == 2 else values
             _require_rows(f"frames[{name!r}]", values, 3, len(ids))
             mask = (values != 0).any(axis=2)
@@ -166,10 +168,10 @@ class Features:
         return {video_id: row for row, video_id in enumerate(self.video_ids)}
 
     def rows(self, video_ids: Sequence[str]) -> np.ndarray:
-        """Returns the rows of some videos, int32.
+        """Returns the row numbers of videos, int32 (num_ids,).
 
         Raises:
-            DataError: a video has no features.
+            DataError: if a video has no features.
         """
         missing = [v for v in video_ids if v not in self.row_of]
         if missing:
@@ -186,23 +188,28 @@ class Features:
         return dict(zip(self.video_ids, self.captions, strict=True))
 
     def frame_vectors(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns the mean frame embedding by network and video id."""
+        """Returns the mean frame embedding by encoder name and video id."""
         return {
             name: dict(zip(self.video_ids, features.mean_frames, strict=True))
             for name, features in self.vision.items()
         }
 
     def inputs(self, vision: str | None, use_text: bool) -> dict[str, Any]:
-        """Returns the input tables of a video model, by input name."""
-        wanted = {vision, "text" if use_text else None}
+        """Returns the input tables of a video model by input name.
+
+        Args:
+            vision: name of the vision encoder; None without frames.
+            use_text: whether the model uses captions.
+        """
+        sources = {vision, "text" if use_text else None}
         return {
             name: tensor
             for (source, name), tensor in self._tensors.items()
-            if source in wanted
+            if source in sources
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process gets: no tensors, which would start TensorFlow there."""
+        """Returns the fields alone: unpickling tensors would start TensorFlow."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
@@ -219,9 +226,9 @@ class Features:
 
 
 def _share(values: np.ndarray) -> Any:
-    """Returns an array as a tensor, without a copy where its memory allows that.
+    """Returns an array as a tensor, without a copy if its memory can be shared.
 
-    The array must not be written to afterwards.
+    The array must not be modified afterwards.
     """
     import tensorflow as tf
 
@@ -233,7 +240,7 @@ def _share(values: np.ndarray) -> Any:
 def _require_rows(name: str, values: np.ndarray, rank: int, num_rows: int) -> None:
     if values.ndim != rank or len(values) != num_rows or values.shape[-1] == 0:
         raise DataError(
-            f"`{name}` must have {rank} axes and a row for each of the {num_rows} "
+            f"`{name}` must have {rank} axes and one row for each of the {num_rows} "
             f"videos. Received: shape={values.shape}"
         )
     if not np.isfinite(values).all():
@@ -241,7 +248,7 @@ def _require_rows(name: str, values: np.ndarray, rank: int, num_rows: int) -> No
 
 
 def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what decides the frames of a post, from the settings of its features."""
+    """Returns the settings of the frame sampling from the settings of features."""
     from tfrecords.frame_sampling import SamplingConfig
 
     frames = settings["frames"]

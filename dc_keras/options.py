@@ -1,8 +1,9 @@
-"""Every choice that the paper leaves open and a model or its training depends on.
+"""Options of models, training, studies and evaluation.
 
-The defaults here are the default preset; `presets/paper.flags` holds the paper's. Each
-field names the row of docs/paper.md that discusses it. No TensorFlow in here: the
-scripts build their flags from these classes, and `--help` stays fast.
+The defaults are the default preset; `presets/paper.flags` has the values of the paper.
+The number in brackets in a help text is the row of docs/paper.md that discusses the
+option. Scripts build their flags from these classes. This module does not import
+TensorFlow, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ def option(
     """Declares a dataclass field that scripts offer as a flag of the same name.
 
     Args:
-        default: the default preset's value.
-        help_text: the flag's help, with the row of docs/paper.md in brackets.
-        choices: the accepted strings; empty for any value of the default's type.
-        at_least: the smallest accepted number; None for any.
-        below: what an accepted number is below; None for any.
+        default: value in the default preset.
+        help_text: help of the flag, with the row of docs/paper.md in brackets.
+        choices: accepted strings; empty for any value of the default's type.
+        at_least: smallest accepted number; None for no lower bound.
+        below: number that the value must be below; None for no upper bound.
     """
     metadata = {
         "help": help_text,
@@ -46,10 +47,10 @@ def option(
 
 @dataclass(frozen=True)
 class Options:
-    """A frozen set of options that travels as JSON beside what was made with it.
+    """A frozen set of options, stored as JSON with the results made from it.
 
     Raises:
-        DataError: a value that is no choice, or outside its range.
+        DataError: if a value is not an accepted choice or is outside its range.
     """
 
     def __post_init__(self) -> None:
@@ -67,13 +68,17 @@ class Options:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuilds the options; an unknown name is a `DataError`."""
+        """Builds options from the result of `to_dict`.
+
+        Raises:
+            DataError: if a name is unknown, or a value is not accepted.
+        """
         known = {item.name for item in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise DataError(
-                f"{cls.__name__} knows {sorted(known)}. Received: {unknown}, "
-                "written by another version?"
+                f"{cls.__name__} must only have {', '.join(sorted(known))}. Received: "
+                f"{', '.join(unknown)}; written by another version?"
             )
         return cls(**values)
 
@@ -92,34 +97,38 @@ def _broken_rule(value: Any, metadata: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class ModelOptions(Options):
-    """The shape of the proxies, the representations and the fusion model."""
+    """Architecture of the proxies, the representations and the fusion model."""
 
     frame_pooling: str = option(
-        "attention", "how the frames of a video are joined [8]", POOLINGS
+        "attention", "pooling of the frames of a video [8]", POOLINGS
     )
     standardize: bool = option(
         True,
-        "whether features are centred and scaled by the moments of the training rows "
-        "(not in the paper) [13]",
+        "whether to standardize features by mean and standard deviation of the "
+        "training rows (not in the paper) [13]",
     )
     hidden_dim: int = option(
         128, "width of each fully connected layer [13]", at_least=1
     )
-    num_layers: int = option(1, "fully connected layers of a proxy [13]", at_least=1)
-    layer_norm: bool = option(True, "LayerNorm after each dense layer [13]")
+    num_layers: int = option(
+        1, "number of fully connected layers of a proxy [13]", at_least=1
+    )
+    layer_norm: bool = option(
+        True, "whether to apply LayerNorm after each fully connected layer [13]"
+    )
     dropout: float = option(
-        0.4, "dropout after each fully connected layer [13]", at_least=0, below=1
+        0.4, "dropout rate after each fully connected layer [13]", at_least=0, below=1
     )
     challenge_pooling: str = option(
-        "mean", "eq. (1): how a challenge's videos are joined [16]", POOLINGS
+        "mean", "pooling of a challenge's videos, eq. (1) [16]", POOLINGS
     )
     user_pooling: str = option(
-        "mean", "eq. (2): how a user's videos are joined [18]", POOLINGS
+        "mean", "pooling of a user's videos, eq. (2) [18]", POOLINGS
     )
     interaction: str = option(
         "product_difference",
-        "what the fusion adds to [x^c, x^u]: product and difference of projections, "
-        "nothing, or a two-tower dot alone [22]",
+        "interaction terms in addition to [x^c, x^u]: product and difference of "
+        "projections, none, or a two-tower dot product instead [22]",
         INTERACTIONS,
     )
     projection_dim: int = option(
@@ -127,22 +136,21 @@ class ModelOptions(Options):
     )
     modality_dropout: float = option(
         0.4,
-        "share of training examples that lose their frames or their caption, and of "
-        "pairs that lose x^c or x^u (not in the paper) [30]",
+        "share of training examples without frames or without caption, and of pairs "
+        "without x^c or x^u (not in the paper) [30]",
         at_least=0,
         below=1,
     )
     set_dropout: float = option(
         0.5,
-        "share of training pairs whose challenge is described by a random part of its "
-        "videos, of 1 to n (not in the paper) [30]",
+        "share of training pairs whose challenge is described by a random subset of 1 "
+        "to n of its videos (not in the paper) [30]",
         at_least=0,
         below=1,
     )
 
 
-# The shape that the paper describes. `presets/paper.flags` must say the same: a test
-# compares them.
+# The paper's architecture. A test compares it with `presets/paper.flags`.
 PAPER_MODEL = ModelOptions(
     frame_pooling="concat",
     standardize=False,
@@ -160,75 +168,78 @@ PAPER_MODEL = ModelOptions(
 
 @dataclass(frozen=True)
 class TrainingOptions(Options):
-    """How one model is fitted (section IV-D)."""
+    """Training of one model (section IV-D)."""
 
     batch_size: int = option(
-        512, "global batch size, whatever the replicas [26]", at_least=1
+        512, "global batch size over all replicas [26]", at_least=1
     )
-    learning_rate: float = option(2e-3, "Adam's learning rate [26]", at_least=0)
+    learning_rate: float = option(
+        2e-3, "learning rate of the Adam optimizer [26]", at_least=0
+    )
     decay: str = option(
         "cosine",
-        "how the learning rate falls over `epochs`: along half a cosine to zero, or "
-        "not at all [26]",
+        "learning rate schedule over `epochs`: cosine decay to zero, or constant [26]",
         ("cosine", "none"),
     )
-    epochs: int = option(10, "epochs at most [25]", at_least=1)
+    epochs: int = option(10, "maximum number of epochs [25]", at_least=1)
     epoch_steps: int = option(
         30,
-        "batches of an epoch at least: a smaller set is gone over several times in "
-        "each [25]",
+        "minimum number of batches per epoch; a smaller training set is repeated [25]",
         at_least=1,
     )
     patience: int = option(
         5,
-        "epochs without progress before training stops; 0 never stops early [25]",
+        "number of epochs without improvement before early stopping; 0 disables it "
+        "[25]",
         at_least=0,
     )
     monitor: str = option(
         "val_average_precision",
-        "what early stopping of the participation models watches; proxies always watch "
+        "metric for early stopping of the participation models; proxies always use "
         "val_loss [25]",
         ("val_average_precision", "val_loss"),
     )
     validation_fraction: float = option(
         0.1,
-        "part of the training rows kept for validation [25]",
+        "share of the training rows kept for validation [25]",
         at_least=0,
         below=1,
     )
     class_weight: str = option(
-        "balanced", "weights of joining and not joining [21]", ("balanced", "none")
+        "balanced",
+        "weights of positive and negative pairs: balanced, or equal for all pairs [21]",
+        ("balanced", "none"),
     )
     clip_norm: float = option(
         0.0,
-        "largest norm of the whole batch's gradient; 0 clips nothing [31]",
+        "maximum norm of the gradient of the global batch; 0 disables clipping [31]",
         at_least=0,
     )
     precision: str = option(
         "float32",
-        "what layers compute in; weights, outputs and the loss are float32 always [31]",
+        "dtype policy of the layers; weights, outputs and loss are always float32 [31]",
         ("float32", "mixed_bfloat16", "mixed_float16"),
     )
     steps_per_execution: int = option(
-        1, "steps that run without a return to Python [31]", at_least=1
+        1, "number of steps per call of the compiled function [31]", at_least=1
     )
-    jit: bool = option(False, "whether XLA compiles the gradient [31]")
+    jit: bool = option(False, "whether to compile the gradient with XLA [31]")
     deterministic: bool = option(
-        False, "whether TensorFlow may only use operations without chance [31]"
+        False, "whether to restrict TensorFlow to deterministic operations [31]"
     )
     strategy: str = option(
         "default",
-        "tf.distribute strategy: the default one, one device, mirrored over this "
-        "machine's GPUs, the workers that TF_CONFIG names, or a TPU",
+        "tf.distribute strategy: the default strategy, one device, mirrored over the "
+        "GPUs of this machine, the workers in TF_CONFIG, or a TPU",
         ("default", "one_device", "mirrored", "multi_worker", "tpu"),
     )
     tpu_address: str = option(
-        "", "with --strategy=tpu: the TPU's name, its grpc:// address, or `local`"
+        "", "for --strategy=tpu: name of the TPU, its grpc:// address, or `local`"
     )
-    seed: int = option(0, "seed of weights, dropout and shuffling")
+    seed: int = option(0, "random seed of weights, dropout and shuffling")
 
 
-# How the paper fits it; `presets/paper.flags` must say the same here too.
+# The paper's training. A test compares it with `presets/paper.flags`.
 PAPER_TRAINING = TrainingOptions(
     batch_size=4,
     learning_rate=1e-3,
@@ -242,49 +253,53 @@ PAPER_TRAINING = TrainingOptions(
 
 @dataclass(frozen=True)
 class ContextOptions(Options):
-    """What the model sees beside the videos; see `dc_keras.context.pair_features`."""
+    """Input of the model: context features (`context.pair_features`) and videos."""
 
     context: str = option(
         "all",
-        "groups of context features that are weighed with the fusion of videos: all, "
-        "none, or some of rates, text, frames, neighbours, time, past, engagement, "
-        "trees with commas [29]",
+        "groups of context features that are combined with the fusion of videos: all, "
+        "none, or a comma-separated list of rates, text, frames, neighbours, time, "
+        "past, engagement, trees, and single features such as rates/popularity [29]",
     )
     videos: bool = option(
-        True, "whether the model sees videos; without, it sees their context alone [29]"
+        True, "whether the model uses videos; otherwise it uses their context only [29]"
     )
 
 
 @dataclass(frozen=True)
 class StudyOptions(Options):
-    """What a run changes of its Study; None leaves what the Study says."""
+    """Settings of a run that override its study; None keeps the study's setting."""
 
     support: str = option(
         "outside_panel",
-        "whose challenge videos describe a challenge: those of users who are never "
-        "evaluated, or everyone's, the user's own included [20]",
+        "whose posts describe a challenge: outside_panel, those of users who are not "
+        "evaluated, or included, those of all users, the pair's own user included [20]",
         ("outside_panel", "included"),
     )
     use_cutoff: bool = option(
-        True, "whether the Study's cutoff date holds; the paper has none [18]"
+        True, "whether to use the study's cutoff; the paper has none [18]"
     )
     history_max: int | None = option(
-        None, "m of eq. (2): the latest posts of a user; default the Study's [18]"
+        None,
+        "maximum number of posts per user, m of eq. (2); default: as in the study [18]",
     )
     history_min: int | None = option(
-        None, "users with fewer posts are left out; default the Study's [19]"
+        None, "minimum number of posts per user; default: as in the study [19]"
     )
     support_max: int | None = option(
-        None, "n of eq. (1): posts that describe a challenge; default the Study's [16]"
+        None,
+        "maximum number of posts that describe a challenge, n of eq. (1); default: as "
+        "in the study [16]",
     )
     support_order: str | None = option(
         None,
-        "which of them come first, newest or most viewed; default the Study's [16, 17]",
+        "order in which these posts are taken, newest or most viewed first; default: "
+        "as in the study [16, 17]",
         ("newest", "views"),
     )
 
     def overrides(self) -> dict[str, Any]:
-        """Returns the arguments of `resolve_study` that these options stand for."""
+        """Returns the options as keyword arguments of `resolve_study`."""
         names = ("history_max", "history_min", "support_max", "support_order")
         changed = {name: getattr(self, name) for name in names}
         changed = {name: value for name, value in changed.items() if value is not None}
@@ -294,19 +309,20 @@ class StudyOptions(Options):
 
 @dataclass(frozen=True)
 class ProtocolOptions(Options):
-    """Which rows of a grid train what."""
+    """Selection of training data from a grid."""
 
     user_classes: str = option(
         "train",
         "classes of the user proxy: the training users of the fold, or the whole "
-        "panel; on cold_user always the training users [15]",
+        "panel; cold_user always uses the training users [15]",
         ("train", "panel"),
     )
     negatives: str = option(
-        "10:1", "training negatives: `all`, or `K:1` drawn for each positive [21]"
+        "10:1",
+        "negative training pairs: `all`, or `K:1` for K random ones per positive [21]",
     )
     num_folds: int = option(
-        3, "shuffles of random_pair, folds of cold_user [24]", at_least=1
+        3, "number of folds, or of shuffles for random_pair [24]", at_least=1
     )
 
     def __post_init__(self) -> None:
@@ -315,10 +331,10 @@ class ProtocolOptions(Options):
 
 
 def num_negatives(rule: str) -> int | None:
-    """Returns K of a rule `K:1` for training negatives; None for `all`.
+    """Returns K of the rule `K:1` for negative training pairs, or None for `all`.
 
     Raises:
-        DataError: another rule.
+        DataError: if the rule is neither.
     """
     if rule == "all":
         return None

@@ -1,14 +1,14 @@
-r"""Looks for leaks, duplicates and impossible numbers, and names what it finds.
+r"""Checks a study and its data for leaks, duplicates and impossible numbers.
 
     python -m pipelines.audit --corpus=run/corpus --study=studies/paper.toml \
         --manifest=run/evaluation/manifests --records=run/frames \
         --features=run/features/vgg16 --output=run/audit.json
 
-Without --manifest it checks the study as `evaluate` would resolve it. With --table it
-checks a published table, typed into a CSV of model, precision, recall, f1; that needs
-no corpus. Prints each finding and a line a check, leaves --output behind if that is
-given, and ends with exit code 1 if there is a leak or something impossible, 2 if the
-flags make no sense.
+Without --manifest it checks the study as `evaluate` would resolve it. --table checks a
+published table, a CSV file with the columns model, precision, recall and f1, and needs
+no corpus. Prints the findings and one line per check, and writes all findings to
+--output. The exit code is 1 for a leak or an impossible number, 2 for flags that do not
+fit together.
 """
 
 from __future__ import annotations
@@ -29,47 +29,47 @@ if TYPE_CHECKING:
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.")
 _STUDY = flags.DEFINE_string(
-    "study", None, "Study file (TOML); with --manifest, for spellings of hashtags."
+    "study", None, "Study file (TOML); with --manifest for spellings of hashtags only."
 )
 _MANIFEST = flags.DEFINE_multi_string(
-    "manifest", [], "A manifest of evaluate, or a directory of them; repeatable."
+    "manifest", [], "Manifest of evaluate, or a directory of manifests; repeatable."
 )
 _RECORDS = flags.DEFINE_string(
-    "records", None, "Directory of frame records: looks for the same media twice."
+    "records", None, "Directory of frame records, to search for duplicated media."
 )
 _FEATURES = flags.DEFINE_multi_string(
     "features",
     [],
-    "Directory of feature records: cleans captions as its text encoder saw them; "
-    "repeatable.",
+    "Directory of feature records, to check captions as its text encoder received "
+    "them; repeatable.",
 )
 _TABLE = flags.DEFINE_multi_string(
-    "table", [], "A published table as CSV: model, precision, recall, f1; repeatable."
+    "table", [], "Published table as CSV: model, precision, recall, f1; repeatable."
 )
 _TABLE_CLASSES = flags.DEFINE_integer(
     "table_classes",
     None,
-    "Number of classes behind the table; 2 binds its rows more; default unknown.",
+    "Number of classes of the table; 2 allows more checks. Default: unknown.",
     lower_bound=2,
 )
 _TABLE_AVERAGING = flags.DEFINE_enum(
     "table_averaging",
     "macro",
     ["macro", "yes"],
-    "What the table's numbers are: unweighted means over the classes, or of yes alone.",
+    "Whether the numbers are unweighted means over the classes, or of the class yes.",
 )
 _PREVALENCE = flags.DEFINE_float(
-    "prevalence", None, "Share of yes among the pairs that the table judges."
+    "prevalence", None, "Share of positive pairs among the pairs of the table."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for all findings.")
 _MAX_FINDINGS = flags.DEFINE_integer(
-    "max_findings", 20, "Findings of a check to print; all are counted.", lower_bound=1
+    "max_findings", 20, "Maximum number of findings printed per check.", lower_bound=1
 )
 option_flags.define(StudyOptions)
 
 
 def main() -> int:
-    """Prints what was found; returns the exit code."""
+    """Prints the findings and returns the exit code."""
     misuse = _find_misuse()
     if misuse:
         return app.fail(misuse, 2)
@@ -91,21 +91,20 @@ def main() -> int:
         output = Path(_OUTPUT.value)
         with writing(output):
             write_text(output, report.to_json())
-        app.say(f"{output}: every finding")
+        app.say(f"{output}: all findings")
     return 0 if report.is_sound else 1
 
 
 def _find_misuse() -> str | None:
-    has_data = bool(_STUDY.value or _MANIFEST.value)
     if _CORPUS.value is None:
-        of_corpus = (_STUDY, _MANIFEST, _RECORDS, _FEATURES)
-        if any(flag.value for flag in of_corpus) or not _TABLE.value:
+        corpus_flags = (_STUDY, _MANIFEST, _RECORDS, _FEATURES)
+        if any(flag.value for flag in corpus_flags) or not _TABLE.value:
             return "give --corpus with --study or --manifest, or --table, or both"
-    elif not has_data:
+    elif not (_STUDY.value or _MANIFEST.value):
         return "give --study or --manifest with --corpus"
-    of_table = (_TABLE_CLASSES.value, _PREVALENCE.value)
-    if not _TABLE.value and any(value is not None for value in of_table):
-        return "--table_classes and --prevalence tell of a --table; give one"
+    table_options = (_TABLE_CLASSES.value, _PREVALENCE.value)
+    if not _TABLE.value and any(value is not None for value in table_options):
+        return "--table_classes and --prevalence need --table"
     return None
 
 
@@ -159,7 +158,7 @@ def _mask(focal_hashtags: Sequence[str]) -> Cleaning:
 
 
 def _read_cleanings() -> dict[str, Cleaning | None] | None:
-    """Returns what cleaned the captions of each directory of features."""
+    """Returns the caption cleaner of each directory of features."""
     if not _FEATURES.value:
         return None
     from dc_keras.encoders.text import restore_cleaner
@@ -167,7 +166,7 @@ def _read_cleanings() -> dict[str, Cleaning | None] | None:
 
     cleanings: dict[str, Cleaning | None] = {}
     for name in _FEATURES.value:
-        text = _settings_of("features", name)["text"]
+        text = _read_settings("features", name)["text"]
         try:
             cleanings[name] = None if text is None else restore_cleaner(text).clean
         except DataError as error:
@@ -176,12 +175,12 @@ def _read_cleanings() -> dict[str, Cleaning | None] | None:
 
 
 def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | None:
-    """Hashes the frames of some posts."""
+    """Returns the hashes of the frames of some posts."""
     if directory is None:
         return None
     from dc_keras.study.audit.media_hash import hash_posts
 
-    _settings_of("frames", directory)
+    _read_settings("frames", directory)
     app.progress(f"hashing the frames of up to {len(video_ids)} posts")
     return hash_posts(_iter_frames(Path(directory), video_ids))
 
@@ -197,7 +196,7 @@ def _iter_frames(
                 yield record.video_id, record.jpegs
 
 
-def _settings_of(kind: str, directory: str) -> dict[str, Any]:
+def _read_settings(kind: str, directory: str) -> dict[str, Any]:
     from dc_keras.errors import DataError
     from tfrecords.writer import read_manifest
 

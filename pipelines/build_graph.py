@@ -1,11 +1,10 @@
-r"""Draws the social graph of a corpus: who shares tags and sounds, who turns to whom.
+r"""Builds the social graph of a corpus from shared hashtags and sounds and mentions.
 
     python -m pipelines.build_graph --corpus=run/corpus --output=run/graph \
         --layer=co-hashtag --layer=co-sound --layer=mention
 
-Leaves behind a graph directory (docs/social.md): a sparse matrix a layer, the users,
-and graph.json with all choices. No TensorFlow; the strongest ties of each user need the
-extra `social`.
+Writes a graph directory (docs/social.md): a sparse matrix per layer, the users, and
+graph.json with all options. Needs the extra `social` with --top_k, and no TensorFlow.
 """
 
 from __future__ import annotations
@@ -36,63 +35,67 @@ _WEIGHTING = flags.DEFINE_enum(
     "weighting",
     "tfidf",
     ["count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic"],
-    "How shared things are weighed.",
+    "Weighting of shared things.",
 )
 _TOP_K = flags.DEFINE_integer(
-    "top_k", 20, "Strongest ties of each user in a co- layer; 0 keeps all."
+    "top_k", 20, "Number of strongest ties kept per user in a co- layer; 0 keeps all."
 )
 _MIN_SUPPORT = flags.DEFINE_integer(
-    "min_support", 2, "Users that must have a thing for it to tie.", lower_bound=1
+    "min_support", 2, "Minimum number of users of a thing that ties.", lower_bound=1
 )
 _MAX_SUPPORT = flags.DEFINE_integer(
-    "max_support", 1000, "Users that may have a thing at most; 0 for any number."
+    "max_support", 1000, "Maximum number of users of a thing that ties; 0: no limit."
 )
 _STOP_TAGS = flags.DEFINE_multi_string(
-    "stop_tag", [], "Hashtag that ties nobody, beside fyp and its like; repeatable."
+    "stop_tag",
+    [],
+    "Hashtag to ignore, in addition to generic ones such as fyp; repeatable.",
 )
 _KEEP_STOP_TAGS = flags.DEFINE_bool(
-    "keep_stop_tags", False, "Whether fyp and its like tie after all."
+    "keep_stop_tags", False, "Whether generic hashtags such as fyp count too."
 )
 _KEEP_ORIGINAL = flags.DEFINE_bool(
-    "keep_original_sounds", False, 'Whether "original sound" ties, in any language.'
+    "keep_original_sounds", False, 'Whether sounds titled "original sound" count too.'
 )
-_START = flags.DEFINE_string("start", None, "First day or time that counts, UTC.")
-_END = flags.DEFINE_string("end", None, "First day or time that does not, UTC.")
+_START = flags.DEFINE_string(
+    "start", None, "Ignores posts before this day or time, UTC."
+)
+_END = flags.DEFINE_string("end", None, "Ignores posts from this day or time on, UTC.")
 _WITHIN = flags.DEFINE_integer(
     "within_seconds",
     None,
-    "Shared things tie where both users posted them at most so many seconds apart.",
+    "Maximum number of seconds between two posts for a shared thing to tie.",
     0,
 )
 _MIN_PARTICIPATION = flags.DEFINE_integer(
-    "min_participation", 1, "Posts with things that a user must have to be tied.", 1
+    "min_participation", 1, "Minimum number of posts with things per tied user.", 1
 )
 _SNAPSHOT_DAYS = flags.DEFINE_integer(
     "snapshot_days",
     None,
-    "Also builds a graph for each so many days, and writes when each tie stood.",
+    "Also builds a graph per period of this many days, and writes the spells of ties.",
     1,
 )
 _BACKBONE = flags.DEFINE_enum(
     "backbone",
     "none",
     ["none", "disparity", "noise-corrected"],
-    "Keeps the ties that are more than chance.",
+    "Test that selects the significant ties.",
 )
 _ALPHA = flags.DEFINE_float(
-    "alpha", 0.05, "For --backbone: ties below it stay.", 0.0, 1.0
+    "alpha", 0.05, "Significance level of --backbone.", 0.0, 1.0
 )
 _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
 _REPRESENTATIONS = flags.DEFINE_string(
     "representations",
     None,
-    "Parquet file with user_id and vectors, such as `rank` keeps in --users_file: adds "
-    "a layer, similar, of the --top_k nearest of each user.",
+    "Parquet file with user_id and vectors, such as --users_file of `rank`: adds the "
+    "layer `similar` with the --top_k nearest neighbours of each user.",
 )
 _MAX_GIB = flags.DEFINE_float(
     "max_gib",
     4.0,
-    "What all ties of a layer may take, with --top_k=0 or --within_seconds.",
+    "Memory limit of a layer in GiB, with --top_k=0 or --within_seconds.",
     0.001,
     1e6,
 )
@@ -106,7 +109,7 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import build_graph
     from dc_keras.social.graph_store import save_graph
-    from dc_keras.social.representations import similar_layer
+    from dc_keras.social.representations import read_similarity_layer
     from dc_keras.study.study import Study
     from dc_keras.version import __version__
 
@@ -115,7 +118,9 @@ def main() -> None:
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
     if _REPRESENTATIONS.value is not None:
-        similar = similar_layer(Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value)
+        similar = read_similarity_layer(
+            Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value
+        )
         graph = replace(graph, layers=(*graph.layers, similar))
     if _SNAPSHOT_DAYS.value is not None:
         graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)
@@ -128,7 +133,7 @@ def main() -> None:
     }
     save_graph(Path(_OUTPUT.value), graph, info)
     for layer in graph.layers:
-        app.say(f"{layer.name}: {layer.num_ties:,} ties")
+        app.say(f"{layer.name}: {layer.num_edges:,} ties")
     app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
 
 
@@ -146,18 +151,19 @@ def _with_spells(
 
     period_s = days * 86_400
     periods = iter_snapshots(corpus, plan, period_s, challenges)
-    spells = find_spells(_told(periods), period_s)
-    app.say(f"spells of {days} days and more: {spells.height:,}")
+    spells = find_spells(_log_periods(periods), period_s)
+    app.say(f"spells of at least {days} days: {spells.height:,}")
     return replace(graph, spells=spells)
 
 
-def _told(
+def _log_periods(
     periods: Iterable[tuple[int, SocialGraph]],
 ) -> Iterator[tuple[int, SocialGraph]]:
+    """Prints the start of each period when its graph has been built."""
     from datetime import UTC, datetime
 
     for start, graph in periods:
-        app.progress(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}: ties")
+        app.progress(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}: built ties")
         yield start, graph
 
 

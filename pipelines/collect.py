@@ -1,13 +1,13 @@
-r"""Collects posts, and their videos, from TikTok as it is now.
+r"""Collects current posts, and optionally their videos, from TikTok.
 
     python -m pipelines.collect --hashtag=renegadechallenge --user=tiktok \
         --count=200 --media --output=collected
 
-Leaves behind in --output: raw/ (every answer as it came, one line each, for
-`import_corpus`), details/ (ids of hashtags and users) and media/ (ID.mp4). The same
-command goes on where it stopped and asks for nothing that is there. Ends with 1 if
-something is missing, and says what and why. Needs the extra `collect` and a Chromium.
-The cookie msToken of a signed-in browser is read from TIKTOK_MS_TOKEN and never stored.
+Writes to --output: raw/ (every answer, one per line, for `import_corpus`), details/
+(ids of hashtags and users) and media/ (ID.mp4). The same command continues an
+interrupted collection and requests nothing twice. Exits with 1 if something is missing,
+and prints the reasons. Needs the extra `collect` and a Chromium. The cookie msToken of
+a signed-in browser is read from TIKTOK_MS_TOKEN and never stored.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _SOUND = flags.DEFINE_multi_string(
 _SEED_USER = flags.DEFINE_string(
     "seed_user",
     None,
-    "Handle whose suggested users, and theirs in turn, become a group whose posts are "
-    "collected.",
+    "Handle of the user whose suggested users, and theirs in turn, form a group; the "
+    "posts of the group are collected.",
 )
 _GROUP_SIZE = flags.DEFINE_integer(
-    "group_size", None, "How many users the group should have.", lower_bound=1
+    "group_size", None, "Number of users in the group.", lower_bound=1
 )
 _COUNT = flags.DEFINE_integer(
-    "count", 100, "How many posts of each hashtag, user and sound.", lower_bound=1
+    "count", 100, "Number of posts per hashtag, user and sound.", lower_bound=1
 )
-_MEDIA = flags.DEFINE_bool("media", False, "Fetch the video of each post as well.")
+_MEDIA = flags.DEFINE_bool("media", False, "Download the video of each post too.")
 _INTERVAL = flags.DEFINE_float(
     "interval",
     3.0,
-    "Least seconds between two requests; up to half as much again is added.",
+    "Minimum seconds between two requests; up to half of it is added at random.",
     lower_bound=0.0,
 )
 _BROWSER = flags.DEFINE_string(
@@ -55,12 +55,12 @@ _BROWSER = flags.DEFINE_string(
     "Path of a Chromium. Default: playwright's own, else /usr/bin/chromium.",
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Directory to make or to go on with.", required=True
+    "output", None, "Directory to create or to continue.", required=True
 )
 
 
 def main() -> int:
-    """Collects what the flags name; returns 1 if anything is missing."""
+    """Collects the targets of the flags; returns 1 if anything is missing."""
     import os
     from pathlib import Path
 
@@ -85,26 +85,26 @@ def main() -> int:
         report=app.progress,
     )
     for outcome in outcomes:
-        _say(outcome)
+        _print_outcome(outcome)
     missing = sum(not outcome.is_complete for outcome in outcomes)
     app.say(f"{_OUTPUT.value}: {len(outcomes) - missing} of {len(outcomes)} complete")
     if missing:
-        app.progress(f"{missing} incomplete; run the same command again to go on")
+        app.progress(f"{missing} incomplete; run the same command again to continue")
     return int(missing > 0)
 
 
-def _say(outcome: Outcome) -> None:
+def _print_outcome(outcome: Outcome) -> None:
     unit = "users" if outcome.target.request == "suggested" else "posts"
-    line = f"{outcome.target}: {outcome.found} {unit}, {outcome.wanted} wanted"
+    line = f"{outcome.target}: {outcome.collected} of {outcome.requested} {unit}"
     if outcome.refusal is not None:
         line += f": {outcome.refusal}"
-    elif outcome.found < outcome.wanted:
+    elif outcome.collected < outcome.requested:
         line += ": the platform has no more"
     app.say(line)
     media = outcome.media
     if media is not None:
         app.say(
-            f"    media: {media.fetched} fetched, {media.present} there before, "
+            f"    media: {media.fetched} downloaded, {media.present} already present, "
             f"{media.slideshows} slideshows without a video, "
             f"{len(media.missing)} missing"
         )

@@ -1,13 +1,13 @@
-r"""Judges every model and baseline on a study, and prints Tables I and II.
+r"""Evaluates models and baselines on a study, and prints Tables I and II.
 
     python -m pipelines.evaluate --corpus=corpus --study=studies/paper.toml \
         --features=features/vgg16 --features=features/resnet50 \
         --split=random_pair --split=cold_user --output=runs/evaluation
 
-Leaves behind in --output: the prediction of every judged pair (`predictions/`, and
-`proxies/` for Table I), `manifests/` (each pair with its label, its part in each fold
-and the videos that each side may see), `config.json`, and the tables (`tables/`). A
-stopped run goes on at the fold where it was.
+Writes to --output: the prediction of every test pair (`predictions/`, and `proxies/`
+for Table I), `manifests/` (each pair with its label, its role in each fold and the
+videos that each side may use), `config.json`, and the tables (`tables/`). The same
+command resumes an interrupted run at the fold where it stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.features import Features
     from dc_keras.options import TrainingOptions
     from dc_keras.study.participation import Grid
 
@@ -39,8 +38,8 @@ _SPLIT = flags.DEFINE_multi_enum(
     "split",
     ["random_pair"],
     ["random_pair", "cold_user", "cold_challenge", "cold_both", "temporal"],
-    "What is held out: pairs (the paper), users, challenges, both, or what happens "
-    "after the study's cutoff; repeatable.",
+    "Held-out part: pairs (as in the paper), users, challenges, both, or "
+    "participations after the study's cutoff; repeatable.",
 )
 _MODELS = flags.DEFINE_multi_enum(
     "models",
@@ -58,41 +57,47 @@ _MODELS = flags.DEFINE_multi_enum(
         "paper",
         "simple",
     ],
-    "Rows wanted: deepChallenger, the paper's own shape and loss, videos without "
-    "context, context without videos, deepChallenger without one group of context "
-    "features each, with fewer videos a challenge, or asked with captions and frames "
-    "alone; the proxies of Table I, the paper's baselines, the simple ones; "
-    "repeatable. `all` leaves ablations, support_sizes and captions_only out.",
+    "Models to evaluate: deepChallenger; the architecture and loss of the paper; "
+    "videos without context; context without videos; deepChallenger without one "
+    "group of context features each, with fewer videos per challenge, or with "
+    "captions and frames only at prediction; the proxies of Table I, the paper's "
+    "baselines, the simple baselines; repeatable. `all` excludes ablations, "
+    "support_sizes and captions_only.",
 )
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds per fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
     "workers",
     1,
-    "Processes that fit folds side by side, each on its share of the cores, and with "
-    "the features in memory.",
+    "Number of processes that fit folds in parallel. Each uses its share of the cores "
+    "and keeps the features in memory.",
     lower_bound=1,
 )
 _TRUTH = flags.DEFINE_string(
-    "truth", None, "truth.json of a simulated world: adds the Bayes-optimal row."
+    "truth",
+    None,
+    "truth.json of a simulated world, to add the Bayes-optimal predictor.",
 )
 _KEY_FILE = flags.DEFINE_string(
-    "key_file", None, "Key of the pseudonyms, needed with --truth."
+    "key_file", None, "Key file of the pseudonyms, required with --truth."
 )
 _HORIZON_DAYS = flags.DEFINE_integer(
     "horizon_days",
     28,
-    "temporal: days after a cutoff in which joining counts.",
+    "Of --split=temporal: number of days after a cutoff in which joining counts.",
     lower_bound=1,
 )
 _NUM_PAST = flags.DEFINE_integer(
-    "num_past", 3, "temporal: earlier cutoffs, a horizon apart.", lower_bound=1
+    "num_past",
+    3,
+    "Of --split=temporal: number of earlier cutoffs, one horizon apart.",
+    lower_bound=1,
 )
 option_flags.define_all()
 option_flags.define(ContextOptions)
 
 
 def main() -> None:
-    """Trains, predicts, and prints the tables."""
+    """Runs the evaluation and prints the tables."""
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
@@ -105,10 +110,11 @@ def main() -> None:
     temporal = _load_temporal(corpus)
     joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
     app.show(grid.describe())
-    # After what can be refused at once: TensorFlow takes seconds.
+    # Imported after the quick checks, because TensorFlow takes seconds to load.
     from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_runner import run_experiment
+    from dc_keras.features import Features
 
     output = Path(_OUTPUT.value)
     experiment = Experiment(
@@ -146,8 +152,8 @@ def _training() -> TrainingOptions:
     training = option_flags.resolve(TrainingOptions)
     if training.strategy == "multi_worker":
         raise DataError(
-            "`strategy` of evaluate must be one of a single machine; --workers fits "
-            "folds side by side. Received: strategy=multi_worker."
+            "`strategy` of evaluate must be a strategy for one machine; --workers fits "
+            "folds in parallel. Received: strategy=multi_worker."
         )
     return training
 
@@ -180,8 +186,8 @@ def _print_tables(output: Path) -> None:
             app.show("\n" + table.to_console())
     app.say()
     app.say(
-        f"{output}: predictions, manifests; every metric, rankings and challenges in "
-        f"{run.write_tables()} (Markdown, JSON, LaTeX)"
+        f"{output}: predictions and manifests; all metrics, rankings and challenges "
+        f"are in {run.write_tables()} (Markdown, JSON, LaTeX)"
     )
 
 

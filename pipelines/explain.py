@@ -1,14 +1,14 @@
-r"""Says which posts, frames and words moved the answer for a user and a challenge.
+r"""Attributes a prediction to posts, frames and words of the user and the challenge.
 
     python -m pipelines.explain --bundle=run/export --corpus=run/corpus \
         --user=0f3a60d1c52b7e94a8d0c9b1e27f4455 --challenge=distancedance \
         --output=run/explanation
 
-Each post of the user, and each that describes the challenge, is left out, and the
-bundle asked anew; of those that moved most, --posts a side, each frame and each word
-too. Leaves behind explanation.json and, with the extra `report`, explanation.html, a
-page that needs no network. Both show posts of people: `forget` removes the directory
-when one of them is to be forgotten.
+Predicts again without each post of the user and each post that describes the
+challenge. For the --posts posts per side with the largest effect, also leaves out each
+frame and each word. Writes explanation.json and, with the extra `report`,
+explanation.html, a page that works offline. Both files contain posts of people:
+`forget` removes the directory if one of these people is forgotten.
 """
 
 from __future__ import annotations
@@ -34,25 +34,28 @@ _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True
 _USER = flags.DEFINE_string(
     "user",
     None,
-    "Pseudonym of users.parquet; with --key_file also a platform id, secUid or handle.",
+    "Pseudonym in users.parquet; with --key_file also a platform id, secUid or handle.",
     required=True,
 )
 _CHALLENGE = flags.DEFINE_string(
-    "challenge", None, "A challenge that the bundle knows.", required=True
+    "challenge", None, "Name of a challenge of the bundle.", required=True
 )
-_POSTS = flags.DEFINE_integer("posts", 3, "Posts of each side to look into.", 0)
+_POSTS = flags.DEFINE_integer(
+    "posts", 3, "Number of posts per side explained by frames and words.", 0
+)
 _KEY_FILE = flags.DEFINE_string(
-    "key_file", None, "Key of the pseudonyms, for a --user who is none."
+    "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
     None,
-    "Directory of the media; the one that the corpus names if unset.",
+    "Directory of the media. Default: the media root of the corpus.",
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of answers.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Directory of the explanation.", required=True
+)
 
-# Pixels of the longer side of a frame that is shown.
-_SHOWN_SIDE = 160
+_THUMBNAIL_SIDE_PX = 160
 
 
 def main() -> None:
@@ -61,14 +64,15 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
-    from dc_keras.serving.attribution import explain
-    from dc_keras.serving.raw_requests import RawUser
     from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE()
-    predictor.require_challenges([_CHALLENGE.value])
+    predictor = _OPEN_BUNDLE([_CHALLENGE.value])
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.serving.attribution import explain
+    from dc_keras.serving.raw_requests import RawUser
+
     histories = user_histories(predictor.study, corpus.videos, [user])
     if user not in histories:
         raise DataError(
@@ -95,69 +99,71 @@ def main() -> None:
         "challenge": found.challenge,
         "probability": found.probability,
         "bundle_sha256": predictor.sha256,
-        "user_posts": _told(found.user, own, posts["user"]),
-        "challenge_posts": _told(found.challenge_posts, describing, posts["challenge"]),
-        "facts": [{"name": e.name, **_plain(e)} for e in found.facts],
+        "user_posts": _format_posts(found.user, own, posts["user"]),
+        "challenge_posts": _format_posts(
+            found.challenge_posts, describing, posts["challenge"]
+        ),
+        "facts": [{"name": e.name, **_format_effect(e)} for e in found.facts],
     }
     _write(Path(_OUTPUT.value), content)
 
 
 def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
-    """Returns the posts that the bundle knows the challenge by, in its order.
+    """Returns the posts that describe the challenge, in the order of the bundle.
 
-    The bundle keeps them embedded, with keyed codes of their ids; None stands for a
-    post that this corpus does not have.
+    The bundle contains their embeddings and keyed codes of their ids. None stands for
+    a post that is not in the corpus.
     """
     from dc_keras.corpus.pseudonyms import post_code
 
     codes = predictor.config.get("describing_posts", {}).get(_CHALLENGE.value, [])
-    wanted, key = set(codes), corpus.info["key_fingerprint"]
+    code_set, key = set(codes), corpus.info["key_fingerprint"]
     ids = {
         code: video
-        for video in (corpus.videos["video_id"] if wanted else ())
-        if (code := post_code(key, video)) in wanted
+        for video in (corpus.videos["video_id"] if code_set else ())
+        if (code := post_code(key, video)) in code_set
     }
     known = [ids[code] for code in codes if code in ids]
     posts = {post.video_id: post for post in corpus.find_videos(known)}
     if len(known) < len(codes) or not codes:
         app.progress(
-            f"{len(known)} of the posts that describe the challenge are known in this "
-            "corpus; the others have numbers only"
+            f"{len(known)} of the posts that describe the challenge are in this "
+            "corpus; the others are shown by their numbers only"
         )
     return [posts.get(ids.get(code, "")) for code in codes]
 
 
-def _told(
+def _format_posts(
     effects: Sequence[PostEffect],
     videos: Sequence[Video | None],
     posts: Sequence[RawPost],
 ) -> list[dict[str, Any]]:
-    """Returns posts as plain values, those that moved most first."""
-    told = []
-    known = ("video_id", "user_id", "caption")
+    """Returns posts as JSON values, sorted by the size of their effect."""
+    rows = []
+    fields = ("video_id", "user_id", "caption")
     for number, effect in enumerate(effects):
         video = videos[number] if videos else None
-        post: dict[str, Any] = {"number": number + 1, **_plain(effect.whole)}
-        post |= {name: getattr(video, name, None) for name in known}
-        post["words"] = [{"word": e.name, **_plain(e)} for e in effect.words]
+        post: dict[str, Any] = {"number": number + 1, **_format_effect(effect.whole)}
+        post |= {name: getattr(video, name, None) for name in fields}
+        post["words"] = [{"word": e.name, **_format_effect(e)} for e in effect.words]
         post["frames"] = [
-            {"jpeg": _shown(jpeg), **_plain(e)}
+            {"jpeg": _encode_thumbnail(jpeg), **_format_effect(e)}
             for e, jpeg in zip(
                 effect.frames,
                 posts[number].jpegs if effect.frames else (),
                 strict=True,
             )
         ]
-        told.append(post)
-    return sorted(told, key=lambda post: -abs(post["log_odds"] or 0.0))
+        rows.append(post)
+    return sorted(rows, key=lambda post: -abs(post["log_odds"] or 0.0))
 
 
-def _plain(effect: Effect) -> dict[str, float | None]:
+def _format_effect(effect: Effect) -> dict[str, float | None]:
     return {"probability": effect.probability, "log_odds": effect.log_odds}
 
 
-def _shown(jpeg: bytes) -> str:
-    """Returns a small copy of a frame, JPEG in base64."""
+def _encode_thumbnail(jpeg: bytes) -> str:
+    """Returns a thumbnail of a frame as base64-encoded JPEG; "" if it is damaged."""
     import base64
 
     import cv2
@@ -166,7 +172,7 @@ def _shown(jpeg: bytes) -> str:
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return ""
-    scale = min(1.0, _SHOWN_SIDE / max(image.shape[:2]))
+    scale = min(1.0, _THUMBNAIL_SIDE_PX / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return base64.b64encode(cv2.imencode(".jpg", small)[1].tobytes()).decode("ascii")
 
@@ -184,11 +190,11 @@ def _write(directory: Path, content: dict[str, Any]) -> None:
     try:
         from dc_keras.reporting.explanation_page import render_explanation
     except ImportError:
-        app.progress("no page without `pip install 'dc_keras[report]'`")
-        app.say(f"{directory / 'explanation.json'}: the answer and what moved it")
+        app.progress("the page needs `pip install 'dc_keras[report]'`")
+        app.say(f"{directory / 'explanation.json'}: the prediction and its explanation")
         return
     write_sealed(directory / "explanation.html", render_explanation(content))
-    app.say(f"{directory / 'explanation.html'}: the answer and what moved it")
+    app.say(f"{directory / 'explanation.html'}: the prediction and its explanation")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Exports a trained deepChallenger as a SavedModel that takes raw captions and frames.
+"""Exports a trained deepChallenger as a SavedModel for raw captions and frames.
 
     python -m pipelines.export_model --model=runs/deep_challenger --output=export/dc
 
-Leaves behind a new numbered version under --output, which tf-serving loads as it is;
-see docs/serving.md for its signatures and files. Scores become probabilities by
---calibration, fitted on the model's validation rows.
+Writes a new numbered version below --output, which tf-serving can load; docs/serving.md
+describes its signatures and files. --calibration maps scores to probabilities and is
+fitted on the model's validation rows.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory of the bundle's versions.", required=True
 )
 _VERSION = flags.DEFINE_integer(
-    "version", None, "Number of the version; default the next.", lower_bound=1
+    "version", None, "Number of the version. Default: the next one.", lower_bound=1
 )
 _CALIBRATION = flags.DEFINE_enum(
     "calibration",
     "platt",
     ["platt", "temperature", "isotonic", "none"],
-    "Curve from the model's scores to probabilities.",
+    "Calibration method, from the model's scores to probabilities.",
 )
 _SERVING_TARGET = flags.DEFINE_string(
     "serving_target",
     None,
-    "Release of tensorflow/serving that must load it, such as 2.20; refused if not.",
+    "Release of tensorflow/serving that must support the bundle, such as 2.20.",
 )
 
 
@@ -52,11 +52,11 @@ def main() -> None:
     )
     signatures = sorted(path.stem for path in (place / SAMPLES).iterdir())
     if not (place / WARM_UP_FILE).exists():
-        app.progress("no warm-up records without `pip install 'dc_keras[serving]'`")
+        app.progress("warm-up records need `pip install 'dc_keras[serving]'`")
     app.say(f"{place}: signatures {', '.join(signatures)}")
     audit = json.loads((place / AUDIT_FILE).read_text(encoding="utf-8"))
     servers = ", ".join(audit["supported_by"]) or "no known release"
-    app.say(f"its ops are those of tensorflow/serving {servers}")
+    app.say(f"supported by tensorflow/serving: {servers}")
     for warning in audit["warnings"]:
         app.progress(warning)
 

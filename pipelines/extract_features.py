@@ -1,17 +1,19 @@
-r"""Puts frame records through frozen encoders, once a video.
+r"""Extracts features of frame records with frozen encoders, once per video.
 
     python -m pipelines.extract_features --records=run/frames --output=run/features \
         --vision=VGG16 --text=hub:run/bert --hashtags=mask_focal --study=study.toml
 
-Leaves `features-00000-of-00016.tfrecord` … and `manifest.json` in --output: a record
-for every frame record, with float16 frame embeddings, their mask and a float32 caption
-embedding; the manifest names the encoders by fingerprint. Stopped at any time, the same
-command goes on at the shard where it was. --shard_index and --shard_count, or
---runner=ray, share the shards among machines (docs/distributed.md).
+Writes `features-00000-of-00016.tfrecord` … and `manifest.json` to --output: one record
+per frame record, with float16 frame embeddings, their mask and a float32 caption
+embedding; the manifest contains the fingerprints of the encoders. The same command
+resumes an interrupted run at the shard where it stopped. --shard_index and
+--shard_count, or --runner=ray, distribute the shards over machines
+(docs/scale.md).
 
---vision_runtime=openvino (extra `openvino`) is the same network, faster on CPUs;
-openvino_int8 is faster still and no longer the same: calibrated on frames of --records,
-judged by others, kept in --output as `int8-…` (docs/data.md).
+--vision_runtime=openvino (extra `openvino`) runs the same network faster on CPUs.
+openvino_int8 is faster again, but an approximation: it is calibrated on frames of
+--records, compared with float32 on other frames, and kept in --output as `int8-…`
+(docs/encoders.md).
 """
 
 from __future__ import annotations
@@ -37,78 +39,88 @@ _OUTPUT = flags.DEFINE_string(
 _ENCODERS = flags.DEFINE_list(
     "encoders",
     [],
-    "Python modules to import, which register encoders of one's own; with commas.",
+    "Comma-separated Python modules to import, which register custom encoders.",
 )
 _VISION = flags.DEFINE_string(
     "vision",
     "VGG16",
-    "Network for the frames: one of keras.applications, a registered one, or none.",
+    "Encoder of the frames: one of keras.applications, a registered one, or none.",
 )
 _VISION_LAYER = flags.DEFINE_enum(
     "vision_layer",
     "avg",
     ["avg", "fc1", "fc2", "flatten"],
-    "Its layer: mean of the last feature map, that map, or a fully connected one "
-    "(fc1 and fc2 of VGG16 and VGG19).",
+    "Output of the network: the mean of the last feature map (avg), that map "
+    "(flatten), or a fully connected layer (fc1 or fc2 of VGG16 and VGG19).",
 )
 _VISION_WEIGHTS = flags.DEFINE_string(
     "vision_weights",
     "",
-    "imagenet (fetched by Keras; the default), own (those of a registered network; its "
-    "default), random (from --seed), or a weight file (.h5, .weights.h5, .keras).",
+    "imagenet (downloaded by Keras; the default), own (the weights of a registered "
+    "network; its default), random (from --seed), or a weight file (.h5, .weights.h5, "
+    ".keras).",
 )
 _VISION_RUNTIME = flags.DEFINE_enum(
     "vision_runtime",
     "tensorflow",
     ["tensorflow", "openvino", "openvino_int8"],
-    "What runs the network: TensorFlow, or on CPUs OpenVINO, in float32 or in int8 "
+    "Runtime of the network: TensorFlow, or OpenVINO on CPUs, in float32 or in int8 "
     "calibrated on these frames.",
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
     None,
-    "Side of the network's input in pixels; that of the records if unset.",
+    "Side length of the network's input in pixels. Default: that of the records.",
     lower_bound=1,
 )
 _TEXT = flags.DEFINE_string(
     "text",
     "none",
     "Encoder of the captions: hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR, the name of a "
-    "registered one, or none.",
+    "registered encoder, or none.",
 )
 _TEXT_PREPROCESSOR = flags.DEFINE_string(
     "text_preprocessor",
     None,
-    "Module that tokenises for a hub: encoder that needs one: hub:PATH_OR_URL.",
+    "Preprocessing module, hub:PATH_OR_URL, for a hub: encoder without a tokeniser.",
 )
 _TEXT_POOLING = flags.DEFINE_enum(
-    "text_pooling", "cls", ["cls", "mean"], "[CLS] or the mean of the last layer."
+    "text_pooling",
+    "cls",
+    ["cls", "mean"],
+    "Caption embedding: the vector of [CLS], or the mean of the last layer.",
 )
 _MAX_TOKENS = flags.DEFINE_integer(
-    "max_tokens", 64, "Longest caption, [CLS] and [SEP] included.", lower_bound=2
+    "max_tokens",
+    64,
+    "Maximum number of tokens per caption, including [CLS] and [SEP].",
+    lower_bound=2,
 )
 _HASHTAGS = flags.DEFINE_enum(
     "hashtags",
     "mask_focal",
     ["mask_focal", "keep", "drop"],
-    "In captions: the hashtags of --study's challenges masked, all kept, all dropped.",
+    "Hashtags in captions: mask those of the challenges of --study, keep or drop all.",
 )
 _STUDY = flags.DEFINE_string("study", None, "Study file, for --hashtags=mask_focal.")
 _REPEAT = flags.DEFINE_enum(
     "repeat",
     "nearest",
     ["nearest", "zero"],
-    "A repeated frame as the embedding that it repeats, or as zeros.",
+    "Embedding of a repeated frame: that of the original frame, or zeros.",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "encoder_batch_size", 32, "Frames, and captions, a step.", lower_bound=1
+    "encoder_batch_size",
+    32,
+    "Number of frames, and of captions, per step.",
+    lower_bound=1,
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of random weights.", lower_bound=0)
 sharding.define(gpus=True)
 
 
 def main() -> None:
-    """Extracts the features and says where they are."""
+    """Extracts the features and prints where they are."""
     from pathlib import Path
 
     _check_names()
@@ -145,11 +157,11 @@ def main() -> None:
         f"({run.num_resumed} done before): {_OUTPUT.value}"
     )
     if run.manifest is None:
-        app.say("manifest.json comes when the other shards are done, by their runs")
+        app.say("the run that completes the last shard writes manifest.json")
 
 
 def _check_names() -> None:
-    """Refuses an unknown encoder before TensorFlow is imported."""
+    """Raises an error for an unknown encoder before TensorFlow is imported."""
     from dc_keras.encoders.registry import find_text, find_vision, import_encoders
 
     import_encoders(_ENCODERS.value)
@@ -167,12 +179,12 @@ def _vision_spec(frame_size: int) -> VisionSpec | None:
     if _VISION.value == "none":
         if runtime != "tensorflow":
             raise DataError(
-                "--vision_runtime is for frames: it needs --vision. "
+                "--vision_runtime needs --vision. "
                 f"Received: vision_runtime={runtime}, vision=none"
             )
         return None
     if runtime != "tensorflow":
-        # Says what to install before anything is loaded.
+        # Raises an error that names the missing package, before anything is loaded.
         import dc_keras.encoders.openvino_encoder  # noqa: F401
     return VisionSpec(
         name=_VISION.value,
@@ -184,7 +196,7 @@ def _vision_spec(frame_size: int) -> VisionSpec | None:
 
 
 def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
-    """Returns the directory of the quantised network; writes it unless it is there."""
+    """Returns the directory of the quantised network, and writes it if necessary."""
     from itertools import chain
     from pathlib import Path
 
@@ -207,17 +219,17 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
             sharding.overwrites()
         ):
             raise DataError(
-                f"{directory.parent} holds features of another network, or one "
+                f"{directory.parent} contains features of another network, or of one "
                 "calibrated on other frames; give another --output, or replace them "
                 "with --overwrite. Received: vision_runtime=openvino_int8"
             )
         app.progress("quantising the network, once for all shards")
         posts = chain.from_iterable(map(iter_frame_records, list_shard_paths(records)))
         made = write_int8_model(directory, encoder, frame_size, draw_frames(posts))
-        judged = made["calibration"]
+        result = made["calibration"]
         app.progress(
-            f"cosine to float32 on {judged['num_held_out']} held-out frames: at least "
-            f"{judged['smallest_cosine']}, {judged['mean_cosine']} on average"
+            f"cosine to float32 on {result['num_held_out']} held-out frames: at least "
+            f"{result['smallest_cosine']}, {result['mean_cosine']} on average"
         )
     return directory
 
@@ -233,8 +245,8 @@ def _text_spec() -> TextSpec | None:
     if _HASHTAGS.value == "mask_focal":
         if _STUDY.value is None:
             raise DataError(
-                "--hashtags=mask_focal needs --study, whose challenges' hashtags it "
-                "masks; or give --hashtags=keep or drop. Received: study=None"
+                "--hashtags=mask_focal needs --study, which lists the hashtags to "
+                "mask; otherwise give --hashtags=keep or drop. Received: study=None"
             )
         for challenge in Study.load(_STUDY.value).challenges:
             focal += [*challenge.hashtags, *challenge.spellings]

@@ -1,14 +1,14 @@
-r"""Forgets people and posts: takes them out of a corpus and all that was made from it.
+r"""Removes people and posts from a corpus and from everything that was made from it.
 
     python -m pipelines.forget --ids=remove.txt --key_file=pseudonym.key \
         --artifacts=run/corpus --artifacts=run/frames --artifacts=run/features/vgg16 \
         --artifacts=run/model --artifacts=run/evaluation
 
-A line of --ids is the id of a post or of a user, a secUid, or a handle after an @. With
---valid_ids instead, the file says what the platform still has, and the rest goes. Ends
-with a look through every file for what should be gone, and leaves a receipt that names
-nobody. Stopped at any time, the same command goes on where it was. Models are not
-unlearnt: those that were trained on the forgotten are named. See docs/privacy.md.
+A line of --ids is the id of a post or of a user, a secUid, or a handle after an @.
+--valid_ids instead lists what the platform still has; everything else is removed. At
+the end, all files are searched for remaining traces, and a receipt without names is
+written. The same command resumes an interrupted run. Models are not changed: those that
+were trained on removed content are listed. See docs/privacy.md.
 """
 
 from __future__ import annotations
@@ -26,30 +26,34 @@ if TYPE_CHECKING:
     from dc_keras.corpus.forgotten import Forgotten
     from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
-    from dc_keras.privacy.artifacts import Found
+    from dc_keras.privacy.artifacts import FoundArtifacts
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
-    from dc_keras.privacy.removal_requests import Asked
+    from dc_keras.privacy.removal_requests import RemovalRequests
 
-_IDS = flags.DEFINE_string("ids", None, "File of who and what is to go, a line each.")
+_IDS = flags.DEFINE_string(
+    "ids", None, "File of the people and posts to remove, one per line."
+)
 _VALID_IDS = flags.DEFINE_multi_string(
-    "valid_ids", None, "File of what may stay, a line each; the rest goes; repeatable."
+    "valid_ids",
+    None,
+    "File of the ids to keep, one per line; all others are removed; repeatable.",
 )
 _VALID_KIND = flags.DEFINE_enum(
     "valid_kind",
     "video",
     ["video", "user"],
-    "What the lines of --valid_ids are ids of.",
+    "Kind of the ids in --valid_ids.",
 )
 _KEY_FILE = flags.DEFINE_string(
     "key_file",
     None,
-    "Key of the pseudonyms. Default: ~/.config/dc_keras/pseudonym.key.",
+    "Key file of the pseudonyms. Default: ~/.config/dc_keras/pseudonym.key.",
 )
 _ARTIFACTS = flags.DEFINE_multi_string(
     "artifacts",
     None,
-    "Directory to take them out of, or one that holds several at any depth; "
+    "Directory to remove them from, or one that contains several at any depth; "
     "repeatable. A corpus must be among them.",
     required=True,
 )
@@ -58,21 +62,25 @@ _RECEIPT = flags.DEFINE_string(
     None,
     "File for the receipt. Default: forget-receipt-TIME.json in the corpus.",
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would go, and change nothing.")
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Print what would be removed, and change nothing."
+)
 _MEDIA = flags.DEFINE_bool(
-    "media", False, "Also delete videos and images of those posts below the media root."
+    "media",
+    False,
+    "Also delete the videos and images of removed posts below the media root.",
 )
 _ALLOW_MOST = flags.DEFINE_bool(
-    "allow_most", False, "Go on where more than half of the posts would go."
+    "allow_most", False, "Allow the removal of more than half of the posts."
 )
 
-_NUM_NAMED = 20
-# What goes as a whole, and the script that makes it.
-_MADE_ANEW = {"survey": "survey_graph", "explanation": "explain"}
+_MAX_PRINTED_LINES = 20
+# Artifacts that are deleted as a whole, and the commands that create them.
+_DELETED_WHOLE = {"survey": "survey_graph", "explanation": "explain"}
 
 
 def main() -> int:
-    """Forgets, looks for traces, and says what was done; returns the exit code."""
+    """Removes, searches for traces and prints the result; returns the exit code."""
     from pathlib import Path
 
     from dc_keras.privacy.artifacts import find_artifacts
@@ -81,15 +89,15 @@ def main() -> int:
     found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
     pseudonymizer = _load_key(found)
     _, journal = _load_lists(found, pseudonymizer)
-    found = journal.add_to_found(found)
+    found = journal.merge_artifacts(found)
     artifacts = {*found.artifacts, *journal.artifacts}
-    # What went as a whole before a run was stopped may have left its lock file.
+    # An interrupted run may have deleted an artifact as a whole but not its lock file.
     places = [item.path for item in artifacts if item.path.parent.is_dir()]
     with writing(*places):
         return _forget(found, pseudonymizer)
 
 
-def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
+def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
     from dataclasses import replace
     from pathlib import Path
 
@@ -97,23 +105,23 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
     from dc_keras.privacy.removal_requests import require_few
-    from dc_keras.privacy.training_data import trained_on
+    from dc_keras.privacy.training_data import find_trained_models
 
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     before, journal = _load_lists(found, pseudonymizer)
-    rule, asked = _find_asked(corpora, pseudonymizer)
+    rule, requests = _read_requests(corpora, pseudonymizer)
     if not _ALLOW_MOST.value:
-        require_few(asked, corpora)
-    asked = journal.add_to_asked(asked)
-    forgotten = before.with_codes(asked.codes)
-    models = trained_on(found.of_kind("model", "bundle"), corpora, forgotten)
+        require_few(requests, corpora)
+    requests = journal.merge_requests(requests)
+    forgotten = before.with_codes(requests.codes)
+    models = find_trained_models(found.of_kind("model", "bundle"), corpora, forgotten)
     models = list(dict.fromkeys((*models, *journal.trained_on_forgotten)))
     if not _DRY_RUN.value:
         journal = Journal(
-            asked.requests, (*found.artifacts, *journal.artifacts), tuple(models)
+            requests.requests, (*found.artifacts, *journal.artifacts), tuple(models)
         )
-        _begin(found, forgotten, journal)
-    receipt = Receipt(rule, asked, pseudonymizer.fingerprint)
+        _save_journal(found, forgotten, journal)
+    receipt = Receipt(rule, requests, pseudonymizer.fingerprint)
     _remove(found, corpora, forgotten, receipt)
     is_new = receipt.has_changes or not before.is_finished
     if is_new:
@@ -130,13 +138,13 @@ def _forget(found: Found, pseudonymizer: Pseudonymizer) -> int:
         receipt.write(path)
         app.say(f"{path}: the receipt")
     else:
-        app.say("nothing was there to forget, and nothing was changed")
+        app.say("nothing to remove; nothing was changed")
     for corpus in corpora:
         replace(forgotten, journal=None).save(corpus.directory)
     return 0
 
 
-def _load_key(found: Found) -> Pseudonymizer:
+def _load_key(found: FoundArtifacts) -> Pseudonymizer:
     from dc_keras.corpus.pseudonyms import DEFAULT_KEY_FILE
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
@@ -144,7 +152,7 @@ def _load_key(found: Found) -> Pseudonymizer:
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     if not corpora:
         raise DataError(
-            "a corpus must be among the artifacts: it knows whose a post is. "
+            "a corpus must be among the artifacts, because it relates posts to users. "
             f"Received: artifacts={', '.join(_ARTIFACTS.value)}"
         )
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
@@ -154,14 +162,14 @@ def _load_key(found: Found) -> Pseudonymizer:
     return pseudonymizer
 
 
-def _find_asked(
+def _read_requests(
     corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer
-) -> tuple[str, Asked]:
-    """Returns the rule that the flags name, and what is to go by it."""
+) -> tuple[str, RemovalRequests]:
+    """Returns the name of the rule that the flags select, and its requests."""
     from pathlib import Path
 
     from dc_keras.errors import DataError
-    from dc_keras.privacy.removal_requests import find_asked, find_gone, read_lines
+    from dc_keras.privacy.removal_requests import find_gone, find_requested, read_lines
 
     if (_IDS.value is None) == (_VALID_IDS.value is None):
         raise DataError(
@@ -170,16 +178,16 @@ def _find_asked(
         )
     if _IDS.value is not None:
         lines = read_lines(Path(_IDS.value))
-        return "ids", find_asked(lines, corpora, pseudonymizer)
+        return "ids", find_requested(lines, corpora, pseudonymizer)
     files, kind = _VALID_IDS.value or [], _VALID_KIND.value
-    there = [line for file in files for line in read_lines(Path(file)).values()]
-    return f"valid {kind}", find_gone(there, corpora, pseudonymizer, kind)
+    valid = [line for file in files for line in read_lines(Path(file)).values()]
+    return f"valid {kind}", find_gone(valid, corpora, pseudonymizer, kind)
 
 
 def _load_lists(
-    found: Found, pseudonymizer: Pseudonymizer
+    found: FoundArtifacts, pseudonymizer: Pseudonymizer
 ) -> tuple[Forgotten, Journal]:
-    """Returns what any of the corpora has forgotten so far, and what is not done."""
+    """Returns the merged lists of forgotten ids, and the unfinished removals."""
     from dc_keras.corpus.forgotten import Forgotten
     from dc_keras.privacy.journal import Journal
 
@@ -190,8 +198,10 @@ def _load_lists(
     return forgotten, Journal.of(journals)
 
 
-def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
-    """Notes what is to go, and from where, before anything does."""
+def _save_journal(
+    found: FoundArtifacts, forgotten: Forgotten, journal: Journal
+) -> None:
+    """Records in each corpus what is to be removed, so that a run can be resumed."""
     from dataclasses import replace
 
     from dc_keras.privacy.artifacts import remove_leftovers
@@ -203,9 +213,12 @@ def _begin(found: Found, forgotten: Forgotten, journal: Journal) -> None:
 
 
 def _remove(
-    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+    found: FoundArtifacts,
+    corpora: Sequence[Corpus],
+    forgotten: Forgotten,
+    receipt: Receipt,
 ) -> None:
-    """Removes from the corpora last: until then they say what belongs to whom."""
+    """Removes from the corpora last, because the other removals read them."""
     from dc_keras.privacy.corpus_removal import forget_corpus, forget_media
     from dc_keras.privacy.result_removal import forget_bundle, forget_results
 
@@ -229,8 +242,8 @@ def _remove(
         receipt.add(corpus.directory, "corpus", counts)
 
 
-def _verify(found: Found) -> None:
-    """Refuses what is damaged, before it is written anew with checksums that fit."""
+def _verify(found: FoundArtifacts) -> None:
+    """Verifies checksums, so that no damaged file gets new, matching checksums."""
     from tfrecords.storage.integrity import verify_directory, verify_file
 
     scripts = {"model": "train", "bundle": "export_model"}
@@ -242,8 +255,10 @@ def _verify(found: Found) -> None:
         verify_file(place, "predict")
 
 
-def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) -> None:
-    """Takes people out of graphs; what tells of one goes, to be made anew."""
+def _remove_from_graphs(
+    found: FoundArtifacts, forgotten: Forgotten, receipt: Receipt
+) -> None:
+    """Removes people from graphs, and deletes surveys and explanations about them."""
     from dc_keras.privacy.artifacts import discard
     from dc_keras.privacy.scan import find_traces
     from dc_keras.social.graph_store import read_graph, save_graph
@@ -255,7 +270,7 @@ def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) ->
         if gone and not _DRY_RUN.value:
             save_graph(place, graph.part(kept), info)
         receipt.add(place, "graph", Counter(rows=gone))
-    for kind in _MADE_ANEW:
+    for kind in _DELETED_WHOLE:
         for place in found.of_kind(kind):
             traces = len(list(find_traces([place], forgotten, ours=[place])))
             if traces and not _DRY_RUN.value:
@@ -264,7 +279,10 @@ def _remove_from_graphs(found: Found, forgotten: Forgotten, receipt: Receipt) ->
 
 
 def _remove_records(
-    found: Found, corpora: Sequence[Corpus], forgotten: Forgotten, receipt: Receipt
+    found: FoundArtifacts,
+    corpora: Sequence[Corpus],
+    forgotten: Forgotten,
+    receipt: Receipt,
 ) -> None:
     """Removes from frame and feature records; the only part that needs TensorFlow."""
     from dc_keras.privacy.record_removal import remove_from_features, remove_from_frames
@@ -285,8 +303,8 @@ def _remove_records(
         receipt.add(removal.directory, "frames", removal.counts)
 
 
-def _has_traces(found: Found, forgotten: Forgotten) -> bool:
-    """Looks through every file, of ours or not, and names those that are not clean."""
+def _has_traces(found: FoundArtifacts, forgotten: Forgotten) -> bool:
+    """Searches all files for traces and prints those that contain any."""
     from pathlib import Path
 
     from dc_keras.privacy.scan import find_traces
@@ -299,23 +317,23 @@ def _has_traces(found: Found, forgotten: Forgotten) -> bool:
     return bool(traces)
 
 
-def _report(receipt: Receipt, found: Found) -> None:
+def _report(receipt: Receipt, found: FoundArtifacts) -> None:
     for place, kind, counts in receipt.removed:
-        told = ", ".join(f"{number} {what}" for what, number in counts.items())
-        script = _MADE_ANEW.get(kind) if counts else None
-        hint = f"; {script} makes it anew" if script else ""
-        app.say(f"{place}: {kind}, {told or 'nothing to forget'}{hint}")
-    for line in list(receipt.asked.missing)[:_NUM_NAMED]:
-        app.say(f"line {line} is in no corpus; a later import will not bring it")
-    num_more = len(receipt.asked.missing) - _NUM_NAMED
+        text = ", ".join(f"{number} {unit}" for unit, number in counts.items())
+        script = _DELETED_WHOLE.get(kind) if counts else None
+        hint = f"; run {script} again" if script else ""
+        app.say(f"{place}: {kind}, {text or 'nothing to remove'}{hint}")
+    for line in list(receipt.requested.missing)[:_MAX_PRINTED_LINES]:
+        app.say(f"line {line} is in no corpus; later imports will skip it")
+    num_more = len(receipt.requested.missing) - _MAX_PRINTED_LINES
     if num_more > 0:
         app.say(f"… and {num_more} more lines")
     for place in receipt.trained_on_forgotten:
-        app.say(f"{place}: trained on forgotten content: retrain or delete")
+        app.say(f"{place}: trained on removed content: retrain or delete")
     for place in receipt.outdated:
-        app.say(f"{place}: no longer what the predictions give: evaluate anew")
+        app.say(f"{place}: no longer matches the predictions: run evaluate again")
     for place in found.unknown:
-        app.say(f"{place}: only looked through, neither a corpus nor made from one")
+        app.say(f"{place}: searched only, neither a corpus nor made from one")
 
 
 if __name__ == "__main__":

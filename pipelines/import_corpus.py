@@ -1,18 +1,19 @@
-r"""Imports exports of posts, and finds their media, into a corpus directory.
+r"""Imports exports of posts into a corpus directory, and finds their media.
 
     python -m pipelines.import_corpus --input='exports/**/*.json' \
         --media_root=media --corpus=corpus
 
-Takes JSON, JSON lines, tables and saved pages of the usual tools (docs/data.md has the
-list), also in archives; --input may be a directory. Prints what each file was read as
-and why records were refused; exits with 1 where nothing could be read.
+Reads JSON, JSON Lines, tables and saved pages of the usual tools (docs/importing.md
+lists them), also in archives; --input may be a directory. Prints the recognised format
+of each file and the reasons of rejected records. Exits with 1 if no record could be
+read.
 
-Leaves behind in --corpus: videos.parquet, users.parquet and ties.parquet (a row a post,
-a person, a tie; all identities as pseudonyms), quarantine.jsonl (what could not be
-read, why), corpus.json, and DATASET_CARD.md (what is there and what is missing).
-Importing a file again changes nothing; further files merge. The key of the pseudonyms
-is made on first use and lies outside the corpus: keep it, or later files cannot be
-merged.
+Writes to --corpus: videos.parquet, users.parquet and ties.parquet (one row per post,
+person or tie; identities are pseudonyms), quarantine.jsonl (rejected records with their
+reasons), corpus.json, and DATASET_CARD.md (summary of the corpus and its missing
+values). Importing a file again changes nothing; further files are merged. The key of
+the pseudonyms is created on first use, outside the corpus: keep it, because later files
+cannot be merged without it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _INPUT = flags.DEFINE_multi_string(
 _SOURCE = flags.DEFINE_string(
     "source",
     "auto",
-    "Format of the exports. auto: told by each record's shape. Others: aweme, "
+    "Format of the exports. auto: recognised for each record. Others: aweme, "
     "bright_data, comment, content_scraper, display_api, douk, fourcat_csv, hand_made, "
     "minet, own_data, pyktok, pytok, research_api, research_comment, "
     "research_followers, research_following, share_item, simple_dict, suggested, "
@@ -53,12 +54,12 @@ _SOURCE = flags.DEFINE_string(
 _SOURCE_FILE = flags.DEFINE_string(
     "source_file",
     None,
-    "Python file of yours that registers a format of your own; it is run.",
+    "Python file that registers a custom format; it is executed.",
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
     None,
-    "Directory to search for videos and slides by video id. Default: the corpus's own.",
+    "Directory to search for videos and slides by video id. Default: the corpus's.",
 )
 _CORPUS = flags.DEFINE_string(
     "corpus", None, "Corpus directory to make or to add to.", required=True
@@ -66,14 +67,14 @@ _CORPUS = flags.DEFINE_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file",
     None,
-    "Secret key of the pseudonyms; made (mode 0600) if missing. "
+    "Secret key of the pseudonyms; created with mode 0600 if missing. "
     "Default: ~/.config/dc_keras/pseudonym.key.",
 )
 _KEEP_HANDLES = flags.DEFINE_bool(
-    "keep_handles", False, "Keep handles beside their pseudonyms."
+    "keep_handles", False, "Keep handles in addition to their pseudonyms."
 )
 _KEEP_RAW = flags.DEFINE_bool(
-    "keep_raw", False, "Let quarantine.jsonl hold the raw content of what it names."
+    "keep_raw", False, "Keep the raw content of rejected records in quarantine.jsonl."
 )
 _STUDY = flags.DEFINE_string(
     "study", None, "Study whose challenges DATASET_CARD.md counts."
@@ -87,10 +88,10 @@ _TEXT = flags.DEFINE_string(
 
 
 def main() -> int:
-    """Imports the files that the flags name and prints what became of each record.
+    """Imports the input files and prints the numbers of imported and rejected records.
 
     Returns:
-        1 where not one record could be read.
+        1 if no record could be read.
     """
     from pathlib import Path
 
@@ -130,24 +131,24 @@ def main() -> int:
     _report(summary)
     app.say(
         f"{corpus_dir}: {summary.num_videos} posts, {summary.num_users} people, "
-        f"{summary.num_ties} ties beside those that posts tell"
+        f"{summary.num_edges} ties in addition to those in posts"
     )
-    app.say(f"{corpus_dir / CARD_FILE}: what is there, and what is missing")
+    app.say(f"{corpus_dir / CARD_FILE}: summary of the corpus and its missing values")
     if summary.num_recognised:
         app.say(
-            f"{summary.num_recognised} posts that the corpus held are of somebody "
-            "forgotten, as these files tell, and are gone; run forget again with the "
-            "same --artifacts, for what was made from them"
+            f"{summary.num_recognised} existing posts were removed, because these "
+            "files relate them to forgotten people; run forget again with the same "
+            "--artifacts to remove what was made from them"
         )
     if summary.total.quarantined:
-        app.say(f"{corpus_dir / 'quarantine.jsonl'}: what was not read, and why")
-    if summary.is_nothing:
-        return app.fail(f"nothing was read: {_main_reason(summary)}", 1)
+        app.say(f"{corpus_dir / 'quarantine.jsonl'}: rejected records with reasons")
+    if summary.is_empty:
+        return app.fail(f"no record could be read: {_main_reason(summary)}", 1)
     return 0
 
 
 def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
-    """Measures how much of the captions a BERT does not know."""
+    """Measures the share of the captions' words that are unknown to a BERT."""
     from dc_keras.corpus.store import Corpus
     from dc_keras.encoders.text import (
         TextSpec,
@@ -184,9 +185,9 @@ def _report(summary: ImportSummary) -> None:
 
 
 def _recognised(file: FileReport) -> str:
-    """Returns what a file was read as: `3 tikwm, 1 comment`."""
+    """Returns the recognised records of a file, such as `3 tikwm, 1 comment`."""
     found = [f"{number} {name}" for name, number in file.sources.most_common()]
-    return ", ".join(found) or "no post or tie"
+    return ", ".join(found) or "no records"
 
 
 def _main_reason(summary: ImportSummary) -> str:

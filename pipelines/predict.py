@@ -1,12 +1,12 @@
-r"""Says how likely users of a corpus are to join challenges, by an exported bundle.
+r"""Predicts with an exported bundle how likely users are to join challenges.
 
     python -m pipelines.predict --bundle=run/export --corpus=run/corpus \
         --user=0f3a60d1c52b7e94a8d0c9b1e27f4455 --challenge=distancedance \
         --output=run/predictions.csv
 
-Each user's newest posts, focal challenges and posts after the cutoff left out as in
-training, go through the SavedModel as raw captions and JPEG frames. Prints a line a
-pair, the likeliest challenge first; --output also gets them as CSV (user_id, challenge,
+The input is the raw captions and JPEG frames of each user's newest posts, without posts
+of focal challenges and posts after the cutoff, as in training. Prints one line per
+pair, the likeliest challenge first; --output receives them as CSV (user_id, challenge,
 probability).
 """
 
@@ -23,30 +23,31 @@ if TYPE_CHECKING:
 
     import numpy as np
     import polars as pl
+
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _USER = flags.DEFINE_multi_string(
     "user",
     [],
-    "Pseudonym of users.parquet; with --key_file also a platform id, secUid or handle; "
-    "repeatable. Everyone with posts that count, if unset.",
+    "Pseudonym in users.parquet; with --key_file also a platform id, secUid or handle; "
+    "repeatable. Default: all users with usable posts.",
 )
 _CHALLENGE = flags.DEFINE_multi_string(
-    "challenge", [], "Name of a challenge; repeatable. All of the bundle, if unset."
+    "challenge", [], "Name of a challenge; repeatable. Default: all of the bundle."
 )
 _KEY_FILE = flags.DEFINE_string(
-    "key_file", None, "Key of the pseudonyms, for a --user who is none."
+    "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
     None,
-    "Directory of the media; the one that the corpus names if unset.",
+    "Directory of the media. Default: the media root of the corpus.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
 
 
 def main() -> None:
-    """Predicts, prints and writes, with --output to itself."""
+    """Predicts while no other process may write --output."""
     from pathlib import Path
 
     from tfrecords.storage.locking import writing
@@ -61,29 +62,29 @@ def _predict() -> None:
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_answers
-    from dc_keras.escaping import csv_text
+    from dc_keras.escaping import format_csv
     from dc_keras.study.resolution import user_histories
 
     corpus = Corpus.open(_CORPUS.value)
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE()
+    predictor = _OPEN_BUNDLE(_CHALLENGE.value)
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
-    predictor.require_challenges(challenges)
-    asked = users or tuple(corpus.users["user_id"])
-    histories = user_histories(predictor.study, corpus.videos, asked)
+    requested = users or tuple(corpus.users["user_id"])
+    histories = user_histories(predictor.study, corpus.videos, requested)
     _require_histories(users, histories)
-    ordered = {user: histories[user] for user in asked if user in histories}
-    found = []
-    for batch, known in raw_posts.of_users(
+    ordered = {user: histories[user] for user in requested if user in histories}
+    tables = []
+    for batch, raw_users in raw_posts.of_users(
         corpus, ordered, _MEDIA_ROOT.value, predictor
     ):
-        for user, row in zip(batch, predictor.predict(known, challenges), strict=True):
-            found.append(_show(user, challenges, row))
-    if len(ordered) < len(asked):
-        app.progress(f"{len(asked) - len(ordered)} users have no posts that count")
+        rows = predictor.predict(raw_users, challenges)
+        for user, row in zip(batch, rows, strict=True):
+            tables.append(_print_predictions(user, challenges, row))
+    if len(ordered) < len(requested):
+        app.progress(f"{len(requested) - len(ordered)} users have no usable posts")
     if _OUTPUT.value:
-        write_answers(Path(_OUTPUT.value), csv_text(pl.concat(found)))
-        app.say(f"{_OUTPUT.value}: {len(found) * len(challenges)} predictions")
+        write_answers(Path(_OUTPUT.value), format_csv(pl.concat(tables)))
+        app.say(f"{_OUTPUT.value}: {len(tables) * len(challenges)} predictions")
 
 
 def _require_histories(users: Sequence[str], histories: Mapping[str, object]) -> None:
@@ -93,14 +94,14 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
     if missing or not histories:
         raise DataError(
             "a user must have posts of no focal challenge, before the cutoff if the "
-            f"study has one. Received: user={missing[0] if missing else 'everyone'}"
+            f"study has one. Received: user={missing[0] if missing else 'all users'}"
         )
 
 
-def _show(
+def _print_predictions(
     user: str, challenges: Sequence[str], probabilities: np.ndarray
 ) -> pl.DataFrame:
-    """Prints a user's predictions, the likeliest first, and returns them."""
+    """Prints the predictions of a user, the likeliest first, and returns them."""
     import polars as pl
 
     frame = pl.DataFrame(

@@ -1,12 +1,12 @@
-r"""Says whom to ask first to join a challenge, and how many of all would join.
+r"""Ranks the users most likely to join a challenge, and forecasts how many join.
 
     python -m pipelines.rank --bundle=run/export --corpus=run/corpus \
         --challenge=distancedance --budget=20 --output=run/seeds.csv
 
-For a challenge that the bundle does not know, --brief or --video describe it. Users are
-read once and kept in --users_file, for the next challenge. With --communities, a CSV
-file with the columns user_id and community such as survey_graph writes, the budget is
-spread over communities. --output gets rank, user_id, community and probability.
+--brief or --video describe a challenge that is not in the bundle. --users_file caches
+the users for the next challenge. With --communities, a CSV file with the columns
+user_id and community such as `survey_graph` writes, the budget is spread over
+communities. --output receives rank, user_id, community and probability.
 """
 
 from __future__ import annotations
@@ -28,43 +28,57 @@ if TYPE_CHECKING:
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
-_CHALLENGE = flags.DEFINE_string("challenge", None, "A challenge that it knows.")
-_BUDGET = flags.DEFINE_integer("budget", 20, "Users to choose.", lower_bound=1)
+_CHALLENGE = flags.DEFINE_string(
+    "challenge", None, "Name of a challenge of the bundle."
+)
+_BUDGET = flags.DEFINE_integer(
+    "budget", 20, "Number of users to choose.", lower_bound=1
+)
 _COMMUNITIES = flags.DEFINE_string(
-    "communities", None, "CSV file with user_id and community: spreads the budget."
+    "communities",
+    None,
+    "CSV file with user_id and community, to spread the budget over communities.",
 )
 _USERS_FILE = flags.DEFINE_string(
-    "users_file", None, "Keeps the users as the bundle sees them, .parquet."
+    "users_file", None, "Cache of the users' representations, .parquet."
 )
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
     None,
-    "Directory of the media; the one that the corpus names if unset.",
+    "Directory of the media. Default: the media root of the corpus.",
 )
 _LEVEL = flags.DEFINE_float(
-    "level", 0.9, "Of the interval of the expected number.", 0.5, 0.999
+    "level",
+    0.9,
+    "Confidence level of the interval of the expected number.",
+    0.5,
+    0.999,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "CSV file of the chosen.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "CSV file of the chosen users.", required=True
+)
 _BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
 
 
 def main() -> None:
-    """Ranks, prints and writes."""
+    """Ranks the users, writes the chosen ones and prints the forecasts."""
     from pathlib import Path
 
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_answers
-    from dc_keras.escaping import csv_text
-    from dc_keras.serving.calibration import forecast_participants
-    from dc_keras.serving.ranking import Ranker, choose_seeds
+    from dc_keras.escaping import format_csv
 
     _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
-    predictor = _OPEN_BUNDLE()
-    challenge = _challenge(predictor)
-    users = _users(corpus, predictor)
-    groups = _communities(users.users)
+    predictor = _OPEN_BUNDLE([_CHALLENGE.value] if _CHALLENGE.value else [])
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.serving.calibration import forecast_participants
+    from dc_keras.serving.ranking import Ranker, choose_seeds
+
+    challenge = _represent_challenge(predictor)
+    users = _load_users(corpus, predictor)
+    groups = _read_communities(users.users)
     ranker = Ranker(users.prepared, predictor.signatures["rank_users"])
     probability = ranker.score(challenge)
     chosen = choose_seeds(probability, _BUDGET.value, groups)
@@ -76,16 +90,17 @@ def main() -> None:
             "probability": probability[chosen],
         }
     )
-    write_answers(Path(_OUTPUT.value), csv_text(table))
-    for who, given in (("all", probability), ("the chosen", probability[chosen])):
-        told = forecast_participants(
+    write_answers(Path(_OUTPUT.value), format_csv(table))
+    for group, given in (("all", probability), ("the chosen", probability[chosen])):
+        forecast = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
         )
         app.say(
-            f"of {who} {len(given):,} users {told.expected:,.1f} are expected to join, "
-            f"{told.level:.0%} between {told.low:,} and {told.high:,}"
+            f"of {group} {len(given):,} users {forecast.expected:,.1f} are expected to "
+            f"join, {forecast.level:.0%} between {forecast.low:,} and "
+            f"{forecast.high:,}"
         )
-    app.say(f"{_OUTPUT.value}: {len(chosen)} users, the first to ask first")
+    app.say(f"{_OUTPUT.value}: {len(chosen)} users, the likeliest first")
 
 
 def _require_one_challenge() -> None:
@@ -93,62 +108,60 @@ def _require_one_challenge() -> None:
 
     if bool(_CHALLENGE.value) == bool(_BRIEF.value or _VIDEOS.value):
         raise DataError(
-            "give either --challenge, one that the bundle knows, or --brief or --video "
-            f"of a new one. Received: challenge={_CHALLENGE.value}"
+            "give either --challenge, for a challenge of the bundle, or --brief or "
+            f"--video, for a new one. Received: challenge={_CHALLENGE.value}"
         )
 
 
-def _challenge(predictor: Predictor) -> np.ndarray:
+def _represent_challenge(predictor: Predictor) -> np.ndarray:
     """Returns the representation of the challenge that the flags name or describe."""
     if _CHALLENGE.value:
-        found: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
-        return found
+        representation: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
+        return representation
     sampling = predictor.config["sides"]["challenge"]["sampling"]
     return predictor.represent_challenge(
         raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
     )
 
 
-def _users(corpus: Corpus, predictor: Predictor) -> UserTable:
-    """Reads the users from --users_file, or prepares them and keeps them there."""
+def _load_users(corpus: Corpus, predictor: Predictor) -> UserTable:
+    """Reads the users from --users_file, or prepares them and writes that file."""
     from pathlib import Path
 
     from dc_keras.serving.ranking import UserTable
     from tfrecords.storage.locking import writing
 
-    kept = Path(_USERS_FILE.value) if _USERS_FILE.value else None
-    if kept is None:
-        return _prepare(corpus, predictor)
-    if kept.exists():
-        return UserTable.load(kept, predictor.sha256, corpus.sha256)
-    with writing(kept):
-        table = _prepare(corpus, predictor)
-        table.save(kept)
+    path = Path(_USERS_FILE.value) if _USERS_FILE.value else None
+    if path is None:
+        return _prepare_users(corpus, predictor)
+    if path.exists():
+        return UserTable.load(path, predictor.sha256, corpus.sha256)
+    with writing(path):
+        table = _prepare_users(corpus, predictor)
+        table.save(path)
     return table
 
 
-def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
+def _prepare_users(corpus: Corpus, predictor: Predictor) -> UserTable:
     import numpy as np
 
     from dc_keras.errors import DataError
     from dc_keras.serving.ranking import UserTable
     from dc_keras.study.resolution import user_histories
 
-    everybody = tuple(corpus.users["user_id"])
-    histories = user_histories(predictor.study, corpus.videos, everybody)
+    all_users = tuple(corpus.users["user_id"])
+    histories = user_histories(predictor.study, corpus.videos, all_users)
     if not histories:
         raise DataError(
-            "somebody must have posts of no focal challenge, before the cutoff if the "
+            "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: corpus={corpus.directory}"
         )
-    if len(histories) < len(everybody):
-        app.progress(
-            f"{len(everybody) - len(histories)} users have no posts that count"
-        )
+    if len(histories) < len(all_users):
+        app.progress(f"{len(all_users) - len(histories)} users have no usable posts")
     ordered = dict(sorted(histories.items()))
     parts = [
-        predictor.prepare_users(predictor.represent_users(known))
-        for _, known in raw_posts.of_users(
+        predictor.prepare_users(predictor.represent_users(raw_users))
+        for _, raw_users in raw_posts.of_users(
             corpus, ordered, _MEDIA_ROOT.value, predictor
         )
     ]
@@ -156,7 +169,7 @@ def _prepare(corpus: Corpus, predictor: Predictor) -> UserTable:
     return UserTable(tuple(ordered), prepared, predictor.sha256, corpus.sha256)
 
 
-def _communities(users: Sequence[str]) -> list[str] | None:
+def _read_communities(users: Sequence[str]) -> list[str] | None:
     if _COMMUNITIES.value is None:
         return None
     from pathlib import Path

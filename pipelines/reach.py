@@ -1,14 +1,15 @@
-r"""Says how far challenges went along ties, and how far one would go from a list.
+r"""Analyses how challenges spread along ties, and forecasts their reach.
 
     python -m pipelines.reach --graph=run/graph --corpus=run/corpus \
         --study=studies/paper.toml --seeds=run/seeds.csv --output=run/reach
 
-For each challenge of the Study: its replication day by day, and whether it ran along
-ties. Then each is foretold from its first adopters, with what was fitted on all others,
-beside ways that know no tie. With --seeds, a CSV file with user_id such as `rank`
-writes, how far a challenge would go from them. Ties of past challenges are built anew,
-by the plan of --graph, from what was posted before. Leaves behind reach.html, a CSV
-file a table, and reach.json. Needs the extras `social` and, for the page, `report`.
+For each challenge of the study: its replications per day, a test whether it spread
+along ties, and a backtest, which forecasts it from its first adopters with a model
+fitted on all other challenges, in comparison with baselines without ties. With --seeds,
+a CSV file with user_id such as `rank` writes, also forecasts the reach of a new
+challenge from these users. The ties of past challenges are rebuilt by the plan of
+--graph from earlier posts only. Writes reach.html, a CSV file per table, and
+reach.json. Needs the extras `social` and `report`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.social.adoption import Adoption, AlongTies
+    from dc_keras.social.adoption import Adoption, AlongEdges
     from dc_keras.social.backtesting import Backtests
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
@@ -33,48 +34,56 @@ if TYPE_CHECKING:
     from dc_keras.study.study import Study
 
 _GRAPH = flags.DEFINE_string(
-    "graph", None, "Directory that `build_graph` made.", required=True
+    "graph", None, "Graph directory of `build_graph`.", required=True
 )
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
-_STUDY = flags.DEFINE_string("study", None, "Study file: challenges.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of answers.", required=True)
+_STUDY = flags.DEFINE_string(
+    "study", None, "Study file (TOML) with the challenges.", required=True
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Output directory.", required=True)
 _LAYERS = flags.DEFINE_multi_string(
-    "layer", [], "Layer that counts, all of them if not given; repeatable."
+    "layer", [], "Layer to use; repeatable. Default: all layers."
 )
 _NUM_SEEDS = flags.DEFINE_integer(
-    "num_seeds", 10, "First adopters that a past challenge is foretold from.", 1
+    "num_seeds", 10, "Number of first adopters to forecast a past challenge from.", 1
 )
 _HORIZON = flags.DEFINE_float(
     "horizon_days",
     None,
-    "Days after the last of them in which adopters count; all if unset.",
+    "Number of days after the last of them in which adopters count. Default: all days.",
     0.01,
 )
-_SEEDS = flags.DEFINE_string("seeds", None, "CSV file of whom to ask: user_id.")
+_SEEDS = flags.DEFINE_string(
+    "seeds", None, "CSV file with the user_id of the seeds of a new challenge."
+)
 _PROBABILITIES = flags.DEFINE_string(
     "probabilities",
     None,
-    "For --seeds: CSV file of how likely everybody is to join, as `predict` writes.",
+    "With --seeds: CSV file of each user's probability to join, as `predict` writes.",
 )
 _CHALLENGE = flags.DEFINE_string(
-    "challenge", None, "For --probabilities: rows of this challenge alone."
+    "challenge", None, "With --probabilities: uses the rows of this challenge only."
 )
 _CONTAGION = flags.DEFINE_float(
     "contagion",
     None,
-    "For --seeds: users whom somebody of mean strength wins; fitted on the past if "
-    "unset.",
+    "With --seeds: expected number of users won by a user of mean strength. Default: "
+    "fitted on the past challenges.",
     1e-6,
 )
-_NUM_RUNS = flags.DEFINE_integer("num_runs", 200, "Cascades of each forecast.", 1)
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 20, "Waves of the curve.", 0)
-_NUM_SHUFFLES = flags.DEFINE_integer("num_shuffles", 999, "Of the test along ties.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of cascades and shuffles.", 0)
-_TITLE = flags.DEFINE_string("title", "How far does it go?", "Of the page.")
+_NUM_RUNS = flags.DEFINE_integer(
+    "num_runs", 200, "Number of simulated cascades per forecast.", 1
+)
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 20, "Number of steps of the curve.", 0)
+_NUM_SHUFFLES = flags.DEFINE_integer(
+    "num_shuffles", 999, "Number of permutations of the test.", 1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of cascades and permutations.", 0)
+_TITLE = flags.DEFINE_string("title", "How far does it go?", "Title of the page.")
 
 
 def main() -> None:
-    """Looks back, foretells, and writes page and tables."""
+    """Tests, backtests and forecasts, and writes the page and the tables."""
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus
@@ -85,11 +94,11 @@ def main() -> None:
     from dc_keras.social.reach_report import ReachReport
     from dc_keras.version import __version__
 
-    with app.needing_report():
+    with app.requiring_report_extra():
         from dc_keras.reporting.reach_page import write_reach_page
 
     graph, info = read_graph(Path(_GRAPH.value))
-    plan = _with_layers(GraphPlan.from_dict(info["plan"]))
+    plan = _select_layers(GraphPlan.from_dict(info["plan"]))
     corpus = Corpus.open(_CORPUS.value)
     if tuple(sorted(corpus.users["user_id"])) != graph.users:
         raise DataError(
@@ -97,41 +106,42 @@ def main() -> None:
             f"graph={len(graph.users)}, of the corpus={corpus.users.height}"
         )
     study = inputs.load_study(corpus, _STUDY.value)
-    # What is wrong with a list is said before anything takes its time.
-    seeds, readiness = _read_lists(graph)
+    # Read first, so that errors in these files are reported before the long work.
+    seeds, readiness = _read_seeds(graph)
     adoptions = find_adoptions(study, corpus.videos, graph.users)
-    past, left_out = _past(corpus, study, plan, adoptions)
+    past, left_out = _find_past_challenges(corpus, study, plan, adoptions)
     if seeds is not None and len(past) < 2:
-        _contagion(None)
-    along, num_ties = _along(corpus, study, plan, adoptions)
+        _choose_contagion(None)
+    along, num_edges = _measure_along_edges(corpus, study, plan, adoptions)
     backtests = _backtest(past)
     what_if = None
     if seeds is not None:
-        what_if = _what_if(graph, plan, seeds, readiness, _contagion(backtests))
-    report = ReachReport(adoptions, along, num_ties, left_out, backtests, what_if)
+        contagion = _choose_contagion(backtests)
+        what_if = _forecast_seeds(graph, plan, seeds, readiness, contagion)
+    report = ReachReport(adoptions, along, num_edges, left_out, backtests, what_if)
     output = Path(_OUTPUT.value)
-    told = {"version": __version__, "plan": plan.to_dict(), **_choices(study)}
-    report.write(output, told)
+    settings = {"version": __version__, "plan": plan.to_dict(), **_options(study)}
+    report.write(output, settings)
     write_reach_page(report, output / "reach.html", _TITLE.value)
-    _tell(report)
-    app.say(f"{output}: reach.html, reach.json and a CSV file a table")
+    _print_report(report)
+    app.say(f"{output}: reach.html, reach.json and a CSV file per table")
 
 
-def _with_layers(plan: GraphPlan) -> GraphPlan:
+def _select_layers(plan: GraphPlan) -> GraphPlan:
     from dataclasses import replace
 
     from dc_keras.errors import DataError
 
-    wanted = tuple(_LAYERS.value) or plan.layers
-    if unknown := [name for name in wanted if name not in plan.layers]:
+    layers = tuple(_LAYERS.value) or plan.layers
+    if unknown := [name for name in layers if name not in plan.layers]:
         raise DataError(
             f"layer must be one of {list(plan.layers)}. "
             f"Received: layer={', '.join(unknown)}"
         )
-    return replace(plan, layers=wanted)
+    return replace(plan, layers=layers)
 
 
-def _choices(study: Study) -> dict[str, Any]:
+def _options(study: Study) -> dict[str, Any]:
     return {
         "study": study.name,
         "num_seeds": _NUM_SEEDS.value,
@@ -142,7 +152,7 @@ def _choices(study: Study) -> dict[str, Any]:
     }
 
 
-def _read_lists(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
+def _read_seeds(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
     from pathlib import Path
 
     from dc_keras.errors import DataError
@@ -151,7 +161,7 @@ def _read_lists(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
     if _SEEDS.value is None:
         if _PROBABILITIES.value is not None:
             raise DataError(
-                "--probabilities are of use with --seeds alone. "
+                "--probabilities needs --seeds. "
                 f"Received: probabilities={_PROBABILITIES.value}"
             )
         return None, None
@@ -161,36 +171,36 @@ def _read_lists(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
     readiness = read_readiness(Path(_PROBABILITIES.value), graph, _CHALLENGE.value)
     app.say(
         f"{readiness.num_unknown:,} of {len(graph.users):,} users have no "
-        "probability: they count as ready as the mean"
+        "probability and are assigned the mean readiness"
     )
     return seeds, readiness
 
 
-def _along(
+def _measure_along_edges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
-) -> tuple[dict[str, AlongTies], dict[str, int]]:
-    """Tests each challenge on the ties of before its first post."""
-    from dc_keras.social.adoption import measure_along_ties
-    from dc_keras.social.snapshots import ties_before
+) -> tuple[dict[str, AlongEdges], dict[str, int]]:
+    """Tests each challenge on the ties before its first post."""
+    from dc_keras.social.adoption import measure_along_edges
+    from dc_keras.social.snapshots import build_layer_before
 
-    along, num_ties = {}, {}
+    along, num_edges = {}, {}
     for name, adoption in adoptions.items():
         if not len(adoption.rows):
             continue
-        app.progress(f"{name}: did it run along ties?")
-        layer = ties_before(corpus, study, plan, name, int(adoption.times.min()))
-        num_ties[name] = layer.num_ties
-        along[name] = measure_along_ties(
+        app.progress(f"{name}: testing spread along ties")
+        layer = build_layer_before(corpus, study, plan, name, int(adoption.times.min()))
+        num_edges[name] = layer.num_edges
+        along[name] = measure_along_edges(
             layer, adoption, num_shuffles=_NUM_SHUFFLES.value, seed=_SEED.value
         )
-    return along, num_ties
+    return along, num_edges
 
 
-def _past(
+def _find_past_challenges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
-    """Returns what can be foretold, and why the rest cannot."""
-    from dc_keras.social.snapshots import Horizon, recall
+    """Returns the challenges that can be backtested, and why others cannot."""
+    from dc_keras.social.snapshots import Horizon, build_past_challenge
 
     horizon = Horizon(_NUM_SEEDS.value, _HORIZON.value)
     past: list[PastChallenge] = []
@@ -201,9 +211,9 @@ def _past(
         if isinstance(cut, str):
             left_out[name] = cut
             continue
-        found = recall(corpus, study, plan, name, cut, _NUM_SEEDS.value)
-        if found.layer.num_ties:
-            past.append(found)
+        one = build_past_challenge(corpus, study, plan, name, cut, _NUM_SEEDS.value)
+        if one.layer.num_edges:
+            past.append(one)
         else:
             left_out[name] = "no tie before its last seed's post"
     return past, left_out
@@ -213,43 +223,43 @@ def _backtest(past: list[PastChallenge]) -> Backtests | None:
     from dc_keras.social.backtesting import backtest
 
     if len(past) < 2:
-        app.say(f"no backtest: it takes two past challenges, here are {len(past)}")
+        app.say(f"no backtest: it needs two past challenges, found {len(past)}")
         return None
     return backtest(
         past, num_runs=_NUM_RUNS.value, seed=_SEED.value, progress=app.progress
     )
 
 
-def _contagion(backtests: Backtests | None) -> float:
-    """Returns the one of --contagion, or the one that the past fits best."""
+def _choose_contagion(backtests: Backtests | None) -> float:
+    """Returns --contagion, or else the contagion fitted on past challenges."""
     from dc_keras.errors import DataError
 
     if _CONTAGION.value is not None:
         return float(_CONTAGION.value)
     if backtests is None:
         raise DataError(
-            "--seeds need --contagion where there is no past to fit it on. "
+            "--seeds needs --contagion if there are no past challenges to fit it on. "
             f"Received: seeds={_SEEDS.value}, contagion=None"
         )
     return backtests.contagion
 
 
-def _what_if(
+def _forecast_seeds(
     graph: SocialGraph,
     plan: GraphPlan,
     seeds: Seeds,
     readiness: Readiness | None,
     contagion: float,
 ) -> WhatIf:
-    from dc_keras.social.backtesting import rate_of
+    from dc_keras.social.backtesting import contagion_rate
     from dc_keras.social.reach_report import WhatIf
-    from dc_keras.social.what_if import ask_seeds
+    from dc_keras.social.what_if import simulate_seeds
 
     layer = graph.combined(dict.fromkeys(plan.layers, 1.0))
-    reach = ask_seeds(
+    reach = simulate_seeds(
         layer,
         seeds,
-        rate_of(layer, contagion),
+        contagion_rate(layer, contagion),
         readiness,
         num_runs=_NUM_RUNS.value,
         num_steps=_NUM_STEPS.value,
@@ -260,7 +270,7 @@ def _what_if(
     return WhatIf(reach, num_seeds, expected, contagion, graph.users)
 
 
-def _tell(report: ReachReport) -> None:
+def _print_report(report: ReachReport) -> None:
     p_values = [along.p_value for along in report.along.values()]
     app.say(
         f"along ties: p of at most 0.05 in {sum(p <= 0.05 for p in p_values)} of "
@@ -270,18 +280,21 @@ def _tell(report: ReachReport) -> None:
         for row in report.backtests.summary().iter_rows(named=True):
             app.say(
                 f"{row['method']}: log error {row['log_error']:.3f} "
-                f"[{row['log_error_low']:.3f} {row['log_error_high']:.3f}], above the "
-                f"mean's by {row['above_mean']:+.3f} [{row['above_mean_low']:+.3f} "
-                f"{row['above_mean_high']:+.3f}], in the band "
+                f"[{row['log_error_low']:.3f} {row['log_error_high']:.3f}], difference "
+                f"to the mean's {row['above_mean']:+.3f} [{row['above_mean_low']:+.3f} "
+                f"{row['above_mean_high']:+.3f}], within the band: "
                 f"{row['within']} of {row['challenges']}"
             )
-        app.say(f"{len(report.left_out)} challenges not foretold (reach.json says why)")
+        app.say(
+            f"{len(report.left_out)} challenges without a backtest (reasons in "
+            "reach.json)"
+        )
     if report.what_if is not None:
         low, high = report.what_if.reach.band[:, -1]
         app.say(
-            f"from {report.what_if.num_seeds} asked "
-            f"{report.what_if.reach.mean[-1]:,.1f} are expected, 90 % of the runs "
-            f"between {low:,.0f} and {high:,.0f}"
+            f"from {report.what_if.num_seeds} seeds "
+            f"{report.what_if.reach.mean[-1]:,.1f} users are expected, 90 % of the "
+            f"runs between {low:,.0f} and {high:,.0f}"
         )
 
 

@@ -1,12 +1,12 @@
-r"""Shows a run of `evaluate` as one HTML page, without training anything.
+r"""Renders a run of `evaluate` as one HTML page, without training.
 
     python -m pipelines.report --run=runs/evaluation --output=report.html \
         --corpus=corpus
 
-The page is made from the saved predictions and reads offline: Tables I and II, curves
-of precision and recall, gain and reliability, every challenge, the forms of
-deepChallenger, the first users of each seeding list, the configuration, and with
---corpus the dataset card. The tables of the run (`tables/`) are made anew with it.
+The page is computed from the saved predictions and works offline. It contains Tables I
+and II, curves of precision and recall, gain and reliability, all challenges, the
+variants of deepChallenger, the first users of each seeding list, the configuration, and
+with --corpus the dataset card. The tables of the run (`tables/`) are computed again.
 Needs the extra `report`.
 """
 
@@ -17,16 +17,16 @@ from absl import flags
 from pipelines._cli import app
 
 _RUN = flags.DEFINE_string(
-    "run", None, "Directory that `evaluate` made.", required=True
+    "run", None, "Output directory of `evaluate`.", required=True
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The page, .html.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "HTML file of the page.", required=True)
 _CORPUS = flags.DEFINE_string(
-    "corpus", None, "Corpus directory: adds its dataset card."
+    "corpus", None, "Corpus directory, to include its dataset card."
 )
 
 
 def main() -> None:
-    """Makes the tables and the page."""
+    """Writes the tables and the page."""
     from pathlib import Path
 
     from dc_keras.corpus.store import Corpus

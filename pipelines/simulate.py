@@ -1,11 +1,11 @@
-"""Simulates a world of short videos with a known truth; everything in it is synthetic.
+"""Simulates a world of short videos with a known ground truth; all data is synthetic.
 
     python -m pipelines.simulate --output=world --users=120 --challenges=8 --seed=0
 
-Leaves `world/items.ndjson` (web items, one a line; --format writes what other tools
-would have exported), `world/media/<video id>.mp4`,
-`world/study.toml` (the challenges), `world/truth.json` (who joins what with which
-probability) and `world/README`. The same flags give the same bytes.
+Writes `world/items.ndjson` (one web item per line; --format selects the format of
+another tool), `world/media/<video id>.mp4`, `world/study.toml` (the challenges),
+`world/truth.json` (true participations and their probabilities) and `world/README`. The
+same flags give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipelines._cli import app
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "Directory of the world: new, empty, or an older world.",
+    "Directory of the world: new, empty, or an existing world.",
     required=True,
 )
 _USERS = flags.DEFINE_integer("users", None, "Number of users (120).", lower_bound=2)
@@ -34,7 +34,7 @@ _FORMAT = flags.DEFINE_enum(
         *("web_item", "zeeschuimer", "share_item", "aweme", "yt_dlp", "research_api"),
         *("fourcat_csv", "pyktok", "traktok", "pytok", "tiktok_scraper", "whichtok"),
     ],
-    "Shape of the export that is written.",
+    "Format of the export.",
 )
 _WORKERS = flags.DEFINE_integer(
     "workers", 2, "Threads that draw and encode videos.", lower_bound=1
@@ -42,7 +42,7 @@ _WORKERS = flags.DEFINE_integer(
 
 
 def main() -> None:
-    """Draws a world, writes it, and says how predictable it is."""
+    """Draws a world, writes it, and prints how predictable it is."""
     from pathlib import Path
 
     from dc_keras.simulation.world import WorldConfig, simulate_world, write_world

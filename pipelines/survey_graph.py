@@ -1,14 +1,14 @@
-r"""Says who shares space in a graph: communities, their names, how isolated they are.
+r"""Finds the communities of a graph, names them and measures their isolation.
 
     python -m pipelines.survey_graph --graph=run/graph --corpus=run/corpus \
         --output=run/survey
 
-Takes what `build_graph` left behind, all its layers together or those of --layer, and
-names communities by the hashtags and sounds of the corpus. Leaves behind survey.html,
-the page; the graph in each of --format; users.parquet and communities.parquet; and
-communities.csv, by which `rank` spreads a budget. With --predictions, what `predict` or
-`rank` wrote, tables and files say how likely each user is to join, and
---colour_by=probability shows it. Needs the extras `social` and, for the page, `report`.
+Reads a graph of `build_graph`, with all its layers or those of --layer, and names
+communities by the hashtags and sounds of the corpus. Writes survey.html, the page; the
+graph in each --format; users.parquet and communities.parquet; and communities.csv, for
+--communities of `rank`. With --predictions, a file of `predict` or `rank`, the tables
+and files contain each user's probability to join, and --colour_by=probability shows it.
+Needs the extras `social` and `report`.
 """
 
 from __future__ import annotations
@@ -33,48 +33,54 @@ if TYPE_CHECKING:
     from dc_keras.social.survey import Survey
 
 _GRAPH = flags.DEFINE_string(
-    "graph", None, "Directory that `build_graph` made.", required=True
+    "graph", None, "Graph directory of `build_graph`.", required=True
 )
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of answers.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Output directory.", required=True)
 _LAYERS = flags.DEFINE_multi_string(
-    "layer", [], "Layer that counts, all of them if not given; repeatable."
+    "layer", [], "Layer to use; repeatable. Default: all layers."
 )
 _RESOLUTION = flags.DEFINE_float(
-    "resolution", 1.0, "Above 1 more and smaller communities, below 1 fewer."
+    "resolution",
+    1.0,
+    "Resolution of modularity: above 1 gives more and smaller communities.",
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of communities, estimates and layout.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of communities, estimates and layout.", 0)
 _FORMATS = flags.DEFINE_multi_enum(
     "format",
     ["gexf", "csv", "png", "svg"],
     ["gexf", "graphml", "csv", "json", "png", "svg"],
-    "File of the graph beside the page; repeatable.",
+    "File format of the graph, in addition to the page; repeatable.",
 )
 _BIPARTITE = flags.DEFINE_multi_enum(
     "bipartite",
     [],
     ["hashtag", "sound", "effect", "suggested-hashtag", "suggested-sound"],
-    "Also writes users and these things as one graph, by the rule of --graph, in each "
-    "--format that is no picture; repeatable.",
+    "Also writes the bipartite graph of users and these things, by the plan of "
+    "--graph, in each --format that is not an image; repeatable.",
 )
 _PREDICTIONS = flags.DEFINE_string(
-    "predictions", None, "CSV of `predict` or `rank`: a probability for each user."
+    "predictions", None, "CSV file of `predict` or `rank` with user probabilities."
 )
 _CHALLENGE = flags.DEFINE_string(
-    "challenge", None, "Which one, where --predictions is about several."
+    "challenge", None, "Challenge to use, if --predictions contains several."
 )
 _COLOUR_BY = flags.DEFINE_enum(
     "colour_by",
     "community",
     ["community", "probability"],
-    "What colours stand for; probability needs --predictions.",
+    "Quantity shown by colour; probability needs --predictions.",
 )
-_TITLE = flags.DEFINE_string("title", "Who shares space?", "Of page and pictures.")
+_TITLE = flags.DEFINE_string(
+    "title", "Who shares space?", "Title of the page and the images."
+)
 
 
 def main() -> None:
-    """Surveys the graph and writes page, tables and files."""
+    """Surveys the graph and writes the page, tables and files."""
     from pathlib import Path
+
+    import polars as pl
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
@@ -82,39 +88,41 @@ def main() -> None:
     from tfrecords.storage.checksums import seal_directory
 
     _require_predictions()
-    with app.needing_report():
+    with app.requiring_report_extra():
         from dc_keras.reporting.graph_page import write_graph_page
 
     graph, info = read_graph(Path(_GRAPH.value))
     corpus = Corpus.open(_CORPUS.value)
-    told = _probabilities(graph.users)
-    found = _survey(graph, corpus)
-    if told is not None:
-        measures = found.measures.with_columns(probability=_or_null(told))
-        found = replace(found, measures=measures)
-    shown = told if _COLOUR_BY.value == "probability" else None
+    probabilities = _read_probabilities(graph.users)
+    survey = _survey(graph, corpus)
+    if probabilities is not None:
+        column = pl.Series(probabilities).fill_nan(None)
+        measures = survey.measures.with_columns(probability=column)
+        survey = replace(survey, measures=measures)
+    shown = probabilities if _COLOUR_BY.value == "probability" else None
     output = Path(_OUTPUT.value)
-    members = _write_tables(found, output)
-    _write_files(found, output, _spells(graph), shown)
+    members = _write_tables(survey, output)
+    _write_graph_files(survey, output, _combine_spells(graph), shown)
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(found, output / "survey.html", _TITLE.value, shown)
+    write_graph_page(survey, output / "survey.html", _TITLE.value, shown)
     seal_directory(output)
+    communities = survey.communities
     app.say(
-        f"{found.table().height:,} communities, {found.communities.num_alone:,} users "
-        f"alone; modularity {found.communities.modularity:.3f}, E–I index "
-        f"{found.isolation.overall:.3f}, ARI over seeds {found.stability.ari:.3f}"
+        f"{survey.table().height:,} communities, {communities.num_alone:,} users "
+        f"alone; modularity {communities.modularity:.3f}, E–I index "
+        f"{survey.isolation.overall:.3f}, ARI over seeds {survey.stability.ari:.3f}"
     )
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
     from dc_keras.errors import DataError
-    from dc_keras.social.affiliations import telling_names
+    from dc_keras.social.affiliations import find_names
     from dc_keras.social.survey import survey
 
-    names = telling_names(corpus)
+    names = find_names(corpus)
     if names.users != graph.users:
         raise DataError(
             "the graph must have been built from this corpus. Received: "
@@ -131,45 +139,45 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
     )
 
 
-def _spells(graph: SocialGraph) -> pl.DataFrame | None:
-    """Returns when each tie of the layers that count stood, where that is known."""
+def _combine_spells(graph: SocialGraph) -> pl.DataFrame | None:
+    """Returns the spells of the ties of the used layers, None if unknown."""
     from dc_keras.social.spells import combine_spells
 
     if graph.spells is None:
         return None
-    counted = _LAYERS.value or [layer.name for layer in graph.layers]
-    return combine_spells(graph.spells, counted)
+    layers = _LAYERS.value or [layer.name for layer in graph.layers]
+    return combine_spells(graph.spells, layers)
 
 
-def _write_tables(found: Survey, output: Path) -> pl.DataFrame:
-    """Writes users and communities; returns who is of which community."""
+def _write_tables(survey: Survey, output: Path) -> pl.DataFrame:
+    """Writes users and communities; returns the community of each user."""
     from dc_keras.corpus.store import write_table, write_text
-    from dc_keras.escaping import csv_text, without_formulas
+    from dc_keras.escaping import escape_formulas, format_csv
     from tfrecords.storage.checksums import SUMS_FILE
 
     output.mkdir(parents=True, exist_ok=True)
-    # It tells of files that are about to change, and comes back last.
+    # Its checksums are about to change; it is written again at the end.
     (output / SUMS_FILE).unlink(missing_ok=True)
-    users = found.users()
+    users = survey.users()
     write_table(output / "users.parquet", users)
     members = users.select("user_id", "community", "community_name")
-    write_text(output / "communities.csv", csv_text(without_formulas(members)))
-    write_table(output / "communities.parquet", found.table())
+    write_text(output / "communities.csv", format_csv(escape_formulas(members)))
+    write_table(output / "communities.parquet", survey.table())
     return members
 
 
 def _require_predictions() -> None:
     from dc_keras.errors import DataError
 
-    asked = _CHALLENGE.value is not None or _COLOUR_BY.value == "probability"
-    if asked and _PREDICTIONS.value is None:
+    is_needed = _CHALLENGE.value is not None or _COLOUR_BY.value == "probability"
+    if is_needed and _PREDICTIONS.value is None:
         raise DataError(
             "challenge and colour_by=probability need --predictions. Received: "
             f"challenge={_CHALLENGE.value}, colour_by={_COLOUR_BY.value}"
         )
 
 
-def _probabilities(users: Sequence[str]) -> np.ndarray | None:
+def _read_probabilities(users: Sequence[str]) -> np.ndarray | None:
     from pathlib import Path
 
     import numpy as np
@@ -178,42 +186,38 @@ def _probabilities(users: Sequence[str]) -> np.ndarray | None:
 
     if _PREDICTIONS.value is None:
         return None
-    told = read_probabilities(Path(_PREDICTIONS.value), users, _CHALLENGE.value)
-    app.say(f"a probability for {np.isfinite(told).sum():,} of {len(users):,} users")
-    return told
-
-
-def _or_null(values: np.ndarray) -> pl.Series:
-    import polars as pl
-
-    return pl.Series(values).fill_nan(None)
+    values = read_probabilities(Path(_PREDICTIONS.value), users, _CHALLENGE.value)
+    app.say(f"a probability for {np.isfinite(values).sum():,} of {len(users):,} users")
+    return values
 
 
 def _write_bipartite(
     corpus: Corpus, plan: GraphPlan, kind: str, members: pl.DataFrame, output: Path
 ) -> None:
-    """Writes users and things of one kind as one graph."""
-    from dc_keras.social.affiliations import count_belongings, find_moments
+    """Writes the bipartite graph of users and things of one kind."""
+    from dc_keras.social.affiliations import count_affiliations, find_moments
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
     moments = find_moments(corpus, kind, plan.rule())
-    has = plan.supported(count_belongings(kind, corpus.users["user_id"], moments))
-    view = bipartite_view(has, moments, members)
+    counts = count_affiliations(kind, corpus.users["user_id"], moments)
+    affiliations = plan.supported(counts)
+    view = bipartite_view(affiliations, moments, members)
     files = [name for name in _FORMATS.value if name in FORMATS]
     write_graph(view, output, f"users_and_{kind}s", files)
     app.say(
-        f"users and {kind}s: {len(has.things):,} {kind}s, {view.ties.height:,} ties"
+        f"users and {kind}s: {len(affiliations.things):,} {kind}s, "
+        f"{view.edges.height:,} ties"
     )
 
 
-def _write_files(
-    found: Survey,
+def _write_graph_files(
+    survey: Survey,
     output: Path,
     spells: pl.DataFrame | None,
     probabilities: np.ndarray | None,
 ) -> None:
-    """Writes the files asked for; what nobody asked for is not even laid out."""
+    """Writes the graph in each --format; computes a layout only for images."""
     from dc_keras.social.graph_files import FORMATS, write_graph
     from dc_keras.social.graph_images import PICTURES, draw_graph, write_pictures
     from dc_keras.social.model_scores import probability_colours
@@ -221,15 +225,15 @@ def _write_files(
     files = [name for name in _FORMATS.value if name in FORMATS]
     pictures = [name for name in _FORMATS.value if name in PICTURES]
     if files:
-        view = found.view(spells=spells)
+        view = survey.view(spells=spells)
         if probabilities is not None:
             view = replace(view, colours=probability_colours(probabilities))
         write_graph(view, output, "graph", files)
     if pictures:
         figure = draw_graph(
-            found.layer,
-            found.communities.membership,
-            found.names,
+            survey.layer,
+            survey.communities.membership,
+            survey.names,
             title=_TITLE.value,
             seed=_SEED.value,
             probabilities=probabilities,

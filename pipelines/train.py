@@ -1,16 +1,17 @@
-r"""Trains a model for keeps: a proxy, or the whole of deepChallenger.
+r"""Trains a model and saves it: a proxy, or the whole of deepChallenger.
 
     python -m pipelines.train --task=participation --corpus=corpus \
         --study=studies/paper.toml --features=features/vgg16 \
         --features=features/resnet50 --output=runs/deep_challenger
 
-Leaves behind in --output: `model.keras`, `config.json` (every resolved choice),
-`history.csv`, `predictions.parquet` (validation rows), `tensorboard/` and
-`MODEL_CARD.md`; for --task=participation also `challenge_proxy/` and `user_proxy/`,
-alike, and `challenges.npz`. A stopped training goes on at its last finished epoch.
+Writes to --output: `model.keras`, `config.json` (all resolved options), `history.csv`,
+`predictions.parquet` (validation rows), `tensorboard/` and `MODEL_CARD.md`; for
+--task=participation also `challenge_proxy/` and `user_proxy/` with the same files, and
+`challenges.npz`. The same command resumes an interrupted training after its last
+finished epoch.
 
-With --strategy=multi_worker the same command runs on every machine, with TF_CONFIG set;
-the chief's files are the result. See docs/distributed.md.
+With --strategy=multi_worker, run the same command on each machine, with TF_CONFIG set;
+the chief writes the result. See docs/scale.md.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
-    from dc_keras.features import Features
     from dc_keras.training.training_job import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
     "participation",
     ["challenge", "user", "participation"],
-    "What to train: a proxy of one side, or both and the fusion model.",
+    "Model to train: the proxy of one side, or both proxies and the fusion model.",
 )
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _STUDY = flags.DEFINE_string("study", None, "Study file (TOML).", required=True)
@@ -45,10 +45,11 @@ _RECORDS = flags.DEFINE_string(
 _PROFILE_STEPS = flags.DEFINE_string(
     "profile_steps",
     None,
-    "First and last step of each model that TensorFlow's profiler sees, such as 10,20.",
+    "First and last step of each model to record with TensorFlow's profiler, such as "
+    "10,20.",
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replaces a model of other settings in --output."
+    "overwrite", False, "Replaces a model with other settings in --output."
 )
 option_flags.define_all()
 option_flags.define(ContextOptions)
@@ -61,6 +62,7 @@ def main() -> None:
     from dc_keras.context.post_features import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
+    from dc_keras.features import Features
     from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
     from dc_keras.training.strategies import make_strategy
     from dc_keras.training.training_job import TrainingRun
@@ -71,10 +73,11 @@ def main() -> None:
     training, profile_steps = option_flags.resolve(TrainingOptions), _profile_steps()
     if _OVERWRITE.value and training.strategy == "multi_worker":
         raise DataError(
-            "--overwrite is for one machine: the others copy what is there when they "
-            "begin; delete --output instead. Received: strategy=multi_worker"
+            "--overwrite needs a strategy for one machine, because other machines copy "
+            "--output when they start; delete --output instead. "
+            "Received: strategy=multi_worker"
         )
-    # Several workers must meet before anything else of TensorFlow.
+    # Workers must connect before any other use of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)

@@ -1,9 +1,8 @@
-"""Verifies a directory of frame or feature records, by reading every byte of it.
+"""Verifies a directory of frame or feature records by reading all of its bytes.
 
     python -m pipelines.verify_tfrecords --records=run/frames
 
-Leaves nothing behind. Prints what is wrong, by shard and record, and ends with exit
-code 1 if anything is.
+Prints the faults with their shard and record. The exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ _RECORDS = flags.DEFINE_string(
     "records", None, "Directory of frame or feature records.", required=True
 )
 _MAX_FAULTS = flags.DEFINE_integer(
-    "max_faults", 20, "How many faults to print; all are counted.", lower_bound=1
+    "max_faults", 20, "Maximum number of faults to print.", lower_bound=1
 )
 
 
 def main() -> int:
-    """Prints the faults, or that there is none; returns the exit code."""
+    """Prints the faults and their number; returns the exit code."""
     from tfrecords.verify import verify_records
 
     report = verify_records(Path(_RECORDS.value))

@@ -1,13 +1,13 @@
-r"""Writes a corpus's posts as frame records: sampled JPEG frames with their captions.
+r"""Writes the posts of a corpus as frame records: captions and sampled JPEG frames.
 
     python -m pipelines.write_tfrecords --corpus=run/corpus --output=run/frames \
         --num_frames=50 --num_shards=16 --workers=2
 
-Leaves `frames-00000-of-00016.tfrecord` … and `manifest.json` in --output, with a record
-for every post of the corpus. Stopped at any time, the same command goes on where it
-was. Media that cannot be read is named in the manifest and makes the exit code 1,
-unless --max_bad_media allows it. --shard_index and --shard_count, or --runner=ray,
-share the shards among machines (docs/distributed.md); the bytes are the same.
+Writes `frames-00000-of-00016.tfrecord` … and `manifest.json` to --output, with one
+record per post of the corpus. The same command resumes an interrupted run. Unreadable
+media are listed in the manifest, and the exit code is 1 if there are more than
+--max_bad_media. --shard_index and --shard_count, or --runner=ray, distribute the shards
+over machines (docs/scale.md) and produce the same bytes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _OUTPUT = flags.DEFINE_string(
 _MEDIA_ROOT = flags.DEFINE_string(
     "media_root",
     None,
-    "Directory of the media; the one that the corpus names if unset.",
+    "Directory of the media. Default: the media root of the corpus.",
 )
 _NUM_FRAMES = flags.DEFINE_integer(
-    "num_frames", None, "Frames a video (50).", lower_bound=1
+    "num_frames", None, "Number of frames per video (50).", lower_bound=1
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size", None, "Height and width of the frames in pixels (224).", lower_bound=1
@@ -38,37 +38,40 @@ _IMAGE_SIZE = flags.DEFINE_integer(
 _FPS = flags.DEFINE_float(
     "fps",
     None,
-    "0 spreads the frames over the whole video; above 0 takes the frames at this rate "
-    "from its start, at most --num_frames (0).",
+    "Frames per second, from the start of the video and at most --num_frames. 0 "
+    "distributes the frames evenly over the video (0).",
     lower_bound=0.0,
 )
 _RESIZE = flags.DEFINE_enum(
     "resize",
     None,
     ["stretch", "crop"],
-    "How frames become square: squeezed, or their centre cut out (stretch).",
+    "How frames are made square: stretched, or cropped to the centre (stretch).",
 )
 _SLIDESHOWS = flags.DEFINE_enum(
     "slideshows",
     None,
     ["frames", "drop"],
-    "Takes the images of a slideshow as frames, or leaves it without frames (frames).",
+    "Whether the images of a slideshow are its frames, or it has none (frames).",
 )
-_NUM_SHARDS = flags.DEFINE_integer("num_shards", 16, "Files to write.", lower_bound=1)
+_NUM_SHARDS = flags.DEFINE_integer(
+    "num_shards", 16, "Number of files to write.", lower_bound=1
+)
 _WORKERS = flags.DEFINE_integer(
     "workers",
     None,
-    "Processes, or CPUs of a Ray that is started for the run; all cores if unset.",
+    "Number of processes, or of CPUs of a Ray that is started for the run. Default: "
+    "all cores.",
     lower_bound=1,
 )
 _MAX_BAD_MEDIA = flags.DEFINE_integer(
-    "max_bad_media", 0, "Media files that may be unreadable.", lower_bound=0
+    "max_bad_media", 0, "Maximum number of unreadable media files.", lower_bound=0
 )
 sharding.define()
 
 
 def main() -> None:
-    """Writes the records and says where they are."""
+    """Writes the records and prints where they are."""
     from dc_keras.corpus.store import Corpus
     from tfrecords.frame_runner import write_frame_records
     from tfrecords.frame_sampling import SamplingConfig
@@ -105,7 +108,7 @@ def main() -> None:
         f"({run.num_resumed} done before): {_OUTPUT.value}"
     )
     if run.manifest is None:
-        app.say("manifest.json comes when the other shards are done, by their runs")
+        app.say("the run that completes the last shard writes manifest.json")
         return
     for name, count in sorted(run.manifest["counts"].items()):
         app.say(f"  {name}: {count}")

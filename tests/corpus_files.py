@@ -1,4 +1,4 @@
-"""What tests of the import read of a corpus on disk."""
+"""Reads a corpus on disk, for the tests of the import."""
 
 import hashlib
 

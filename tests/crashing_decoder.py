@@ -3,13 +3,15 @@
 import os
 import signal
 
-from tfrecords import decoding_process, frame_runner, frame_sampling
+from tfrecords import decoding_process, frame_sampling
 
 _sample_frames = frame_sampling.sample_frames
 
 
 def write_elsewhere(versions, job):
     """Writes a shard on a cluster with such a decoder."""
+    from tfrecords import frame_runner  # TensorFlow, which takes seconds
+
     decoding_process._SERVER = "crashing_decoder"
     return frame_runner._write_elsewhere(versions, job)
 

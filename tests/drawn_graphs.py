@@ -2,7 +2,7 @@
 
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 
 def layer_of(ties, num_users, is_directed=False, name="drawn"):
@@ -12,7 +12,7 @@ def layer_of(ties, num_users, is_directed=False, name="drawn"):
         weights[first, second] = weight
         if not is_directed:
             weights[second, first] = weight
-    return Layer(name, canonical(weights), is_directed)
+    return Layer(name, to_canonical(weights), is_directed)
 
 
 CLIQUE = [(u, v, 1.0) for u in range(4) for v in range(u)]

@@ -1,4 +1,4 @@
-"""A platform for the collector's tests: no request of theirs leaves the machine.
+"""A fake platform for the tests of the collector; no request leaves the machine.
 
 TikTokApi runs in a real Chromium. What its pages ask for is answered here by
 playwright's routes; what the request API asks for (media) goes to a proxy that is this
@@ -19,8 +19,8 @@ EXECUTABLE = shutil.which("chromium")
 TOKEN = "a-secret-Token_of-the-test_0123456789=="
 CAPTCHA = "<html><body><div id='captcha-verify-container'></div></body></html>"
 MP4 = b"\x00\x00\x00\x14ftypisom\x00\x00\x02\x00isom"
-# The signing script that the library calls, and a request after the load, whose headers
-# it takes for its own.
+# The signing script that the library calls, and a request after loading, whose headers
+# it uses for its own requests.
 HOME = """<html><script>
 window.byted_acrawler = {frontierSign: () => ({"X-Bogus": "signed"})};
 window.addEventListener("load", () => setTimeout(() => fetch("/after-load"), 50));
@@ -46,7 +46,7 @@ def make_post(number, **fields):
 
 
 def make_pages(num_posts, first=0):
-    """Returns the pages of a list: three posts each, the last says that it is."""
+    """Returns the pages of a list with three posts each; the last one is marked."""
     numbers = range(first, first + num_posts)
     starts = range(0, num_posts, _PAGE_SIZE)
     return [
@@ -61,7 +61,7 @@ def make_pages(num_posts, first=0):
 
 
 class FakePlatform:
-    """What the platform would say, and what it was asked.
+    """The answers of the platform, and the requests it received.
 
     Attributes:
         lists: pages by name of the hashtag, the user or the sound; a page may be a text,
@@ -69,7 +69,7 @@ class FakePlatform:
         suggested: handles by the handle beside which they are suggested, or an answer.
         media: what the media servers say instead of a video: status, body by file name.
         home: the page that the browser opens.
-        asked: what was asked for, in order: request, name, cursor.
+        requests: the received requests, in order: request, name, cursor.
         strays: addresses that are none of the platform's.
     """
 
@@ -78,7 +78,7 @@ class FakePlatform:
         self.suggested = {}
         self.media = {}
         self.home = HOME
-        self.asked = []
+        self.requests = []
         self.strays = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._proxy())
         serve = partial(self._server.serve_forever, poll_interval=0.05)
@@ -89,7 +89,7 @@ class FakePlatform:
         self._server.server_close()
 
     async def open_context(self, playwright):
-        """Starts a browser that has no other network than this one."""
+        """Starts a browser whose only network is this platform."""
         browser = await playwright.chromium.launch(
             executable_path=EXECUTABLE, headless=False, args=["--headless=new"]
         )
@@ -109,7 +109,7 @@ class FakePlatform:
             try:
                 answer = self._say(url.path, query)
             except LookupError:
-                # What a test did not think of must not leave the page waiting.
+                # Unexpected requests must not leave the page waiting.
                 await route.abort()
                 raise
             if answer is None:
@@ -121,16 +121,16 @@ class FakePlatform:
 
     def _say(self, path, query):
         if path == "/node/share/discover":
-            self.asked.append(("suggested", query["userId"], None))
+            self.requests.append(("suggested", query["userId"], None))
             answer = self.suggested[query["userId"].removeprefix("id-")]
             return _suggestion(answer) if isinstance(answer, list) else answer
         if path == "/api/challenge/detail/":
             name = query["challengeName"]
-            self.asked.append(("hashtag_detail", name, None))
+            self.requests.append(("hashtag_detail", name, None))
             return {"challengeInfo": {"challenge": {"id": f"id-{name}", "title": name}}}
         if path == "/api/user/detail/":
             name = query["uniqueId"]
-            self.asked.append(("user_detail", name, None))
+            self.requests.append(("user_detail", name, None))
             return _user_detail(name)
         kind, key = {
             "/api/challenge/item_list/": ("hashtag", "challengeID"),
@@ -138,7 +138,7 @@ class FakePlatform:
             "/api/music/item_list/": ("sound", "musicID"),
         }[path]
         name = query[key].removeprefix("id-").removeprefix("sec-")
-        self.asked.append((kind, name, query["cursor"]))
+        self.requests.append((kind, name, query["cursor"]))
         return self.lists[name][int(query["cursor"])]
 
     def _proxy(self):
@@ -148,7 +148,7 @@ class FakePlatform:
             protocol_version = "HTTP/1.1"
 
             def do_CONNECT(self):
-                # Chromium connects ahead of a navigation that is then answered here.
+                # Chromium connects before a navigation that is then answered here.
                 if self.path not in (f"{_MEDIA_HOST}:80", f"{_HOST}:443"):
                     platform.strays.append(self.path)
                 self._say(200 if self.path.startswith(_MEDIA_HOST) else 502, b"")
@@ -156,7 +156,7 @@ class FakePlatform:
             def do_GET(self):
                 name = urlsplit(self.path).path.strip("/")
                 if self.headers["Host"] == _MEDIA_HOST:
-                    platform.asked.append(("media", name, None))
+                    platform.requests.append(("media", name, None))
                     self._say(*platform.media.get(name, (200, MP4)))
                 else:
                     platform.strays.append(self.path)
@@ -182,7 +182,7 @@ def _user_detail(name):
 
 
 def _suggestion(handles):
-    """Returns cards as of 2020: users, hashtags, sounds."""
+    """Returns cards in the format of 2020: users, hashtags, sounds."""
     users = [
         {
             "subTitle": f"@{handle}",
@@ -201,7 +201,7 @@ def _suggestion(handles):
 
 
 def run_collect():
-    """Becomes the script `collect`, on a platform whose sound 7 is behind a captcha."""
+    """Runs the script `collect` on a platform whose sound 7 is behind a captcha."""
     from dc_keras.corpus.collecting import session
 
     platform = FakePlatform()

@@ -1,1 +1,1 @@
-"""What simple statistics say of a user and a challenge, as functions of a graph."""
+"""Context features: statistics of a user's and a challenge's posts, in TensorFlow."""

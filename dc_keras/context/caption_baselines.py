@@ -1,4 +1,4 @@
-"""Baselines on caption embeddings that need the rows of other people."""
+"""Baselines on caption embeddings: nearest neighbours and cosines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ NUM_NEIGHBOURS = 50
 
 
 def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
-    """Returns the share of the users with the nearest captions who joined.
+    """Returns the share of each user's nearest neighbours who joined each challenge.
 
-    The `NUM_NEIGHBOURS` training users whose mean caption embedding has the largest
-    cosine with the user's, the user left out, however few others there are. Pairs that
-    are not in training count as the mean of the challenge, which is also the share of a
-    user without neighbours.
+    The neighbours are the `NUM_NEIGHBOURS` other training users whose mean caption
+    embeddings have the largest cosine with that of the user, or all of them if there
+    are fewer. Pairs that are not in training count as the mean of their challenge,
+    which is also the share of a user without neighbours.
+
+    Args:
+        evidence: the evidence of the fold.
+        train: positions of the training pairs.
 
     Returns:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
@@ -46,7 +50,7 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
 
 
 def caption_cosine(evidence: Evidence) -> np.ndarray:
-    """Returns the cosine of mean caption embeddings of history and support.
+    """Returns the cosine of the mean caption embeddings of history and support.
 
     Returns:
         float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.

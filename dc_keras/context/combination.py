@@ -1,9 +1,10 @@
-"""Combines the features of a pair into one probability, by a logistic regression.
+"""Logistic regression that combines the features of a pair into log-odds.
 
-The prior of the weights is centred on a simple rule instead of zero: propensity times
-popularity, whether the user posts in the days of the challenge, and the cosines of
-topics, captions and frames. Training pairs move the weights away from that rule. In a
-study with twenty joins the rule decides; in one with thousands the data do.
+The weights are regularized towards a simple rule instead of zero: propensity times
+popularity, posts in the days of the challenge, and the cosines of topics, captions and
+frames. If it is known what users did before a cutoff, their joins per day replace
+propensity, and recent posts of the challenge replace popularity. With few training
+pairs the model is close to the rule; with many pairs it follows the data.
 """
 
 from __future__ import annotations
@@ -17,31 +18,36 @@ from scipy.special import expit
 
 from dc_keras.context.set_vectors import is_known
 
-# Chosen on random parts of the training rows of the real benchmark, 100 to 400 users
-# and 10 to 40 challenges, and on the whole (docs/results.md).
+# Chosen on the training rows of the real benchmark, and on random parts of them with
+# 100 to 400 users and 10 to 40 challenges (docs/results.md).
 C = 0.01
 RULE_WEIGHT = 0.5
 COSINE_WEIGHT = 0.3
 _RATES = ("rates/popularity", "rates/propensity")
+_PAST_RATES = (
+    "rates/recent_supporters",
+    "past/joined_per_post",
+    "past/posts_per_day",
+)
 _IN_TIME = "time/posts_in_window"
 _COSINES = ("text/topic_cosine", "text/caption_cosine", "frames/cosine")
-# A post outside the days of the challenge does not make joining impossible.
+# Factor for users without posts in the days of the challenge, who may still join.
 _OUT_OF_TIME = 0.5
-# Standard deviations beyond which a feature is cut.
+# Standardized features are clipped to [−_FAR, _FAR].
 _FAR = 5.0
 _MAX_ITERATIONS = 1000
 
 
 class Combination(tf.Module):
-    """A fitted combination.
+    """A fitted logistic regression.
 
     Args:
-        names: of the features, in order.
-        weights: float arrays by name: `mean` (num_features,), of the training pairs
-            where known, which stands for what is unknown; `scale` alike, one over the
-            standard deviation, 0 for a feature that is the same in every training
-            pair; `weights` alike, of the standardised features, beside the rule;
-            `intercept` (), of the log-odds.
+        names: names of the features, in order.
+        weights: float arrays by name. `mean` (num_features,): mean of the known values
+            in training pairs, which replaces unknown values. `scale` (num_features,):
+            one over the standard deviation, 0 for a constant feature. `weights`
+            (num_features,): weights of the standardized features, added to the rule.
+            `intercept` (): intercept of the log-odds.
     """
 
     def __init__(self, names: Sequence[str], weights: Mapping[str, np.ndarray]) -> None:
@@ -60,11 +66,11 @@ class Combination(tf.Module):
             features: float32 (batch_size, num_features), `UNKNOWN` where unknown.
         """
         standardized = self.standardize(features)
-        moved = standardized @ self._variables["weights"][:, None]
-        return self._variables["intercept"] + self.rule(features) + moved[:, 0]
+        correction = standardized @ self._variables["weights"][:, None]
+        return self._variables["intercept"] + self.rule(features) + correction[:, 0]
 
     def standardize(self, features: tf.Tensor) -> tf.Tensor:
-        """Returns features in standard deviations, unknown ones at their mean."""
+        """Returns standardized features, 0 where unknown; same shape."""
         mean, scale = self._variables["mean"], self._variables["scale"]
         known = tf.where(is_known(features), features, mean)
         return tf.clip_by_value((known - mean) * scale, -_FAR, _FAR)
@@ -75,39 +81,40 @@ class Combination(tf.Module):
         standardized = self.standardize(features)
         column = {name: index for index, name in enumerate(self.names)}
         rule = tf.zeros_like(features[:, 0])
-        for name in _RATES:
+        has_past = self._varies(column, "past/joined_per_post")
+        for name in _PAST_RATES if has_past else _RATES:
             if name in column:
                 rule += RULE_WEIGHT * known[:, column[name]]
         if _IN_TIME in column:
             near = tf.maximum(known[:, column[_IN_TIME]], 0.0)
             rule += RULE_WEIGHT * tf.math.log(_OUT_OF_TIME + near)
-        cosines = [column[name] for name in _COSINES if self._says(column, name)]
+        cosines = [column[name] for name in _COSINES if self._varies(column, name)]
         for index in cosines:
             rule += COSINE_WEIGHT / len(cosines) * standardized[:, index]
         return rule
 
-    def _says(self, column: Mapping[str, int], name: str) -> bool:
-        """Whether a feature differs between training pairs."""
+    def _varies(self, column: Mapping[str, int], name: str) -> bool:
+        """Returns whether a feature differs between training pairs."""
         return name in column and bool(self.weights["scale"][column[name]])
 
 
 def fit_combination(
     names: Sequence[str], features: np.ndarray, label: np.ndarray, weight: np.ndarray
 ) -> Combination:
-    """Fits a combination.
+    """Fits a logistic regression.
 
     Args:
-        names: of the features.
-        features: float (num_pairs, num_features) of training pairs, out of fold, NaN
-            where unknown.
-        label: 0 or 1, (num_pairs,); both occur.
-        weight: of each pair, float (num_pairs,).
+        names: names of the features, in order.
+        features: float (num_pairs, num_features), features of training pairs, out of
+            fold, NaN where unknown.
+        label: 0 or 1, (num_pairs,), both present.
+        weight: float (num_pairs,), weight of each pair.
     """
-    is_seen = ~np.isnan(features)
-    count = np.maximum((is_seen * weight[:, None]).sum(axis=0), 1e-9)
-    filled = np.where(is_seen, features, 0.0).astype(np.float64)
+    known = ~np.isnan(features)
+    count = np.maximum((known * weight[:, None]).sum(axis=0), 1e-9)
+    filled = np.where(known, features, 0.0).astype(np.float64)
     mean = (filled * weight[:, None]).sum(axis=0) / count
-    deviation = np.where(is_seen, features - mean, 0.0)
+    deviation = np.where(known, features - mean, 0.0)
     variance = (np.square(deviation) * weight[:, None]).sum(axis=0) / count
     scale = np.divide(
         1.0, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 1e-12
@@ -119,10 +126,10 @@ def fit_combination(
         "intercept": np.zeros(()),
     }
     prior = Combination(names, start)
-    seen = tf.constant(np.where(is_seen, features, mean).astype(np.float32))
+    imputed = tf.constant(np.where(known, features, mean).astype(np.float32))
     weights, intercept = _fit_around(
-        prior.standardize(seen).numpy().astype(np.float64),
-        prior.rule(seen).numpy().astype(np.float64),
+        prior.standardize(imputed).numpy().astype(np.float64),
+        prior.rule(imputed).numpy().astype(np.float64),
         label,
         weight,
     )
@@ -143,11 +150,11 @@ def _fit_around(
         gradient = np.append(C * (values.T @ error) + weights[:-1], C * error.sum())
         return float(C * total + penalty), gradient
 
-    found = minimize(
+    result = minimize(
         loss,
         np.zeros(num_features + 1),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": _MAX_ITERATIONS},
     )
-    return found.x[:-1], found.x[-1]
+    return result.x[:-1], result.x[-1]

@@ -1,4 +1,4 @@
-"""Fits context features on the training pairs of a fold, out of fold for these."""
+"""Fits and computes the context features of a fold, out of fold for training pairs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from dc_keras.context.post_vectors import (
 )
 from dc_keras.context.set_vectors import SetLayout, is_known, join_posts
 
-# Rows that are computed at a time.
+# Batch sizes, in pairs and in sets of posts.
 _CHUNK = 8192
 _SETS = 512
-# How likely training asks a question with captions and frames alone, and how likely it
-# leaves out each kind of fact from the other questions.
+# Probability that a training user loses all facts (all but captions and frames), and
+# probability that another one loses each kind of fact.
 _ALL_DROPPED = 0.5
 _ONE_DROPPED = 0.5
+# Positions of the features that are learned from labels.
 _OF_LABELS = np.array(
     [
         NAMES.index(name)
@@ -57,18 +58,17 @@ _FACT_KINDS = {
 
 @dataclass(frozen=True)
 class ContextData:
-    """What context features are fitted on.
+    """The data for fitting context features.
 
     Attributes:
-        evidence: users, challenges and pairs; labels only through `pairs`.
-        caption_vectors: float32 (num_posts, dim), a row a post of the facts, zero where
-            there is none, or None.
-        frame_vectors: float32 (num_posts, dim), the mean frame embedding by the user
-            side's network, zero where there is none, or None.
-        history_max: posts of a user that count.
-        support_max: posts of a challenge that count.
-        focal_terms: the hashtags and sounds that mark a challenge, as terms; they get
-            no weight.
+        evidence: users, challenges and pairs.
+        caption_vectors: float32 (num_posts, dim), caption embedding of each post of the
+            facts, zero if it has none; or None.
+        frame_vectors: float32 (num_posts, dim), mean frame embedding by the encoder of
+            the user side, zero if there is none; or None.
+        history_max: maximum number of posts per user.
+        support_max: maximum number of posts per challenge.
+        focal_terms: hashtags and sounds of the challenges, as terms. Their weight is 0.
     """
 
     evidence: Evidence
@@ -86,18 +86,19 @@ class ContextFeatures:
     """The context features of all pairs of a fold.
 
     Args:
-        data: what they are fitted on.
+        data: the data of the fold.
         train: positions of the training pairs.
-        steps: of `folds.plan_steps`; what no step scores is unknown.
-        seed: of topics and of what is left out.
+        steps: the plan of `cross_fit_plan.plan_steps`. For pairs that no step scores,
+            features learned from labels are unknown.
+        seed: seed of the topics and of the fact dropout.
 
     Attributes:
-        space: embeds posts.
-        layout: of users' and challenges' vectors.
+        space: the fitted embedding of posts.
+        layout: layout of the vectors of users and challenges.
         values: float32 (num_pairs, len(NAMES)), NaN where unknown; out of fold for
             training pairs.
-        dropped: float32 (len(train), len(NAMES)), the same of training pairs whose user
-            is asked about with some facts left out.
+        dropped: float32 (len(train), len(NAMES)), features of the training pairs with
+            fact dropout on the user side.
     """
 
     def __init__(
@@ -127,54 +128,53 @@ class ContextFeatures:
             num_topics,
         )
         self._rng = np.random.default_rng(seed)
-        self._see(data)
+        self._embed(data)
         pool = join_rows(self.layout.user, self._vectors, evidence.pool_histories)
         self._habits = self._scale_habits()
         self._labels = [self._learn_labels(step.fitted, pool) for step in steps]
         self.values = self._score_steps(self._user_vectors)
-        dropping = self._draw_dropping()
-        self.dropped = self._score_steps(dropping)[train]
+        self.dropped = self._score_steps(self._draw_dropout())[train]
 
     @cached_property
     def pair_features(self) -> PairFeatures:
-        """Computes the features of new pairs."""
+        """The fitted computation of the features of new pairs."""
         return self._features(self._labels[0])
 
     @cached_property
     def users(self) -> np.ndarray:
-        """The vectors of the panel's users, float32 (num_users, user_width)."""
+        """Vectors of the users of the panel, float32 (num_users, user_width)."""
         return self._user_vectors(self._labels[0])
 
     @cached_property
     def challenges(self) -> np.ndarray:
-        """The vectors of challenges, float32 (num_challenges, challenge_width)."""
+        """Vectors of the challenges, float32 (num_challenges, challenge_width)."""
         return self._challenge_vectors(self._labels[0])
 
     def describe(self, data: ContextData) -> tuple[np.ndarray, np.ndarray]:
-        """Returns `users` and `challenges` as other data have them.
+        """Returns `users` and `challenges` computed from other data.
 
         Args:
-            data: the same users and challenges, with other posts or features.
+            data: data of the same users and challenges, with other posts or features.
         """
         other = copy.copy(self)
         for name in ("users", "challenges"):
             other.__dict__.pop(name, None)
-        other._see(data)
+        other._embed(data)
         return other.users, other.challenges
 
     @property
     def support_posts(self) -> np.ndarray:
-        """The posts that describe challenges, (num_challenges, support_max, width)."""
+        """Vectors of the support posts, (num_challenges, support_max, width)."""
         sets, size = self.data.evidence.support, self.layout.challenge.num_days
         return gather_rows(self._vectors, sets, size)[0]
 
     def users_without_facts(self) -> np.ndarray:
-        """Returns `users` as they are asked about with captions and frames alone."""
+        """Returns `users` without any facts besides captions and frames."""
         everything = np.ones((len(self._users), len(_FACT_KINDS) + 2), bool)
         return self._without(everything)(self._labels[0])
 
-    def _see(self, data: ContextData) -> None:
-        """Embeds posts and joins them to histories and supports."""
+    def _embed(self, data: ContextData) -> None:
+        """Computes the vectors of posts, histories and supports."""
         self.data, evidence = data, data.evidence
         self._vectors = embed_posts(
             self.space, evidence.facts.posts, data.caption_vectors, data.frame_vectors
@@ -247,10 +247,10 @@ class ContextFeatures:
         return np.asarray(self.space.day_of(tf.constant(seconds)))
 
     def _score_steps(self, user_vectors: UserVectors) -> np.ndarray:
-        """Scores each pair by labels that its step has seen.
+        """Returns the features of all pairs, each with the labels of its step.
 
-        Pairs that no step scores, such as those of the first cutoff, get the features
-        that need no label.
+        Pairs that no step scores, such as those of the first cutoff, only get the
+        features that need no labels.
         """
         count = len(self.data.evidence.pairs)
         values = np.full((count, len(NAMES)), np.nan, np.float32)
@@ -267,68 +267,71 @@ class ContextFeatures:
     def _score_rows(
         self, rows: np.ndarray, labels: LabelWeights, user_vectors: UserVectors
     ) -> np.ndarray:
-        pairs = self.data.evidence.pairs
-        found = _in_chunks(
-            self._features(labels),
-            user_vectors(labels),
-            self._challenge_vectors(labels),
-            pairs.user[rows],
-            pairs.challenge[rows],
-        )
-        return _with_nan(found)
+        pairs, features = self.data.evidence.pairs, self._features(labels)
+        users, challenges = user_vectors(labels), self._challenge_vectors(labels)
+        values = np.zeros((len(rows), len(NAMES)), np.float32)
+        for part in _slices(len(rows), _CHUNK):
+            values[part] = features(
+                tf.constant(users[pairs.user[rows[part]]]),
+                tf.constant(challenges[pairs.challenge[rows[part]]]),
+            )
+        return _with_nan(values)
 
-    def _draw_dropping(self) -> UserVectors:
+    def _draw_dropout(self) -> UserVectors:
         count, kinds = len(self._users), len(_FACT_KINDS) + 2
         everything = self._rng.random((count, 1)) < _ALL_DROPPED
         some = self._rng.random((count, kinds)) < _ONE_DROPPED
         return self._without(everything | some)
 
     def _without(self, is_dropped: np.ndarray) -> UserVectors:
-        """Returns users' vectors without some kinds of facts.
+        """Returns a function like `_user_vectors` without some kinds of facts.
 
         Args:
-            is_dropped: bool (num_users, kinds): those of `_FACT_KINDS`, the account,
-                and the joins.
+            is_dropped: bool (num_users, num_kinds), for the kinds of `_FACT_KINDS`, the
+                account and the joins, in this order.
         """
         sets = self._join_without(is_dropped)
 
         def vectors(labels: LabelWeights) -> np.ndarray:
-            whole = self._user_vectors(labels)
+            users = self._user_vectors(labels)
             width = self.layout.user.width
             account = slice(width, width + len(ACCOUNT))
-            joined = slice(account.stop + len(PAST), whole.shape[1] - 1)
-            whole[:, :width] = sets
-            whole[is_dropped[:, -2], account] = UNKNOWN
-            whole[is_dropped[:, -1], account.stop : joined.start] = UNKNOWN
-            whole[is_dropped[:, -1], joined] = 0.0
-            return whole
+            joined = slice(account.stop + len(PAST), users.shape[1] - 1)
+            users[:, :width] = sets
+            users[is_dropped[:, -2], account] = UNKNOWN
+            users[is_dropped[:, -1], account.stop : joined.start] = UNKNOWN
+            users[is_dropped[:, -1], joined] = 0.0
+            return users
 
         return vectors
 
     def _join_without(self, is_dropped: np.ndarray) -> np.ndarray:
-        """Joins histories to the vectors that they have without some facts."""
+        """Returns the vectors of histories without some kinds of facts."""
         histories, posts = self.data.evidence.histories, self.data.evidence.facts.posts
-        silent = posts._replace(
+        soundless_posts = posts._replace(
             sounds=np.full_like(posts.sounds, b""),
             sound_titles=np.full_like(posts.sound_titles, b""),
         )
-        without_sounds = embed_posts(
-            self.space, silent, self.data.caption_vectors, self.data.frame_vectors
+        soundless_vectors = embed_posts(
+            self.space,
+            soundless_posts,
+            self.data.caption_vectors,
+            self.data.frame_vectors,
         )
         sounds = list(_FACT_KINDS).index("sounds")
         sets = np.empty_like(self._users)
-        for rows in _cut(len(histories), _SETS):
-            part, gone = histories[rows], is_dropped[rows]
-            told, valid = gather_rows(self._vectors, part, self.data.history_max)
-            quiet, _ = gather_rows(without_sounds, part, self.data.history_max)
-            kept = np.where(gone[:, sounds, None, None], quiet, told)
-            facts = kept[:, :, self.layout.user.taste :]
+        for rows in _slices(len(histories), _SETS):
+            part, dropped = histories[rows], is_dropped[rows]
+            vectors, valid = gather_rows(self._vectors, part, self.data.history_max)
+            soundless, _ = gather_rows(soundless_vectors, part, self.data.history_max)
+            vectors = np.where(dropped[:, sounds, None, None], soundless, vectors)
+            facts = vectors[:, :, self.layout.user.taste :]
             for kind, names in enumerate(_FACT_KINDS.values()):
                 for name in names:
                     column = facts[:, :, FACTS.index(name)]
-                    column[gone[:, kind]] = UNKNOWN
+                    column[dropped[:, kind]] = UNKNOWN
             sets[rows] = join_posts(
-                self.layout.user, tf.constant(kept), tf.constant(valid)
+                self.layout.user, tf.constant(vectors), tf.constant(valid)
             )
         return sets
 
@@ -336,15 +339,15 @@ class ContextFeatures:
 def join_rows(
     layout: SetLayout, vectors: np.ndarray, sets: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Returns the vectors of sets, float32 (num_sets, layout.width).
+    """Returns the vectors of sets of posts, float32 (num_sets, layout.width).
 
     Args:
-        layout: of the result.
-        vectors: float32 (num_posts, width of a post).
-        sets: rows of `vectors`; those beyond `layout.num_days` do not count.
+        layout: layout of the result.
+        vectors: float32 (num_posts, post_width), vectors of all posts.
+        sets: rows of `vectors` for each set; only the first `layout.num_days` are used.
     """
     joined = np.zeros((len(sets), layout.width), np.float32)
-    for rows in _cut(len(sets), _SETS):
+    for rows in _slices(len(sets), _SETS):
         posts, valid = gather_rows(vectors, sets[rows], layout.num_days)
         joined[rows] = join_posts(layout, tf.constant(posts), tf.constant(valid))
     return joined
@@ -353,7 +356,17 @@ def join_rows(
 def gather_rows(
     vectors: np.ndarray, sets: Sequence[np.ndarray], size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sets padded to `size` posts: values, and whether there is a post."""
+    """Returns sets of posts as padded arrays.
+
+    Args:
+        vectors: float32 (num_posts, width), vectors of all posts.
+        sets: rows of `vectors` for each set; only the first `size` are used.
+        size: number of posts per set.
+
+    Returns:
+        The vectors, float32 (num_sets, size, width), 0 where padded, and whether there
+        is a post, bool (num_sets, size).
+    """
     values = np.zeros((len(sets), size, vectors.shape[1]), np.float32)
     valid = np.zeros((len(sets), size), bool)
     for position, rows in enumerate(sets):
@@ -363,22 +376,7 @@ def gather_rows(
     return values, valid
 
 
-def _in_chunks(
-    features: PairFeatures,
-    users: np.ndarray,
-    challenges: np.ndarray,
-    user: np.ndarray,
-    challenge: np.ndarray,
-) -> np.ndarray:
-    found = np.zeros((len(user), len(NAMES)), np.float32)
-    for rows in _cut(len(user), _CHUNK):
-        found[rows] = features(
-            tf.constant(users[user[rows]]), tf.constant(challenges[challenge[rows]])
-        )
-    return found
-
-
-def _cut(count: int, size: int) -> Iterator[slice]:
+def _slices(count: int, size: int) -> Iterator[slice]:
     for start in range(0, count, size):
         yield slice(start, start + size)
 

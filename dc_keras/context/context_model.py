@@ -1,4 +1,4 @@
-"""The context model: from a user's and a challenge's vector to log-odds of joining."""
+"""The context model: log-odds of joining from the vectors of a user and a challenge."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from dc_keras.errors import DataError
 
 GROUPS = (*dict.fromkeys(name.partition("/")[0] for name in NAMES), "trees")
 TREES = "trees/boosted"
-# What the fusion of videos says of a pair.
+# Name of the log-odds of the fusion of videos, as a feature.
 VIDEOS = "videos/fusion"
-# What a question with some facts left out weighs beside a whole one.
+# Weight of a training pair with fact dropout, relative to one without.
 _DROPPED_WEIGHT = 0.5
 
 
 class ContextModel(tf.Module):
-    """Weighs context features, boosted trees on them, and what the videos say.
+    """Combines context features, boosted trees on them, and the fusion of videos.
 
     Args:
-        space: embeds posts.
-        pairs: computes context features.
-        chosen: names of those that are weighed.
-        trees: of the chosen features, or None.
-        combination: of the chosen features, `TREES` if there are trees, and `VIDEOS` if
-            the videos are weighed.
+        space: the embedding of posts.
+        pairs: the computation of context features.
+        chosen: names of the context features that are used.
+        trees: trees on the chosen features, or None.
+        combination: logistic regression on the chosen features, on `TREES` if there are
+            trees, and on `VIDEOS` if the fusion of videos is used.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ContextModel(tf.Module):
 
     @property
     def has_videos(self) -> bool:
-        """Whether it weighs what the videos say."""
+        """Whether the model uses the fusion of videos."""
         return VIDEOS in self.combination.names
 
     def log_odds(
@@ -67,16 +67,21 @@ class ContextModel(tf.Module):
         """Returns the log-odds of joining, float32 (batch_size,).
 
         Args:
-            users: float32 (batch_size, user_width), see `pairs`.
+            users: float32 (batch_size, user_width), see `pair_features`.
             challenges: float32 (batch_size or 1, challenge_width).
-            videos: float32 (batch_size,), the log-odds of the fusion of videos; None
-                where the model does not weigh them.
+            videos: float32 (batch_size,), log-odds of the fusion of videos; None if the
+                model does not use it.
         """
         features = self.pairs(users, challenges)
         return self.weigh(tf.gather(features, self._columns, axis=1), videos)
 
     def weigh(self, features: tf.Tensor, videos: tf.Tensor | None) -> tf.Tensor:
-        """Returns the log-odds of pairs from their chosen features; see `log_odds`."""
+        """Returns the log-odds of joining, float32 (batch_size,).
+
+        Args:
+            features: float32 (batch_size, num_chosen), the chosen context features.
+            videos: see `log_odds`.
+        """
         columns = [features]
         if self.trees is not None:
             columns.append(self.trees(features)[:, None])
@@ -85,7 +90,7 @@ class ContextModel(tf.Module):
         return self.combination(tf.concat(columns, axis=1))
 
     def save(self, path: Path) -> None:
-        """Writes all weights, a NumPy archive without pickled objects."""
+        """Writes all weights as a NumPy archive without pickled objects."""
         arrays = {
             f"{part}/{name}": value
             for part, weights in self._parts().items()
@@ -108,13 +113,13 @@ class ContextModel(tf.Module):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a model from the file of `save`.
 
         Raises:
-            DataError: it is no such file.
+            DataError: if the file is missing or is not a context model.
         """
         try:
-            # NumPy leaves the file of a broken archive open.
+            # NumPy does not close the file of a broken archive.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
             return cls._of_arrays(arrays)
@@ -123,8 +128,7 @@ class ContextModel(tf.Module):
             *(KeyError, TypeError, ValueError),
         ) as error:
             raise DataError(
-                "a context model must be a file that `train` wrote. "
-                f"Received: path={path}"
+                f"a context model must be a file from `train`. Received: {path=!s}"
             ) from error
 
     @classmethod
@@ -161,12 +165,11 @@ class ContextModel(tf.Module):
 
 @dataclass(frozen=True)
 class FittedContext:
-    """A context model and what it says of the pairs of its fold.
+    """A fitted context model and its predictions for the pairs of its fold.
 
     Attributes:
-        model: fitted.
-        log_odds: float32 (num_pairs,), of training and validation pairs by models that
-            have not seen them.
+        model: the fitted model.
+        log_odds: float32 (num_pairs,); out of fold for training and validation pairs.
     """
 
     model: ContextModel
@@ -179,70 +182,74 @@ def fit_context(
     videos: np.ndarray | None,
     seed: int,
 ) -> FittedContext:
-    """Fits trees and weights on the training pairs of a fold.
+    """Fits a context model on the training pairs of a fold.
 
     Args:
-        features: of all its pairs.
-        groups: some of `GROUPS`.
+        features: context features of all pairs of the fold.
+        groups: groups of features to use, some of `GROUPS`, or single features of
+            `NAMES`.
         videos: float (num_pairs,), log-odds of the fusion of videos, out of fold for
-            training pairs, NaN where unknown; None weighs context alone.
-        seed: of the trees.
+            training pairs, NaN where unknown; None for a model without videos.
+        seed: seed of the trees.
 
     Raises:
-        DataError: neither a group of features nor the videos are left.
+        DataError: if there are no features and no videos.
     """
-    chosen = [name for name in NAMES if name.partition("/")[0] in groups]
+    chosen = [n for n in NAMES if n in groups or n.partition("/")[0] in groups]
     columns = [NAMES.index(name) for name in chosen]
     if not chosen and videos is None:
-        raise DataError(f"a model must see something. Received: groups={groups}")
-    whole, part = features.values[:, columns], features.dropped[:, columns]
+        raise DataError(
+            f"a model must use context features or videos. Received: {groups=}"
+        )
+    values, dropped = features.values[:, columns], features.dropped[:, columns]
     names, trees = list(chosen), None
     if "trees" in groups and chosen:
-        trees, of_whole, of_part = _fit_trees(features, whole, part, seed)
-        whole = np.concatenate([whole, of_whole[:, None]], axis=1)
-        part = np.concatenate([part, of_part[:, None]], axis=1)
+        trees, of_values, of_dropped = _fit_trees(features, values, dropped, seed)
+        values = np.concatenate([values, of_values[:, None]], axis=1)
+        dropped = np.concatenate([dropped, of_dropped[:, None]], axis=1)
         names.append(TREES)
     if videos is not None:
-        whole = np.concatenate([whole, videos[:, None]], axis=1)
-        part = np.concatenate([part, videos[features.train, None]], axis=1)
+        values = np.concatenate([values, videos[:, None]], axis=1)
+        dropped = np.concatenate([dropped, videos[features.train, None]], axis=1)
         names.append(VIDEOS)
     train = features.train
     label = features.data.evidence.pairs.label[train]
     combination = fit_combination(
         names,
-        np.concatenate([whole[train], part]),
+        np.concatenate([values[train], dropped]),
         np.concatenate([label, label]),
         np.repeat([1.0, _DROPPED_WEIGHT], len(train)),
     )
     model = ContextModel(
         features.space, features.pair_features, chosen, trees, combination
     )
-    return FittedContext(model, combination(with_unknown(whole)).numpy())
+    return FittedContext(model, combination(with_unknown(values)).numpy())
 
 
 def _fit_trees(
-    features: ContextFeatures, whole: np.ndarray, part: np.ndarray, seed: int
+    features: ContextFeatures, values: np.ndarray, dropped: np.ndarray, seed: int
 ) -> tuple[BoostedTrees, np.ndarray, np.ndarray]:
-    """Fits trees, and scores whole and dropped questions out of fold."""
+    """Returns trees, and out-of-fold scores of all pairs and of dropout pairs."""
     label = features.data.evidence.pairs.label
-    place = np.full(len(label), -1)
-    place[features.train] = np.arange(len(features.train))
-    of_whole = np.full(len(label), np.nan, np.float32)
-    of_part = np.full(len(part), np.nan, np.float32)
-    kept: BoostedTrees | None = None
+    # The row of each pair in `dropped`, −1 for pairs that are not in training.
+    row = np.full(len(label), -1)
+    row[features.train] = np.arange(len(features.train))
+    of_values = np.full(len(label), np.nan, np.float32)
+    of_dropped = np.full(len(dropped), np.nan, np.float32)
+    final: BoostedTrees | None = None
     for step in features.steps:
         fitted = step.fitted
-        known = fitted[place[fitted] >= 0]
+        training = fitted[row[fitted] >= 0]
         trees = fit_trees(
-            np.concatenate([whole[fitted], part[place[known]]]),
-            np.concatenate([label[fitted], label[known]]),
-            np.repeat([1.0, _DROPPED_WEIGHT], [len(fitted), len(known)]),
+            np.concatenate([values[fitted], dropped[row[training]]]),
+            np.concatenate([label[fitted], label[training]]),
+            np.repeat([1.0, _DROPPED_WEIGHT], [len(fitted), len(training)]),
             seed,
         )
-        kept = kept or trees
-        of_whole[step.scored] = trees(with_unknown(whole[step.scored])).numpy()
-        inner = place[step.scored][place[step.scored] >= 0]
-        of_part[inner] = trees(with_unknown(part[inner])).numpy()
-    if kept is None:
+        final = final or trees
+        of_values[step.scored] = trees(with_unknown(values[step.scored])).numpy()
+        inner = row[step.scored][row[step.scored] >= 0]
+        of_dropped[inner] = trees(with_unknown(dropped[inner])).numpy()
+    if final is None:
         raise DataError("a fold must have pairs to fit on. Received: steps=0")
-    return kept, of_whole, of_part
+    return final, of_values, of_dropped

@@ -1,13 +1,13 @@
-"""Who is scored by models fitted on whom.
+"""Cross-fitting plan: which model scores which pairs.
 
-A model that learned from the scores of simple models on the very pairs they were fitted
-on would trust them too much. So each training pair gets the scores of models that have
-not seen it, held out the way the split holds its test pairs out: by user, by challenge,
-by both, pair by pair, or, of several cutoffs, by models fitted on what was known at the
-pair's own: earlier cutoffs whose labels were complete by then. Validation pairs get the
-scores of models fitted on all training pairs, or on what was known at their cutoff;
-every other pair those of models fitted on both, for a simple model has no need of
-validation.
+A model that combines the scores of simple models would trust them too much if these
+were fitted on the same pairs. Each training pair therefore gets scores of models that
+were fitted without it. Pairs are held out as in the split: by user, by challenge, by
+both, or pair by pair; with several cutoffs, models are fitted on the earlier cutoffs
+whose labels were complete at the cutoff of the pair. Validation pairs get the scores of
+models fitted on all training pairs, or on those known at their cutoff. All other pairs
+get the scores of models fitted on training and validation pairs, because simple models
+need no validation.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from dc_keras.study.participation import Grid
 from dc_keras.study.temporal import label_ends
 
 _NUM_INNER_FOLDS = 5
-# Each pair of inner folds is a fit: users × challenges.
+# Number of inner folds of users and of challenges; each combination is one fit.
 _NUM_INNER_SIDES = 3
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitStep:
-    """Pairs that a model is fitted on, and pairs that it then scores.
+    """The pairs that a model is fitted on and the pairs that it scores.
 
     Attributes:
-        fitted: positions of pairs, int64.
-        scored: positions of pairs, int64; none is in `fitted`.
-        is_inner: whether those scored are training pairs.
+        fitted: int64, positions of the pairs to fit on.
+        scored: int64, positions of the pairs to score, disjoint from `fitted`.
+        is_inner: whether the scored pairs are training pairs.
     """
 
     fitted: np.ndarray
@@ -49,20 +49,20 @@ def plan_steps(
     valid: np.ndarray,
     seed: int,
 ) -> list[CrossFitStep]:
-    """Returns the steps that score every pair of a fold.
+    """Returns the steps that score the pairs of a fold.
 
-    The first is fitted on all training and validation pairs and scores the others,
-    even if there are none: what it is fitted on is what is kept. Where holding a
-    training pair out leaves nothing to fit on (one challenge, the first cutoff), no
-    step scores it.
+    The first step fits the final model: it uses all training and validation pairs and
+    scores the others, even if there are none. A training pair is not scored if nothing
+    is left to fit on without it, for example with a single challenge or at the first
+    cutoff.
 
     Args:
-        evidence: whose pairs they are.
-        grid: the cutoffs of rows and their label windows, for `temporal`.
-        split: how test pairs are held out.
+        evidence: the pairs.
+        grid: the cutoffs and label windows, for `temporal`.
+        split: name of the split.
         train: positions of the training pairs.
         valid: positions of the validation pairs.
-        seed: of the inner folds.
+        seed: seed of the inner folds.
     """
     known = np.sort(np.concatenate([train, valid]))
     others = np.setdiff1d(np.arange(len(evidence.pairs)), known)
@@ -72,16 +72,17 @@ def plan_steps(
     else:
         steps.append(CrossFitStep(train, valid))
         steps += _inner_steps(evidence, split, train, seed)
-    whole = [step for step in steps if len(step.fitted) > 0 and len(step.scored) > 0]
-    return [CrossFitStep(known, others), *whole]
+    usable = [step for step in steps if len(step.fitted) > 0 and len(step.scored) > 0]
+    return [CrossFitStep(known, others), *usable]
 
 
 def _past_steps(
     evidence: Evidence, grid: Grid, train: np.ndarray, valid: np.ndarray
 ) -> Iterator[CrossFitStep]:
-    """A step a cutoff, fitted on the cutoffs whose label windows had ended by it.
+    """Yields steps for each cutoff, fitted on the pairs whose labels were known by it.
 
-    Where none had, validation pairs, which nobody learns from, see all training pairs.
+    Where no labels were known, validation pairs are scored by a model fitted on all
+    training pairs, because no model is fitted on their scores.
     """
     cutoff = np.array(grid.user_cutoffs)[evidence.pairs.user]
     ends = label_ends(grid)
@@ -117,7 +118,7 @@ def _inner_steps(
     for a in np.unique(left):
         for b in np.unique(right):
             is_out = (left == a) & (right == b)
-            is_rest = left != a
+            is_fitted = left != a
             if split == "cold_both":
-                is_rest &= right != b
-            yield CrossFitStep(train[is_rest], train[is_out], is_inner=True)
+                is_fitted &= right != b
+            yield CrossFitStep(train[is_fitted], train[is_out], is_inner=True)

@@ -1,4 +1,4 @@
-"""What a simple model may look at inside one fold."""
+"""The data of one fold for context features and simple baselines."""
 
 from __future__ import annotations
 
@@ -17,30 +17,34 @@ _NO_ACCOUNT = np.full(len(ACCOUNT_COUNTS), np.nan)
 
 @dataclass(frozen=True)
 class Evidence:
-    """Users and challenges as simple models see them; labels only through `pairs`.
+    """Users, challenges and pairs of a fold.
+
+    Labels are in `pairs` only.
 
     Attributes:
-        pairs: the observed pairs. A model reads the labels of training pairs alone.
-        person: int64 (num_users,), who a row is: where a grid joins several cutoffs, a
-            person has several rows.
-        topic: int64 (num_challenges,), the same of challenges.
+        pairs: the observed pairs. A model may only use the labels of training pairs.
+        person: int64 (num_users,), number of the person of each row; a grid that joins
+            several cutoffs has several rows per person.
+        topic: int64 (num_challenges,), number of the challenge of each column,
+            likewise.
         facts: facts of the posts.
-        histories: rows of `facts` a user, newest first.
-        support: rows of `facts` a challenge, without posts of hidden users.
-        documents: the terms of each user's history.
-        challenge_documents: the terms of each challenge's support.
-        pool_documents: the terms of the histories of users who describe challenges.
-        pool_histories: rows of `facts` a user of the pool, newest first.
+        histories: rows of `facts` for each user, newest first.
+        support: rows of `facts` for each challenge, without posts of hidden users.
+        documents: terms of each user's history.
+        challenge_documents: terms of each challenge's support.
+        pool_documents: terms of the history of each user of the pool.
+        pool_histories: rows of `facts` for each user of the pool, newest first.
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
-            describes the challenge.
-        num_supporters: float64 (num_challenges,), different authors of the support.
-        cutoffs: float64 (num_challenges,), UTC seconds; NaN without one.
-        user_cutoffs: float64 (num_users,), the same of users.
+            joined the challenge.
+        num_supporters: float64 (num_challenges,), number of authors of the support.
+        cutoffs: float64 (num_challenges,), UTC seconds; NaN without a cutoff.
+        user_cutoffs: float64 (num_users,), UTC seconds; NaN without a cutoff.
         accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
-        pasts: float64 (num_users, 3), see `past.read_pasts`; NaN where unknown.
-        user_embeddings: float32 (num_users, dim), mean caption embedding of the
-            history, each post's of length 1; None without captions.
-        challenge_embeddings: float32 (num_challenges, dim), the same of the support.
+        pasts: float64 (num_users, 3), see `prior_activity.read_pasts`; NaN where
+            unknown.
+        user_embeddings: float32 (num_users, dim), mean of the unit-length caption
+            embeddings of the history; None without captions.
+        challenge_embeddings: float32 (num_challenges, dim), the same for the support.
     """
 
     pairs: Pairs
@@ -70,11 +74,11 @@ class Evidence:
         captions: Mapping[str, np.ndarray] | None = None,
         hidden_users: Collection[str] = (),
     ) -> Evidence:
-        """Gathers the evidence of a grid.
+        """Collects the evidence of a grid.
 
         Args:
-            grid: users, challenges, and the videos that each side may see.
-            facts: facts of those videos.
+            grid: users, challenges, and the videos of each side.
+            facts: facts of these videos.
             captions: caption embedding by video id, or None.
             hidden_users: users whose videos must not describe a challenge.
         """
@@ -83,7 +87,7 @@ class Evidence:
             for videos in grid.support
         ]
         authors = [{grid.video_users[v] for v in videos} for videos in support]
-        joined = [[user in found for found in authors] for user in grid.pool_users]
+        joined = [[user in of_one for of_one in authors] for user in grid.pool_users]
         shape = (len(grid.pool_users), len(grid.challenges))
         cutoffs = _cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges))
         user_cutoffs = _cutoffs(grid, grid.user_cutoffs, len(grid.users))
@@ -99,7 +103,7 @@ class Evidence:
             pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
             pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
-            num_supporters=np.array([len(found) for found in authors], np.float64),
+            num_supporters=np.array([len(of_one) for of_one in authors], np.float64),
             cutoffs=cutoffs,
             user_cutoffs=user_cutoffs,
             accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
@@ -110,17 +114,17 @@ class Evidence:
 
     @property
     def pair_person(self) -> np.ndarray:
-        """Who each pair asks about, int64 (num_pairs,)."""
+        """Number of the person of each pair, int64 (num_pairs,)."""
         return np.asarray(self.person[self.pairs.user])
 
     @property
     def pair_topic(self) -> np.ndarray:
-        """Which challenge each pair asks about, int64 (num_pairs,)."""
+        """Number of the challenge of each pair, int64 (num_pairs,)."""
         return np.asarray(self.topic[self.pairs.challenge])
 
 
 def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
-    """The cutoff of each user or challenge: its own, or the one that all share."""
+    """Returns the cutoff of each user or challenge: its own, or that of the study."""
     if own:
         return np.array(own, np.float64)
     cutoff = grid.settings.get("cutoff")
@@ -130,18 +134,17 @@ def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
 def _mean_embeddings(
     sets: Collection[Collection[str]], captions: Mapping[str, np.ndarray] | None
 ) -> np.ndarray | None:
-    return None if captions is None else _means(sets, captions)
+    """Returns the mean of the unit-length embeddings of each set; 0 for an empty one.
 
-
-def _means(
-    sets: Collection[Collection[str]], vectors_of: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Means of the vectors of each set's posts, scaled to length 1; 0 for none."""
-    dim = len(next(iter(vectors_of.values())))
+    None without captions.
+    """
+    if captions is None:
+        return None
+    dim = len(next(iter(captions.values())))
     means = np.zeros((len(sets), dim), np.float32)
     for row, videos in enumerate(sets):
         if videos:
-            vectors = np.stack([vectors_of[v] for v in videos])
+            vectors = np.stack([captions[v] for v in videos])
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             means[row] = (vectors / np.maximum(lengths, 1e-9)).mean(axis=0)
     return means

@@ -1,4 +1,4 @@
-"""What context features learn from labels."""
+"""The parts of context features that are learned from labels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ EASE_LAMBDA = 20.0
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """What is learned from the labels of some pairs.
+    """Weights and statistics learned from the labels of pairs.
 
     Attributes:
-        popularity: log-odds of joining, float64 (num_challenges,).
-        taste: float64 (num_challenges, taste_width).
-        ease: float64 (num_challenges, num_topics), with topics, the different
-            challenges, in the order of the challenges.
-        propensity: float64 (taste_width,), and its `propensity_bias`.
-        propensity_bias: of the rate of joining.
-        joined: float64 (num_users, 1 + num_topics), see `pairs`.
-        pairs_per_user: mean number of pairs of users who have some.
+        popularity: float64 (num_challenges,), log-odds of joining each challenge.
+        taste: float64 (num_challenges, taste_width), weights of the taste of users.
+        ease: float64 (num_challenges, num_topics), EASE weights of other joins. Topics
+            are the distinct challenges, in the order of the columns.
+        propensity: float64 (taste_width,), weights from taste to the rate of joining.
+        propensity_bias: intercept of the rate of joining.
+        joined: float64 (num_users, 1 + num_topics), known joins, see `pair_features`.
+        pairs_per_user: mean number of pairs of the users with any pair.
     """
 
     popularity: np.ndarray
@@ -46,13 +46,13 @@ def learn_labels(
     user_taste: np.ndarray,
     pool_taste: np.ndarray,
 ) -> LabelWeights:
-    """Learns popularity, taste, other joins and propensity from the labels of pairs.
+    """Learns popularity, taste, EASE and propensity from the labels of pairs.
 
     Args:
-        evidence: the pairs and the users who describe challenges.
-        rows: positions of the pairs whose labels are read.
-        user_taste: float (num_users, taste_width), of `PairFeatures.taste`.
-        pool_taste: the same of the users who describe challenges.
+        evidence: the pairs and the users of the pool.
+        rows: positions of the pairs whose labels are used.
+        user_taste: float (num_users, taste_width), see `pair_features.scale_taste`.
+        pool_taste: float (num_pool, taste_width), the same for the users of the pool.
     """
     popularity = rates.popularity(evidence, rows)
     joins, count = rates.joins_and_pairs(evidence, rows)
@@ -60,17 +60,17 @@ def learn_labels(
     known = np.unique(evidence.pairs.user[rows])
     prior = rates.POPULARITY_PRIOR_PAIRS
     rate = (joins + prior * mean) / (count + prior)
-    readiness = Ridge(alpha=PROPENSITY_ALPHA).fit(user_taste[known], rate[known])
+    propensity = Ridge(alpha=PROPENSITY_ALPHA).fit(user_taste[known], rate[known])
     joined, ease = _ease(evidence, rows)
-    seen = count[count > 0]
+    positive = count[count > 0]
     return LabelWeights(
         popularity=np.asarray(log_odds(popularity)),
         taste=_taste_weights(evidence, rows, user_taste, pool_taste, popularity),
         ease=ease,
-        propensity=readiness.coef_,
-        propensity_bias=float(readiness.intercept_),
+        propensity=propensity.coef_,
+        propensity_bias=float(propensity.intercept_),
         joined=joined,
-        pairs_per_user=float(seen.mean()) if len(seen) else 0.0,
+        pairs_per_user=float(positive.mean()) if len(positive) else 0.0,
     )
 
 
@@ -81,13 +81,13 @@ def _taste_weights(
     pool_taste: np.ndarray,
     popularity: np.ndarray,
 ) -> np.ndarray:
-    """Weights of a ridge regression of who joins, minus the rate, on taste.
+    """Returns the weights of a ridge regression of joins, minus their rate, on taste.
 
-    Fitted on training users and on the users who describe challenges together; for a
-    challenge without training pairs on the latter alone.
+    It is fitted on training users and users of the pool; for a challenge without
+    training pairs, on users of the pool only.
     """
-    pairs, described = evidence.pairs, evidence.pool_joined
-    described = described - described.sum(axis=0) / max(len(described), 1)
+    pairs, pool = evidence.pairs, evidence.pool_joined
+    pool = pool - pool.sum(axis=0) / max(len(pool), 1)
     topic = evidence.pair_topic[rows]
     residual = np.zeros((len(evidence.person), int(evidence.topic.max()) + 1))
     residual[pairs.user[rows], topic] = (
@@ -96,29 +96,31 @@ def _taste_weights(
     known = np.unique(pairs.user[rows])
     weights = _ridge(
         np.concatenate([pool_taste, user_taste[known]]),
-        np.concatenate([described, residual[known][:, evidence.topic]]),
+        np.concatenate([pool, residual[known][:, evidence.topic]]),
     )
     is_new = ~np.isin(evidence.topic, topic)
     if is_new.any():
-        weights[is_new] = _ridge(pool_taste, described)[is_new]
+        weights[is_new] = _ridge(pool_taste, pool)[is_new]
     return weights
 
 
-def _ridge(known: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Weights (num_targets, dim) of a ridge regression; 0 without any row."""
-    if len(known) == 0:
-        return np.zeros((targets.shape[1], known.shape[1]))
-    ridge = Ridge(alpha=TASTE_ALPHA, fit_intercept=False).fit(known, targets)
-    # scikit-learn gives one dimension for one target.
+def _ridge(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Returns ridge regression weights (num_targets, dim); 0 without any rows."""
+    if len(inputs) == 0:
+        return np.zeros((targets.shape[1], inputs.shape[1]))
+    ridge = Ridge(alpha=TASTE_ALPHA, fit_intercept=False).fit(inputs, targets)
+    # For one target, scikit-learn returns a vector.
     return np.array(ridge.coef_, np.float64).reshape(targets.shape[1], -1)
 
 
 def _ease(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Known joins of users, and the weights of other joins for each challenge.
+    """Returns the known joins of users, and EASE weights of joins for each challenge.
 
-    EASE: Y·B with B = I − P·diag(1/P), P = (YᵀY + λI)⁻¹, zero on its diagonal, where Y
-    holds the joins of training pairs and of the users who describe challenges (Steck,
-    "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).
+    EASE scores are Y·B with B = I − P·diag(1/P) and P = (YᵀY + λI)⁻¹, where Y has the
+    joins of training pairs and of users of the pool, and the diagonal of B is zero.
+
+    Reference:
+        Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
     """
     num_people, num_topics = (
         int(key.max()) + 1 for key in (evidence.person, evidence.topic)
@@ -134,7 +136,7 @@ def _ease(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     np.fill_diagonal(weights, 0.0)
     are_known = np.zeros((num_people, 1))
     are_known[person] = 1.0
-    # Topics are numbered by name; a bundle counts challenges as its study lists them.
-    listed = list(dict.fromkeys(evidence.topic.tolist()))
-    joined = np.concatenate([are_known, joins[:, listed]], axis=1)[evidence.person]
-    return joined, weights[np.ix_(listed, evidence.topic)].T
+    # Topics are numbered in order of name; a bundle uses the order of the study.
+    order = list(dict.fromkeys(evidence.topic.tolist()))
+    joined = np.concatenate([are_known, joins[:, order]], axis=1)[evidence.person]
+    return joined, weights[np.ix_(order, evidence.topic)].T

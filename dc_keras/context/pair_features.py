@@ -1,18 +1,18 @@
-"""The context features of a pair: functions of a user's and a challenge's vector.
+"""The context features of a pair: functions of the vectors of user and challenge.
 
-The vector of a user is that of their history (`sets`), followed by
+The vector of a user is the vector of their history (`set_vectors`), followed by
 
     account  followers, likes and posts of the account, log(1 + number)
-    past     challenges joined, posts and days before `now`, where that is known
+    past     challenges joined, posts and days before `now`, if known
     joined   1 if joins are known, then 1 for each challenge that the user has joined
-    now      the day of the question; `UNKNOWN` stands for the last day of training
+    now      the day of the prediction; `UNKNOWN` means the last day of training
 
-and the vector of a challenge is that of the posts that describe it, followed by
+The vector of a challenge is the vector of the posts that describe it, followed by
 
-    popularity  log-odds of joining it
-    supporters  log(1 + authors of the posts that describe it)
+    popularity  log-odds of joining the challenge
+    supporters  log(1 + number of authors of the posts that describe it)
     taste       weights of a ridge regression on topics, captions, frames and habits
-    ease        weights of other joins that speak for this one
+    ease        EASE weights of the user's other joins
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ ACCOUNT = ("followers", "total_likes", "total_posts")
 PAST = ("joined", "joined_per_post", "posts_per_day")
 RECENT_DAYS = 14.0
 LAST_DAYS = 7.0
-# Pairs that the predicted rate of a user is worth when it is mended by known joins.
+# Weight, in pairs, of a user's predicted rate relative to the known joins.
 PROPENSITY_PRIOR_PAIRS = 20.0
-# How much a habit counts beside words, whose vectors have length 1.
+# Scale of the standardized habits, relative to blocks of unit length.
 HABIT_SCALE = 0.15
 _MONTH = 30.0
-# Where a span of dates is cut, in months: what is further apart is simply apart.
+# Time differences are clipped to this many months.
 _FAR = 4.0
 _NEAR_DAYS = 3.0
-# A history is the newest posts only: the user's pace says how far back more would go.
+# Numbers of posts. A history only has the newest posts; the time span of more posts is
+# extrapolated from the mean gap between posts.
 _REACHES = (3, 7, 12, 18, 25)
-_LEAST_GAP_DAYS = 0.05
+_MIN_GAP_DAYS = 0.05
 # Quantiles of the days of a challenge: begin and end of its time, and of its core.
 _QUANTILES = (0.05, 0.95, 0.1, 0.9)
-_LEAST_RATE = 1e-4
+_MIN_RATE = 1e-4
 _PRIOR_JOINS, _PRIOR_POSTS, _PRIOR_DAYS = 0.5, 2.0, 7.0
 
 _OVERLAP = (
@@ -81,12 +82,12 @@ NAMES = (
 
 @dataclass(frozen=True)
 class PairLayout:
-    """Where the parts of users' and challenges' vectors are.
+    """Layout of the vectors of users and challenges.
 
     Attributes:
-        user: of a history.
-        challenge: of the posts that describe a challenge.
-        num_challenges: challenges that joins are known of.
+        user: layout of a history.
+        challenge: layout of the posts that describe a challenge.
+        num_challenges: number of challenges in `joined` and `ease`.
     """
 
     user: SetLayout
@@ -95,24 +96,24 @@ class PairLayout:
 
     @property
     def user_width(self) -> int:
-        """Numbers a user."""
+        """Width of a user's vector."""
         known = len(ACCOUNT) + len(PAST) + 1 + self.num_challenges + 1
         return self.user.width + known
 
     @property
     def taste_width(self) -> int:
-        """Numbers that a taste is computed from."""
+        """Width of the taste of a user; see `scale_taste`."""
         return self.user.taste + len(HABITS)
 
     @property
     def challenge_width(self) -> int:
-        """Numbers a challenge."""
+        """Width of a challenge's vector."""
         return self.challenge.width + 2 + self.taste_width + self.num_challenges
 
 
 @dataclass(frozen=True)
 class _User:
-    """The parts of users' vectors, (batch_size, width) each."""
+    """The parts of users' vectors, each (batch_size, width)."""
 
     history: tf.Tensor
     account: tf.Tensor
@@ -136,7 +137,7 @@ class _User:
 
 @dataclass(frozen=True)
 class _Challenge:
-    """The parts of challenges' vectors, (batch_size or 1, width) each."""
+    """The parts of challenges' vectors, each (batch_size or 1, width)."""
 
     support: tf.Tensor
     popularity: tf.Tensor
@@ -160,11 +161,11 @@ class PairFeatures(tf.Module):
     """Computes the context features of pairs.
 
     Args:
-        layout: of the vectors.
-        weights: float32 arrays by name: `habit_mean` and `habit_scale` (len(HABITS),);
-            `propensity` (taste_width,) and `propensity_bias` (), from taste to the rate
-            of joining; `pairs_per_user` (), of users whose joins are known; `latest`
-            (), the last day of training.
+        layout: layout of the vectors.
+        weights: float32 arrays by name. `habit_mean` and `habit_scale`
+            (len(HABITS),). `propensity` (taste_width,) and `propensity_bias` (): linear
+            model of the rate of joining on taste. `pairs_per_user` (): mean number of
+            pairs of users whose joins are known. `latest` (): last day of training.
     """
 
     def __init__(self, layout: PairLayout, weights: Mapping[str, np.ndarray]) -> None:
@@ -177,7 +178,7 @@ class PairFeatures(tf.Module):
         }
 
     def __call__(self, users: tf.Tensor, challenges: tf.Tensor) -> tf.Tensor:
-        """Returns the features of pairs, `UNKNOWN` where nothing is known.
+        """Returns the features of pairs, `UNKNOWN` where unknown.
 
         Args:
             users: float32 (batch_size, layout.user_width).
@@ -208,15 +209,15 @@ class PairFeatures(tf.Module):
             user.account,
             self.layout.challenge.part(challenge.support, "habits"),
         ]
-        # What is known of the challenge alone has one row for all users.
+        # Features of the challenge alone may have one row for all users.
         zero = tf.zeros_like(users[:, :1])
         return tf.concat([column + zero for column in columns], axis=1)
 
     def _propensity(self, taste: tf.Tensor, user: _User) -> tf.Tensor:
-        """The rate at which users join anything, mended by the joins that are known."""
+        """Returns the rate at which users join, predicted and from known joins."""
         weights = self._variables["propensity"]
         rate = taste @ weights[:, None] + self._variables["propensity_bias"]
-        rate = tf.clip_by_value(rate, 10 * _LEAST_RATE, 1.0)
+        rate = tf.clip_by_value(rate, 10 * _MIN_RATE, 1.0)
         joins = tf.reduce_sum(user.joined, axis=1, keepdims=True)
         pairs = self._variables["pairs_per_user"] * user.are_joins_known
         prior = PROPENSITY_PRIOR_PAIRS
@@ -230,7 +231,7 @@ class PairFeatures(tf.Module):
         ]
 
     def _overlap(self, user: _User, challenge: _Challenge) -> list[tf.Tensor]:
-        """How the days of a history and of a challenge lie, `_OVERLAP`."""
+        """Returns the features `_OVERLAP` of the days of history and challenge."""
         own = self.layout.user.part(user.history, "days")
         days = self.layout.challenge.part(challenge.support, "days")
         first, last = own[:, :1], tf.reduce_max(own, axis=1, keepdims=True)
@@ -257,7 +258,7 @@ class PairFeatures(tf.Module):
                 for reach in _REACHES
             ),
             _count(days, last - _NEAR_DAYS, last + RECENT_DAYS) / safe,
-            tf.math.log1p(tf.maximum(common, 0.0) / tf.maximum(gap, _LEAST_GAP_DAYS)),
+            tf.math.log1p(tf.maximum(common, 0.0) / tf.maximum(gap, _MIN_GAP_DAYS)),
         ]
         both = is_known(first) & (count > 0)
         return [tf.where(both, column, UNKNOWN) for column in columns]
@@ -266,15 +267,15 @@ class PairFeatures(tf.Module):
 def scale_taste(
     layout: SetLayout, sets: tf.Tensor, weights: Mapping[str, tf.Tensor | np.ndarray]
 ) -> tf.Tensor:
-    """Returns what the taste of users is computed from, float32 (batch_size, any).
+    """Returns the taste of users, float32 (batch_size, taste_width).
 
-    Topics, captions and frames, and the habits in standard deviations times
-    `HABIT_SCALE`, 0 where unknown.
+    It has topics, captions, frames, and the standardized habits times `HABIT_SCALE`, 0
+    where unknown.
 
     Args:
-        layout: of the sets.
+        layout: layout of the sets.
         sets: float32 (batch_size, layout.width), vectors of histories.
-        weights: `habit_mean` and `habit_scale`, (len(HABITS),) each.
+        weights: `habit_mean` and `habit_scale`, each (len(HABITS),).
     """
     habits = layout.part(sets, "habits")
     mean, scale = (
@@ -285,25 +286,26 @@ def scale_taste(
 
 
 def dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Returns the products of rows, float32 (batch_size, 1).
+    """Returns the dot products of rows, float32 (batch_size, 1).
 
-    By a product with ones: XLA adds up the floats of a reduction one by one.
+    The sum is a matrix product with ones, because XLA's reductions add floats one by
+    one.
     """
     return (left * right) @ tf.ones((left.shape[1], 1))
 
 
 def _count(days: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """How many days of each row lie between, ends included; none where unknown."""
+    """Returns the number of known days of each row in [begin, end]."""
     inside = (days >= begin) & (days <= end) & is_known(days)
     return tf.cast(inside, tf.float32) @ tf.ones((days.shape[1], 1))
 
 
 def _quantile(days: tf.Tensor, share: float) -> tf.Tensor:
-    """A quantile of the known days of each row, as `np.quantile` has it."""
+    """Returns a quantile of the known days of each row, as `np.quantile` does."""
     count = tf.reduce_sum(tf.cast(is_known(days), tf.float32), axis=1, keepdims=True)
     place = tf.maximum(count - 1.0, 0.0) * share
     number = tf.range(days.shape[1], dtype=tf.float32)[None]
-    # A weighted sum over the row in place of a lookup, for XLA.
+    # A weighted sum over the row instead of a lookup, for XLA.
     weight = tf.maximum(1.0 - tf.abs(number - place), 0.0)
     return tf.reduce_sum(
         tf.where(is_known(days), days * weight, 0.0), axis=1, keepdims=True
@@ -311,7 +313,7 @@ def _quantile(days: tf.Tensor, share: float) -> tf.Tensor:
 
 
 def _middle(days: tf.Tensor) -> tf.Tensor:
-    """The upper median of the known days of each row."""
+    """Returns the upper median of the known days of each row."""
     count = tf.reduce_sum(tf.cast(is_known(days), tf.float32), axis=1, keepdims=True)
     number = tf.range(days.shape[1], dtype=tf.float32)[None]
     chosen = tf.cast(number == tf.floor(count / 2.0), tf.float32)
@@ -321,7 +323,7 @@ def _middle(days: tf.Tensor) -> tf.Tensor:
 
 
 def _ages(days: tf.Tensor, now: tf.Tensor) -> list[tf.Tensor]:
-    """log(1 + days) from the first and from the last day of each row to `now`."""
+    """Returns log(1 + days) from the first and the last day of each row to `now`."""
     last = tf.reduce_max(days, axis=1, keepdims=True)
     return [
         tf.where(is_known(last), tf.math.log1p(tf.maximum(now - day, 0.0)), UNKNOWN)
@@ -330,7 +332,7 @@ def _ages(days: tf.Tensor, now: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _past(past: tf.Tensor) -> list[tf.Tensor]:
-    """How readily and how fast a user joined and posted before `now`, `PAST`."""
+    """Returns the features `PAST` of joins and posts before `now`."""
     joined, posts, days = tf.split(tf.maximum(past, 0.0), 3, axis=1)
     columns = [
         tf.math.log1p(joined),
@@ -342,6 +344,6 @@ def _past(past: tf.Tensor) -> list[tf.Tensor]:
 
 
 def log_odds(rate: tf.Tensor) -> tf.Tensor:
-    """Returns log(p / (1 − p)), p cut to [.0001, .9999]."""
-    safe = tf.clip_by_value(rate, _LEAST_RATE, 1.0 - _LEAST_RATE)
+    """Returns log(p / (1 − p)) with p clipped to [.0001, .9999]."""
+    safe = tf.clip_by_value(rate, _MIN_RATE, 1.0 - _MIN_RATE)
     return tf.math.log(safe) - tf.math.log1p(-safe)

@@ -1,4 +1,4 @@
-"""What simple models know of a post: its words, its sound, when, and how it did."""
+"""Facts of posts: words, sounds, times and counts, for context features."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
 @dataclass(frozen=True)
 class PostFacts:
-    """Facts of the posts of a grid, a row a post.
+    """Facts of the posts of a grid, one row per post.
 
     Attributes:
-        video_ids: the posts, in row order.
-        terms: the terms of each post, for baselines: `#tag`, words of the caption,
-            `sound:ID` (the title where there is no id) and the words of its title.
-        posts: the same posts as context features see them.
-        accounts: by user id, float64 (3,): followers, likes of all posts and number of
-            posts, as of the collection, NaN where unknown; users without any of these
-            are left out.
-        pasts: by user id and cutoff, what they did before it (`past.read_pasts`).
+        video_ids: ids of the posts, in row order.
+        terms: terms of each post, for baselines: `#tag`, words of the caption,
+            `sound:ID` (or the title if there is no id) and words of the sound's title.
+        posts: the posts as input of context features.
+        accounts: `ACCOUNT_COUNTS` at the time of collection by user id, float64 (3,),
+            NaN where unknown; without users for whom all are unknown.
+        pasts: activity before a cutoff by user id and cutoff, see
+            `prior_activity.read_pasts`.
     """
 
     video_ids: tuple[str, ...]
@@ -63,11 +63,11 @@ class PostFacts:
         return digest.hexdigest()
 
     def rows(self, video_ids: Sequence[str]) -> np.ndarray:
-        """Returns the rows of some posts, int64."""
+        """Returns the row numbers of posts, int64 (num_ids,)."""
         return np.array([self.row_of[v] for v in video_ids], np.int64)
 
     def document(self, video_ids: Sequence[str]) -> list[str]:
-        """Returns the terms of some posts, one list."""
+        """Returns the terms of posts as one list."""
         return [term for v in video_ids for term in self.terms[self.row_of[v]]]
 
 
@@ -77,22 +77,23 @@ def read_facts(
     users: pl.DataFrame | None = None,
     joins: pl.DataFrame | None = None,
 ) -> PostFacts:
-    """Reads the facts of every post that a grid shows.
+    """Reads the facts of all posts of grids.
 
     Args:
         videos: the corpus's table of posts.
-        *grids: grids on that corpus.
-        users: the table of authors, with those of `ACCOUNT_COUNTS` that are known.
-        joins: which posts join which challenge, as `past.read_pasts` reads it; without
-            it nothing is known of what users did before a cutoff.
+        *grids: grids of this corpus.
+        users: the corpus's table of authors, with any of the `ACCOUNT_COUNTS`; None if
+            account counts are unknown.
+        joins: posts of challenges, see `prior_activity.read_pasts`; None if earlier
+            activity is unknown.
     """
-    shown = {
+    used = {
         video_id
         for grid in grids
         for ids in (*grid.histories, *grid.support, *grid.pool_histories)
         for video_id in ids
     }
-    posts = videos.filter(pl.col("video_id").is_in(list(shown))).sort("video_id")
+    posts = videos.filter(pl.col("video_id").is_in(list(used))).sort("video_id")
     text = ("caption", "hashtags", "music_id", "music_title")
     return PostFacts(
         video_ids=tuple(posts["video_id"]),
@@ -104,7 +105,7 @@ def read_facts(
 
 
 def post_inputs(posts: pl.DataFrame) -> PostInputs:
-    """Returns posts of a corpus as context features see them, arrays, a row a post."""
+    """Returns posts of a corpus as arrays, the input of context features."""
     text = posts.select(pl.col("caption", "music_id", "music_title").fill_null(""))
     captions, sounds, titles = (
         np.array([value.encode() for value in column], object) for column in text
@@ -122,14 +123,14 @@ def post_inputs(posts: pl.DataFrame) -> PostInputs:
 
 
 def _accounts(users: pl.DataFrame, *grids: Grid) -> dict[str, np.ndarray]:
-    asked = {user for grid in grids for user in grid.users}
+    user_ids = {user for grid in grids for user in grid.users}
     known = [name for name in ACCOUNT_COUNTS if name in users.columns]
     unknown = [pl.lit(None).alias(n) for n in ACCOUNT_COUNTS if n not in known]
-    found = users.filter(pl.col("user_id").is_in(list(asked))).with_columns(unknown)
-    counts = found.select(pl.col(ACCOUNT_COUNTS).cast(pl.Float64)).fill_null(np.nan)
+    rows = users.filter(pl.col("user_id").is_in(list(user_ids))).with_columns(unknown)
+    counts = rows.select(pl.col(ACCOUNT_COUNTS).cast(pl.Float64)).fill_null(np.nan)
     return {
         user_id: np.array(row)
-        for user_id, row in zip(found["user_id"], counts.iter_rows(), strict=True)
+        for user_id, row in zip(rows["user_id"], counts.iter_rows(), strict=True)
         if not np.isnan(row).all()
     }
 
@@ -148,5 +149,5 @@ def _terms(
 
 
 def _words(text: str) -> list[str]:
-    # Not `\w`, which has no combining marks: Hindi and Thai words would fall to pieces.
+    # `\w` lacks combining marks and would split Hindi and Thai words.
     return re.findall(f"[{word_characters()}]+", text)

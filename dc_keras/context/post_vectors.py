@@ -1,15 +1,14 @@
-"""What context features know of posts, and how it becomes a vector a post.
+"""Vectors of posts for context features.
 
 The vector of a post has these blocks, in this order:
 
-    topics    directions of TF-IDF that the training users write about, learned by a
-              truncated SVD
-    captions  the caption embedding, unit length, centred and projected
-    frames    the mean embedding of the post's own frames, alike; absent without frames
+    topics    truncated SVD of the TF-IDF vector, fitted on training users
+    captions  caption embedding, scaled to unit length, centred and projected
+    frames    mean frame embedding, likewise; absent without frames
     facts     day, duration, views, likes, comments, shares, number of hashtags, and
               whether the sound is the author's own
 
-A block of a post of which nothing is known is zero; an unknown fact is `UNKNOWN`.
+Topics, captions and frames are zero where unknown; unknown facts are `UNKNOWN`.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from dc_keras.context.terms import (
     hash_terms,
 )
 
-# Stands for what is not known: JSON, in which a server answers, has no NaN.
+# Marks unknown values. JSON, the format of the server's responses, has no NaN.
 UNKNOWN = -1e9
 NUM_TOPICS = 128
 NUM_DIRECTIONS = 128
-# Terms of one document alone tell nothing about another.
-LEAST_DOCUMENTS = 2
+# Minimum number of documents with a term.
+MIN_DOCUMENTS = 2
 FACTS = (
     "day",
     "duration",
@@ -47,20 +46,20 @@ FACTS = (
 )
 _DAY = 86_400
 _TINY = 1e-9
-# Posts that are embedded at a time.
+# Batch size in posts.
 _CHUNK = 4096
 
 
 class PostSpace(tf.Module):
-    """Embeds posts. Its weights are learned without any label.
+    """Computes the vectors of posts. Its weights are fitted without labels.
 
     Args:
-        weights: arrays by name, float32 but for `term_row`, int32: `idf`
-            (NUM_BUCKETS,), 0 for terms that are left out; `topics` (num_terms + 1,
-            num_topics), the last row for terms that are left out; `term_row`
-            (NUM_BUCKETS,), the row of each; `captions_centre` (dim,) and
-            `captions_directions` (dim, d) and the same of `frames`, with d = 0 where
-            there are none; `origin` (), the day that days are counted from.
+        weights: arrays by name, float32 except for `term_row`. `idf` (NUM_BUCKETS,): 0
+            for terms that are not used. `topics` (num_terms + 1, num_topics): SVD
+            components; the last row is for terms that are not used. `term_row` int32
+            (NUM_BUCKETS,): row of each term in `topics`. `captions_centre` (dim,),
+            `captions_directions` (dim, d), and the same for `frames`: centre and
+            projection, d = 0 without embeddings. `origin` (): day 0 of all days.
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
@@ -81,7 +80,7 @@ class PostSpace(tf.Module):
 
     @property
     def width(self) -> int:
-        """Numbers a post."""
+        """Width of a post's vector."""
         return sum(self.widths) + len(FACTS)
 
     def embed(
@@ -94,10 +93,10 @@ class PostSpace(tf.Module):
 
         Args:
             posts: the posts.
-            caption_vectors: float32 (num_posts, dim), as the text encoder gives them;
-                zero where there is none. None for a model without captions.
-            frame_vectors: float32 (num_posts, dim), the mean of the own frames; zero
-                where there is none. None for a model without frames.
+            caption_vectors: float32 (num_posts, dim), outputs of the text encoder, zero
+                for posts without one. None for a model without captions.
+            frame_vectors: float32 (num_posts, dim), mean frame embeddings, zero for
+                posts without one. None for a model without frames.
         """
         terms = find_terms(posts.captions, posts.sounds, posts.sound_titles)
         blocks = [self._topics(terms, tf.shape(posts.captions)[0])]
@@ -109,8 +108,8 @@ class PostSpace(tf.Module):
     def _topics(self, terms: PostTerms, num_posts: tf.Tensor) -> tf.Tensor:
         weight = tf.gather(self._variables["idf"], terms.bucket)
         row = tf.gather(self._variables["term_row"], terms.bucket)
-        found = tf.gather(self._variables["topics"], row) * weight[:, None]
-        total = tf.math.unsorted_segment_sum(found, terms.post, num_posts)
+        topics = tf.gather(self._variables["topics"], row) * weight[:, None]
+        total = tf.math.unsorted_segment_sum(topics, terms.post, num_posts)
         square = tf.math.unsorted_segment_sum(weight**2, terms.post, num_posts)
         return total / tf.maximum(tf.sqrt(square), _TINY)[:, None]
 
@@ -134,7 +133,7 @@ class PostSpace(tf.Module):
 
     def day_of(self, seconds: tf.Tensor) -> tf.Tensor:
         """Returns UTC seconds as days since `origin`, `UNKNOWN` for negative ones."""
-        # Whole days and the rest apart: seconds since 1970 are too many for float32.
+        # Seconds since 1970 are too large for float32.
         day = tf.cast(seconds // _DAY, tf.float32) - self._variables["origin"]
         day += tf.cast(seconds % _DAY, tf.float32) / float(_DAY)
         return tf.where(seconds >= 0, day, UNKNOWN)
@@ -150,11 +149,11 @@ def embed_posts(
     caption_vectors: np.ndarray | None,
     frame_vectors: np.ndarray | None,
 ) -> np.ndarray:
-    """Returns the vectors of any number of posts, float32 (num_posts, width).
+    """Returns the vectors of posts in batches, float32 (num_posts, width).
 
     Args:
-        space: embeds them.
-        posts: arrays.
+        space: the fitted embedding.
+        posts: the posts, as arrays.
         caption_vectors: see `PostSpace.embed`.
         frame_vectors: see `PostSpace.embed`.
     """
@@ -163,11 +162,11 @@ def embed_posts(
     for start in range(0, count, _CHUNK):
         rows = slice(start, start + _CHUNK)
         part = PostInputs(*(tf.constant(column[rows]) for column in posts))
-        some = [
-            None if all_of is None else tf.constant(all_of[rows], tf.float32)
-            for all_of in (caption_vectors, frame_vectors)
+        embeddings = [
+            None if values is None else tf.constant(values[rows], tf.float32)
+            for values in (caption_vectors, frame_vectors)
         ]
-        vectors[rows] = space.embed(part, *some).numpy()
+        vectors[rows] = space.embed(part, *embeddings).numpy()
     return vectors
 
 
@@ -179,19 +178,19 @@ def fit_space(
     focal_terms: Sequence[str] = (),
     seed: int = 0,
 ) -> PostSpace:
-    """Learns topics, centres and directions from the posts of training users.
+    """Fits topics, centres and projections on the posts of training users.
 
     Args:
-        posts: all posts, arrays.
+        posts: all posts, as arrays.
         caption_vectors: see `PostSpace.embed`.
         frame_vectors: see `PostSpace.embed`.
-        sets: rows of `posts` of each user who may be learned from.
-        focal_terms: terms that mark a challenge; they get no weight.
-        seed: of the truncated SVD.
+        sets: rows of `posts` of each training user.
+        focal_terms: hashtags and sounds of the challenges, as terms; their weight is 0.
+        seed: seed of the truncated SVD.
     """
-    times = np.asarray(posts.create_times)
-    seen = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)
-    known = times[seen][times[seen] >= 0]
+    rows = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)
+    times = np.asarray(posts.create_times)[rows]
+    known = times[times >= 0]
     weights = _learn_topics(posts, sets, focal_terms, seed)
     weights["origin"] = np.array(known.max() // _DAY if len(known) else 0)
     for name, vectors in (("captions", caption_vectors), ("frames", frame_vectors)):
@@ -211,7 +210,7 @@ def _learn_topics(
     has_term = csr_matrix((np.ones(len(post)), (post, bucket)), shape)
     members = _membership(sets, len(posts.captions))
     documents = np.asarray(((members @ has_term) > 0).sum(axis=0)).ravel()
-    is_kept = documents >= LEAST_DOCUMENTS
+    is_kept = documents >= MIN_DOCUMENTS
     is_kept[hash_terms(tf.constant(focal_terms, tf.string)).numpy()] = False
     idf = np.where(is_kept, np.log((1 + len(sets)) / (1 + documents)) + 1, 0.0)
     kept = np.flatnonzero(is_kept)
@@ -231,7 +230,7 @@ def _learn_topics(
 def _learn_directions(
     vectors: np.ndarray | None, sets: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The centre of the users' means and the principal directions around it."""
+    """Returns the mean of the users' mean vectors and its principal directions."""
     if vectors is None:
         return np.zeros(0), np.zeros((0, 0))
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -241,7 +240,7 @@ def _learn_directions(
         for posts in sets
         if len(rows := posts[lengths[posts, 0] > 0])
     ]
-    # Around their centre, n points lie in n − 1 dimensions.
+    # n centred points span at most n − 1 dimensions.
     count = min(NUM_DIRECTIONS, len(means) - 1)
     if count < 1:
         centre = np.mean(means or np.zeros((1, vectors.shape[1])), axis=0)
@@ -252,14 +251,14 @@ def _learn_directions(
 
 
 def _all_terms(posts: PostInputs) -> tuple[np.ndarray, np.ndarray]:
-    found = []
+    batches = []
     for start in range(0, len(posts.captions), _CHUNK):
         part = slice(start, start + _CHUNK)
         terms = find_terms(*(tf.constant(column[part]) for column in posts[:3]))
-        found.append((terms.post.numpy() + start, terms.bucket.numpy()))
-    if not found:
+        batches.append((terms.post.numpy() + start, terms.bucket.numpy()))
+    if not batches:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    post, bucket = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    post, bucket = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return post, bucket
 
 

@@ -1,8 +1,7 @@
-"""What a user did before a cutoff: how much they posted and what they joined.
+"""Activity of users before a cutoff: posts and joined challenges.
 
-Histories are the newest posts without a focal challenge among them, which is all that
-may be known of a user whose joins are asked about. Tomorrow is another question: what
-the user joined before the cutoff is known then, and says much.
+Histories have no posts of the study's challenges, because these would reveal labels.
+With a cutoff, the challenges that a user joined before it are known and may be used.
 """
 
 from __future__ import annotations
@@ -21,17 +20,19 @@ NAMES = ("joined", "posts", "days")
 def read_pasts(
     videos: pl.DataFrame, joins: pl.DataFrame, grids: Sequence[Grid]
 ) -> dict[tuple[str, int], np.ndarray]:
-    """Reads what the users of grids that join several cutoffs did before each.
+    """Returns the activity of users before the cutoffs of grids.
 
     Args:
-        videos: the corpus's table of posts; those without a date do not count.
-        joins: columns `video_id` and `challenge`, the name, a row a post that joins.
-        grids: those without cutoffs of their own (`Grid.user_cutoffs`) are passed over.
+        videos: the corpus's table of posts; posts without a date are ignored.
+        joins: one row per post of a challenge, with the columns `video_id` and
+            `challenge`, the name of the challenge.
+        grids: grids that join several cutoffs; grids without `user_cutoffs` are
+            ignored.
 
     Returns:
-        By user id and cutoff, float64 (3,), as `NAMES`: different challenges joined,
-        of those that the grid has at that cutoff; posts; days from the first post to
-        the cutoff. Nothing at or after the cutoff counts.
+        float64 (3,) in the order of `NAMES`, by user id and cutoff: number of different
+        challenges joined, of those in the grid at that cutoff; number of posts; days
+        from the first post to the cutoff. Only posts before the cutoff count.
     """
     known = videos.select("video_id", "user_id", "create_time").drop_nulls()
     joined = joins.join(known, on="video_id")
@@ -46,7 +47,12 @@ def read_pasts(
 
 
 def find_past(pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid) -> np.ndarray:
-    """Returns each row's past, float64 (num_users, 3), NaN where unknown."""
+    """Returns the activity of each row of a grid, float64 (num_users, 3).
+
+    Args:
+        pasts: result of `read_pasts`.
+        grid: the grid; without `user_cutoffs`, all values are NaN.
+    """
     unknown = np.full(len(NAMES), np.nan)
     if not grid.user_cutoffs:
         return np.tile(unknown, (len(grid.users), 1))
@@ -65,7 +71,7 @@ def _counts(
     focal: Sequence[str],
     cutoff: int,
 ) -> list[tuple[str, float, float, float]]:
-    """User, challenges joined, posts and days, of each user."""
+    """Returns user id, challenges joined, posts and days of each user."""
     is_past = pl.col("create_time") < cutoff
     posts = known.filter(is_past).group_by("user_id")
     joins = joined.filter(is_past & pl.col("challenge").is_in(focal))

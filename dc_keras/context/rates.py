@@ -1,4 +1,4 @@
-"""How often challenges are joined, and users join."""
+"""Rates at which challenges are joined and users join."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from dc_keras.context.fold_data import Evidence
 
-# How many pairs the mean rate is worth when the rate of a challenge is shrunk to it.
+# Weight, in pairs, of the mean rate in the rate of a challenge.
 POPULARITY_PRIOR_PAIRS = 4.0
 
 
@@ -18,9 +18,8 @@ def mean_rate(evidence: Evidence, train: np.ndarray) -> float:
 def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     """Returns the rate at which each challenge is joined, shrunk to the mean rate.
 
-    (joins + supporters + k·mean) / (pairs + pool + k) over the training pairs and the
-    users set aside to describe challenges, k = `POPULARITY_PRIOR_PAIRS`. A challenge
-    without training pairs has the pool's part alone.
+    The rate is (joins + pool joins + k·mean) / (pairs + pool users + k) over training
+    pairs and users of the pool, with k = `POPULARITY_PRIOR_PAIRS`.
 
     Args:
         evidence: the pairs and the pool.
@@ -43,7 +42,13 @@ def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
 def joins_and_pairs(
     evidence: Evidence, train: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Joins and pairs of each user in training, those of all their rows together."""
+    """Returns the numbers of joins and of pairs of each user in training.
+
+    Rows of the same person at several cutoffs count together.
+
+    Returns:
+        Two arrays (num_users,).
+    """
     person = evidence.pair_person[train]
     num_people = int(evidence.person.max()) + 1
     label = evidence.pairs.label[train]

@@ -1,11 +1,11 @@
-"""Joins the vectors of a set of posts: a user's history, or what describes a challenge.
+"""Vectors of sets of posts: the history of a user or the support of a challenge.
 
 The vector of a set has these blocks:
 
     topics, captions, frames  mean over the posts where known, scaled to unit length
-    habits                    how the author posts and how the posts do, `HABITS`
-    num_posts                 posts in the set
-    days                      the days of the posts, ascending, `UNKNOWN` at the end
+    habits                    statistics of the posts, `HABITS`
+    num_posts                 number of posts
+    days                      days of the posts, ascending, `UNKNOWN` at the end
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ HABITS = (
     "log_days",
 )
 _TINY = 1e-9
-# Beyond any value, and still a number to sort by.
+# Sorts after any value.
 _LAST = 1e30
 
 
 @dataclass(frozen=True)
 class SetLayout:
-    """Where the blocks of a set's vector are.
+    """Layout of the vector of a set.
 
     Attributes:
         blocks: widths of topics, captions and frames.
-        num_days: posts that count at most.
+        num_days: maximum number of posts.
     """
 
     blocks: tuple[int, ...]
@@ -53,14 +53,14 @@ class SetLayout:
 
     @property
     def width(self) -> int:
-        """Numbers a set."""
+        """Width of a set's vector."""
         return self.taste + len(HABITS) + 1 + self.num_days
 
     def part(self, sets: tf.Tensor, name: str) -> tf.Tensor:
-        """Returns a block of sets' vectors.
+        """Returns a block of the vectors of sets, float32 (batch_size, block_width).
 
         Args:
-            sets: float32 (batch_size, at least width).
+            sets: float32 (batch_size, width or more).
             name: "topics", "captions", "frames", "habits", "num_posts" or "days".
         """
         start, width = self._places()[name]
@@ -80,9 +80,10 @@ def join_posts(layout: SetLayout, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tens
     """Returns the vectors of sets of posts, float32 (batch_size, layout.width).
 
     Args:
-        layout: of the result.
-        posts: float32 (batch_size, num_posts, width of a post), `posts.PostSpace`.
-        valid: bool (batch_size, num_posts), whether there is a post.
+        layout: layout of the result.
+        posts: float32 (batch_size, num_posts, post_width), vectors of
+            `post_vectors.PostSpace`.
+        valid: bool (batch_size, num_posts), False where padded.
     """
     facts = posts[:, :, layout.taste :]
     facts = tf.where(valid[..., None], facts, UNKNOWN)
@@ -92,7 +93,7 @@ def join_posts(layout: SetLayout, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tens
     blocks, start = [], 0
     for width in layout.blocks:
         part = tf.where(valid[..., None], posts[:, :, start : start + width], 0.0)
-        # The length of the mean is that of the sum times a number: it falls out.
+        # Sum and mean have the same direction.
         total = tf.reduce_sum(part, axis=1)
         length = tf.norm(total, axis=1, keepdims=True)
         blocks.append(total / tf.maximum(length, _TINY))
@@ -138,12 +139,12 @@ def median(values: tf.Tensor) -> tf.Tensor:
     ordered = tf.sort(tf.where(is_known(values), values, _LAST), axis=1)
     middle = tf.stack([tf.maximum(count - 1, 0) // 2, count // 2], axis=1)
     middle = tf.minimum(middle, tf.maximum(count - 1, 0)[:, None])
-    found = tf.reduce_mean(tf.gather(ordered, middle, batch_dims=1), axis=1)
-    return tf.where(count > 0, found, UNKNOWN)
+    medians = tf.reduce_mean(tf.gather(ordered, middle, batch_dims=1), axis=1)
+    return tf.where(count > 0, medians, UNKNOWN)
 
 
 def _spread(values: tf.Tensor) -> tf.Tensor:
-    """The standard deviation of the known values of each row."""
+    """Returns the standard deviation of the known values of each row."""
     centre = mean(values)
     squares = tf.where(is_known(values), tf.square(values - centre[:, None]), UNKNOWN)
     variance = mean(squares)
@@ -161,14 +162,14 @@ def _log1p(values: tf.Tensor) -> tf.Tensor:
 
 
 def _first_and_last(day: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The earliest and the latest known day of each row; `UNKNOWN` without any."""
+    """Returns the first and the last known day of each row; `UNKNOWN` without any."""
     last = tf.reduce_max(day, axis=1)
     first = tf.reduce_min(tf.where(is_known(day), day, _LAST), axis=1)
     return tf.where(is_known(last), first, UNKNOWN), last
 
 
 def _sorted(day: tf.Tensor, count: int) -> tf.Tensor:
-    """The known days of each row, ascending, then `UNKNOWN`: (batch_size, count)."""
+    """Returns the known days of each row, ascending, padded by `UNKNOWN` to `count`."""
     missing = tf.maximum(count - tf.shape(day)[1], 0)
     day = tf.pad(day, [[0, 0], [0, missing]], constant_values=UNKNOWN)[:, :count]
     ordered = tf.sort(tf.where(is_known(day), day, _LAST), axis=1)

@@ -1,8 +1,10 @@
 """The terms of posts: words, hashtags, sounds and titles of sounds, as hash buckets.
 
-Training and serving share these TensorFlow ops. Terms are hashed (Weinberger et al.,
-"Feature hashing for large scale multitask learning", ICML 2009), so that a model keeps
-no word that somebody wrote.
+Training and serving use the same TensorFlow ops. Terms are hashed, so that a model does
+not store the words of posts.
+
+Reference:
+    Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ NUM_BUCKETS = 2**16
 
 
 class PostTerms(NamedTuple):
-    """Terms of some posts, and what is counted on the way.
+    """Terms and term statistics of posts.
 
     Attributes:
-        post: int64 (num_terms,), the post of each term, ascending; a post has each of
-            its terms once.
-        bucket: int64 (num_terms,), in [0, NUM_BUCKETS).
-        num_tags: float32 (num_posts,), hashtags in the caption.
-        is_original: float32 (num_posts,), 1 where the title of the sound says that it
-            is the author's own, 0 where it says something else.
+        post: int64 (num_terms,), position of the post of each term, ascending. Terms of
+            a post are distinct.
+        bucket: int64 (num_terms,), hash bucket of each term, in [0, NUM_BUCKETS).
+        num_tags: float32 (num_posts,), number of hashtags in the caption.
+        is_original: float32 (num_posts,), 1 if the title marks the sound as the
+            author's own, otherwise 0.
         has_sound: bool (num_posts,), whether an id or a title of the sound is known.
     """
 
@@ -41,13 +43,13 @@ def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> Pos
     """Returns the terms of posts.
 
     Terms are the words and hashtags of the caption, the id of the sound (or its title
-    where there is no id), and the words of the title unless the sound is the author's
-    own. Case does not matter.
+    if there is no id), and the words of the title unless the sound is the author's own.
+    Terms are lower case.
 
     Args:
         captions: string (num_posts,), UTF-8.
-        sounds: string (num_posts,), ids; "" where unknown.
-        titles: string (num_posts,), "" where unknown.
+        sounds: string (num_posts,), ids of sounds; "" where unknown.
+        titles: string (num_posts,), titles of sounds; "" where unknown.
     """
     num_posts = tf.shape(captions, tf.int64)[0]
     words = _split_words(captions)
@@ -89,7 +91,7 @@ def hash_terms(terms: tf.Tensor) -> tf.Tensor:
 
 
 def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
-    """Splits texts into words and hashtags, lower case; hashtags keep one leading #."""
+    """Splits texts into lower-case words and hashtags; hashtags keep one leading #."""
     kept = f"[^{word_characters()}{HASHES}]+"
     text = tf.strings.regex_replace(_lower(text), kept, " ")
     tag = f"[{HASHES}]+({_WORD}+)"
@@ -99,7 +101,7 @@ def _split_words(text: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _lower(text: tf.Tensor) -> tf.Tensor:
-    """Returns lower-case texts, with a space for control characters and broken bytes."""
+    """Returns lower-case texts; control characters and broken bytes become spaces."""
     # `tf.strings.lower` would end a text at its first NUL.
     text = tf.strings.unicode_transcode(
         text, "UTF-8", "UTF-8", replacement_char=0x20, replace_control_characters=True

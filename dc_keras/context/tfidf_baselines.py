@@ -1,4 +1,4 @@
-"""Baselines on TF-IDF of words, tags and sounds."""
+"""Baselines on TF-IDF vectors of words, hashtags and sounds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sklearn.linear_model import Ridge
 
 from dc_keras.context.fold_data import Evidence
 
-# Terms of one document alone tell nothing of another.
-_LEAST_DOCUMENTS = 2
+# Minimum number of documents with a term.
+_MIN_DOCUMENTS = 2
 ONE_VS_REST_ALPHA = 3.0
 
 
 @dataclass(frozen=True)
 class TextSpace:
-    """TF-IDF vectors, of length 1, over the terms of training users and the pool.
+    """TF-IDF vectors of unit length over the terms of training users and the pool.
 
     Attributes:
         users: sparse float64 (num_users, num_terms).
@@ -33,18 +33,23 @@ class TextSpace:
 
     @classmethod
     def of(cls, evidence: Evidence, train: np.ndarray) -> TextSpace:
-        """Learns terms and their weights from training users and the pool."""
+        """Fits TF-IDF on training users and the pool, and transforms all documents.
+
+        Args:
+            evidence: the documents of users, challenges and the pool.
+            train: positions of the training pairs.
+        """
         known = np.unique(evidence.pairs.user[train])
         documents = [evidence.documents[user] for user in known]
         documents += evidence.pool_documents
         vectorizer = TfidfVectorizer(
-            analyzer=_as_it_is, sublinear_tf=True, min_df=_LEAST_DOCUMENTS
+            analyzer=_identity, sublinear_tf=True, min_df=_MIN_DOCUMENTS
         )
         if _repeats_a_term(documents):
             vectorizer.fit(documents)
         else:
-            # Nothing to learn from: vectors of zeros.
-            vectorizer = TfidfVectorizer(analyzer=_as_it_is, vocabulary=[""])
+            # scikit-learn rejects an empty vocabulary; this one gives zero vectors.
+            vectorizer = TfidfVectorizer(analyzer=_identity, vocabulary=[""])
             vectorizer.fit([[""]])
         return cls(
             *(
@@ -61,16 +66,16 @@ class TextSpace:
 def one_vs_rest(
     evidence: Evidence, train: np.ndarray, text: TextSpace, rates: np.ndarray
 ) -> np.ndarray:
-    """Returns how far the words of each user move them towards each challenge.
+    """Returns corrections of the rates of joining from the terms of each user.
 
-    One ridge regression a challenge, of label minus `rates` on TF-IDF; pairs that are
-    not in training count as expected. A challenge without training pairs gets zeros.
+    For each challenge, a ridge regression on TF-IDF predicts label minus rate. Pairs
+    that are not in training count as 0. Challenges without training pairs get zeros.
 
     Args:
         evidence: the pairs.
         train: positions of the training pairs.
         text: TF-IDF vectors.
-        rates: of `rates.popularity`.
+        rates: float64 (num_challenges,), see `rates.popularity`.
 
     Returns:
         float64 (num_users, num_challenges), to be added to `rates`.
@@ -82,20 +87,21 @@ def one_vs_rest(
     known = np.unique(user)
     ridge = Ridge(alpha=ONE_VS_REST_ALPHA, fit_intercept=False)
     ridge.fit(text.users[known], residual[known])
-    predicted = _two_dimensional(ridge.predict(text.users))
+    # For one challenge, scikit-learn returns a vector.
+    predicted = np.asarray(ridge.predict(text.users).reshape(len(residual), -1))
     return predicted[:, evidence.topic]
 
 
 def cosine(text: TextSpace) -> np.ndarray:
-    """Returns the cosine of each history with each support, in [0, 1].
+    """Returns the cosine of each history and each support.
 
     Returns:
-        float64 (num_users, num_challenges).
+        float64 (num_users, num_challenges), in [0, 1].
     """
     return np.asarray((text.users @ text.challenges.T).todense())
 
 
-def _as_it_is(document: list[str]) -> list[str]:
+def _identity(document: list[str]) -> list[str]:
     return document
 
 
@@ -107,8 +113,3 @@ def _repeats_a_term(documents: Sequence[list[str]]) -> bool:
             return True
         seen |= terms
     return False
-
-
-def _two_dimensional(predicted: np.ndarray) -> np.ndarray:
-    # scikit-learn gives one dimension for one challenge.
-    return np.asarray(predicted.reshape(len(predicted), -1))

@@ -1,8 +1,8 @@
-"""Gradient-boosted trees as arrays: fitted by scikit-learn, computed by TensorFlow.
+"""Gradient-boosted trees, fitted by scikit-learn and evaluated by TensorFlow.
 
-A comparison with a threshold is softened within `_SOFTNESS` standard deviations around
-it. The last bit of a feature may differ between two machines or two batch sizes; a hard
-comparison could make that bit a different answer.
+Splits are linear instead of hard within `_SOFTNESS` standard deviations around their
+threshold. The last bit of a feature may differ between machines or batch sizes, and a
+hard split could turn that into a different prediction.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dc_keras.context.set_vectors import is_known
 _DEPTH = 3
 _NUM_SPLITS = 2**_DEPTH - 1
 _SOFTNESS = 1e-3
-_LEAST_RATE = 1e-4
+_MIN_RATE = 1e-4
 # Chosen on training rows of the real benchmark (docs/results.md).
 _SETTINGS = {
     "learning_rate": 0.1,
@@ -33,14 +33,14 @@ _SETTINGS = {
 
 
 class BoostedTrees(tf.Module):
-    """Complete binary trees of depth three, summed.
+    """A sum of complete binary trees of depth three.
 
     Args:
-        weights: arrays by name: `feature` int32 (num_trees, 7), which feature each
-            split looks at, in level order; `threshold` and `unknown_left` float32
-            alike, where it splits and whether an unknown feature goes left; `leaf`
-            float32 (num_trees, 8), what each leaf adds; `scale` float32
-            (num_features,), standard deviations; `bias` float32 ().
+        weights: arrays by name. `feature` int32 (num_trees, 7): feature of each split,
+            in level order. `threshold` float32 (num_trees, 7): threshold of each
+            split. `unknown_left` float32 (num_trees, 7): 1 if an unknown value goes
+            left. `leaf` float32 (num_trees, 8): values of the leaves. `scale` float32
+            (num_features,): standard deviations. `bias` float32 ().
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
@@ -80,34 +80,36 @@ class BoostedTrees(tf.Module):
         return total[:, 0] + float(self.weights["bias"])
 
     def _goes_left(self, features: tf.Tensor, split: int) -> tf.Tensor:
-        """How far each row goes left at a split of each tree, in [0, 1]."""
+        """Returns the share of each row that goes left at a split of each tree."""
         v = self._variables
-        seen = tf.gather(features, v["feature"][split], axis=1)
-        left = (v["threshold"][split] - seen) * v["steepness"][split] + 0.5
+        values = tf.gather(features, v["feature"][split], axis=1)
+        left = (v["threshold"][split] - values) * v["steepness"][split] + 0.5
         left = tf.clip_by_value(left, 0.0, 1.0)
-        return tf.where(is_known(seen), left, v["unknown_left"][split])
+        return tf.where(is_known(values), left, v["unknown_left"][split])
 
 
 def fit_trees(
     features: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int
 ) -> BoostedTrees:
-    """Fits trees.
+    """Fits boosted trees.
+
+    Without known features or without both labels, the result has no splits.
 
     Args:
         features: float32 (num_rows, num_features), NaN where unknown.
         label: 0 or 1, (num_rows,).
-        weight: of each row, float (num_rows,).
-        seed: of the trees.
+        weight: float (num_rows,), weight of each row.
+        seed: random seed.
     """
     columns = np.flatnonzero(~np.isnan(features).all(axis=0))
     if label.min() == label.max() or len(columns) == 0:
-        rate = np.clip(np.average(label, weights=weight), _LEAST_RATE, 1 - _LEAST_RATE)
+        rate = np.clip(np.average(label, weights=weight), _MIN_RATE, 1 - _MIN_RATE)
         return BoostedTrees(_no_trees(features.shape[1], np.log(rate / (1 - rate))))
     trees = HistGradientBoostingClassifier(**_SETTINGS, random_state=seed)
-    # Folds run side by side, and threads that wait for each other lose more.
+    # Folds run in parallel processes; more threads would be slower.
     with threadpool_limits(1, user_api="openmp"):
         trees.fit(features[:, columns], label, sample_weight=weight)
-    # scikit-learn keeps its trees in private attributes; skl2onnx reads them too.
+    # The trees are private attributes of scikit-learn, which skl2onnx also uses.
     nodes = [predictor.nodes for [predictor] in trees._predictors]
     parts = [_complete(tree, columns) for tree in nodes]
     names = ("feature", "threshold", "unknown_left", "leaf")
@@ -141,7 +143,15 @@ def _no_trees(num_features: int, bias: float) -> dict[str, np.ndarray]:
 def _complete(
     nodes: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A tree of scikit-learn as a complete one; a leaf above gets leaves below."""
+    """Converts a tree to a complete one by extending leaves above the last level.
+
+    Args:
+        nodes: nodes of a scikit-learn tree.
+        columns: positions of the tree's features among all features.
+
+    Returns:
+        Feature, threshold and `unknown_left` of the splits, and values of the leaves.
+    """
     feature = np.zeros(_NUM_SPLITS, np.int32)
     threshold = np.zeros(_NUM_SPLITS, np.float32)
     unknown_left = np.zeros(_NUM_SPLITS, np.float32)
@@ -151,13 +161,13 @@ def _complete(
         if position >= _NUM_SPLITS:
             leaf[position - _NUM_SPLITS] = nodes[node]["value"]
             return
-        found = nodes[node]
+        split = nodes[node]
         children = (node, node)
-        if not found["is_leaf"]:
-            feature[position] = columns[found["feature_idx"]]
-            threshold[position] = found["num_threshold"]
-            unknown_left[position] = found["missing_go_to_left"]
-            children = (int(found["left"]), int(found["right"]))
+        if not split["is_leaf"]:
+            feature[position] = columns[split["feature_idx"]]
+            threshold[position] = split["num_threshold"]
+            unknown_left[position] = split["missing_go_to_left"]
+            children = (int(split["left"]), int(split["right"]))
         place(children[0], 2 * position + 1)
         place(children[1], 2 * position + 2)
 

@@ -1,1 +1,1 @@
-"""What a post is: canonical records, the corpus on disk, Studies. No TensorFlow."""
+"""Canonical records of posts and users, and the corpus on disk. Without TensorFlow."""

@@ -1,7 +1,8 @@
-"""Every tie of a corpus: those in ties.parquet, and those that its posts tell.
+"""All edges of a corpus: those in ties.parquet, and those implied by the posts.
 
-A post tells whom it mentions, and what it is a duet or a stitch with. A tie leads to a
-user wherever the corpus knows whose the handle or the other post is.
+A post implies an edge to each user it mentions, and to the post that it is a duet or a
+stitch of. Edges that lead to a handle or to a post are redirected to its user where the
+corpus knows the user.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ _COLUMNS = tuple(Edge.__dataclass_fields__)
 
 
 def all_edges(corpus: Corpus) -> pl.DataFrame:
-    """Returns the ties of a corpus, sorted; columns are the fields of `Edge`."""
-    edges = pl.concat([corpus.ties, *_edges_of_posts(corpus.videos)])
+    """Returns all edges of a corpus, sorted; the columns are the fields of `Edge`."""
+    edges = pl.concat([corpus.edges, *_edges_of_posts(corpus.videos)])
     edges = _to_users(edges, "mention", _owners_of_mentions(corpus.users))
     edges = _to_users(edges, "video", corpus.videos.select("video_id", "user_id"))
     return edges.unique().sort(_COLUMNS)
 
 
 def _edges_of_posts(videos: pl.DataFrame) -> Iterable[pl.DataFrame]:
+    """Yields the edges of mentions, of duets and of stitches."""
     mentions = videos.select("user_id", "video_id", "create_time", "source", "mentions")
     mentions = mentions.explode("mentions").drop_nulls("mentions")
     yield _edges(mentions, "mention", "mention", pl.col("mentions"))
@@ -49,7 +51,7 @@ def _edges(
 
 
 def _owners_of_mentions(users: pl.DataFrame) -> pl.DataFrame:
-    """Returns mention code and user id, of the codes that one user alone has had."""
+    """Returns mention codes and user ids, for codes that belong to exactly one user."""
     owners = users.select("user_id", pl.col("aliases").alias("alias")).explode("alias")
     code = pl.col("alias").map_elements(mention_code, return_dtype=pl.String)
     owners = owners.drop_nulls().select(code.alias("code"), "user_id").unique()
@@ -59,7 +61,13 @@ def _owners_of_mentions(users: pl.DataFrame) -> pl.DataFrame:
 def _to_users(
     edges: pl.DataFrame, target_type: str, owners: pl.DataFrame
 ) -> pl.DataFrame:
-    """Leads the ties of one target type to users, where `owners` tells whose it is."""
+    """Redirects edges of one target type to users.
+
+    Args:
+        edges: columns are the fields of `Edge`.
+        target_type: the type of the edges to redirect.
+        owners: two columns: the target id and the id of the user who owns it.
+    """
     key, owner = owners.columns
     known = owners.rename({key: "target_id", owner: "owner"})
     joined = edges.join(known, on="target_id", how="left", maintain_order="left")

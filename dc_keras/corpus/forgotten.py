@@ -1,9 +1,9 @@
-"""Who and what a corpus has forgotten: a list that names nobody.
+"""The people and posts that a corpus has forgotten, as a list that identifies nobody.
 
-`forgotten.json` holds keyed fingerprints of ids and codes: of posts, of the people
-behind them, of their handles and mentions. It is written before anything is removed, so
-that a removal that was stopped can be finished from the list alone, and it stays, so
-that no later import brings the forgotten back.
+`forgotten.json` holds keyed fingerprints of ids and codes: of posts, of their authors,
+and of the authors' handles and mentions. The list is written before anything is
+removed, so an interrupted removal can be completed from the list alone. It is kept
+afterwards, so later imports do not restore forgotten data.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FORGOTTEN_FILE = "forgotten.json"
 FORGOTTEN = "u_forgotten"
 _VERSION = 1
 
-# A mention, a pseudonym or an id, as a whole word. Six digits: shorter numbers in what
-# people write are no ids.
+# A mention, a pseudonym or an id, as a whole word. Numbers of fewer than six digits are
+# common in ordinary text and are not ids.
 _CODE = re.compile(
     r"(?<![0-9A-Za-z_])(?:u_[0-9a-f]{10}|[0-9a-f]{32}|[0-9]{6,19})(?![0-9A-Za-z_])"
 )
-# Where raw content names somebody: a mention, or a text that is a value.
+# The places where raw content can name a person: mentions, and string values.
 _NAME = re.compile(r'[@＠]([\w.]*\w)|"([\w.-]+)"(?!\s*:)')
 _TEXTS = ("caption", "music_title", "transcript")
 _OTHER_POSTS = ("duet_of", "stitch_of")
@@ -39,13 +39,13 @@ _OTHER_POSTS = ("duet_of", "stitch_of")
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """Tells what is forgotten.
+    """The list of forgotten ids and codes.
 
     Attributes:
-        pseudonymizer: holds the key.
-        fingerprints: of ids and codes.
-        journal: what a removal that is under way, or was stopped, has to do: plain
-            values of `forgetting.journal`; None where none is.
+        pseudonymizer: computes the fingerprints; holds the key.
+        fingerprints: fingerprints of the forgotten ids and codes.
+        journal: remaining work of a removal that is running or was interrupted, as
+            plain values of `privacy.journal`; None if there is none.
     """
 
     pseudonymizer: Pseudonymizer
@@ -54,15 +54,15 @@ class Forgotten:
 
     @property
     def is_finished(self) -> bool:
-        """False while a removal is under way, or was stopped."""
+        """False while a removal is running or after it was interrupted."""
         return self.journal is None
 
     @classmethod
     def load(cls, corpus_dir: Path, pseudonymizer: Pseudonymizer) -> Forgotten:
-        """Reads the list of a corpus, an empty one where there is none.
+        """Reads the list of a corpus; it is empty if the corpus has no list.
 
         Raises:
-            DataError: the file is no such list, or of another key.
+            DataError: the file is not a valid list, or it was made with another key.
         """
         path = corpus_dir / FORGOTTEN_FILE
         if not path.exists():
@@ -74,7 +74,7 @@ class Forgotten:
             journal = None if content["finished"] else content.get("journal", {})
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
-                f"{path}: not a list of the forgotten; bring it back from a copy. "
+                f"{path}: not a valid list of forgotten ids; restore it from a backup. "
                 f"Received: {error!r}"
             ) from error
         if version != _VERSION:
@@ -85,7 +85,7 @@ class Forgotten:
         return cls(pseudonymizer, fingerprints, journal)
 
     def save(self, corpus_dir: Path) -> None:
-        """Writes the list into a corpus directory."""
+        """Writes the list to a corpus directory."""
         content: dict[str, Any] = {
             "version": _VERSION,
             "key_fingerprint": self.pseudonymizer.fingerprint,
@@ -100,7 +100,8 @@ class Forgotten:
     def with_codes(self, codes: Iterable[str]) -> Forgotten:
         """Returns the list with further ids and codes.
 
-        An id is forgotten together with the code that models have of a post of this id.
+        The id of a post is added together with its `post_code`, the code under which
+        models store the post.
         """
         added = set(codes)
         key = self.pseudonymizer.fingerprint
@@ -109,14 +110,13 @@ class Forgotten:
         return replace(self, fingerprints=self.fingerprints.union(fingerprints))
 
     def with_people(self, users: Iterable[User]) -> Forgotten:
-        """Returns the list with every code of each person whom one of them names.
+        """Returns the list with all codes of the people who are on it.
 
-        Somebody who was forgotten by handle is recognised by the numeric id too from
-        then on. A code that somebody else has too is not added: it does not say whom
-        it means.
+        A person who was added by handle is then also recognised by numeric id. Codes
+        that other people share are not added, because they are ambiguous.
 
         Args:
-            users: everyone who is known.
+            users: all known users.
         """
         if not self.fingerprints:
             return self
@@ -131,32 +131,32 @@ class Forgotten:
         return self.with_codes(gone - shared)
 
     def has(self, code: str) -> bool:
-        """Whether an id of a post, a pseudonym or a mention is forgotten."""
-        if not self.fingerprints:  # of nearly every corpus
+        """Whether the id of a post, a pseudonym or a mention is on the list."""
+        if not self.fingerprints:  # nearly every corpus
             return False
         return self.pseudonymizer.forgotten(code) in self.fingerprints
 
     def among(self, values: Iterable[str | None]) -> list[str]:
-        """Returns those of some ids or codes that are forgotten, each once."""
+        """Returns the values that are on the list, each once, in order."""
         found = dict.fromkeys(v for v in values if v is not None)
         return [value for value in found if self.has(value)]
 
-    def has_tie(self, edge: Edge) -> bool:
-        """Whether a tie leads from, to or over what is forgotten, or names it."""
+    def has_edge(self, edge: Edge) -> bool:
+        """Whether an edge starts at, leads to, passes or names a forgotten id."""
         ends = (edge.user_id, edge.target_id, edge.video_id)
         return bool(self.among(ends)) or self.scrub(edge.target_id) != edge.target_id
 
     def scrub(self, text: str) -> str:
-        """Returns a text with `u_forgotten` for every code of the forgotten."""
+        """Returns the text with every forgotten code replaced by `u_forgotten`."""
         if not self.fingerprints:
             return text
         return _CODE.sub(lambda m: FORGOTTEN if self.has(m[0]) else m[0], text)
 
     def names_any(self, rejected: Mapping[str, Any]) -> bool:
-        """Whether an entry of quarantine.jsonl names somebody or something forgotten.
+        """Whether an entry of quarantine.jsonl names a forgotten person or post.
 
         Args:
-            rejected: the entry, parsed; raw content that it has is in the clear.
+            rejected: the parsed entry; its raw content, if any, is not pseudonymised.
         """
         if not self.fingerprints:
             return False
@@ -167,20 +167,20 @@ class Forgotten:
         return any(map(self.has_name, words))
 
     def has_name(self, word: str) -> bool:
-        """Whether a code, or an id, a handle or a secUid in the clear, is forgotten."""
+        """Whether a code, or an id, handle or secUid in the clear, is forgotten."""
         code = self.pseudonymizer
         kinds = (code.user, code.handle, code.sec_uid)
         return self.has(word) or any(self.has(kind(word)) for kind in kinds)
 
-    def keep(self, videos: pl.DataFrame) -> pl.DataFrame:
-        """Returns the posts that are not forgotten, without a trace of those that are.
+    def filter_videos(self, videos: pl.DataFrame) -> pl.DataFrame:
+        """Returns the posts that are not forgotten, without references to such posts.
 
         Args:
-            videos: the fields of `records.Video`, and others.
+            videos: table with the fields of `records.Video`, and possibly others.
 
         Returns:
-            The rows of other posts by other people, where forgotten people are no
-            longer mentioned and forgotten posts no longer referred to.
+            The posts by people who are not forgotten. Mentions of forgotten people and
+            references to forgotten posts are removed.
         """
         if not self.fingerprints:
             return videos
@@ -196,14 +196,14 @@ class Forgotten:
             *(pl.Series(name, self._scrubbed(kept[name])) for name in _TEXTS),
         )
 
-    def keep_ties(self, ties: pl.DataFrame) -> pl.DataFrame:
-        """Returns the ties, fields of `records.Edge`, that `has_tie` does not have."""
-        kept = self.drop_rows(ties, ("user_id", "target_id", "video_id"))
-        # The title of a sound may name somebody.
+    def filter_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
+        """Returns the edges, fields of `records.Edge`, that do not match `has_edge`."""
+        kept = self.drop_rows(edges, ("user_id", "target_id", "video_id"))
+        # The title of a sound may name a person.
         return kept.filter(kept["target_id"] == self._scrubbed(kept["target_id"]))
 
     def drop_rows(self, table: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
-        """Returns the rows that hold nothing forgotten in some columns of ids."""
+        """Returns the rows without forgotten ids in the given columns."""
         for column in columns:
             gone = self.among(table[column].unique())
             if gone:
@@ -217,6 +217,6 @@ class Forgotten:
 
 
 def codes_of(user: User) -> set[str]:
-    """Returns all codes that name a person: pseudonyms, and those of mentions."""
+    """Returns all codes of a person: pseudonyms, and the codes of mentions."""
     mentions = map(mention_code, user.aliases)
     return {user.user_id, *user.aliases, *user.sec_uids, *mentions}

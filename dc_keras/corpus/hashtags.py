@@ -1,4 +1,4 @@
-"""What a hashtag is made of: the one definition, for Python and inside the graph."""
+"""The definition of a hashtag, shared by Python and the TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import unicodedata
 from functools import cache
 
 HASHES = "#＃﹟"  # all characters whose NFKC is #
-_JOINERS = "\u200c\u200d"  # several scripts need them inside a word
+_JOINERS = "\u200c\u200d"  # several scripts use them inside words
 
 
 @cache
 def word_characters() -> str:
-    """Returns the inside of the character class of hashtags, for `re` and for RE2.
+    """Returns the content of the character class of hashtags, for `re` and for RE2.
 
-    This is the only definition of what a hashtag is made of: letters, numbers, marks,
-    underscores and joiners of any script, but neither variation selectors nor enclosing
-    marks. The ranges are spelled out because `re` knows no Unicode categories and the
-    tables of RE2 are of another Unicode version than Python's.
+    A hashtag consists of letters, numbers, marks, underscores and joiners of any
+    script. Variation selectors and enclosing marks are excluded. The ranges are listed
+    explicitly because `re` does not support Unicode categories, and because RE2 and
+    Python use tables of different Unicode versions.
     """
     ranges: list[list[str]] = []
     previous = -2
@@ -35,7 +35,7 @@ def word_characters() -> str:
 
 @cache
 def hashtag_pattern() -> str:
-    """Returns the pattern of a hashtag with its #, for `re` and for RE2."""
+    """Returns the pattern of a hashtag including its #, for `re` and for RE2."""
     return f"[{HASHES}][{word_characters()}]+"
 
 

@@ -1,7 +1,8 @@
-"""Keyed pseudonyms: a code stands for who posted, and only the key links the two.
+"""Keyed pseudonyms, which only the holder of the key can link to identities.
 
-HMAC-SHA256 under a key that lives outside the corpus. Each kind of identity has its own
-domain, so that a handle that looks like a user id does not share its pseudonym.
+A pseudonym is an HMAC-SHA256 code; the key is stored outside the corpus. Each kind of
+identity is hashed in its own domain, so a handle that looks like a user id does not
+share its pseudonym.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ _FINGERPRINT_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Pseudonymizer:
-    """Turns identities into pseudonyms under one secret key.
+    """Computes the pseudonyms of identities with one secret key.
 
     Attributes:
-        key: 32 secret bytes; never shown.
+        key: 32 secret bytes; excluded from `repr`.
 
     Raises:
         DataError: the key has another length.
     """
 
     key: bytes = field(repr=False)
-    # Copied for each code: beginning with the key takes as long as all that follows.
+    # Copied for each code, because the key setup takes as long as the rest.
     _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -46,24 +47,25 @@ class Pseudonymizer:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that tell two keys apart and nothing else about them."""
+        """16 hex digits that identify the key and reveal nothing else about it."""
         return self._code("fingerprint", "", _FINGERPRINT_DIGITS)
 
     def require_key_of(self, corpus_dir: Path, fingerprint: str) -> None:
-        """Refuses a corpus that was made with another key.
+        """Checks that a corpus was made with this key.
 
         Args:
             corpus_dir: the corpus, for the message.
-            fingerprint: of the key that it was made with.
+            fingerprint: fingerprint of the key that the corpus was made with.
 
         Raises:
-            DataError: it is another one than this key's.
+            DataError: the fingerprints differ.
         """
         if fingerprint != self.fingerprint:
             raise DataError(
-                f"{corpus_dir}: made with another pseudonym key, under which a person "
-                "would be someone else; give the key file it was made with. Received: "
-                f"fingerprint={self.fingerprint}, corpus fingerprint={fingerprint}"
+                f"{corpus_dir}: the corpus was made with another pseudonym key, so "
+                "pseudonyms would not match; use the key file it was made with. "
+                f"Received: fingerprint={self.fingerprint}, "
+                f"corpus fingerprint={fingerprint}"
             )
 
     def user(self, user_id: str) -> str:
@@ -81,16 +83,17 @@ class Pseudonymizer:
     def mention(self, handle: str) -> str:
         """Returns `u_` and the first 10 hex digits of the handle's pseudonym.
 
-        Short enough for a caption, and still found among a user's aliases.
+        The code is short enough for a caption, and it can be matched with the aliases
+        of a user.
         """
         return mention_code(self.handle(handle))
 
     def forgotten(self, value: str) -> str:
-        """Returns the fingerprint of who or what is forgotten, 32 hex digits.
+        """Returns the fingerprint of a forgotten id or code, 32 hex digits.
 
         Args:
-            value: an id or a code. Whoever has it and the key can ask a list of
-                fingerprints for it; the list alone names nobody.
+            value: an id or a code. Testing whether it is on a list of fingerprints
+                requires the value and the key; the list alone identifies nobody.
         """
         return self._code("forgotten", value, _PSEUDONYM_DIGITS)
 
@@ -101,13 +104,14 @@ class Pseudonymizer:
 
 
 def post_code(key_fingerprint: str, video_id: str) -> str:
-    """Returns the code under which a model remembers a post, 32 hex digits.
+    """Returns the code under which a model stores a post, 32 hex digits.
 
-    Post ids are public, so a plain hash would tell whoever has the model which posts it
-    was made from. This one is keyed with what only the corpus knows.
+    Post ids are public, so a plain hash would reveal to anybody with the model which
+    posts it was trained on. This hash is keyed with a value that only the corpus
+    contains.
 
     Args:
-        key_fingerprint: of the corpus's pseudonyms (`Pseudonymizer.fingerprint`).
+        key_fingerprint: fingerprint of the corpus key (`Pseudonymizer.fingerprint`).
         video_id: the id of the post.
     """
     text = f"dc_keras/post\0{video_id}".encode()
@@ -116,30 +120,30 @@ def post_code(key_fingerprint: str, video_id: str) -> str:
 
 
 def mention_code(alias: str) -> str:
-    """Returns the code of a mention, by the pseudonym of the handle."""
+    """Returns the code of a mention from the pseudonym of the handle."""
     return f"u_{alias[:_MENTION_DIGITS]}"
 
 
 def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:
-    """Reads the key file, or makes it (mode 0600) where there is none.
+    """Reads the key file, or creates it with mode 0600 if it does not exist.
 
     Args:
         path: the key file: 64 hex digits.
-        corpus_dir: the corpus that the key is for; it may not hold its own key,
-            because whoever copies the corpus would copy the key with it.
+        corpus_dir: the corpus that the key is for. The key must lie outside of it,
+            because a copy of the corpus would otherwise include the key.
 
     Returns:
         The key, 32 bytes.
 
     Raises:
-        DataError: the file lies inside the corpus, others may read it, or it is not a
-            key.
+        DataError: the file lies inside the corpus, other users may read it, or its
+            content is not a key.
     """
     path = path.expanduser()
     if path.resolve().is_relative_to(corpus_dir.expanduser().resolve()):
         raise DataError(
-            "the key file must lie outside the corpus directory, or a copy of the "
-            f"corpus takes the key along. Received: key_file={path}"
+            "the key file must lie outside the corpus directory, because a copy of "
+            f"the corpus would include the key. Received: key_file={path}"
         )
     if not path.exists():
         _create_key(path)
@@ -163,6 +167,6 @@ def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:
 
 def _create_key(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Created closed, then written: at no moment may another user read it.
+    # The mode is set before the content is written, so no other user can read it.
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(secrets.token_hex(_KEY_BYTES) + "\n", encoding="ascii")

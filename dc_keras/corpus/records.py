@@ -1,7 +1,7 @@
-"""The canonical records: one `Video` a post, one `User` an author, one `Edge` a tie.
+"""The canonical records: `Video` for posts, `User` for authors, `Edge` for relations.
 
-Every source maps its own shape to these and knows nothing else. Ids are strings from
-the first byte to the last; a missing field is None, never a guess.
+Every source maps its own format to these records. Ids are always strings. A missing
+field is None and is never guessed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from itertools import takewhile
 
 from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
 
-_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # two ways to show one emoji
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # variants of the same emoji
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
-# What the platform calls somebody's own sound, before " - " and their name.
-# A pattern for `re` and for RE2.
+# The platform's titles of original sounds, which precede " - " and the owner's name.
+# The pattern is valid for `re` and for RE2.
 ORIGINAL_SOUND_TITLES = (
     "(?i:original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
     "|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
@@ -29,34 +29,40 @@ _ORIGINAL_SOUND = re.compile(ORIGINAL_SOUND_TITLES)
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One post, whatever export it came from.
+    """One post, in the same form for every export format.
 
     Attributes:
-        video_id: the platform's id, digits. `id >> 32` is the posting time in Unix
-            seconds.
+        video_id: the platform's id, digits. `id >> 32` is the posting time, UTC seconds
+            since 1970.
         user_id: keyed pseudonym of the author.
-        source: name of the source module that read the post.
-        caption: the text as posted, "" where there is none; handles after an @ are
-            pseudonyms.
+        source: name of the source that read the post.
+        caption: the text as posted, "" if there is none; handles after an @ are
+            replaced by pseudonyms.
         create_time: posting time, UTC seconds since 1970.
         username: the handle, kept only on request.
         hashtags: normalised tags (`normalize_hashtag`), in order, without repeats.
-        mentions: short keyed pseudonyms (`u_` and 10 hex digits) of the handles
-            mentioned, in order, without repeats.
-        music_id: id of the sound; None where unknown or rounded on its way.
+        mentions: short keyed pseudonyms (`u_` and 10 hex digits) of the mentioned
+            handles, in order, without repeats.
+        music_id: id of the sound; None if it is unknown or was rounded by a tool.
         music_title: title of the sound without its owner's name (`clean_sound_title`).
         duration_s: length in seconds.
-        views: plays at collection time; likes, comments, shares, saves likewise.
-        duet_of: id of the video this one is a duet with; stitch_of likewise.
+        views: number of plays at collection time.
+        likes: number of likes at collection time.
+        comments: number of comments at collection time.
+        shares: number of shares at collection time.
+        saves: number of saves at collection time.
+        duet_of: id of the video that this one is a duet with.
+        stitch_of: id of the video that this one is a stitch of.
         effects: names or ids of effects.
         region: two-letter code as given by the export.
         language: language code as given by the export.
-        transcript: what is said in the video, as text.
-        collected_at: when the export that gave the counts saw the post, UTC seconds;
-            None where the export does not say.
-        first_collected_at: when the export that gave the caption saw it, UTC seconds.
+        transcript: the speech in the video, as text.
+        collected_at: collection time of the export that the counts are from, UTC
+            seconds; None if the export does not contain it.
+        first_collected_at: collection time of the export that the caption is from, UTC
+            seconds.
         is_slideshow: whether the post is a series of images.
-        media_path: the video file, relative to the media root; None without media.
+        media_path: the video file, relative to the media root; None if there is none.
         slide_paths: the images of a slideshow, in order, relative to the media root.
     """
 
@@ -91,19 +97,20 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One author, as far as the exports show them.
+    """One user, as described by the exports.
 
     Attributes:
         user_id: keyed pseudonym.
-        aliases: keyed pseudonyms of the handles seen, sorted.
-        sec_uids: keyed pseudonyms of the secUids seen, sorted.
+        aliases: keyed pseudonyms of the user's handles, sorted.
+        sec_uids: keyed pseudonyms of the user's secUids, sorted.
         usernames: handles, kept only on request, sorted.
-        first_seen: earliest posting time seen, UTC seconds.
-        last_seen: latest posting time seen, UTC seconds.
-        followers: how many follow the account; total_likes (of all its posts) and
-            total_posts likewise: as the newest export that says so saw them.
-        account_seen: when that export saw them, UTC seconds; None where it does not
-            say.
+        first_seen: earliest posting time in the corpus, UTC seconds.
+        last_seen: latest posting time in the corpus, UTC seconds.
+        followers: number of followers in the newest export that contains it.
+        total_likes: number of likes of all posts of the account, likewise.
+        total_posts: number of posts of the account, likewise.
+        account_seen: collection time of that export, UTC seconds; None if the export
+            does not contain it.
     """
 
     user_id: str
@@ -120,18 +127,18 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Something that one user has to do with another, a tag, a sound or a post.
+    """A relation from a user to another user, a hashtag, a sound or a post.
 
     Attributes:
         kind: "mention", "duet", "stitch", "reply", "follow" or "suggested".
-        user_id: keyed pseudonym of who mentions, replies, follows, or is shown the
-            suggestion; None where the export does not say.
-        target_type: "user" (a `user_id`), "mention" (the code of a handle that nobody
-            known has), "video" (an id), "hashtag", "sound" (an id) or "sound_title".
-        target_id: what it leads to, as `target_type` says.
-        video_id: the post that shows it, where there is one.
-        time: when, UTC seconds.
-        source: name of the source module that read it.
+        user_id: keyed pseudonym of the user who mentions, replies, follows, or is shown
+            the suggestion; None if the export does not contain it.
+        target_type: "user" (a `user_id`), "mention" (the code of the handle of an
+            unknown user), "video" (an id), "hashtag", "sound" (an id) or "sound_title".
+        target_id: the target, of the type `target_type`.
+        video_id: the post that contains the relation; None if there is none.
+        time: time of the relation, UTC seconds.
+        source: name of the source that read the edge.
     """
 
     kind: str
@@ -143,7 +150,7 @@ class Edge:
     source: str
 
     def renamed(self, names: Mapping[str, str]) -> Edge:
-        """Returns the tie with both ends under other ids, where there are others."""
+        """Returns the edge with the ids of both ends replaced according to `names`."""
         return replace(
             self,
             user_id=names.get(self.user_id or "", self.user_id),
@@ -151,22 +158,22 @@ class Edge:
         )
 
 
-@lru_cache(maxsize=2**16)  # a few tags make up most of any corpus
+@lru_cache(maxsize=2**16)  # a few tags account for most uses
 def normalize_hashtag(tag: str) -> str:
-    """Returns the form under which two spellings of a hashtag are the same.
+    """Returns the canonical form of a hashtag, which all its spellings share.
 
-    The caseless match of compatibility forms of the Unicode Standard (D146), without a
-    leading # and up to the first character that no hashtag may have: `#CreatorFund.`
-    and `creatorfund` are one tag. An emoji in it makes it another tag; a caption does
-    not say where such a tag ends, and there it ends before the emoji. "" where nothing
-    is left.
+    The form is the compatibility caseless match of the Unicode Standard (D146), without
+    the leading # and up to the first character that hashtags exclude: `#CreatorFund.`
+    and `creatorfund` are one tag. A tag with an emoji is a different tag, but only
+    lists of tags can contain it: in a caption, a tag ends before the emoji. Returns ""
+    if nothing remains.
     """
     if tag.isascii() and tag.replace("_", "").isalnum():
-        return tag.lower()  # nothing in it has a second form
+        return tag.lower()  # ASCII has no other compatibility forms
     bare = _SELECTORS.sub("", re.sub(f"[{HASHES}]", "", tag))
     word = _leading_tag(bare.strip())
-    # Folding decomposed text: some marks fold to letters, which then compose with
-    # others. Case folding can undo NFKC and the other way round, hence twice.
+    # The text is decomposed before folding, because some marks fold to letters, which
+    # then compose with others. Folding can undo NFKC and vice versa, hence twice.
     folded = unicodedata.normalize("NFKD", word).casefold()
     return _leading_tag(unicodedata.normalize("NFKC", folded).casefold())
 
@@ -183,8 +190,8 @@ def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
 def find_hashtags(text: str) -> tuple[str, ...]:
     """Returns the normalised hashtags of a caption, in order, without repeats.
 
-    A tag ends where its characters (`word_characters`) end, not only at a space:
-    `#fyp#foryou.` holds two.
+    A tag ends at the first character outside `word_characters`, not only at a space:
+    `#fyp#foryou.` contains two tags.
     """
     if not any(mark in text for mark in HASHES):
         return ()
@@ -206,7 +213,7 @@ def _leading_tag(text: str) -> str:
 
 
 def _is_tag_character(character: str) -> bool:
-    """Whether a tag that a list names may have it: words and emoji."""
+    """Whether a tag from a list may contain the character: words and emoji."""
     is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
     is_emoji = is_skin_tone or unicodedata.category(character) == "So"
     return is_emoji or _word().match(character) is not None
@@ -227,17 +234,17 @@ def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
 
 
 def is_mention(text: str) -> bool:
-    """Whether a text is one mention from its @ to its last letter."""
+    """Whether the whole text is one mention, from its @ to its last letter."""
     return _MENTION.fullmatch(text) is not None
 
 
 def has_mentions(text: str) -> bool:
-    """Whether a text has what mentions begin with."""
+    """Whether a text contains an @."""
     return "@" in text or "＠" in text
 
 
 def is_original_sound(title: str) -> bool:
-    """Whether a title, cleaned or not, is what the platform calls somebody's own."""
+    """Whether a title, cleaned or not, is the platform's title of an original sound."""
     head, _, _ = title.partition(" - ")
     return _ORIGINAL_SOUND.fullmatch(head.strip()) is not None
 
@@ -250,21 +257,21 @@ def clean_sound_title(
     names: Iterable[str],
     replacement: Callable[[str], str],
 ) -> str | None:
-    """Returns the title of a sound without the names that the platform writes into it.
+    """Returns the title of a sound without personal names.
 
-    The title of somebody's own sound is "original sound - NAME" in the language of
-    whoever collected it: NAME goes, whoever it is. Mentions and the author's handle
-    become pseudonyms wherever they are.
+    The platform titles an original sound "original sound - NAME", in the language of
+    the collector. NAME is always removed. Mentions and the author's handle are replaced
+    by pseudonyms wherever they occur.
 
     Args:
         title: as given.
-        is_original: whether it is somebody's own; None if the export does not say.
-        handle: of the author of the post.
-        names: display names that may be NAME.
+        is_original: whether it is an original sound; None if the export does not say.
+        handle: handle of the author of the post.
+        names: display names that NAME may be.
         replacement: maps a lower-case handle to its pseudonym.
 
     Returns:
-        The title, None where nothing is left of it.
+        The title; None if nothing remains of it.
     """
     head, dash, tail = title.rpartition(" - ")
     private = {name.casefold() for name in (handle, *names) if name}
@@ -275,7 +282,7 @@ def clean_sound_title(
     ):
         title = head
     title = replace_mentions(title, replacement)
-    # Compiled only where it can match: handles are too many to cache patterns of.
+    # Compiled only if it can match: there are too many handles to cache the patterns.
     if handle and handle.casefold() in title.casefold():
         own = re.compile(rf"(?<![\w.]){re.escape(handle)}(?!\w)", re.IGNORECASE)
         title = own.sub(lambda _: replacement(handle.lower()), title)
@@ -285,11 +292,11 @@ def clean_sound_title(
 def find_names(
     titles: Sequence[str | None], handles: Sequence[str | None]
 ) -> list[int]:
-    """Returns the places of titles in which `clean_sound_title` may find a name.
+    """Returns the positions of the titles in which `clean_sound_title` may find a name.
 
     Args:
-        titles: of sounds.
-        handles: of the authors of the posts.
+        titles: titles of sounds.
+        handles: handles of the authors of the posts.
     """
     folded = map(_fold_plain, titles)
     return [
@@ -299,9 +306,9 @@ def find_names(
     ]
 
 
-@lru_cache(maxsize=2**16)  # a few sounds are in most posts
+@lru_cache(maxsize=2**16)  # most posts use one of a few sounds
 def _fold_plain(title: str | None) -> str | None:
-    """Returns a title case-folded, "" for none, None if it has a mention or a dash."""
+    """Returns the case-folded title, or None if it has a mention or a dash."""
     if title is None:
         return ""
     return None if " - " in title or has_mentions(title) else title.casefold()

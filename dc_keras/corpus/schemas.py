@@ -1,4 +1,4 @@
-"""The columns of the tables of a corpus."""
+"""The columns of the Parquet tables of a corpus."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
     record: _schema_of(record) for record in (Video, User, Edge)
 }
 
-# What a corpus that was made before there were account counts does not have.
+# Columns that are missing in corpora from before account counts were collected.
 LATER_COLUMNS = {
     name: SCHEMAS[User][name]
     for name in ("followers", "total_likes", "total_posts", "account_seen")
@@ -40,7 +40,7 @@ LATER_COLUMNS = {
 
 
 def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
-    """Returns a table of users with the columns that older corpora do not have."""
+    """Returns a table of users with null columns for those that older corpora lack."""
     missing = [
         pl.lit(None, kind).alias(name)
         for name, kind in LATER_COLUMNS.items()

@@ -1,13 +1,13 @@
-"""The corpus directory: what an import leaves behind and everything else reads.
+"""The corpus directory: written by an import, read by everything else.
 
-    videos.parquet     one row a post, the fields of `records.Video`, by video_id
-    users.parquet      one row an author, the fields of `records.User`, by user_id
-    ties.parquet       one row a tie that no post tells, the fields of `records.Edge`
-    quarantine.jsonl   what could not be read, with the reason (see `quarantine`)
+    videos.parquet     one row per post, the fields of `records.Video`, by video_id
+    users.parquet      one row per user, the fields of `records.User`, by user_id
+    ties.parquet       one row per edge that posts do not imply, as `records.Edge`
+    quarantine.jsonl   the records that could not be read, with reasons (`quarantine`)
     corpus.json        version, counts, sources, key fingerprint, media root
-    SHA256SUMS         of these and what lies beside them (see `checksums`)
+    SHA256SUMS         checksums of all files of the corpus (`checksums`)
 
-Equal content gives equal bytes, and all files change together
+Equal content gives equal bytes, and all files are replaced together
 (`tfrecords.storage.atomic_update`).
 """
 
@@ -43,28 +43,28 @@ VERSION = 1
 INFO_FILE = "corpus.json"
 VIDEOS_FILE = "videos.parquet"
 USERS_FILE = "users.parquet"
-TIES_FILE = "ties.parquet"
-_TABLES = (VIDEOS_FILE, USERS_FILE, TIES_FILE)
-# What others write into the directory: their modules know why.
+EDGES_FILE = "ties.parquet"
+_TABLES = (VIDEOS_FILE, USERS_FILE, EDGES_FILE)
+# Files that other modules write to the directory.
 _BESIDE = ("quarantine.jsonl", "forgotten.json", "DATASET_CARD.md")
 
 _Record = TypeVar("_Record", Video, User, Edge)
-# Of one size whatever came when, so that equal posts give equal bytes.
+# A fixed size, so that equal posts give equal bytes in any order of arrival.
 _ROWS_A_GROUP = 2**15
 
 
 class Corpus:
-    """A corpus as it lies on disk. Tables are read when they are first asked for.
+    """A corpus on disk. Each table is read on first access.
 
     Attributes:
-        directory: where it lies.
+        directory: the corpus directory.
         info: the content of corpus.json: `version`, `counts`, `sources`, `notes`,
             `key_fingerprint`, `media_root`, `sha256`.
-        videos: one row a post; columns are the fields of `records.Video` in order,
-            sorted by video_id.
-        users: one row a person; columns are the fields of `records.User`.
-        ties: one row a tie that no post tells; columns are the fields of
-            `records.Edge`. `edges.all_edges` adds those that posts tell.
+        videos: one row per post, sorted by video_id; the columns are the fields of
+            `records.Video`, in order.
+        users: one row per user; the columns are the fields of `records.User`.
+        edges: one row per edge that posts do not imply; the columns are the fields of
+            `records.Edge`. `edges.all_edges` adds the edges that posts imply.
     """
 
     def __init__(self, directory: Path, info: dict[str, Any]) -> None:
@@ -76,55 +76,56 @@ class Corpus:
         """Opens a corpus directory.
 
         Raises:
-            DataError: there is no corpus, a file is damaged, it has another version, or
-                a table does not have the columns of its record.
+            DataError: the directory has no corpus, a file is damaged, the corpus has
+                another version, or the columns of a table are not the fields of its
+                record.
         """
         directory = Path(directory)
         corpus = cls(directory, require_info(directory))
         _check_table(directory / VIDEOS_FILE, Video)
         _check_table(directory / USERS_FILE, User)
-        if (directory / TIES_FILE).exists():
-            _check_table(directory / TIES_FILE, Edge)
+        if (directory / EDGES_FILE).exists():
+            _check_table(directory / EDGES_FILE, Edge)
         return corpus
 
     @cached_property
     def videos(self) -> pl.DataFrame:
-        """See the class."""
+        """The posts; see the class."""
         return _read_table(self.directory / VIDEOS_FILE)
 
     @cached_property
     def users(self) -> pl.DataFrame:
-        """See the class."""
+        """The users; see the class."""
         return with_later_columns(_read_table(self.directory / USERS_FILE))
 
     @cached_property
-    def ties(self) -> pl.DataFrame:
-        """See the class."""
-        path = self.directory / TIES_FILE
-        # A corpus of before there were any has no file.
+    def edges(self) -> pl.DataFrame:
+        """The edges that posts do not imply; see the class."""
+        path = self.directory / EDGES_FILE
+        # Older corpora have no file of edges.
         return _read_table(path) if path.exists() else table_of(Edge, ())
 
     @property
     def media_root(self) -> Path | None:
-        """The directory that media paths are relative to; None without media."""
+        """The directory that media paths are relative to; None if there is none."""
         root = self.info["media_root"]
         return None if root is None else Path(root)
 
     @cached_property
     def sha256(self) -> str:
-        """What tells this state of the tables from any other, hex."""
+        """Hex digest that identifies the content of the tables."""
         digests = self.info.get("sha256") or hash_files(
             self.directory / name for name in _TABLES
         )
         return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
     def without_videos(self, video_ids: pl.Series) -> Corpus:
-        """Returns the corpus as if some posts had never been made; the disk stays."""
+        """Returns a copy in memory without some posts; the files are not changed."""
         corpus = Corpus(self.directory, self.info)
         corpus.videos = self.videos.filter(
             ~pl.col("video_id").is_in(video_ids.implode())
         )
-        corpus.users, corpus.ties = self.users, self.ties
+        corpus.users, corpus.edges = self.users, self.edges
         return corpus
 
     def iter_videos(self) -> Iterator[Video]:
@@ -132,40 +133,44 @@ class Corpus:
         return rows_of(Video, self.videos)
 
     def find_videos(self, video_ids: Sequence[str]) -> list[Video]:
-        """Returns some posts, in the order of `video_ids`; each must be there."""
+        """Returns the posts with these ids, in this order.
+
+        Raises:
+            KeyError: an id is not in the corpus.
+        """
         rows = self.videos.filter(pl.col("video_id").is_in(video_ids))
         found = {video.video_id: video for video in rows_of(Video, rows)}
         return [found[video_id] for video_id in video_ids]
 
     def iter_users(self) -> Iterator[User]:
-        """Yields the authors, sorted by user_id."""
+        """Yields the users, sorted by user_id."""
         return rows_of(User, self.users)
 
-    def iter_ties(self) -> Iterator[Edge]:
-        """Yields the ties that no post tells, sorted."""
-        return rows_of(Edge, self.ties)
+    def iter_edges(self) -> Iterator[Edge]:
+        """Yields the edges that posts do not imply, sorted."""
+        return rows_of(Edge, self.edges)
 
 
 def require_info(directory: Path) -> dict[str, Any]:
     """Returns the content of corpus.json.
 
     Raises:
-        DataError: there is no corpus, or it has another version.
+        DataError: the directory has no corpus, or the corpus has another version.
     """
     info = read_info(directory)
     if info is None:
         raise DataError(
-            f"no corpus here: {INFO_FILE} is missing; `python -m "
-            f"pipelines.import_corpus` makes one. Received: corpus={directory}"
+            f"`corpus` must be a corpus directory, but {INFO_FILE} is missing; `python "
+            f"-m pipelines.import_corpus` makes one. Received: corpus={directory}"
         )
     return info
 
 
 def read_info(directory: Path) -> dict[str, Any] | None:
-    """Returns the content of corpus.json, None where there is no corpus.
+    """Returns the content of corpus.json; None if the directory has no corpus.
 
     Raises:
-        DataError: the file is not a corpus.json of this version, or any file of the
+        DataError: the file is not a corpus.json of this version, or a file of the
             corpus is damaged.
     """
     finish_update(directory)
@@ -194,15 +199,16 @@ def read_info(directory: Path) -> dict[str, Any] | None:
 
 
 class CorpusWriter:
-    """Writes a corpus a table at a time: nothing is in place until `finish`.
+    """Writes a corpus; the files are put in place by `finish`.
 
-    All files change together, and a process that is killed leaves the old or the new.
+    All files are replaced together. If the process is killed, the directory holds
+    either the old corpus or the new one.
 
     Args:
-        directory: the corpus directory; made where it is missing.
+        directory: the corpus directory; created if it does not exist.
 
     Attributes:
-        files: where what changes with the tables is written.
+        files: the update to which other files that change with the tables are added.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -228,7 +234,7 @@ class CorpusWriter:
         self.files.__exit__(error, value, traceback)
 
     def add_videos(self, table: pl.DataFrame) -> None:
-        """Adds posts, the fields of `Video`, sorted by id and behind those before."""
+        """Adds posts: the fields of `Video`, sorted by id, after all earlier ones."""
         self._counts.update(_counts(table))
         sources = table.group_by("source").len()
         self._sources.update(dict(sources.iter_rows()))
@@ -241,25 +247,25 @@ class CorpusWriter:
     def finish(
         self,
         users: Iterable[User],
-        ties: Iterable[Edge] = (),
+        edges: Iterable[Edge] = (),
         *,
         key_fingerprint: str,
         media_root: Path | None,
         num_quarantined: int,
         notes: Mapping[str, Mapping[str, int]] | None = None,
     ) -> dict[str, Any]:
-        """Puts the tables in place, then corpus.json.
+        """Puts the tables and corpus.json in place.
 
-        Everything in corpus.json follows from the tables, so that importing a file
-        twice changes nothing.
+        corpus.json depends on the tables only, so importing a file twice changes
+        nothing.
 
         Args:
-            users: one record a user_id, in any order.
-            ties: each once, in any order.
-            key_fingerprint: of the key behind the pseudonyms.
+            users: one record per user_id, in any order.
+            edges: the edges that posts do not imply, without repeats, in any order.
+            key_fingerprint: fingerprint of the key of the pseudonyms.
             media_root: the directory that media paths are relative to.
             num_quarantined: number of lines in quarantine.jsonl.
-            notes: what was missing or mended, source → word → number of records.
+            notes: missing or repaired values: source → word → number of records.
 
         Returns:
             The content of corpus.json.
@@ -267,16 +273,16 @@ class CorpusWriter:
         self._write(self._rest)
         self._writer.close()
         user_table = table_of(User, users).sort("user_id")
-        tie_table = table_of(Edge, ties)
-        tie_table = tie_table.sort(tie_table.columns)
+        edge_table = table_of(Edge, edges)
+        edge_table = edge_table.sort(edge_table.columns)
         write_table(self.files.path(USERS_FILE), user_table)
-        write_table(self.files.path(TIES_FILE), tie_table)
+        write_table(self.files.path(EDGES_FILE), edge_table)
         info = {
             "version": VERSION,
             "counts": {
                 "videos": self._counts["videos"],
                 "users": user_table.height,
-                "ties": tie_table.height,
+                "ties": edge_table.height,
                 "with_media": self._counts["with_media"],
                 "slideshows": self._counts["slideshows"],
                 "without_create_time": self._counts["without_create_time"],
@@ -300,7 +306,7 @@ class CorpusWriter:
 
 
 def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
-    """Returns a table of some records: a column a field, tuples as lists."""
+    """Returns a table of records, with a column for each field and tuples as lists."""
     rows = list(rows)
     names = SCHEMAS[record]
     return table_of_columns(
@@ -311,7 +317,7 @@ def table_of(record: type[_Record], rows: Iterable[_Record]) -> pl.DataFrame:
 def table_of_columns(
     record: type[_Record], columns: Mapping[str, Sequence[Any]]
 ) -> pl.DataFrame:
-    """Returns a table of the fields of a record, those not given null or empty."""
+    """Returns a table of the fields of a record; fields not given are null or empty."""
     schema = _arrow_schemas()[record]
     size = len(next(iter(columns.values())))
     arrays = [
@@ -325,7 +331,7 @@ def table_of_columns(
 
 
 def rows_of(record: type[_Record], table: pl.DataFrame) -> Iterator[_Record]:
-    """Yields the records of a table; further columns are left out."""
+    """Yields the records of a table; further columns are ignored."""
     rows = table.select(list(SCHEMAS[record])).iter_rows()
     return (record(*map(_as_tuple, row)) for row in rows)
 
@@ -353,7 +359,7 @@ def _arrow(table: pl.DataFrame) -> pyarrow.Table:
 @cache
 def _arrow_schemas() -> dict[type[Any], pyarrow.Schema]:
     # Not at import: it starts the threads of polars, and a process that is forked
-    # afterwards, as in the tests, waits for them for ever.
+    # afterwards, as in the tests, would wait for them forever.
     return {
         record: _arrow(pl.DataFrame(schema=schema)).schema
         for record, schema in SCHEMAS.items()

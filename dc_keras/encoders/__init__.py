@@ -1,4 +1,4 @@
-"""Networks that turn frames and captions into embeddings, and their registry."""
+"""Encoders of frames and captions, and their registry."""
 
 from dc_keras.encoders.registry import register_text, register_vision
 

@@ -1,7 +1,7 @@
-"""Where BERT comes from: a SavedModel through tensorflow-hub, or a keras-nlp preset.
+"""Loads BERT from a SavedModel of tensorflow-hub or from a keras-nlp preset.
 
-Both ways end in the same: a function from token ids to the last layer's states, and the
-vocabulary that the ids belong to (PAPER choice 9).
+Both provide a function from token ids to the states of the last layer, and the
+vocabulary of the token ids (PAPER choice 9).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Bert:
         encode: (token_ids, padding_mask), both int32 (batch_size, num_tokens) →
             sequence_output, float32 (batch_size, num_tokens, hidden_dim). Works on
             Keras's symbolic tensors.
-        weights: the variables that shape an embedding, in a fixed order.
+        weights: the variables that affect an embedding, in a fixed order.
         vocabulary: WordPieces; the position of a piece is its id.
         lower_case: whether the vocabulary is uncased.
-        graph: JSON value that says which computation the weights belong to.
+        graph: JSON value that identifies the computation without its weights.
     """
 
     encode: Callable[[Any, Any], Any]
@@ -40,21 +40,21 @@ class Bert:
 
 
 def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
-    """Loads what a handle names.
+    """Loads the BERT of a handle.
 
-    A vocabulary that does not come with a word on its case is uncased where no piece
-    has a capital letter.
+    If the encoder does not state its case, a vocabulary without capital letters is
+    treated as uncased.
 
     Args:
         handle: `hub:` and a path or URL, or `keras_nlp:` and a preset or directory.
-        max_tokens: the longest sequence that it must take.
-        vocab_file: vocabulary to use in place of its own; None for its own.
+        max_tokens: length of the longest sequence that the encoder must accept.
+        vocab_file: path of a vocabulary; None uses the encoder's own.
 
     Raises:
         DataError: the handle has neither prefix, cannot be reached, or does not have
             the standard encoder interface.
-        DataError: there is no vocabulary, or one larger than the embedding table.
-        DataError: it takes no `max_tokens` tokens.
+        DataError: there is no vocabulary, or it is larger than the embedding table.
+        DataError: the encoder does not accept `max_tokens` tokens.
     """
     kind, _, place = handle.partition(":")
     if kind not in _LOADERS or place == "":
@@ -63,7 +63,7 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
             f"name of a registered one. Received: text={handle!r}"
         )
     bert = _LOADERS[kind](place, vocab_file)
-    # The longest sequence of the last id, once: a table may be too short for either.
+    # A sequence of maximum length of the highest id checks both embedding tables.
     ids = tf.fill((1, max_tokens), len(bert.vocabulary) - 1)
     try:
         bert.encode(ids, tf.ones_like(ids))
@@ -84,7 +84,7 @@ def read_backbone(preset: str) -> keras.Model:
             checkpoint with safetensors.
 
     Raises:
-        DataError: it cannot be reached or is none.
+        DataError: the preset cannot be reached or is no backbone.
     """
     import keras_nlp
 
@@ -92,21 +92,21 @@ def read_backbone(preset: str) -> keras.Model:
         return keras_nlp.models.Backbone.from_preset(preset)
     except Exception as error:
         raise DataError(
-            "cannot load the BERT preset. Offline, bring a keras-nlp preset or a "
-            "Hugging Face directory (config.json, model.safetensors, vocab.txt) and "
-            f"give --text=keras_nlp:DIR. Received: text='keras_nlp:{preset}' "
+            "cannot load the BERT preset. Offline, provide a keras-nlp preset or a "
+            "Hugging Face directory (config.json, model.safetensors, vocab.txt) with "
+            f"--text=keras_nlp:DIR. Received: text='keras_nlp:{preset}' "
             f"({one_line(error)})"
         ) from error
 
 
 def load_backbone(preset: str) -> keras.Model:
-    """Loads a backbone of keras-hub that reads WordPieces: BERT, DistilBERT, ELECTRA.
+    """Loads a keras-hub backbone with WordPieces: BERT, DistilBERT or ELECTRA.
 
     Args:
-        preset: as of `read_backbone`.
+        preset: as for `read_backbone`.
 
     Raises:
-        DataError: it cannot be reached or is none of these.
+        DataError: the preset cannot be reached or has another architecture.
     """
     import keras_nlp
 
@@ -114,8 +114,8 @@ def load_backbone(preset: str) -> keras.Model:
     known = ("BertBackbone", "DistilBertBackbone", "ElectraBackbone")
     if not isinstance(backbone, tuple(getattr(keras_nlp.models, k) for k in known)):
         raise DataError(
-            "the preset must be a BERT, DistilBERT or ELECTRA, or bring a tokenizer "
-            f"of its own. Received: text='keras_nlp:{preset}' "
+            "the preset must be a BERT, DistilBERT or ELECTRA, or include its own "
+            f"tokenizer. Received: text='keras_nlp:{preset}' "
             f"(a {type(backbone).__name__})"
         )
     return backbone
@@ -125,7 +125,7 @@ def load_preset_vocabulary(preset: str) -> tuple[tuple[str, ...], bool]:
     """Returns a preset's WordPieces and whether they are uncased.
 
     Raises:
-        DataError: it has no WordPiece vocabulary.
+        DataError: the preset has no WordPiece vocabulary.
     """
     import keras_nlp
 
@@ -134,8 +134,8 @@ def load_preset_vocabulary(preset: str) -> tuple[tuple[str, ...], bool]:
         return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
     except Exception as error:
         raise DataError(
-            "the preset brings no WordPiece vocabulary (vocab.txt, "
-            "tokenizer_config.json); a spec may name one as `vocab_file`. "
+            "the preset includes no WordPiece vocabulary (vocab.txt, "
+            "tokenizer_config.json); a spec may set `vocab_file`. "
             f"Received: text='keras_nlp:{preset}' ({one_line(error)})"
         ) from error
 
@@ -145,8 +145,8 @@ def _load_hub(handle: str, vocab_file: str | None) -> Bert:
     source = layer.vocab_file if vocab_file is None else vocab_file
     if source is None:
         raise DataError(
-            "the hub module brings no vocabulary (an asset `vocab_file`); a spec may "
-            f"name one as `vocab_file`. Received: text='hub:{handle}'"
+            "the hub module includes no vocabulary (an asset `vocab_file`); a spec may "
+            f"set `vocab_file`. Received: text='hub:{handle}'"
         )
     vocabulary = read_vocabulary(source)
     return Bert(
@@ -177,7 +177,7 @@ def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
 
 
 def backbone_states(backbone: keras.Model) -> Callable[[Any, Any], Any]:
-    """Returns a backbone's function from ids and mask to states; see `Bert.encode`."""
+    """Returns the `Bert.encode` function of a backbone."""
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
         inputs = {
@@ -185,15 +185,15 @@ def backbone_states(backbone: keras.Model) -> Callable[[Any, Any], Any]:
             "padding_mask": padding_mask,
             "segment_ids": keras.ops.zeros_like(token_ids),
         }
-        # DistilBERT knows no segments, and gives the states alone.
-        found = backbone({name: inputs[name] for name in backbone.input})
-        return found["sequence_output"] if isinstance(found, dict) else found
+        # DistilBERT has no segment ids, and returns only the states.
+        outputs = backbone({name: inputs[name] for name in backbone.input})
+        return outputs["sequence_output"] if isinstance(outputs, dict) else outputs
 
     return encode
 
 
 def backbone_graph(backbone: keras.Model) -> dict[str, Any]:
-    """Returns what a backbone computes, as JSON values, without its weights."""
+    """Returns the configuration of a backbone that determines its computation."""
     config = backbone.get_config()
     return {key: config[key] for key in config if key not in ("name", "trainable")}
 

@@ -1,8 +1,7 @@
-"""From a raw caption to token ids, inside the graph.
+"""Layers that clean and tokenise captions inside the graph.
 
-Cleaning and tokenisation are layers, so that features, training and a served model
-share one path. They use `BertTokenizer` of TF-Text and core ops, which every stock
-model server since TF Serving 2.13 links.
+Features, training and a served model use the same layers. They use `BertTokenizer` of
+TF-Text and core ops, which every stock model server since TF Serving 2.13 links.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class CaptionCleaner(keras.layers.Layer):
-    """Takes hashtags out of captions (PAPER choice 11).
+    """Removes hashtags from captions (PAPER choice 11).
 
-    `keep` leaves the text as it is; `drop` removes every hashtag; `mask_focal` brings
-    the caption to NFKC and removes the focal hashtags, whatever their case or Unicode
-    form, but leaves `#dancer` where `#dance` is focal. What a hashtag is, and where it
-    ends, is defined in `dc_keras.corpus.hashtags`. In each mode, bytes that are not
-    UTF-8 become U+FFFD.
+    `keep` does not change the text. `drop` removes every hashtag. `mask_focal`
+    normalises the caption to NFKC and removes the focal hashtags in any case and
+    Unicode form; if `#dance` is focal, `#dancer` is kept. `dc_keras.corpus.hashtags`
+    defines hashtags and where they end. In each mode, bytes that are not UTF-8 become
+    U+FFFD.
 
     Args:
         mode: one of `HASHTAG_MODES`.
@@ -73,11 +72,11 @@ class CaptionCleaner(keras.layers.Layer):
         if self.mode == "drop":
             return tf.strings.regex_replace(text, hashtag_pattern(), " ")
         if self.mode == "mask_focal":
-            # A tag ends where it ends in the raw text: normalising would glue the
-            # letters of `#dance™` to it. The space before also parts `#a#b`.
+            # The end of a tag is found in the raw text, because NFKC would turn the ™
+            # of `#dance™` into letters of the tag. The space before separates `#a#b`.
             tag = f"([{HASHES}][{word_characters()}]*)"
             text = tf.strings.regex_replace(text, tag, r" \1 ")
-            # Spellings are compared in decomposed form, where case is one to one.
+            # Spellings are compared in decomposed form, where case maps one to one.
             text = tf_text.normalize_utf8(text, "NFKD")
             text = tf.strings.regex_replace(text, self._focal, r"\1")
             return tf_text.normalize_utf8(text, "NFKC")
@@ -103,16 +102,17 @@ class CaptionCleaner(keras.layers.Layer):
 
 
 def focal_pattern(focal_hashtags: Iterable[str]) -> str:
-    """Returns the RE2 pattern of a focal hashtag and the character that ends it.
+    """Returns the RE2 pattern of a focal hashtag and the character after it.
 
-    It matches in text in NFKD.
+    The pattern is for text in NFKD.
 
     Args:
-        focal_hashtags: hashtags in any spelling, with or without #; the words of one
-            that is written with spaces may be apart in the caption too.
+        focal_hashtags: hashtags in any spelling, with or without #. The words of a
+            hashtag with spaces may also be separated in the caption.
 
     Raises:
-        DataError: there is none, or one is not made of letters, digits, underscores.
+        DataError: there is no hashtag, or one has characters other than letters, digits
+            and underscores.
     """
     tags: set[str] = set()
     for tag in focal_hashtags:
@@ -129,7 +129,7 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
             "hashtags='mask_focal' needs the focal hashtags of a study; 'keep' and "
             "'drop' do not. Received: focal_hashtags=()"
         )
-    # Longest first: of `#karen` and `#karen challenge`, all that is there goes.
+    # Longest first, so that `#karen challenge` is removed before `#karen`.
     choices = "|".join(sorted(tags, key=lambda tag: (-len(tag), tag)))
     return rf"#(?:{choices})([^{word_characters()}]|$)"
 
@@ -140,9 +140,10 @@ def _any_case(tag: str) -> str:
 
 
 def _spellings(folded: str) -> str:
-    """Returns the pattern of what folds to a text.
+    """Returns the pattern of all texts that case-fold to a text.
 
-    Two halves, or two halves around one character that folds to two (ß to ss).
+    The text is split recursively into halves. One character may fold to the two
+    characters around the split (ß to ss).
     """
     if len(folded) < 2:
         return f"[{folded}{_unfolded().get(folded, '')}]" if folded else ""
@@ -157,26 +158,27 @@ def _spellings(folded: str) -> str:
 
 @cache
 def _unfolded() -> dict[str, str]:
-    """Returns the characters of decomposed text that case folding changes.
+    """Returns the characters of decomposed text by the text that they case-fold to.
 
-    Keys are what they fold to, one or two characters. Python's tables decide, as for
-    `normalize_hashtag`: those of RE2's `(?i)` are of another Unicode version.
+    The keys have one or two characters. Python's tables are used, as in
+    `normalize_hashtag`, because RE2's `(?i)` has another Unicode version.
     """
-    found: defaultdict[str, str] = defaultdict(str)
+    unfolded: defaultdict[str, str] = defaultdict(str)
     for code in range(sys.maxunicode + 1):
         character = chr(code)
         folded = character.casefold()
         if folded != character and unicodedata.is_normalized("NFKD", character):
-            found[folded] += character
-    return dict(found)
+            unfolded[folded] += character
+    return dict(unfolded)
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class BertPacker(keras.layers.Layer):
     """Turns captions into `[CLS] pieces [SEP]` (PAPER choices 9, 10, 12).
 
-    BERT's own basic and WordPiece tokenisation, cut to `max_tokens`, padded to the
-    longest caption of the batch. An empty caption is `[CLS][SEP]`.
+    Captions are tokenised by BERT's basic and WordPiece tokenisers, truncated to
+    `max_tokens` and padded to the longest caption of the batch. An empty caption
+    becomes `[CLS][SEP]`.
 
     Args:
         vocabulary: WordPieces; the position of a piece is its id.
@@ -222,7 +224,7 @@ class BertPacker(keras.layers.Layer):
         self._tokenizer = tf_text.BertTokenizer(self._table, lower_case=lower_case)
 
     def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the pieces of captions, uncut: int32 ragged (batch_size, None)."""
+        """Returns the ids of all pieces, int32 ragged (batch_size, None)."""
         words = self._tokenizer.tokenize(captions)
         return tf.cast(words.merge_dims(-2, -1), tf.int32)
 
@@ -236,7 +238,7 @@ class BertPacker(keras.layers.Layer):
         return {"token_ids": token_ids, "padding_mask": mask}
 
     def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
-        """Returns the specs: int32 (batch_size, num_tokens), num_tokens open."""
+        """Returns the specs: int32 (batch_size, num_tokens), num_tokens unknown."""
         shape = (captions.shape[0], None)
         return {
             name: keras.KerasTensor(shape, dtype="int32")
@@ -254,10 +256,10 @@ class BertPacker(keras.layers.Layer):
 
 
 def check_max_tokens(max_tokens: int) -> None:
-    """Checks that [CLS] and [SEP] fit.
+    """Checks that a sequence has room for [CLS] and [SEP].
 
     Raises:
-        DataError: they do not.
+        DataError: `max_tokens` is under 2.
     """
     if max_tokens < 2:
         raise DataError(
@@ -267,7 +269,7 @@ def check_max_tokens(max_tokens: int) -> None:
 
 
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:
-    """Reads a BERT vocabulary: UTF-8 text, one WordPiece a line.
+    """Reads a BERT vocabulary: UTF-8 text with one WordPiece per line.
 
     Raises:
         DataError: there is no such file, it is not UTF-8, lacks a special token or
@@ -277,7 +279,7 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
         text = Path(path).read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            "the vocabulary must be a UTF-8 text file with one WordPiece a line. "
+            "the vocabulary must be a UTF-8 text file with one WordPiece per line. "
             f"Received: vocab_file={str(path)!r} ({error})"
         ) from error
     # Not splitlines(): U+0085 and U+2028 are pieces of multilingual vocabularies.
@@ -288,26 +290,26 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
 
 
 def check_vocabulary(vocabulary: Sequence[str], name: str) -> None:
-    """Checks that a vocabulary has the special tokens, and each piece once.
+    """Checks that a vocabulary has the special tokens and no repeated piece.
 
     Args:
         vocabulary: WordPieces.
-        name: what to call it in the message.
+        name: name of the vocabulary in the error message.
 
     Raises:
-        DataError: it does not.
+        DataError: a special token is missing, or a piece is repeated.
     """
     pieces = set(vocabulary)
     missing = [token for token in SPECIAL_TOKENS if token not in pieces]
     if missing:
         raise DataError(
-            f"a BERT vocabulary must hold {', '.join(SPECIAL_TOKENS)}. "
+            f"a BERT vocabulary must contain {', '.join(SPECIAL_TOKENS)}. "
             f"Received: {name} without {', '.join(missing)}"
         )
     if len(pieces) < len(vocabulary):
         piece, times = Counter(vocabulary).most_common(1)[0]
         raise DataError(
-            f"a BERT vocabulary must hold each piece once. Received: {name} with "
+            f"a BERT vocabulary must contain each piece once. Received: {name} with "
             f"{piece!r} {times} times"
         )
 

@@ -1,7 +1,7 @@
-"""Posts through frozen encoders, each frame once (PAPER choice 3).
+"""Extracts features of posts with frozen encoders, each frame once (PAPER choice 3).
 
-Frames are batched across posts, so that the network always sees full batches, and
-decoded ahead of it by tf.data; captions are batched by length.
+Frames are batched across posts, so that the network processes full batches, and are
+decoded in advance by tf.data. Captions are batched by length.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dc_keras.errors import DataError
 from tfrecords.memory import keep_freed_memory
 
 REPEATS = ("nearest", "zero")
-# Posts are taken in chunks of about so many batches of frames: enough that the one
-# smaller batch costs nothing, few enough that progress shows.
+# Batches of frames per chunk of posts: large enough that the last, smaller batch costs
+# little, small enough for regular progress.
 _CHUNK_BATCHES = 16
 _CHUNK_POSTS = 2048
 
@@ -34,7 +34,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Post(Protocol):
-    """What extraction reads of a frame record."""
+    """The fields of a frame record that extraction reads."""
 
     @property
     def video_id(self) -> str:
@@ -46,7 +46,7 @@ class Post(Protocol):
 
     @property
     def jpegs(self) -> Sequence[bytes]:
-        """The frames in order, a repeated frame repeated; none without media."""
+        """The frames in order, with repetitions; empty without media."""
 
 
 AnyPost = TypeVar("AnyPost", bound=Post)
@@ -54,17 +54,17 @@ AnyPost = TypeVar("AnyPost", bound=Post)
 
 @dataclass(frozen=True)
 class ExtractionConfig:
-    """How posts are put through encoders.
+    """Options of the extraction of features.
 
     Attributes:
-        num_frames: frames of a post, at least 1; posts with fewer are padded.
-        frame_size: side of the frames in px.
-        batch_size: images, and captions, a step.
-        repeat: what a repeated frame becomes (PAPER choice 5): "nearest", the embedding
-            of the frame that it repeats, or "zero". Its mask is False either way.
+        num_frames: number of frames of a post, at least 1; shorter posts are padded.
+        frame_size: width and height of the frames in px.
+        batch_size: number of images, or of captions, per step.
+        repeat: embedding of a repeated frame (PAPER choice 5): "nearest" copies that of
+            the frame, "zero" is zero. The mask is False in both cases.
 
     Raises:
-        DataError: `repeat` is neither, or a number is under 1.
+        DataError: `repeat` has another value, or a number is under 1.
     """
 
     num_frames: int
@@ -88,14 +88,14 @@ class ExtractionConfig:
 
 @dataclass(frozen=True)
 class PostFeatures:
-    """What the encoders say about one post.
+    """The features of one post.
 
     Attributes:
-        frames: float16 (num_frames, frame_dim), all zeros without media; None without
-            vision.
-        frame_mask: bool (num_frames,), True for a frame of its own, False for a repeat
-            or padding; None without vision.
-        caption: float32 (caption_dim,); None without text.
+        frames: embeddings of frames, float16 (num_frames, frame_dim), zero without
+            media; None without vision.
+        frame_mask: True for a distinct frame, False for a repetition or padding, bool
+            (num_frames,); None without vision.
+        caption: embedding of the caption, float32 (caption_dim,); None without text.
     """
 
     frames: Frames | None
@@ -104,12 +104,12 @@ class PostFeatures:
 
 
 class FeatureExtractor:
-    """Puts posts through a vision encoder, a text encoder, or both.
+    """Extracts features of posts with a vision encoder, a text encoder, or both.
 
     Args:
-        vision: the vision encoder; None leaves frames out.
-        text: the text encoder; None leaves captions out.
-        config: how.
+        vision: the vision encoder; None skips frames.
+        text: the text encoder; None skips captions.
+        config: options of the extraction.
 
     Raises:
         DataError: both encoders are None.
@@ -132,7 +132,7 @@ class FeatureExtractor:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Returns what a manifest says: the encoders, and what shapes their output."""
+        """Returns the settings for a manifest: encoders and options."""
         return {
             "vision": None if self._vision is None else self._vision.settings(),
             "text": None if self._text is None else self._text.settings(),
@@ -146,7 +146,7 @@ class FeatureExtractor:
         """Yields each post with its features, in order.
 
         Raises:
-            DataError: as `FrameEmbedder.embed`.
+            DataError: as for `FrameEmbedder.embed`.
         """
         for chunk in _chunks(posts, _CHUNK_BATCHES * self._config.batch_size):
             frames = None if self._frames is None else self._frames.embed(chunk)
@@ -163,13 +163,13 @@ class FeatureExtractor:
 
 @dataclass(frozen=True)
 class ExtractorSpec:
-    """What builds the same `FeatureExtractor` on any machine.
+    """A description that builds the same `FeatureExtractor` on any machine.
 
     Attributes:
-        vision: the vision encoder; None leaves frames out.
-        text: the text encoder; None leaves captions out.
-        config: how posts are put through them.
-        runtime: what runs the vision encoder, one of `runtimes.RUNTIMES`.
+        vision: the vision encoder; None skips frames.
+        text: the text encoder; None skips captions.
+        config: options of the extraction.
+        runtime: runtime of the vision encoder, one of `runtimes.RUNTIMES`.
         int8_model: directory of the quantised network, for "openvino_int8".
     """
 
@@ -180,10 +180,10 @@ class ExtractorSpec:
     int8_model: Path | None = None
 
     def build(self) -> FeatureExtractor:
-        """Loads the encoders, in a process that keeps freed memory from then on.
+        """Loads the encoders, and makes the process keep freed memory.
 
         Raises:
-            DataError: there are none, or one cannot be loaded.
+            DataError: there is no encoder, or one cannot be loaded.
         """
         keep_freed_memory()
         vision = None
@@ -196,11 +196,11 @@ class ExtractorSpec:
 
 
 class FrameEmbedder:
-    """Puts the frames of posts through a vision encoder.
+    """Embeds the frames of posts with a vision encoder.
 
     Args:
         encoder: the vision encoder.
-        config: how.
+        config: options of the extraction.
     """
 
     def __init__(self, encoder: FrameEncoder, config: ExtractionConfig) -> None:
@@ -209,14 +209,14 @@ class FrameEmbedder:
         self._inference = encoder.inference(config.frame_size)
 
     def embed(self, posts: Sequence[Post]) -> list[tuple[Frames, Mask]]:
-        """Returns each post's frame embeddings and their mask, as in `PostFeatures`.
+        """Returns the frame embeddings and the mask of each post; see `PostFeatures`.
 
         Raises:
             DataError: a post has more than `num_frames` frames, a frame is no JPEG of
                 `frame_size`, or an embedding does not fit float16.
         """
-        masks = [self._own_frames(post) for post in posts]
-        own = embed_jpegs(
+        masks = [self._find_distinct(post) for post in posts]
+        distinct = embed_jpegs(
             [
                 post.jpegs[position]
                 for post, mask in zip(posts, masks, strict=True)
@@ -231,15 +231,15 @@ class FrameEmbedder:
         return [
             (self._place(_to_float16(rows, post.video_id), mask, len(post.jpegs)), mask)
             for post, mask, rows in zip(
-                posts, masks, np.split(own, ends)[:-1], strict=True
+                posts, masks, np.split(distinct, ends)[:-1], strict=True
             )
         ]
 
-    def _own_frames(self, post: Post) -> Mask:
-        """Returns the mask of a post: True where a frame is not the one before it.
+    def _find_distinct(self, post: Post) -> Mask:
+        """Returns the mask of a post: True where a frame differs from the one before.
 
-        Bytes decide, not timestamps: a raw request to a served model has only bytes,
-        and must get the mask that the model was trained with.
+        Frames are compared by bytes, not by timestamps, because a request to a served
+        model has only bytes and must get the same mask as in training.
         """
         jpegs = post.jpegs
         if len(jpegs) > self._config.num_frames:
@@ -253,22 +253,22 @@ class FrameEmbedder:
         ]
         return mask
 
-    def _place(self, own: Frames, mask: Mask, num_present: int) -> Frames:
-        """Returns one row a frame: its own, its repeat's, or zeros."""
-        frames = np.zeros((len(mask), own.shape[1]), np.float16)
+    def _place(self, distinct: Frames, mask: Mask, num_present: int) -> Frames:
+        """Returns one row per frame, from the embeddings of the distinct frames."""
+        frames = np.zeros((len(mask), distinct.shape[1]), np.float16)
         if self._config.repeat == "zero":
-            frames[mask] = own
+            frames[mask] = distinct
         else:
-            frames[:num_present] = own[np.cumsum(mask[:num_present]) - 1]
+            frames[:num_present] = distinct[np.cumsum(mask[:num_present]) - 1]
         return frames
 
 
 class CaptionEmbedder:
-    """Puts captions through a text encoder.
+    """Embeds captions with a text encoder.
 
     Args:
         encoder: the text encoder.
-        batch_size: captions a step.
+        batch_size: number of captions per step.
     """
 
     def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
@@ -278,7 +278,7 @@ class CaptionEmbedder:
 
     def embed(self, captions: Sequence[str]) -> npt.NDArray[np.float32]:
         """Returns float32 (num_captions, caption_dim), in the order of the captions."""
-        # A batch is as wide as its longest caption.
+        # Sorted by length, because a batch is padded to its longest caption.
         order = sorted(range(len(captions)), key=lambda i: len(captions[i]))
         rows = np.empty((len(captions), self._embedding_dim), np.float32)
         for start in range(0, len(order), self._batch_size):
@@ -305,8 +305,8 @@ def _to_float16(rows: npt.NDArray[np.float32], video_id: str) -> Frames:
         halves = rows.astype(np.float16)
     if not np.isfinite(halves).all():
         raise DataError(
-            "frame embeddings must be finite and within ±65504 to be kept as float16; "
-            "another layer or other weights may be. Received: largest magnitude "
+            "frame embeddings must be finite and within ±65504, the range of float16; "
+            "try another layer or other weights. Received: largest magnitude "
             f"{np.abs(rows).max():g} in video_id={video_id!r}"
         )
     return halves

@@ -1,4 +1,4 @@
-"""What makes two encoders the same: the hash that features carry with them."""
+"""Hashes that identify an encoder; they are stored with its features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 
 def fingerprint(identity: Mapping[str, Any], weights: Iterable[Any]) -> str:
-    """Returns the sha256 hex over an encoder's identity and its weights.
+    """Returns the SHA-256, in hex, of an encoder's identity and weights.
 
     Args:
-        identity: JSON values; what shapes the output besides the weights. No paths:
-            the same encoder from another place is the same.
-        weights: variables in a fixed order; dtype, shape and bytes count, names do not.
+        identity: JSON values that determine the output besides the weights, without
+            paths, so that a copy of the encoder has the same fingerprint.
+        weights: variables in a fixed order; their names are not hashed.
     """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for weight in weights:

@@ -1,4 +1,4 @@
-"""JPEG files through a frame encoder, decoded ahead of it by tf.data."""
+"""Decodes JPEG files in batches with tf.data, and embeds them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def embed_jpegs(
 
     Args:
         jpegs: JPEG files, in order.
-        inference: embeds batches of frames.
+        inference: function that embeds batches of frames.
         embedding_dim: width of an embedding.
-        size: side of every frame in px.
-        batch_size: frames a step.
+        size: width and height of every frame in px.
+        batch_size: number of frames per step.
 
     Returns:
         float32 (num_jpegs, embedding_dim).
@@ -44,11 +44,11 @@ def embed_jpegs(
         for i, embedded in enumerate(inference(batches)):
             rows[i * batch_size : (i + 1) * batch_size] = embedded
     except tf.errors.InvalidArgumentError as error:
-        # TensorFlow puts the node before the reason, in double braces.
+        # TensorFlow's message begins with the name of the node, in double braces.
         reason = error.message.splitlines()[0].rpartition("}} ")[2]
         raise DataError(
-            f"every frame must be a JPEG of {size}×{size} px; verify_tfrecords "
-            f"names the record that is not. Received: {reason}"
+            f"every frame must be a JPEG of {size}×{size} px; find the damaged record "
+            f"with verify_tfrecords. Received: {reason}"
         ) from error
     return rows
 
@@ -56,7 +56,10 @@ def embed_jpegs(
 def decoded_batches(
     jpegs: Sequence[bytes], size: int, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns batches uint8 (batch_size, size, size, 3); the last may be smaller."""
+    """Returns batches of frames, uint8 (batch_size, size, size, 3).
+
+    The last batch may be smaller.
+    """
 
     @tf.autograph.experimental.do_not_convert
     def decode(jpeg: tf.Tensor) -> tf.Tensor:

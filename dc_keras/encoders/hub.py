@@ -1,4 +1,4 @@
-"""SavedModels through tensorflow-hub: BERT, and what takes texts to vectors."""
+"""Loads SavedModels with tensorflow-hub: BERT, and encoders of texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfrecords.storage.checksums import SUMS_FILE
 from tfrecords.storage.integrity import verify_directory
 
 INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
-# Keras prints the errors of layers in bold, TensorFlow begins its own with a node.
+# Formatting of Keras's messages, and names of nodes in TensorFlow's messages.
 _DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{\w+_node [^}]*\}\}")
 
 
@@ -34,13 +34,13 @@ class HubBert(keras.layers.Layer):
 
     Attributes:
         hidden_dim: width of a token's state.
-        vocab_file: path of the module's own vocabulary, None where it brings none.
-        lower_case: whether the module says that it is uncased, None where it does not.
+        vocab_file: path of the module's vocabulary; None if it has none.
+        lower_case: whether the module is uncased; None if it does not state this.
 
     Call arguments:
         token_ids: int32 (batch_size, num_tokens).
         padding_mask: int32 (batch_size, num_tokens), 1 for tokens.
-        training: whether dropout is on, for a module that takes the argument.
+        training: whether dropout is active, for modules with this argument.
 
     Returns:
         `sequence_output`, float32 (batch_size, num_tokens, hidden_dim).
@@ -76,12 +76,12 @@ class HubBert(keras.layers.Layer):
 
     @property
     def float_weights(self) -> tuple[keras.Variable, ...]:
-        """The weights without the states of dropout, which differ with every export."""
+        """The weights without the states of dropout, which change with every export."""
         return tuple(w for w in self.weights if keras.backend.is_float_dtype(w.dtype))
 
     @property
     def lower_case(self) -> bool | None:
-        """Whether the module calls itself uncased."""
+        """Whether the module is uncased; None if it does not state this."""
         variable = getattr(self.module, "do_lower_case", None)
         return None if variable is None else bool(variable.numpy())
 
@@ -105,7 +105,7 @@ class HubBert(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class HubText(keras.layers.Layer):
-    """A hub module that takes texts to vectors, as a Keras layer.
+    """A hub module that embeds texts, as a Keras layer.
 
     Args:
         handle: path or URL.
@@ -121,7 +121,7 @@ class HubText(keras.layers.Layer):
         float32 (batch_size, embedding_dim).
 
     Raises:
-        DataError: the handle cannot be reached or the module gives something else.
+        DataError: the handle cannot be reached, or the module returns other outputs.
     """
 
     def __init__(self, handle: str, **kwargs: Any) -> None:
@@ -130,13 +130,13 @@ class HubText(keras.layers.Layer):
         self.module = _load_network(handle)
         self._adopted = [_adopt(variable, False) for variable in self.module.variables]
         try:
-            found = self.module(tf.constant(["a", "b"]))
-            is_right = len(found.shape) == 2 and found.dtype == tf.float32
+            vectors = self.module(tf.constant(["a", "b"]))
+            is_valid = len(vectors.shape) == 2 and vectors.dtype == tf.float32
         except Exception as error:
             raise _no_vectors(handle, one_line(error)) from error
-        if not is_right:
-            raise _no_vectors(handle, f"{found.dtype.name} {tuple(found.shape)}")
-        self.embedding_dim = int(found.shape[1])
+        if not is_valid:
+            raise _no_vectors(handle, f"{vectors.dtype.name} {tuple(vectors.shape)}")
+        self.embedding_dim = int(vectors.shape[1])
         self.built = True
 
     def call(self, captions: Any) -> Any:
@@ -156,7 +156,7 @@ def load_module(handle: str) -> Any:
     """Loads a hub module.
 
     Raises:
-        DataError: it cannot be reached or loaded, or a file of it is damaged.
+        DataError: the module cannot be reached or loaded, or a file is damaged.
     """
     if (Path(handle) / SUMS_FILE).exists():
         verify_directory(Path(handle), "export_text_encoder")
@@ -167,7 +167,7 @@ def load_module(handle: str) -> Any:
 
 
 def takes_texts(handle: str) -> bool:
-    """Returns whether a hub module takes strings; nothing is loaded.
+    """Returns whether a hub module takes strings, without loading it.
 
     Raises:
         DataError: the handle cannot be reached.
@@ -192,20 +192,20 @@ def takes_texts(handle: str) -> bool:
 
 
 def asset_hashes(handle: str) -> list[str]:
-    """Returns the sha256 hex of each asset of a module, such as its vocabulary."""
+    """Returns the SHA-256, in hex, of each asset of a module."""
     assets = Path(_tensorflow_hub().resolve(handle)) / "assets"
     files = sorted(path for path in assets.rglob("*") if path.is_file())
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
 def graph_hash(handle: str) -> str:
-    """Returns the sha256 hex of a module's graph, weights left out."""
+    """Returns the SHA-256, in hex, of a module's graph without its weights."""
     path = Path(_tensorflow_hub().resolve(handle)) / "saved_model.pb"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def one_line(error: Exception) -> str:
-    """Returns an error as the end of a message of ours: one line, cut short."""
+    """Returns an error on one line of at most 200 characters, for messages."""
     text = " ".join(_DECORATION.sub("", str(error)).split())
     return f"{type(error).__name__}: {text}"[:200]
 
@@ -225,8 +225,8 @@ def _read_saved_model(handle: str) -> Any:
 def _tensorflow_hub() -> Any:
     """Returns the package, imported without its warning about setuptools.
 
-    It imports pkg_resources, which warns of its removal; pyproject.toml sees to it that
-    there is one.
+    It imports pkg_resources, which warns of its removal; pyproject.toml requires a
+    version of setuptools that includes it.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
@@ -247,21 +247,21 @@ def _load_network(handle: str) -> Any:
 
 def _cannot_load(handle: str, error: Exception) -> DataError:
     return DataError(
-        "cannot load the hub module. Offline, bring a SavedModel directory, or make "
-        "one with `python -m pipelines.export_text_encoder`, and give "
-        f"--text=hub:DIR. Received: text='hub:{handle}' ({one_line(error)})"
+        "cannot load the hub module. Offline, use --text=hub:DIR with a SavedModel "
+        "directory, such as one of `python -m pipelines.export_text_encoder`. "
+        f"Received: text='hub:{handle}' ({one_line(error)})"
     )
 
 
 def _no_vectors(handle: str, reason: str) -> DataError:
     return DataError(
-        "a hub module that takes texts must give float32 (batch_size, dim). "
+        "a hub module that takes texts must return float32 (batch_size, dim). "
         f"Received: text='hub:{handle}' ({reason})"
     )
 
 
 def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
-    """Returns a Keras variable that is a TensorFlow variable, not a copy of it."""
+    """Returns a Keras variable that shares the value of a TensorFlow variable."""
     adopted = keras.Variable(
         "zeros",
         shape=variable.shape,
@@ -269,7 +269,7 @@ def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
         trainable=trainable,
         name=variable.name.split(":")[0].replace("/", "_"),
     )
-    adopted._value = variable  # Keras has no public way to share one.
+    adopted._value = variable  # Keras has no public way to share a variable.
     return adopted
 
 

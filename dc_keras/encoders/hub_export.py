@@ -1,7 +1,8 @@
-"""A keras-nlp BERT as a SavedModel that tensorflow-hub loads: the standard encoder.
+"""Exports a keras-nlp BERT as a SavedModel with the standard encoder interface.
 
-The root is a `tf.train.Checkpoint`: its `__call__` is the function, its variables are
-listed on it. (A `tf.Module` stores every variable twice and loses what is trainable.)
+The root of the SavedModel is a `tf.train.Checkpoint` with `__call__` and lists of its
+variables. A `tf.Module` would store every variable twice and would not record which
+variables are trainable.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
     """Writes a preset as a SavedModel that `hub:DIRECTORY` loads with equal outputs.
 
     Its `__call__` takes `input_word_ids`, `input_mask` and `input_type_ids`, int32
-    (batch_size, num_tokens), and gives float32 `pooled_output` (batch_size, hidden_dim)
-    and `sequence_output` (batch_size, num_tokens, hidden_dim); `vocab_file` and
-    `do_lower_case` are attributes. Written to a temporary name and renamed.
+    (batch_size, num_tokens), and returns `pooled_output`, float32 (batch_size,
+    hidden_dim), and `sequence_output`, float32 (batch_size, num_tokens, hidden_dim);
+    `vocab_file` and `do_lower_case` are attributes. The SavedModel is written under a
+    temporary name and renamed.
 
     Args:
         handle: `keras_nlp:` and a preset or directory.
-        directory: where to write; a SavedModel that is there is replaced.
+        directory: the output directory; an existing SavedModel is replaced.
 
     Returns:
         The directory.
 
     Raises:
         DataError: the handle is no `keras_nlp:` handle or cannot be loaded.
-        DataError: the directory holds something else than a SavedModel.
+        DataError: the directory exists and is not a SavedModel.
     """
     kind, _, preset = handle.partition(":")
     if kind not in ("keras_nlp", "keras_hub") or not preset:
@@ -74,11 +76,11 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
 def hub_module(
     backbone: keras.Model, vocab_file: Path, lower_case: bool
 ) -> tf.train.Checkpoint:
-    """Returns the trackable object whose SavedModel is a standard BERT encoder.
+    """Returns the trackable root of the SavedModel of a standard BERT encoder.
 
     Args:
         backbone: a `keras_nlp.models.BertBackbone`.
-        vocab_file: one WordPiece a line; it becomes an asset.
+        vocab_file: vocabulary with one WordPiece per line; it becomes an asset.
         lower_case: whether the vocabulary is uncased.
     """
 

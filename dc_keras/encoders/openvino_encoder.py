@@ -1,8 +1,9 @@
-"""A vision encoder on OpenVINO, for CPUs: with `quantization` all that knows OpenVINO.
+"""Runs a vision encoder with OpenVINO, on CPUs.
 
-The Keras network is converted as a whole, its normalisation included, so that there is
-no second preprocessing. It computes in float32 on every processor: left alone, OpenVINO
-takes bfloat16 where there is an instruction for it.
+The Keras network is converted with its normalisation, so there is no separate
+preprocessing. It computes in float32 on every processor; by default, OpenVINO would use
+bfloat16 where the processor supports it. Only this module and `quantization` import
+OpenVINO.
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ from dc_keras.encoders.inference import Inference, as_graph, frame_spec
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
 
-# OpenVINO and NNCF report their use to their makers unless asked not to; without this
-# package, which they import if they can, they report nothing. Too late for a program
-# that imported one of them before this module.
+# Disables the telemetry of OpenVINO and NNCF, which they send with this package if it
+# can be imported. This has no effect if one of them was imported before.
 sys.modules.setdefault("openvino_telemetry", cast("Any", None))
 
 MISSING_EXTRA = (
@@ -41,7 +41,7 @@ except ImportError as error:
     raise DataError(MISSING_EXTRA) from error
 
 NETWORK, CONSTANTS, DESCRIPTION = "network.xml", "network.bin", "encoder.json"
-# Several batches at a time, each on a part of the cores.
+# Processes several batches at a time, each on some of the cores.
 _ON_CPU = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
 
 
@@ -52,8 +52,7 @@ class OpenVinoEncoder:
     Attributes:
         network: an `openvino.Model`: uint8 RGB (any, frame_size, frame_size, 3) →
             float32 (any, embedding_dim).
-        description: what a manifest says about it; `fingerprint` and `embedding_dim`
-            among it.
+        description: settings for a manifest, with `fingerprint` and `embedding_dim`.
     """
 
     network: Any
@@ -65,28 +64,28 @@ class OpenVinoEncoder:
         return int(self.description["embedding_dim"])
 
     def settings(self) -> dict[str, Any]:
-        """Returns what a manifest says about this encoder."""
+        """Returns the settings of this encoder for a manifest."""
         return dict(self.description)
 
     def inference(self, frame_size: int) -> Inference:
-        """Returns what embeds batches of frames.
+        """Returns the function that embeds batches of frames.
 
         Args:
-            frame_size: side of the frames in px: the network's own.
+            frame_size: width and height of the frames in px, equal to the network's.
 
         Raises:
             DataError: the network takes frames of another size.
         """
-        own = self.network.inputs[0].partial_shape[1].get_length()
-        if own != frame_size:
+        size = self.network.inputs[0].partial_shape[1].get_length()
+        if size != frame_size:
             raise DataError(
-                f"the converted network takes frames of {own} px. "
+                f"the converted network takes frames of {size} px. "
                 f"Received: frame_size={frame_size}"
             )
         compiled = openvino.Core().compile_model(self.network, "CPU", _ON_CPU)
         num_requests = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         requests = [compiled.create_infer_request() for _ in range(num_requests)]
-        return partial(_embed_in_turn, requests)
+        return partial(_embed_in_order, requests)
 
 
 def convert_encoder(encoder: VisionEncoder, frame_size: int) -> OpenVinoEncoder:
@@ -94,7 +93,7 @@ def convert_encoder(encoder: VisionEncoder, frame_size: int) -> OpenVinoEncoder:
 
     Args:
         encoder: the Keras network.
-        frame_size: side of the frames in px.
+        frame_size: width and height of the frames in px.
     """
     identity = {"network": encoder.fingerprint, "runtime": "openvino"}
     description = {
@@ -112,64 +111,64 @@ def convert(encoder: VisionEncoder, frame_size: int) -> Any:
 
 
 def read_network(path: Path) -> Any:
-    """Returns the `openvino.Model` that was saved as an .xml file, beside its .bin."""
+    """Reads an `openvino.Model` from an .xml file and the .bin file next to it."""
     return openvino.Core().read_model(path)
 
 
 def save_network(network: Any, path: Path) -> None:
-    """Saves an `openvino.Model` as an .xml and a .bin file, to the last bit."""
+    """Saves an `openvino.Model` as an .xml and a .bin file, without loss."""
     openvino.save_model(network, path, compress_to_fp16=False)
 
 
 def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
-    """Reads a quantised network that `quantization.write_int8_model` left.
+    """Reads a quantised network that `quantization.write_int8_model` wrote.
 
     Raises:
-        DataError: there is none, or its files are not those that were written.
+        DataError: there is no such network, or its files were changed.
     """
     try:
-        kept = json.loads((directory / DESCRIPTION).read_text("utf-8"))
-        is_whole = kept["sha256"] == network_hashes(directory)
+        content = json.loads((directory / DESCRIPTION).read_text("utf-8"))
+        is_intact = content["sha256"] == network_hashes(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{directory} must hold a quantised network; extract_features writes one. "
+            f"{directory} must contain a quantised network of extract_features. "
             f"Received: {error}"
         ) from error
-    if not is_whole:
+    if not is_intact:
         raise DataError(
-            f"{directory} must hold the files that were written there; remove it, and "
-            "extract_features quantises anew. Received: another sha256"
+            f"{directory} must contain the files that were written there; remove it to "
+            "quantise again with extract_features. Received: another sha256"
         )
-    return OpenVinoEncoder(read_network(directory / NETWORK), kept["vision"])
+    return OpenVinoEncoder(read_network(directory / NETWORK), content["vision"])
 
 
 def network_hashes(directory: Path) -> dict[str, str]:
-    """Returns the sha256, hex, of each file of a saved network."""
+    """Returns the SHA-256, in hex, of each file of a saved network."""
     return {
         name: hashlib.sha256((directory / name).read_bytes()).hexdigest()
         for name in (NETWORK, CONSTANTS)
     }
 
 
-def _embed_in_turn(
+def _embed_in_order(
     requests: list[Any], batches: Iterable[tf.Tensor]
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields embeddings in order, with as many batches under way as requests."""
-    idle, under_way = deque(requests), deque[Any]()
+    """Yields embeddings in order, and processes one batch per request in parallel."""
+    idle, running = deque(requests), deque[Any]()
     try:
         for batch in batches:
             if not idle:
-                yield _result(under_way[0])
-                idle.append(under_way.popleft())
+                yield _result(running[0])
+                idle.append(running.popleft())
             request = idle.popleft()
             request.start_async([batch.numpy()])
-            under_way.append(request)
-        while under_way:
-            yield _result(under_way[0])
-            under_way.popleft()
+            running.append(request)
+        while running:
+            yield _result(running[0])
+            running.popleft()
     finally:
-        # Where a batch could not be decoded: nobody may ask a request that is at work.
-        for request in under_way:
+        # After a decoding error: a running request must finish before it is used again.
+        for request in running:
             request.wait()
 
 

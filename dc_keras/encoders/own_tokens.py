@@ -1,7 +1,7 @@
-"""Text encoders that bring a tokeniser of their own, other than BERT's WordPieces.
+"""Loads text encoders with their own tokeniser, other than BERT's WordPieces.
 
-Presets of keras-hub (RoBERTa, XLM-RoBERTa, ALBERT, DeBERTa), and encoders of TensorFlow
-Hub with their preprocessing module. What tokenises is part of the graph, as everywhere.
+These are presets of keras-hub (RoBERTa, XLM-RoBERTa, ALBERT, DeBERTa), and encoders of
+TensorFlow Hub with their preprocessing module. The tokeniser is part of the graph.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from dc_keras.encoders.hub import (
 )
 from dc_keras.errors import DataError
 
-_TAKEN = ("token_ids", "padding_mask", "segment_ids")
+_INPUTS = ("token_ids", "padding_mask", "segment_ids")
 
 
 class OwnPacker(keras.layers.Layer):
-    """Turns captions into token ids by a tokeniser that is no part of this package.
+    """Turns captions into token ids with an encoder's own tokeniser.
 
     Args:
-        pack: function of TensorFlow: string (batch_size,) → `token_ids` and
+        pack: TensorFlow function: string (batch_size,) → `token_ids` and
             `padding_mask`, both (batch_size, num_tokens).
-        resources: what the function needs and an export must save.
+        resources: trackable resources of the function, which an export must save.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
@@ -43,7 +43,7 @@ class OwnPacker(keras.layers.Layer):
 
     Returns:
         dict of `token_ids` and `padding_mask`, both int32 (batch_size, num_tokens),
-        num_tokens that of the longest caption; the mask is 1 for tokens.
+        where num_tokens is the length of the longest caption; the mask is 1 for tokens.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class OwnPacker(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.resources = resources
-        # As a graph always: keras-hub tokenises otherwise, by other code, outside one.
+        # Always as a graph, because keras-hub tokenises with other code in eager mode.
         self._pack = tf.function(pack, autograph=False).get_concrete_function(
             tf.TensorSpec((None,), tf.string)
         )
@@ -69,7 +69,7 @@ class OwnPacker(keras.layers.Layer):
         }
 
     def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
-        """Returns the specs: int32 (batch_size, num_tokens), num_tokens open."""
+        """Returns the specs: int32 (batch_size, num_tokens), num_tokens unknown."""
         shape = (captions.shape[0], None)
         return {
             name: keras.KerasTensor(shape, dtype="int32")
@@ -85,8 +85,8 @@ class OwnTokens:
         packer: captions → `token_ids` and `padding_mask`.
         encode: (token_ids, padding_mask) → float32 (batch_size, num_tokens,
             hidden_dim). Works on Keras's symbolic tensors.
-        weights: the variables that shape an embedding, in a fixed order.
-        identity: JSON value that says what is computed, weights left out.
+        weights: the variables that affect an embedding, in a fixed order.
+        identity: JSON value that identifies the computation without its weights.
     """
 
     packer: OwnPacker
@@ -96,12 +96,12 @@ class OwnTokens:
 
 
 def has_own_tokens(preset: str) -> bool:
-    """Returns whether a keras-hub preset tokenises, but not into WordPieces."""
+    """Returns whether a keras-hub preset has a tokeniser other than WordPieces."""
     import keras_nlp
 
     try:
         tokenizer = keras_nlp.models.Tokenizer.from_preset(preset)
-    except Exception:  # It brings none, or cannot be reached: the backbone tells which.
+    except Exception:  # Loading the backbone then raises the error, if there is one.
         return False
     return not isinstance(tokenizer, keras_nlp.tokenizers.WordPieceTokenizer)
 
@@ -111,21 +111,21 @@ def load_preset(preset: str, max_tokens: int) -> OwnTokens:
 
     Args:
         preset: name of a preset, or a directory.
-        max_tokens: tokens that captions are cut to, special ones included.
+        max_tokens: maximum number of tokens of a caption, special tokens included.
 
     Raises:
-        DataError: it cannot be reached, is no encoder of padded sequences, brings no
-            preprocessing, or takes no sequence of `max_tokens`.
+        DataError: the preset cannot be reached, is no encoder of padded sequences, has
+            no preprocessing, or does not accept `max_tokens` tokens.
     """
     import keras_nlp
 
     handle = f"keras_nlp:{preset}"
     backbone = read_backbone(preset)
     names = set(backbone.input) if isinstance(backbone.input, dict) else set()
-    if not {"token_ids", "padding_mask"} <= names <= {*_TAKEN}:
+    if not {"token_ids", "padding_mask"} <= names <= {*_INPUTS}:
         raise DataError(
-            "the preset must be an encoder that takes token_ids and a padding_mask, as "
-            f"RoBERTa does. Received: text={handle!r} (a {type(backbone).__name__})"
+            "the preset must be an encoder of token_ids and padding_mask (RoBERTa). "
+            f"Received: text={handle!r} (a {type(backbone).__name__})"
         )
     try:
         preprocessor = keras_nlp.models.TextClassifierPreprocessor.from_preset(
@@ -133,7 +133,7 @@ def load_preset(preset: str, max_tokens: int) -> OwnTokens:
         )
     except Exception as error:
         raise DataError(
-            "the preset brings no preprocessing for single texts. "
+            "the preset must include preprocessing of single texts. "
             f"Received: text={handle!r} ({one_line(error)})"
         ) from error
     loaded = OwnTokens(
@@ -151,16 +151,16 @@ def load_preset(preset: str, max_tokens: int) -> OwnTokens:
 
 
 def load_hub_encoder(handle: str, preprocessor: str, max_tokens: int) -> OwnTokens:
-    """Loads an encoder of TensorFlow Hub and the module that tokenises for it.
+    """Loads an encoder of TensorFlow Hub and its preprocessing module.
 
     Args:
         handle: path or URL of the encoder, with BERT's standard interface.
-        preprocessor: path or URL of the module from texts to the encoder's inputs.
-        max_tokens: tokens that captions are cut to, special ones included.
+        preprocessor: path or URL of the preprocessing module.
+        max_tokens: maximum number of tokens of a caption, special tokens included.
 
     Raises:
         DataError: one of them cannot be reached or has another interface, the
-            preprocessing gives more tokens, or the encoder takes fewer.
+            preprocessing returns more tokens, or the encoder accepts fewer.
     """
     encoder, module = HubBert(handle, name="encoder"), load_module(preprocessor)
 
@@ -175,7 +175,7 @@ def load_hub_encoder(handle: str, preprocessor: str, max_tokens: int) -> OwnToke
         pack(tf.constant(["a", "b"]))
     except Exception as error:
         raise DataError(
-            "the preprocessing module must take texts to input_word_ids and "
+            "the preprocessing module must turn texts into input_word_ids and "
             f"input_mask. Received: text_preprocessor='hub:{preprocessor}' "
             f"({one_line(error)})"
         ) from error
@@ -194,9 +194,9 @@ def load_hub_encoder(handle: str, preprocessor: str, max_tokens: int) -> OwnToke
 
 
 def _prepare(module: Any, texts: tf.Tensor, max_tokens: int) -> Any:
-    """Tokenises and packs texts by a hub module.
+    """Tokenises and packs texts with a hub module.
 
-    One that cannot be told a length, without `bert_pack_inputs`, has its own.
+    A module without `bert_pack_inputs` has a fixed length.
     """
     if not hasattr(module, "bert_pack_inputs"):
         return module(texts)
@@ -205,7 +205,7 @@ def _prepare(module: Any, texts: tf.Tensor, max_tokens: int) -> Any:
 
 
 def _tokenizer_identity(tokenizer: Any) -> Any:
-    """Returns the hashes of a tokeniser's files, and its settings."""
+    """Returns the hashes of a tokeniser's files and its configuration."""
     with tempfile.TemporaryDirectory() as place:
         tokenizer.save_assets(place)
         hashes = {
@@ -218,7 +218,7 @@ def _tokenizer_identity(tokenizer: Any) -> Any:
 
 
 def _check_length(loaded: OwnTokens, handle: str, max_tokens: int) -> None:
-    """Encodes the longest sequence once."""
+    """Checks that the encoder accepts a sequence of maximum length."""
     try:
         packed = loaded.packer(tf.constant(["a " * max_tokens]))
         states = loaded.encode(packed["token_ids"], packed["padding_mask"])
@@ -230,8 +230,8 @@ def _check_length(loaded: OwnTokens, handle: str, max_tokens: int) -> None:
     num_tokens = packed["token_ids"].shape[1]
     if num_tokens > max_tokens or len(states.shape) != 3:
         raise DataError(
-            f"captions must become at most {max_tokens} tokens (--max_tokens), and "
-            "tokens states (batch_size, num_tokens, dim). "
+            f"the encoder must produce at most {max_tokens} tokens (--max_tokens) and "
+            "states (batch_size, num_tokens, dim). "
             f"Received: text={handle!r} with {num_tokens} tokens and states "
             f"{tuple(states.shape)}"
         )

@@ -1,9 +1,9 @@
-"""A vision encoder in int8, for CPUs: quantised once by NNCF, judged, kept as files.
+"""Quantises a vision encoder to int8 with NNCF, for CPUs.
 
-Post-training quantisation: each tensor gets a range, from what frames of the corpus
-make of it, and its values become steps of that range. The ranges decide what comes out,
-so a run quantises once and all of its processes read the same files. A network whose
-embeddings of held-out frames turn away from those in float32 is not written.
+Post-training quantisation gives each tensor a range, which is measured on frames of the
+corpus, and maps its values to steps of that range. The output depends on the ranges, so
+a run quantises once and all of its processes read the same files. The network is
+written only if its embeddings of held-out frames are close to those in float32.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from dc_keras.encoders.quantization_samples import (
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
 
-# After OpenVINO, whose module sees to it that neither reports its use.
+# Imported after `openvino_encoder`, which disables the telemetry of both.
 try:
     import nncf
     import openvino
 except ImportError as error:
     raise DataError(MISSING_EXTRA) from error
 
-# Part of every fingerprint: raise it when the same frames would give another network.
+# Part of every fingerprint. Increase it when the same frames give another network.
 QUANTIZATION_VERSION = 1
 LEAST_COSINE = 0.99
 _PREFIX = "int8-"
@@ -61,13 +61,13 @@ _BATCH_SIZE = 16
 def int8_directory(
     output: Path, encoder: VisionEncoder, frame_size: int, frames: Sequence[str]
 ) -> Path:
-    """Returns where the network goes that is quantised from these frames.
+    """Returns the directory of the network that is quantised with these frames.
 
     Args:
         output: directory of the features.
-        encoder: what is quantised.
-        frame_size: side of the frames in px.
-        frames: sha256 of each shard of frames.
+        encoder: the Keras network.
+        frame_size: width and height of the frames in px.
+        frames: SHA-256 of each shard of frames.
     """
     made_from = [
         QUANTIZATION_VERSION,
@@ -89,22 +89,22 @@ def write_int8_model(
     *,
     least_cosine: float = LEAST_COSINE,
 ) -> dict[str, Any]:
-    """Quantises an encoder, judges it, and writes it: whole, or not at all.
+    """Quantises an encoder, evaluates it, and writes it atomically.
 
-    Leaves `network.xml` and `network.bin` of OpenVINO, and `encoder.json`: what a
-    manifest says about the encoder, and the sha256 of both. Where another run was
-    faster, its network stays. Networks made from other frames are removed.
+    Writes `network.xml` and `network.bin` of OpenVINO, and `encoder.json` with the
+    settings for a manifest and the SHA-256 of both files. If another run wrote the
+    directory first, its network is kept. Networks made from other frames are removed.
 
     Args:
-        directory: where to write; from `int8_directory`.
+        directory: the output directory, from `int8_directory`.
         encoder: the Keras network.
-        frame_size: side of the frames in px.
-        frames: what to calibrate on and to judge by.
-        least_cosine: the cosine that each held-out frame's embedding must have to its
-            embedding in float32.
+        frame_size: width and height of the frames in px.
+        frames: frames for calibration and evaluation.
+        least_cosine: smallest accepted cosine between the int8 and float32 embeddings
+            of a held-out frame.
 
     Returns:
-        What a manifest says about the network that was made here.
+        The settings of the new network for a manifest.
 
     Raises:
         DataError: the cosine of a held-out frame falls under `least_cosine`, or a
@@ -118,13 +118,13 @@ def write_int8_model(
         made.mkdir()
         network = _quantize(encoder, frame_size, frames.calibration)
         save_network(network, made / NETWORK)
-        # Judged as it will be read.
+        # The saved network is evaluated, because it may differ from the one in memory.
         quantized = OpenVinoEncoder(read_network(made / NETWORK), encoder.settings())
-        found = _cosines(quantized, encoder, frame_size, frames.held_out)
-        _require_close(float(found.min()), least_cosine, len(found))
-        vision = _describe(encoder, frames, found, network_hashes(made)[CONSTANTS])
-        kept = {"vision": vision, "sha256": network_hashes(made)}
-        text = json.dumps(kept, indent=2, sort_keys=True)
+        cosines = _compute_cosines(quantized, encoder, frame_size, frames.held_out)
+        _require_close(float(cosines.min()), least_cosine, len(cosines))
+        vision = _describe(encoder, frames, cosines, network_hashes(made)[CONSTANTS])
+        content = {"vision": vision, "sha256": network_hashes(made)}
+        text = json.dumps(content, indent=2, sort_keys=True)
         (made / DESCRIPTION).write_text(text + "\n", "utf-8")
         try:
             made.rename(directory)
@@ -140,25 +140,25 @@ def write_int8_model(
 def _quantize(encoder: VisionEncoder, frame_size: int, jpegs: Sequence[bytes]) -> Any:
     decoded = [batch.numpy() for batch in decoded_batches(jpegs, frame_size, 1)]
     nncf.set_log_level(logging.ERROR)
-    # Its progress bars go to stdout, which is for results.
+    # NNCF prints progress bars to stdout, which is reserved for results.
     with contextlib.redirect_stdout(io.StringIO()):
         return nncf.quantize(
             convert(encoder, frame_size),
             nncf.Dataset(decoded),
             subset_size=len(decoded),
-            # Neither pixels less a mean nor what ReLU leaves lie evenly about zero.
+            # Centred pixels and outputs of ReLU are not symmetric about zero.
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
         )
 
 
-def _cosines(
+def _compute_cosines(
     quantized: OpenVinoEncoder,
     encoder: VisionEncoder,
     frame_size: int,
     jpegs: Sequence[bytes],
 ) -> npt.NDArray[np.float64]:
-    """Returns each frame's cosine between int8 and float32, float64 (num_jpegs,)."""
+    """Returns the cosine of the int8 and float32 embeddings, float64 (num_jpegs,)."""
     embed = partial(
         embed_jpegs,
         jpegs,
@@ -171,7 +171,7 @@ def _cosines(
         for network in (quantized, encoder)
     )
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    # An embedding of zeros has no direction to keep, unless both have none.
+    # The cosine of a zero embedding is 1 if both embeddings are equal, and 0 otherwise.
     cosines: npt.NDArray[np.float64] = np.all(ours == theirs, axis=1).astype(float)
     dots = np.einsum("ij,ij->i", ours, theirs)
     np.divide(dots, norms, out=cosines, where=norms != 0)
@@ -179,11 +179,11 @@ def _cosines(
 
 
 def _require_close(smallest: float, least_cosine: float, num_frames: int) -> None:
-    # Written so that a NaN is refused.
+    # The negation also refuses NaN.
     if not smallest >= least_cosine:
         raise DataError(
-            "int8 must keep the direction of every held-out frame's embedding, cosine "
-            f"to float32 at least {least_cosine}; take --vision_runtime=openvino. "
+            "int8 and float32 embeddings of every held-out frame must have a cosine of "
+            f"at least {least_cosine}; use --vision_runtime=openvino. "
             f"Received: smallest cosine {smallest:.4f} of {num_frames} frames"
         )
 
@@ -206,7 +206,7 @@ def _describe(
         "calibration": calibration,
         "constants": constants,
     }
-    judged = {
+    evaluation = {
         "num_held_out": len(cosines),
         "smallest_cosine": round(float(cosines.min()), 6),
         "mean_cosine": round(float(cosines.mean()), 6),
@@ -215,6 +215,6 @@ def _describe(
         **encoder.settings(),
         "runtime": "openvino_int8",
         "network_fingerprint": encoder.fingerprint,
-        "calibration": {**calibration, **judged},
+        "calibration": {**calibration, **evaluation},
         "fingerprint": fingerprint(identity, ()),
     }

@@ -1,7 +1,7 @@
-"""Which frames of a corpus a quantised network is calibrated on, and judged by.
+"""Draws the frames of a corpus for the calibration and evaluation of quantisation.
 
-Frames are drawn by hashes, so that equal posts give equal frames however they are cut
-into shards and in whatever order they come.
+Frames are drawn by their hashes, so the result depends neither on the shards nor on the
+order of the posts.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dc_keras.errors import DataError
 
 NUM_CALIBRATION_FRAMES = 300
 NUM_HELD_OUT_FRAMES = 100
-# One post of so many is held out with all of its frames: frames of one video are too
-# alike to judge what was calibrated on its other frames.
+# One of this many posts is held out with all of its frames, because the frames of one
+# video are too similar to be used for both calibration and evaluation.
 _HELD_OUT_POSTS = 4
 _FEWEST_FRAMES = 10
 
 
 class PostWithFrames(Protocol):
-    """What is read of a frame record."""
+    """The fields of a frame record that are read here."""
 
     @property
     def video_id(self) -> str:
@@ -31,17 +31,17 @@ class PostWithFrames(Protocol):
 
     @property
     def jpegs(self) -> Sequence[bytes]:
-        """The frames in order; none without media."""
+        """The frames in order; empty without media."""
 
 
 @dataclass(frozen=True)
 class CalibrationFrames:
-    """Frames drawn from a corpus, none of them twice.
+    """Distinct frames that were drawn from a corpus.
 
     Attributes:
-        calibration: JPEG files that the ranges of int8 are taken from.
-        held_out: JPEG files, of other posts, that the result is judged by.
-        seed: what they were drawn with.
+        calibration: JPEG files for the calibration of the int8 ranges.
+        held_out: JPEG files of other posts for the evaluation.
+        seed: seed of the draw.
     """
 
     calibration: tuple[bytes, ...]
@@ -50,7 +50,7 @@ class CalibrationFrames:
 
     @property
     def sha256(self) -> str:
-        """The hash of the calibration frames, hex."""
+        """The SHA-256 of the calibration frames, in hex."""
         digest = hashlib.sha256()
         for jpeg in self.calibration:
             digest.update(hashlib.sha256(jpeg).digest())
@@ -64,34 +64,34 @@ def draw_frames(
     num_held_out: int = NUM_HELD_OUT_FRAMES,
     seed: int = 0,
 ) -> CalibrationFrames:
-    """Draws frames to calibrate on, and others to judge by.
+    """Draws frames for calibration, and frames of other posts for evaluation.
 
-    One post in four is held out. Of the distinct frames on each side those with the
-    smallest hashes are drawn: all with the same chance. A held-out frame that is a
-    calibration frame too, byte for byte, is left out.
+    One post in four is held out. In each group, the distinct frames with the smallest
+    hashes are drawn, which is a uniform sample. A held-out frame with the same bytes as
+    a calibration frame is excluded.
 
     Args:
         posts: the posts of a corpus, in any order; read once.
-        num_calibration: frames to calibrate on, at most.
-        num_held_out: frames to judge by, at most.
-        seed: equal seeds draw equal frames.
+        num_calibration: maximum number of calibration frames.
+        num_held_out: maximum number of held-out frames.
+        seed: seed of the draw.
 
     Raises:
-        DataError: the posts have fewer than ten frames for either.
+        DataError: there are fewer than ten frames in one of the groups.
     """
-    # Up to all of the calibration frames may have to be left out of the others.
+    # All calibration frames may have to be excluded from the held-out frames.
     calibration = _SmallestHashes(num_calibration, seed)
     held_out = _SmallestHashes(num_held_out + num_calibration, seed)
     for post in posts:
         side = held_out if _is_held_out(post.video_id, seed) else calibration
         for jpeg in post.jpegs:
             side.add(jpeg)
-    known = calibration.drawn()
-    others = [jpeg for key, jpeg in held_out.drawn().items() if key not in known]
+    known = calibration.smallest()
+    others = [jpeg for key, jpeg in held_out.smallest().items() if key not in known]
     drawn = CalibrationFrames(tuple(known.values()), tuple(others[:num_held_out]), seed)
     if min(len(drawn.calibration), len(drawn.held_out)) < _FEWEST_FRAMES:
         raise DataError(
-            f"int8 needs at least {_FEWEST_FRAMES} distinct frames to calibrate on and "
+            f"int8 needs at least {_FEWEST_FRAMES} distinct frames for calibration and "
             f"{_FEWEST_FRAMES} of held-out posts. Received: {len(drawn.calibration)} "
             f"and {len(drawn.held_out)} in these frame records"
         )
@@ -99,11 +99,11 @@ def draw_frames(
 
 
 class _SmallestHashes:
-    """Keeps the distinct frames whose hashes are the smallest.
+    """Collects the distinct frames with the smallest hashes.
 
     Args:
-        size: how many.
-        seed: part of every hash.
+        size: number of frames.
+        seed: seed of the hashes.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -112,16 +112,16 @@ class _SmallestHashes:
         self._kept: dict[bytes, bytes] = {}
 
     def add(self, jpeg: bytes) -> None:
-        """Takes one more frame into account."""
+        """Adds a frame."""
         digest = self._start.copy()
         digest.update(jpeg)
         self._kept[digest.digest()] = jpeg
-        # Seldom, so that it costs nothing, and often enough that few are kept.
+        # Prunes rarely enough to be cheap, and often enough to limit memory.
         if len(self._kept) > 4 * self._size:
-            self._kept = self.drawn()
+            self._kept = self.smallest()
 
-    def drawn(self) -> dict[bytes, bytes]:
-        """Returns hash → frame, the smallest hash first."""
+    def smallest(self) -> dict[bytes, bytes]:
+        """Returns the frames by hash, in ascending order of hashes."""
         return {key: self._kept[key] for key in heapq.nsmallest(self._size, self._kept)}
 
 

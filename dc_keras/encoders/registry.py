@@ -1,4 +1,4 @@
-"""The encoders that can be named: networks of keras.applications, and one's own.
+"""Registry of encoders by name: networks of keras.applications, and registered ones.
 
 A module registers its own encoders when it is imported:
 
@@ -8,9 +8,9 @@ A module registers its own encoders when it is imported:
     def tiny(image_size):
         return keras.Sequential([...])
 
-`--encoders=MODULE` imports it. The spec of an encoder keeps the name of the module, so
-that workers and the export of a bundle import it too. TensorFlow is not imported here:
-an unknown name is refused at once.
+`--encoders=MODULE` imports it. The spec of an encoder contains the name of the module,
+so that workers and the export of a bundle import it too. TensorFlow is not imported
+here, so that an unknown name is refused without delay.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Application:
     """A network of keras.applications.
 
     Attributes:
-        name: its name there.
-        module: the module of keras.applications that holds its `preprocess_input`.
-        smallest_image: side of its smallest input in px.
-        pixel_rms: root mean square of what reaches its first kernel, roughly.
-        dense_layers: fully connected layers below the classes.
+        name: name in keras.applications.
+        module: the module of keras.applications with its `preprocess_input`.
+        smallest_image: width and height of its smallest input in px.
+        pixel_rms: approximate root mean square of the input of its first kernel.
+        dense_layers: fully connected layers below the classifier.
     """
 
     name: str
@@ -49,9 +49,9 @@ class OwnEncoder:
     """An encoder that a module registered.
 
     Attributes:
-        name: its name.
-        build: the function that was registered.
-        module: name of the module that holds the function.
+        name: name of the encoder.
+        build: the registered function.
+        module: name of the module that defines the function.
     """
 
     name: str
@@ -59,10 +59,10 @@ class OwnEncoder:
     module: str
 
 
-# Pixels less the ImageNet mean reach ±150; this is about their root mean square.
+# Approximate root mean square of pixels minus the ImageNet mean, which reach ±150.
 _LESS_MEAN_RMS = 64.0
 _TOP = ("fc1", "fc2")
-# No colon, which marks a handle.
+# Without a colon, which marks a handle.
 _NAME = re.compile(r"[\w.-]+")
 APPLICATIONS = {
     application.name: application
@@ -100,17 +100,17 @@ _own: dict[str, dict[str, OwnEncoder]] = {"vision": {}, "text": {}}
 def register_vision(name: str) -> Callable[[Callable[[int], Any]], Any]:
     """Registers the decorated function as a vision network, for `--vision=NAME`.
 
-    The function takes the side of the input in px and returns a Keras model: float32
-    RGB from 0 to 255, (batch_size, image_size, image_size, 3) → a feature map, which
-    the spec's layer `avg` or `flatten` turns into a vector, or a vector. What
-    normalises pixels is part of the model, and so are its weights; with
-    `--vision_weights=random` or a file they are replaced.
+    The function takes the image size in px and returns a Keras model from float32 RGB
+    from 0 to 255, (batch_size, image_size, image_size, 3), to a vector, or to a feature
+    map that the spec's layer `avg` or `flatten` turns into a vector. The model includes
+    the normalisation of pixels and the weights; `--vision_weights=random` or a file
+    replaces the weights.
 
     Args:
-        name: letters, digits, `_`, `-` and `.`.
+        name: a name of letters, digits, `_`, `-` and `.`.
 
     Raises:
-        DataError: the name is another, or taken.
+        DataError: the name has other characters, or is taken.
     """
     return _register("vision", name)
 
@@ -118,14 +118,15 @@ def register_vision(name: str) -> Callable[[Callable[[int], Any]], Any]:
 def register_text(name: str) -> Callable[[Callable[[], Any]], Any]:
     """Registers the decorated function as a text encoder, for `--text=NAME`.
 
-    The function takes nothing and returns a Keras model: string (batch_size,), valid
-    UTF-8, whose hashtags are masked already → float32 (batch_size, embedding_dim).
+    The function takes no arguments and returns a Keras model from captions, string
+    (batch_size,), valid UTF-8 with hashtags already masked, to float32 (batch_size,
+    embedding_dim).
 
     Args:
-        name: letters, digits, `_`, `-` and `.`.
+        name: a name of letters, digits, `_`, `-` and `.`.
 
     Raises:
-        DataError: the name is another, or taken.
+        DataError: the name has other characters, or is taken.
     """
     return _register("text", name)
 
@@ -141,8 +142,8 @@ def import_encoders(modules: Iterable[str]) -> None:
             importlib.import_module(module)
         except ImportError as error:
             raise DataError(
-                "encoders must be in Python modules that can be imported, by workers "
-                "too: from the current directory, or installed. "
+                "encoders must be in Python modules that every worker can import: in "
+                "the current directory, or installed. "
                 f"Received: encoders={module!r} ({error})"
             ) from error
 
@@ -151,11 +152,11 @@ def find_vision(name: str, module: str | None = None) -> Application | OwnEncode
     """Returns the vision network of a name.
 
     Args:
-        name: of a network of keras.applications, or a registered one.
-        module: what registers it; imported first where the name is not known yet.
+        name: name of a network of keras.applications, or of a registered one.
+        module: module that registers the network; imported if the name is unknown.
 
     Raises:
-        DataError: there is none, or the module cannot be imported.
+        DataError: there is no such network, or the module cannot be imported.
     """
     if name in APPLICATIONS:
         return APPLICATIONS[name]
@@ -179,7 +180,7 @@ def _register(kind: str, name: str) -> Callable[[Callable[..., Any]], Any]:
         is_taken = other is not None and other.module != build.__module__
         if is_taken or name in APPLICATIONS or name == "none":
             raise DataError(
-                f"the name of a {kind} encoder must not be taken. "
+                f"the name of a {kind} encoder must be unique. "
                 f"Received: name={name!r}, module={build.__module__}"
             )
         _own[kind][name] = OwnEncoder(name, build, build.__module__)
@@ -191,8 +192,8 @@ def _register(kind: str, name: str) -> Callable[[Callable[..., Any]], Any]:
 def _find(kind: str, name: str, module: str | None, known: Iterable[str]) -> OwnEncoder:
     if name not in _own[kind] and module is not None:
         import_encoders([module])
-    found = _own[kind].get(name)
-    if found is None:
+    encoder = _own[kind].get(name)
+    if encoder is None:
         names = sorted({*known, *_own[kind]})
         lower = {option.lower(): option for option in names}
         near = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)
@@ -201,4 +202,4 @@ def _find(kind: str, name: str, module: str | None, known: Iterable[str]) -> Own
             f"the {kind} encoder must be a known one, such as {', '.join(nearest)}, or "
             f"one that a module of --encoders registers. Received: {kind}={name!r}"
         )
-    return found
+    return encoder

@@ -1,4 +1,4 @@
-"""What runs the vision network: TensorFlow, or OpenVINO on CPUs (extra `openvino`)."""
+"""Runtimes of the vision network: TensorFlow, and OpenVINO on CPUs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def build_frame_encoder(
     Args:
         spec: the vision encoder.
         runtime: one of `RUNTIMES`.
-        frame_size: side of the frames in px.
-        int8_model: for "openvino_int8", what `quantization.write_int8_model` left.
+        frame_size: width and height of the frames in px.
+        int8_model: for "openvino_int8", the directory of `write_int8_model`.
 
     Raises:
-        DataError: the runtime is none of these or not installed, the encoder cannot be
-            built, or the int8 network is missing or damaged.
+        DataError: the runtime is unknown or not installed (OpenVINO needs the extra
+            `openvino`), the encoder cannot be built, or the int8 network is missing or
+            damaged.
     """
     if runtime == TENSORFLOW:
         return build_vision_encoder(spec)
@@ -49,17 +50,17 @@ def build_frame_encoder(
 
 
 def float32_fingerprint(settings: Mapping[str, Any]) -> str:
-    """Returns the fingerprint of the Keras network that stands in for a runtime's.
+    """Returns the fingerprint of the Keras network that features are equivalent to.
 
-    OpenVINO in float32 differs from TensorFlow by less than float16 keeps, so features
-    of the one serve for a model that embeds by the other. Those of int8 do not: scores
-    would no longer be those that were validated.
+    OpenVINO in float32 and TensorFlow differ by less than the precision of float16, so
+    their features are interchangeable. Features in int8 differ more: the scores would
+    not be those that were validated.
 
     Args:
-        settings: a manifest's `vision` settings.
+        settings: the `vision` settings of a manifest.
 
     Raises:
-        DataError: the features are of the int8 network.
+        DataError: the features were made in int8.
     """
     runtime = settings.get("runtime", TENSORFLOW)
     if runtime == TENSORFLOW:
@@ -69,5 +70,5 @@ def float32_fingerprint(settings: Mapping[str, Any]) -> str:
     raise DataError(
         "a bundle embeds frames in float32, so its model must be trained on features "
         "in float32: extract them with --vision_runtime=tensorflow or openvino, and "
-        f"train anew. Received: runtime={runtime}"
+        f"train again. Received: runtime={runtime}"
     )

@@ -1,4 +1,4 @@
-"""From captions to embeddings: BERT and others (PAPER choices 9 to 12; IV-A, IV-B)."""
+"""Text encoders of captions: BERT and others (PAPER choices 9 to 12; IV-A, IV-B)."""
 
 from __future__ import annotations
 
@@ -28,34 +28,35 @@ from dc_keras.encoders.own_tokens import (
 from dc_keras.encoders.registry import OwnEncoder, find_text
 from dc_keras.errors import DataError
 
-# Part of every fingerprint, by what is done with hashtags: raise it when captions would
-# give other embeddings.
+# Part of every fingerprint, by hashtag mode. Increase it when the same captions give
+# other embeddings.
 PREPROCESSING_VERSIONS = {"keep": 1, "mask_focal": 2, "drop": 2}
 POOLINGS = ("cls", "mean")
 
 
 @dataclass(frozen=True)
 class TextSpec:
-    """Which text encoder; plain values, so that it travels as JSON.
+    """Description of a text encoder, as JSON values.
 
     Attributes:
         handle: `hub:` and a path or URL, `keras_hub:` (or `keras_nlp:`) and a preset or
             directory, or the name of a registered encoder.
-        max_tokens: longest sequence, [CLS] and [SEP] included, at least 2; for BERT.
-        pooling: "cls" ([CLS] of the last layer, not the pooled tanh) or "mean" (over
-            the tokens of the last layer, padding left out); for BERT.
+        max_tokens: maximum number of tokens, [CLS] and [SEP] included, at least 2; for
+            BERT.
+        pooling: "cls" ([CLS] of the last layer, not the pooled tanh) or "mean" (mean
+            over the tokens of the last layer, without padding); for BERT.
         hashtags: "keep", "mask_focal" or "drop"; see `captions.CaptionCleaner`.
         focal_hashtags: the hashtags that "mask_focal" masks.
-        vocab_file: vocabulary to use in place of the encoder's own.
-        module: the module that registered the encoder; None for the other handles. It
-            is found by the name where the encoder is registered already.
-        preprocessor: `hub:` and a path or URL of the module that tokenises for an
-            encoder of TensorFlow Hub; None for one that needs none.
+        vocab_file: path of a vocabulary; None uses the encoder's own.
+        module: the module that registers the encoder; None for other handles. It is set
+            automatically for an encoder that is registered already.
+        preprocessor: `hub:` and a path or URL of the preprocessing module of an encoder
+            of TensorFlow Hub; None if the encoder needs none.
 
     Raises:
-        DataError: `pooling` is neither, or `max_tokens` is under 2.
+        DataError: `pooling` has another value, or `max_tokens` is under 2.
         DataError: the handle has no prefix and is no registered name.
-        DataError: a `preprocessor` that is no hub module, or not for one.
+        DataError: `preprocessor` or its encoder is no hub module.
     """
 
     handle: str
@@ -73,18 +74,18 @@ class TextSpec:
                 f"`pooling` must be one of {', '.join(POOLINGS)}. "
                 f"Received: pooling={self.pooling!r}"
             )
-        # Before anything is loaded: BERT warns of a sequence of one token.
+        # Checked before loading, because BERT warns of a sequence of one token.
         check_max_tokens(self.max_tokens)
         handles = (self.handle, self.preprocessor or "hub:")
         if self.preprocessor and not all(h.startswith("hub:") for h in handles):
             raise DataError(
-                "a text preprocessor must be hub:PATH_OR_URL, for an encoder that is "
-                f"one, too. Received: text={self.handle!r}, "
+                "a text preprocessor and its encoder must both be hub:PATH_OR_URL. "
+                f"Received: text={self.handle!r}, "
                 f"text_preprocessor={self.preprocessor!r}"
             )
         own = self.own
         object.__setattr__(self, "module", None if own is None else own.module)
-        # JSON knows lists only.
+        # JSON has no tuples.
         object.__setattr__(self, "focal_hashtags", tuple(self.focal_hashtags))
 
     @property
@@ -94,7 +95,7 @@ class TextSpec:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> TextSpec:
-        """Returns the spec inside a manifest's `text` settings."""
+        """Returns the spec of a manifest's `text` settings."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: settings[name] for name in names if name in settings})
 
@@ -104,16 +105,16 @@ class TextEncoder:
     """A built text encoder.
 
     Attributes:
-        spec: what it was built from.
-        model: string (batch_size,) → float32 (batch_size, embedding_dim); cleaning and
-            tokenisation inside.
-        token_model: what comes after tokenisation, without an op of TF-Text: dict of
+        spec: the description that it was built from.
+        model: model with cleaning and tokenisation, string (batch_size,) → float32
+            (batch_size, embedding_dim).
+        token_model: the part after tokenisation, without ops of TF-Text: dict of
             `token_ids` and `padding_mask`, int32 (batch_size, num_tokens) → float32
-            (batch_size, embedding_dim). None for an encoder that tokenises itself.
+            (batch_size, embedding_dim). None for an encoder with its own tokeniser.
         embedding_dim: width of an embedding.
-        fingerprint: sha256 hex over everything that shapes the output: computation,
-            weights, vocabulary, pooling, tokens, hashtags, preprocessing version; not
-            over where the encoder came from.
+        fingerprint: SHA-256, in hex, of everything that affects the output:
+            computation, weights, vocabulary, pooling, maximum number of tokens,
+            hashtags and preprocessing version, but not the path or URL.
     """
 
     spec: TextSpec
@@ -123,7 +124,7 @@ class TextEncoder:
     fingerprint: str
 
     def settings(self) -> dict[str, Any]:
-        """Returns what a manifest says about this encoder."""
+        """Returns the settings of this encoder for a manifest."""
         spec = asdict(self.spec)
         for name in ("module", "preprocessor"):
             if spec[name] is None:
@@ -139,14 +140,14 @@ class TextEncoder:
     def special_tokens(self) -> dict[str, int]:
         """Returns the ids of [PAD], [UNK], [CLS] and [SEP], without the brackets.
 
-        Only of an encoder with a `token_model`.
+        Only for an encoder with a `token_model`.
         """
         packer = self.model.get_layer("pack")
         names = ("pad", "unknown", "cls", "sep")
         return {name: getattr(packer, f"{name}_id") for name in names}
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
-        """Returns the layers whose lookup tables an export has to be told of."""
+        """Returns the layers with lookup tables, which an export must track."""
         return [self.model.get_layer("texts" if self.token_model is None else "pack")]
 
 
@@ -154,29 +155,33 @@ def build_text_encoder(spec: TextSpec) -> TextEncoder:
     """Builds a text encoder.
 
     Raises:
-        DataError: as `bert.load_bert`, `hub.HubText` and the layers of `captions`.
-        DataError: a registered function fails, or gives something else than it must.
+        DataError: as for `bert.load_bert`, `hub.HubText` and the layers of `captions`.
+        DataError: a registered function fails, or returns another kind of model.
     """
     cleaner = CaptionCleaner(spec.hashtags, spec.focal_hashtags, name="clean")
     own = spec.own
     if own is not None:
-        vocabularies, network = _build_own(own)
-        return _of_texts(spec, cleaner, network, {"graph": vocabularies})
+        vocabularies, network = _build_registered(own)
+        return _build_from_texts(spec, cleaner, network, {"graph": vocabularies})
     kind, _, place = spec.handle.partition(":")
     if spec.preprocessor is not None:
         module = spec.preprocessor.removeprefix("hub:")
         loaded = load_hub_encoder(place, module, spec.max_tokens)
-        return _of_own_tokens(spec, cleaner, loaded)
+        return _build_from_own_tokens(spec, cleaner, loaded)
     if kind == "hub" and place and takes_texts(place):
         graph = [graph_hash(place), asset_hashes(place)]
-        return _of_texts(spec, cleaner, HubText(place, name="texts"), {"graph": graph})
+        return _build_from_texts(
+            spec, cleaner, HubText(place, name="texts"), {"graph": graph}
+        )
     is_preset = kind in ("keras_hub", "keras_nlp") and spec.vocab_file is None
     if is_preset and place and has_own_tokens(place):
-        return _of_own_tokens(spec, cleaner, load_preset(place, spec.max_tokens))
-    return _of_bert(spec, cleaner)
+        return _build_from_own_tokens(
+            spec, cleaner, load_preset(place, spec.max_tokens)
+        )
+    return _build_from_bert(spec, cleaner)
 
 
-def _of_own_tokens(
+def _build_from_own_tokens(
     spec: TextSpec, cleaner: CaptionCleaner, loaded: OwnTokens
 ) -> TextEncoder:
     captions = keras.Input((), dtype="string")
@@ -189,24 +194,24 @@ def _of_own_tokens(
         "max_tokens": spec.max_tokens,
         "pooling": spec.pooling,
     }
-    return _of_texts(spec, cleaner, network, identity, loaded.weights)
+    return _build_from_texts(spec, cleaner, network, identity, loaded.weights)
 
 
-def _of_texts(
+def _build_from_texts(
     spec: TextSpec,
     cleaner: CaptionCleaner,
     network: Any,
     identity: Mapping[str, Any],
     weights: Sequence[Any] | None = None,
 ) -> TextEncoder:
-    """Returns the encoder of a network that takes texts to vectors.
+    """Returns the encoder of a network that embeds texts.
 
     Args:
-        spec: what it is built from.
-        cleaner: comes before the network.
+        spec: description of the encoder.
+        cleaner: the layer before the network.
         network: string (batch_size,) → float32 (batch_size, embedding_dim).
-        identity: what shapes its output besides weights and cleaning.
-        weights: those that shape its output; all of the network if None.
+        identity: JSON values that determine the output besides weights and cleaning.
+        weights: weights that affect the output; None for all weights of the network.
     """
     caption = keras.Input((), dtype="string", name="caption")
     embedding = network(cleaner(caption))
@@ -228,27 +233,27 @@ def _of_texts(
     )
 
 
-def _build_own(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
+def _build_registered(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
     """Returns the vocabularies and the model of a registered encoder."""
     try:
         texts = keras.Input((), dtype="string")
         model = keras.Model(texts, own.build()(texts), name="texts")
-        found = model(tf.constant(["a", "b"]))
+        vectors = model(tf.constant(["a", "b"]))
     except Exception as error:
         raise DataError(
             f"the function that registers {own.name} must return a Keras model that "
             f"takes strings. Received: {one_line(error)}"
         ) from error
-    if len(found.shape) != 2 or found.dtype != "float32":
+    if len(vectors.shape) != 2 or vectors.dtype != "float32":
         raise DataError(
-            f"the encoder {own.name} must give float32 (batch_size, embedding_dim). "
-            f"Received: {found.dtype} {tuple(found.shape)}"
+            f"the encoder {own.name} must return float32 (batch_size, embedding_dim). "
+            f"Received: {vectors.dtype} {tuple(vectors.shape)}"
         )
-    layers = [one for one in model._flatten_layers() if hasattr(one, "get_vocabulary")]
+    layers = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
     return [layer.get_vocabulary() for layer in layers], model
 
 
-def _of_bert(spec: TextSpec, cleaner: CaptionCleaner) -> TextEncoder:
+def _build_from_bert(spec: TextSpec, cleaner: CaptionCleaner) -> TextEncoder:
     bert = load_bert(
         spec.handle, max_tokens=spec.max_tokens, vocab_file=spec.vocab_file
     )
@@ -272,32 +277,36 @@ def restore_cleaner(settings: Mapping[str, Any]) -> CaptionCleaner:
         settings: the `text` settings of their manifest.
 
     Raises:
-        DataError: another version of this package cleaned them.
+        DataError: the captions were cleaned by another version of this package.
     """
     mode = settings["hashtags"]
     cleaner = CaptionCleaner(mode, settings["focal_hashtags"])
-    # The first version did not write its number.
+    # Version 1 did not write its number.
     version = settings.get("preprocessing", 1)
     if version != PREPROCESSING_VERSIONS[mode]:
         raise DataError(
-            "captions must have been cleaned as this version does it: extract the "
-            f"features anew. Received: hashtags={mode!r} with preprocessing={version}, "
-            f"not {PREPROCESSING_VERSIONS[mode]}"
+            "captions must be cleaned by the same preprocessing version: extract the "
+            f"features again. Received: hashtags={mode!r} with "
+            f"preprocessing={version}, not {PREPROCESSING_VERSIONS[mode]}"
         )
     return cleaner
 
 
 def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
-    """Returns the share of [UNK] among the WordPieces of captions, uncut.
+    """Returns the share of [UNK] among all WordPieces of captions.
 
-    An English BERT knows few words of other scripts; what it does not know it cannot
-    tell apart.
+    An English BERT knows few words of other scripts, and cannot distinguish unknown
+    words.
+
+    Args:
+        encoder: an encoder with WordPieces.
+        captions: the captions; they are not truncated.
 
     Returns:
-        0 to 1; 0 where the captions have no token at all.
+        The share, 0 to 1; 0 if the captions have no tokens.
 
     Raises:
-        DataError: the encoder tokenises itself.
+        DataError: the encoder has its own tokeniser.
     """
     if encoder.token_model is None:
         raise DataError(
@@ -326,7 +335,7 @@ def _token_model(bert: Bert, pooling: str) -> keras.Model:
 
 
 def _pool(states: Any, padding_mask: Any, pooling: str) -> Any:
-    """Returns (batch_size, hidden_dim): the first token's state, or the mean of all."""
+    """Returns the state of the first token or the mean, (batch_size, hidden_dim)."""
     if pooling == "cls":
         return states[:, 0]
     join = keras.layers.GlobalAveragePooling1D(name="mean")

@@ -1,8 +1,7 @@
-"""From frames to embeddings (PAPER choices 1, 2 and 7; IV-A, IV-B).
+"""Vision encoders of frames (PAPER choices 1, 2 and 7; IV-A, IV-B).
 
-The paper takes VGG16 and ResNet50; any network of `registry` can stand in for them. The
-network's own normalisation is part of the model, so it happens once and everywhere in
-the same way.
+The paper uses VGG16 and ResNet50; every network of `registry` is supported. The model
+includes the network's normalisation, so that it is applied once and everywhere alike.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from dc_keras.encoders.registry import (
 from dc_keras.encoders.vision_weights import assign_random_weights, load_weight_file
 from dc_keras.errors import DataError
 
-# Part of every fingerprint: raise it when the same frames would give other embeddings.
+# Part of every fingerprint. Increase it when the same frames give other embeddings.
 PREPROCESSING_VERSION = 1
 
 _IMAGENET_IMAGE_PX = 224
@@ -36,25 +35,26 @@ _IMAGENET_IMAGE_PX = 224
 
 @dataclass(frozen=True)
 class VisionSpec:
-    """Which vision encoder; plain values, so that it travels as JSON.
+    """Description of a vision encoder, as JSON values.
 
     Attributes:
-        name: a network of keras.applications, or one that was registered.
-        layer: "avg" (mean of the last feature map over space: 512 for VGG16, 2048 for
+        name: name of a network of keras.applications, or of a registered network.
+        layer: "avg" (spatial mean of the last feature map: 512 for VGG16, 2048 for
             ResNet50), "flatten" (that map as a vector), and for VGG16 and VGG19 "fc1"
-            or "fc2" (4096). A registered network that gives a vector has "avg" alone.
-        weights: "imagenet" (fetched by Keras), "random" (from `seed`), or the path of a
-            .h5, .weights.h5 or .keras file of the same network; of a registered
-            network "own" in place of "imagenet": those that its function gives it.
-            "" stands for "imagenet" or "own".
-        image_size: side of the network's input in px, at least 32 for most.
+            or "fc2" (4096). A registered network that returns a vector has only "avg".
+        weights: "imagenet" (downloaded by Keras), "own" (the weights of a registered
+            network), "random" (drawn from `seed`), or the path of a .h5, .weights.h5 or
+            .keras file of the same network. "" is "imagenet" for keras.applications and
+            "own" for a registered network.
+        image_size: width and height of the network's input in px, for most networks at
+            least 32.
         seed: seed of random weights.
-        module: the module that registered the network; None for keras.applications. It
-            is found by the name where the network is registered already.
+        module: the module that registers the network; None for keras.applications. It
+            is set automatically for a network that is registered already.
 
     Raises:
-        DataError: an attribute is none of the above, or `fc1`/`fc2` are asked of
-            ImageNet weights at another size than 224.
+        DataError: an attribute has another value, or `fc1` or `fc2` is combined with
+            ImageNet weights and another image size than 224.
     """
 
     name: str
@@ -112,12 +112,12 @@ class VisionSpec:
 
     @property
     def has_top(self) -> bool:
-        """Whether the layer is one of the fully connected ones."""
+        """Whether the layer is a fully connected layer."""
         return self.layer in ("fc1", "fc2")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> VisionSpec:
-        """Returns the spec inside a manifest's `vision` settings."""
+        """Returns the spec of a manifest's `vision` settings."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: settings[name] for name in names if name in settings})
 
@@ -127,12 +127,12 @@ class VisionEncoder:
     """A built vision encoder.
 
     Attributes:
-        spec: what it was built from.
-        model: uint8 RGB (batch_size, height, width, 3) of any size → float32
-            (batch_size, embedding_dim).
+        spec: the description that it was built from.
+        model: model from uint8 RGB (batch_size, height, width, 3) of any size to
+            float32 (batch_size, embedding_dim).
         embedding_dim: width of an embedding.
-        fingerprint: sha256 hex over network, layer, image size, preprocessing version
-            and the bytes of the weights; not over where the weights came from.
+        fingerprint: SHA-256, in hex, of network, layer, image size, preprocessing
+            version and weights, but not of the source of the weights.
     """
 
     spec: VisionSpec
@@ -141,7 +141,7 @@ class VisionEncoder:
     fingerprint: str
 
     def settings(self) -> dict[str, Any]:
-        """Returns what a manifest says about this encoder."""
+        """Returns the settings of this encoder for a manifest."""
         spec = asdict(self.spec)
         if self.spec.module is None:
             del spec["module"]
@@ -152,10 +152,10 @@ class VisionEncoder:
         }
 
     def inference(self, frame_size: int) -> Inference:
-        """Returns what embeds batches of frames, by TensorFlow.
+        """Returns the function that embeds batches of frames with TensorFlow.
 
         Args:
-            frame_size: side of the frames in px.
+            frame_size: width and height of the frames in px.
         """
         step = as_graph(self.model, frame_spec(frame_size))
         return lambda batches: (step(batch).numpy() for batch in batches)
@@ -163,21 +163,22 @@ class VisionEncoder:
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class FrameNormalization(keras.layers.Layer):
-    """Resizes frames bilinearly and normalises them as a network was trained with.
+    """Resizes frames bilinearly and applies the normalisation of a network.
 
     Args:
-        network: the network's name. One that is not of keras.applications normalises
-            pixels itself.
-        image_size: side of the output in px. Frames of this size are not resampled.
+        network: name of the network. Networks outside keras.applications normalise
+            pixels themselves.
+        image_size: width and height of the output in px. Frames of this size are not
+            resampled.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
         frames: uint8 RGB (batch_size, height, width, 3).
 
     Returns:
-        float32 (batch_size, image_size, image_size, 3): for VGG16 and ResNet50 BGR less
-        the ImageNet mean, about -124 to 151; RGB from 0 to 255 for a network that
-        normalises pixels itself.
+        float32 (batch_size, image_size, image_size, 3): for VGG16 and ResNet50, BGR
+        minus the ImageNet mean, about -124 to 151; for a network that normalises pixels
+        itself, RGB from 0 to 255.
     """
 
     def __init__(self, network: str, image_size: int, **kwargs: Any) -> None:
@@ -207,7 +208,7 @@ class FrameNormalization(keras.layers.Layer):
 
 
 def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, in the one way that extraction and serving share.
+    """Decodes one JPEG, for both extraction and serving.
 
     Args:
         jpeg: string (), the bytes of a JPEG.
@@ -219,14 +220,14 @@ def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
 
 
 def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
-    """Builds a vision encoder; the layers of the network keep their names.
+    """Builds a vision encoder. The layers of the network keep their names.
 
     Raises:
-        DataError: the ImageNet weights cannot be fetched.
-        DataError: a registered function fails, or gives something else than it must.
-        DataError: the weight file is missing, unreadable or of another network.
+        DataError: the ImageNet weights cannot be downloaded.
+        DataError: a registered function fails, or returns another kind of model.
+        DataError: the weight file is missing, unreadable or for another network.
     """
-    with _python_random_state_kept():
+    with _preserve_random_state():
         model = _build_model(spec)
     if spec.weights == "random":
         network = spec.network
@@ -256,7 +257,7 @@ def _build_model(spec: VisionSpec) -> keras.Model:
         model = _build_application(spec, pixels)
         output = model.get_layer(spec.layer).output if spec.has_top else model.output
     else:
-        output = _build_own(network, spec.image_size)(pixels)
+        output = _build_registered(network, spec.image_size)(pixels)
     if len(output.shape) == 4:
         join = (
             keras.layers.GlobalAveragePooling2D(name="avg")
@@ -278,13 +279,13 @@ def _build_application(spec: VisionSpec, pixels: Any) -> keras.Model:
         if spec.weights != "imagenet":
             raise
         raise DataError(
-            f"cannot fetch the ImageNet weights of {spec.name}. Offline, bring the "
-            "file that could not be fetched and give --vision_weights=FILE, or use "
-            f"--vision_weights=random. Received: weights='imagenet' ({error})"
+            f"cannot download the ImageNet weights of {spec.name}. Offline, provide "
+            "the file with --vision_weights=FILE, or use --vision_weights=random. "
+            f"Received: weights='imagenet' ({error})"
         ) from error
 
 
-def _build_own(network: OwnEncoder, image_size: int) -> keras.Model:
+def _build_registered(network: OwnEncoder, image_size: int) -> keras.Model:
     try:
         model = network.build(image_size)
         shape = model.compute_output_shape((None, image_size, image_size, 3))
@@ -295,15 +296,16 @@ def _build_own(network: OwnEncoder, image_size: int) -> keras.Model:
         ) from error
     if len(shape) not in (2, 4) or shape[-1] is None:
         raise DataError(
-            f"the network {network.name} must give a feature map (batch_size, height, "
-            f"width, channels) or a vector (batch_size, dim). Received: shape={shape}"
+            f"the network {network.name} must return a feature map (batch_size, "
+            "height, width, channels) or a vector (batch_size, dim). "
+            f"Received: shape={shape}"
         )
     return model
 
 
 @contextmanager
-def _python_random_state_kept() -> Iterator[None]:
-    """Keeps the state of `random`, from which Keras draws the seeds of initializers."""
+def _preserve_random_state() -> Iterator[None]:
+    """Restores the state of `random`, which Keras uses for seeds of initializers."""
     state = random.getstate()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Weights of a vision network that Keras does not fetch: random ones, or a file's."""
+"""Assigns random weights, or the weights of a file, to a vision network."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dc_keras.errors import DataError
 
 
 def assign_random_weights(model: keras.Model, seed: int, pixel_rms: float) -> None:
-    """Draws weights that keep the scale of activations through a network.
+    """Draws random weights that preserve the scale of activations.
 
-    Kernels are He normal and biases zero. The first kernel brings pixels to unit scale.
-    The last normalisation or kernel of each residual branch is shrunk: with random
-    weights nothing else would stop the sum of the branches from growing. So embeddings
-    stay within the tens, where float16 keeps three digits.
+    Kernels are He normal and biases zero. The first kernel scales pixels to unit
+    variance. The last normalisation or kernel of each residual branch is scaled down,
+    because the sum of random branches would otherwise grow with depth. Embeddings
+    therefore stay below 100, where float16 has three digits.
 
     Args:
-        model: a network that takes frames.
-        seed: equal seeds give equal weights; no global random state is read or moved.
-        pixel_rms: root mean square of what reaches the first kernel.
+        model: a network of frames.
+        seed: seed of the weights; the global random state is not used.
+        pixel_rms: root mean square of the input of the first kernel.
     """
     rng = np.random.default_rng(seed)
     ends = _branch_ends(model)
@@ -34,7 +34,7 @@ def assign_random_weights(model: keras.Model, seed: int, pixel_rms: float) -> No
             if layer.scale:
                 layer.gamma.assign(np.full(layer.gamma.shape, gain, np.float32))
         elif isinstance(layer, keras.layers.Multiply):
-            scale *= 2.0  # A gate is a sigmoid, about a half.
+            scale *= 2.0  # The gate is a sigmoid, about 0.5.
         for kernel, fan_in in _kernels(layer):
             std = scale * gain * math.sqrt(2.0 / fan_in)
             shape = tuple(kernel.shape)
@@ -45,16 +45,16 @@ def assign_random_weights(model: keras.Model, seed: int, pixel_rms: float) -> No
 
 
 def _all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the layers of a model, those of models inside it in their place."""
-    found: list[keras.layers.Layer] = []
+    """Returns the layers of a model, with nested models replaced by their layers."""
+    layers: list[keras.layers.Layer] = []
     for layer in model.layers:
         is_model = isinstance(layer, keras.Model)
-        found += _all_layers(layer) if is_model else [layer]
-    return found
+        layers += _all_layers(layer) if is_model else [layer]
+    return layers
 
 
 def _kernels(layer: keras.layers.Layer) -> list[tuple[keras.Variable, int]]:
-    """Returns the kernels of a layer, each with the number of inputs of an output."""
+    """Returns the kernels of a layer, each with its fan-in."""
     if isinstance(layer, keras.layers.SeparableConv2D):
         depthwise, pointwise = layer.depthwise_kernel, layer.pointwise_kernel
         return [
@@ -69,9 +69,9 @@ def _kernels(layer: keras.layers.Layer) -> list[tuple[keras.Variable, int]]:
 
 
 def _num_taps(layer: keras.layers.Layer) -> int:
-    """Returns how many pixels of a channel a depthwise kernel sees, padding left out.
+    """Returns how many pixels of a channel a depthwise kernel covers, without padding.
 
-    Small images end in maps of one pixel, of which a kernel of 5 × 5 sees one.
+    The feature maps of small images may have one pixel, also for a kernel of 5 × 5.
     """
     sides = zip(layer.kernel_size, layer.input.shape[1:3], strict=True)
     return math.prod(
@@ -82,8 +82,8 @@ def _num_taps(layer: keras.layers.Layer) -> int:
 def _branch_ends(model: keras.Model) -> set[keras.layers.Layer]:
     """Returns the last layer with weights of each residual branch.
 
-    Of the inputs of an `Add`, the branch is the one with most layers with weights below
-    it; the others are shortcuts. What has several readers is no branch's end.
+    The branch is the input of an `Add` with the most layers with weights below it; the
+    other inputs are shortcuts. A layer with several outputs does not end a branch.
     """
     depths: dict[int, int] = {}
     last: dict[int, keras.layers.Layer | None] = {}
@@ -108,15 +108,16 @@ def _branch_ends(model: keras.Model) -> set[keras.layers.Layer]:
 
 
 def load_weight_file(model: keras.Model, file: str) -> None:
-    """Loads a weight file into a model, all of it or an error.
+    """Loads all weights of a model from a file.
 
     Args:
         model: the network, or its lower part.
-        file: path of a legacy .h5 file (layers are found by name), or of a .weights.h5
-            or .keras file of the same network. Layers above the model may be in it.
+        file: path of a legacy .h5 file (layers are matched by name), or of a
+            .weights.h5 or .keras file of the same network. The file may have more
+            layers.
 
     Raises:
-        DataError: there is no such file, it cannot be read, or it does not fit.
+        DataError: the file does not exist, cannot be read, or does not fit the model.
     """
     path = Path(file)
     if not path.is_file():
@@ -124,7 +125,7 @@ def load_weight_file(model: keras.Model, file: str) -> None:
             "the vision weights must be imagenet, random, or a .h5, .weights.h5 or "
             f".keras file. Received: vision_weights={file!r} (no such file)"
         )
-    # Loading by name leaves out what the file lacks without a word; a NaN stays behind.
+    # Loading by name silently skips missing layers; they keep NaN.
     for weight in model.weights:
         weight.assign(np.full(weight.shape, np.nan, np.float32))
     is_legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
@@ -139,6 +140,6 @@ def load_weight_file(model: keras.Model, file: str) -> None:
 
 def _misfit(model: keras.Model, file: str, reason: str) -> DataError:
     return DataError(
-        f"the weight file must be one of the network {model.name}, for its image size. "
+        f"the weight file must match the network {model.name} and its image size. "
         f"Received: vision_weights={file!r} ({reason})"
     )

@@ -1,4 +1,4 @@
-"""Whether a score of .3 means three in ten."""
+"""Reliability bins and the expected calibration error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NUM_BINS = 15
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """Pairs in bins of about equal size, by score.
+    """Pairs grouped by score into bins of about equal size.
 
     Attributes:
         predicted: mean score, (num_bins,), ascending.
@@ -27,15 +27,15 @@ class ReliabilityBins:
 def reliability_bins(
     labels: np.ndarray, scores: np.ndarray, num_bins: int = NUM_BINS
 ) -> ReliabilityBins:
-    """Puts pairs into bins between the quantiles of their scores.
+    """Groups pairs into bins between the quantiles of their scores.
 
-    Equal scores are never parted, whatever the order of the pairs: a model of few
-    different scores has fewer bins, a constant one a single bin.
+    Pairs with equal scores are always in the same bin, so there may be fewer bins than
+    `num_bins`; a constant score gives one bin.
 
     Args:
         labels: 0/1 (num_pairs,).
         scores: probabilities (num_pairs,).
-        num_bins: most bins.
+        num_bins: maximum number of bins.
     """
     edges = np.quantile(scores, np.linspace(0, 1, num_bins + 1)[1:-1])
     bins = np.searchsorted(edges, scores)
@@ -50,9 +50,14 @@ def reliability_bins(
 
 
 def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Returns the mean distance of score and share that joined, over 15 bins.
+    """Returns the expected calibration error over 15 bins of about equal size.
 
-    Each of the `reliability_bins` counts by its number of pairs. 0 is perfect.
+    It is the mean of |mean score − share that joined| over the `reliability_bins`,
+    weighted by their number of pairs. 0 is perfect.
+
+    Args:
+        labels: 0/1 (num_pairs,).
+        scores: probabilities (num_pairs,).
     """
     bins = reliability_bins(labels, scores)
     distance = np.abs(bins.predicted - bins.observed)

@@ -1,4 +1,4 @@
-"""What is judged: data and options of a run."""
+"""The data and options of an evaluation run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from dc_keras.context.post_features import PostFacts
-from dc_keras.evaluation.variants import (
-    list_recipes,
-)
+from dc_keras.evaluation.variants import list_recipes
 from dc_keras.features import Features
 from dc_keras.options import (
     ContextOptions,
@@ -25,24 +23,26 @@ from dc_keras.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Experiment:
-    """Data and options of a run.
+    """Data and options of an evaluation run.
 
     Attributes:
-        grid: users, challenges, labels, and the videos that each side may see.
-        table: cached features of all those videos.
-        facts: words, sounds, times and counts of those videos, for simple models.
-        model: shape of the models.
-        training: how they are fitted.
-        protocol: which videos and pairs they see.
-        context: which context features are weighed with the videos.
-        temporal: a grid of several cutoffs (`corpus.temporal`), for that split.
-        truth: true probabilities (num_users, num_challenges) of a simulated world.
-        models: rows wanted: `all`, or some of "deepChallenger", "videos_only",
-            "context_only", "deepChallenger_paper", "ablations" (see `contenders`),
-            "support_sizes" (deepChallenger with fewer challenge videos),
-            "captions_only" (deepChallenger and context only, asked with captions and
-            frames alone), "proxies", "paper" (its four baselines), "simple". `all`
-            leaves ablations, support sizes and captions only out.
+        grid: users, challenges, labels, and the videos of each side.
+        table: features of these videos.
+        facts: words, sounds, times and counts of these videos, for context features and
+            simple baselines.
+        model: architecture of the models.
+        training: training options of the models.
+        protocol: selection of the training data.
+        context: context features that are combined with the videos.
+        temporal: a grid of several cutoffs (`study.temporal`), for the temporal split.
+        truth: true probabilities of a simulated world, float64 (num_users,
+            num_challenges); None for other data.
+        models: groups of models to evaluate: "all", or some of "deepChallenger",
+            "videos_only", "context_only", "deepChallenger_paper", "ablations" (see
+            `variants`), "support_sizes" (deepChallenger with fewer challenge videos),
+            "captions_only" (deepChallenger and context only, for users without facts
+            besides captions and frames), "proxies", "paper" (its four baselines) and
+            "simple". "all" excludes "ablations", "support_sizes" and "captions_only".
     """
 
     grid: Grid
@@ -56,26 +56,26 @@ class Experiment:
     truth: np.ndarray | None = None
     models: tuple[str, ...] = ("all",)
 
-    def wants(self, group: str) -> bool:
-        """Whether a group of rows is wanted."""
-        is_usual = group not in ("ablations", "support_sizes", "captions_only")
-        return group in self.models or ("all" in self.models and is_usual)
+    def includes(self, group: str) -> bool:
+        """Returns whether a group of models is evaluated; see `models`."""
+        is_in_all = group not in ("ablations", "support_sizes", "captions_only")
+        return group in self.models or ("all" in self.models and is_in_all)
 
-    def on(self, grid: Grid) -> Experiment:
+    def on_grid(self, grid: Grid) -> Experiment:
         """Returns the experiment on another grid of the same corpus."""
         if grid is self.grid:
             return self
         return replace(self, grid=grid, truth=None)
 
     def recipes(self) -> list[Recipe]:
-        """Returns the forms of deepChallenger that are wanted."""
+        """Returns the recipes of the variants of deepChallenger to evaluate."""
         options = (self.models, self.model, self.training, self.context)
         sources = {"past": self.grid.user_cutoffs, "frames": self.table.vision}
         absent = [group for group, source in sources.items() if not source]
         return list_recipes(*options, absent)
 
     def config(self) -> dict[str, Any]:
-        """Returns what decides the predictions, as plain values."""
+        """Returns the settings that determine the predictions, as plain values."""
         vision = {
             name: {**v.spec, "sampling": dict(v.sampling)}
             for name, v in self.table.vision.items()

@@ -1,11 +1,10 @@
-"""Fits and judges every model inside one fold, on its training rows only."""
+"""Fits all models on the training pairs of one fold and predicts its other pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import keras
 import numpy as np
 import polars as pl
 
@@ -13,24 +12,18 @@ from dc_keras.evaluation.experiment import Experiment
 from dc_keras.evaluation.predictions import SCHEMA, prediction_rows
 from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENGER
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
-from dc_keras.evaluation.variants import (
-    smaller_supports,
-)
+from dc_keras.evaluation.variants import smaller_supports
 from dc_keras.features import Features
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import Fold
 from dc_keras.training.fit_participation import (
     FittedParticipation,
-    FusedVideos,
     context_data,
     represent,
 )
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
-from dc_keras.training.fusion_training import (
-    baseline_examples,
-    fit_baseline,
-)
+from dc_keras.training.fusion_training import baseline_examples, fit_baseline
 from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import (
     Variant,
@@ -41,14 +34,14 @@ from dc_keras.training.recipe import Recipe
 
 
 class FoldRun:
-    """Everything that is fitted inside one fold, on its training rows only.
+    """Fits and evaluates the models of one fold, using its training pairs only.
 
     Args:
         experiment: data and options.
-        fold: which pairs are for training, validation and test.
+        fold: the training, validation and test pairs.
         seed: number of the repetition, from 0.
-        name: of the fold, for what is told.
-        tell: called with one line when something is about to be fitted.
+        name: name of the fold, for progress messages.
+        progress: called with a progress message before each fit.
     """
 
     def __init__(
@@ -57,7 +50,7 @@ class FoldRun:
         fold: Fold,
         seed: int,
         name: str,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> None:
         self._name = name
         self._x = experiment
@@ -74,37 +67,37 @@ class FoldRun:
             protocol.negatives,
             protocol.user_classes,
             experiment.training,
-            self._tell,
+            self._report_fit,
         )
-        self._tell_all = tell
+        self._progress = progress
 
-    def _tell(self, model: str) -> None:
-        self._tell_all(f"{self._name}: {model}")
+    def _report_fit(self, model: str) -> None:
+        self._progress(f"{self._name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
-        """Table I's rows: every variant of both proxies, judged on held-out videos."""
+        """Returns the rows of Table I: all proxy variants on held-out videos."""
         frames = []
-        if self._fold.split == "random_pair" and self._x.wants("proxies"):
+        if self._fold.split == "random_pair" and self._x.includes("proxies"):
             for kind in ("challenge", "user"):
                 for variant in available_variants(self._x.table):
-                    frames.append(self._judge_proxy(kind, variant))
+                    frames.append(self._predict_videos(kind, variant))
         return pl.concat(frames) if frames else pl.DataFrame()
 
     def predictions(self) -> pl.DataFrame:
-        """Table II's rows: every validation and test pair's score by each model."""
+        """Returns the rows of Table II: scores of validation and test pairs."""
         scores: dict[str, np.ndarray] = {}
-        if self._x.wants("simple"):
+        if self._x.includes("simple"):
             scores |= self._simple_scores()
         if self._x.truth is not None:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
-        if self._x.wants("paper"):
+        if self._x.includes("paper"):
             scores |= self._paper_baseline_scores()
         for recipe in self._x.recipes():
             scores |= self._recipe_scores(recipe)
         frames = [self._frame(name, s) for name, s in scores.items()]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
 
-    def _judge_proxy(self, kind: str, variant: Variant) -> pl.DataFrame:
+    def _predict_videos(self, kind: str, variant: Variant) -> pl.DataFrame:
         task = self._fitting.video_task(kind)
         _, _, test = self._fitting.video_split(task)
         examples = proxy_examples(task, self._x.table, variant).take(test)
@@ -130,7 +123,7 @@ class FoldRun:
     def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
         scores = {}
         for variant in available_variants(self._x.table):
-            self._tell(f"baseline {variant.name}")
+            self._report_fit(f"baseline {variant.name}")
             examples = baseline_examples(
                 self._x.grid,
                 self._x.table,
@@ -150,51 +143,45 @@ class FoldRun:
         return scores
 
     def fit(self, recipe: Recipe) -> FittedRecipe:
-        """Fits one form of deepChallenger on the training pairs of the fold."""
+        """Fits a variant of deepChallenger on the training pairs of the fold."""
         return self._fitting.fit(recipe)
 
     def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        """Fits one form of deepChallenger and scores every pair with it."""
-        found = self.fit(recipe)
-        fitted, videos, proxies = found.fitted, found.videos, found.proxies
-        scores = {recipe.name: self._judged(fitted, fitted)}
-        if recipe.name == DEEP_CHALLENGER and self._x.wants("support_sizes"):
+        """Fits a variant of deepChallenger and returns its scores of all pairs."""
+        result = self.fit(recipe)
+        fitted, features = result.fitted, result.features
+        scores = {recipe.name: self._score_pairs(fitted)}
+        if recipe.name == DEEP_CHALLENGER and self._x.includes("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                seen = self._describe(recipe, fitted, videos, proxies, grid, table)
-                scores[f"{recipe.name}, {size}"] = self._judged(fitted, seen)
-        is_named = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
-        if found.features is not None and is_named and self._x.wants("captions_only"):
+                changed = self._describe(recipe, result, grid, table)
+                scores[f"{recipe.name}, {size}"] = self._score_pairs(changed)
+        has_variant = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
+        if features is not None and has_variant and self._x.includes("captions_only"):
             of_videos = fitted.users[:, : fitted.model.video_widths[0]]
-            users = [of_videos, found.features.users_without_facts()]
-            seen = replace(fitted, users=np.concatenate(users, axis=1))
-            scores[f"{recipe.name}, captions only"] = self._judged(fitted, seen)
+            users = [of_videos, features.users_without_facts()]
+            changed = replace(fitted, users=np.concatenate(users, axis=1))
+            scores[f"{recipe.name}, captions only"] = self._score_pairs(changed)
         return scores
 
-    def _judged(
-        self, fitted: FittedParticipation, seen: FittedParticipation
-    ) -> np.ndarray:
-        """Scores test pairs by the model that is served, others out of fold."""
+    def _score_pairs(self, fitted: FittedParticipation) -> np.ndarray:
+        """Returns scores: test pairs by the final model, the others out of fold."""
         scores = fitted.out_of_fold.astype(np.float64)
         test, pairs = self._fold.test, self._pairs
         scores[test] = fitted.model.predict(
-            seen.users, seen.challenges, pairs.user[test], pairs.challenge[test]
+            fitted.users, fitted.challenges, pairs.user[test], pairs.challenge[test]
         )
         return scores
 
     def _describe(
-        self,
-        recipe: Recipe,
-        fitted: FittedParticipation,
-        videos: FusedVideos | None,
-        proxies: Mapping[str, tuple[keras.Model, Variant]],
-        grid: Grid,
-        table: Features,
+        self, recipe: Recipe, result: FittedRecipe, grid: Grid, table: Features
     ) -> FittedParticipation:
-        """Returns users and challenges as a fitted model sees them on another grid."""
-        sides = []
-        if fitted.model.fusion is not None and videos is not None:
+        """Returns a fitted model with the users and challenges of another grid."""
+        sides, fitted = [], result.fitted
+        if fitted.model.fusion is not None and result.videos is not None:
             width = fitted.model.fusion.support_max
-            examples = self._fitting.pair_examples(recipe, proxies, grid, table, width)
+            examples = self._fitting.pair_examples(
+                recipe, result.proxies, grid, table, width
+            )
             sides.append(represent(fitted.model.fusion, examples))
         if recipe.groups:
             data = context_data(grid, self._x.facts, table, self._fold.hidden_users)

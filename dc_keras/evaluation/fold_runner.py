@@ -1,8 +1,8 @@
-"""Runs every model on every fold and keeps each prediction.
+"""Runs all models on all folds and saves their predictions.
 
-Metrics and tables are made from the saved predictions (`results.py`), so that they can
-be remade without training, and a stopped run goes on at the fold where it was. Folds
-know nothing of each other: several processes can fit them, each its own.
+Metrics and tables are computed from the saved predictions (`results.py`) and can be
+computed again without training. A run that was stopped continues with the unfinished
+folds. Folds are independent, so several processes can run them in parallel.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from tfrecords.storage.settings_difference import tell_difference
 
 @dataclass(frozen=True)
 class _Job:
-    """A fold to run: where it stands in the manifests, and the name of its files."""
+    """A fold to run: the position of its manifest and the name of the fold."""
 
     manifest: int
     name: str
@@ -55,22 +55,22 @@ def run_experiment(
     splits: Sequence[str],
     num_seeds: int,
     directory: Path,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
     workers: int = 1,
 ) -> None:
-    """Trains and predicts every fold of every split and seed.
+    """Runs all folds of several splits and seeds.
 
     Args:
         experiment: data and options.
-        splits: names of splits; `temporal` is made from `experiment.temporal`.
-        num_seeds: seeds 0 … num_seeds−1, added to `TrainingOptions.seed`.
-        directory: as for `run_manifests`.
-        tell: as for `run_manifests`.
-        workers: as for `run_manifests`.
+        splits: names of the splits; `temporal` uses `experiment.temporal`.
+        num_seeds: number of seeds, counted from `TrainingOptions.seed`.
+        directory: see `run_manifests`.
+        progress: see `run_manifests`.
+        workers: see `run_manifests`.
 
     Raises:
-        DataError: as `run_manifests` and `splits.make_folds`, or `temporal` without its
-            grid.
+        DataError: if `temporal` has no grid, or `splits.make_folds` or `run_manifests`
+            fails.
     """
     manifests = []
     for split in splits:
@@ -82,34 +82,35 @@ def run_experiment(
                 grid, split, num_seeds, experiment.protocol, experiment.training
             )
         )
-    run_manifests(experiment, manifests, directory, tell, workers)
+    run_manifests(experiment, manifests, directory, progress, workers)
 
 
 def run_manifests(
     experiment: Experiment,
     manifests: Sequence[Manifest],
     directory: Path,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
     workers: int = 1,
 ) -> None:
-    """Trains and predicts every fold of some manifests.
+    """Runs all folds of manifests.
 
     Args:
-        experiment: data and options; grids and folds are those of the manifests.
-        manifests: one a split.
-        directory: gets `config.json`, `manifests/SPLIT.json`,
+        experiment: data and options; grids and folds are taken from the manifests.
+        manifests: one manifest per split.
+        directory: output directory. It gets `config.json`, `manifests/SPLIT.json`,
             `predictions/SPLIT-seedS-foldF.parquet` (model, part, user_id, challenge,
             label, score) and, for `random_pair`, `proxies/…parquet` (kind, variant,
             video_id, label, predicted).
-        tell: called with one line when something is about to be fitted; pickled for
-            other processes, so a function of a module.
-        workers: processes that fit folds; each holds the features in memory.
+        progress: called with a progress message before each fit. With several workers,
+            it is pickled, so it must be a module-level function.
+        workers: number of processes; each loads all features into memory.
 
     Raises:
-        DataError: the directory holds a run with another configuration, a fold lacks a
-            label, an unknown group of signals, or a worker died.
+        DataError: if the directory has a run with another configuration, a fold lacks
+            one of the labels, a group of context features is unknown, or a worker
+            process dies.
     """
-    experiment.recipes()  # refuses unknown groups of context before anything is fitted
+    experiment.recipes()  # raises an error for unknown groups of context features
     if experiment.models != ("proxies",):
         for manifest in manifests:
             _require_both_labels(manifest)
@@ -118,27 +119,27 @@ def run_manifests(
     jobs = []
     for job in _jobs(manifests):
         if f"predictions/{job.name}.parquet" in done:
-            tell(f"{job.name}: done before")
+            progress(f"{job.name}: already done")
         else:
             jobs.append(job)
-    work = _Work(experiment, manifests, directory, tell)
+    work = _Work(experiment, manifests, directory, progress)
     workers = min(workers, len(jobs))
     if workers > 1:
         _run_in_processes(work, jobs, workers)
         return
     for job in jobs:
         work.run(job)
-        _note(directory, job)
+        _mark_done(directory, job)
 
 
-def _note(directory: Path, job: _Job) -> None:
-    """Adds the files of a fold to the checksums: from then on it counts as done."""
+def _mark_done(directory: Path, job: _Job) -> None:
+    """Adds the files of a fold to the checksums, which marks the fold as done."""
     names = (f"{part}/{job.name}.parquet" for part in ("predictions", "proxies"))
     add_to_sums(directory, [name for name in names if (directory / name).exists()])
 
 
 def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
-    """All folds, seed by seed, so that a stopped run has whole seeds of every split."""
+    """Returns all folds ordered by seed: a stopped run has complete first seeds."""
     jobs = [
         (manifest.seeds[name], number, _Job(number, name))
         for number, manifest in enumerate(manifests)
@@ -148,16 +149,16 @@ def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
 
 
 def _require_both_labels(manifest: Manifest) -> None:
-    """Refuses a fold that would teach or judge nothing, before anything is fitted."""
+    """Raises an error if training or test pairs of a fold all have one label."""
     label = grid_pairs(manifest.grid).label
     for name, fold in manifest.folds.items():
         for part in ("train", "test"):
-            found = label[getattr(fold, part)]
-            if len(np.unique(found)) < 2:
+            in_part = label[getattr(fold, part)]
+            if len(np.unique(in_part)) < 2:
                 raise DataError(
-                    f"{name}: every part needs users who joined and users who did "
-                    f"not; its {len(found)} {part} pairs have {found.sum()} that "
-                    "joined. Take fewer folds, another --seed, or a study with more "
+                    f"{name}: every part needs pairs that joined and pairs that did "
+                    f"not, but {in_part.sum()} of its {len(in_part)} {part} pairs "
+                    "joined. Use fewer folds, another --seed, or a study with more "
                     f"joins. Received: joined={label.sum()} of {len(label)} pairs"
                 )
 
@@ -165,19 +166,19 @@ def _require_both_labels(manifest: Manifest) -> None:
 def _claim(
     directory: Path, config: dict[str, Any], manifests: Sequence[Manifest]
 ) -> None:
-    """Writes what is run, or refuses a directory that holds another run."""
+    """Writes configuration and manifests, unless those of another run are there."""
     finish_update(directory)
     path = directory / "config.json"
     if path.exists():
         verify_directory(directory, "evaluate")
         before = json.loads(path.read_text(encoding="utf-8"))
-        other = tell_difference(before, config)
-        if other is not None:
+        difference = tell_difference(before, config)
+        if difference is not None:
             raise DataError(
-                f"{directory} holds a run with another configuration; choose another "
-                f"--output, or remove it. Received: {other}"
+                f"{directory} has a run with another configuration; choose another "
+                f"--output, or remove it. Received: {difference}"
             )
-    # A run of before there were checksums has folds that count.
+    # Runs of older versions have no checksums; their files count as done.
     is_old = path.exists() and not (directory / SUMS_FILE).exists()
     with AtomicUpdate(directory) as files:
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
@@ -190,22 +191,22 @@ def _claim(
 
 @dataclass(frozen=True)
 class _Work:
-    """What every process needs to run any fold."""
+    """The data that a process needs to run any fold."""
 
     experiment: Experiment
     manifests: Sequence[Manifest]
     directory: Path
-    tell: Callable[[str], None]
+    progress: Callable[[str], None]
 
     def run(self, job: _Job) -> None:
-        """Runs a fold and writes what it predicts."""
+        """Runs a fold and writes its predictions."""
         manifest = self.manifests[job.manifest]
         fold_run = FoldRun(
-            self.experiment.on(manifest.grid),
+            self.experiment.on_grid(manifest.grid),
             manifest.folds[job.name],
             manifest.seeds[job.name],
             job.name,
-            self.tell,
+            self.progress,
         )
         tables = {
             "proxies": fold_run.proxy_predictions(),
@@ -216,14 +217,14 @@ class _Work:
         for part, table in tables.items():
             (self.directory / part).mkdir(exist_ok=True)
             write_table(self.directory / part / f"{job.name}.parquet", table)
-        # Keras models are in reference cycles. Python decides by the number of objects
-        # when to collect those; it cannot see how much memory their weights hold.
+        # Keras models are in reference cycles. Python's collector counts objects and
+        # does not consider the memory of their weights.
         del fold_run
         gc.collect()
 
 
 def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
-    # Spawned, not forked: TensorFlow's threads do not survive a fork.
+    # TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     start = (work, stop, max(1, (os.cpu_count() or 1) // workers))
@@ -234,11 +235,11 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
             futures = {pool.submit(_run_in_worker, job): job for job in jobs}
             for future in as_completed(futures):
                 future.result()
-                _note(work.directory, futures[future])
+                _mark_done(work.directory, futures[future])
         except BrokenProcessPool as error:
             message = (
-                "a worker process died, probably for want of memory; the folds that "
-                f"are done stay, go on with fewer. Received: workers={workers}"
+                "a worker process died, probably because memory ran out; finished "
+                f"folds are kept, continue with fewer. Received: workers={workers}"
             )
             raise DataError(message) from error
         except BaseException:
@@ -246,32 +247,32 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
             raise
 
 
-# What a worker was started with.
+# The work of this worker process, set when it starts.
 _shared: dict[str, _Work] = {}
 
 
 def _start_worker(work: _Work, stop: Any, num_threads: int) -> None:
     keep_freed_memory()
     _limit_threads(num_threads)
-    # Ctrl-C reaches every process of the terminal; the first one decides.
+    # Ctrl-C reaches every process of the terminal; the main process stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    for happened in (stop.wait, parent.join if parent else stop.wait):
-        threading.Thread(target=_exit_after, args=(happened,), daemon=True).start()
+    for wait in (stop.wait, parent.join if parent else stop.wait):
+        threading.Thread(target=_exit_after, args=(wait,), daemon=True).start()
     _shared["work"] = work
 
 
 def _limit_threads(count: int) -> None:
-    """Leaves the other cores to the other workers; taking turns takes time itself."""
+    """Limits the threads of this process, so that workers do not share cores."""
     threading_options = tf.config.threading
     threading_options.set_intra_op_parallelism_threads(count)
     threading_options.set_inter_op_parallelism_threads(count)
     threadpool_limits(count)
 
 
-def _exit_after(happened: Callable[[], object]) -> None:
-    """Ends the process at once: a fold takes long, and half of one is not kept."""
-    happened()
+def _exit_after(wait: Callable[[], object]) -> None:
+    """Ends the process after an event; an unfinished fold is discarded."""
+    wait()
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The known truth of a simulated world, brought to a grid's users and challenges."""
+"""Reads the true probabilities of a simulated world for a grid."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from tfrecords.storage.read_errors import reading
 
 
 def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarray:
-    """Reads the probabilities that a simulated world drew its labels from.
+    """Reads the probabilities from which a simulated world drew its labels.
 
     Args:
-        path: truth.json.
-        grid: whose pairs are wanted.
-        pseudonymizer: with the key that the world was imported under.
+        path: the truth.json of the world.
+        grid: the grid of users and challenges.
+        pseudonymizer: pseudonymizer with the key used to import the world.
 
     Returns:
         float64 (num_users, num_challenges), in (0, 1).
 
     Raises:
-        DataError: it is no truth.json, or it does not know a user or challenge of the
+        DataError: if the file is not a truth.json, or lacks a user or challenge of the
             grid.
     """
     with reading(path, "the truth.json of a simulated world"):
         known_users, known_challenges, table = _read(path)
         rows = {pseudonymizer.user(user): row for row, user in enumerate(known_users)}
         columns = {name: column for column, name in enumerate(known_challenges)}
-    strangers = [user for user in grid.users if user not in rows]
-    strangers += [name for name in grid.challenges if name not in columns]
-    if strangers:
+    missing = [user for user in grid.users if user not in rows]
+    missing += [name for name in grid.challenges if name not in columns]
+    if missing:
         raise DataError(
-            f"{path} knows nothing of {len(strangers)} users or challenges of the "
-            f"study, the first is {strangers[0]}; is it the world that was imported, "
-            "and --key_file the key it was imported with?"
+            f"{path} must have all users and challenges of the study, imported with "
+            f"the key in --key_file. Received: {len(missing)} missing, the first is "
+            f"{missing[0]}"
         )
     users = [rows[user] for user in grid.users]
     return table[np.ix_(users, [columns[name] for name in grid.challenges])]
@@ -50,7 +50,7 @@ def _read(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     table = np.array(truth["probabilities"], np.float64)
     if table.shape != (len(users), len(challenges)):
         raise DataError(
-            f"{path} must hold a probability for each of {len(users)} users and "
+            f"{path} must have a probability for each of {len(users)} users and "
             f"{len(challenges)} challenges. Received: shape={table.shape}"
         )
     return users, challenges, table

@@ -1,4 +1,4 @@
-"""Tables of every metric, of rankings, and of single challenges, of one split."""
+"""Tables of one split: all metrics, rankings, variants and results per challenge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dc_keras.evaluation.rankings import (
 from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table
 from dc_keras.evaluation.results import SplitResult, describe_pairs
 
-# Metrics by the name of their column; those of decisions stand at both thresholds.
+# Metrics by column name; decision metrics have a second column at the threshold .5.
 _SCORE_COLUMNS = {
     "AP": "average_precision",
     "AUC": "roc_auc",
@@ -44,8 +44,13 @@ _DECISION_COLUMNS = {
 }
 
 
-def metrics_table(judgement: SplitResult, dataset: str) -> Table:
-    """Every metric of pairs under its own name, every model, on one split."""
+def metrics_table(result: SplitResult, dataset: str) -> Table:
+    """Returns all pair metrics of all models on one split.
+
+    Args:
+        result: the result of the split.
+        dataset: description of the data, for the title.
+    """
     columns = {
         **_SCORE_COLUMNS,
         "threshold": "threshold",
@@ -55,26 +60,26 @@ def metrics_table(judgement: SplitResult, dataset: str) -> Table:
     rows = [
         (
             model,
-            *(_known(judgement.metrics[model][name]) for name in columns.values()),
-            _seed_spread(judgement, model),
+            *(_known(result.metrics[model][name]) for name in columns.values()),
+            _seed_spread(result, model),
         )
-        for model in judgement.models
+        for model in result.models
     ]
     notes = (
-        f"{describe_pairs(judgement.predictions)} Each value is the mean of the folds.",
-        "AP: average precision; AUC: area under ROC; log loss: natural; ECE: expected "
-        "calibration error over 15 bins of equal mass. In these, high is good for AP "
-        "and AUC, low for the others.",
-        "threshold: that with the best macro F1 on validation pairs, where all columns "
-        "after it stand; @.5: the same metrics at .5.",
-        "yes: of the class of joiners. macro: unweighted mean over {no, yes}. "
-        "challenges, users: of the class of joiners in each challenge (user) of each "
-        "fold, unweighted mean over those with both labels. micro: both classes' "
-        "decisions together, where P, R and F1 are the accuracy.",
+        f"{describe_pairs(result.predictions)} Each value is the mean of the folds.",
+        "AP: average precision; AUC: area under the ROC curve; log loss: natural "
+        "logarithm; ECE: expected calibration error over 15 bins of equal size. Higher "
+        "is better for AP and AUC, lower for the others.",
+        "threshold: the threshold with the best macro F1 on validation pairs, used in "
+        "all columns after it; @.5: the same metrics at the threshold .5.",
+        "yes: values of the class of joiners. macro: unweighted mean over {no, yes}. "
+        "challenges, users: values of the class of joiners in each challenge (user) of "
+        "each fold, unweighted mean over those with both labels. micro: over the "
+        "decisions of both classes, where P, R and F1 equal the accuracy.",
         "± seeds: standard deviation of AP over seeds.",
     )
     return Table(
-        f"Every metric of pairs, {judgement.predictions.split}, {dataset}",
+        f"All pair metrics, {result.predictions.split}, {dataset}",
         ("model", *columns, "± seeds"),
         tuple(rows),
         notes,
@@ -85,22 +90,30 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _seed_spread(judgement: SplitResult, model: str) -> float | None:
-    """Standard deviation over seeds of a model's average precision."""
-    predictions = judgement.predictions
+def _seed_spread(result: SplitResult, model: str) -> float | None:
+    """Returns the standard deviation over seeds of a model's average precision."""
+    predictions = result.predictions
     values = defaultdict(list)
     for seed, fold in zip(predictions.seeds, predictions.folds, strict=True):
         test = answers(fold, model, "test")
         values[seed].append(average_precision_score(test.labels, test.scores))
-    means = [np.mean(found) for found in values.values()]
+    means = [np.mean(of_seed) for of_seed in values.values()]
     return float(np.std(means)) if len(means) > 1 else None
 
 
-def rankings_table(judgement: SplitResult, dataset: str) -> Table:
-    """What full rankings are worth, both ways round, every model, on one split."""
+def rankings_table(result: SplitResult, dataset: str) -> Table:
+    """Returns ranking metrics of all models on one split.
+
+    The table covers rankings of challenges for each user and of users for each
+    challenge.
+
+    Args:
+        result: the result of the split.
+        dataset: description of the data, for the title.
+    """
     rows, columns, skipped = [], ["model"], ""
-    for model in judgement.models:
-        tests = [answers(f, model, "test") for f in judgement.predictions.folds]
+    for model in result.models:
+        tests = [answers(f, model, "test") for f in result.predictions.folds]
         users = [rank_lists(t.labels, t.scores, t.users) for t in tests]
         challenges = [rank_lists(t.labels, t.scores, t.challenges) for t in tests]
         values = {
@@ -111,18 +124,18 @@ def rankings_table(judgement: SplitResult, dataset: str) -> Table:
         rows.append((model, *values.values()))
         skipped = f"{_count(users)} of users, {_count(challenges)} of challenges."
     notes = (
-        describe_pairs(judgement.predictions),
-        "A list is all that was judged of one user (user …: challenges ranked for a "
-        "user) or one challenge (challenge …: users ranked for a challenge) in one "
-        "fold, never a sample. Each value is the mean of the lists with both labels: "
+        describe_pairs(result.predictions),
+        "A list has all test pairs of one user (user …: challenges ranked for a user) "
+        "or one challenge (challenge …: users ranked for a challenge) in one fold, "
+        "without sampling. Each value is the mean of the lists with both labels: "
         + skipped,
         "precision@k: joiners among the first k, over k; recall@k: over all joiners. "
-        "NDCG: discount 1/log2(1 + rank). MRR: 1 / rank of the first that was joined. "
+        "NDCG: discount 1/log2(1 + rank). MRR: mean of 1 / rank of the first positive. "
         "lift@p%: precision in the first p % (rounded up) over prevalence in the list. "
-        "Equal scores count with their expected value under random order.",
+        "Ties count with their expected value under random order.",
     )
     return Table(
-        f"Rankings, {judgement.predictions.split}, {dataset}",
+        f"Rankings, {result.predictions.split}, {dataset}",
         tuple(columns),
         tuple(rows),
         notes,
@@ -132,7 +145,7 @@ def rankings_table(judgement: SplitResult, dataset: str) -> Table:
 def _means(
     kind: str, folds: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, float | None]:
-    """Means over the lists of all folds; None where there is no list."""
+    """Returns means over the lists of all folds; None if there is no list."""
     return {
         f"{kind} {name}": _known(_mean(np.concatenate([fold[name] for fold in folds])))
         for name in folds[0]
@@ -144,50 +157,54 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _count(folds: Sequence[RankedLists]) -> str:
-    """Says how many lists were judged and how many left out."""
+    """Returns text with the numbers of evaluated and of left out lists."""
     num_skipped = sum(lists.num_skipped for lists in folds)
     return f"{sum(map(len, folds))} lists ({num_skipped} left out)"
 
 
-def variants_table(judgement: SplitResult, dataset: str) -> Table | None:
-    """Every form of deepChallenger beside deepChallenger itself, on one split.
+def variants_table(result: SplitResult, dataset: str) -> Table | None:
+    """Returns the variants of deepChallenger compared with deepChallenger itself.
+
+    Args:
+        result: the result of a split.
+        dataset: description of the data, for the title.
 
     Returns:
-        A row a form; None where deepChallenger or any other form was not judged.
+        One row per variant; None if deepChallenger or its variants were not evaluated.
     """
-    variants = [m for m in judgement.models if m.startswith(DEEP_CHALLENGER)]
+    variants = [m for m in result.models if m.startswith(DEEP_CHALLENGER)]
     if DEEP_CHALLENGER not in variants or len(variants) < 2:
         return None
     rows: list[tuple[Cell, ...]] = []
     for model in variants:
         above: tuple[Cell, Cell] = (None, None)
         if model != DEEP_CHALLENGER:
-            above = judgement.difference(model, DEEP_CHALLENGER).cells()
-        rows.append((model, judgement.average_precision(model), *above))
+            above = result.difference(model, DEEP_CHALLENGER).cells()
+        rows.append((model, result.average_precision(model), *above))
     return Table(
-        f"Forms of deepChallenger, {judgement.predictions.split}, {dataset}",
+        f"Variants of deepChallenger, {result.predictions.split}, {dataset}",
         ("model", "AP", "Δ AP", "Δ 95 %"),
         tuple(rows),
         (
-            describe_pairs(judgement.predictions),
-            "Δ AP: above deepChallenger itself; its 95 % is a bootstrap paired over "
-            "users.",
+            describe_pairs(result.predictions),
+            "Δ AP: difference to the AP of deepChallenger. Δ 95 %: interval of a "
+            "bootstrap paired over users.",
         ),
     )
 
 
 @dataclass(frozen=True)
 class ChallengeResult:
-    """How one model does within one challenge.
+    """The result of one model within one challenge.
 
     Attributes:
-        num_pairs: judged pairs, all folds together.
-        num_joined: how many of them joined.
-        num_folds: folds in which its pairs have both labels.
-        num_skipped: folds in which they have one.
-        precision_over_prevalence: average precision over prevalence, mean of its
-            folds; 1 is chance. None without a fold.
-        roc_auc: mean of its folds. None without a fold.
+        num_pairs: number of test pairs in all folds.
+        num_joined: number of these pairs that joined.
+        num_folds: number of folds in which these pairs have both labels.
+        num_skipped: number of folds in which they have one label.
+        precision_over_prevalence: average precision over prevalence, mean of the
+            folds with both labels; 1 is chance. None if there is no such fold.
+        roc_auc: mean ROC-AUC of these folds. None if there is no such fold.
     """
 
     num_pairs: int
@@ -201,61 +218,65 @@ class ChallengeResult:
 def challenge_results(
     predictions: SplitPredictions, model: str
 ) -> dict[str, ChallengeResult]:
-    """Judges a model within each challenge, by the name of the challenge."""
-    found = defaultdict(list)
+    """Returns the results of a model within each challenge, by challenge name."""
+    pairs_of = defaultdict(list)
     for fold in predictions.folds:
         names = fold["challenge"].unique()
         test = answers(fold, model, "test")
         for code, name in zip(names.to_physical(), names, strict=True):
             mine = test.challenges == code
             if mine.any():
-                found[name].append((test.labels[mine], test.scores[mine]))
-    return {name: _judge_challenge(found[name]) for name in sorted(found)}
+                pairs_of[name].append((test.labels[mine], test.scores[mine]))
+    return {name: _challenge_result(pairs_of[name]) for name in sorted(pairs_of)}
 
 
-def _judge_challenge(
+def _challenge_result(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> ChallengeResult:
-    judged = [(la, sc) for la, sc in folds if 0 < la.mean() < 1]
-    ratios = [average_precision_score(la, sc) / la.mean() for la, sc in judged]
-    areas = [roc_auc_score(la, sc) for la, sc in judged]
+    used = [(la, sc) for la, sc in folds if 0 < la.mean() < 1]
+    ratios = [average_precision_score(la, sc) / la.mean() for la, sc in used]
+    areas = [roc_auc_score(la, sc) for la, sc in used]
     return ChallengeResult(
         num_pairs=sum(len(labels) for labels, _ in folds),
         num_joined=int(sum(labels.sum() for labels, _ in folds)),
-        num_folds=len(judged),
-        num_skipped=len(folds) - len(judged),
+        num_folds=len(used),
+        num_skipped=len(folds) - len(used),
         precision_over_prevalence=_known(_mean(np.array(ratios))),
         roc_auc=_known(_mean(np.array(areas))),
     )
 
 
-def challenges_table(judgement: SplitResult, dataset: str) -> Table | None:
-    """Puts deepChallenger beside the strongest simple baseline, a challenge a row.
+def challenges_table(result: SplitResult, dataset: str) -> Table | None:
+    """Compares deepChallenger with the strongest simple baseline in each challenge.
+
+    Args:
+        result: the result of a split.
+        dataset: description of the data, for the title.
 
     Returns:
-        One row a challenge, those with most joiners first; None where one of the two
-        was not judged.
+        One row per challenge, most joiners first; None if one of the two models was
+        not evaluated.
     """
-    best = judgement.strongest
-    if best is None or DEEP_CHALLENGER not in judgement.models:
+    best = result.strongest
+    if best is None or DEEP_CHALLENGER not in result.models:
         return None
-    ours = challenge_results(judgement.predictions, DEEP_CHALLENGER)
-    theirs = challenge_results(judgement.predictions, best)
+    ours = challenge_results(result.predictions, DEEP_CHALLENGER)
+    theirs = challenge_results(result.predictions, best)
     names = sorted(ours, key=lambda name: (-ours[name].num_joined, name))
     rows = [_challenge_row(name, ours[name], theirs[name]) for name in names]
-    num_judged = sum(ours[name].num_folds > 0 for name in names)
+    num_used = sum(ours[name].num_folds > 0 for name in names)
     num_better = sum((_gap(ours[name], theirs[name]) or 0) > 0 for name in names)
     notes = (
-        describe_pairs(judgement.predictions),
+        describe_pairs(result.predictions),
         f"ours: {DEEP_CHALLENGER}; simple: {best}, the strongest simple baseline.",
-        "AP / prevalence: average precision over the share that joined, 1 is chance; "
-        "like AUC the mean of the folds in which a challenge has both labels. left "
-        "out: folds in which it has one.",
-        f"{DEEP_CHALLENGER} is above {best} in {num_better} of {num_judged} challenges "
-        "that can be judged.",
+        "AP / prevalence: average precision over the share that joined; 1 is chance. "
+        "It and AUC are means of the folds in which a challenge has both labels. left "
+        "out: number of folds in which it has one label.",
+        f"{DEEP_CHALLENGER} is better than {best} in {num_better} of {num_used} "
+        "challenges with both labels.",
     )
     return Table(
-        f"Challenge by challenge, {judgement.predictions.split}, {dataset}",
+        f"Results by challenge, {result.predictions.split}, {dataset}",
         (
             "challenge",
             "pairs",

@@ -1,7 +1,6 @@
-"""What the numbers mean: each metric under its own name, with an interval.
+"""Metrics of pairs, and bootstrap intervals over users.
 
-scikit-learn computes what it has; ours are the bootstrap over users and the identities
-that any honest row of precision, recall and F1 obeys.
+Most metrics are those of scikit-learn.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from sklearn.metrics import (
 
 from dc_keras.evaluation.calibration_error import expected_calibration_error
 
-# Bounds the matrices of the bootstrap: (num_users, steps) and (draws, steps).
+# Limits the size of the bootstrap's matrices (num_users, steps) and (draws, steps).
 _STEPS_AT_ONCE = 1024
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The judged pairs of one fold.
+    """The scores of the pairs of one fold.
 
     Attributes:
         labels: 0/1 (num_pairs,).
-        scores: float (num_pairs,), higher means more likely to join.
-        users: (num_pairs,), the user of each pair; the unit of the bootstrap.
+        scores: float (num_pairs,), higher for pairs more likely to join.
+        users: (num_pairs,), user of each pair; the unit of the bootstrap.
     """
 
     labels: np.ndarray
@@ -52,14 +51,14 @@ def pair_metrics(
     Args:
         labels: 0/1 (num_pairs,), both present.
         scores: probabilities (num_pairs,), in [0, 1].
-        threshold: a pair is called "yes" where its score reaches it.
+        threshold: smallest score that is predicted as "yes".
 
     Returns:
-        Of the scores: `average_precision` (area under precision–recall, without
-        interpolation), `roc_auc`, `log_loss` (natural; a score of 0 or 1 is moved by
-        the machine's precision), `brier`, `calibration_error`
-        (`calibration.expected_calibration_error`), `prevalence`. At the threshold,
-        and at .5 under `…_at_half`, those of `decision_metrics`. And `threshold`.
+        Metrics of the scores: `average_precision` (area under the precision–recall
+        curve, without interpolation), `roc_auc`, `log_loss` (natural logarithm; scores
+        of 0 and 1 are clipped by machine precision), `brier`, `calibration_error`
+        (`expected_calibration_error`) and `prevalence`. The `decision_metrics` at the
+        threshold, and at .5 under the names `…_at_half`. The `threshold`.
     """
     at_half = decision_metrics(labels, (scores >= 0.5).astype(int))
     return {
@@ -75,28 +74,28 @@ def pair_metrics(
     }
 
 
-def decision_metrics(labels: np.ndarray, called: np.ndarray) -> dict[str, float]:
-    """Returns the metrics of yes and no.
+def decision_metrics(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Returns the metrics of binary decisions.
 
     Args:
         labels: 0/1 (num_pairs,), both present.
-        called: 0/1 (num_pairs,), what a model says.
+        predicted: 0/1 (num_pairs,), decisions of a model.
 
     Returns:
         `macro_precision`, `macro_recall`, `macro_f1` (unweighted means over {no, yes};
-        F1 is the mean of the two F1s, not the F1 of the means), `precision`, `recall`,
-        `f1` of "yes", `micro_precision`, `micro_recall`, `micro_f1` (the decisions of
-        both classes together, where all three are the accuracy), `mcc`,
-        `balanced_accuracy` (mean of the recalls of no and yes).
+        F1 is the mean of the F1 of both classes, not the F1 of the means);
+        `precision`, `recall`, `f1` of "yes"; `micro_precision`, `micro_recall`,
+        `micro_f1` (over the decisions of both classes, where all three are the
+        accuracy); `mcc`; `balanced_accuracy` (mean of the recall of both classes).
     """
-    # Four rows with weights are to scikit-learn what all pairs are, and much faster.
-    counts = np.bincount(2 * labels + called, minlength=4)
-    truth, said = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+    # scikit-learn is much faster on the four weighted cells than on all pairs.
+    counts = np.bincount(2 * labels + predicted, minlength=4)
+    truth, decision = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
     p, r, f, _ = precision_recall_fscore_support(
-        truth, said, labels=[0, 1], zero_division=0.0, sample_weight=counts
+        truth, decision, labels=[0, 1], zero_division=0.0, sample_weight=counts
     )
-    accuracy = float(accuracy_score(truth, said, sample_weight=counts))
-    balanced = balanced_accuracy_score(truth, said, sample_weight=counts)
+    accuracy = float(accuracy_score(truth, decision, sample_weight=counts))
+    balanced = balanced_accuracy_score(truth, decision, sample_weight=counts)
     return {
         "macro_precision": float(p.mean()),
         "macro_recall": float(r.mean()),
@@ -105,38 +104,38 @@ def decision_metrics(labels: np.ndarray, called: np.ndarray) -> dict[str, float]
         "recall": float(r[1]),
         "f1": float(f[1]),
         **dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"), accuracy),
-        "mcc": float(matthews_corrcoef(truth, said, sample_weight=counts)),
+        "mcc": float(matthews_corrcoef(truth, decision, sample_weight=counts)),
         "balanced_accuracy": float(balanced),
     }
 
 
 def group_metrics(
-    labels: np.ndarray, called: np.ndarray, groups: np.ndarray
+    labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns precision, recall and F1 of "yes" in each group.
 
     Args:
         labels: 0/1 (num_pairs,).
-        called: 0/1 (num_pairs,), what a model says.
-        groups: (num_pairs,), the challenge or the user of each pair.
+        predicted: 0/1 (num_pairs,), decisions of a model.
+        groups: (num_pairs,), challenge or user of each pair.
 
     Returns:
-        `precision`, `recall`, `f1`, each (num_groups,): their unweighted means are the
-        macro values over groups. A group whose labels are all the same says nothing and
-        is left out. Where a model never says "yes", precision is 0.
+        `precision`, `recall` and `f1`, each (num_groups,); their unweighted means are
+        the macro values over groups. Groups whose labels are all the same are left
+        out. Precision is 0 in a group without a predicted "yes".
     """
     _, number = np.unique(groups, return_inverse=True)
     size = np.bincount(number)
-    joined, said, both = (
+    joined, called, both = (
         np.bincount(number, values, len(size))
-        for values in (labels, called, labels * called)
+        for values in (labels, predicted, labels * predicted)
     )
-    is_judged = (joined > 0) & (joined < size)
-    joined, said, both = joined[is_judged], said[is_judged], both[is_judged]
+    is_mixed = (joined > 0) & (joined < size)
+    joined, called, both = joined[is_mixed], called[is_mixed], both[is_mixed]
     return {
-        "precision": both / np.maximum(said, 1),
+        "precision": both / np.maximum(called, 1),
         "recall": both / joined,
-        "f1": 2 * both / (said + joined),
+        "f1": 2 * both / (called + joined),
     }
 
 
@@ -145,7 +144,8 @@ def macro_scores(
 ) -> dict[str, float]:
     """Returns macro precision, recall and F1: unweighted means over `classes`.
 
-    A class that is never predicted has precision 0; one that never occurs, recall 0.
+    Precision is 0 for a class that is never predicted, and recall is 0 for a class that
+    never occurs.
     """
     p, r, f, _ = precision_recall_fscore_support(
         labels, predicted, labels=list(classes), average="macro", zero_division=0.0
@@ -154,10 +154,14 @@ def macro_scores(
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Returns the threshold with the best macro-F1 over {no, yes} on validation pairs.
+    """Returns the threshold with the best macro F1 over {no, yes}.
 
-    Every score is tried; of equals the lowest is taken. Without both labels there is
-    nothing to choose by, and .5 it is.
+    All scores are candidates; of equally good ones, the lowest is returned. Returns .5
+    if all labels are the same.
+
+    Args:
+        labels: 0/1 (num_pairs,), of validation pairs.
+        scores: float (num_pairs,).
     """
     if len(np.unique(labels)) < 2:
         return 0.5
@@ -166,7 +170,7 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
         np.bincount(place[labels == label], minlength=len(candidates))
         for label in (0, 1)
     ]
-    # At each candidate: pairs of either label whose score reaches it.
+    # For each candidate, the pairs of each label whose score reaches it.
     fp, tp = (np.cumsum(count[::-1])[::-1] for count in counts)
     fn, tn = tp[0] - tp, fp[0] - fp
     f1_yes = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
@@ -177,16 +181,20 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 def bootstrap_average_precision(
     folds: Sequence[Scores], draws: int, seed: int
 ) -> np.ndarray:
-    """Draws users with replacement and returns the mean average precision of the folds.
+    """Returns bootstrap draws, over users, of the mean average precision of folds.
 
-    A draw gives each user a multiplicity, the same in every fold and seed; a fold
-    without a positive in a draw is left out of that draw's mean. Two models under the
-    same seed see the same draws, so the difference of their arrays is a paired
-    bootstrap.
+    A draw assigns each user a multiplicity, the same in all folds. A fold without a
+    positive in a draw is left out of the mean of that draw. Draws depend on the seed
+    and the users only, so that the difference between two models is a paired bootstrap.
+
+    Args:
+        folds: scores of each fold.
+        draws: number of draws.
+        seed: seed of the draws.
 
     Returns:
-        float (draws,), NaN where no fold has a positive. The 2.5th and 97.5th
-        percentiles make the interval.
+        float (draws,), NaN where no fold has a positive. Its 2.5th and 97.5th
+        percentiles are the 95 % interval.
     """
     users = np.unique(np.concatenate([np.unique(fold.users) for fold in folds]))
     counts = _multiplicities(len(users), draws, seed)
@@ -206,25 +214,25 @@ def bootstrap_average_precision(
 
 @lru_cache(maxsize=2)
 def _multiplicities(num_users: int, draws: int, seed: int) -> np.ndarray:
-    """How often each draw takes each user: float (draws, num_users)."""
+    """Returns how often each draw has each user, float (draws, num_users)."""
     rng = np.random.default_rng(seed)
     shares = np.full(num_users, 1 / num_users)
     counts = rng.multinomial(num_users, shares, draws).astype(np.float64)
-    counts.flags.writeable = False  # every model gets the same array
+    counts.flags.writeable = False  # the cached array is shared
     return counts
 
 
 def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
-    """Returns average precision under many weightings of users at once, ties handled.
+    """Returns the average precision under many weightings of users, with ties.
 
-    Precision changes only where a positive enters. With K different scores among the
-    positives, what users have above each of them is a matrix (num_users, K), and every
-    weighting is one row of a matrix product.
+    Recall changes only at the scores of positives. For the K different scores of
+    positives, a matrix (num_users, K) has the number of pairs of each user that reach
+    each score, and its product with the weights gives all weightings at once.
 
     Args:
-        fold: labels, scores, users.
-        weights: float (draws, num_users), non-negative, the users as `np.unique` sorts
-            them; each counts for all pairs of its user.
+        fold: labels, scores and users.
+        weights: float (draws, num_users), non-negative, one weight per user for all
+            pairs of the user, in the order of `np.unique(fold.users)`.
 
     Returns:
         float (draws,); NaN where no positive has weight.
@@ -232,9 +240,9 @@ def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
     user_ids, user = np.unique(fold.users, return_inverse=True)
     is_positive = fold.labels == 1
     steps = np.unique(fold.scores[is_positive])
-    # Pairs enter from the highest score down; those below every positive, never.
+    # Pairs are added from the highest score down; those below all positives never are.
     step = len(steps) - np.searchsorted(steps, fold.scores, side="right")
-    # Whole numbers, exact in float32 up to 2^24 pairs.
+    # Counts are exact in float32 up to 2^24 pairs.
     weights = weights.astype(np.float32)
     true, called, area = np.zeros((3, len(weights)))
     for first in range(0, len(steps), _STEPS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Reads the predictions that a run has saved, and checks that they can be compared."""
+"""Reads the saved predictions of a run and checks that models are comparable."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ _PAIR = ("part", "user_id", "challenge", "label")
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """What every model said about the pairs of one split.
+    """The predictions of all models for one split.
 
     Attributes:
         split: name of the split.
-        folds: one table a fold, ordered by seed and number: `model`, `part` ("valid" or
-            "test"), `user_id`, `challenge`, `label`, `score`. All have the same models,
-            and inside a fold all models have the same pairs in the same order.
-        seeds: the seed number of each fold.
+        folds: one table per fold, ordered by seed and fold number, with the columns
+            `model`, `part` ("valid" or "test"), `user_id`, `challenge`, `label` and
+            `score`. All folds have the same models, and within a fold all models have
+            the same pairs in the same order.
+        seeds: seed number of each fold.
         models: names of the models, in the order of the files.
-        num_left_out: folds that were left out because their test pairs have one label.
+        num_left_out: number of folds left out because their test pairs have one label.
     """
 
     split: str
@@ -52,29 +53,33 @@ class SplitPredictions:
 
 @dataclass(frozen=True)
 class Answers(Scores):
-    """What one model said about one part of a fold.
+    """The predictions of one model for one part of a fold.
 
     Attributes:
-        challenges: (num_pairs,), the challenge of each pair.
+        challenges: (num_pairs,), challenge of each pair.
     """
 
     challenges: np.ndarray
 
 
 def list_splits(directory: Path) -> list[str]:
-    """Returns the splits that a run has predictions of, sorted."""
+    """Returns the splits for which a run has predictions, sorted."""
     files = (directory / FOLDER).glob("*.parquet")
-    found = (_FOLD_NAME.fullmatch(file.stem) for file in files)
-    return sorted({match[1] for match in found if match})
+    matches = (_FOLD_NAME.fullmatch(file.stem) for file in files)
+    return sorted({match[1] for match in matches if match})
 
 
 def read_predictions(directory: Path, split: str) -> SplitPredictions:
-    """Reads every fold of a split.
+    """Reads the predictions of all folds of a split.
+
+    Args:
+        directory: directory of the run.
+        split: name of the split.
 
     Raises:
-        DataError: there is none; no model was judged; folds differ in their models, or
-            models in their pairs; a score is no probability; or no fold has test pairs
-            of both labels.
+        DataError: if there are no folds or no models, the folds have different models,
+            the models have different pairs, a score is not in [0, 1], or no fold has
+            test pairs of both labels.
     """
     files = {}
     for file in (directory / FOLDER).glob(f"{split}-*.parquet"):
@@ -85,7 +90,7 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
     paths = [files[key] for key in sorted(files)]
     folds = with_categories([read_fold(path) for path in paths])
     if folds[0].is_empty():
-        raise DataError(f"{directory} judged the proxies alone; it has no Table II")
+        raise DataError(f"{directory} has predictions of proxies only, no Table II")
     models = folds[0]["model"].unique(maintain_order=True).to_list()
     for path, fold in zip(paths, folds, strict=True):
         _check(path, fold, models)
@@ -93,8 +98,8 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
     kept = [number for number, fold in enumerate(folds) if _has_both_labels(fold)]
     if not kept:
         raise DataError(
-            f"a fold of {split} in {directory} must have test pairs that joined and "
-            f"pairs that did not. Received: {len(folds)} folds without"
+            f"{directory} must have a fold of {split} with test pairs that joined and "
+            f"pairs that did not. Received: {len(folds)} folds with one label"
         )
     return SplitPredictions(
         split=split,
@@ -106,11 +111,11 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
 
 
 def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
-    """Returns what a model said about one part of a fold.
+    """Returns the predictions of a model for one part of a fold.
 
     Args:
-        fold: of `SplitPredictions`, or a table as `evaluate` writes it.
-        model: its name.
+        fold: a fold of `SplitPredictions`, or a table of `evaluate`.
+        model: name of the model.
         part: "valid" or "test".
     """
     rows = fold.filter((pl.col("model") == model) & (pl.col("part") == part))
@@ -126,13 +131,13 @@ def prediction_rows(
     part: str,
     scores: np.ndarray,
 ) -> pl.DataFrame:
-    """Returns what a model says of some pairs as a table of predictions.
+    """Returns the predictions of a model for pairs as a table.
 
     Args:
-        grid: names users and challenges.
+        grid: the grid of the pairs.
         pairs: all pairs.
-        rows: positions of the pairs.
-        model: its name.
+        rows: positions of the predicted pairs.
+        model: name of the model.
         part: "valid" or "test".
         scores: float (len(rows),), probabilities.
     """
@@ -150,17 +155,17 @@ def prediction_rows(
 
 
 def read_fold(path: Path) -> pl.DataFrame:
-    """Reads a table of a fold.
+    """Reads the table of a fold.
 
     Raises:
-        DataError: it is damaged.
+        DataError: if the file is damaged.
     """
     with reading(path, "a table of evaluate"):
         return pl.read_parquet(path)
 
 
 def with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Numbers the texts of all folds alike: equal and fast to compare."""
+    """Converts text columns to the same enums in all folds, for fast comparisons."""
     casts = []
     for name in ("model", "part", "user_id", "challenge"):
         texts = pl.concat([fold[name].unique() for fold in folds])
@@ -169,11 +174,11 @@ def with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 
 
 def _check(path: Path, fold: pl.DataFrame, models: Sequence[str]) -> None:
-    found = fold["model"].unique(maintain_order=True).to_list()
-    if found != models:
+    names = fold["model"].unique(maintain_order=True).to_list()
+    if names != models:
         raise DataError(
             f"{path}: every fold must have the same models, in the same order as the "
-            f"first one. Received: {', '.join(found)}"
+            f"first fold. Received: {', '.join(names)}"
         )
     outside = fold.filter(~pl.col("score").is_between(0, 1))
     if not outside.is_empty():
@@ -185,8 +190,8 @@ def _check(path: Path, fold: pl.DataFrame, models: Sequence[str]) -> None:
     for part in parts[1:]:
         if not part.select(_PAIR).equals(parts[0].select(_PAIR)):
             raise DataError(
-                f"{path}: every model must judge the same pairs in the same order. "
-                f"Received: others for {part['model'][0]}"
+                f"{path}: every model must have the same pairs in the same order. "
+                f"Received: other pairs for {part['model'][0]}"
             )
 
 

@@ -1,9 +1,8 @@
-"""How well scores order challenges for a user, and users for a challenge.
+"""Ranking metrics: challenges ranked for a user, and users ranked for a challenge.
 
-A list is everything that was judged of one user (or one challenge) in one fold: full
-rankings, never sampled candidates. Equal scores have no order of their own, so every
-number is its expected value when ties are broken at random: each position inside a tie
-holds the tie's share of positives.
+A list has all test pairs of one user (or one challenge) in one fold, without sampling.
+All metrics are expected values under random order of ties: each position in a tie
+counts as the share of positives in the tie.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ LIFT_SHARES = (0.01, 0.05, 0.1)
 
 @dataclass(frozen=True)
 class RankedLists:
-    """Lists in order of score, one after the other; see `rank_lists`.
+    """Concatenated lists in order of score; see `rank_lists`.
 
     Attributes:
-        starts: int (num_lists,), where each list starts.
-        sizes: int (num_lists,), how many it ranks.
-        relevance: float (num_rows,), chance that the position holds a positive.
-        ties: int (num_rows,), number of the tie that a position stands in.
-        num_skipped: lists left out because all their labels are the same.
+        starts: int (num_lists,), first row of each list.
+        sizes: int (num_lists,), number of rows of each list.
+        relevance: float (num_rows,), probability that the row is a positive.
+        ties: int (num_rows,), number of the row's tie.
+        num_skipped: number of lists left out because all their labels are the same.
     """
 
     starts: np.ndarray
@@ -48,29 +47,30 @@ class RankedLists:
 
     @cached_property
     def num_positives(self) -> np.ndarray:
-        """Positives of each list, (num_lists,), at least one."""
+        """Number of positives in each list, (num_lists,), at least one."""
         return self._sum(self.relevance)
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
-        if not len(self):  # reduceat refuses to start nowhere
+        if not len(self):  # `reduceat` needs at least one start
             return np.zeros(0)
         return np.asarray(np.add.reduceat(values, self.starts))
 
-    def _found(self, cutoffs: np.ndarray) -> np.ndarray:
-        """Positives among the first positions, each list with a cutoff of its own."""
+    def _num_in_first(self, cutoffs: np.ndarray) -> np.ndarray:
+        """Returns the positives in the first positions; one cutoff per list."""
         is_in = self.positions < np.repeat(cutoffs, self.sizes)
         return self._sum(self.relevance * is_in)
 
     def precision(self, k: int) -> np.ndarray:
-        """Positives among the first k, over k; (num_lists,)."""
-        return np.asarray(self._found(np.full(len(self), k)) / k)
+        """Returns the positives among the first k, over k; (num_lists,)."""
+        return np.asarray(self._num_in_first(np.full(len(self), k)) / k)
 
     def recall(self, k: int) -> np.ndarray:
-        """Positives among the first k, over all positives; (num_lists,)."""
-        return np.asarray(self._found(np.full(len(self), k)) / self.num_positives)
+        """Returns the positives among the first k, over all positives; (num_lists,)."""
+        in_first = self._num_in_first(np.full(len(self), k))
+        return np.asarray(in_first / self.num_positives)
 
     def ndcg(self, k: int) -> np.ndarray:
-        """DCG of the first k over the best one; discount 1/log2(1 + rank)."""
+        """Returns the NDCG of the first k, discount 1/log2(1 + rank); (num_lists,)."""
         discounts = 1 / np.log2(np.arange(2, self.sizes.max(initial=0) + 2))
         gained = self.relevance * discounts[self.positions] * (self.positions < k)
         best = np.cumsum(discounts)[
@@ -79,8 +79,9 @@ class RankedLists:
         return np.asarray(self._sum(gained) / best)
 
     def reciprocal_rank(self) -> np.ndarray:
-        """Expected 1 / rank of the first positive; (num_lists,)."""
-        # The first tie with a positive decides: r positives among m places after s.
+        """Returns the expected 1 / rank of the first positive; (num_lists,)."""
+        # The first positive is in the first tie with one: s rows come before the tie,
+        # which has m rows and r positives.
         size = np.bincount(self.ties)
         positives = np.bincount(self.ties, self.relevance).round().astype(int)
         tie_starts = np.concatenate([[0], np.cumsum(size)[:-1]])
@@ -92,76 +93,78 @@ class RankedLists:
         s = tie_starts[firsts] - self.starts
         value, none_yet = np.zeros(len(self)), np.ones(len(self))
         for x in range(int((m - r).max(initial=0)) + 1):
-            # The next place holds a positive with chance r / (places left).
+            # The next row is a positive with probability r / (number of rows left).
             chance = np.where(x <= m - r, r / np.maximum(m - x, 1), 0.0)
             value += none_yet * chance / (s + x + 1)
             none_yet *= 1 - chance
         return value
 
     def lift(self, share: float) -> np.ndarray:
-        """Share of positives in the first `share` of a list, over that in all of it.
-
-        The number of positions is rounded up: at least one.
-        """
-        # 0.1 × 30 is a little more than 3 in binary.
-        cutoffs = np.ceil((share * self.sizes).round(9)).astype(int)
-        prevalence = self.num_positives / self.sizes
-        return np.asarray(self._found(cutoffs) / cutoffs / prevalence)
-
-    def gain(self, shares: np.ndarray) -> np.ndarray:
-        """Mean over lists of the positives found in the first shares of a list.
+        """Returns the precision in the first part of each list over its prevalence.
 
         Args:
-            shares: in [0, 1], (num_points,).
+            share: length of the part, as a share of the list; rounded up to positions.
+        """
+        # Floating point gives 0.1 × 30 > 3.
+        cutoffs = np.ceil((share * self.sizes).round(9)).astype(int)
+        prevalence = self.num_positives / self.sizes
+        return np.asarray(self._num_in_first(cutoffs) / cutoffs / prevalence)
+
+    def gain(self, shares: np.ndarray) -> np.ndarray:
+        """Returns the mean recall in the first part of a list (cumulative gain).
+
+        Args:
+            shares: lengths of the part as a share of the list, in [0, 1],
+                (num_points,).
 
         Returns:
-            Share of a list's positives, (num_points,), linear between positions.
+            Mean share of a list's positives, (num_points,), interpolated linearly.
         """
         total = np.zeros(len(shares))
         for start, size in zip(self.starts, self.sizes, strict=True):
-            found = np.cumsum(self.relevance[start : start + size])
+            gained = np.cumsum(self.relevance[start : start + size])
             at = np.linspace(0, 1, size + 1)
-            total += np.interp(shares, at, np.concatenate([[0.0], found / found[-1]]))
+            total += np.interp(shares, at, np.concatenate([[0.0], gained / gained[-1]]))
         return total / len(self)
 
 
 def rank_lists(
     labels: np.ndarray, scores: np.ndarray, groups: np.ndarray
 ) -> RankedLists:
-    """Orders the pairs of each group by score.
+    """Sorts the pairs of each group by score.
 
     Args:
         labels: 0/1 (num_pairs,).
         scores: float (num_pairs,), higher comes first.
-        groups: (num_pairs,), the user or the challenge whose list a pair stands in.
+        groups: (num_pairs,), user or challenge of each pair.
 
     Returns:
-        One list a group. A group whose labels are all the same is left out and counted:
-        any order of it is as good as any other.
+        One list per group. Groups whose labels are all the same are left out and
+        counted, because their metrics do not depend on the order.
     """
     _, number = np.unique(groups, return_inverse=True)
     size = np.bincount(number)
     joined = np.bincount(number, labels)
-    is_judged = (joined > 0) & (joined < size)
-    rows = np.flatnonzero(is_judged[number])
+    is_mixed = (joined > 0) & (joined < size)
+    rows = np.flatnonzero(is_mixed[number])
     rows = rows[np.lexsort((-scores[rows], number[rows]))]
     number, scores = number[rows], scores[rows]
     is_new = np.ones(len(rows), bool)
     is_new[1:] = (number[1:] != number[:-1]) | (scores[1:] != scores[:-1])
     ties = np.cumsum(is_new) - 1
     mean = np.bincount(ties, labels[rows]) / np.maximum(np.bincount(ties), 1)
-    sizes = size[is_judged]
+    sizes = size[is_mixed]
     return RankedLists(
         starts=np.cumsum(sizes) - sizes,
         sizes=sizes,
         relevance=mean[ties],
         ties=ties,
-        num_skipped=int(np.sum(~is_judged)),
+        num_skipped=int(np.sum(~is_mixed)),
     )
 
 
 def rank_challenges(lists: RankedLists) -> dict[str, np.ndarray]:
-    """Returns what each user's ranking of challenges is worth.
+    """Returns the metrics of the ranking of challenges for each user.
 
     Returns:
         `NDCG@k` and `recall@k` for k of `USER_CUTOFFS`, and `MRR`; each (num_lists,).
@@ -174,7 +177,7 @@ def rank_challenges(lists: RankedLists) -> dict[str, np.ndarray]:
 
 
 def rank_users(lists: RankedLists) -> dict[str, np.ndarray]:
-    """Returns what each challenge's ranking of users is worth.
+    """Returns the metrics of the ranking of users for each challenge.
 
     Returns:
         `precision@k`, `recall@k` and `NDCG@k` for k of `CHALLENGE_CUTOFFS`, and

@@ -1,4 +1,4 @@
-"""Tables of results: one object for console, Markdown, JSON and LaTeX."""
+"""Tables of results, printed to the console or as Markdown, JSON and LaTeX."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEEP_CHALLENGER = "deepChallenger"
 CONTEXT_ONLY = "context only"
 BAYES = "Bayes-optimal (known truth)"
 
-# What the paper prints: rows of macro precision, recall, F1 (Tables I and II).
+# Macro precision, recall and F1 in the paper's Tables I and II.
 PAPER_TABLE_I: dict[tuple[str, str], tuple[float, float, float]] = {
     ("challenge", "VGG16"): (0.248, 0.186, 0.153),
     ("challenge", "VGG16+BERT"): (0.660, 0.563, 0.494),
@@ -37,9 +37,9 @@ PAPER_TABLE_II: dict[str, tuple[float, float, float]] = {
     DEEP_CHALLENGER: (0.494, 0.933, 0.494),
 }
 
-# Where HTML could start inside Markdown.
+# Start of an HTML tag in Markdown.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-# Characters that mean something in LaTeX, and those that its fonts lack.
+# Special characters of LaTeX, and characters that its fonts lack.
 _LATEX = str.maketrans(
     {
         **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -49,7 +49,7 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        "[": "{[}",  # at the start of a row it would belong to the row above
+        "[": "{[}",  # after `\\`, LaTeX would read it as an option
         "–": "--",
         "−": "$-$",
         "×": r"$\times$",
@@ -66,10 +66,10 @@ class Table:
     """A table of results.
 
     Attributes:
-        title: what is measured, on which data.
-        columns: column heads.
+        title: description of the metrics and the data.
+        columns: column headers.
         rows: cells; a float is printed with three decimals, None as a dash.
-        notes: definitions, seed, intervals: what a reader needs to judge a number.
+        notes: definitions, seeds and intervals, printed below the table.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Table:
 
     @classmethod
     def from_json(cls, text: str) -> Table:
-        """Reads what `to_json` wrote."""
+        """Reads a table from the JSON of `to_json`."""
         fields = json.loads(text)
         return cls(
             title=fields["title"],
@@ -92,15 +92,15 @@ class Table:
         return self.to_console()
 
     def _repr_markdown_(self) -> str:
-        """Returns what a notebook shows."""
+        """Returns the table as Markdown, for notebooks."""
         return self.to_markdown()
 
     def to_polars(self) -> pl.DataFrame:
-        """Returns the rows as a data frame; cells of text and of numbers do not mix."""
+        """Returns the rows as a data frame with the columns of the table."""
         return pl.DataFrame(self.rows, schema=list(self.columns), orient="row")
 
     def to_console(self) -> str:
-        """Returns the table in aligned columns."""
+        """Returns the table as text in aligned columns."""
         grid = [list(self.columns), *[[cell_text(c) for c in row] for row in self.rows]]
         widths = [max(len(row[i]) for row in grid) for i in range(len(self.columns))]
         lines = [_aligned(row, widths) for row in grid]
@@ -108,14 +108,14 @@ class Table:
         return "\n".join([self.title, *lines, *(f"  {note}" for note in self.notes)])
 
     def to_markdown(self) -> str:
-        """Returns the table in GitHub's Markdown."""
+        """Returns the table as GitHub Markdown."""
         head = [_row(self.columns), _row(["---"] * len(self.columns))]
         body = [_row([cell_text(cell) for cell in row]) for row in self.rows]
         notes = [f"- {note}" for note in self.notes]
         return "\n".join([f"### {self.title}", "", *head, *body, "", *notes, ""])
 
     def to_latex(self) -> str:
-        """Returns the table for LaTeX with the package booktabs."""
+        """Returns the table as LaTeX, which needs the package booktabs."""
         head = " & ".join(map(_latex, self.columns))
         body = [
             " & ".join(_latex(cell_text(cell)) for cell in row) for row in self.rows
@@ -147,7 +147,12 @@ class Table:
 def paper_cells(
     published: tuple[float, float, float] | None, is_binary: bool
 ) -> list[Cell]:
-    """Returns the paper's P, R, F1 of a row, marked with what they break."""
+    """Returns the paper's values of a row and the identities that they violate.
+
+    Args:
+        published: macro precision, recall and F1; None if the paper has no such row.
+        is_binary: whether the classes are {no, yes}.
+    """
     if published is None:
         return [None, None]
     broken = broken_identities(*published, is_binary=is_binary)
@@ -156,7 +161,7 @@ def paper_cells(
 
 
 def cell_text(cell: Cell) -> str:
-    """Returns a cell as it is printed on one line: three decimals, a dash for None."""
+    """Returns a cell as one line of text: three decimals, a dash for None."""
     if cell is None:
         return "–"
     return f"{cell:.3f}" if isinstance(cell, float) else escape_controls(str(cell))

@@ -1,4 +1,4 @@
-"""Makes Tables I and II from saved predictions."""
+"""Computes results and Tables I and II from saved predictions."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ from dc_keras.study.audit.feasibility import broken_identities
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 0
 _PAPER_NOTE = (
-    "paper: what the paper prints for its own data, which is not public; `breaks` "
-    "names the identities of P, R and F1 that those numbers break. They are not a "
+    "paper: values printed in the paper for its own data, which are not public; "
+    "`breaks` names the identities of P, R and F1 that they violate. They are not a "
     "target."
 )
 
 
 def table_one(directory: Path, dataset: str) -> Table:
-    """Table I: both proxies, every variant, on held-out videos.
+    """Returns Table I: all variants of both proxies on held-out videos.
 
     Args:
-        directory: of a run, with `proxies/*.parquet`.
-        dataset: what the data are, for the title; says "synthetic" where they are.
+        directory: directory of a run, with `proxies/*.parquet`.
+        dataset: description of the data, for the title.
 
     Raises:
-        DataError: no proxy was judged.
+        DataError: if no proxy was evaluated.
     """
     files = sorted((directory / "proxies").glob("*.parquet"))
     if not files:
@@ -63,10 +63,11 @@ def table_one(directory: Path, dataset: str) -> Table:
     keys = folds[0].select("kind", "variant").unique(maintain_order=True).rows()
     rows = [_proxy_row(kind, variant, folds) for kind, variant in keys]
     notes = (
-        f"Mean of {len(files)} shuffled 80/20 divisions of the videos; ± is the "
+        f"Mean of {len(files)} random 80/20 divisions of the videos; ± is the "
         "standard deviation over them.",
-        "P, R, F1: unweighted means over all classes of the task; a class never "
-        "predicted has P = 0. guess: F1 of always naming the most frequent class.",
+        "P, R, F1: unweighted means over all classes of the task; P is 0 for a class "
+        "that is never predicted. guess: F1 of always predicting the most frequent "
+        "class.",
         _PAPER_NOTE,
     )
     columns = ("proxy", "sees", "classes", "P", "R", "F1", "±", "guess")
@@ -88,11 +89,11 @@ def _proxy_row(
         num_classes = int(mine["num_classes"][0])
         classes = range(num_classes)
         scores.append(macro_scores(labels, mine["predicted"].to_numpy(), classes))
-        commonest = np.bincount(labels).argmax()
-        guess = macro_scores(labels, np.full(len(labels), commonest), classes)
+        mode = np.bincount(labels).argmax()
+        guess = macro_scores(labels, np.full(len(labels), mode), classes)
         guesses.append(guess["macro_f1"])
     mean = {name: float(np.mean([s[name] for s in scores])) for name in scores[0]}
-    _refuse_impossible(f"{kind} proxy {variant}", mean, is_binary=False)
+    _require_possible(f"{kind} proxy {variant}", mean, is_binary=False)
     return (
         kind,
         variant,
@@ -108,12 +109,12 @@ def _proxy_row(
 
 @dataclass(frozen=True)
 class Difference:
-    """One model's average precision less another's.
+    """The difference between the average precisions of two models.
 
     Attributes:
-        value: on the judged pairs.
-        low: 2.5th percentile of the paired draws.
-        high: 97.5th percentile.
+        value: the difference on the test pairs.
+        low: 2.5th percentile of the paired bootstrap draws.
+        high: 97.5th percentile of the paired bootstrap draws.
     """
 
     value: float
@@ -121,21 +122,21 @@ class Difference:
     high: float
 
     def cells(self) -> tuple[float, str]:
-        """The value and the interval as cells of a table."""
+        """Returns the value and the interval as cells of a table."""
         return self.value, f"[{self.low:+.3f} {self.high:+.3f}]"
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What the predictions of one split are worth.
+    """The results of all models on one split.
 
     Attributes:
         predictions: the folds, their seeds and models.
-        metrics: of each model, as `fold_metrics` names them.
+        metrics: the `fold_metrics` of each model.
         draws: bootstrap draws of each model's average precision, float
             (`BOOTSTRAP_DRAWS`,), paired between models.
-        strongest: the simple baseline with the highest average precision; None where
-            no simple baseline was judged.
+        strongest: the simple baseline with the highest average precision; None if no
+            simple baseline was evaluated.
     """
 
     predictions: SplitPredictions
@@ -149,15 +150,15 @@ class SplitResult:
         return self.predictions.models
 
     def average_precision(self, model: str) -> float:
-        """Mean of the folds' average precisions."""
+        """Returns the mean average precision of the folds."""
         return self.metrics[model]["average_precision"]
 
     def interval(self, model: str) -> tuple[float, float]:
-        """95 % of the draws of a model's average precision."""
+        """Returns the 95 % bootstrap interval of a model's average precision."""
         return _percentiles(self.draws[model])
 
     def difference(self, model: str, other: str) -> Difference:
-        """How far a model's average precision lies above another's, paired."""
+        """Returns a model's average precision minus that of another, paired."""
         return Difference(
             self.average_precision(model) - self.average_precision(other),
             *_percentiles(self.draws[model] - self.draws[other]),
@@ -165,21 +166,25 @@ class SplitResult:
 
 
 def judge_split(directory: Path, split: str) -> SplitResult:
-    """Judges every model on one split.
+    """Returns the results of all models on one split.
 
     Args:
-        directory: of a run, with `predictions/*.parquet`.
+        directory: directory of a run, with `predictions/*.parquet`.
         split: name of the split.
 
     Raises:
-        DataError: as `read_predictions`.
-        RuntimeError: a row of metrics that cannot exist; a bug of ours.
+        DataError: if `read_predictions` fails.
+        RuntimeError: if metrics are arithmetically impossible, which would be a bug.
     """
     return judge_predictions(read_predictions(directory, split))
 
 
 def judge_predictions(predictions: SplitPredictions) -> SplitResult:
-    """Judges every model on the predictions of one split; see `judge_split`."""
+    """Returns the results of all models for the predictions of one split.
+
+    Raises:
+        RuntimeError: if metrics are arithmetically impossible, which would be a bug.
+    """
     folds = predictions.folds
     metrics = {model: fold_metrics(folds, model) for model in predictions.models}
     draws = {model: _bootstrap(folds, model) for model in predictions.models}
@@ -190,43 +195,34 @@ def judge_predictions(predictions: SplitPredictions) -> SplitResult:
     return SplitResult(predictions, metrics, draws, strongest)
 
 
-def table_two(directory: Path, split: str, dataset: str) -> Table:
-    """Table II of a run: see `participation_table`.
+def participation_table(result: SplitResult, dataset: str) -> Table:
+    """Returns Table II: participation, all models and baselines on one split.
 
     Args:
-        directory: of a run, with `predictions/*.parquet`.
-        split: name of the split.
-        dataset: what the data are, for the title.
-
-    Raises:
-        DataError: no model was judged on the split.
+        result: the result of the split.
+        dataset: description of the data, for the title.
     """
-    return participation_table(judge_split(directory, split), dataset)
-
-
-def participation_table(judgement: SplitResult, dataset: str) -> Table:
-    """Table II: participation, every model and baseline, on one split."""
     notes = (
-        f"{describe_pairs(judgement.predictions)} AP: average precision, mean of the "
+        f"{describe_pairs(result.predictions)} AP: average precision, mean of the "
         "folds.",
         f"95 %: percentiles of {BOOTSTRAP_DRAWS} bootstrap draws over users, seed "
         f"{BOOTSTRAP_SEED}.",
         "P, R, F1: unweighted means over {no, yes} at the threshold with the best F1 "
         "on validation pairs; F1@.5: the same at .5.",
-        *_comparison_notes(judgement),
+        *_comparison_notes(result),
         _PAPER_NOTE,
     )
     columns = ("model", "AP", "95 %", "AUC", "P", "R", "F1", "F1@.5")
     return Table(
-        f"Table II. Participation, {judgement.predictions.split}, {dataset}",
+        f"Table II. Participation, {result.predictions.split}, {dataset}",
         (*columns, "Δ AP", "Δ 95 %", "paper P / R / F1", "breaks"),
-        tuple(_participation_row(judgement, model) for model in judgement.models),
+        tuple(_participation_row(result, model) for model in result.models),
         notes,
     )
 
 
 def describe_pairs(predictions: SplitPredictions) -> str:
-    """Says how many pairs, folds and seeds a table is made from."""
+    """Returns text with the numbers of pairs, folds and seeds, and the prevalence."""
     tests = [
         answers(fold, predictions.models[0], "test").labels
         for fold in predictions.folds
@@ -234,9 +230,9 @@ def describe_pairs(predictions: SplitPredictions) -> str:
     num_seeds = len(set(predictions.seeds))
     seeds = f" of {num_seeds} seeds" if num_seeds > 1 else ""
     left_out = predictions.num_left_out
-    rest = f" {left_out} folds of one label are left out." if left_out else ""
+    rest = f" {left_out} folds with one label are left out." if left_out else ""
     return (
-        f"{sum(map(len, tests))} judged pairs in {len(tests)} folds{seeds}, prevalence "
+        f"{sum(map(len, tests))} test pairs in {len(tests)} folds{seeds}, prevalence "
         f"{np.mean([labels.mean() for labels in tests]):.3f}.{rest}"
     )
 
@@ -252,22 +248,26 @@ def _percentiles(draws: np.ndarray) -> tuple[float, float]:
 
 
 def fold_metrics(folds: Sequence[pl.DataFrame], model: str) -> dict[str, float]:
-    """Returns every metric of pairs, at the threshold of each fold's validation pairs.
+    """Returns all pair metrics of a model, with thresholds chosen on validation pairs.
+
+    Args:
+        folds: tables of `SplitPredictions`.
+        model: name of the model.
 
     Returns:
-        Means over folds of every metric of `pair_metrics`; and means over the groups of
-        all folds of `group_metrics`, as `user_f1`, `challenge_recall_at_half`, …, NaN
-        where no group has both labels.
+        Means over folds of the `pair_metrics`, and means over the groups of all folds
+        of the `group_metrics`, under names such as `user_f1` and
+        `challenge_recall_at_half`; NaN if no group has both labels.
     """
     values, groups = [], defaultdict(list)
     for fold in folds:
         valid, test = answers(fold, model, "valid"), answers(fold, model, "test")
         threshold = best_threshold(valid.labels, valid.scores)
         values.append(pair_metrics(test.labels, test.scores, threshold))
-        _refuse_impossible(model, values[-1], is_binary=True)
-        for name, found in _fold_groups(test, threshold).items():
-            groups[name].append(found)
-    pooled = {name: np.concatenate(found) for name, found in groups.items()}
+        _require_possible(model, values[-1], is_binary=True)
+        for name, in_fold in _fold_groups(test, threshold).items():
+            groups[name].append(in_fold)
+    pooled = {name: np.concatenate(in_folds) for name, in_folds in groups.items()}
     return {
         **{name: float(np.mean([v[name] for v in values])) for name in values[0]},
         **{n: float(v.mean()) if len(v) else np.nan for n, v in pooled.items()},
@@ -275,21 +275,21 @@ def fold_metrics(folds: Sequence[pl.DataFrame], model: str) -> dict[str, float]:
 
 
 def _fold_groups(test: Answers, threshold: float) -> dict[str, np.ndarray]:
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for kind, group in (("user", test.users), ("challenge", test.challenges)):
-        for bar, ending in ((threshold, ""), (0.5, "_at_half")):
-            called = (test.scores >= bar).astype(int)
-            for name, found in group_metrics(test.labels, called, group).items():
-                values[f"{kind}_{name}{ending}"] = found
+        for cut, ending in ((threshold, ""), (0.5, "_at_half")):
+            predicted = (test.scores >= cut).astype(int)
+            metrics = group_metrics(test.labels, predicted, group)
+            values |= {f"{kind}_{name}{ending}": v for name, v in metrics.items()}
     return values
 
 
-def _participation_row(judgement: SplitResult, model: str) -> tuple[Cell, ...]:
-    metrics, best = judgement.metrics[model], judgement.strongest
-    low, high = judgement.interval(model)
+def _participation_row(result: SplitResult, model: str) -> tuple[Cell, ...]:
+    metrics, best = result.metrics[model], result.strongest
+    low, high = result.interval(model)
     above: tuple[Cell, Cell] = (None, None)
     if best is not None and best != model:
-        above = judgement.difference(model, best).cells()
+        above = result.difference(model, best).cells()
     return (
         model,
         metrics["average_precision"],
@@ -304,36 +304,35 @@ def _participation_row(judgement: SplitResult, model: str) -> tuple[Cell, ...]:
     )
 
 
-def _comparison_notes(judgement: SplitResult) -> list[str]:
-    """Compares with the strongest simple baseline, and with the known truth."""
-    best, notes = judgement.strongest, []
+def _comparison_notes(result: SplitResult) -> list[str]:
+    """Returns comparisons with the strongest simple baseline and the known truth."""
+    best, notes = result.strongest, []
     if best is not None:
         notes.append(
-            f"Δ AP: above the strongest simple baseline on these pairs ({best}); its "
-            "95 % from the same draws, so paired over users."
+            f"Δ AP: difference to the strongest simple baseline on these pairs "
+            f"({best}). Δ 95 %: interval of the same draws, paired over users."
         )
-    if best is not None and DEEP_CHALLENGER in judgement.models:
-        difference = judgement.difference(DEEP_CHALLENGER, best)
+    if best is not None and DEEP_CHALLENGER in result.models:
+        difference = result.difference(DEEP_CHALLENGER, best)
         verdict = "beats" if difference.low > 0 else "does not beat"
         notes.append(
             f"deepChallenger {verdict} the strongest simple baseline ({best}): "
             f"difference in AP, paired over users, 95 % {difference.cells()[1]}."
         )
-    if {DEEP_CHALLENGER, BAYES} <= set(judgement.models):
-        share = judgement.average_precision(
-            DEEP_CHALLENGER
-        ) / judgement.average_precision(BAYES)
+    if {DEEP_CHALLENGER, BAYES} <= set(result.models):
+        optimum = result.average_precision(BAYES)
+        share = result.average_precision(DEEP_CHALLENGER) / optimum
         notes.append(
-            f"deepChallenger reaches {share:.2f} of the Bayes-optimal AP, which knows "
-            "the probabilities that the labels were drawn from."
+            f"deepChallenger reaches {share:.2f} of the Bayes-optimal AP, that of the "
+            "probabilities from which the labels were drawn."
         )
     return notes
 
 
-def _refuse_impossible(name: str, row: Mapping[str, float], is_binary: bool) -> None:
-    """Checks a row of ours before it is printed."""
+def _require_possible(name: str, row: Mapping[str, float], is_binary: bool) -> None:
+    """Raises an error if a row of metrics is arithmetically impossible."""
     broken = broken_identities(
         row["macro_precision"], row["macro_recall"], row["macro_f1"], is_binary
     )
     if broken:
-        raise RuntimeError(f"the metrics of {name} break {broken}: a bug of ours")
+        raise RuntimeError(f"the metrics of {name} violate {broken}; this is a bug")

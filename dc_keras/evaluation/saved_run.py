@@ -1,4 +1,4 @@
-"""A finished run of `evaluate`, and every table that its predictions make."""
+"""Reads a finished run of `evaluate` and makes its tables."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
 
-# Those that hold out what a deployed model has not seen come first.
+# Splits that resemble deployment come first.
 _ORDER = ("cold_user", "cold_challenge", "temporal", "cold_both", "random_pair")
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as it lies on disk; nothing is fitted to read it.
+    """A run saved on disk.
 
     Attributes:
-        directory: with `config.json`, `predictions/`, `proxies/`, `manifests/`.
-        config: what decided the predictions, as plain values.
+        directory: directory with `config.json`, `predictions/`, `proxies/` and
+            `manifests/`.
+        config: settings that determined the predictions, as plain values.
     """
 
     directory: Path
@@ -50,7 +51,8 @@ class SavedRun:
         """Opens the directory of a run.
 
         Raises:
-            DataError: it is not one, no fold has come to its end, or a file is damaged.
+            DataError: if the directory is not a run, no fold is finished, or a file is
+                damaged.
         """
         directory = Path(directory)
         finish_update(directory)
@@ -60,44 +62,45 @@ class SavedRun:
             )
         else:
             raise DataError(
-                f"{directory} is not a run of evaluate: it needs a config.json"
+                f"{directory} is not a run of evaluate: it has no config.json"
             )
         with reading(directory / "config.json", "the config.json of evaluate"):
             text = (directory / "config.json").read_text(encoding="utf-8")
             run = cls(directory, dict(json.loads(text)))
         if not run.splits and not run.has_proxies:
             raise DataError(
-                f"{directory} has no predictions yet; `python -m pipelines.evaluate` "
-                "makes them"
+                f"{directory} has no predictions yet; run "
+                "`python -m pipelines.evaluate`"
             )
         return run
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
-        """Splits in which models were judged, headlines first."""
+        """Splits with predictions, the most important first."""
         if self.config.get("models") == ["proxies"]:
             return ()
-        found = list_splits(self.directory)
-        return tuple(sorted(found, key=lambda s: (*_ORDER, s).index(s)))
+        splits = list_splits(self.directory)
+        return tuple(sorted(splits, key=lambda s: (*_ORDER, s).index(s)))
 
     @property
     def has_proxies(self) -> bool:
-        """Whether there is something for Table I."""
+        """Whether there are predictions of proxies, for Table I."""
         return any((self.directory / "proxies").glob("*.parquet"))
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the truth of a simulated world was known to the run."""
+        """Whether the run used the truth of a simulated world."""
         return self.config.get("truth_sha256") is not None
 
     @cached_property
     def dataset(self) -> str:
-        """What the data are, for titles."""
+        """Description of the data, for titles."""
         kind = "synthetic world" if self.is_synthetic else "corpus"
-        return f"{kind}, study {self._study}" if self._study else kind
+        return f"{kind}, study {self.study}" if self.study else kind
 
     @cached_property
-    def _study(self) -> str | None:
+    def study(self) -> str | None:
+        """Name of the study; None if no split was evaluated."""
         for path in sorted((self.directory / "manifests").glob("*.json")):
             with reading(path, "a manifest of evaluate"):
                 manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -106,12 +109,12 @@ class SavedRun:
 
     @cached_property
     def judgements(self) -> Mapping[str, SplitResult]:
-        """What the predictions of each split are worth."""
+        """The result of each split."""
         return {split: judge_split(self.directory, split) for split in self.splits}
 
     @cached_property
     def table_one(self) -> Table | None:
-        """Table I; None where no proxy was judged."""
+        """Table I; None if no proxy was evaluated."""
         if not self.has_proxies:
             return None
         with reading(self.directory / "proxies", "predictions of evaluate"):
@@ -119,22 +122,22 @@ class SavedRun:
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
-        """Every table by the name of its files, Tables I and II first."""
+        """All tables by file name without ending, Tables I and II first."""
         tables = {"table_1": self.table_one}
-        for split, judgement in self.judgements.items():
-            tables[f"table_2_{split}"] = participation_table(judgement, self.dataset)
-        for split, judgement in self.judgements.items():
-            tables[f"metrics_{split}"] = metrics_table(judgement, self.dataset)
-            tables[f"rankings_{split}"] = rankings_table(judgement, self.dataset)
-            tables[f"variants_{split}"] = variants_table(judgement, self.dataset)
-            tables[f"challenges_{split}"] = challenges_table(judgement, self.dataset)
+        for split, result in self.judgements.items():
+            tables[f"table_2_{split}"] = participation_table(result, self.dataset)
+        for split, result in self.judgements.items():
+            tables[f"metrics_{split}"] = metrics_table(result, self.dataset)
+            tables[f"rankings_{split}"] = rankings_table(result, self.dataset)
+            tables[f"variants_{split}"] = variants_table(result, self.dataset)
+            tables[f"challenges_{split}"] = challenges_table(result, self.dataset)
         return {name: table for name, table in tables.items() if table is not None}
 
     def write_tables(self) -> Path:
-        """Writes every table as Markdown, JSON and LaTeX.
+        """Writes all tables as Markdown, JSON and LaTeX.
 
         Returns:
-            The directory, `tables/` of the run.
+            The directory of the tables, `tables/` in the run.
         """
         with AtomicUpdate(self.directory, seals=False) as files:
             for name, table in self.tables.items():

@@ -1,8 +1,8 @@
-"""Simple baselines: a learned model that loses to one of them is told so.
+"""Simple baselines, with which the learned models are compared.
 
-Each is a column of the fold's context features, or made from a few of them, or a small
-model of its own. On training pairs the features are out of fold, so that the stack
-learns how far to trust each.
+A baseline is a context feature of the fold, a combination of a few of them, or a small
+model. Features of training pairs are out of fold, so that the logistic stack learns
+realistic weights.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from dc_keras.study.pairs import Pairs
 from dc_keras.study.splits import Fold
 
 STACK = "logistic stack"
-# How far the stack trusts its data, C of scikit-learn: without a prior, features of
-# challenges alone fit the noise of a few dozen challenges.
+# Inverse regularization strength of the stack. With weaker regularization, features of
+# challenges fit the noise of a few dozen challenges.
 STACK_C = 0.01
-# A post outside the days of the challenge does not make joining impossible.
+# Factor for users without posts in the days of the challenge, who may still join.
 _OUT_OF_TIME = 0.5
 
 
 @dataclass(frozen=True)
 class SimpleData:
-    """What a simple baseline may look at.
+    """Input of the simple baselines.
 
     Attributes:
-        pairs: the observed pairs; a baseline reads the labels of `fold.train` alone.
-        fold: which pairs are for training.
-        features: of all pairs.
-        seed: of the trees.
+        pairs: the observed pairs; baselines only use the labels of `fold.train`.
+        fold: the fold with the training pairs.
+        features: context features of all pairs.
+        seed: seed of the boosted trees.
     """
 
     pairs: Pairs
@@ -60,7 +60,7 @@ class SimpleData:
 
     @property
     def evidence(self) -> Evidence:
-        """Users and challenges of the fold."""
+        """The evidence of the fold."""
         return self.features.data.evidence
 
     @cached_property
@@ -69,14 +69,15 @@ class SimpleData:
         return TextSpace.of(self.evidence, self.fold.train)
 
     def of_pairs(self, table: np.ndarray) -> np.ndarray:
-        """Returns what a table (num_users, num_challenges) has of each pair."""
+        """Returns the entry of each pair in a table (num_users, num_challenges)."""
         return np.asarray(table[self.pairs.user, self.pairs.challenge])
 
     def by_step(self, fit: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Scores each pair that is not for training by a model that has not seen it.
+        """Returns scores of all pairs except training pairs, by models fitted without.
 
         Args:
-            fit: positions of pairs to fit on → a table (num_users, num_challenges).
+            fit: fits a model on the pairs at the given positions and returns its scores
+                (num_users, num_challenges).
         """
         scores = np.zeros(len(self.pairs))
         for step in self.features.steps:
@@ -91,83 +92,83 @@ class SimpleData:
 
 
 def always_yes(data: SimpleData) -> np.ndarray:
-    """1 for every pair."""
+    """Returns 1 for every pair."""
     return np.ones(len(data.pairs))
 
 
 def prevalence(data: SimpleData) -> np.ndarray:
-    """The share of training pairs that joined, for every pair."""
+    """Returns the share of training pairs that joined, for every pair."""
     return np.full(len(data.pairs), data.mean)
 
 
 def popularity(data: SimpleData) -> np.ndarray:
-    """How often the challenge is joined (`context.rates.popularity`)."""
+    """Returns the rate at which users join the challenge (`context.rates`)."""
     return _rate(data["rates/popularity"])
 
 
 def propensity(data: SimpleData) -> np.ndarray:
-    """How readily the user joins anything."""
+    """Returns the rate at which the user joins challenges."""
     return _rate(data["rates/propensity"])
 
 
 def propensity_popularity(data: SimpleData) -> np.ndarray:
-    """Propensity × popularity over the overall rate, cut to 1."""
-    return _cut(propensity(data) * popularity(data) / data.mean)
+    """Returns propensity × popularity over the overall rate, clipped to 1."""
+    return _clip(propensity(data) * popularity(data) / data.mean)
 
 
 def in_time(data: SimpleData) -> np.ndarray:
-    """Propensity × popularity × (.5 + share of the user's posts in its days), cut."""
+    """Returns propensity × popularity × (.5 + share of posts in its days), clipped."""
     near = _OUT_OF_TIME + data["time/posts_in_window"]
-    return _cut(propensity_popularity(data) * near)
+    return _clip(propensity_popularity(data) * near)
 
 
 def recent_popularity(data: SimpleData) -> np.ndarray:
-    """Posts about the challenge in the 14 days before its cutoff, over the most."""
+    """Returns posts of the challenge in the last 14 days, over the maximum."""
     recent = np.expm1(data["rates/recent_supporters"])
     return np.asarray(recent / max(recent.max(), 1.0))
 
 
 def propensity_recent_popularity(data: SimpleData) -> np.ndarray:
-    """Propensity × recent popularity."""
+    """Returns propensity × recent popularity."""
     return np.asarray(propensity(data) * recent_popularity(data))
 
 
 def earlier_joins_recent_popularity(data: SimpleData) -> np.ndarray:
-    """Challenges joined before the cutoff, a post, × recent popularity."""
-    a_post = np.exp(data["past/joined_per_post"])
-    return _cut(a_post * recent_popularity(data))
+    """Returns challenges joined before the cutoff per post × recent popularity."""
+    per_post = np.exp(data["past/joined_per_post"])
+    return _clip(per_post * recent_popularity(data))
 
 
 def earlier_joins_a_day_recent_popularity(data: SimpleData) -> np.ndarray:
-    """The same a day: who posts more, joins more."""
-    a_day = np.exp(data["past/posts_per_day"])
-    return _cut(a_day * earlier_joins_recent_popularity(data))
+    """Returns challenges joined before the cutoff per day × recent popularity."""
+    per_day = np.exp(data["past/posts_per_day"])
+    return _clip(per_day * earlier_joins_recent_popularity(data))
 
 
 def tfidf_cosine(data: SimpleData) -> np.ndarray:
-    """Cosine of the TF-IDF of history and support."""
-    return _cut(data.of_pairs(text_cosine(data.text)))
+    """Returns the cosine of the TF-IDF vectors of history and support."""
+    return _clip(data.of_pairs(text_cosine(data.text)))
 
 
 def caption_cosine(data: SimpleData) -> np.ndarray:
-    """Cosine of the mean caption embeddings of history and support, cut to [0, 1]."""
-    return _cut(data.of_pairs(caption_baselines.caption_cosine(data.evidence)))
+    """Returns the cosine of mean caption embeddings, clipped to [0, 1]."""
+    return _clip(data.of_pairs(caption_baselines.caption_cosine(data.evidence)))
 
 
 def one_vs_rest(data: SimpleData) -> np.ndarray:
-    """Popularity and a ridge regression a challenge on TF-IDF, cut to [0, 1]."""
+    """Returns popularity plus a ridge regression per challenge on TF-IDF, clipped."""
 
     def fit(rows: np.ndarray) -> np.ndarray:
         rates = popularity_of(data.evidence, rows)
-        towards = text_one_vs_rest(data.evidence, rows, data.text, rates)
-        return np.asarray(rates + towards)
+        offsets = text_one_vs_rest(data.evidence, rows, data.text, rates)
+        return np.asarray(rates + offsets)
 
-    return _cut(data.by_step(fit))
+    return _clip(data.by_step(fit))
 
 
 def caption_neighbours(data: SimpleData) -> np.ndarray:
-    """Share of the users with the nearest captions who joined."""
-    return _cut(
+    """Returns the share of the users with the most similar captions who joined."""
+    return _clip(
         data.by_step(
             lambda rows: caption_baselines.caption_neighbours(data.evidence, rows)
         )
@@ -175,24 +176,26 @@ def caption_neighbours(data: SimpleData) -> np.ndarray:
 
 
 def ease(data: SimpleData) -> np.ndarray:
-    """What else the user joined, by EASE, cut to [0, 1]; nothing for newcomers."""
-    return _cut(data["neighbours/ease"])
+    """Returns the EASE score from the user's other joins; 0 for new users."""
+    return _clip(data["neighbours/ease"])
 
 
 def boosted_trees(data: SimpleData) -> np.ndarray:
-    """Gradient-boosted trees on every context feature (`context.trees`)."""
+    """Returns scores of gradient-boosted trees on all context features."""
     scores = np.zeros(len(data.pairs))
     values = data.features.values
     for step in data.features.steps:
         if not step.is_inner:
-            seen, label = values[step.fitted], data.pairs.label[step.fitted]
-            trees = fit_trees(seen, label, np.ones(len(label)), data.seed)
+            label = data.pairs.label[step.fitted]
+            trees = fit_trees(
+                values[step.fitted], label, np.ones(len(label)), data.seed
+            )
             scores[step.scored] = trees(with_unknown(values[step.scored]))
     return _rate(scores)
 
 
 def logistic_stack(data: SimpleData) -> np.ndarray:
-    """A logistic regression on every context feature, on the training pairs."""
+    """Returns scores of a logistic regression on all context features."""
     stack = make_pipeline(
         SimpleImputer(keep_empty_features=True),
         StandardScaler(),
@@ -224,20 +227,20 @@ SIMPLE_BASELINES: dict[str, Callable[[SimpleData], np.ndarray]] = {
 }
 
 
-_OF_THE_PAST = (earlier_joins_recent_popularity, earlier_joins_a_day_recent_popularity)
+_NEED_PAST = (earlier_joins_recent_popularity, earlier_joins_a_day_recent_popularity)
 
 
 def simple_scores(data: SimpleData) -> dict[str, np.ndarray]:
-    """Returns the scores of every simple baseline, float64 (num_pairs,) in [0, 1] each.
+    """Returns the scores of the simple baselines, each float64 (num_pairs,) in [0, 1].
 
-    Those of earlier joins are left out where the features have no past: of a user who
-    is asked about without a cutoff, joins are what nobody may know.
+    Baselines on earlier joins are left out for data without a cutoff, where earlier
+    joins are unknown.
     """
     has_past = bool(data["past/joined"].any())
     return {
         name: score(data)
         for name, score in SIMPLE_BASELINES.items()
-        if has_past or score not in _OF_THE_PAST
+        if has_past or score not in _NEED_PAST
     }
 
 
@@ -245,5 +248,5 @@ def _rate(logit: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
-def _cut(scores: np.ndarray) -> np.ndarray:
+def _clip(scores: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(scores, 0.0, 1.0))

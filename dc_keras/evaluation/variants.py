@@ -1,4 +1,4 @@
-"""The recipes of deepChallenger that are judged side by side."""
+"""The variants of deepChallenger that an evaluation compares."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ def list_recipes(
     context: ContextOptions,
     absent: Collection[str] = (),
 ) -> list[Recipe]:
-    """Returns the recipes that a run asks for, each once.
+    """Returns the recipes of a run, without duplicates.
 
     Args:
-        models: `all`, or some of "deepChallenger" (as the options say), "videos_only"
-            (without context), "context_only" (without videos), "deepChallenger_paper"
-            (the paper's shape and loss, the run's batch size and epochs), "ablations"
-            (without one group of context features each; not in `all`).
-        model: of the run.
-        training: of the run.
-        context: of the run.
-        absent: groups that say nothing here (`past` without cutoffs, `frames` without
-            frames), so that there is nothing to leave out.
+        models: "all", or some of "deepChallenger" (with the run's options),
+            "videos_only" (without context), "context_only" (without videos),
+            "deepChallenger_paper" (the paper's architecture and loss, the run's batch
+            size and epochs) and "ablations" (each without one group of context
+            features). "all" excludes "ablations".
+        model: model options of the run.
+        training: training options of the run.
+        context: context options of the run.
+        absent: groups without any values, such as `past` without cutoffs or `frames`
+            without frames, for which there is no ablation.
 
     Raises:
-        DataError: an unknown group of context features.
+        DataError: if a group of context features is unknown.
     """
     groups = parse_groups(context.context)
     of_paper = ("class_weight", "monitor", "decay")
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
-    forms = [
+    recipes = [
         ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
         ("videos_only", Recipe("videos only", model, training, ())),
         ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),
@@ -57,7 +58,7 @@ def list_recipes(
             Recipe(f"{DEEP_CHALLENGER} (paper)", PAPER_MODEL, paper, ()),
         ),
     ]
-    forms += [
+    recipes += [
         (
             "ablations",
             Recipe(
@@ -71,24 +72,25 @@ def list_recipes(
         if len(groups) > 1 and group not in absent
     ]
     chosen: list[Recipe] = []
-    for kind, form in forms:
-        is_wanted = kind in models or ("all" in models and kind != "ablations")
-        is_new = all(replace(form, name=known.name) != known for known in chosen)
-        has_nothing = not form.groups and not form.has_videos
-        if is_wanted and is_new and not has_nothing:
-            chosen.append(form)
+    for kind, recipe in recipes:
+        is_requested = kind in models or ("all" in models and kind != "ablations")
+        is_new = all(replace(recipe, name=other.name) != other for other in chosen)
+        has_input = recipe.groups or recipe.has_videos
+        if is_requested and is_new and has_input:
+            chosen.append(recipe)
     return chosen
 
 
 def smaller_supports(
     grid: Grid, table: Features
 ) -> Iterator[tuple[str, Grid, Features]]:
-    """Yields what a challenge of fewer videos looks like, down to a brief.
+    """Yields grids with fewer videos per challenge.
 
     Yields:
-        A name ("4 challenge videos"), the grid with the first so many videos of each
-        challenge, and the features to see them with. A brief is the caption of one post
-        without its frames; where there are no frames, or no captions, it is left out.
+        A name such as "4 challenge videos", the grid with the first videos of each
+        challenge, and its features. The last one, "a brief", describes each challenge
+        by the caption of one post without its frames; it is left out if there are no
+        frames or no captions.
     """
     largest = max(len(videos) for videos in grid.support)
     for size in SUPPORT_SIZES:
@@ -105,13 +107,13 @@ def _size_name(size: int) -> str:
 
 
 def _without_frames(table: Features, rows: np.ndarray) -> dict[str, VisionFeatures]:
-    """The frames of all videos but some; histories keep theirs."""
-    blind = {}
+    """Returns the vision features with the frames of some rows removed."""
+    vision = {}
     for name, features in table.vision.items():
         frames, mask = features.frames.copy(), features.mask.copy()
         frames[rows], mask[rows] = 0, False
-        blind[name] = replace(features, frames=frames, mask=mask)
-    return blind
+        vision[name] = replace(features, frames=frames, mask=mask)
+    return vision
 
 
 def _first(grid: Grid, size: int) -> Grid:

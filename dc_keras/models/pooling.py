@@ -125,39 +125,8 @@ def _weighted_sum(weights: Any, values: Any) -> Any:
     return ops.matmul(ops.transpose(weights, (0, 2, 1)), values)[:, 0]
 
 
-class _Moments(keras.layers.Layer):
-    """Fixed moments of training rows, kept as weights that no gradient moves.
-
-    Args:
-        dim: width of the features.
-        **kwargs: `name` and the other arguments of a Keras layer.
-    """
-
-    def __init__(self, dim: int, **kwargs: Any) -> None:
-        # In half precision 1 / std overflows long before std is nothing.
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.dim = dim
-        self.mean = self.add_weight(
-            name="mean", shape=(dim,), initializer="zeros", trainable=False
-        )
-        self.scale = self.add_weight(
-            name="scale", shape=(dim,), initializer="ones", trainable=False
-        )
-
-    def set_moments(self, mean: Any, std: Any) -> None:
-        """Sets the moments, float (dim,) each."""
-        self.mean.assign(mean)
-        self.scale.assign(ops.where(std > _EPSILON, 1.0 / ops.maximum(std, 1e-6), 1.0))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config: dict[str, Any] = super().get_config()
-        config.update(dim=self.dim)
-        return config
-
-
 @keras.saving.register_keras_serializable(package="dc_keras")
-class Standardize(_Moments):
+class Standardize(keras.layers.Layer):
     """Centres and scales features by fixed moments: (x − mean) / std where valid.
 
     The moments are those of the training rows and are saved with the layer as
@@ -176,41 +145,34 @@ class Standardize(_Moments):
         float, the shape of `values`.
     """
 
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        # In half precision, 1 / std would overflow for small std.
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.dim = dim
+        self.mean = self.add_weight(
+            name="mean", shape=(dim,), initializer="zeros", trainable=False
+        )
+        self.scale = self.add_weight(
+            name="scale", shape=(dim,), initializer="ones", trainable=False
+        )
+
+    def set_moments(self, mean: Any, std: Any) -> None:
+        """Sets mean and standard deviation, each float (dim,)."""
+        self.mean.assign(mean)
+        self.scale.assign(ops.where(std > _EPSILON, 1.0 / ops.maximum(std, 1e-6), 1.0))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(dim=self.dim)
+        return config
+
     def call(self, values: Any, valid: Any) -> Any:
-        """Standardises; see the class."""
+        """Standardizes the values; see the class."""
         mask = ops.cast(valid, values.dtype)[..., None]
         return (values - self.mean) * self.scale * mask
 
     def compute_output_shape(self, values_shape: Any, valid_shape: Any = None) -> Any:
-        """Returns the shape of `values`."""
-        return values_shape
-
-
-@keras.saving.register_keras_serializable(package="dc_keras")
-class StandardizeKnown(_Moments):
-    """Standardises single numbers of which some are unknown: NaN becomes the mean, 0.
-
-    What lies further than `FAR` standard deviations away is cut to that.
-
-    Args:
-        dim: width of the features.
-        **kwargs: `name` and the other arguments of a Keras layer.
-
-    Call arguments:
-        values: float (batch_size, dim), NaN where unknown.
-
-    Returns:
-        float (batch_size, dim), in [−FAR, FAR].
-    """
-
-    FAR = 5.0
-
-    def call(self, values: Any) -> Any:
-        """Standardises; see the class."""
-        known = ops.where(ops.isnan(values), self.mean, values)
-        return ops.clip((known - self.mean) * self.scale, -self.FAR, self.FAR)
-
-    def compute_output_shape(self, values_shape: Any) -> Any:
         """Returns the shape of `values`."""
         return values_shape
 

@@ -1,1 +1,1 @@
-"""Forgetting people and posts, over every artifact."""
+"""Removal of people and posts from every artifact."""

@@ -1,4 +1,4 @@
-"""What lies in a directory: each artifact is told by the files that it has."""
+"""Finds the artifacts in directories, by the files that they contain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfrecords.storage.atomic_update import STAGED, AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, read_sums
 
 CONFIG_FILE = "config.json"
-# What `predict`, `rank` and `reach` write, by their columns.
+# The columns of the tables of `predict`, `rank` and `reach`.
 _ANSWERS = (
     ["user_id", "challenge", "probability"],
     ["rank", "user_id", "community", "probability"],
@@ -31,13 +31,13 @@ _PREPARED_USERS = ["user_id", "bundle_sha256", "corpus_sha256", "prepared"]
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Something that one of the scripts left behind.
+    """An output of one of the scripts.
 
     Attributes:
         path: the directory, or the file.
         kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
             encoder", "graph", "survey" (of a graph), "reach", "predictions" or
-            "explanation" (of one), the last two files.
+            "explanation"; the last two are files.
     """
 
     path: Path
@@ -45,28 +45,28 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What directories hold.
+class FoundArtifacts:
+    """The artifacts in directories.
 
     Attributes:
-        artifacts: each once.
-        unknown: directories that are neither a corpus nor made from one; no more
-            is done with them than to look whether they name somebody forgotten.
+        artifacts: the artifacts, without repetitions.
+        unknown: directories that are no artifact; they are only searched for traces of
+            removed people.
     """
 
     artifacts: tuple[Artifact, ...]
     unknown: tuple[Path, ...]
 
     def of_kind(self, *kinds: str) -> list[Path]:
-        """Returns the places of the artifacts of some kinds."""
+        """Returns the paths of the artifacts of given kinds."""
         return [item.path for item in self.artifacts if item.kind in kinds]
 
 
-def find_artifacts(directories: Sequence[Path]) -> Found:
-    """Returns what some directories are, or hold at any depth.
+def find_artifacts(directories: Sequence[Path]) -> FoundArtifacts:
+    """Returns the artifacts in directories, at any depth.
 
     Raises:
-        DataError: one of them is no directory, or frame or feature records lack their
+        DataError: a path is no directory, or frame or feature records lack their
             manifest.
     """
     artifacts: dict[Path, Artifact] = {}
@@ -76,25 +76,25 @@ def find_artifacts(directories: Sequence[Path]) -> Found:
             raise DataError(
                 f"an artifact must be a directory. Received: artifacts={directory}"
             )
-        found, others = _look(directory)
+        found, others = _search(directory)
         if not found:
             unknown[directory] = None
         artifacts.update((item.path.resolve(), item) for item in found)
         unknown.update(dict.fromkeys(others))
-    return Found(tuple(artifacts.values()), tuple(unknown))
+    return FoundArtifacts(tuple(artifacts.values()), tuple(unknown))
 
 
 def remove_leftovers(artifact: Artifact) -> None:
-    """Removes what a script that was killed left half-written, in it or beside it.
+    """Removes incomplete files of a killed script, in an artifact or beside it.
 
-    Whoever calls must keep other writers away from it.
+    The caller must lock the artifact against other writers.
     """
     place = artifact.path
     if artifact.kind == "corpus":
         remove_scratch(place)
-    # Found first: what goes may hold more of them.
+    # Listed first, because a removed directory may contain others.
     inside = [*place.rglob(".*.tmp"), *place.rglob(STAGED)] if place.is_dir() else []
-    for path in (*inside, _on_its_way_out(place)):
+    for path in (*inside, _removal_path(place)):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -102,13 +102,13 @@ def remove_leftovers(artifact: Artifact) -> None:
 
 
 def discard(place: Path) -> None:
-    """Removes a file or a directory: what is under its name is whole until it goes."""
+    """Removes a file or a directory atomically, by renaming it first."""
     if place.name in (read_sums(place.parent / SUMS_FILE) or {}):
         with AtomicUpdate(place.parent) as files:
             files.remove(place.name)
             files.commit()
         return
-    away = _on_its_way_out(place)
+    away = _removal_path(place)
     place.rename(away)
     if away.is_dir():
         shutil.rmtree(away)
@@ -116,13 +116,13 @@ def discard(place: Path) -> None:
         away.unlink()
 
 
-def _on_its_way_out(place: Path) -> Path:
+def _removal_path(place: Path) -> Path:
     return place.with_name(f".{place.name}.gone.tmp")
 
 
-def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
+def _search(directory: Path) -> tuple[list[Artifact], list[Path]]:
     finish_update(directory)
-    kind = kind_of(directory)
+    kind = find_kind(directory)
     if kind is not None:
         _require_manifest(directory, kind)
         return [Artifact(directory, kind)], []
@@ -134,21 +134,21 @@ def _look(directory: Path) -> tuple[list[Artifact], list[Path]]:
     ]
     unknown = []
     for inner in sorted(filter(_is_open_directory, directory.iterdir())):
-        found, others = _look(inner)
+        found, others = _search(inner)
         artifacts += found
         unknown += others if found else [inner]
     return artifacts, unknown
 
 
 def _is_open_directory(path: Path) -> bool:
-    # A hidden one is what a writer has not finished.
+    # A hidden directory is an unfinished one.
     return path.is_dir() and not path.name.startswith(".")
 
 
-def kind_of(directory: Path) -> str | None:
-    """Returns the kind of artifact that a directory is, complete or not; None for none.
+def find_kind(directory: Path) -> str | None:
+    """Returns the kind of artifact of a directory, even if incomplete; see `Artifact`.
 
-    See `Artifact`.
+    Returns None if the directory is no artifact.
     """
 
     def has(*names: str) -> bool:
@@ -167,10 +167,10 @@ def kind_of(directory: Path) -> str | None:
         kind = "model"
     elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"
+    elif has("survey.html", "communities.parquet"):
+        kind = "survey"  # also with a graph.json, the graph as JSON
     elif has("graph.json"):
         kind = "graph"
-    elif has("survey.html", "communities.parquet"):
-        kind = "survey"
     elif has("reach.json"):
         kind = "reach"
     return kind
@@ -187,7 +187,7 @@ def _require_manifest(directory: Path, kind: str) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Returns the object in a JSON file, an empty one where there is none."""
+    """Returns the object of a JSON file, or an empty object if there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

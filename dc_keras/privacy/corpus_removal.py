@@ -1,4 +1,4 @@
-"""Takes the forgotten out of a corpus directory, and out of its media."""
+"""Removes people and posts from a corpus and its media."""
 
 from __future__ import annotations
 
@@ -27,38 +27,41 @@ _DIGITS = re.compile(r"[0-9]+")
 def forget_corpus(
     corpus: Corpus, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
-    """Takes what is forgotten out of the tables, quarantine.jsonl and the card.
+    """Removes people and posts from the tables, quarantine and card of a corpus.
 
-    The tables become what an import without it would have left: an author without a
-    post or a tie goes too, and first and last seen follow the posts that are left.
+    The tables become equal to those of an import without the removed data: authors
+    without posts and edges are removed, and first and last seen follow from the
+    remaining posts.
 
     Args:
-        corpus: as it was.
-        forgotten: the list.
-        dry_run: whether to count only.
+        corpus: the corpus before the removal.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Returns:
-        How many `posts`, `people`, `ties` and lines of `quarantine` are gone, and how
-        many other `posts_rewritten`; nothing where all is as it was.
+        The numbers of removed `posts`, `people`, `ties` and lines of `quarantine`, and
+        of `posts_rewritten`; empty if nothing changes.
     """
-    videos = forgotten.keep(corpus.videos)
-    ties = forgotten.keep_ties(corpus.ties)
+    videos = forgotten.filter_videos(corpus.videos)
+    ties = forgotten.filter_edges(corpus.edges)
     users = _kept_users(corpus, videos, ties, forgotten)
     before = corpus.videos.filter(pl.col("video_id").is_in(videos["video_id"]))
-    lines, num_dropped = _quarantined(corpus.directory / QUARANTINE_FILE, forgotten)
+    lines, num_dropped = _filter_quarantine(
+        corpus.directory / QUARANTINE_FILE, forgotten
+    )
     counts = Counter(
         posts=corpus.videos.height - videos.height,
         people=corpus.users.height - users.height,
-        ties=corpus.ties.height - ties.height,
+        ties=corpus.edges.height - ties.height,
         quarantine=num_dropped,
         posts_rewritten=int((before.hash_rows() != videos.hash_rows()).sum()),
     )
-    # A run that was stopped may have left any file behind the others.
+    # An interrupted run may have left some files unchanged.
     if not dry_run and (counts.total() or not forgotten.is_finished):
         with CorpusWriter(corpus.directory) as writer:
             writer.add_videos(videos)
             if num_dropped:
-                # Empty where nothing is left, and then the file goes.
+                # `finish` removes an empty file.
                 writer.files.path(QUARANTINE_FILE).write_text("".join(lines), "utf-8")
             writer.finish(
                 rows_of(User, users),
@@ -75,41 +78,41 @@ def forget_corpus(
 def forget_media(
     media_root: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> int:
-    """Deletes videos and images that carry a forgotten id in their name.
+    """Deletes videos and images with a removed id in their name.
 
     Args:
-        media_root: the directory to walk.
-        forgotten: the list.
-        dry_run: whether to count only.
+        media_root: the directory to search.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Returns:
         The number of files.
     """
-    found = [
+    paths = [
         path
         for path in sorted(media_root.rglob("*"))
         if path.suffix.lower() in MEDIA_SUFFIXES
         and forgotten.among(_DIGITS.findall(f"{path.parent.name} {path.stem}"))
     ]
     if dry_run:
-        return len(found)
-    for path in found:
+        return len(paths)
+    for path in paths:
         path.unlink()
-    # A directory of slides is named by the post.
-    for directory in {path.parent for path in found} - {media_root}:
+    # A directory of slides has the id of the post as its name.
+    for directory in {path.parent for path in paths} - {media_root}:
         if forgotten.has(directory.name) and not any(directory.iterdir()):
             directory.rmdir()
-    return len(found)
+    return len(paths)
 
 
 def _kept_users(
     corpus: Corpus, videos: pl.DataFrame, ties: pl.DataFrame, forgotten: Forgotten
 ) -> pl.DataFrame:
-    """Returns the people who are left, seen when their posts that are left were."""
+    """Returns the remaining people, with times of their remaining posts."""
     users = forgotten.drop_rows(corpus.users, ("user_id",))
     lost = corpus.videos.join(videos, on="video_id", how="anti")["user_id"]
-    is_seen = pl.col("user_id").is_in(_seen(videos, ties))
-    was_seen = pl.col("user_id").is_in(_seen(corpus.videos, corpus.ties))
+    is_seen = pl.col("user_id").is_in(_active_ids(videos, ties))
+    was_seen = pl.col("user_id").is_in(_active_ids(corpus.videos, corpus.edges))
     times = videos.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),
@@ -126,14 +129,14 @@ def _kept_users(
     )
 
 
-def _seen(videos: pl.DataFrame, ties: pl.DataFrame) -> pl.Series:
-    """Returns the ids of who has a post or is at an end of a tie."""
+def _active_ids(videos: pl.DataFrame, ties: pl.DataFrame) -> pl.Series:
+    """Returns the ids of users with a post or at an end of an edge."""
     ends = (videos["user_id"], ties["user_id"], ties["target_id"])
     return pl.concat([end.alias("end") for end in ends]).unique()
 
 
-def _quarantined(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
-    """Returns the lines that name nothing forgotten, and the number of the others."""
+def _filter_quarantine(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
+    """Returns the lines to keep, and the number of removed lines."""
     if not path.exists():
         return [], 0
     with path.open(encoding="utf-8", newline="\n") as file:
@@ -143,6 +146,6 @@ def _quarantined(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
 
 
 def _renew_card(directory: Path) -> None:
-    # Without the study's challenges: no file says which study it was.
+    # Without the challenges of the study, which is not recorded in the corpus.
     if (directory / CARD_FILE).exists():
         write_sealed(directory / CARD_FILE, describe(directory))

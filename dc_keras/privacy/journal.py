@@ -1,9 +1,9 @@
-"""What a removal has to do, kept until it is done.
+"""The journal of a removal, which makes it restartable.
 
-It lies in the list of the forgotten, in each corpus, and is written before anything is
-removed. A run that was stopped is completed from it: the requests that were found then
-count as found, and what it was to be taken out of is looked through again, even where
-so much of it is gone that nothing else tells what it was.
+It is stored in the list of removed people of each corpus, before anything is removed. A
+removal that was interrupted is completed from it: requests that were found before count
+as found, and its artifacts are processed again, even if they can no longer be
+recognised.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dc_keras.privacy.artifacts import Artifact, Found
-from dc_keras.privacy.removal_requests import Asked
+from dc_keras.privacy.artifacts import Artifact, FoundArtifacts
+from dc_keras.privacy.removal_requests import RemovalRequests
 
 
 @dataclass(frozen=True)
 class Journal:
-    """A removal that was begun.
+    """A removal that was started.
 
     Attributes:
-        requests: keyed fingerprint of each request → whether a corpus had it.
-        artifacts: what it takes the forgotten out of.
-        trained_on_forgotten: models that had seen what goes.
+        requests: for the keyed fingerprint of each request, whether a corpus had it.
+        artifacts: the artifacts to process.
+        trained_on_forgotten: models that were trained on removed data.
     """
 
     requests: Mapping[str, bool]
@@ -33,7 +33,7 @@ class Journal:
 
     @classmethod
     def of(cls, contents: Iterable[Mapping[str, Any]]) -> Journal:
-        """Returns what several corpora have noted, together."""
+        """Merges the journals of several corpora."""
         requests: dict[str, bool] = {}
         artifacts: dict[Artifact, None] = {}
         trained: dict[Path, None] = {}
@@ -46,7 +46,7 @@ class Journal:
         return cls(requests, tuple(artifacts), tuple(trained))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain values; `of` reads them."""
+        """Returns JSON values, which `of` reads."""
         return {
             "requests": dict(self.requests),
             "artifacts": [
@@ -55,8 +55,8 @@ class Journal:
             "trained": [str(path) for path in self.trained_on_forgotten],
         }
 
-    def add_to_found(self, found: Found) -> Found:
-        """Returns what lies in directories, with what this removal has not finished."""
+    def merge_artifacts(self, found: FoundArtifacts) -> FoundArtifacts:
+        """Returns artifacts together with the unfinished ones of this removal."""
         known = {item.path.resolve() for item in found.artifacts}
         rest = [
             item
@@ -65,16 +65,16 @@ class Journal:
         ]
         return replace(found, artifacts=(*found.artifacts, *rest))
 
-    def add_to_asked(self, asked: Asked) -> Asked:
-        """Returns what is asked, where what was found then counts as found."""
-        names = {**self.requests, **asked.requests}
+    def merge_requests(self, requested: RemovalRequests) -> RemovalRequests:
+        """Returns requests, with those that were found before marked as found."""
+        names = {**self.requests, **requested.requests}
         found = {name: names[name] or self.requests.get(name, False) for name in names}
         return replace(
-            asked,
+            requested,
             requests=found,
             missing={
                 line: fingerprint
-                for line, fingerprint in asked.missing.items()
+                for line, fingerprint in requested.missing.items()
                 if not found[fingerprint]
             },
         )

@@ -1,4 +1,4 @@
-"""The receipt: what was asked and what was done, in a file that names nobody."""
+"""The receipt of a removal: requests and removed data, without identities."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.corpus.store import write_sealed
-from dc_keras.privacy.removal_requests import Asked
+from dc_keras.privacy.removal_requests import RemovalRequests
 
 _VERSION = 1
 
 
 @dataclass
 class Receipt:
-    """What a run did, told while it goes.
+    """The record of a removal, filled while it runs.
 
     Attributes:
-        rule: "ids", "valid video" or "valid user": what the lines of the file were.
-        asked: what was to go.
-        key_fingerprint: of the key behind the fingerprints.
-        time: when, UTC.
-        removed: place and kind of an artifact, and how much of what is gone.
+        rule: meaning of the lines of the input file: "ids", "valid video" or "valid
+            user".
+        requested: the requests.
+        key_fingerprint: fingerprint of the key of the requests' fingerprints.
+        time: time of the removal, UTC.
+        removed: path and kind of each artifact, and the numbers of removed items.
         trained_on_forgotten: models to retrain or delete.
-        outdated: tables that no longer follow from the predictions beside them.
+        outdated: tables that no longer match the predictions next to them.
     """
 
     rule: str
-    asked: Asked
+    requested: RemovalRequests
     key_fingerprint: str
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     removed: list[tuple[Path, str, Counter[str]]] = field(default_factory=list)
@@ -45,15 +46,15 @@ class Receipt:
         return any(counts.total() for _, _, counts in self.removed)
 
     def add(self, place: Path, kind: str, counts: Counter[str]) -> None:
-        """Adds what is gone from an artifact."""
+        """Adds the numbers of removed items of an artifact."""
         self.removed.append((place, kind, +counts))
         has_tables = kind == "evaluation" and (place / "tables").is_dir()
-        # An earlier run may have removed the rows, and been stopped behind them.
+        # An earlier run may have been interrupted after it removed the rows.
         if has_tables and (counts.total() or not _is_of_its_grid(place)):
             self.outdated.append(place / "tables")
 
     def path_in(self, directory: Path) -> Path:
-        """Returns where the receipt goes if nobody says where."""
+        """Returns the default path of the receipt in a directory."""
         return directory / f"forget-receipt-{self.time:%Y%m%dT%H%M%SZ}.json"
 
     def write(self, path: Path) -> None:
@@ -65,7 +66,7 @@ class Receipt:
             "key_fingerprint": self.key_fingerprint,
             "requests": [
                 {"fingerprint": fingerprint, "found": found}
-                for fingerprint, found in self.asked.requests.items()
+                for fingerprint, found in self.requested.requests.items()
             ],
             "removed": [
                 {"path": str(place), "kind": kind, **dict(sorted(counts.items()))}
@@ -79,7 +80,7 @@ class Receipt:
 
 
 def _is_of_its_grid(evaluation: Path) -> bool:
-    """Whether the manifests of an evaluation, if any, are still those evaluated."""
+    """Returns whether the manifests of an evaluation, if any, are those evaluated."""
     paths = list((evaluation / "manifests").glob("*.json"))
     if not paths:
         return True

@@ -1,9 +1,8 @@
-"""Removal: the forgotten leave the shards, and nothing else changes.
+"""Removes people and posts from frame and feature records.
 
-Shards, manifests and progress files become those that a fresh run on what is left
-would write. A removal that was stopped can be run again: a shard without the forgotten
-is left alone, and the manifest of the frames, which says what the features were made
-from, is written after them.
+Shards, manifests and progress files become those of a fresh run on the remaining data.
+An interrupted removal can be run again: clean shards are skipped, and the manifest of
+the frames, which identifies the input of the features, is written after the features.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ from tfrecords.schema import (
 from tfrecords.storage.checksums import hash_file
 from tfrecords.writer import read_manifest, replace_shard, write_manifest
 
-# The digest of a shard that the next run has to make anew.
+# The digest of a shard that the next run must write again.
 _UNKNOWN = ""
 _EMBEDDED_BEFORE = "captions_embedded_before"
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a directory of records.
+    """The result of a removal from a directory of records.
 
     Attributes:
-        directory: of the records.
-        counts: `records` gone, `captions_rewritten` in frame records, and
-            `captions_embedded_before` in feature records.
-        entries: the shards that are left, in order.
-        sha256: of each shard, before → after.
+        directory: directory of the records.
+        counts: numbers of removed `records`, of `captions_rewritten` in frame records,
+            and of `captions_embedded_before` in feature records.
+        entries: the remaining shards, in order.
+        sha256: SHA-256 of each shard before the removal → after it.
     """
 
     directory: Path
@@ -61,7 +60,7 @@ class Removal:
     sha256: Mapping[str, str]
 
     def write_manifest(self) -> None:
-        """Writes the manifest and the checksums of what is there now."""
+        """Writes the manifest and the checksums of the remaining shards."""
         if self.entries:
             old = read_manifest(self.directory)
             write_manifest(self.directory, old["kind"], old["settings"], self.entries)
@@ -74,13 +73,13 @@ def remove_from_frames(
     *,
     dry_run: bool = False,
 ) -> Removal:
-    """Takes what is forgotten out of frame records, but for their manifest.
+    """Removes people and posts from frame records, without writing their manifest.
 
     Args:
-        directory: of frame records.
-        corpora: as they were before anything was removed.
-        forgotten: the list.
-        dry_run: whether to count only.
+        directory: directory of frame records.
+        corpora: the corpora before the removal.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Raises:
         DataError: there are no frame records.
@@ -92,7 +91,7 @@ def remove_from_frames(
         [bad for bad in manifest.get(key, ()) if not forgotten.has(bad["video_id"])]
         for key in ("bad_media", "bad_slides")
     )
-    dropped = _slideshows(corpora) if drops else frozenset()
+    dropped = _find_slideshows(corpora) if drops else frozenset()
     return _remove(
         directory,
         manifest,
@@ -110,18 +109,18 @@ def remove_from_features(
     *,
     dry_run: bool = False,
 ) -> Removal:
-    """Takes what is forgotten out of feature records.
+    """Removes people and posts from feature records.
 
-    The embedding of a caption that named somebody forgotten stays as it is, and its
-    shard is noted as one to be made anew: the next `extract_features` embeds what is
-    left of the caption.
+    The embedding of a caption that named a removed person is kept, but its shard is
+    marked as outdated, so that the next `extract_features` embeds the rewritten
+    caption.
 
     Args:
-        directory: of feature records.
-        corpora: as they were before anything was removed.
-        frames: sha256 of each shard of frames, before → after.
-        forgotten: the list.
-        dry_run: whether to count only.
+        directory: directory of feature records.
+        corpora: the corpora before the removal.
+        frames: SHA-256 of each shard of frames before the removal → after it.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Raises:
         DataError: there are no feature records.
@@ -129,7 +128,7 @@ def remove_from_features(
     """
     manifest = read_manifest(directory)
     settings = manifest["settings"]
-    rewritten = _rewritten(corpora, forgotten) if settings["text"] else frozenset()
+    rewritten = _find_rewritten(corpora, forgotten) if settings["text"] else frozenset()
     removal = _remove(
         directory,
         manifest,
@@ -148,12 +147,12 @@ def remove_from_features(
 
 @dataclass
 class _Rest:
-    """Says what stays of a shard, and counts it.
+    """Selects and counts the remaining records of a shard.
 
     Attributes:
-        forgotten: the list.
+        forgotten: the list of removed people and posts.
         counts: as in `Removal`.
-        num_left: records that stay.
+        num_left: number of remaining records.
     """
 
     forgotten: Forgotten
@@ -161,7 +160,7 @@ class _Rest:
     num_left: int = field(default=0, init=False)
 
     def keep(self, serialized: bytes, shard: str, index: int) -> bytes | None:
-        """Returns a record as it stays, None where it goes."""
+        """Returns a record to keep, possibly rewritten, or None to remove it."""
         raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
@@ -170,10 +169,10 @@ class _Rest:
 
     @property
     def is_stale(self) -> bool:
-        """Whether a fresh run would write another shard."""
+        """Whether a fresh run would write a different shard."""
         return False
 
-    def _goes(self, video_id: str, user_id: str) -> bool:
+    def _is_removed(self, video_id: str, user_id: str) -> bool:
         goes = bool(self.forgotten.among((video_id, user_id)))
         self.counts["records"] += goes
         self.num_left += not goes
@@ -182,7 +181,7 @@ class _Rest:
 
 @dataclass
 class _FrameRest(_Rest):
-    """Of frame records; `bad_media` and `dropped` tell why a post has no frames."""
+    """Frame records; `bad_media` and `dropped` explain posts without frames."""
 
     bad_media: Sequence[Mapping[str, str]]
     bad_slides: Sequence[Mapping[str, str]]
@@ -194,7 +193,7 @@ class _FrameRest(_Rest):
 
     def keep(self, serialized: bytes, shard: str, index: int) -> bytes | None:
         record = parse_frame_record(serialized, shard=shard, index=index)
-        if self._goes(record.video_id, record.user_id):
+        if self._is_removed(record.video_id, record.user_id):
             return None
         self.frames += len(record.jpegs)
         self.with_frames += bool(record.jpegs)
@@ -226,13 +225,13 @@ class _FrameRest(_Rest):
 
 @dataclass
 class _FeatureRest(_Rest):
-    """Of feature records; `rewritten` are posts whose caption is no longer the same."""
+    """Feature records; `rewritten` are the posts with a changed caption."""
 
     rewritten: Collection[str]
 
     def keep(self, serialized: bytes, shard: str, index: int) -> bytes | None:
         record = parse_feature_record(serialized, shard=shard, index=index)
-        if self._goes(record.video_id, record.user_id):
+        if self._is_removed(record.video_id, record.user_id):
             return None
         self.counts[_EMBEDDED_BEFORE] += record.video_id in self.rewritten
         return serialized
@@ -249,57 +248,57 @@ def _remove(
     digests: Mapping[str, str],
     dry_run: bool,
 ) -> Removal:
-    """Shrinks every shard; `digests` are those of current shards, before → after."""
+    """Removes records from every shard; `digests` are those of current shards."""
     counts: Counter[str] = Counter()
     entries, sha256 = [], {}
     for shard in manifest["shards"]:
         path, rest = directory / shard["name"], make_rest()
-        num_changed = sum(new is not old for old, new in _kept_of(path, rest))
+        num_changed = sum(new is not old for old, new in _iter_kept(path, rest))
         counts += rest.counts
         if dry_run:
             continue
         remove_leftovers(directory, path.name)
         if num_changed:
-            kept = (new for _, new in _kept_of(path, make_rest()))
+            kept = (new for _, new in _iter_kept(path, make_rest()))
             records = (record for record in kept if record is not None)
-            digest = _digest_after(read_progress(directory, path.name), rest, digests)
+            digest = _new_digest(read_progress(directory, path.name), rest, digests)
             entry = replace_shard(directory, path.name, digest, records, rest.facts)
         else:
-            entry = _entry_as_it_is(path, rest, digests)
+            entry = _keep_entry(path, rest, digests)
         entries.append(entry)
         sha256[shard["sha256"]] = entry.sha256
     return Removal(directory, counts, tuple(entries), sha256)
 
 
-def _kept_of(path: Path, rest: _Rest) -> Iterator[tuple[bytes, bytes | None]]:
+def _iter_kept(path: Path, rest: _Rest) -> Iterator[tuple[bytes, bytes | None]]:
     for index, serialized in enumerate(iter_serialized(path)):
         yield serialized, rest.keep(serialized, path.name, index)
 
 
-def _digest_after(
+def _new_digest(
     progress: tuple[str, ShardEntry] | None, rest: _Rest, digests: Mapping[str, str]
 ) -> str:
-    """Returns the digest of a shard that was current, else one that never is."""
+    """Returns the digest of a current shard; an invalid one for any other shard."""
     if progress is None or rest.is_stale:
         return _UNKNOWN
     return digests.get(progress[0], _UNKNOWN)
 
 
-def _entry_as_it_is(path: Path, rest: _Rest, digests: Mapping[str, str]) -> ShardEntry:
-    """Returns the entry of a shard that keeps its bytes; its progress follows it."""
+def _keep_entry(path: Path, rest: _Rest, digests: Mapping[str, str]) -> ShardEntry:
+    """Returns the entry of an unchanged shard, and updates its progress file."""
     progress, sha256 = read_progress(path.parent, path.name), hash_file(path)
     if progress is not None and progress[1].sha256 == sha256:
         before, entry = progress
         if rest.is_stale or before in digests:
-            digest = _digest_after(progress, rest, digests)
+            digest = _new_digest(progress, rest, digests)
             if digest != before:
                 write_progress(path.parent, digest, entry)
         return entry
-    # A removal was stopped behind the shard, or the progress files were left behind.
+    # A removal was interrupted after this shard, or progress files are outdated.
     size = path.stat().st_size
     entry = ShardEntry(path.name, rest.num_left, sha256, size, rest.facts())
     if progress is not None:
-        digest = _digest_after(progress, rest, digests)
+        digest = _new_digest(progress, rest, digests)
         write_progress(path.parent, digest, entry)
     return entry
 
@@ -310,13 +309,13 @@ def _frame_digests(
     corpora: Sequence[Corpus],
     forgotten: Forgotten,
 ) -> dict[str, str]:
-    """Returns the digest of each shard that a corpus gives, before → after."""
+    """Returns the digests of the shards of the corpora, before → after."""
     names = (item.name for item in dataclasses.fields(SamplingConfig))
     config = SamplingConfig(**{name: settings[name] for name in names})
     digests: dict[str, str] = {}
     for corpus in corpora:
-        left = forgotten.keep(corpus.videos)
-        if left.is_empty():  # no run could have written these
+        remaining = forgotten.filter_videos(corpus.videos)
+        if remaining.is_empty():  # a run on no posts is impossible
             continue
         before, after = (
             plan_frame_shards(
@@ -326,24 +325,24 @@ def _frame_digests(
                 config,
                 settings["num_shards"],
             )
-            for videos in (corpus.videos, left)
+            for videos in (corpus.videos, remaining)
         )
         for old, new in zip(before, after, strict=True):
             digests |= {old.digest: new.digest, new.digest: new.digest}
     return digests
 
 
-def _slideshows(corpora: Sequence[Corpus]) -> frozenset[str]:
-    """Returns the ids of the slideshows that have media."""
+def _find_slideshows(corpora: Sequence[Corpus]) -> frozenset[str]:
+    """Returns the ids of slideshows with media."""
     has_media = pl.col("media_path").is_not_null() | (
         pl.col("slide_paths").list.len() > 0
     )
-    wanted = pl.col("is_slideshow") & has_media
-    return frozenset(v for c in corpora for v in c.videos.filter(wanted)["video_id"])
+    is_found = pl.col("is_slideshow") & has_media
+    return frozenset(v for c in corpora for v in c.videos.filter(is_found)["video_id"])
 
 
-def _rewritten(corpora: Sequence[Corpus], forgotten: Forgotten) -> frozenset[str]:
-    """Returns the ids of the posts whose caption names somebody forgotten."""
+def _find_rewritten(corpora: Sequence[Corpus], forgotten: Forgotten) -> frozenset[str]:
+    """Returns the ids of posts whose caption names a removed person."""
     return frozenset(
         video_id
         for corpus in corpora

@@ -1,4 +1,4 @@
-"""Who asks to be forgotten, or which posts are still there, looked up in corpora."""
+"""Resolves requests for removal, or lists of valid posts and users, in corpora."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MOST = 0.5  # share of the posts
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be forgotten.
+class RemovalRequests:
+    """The people and posts to remove.
 
     Attributes:
         codes: ids of posts, pseudonyms of people, codes of mentions.
-        requests: keyed fingerprint of each request → whether a corpus has it.
-        missing: number of each line that no corpus has, from 1 → its fingerprint.
+        requests: for the keyed fingerprint of each request, whether a corpus has it.
+        missing: fingerprint of each line that no corpus has, by its number from 1.
     """
 
     codes: frozenset[str]
@@ -36,7 +36,7 @@ class Asked:
 
 
 class _People:
-    """Everyone in some corpora, with all that they are known by."""
+    """The people of corpora, with all their codes."""
 
     def __init__(self, corpora: Sequence[Corpus]) -> None:
         self._corpora = corpora
@@ -49,13 +49,13 @@ class _People:
                 self._owners[code].add(user.user_id)
 
     def named_by(self, codes: Collection[str]) -> set[str]:
-        """Returns the user ids of everyone whom one of the codes names."""
+        """Returns the ids of the users whom one of the codes identifies."""
         return {user for code in codes for user in self._owners.get(code, ())}
 
     def all_codes_of(self, users: set[str]) -> set[str]:
-        """Returns the codes that these people alone have, and the ids of their posts.
+        """Returns the codes that only these users have, and the ids of their posts.
 
-        A handle that somebody else has had too does not say whose a post is.
+        A handle that another user has had too does not identify the author of a post.
         """
         known = (code for user in users for code in self.codes[user])
         is_theirs = pl.col("user_id").is_in(users)
@@ -66,14 +66,14 @@ class _People:
 
 
 def read_lines(path: Path) -> dict[int, str]:
-    """Returns the ids in a file by the number of their line, from 1.
+    """Returns the ids of a file by line number, from 1.
 
     Args:
-        path: a line an id: of a post, of a user, a secUid, or a handle after an @.
-            What follows a # is a comment.
+        path: file with one id per line: the id of a post or of a user, a secUid, or a
+            handle after an @. Text after a # is a comment.
 
     Raises:
-        DataError: a line is none of these, or every line is empty.
+        DataError: a line is invalid, or there are no ids.
     """
     with reading(path, "a list of ids in UTF-8"):
         text = path.read_text(encoding="utf-8-sig")
@@ -81,29 +81,29 @@ def read_lines(path: Path) -> dict[int, str]:
     lines = {number: line for number, line in enumerate(stripped, start=1) if line}
     for number, line in lines.items():
         if not _LINE.fullmatch(line):
-            # The number alone: the line may be a name, and logs are kept.
+            # Only the number, because the line may be a name and end up in a log.
             raise DataError(
                 f"{path}: a line must be an id, or a handle after an @. "
                 f"Received: line={number}"
             )
     if not lines:
-        raise DataError(f"{path}: at least one line must hold an id. Received: none")
+        raise DataError(f"{path}: at least one line must be an id. Received: none")
     return lines
 
 
-def find_asked(
+def find_requested(
     lines: Mapping[int, str], corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer
-) -> Asked:
-    """Finds what some lines name.
+) -> RemovalRequests:
+    """Resolves lines to people and posts.
 
-    An id or a handle of a person leads to all handles and posts that a corpus knows of
-    them. A line that no corpus has is kept too: a later import might bring it.
+    An id or a handle of a person includes all their known handles and posts. A line
+    that no corpus has is kept, because a later import may contain it.
 
     Returns:
-        What they name; a request's fingerprint is that of the line in lower case.
+        The requests; the fingerprint of a request is that of its line in lower case.
 
     Raises:
-        DataError: two people have had a handle.
+        DataError: a handle has belonged to several people.
     """
     people = _People(corpora)
     codes = {number: _codes_of(line, pseudonymizer) for number, line in lines.items()}
@@ -111,15 +111,15 @@ def find_asked(
     for number, users in named.items():
         if len(users) > 1:
             raise DataError(
-                "a handle must lead to one person; give the user id instead. "
-                f"Received: line={number}, a handle that {len(users)} people have had"
+                "a handle must identify one person; use the user id instead. "
+                f"Received: line={number}, a handle of {len(users)} people"
             )
-    asked = set().union(*codes.values())
-    present = _present(asked, corpora)
+    requested = set().union(*codes.values())
+    present = _find_present(requested, corpora)
     found = {n: bool(named[n] or codes[n] & present) for n in lines}
     names = {n: pseudonymizer.forgotten(line.lower()) for n, line in lines.items()}
-    return Asked(
-        codes=frozenset(asked | people.all_codes_of(set().union(*named.values()))),
+    return RemovalRequests(
+        codes=frozenset(requested | people.all_codes_of(set().union(*named.values()))),
         requests={names[number]: found[number] for number in lines},
         missing={number: names[number] for number in lines if not found[number]},
     )
@@ -130,50 +130,50 @@ def find_gone(
     corpora: Sequence[Corpus],
     pseudonymizer: Pseudonymizer,
     kind: str,
-) -> Asked:
-    """Finds everything that some lines do not name as still there.
+) -> RemovalRequests:
+    """Finds all posts or users of corpora that lines do not list as valid.
 
     Args:
-        lines: ids, and handles after an @, of what is still there.
-        corpora: where to look.
-        pseudonymizer: holds the key.
-        kind: whether the lines name each "video" or each "user" that is.
+        lines: ids, and handles after an @, of valid posts or users.
+        corpora: the corpora.
+        pseudonymizer: the pseudonymizer with the key.
+        kind: "video" if the lines list valid posts, "user" if they list valid users.
 
     Returns:
-        The rest; a request's fingerprint is that of the id of the post, or of the
-        author's pseudonym.
+        The other posts or users; the fingerprint of a request is that of the post's id
+        or of the user's pseudonym.
     """
-    there = set().union(*(_codes_of(line, pseudonymizer) for line in lines))
+    valid = set().union(*(_codes_of(line, pseudonymizer) for line in lines))
     if kind == "video":
         known = {v for corpus in corpora for v in corpus.videos["video_id"]}
-        gone = codes = known - there
+        gone = codes = known - valid
     else:
         people = _People(corpora)
-        gone = {user for user, known in people.codes.items() if not known & there}
+        gone = {user for user, known in people.codes.items() if not known & valid}
         codes = people.all_codes_of(gone)
     requests = dict.fromkeys(map(pseudonymizer.forgotten, sorted(gone)), True)
-    return Asked(frozenset(codes), requests)
+    return RemovalRequests(frozenset(codes), requests)
 
 
-def require_few(asked: Asked, corpora: Sequence[Corpus]) -> None:
+def require_few(requested: RemovalRequests, corpora: Sequence[Corpus]) -> None:
     """Refuses a removal of more than half of the posts.
 
     Raises:
-        DataError: it is as much, which a wrong file would be the usual reason for.
+        DataError: more than half of the posts would be removed.
     """
     posts = pl.concat([c.videos.select("video_id", "user_id") for c in corpora])
-    is_gone = pl.any_horizontal(pl.all().is_in(asked.codes))
+    is_gone = pl.any_horizontal(pl.all().is_in(requested.codes))
     num_gone = posts.filter(is_gone).height
     if num_gone > _MOST * posts.height:
         raise DataError(
-            "more than half of the posts would go, as if the file were the wrong one; "
-            "--allow_most removes them. "
+            "more than half of the posts would be removed; check the file, or use "
+            "--allow_most to remove them. "
             f"Received: {num_gone} of {posts.height} posts"
         )
 
 
 def _codes_of(line: str, pseudonymizer: Pseudonymizer) -> set[str]:
-    """Returns all that a line may stand for."""
+    """Returns all codes that a line may mean."""
     if line.startswith("@"):
         return {pseudonymizer.handle(line[1:]), pseudonymizer.mention(line[1:])}
     if line.isdecimal():
@@ -181,14 +181,14 @@ def _codes_of(line: str, pseudonymizer: Pseudonymizer) -> set[str]:
     return {pseudonymizer.sec_uid(line)}
 
 
-def _present(codes: Collection[str], corpora: Sequence[Corpus]) -> set[str]:
-    """Returns those of some codes that posts or ties hold anywhere."""
+def _find_present(codes: Collection[str], corpora: Sequence[Corpus]) -> set[str]:
+    """Returns those of the codes that occur in posts or edges."""
     found: set[str] = set()
     for corpus in corpora:
         columns = [
             *(corpus.videos[name] for name in ("video_id", "duet_of", "stitch_of")),
             corpus.videos["mentions"].explode(),
-            *(corpus.ties[name] for name in ("user_id", "target_id", "video_id")),
+            *(corpus.edges[name] for name in ("user_id", "target_id", "video_id")),
         ]
         for column in columns:
             found.update(column.filter(column.is_in(codes)))

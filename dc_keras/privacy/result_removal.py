@@ -1,8 +1,8 @@
-"""Takes the forgotten out of what models and evaluations say of people and posts.
+"""Removes people and posts from models, evaluations and predictions.
 
-Rows go, in Parquet files, in the CSV files of `predict` and in TensorBoard's projector;
-the manifest of an evaluation loses them with their labels. Where a name has a position
-that means something, such as a class of the user proxy, `u_forgotten` takes its place.
+Rows are removed from Parquet files, CSV files of `predict` and TensorBoard's projector,
+and with their labels from the manifest of an evaluation. A name whose position has a
+meaning, such as a class of the user proxy, is replaced by `u_forgotten`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import polars as pl
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
-from dc_keras.escaping import csv_text
+from dc_keras.escaping import format_csv
 from tfrecords.storage.atomic_update import AtomicUpdate
 from tfrecords.storage.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
@@ -33,15 +33,15 @@ _LABELS = "_labels.tsv"
 def forget_results(
     place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
-    """Takes what is forgotten out of every file that names people or posts.
+    """Removes people and posts from every file that names them.
 
     Args:
         place: a model directory, an evaluation run, or a file of predictions.
-        forgotten: the list.
-        dry_run: whether to count only.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Returns:
-        How many `rows` are gone and in how many `files` something changed.
+        The numbers of removed `rows` and of changed `files`.
 
     Raises:
         DataError: a file cannot be read.
@@ -50,10 +50,10 @@ def forget_results(
     with ExitStack() as stack:
         homes: dict[Path, AtomicUpdate] = {}
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            clean = _cleaner_of(path)
+            clean = _find_cleaner(path)
             if clean is None or not path.is_file():
                 continue
-            changed = _cleaned(path, clean, forgotten)
+            changed = _run_cleaner(path, clean, forgotten)
             if changed is None:
                 continue
             counts.update(rows=changed.num_rows, files=1)
@@ -62,7 +62,7 @@ def forget_results(
             if path == place:
                 _replace_file(path, changed)
                 continue
-            home = _home_of(path, place)
+            home = _find_home(path, place)
             if home not in homes:
                 homes[home] = stack.enter_context(AtomicUpdate(home, seals=False))
             for other, write in changed.files.items():
@@ -72,18 +72,18 @@ def forget_results(
     return +counts
 
 
-def _cleaned(path: Path, clean: _Cleaner, forgotten: Forgotten) -> _Changed | None:
+def _run_cleaner(path: Path, clean: _Cleaner, forgotten: Forgotten) -> _Changed | None:
     try:
         return clean(path, forgotten)
     except (*POLARS_ERRORS, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read; bring it back or delete it, and run the same "
-            f"command again. Received: {str(error).splitlines()[0]}"
+            f"{path}: cannot be read; restore or delete it, and run the same command "
+            f"again. Received: {str(error).splitlines()[0]}"
         ) from error
 
 
-def _home_of(path: Path, place: Path) -> Path:
-    """Returns the directory whose checksums are about a file of an artifact."""
+def _find_home(path: Path, place: Path) -> Path:
+    """Returns the directory with the checksums of a file of an artifact."""
     inside = path.parents[: path.parents.index(place) + 1]
     return next((home for home in inside if (home / SUMS_FILE).exists()), place)
 
@@ -103,45 +103,45 @@ def _replace_file(path: Path, changed: _Changed) -> None:
 def forget_bundle(
     place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
-    """Takes the codes of forgotten posts out of a bundle's configuration.
+    """Replaces the codes of removed posts in a bundle's configuration.
 
     Args:
-        place: the directory of a version.
-        forgotten: the list.
-        dry_run: whether to count only.
+        place: directory of a version.
+        forgotten: the list of removed people and posts.
+        dry_run: whether to only count.
 
     Returns:
-        In how many `files` something changed.
+        The number of changed `files`.
     """
     content = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    kept = _renamed(content, forgotten)
+    kept = _replace_names(content, forgotten)
     if kept == content:
         return Counter()
     if not dry_run:
         with AtomicUpdate(place, seals=False) as files:
-            write_text(files.path("config.json"), _for_people(kept))
+            write_text(files.path("config.json"), _format_json(kept))
             files.commit()
     return Counter(files=1)
 
 
 @dataclass(frozen=True)
 class _Changed:
-    """What becomes of a file.
+    """The changes of a file.
 
     Attributes:
-        num_rows: rows that are gone.
-        files: what writes each file that changes, whole or not at all, by its path.
+        num_rows: number of removed rows.
+        files: for the path of each changed file, a function that writes it.
     """
 
     num_rows: int
     files: Mapping[Path, Callable[[Path], object]]
 
 
-# Returns what becomes of a file, None where it is as it was.
+# Returns the changes of a file, or None if there are none.
 _Cleaner = Callable[[Path, Forgotten], _Changed | None]
 
 
-def _cleaner_of(path: Path) -> _Cleaner | None:
+def _find_cleaner(path: Path) -> _Cleaner | None:
     if path.name.endswith(_LABELS):
         return _clean_projector
     return _CLEANERS.get(path.suffix)
@@ -158,20 +158,20 @@ def _clean_table(path: Path, forgotten: Forgotten) -> _Changed | None:
 
 
 def _clean_csv(path: Path, forgotten: Forgotten) -> _Changed | None:
-    # As text: a number that is read and written again may look different.
+    # As text, because a parsed number may be formatted differently.
     table = pl.read_csv(path, infer_schema=False)
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    return _Changed(table.height - kept.height, {path: _writer_of(csv_text(kept))})
+    return _Changed(table.height - kept.height, {path: _make_writer(format_csv(kept))})
 
 
-def _writer_of(text: str) -> Callable[[Path], object]:
+def _make_writer(text: str) -> Callable[[Path], object]:
     return lambda place: write_text(place, text)
 
 
 def _clean(table: pl.DataFrame, forgotten: Forgotten) -> pl.DataFrame:
-    """Returns the rows about others, in which the forgotten are no longer predicted."""
+    """Returns the rows of other people, with removed names replaced in predictions."""
     texts = [n for n, dtype in table.schema.items() if dtype == pl.String]
     table = forgotten.drop_rows(table, [name for name in texts if name in _IDS])
     for name in texts:
@@ -188,14 +188,14 @@ def _clean_projector(path: Path, forgotten: Forgotten) -> _Changed | None:
         return None
     vectors_path = path.with_name(path.name.removesuffix(_LABELS) + ".tsv")
     vectors = vectors_path.read_text(encoding="utf-8").splitlines(keepends=True)
-    files = {path: _writer_of(_those(labels, stays))}
-    # Fewer vectors than labels: an older version was stopped between the two.
+    files = {path: _make_writer(_join_kept(labels, stays))}
+    # With fewer vectors than labels, an older version was interrupted between both.
     if len(vectors) == len(labels):
-        files[vectors_path] = _writer_of(_those(vectors, stays))
+        files[vectors_path] = _make_writer(_join_kept(vectors, stays))
     return _Changed(stays.count(False), files)
 
 
-def _those(lines: list[str], stays: list[bool]) -> str:
+def _join_kept(lines: list[str], stays: list[bool]) -> str:
     return "".join(line for line, stay in zip(lines, stays, strict=True) if stay)
 
 
@@ -203,32 +203,31 @@ def _clean_json(path: Path, forgotten: Forgotten) -> _Changed | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     grid = content.get("grid") if isinstance(content, dict) else None
     is_manifest = isinstance(grid, dict) and "video_users" in grid
-    kept = (_without_in_folds if is_manifest else _renamed)(content, forgotten)
+    kept = (_clean_manifest if is_manifest else _replace_names)(content, forgotten)
     if kept == content:
         return None
-    # A manifest is one line; everything else is for people to read.
-    text = _one_line(kept) if is_manifest else _for_people(kept)
+    # A manifest has one line; other files are indented.
+    text = _format_manifest(kept) if is_manifest else _format_json(kept)
     num_rows = 0
     if is_manifest:
         num_rows = len(content["grid"]["users"]) - len(kept["grid"]["users"])
-    return _Changed(num_rows, {path: _writer_of(text)})
+    return _Changed(num_rows, {path: _make_writer(text)})
 
 
-def _for_people(content: Any) -> str:
+def _format_json(content: Any) -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _one_line(content: dict[str, Any]) -> str:
+def _format_manifest(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
 
 
-def _without_in_folds(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
-    """Returns the manifest of a split without forgotten people and posts.
+def _clean_manifest(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Returns the manifest of a split without removed people and posts.
 
-    Their pairs lose their letters in every fold, and the digest is that of what is
-    left.
+    Their pairs are removed from every fold, and the digest is updated.
     """
-    grid = _without(manifest["grid"], forgotten)
+    grid = _clean_grid(manifest["grid"], forgotten)
     if grid == manifest["grid"]:
         return manifest
     users = manifest["grid"]["users"]
@@ -252,12 +251,12 @@ def _without_in_folds(manifest: dict[str, Any], forgotten: Forgotten) -> dict[st
     }
     kept = {**manifest, "grid": grid, "folds": folds}
     del kept["sha256"]
-    content = _one_line(kept).rstrip("\n")
+    content = _format_manifest(kept).rstrip("\n")
     return kept | {"sha256": hashlib.sha256(content.encode("utf-8")).hexdigest()}
 
 
-def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
-    """Returns a grid without forgotten people and posts."""
+def _clean_grid(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Returns a grid without removed people and posts."""
     owners = manifest["video_users"]
     pool = manifest["pool_users"]
     users = forgotten.among((*manifest["users"], *owners.values(), *pool))
@@ -285,20 +284,20 @@ def _without(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
 
 
 def _clean_text(path: Path, forgotten: Forgotten) -> _Changed | None:
-    """A page, a table or a card that names them names `u_forgotten` instead."""
+    """Replaces removed names in a page, a table or a card by `u_forgotten`."""
     text = path.read_text(encoding="utf-8")
     kept = forgotten.scrub(text)
     if kept == text:
         return None
-    return _Changed(0, {path: _writer_of(kept)})
+    return _Changed(0, {path: _make_writer(kept)})
 
 
-def _renamed(value: Any, forgotten: Forgotten) -> Any:
-    """Returns the same value with `u_forgotten` in place of the forgotten."""
+def _replace_names(value: Any, forgotten: Forgotten) -> Any:
+    """Returns a JSON value with removed names replaced by `u_forgotten`."""
     if isinstance(value, dict):
-        return {name: _renamed(inner, forgotten) for name, inner in value.items()}
+        return {name: _replace_names(inner, forgotten) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_renamed(inner, forgotten) for inner in value]
+        return [_replace_names(inner, forgotten) for inner in value]
     is_gone = isinstance(value, str) and forgotten.has(value)
     return FORGOTTEN if is_gone else value
 

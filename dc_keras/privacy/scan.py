@@ -1,10 +1,10 @@
-"""The last look: is an id, a code or a name of the forgotten left in any file?
+"""Scans files for remaining ids, codes and names of removed people and posts.
 
-Every word that may be an id or a code is compared with the list, so that nothing needs
-to be known but the key. Parquet files, archives such as model.keras and .npz, and
-compressed files are looked through decoded; everything else, shards included, keeps
-texts as they are. What a script of this project made holds nobody's name; any other
-file may, and is compared word by word.
+Every word that may be an id or a code is compared with the list of removed people,
+which needs only the key. Parquet files, archives such as model.keras and .npz, and
+compressed files are decoded; other files, including shards, contain texts unencoded.
+Files that the scripts of this project wrote contain no names; any other file is
+compared word by word.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ import polars as pl
 from dc_keras.corpus.forgotten import Forgotten
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
-# A number of fewer than 15 digits is a size or a time as likely as an id.
+# A number of fewer than 15 digits may also be a size or a time.
 _CODE = re.compile(
     rb"(?<![0-9A-Za-z_])(?:u_[0-9a-f]{10}|[0-9a-f]{32}|[0-9]{15,19})(?![0-9A-Za-z_])"
 )
-# Where a file in the clear names somebody: a mention, a text in quotes, the cell of a
-# table. A handle inside a sentence is a word like any other.
+# Positions of names in a file in the clear: a mention, a quoted text, a table cell. A
+# handle inside a sentence cannot be distinguished from a word.
 _NAME = re.compile(
     r'[@＠]([\w.]*\w)|"([\w.-]+)"|(?:^|[,;\t])([\w.-]+)(?=[,;\t\r\n]|\Z)', re.MULTILINE
 )
-# What follows a handle in the name of a file: `ann_video_687….mp4`, `ann.json.gz`.
+# The part after a handle in a file name: `ann_video_687….mp4`, `ann.json.gz`.
 _STEM_END = re.compile(
     r"(?:_(?:video|slide|photo))?_[0-9]{1,19}.*|(?:\.[A-Za-z0-9]{1,7}){1,2}\Z"
 )
-# Whatever is long enough for a code shows as a run of ones: to find those is ten times
-# as fast as the expression.
+# Hexadecimal characters are mapped to 1, and candidates for codes are runs of them.
+# Finding these runs is ten times as fast as the regular expression.
 _IS_HEX = bytes(character in b"0123456789abcdef" for character in range(256))
 _RUN = b"\1" * 10
-_BEFORE, _AFTER = len("?u_"), 1  # what the expression reads around a run
+_BEFORE, _AFTER = len("?u_"), 1  # characters around a run that the expression needs
 _BLOCK = 2**24
 _OVERLAP = 64
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -60,11 +60,11 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A file that is not clean.
+    """A file with a trace, or one that cannot be read.
 
     Attributes:
-        path: of the file.
-        reason: what is wrong, in words that name nobody.
+        path: path of the file.
+        reason: the problem, without identities.
     """
 
     path: Path
@@ -74,36 +74,36 @@ class Trace:
 def find_traces(
     places: Iterable[Path], forgotten: Forgotten, *, ours: Collection[Path] = ()
 ) -> Iterator[Trace]:
-    """Yields the files that still hold something forgotten, or cannot be looked into.
+    """Yields the files that contain traces of removed data, or cannot be read.
 
-    Of media only the name is looked at.
+    Only the names of media files are checked.
 
     Args:
-        places: files, and directories to any depth.
-        forgotten: the list.
-        ours: files and directories in which nobody goes by name; in all other files
-            ids, handles and secUids in the clear are looked for as well.
+        places: files, and directories of any depth.
+        forgotten: the list of removed people and posts.
+        ours: files and directories with pseudonyms only; all other files are also
+            searched for ids, handles and secUids in the clear.
     """
     clean = {path.resolve() for path in ours}
-    seen: set[Path] = set()
+    done: set[Path] = set()
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             whole = path.resolve()
-            if whole in seen or not path.is_file():
+            if whole in done or not path.is_file():
                 continue
-            seen.add(whole)
+            done.add(whole)
             is_ours = not clean.isdisjoint((whole, *whole.parents))
             parts = path.relative_to(place).parts or (path.name,)
-            if not is_ours and any(map(forgotten.has_name, _words_of_names(parts))):
-                yield Trace(path, "its name still is one of what should be gone")
+            if not is_ours and any(map(forgotten.has_name, _words_in_names(parts))):
+                yield Trace(path, "its name still contains an id or a handle")
                 continue
-            trace = _look_into(path, forgotten, is_ours=is_ours)
+            trace = _check_file(path, forgotten, is_ours=is_ours)
             if trace is not None:
                 yield trace
 
 
-def _words_of_names(names: Iterable[str]) -> set[str]:
-    """Returns all that names of files and directories may hold of ids and handles."""
+def _words_in_names(names: Iterable[str]) -> set[str]:
+    """Returns the possible ids and handles in names of files and directories."""
     words: set[str] = set()
     for name in names:
         stem = name.partition("@")[2] or name
@@ -111,17 +111,17 @@ def _words_of_names(names: Iterable[str]) -> set[str]:
     return words
 
 
-def _look_into(path: Path, forgotten: Forgotten, *, is_ours: bool) -> Trace | None:
+def _check_file(path: Path, forgotten: Forgotten, *, is_ours: bool) -> Trace | None:
     if path.suffix.lower() in MEDIA_SUFFIXES:
         return None
     try:
         words = _words_of(path, is_ours=is_ours)
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Trace(path, f"cannot be looked into, so look yourself ({reason})")
+        return Trace(path, f"cannot be read, check it yourself ({reason})")
     is_gone = forgotten.has if is_ours else forgotten.has_name
     if any(map(is_gone, words)):
-        return Trace(path, "still holds an id or a code of what should be gone")
+        return Trace(path, "still contains an id or a code of removed data")
     return None
 
 
@@ -145,7 +145,7 @@ def _words_of_member(archive: zipfile.ZipFile, name: str, *, is_ours: bool) -> s
         if not name.endswith(".npy"):
             return _words_of_file(file, is_ours=is_ours)
         array = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    # Texts there have four bytes a character.
+    # NumPy's texts have four bytes per character, which the scan would not match.
     texts = array.ravel().tolist() if array.dtype.kind in "US" else []
     return _words_of_texts(map(str, texts), is_ours=is_ours)
 

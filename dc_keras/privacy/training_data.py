@@ -1,4 +1,4 @@
-"""Which models were trained on the forgotten: their networks are not unlearnt."""
+"""Finds the models that were trained on removed data; networks are not unlearnt."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 
 
-def trained_on(
+def find_trained_models(
     models: Iterable[Path], corpora: Sequence[Corpus], forgotten: Forgotten
 ) -> list[Path]:
-    """Returns the models and bundles that have seen what is forgotten.
+    """Returns the models and bundles that were trained on removed people or posts.
 
-    A model's configuration names its Study and the sha256 of its grid. Where a corpus
-    still gives that grid, the grid says whom and what the model saw; where none does,
-    the model counts as one that has.
+    The configuration of a model contains its Study and the SHA-256 of its grid. If a
+    corpus still gives that grid, the grid lists the training data; otherwise the model
+    is returned.
 
     Args:
         models: directories of models and bundles.
-        corpora: as they were before anything was removed.
-        forgotten: the list.
+        corpora: the corpora before the removal.
+        forgotten: the list of removed people and posts.
     """
-    sees: dict[str, bool] = {}
-    found = []
+    is_affected: dict[str, bool] = {}
+    trained = []
     for place in models:
         config = read_object(place / CONFIG_FILE)
         name = config.get("grid_sha256", "")
-        if name not in sees:
-            sees[name] = _has_seen(config, corpora, forgotten)
-        if sees[name]:
-            found.append(place)
-    return found
+        if name not in is_affected:
+            is_affected[name] = _was_trained_on(config, corpora, forgotten)
+        if is_affected[name]:
+            trained.append(place)
+    return trained
 
 
-def _has_seen(
+def _was_trained_on(
     config: dict[str, Any], corpora: Sequence[Corpus], forgotten: Forgotten
 ) -> bool:
     settings = config.get("study")
     if settings is None:
         return True
-    # JSON has sorted them by name, but the grid goes by their order in the Study.
+    # JSON sorts the names, but the grid depends on their order in the Study.
     names = config.get("challenges", settings["challenges"])
     settings |= {"challenges": {name: settings["challenges"][name] for name in names}}
     for corpus in corpora:
@@ -54,7 +54,7 @@ def _has_seen(
             study = Study.from_settings(settings)
             grid = resolve_study(study, corpus, support=settings["support"])
         except DataError:
-            continue  # nobody of this corpus is in the panel of the study
+            continue  # no user of this corpus is in the panel of the study
         if grid.sha256 == config["grid_sha256"]:
             posts = grid.video_users
             return bool(forgotten.among((*grid.users, *posts, *posts.values())))

@@ -1,1 +1,1 @@
-"""One page that shows a run of `evaluate`."""
+"""HTML pages of evaluations, explanations, graphs and reach."""

@@ -1,4 +1,4 @@
-"""The numbers behind the report's plots, from test predictions alone."""
+"""Computes the curves of the report's plots from test predictions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dc_keras.evaluation.calibration_error import ReliabilityBins, reliability_b
 from dc_keras.evaluation.predictions import SplitPredictions, answers
 from dc_keras.evaluation.rankings import rank_lists
 
-# Where curves are read off: 0, .01, …, 1.
+# The points of curves: 0, .01, …, 1.
 GRID = np.linspace(0, 1, 101)
 _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A user that a challenge should ask.
+    """A user in the ranking of a challenge.
 
     Attributes:
-        user_id: pseudonym.
-        score: of the model, mean over the folds that judge the pair.
-        joined: whether the user did.
+        user_id: pseudonym of the user.
+        score: score of the model, mean over the folds that test the pair.
+        joined: whether the user joined.
     """
 
     user_id: str
@@ -33,28 +33,28 @@ class Candidate:
 
 
 def mean_precision(predictions: SplitPredictions, model: str) -> np.ndarray:
-    """Returns precision where recall first reaches each point of `GRID`.
+    """Returns the precision at the first point that reaches each recall of `GRID`.
 
     Returns:
-        Mean of the folds, (num_points,); not interpolated inside a fold.
+        Mean over the folds, without interpolation inside a fold, (num_points,).
     """
-    found = []
+    precisions = []
     for fold in predictions.folds:
         test = answers(fold, model, "test")
         precision, recall, _ = precision_recall_curve(test.labels, test.scores)
-        # From the highest threshold on; scikit-learn adds a point (0, 1) of its own.
+        # By descending threshold, without the point (0, 1) that scikit-learn adds.
         precision, recall = precision[-2::-1], recall[-2::-1]
-        # At 0, the first joiner: before anybody is found there is no precision.
-        found.append(precision[np.searchsorted(recall, np.maximum(GRID, _LEAST))])
-    return np.asarray(np.mean(found, axis=0))
+        # At recall 0, the point of the first joiner: before it, precision is undefined.
+        precisions.append(precision[np.searchsorted(recall, np.maximum(GRID, _LEAST))])
+    return np.asarray(np.mean(precisions, axis=0))
 
 
 def mean_gain(predictions: SplitPredictions, model: str) -> np.ndarray | None:
     """Returns the share of joiners among the best-scored shares of users.
 
     Returns:
-        At the points of `GRID`, mean over the challenges of all folds, (num_points,);
-        None where no challenge has both labels.
+        The share at the points of `GRID`, mean over the challenges of all folds,
+        (num_points,); None if no challenge has both labels.
     """
     total, num_lists = np.zeros(len(GRID)), 0
     for fold in predictions.folds:
@@ -67,7 +67,7 @@ def mean_gain(predictions: SplitPredictions, model: str) -> np.ndarray | None:
 
 
 def pooled_reliability(predictions: SplitPredictions, model: str) -> ReliabilityBins:
-    """Returns the reliability bins of the test pairs of all folds together."""
+    """Returns the reliability bins of the test pairs of all folds."""
     tests = [answers(fold, model, "test") for fold in predictions.folds]
     return reliability_bins(
         np.concatenate([test.labels for test in tests]),
@@ -78,15 +78,15 @@ def pooled_reliability(predictions: SplitPredictions, model: str) -> Reliability
 def seeding_lists(
     predictions: SplitPredictions, model: str, length: int
 ) -> dict[str, list[Candidate]]:
-    """Returns the users whom a model would ask first, for each challenge.
+    """Returns the best-scored users of each challenge.
 
     Args:
-        predictions: of one split; only test pairs are ranked.
-        model: whose scores.
-        length: most users a challenge.
+        predictions: predictions of one split; only test pairs are ranked.
+        model: name of the model.
+        length: maximum number of users per challenge.
 
     Returns:
-        By name of the challenge, sorted; equal scores in the order of pseudonyms.
+        Candidates by name of the challenge, sorted by score, then by pseudonym.
     """
     scores, labels = defaultdict(list), {}
     for fold in predictions.folds:
@@ -97,8 +97,8 @@ def seeding_lists(
             scores[challenge, user].append(score)
             labels[challenge, user] = label == 1
     lists = defaultdict(list)
-    for (challenge, user), found in scores.items():
-        candidate = Candidate(user, float(np.mean(found)), labels[challenge, user])
+    for (challenge, user), values in scores.items():
+        candidate = Candidate(user, float(np.mean(values)), labels[challenge, user])
         lists[challenge].append(candidate)
     return {
         name: sorted(lists[name], key=lambda c: (-c.score, c.user_id))[:length]

@@ -1,4 +1,4 @@
-"""The page of one answer: which posts, frames, words and facts moved it, how far."""
+"""The page of an explanation: effects of posts, frames, words and facts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from dc_keras.reporting.page import page_environment
 from dc_keras.version import __version__
 
-# Posts of a side that are listed.
+# The maximum number of listed posts per side.
 _MOST_POSTS = 30
-# What the kinds of facts of `attribution` are, in the words of the page.
+# Names of the kinds of facts of `attribution` on the page.
 _FACTS = {
     "sounds": "the posts' sounds and their titles",
     "dates": "the posts' dates",
@@ -22,10 +22,10 @@ _FACTS = {
 
 
 def render_explanation(content: Mapping[str, Any]) -> str:
-    """Returns the page as HTML; it asks for nothing.
+    """Returns the page as self-contained HTML.
 
     Args:
-        content: of explanation.json, which `explain` writes.
+        content: content of explanation.json, which `explain` writes.
     """
     sides = {
         "user": ("The user's posts", content["user_posts"]),
@@ -37,7 +37,7 @@ def render_explanation(content: Mapping[str, Any]) -> str:
         .render(
             title=f"Why {content['probability']:.1%}? {content['challenge']}",
             content=content,
-            facts=_told(content["facts"]),
+            facts=_describe_facts(content["facts"]),
             sides={
                 name: {
                     "title": title,
@@ -53,8 +53,8 @@ def render_explanation(content: Mapping[str, Any]) -> str:
     return page.lstrip()
 
 
-def _told(facts: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Facts in the words of the page, the strongest first, with the width of a bar."""
+def _describe_facts(facts: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the facts with readable names and bar widths, by descending effect."""
     strongest = max([1e-9, *(abs(fact["log_odds"]) for fact in facts)])
     return [
         {
@@ -67,7 +67,7 @@ def _told(facts: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _strongest(posts: list[Mapping[str, Any]]) -> float:
-    """The largest effect inside posts, by which words are shaded: above zero."""
+    """Returns the largest effect of words and frames, above 0, for the shading."""
     inside = [
         abs(part["log_odds"])
         for post in posts

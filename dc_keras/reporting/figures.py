@@ -1,7 +1,7 @@
-"""The report's plots, as plotly figures without colours of a theme.
+"""The report's plots as plotly figures without a theme.
 
-Names come from data and plotly reads them as HTML, so they are escaped. The page gives
-text, grid and background the colours of light or dark.
+Names from the data are escaped, because plotly interprets them as HTML. The page sets
+the colours of text, grid and background for the light and dark modes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
 from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
 from dc_keras.evaluation.results import SplitResult
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.reporting.curves import (
     GRID,
     mean_gain,
@@ -33,27 +34,27 @@ _BAR_PX, _MARGIN_PX = 26, 130
 _CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
-def main_models(judgement: SplitResult) -> list[str]:
-    """Returns the models that every plot shows at once.
+def main_models(result: SplitResult) -> list[str]:
+    """Returns the models that every plot shows by default.
 
-    deepChallenger and the strongest simple baseline, where they were judged, else the
-    model with the best average precision; then the known truth.
+    These are deepChallenger and the strongest simple baseline, if they were evaluated,
+    otherwise the model with the highest average precision, and the known truth.
     """
-    models = judgement.models
-    main = [m for m in models if m in (DEEP_CHALLENGER, judgement.strongest)]
+    models = result.models
+    main = [m for m in models if m in (DEEP_CHALLENGER, result.strongest)]
     main.sort(key=lambda model: model != DEEP_CHALLENGER)
     if not main:
         others = [model for model in models if model != BAYES]
-        main = [max(others or models, key=judgement.average_precision)]
+        main = [max(others or models, key=result.average_precision)]
     return main + [model for model in models if model == BAYES and model not in main]
 
 
-def _shown_models(judgement: SplitResult) -> dict[str, bool]:
-    """Models of the curves; False for those that the legend has to switch on."""
-    main = main_models(judgement)
+def _shown_models(result: SplitResult) -> dict[str, bool]:
+    """Returns the models of the curves, and whether they are visible by default."""
+    main = main_models(result)
     others = [
         model
-        for model in judgement.models
+        for model in result.models
         if model not in main
         and (model.startswith(DEEP_CHALLENGER) or model in PAPER_TABLE_II)
     ]
@@ -61,19 +62,19 @@ def _shown_models(judgement: SplitResult) -> dict[str, bool]:
 
 
 def _label(name: str, width: int = _LABEL_WIDTH) -> str:
-    """A name from the data, on as many lines as it needs, with no markup."""
+    """Returns a name as escaped HTML, wrapped to several lines."""
     lines = textwrap.wrap(escape_controls(name), width)
     return "<br>".join(html.escape(line) for line in lines)
 
 
 def _curves(
-    judgement: SplitResult,
+    result: SplitResult,
     make: Callable[[str], tuple[np.ndarray, np.ndarray] | None],
     mode: str = "lines",
 ) -> go.Figure:
-    """A line a model; `make` returns x and y."""
+    """Returns a figure with one line per model; `make` returns x and y."""
     figure = go.Figure()
-    for number, (model, is_main) in enumerate(_shown_models(judgement).items()):
+    for number, (model, is_main) in enumerate(_shown_models(result).items()):
         points = make(model)
         if points is None:
             continue
@@ -96,29 +97,29 @@ def _curves(
 def _with_axes(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure.update_layout(
         template="none",
-        # On a phone the legend has a line a model.
+        # On a phone, the legend has one line per model.
         height=_CURVE_PX + _LEGEND_PX * len(figure.data),
         margin={"l": 60, "r": 12, "t": 12, "b": 60},
         xaxis={"title": {"text": x}, "zeroline": False},
         yaxis={"title": {"text": y}, "zeroline": False, "automargin": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        dragmode=False,  # a finger scrolls the page
+        dragmode=False,  # so that a finger scrolls the page
         hovermode="closest",
     )
 
 
 def _with_names(figure: go.Figure, x: str, names: Sequence[str]) -> go.Figure:
-    """Axes of a figure with a name a line, upwards; a name may be a number."""
+    """Sets the axes of a figure with one name per line; names may be numbers."""
     lines = sum(_label(name).count("<br>") + 1 for name in names)
     _with_axes(figure, x, "").update_yaxes(type="category")
     return figure.update_layout(height=_MARGIN_PX + _BAR_PX * lines)
 
 
-def precision_recall_figure(judgement: SplitResult) -> go.Figure:
-    """Precision at each recall, mean of the folds; chance is the prevalence."""
-    predictions = judgement.predictions
-    figure = _curves(judgement, lambda m: (GRID, mean_precision(predictions, m)))
-    prevalence = judgement.metrics[judgement.models[0]]["prevalence"]
+def precision_recall_figure(result: SplitResult) -> go.Figure:
+    """Plots the precision at each recall, mean over the folds, with the prevalence."""
+    predictions = result.predictions
+    figure = _curves(result, lambda m: (GRID, mean_precision(predictions, m)))
+    prevalence = result.metrics[result.models[0]]["prevalence"]
     figure.add_scatter(
         x=[0, 1], y=[prevalence] * 2, mode="lines", name="prevalence", line=_CHANCE
     )
@@ -126,27 +127,27 @@ def precision_recall_figure(judgement: SplitResult) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero")
 
 
-def gain_figure(judgement: SplitResult) -> go.Figure:
-    """Share of joiners among the first users of a challenge, mean over challenges."""
+def gain_figure(result: SplitResult) -> go.Figure:
+    """Plots the share of joiners among the best-scored users, mean over challenges."""
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray] | None:
-        gain = mean_gain(judgement.predictions, model)
+        gain = mean_gain(result.predictions, model)
         return None if gain is None else (GRID, gain)
 
-    figure = _curves(judgement, make)
+    figure = _curves(result, make)
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line=_CHANCE)
-    _with_axes(figure, "share of users asked", "share of joiners reached")
+    _with_axes(figure, "share of users", "share of joiners among them")
     return figure.update_xaxes(tickformat=".0%").update_yaxes(tickformat=".0%")
 
 
-def reliability_figure(judgement: SplitResult) -> go.Figure:
-    """Share that joined in bins of the predicted probability."""
+def reliability_figure(result: SplitResult) -> go.Figure:
+    """Plots the share that joined in bins of the predicted probability."""
 
     def make(model: str) -> tuple[np.ndarray, np.ndarray]:
-        bins = pooled_reliability(judgement.predictions, model)
+        bins = pooled_reliability(result.predictions, model)
         return bins.predicted, bins.observed
 
-    figure = _curves(judgement, make, "lines+markers")
+    figure = _curves(result, make, "lines+markers")
     shown = [line for line in figure.data if line.visible is True]
     largest = max(max(*line.x, *line.y, 0) for line in shown)
     figure.add_scatter(
@@ -155,12 +156,17 @@ def reliability_figure(judgement: SplitResult) -> go.Figure:
     return _with_axes(figure, "predicted probability", "share that joined")
 
 
-def interval_figure(judgement: SplitResult) -> go.Figure:
-    """Average precision of every model with its interval."""
-    models = sorted(judgement.models, key=judgement.average_precision)
-    main = main_models(judgement)
-    values = np.array([judgement.average_precision(model) for model in models])
-    bounds = np.array([judgement.interval(model) for model in models])
+def interval_figure(result: SplitResult) -> go.Figure:
+    """Plots the average precision of every model with its interval, the best on top.
+
+    deepChallenger is highlighted, simple baselines are grey, and the best possible is a
+    line.
+    """
+    models = sorted(result.models, key=result.average_precision)
+    if len(models) > 1 and BAYES in models:
+        models.remove(BAYES)
+    values = np.array([result.average_precision(model) for model in models])
+    bounds = np.array([result.interval(model) for model in models])
     figure = go.Figure(
         go.Scatter(
             x=values.round(5).tolist(),
@@ -168,9 +174,7 @@ def interval_figure(judgement: SplitResult) -> go.Figure:
             mode="markers",
             marker={
                 "size": 9,
-                "color": [
-                    _COLOURS[main.index(m)] if m in main else _GREY for m in models
-                ],
+                "color": [_colour(model) for model in models],
             },
             error_x={
                 "type": "data",
@@ -182,21 +186,34 @@ def interval_figure(judgement: SplitResult) -> go.Figure:
             showlegend=False,
         )
     )
+    if BAYES in result.models and BAYES not in models:
+        figure.add_vline(
+            x=round(result.average_precision(BAYES), 5),
+            line=_CHANCE,
+            annotation={"text": "best possible", "yref": "paper", "y": 0},
+        )
     return _with_names(figure, "average precision", models)
 
 
-def challenge_figure(judgement: SplitResult) -> go.Figure:
-    """Average precision over prevalence of each challenge, two models side by side."""
-    main = main_models(judgement)
+def _colour(model: str) -> str:
+    """Returns the colour of a model among others: ours, learned, or simple."""
+    if model.startswith(DEEP_CHALLENGER):
+        return _COLOURS[0]
+    return _GREY if model in SIMPLE_BASELINES else _COLOURS[1]
+
+
+def challenge_figure(result: SplitResult) -> go.Figure:
+    """Plots average precision over prevalence of each challenge for the main models."""
+    main = main_models(result)
     shown = [model for model in main if model != BAYES] or main
-    results = {m: challenge_results(judgement.predictions, m) for m in shown}
+    results = {m: challenge_results(result.predictions, m) for m in shown}
     ratios = {
         model: {name: r.precision_over_prevalence for name, r in found.items()}
         for model, found in results.items()
     }
     names = _ordered_names(ratios[shown[0]])
     figure = go.Figure()
-    # Plotly draws upwards: the first model's bar is on top when it comes last.
+    # Plotly draws upwards, so the last bar is on top.
     for model in reversed(shown):
         figure.add_bar(
             x=[ratios[model][name] for name in names],
@@ -211,6 +228,6 @@ def challenge_figure(judgement: SplitResult) -> go.Figure:
 
 
 def _ordered_names(ratios: Mapping[str, float | None]) -> Sequence[str]:
-    """Challenges that can be judged, the best at the end."""
+    """Returns the challenges with a ratio, in ascending order of it."""
     known = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     return sorted(known, key=lambda name: (known[name], name))

@@ -1,6 +1,6 @@
-"""A social graph as a plot: every user, or every community where users are too many.
+"""A plot of a social graph: its users, or its communities if there are many users.
 
-Names come from data and plotly reads them as HTML, so they are escaped.
+Names from the data are escaped, because plotly interprets them as HTML.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import PALETTE, colours_of
+from dc_keras.social.palette import PALETTE, community_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000
 MOST_COMMUNITIES = 40
-_MOST_TIES = 10_000
+_MOST_EDGES = 10_000
 _GREY = "#868e96"
 _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
 _LEGEND_LETTERS = 32
@@ -32,27 +32,30 @@ def graph_figure(
     most_users: int = MOST_USERS,
     probabilities: np.ndarray | None = None,
 ) -> go.Figure:
-    """The users with a tie, or communities where more than `most_users` have one.
+    """Plots the users with edges, or the communities for more than `most_users`.
 
     Args:
-        survey: of the graph.
-        most_users: beyond so many the communities are shown.
-        probabilities: float64 (num_users,), NaN where unknown: colours users, and
-            communities by their mean, in place of the communities' own colours.
+        survey: survey of the graph.
+        most_users: maximum number of users with edges that are plotted individually.
+        probabilities: probability of each user, NaN if unknown, float64 (num_users,).
+            It determines the colours of users and, by its mean, of communities. None
+            colours by community.
     """
     weights = survey.layer.undirected().weights
-    tied = np.flatnonzero(np.diff(weights.indptr))
-    if len(tied) > most_users:
+    connected = np.flatnonzero(np.diff(weights.indptr))
+    if len(connected) > most_users:
         return _community_figure(survey, probabilities)
-    part = Layer("tied", canonical(weights[tied][:, tied]))
-    membership = survey.communities.membership[tied]
-    places = lay_out(part, membership, seed=survey.seed)
-    figure = go.Figure(_ties(part, places))
+    part = Layer("connected", to_canonical(weights[connected][:, connected]))
+    membership = survey.communities.membership[connected]
+    places = compute_layout(part, membership, seed=survey.seed)
+    figure = go.Figure(_draw_edges(part, places))
     strength = part.weights.sum(axis=1)
-    sizes = 6 + 18 * np.sqrt(strength / strength.max()) if len(tied) else strength
-    users = [survey.graph.users[row] for row in tied]
-    told = None if probabilities is None else probabilities[tied]
-    colours = colours_of(membership) if told is None else probability_colours(told)
+    sizes = 6 + 18 * np.sqrt(strength / strength.max()) if len(connected) else strength
+    users = [survey.graph.users[row] for row in connected]
+    known = None if probabilities is None else probabilities[connected]
+    colours = (
+        community_colours(membership) if known is None else probability_colours(known)
+    )
     for group in range(len(PALETTE) + 1):
         rows = np.flatnonzero(np.minimum(membership, len(PALETTE)) == group)
         if len(rows):
@@ -64,49 +67,52 @@ def graph_figure(
                 name=_group_name(survey.names, group),
                 text=[
                     f"{_label(users[row], 60)}<br>{_label(name, 60)}"
-                    + _told(told, int(row))
+                    + _probability_line(known, int(row))
                     for row, name in zip(rows, of_users, strict=True)
                 ],
                 hoverinfo="text",
                 marker=_marker(sizes[rows], [colours[row] for row in rows]),
             )
-    return _laid_out(figure)
+    return _set_layout(figure)
 
 
 def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Figure:
     membership = survey.communities.membership
-    # Who stands alone is no dot here.
+    # Communities of one user are not plotted.
     count = min(MOST_COMMUNITIES, max(survey.table().height, 1))
     groups = np.where(membership < count, membership, -1)
     between = measure_isolation(survey.layer, groups).between()
     numbers = np.arange(count)
-    places = lay_out(between, numbers, seed=survey.seed)
-    figure = go.Figure(_ties(between, places))
+    places = compute_layout(between, numbers, seed=survey.seed)
+    figure = go.Figure(_draw_edges(between, places))
     sizes = survey.communities.sizes[:count]
     labels = [_label(name, 60) for name in survey.names[:count]]
-    told, colours = None, colours_of(numbers)
+    known, colours = None, community_colours(numbers)
     if probabilities is not None:
-        told = mean_probabilities(probabilities, membership)[:count]
-        colours = probability_colours(told)
+        known = mean_probabilities(probabilities, membership)[:count]
+        colours = probability_colours(known)
     for number, colour in enumerate(colours):
         figure.add_scatter(
             x=[places[number, 0]],
             y=[places[number, 1]],
             mode="markers",
             name=_label(survey.names[number]),
-            text=[f"{labels[number]}<br>{sizes[number]:,} users{_told(told, number)}"],
+            text=[
+                f"{labels[number]}<br>{sizes[number]:,} users"
+                + _probability_line(known, number)
+            ],
             hoverinfo="text",
             showlegend=number < len(PALETTE),
             marker=_marker(10 + 50 * np.sqrt(sizes[[number]] / sizes.max()), [colour]),
         )
-    return _laid_out(figure)
+    return _set_layout(figure)
 
 
-def _ties(layer: Layer, places: np.ndarray) -> go.Scatter:
-    """The strongest ties as one line with gaps."""
-    ties = sparse.triu(layer.weights, k=1).tocoo()
-    order = np.argsort(-ties.data, kind="stable")[:_MOST_TIES]
-    ends = np.stack([places[ties.row[order]], places[ties.col[order]]], axis=1)
+def _draw_edges(layer: Layer, places: np.ndarray) -> go.Scatter:
+    """Returns the strongest edges as one line with gaps."""
+    edges = sparse.triu(layer.weights, k=1).tocoo()
+    order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES]
+    ends = np.stack([places[edges.row[order]], places[edges.col[order]]], axis=1)
     gaps = np.full((len(order), 1, 2), np.nan)
     points = np.concatenate([ends, gaps], axis=1).reshape(-1, 2)
     x, y = (
@@ -124,8 +130,8 @@ def _ties(layer: Layer, places: np.ndarray) -> go.Scatter:
     )
 
 
-def _told(probabilities: np.ndarray | None, row: int) -> str:
-    """A further line on how likely it is to join, where that is known."""
+def _probability_line(probabilities: np.ndarray | None, row: int) -> str:
+    """Returns a line with the probability of joining, or "" if it is unknown."""
     if probabilities is None or np.isnan(probabilities[row]):
         return ""
     return f"<br>joins with probability {probabilities[row]:.3f}"
@@ -134,14 +140,14 @@ def _told(probabilities: np.ndarray | None, row: int) -> str:
 def _marker(sizes: np.ndarray, colours: Sequence[str]) -> dict[str, object]:
     return {
         "size": sizes.round(2).tolist(),
-        # One colour of all is the legend's too.
+        # A single colour is also used in the legend.
         "color": colours[0] if len(set(colours)) == 1 else list(colours),
         "opacity": 0.95,
         "line": {"color": "#ffffff", "width": 0.7},
     }
 
 
-def _laid_out(figure: go.Figure) -> go.Figure:
+def _set_layout(figure: go.Figure) -> go.Figure:
     return figure.update_layout(
         height=640,
         margin={"l": 0, "r": 0, "t": 8, "b": 0},

@@ -1,4 +1,4 @@
-"""The page of a social graph: who shares space, and how far communities are apart."""
+"""The page of a social graph: users, communities and their isolation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def write_graph_page(
     title: str,
     probabilities: np.ndarray | None = None,
 ) -> None:
-    """Writes the page, whole or not at all; it needs no network.
+    """Writes the self-contained page atomically.
 
     Args:
-        survey: of the graph.
-        output: the page, .html; its folder is made if need be.
-        title: of the page.
-        probabilities: float64 (num_users,), NaN where unknown: colours the plot.
+        survey: survey of the graph.
+        output: path of the page, .html; its directory is created if necessary.
+        title: title of the page.
+        probabilities: probability of each user for the colours of the plot, NaN if
+            unknown, float64 (num_users,).
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     page = render_graph_page(survey, title, probabilities=probabilities)
@@ -47,20 +48,20 @@ def render_graph_page(
     most_users: int = MOST_USERS,
     probabilities: np.ndarray | None = None,
 ) -> str:
-    """Returns the page as HTML; beyond `most_users` its plot shows communities."""
+    """Returns the page as HTML; for more than `most_users` it plots communities."""
     environment: jinja2.Environment = page_environment()
     figure = graph_figure(survey, most_users, probabilities)
     colours = "colours are communities"
     if probabilities is not None:
-        colours = "the darker, the likelier to join; grey is unknown"
+        colours = "darker users are more likely to join, grey is unknown"
     page = environment.get_template("graph.html.jinja").render(
         title=title,
-        # No row is ours in particular.
+        # No row is highlighted.
         ours="\0",
         plot=Plot(
             "Picture",
-            f"A dot is a user, or a community where they are too many; {colours}. Drag "
-            "a box to come nearer, twice a click to go back; a dot says its name.",
+            f"A dot is a user, or a community in a large graph; {colours}. Drag a box "
+            "to zoom, double-click to reset the zoom, hover over a dot for its name.",
             json.loads(figure.to_json()),
             is_wide=True,
         ),
@@ -81,43 +82,43 @@ def _layer_table(survey: Survey) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for layer in layers:
         degrees = layer.undirected().weights.indptr
-        tied = int((degrees[1:] > degrees[:-1]).sum())
+        num_connected = int((degrees[1:] > degrees[:-1]).sum())
         rows.append(
             (
                 layer.name,
-                "one way" if layer.is_directed else "both ways",
-                f"{layer.num_ties:,}",
-                f"{tied:,}",
+                "directed" if layer.is_directed else "undirected",
+                f"{layer.num_edges:,}",
+                f"{num_connected:,}",
             )
         )
     return Table(
         f"Ties of {len(survey.graph.users):,} users",
         ("layer", "direction", "ties", "users with a tie"),
         tuple(rows),
-        (f"Everything below is about the layer “{survey.layer.name}”.",),
+        (f"The rest of the page describes the layer “{survey.layer.name}”.",),
     )
 
 
 def _community_table(survey: Survey) -> Table:
     table = survey.table()
-    found, stability = survey.communities, survey.stability
+    communities, stability = survey.communities, survey.stability
     rows = tuple(
         (row["name"], f"{row['community']}", f"{row['users']:,}", row["central"][0])
         for row in table.head(_MOST_ROWS).iter_rows(named=True)
     )
     return Table(
         f"The {len(rows)} largest communities",
-        ("set apart by", "no.", "users", "most central user"),
+        ("distinctive", "no.", "users", "most central user"),
         rows,
         (
-            f"{table.height:,} communities of two users or more; {found.num_alone:,} "
-            "users stand alone.",
-            f"Leiden's algorithm; modularity {found.modularity:.3f}. Over "
-            f"{stability.num_runs} seeds the communities agree with an adjusted Rand "
-            f"index of {stability.ari:.3f} (1: always the same, 0: chance) and a "
-            f"normalised mutual information of {stability.nmi:.3f}.",
-            "set apart by: tags and sounds that its users have more than others do "
-            "(log-odds with a Dirichlet prior, z of 1.96 and more).",
+            f"{table.height:,} communities of at least two users; "
+            f"{communities.num_alone:,} users without a community.",
+            f"Leiden algorithm; modularity {communities.modularity:.3f}. The partitions"
+            f" of {stability.num_runs} seeds have a mean adjusted Rand index of "
+            f"{stability.ari:.3f} (1: equal, 0: chance) and a mean normalised mutual "
+            f"information of {stability.nmi:.3f}.",
+            "distinctive: hashtags and sounds that are more frequent in the community "
+            "than in others (log-odds with a Dirichlet prior, z of at least 1.96).",
         ),
     )
 
@@ -126,15 +127,15 @@ def _isolation_table(survey: Survey) -> Table:
     rows = tuple(_isolation_rows(survey))
     return Table(
         "Isolation of communities",
-        ("set apart by", "no.", "E–I index", "by chance", "below chance by"),
+        ("distinctive", "no.", "E–I index", "by chance", "below chance by"),
         rows,
         (
-            "E–I index: weight of ties to others minus weight inside, over both; −1 "
-            "keeps to itself, 1 has ties to others alone. By chance: where the same "
-            "users tie at random; a large community seems isolated by its size alone.",
+            "E–I index: (external − internal) / (external + internal) weight of ties; "
+            "−1: only internal ties, 1: only external ties. By chance: the expected "
+            "index of random ties, which is lower for large communities.",
             "Assortativity of the communities: "
-            f"{_number(survey.isolation.assortativity)} (1: no tie leaves its "
-            "community, 0: chance).",
+            f"{_number(survey.isolation.assortativity)} (1: no ties between "
+            "communities, 0: chance).",
         ),
     )
 
@@ -159,7 +160,7 @@ def _user_table(survey: Survey) -> Table:
     is_exact = bool(users["betweenness_is_exact"].all())
     return Table(
         "The users with the strongest ties",
-        ("user", "community", "users tied", "strength", "betweenness", "core"),
+        ("user", "community", "degree", "strength", "betweenness", "core"),
         tuple(
             (
                 row["user_id"],
@@ -172,9 +173,9 @@ def _user_table(survey: Survey) -> Table:
             for row in users.head(_NUM_CENTRAL).iter_rows(named=True)
         ),
         (
-            "strength: weight of all ties. betweenness: shortest ways between others "
-            f"that lead through the user{'' if is_exact else ', estimated from some'}. "
-            "core: the user is among users with so many ties to each other.",
+            "degree: number of neighbours. strength: weight of all ties. betweenness: "
+            "number of shortest paths between other users through the user"
+            f"{'' if is_exact else ', estimated from a sample'}. core: core number.",
         ),
     )
 

@@ -1,10 +1,10 @@
-"""Fills the report's page: tables, plots, lists, configuration, dataset card."""
+"""Renders the report's page: tables, plots, rankings, configuration, dataset card."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,21 @@ from dc_keras.evaluation.predictions import answers
 from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table, cell_text
 from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.saved_run import SavedRun
+from dc_keras.evaluation.verdict import SPLIT_NAMES, verdict
 from dc_keras.reporting import figures
 from dc_keras.reporting.curves import Candidate, seeding_lists
 from dc_keras.version import __version__
 
 LIST_LENGTH = 10
 _TEMPLATES = Path(__file__).parent / "templates"
-_QUESTIONS = {
-    "cold_user": "a new creator",
-    "cold_challenge": "a new challenge",
-    "temporal": "tomorrow",
-    "cold_both": "a new creator and a new challenge",
-    "random_pair": "known users, known challenges (the paper)",
-}
+# Columns of Table II that quote the paper, for studies of the paper's challenges.
+_PAPER_STUDY = "paper"
+_PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of plotly as plain values, with what it shows."""
+    """A plotly figure as JSON values, with a title and a caption."""
 
     title: str
     caption: str
@@ -45,20 +42,22 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says about one split.
+    """The section of the page on one split.
 
     Attributes:
         split: name of the split.
-        question: what it asks.
-        tables: by kind: `table_2`, `metrics`, `rankings`, `variants`, `challenges`; the
-            last two only where there is something to compare.
-        plots: in the order of the page.
-        seeding_model: whose lists are shown.
+        title: what it tests, in words.
+        verdict: which model is best, in a sentence; empty where that is not known.
+        tables: tables by kind: `table_2`, `metrics`, `rankings`, `variants`,
+            `challenges`; the last two are optional.
+        plots: plots in the order of the page.
+        seeding_model: model of the rankings.
         seeding: the first users of each challenge.
     """
 
     split: str
-    question: str
+    title: str
+    verdict: str
     tables: Mapping[str, Table]
     plots: tuple[Plot, ...]
     seeding_model: str
@@ -66,11 +65,11 @@ class Section:
 
 
 def render_page(run: SavedRun, card: str | None = None) -> str:
-    """Returns the report as one HTML page that asks for nothing.
+    """Returns the report as one self-contained HTML page.
 
     Args:
         run: a finished run.
-        card: the corpus's DATASET_CARD.md.
+        card: the text of the corpus's DATASET_CARD.md.
     """
     page = (
         page_environment()
@@ -80,6 +79,7 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
             run=run,
             ours=DEEP_CHALLENGER,
             summary=_summary(run),
+            table_one=run.table_one and _without_paper(run, run.table_one),
             sections=[_section(run, split) for split in run.splits],
             configuration=list(_flatten(run.config)),
             card=None if card is None else _render_card(card),
@@ -91,8 +91,8 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
 
 
 def page_environment() -> jinja2.Environment:
-    """Returns the templates of pages, with the filters that they use."""
-    # Captions and names are data: everything is escaped but what we made.
+    """Returns the environment of the page templates, with their filters."""
+    # Captions and names are data, so everything except our own markup is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -108,13 +108,13 @@ def page_environment() -> jinja2.Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Returns what a template shows of a value; markup that we made stays as it is."""
+    """Escapes control characters of a value; our own markup is not changed."""
     is_plain = isinstance(value, str) and not hasattr(value, "__html__")
     return escape_controls(value, keep="\n\r\t") if is_plain else value
 
 
 def _text_columns(table: Table) -> set[int]:
-    """Columns of words, which are read from the left; numbers end below each other."""
+    """Returns the columns with text, which are aligned left."""
     return {
         number
         for row in table.rows
@@ -124,48 +124,67 @@ def _text_columns(table: Table) -> set[int]:
 
 
 def _section(run: SavedRun, split: str) -> Section:
-    judgement = run.judgements[split]
+    result = run.judgements[split]
     kinds = ("table_2", "metrics", "rankings", "variants", "challenges")
     names = {kind: f"{kind}_{split}" for kind in kinds}
-    model = figures.main_models(judgement)[0]
+    model = figures.main_models(result)[0]
     return Section(
         split=split,
-        question=_QUESTIONS.get(split, ""),
-        tables={k: run.tables[n] for k, n in names.items() if n in run.tables},
-        plots=tuple(_plots(judgement)),
+        title=SPLIT_NAMES.get(split, split),
+        verdict=verdict(result) or "",
+        tables={
+            kind: _without_paper(run, run.tables[name])
+            for kind, name in names.items()
+            if name in run.tables
+        },
+        plots=tuple(_plots(result)),
         seeding_model=model,
-        seeding=seeding_lists(judgement.predictions, model, LIST_LENGTH),
+        seeding=seeding_lists(result.predictions, model, LIST_LENGTH),
     )
 
 
-def _plots(judgement: SplitResult) -> Iterator[Plot]:
+def _without_paper(run: SavedRun, table: Table) -> Table:
+    """Returns a table without the paper's values, unless the study is the paper's."""
+    if run.study == _PAPER_STUDY:
+        return table
+    kept = [i for i, name in enumerate(table.columns) if name not in _PAPER_COLUMNS]
+    return replace(
+        table,
+        columns=tuple(table.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
+        notes=tuple(note for note in table.notes if not note.startswith("paper:")),
+    )
+
+
+def _plots(result: SplitResult) -> Iterator[Plot]:
     yield Plot(
         "Average precision",
-        "Mean of the folds; the bar is the 95 % interval over users.",
-        _plain(figures.interval_figure(judgement)),
+        "How well each model predicts who joins, mean of the folds; the bar is the "
+        "95 % interval over users.",
+        _plain(figures.interval_figure(result)),
         is_wide=True,
     )
     yield Plot(
         "Precision and recall",
         "Mean of the folds at each recall; the dotted line is the prevalence.",
-        _plain(figures.precision_recall_figure(judgement)),
+        _plain(figures.precision_recall_figure(result)),
     )
     yield Plot(
         "Gain",
-        "Joiners reached when the best-scored users of a challenge are asked first, "
-        "mean over challenges; dotted: by chance.",
-        _plain(figures.gain_figure(judgement)),
+        "Share of joiners among the best-scored users of a challenge, mean over "
+        "challenges; dotted: by chance.",
+        _plain(figures.gain_figure(result)),
     )
     yield Plot(
         "Reliability",
-        "How many joined of the pairs with about the same predicted probability, in 15 "
-        "bins of equal mass; dotted: probabilities that tell the truth.",
-        _plain(figures.reliability_figure(judgement)),
+        "Share that joined among pairs of similar predicted probability, in 15 bins of "
+        "equal mass; dotted: perfectly calibrated probabilities.",
+        _plain(figures.reliability_figure(result)),
     )
     yield Plot(
-        "Challenge by challenge",
-        "Average precision over the share that joined; 1, dotted, is chance.",
-        _plain(figures.challenge_figure(judgement)),
+        "Challenges",
+        "Average precision divided by the share that joined; 1, dotted, is chance.",
+        _plain(figures.challenge_figure(result)),
         is_wide=True,
     )
 
@@ -176,7 +195,7 @@ def _plain(figure: Figure) -> Mapping[str, Any]:
 
 
 def _summary(run: SavedRun) -> Table | None:
-    """Compares deepChallenger with the strongest simple baseline, a row a split."""
+    """Compares deepChallenger with the strongest simple baseline, one row per split."""
     rows = [row for row in map(_summary_row, run.judgements.values()) if row]
     if not rows:
         return None
@@ -194,19 +213,19 @@ def _summary(run: SavedRun) -> Table | None:
     )
 
 
-def _summary_row(judgement: SplitResult) -> tuple[Cell, ...] | None:
-    best = judgement.strongest
-    if best is None or DEEP_CHALLENGER not in judgement.models:
+def _summary_row(result: SplitResult) -> tuple[Cell, ...] | None:
+    best = result.strongest
+    if best is None or DEEP_CHALLENGER not in result.models:
         return None
-    folds = judgement.predictions.folds
+    folds = result.predictions.folds
     num_pairs = sum(len(answers(f, best, "test").labels) for f in folds)
-    difference = judgement.difference(DEEP_CHALLENGER, best)
+    difference = result.difference(DEEP_CHALLENGER, best)
     return (
-        judgement.predictions.split,
+        result.predictions.split,
         str(num_pairs),
-        judgement.metrics[best]["prevalence"],
-        judgement.average_precision(DEEP_CHALLENGER),
-        judgement.average_precision(best),
+        result.metrics[best]["prevalence"],
+        result.average_precision(DEEP_CHALLENGER),
+        result.average_precision(best),
         *difference.cells(),
         best,
         "beats it" if difference.low > 0 else "does not beat it",
@@ -224,16 +243,16 @@ def _flatten(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _render_card(card: str) -> str:
-    """Markdown as HTML without raw HTML and without images: nothing is fetched.
+    """Renders Markdown without raw HTML and images, so that nothing is downloaded.
 
-    The page has a heading for the card: its title is left out, and the headings of its
-    parts, of level 2, go one down.
+    The title is removed, because the page has a heading for the card, and the other
+    headings are moved down by one level.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.disable("image")
     tokens = markdown.parse(escape_controls(card, keep="\n\t"))
     if tokens and tokens[0].tag == "h1":
-        del tokens[:3]  # its start, text and end
+        del tokens[:3]  # the start, text and end of the title
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"

@@ -1,6 +1,6 @@
-"""How challenges spread, as plots: by day, foretold, and from a list of seeds.
+"""Plots of the spread of challenges: by day, forecasts, and from seeds.
 
-Names come from data and plotly reads them as HTML, so they are escaped.
+Names from the data are escaped, because plotly interprets them as HTML.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import polars as pl
 
 from dc_keras.social.palette import OTHER, PALETTE
 
-# More curves than these nobody tells apart; the others are grey.
+# The number of coloured curves; more colours could not be distinguished.
 _NUM_NAMED = len(PALETTE)
 _HEIGHT_PX = 420
 _GREY = "#868e96"
@@ -21,10 +21,10 @@ _LETTERS = 32
 
 
 def replication_figure(replication: pl.DataFrame) -> go.Figure:
-    """Participants up to each day, a curve a challenge, the largest in colour.
+    """Plots the cumulative participants by day, one curve per challenge.
 
     Args:
-        replication: `challenge`, `day`, `new` and `cumulative`.
+        replication: table of `challenge`, `day`, `new` and `cumulative`.
     """
     figure = go.Figure()
     totals = replication.group_by("challenge").agg(pl.col("cumulative").max())
@@ -40,14 +40,14 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
             line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
             showlegend=is_named,
         )
-    return _laid_out(figure, "day (UTC)", "participants")
+    return _set_layout(figure, "day (UTC)", "participants")
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
-    """Foretold over true reach, a dot a challenge with its band; on the line is right.
+    """Plots the forecast against the true reach of each challenge, with intervals.
 
     Args:
-        table: of `Backtests`.
+        table: table of `Backtests`.
         method: one of `backtesting.METHODS`.
     """
     predicted = table[f"{method}_predicted"]
@@ -74,14 +74,14 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
     )
     figure.update_xaxes(type="log")
     figure.update_yaxes(type="log")
-    return _laid_out(figure, "participants in the end", "foretold, band of 90 %")
+    return _set_layout(figure, "participants", "forecast, 90 % interval")
 
 
 def curve_figure(curve: pl.DataFrame) -> go.Figure:
-    """Users who have joined up to each wave: mean, and the band of 90 % of the runs.
+    """Plots the cumulative adopters by step: mean and 90 % interval over the runs.
 
     Args:
-        curve: `wave`, `mean`, `low` and `high`.
+        curve: table of `wave`, `mean`, `low` and `high`.
     """
     waves = curve["wave"].to_list()
     figure = go.Figure()
@@ -103,10 +103,10 @@ def curve_figure(curve: pl.DataFrame) -> go.Figure:
         line={"color": PALETTE[0], "width": 2.5},
         name="mean",
     )
-    return _laid_out(figure, "waves after the seeds", "users who have joined")
+    return _set_layout(figure, "steps after the seeds", "users who have joined")
 
 
-def _laid_out(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+def _set_layout(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
     return figure.update_layout(
         height=_HEIGHT_PX,
         margin={"l": 56, "r": 12, "t": 12, "b": 48},

@@ -1,4 +1,4 @@
-"""The page of reach: how challenges spread, along ties or not, and how far one goes."""
+"""The page of reach: spread of challenges, adoption along edges, forecasts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _MOST_ROWS = 30
 _NUM_LIKELY = 20
 _METHODS = {
     "cascade": "cascade along ties",
-    "mean": "mean of the others",
-    "speed": "speed of the first",
+    "mean": "mean of other challenges",
+    "speed": "speed of the first adopters",
 }
 
 
 def write_reach_page(report: ReachReport, output: Path, title: str) -> None:
-    """Writes the page, whole or not at all; it needs no network.
+    """Writes the self-contained page atomically.
 
     Args:
-        report: what it says.
-        output: the page, .html; its folder is made if need be.
-        title: of the page.
+        report: the results.
+        output: path of the page, .html; its directory is created if necessary.
+        title: title of the page.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     write_sealed(output, render_reach_page(report, title))
@@ -43,15 +43,15 @@ def render_reach_page(report: ReachReport, title: str) -> str:
     environment: jinja2.Environment = page_environment()
     page = environment.get_template("reach.html.jinja").render(
         title=title,
-        # No row is ours in particular.
+        # No row is highlighted.
         ours="\0",
         replication=_plot(
             "Replication",
-            "Participants up to each day; the largest challenges in colour.",
+            "Cumulative participants by day; the largest challenges are coloured.",
             reach_figures.replication_figure(report.replication()),
         ),
         along=_along_table(report),
-        foretold=list(_foretold_plots(report)),
+        forecasts=list(_forecast_plots(report)),
         backtest=_backtest_table(report),
         what_if=None if report.what_if is None else _what_if_plot(report),
         likely=None if report.what_if is None else _likely_table(report),
@@ -66,7 +66,7 @@ def _plot(title: str, caption: str, figure: Figure, is_wide: bool = True) -> Plo
 
 
 def _along_table(report: ReachReport) -> Table:
-    table = report.along_ties()
+    table = report.along_edges()
     rows: list[tuple[Cell, ...]] = [
         (
             row["challenge"],
@@ -80,27 +80,27 @@ def _along_table(report: ReachReport) -> Table:
     ]
     num_small = table.filter(table["p_value"] <= 0.05).height
     return Table(
-        "Did it run along ties?",
+        "Adoption along ties",
         ("challenge", "participants", "ties before", "followed", "by chance", "p"),
         tuple(rows),
         (
-            f"p of at most 0.05 in {num_small} of {table.height} challenges; chance "
-            f"alone gives {0.05 * table.height:.1f}.",
-            "followed: share of the participants who were tied to somebody who had "
-            "joined before them. by chance: the same people, times shuffled among "
-            "them. Ties are those of before the challenge's first post. A small p also "
-            "comes from whatever reaches tied users at about the same time.",
+            f"p ≤ 0.05 in {num_small} of {table.height} challenges; "
+            f"{0.05 * table.height:.1f} are expected by chance.",
+            "followed: share of participants with a tie to an earlier participant. by "
+            "chance: expected share with shuffled times. ties before: ties from posts "
+            "before the challenge's first post. A small p may also have a common cause "
+            "that reaches connected users at about the same time.",
         ),
     )
 
 
-def _foretold_plots(report: ReachReport) -> Iterator[Plot]:
+def _forecast_plots(report: ReachReport) -> Iterator[Plot]:
     if report.backtests is None:
         return
     for method, name in _METHODS.items():
         figure = reach_figures.backtest_figure(report.backtests.table, method)
-        caption = "A dot is a past challenge; on the dotted line it was foretold right."
-        yield _plot(f"Foretold by the {name}.", caption, figure, is_wide=False)
+        caption = "A dot is a past challenge; the dotted line is a correct forecast."
+        yield _plot(f"Forecast by the {name}.", caption, figure, is_wide=False)
 
 
 def _backtest_table(report: ReachReport) -> Table | None:
@@ -119,17 +119,18 @@ def _backtest_table(report: ReachReport) -> Table | None:
         for row in report.backtests.summary().iter_rows(named=True)
     ]
     return Table(
-        "Past challenges, each foretold with what was fitted on all others",
+        "Backtest: leave-one-out forecasts of past challenges",
         (
-            *("way", "log error", "95 %", "above the mean's", "95 % of it"),
-            *("users off", "in the band of 90 %"),
+            *("method", "log error", "95 %", "difference to mean", "95 %"),
+            *("error in users", "within the 90 % interval"),
         ),
         tuple(rows),
         (
-            "log error: mean of |log(foretold / true participants)|. above the mean's: "
-            "paired, below 0 is better. Intervals: bootstrap over challenges.",
-            "Participants are those known to the corpus, the first adopters among "
-            f"them. Not foretold: {len(report.left_out)} challenges.",
+            "log error: mean of |log(forecast / true participants)|. difference to "
+            "mean: paired difference of the log error to that of the mean of other "
+            "challenges, negative is better. Intervals: bootstrap over challenges.",
+            "Participants are those in the corpus, including the first adopters. "
+            f"Without a forecast: {len(report.left_out)} challenges.",
         ),
     )
 
@@ -137,11 +138,11 @@ def _backtest_table(report: ReachReport) -> Table | None:
 def _what_if_plot(report: ReachReport) -> Plot:
     what_if = report.what_if
     if what_if is None:
-        raise ValueError("there must be seeds")
+        raise ValueError("the report has no forecast from seeds")
     return _plot(
         "From the seeds",
-        f"{what_if.num_seeds:,} users are asked, {what_if.expected_seeds:,.1f} of them "
-        "are expected to join; the others are won along ties.",
+        f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
+        "to join; the other users join along ties.",
         reach_figures.curve_figure(what_if.curve()),
     )
 
@@ -149,15 +150,15 @@ def _what_if_plot(report: ReachReport) -> Plot:
 def _likely_table(report: ReachReport) -> Table:
     what_if = report.what_if
     if what_if is None:
-        raise ValueError("there must be seeds")
+        raise ValueError("the report has no forecast from seeds")
     rows = what_if.chances().head(_NUM_LIKELY).iter_rows()
     return Table(
-        "Who most likely joins",
-        ("user", "share of the runs"),
+        "Users most likely to join",
+        ("user", "share of runs"),
         tuple((user, chance) for user, chance in rows),
         (
-            f"contagion: somebody of mean strength wins {what_if.contagion:.2f} users "
-            "at first.",
+            f"contagion: an adopter of mean strength activates {what_if.contagion:.2f} "
+            "users on average.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Writes the report of a run."""
+"""Writes the report of an evaluation run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dc_keras.study.dataset_card import CARD_FILE
 
 
 def write_report(run: SavedRun, output: Path, corpus: Corpus | None = None) -> None:
-    """Writes one HTML page that needs no network, readable by anyone with a browser.
+    """Writes the report as one self-contained HTML page.
 
     Args:
         run: a finished run.
-        output: the page.
-        corpus: whose dataset card is shown.
+        output: path of the page.
+        corpus: corpus whose dataset card is included; None for no card.
 
     Raises:
         DataError: the extra `report` is not installed, or the corpus has no card.

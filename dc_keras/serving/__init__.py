@@ -1,1 +1,1 @@
-"""The SavedModel bundle that answers raw requests."""
+"""Exports a model as a SavedModel bundle, and queries bundles and model servers."""

@@ -1,4 +1,4 @@
-"""A challenge more in a bundle, from sample videos or a brief, without training."""
+"""Adds a challenge to a bundle, from sample videos or a brief, without training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
+from dc_keras.serving.bundle_config import find_version
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
-from dc_keras.serving.predictor import (
-    CALIBRATION_FILE,
-    Predictor,
-    find_version,
-)
+from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
@@ -29,22 +26,26 @@ MAX_POSTS = 20
 def add_challenge(
     bundle: Path, name: str, posts: Sequence[RawPost], version: int | None = None
 ) -> Path:
-    """Writes a further version of a bundle that knows one challenge more.
+    """Writes a new version of a bundle that contains one more challenge.
 
-    The networks stay as they are. How many join a challenge that none of them has seen
-    is less certain than for one of training; `forecast_participants` says by how much.
+    The networks are not changed. The number of participants of a new challenge is less
+    certain than that of a training challenge; the intervals of `forecast_participants`
+    include this uncertainty.
 
     Args:
-        bundle: a version, or the directory of versions: then the highest.
-        name: of the challenge.
-        posts: 1 to 20 sample videos, or a brief: one post with a caption alone.
-        version: number of the new one; None takes the one after the highest.
+        bundle: directory of a version, or of all versions; the latter selects the
+            highest version.
+        name: name of the challenge.
+        posts: 1 to 20 sample videos, or a brief, which is one post with only a caption.
+        version: number of the new version; None selects the next number after the
+            highest.
 
     Returns:
         The directory of the new version.
 
     Raises:
-        DataError: the bundle knows the name, or there are too few or too many posts.
+        DataError: the bundle contains the name already, or the number of posts is out
+            of range.
     """
     place = find_version(bundle)
     predictor = Predictor.load(place)
@@ -58,7 +59,7 @@ def add_challenge(
             f"a challenge must have 1 to {MAX_POSTS} sample videos, or a brief. "
             f"Received: posts={len(posts)}"
         )
-    table = _one_more(predictor, name, posts)
+    table = _extend_table(predictor, name, posts)
     added = {
         name: {
             "num_posts": len(posts),
@@ -72,28 +73,28 @@ def add_challenge(
     }
 
     def fill(temporary: Path) -> None:
-        module = _Extended(place, table)
+        module = _ExtendedBundle(place, table)
         save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
         save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
-        for kept in (CALIBRATION_FILE, CARD_FILE):
-            if (place / kept).exists():
-                shutil.copyfile(place / kept, temporary / kept)
+        for copied in (CALIBRATION_FILE, CARD_FILE):
+            if (place / copied).exists():
+                shutil.copyfile(place / copied, temporary / copied)
 
     return write_version(place.parent, version, fill)
 
 
-def _one_more(
+def _extend_table(
     predictor: Predictor, name: str, posts: Sequence[RawPost]
 ) -> ChallengeTable:
-    """Returns the challenges of a bundle and a new one."""
+    """Returns the challenge table of a bundle with one more challenge."""
     old = np.array([known.encode() for known in predictor.challenges], object)
-    # What an unknown name is answered by stays as trained.
-    unknown = predictor.ask("find_challenge", name=np.array([b"\0"], object))
-    described = predictor.ask("find_support", name=old)
+    # The row for unknown names is kept as it was trained.
+    unknown = predictor.call("find_challenge", name=np.array([b"\0"], object))
+    described = predictor.call("find_support", name=old)
     videos, valid = described["challenge_videos"], described["valid"]
     new = predictor.embed_posts("challenge", posts)[: videos.shape[1]]
-    joined = predictor.ask(
+    joined = predictor.call(
         "join_challenge",
         challenge_videos=new[None],
         valid=np.ones((1, len(new)), bool),
@@ -114,8 +115,8 @@ def _one_more(
     )
 
 
-class _Extended(tf.Module):
-    """A loaded bundle with another table of challenges."""
+class _ExtendedBundle(tf.Module):
+    """A loaded bundle with a different challenge table."""
 
     def __init__(self, place: Path, challenges: ChallengeTable) -> None:
         super().__init__()
@@ -123,7 +124,7 @@ class _Extended(tf.Module):
         self.challenges = challenges
 
     def signatures(self) -> dict[str, Any]:
-        """Returns those of the bundle, and anew those that look into the table."""
+        """Returns the bundle's signatures; those that use the table are rebuilt."""
         known: Mapping[str, Any] = self.base.signatures
         new = {
             "serving_default": self._answer("embed_user"),
@@ -131,21 +132,21 @@ class _Extended(tf.Module):
             "tokens": self._answer("embed_user_tokens"),
             "find_challenge": self.challenges.find,
             "find_support": self.challenges.find_videos,
-            "rank_challenges": lambda **seen: self.challenges.rank(
-                self._embed("embed_user", seen), self._score
+            "rank_challenges": lambda **inputs: self.challenges.rank(
+                self._embed("embed_user", inputs), self._score
             ),
         }
-        found = {name: f for name, f in known.items() if name not in new}
+        signatures = {name: f for name, f in known.items() if name not in new}
         for name, function in new.items():
             if name in known:
                 _, specs = known[name].structured_input_signature
                 compiled = tf.function(function, autograph=False)
-                found[name] = compiled.get_concrete_function(**specs)
-        return found
+                signatures[name] = compiled.get_concrete_function(**specs)
+        return signatures
 
     def _answer(self, embed: str) -> Any:
-        def answer(challenge: tf.Tensor, **seen: tf.Tensor) -> dict[str, tf.Tensor]:
-            user = self._embed(embed, seen)
+        def answer(challenge: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            user = self._embed(embed, inputs)
             return self.challenges.answer(challenge, user, self._score)
 
         return answer
@@ -157,12 +158,12 @@ class _Extended(tf.Module):
             **unknown_post_facts(captions)._asdict(),
             **unknown_user_facts(captions)._asdict(),
         }
-        seen = {"captions": captions, "frames": frames, **facts}
-        user = self._embed("embed_user", seen)
+        inputs = {"captions": captions, "frames": frames, **facts}
+        user = self._embed("embed_user", inputs)
         return self.challenges.answer(challenge, user, self._score)
 
-    def _embed(self, signature: str, seen: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return self.base.signatures[signature](**seen)["user"]
+    def _embed(self, signature: str, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return self.base.signatures[signature](**inputs)["user"]
 
     def _score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         score = self.base.signatures["score"]

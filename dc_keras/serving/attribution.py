@@ -1,8 +1,8 @@
-"""Which posts, frames, words and facts moved an answer: the rest is asked without each.
+"""Explains a probability by leave-one-out effects of posts, frames, words and facts.
 
-Nothing is approximated: what is left out is gone, all else stays as it is. Effects are
-differences of log-odds, and they do not add up: two posts that say the same have little
-effect each.
+The bundle scores the pair again without each item; nothing is approximated. An effect
+is a difference of log-odds. Effects do not add up: of two similar posts, each alone has
+little effect.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dc_keras.serving.raw_requests import RawPost, RawUser, as_user, pack_users
 
 SIDES = ("user", "challenge")
 MOST_WORDS = 100
-# Sets of posts that are joined at a time.
+# Sets of posts that are scored in one call.
 _SETS = 64
 _UNKNOWN = RawPost("")
-# What of a post is not known when a kind of fact is left out, and what of a user.
+# The fields of a post, and of a user, that become unknown for each kind of fact.
 _POST_FACTS = {
     "sounds": ("sound", "sound_title"),
     "dates": ("create_time",),
@@ -31,18 +31,20 @@ _POST_FACTS = {
     "counts": ("counts",),
 }
 _USER_FACTS = {"account": ("account",), "earlier joins": ("joined",)}
-# The kinds of facts that are left out.
+# The kinds of facts whose effects are computed.
 FACTS = (*_POST_FACTS, *_USER_FACTS)
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one thing did to an answer.
+    """The effect of one item on the probability.
 
     Attributes:
-        name: the word; "" for posts and frames.
-        probability: that the user joins, without it; None where nothing is left.
-        log_odds: with it less without it: above 0, it spoke for joining. None alike.
+        name: the word or the kind of fact; "" for posts and frames.
+        probability: probability that the user joins, without the item; None if nothing
+            is left without it.
+        log_odds: log-odds with the item minus log-odds without it; positive if the item
+            raises the probability. None if nothing is left without it.
     """
 
     name: str
@@ -52,12 +54,13 @@ class Effect:
 
 @dataclass(frozen=True)
 class PostEffect:
-    """What a post did, and inside it.
+    """The effects of a post and of its parts.
 
     Attributes:
-        whole: of the post.
-        frames: of each frame, in order; empty where nobody looked.
-        words: of the caption's first `MOST_WORDS`, in order; empty alike.
+        whole: effect of the whole post.
+        frames: effect of each frame, in order; empty if they were not computed.
+        words: effects of the caption's first `MOST_WORDS` words, in order; empty if
+            they were not computed.
     """
 
     whole: Effect
@@ -67,15 +70,15 @@ class PostEffect:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Why a user is said to join a challenge, or not.
+    """The explanation of the probability that a user joins a challenge.
 
     Attributes:
-        challenge: its name.
-        probability: that the user joins.
-        user: of each post of the user that counts, newest first.
-        challenge_posts: of each post that describes the challenge, in their order.
-        facts: of each kind of fact about the user and their posts: dates, sounds,
-            counts and the like; empty for a model that sees videos only.
+        challenge: name of the challenge.
+        probability: probability that the user joins.
+        user: effects of the user's posts within the history limit, newest first.
+        challenge_posts: effects of the posts that describe the challenge, in order.
+        facts: effects of each kind of fact about the user and their posts, named as in
+            `FACTS`; empty for a model that uses only videos.
     """
 
     challenge: str
@@ -92,36 +95,36 @@ def explain(
     support: Sequence[RawPost] = (),
     most_posts: int = 3,
 ) -> Attribution:
-    """Leaves out posts of both sides, and frames and words of those that moved most.
+    """Computes the effects of posts, and of the parts of the most influential posts.
 
     Args:
         predictor: a bundle, in process or on a server.
-        user: with the posts newest first, or the posts alone; the first m count.
-        challenge: one that the bundle knows.
-        support: the posts that describe it, as many as the bundle has of it and in its
-            order; without them only whole posts of the challenge are left out.
-        most_posts: posts of each side to look into.
+        user: the user, or only the user's posts, newest first; the first m are used.
+        challenge: name of a challenge of the bundle.
+        support: the posts that describe the challenge, in the number and order of the
+            bundle. Without them, the challenge side has only effects of whole posts.
+        most_posts: number of posts on each side whose frames and words are explained.
 
     Raises:
-        DataError: the user has no posts, the bundle does not know the challenge, or
-            `support` has another number of posts.
+        DataError: the user has no posts, the bundle does not contain the challenge, or
+            `support` has a different number of posts.
     """
-    who = as_user(user)
-    if not who.posts:
+    raw_user = as_user(user)
+    if not raw_user.posts:
         raise DataError("a user must have at least one post. Received: posts=0")
     predictor.require_challenges([challenge])
-    history = list(who.posts[: predictor.config["study"]["history_max"]])
-    found = predictor.ask("find_support", name=np.array([challenge], object))
-    kinds = tuple(_POST_FACTS) if _sees_context(predictor) else ()
+    history = list(raw_user.posts[: predictor.config["study"]["history_max"]])
+    described = predictor.call("find_support", name=np.array([challenge], object))
+    kinds = tuple(_POST_FACTS) if _uses_context(predictor) else ()
     variants = predictor.embed_variants(
         "user", [[post, *_without_facts(post, kinds)] for post in history]
     )
     videos = {
         "user": variants[:, 0],
-        "challenge": found["challenge_videos"][0][found["valid"][0]],
+        "challenge": described["challenge_videos"][0][described["valid"][0]],
     }
-    asked = {
-        "user": pack_users([who]),
+    inputs = {
+        "user": pack_users([raw_user]),
         "challenge": {"name": np.array([challenge.encode()], object)},
     }
     if support and len(support) != len(videos["challenge"]):
@@ -130,26 +133,26 @@ def explain(
             f"Received: support={len(support)}"
         )
     whole = {
-        side: _join(predictor, side, v[None], np.ones((1, len(v)), bool), asked[side])
+        side: _join(predictor, side, v[None], np.ones((1, len(v)), bool), inputs[side])
         for side, v in videos.items()
     }
-    [probability] = predictor.ask("score", **whole)["probability"]
-    answers = {
+    [probability] = predictor.call("score", **whole)["probability"]
+    sides = {
         side: _Side(
-            predictor, side, videos[side], whole, float(probability), asked[side]
+            predictor, side, videos[side], whole, float(probability), inputs[side]
         )
         for side in SIDES
     }
     return Attribution(
         challenge,
         float(probability),
-        answers["user"].explain(history, most_posts),
-        answers["challenge"].explain(support, most_posts),
-        answers["user"].explain_facts(kinds, variants[:, 1:], who) if kinds else (),
+        sides["user"].explain(history, most_posts),
+        sides["challenge"].explain(support, most_posts),
+        sides["user"].explain_facts(kinds, variants[:, 1:], raw_user) if kinds else (),
     )
 
 
-def _sees_context(predictor: Predictor) -> bool:
+def _uses_context(predictor: Predictor) -> bool:
     return bool(predictor.config["context"]["context"] != "none")
 
 
@@ -169,15 +172,15 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Side:
-    """One side of a question, of which things are left out.
+    """Computes the effects of one side of a pair.
 
     Attributes:
-        predictor: is asked.
+        predictor: the bundle.
         side: one of `SIDES`.
-        videos: float32 (num_posts, width), the embedded posts.
-        whole: by side, the representation with nothing left out, (1, width).
-        probability: with nothing left out.
-        asked: further inputs of `join_user` or `join_challenge`, a row each.
+        videos: the embedded posts, float32 (num_posts, width).
+        whole: the complete representation of each side, (1, width).
+        probability: probability of the complete pair.
+        inputs: the other inputs of `join_user` or `join_challenge`, one row each.
     """
 
     predictor: Predictor
@@ -185,72 +188,74 @@ class _Side:
     videos: np.ndarray
     whole: Mapping[str, np.ndarray]
     probability: float
-    asked: Mapping[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray]
 
     def explain_facts(
         self, kinds: Sequence[str], variants: np.ndarray, user: RawUser
     ) -> tuple[Effect, ...]:
-        """Leaves out each kind of fact of all posts, and each of the user.
+        """Returns the effect of each kind of fact of all posts, and of the user.
 
         Args:
-            kinds: of `_POST_FACTS`.
-            variants: float32 (num_posts, len(kinds), width), the posts without each.
-            user: who is asked about.
+            kinds: keys of `_POST_FACTS`.
+            variants: the posts without each kind, float32 (num_posts, len(kinds),
+                width).
+            user: the user.
         """
-        nobody = RawUser(user.posts)
+        unknown = RawUser(user.posts)
         sets = [variants[:, number] for number in range(len(kinds))]
-        asked = [self.asked] * len(kinds)
-        for changed in _USER_FACTS.values():
+        inputs = [self.inputs] * len(kinds)
+        for fields in _USER_FACTS.values():
             sets.append(self.videos)
-            changes: dict[str, Any] = {n: getattr(nobody, n) for n in changed}
-            asked.append(pack_users([replace(user, **changes)]))
+            changes: dict[str, Any] = {n: getattr(unknown, n) for n in fields}
+            inputs.append(pack_users([replace(user, **changes)]))
         return tuple(
-            self._effect_of(name, self._ask_sets(videos[None], one))
-            for name, videos, one in zip(FACTS, sets, asked, strict=True)
+            self._make_effect(name, self._score_sets(videos[None], facts))
+            for name, videos, facts in zip(FACTS, sets, inputs, strict=True)
         )
 
-    def _effect_of(self, name: str, probability: np.ndarray) -> Effect:
-        moved = log_odds(np.array(self.probability)) - log_odds(probability)
-        return Effect(name, float(probability[0]), float(moved[0]))
+    def _make_effect(self, name: str, probability: np.ndarray) -> Effect:
+        effect = log_odds(np.array(self.probability)) - log_odds(probability)
+        return Effect(name, float(probability[0]), float(effect[0]))
 
-    def _ask_sets(
+    def _score_sets(
         self,
         videos: np.ndarray,
-        asked: Mapping[str, np.ndarray],
+        inputs: Mapping[str, np.ndarray],
         valid: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Asks with other sets of posts on this side → float32 (num_sets,)."""
+        """Returns the probability with each set of posts, float32 (num_sets,)."""
         count = len(videos)
         if valid is None:
             valid = np.ones(videos.shape[:2], bool)
-        every = {name: np.repeat(value, count, axis=0) for name, value in asked.items()}
+        repeated = {n: np.repeat(value, count, axis=0) for n, value in inputs.items()}
         [other] = set(SIDES) - {self.side}
-        against = np.repeat(self.whole[other], count, axis=0)
-        joined = _join(self.predictor, self.side, videos, valid, every)
-        told = self.predictor.ask("score", **{self.side: joined, other: against})
-        return told["probability"]
+        vectors = {
+            self.side: _join(self.predictor, self.side, videos, valid, repeated),
+            other: np.repeat(self.whole[other], count, axis=0),
+        }
+        return self.predictor.call("score", **vectors)["probability"]
 
     def explain(
         self, posts: Sequence[RawPost], most_posts: int
     ) -> tuple[PostEffect, ...]:
-        """Leaves out each post, and parts of the `most_posts` that moved most."""
+        """Returns the effects of posts, and of parts of the `most_posts` largest."""
         count = len(self.videos)
         wholes = self._effects([_Change("", position) for position in range(count)])
-        moved = np.array([abs(effect.log_odds or 0.0) for effect in wholes])
-        # Stable: of equal ones the first is looked into.
-        inside = np.argsort(-moved, kind="stable")[:most_posts].tolist()
+        sizes = np.array([abs(effect.log_odds or 0.0) for effect in wholes])
+        # The stable sort prefers the earlier of two equal posts.
+        inside = np.argsort(-sizes, kind="stable")[:most_posts].tolist()
         return tuple(
-            self._look_into(position, whole, posts[position])
+            self._explain_parts(position, whole, posts[position])
             if posts and position in inside
             else PostEffect(whole)
             for position, whole in enumerate(wholes)
         )
 
-    def _look_into(self, position: int, whole: Effect, post: RawPost) -> PostEffect:
-        """Leaves out frames and words of a post, where the model sees such."""
-        sees = self.predictor.config["sides"][self.side]
-        num_frames = len(post.jpegs) if sees["vision"] else 0
-        words = post.caption.split()[:MOST_WORDS] if sees["text"] else []
+    def _explain_parts(self, position: int, whole: Effect, post: RawPost) -> PostEffect:
+        """Returns the effects of a post's frames and words, if the model uses them."""
+        settings = self.predictor.config["sides"][self.side]
+        num_frames = len(post.jpegs) if settings["vision"] else 0
+        words = post.caption.split()[:MOST_WORDS] if settings["text"] else []
         names = [""] * num_frames + words
         if not names:
             return PostEffect(whole)
@@ -268,21 +273,23 @@ class _Side:
         return PostEffect(whole, effects[:num_frames], effects[num_frames:])
 
     def _effects(self, changes: Sequence[_Change]) -> tuple[Effect, ...]:
-        """Asks anew after each of some changes."""
+        """Returns the effect of each change."""
         is_emptied = len(self.videos) == 1 and not any(
             change.video is not None for change in changes
         )
         if is_emptied or not changes:
             return tuple(Effect(change.name, None, None) for change in changes)
         starts = range(0, len(changes), _SETS)
-        told = np.concatenate([self._ask(changes[s : s + _SETS]) for s in starts])
-        moved = log_odds(np.array(self.probability)) - log_odds(told)
+        probability = np.concatenate(
+            [self._score_changes(changes[s : s + _SETS]) for s in starts]
+        )
+        effects = log_odds(np.array(self.probability)) - log_odds(probability)
         return tuple(
-            Effect(change.name, float(probability), float(effect))
-            for change, probability, effect in zip(changes, told, moved, strict=True)
+            Effect(change.name, float(p), float(effect))
+            for change, p, effect in zip(changes, probability, effects, strict=True)
         )
 
-    def _ask(self, changes: Sequence[_Change]) -> np.ndarray:
+    def _score_changes(self, changes: Sequence[_Change]) -> np.ndarray:
         videos = np.repeat(self.videos[None], len(changes), axis=0)
         valid = np.ones(videos.shape[:2], bool)
         for row, change in enumerate(changes):
@@ -290,7 +297,7 @@ class _Side:
                 valid[row, change.position] = False
             else:
                 videos[row, change.position] = change.video
-        return self._ask_sets(videos, self.asked, valid)
+        return self._score_sets(videos, self.inputs, valid)
 
 
 def _join(
@@ -298,15 +305,15 @@ def _join(
     side: str,
     videos: np.ndarray,
     valid: np.ndarray,
-    asked: Mapping[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-    """Joins sets of embedded posts → float32 (num_sets, width)."""
+    """Returns the vector of each set of embedded posts, float32 (num_sets, width)."""
     sets = {f"{side}_videos": videos}
-    return predictor.ask(f"join_{side}", valid=valid, **sets, **asked)[side]
+    return predictor.call(f"join_{side}", valid=valid, **sets, **inputs)[side]
 
 
 def _without_each(words: Sequence[str], post: RawPost) -> Iterator[str]:
-    """Yields the caption without each of its words."""
-    every = post.caption.split()
+    """Yields, for each word, the caption without it."""
+    caption = post.caption.split()
     for number in range(len(words)):
-        yield " ".join(every[:number] + every[number + 1 :])
+        yield " ".join(caption[:number] + caption[number + 1 :])

@@ -1,8 +1,8 @@
-"""HTTP whose deadline and size hold against any server.
+"""HTTP connections with a fixed deadline and a maximum response size.
 
-urllib3 counts a timeout anew for every read, so that a server that sends a byte now and
-then keeps a call for ever. Here a connection's timeout is a moment, and no answer is
-longer than `LARGEST_ANSWER`. Only looking up the server's name is outside of it.
+urllib3 restarts a timeout for every read, so a server that sends a byte now and then
+can keep a call open forever. Here a timeout is a point in time, and a response has at
+most `LARGEST_ANSWER` bytes. The deadline does not apply to the DNS lookup.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _PIECE = 2**14  # bytes of a TLS record
 
 
 def make_pool() -> urllib3.PoolManager:
-    """Returns a pool of such connections, without proxies of the environment."""
+    """Returns a pool of such connections that ignores the environment's proxies."""
     pool = urllib3.PoolManager()
     pool.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
     return pool
 
 
 class TimeoutAt(urllib3.Timeout):
-    """A moment, not a duration: each attempt gets what the ones before it left.
+    """A timeout that ends at a fixed time, over all attempts together.
 
     Args:
-        end: of `time.monotonic`.
+        end: the deadline, on the clock of `time.monotonic`, in seconds.
     """
 
     def __init__(self, end: float) -> None:
@@ -47,7 +47,7 @@ class TimeoutAt(urllib3.Timeout):
 
 
 def seconds_until(end: float) -> float:
-    """Returns the seconds that are left, above 0 as sockets want it."""
+    """Returns the remaining seconds, at least `_LEAST_S`: sockets refuse 0."""
     return max(_LEAST_S, end - time.monotonic())
 
 
@@ -63,11 +63,11 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _BoundedFile(io.RawIOBase):
-    """What a server sends, up to a moment and a number of bytes.
+    """Reads from a socket up to a deadline and a number of bytes.
 
     Args:
-        file: of the socket, unbuffered.
-        sock: whose timeout is the time that is left.
+        file: the socket's unbuffered file.
+        sock: the socket; its timeout is the remaining time.
     """
 
     def __init__(self, file: io.RawIOBase, sock: socket.socket) -> None:
@@ -102,7 +102,7 @@ def _require_size(num_bytes: int) -> None:
 
 
 class _Connection(HTTPConnection):
-    """Reads until its deadline: `timeout` is what is left whenever urllib3 asks."""
+    """A connection with a deadline; `timeout` returns the remaining seconds."""
 
     response_class = _Answer
     _end = 0.0
@@ -116,7 +116,7 @@ class _Connection(HTTPConnection):
         self._end = time.monotonic() + (seconds or 0)
 
     def send(self, data: Any) -> None:
-        # In pieces: TLS counts its timeout anew for each record.
+        # In pieces, because TLS restarts its timeout for each record.
         for start in range(0, len(data), _PIECE):
             if self.sock is not None:
                 self.sock.settimeout(self.timeout)
@@ -124,7 +124,7 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """The same with TLS."""
+    """A `_Connection` with TLS."""
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):

@@ -1,17 +1,17 @@
-"""The directory of a version: a SavedModel, and all that is needed to run it.
+"""Writes bundles: a directory per version with a SavedModel and its serving files.
 
-    OUTPUT/VERSION/saved_model.pb, variables/, assets/     what tf-serving loads
-    OUTPUT/VERSION/assets.extra/tf_serving_warmup_requests a request a signature
+    OUTPUT/VERSION/saved_model.pb, variables/, assets/     the SavedModel
+    OUTPUT/VERSION/assets.extra/tf_serving_warmup_requests warm-up requests
     OUTPUT/VERSION/batching_params.pbtxt                   for --enable_batching
     OUTPUT/VERSION/sample_requests/SIGNATURE.json          bodies for the REST API
-    OUTPUT/VERSION/config.json                             every choice behind it
+    OUTPUT/VERSION/config.json                             all settings
     OUTPUT/VERSION/calibration.json                        scores to probabilities
-    OUTPUT/VERSION/op_audit.json                           which servers load it
-    OUTPUT/VERSION/MODEL_CARD.md                           for people
-    OUTPUT/VERSION/SHA256SUMS                              of all of these
+    OUTPUT/VERSION/op_audit.json                           compatible servers
+    OUTPUT/VERSION/MODEL_CARD.md                           the model card
+    OUTPUT/VERSION/SHA256SUMS                              checksums of these files
     OUTPUT/models.config                                   for --model_config_file
 
-What the signatures take and give: `endpoints`.
+`dc_keras.serving.signatures` documents the inputs and outputs of the signatures.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ import tensorflow as tf
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
+from dc_keras.serving.bundle_config import read_config
 from dc_keras.serving.op_audit import audit_ops, require_target
-from dc_keras.serving.predictor import (
-    CALIBRATION_FILE,
-    read_config,
-)
+from dc_keras.serving.predictor import CALIBRATION_FILE
 from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
-from dc_keras.serving.reproducible_export import name_by_content, order_variables
+from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid
 from dc_keras.serving.sample_requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.serving.signatures import Endpoint, endpoints
@@ -43,9 +41,9 @@ from tfrecords.storage.checksums import seal_directory
 AUDIT_FILE = "op_audit.json"
 CONFIG_FILE = "models.config"
 
-# One thread a core, as the server starts without it; a request waits 5 ms at most for
-# others to share its step. A request of many rows is split: the server refuses one of
-# more than max_batch_size.
+# One thread per core is the server's default. A request waits at most 5 ms for others
+# to share its step. A request with many rows is split; the server refuses a request of
+# more than max_batch_size rows.
 _BATCHING = """max_batch_size { value: 4096 }
 max_execution_batch_size { value: 8 }
 enable_large_batch_splitting { value: true }
@@ -56,7 +54,7 @@ allowed_batch_sizes: 4
 allowed_batch_sizes: 8
 pad_variable_length_inputs: true
 """
-# The two highest versions: a client can go back before the server does.
+# Serves the two highest versions, so that a client can go back to the previous one.
 _MODELS = """model_config_list {{
   config {{
     name: "{name}"
@@ -76,25 +74,29 @@ def export_bundle(
     calibration: str = "platt",
     serving_target: str | None = None,
 ) -> Path:
-    """Writes a bundle under `output`, which tf-serving may be watching.
+    """Writes a bundle under `output`.
+
+    A running tensorflow/serving may watch `output`: the version appears under its name
+    only when it is complete.
 
     Args:
         directory: a participation model directory.
         output: directory of a model's versions.
-        version: number of the version; None takes the one after the highest.
+        version: number of the version; None selects the next number after the highest.
         calibration: one of `calibration.METHODS`.
-        serving_target: release of tensorflow/serving that must be able to load it,
-            "2.20"; None writes what each can do and refuses nothing.
+        serving_target: release of tensorflow/serving that must be able to load the
+            bundle, for example "2.20"; None accepts every bundle and only writes the
+            audit.
 
     Returns:
-        The directory of the version. It appears under its name when it is whole.
+        The directory of the version.
 
     Raises:
-        DataError: the version is there already, or the target lacks an op; see also
+        DataError: the version exists already, or the target lacks an op; see also
             `build_serving_model`.
     """
     if serving_target is not None:
-        find_release(serving_target)  # before what takes long
+        find_release(serving_target)  # fails early if the target is unknown
     model, config = build_serving_model(directory, calibration)
     config["serving_target"] = serving_target
 
@@ -114,19 +116,20 @@ def export_bundle(
 def write_version(
     output: Path, version: int | None, fill: Callable[[Path], None]
 ) -> Path:
-    """Writes a version, and gives it its number when it is whole.
+    """Writes a version in a temporary directory and renames it when it is complete.
 
     Args:
         output: directory of a model's versions.
-        version: number of the version; None takes the one after the highest.
-        fill: writes the SavedModel, its configuration and its calibration.
+        version: number of the version; None selects the next number after the highest.
+        fill: writes the SavedModel, its configuration and its calibration into the
+            directory that it is called with.
 
     Returns:
         The directory of the version.
 
     Raises:
-        DataError: the version is there already, or a server that the configuration
-            names as `serving_target` lacks an op.
+        DataError: the version exists already, or the `serving_target` of the
+            configuration lacks an op.
     """
     output.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -138,7 +141,7 @@ def write_version(
     temporary = output / f"tmp-{version}"
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
-    name_by_content(temporary)
+    set_reproducible_uuid(temporary)
     _audit(temporary)
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
@@ -149,9 +152,9 @@ def write_version(
 
 
 def _write_models_config(output: Path) -> None:
-    """Writes which versions a server loads, where `output` is /models/NAME to it.
+    """Writes models.config for a server that mounts `output` as /models/NAME.
 
-    A file that is there may pin a version, to go back: it stays as it is.
+    An existing file is kept, because it may pin a version.
     """
     path, name = output / CONFIG_FILE, output.resolve().name
     if not path.exists():
@@ -169,7 +172,7 @@ def _audit(place: Path) -> None:
 def make_archive(model: ServingModel) -> keras.export.ExportArchive:
     """Returns an archive without signatures that tracks the tables of a model."""
     archive = keras.export.ExportArchive()
-    # Variables are found by themselves; tracked too, each would be written twice.
+    # The archive finds variables on its own; tracking them would write each twice.
     tables = {
         id(layer): layer
         for videos in (model.user_videos, model.challenge_videos)

@@ -1,10 +1,10 @@
-"""Turns scores into probabilities that hold, and probabilities into expected numbers.
+"""Calibrates probabilities, and forecasts numbers of participants from them.
 
-Training weighs classes and leaves out negatives, so that a score of .3 is not three in
-ten. Calibration is fitted on validation rows, which chose the epoch at which training
-stopped but weighed nothing. What it cannot know is how much more or less a single
-challenge attracts than the model says: that spread is estimated from the challenges of
-the validation rows, and goes into every interval.
+Training weights classes and samples negatives, so a score of .3 is not a frequency of
+three in ten. The calibration curve is fitted on the validation rows; they selected the
+epoch of early stopping but no weight. A single challenge may still attract more or
+fewer users than the curve predicts. The spread of these offsets is estimated from the
+challenges of the validation rows and is included in every interval.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sklearn.linear_model import LogisticRegression
 METHODS = ("platt", "temperature", "isotonic", "none")
 
 _EPSILON = 1e-6
-# Below it nothing can be learned of a curve, and below it nothing of a line.
+# The fewest rows of each class that a curve is fitted on.
 _LEAST_JOINED = 5
 _DRAWS = 2000
-# Log-odds by which challenges may differ before anything is seen of them.
+# Prior scale of the challenges' offsets, in log-odds.
 _PRIOR_SPREAD = 0.5
 _NUM_SPREADS = 20
 _IDENTITY = (-16.0, 16.0)
@@ -34,26 +34,25 @@ _IDENTITY = (-16.0, 16.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """A rising curve from the model's log-odds to calibrated ones.
+    """An increasing curve from the model's log-odds to calibrated log-odds.
 
     Attributes:
-        method: one of `METHODS`; what was asked for, or "none" where there were too few
+        method: one of `METHODS`: the requested one, or "none" if there were too few
             rows.
-        told: log-odds of the model at the curve's knots, ascending; between two knots
-            and beyond the outermost the curve is straight.
-        meant: calibrated log-odds at the knots.
-        offsets: by challenge, log-odds by which it attracted more than the curve says,
-            and the variance of that estimate.
-        spreads: standard deviations of the true offsets over challenges, each as likely
-            as any other.
-        common_error: standard error of the curve's height, in log-odds: validation
-            users are a sample.
-        num_pairs: validation rows that it was fitted on.
+        knots: log-odds of the model at the curve's knots, ascending; the curve is
+            linear between the knots and is extrapolated linearly beyond them.
+        values: calibrated log-odds at the knots.
+        offsets: for each challenge, the log-odds by which it attracted more users than
+            the curve predicts, and the variance of this estimate.
+        spreads: equally likely standard deviations of the true offsets of challenges.
+        common_error: standard error of the curve's height, in log-odds, from the
+            sampling of validation users.
+        num_pairs: number of validation rows that the curve was fitted on.
     """
 
     method: str = "none"
-    told: tuple[float, ...] = _IDENTITY
-    meant: tuple[float, ...] = _IDENTITY
+    knots: tuple[float, ...] = _IDENTITY
+    values: tuple[float, ...] = _IDENTITY
     offsets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     spreads: tuple[float, ...] = (0.0,)
     common_error: float = 0.0
@@ -61,12 +60,12 @@ class Calibration:
 
     @classmethod
     def of_model(cls, directory: Path, method: str = "platt") -> Calibration:
-        """Fits on the validation rows that a model directory keeps.
+        """Fits a calibration on the validation rows of a model directory.
 
         Args:
-            directory: of a participation model.
-            method: one of `METHODS`: "platt" has slope and intercept, "temperature" a
-                slope alone, "isotonic" is any rising curve.
+            directory: directory of a participation model.
+            method: one of `METHODS`: "platt" fits a slope and an intercept,
+                "temperature" only a slope, "isotonic" any increasing curve.
         """
         predictions = pl.read_parquet(directory / "predictions.parquet")
         return cls.fit(
@@ -87,29 +86,28 @@ class Calibration:
         *,
         users: list[str] | None = None,
     ) -> Calibration:
-        """Fits on pairs.
+        """Fits a calibration on pairs.
 
         Args:
-            scores: the model's probabilities (num_pairs,).
-            labels: 0 or 1 (num_pairs,).
-            challenges: of each pair.
+            scores: the model's probabilities, (num_pairs,).
+            labels: 0 or 1, (num_pairs,).
+            challenges: challenge of each pair.
             method: one of `METHODS`.
-            users: of each pair: what is common to a user's pairs widens
-                `common_error`. None takes pairs as independent.
+            users: user of each pair, so that `common_error` includes the correlation of
+                a user's pairs. None treats all pairs as independent.
         """
         joined = labels.sum()
         if method == "none" or min(joined, len(labels) - joined) < _LEAST_JOINED:
             return cls(num_pairs=len(labels))
-        told = log_odds(scores)
-        knots, meant = _CURVES[method](told, labels)
-        curve = cls(method, tuple(knots.tolist()), tuple(meant.tolist()))
+        knots, values = _CURVES[method](log_odds(scores), labels)
+        curve = cls(method, tuple(knots.tolist()), tuple(values.tolist()))
         calibrated = curve.apply(scores)
         names, surplus, information = _surpluses(
             calibrated, labels, np.array(challenges)
         )
         delta = surplus / information
-        who = np.arange(len(labels)) if users is None else np.array(users)
-        _, of_users, _ = _surpluses(calibrated, labels, who)
+        groups = np.arange(len(labels)) if users is None else np.array(users)
+        _, user_surplus, _ = _surpluses(calibrated, labels, groups)
         return replace(
             curve,
             offsets={
@@ -117,104 +115,114 @@ class Calibration:
                 for name, d, i in zip(names, delta, information, strict=True)
             },
             spreads=_likely_spreads(delta, information),
-            common_error=float(np.sqrt(of_users @ of_users) / information.sum()),
+            common_error=float(
+                np.sqrt(user_surplus @ user_surplus) / information.sum()
+            ),
             num_pairs=len(labels),
         )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """Reads what `to_dict` gives, after a way through JSON."""
+        """Returns the calibration of a dictionary of `to_dict`, also read from JSON."""
+        fields = {_FIELDS.get(key, key): value for key, value in values.items()}
+        lists = {name: tuple(fields[name]) for name in ("knots", "values", "spreads")}
         offsets = {name: tuple(pair) for name, pair in values["offsets"].items()}
-        lists = {name: tuple(values[name]) for name in ("told", "meant", "spreads")}
-        return cls(**{**values, **lists, "offsets": offsets})
+        return cls(**{**fields, **lists, "offsets": offsets})
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values."""
-        return asdict(self)
+        """Returns the content of calibration.json."""
+        keys = {field: key for key, field in _FIELDS.items()}
+        return {keys.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def spread(self) -> float:
-        """Median of the likely `spreads`."""
+        """Median of `spreads`."""
         return float(np.median(self.spreads))
 
     def draw_offsets(
         self, challenge: str | None, rng: np.random.Generator, num_draws: int
     ) -> np.ndarray:
-        """Draws log-odds by which a challenge attracts more than the curve says.
+        """Draws the offset of a challenge from the curve, in log-odds.
 
         Args:
-            challenge: its name; None, or one that is not known, for a new one.
-            rng: of the draws.
-            num_draws: how many.
+            challenge: name of the challenge; None or an unknown name for a new one.
+            rng: random number generator.
+            num_draws: number of draws.
 
         Returns:
             float64 (num_draws,).
         """
         variance = np.square(rng.choice(self.spreads, num_draws))
         delta, error = self.offsets.get(challenge or "", (0.0, np.inf))
-        # What was seen of it, shrunk towards 0 by how far challenges differ at all.
+        # The estimate, shrunk towards 0 by the spread of all challenges.
         share = variance / (variance + error)
-        left = variance * (1 - share) + self.common_error**2
-        drawn = share * delta + np.sqrt(left) * rng.standard_normal(num_draws)
+        remaining = variance * (1 - share) + self.common_error**2
+        drawn = share * delta + np.sqrt(remaining) * rng.standard_normal(num_draws)
         return np.asarray(drawn)
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
-        """Returns calibrated probabilities of the model's, float64 alike."""
-        meant = interpolate(log_odds(scores), np.array(self.told), np.array(self.meant))
-        return np.asarray(1 / (1 + np.exp(-meant)))
+        """Returns calibrated probabilities, float64, in the shape of `scores`."""
+        calibrated = interpolate(
+            log_odds(scores), np.array(self.knots), np.array(self.values)
+        )
+        return np.asarray(1 / (1 + np.exp(-calibrated)))
 
 
-def calibrate(told: tf.Tensor, calibration: Calibration) -> tf.Tensor:
-    """The same as `Calibration.apply`, in a graph, float32 (B,)."""
+# Keys of calibration.json whose fields have another name.
+_FIELDS = {"told": "knots", "meant": "values"}
+
+
+def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:
+    """Computes `Calibration.apply` in a graph, float32 (B,)."""
     if calibration.method == "none":
-        return told
-    knots = tf.constant(calibration.told, tf.float32)
-    meant = tf.constant(calibration.meant, tf.float32)
-    told = tf.clip_by_value(told, _EPSILON, 1 - _EPSILON)
-    x = tf.math.log(told) - tf.math.log1p(-told)
+        return scores
+    knots = tf.constant(calibration.knots, tf.float32)
+    values = tf.constant(calibration.values, tf.float32)
+    scores = tf.clip_by_value(scores, _EPSILON, 1 - _EPSILON)
+    x = tf.math.log(scores) - tf.math.log1p(-scores)
     piece = tf.searchsorted(knots, x, side="right") - 1
-    piece = tf.clip_by_value(piece, 0, len(calibration.told) - 2)
+    piece = tf.clip_by_value(piece, 0, len(calibration.knots) - 2)
     low, high = tf.gather(knots, piece), tf.gather(knots, piece + 1)
-    start, end = tf.gather(meant, piece), tf.gather(meant, piece + 1)
+    start, end = tf.gather(values, piece), tf.gather(values, piece + 1)
     return tf.sigmoid(start + (end - start) * (x - low) / (high - low))
 
 
 def interpolate(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the curve through the knots at `x`; its ends go on straight."""
+    """Returns the piecewise linear curve at `x`, extrapolated beyond its knots."""
     piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     share = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
     return np.asarray(values[piece] + share * (values[piece + 1] - values[piece]))
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Returns log(p / (1 − p)), finite."""
+    """Returns log(p / (1 − p)) with p clipped, so that the result is finite."""
     p = np.clip(np.asarray(probability, np.float64), _EPSILON, 1 - _EPSILON)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def _platt(told: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    line = LogisticRegression(C=1e3).fit(told[:, None], labels)
-    # Falling, it would turn the ranking around: then nothing but the rate is known.
+def _platt(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    line = LogisticRegression(C=1e3).fit(x[:, None], labels)
+    # A negative slope would reverse the ranking; a slope near 0 keeps only the rate.
     slope = max(float(line.coef_[0, 0]), 1e-3)
     knots = np.array(_IDENTITY)
     return knots, slope * knots + line.intercept_[0]
 
 
-def _temperature(told: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    line = LogisticRegression(C=1e3, fit_intercept=False).fit(told[:, None], labels)
+def _temperature(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    line = LogisticRegression(C=1e3, fit_intercept=False).fit(x[:, None], labels)
     knots = np.array(_IDENTITY)
     return knots, max(float(line.coef_[0, 0]), 1e-3) * knots
 
 
-def _isotonic(told: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # A rate of 0 in a few rows is not the certainty that nobody joins.
+def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # The limits exclude 0 and 1: a rate of 0 in a few rows is no certainty.
     least = 1 / (len(labels) + 2)
-    steps = IsotonicRegression(y_min=least, y_max=1 - least).fit(told, labels)
+    steps = IsotonicRegression(y_min=least, y_max=1 - least).fit(x, labels)
     knots, first = np.unique(steps.X_thresholds_, return_index=True)
-    meant = log_odds(steps.y_thresholds_[first])
+    values = log_odds(steps.y_thresholds_[first])
     if len(knots) == 1:
-        knots, meant = knots[0] + np.array([0.0, 1.0]), np.repeat(meant, 2)
-    return knots, meant
+        knots, values = knots[0] + np.array([0.0, 1.0]), np.repeat(values, 2)
+    return knots, values
 
 
 _CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
@@ -223,26 +231,26 @@ _CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
 def _surpluses(
     probability: np.ndarray, labels: np.ndarray, names: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what joined beyond what is expected, by name.
+    """Returns the number of joined pairs minus the expected number, for each name.
 
-    One Newton step on a name's log-odds gives δ = (joined − expected) / I, of variance
-    1 / I, with I = Σ p (1 − p).
+    One Newton step on a name's log-odds gives δ = (joined − expected) / I with variance
+    1 / I, where I = Σ p (1 − p).
 
     Returns:
-        The names, sorted; joined − expected; and I.
+        The distinct names, sorted; joined − expected; and I.
     """
-    found, row = np.unique(names, return_inverse=True)
-    surplus = np.bincount(row, labels - probability, len(found))
-    information = np.bincount(row, probability * (1 - probability), len(found))
-    return found, surplus, information
+    groups, row = np.unique(names, return_inverse=True)
+    surplus = np.bincount(row, labels - probability, len(groups))
+    information = np.bincount(row, probability * (1 - probability), len(groups))
+    return groups, surplus, information
 
 
 def _likely_spreads(delta: np.ndarray, information: np.ndarray) -> tuple[float, ...]:
-    """Returns standard deviations of the challenges' offsets, each as likely.
+    """Returns equally likely standard deviations τ of the challenges' offsets.
 
-    A few challenges leave it open how far they differ, and a single estimate is often
-    0. The posterior has δ_c ~ N(0, τ² + 1 / I_c) and a half-normal prior of scale
-    `_PRIOR_SPREAD` (Gelman 2006).
+    A few challenges do not determine τ, and a point estimate is often 0. These are
+    quantiles of its posterior with δ_c ~ N(0, τ² + 1 / I_c) and a half-normal prior of
+    scale `_PRIOR_SPREAD` (Gelman 2006).
     """
     spreads = np.linspace(0, 6 * _PRIOR_SPREAD, 601)
     variance = spreads[:, None] ** 2 + 1 / information
@@ -258,13 +266,13 @@ def _likely_spreads(delta: np.ndarray, information: np.ndarray) -> tuple[float, 
 
 @dataclass(frozen=True)
 class Forecast:
-    """How many of some users join.
+    """A forecast of the number of users who join.
 
     Attributes:
-        expected: mean number.
-        low: lower end of the interval, a whole number.
-        high: its upper end.
-        level: the chance that the true number is inside, in (0, 1).
+        expected: expected number.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        level: probability that the interval contains the true number, in (0, 1).
     """
 
     expected: float
@@ -281,23 +289,23 @@ def forecast_participants(
     level: float = 0.9,
     seed: int = 0,
 ) -> Forecast:
-    """Returns how many of some users are expected to join a challenge.
+    """Returns the expected number of participants of a challenge, with an interval.
 
-    Uncertain are how much the challenge attracts beyond what the model says, and how
-    high the calibrated curve lies, both normal on the log-odds; and given that, who of
-    them joins, each by their own chance (a Poisson–binomial number, here by its normal
-    limit).
+    The interval covers three sources of uncertainty: the offset of the challenge and
+    the height of the calibration curve, both normal in the log-odds, and the number of
+    users who join given these. That number is Poisson-binomial and is approximated by
+    its normal limit.
 
     Args:
-        probability: calibrated, (num_users,), as the bundle answers.
-        calibration: of the bundle.
-        challenge: its name; None for one that the bundle was not trained with.
-        level: of the interval.
-        seed: of the draws.
+        probability: calibrated probabilities of the bundle, (num_users,).
+        calibration: calibration of the bundle.
+        challenge: name of the challenge; None for one outside the training set.
+        level: level of the interval, in (0, 1).
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     shifts = calibration.draw_offsets(challenge, rng, _DRAWS)
-    # A histogram stands for millions of users: how many there are at which log-odds.
+    # Users are binned by log-odds, so that the time does not depend on their number.
     counts, edges = np.histogram(log_odds(probability), 2000)
     middle = (edges[:-1] + edges[1:]) / 2
     used = counts > 0

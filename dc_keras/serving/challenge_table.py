@@ -1,4 +1,4 @@
-"""The challenges that a bundle knows, by name, and what is asked of them."""
+"""Table of a bundle's challenges inside a graph: lookup, scoring and ranking."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class ChallengeTable(tf.Module):
-    """Names and representations, as variables and a lookup table of a graph.
+    """Names and representations of challenges, as a lookup table and variables.
 
     Args:
-        challenges: their names.
-        representations: float32 (num_challenges + 1, e), a row a challenge; the last
-            answers for unknown names.
-        videos: float32 (num_challenges, n, w), the embedded posts behind a
-            representation, padded with zeros.
-        valid: bool (num_challenges, n), where there is one.
+        challenges: names.
+        representations: one row per challenge, and a last row for unknown names,
+            float32 (num_challenges + 1, e).
+        videos: the embedded posts of each challenge, padded with zeros, float32
+            (num_challenges, n, w).
+        valid: True where `videos` has a post, bool (num_challenges, n).
 
     Attributes:
-        challenges: the same.
-        lookup: from a name to its row, -1 for others; an export has to be told of it.
+        challenges: names.
+        lookup: maps a name to its row, unknown names to -1. An export must track it.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ChallengeTable(tf.Module):
         self._table = tf.Variable(
             representations, trainable=False, name="challenge_table"
         )
-        # A row more, of nothing, for unknown names.
+        # With a last row of zeros for unknown names.
         self._videos = tf.Variable(
             np.pad(videos, ((0, 1), (0, 0), (0, 0))),
             trainable=False,
@@ -53,13 +53,13 @@ class ChallengeTable(tf.Module):
         self.lookup = tf.lookup.StaticHashTable(content, default_value=-1)
 
     def find(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Looks names up: `challenge` x^c, (B, e), and `known_challenge`, (B,)."""
-        row, known = self._row(name)
+        """Returns `challenge`, x^c, (B, e), and `known_challenge`, (B,), of names."""
+        row, known = self._find_row(name)
         return {"challenge": tf.gather(self._table, row), "known_challenge": known}
 
     def find_videos(self, name: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Finds what describes names: `challenge_videos` (B, n, w), `valid` (B, n)."""
-        row, _ = self._row(name)
+        """Returns the posts of names: `challenge_videos` (B, n, w), `valid` (B, n)."""
+        row, _ = self._find_row(name)
         return {
             "challenge_videos": tf.gather(self._videos, row),
             "valid": tf.gather(self._valid, row),
@@ -68,7 +68,7 @@ class ChallengeTable(tf.Module):
     def answer(
         self, name: tf.Tensor, user: tf.Tensor, score: Score
     ) -> dict[str, tf.Tensor]:
-        """Says of each user and name: `probability` and `known_challenge`, (B,)."""
+        """Returns `probability` and `known_challenge`, (B,), of users and names."""
         found = self.find(name)
         return {
             "probability": score(user, found["challenge"]),
@@ -76,17 +76,21 @@ class ChallengeTable(tf.Module):
         }
 
     def rank(self, user: tf.Tensor, score: Score) -> dict[str, tf.Tensor]:
-        """Ranks all for each user: `challenge`, `probability` (B, C), best first."""
+        """Ranks all challenges for each user, best first.
+
+        Returns:
+            `challenge`, the names, and `probability`, (B, num_challenges) each.
+        """
         count = len(self.challenges)
-        told = score(
+        probability = score(
             tf.repeat(user, count, axis=0),
             tf.tile(self._table[:-1], (tf.shape(user)[0], 1)),
         )
-        best = tf.math.top_k(tf.reshape(told, (-1, count)), k=count)
+        best = tf.math.top_k(tf.reshape(probability, (-1, count)), k=count)
         challenge = tf.gather(tf.constant(self.challenges), best.indices)
         return {"challenge": challenge, "probability": best.values}
 
-    def _row(self, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = self.lookup.lookup(name)
-        known = found >= 0
-        return tf.where(known, found, len(self.challenges)), known
+    def _find_row(self, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        row = self.lookup.lookup(name)
+        known = row >= 0
+        return tf.where(known, row, len(self.challenges)), known

@@ -1,11 +1,11 @@
-"""Asking a model server: what its clients have in common, over REST or gRPC.
+"""Client of a model server: the common base of the REST and gRPC clients.
 
-    model = connect("http://localhost:8501", "dc")  # of `serving.connect`
+    model = connect("http://localhost:8501", "dc")  # from `serving.connect`
     model.wait_until_ready(60)
     answer = model.predict("score", {"user": users, "challenge": challenges})
 
-A client's `signatures` are called as those of a bundle that is loaded in process.
-Errors are one line and never hold what was asked: that is people's data.
+A client's `signatures` are called like those of a loaded SavedModel. Error messages
+have one line and never contain the request, because a request contains people's data.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ _AVAILABLE = "AVAILABLE"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_TEXT = 300
-_LONGEST_READ = 10_000  # of what a server says: a pattern takes its time
-# json_tensor.cc of the server quotes the value that it cannot read, in whole; what it
-# says behind it is kept where it is known.
+_LONGEST_READ = 10_000  # characters of a server's message that patterns are applied to
+# The server's json_tensor.cc quotes the whole value that it cannot parse. The quotation
+# is removed, and a known text after it is kept.
 _TAIL = (
     " Type: \\w+ is not of expected type: \\w+| not formatted correctly for base64 data"
 )
 _QUOTED = re.compile(rf"JSON [Vv]alue: .*?({_TAIL})?$")
-# Of reading an answer that is something else than the documented.
+# Errors of parsing a response that does not have the documented form.
 _UNDOCUMENTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _CREDENTIALS = re.compile(r"\A([A-Za-z][\w+.-]*://)?.*@", re.DOTALL)
 _NODES = re.compile(r"\{\{\w+ [^}]*\}\} ?")
 
 
 class NoAnswerError(DataError):
-    """The server is not there, or does not serve the model (yet)."""
+    """The server cannot be reached, or does not serve the model (yet)."""
 
 
 class Client(ABC):
     """A model on a server, over one of its protocols.
 
     Args:
-        address: where the server listens.
-        model: name under which it serves the model.
-        version: of the model; None takes the highest that is served.
-        label: of a version, "stable"; instead of `version`.
-        timeout_s: seconds within which a call must be answered, retries included.
-        retries: how often a call is repeated, after pauses that double, where the
-            server is not there or too busy. Asking twice changes nothing.
+        address: address of the server.
+        model: name under which the server serves the model.
+        version: version of the model; None selects the highest one that is served.
+        label: label of a version, for example "stable"; an alternative to `version`.
+        timeout_s: time limit of a call in seconds, retries included.
+        retries: number of retries, with exponential backoff, if the server cannot be
+            reached or is overloaded. Calls are idempotent.
 
     Raises:
         DataError: a value outside its range.
@@ -82,8 +82,8 @@ class Client(ABC):
             "timeout_s": (timeout_s > 0, timeout_s, "above 0"),
             "retries": (0 <= retries <= 4, retries, "0 to 4"),
         }
-        for name, (holds, value, rule) in rules.items():
-            if not holds:
+        for name, (is_valid, value, rule) in rules.items():
+            if not is_valid:
                 raise DataError(f"`{name}` must be {rule}. Received: {name}={value!r}")
         self.address = address
         self.model = model
@@ -95,81 +95,85 @@ class Client(ABC):
 
     @property
     def signatures(self) -> dict[str, ServedFunction]:
-        """The model's functions by name, as a SavedModel that is loaded has them."""
+        """The model's functions by name, like those of a loaded SavedModel."""
         if not self._signatures:
             self._signatures = self.metadata()
         return {name: ServedFunction(self, name) for name in self._signatures}
 
     @abstractmethod
     def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
-        """Asks which signatures the model has.
+        """Returns the signatures of the model.
 
         Args:
-            timeout_s: seconds for this call; those of the client if None.
+            timeout_s: time limit in seconds; None uses that of the client.
 
         Raises:
-            DataError: the server does not say.
+            DataError: the server does not return them.
         """
 
     @abstractmethod
     def status(self, timeout_s: float | None = None) -> dict[int, str]:
-        """Asks for the state of each version, "LOADING" or "AVAILABLE" for example.
+        """Returns the state of each version, for example "LOADING" or "AVAILABLE".
 
         Args:
-            timeout_s: seconds for this call; those of the client if None.
+            timeout_s: time limit in seconds; None uses that of the client.
 
         Raises:
-            DataError: the server does not say.
+            DataError: the server does not return it.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
 
     @abstractmethod
-    def _ask(
+    def _predict(
         self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
     ) -> Arrays:
-        """Sends what `predict` has checked, and returns what was answered."""
+        """Sends the checked inputs, and returns the outputs."""
 
     def predict(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
-        """Asks a signature.
+        """Calls a signature.
 
         Args:
-            signature: its name.
-            inputs: an array for each input; texts as str, anything else that is a
-                string as bytes. Facts that are missing are unknown.
+            signature: name of the signature.
+            inputs: an array for each input; texts as str, other strings as bytes.
+                Missing facts are filled in as unknown.
 
         Returns:
             An array for each output; strings are bytes in arrays of objects.
 
         Raises:
-            DataError: the model has no such signature, an input is none of its own or
-                has another shape, or the server does not answer in time or refuses.
+            DataError: the model has no such signature, an input is unknown or has a
+                wrong shape, or the server refuses the request or exceeds the time
+                limit.
         """
         try:
-            return self._ask_checked(signature, inputs)
+            return self._predict_checked(signature, inputs)
         except DataError:
-            # A newer version may take something else: its metadata are asked for anew.
+            # A newer version may take other inputs, so the metadata are read again.
             self._signatures = {}
             raise
 
     def wait_until_ready(self, timeout_s: float) -> int:
-        """Waits for the server, and for the model to be loaded.
+        """Waits until the server has loaded the model.
+
+        Args:
+            timeout_s: time limit in seconds.
 
         Returns:
-            The highest version that is available, or `version` once it is.
+            The highest available version, or the client's `version`.
 
         Raises:
-            DataError: that took longer than `timeout_s` seconds.
+            DataError: the time limit was exceeded.
         """
         end = time.monotonic() + timeout_s
         pauses = _pauses()
         while True:
             reason: object = f"no version is {_AVAILABLE}"
             try:
-                left_s = max(_FIRST_PAUSE_S, end - time.monotonic())
-                states = self.status(min(left_s, self.timeout_s))
+                remaining_s = max(_FIRST_PAUSE_S, end - time.monotonic())
+                states = self.status(min(remaining_s, self.timeout_s))
             except NoAnswerError as error:
                 states, reason = {}, error
             ready = [version for version in states if states[version] == _AVAILABLE]
@@ -188,9 +192,9 @@ class Client(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
+    def _predict_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         end = time.monotonic() + self.timeout_s
-        signature = self._find(name, end)
+        signature = self._find_signature(name, end)
         filled = fill_unknown(inputs, signature.inputs)
         if filled.keys() != signature.inputs.keys():
             raise DataError(
@@ -202,7 +206,7 @@ class Client(ABC):
             key: as_array(filled[key], key, signature.inputs[key])
             for key in sorted(signature.inputs)
         }
-        answer = self._ask(name, signature, arrays, seconds_until(end))
+        answer = self._predict(name, signature, arrays, seconds_until(end))
         self._require_outputs(answer, signature)
         return answer
 
@@ -210,13 +214,13 @@ class Client(ABC):
         for key, spec in signature.outputs.items():
             array = answer.get(key)
             if array is None or array.dtype != spec.dtype or not fits(array, spec):
-                what = "nothing" if array is None else f"{array.dtype}{array.shape}"
+                received = "nothing" if array is None else f"{array.dtype}{array.shape}"
                 raise DataError(
-                    f"the server must answer {key!r} as {spec.dtype}{spec.shape}, -1 "
-                    f"for any size. Received: {what}"
+                    f"the server must return {key!r} as {spec.dtype}{spec.shape}, -1 "
+                    f"for any size. Received: {received}"
                 )
 
-    def _find(self, name: str, end: float) -> Signature:
+    def _find_signature(self, name: str, end: float) -> Signature:
         if name not in self._signatures:
             self._signatures = self.metadata(seconds_until(end))
         if name not in self._signatures:
@@ -228,7 +232,7 @@ class Client(ABC):
 
     @contextmanager
     def _as_documented(self) -> Iterator[None]:
-        """Tells in one line that something else than the documented was answered."""
+        """Turns errors of parsing an undocumented response into a DataError."""
         try:
             yield
         except DataError:
@@ -241,25 +245,25 @@ class Client(ABC):
 
     def _refusal(self, text: str) -> DataError:
         return DataError(
-            f"the server must be able to answer; it says: {shorten(text)}. "
+            f"the server refused the request: {shorten(text)}. "
             f"Received: {self._named()}"
         )
 
     def _not_found(self, text: str) -> NoAnswerError:
         return NoAnswerError(
-            f"the server must have the model; it says: {shorten(text)}. "
+            f"the server must serve the model: {shorten(text)}. "
             f"Received: {self._named()}"
         )
 
     def _unavailable(self, text: str) -> NoAnswerError:
         return NoAnswerError(
-            f"a model server must listen and be ready: {shorten(text)}. "
+            f"a model server must be reachable and ready: {shorten(text)}. "
             f"Received: address={self.address!r}"
         )
 
-    def _too_late(self) -> NoAnswerError:
+    def _timed_out(self) -> NoAnswerError:
         return NoAnswerError(
-            f"the server at {self.address} must answer in time. "
+            f"the server at {self.address} must respond within the time limit. "
             f"Received: timeout_s={self.timeout_s:.3g}"
         )
 
@@ -270,24 +274,24 @@ class Client(ABC):
 
 @dataclass(frozen=True)
 class ServedFunction:
-    """A signature on a server, called as one of a loaded bundle is."""
+    """A signature on a server, called like a signature of a loaded SavedModel."""
 
     client: Client
     name: str
 
     def __call__(self, **inputs: Any) -> Arrays:
-        """Asks it; see `Client.predict`."""
+        """Calls `Client.predict`."""
         return self.client.predict(self.name, inputs)
 
 
-def without_credentials(address: str) -> str:
-    """Returns an address as it may be shown: with no user and no password."""
+def strip_credentials(address: str) -> str:
+    """Returns an address without user and password, for messages."""
     return _CREDENTIALS.sub(r"\1", address)
 
 
 def shorten(text: str) -> str:
-    """Returns the first line of a server's words, without what was asked."""
-    lines = text[:_LONGEST_READ].strip().splitlines() or ["nothing"]
+    """Returns the first line of a server's message, without values of the request."""
+    lines = text[:_LONGEST_READ].strip().splitlines() or ["no message"]
     line = _NODES.sub("", _QUOTED.sub(r"a JSON value\1", lines[0])).rstrip(".")
     line = line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}…"
     return escape_controls(line)

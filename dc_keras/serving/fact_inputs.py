@@ -1,16 +1,16 @@
-"""The facts of a request: what a researcher's export has beside captions and frames.
+"""Inputs of signatures for facts about posts and users, besides captions and frames.
 
-sounds         string (B, m)      ids of sounds, "" where unknown
-sound_titles   string (B, m)      "" where unknown
-create_times   int64 (B, m)       UTC seconds, -1 where unknown
-durations      float32 (B, m)     seconds, -1 where unknown
-counts         float32 (B, m, 4)  views, likes, comments, shares; -1 where unknown
-account        float32 (B, 3)     followers, likes and posts; -1 where unknown
-joined         string (B, j)      challenges that the user is known to have joined;
-"" where unknown. A name that the model does not
-know says that joins are known, but not this one.
-now            int64 (B,)         when is being asked, UTC seconds; -1 for after all
-that the model was trained on
+sounds         string (B, m)      ids of sounds, "" if unknown
+sound_titles   string (B, m)      titles of sounds, "" if unknown
+create_times   int64 (B, m)       UTC seconds, -1 if unknown
+durations      float32 (B, m)     seconds, -1 if unknown
+counts         float32 (B, m, 4)  views, likes, comments, shares; -1 if unknown
+account        float32 (B, 3)     followers, likes and posts; -1 if unknown
+joined         string (B, j)      challenges that the user has joined, padded with
+""; only "" if they are unknown. A name outside
+the bundle marks the joins as known.
+now            int64 (B,)         time of the prediction, UTC seconds; -1 for the
+time after the training data
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ USER_SPECS = (
 
 
 class PostFactsOfSets(NamedTuple):
-    """Facts of sets of posts, (batch_size, num_posts, …) each."""
+    """Facts of sets of posts, each (batch_size, num_posts, …)."""
 
     sounds: tf.Tensor
     sound_titles: tf.Tensor
@@ -47,7 +47,7 @@ class PostFactsOfSets(NamedTuple):
 
 
 class UserFacts(NamedTuple):
-    """Facts of users, (batch_size, …) each."""
+    """Facts of users, each (batch_size, …)."""
 
     account: tf.Tensor
     joined: tf.Tensor
@@ -55,20 +55,20 @@ class UserFacts(NamedTuple):
 
 
 def unknown_post_facts(captions: tf.Tensor) -> PostFactsOfSets:
-    """Returns the facts of posts of which nothing is known.
+    """Returns unknown facts for sets of posts.
 
     Args:
-        captions: string (batch_size, num_posts).
+        captions: captions of the posts, string (batch_size, num_posts).
     """
-    return PostFactsOfSets(**_unknown(OF_POSTS, tf.shape(captions)))
+    return PostFactsOfSets(**_fill(OF_POSTS, tf.shape(captions)))
 
 
 def unknown_user_facts(captions: tf.Tensor) -> UserFacts:
-    """Returns the facts of users of whom nothing is known; see `unknown_post_facts`."""
-    return UserFacts(**_unknown(OF_USERS, tf.shape(captions)[:1]))
+    """Returns unknown facts for users; see `unknown_post_facts`."""
+    return UserFacts(**_fill(OF_USERS, tf.shape(captions)[:1]))
 
 
-def _unknown(
+def _fill(
     facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     return {

@@ -1,7 +1,6 @@
-"""A model server over gRPC, by the messages of `tensorflow-serving-api`.
+"""Client of a model server over gRPC, with the messages of `tensorflow-serving-api`.
 
-The only module of the clients that needs the extra `serving`, and TensorFlow: tensors
-travel in its own messages.
+This client needs the extra `serving`, and TensorFlow to encode tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import Client, without_credentials
+from dc_keras.serving.client import Client, strip_credentials
 from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
 
 try:
@@ -33,18 +32,18 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
 
-_LARGEST_MESSAGE = 2**31 - 1  # the server's own limit
-# Larger requests are not repeated; gRPC's own limit is below the frames of one post.
+_LARGEST_MESSAGE = 2**31 - 1  # bytes; the limit of the server
+# Larger requests, in bytes, are not retried. The default is below the size of a post.
 _RETRY_BUFFER = 2**30
 
 
 class GrpcClient(Client):
-    """See `Client`; `address` is "host:8500". The connection is not encrypted.
+    """A `Client` over gRPC. The connection is not encrypted.
 
     Args:
-        address: of the server.
+        address: address of the server, "host:8500".
         model: name of the model.
-        options: those of `Client`.
+        options: options of `Client`.
     """
 
     def __init__(self, address: str, model: str, **options: Any) -> None:
@@ -52,7 +51,7 @@ class GrpcClient(Client):
             raise DataError(
                 "a grpc:// address must have no user and no password: the connection "
                 "is not encrypted. Received: "
-                f"address={without_credentials(address)!r}"
+                f"address={strip_credentials(address)!r}"
             )
         super().__init__(address, model, **options)
         self._channel = grpc.insecure_channel(
@@ -61,8 +60,7 @@ class GrpcClient(Client):
                 ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
                 ("grpc.max_send_message_length", _LARGEST_MESSAGE),
                 ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER),
-                # Not slower than the retries: each of them must find a new try to
-                # connect behind it.
+                # At most the pause between retries, so that each retry reconnects.
                 ("grpc.initial_reconnect_backoff_ms", 100),
                 ("grpc.min_reconnect_backoff_ms", 100),
                 ("grpc.service_config", json.dumps(_service_config(self.retries))),
@@ -79,15 +77,15 @@ class GrpcClient(Client):
             metadata_field=["signature_def"]
         )
         response = self._call(self._predictions.GetModelMetadata, request, timeout_s)
-        found = get_model_metadata_pb2.SignatureDefMap()
+        signatures = get_model_metadata_pb2.SignatureDefMap()
         with self._as_documented():
             try:
-                response.metadata["signature_def"].Unpack(found)
+                response.metadata["signature_def"].Unpack(signatures)
             except DecodeError as error:
-                raise ValueError("the answer holds no signatures") from error
+                raise ValueError("the response contains no signatures") from error
             return {
                 name: Signature(_read_specs(entry.inputs), _read_specs(entry.outputs))
-                for name, entry in found.signature_def.items()
+                for name, entry in signatures.signature_def.items()
                 if not name.startswith("__")
             }
 
@@ -106,7 +104,7 @@ class GrpcClient(Client):
         """See `Client`."""
         self._channel.close()
 
-    def _ask(
+    def _predict(
         self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
     ) -> Arrays:
         request = predict_pb2.PredictRequest()
@@ -133,7 +131,7 @@ class GrpcClient(Client):
             return method(request, timeout=timeout_s)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._too_late() from None
+                raise self._timed_out() from None
             raise self._explain(error.code(), error.details() or "") from None
 
     def _explain(self, code: grpc.StatusCode, text: str) -> DataError:
@@ -158,15 +156,15 @@ def _service_config(retries: int) -> dict[str, Any]:
 
 
 def _read_tensor(tensor: Any) -> np.ndarray:
-    """Returns the array of a tensor that was sent in full.
+    """Returns the array of a tensor message.
 
     Raises:
-        ValueError: its shape announces more than was sent.
+        ValueError: the shape has more elements than the message has bytes.
     """
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
-    # A message may stand for any number of equal values, and so for any memory.
+    # A message may encode repeated values once, and so expand to any size.
     if math.prod(sizes) > tensor.ByteSize():
-        raise ValueError("the shape announces more values than were sent")
+        raise ValueError("the shape has more values than the message")
     array: np.ndarray = tf.make_ndarray(tensor)
     return array
 

@@ -1,10 +1,10 @@
-"""Which stock tensorflow/serving releases can load a SavedModel, and what stops others.
+"""Checks which stock tensorflow/serving releases can load a SavedModel.
 
-A server knows the ops that are compiled into it. A graph of a newer TensorFlow loads if
-it uses no other op, and no attribute that an op got later ("NodeDef mentions attr …",
-tensorflow/serving #1757): saving strips attributes at their defaults for this reason,
-so one that is left is one too many. GraphDef's own `min_consumer` says the rest. What
-is not seen here: a kernel that lacks an element type which the newer one has.
+A server supports the ops that are compiled into it. It loads a graph of a newer
+TensorFlow if the graph uses no other op and no attribute that was added to an op later
+("NodeDef mentions attr …", tensorflow/serving #1757). Saving strips attributes with
+default values, so a later attribute in the graph is an error. The `min_consumer` of the
+GraphDef is checked too. The element types of kernels are not checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from dc_keras.errors import DataError
 from dc_keras.serving.releases import Release, find_release, load_releases
 
-# What restores variables and fills tables. No signature, but it runs at loading.
+# The part of the graph that restores variables and fills tables at loading.
 LOADING = "(loading)"
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SERVING_TAG = "serve"
@@ -29,13 +29,13 @@ _SERVING_TAG = "serve"
 
 @dataclass(frozen=True)
 class Use:
-    """Where something first stands in a signature.
+    """The first use of an op or attribute in a signature.
 
     Attributes:
-        what: an op, "TFText>RoundRobinTrim"; or an attribute, "MatMul.grad_a".
+        what: an op, "TFText>RoundRobinTrim", or an attribute, "MatMul.grad_a".
         signature: name of the signature, or `LOADING`.
-        layer: names of the nodes from the signature inwards, " > " where one calls a
-            function; Keras puts the names of layers into them.
+        layer: names of the nodes from the signature inwards, joined by " > " at
+            function calls; Keras includes the names of layers in them.
     """
 
     what: str
@@ -45,13 +45,14 @@ class Use:
 
 @dataclass(frozen=True)
 class OpAudit:
-    """What a SavedModel uses, and what each release lacks of it.
+    """The ops of a SavedModel, and those that each release lacks.
 
     Attributes:
         trained_with: version of the TensorFlow that made the graph.
-        signatures: signature to the names of all ops that it reaches, sorted.
-        missing: release to what it lacks; empty where it can load the model.
-        warnings: what should be known beside, a line each.
+        signatures: the sorted ops of each signature.
+        missing: the uses that each release does not support; empty if the release can
+            load the model.
+        warnings: limits of the audit, one line each.
     """
 
     trained_with: str
@@ -79,15 +80,15 @@ class OpAudit:
 
 
 def audit_ops(place: Path, target: str | None = None) -> OpAudit:
-    """Audits every op of a SavedModel against all known releases.
+    """Checks every op of a SavedModel against all known releases.
 
     Args:
         place: directory of saved_model.pb.
-        target: release that the model is for; warns where it is older than the
-            TensorFlow that made the graph.
+        target: release that the model is for; the audit has a warning if it is older
+            than the TensorFlow that made the graph.
 
     Raises:
-        DataError: `place` holds no SavedModel for serving, or `target` is not known.
+        DataError: `place` contains no SavedModel for serving, or `target` is unknown.
     """
     graph = _read_graph(place / "saved_model.pb")
     functions = {f.signature.name: f for f in graph.graph_def.library.function}
@@ -96,10 +97,10 @@ def audit_ops(place: Path, target: str | None = None) -> OpAudit:
     return OpAudit(
         trained_with=trained_with,
         signatures={
-            name: tuple(sorted({op for op, _ in found})) for name, found in uses.items()
+            name: tuple(sorted({op for op, _ in pairs})) for name, pairs in uses.items()
         },
         missing={
-            release.name: tuple(_lacks(release, graph.graph_def.versions, uses))
+            release.name: tuple(_find_missing(release, graph.graph_def.versions, uses))
             for release in load_releases()
         },
         warnings=() if target is None else _warn(trained_with, find_release(target)),
@@ -107,14 +108,14 @@ def audit_ops(place: Path, target: str | None = None) -> OpAudit:
 
 
 def require_target(audit: OpAudit, target: str) -> None:
-    """Refuses a model that a release cannot load.
+    """Raises an error if a release cannot load a model.
 
     Args:
-        audit: what `audit_ops` found.
-        target: the release, "2.19".
+        audit: the result of `audit_ops`.
+        target: the release, for example "2.19".
 
     Raises:
-        DataError: the release lacks something, or is not known.
+        DataError: the release cannot load the model, or is unknown.
     """
     release = find_release(target)
     missing = audit.missing[release.name]
@@ -126,14 +127,14 @@ def require_target(audit: OpAudit, target: str) -> None:
         )
         more = len({use.what for use in missing}) - 1
         raise DataError(
-            f"{rule}; {', '.join(audit.supported_by) or 'no release'} would do. "
+            f"{rule}; supported by: {', '.join(audit.supported_by) or 'no release'}. "
             f"Received: op={first.what} in layer={first.layer!r} of "
             f"signature={first.signature!r}" + (f" and {more} more" * (more > 0))
         )
 
 
 def _read_graph(file: Path) -> Any:
-    """Returns the MetaGraphDef that a server loads."""
+    """Returns the MetaGraphDef with the serving tag."""
     model = saved_model_pb2.SavedModel()
     try:
         model.ParseFromString(file.read_bytes())
@@ -146,19 +147,19 @@ def _read_graph(file: Path) -> Any:
 
 
 def _parts(graph: Any) -> dict[str, list[Any]]:
-    """Returns the nodes of the outer graph, by the signature that reaches them."""
+    """Returns the nodes of the outer graph by signature; the others are `LOADING`."""
     nodes = {node.name: node for node in graph.graph_def.node}
     parts = {
         name: _upstream(nodes, (info.name for info in signature.outputs.values()))
         for name, signature in sorted(graph.signature_def.items())
     }
-    reached = {node.name for found in parts.values() for node in found}
+    reached = {node.name for part in parts.values() for node in part}
     parts[LOADING] = [node for node in nodes.values() if node.name not in reached]
     return parts
 
 
 def _upstream(nodes: Mapping[str, Any], tensors: Iterable[str]) -> list[Any]:
-    """Returns the nodes that some tensors, "name:0" or "^name", depend on."""
+    """Returns the nodes that the tensors, "name:0" or "^name", depend on."""
     found: dict[str, Any] = {}
     waiting = list(tensors)
     while waiting:
@@ -172,18 +173,18 @@ def _upstream(nodes: Mapping[str, Any], tensors: Iterable[str]) -> list[Any]:
 def _collect(
     nodes: Iterable[Any], functions: Mapping[str, Any]
 ) -> dict[tuple[str, str], str]:
-    """Returns (op, "") and (op, attribute) of nodes, and where each first stands."""
-    found: dict[tuple[str, str], str] = {}
+    """Returns the layer of the first use of each (op, "") and (op, attribute)."""
+    first: dict[tuple[str, str], str] = {}
     for node, layer in _walk(nodes, functions):
         for attribute in ("", *node.attr):
-            found.setdefault((node.op, attribute), layer)
-    return found
+            first.setdefault((node.op, attribute), layer)
+    return first
 
 
 def _walk(
     nodes: Iterable[Any], functions: Mapping[str, Any]
 ) -> Iterator[tuple[Any, str]]:
-    """Yields nodes and those of all functions that they call, each function once."""
+    """Yields the nodes and those of the functions they call, each function once."""
     entered: set[str] = set()
     waiting = deque([("", nodes)])
     while waiting:
@@ -199,7 +200,7 @@ def _walk(
 
 
 def _called(node: Any) -> Iterator[str]:
-    """Yields the functions that a node may call: bodies, branches, those of a map."""
+    """Yields the names of functions that a node may call, such as loop bodies."""
     yield node.op
     for value in node.attr.values():
         yield value.func.name
@@ -211,20 +212,20 @@ def _join(outside: str, name: str) -> str:
     scope, _, call = last.rpartition("/")
     if call.startswith(_CALLS):
         last = scope
-    # Bodies of loops repeat the name of the loop.
+    # The nodes of a loop's body repeat the name of the loop.
     if name.startswith(f"{last}/"):
         last = ""
     return " > ".join(part for part in (callers, last, name) if part)
 
 
-def _lacks(
+def _find_missing(
     release: Release, versions: Any, uses: Mapping[str, Mapping[tuple[str, str], str]]
 ) -> Iterator[Use]:
-    """Yields what a release lacks, an entry a signature."""
+    """Yields the uses that a release does not support, for each signature."""
     if versions.min_consumer > release.graph_def_version:
         yield Use(f"GraphDef version {versions.min_consumer}", LOADING, "")
-    for signature, found in uses.items():
-        for (op, attribute), layer in found.items():
+    for signature, pairs in uses.items():
+        for (op, attribute), layer in pairs.items():
             if not attribute and op not in release.ops:
                 yield Use(op, signature, layer)
             elif attribute in release.later_attributes.get(op, ()):
@@ -237,7 +238,7 @@ def _warn(trained_with: str, release: Release) -> tuple[str, ...]:
     return (
         f"made by TensorFlow {trained_with} for serving {release.name}: ops, their "
         "attributes and the graph's version were compared, the element types of "
-        "kernels were not; try it on the server before use",
+        "kernels were not; test the bundle on the server before use",
     )
 
 

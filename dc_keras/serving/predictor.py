@@ -1,4 +1,4 @@
-"""Asks an exported bundle: raw posts of users in, probabilities of joining out."""
+"""Predicts with an exported bundle, in process or on a server, from raw posts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras.errors import DataError
+from dc_keras.serving.bundle_config import (
+    find_version,
+    read_config,
+    require_challenges,
+)
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.connect import connect
 from dc_keras.serving.raw_requests import (
@@ -28,19 +33,19 @@ from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
 
 CALIBRATION_FILE = "calibration.json"
-# Within which a server must answer: eight users' frames take a while on two cores.
+# Long enough for the frames of eight users on two cores.
 _TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A bundle that answers, in process or on a server.
+    """A bundle, in process or on a server.
 
     Attributes:
         model: the loaded SavedModel, or the client of a server.
-        config: every choice behind the bundle.
-        calibration: from the model's scores to the probabilities that are answered.
-        sha256: of the bundle's checksums.
+        config: the settings of the bundle.
+        calibration: the calibration that the bundle applies to the model's scores.
+        sha256: SHA-256 of the bundle's file of checksums.
     """
 
     model: Any
@@ -53,10 +58,11 @@ class Predictor:
         """Loads a bundle.
 
         Args:
-            place: a version's directory, or the one above it: then the highest version.
+            place: directory of a version, or of all versions; the latter selects the
+                highest version.
 
         Raises:
-            DataError: there is no bundle, or a file of it is damaged.
+            DataError: there is no bundle, or one of its files is damaged.
         """
         import tensorflow_text  # noqa: F401  registers the ops that the graph uses
 
@@ -68,16 +74,16 @@ class Predictor:
     def connect(
         cls, place: str | Path, server: str, name: str | None = None
     ) -> Predictor:
-        """Asks a server that serves a bundle, in the very version that lies here.
+        """Connects to a server that serves the same version of a local bundle.
 
         Args:
-            place: as of `load`; only its choices are read.
-            server: the server's address, http://, https:// or grpc://.
-            name: under which it serves the bundle; None for the name of the directory
+            place: directory of the bundle, as for `load`; the model is not loaded.
+            server: address of the server: http://, https:// or grpc://.
+            name: name of the model on the server; None uses the name of the directory
                 of versions.
 
         Raises:
-            DataError: there is no bundle, or another kind of address.
+            DataError: there is no bundle, or the address has another form.
         """
         place = find_version(Path(place)).resolve()
         verify_directory(place, "export_model")
@@ -102,22 +108,25 @@ class Predictor:
     @property
     def signatures(self) -> Mapping[str, Any]:
         """The bundle's functions by name."""
-        found: Mapping[str, Any] = self.model.signatures
-        return found
+        signatures: Mapping[str, Any] = self.model.signatures
+        return signatures
 
-    def ask(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """Calls a function of the bundle with arrays, and returns arrays.
+    def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
+        """Calls a signature of the bundle.
 
         Args:
-            signature: its name; see `endpoints`.
-            **inputs: by name; strings are bytes in arrays of objects.
+            signature: name of the signature; see `dc_keras.serving.signatures`.
+            **inputs: arrays by name; strings are bytes in arrays of objects.
+
+        Returns:
+            Arrays by name.
 
         Raises:
-            DataError: the bundle has no such function.
+            DataError: the bundle has no such signature.
         """
         if signature not in self.signatures:
             raise DataError(
-                f"the bundle must have the signature {signature!r}; export it anew. "
+                f"the bundle must have the signature {signature!r}; export it again. "
                 f"Received: signatures={', '.join(sorted(self.signatures))}"
             )
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
@@ -126,21 +135,21 @@ class Predictor:
 
     @property
     def challenges(self) -> tuple[str, ...]:
-        """The challenges that the bundle knows."""
+        """Names of the bundle's challenges."""
         return tuple(self.config["challenges"])
 
     @property
     def study(self) -> Study:
-        """The Study of the model: it says which posts of a user count."""
+        """The model's study, which selects the posts of a user."""
         settings = self.config["study"]
-        # JSON sorts names; the order of the challenges is that of training.
+        # JSON sorts the names; the study needs the order of training.
         marks = settings["challenges"]
         ordered = {name: marks[name] for name in self.challenges if name in marks}
         return Study.from_settings({**settings, "challenges": ordered})
 
     @property
     def sampling(self) -> Mapping[str, Any] | None:
-        """How frames are taken from media; None for a text-only model."""
+        """Settings of frame sampling; None for a text-only model."""
         sampling: Mapping[str, Any] | None = self.config["sides"]["user"]["sampling"]
         return sampling
 
@@ -150,20 +159,20 @@ class Predictor:
         """Returns the probability that each user joins each challenge.
 
         Args:
-            users: each with the posts newest first, at least one; the first m count.
-                A user may be the posts alone.
-            challenges: names.
+            users: users, or only their posts, newest first, at least one each; the
+                first m are used.
+            challenges: names of challenges.
 
         Returns:
             float32 (num_users, num_challenges).
 
         Raises:
-            DataError: the bundle does not know a challenge, or a user has no posts.
+            DataError: the bundle lacks a challenge, or a user has no posts.
         """
         self.require_challenges(challenges)
         user = self.represent_users(users)
         challenge = self.find_challenges(challenges)
-        scores = self.ask(
+        scores = self.call(
             "score",
             user=np.repeat(user, len(challenges), axis=0),
             challenge=np.tile(challenge, (len(users), 1)),
@@ -176,40 +185,40 @@ class Predictor:
         """Returns the vector of each user, float32 (num_users, d).
 
         Args:
-            users: as of `predict`.
+            users: as for `predict`.
 
         Raises:
             DataError: a user has no posts.
         """
-        every = [as_user(user) for user in users]
-        inputs = pack_posts([user.posts for user in every], "user")
-        return self.ask("embed_user", **inputs, **pack_users(every))["user"]
+        raw_users = [as_user(user) for user in users]
+        inputs = pack_posts([user.posts for user in raw_users], "user")
+        return self.call("embed_user", **inputs, **pack_users(raw_users))["user"]
 
     def represent_challenge(self, posts: Sequence[RawPost]) -> np.ndarray:
-        """Returns the vector of any challenge, known or not, float32 (e,).
+        """Returns the vector of a known or unknown challenge, float32 (e,).
 
         Args:
-            posts: sample videos, or a brief: one post with a caption alone.
+            posts: sample videos, or a brief, which is one post with only a caption.
 
         Raises:
-            DataError: there are none.
+            DataError: there are no posts.
         """
         inputs = pack_posts([posts], "challenge")
-        one: np.ndarray = self.ask("embed_challenge", **inputs)["challenge"][0]
-        return one
+        vector: np.ndarray = self.call("embed_challenge", **inputs)["challenge"][0]
+        return vector
 
     def find_challenges(self, challenges: Sequence[str]) -> np.ndarray:
-        """Returns the vectors of challenges that the bundle knows, float32 (num, e).
+        """Returns the vectors of known challenges, float32 (num_challenges, e).
 
         Raises:
-            DataError: it does not know one.
+            DataError: the bundle lacks a challenge.
         """
         self.require_challenges(challenges)
         names = np.array([name.encode() for name in challenges], object)
-        return self.ask("find_challenge", name=names)["challenge"]
+        return self.call("find_challenge", name=names)["challenge"]
 
     def embed_posts(self, side: str, posts: Sequence[RawPost]) -> np.ndarray:
-        """Returns each post as one side sees it, float32 (num_posts, width).
+        """Returns the embedding of each post for one side, float32 (num_posts, width).
 
         Args:
             side: "user" or "challenge".
@@ -223,13 +232,14 @@ class Predictor:
         variants: Sequence[Sequence[RawPost]],
         kept: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Returns variants of posts as one side sees them; frames are encoded once.
+        """Returns the embeddings of variants of posts; frames are encoded once.
 
         Args:
             side: "user" or "challenge".
-            variants: of each post, as many of each; all have the frames of the first.
-            kept: bool (num_posts, num_variants, num_frames), the frames that a variant
-                has; None for all.
+            variants: variants of each post, equally many of each; all use the frames of
+                the first variant.
+            kept: the frames of each variant, bool (num_posts, num_variants,
+                num_frames); None for all frames.
 
         Returns:
             float32 (num_posts, num_variants, width).
@@ -239,56 +249,29 @@ class Predictor:
         if kept is None:
             shape = (*inputs["captions"].shape, inputs["frames"].shape[1])
             kept = np.ones(shape, bool)
-        return self.ask(f"vary_{side}_video", kept=kept, **inputs)[f"{side}_videos"]
+        return self.call(f"vary_{side}_video", kept=kept, **inputs)[f"{side}_videos"]
 
     def prepare_users(self, representations: np.ndarray) -> np.ndarray:
-        """Returns users as `rank_users` takes them, float32 (num_users, p)."""
-        return self.ask("prepare_users", user=representations)["prepared"]
+        """Returns the inputs of `rank_users` for users, float32 (num_users, p)."""
+        return self.call("prepare_users", user=representations)["prepared"]
 
     def require_challenges(self, challenges: Sequence[str]) -> None:
-        """Refuses challenges that the bundle does not know.
+        """Checks that the bundle contains challenges.
 
         Raises:
-            DataError: there are some.
+            DataError: the bundle lacks a challenge.
         """
-        unknown = [name for name in challenges if name not in self.challenges]
-        if unknown:
-            raise DataError(
-                f"the bundle knows the challenges {', '.join(self.challenges)}. "
-                f"Received: challenge={unknown[0]!r}"
-            )
+        require_challenges(self.challenges, challenges)
 
 
 def load_bundle(place: str | Path) -> Predictor:
     """Loads a bundle that takes raw posts; see `Predictor.load`.
 
     Args:
-        place: a version's directory, or the one above it: then the highest version.
+        place: directory of a version, or of all versions; the latter selects the
+            highest version.
 
     Raises:
-        DataError: there is no bundle, or a file of it is damaged.
+        DataError: there is no bundle, or one of its files is damaged.
     """
     return Predictor.load(place)
-
-
-def read_config(place: Path) -> dict[str, Any]:
-    """Returns every choice behind a version of a bundle."""
-    found: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
-    return found
-
-
-def find_version(place: Path) -> Path:
-    """Returns the directory of a bundle's version, the highest where there are many.
-
-    Raises:
-        DataError: there is no bundle.
-    """
-    if (place / "saved_model.pb").exists():
-        return place
-    numbers = [p for p in place.glob("*") if p.name.isdigit()]
-    if not numbers:
-        raise DataError(
-            f"no bundle in {place}: neither saved_model.pb nor a numbered version; "
-            "`python -m pipelines.export_model` makes one"
-        )
-    return max(numbers, key=lambda p: int(p.name))

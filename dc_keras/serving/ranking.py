@@ -1,4 +1,4 @@
-"""Whom to ask first: users by their probability of joining a challenge."""
+"""Ranks users by their probability of joining a challenge, and chooses seed users."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tfrecords.storage.checksums import write_sealed_file
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
-# Rows a step: what is computed of them stays in the processor's cache.
+# Rows per step; their intermediate results fit into the processor's cache.
 _CHUNK = 2**14
-# Rows a request, for a server that batches: `bundle` says how many it takes.
+# Rows per request to a server; max_batch_size in `bundle`.
 _SERVED_CHUNK = 2**12
 
 
 @dataclass(frozen=True, eq=False)
 class UserTable:
-    """Users as a bundle prepares them for ranking.
+    """Users prepared by a bundle for ranking.
 
     Attributes:
         users: keyed pseudonyms.
-        prepared: float32 (num_users, p), of the signature `prepare_users`.
-        bundle_sha256: of the bundle that prepared them.
-        corpus_sha256: of the corpus that they were prepared from.
+        prepared: outputs of the signature `prepare_users`, float32 (num_users, p).
+        bundle_sha256: SHA-256 of the bundle.
+        corpus_sha256: SHA-256 of the corpus.
     """
 
     users: tuple[str, ...]
@@ -44,7 +44,7 @@ class UserTable:
     corpus_sha256: str
 
     def save(self, path: Path) -> None:
-        """Writes a Parquet file, a row a user: `forget` takes people out of it."""
+        """Writes a Parquet file with one row per user, so that `forget` can edit it."""
         columns = {
             "user_id": pl.Series(self.users, dtype=pl.String),
             "bundle_sha256": [self.bundle_sha256] * len(self.users),
@@ -55,16 +55,16 @@ class UserTable:
 
     @classmethod
     def load(cls, path: Path, bundle_sha256: str, corpus_sha256: str) -> UserTable:
-        """Reads such a file.
+        """Reads a file that `save` wrote.
 
         Args:
-            path: of `save`.
-            bundle_sha256: of the bundle that is to rank them.
-            corpus_sha256: of the corpus as it is now.
+            path: the file.
+            bundle_sha256: SHA-256 of the bundle that will rank the users.
+            corpus_sha256: SHA-256 of the current corpus.
 
         Raises:
-            DataError: it is no such file or damaged, nobody is in it, or it is of
-                another bundle or of another state of the corpus.
+            DataError: the file is damaged, empty or has another format, or it was made
+                with another bundle or another state of the corpus.
         """
         verify_file(path, "rank")
         try:
@@ -73,14 +73,14 @@ class UserTable:
             made_from = table.select("bundle_sha256", "corpus_sha256").unique().rows()
         except (OSError, *POLARS_ERRORS) as error:
             raise DataError(
-                "prepared users must be a file that `rank` wrote; remove it, and they "
-                f"are prepared anew. Received: users_file={path}"
+                "prepared users must be a file that `rank` wrote; remove it to prepare "
+                f"them again. Received: users_file={path}"
             ) from error
         if made_from != [(bundle_sha256, corpus_sha256)]:
             raise DataError(
-                "prepared users must be of the same bundle and of the corpus as it is "
-                "now, without whoever was forgotten since; remove the file, and they "
-                f"are prepared anew. Received: users_file={path}"
+                "prepared users must be made with the same bundle and the current "
+                "corpus, without users who were removed since; remove the file to "
+                f"prepare them again. Received: users_file={path}"
             )
         return cls(tuple(users), prepared.to_numpy(), bundle_sha256, corpus_sha256)
 
@@ -88,13 +88,13 @@ class UserTable:
 class Ranker:
     """Scores the same users for one challenge after another.
 
-    What takes long is done once: users are cut into pieces that stay in the processor's
-    cache, and the signature is compiled. The pieces go through it side by side. A
-    server gets smaller pieces, one after another.
+    The users are split into chunks that fit into the processor's cache, and the
+    signature is compiled, once. The chunks are scored in parallel. A server receives
+    smaller chunks, one after another.
 
     Args:
-        prepared: float32 (num_users, p), of `UserTable`, at least one.
-        rank_users: that signature of the bundle, in process or on a server.
+        prepared: prepared users of a `UserTable`, float32 (num_users, p), at least one.
+        rank_users: the bundle's signature `rank_users`, in process or on a server.
     """
 
     def __init__(self, prepared: np.ndarray, rank_users: Any) -> None:
@@ -103,12 +103,12 @@ class Ranker:
         self._is_served = isinstance(rank_users, ServedFunction)
         chunk = min(_SERVED_CHUNK if self._is_served else _CHUNK, self._num_users)
         missing = -self._num_users % chunk
-        # One shape for all pieces: each other one would be compiled anew.
+        # All chunks have one shape, because each shape is compiled separately.
         padded = [
             prepared[start : start + chunk] for start in range(0, len(prepared), chunk)
         ]
         padded[-1] = np.pad(padded[-1], ((0, missing), (0, 0)))
-        self._pieces = [tf.constant(piece) for piece in padded]
+        self._chunks = [tf.constant(rows) for rows in padded]
         self._compiled = tf.function(
             lambda prepared, challenge: rank_users(
                 prepared=prepared, challenge=challenge
@@ -118,28 +118,26 @@ class Ranker:
         )
 
     def score(self, challenge: np.ndarray) -> np.ndarray:
-        """Returns the probability of each user to join, float32 (num_users,).
+        """Returns the probability that each user joins, float32 (num_users,).
 
         Args:
-            challenge: float32 (e,), x^c.
+            challenge: vector of the challenge, x^c, float32 (e,).
         """
         num_threads = 1 if self._is_served else os.cpu_count()
         score = self._score_served if self._is_served else self._score
         with ThreadPoolExecutor(num_threads) as pool:
-            told = pool.map(lambda piece: score(piece, challenge[None]), self._pieces)
-            return np.concatenate(list(told))[: self._num_users]
+            scores = pool.map(lambda rows: score(rows, challenge[None]), self._chunks)
+            return np.concatenate(list(scores))[: self._num_users]
 
-    def _score(self, piece: tf.Tensor, one: np.ndarray) -> np.ndarray:
-        told: np.ndarray = self._compiled(piece, tf.constant(one, tf.float32)).numpy()
-        return told
+    def _score(self, rows: tf.Tensor, challenge: np.ndarray) -> np.ndarray:
+        scores = self._compiled(rows, tf.constant(challenge, tf.float32))
+        return np.asarray(scores.numpy())
 
-    def _score_served(self, piece: tf.Tensor, one: np.ndarray) -> np.ndarray:
-        # A server that batches joins requests by rows: each has its challenge.
-        every = np.repeat(one, len(piece), axis=0)
-        told: np.ndarray = self._rank_users(prepared=piece, challenge=every)[
-            "probability"
-        ]
-        return told
+    def _score_served(self, rows: tf.Tensor, challenge: np.ndarray) -> np.ndarray:
+        # A batching server concatenates requests, so each row needs the challenge.
+        repeated = np.repeat(challenge, len(rows), axis=0)
+        scores = self._rank_users(prepared=rows, challenge=repeated)["probability"]
+        return np.asarray(scores)
 
 
 def choose_seeds(
@@ -147,39 +145,41 @@ def choose_seeds(
     budget: int,
     communities: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Returns the positions of the users to ask, best first.
+    """Returns the positions of the users to address, best first.
 
-    Without communities those of the highest probability. With them, the greedy choice
-    for Σ over communities of √(Σ of the chosen ones' probabilities): a further user of
-    a community counts less the more of it were chosen. The objective is submodular, so
-    greedy reaches at least 1 − 1/e of the best (Nemhauser et al. 1978). Inside a
-    community the likeliest is always the next, so one candidate each is enough.
+    Without communities, these are the users of the highest probability. With
+    communities, users are chosen greedily to maximise the sum over communities of
+    √(Σ probabilities of the chosen users), so that each further user of a community
+    adds less. The objective is submodular, so the greedy choice reaches at least
+    1 − 1/e of the optimum (Nemhauser et al. 1978). Within a community users are chosen
+    in order of probability, so only one candidate per community is compared.
 
     Args:
-        probability: (num_users,).
-        budget: how many to choose, at least 1; all where there are fewer.
-        communities: of each user; "" stands alone.
+        probability: probabilities of the users, (num_users,).
+        budget: number of users to choose, at least 1; at most all are returned.
+        communities: community of each user; "" is a community of one user.
 
     Raises:
-        DataError: `budget` is under 1, or there is not one community a user.
+        DataError: `budget` is under 1, or `communities` has another length.
     """
     if budget < 1:
         raise DataError(f"a budget must be at least 1. Received: budget={budget}")
     budget = min(budget, len(probability))
-    # Stable: of equal ones the first comes first, on every machine.
+    # The stable sort makes the order of equal users reproducible.
     best = np.argsort(-probability, kind="stable")
     if communities is None:
         return best[:budget]
     if len(communities) != len(probability):
         raise DataError(
-            "there must be a community a user. Received: "
+            "`communities` must have one entry per user. Received: "
             f"users={len(probability)}, communities={len(communities)}"
         )
     members: dict[str, list[int]] = {}
     for position in best.tolist():
         name = communities[position] or f"\0{position}"
         members.setdefault(name, []).append(position)
-    # Gain, then position, of each community's next; none goes out of date.
+    # The gain and position of each community's next user. A gain never becomes stale,
+    # because it depends only on its own community.
     queue = [
         (-np.sqrt(probability[m[0]]), m[0], name, 0) for name, m in members.items()
     ]

@@ -1,4 +1,4 @@
-"""Posts and users as a client sends them, and the arrays of a request."""
+"""Raw posts and users, and their conversion to the input arrays of signatures."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _NOTHING_KNOWN = (-1.0,) * len(COUNTS)
 
 @dataclass(frozen=True)
 class RawPost:
-    """A post as a client sends it.
+    """A post of a request.
 
     Attributes:
         caption: the text as posted, hashtags included.
-        jpegs: frames in order of time, JPEG files; none without media.
-        sound: id of the sound; "" where unknown.
-        sound_title: title of the sound; "" where unknown.
-        create_time: UTC seconds; -1 where unknown.
-        duration: seconds; -1 where unknown.
-        counts: views, likes, comments and shares; -1 where unknown.
+        jpegs: frames in order of time, as JPEG files; empty without media.
+        sound: id of the sound; "" if unknown.
+        sound_title: title of the sound; "" if unknown.
+        create_time: UTC seconds; -1 if unknown.
+        duration: seconds; -1 if unknown.
+        counts: views, likes, comments and shares; -1 if unknown.
     """
 
     caption: str
@@ -39,15 +39,14 @@ class RawPost:
 
 @dataclass(frozen=True)
 class RawUser:
-    """A user as a client describes them.
+    """A user of a request.
 
     Attributes:
-        posts: newest first, at least one.
-        account: followers, likes and posts of the account; -1 where unknown.
-        joined: challenges that the user is known to have joined; None where that is not
-            known.
-        now: when is being asked, UTC seconds; -1 for after all that the model was
-            trained on.
+        posts: posts, newest first, at least one.
+        account: followers, likes and posts of the account; -1 if unknown.
+        joined: challenges that the user has joined; None if unknown.
+        now: time of the prediction, UTC seconds; -1 for the time after the training
+            data.
     """
 
     posts: Sequence[RawPost]
@@ -57,16 +56,16 @@ class RawUser:
 
 
 def as_user(user: RawUser | Sequence[RawPost]) -> RawUser:
-    """Returns a user; posts alone are a user of whom nothing else is known."""
+    """Returns a `RawUser`; one made of posts has no known facts."""
     return user if isinstance(user, RawUser) else RawUser(user)
 
 
 def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.ndarray]:
-    """Returns sets of posts as the inputs of a signature, padded.
+    """Returns sets of posts as padded inputs of a signature.
 
     Args:
         sets: the posts of each user or challenge.
-        side: "user" or "challenge", for the message.
+        side: "user" or "challenge", for the error message.
 
     Raises:
         DataError: a set has no posts.
@@ -85,7 +84,7 @@ def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.nda
     }
     for row, posts in enumerate(sets):
         for column, post in enumerate(posts):
-            # "" without frames would be padding; a blank reads the same to BERT.
+            # "" without frames would count as padding; BERT ignores the blank.
             inputs["captions"][row, column] = post.caption.encode() or b" "
             inputs["frames"][row, column, : len(post.jpegs)] = list(post.jpegs)
             inputs["sounds"][row, column] = post.sound.encode()
@@ -102,7 +101,7 @@ def pack_users(users: Sequence[RawUser]) -> dict[str, np.ndarray]:
     joined = np.full((len(users), width), b"", object)
     for row, user in enumerate(users):
         if user.joined is not None:
-            # A name that is no challenge says that joins are known: there are none.
+            # A name that is no challenge marks the empty set of joins as known.
             names = [name.encode() for name in user.joined] or [b"\0"]
             joined[row, : len(names)] = names
     return {

@@ -1,8 +1,8 @@
-"""Which ops each stock tensorflow/serving release can run.
+"""Loads the ops that each stock tensorflow/serving release supports.
 
-The lists are in serving_ops.json, which tests/repo/write_serving_ops.py reads out of
-wheels: the ops of the TensorFlow of the same version, and those of the TF-Text that the
-image links.
+The lists are in serving_ops.json, which tests/repo/write_serving_ops.py writes from
+wheels: the ops of TensorFlow of the same version, and those of the TF-Text version that
+the image links.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Release:
     """A stock image of tensorflow/serving.
 
     Attributes:
-        name: its minor version, "2.19"; patches have the same ops.
-        tensorflow_text: version of TF-Text in it.
+        name: the minor version, "2.19"; patch versions have the same ops.
+        tensorflow_text: version of its TF-Text.
         graph_def_version: TF_GRAPH_DEF_VERSION of its TensorFlow.
-        ops: what it can run.
-        later_attributes: op to attributes that the op got after this release. A node
-            that has one is refused at loading.
+        ops: names of the supported ops.
+        later_attributes: for each op, the attributes that were added after this
+            release. The release does not load a node with such an attribute.
     """
 
     name: str
@@ -45,7 +45,7 @@ def load_releases() -> tuple[Release, ...]:
     releases = []
     for name, row in content["releases"].items():
         core = (core | set(row["added"])) - set(row["removed"])
-        # TensorFlow is there before an image whose TF-Text is known.
+        # The list has TensorFlow versions without an image with a known TF-Text.
         if row["tensorflow_text"] is not None:
             release = Release(
                 name=name,
@@ -73,7 +73,7 @@ def find_release(target: str) -> Release:
     """Returns the release of a version such as "2.19" or "2.19.1".
 
     Raises:
-        DataError: it is not known.
+        DataError: the release is unknown.
     """
     releases = {release.name: release for release in load_releases()}
     name = ".".join(target.split(".")[:2])

@@ -1,4 +1,4 @@
-"""What a bundle's card says of its probabilities: whether .3 means three in ten."""
+"""Writes the section of a bundle's model card on the calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ _NUM_BINS = 10
 
 
 def describe_reliability(directory: Path, calibration: Calibration) -> str:
-    """Returns the part of a model card about calibration, in Markdown.
+    """Returns the section on calibration of a model card, in Markdown.
 
     Args:
-        directory: of the participation model, whose validation rows calibrated it.
-        calibration: of the bundle.
+        directory: directory of the participation model; its validation rows were used
+            for the calibration.
+        calibration: calibration of the bundle.
     """
-    told = pl.read_parquet(directory / "predictions.parquet")
-    title = "## Whether a probability holds"
-    labels = told["label"].to_numpy().astype(float)
-    scores = told["score"].to_numpy().astype(float)
+    pairs = pl.read_parquet(directory / "predictions.parquet")
+    title = "## Calibration"
+    labels = pairs["label"].to_numpy().astype(float)
+    scores = pairs["score"].to_numpy().astype(float)
     if calibration.method == "none":
         return (
-            f"{title}\n\nThe scores are not calibrated: that was not asked for, or the "
-            f"{len(labels):,} validation pairs were too few. Do not read them as "
-            "frequencies.\n"
+            f"{title}\n\nThe scores are not calibrated: calibration was not requested, "
+            f"or the {len(labels):,} validation pairs were too few. Do not interpret "
+            "the scores as frequencies.\n"
         )
-    if told["user_id"].n_unique() < _NUM_PARTS:
+    if pairs["user_id"].n_unique() < _NUM_PARTS:
         return (
             f"{title}\n\nCalibrated by `{calibration.method}` on {len(labels):,} "
-            "validation pairs, of too few users to say how well.\n"
+            "validation pairs. There are too few users to measure the calibration.\n"
         )
-    held_out = out_of_fold(told, calibration.method)
+    held_out = predict_out_of_fold(pairs, calibration.method)
     bins = reliability_bins(labels, held_out, _NUM_BINS)
     lines = [
         f"{title}\n",
         f"Calibrated by `{calibration.method}` on {len(labels):,} validation pairs of "
-        f"{told['user_id'].n_unique():,} users. Below, each pair by the curve of the "
-        f"other users ({_NUM_PARTS} parts); one division, without an interval.\n",
+        f"{pairs['user_id'].n_unique():,} users. The tables use {_NUM_PARTS}-fold "
+        "cross-validation by user, with a single split and without intervals.\n",
         "| | Brier score | calibration error |",
         "|---|---|---|",
         *(
@@ -63,32 +64,33 @@ def describe_reliability(directory: Path, calibration: Calibration) -> str:
                 bins.predicted, bins.observed, bins.counts, strict=True
             )
         ),
-        "\nBrier score: mean squared distance of probability and label. Calibration "
-        "error: mean distance of probability and share that joined, over 15 bins of "
-        f"equal mass. Challenges differ by {calibration.spread:.2f} log-odds (standard "
-        "deviation) beyond what the model knows: `rank` has it in its intervals.\n",
+        "\nBrier score: mean squared difference of probability and label. Calibration "
+        "error: mean absolute difference of mean probability and share that joined, "
+        "over 15 bins of equal mass. The offsets of challenges from the model have a "
+        f"standard deviation of {calibration.spread:.2f} log-odds; the intervals of "
+        "`rank` include it.\n",
     ]
     return "\n".join(lines)
 
 
-def out_of_fold(told: pl.DataFrame, method: str) -> np.ndarray:
-    """Returns each pair's probability by a curve that its user had no part in.
+def predict_out_of_fold(pairs: pl.DataFrame, method: str) -> np.ndarray:
+    """Returns probabilities calibrated on the pairs of other users.
 
     Args:
-        told: user_id, challenge, score and label of pairs.
-        method: of `Calibration.fit`.
+        pairs: user_id, challenge, score and label of pairs.
+        method: method of `Calibration.fit`.
 
     Returns:
         float64 (num_pairs,).
     """
-    scores = told["score"].to_numpy().astype(float)
-    labels = told["label"].to_numpy().astype(float)
-    challenges = told["challenge"].to_numpy()
-    found = np.empty(len(scores))
-    parts = GroupKFold(_NUM_PARTS).split(scores, groups=told["user_id"].to_numpy())
+    scores = pairs["score"].to_numpy().astype(float)
+    labels = pairs["label"].to_numpy().astype(float)
+    challenges = pairs["challenge"].to_numpy()
+    calibrated = np.empty(len(scores))
+    parts = GroupKFold(_NUM_PARTS).split(scores, groups=pairs["user_id"].to_numpy())
     for others, rows in parts:
         curve = Calibration.fit(
             scores[others], labels[others], challenges[others].tolist(), method
         )
-        found[rows] = curve.apply(scores[rows])
-    return found
+        calibrated[rows] = curve.apply(scores[rows])
+    return calibrated

@@ -1,4 +1,4 @@
-"""What makes two exports of one model equal to the byte, so that they compare."""
+"""Makes exports reproducible: two exports of one model are identical files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FINGERPRINT = "fingerprint.pb"
 
 
 def order_variables(graph: Any) -> None:
-    """Orders the variables of a traced function as it captures them.
+    """Sorts the variables of a traced function by the order of their capture.
 
-    TensorFlow lists them in the order of a set of objects, by where these happen to lie
-    in memory, and the SavedModel would be written in this order.
+    TensorFlow lists them in the order of a set of objects, which depends on memory
+    addresses, and writes the SavedModel in this order.
 
     Args:
         graph: the `FuncGraph` of the function.
@@ -25,11 +25,11 @@ def order_variables(graph: Any) -> None:
     )
 
 
-def name_by_content(place: Path) -> None:
-    """Gives a SavedModel the same random name whenever it has the same content.
+def set_reproducible_uuid(place: Path) -> None:
+    """Replaces the random UUID of a SavedModel by one derived from its content.
 
-    Its fingerprint.pb has checksums of its parts, and a number drawn at random beside
-    them: this is replaced by one that follows from the checksums.
+    Its fingerprint.pb contains a random number and checksums of the parts. The new
+    number is computed from the checksums. Older TensorFlow versions write no such file.
 
     Args:
         place: directory of the SavedModel.
@@ -39,15 +39,15 @@ def name_by_content(place: Path) -> None:
     path = place / _FINGERPRINT
     if not path.exists():
         return
-    found = FingerprintDef()
-    found.ParseFromString(path.read_bytes())
+    fingerprint = FingerprintDef()
+    fingerprint.ParseFromString(path.read_bytes())
     checksums = (
-        found.saved_model_checksum,
-        found.graph_def_program_hash,
-        found.signature_def_hash,
-        found.saved_object_graph_hash,
-        found.checkpoint_hash,
+        fingerprint.saved_model_checksum,
+        fingerprint.graph_def_program_hash,
+        fingerprint.signature_def_hash,
+        fingerprint.saved_object_graph_hash,
+        fingerprint.checkpoint_hash,
     )
     text = "-".join(map(str, checksums))
-    found.uuid = str(int(hashlib.sha256(text.encode()).hexdigest()[:32], 16))
-    path.write_bytes(found.SerializeToString(deterministic=True))
+    fingerprint.uuid = str(int(hashlib.sha256(text.encode()).hexdigest()[:32], 16))
+    path.write_bytes(fingerprint.SerializeToString(deterministic=True))

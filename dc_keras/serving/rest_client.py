@@ -1,7 +1,7 @@
-"""A model server over REST, as tensorflow/serving's g3doc/api_rest.md describes it.
+"""Client of a model server over REST (tensorflow/serving, g3doc/api_rest.md).
 
-Bytes travel as `{"b64": "…"}`, texts as JSON strings. A signature's inputs go column by
-column ("inputs"), or row by row ("instances") where all share dimension 0.
+Bytes are sent as `{"b64": "…"}`, texts as JSON strings. The inputs of a signature are
+sent as columns ("inputs"), or as rows ("instances") if they share dimension 0.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ from urllib3.util import parse_url
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bounded_http import TimeoutAt, make_pool
-from dc_keras.serving.client import Client, without_credentials
+from dc_keras.serving.client import Client, strip_credentials
 from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
 
-# Too many requests; not there, or not ready.
+# Too many requests; unavailable.
 _TRY_AGAIN = (429, 503)
 _NOT_FOUND = 404
 _TIMED_OUT = 504
 
 
 class RestClient(Client):
-    """See `Client`; `address` is "http://host:8501".
+    """A `Client` over REST.
 
     Args:
-        address: of the server. "http://user:password@host:8501" sends both in the
-            header of HTTP basic authentication; no message has them.
+        address: address of the server, "http://host:8501". User and password of
+            "http://user:password@host:8501" are sent by HTTP basic authentication and
+            never appear in a message.
         model: name of the model.
-        is_row_format: sends rows instead of columns.
-        options: those of `Client`.
+        is_row_format: whether inputs are sent as rows instead of columns.
+        options: options of `Client`.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class RestClient(Client):
         """See `Client`."""
         self._pool.clear()
 
-    def _ask(
+    def _predict(
         self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
     ) -> Arrays:
         columns = {key: _as_json(values) for key, values in inputs.items()}
@@ -119,11 +120,11 @@ class RestClient(Client):
                 headers=self._headers,
                 retries=_RetryUntil.make(end, self.retries),
                 timeout=TimeoutAt(end),
-                decode_content=False,  # none was asked for: it may be a bomb
+                decode_content=False,  # not requested; may be a decompression bomb
             )
         except HTTPError as error:
             if time.monotonic() >= end:
-                raise self._too_late() from None
+                raise self._timed_out() from None
             raise self._explain(error) from None
         return self._read(response)
 
@@ -135,23 +136,23 @@ class RestClient(Client):
         if response.status in _TRY_AGAIN:
             raise self._unavailable(text)
         if response.status == _TIMED_OUT:
-            raise self._too_late()
+            raise self._timed_out()
         raise (self._not_found if response.status == _NOT_FOUND else self._refusal)(
             text
         )
 
     def _explain(self, error: HTTPError) -> DataError:
         reason = error.reason if isinstance(error, MaxRetryError) else error
-        # A refused connection counts as a timeout to urllib3.
+        # In urllib3, NewConnectionError is a subclass of TimeoutError.
         if isinstance(reason, TimeoutError) and not isinstance(
             reason, NewConnectionError
         ):
-            return self._too_late()
+            return self._timed_out()
         return self._unavailable(type(reason).__name__)
 
 
 class _RetryUntil(urllib3.Retry):
-    """Retries while there is time left: urllib3's own counts attempts alone."""
+    """Retries until a deadline; urllib3's own class only counts attempts."""
 
     end = 0.0
 
@@ -159,11 +160,11 @@ class _RetryUntil(urllib3.Retry):
     def make(cls, end: float, retries: int) -> Self:
         retry = cls(
             total=retries,
-            read=0,  # the answer may be under way
+            read=0,  # the server may be working on the request
             redirect=0,
             status_forcelist=_TRY_AGAIN,
             allowed_methods={"GET", "POST"},
-            respect_retry_after_header=False,  # it knows nothing of the deadline
+            respect_retry_after_header=False,  # could exceed the deadline
             backoff_factor=0.1,
             backoff_max=2.0,
             raise_on_status=False,
@@ -179,7 +180,7 @@ class _RetryUntil(urllib3.Retry):
     def increment(self, *args: Any, **kwargs: Any) -> Self:
         retry = super().increment(*args, **kwargs)
         if time.monotonic() + retry.get_backoff_time() >= self.end:
-            reason = kwargs.get("error") or ResponseError("too late to try again")
+            reason = kwargs.get("error") or ResponseError("no time left for a retry")
             raise MaxRetryError(kwargs["_pool"], "", reason)
         return retry
 
@@ -189,27 +190,27 @@ def _read_error(response: urllib3.BaseHTTPResponse) -> str:
         error = _parse(response.data)["error"]
     except (LookupError, TypeError, ValueError):
         error = None
-    # Anything else than a text is of a proxy before the server.
+    # Without a text, the response is that of a proxy.
     return error if isinstance(error, str) else f"HTTP {response.status}"
 
 
 def _parse(data: bytes) -> Any:
-    """Parses JSON, with NaN and Infinity, which the server writes.
+    """Parses JSON, including NaN and Infinity, which the server writes.
 
     Raises:
-        ValueError: it is none, or nested too deep.
+        ValueError: the data is not JSON, or nested too deeply.
     """
     try:
         return json.loads(data)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
-    """Splits an address into one without credentials, and the header that has them.
+    """Returns the address without credentials, and the HTTP header with them.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the address is invalid.
     """
     try:
         url = parse_url(address)
@@ -219,8 +220,9 @@ def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
     if not url.host or "@" in place:
         raise DataError(
             "a server's address must be http://host:port or http://user:password@host:"
-            "port, with %XX for what is none of A-Z a-z 0-9 - . _ ~ in a password. "
-            f"Received: address={without_credentials(address)!r}"
+            "port, with characters other than A-Z a-z 0-9 - . _ ~ of a password "
+            "encoded as %XX. "
+            f"Received: address={strip_credentials(address)!r}"
         )
     if url.auth is None:
         return address, {}
@@ -245,7 +247,7 @@ def _as_json_string(value: str | bytes) -> str | dict[str, str]:
 
 
 def _rows(columns: Mapping[str, Any]) -> list[Any]:
-    """Turns columns to rows; those of a single input are bare values."""
+    """Turns columns into rows; rows of a single input are bare values."""
     lengths = {len(values) for values in columns.values()}
     if len(lengths) != 1 or 0 in lengths:
         raise DataError(
@@ -272,7 +274,7 @@ def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
 def _read_outputs(
     content: Any, specs: Mapping[str, TensorSpec], is_row_format: bool
 ) -> Arrays:
-    """Reads an answer; a single output comes without its name."""
+    """Returns the outputs by name; a single output is sent without its name."""
     if len(specs) == 1:
         columns = {next(iter(specs)): content}
     elif is_row_format:
@@ -286,9 +288,9 @@ def _from_json(values: Any, spec: TensorSpec) -> np.ndarray:
     if spec.dtype != object:
         return np.array(values, spec.dtype)
     array = np.array(values, object)
-    flat = array.reshape(-1)  # a view; `flat` and its like know 32 dimensions at most
-    for place, value in enumerate(flat):
-        flat[place] = _from_json_string(value)
+    flat = array.reshape(-1)  # a view; `array.flat` supports only 32 dimensions
+    for position, value in enumerate(flat):
+        flat[position] = _from_json_string(value)
     return array
 
 

@@ -1,8 +1,8 @@
-"""Requests that come with a bundle: to warm a server up, and to copy from.
+"""Writes sample requests and warm-up records of a bundle.
 
-They are made up from what the SavedModel says its signatures take. A server replays the
-warm-up records before it answers anybody, and does not load a bundle one of whose
-records it cannot answer.
+The requests are generated from the input specs of the SavedModel's signatures. A server
+replays the warm-up records before it accepts requests, and does not load a bundle if a
+record fails.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def write_requests(place: Path, name: str) -> None:
     """Writes sample requests and, with the extra `serving`, warm-up records.
 
     Args:
-        place: of a version: the SavedModel and its config.json.
-        name: under which a server serves it.
+        place: directory of a version, with the SavedModel and its config.json.
+        name: name of the model on a server.
 
     Raises:
-        DataError: the records do not read back as they were written.
+        DataError: the records that are read back differ from those written.
     """
     requests = list(make_requests(place))
     (place / SAMPLES).mkdir()
@@ -61,7 +61,7 @@ def make_requests(place: Path) -> Iterator[Request]:
     )
     signatures = saved.meta_graphs[0].signature_def
     for name in sorted(signatures):
-        if name.startswith("__"):  # of the loader's own
+        if name.startswith("__"):  # an internal signature of the loader
             continue
         specs = {
             key: (tf.as_dtype(info.dtype), [dim.size for dim in info.tensor_shape.dim])
@@ -72,7 +72,10 @@ def make_requests(place: Path) -> Iterator[Request]:
 
 
 def read_warm_up(path: Path) -> Iterator[Request]:
-    """Yields signature and inputs of each warm-up record; needs the extra `serving`."""
+    """Yields the signature and inputs of each warm-up record.
+
+    Needs the extra `serving`.
+    """
     from tensorflow_serving.apis import prediction_log_pb2
 
     records = tf.data.TFRecordDataset([str(path)], buffer_size=_BUFFER)
@@ -94,7 +97,7 @@ def _has_serving_api() -> bool:
 def _inputs(
     specs: Mapping[str, tuple[Any, list[int]]], size: int, config: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Makes up inputs of a signature: posts with a caption and a grey frame."""
+    """Generates inputs of a signature: posts with a caption and a grey frame."""
     frame = np.full((_FRAME_SIZE, _FRAME_SIZE, 3), 127, np.uint8)
     challenge = next(iter(config["challenges"]), "").encode()
     values: dict[str, Any] = {
@@ -134,7 +137,7 @@ def _write_sample(path: Path, signature: str, inputs: Mapping[str, np.ndarray]) 
 
 
 def _as_json(value: Any, key: str) -> Any:
-    """Returns what the REST API takes: JPEG files as base64, texts as texts."""
+    """Returns the value for the REST API: JPEG files as base64, texts as strings."""
     if isinstance(value, np.ndarray):
         return [_as_json(item, key) for item in value]
     if not isinstance(value, bytes):

@@ -1,6 +1,6 @@
-"""The participation model from raw posts to calibrated probabilities, in one graph.
+"""The participation model as a graph from raw posts to calibrated probabilities.
 
-Which signatures a bundle makes of it: `endpoints`.
+`dc_keras.serving.signatures` defines the signatures that a bundle exports.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from dc_keras.serving.fact_inputs import (
     PostFactsOfSets,
     UserFacts,
 )
-from dc_keras.serving.video_graph import Encoders, SeenPosts, VideoGraph
+from dc_keras.serving.padding import fit_to
+from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.saved_participation import (
@@ -47,13 +48,13 @@ class ServingModel:
     """The parts of a bundle.
 
     Attributes:
-        user_videos: reads raw posts as the user side sees them.
-        challenge_videos: reads raw posts as the challenge side sees them.
+        user_videos: embeds raw posts for the user side.
+        challenge_videos: embeds raw posts for the challenge side.
         model: the fitted participation model.
-        challenges: those known to the bundle.
-        history_max: m, posts of a user that count.
-        support_max: n, posts of a challenge that count.
-        calibration: from the model's probabilities to those that are answered.
+        challenges: the table of the bundle's challenges.
+        history_max: m, the maximum number of posts of a user.
+        support_max: n, the maximum number of posts of a challenge.
+        calibration: calibration of the model's probabilities.
     """
 
     user_videos: VideoGraph
@@ -70,18 +71,18 @@ class ServingModel:
         return self.model.context
 
     def post_width(self, side: str) -> int:
-        """Numbers a post: the video embedding of a side and the vector of context."""
+        """Returns the width of an embedded post: video embedding and context vector."""
         context = 0 if self.context is None else self.context.space.width
-        return self._videos(side).video_dim + context
+        return self._graph_of(side).video_dim + context
 
-    # Traced once: each signature that traced it anew would take seconds.
+    # Traced once for all signatures, because tracing takes seconds.
     @tf.function(
         input_signature=(CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS), autograph=False
     )
     def embed_user(
         self, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:
-        """The first m posts of each user, newest first → (B, user_width); eq. (2)."""
+        """Embeds the first m posts of each user, newest first → (B, user_width)."""
         return self._embed_user(captions, captions, frames, facts)
 
     @tf.function(
@@ -95,14 +96,14 @@ class ServingModel:
         frames: tf.Tensor,
         *facts: tf.Tensor,
     ) -> tf.Tensor:
-        """As `embed_user`, with the ids of WordPieces: without an op of TF-Text."""
+        """Embeds users from WordPiece ids, without ops of TF-Text."""
         return self._embed_user(token_ids, captions, frames, facts)
 
     @tf.function(input_signature=(CAPTIONS, FRAMES, *POST_SPECS), autograph=False)
     def embed_challenge(
         self, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:
-        """The first n posts of each challenge, or a brief → (B, challenge_width)."""
+        """Embeds the first n posts of each challenge → (B, challenge_width)."""
         posts, valid = self._embed_sets(
             "challenge",
             self.support_max,
@@ -115,48 +116,51 @@ class ServingModel:
         return self.join_challenge(posts, valid, nameless)
 
     def score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
-        """Vectors of users and challenges → calibrated probability, (B,)."""
+        """Returns calibrated probabilities of vectors of users and challenges, (B,)."""
         return calibrate(self.model.score(user, challenge), self.calibration)
 
     def join_user(
         self, posts: tf.Tensor, valid: tf.Tensor, facts: UserFacts
     ) -> tf.Tensor:
-        """Embedded posts (B, any, post_width), newest first → (B, user_width)."""
-        posts, valid = (
-            fit_to(posts, self.history_max),
-            fit_to(valid, self.history_max),
-        )
+        """Combines embedded posts and facts of users → (B, user_width); eq. (2).
+
+        Args:
+            posts: embedded posts, newest first, float32 (B, any, post_width).
+            valid: True where there is a post, bool (B, any).
+            facts: facts of the users.
+        """
+        posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
             parts.append(self._fuse(USER_REPRESENTATION, "user", posts, valid))
         if self.context is not None:
-            of_context = posts[:, :, self.user_videos.video_dim :]
+            context_posts = posts[:, :, self.user_videos.video_dim :]
             layout = self.context.pairs.layout
-            parts.append(join_posts(layout.user, of_context, valid))
-            parts += self._user_facts(facts)
+            parts.append(join_posts(layout.user, context_posts, valid))
+            parts += self._user_fact_parts(facts)
         return tf.concat(parts, axis=1)
 
     def join_challenge(
         self, posts: tf.Tensor, valid: tf.Tensor, name: tf.Tensor
     ) -> tf.Tensor:
-        """Embedded posts (B, any, post_width) → (B, challenge_width); eq. (1).
+        """Combines embedded posts of challenges → (B, challenge_width); eq. (1).
 
-        What training learned of a challenge that `name` says is kept; of another one
-        nothing is known but its posts.
+        Args:
+            posts: embedded posts, float32 (B, any, post_width).
+            valid: True where there is a post, bool (B, any).
+            name: names, string (B,); label features of training are used for known
+                ones.
         """
-        posts, valid = (
-            fit_to(posts, self.support_max),
-            fit_to(valid, self.support_max),
-        )
+        posts, valid = (fit_to(x, self.support_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
             parts.append(
                 self._fuse(CHALLENGE_REPRESENTATION, "challenge", posts, valid)
             )
         if self.context is not None:
-            of_context = posts[:, :, self.challenge_videos.video_dim :]
+            context_posts = posts[:, :, self.challenge_videos.video_dim :]
             layout = self.context.pairs.layout.challenge
-            parts.append(join_posts(layout, of_context, valid))
+            parts.append(join_posts(layout, context_posts, valid))
             start = self.model.video_widths[1] + layout.width
             parts.append(self.challenges.find(name)["challenge"][:, start:])
         return tf.concat(parts, axis=1)
@@ -164,19 +168,19 @@ class ServingModel:
     def embed_posts(
         self, side: str, facts: PostInputs, texts: tf.Tensor, frames: tf.Tensor
     ) -> tf.Tensor:
-        """Embeds posts as a side sees them, float32 (num_posts, post_width).
+        """Embeds posts for one side, float32 (num_posts, post_width).
 
         Args:
             side: "user" or "challenge".
-            facts: with captions.
-            texts: captions string (num_posts,), or token ids int32 (num_posts, any).
-            frames: string (num_posts, any).
+            facts: captions and facts of the posts.
+            texts: captions, string (num_posts,), or token ids, int32 (num_posts, any).
+            frames: JPEG files, string (num_posts, any).
         """
-        seen = self._videos(side).read(texts, frames)
-        of_context = seen
-        if self._needs_other_frames(side):
-            of_context = self.user_videos.read(texts, frames)
-        return self._join_parts(side, facts, seen, of_context)
+        video_posts = self._graph_of(side).read(texts, frames)
+        context_posts = video_posts
+        if self._needs_user_frames(side):
+            context_posts = self.user_videos.read(texts, frames)
+        return self._concat_parts(side, facts, video_posts, context_posts)
 
     def vary_posts(
         self,
@@ -185,46 +189,52 @@ class ServingModel:
         frames: tf.Tensor,
         kept: tf.Tensor,
     ) -> tf.Tensor:
-        """Embeds posts with other captions and facts, and without some frames.
+        """Embeds variants of posts, which may lack frames, words or facts.
 
         Args:
             side: "user" or "challenge".
-            facts: of each variant, (batch_size, num_variants, …), with captions.
-            frames: string (batch_size, any).
-            kept: bool (batch_size, num_variants, any), the frames that a variant has.
+            facts: captions and facts of each variant, (batch_size, num_variants, …).
+            frames: JPEG files of each post, string (batch_size, any).
+            kept: the frames of each variant, bool (batch_size, num_variants, any).
 
         Returns:
             float32 (batch_size, num_variants, post_width).
         """
         flat = [tf.reshape(column, (-1, *column.shape[2:])) for column in facts]
         captions = facts.captions
-        seen = self._videos(side).read_variants(captions, frames, kept)
-        of_context = seen
-        if self._needs_other_frames(side):
-            of_context = self.user_videos.read_variants(captions, frames, kept)
-        embedded = self._join_parts(side, PostInputs(*flat), seen, of_context)
+        video_posts = self._graph_of(side).read_variants(captions, frames, kept)
+        context_posts = video_posts
+        if self._needs_user_frames(side):
+            context_posts = self.user_videos.read_variants(captions, frames, kept)
+        embedded = self._concat_parts(
+            side, PostInputs(*flat), video_posts, context_posts
+        )
         shape = tf.concat([tf.shape(kept)[:2], [self.post_width(side)]], axis=0)
         return tf.reshape(embedded, shape)
 
-    def _videos(self, side: str) -> VideoGraph:
+    def _graph_of(self, side: str) -> VideoGraph:
         return self.user_videos if side == "user" else self.challenge_videos
 
-    def _needs_other_frames(self, side: str) -> bool:
-        """Whether context sees a side's posts with another network than its proxy."""
+    def _needs_user_frames(self, side: str) -> bool:
+        """Returns whether the context needs frames of the user side's encoder."""
         frames = self.user_videos.frames
-        is_other = frames is not self._videos(side).frames
+        is_other = frames is not self._graph_of(side).frames
         return self.context is not None and frames is not None and is_other
 
-    def _join_parts(
-        self, side: str, facts: PostInputs, seen: SeenPosts, of_context: SeenPosts
+    def _concat_parts(
+        self,
+        side: str,
+        facts: PostInputs,
+        video_posts: EncodedPosts,
+        context_posts: EncodedPosts,
     ) -> tf.Tensor:
-        parts, videos = [], self._videos(side)
+        parts, videos = [], self._graph_of(side)
         if videos.embedding is not None:
-            parts.append(videos.embed(seen))
+            parts.append(videos.embed(video_posts))
         if self.context is not None:
             parts.append(
                 self.context.space.embed(
-                    facts, of_context.caption, of_context.mean_frames
+                    facts, context_posts.caption, context_posts.mean_frames
                 )
             )
         return tf.concat(parts, axis=1)
@@ -251,11 +261,11 @@ class ServingModel:
         frames: tf.Tensor,
         facts: PostFactsOfSets,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Embeds the first `most` posts of each set, and only those that are there.
+        """Embeds the first `most` posts of each set, without computing padding.
 
         Returns:
-            float32 (B, most, post_width), zero where there is no post; and bool (B,
-            most), where there is one.
+            The embedded posts, zero where there is no post, float32 (B, most,
+            post_width); and the mask of posts, bool (B, most).
         """
         texts, captions, frames = (
             fit_to(values, most) for values in (texts, captions, frames)
@@ -268,13 +278,13 @@ class ServingModel:
         )
         has_frames = tf.reduce_any(tf.strings.length(frames) > 0, axis=2)
         valid = has_text | has_frames
-        there = [
+        inputs = [
             tf.boolean_mask(fit_to(column, most), valid)
             for column in (captions, *facts)
         ]
         embedded = self.embed_posts(
             side,
-            PostInputs(*there),
+            PostInputs(*inputs),
             tf.boolean_mask(texts, valid),
             tf.boolean_mask(frames, valid),
         )
@@ -285,13 +295,13 @@ class ServingModel:
     def _fuse(
         self, layer: str, side: str, posts: tf.Tensor, valid: tf.Tensor
     ) -> tf.Tensor:
-        """Joins the video embeddings of sets, eqs. (1) and (2)."""
-        values = posts[:, :, : self._videos(side).video_dim]
+        """Fuses the video embeddings of sets, eqs. (1) and (2)."""
+        values = posts[:, :, : self._graph_of(side).video_dim]
         values *= tf.cast(valid, tf.float32)[..., None]
         return cast("Any", self.model.fusion).get_layer(layer)(values, valid)
 
-    def _user_facts(self, facts: UserFacts) -> list[tf.Tensor]:
-        """The parts of a user's vector behind the history; see `context.pairs`."""
+    def _user_fact_parts(self, facts: UserFacts) -> list[tf.Tensor]:
+        """Returns the parts of user vectors after the history; see `pair_features`."""
         context = cast("ContextModel", self.context)
         account = tf.where(
             facts.account >= 0, tf.math.log1p(tf.maximum(facts.account, 0.0)), UNKNOWN
@@ -315,18 +325,18 @@ class ServingModel:
 def build_serving_model(
     directory: Path, calibration: str = "platt"
 ) -> tuple[ServingModel, dict[str, Any]]:
-    """Assembles the serving model of a participation model directory.
+    """Builds the serving model of a participation model directory.
 
     Args:
-        directory: of the model.
+        directory: directory of the model.
         calibration: one of `calibration.METHODS`.
 
     Returns:
         The model and the configuration of the bundle.
 
     Raises:
-        DataError: the directory holds another kind of model, or an encoder whose
-            weights are not those that the features were made with.
+        DataError: the directory contains another kind of model, or an encoder has
+            other weights than the one that made the features.
     """
     model, config = read_participation(directory)
     encoders = Encoders()
@@ -341,7 +351,7 @@ def build_serving_model(
         np.load(file, allow_pickle=False) as sets,
     ):
         posts, valid, known = sets["posts"], sets["valid"], sets["vectors"]
-    table = np.concatenate([known, _unknown_challenge(model, known)])
+    table = np.concatenate([known, _make_unknown_row(model, known)])
     captions = videos["user"].captions
     if captions is not None and captions.takes_tokens:
         config["special_tokens"] = captions.text.special_tokens()
@@ -363,10 +373,10 @@ def _history_max(model: ParticipationModel, config: dict[str, Any]) -> int:
     return int(config["study"]["history_max"])
 
 
-def _unknown_challenge(model: ParticipationModel, known: np.ndarray) -> np.ndarray:
-    """What answers for an unknown name, (1, challenge_width).
+def _make_unknown_row(model: ParticipationModel, known: np.ndarray) -> np.ndarray:
+    """Returns the row of the table for unknown names, (1, challenge_width).
 
-    The mean of the known ones where they are averages themselves; else nothing known.
+    It is the mean over known challenges for averaged features, and unknown for others.
     """
     row = np.array(known.mean(axis=0))
     if model.context is not None:
@@ -375,17 +385,7 @@ def _unknown_challenge(model: ParticipationModel, known: np.ndarray) -> np.ndarr
         support = start + layout.challenge.width
         row[start : start + layout.challenge.taste] = 0.0
         row[start + layout.challenge.taste : support] = UNKNOWN
-        # Popularity stays the mean; supporters, taste and other joins are not known.
+        # The mean of the popularity is kept; the other label features are unknown.
         row[support + 1] = UNKNOWN
         row[support + 2 :] = 0.0
     return np.asarray(row[None])
-
-
-def fit_to(values: tf.Tensor, count: int) -> tf.Tensor:
-    """Cuts or pads the second dimension to `count`: with "", 0 or False."""
-    values = values[:, :count]
-    rest = values.shape[2:]
-    missing = count - tf.shape(values)[1]
-    margins = [[0, 0], [0, missing], *([0, 0] for _ in rest)]
-    padded = tf.pad(values, margins, constant_values=tf.zeros((), values.dtype))
-    return tf.ensure_shape(padded, (None, count, *rest))

@@ -1,16 +1,16 @@
-"""The signatures of a bundle: which functions of the serving model answer to a name.
+"""Defines the signatures of a bundle: their names, functions and input specs.
 
 Dimension 0 is the batch everywhere; "" pads captions and frames, 0 pads tokens; m and n
-are numbers of posts, f of frames, k of variants of a post. FACTS are those of posts and
-of users in `facts`, POST_FACTS those of posts alone; each has a value for "unknown":
+are numbers of posts, f of frames, k of variants of a post. FACTS are the inputs for
+posts and users in `fact_inputs`, POST_FACTS those for posts only; each may be unknown:
 
     serving_default   challenge string (B,), captions string (B, m),
                       frames string (B, m, f), JPEG bytes, FACTS
                       → probability float32 (B,), known_challenge bool (B,)
-    captions_only     the same without FACTS
-    tokens            the same as serving_default with token_ids int32 (B, m, t), too
+    captions_only     like serving_default, without FACTS
+    tokens            like serving_default, also with token_ids int32 (B, m, t)
     embed_user        captions (B, m), frames (B, m, f), FACTS → user float32 (B, d)
-    embed_user_tokens the same with token_ids (B, m, t), too
+    embed_user_tokens like embed_user, also with token_ids (B, m, t)
     score             user float32 (B, d), challenge float32 (B, e) → probability (B,)
     embed_video       captions (B,), frames (B, f), POST_FACTS without dimension m
                       → user_video float32 (B, v), challenge_video float32 (B, w)
@@ -21,22 +21,22 @@ of users in `facts`, POST_FACTS those of posts alone; each has a value for "unkn
     rank_challenges   captions (B, m), frames (B, m, f), FACTS
                       → challenge string (B, C), probability float32 (B, C), best first
     prepare_users     user (B, d) → prepared float32 (B, p)
-    rank_users        prepared (B, p), challenge (B, e) or, one for all, (1, e)
+    rank_users        prepared (B, p), challenge (B, e) or (1, e) for all users
                       → probability (B,)
 
-and those by which `attribution` leaves things out:
+`attribution` uses these signatures to leave items out:
 
     find_support      name (B,) → challenge_videos (B, n, w), valid bool (B, n)
-    join_user         user_videos (B, m, v), valid (B, m), facts of users
+    join_user         user_videos (B, m, v), valid (B, m), FACTS of users
                       → user (B, d)
     join_challenge    challenge_videos (B, n, w), valid (B, n), name (B,)
                       → challenge (B, e)
     vary_user_video   captions (B, k), frames (B, f), kept bool (B, k, f), POST_FACTS
                       with k in place of m → user_videos (B, k, v)
-    vary_challenge_video  the same → challenge_videos (B, k, w)
+    vary_challenge_video  the same inputs → challenge_videos (B, k, w)
 
-A post with neither a caption nor a frame is padding; one that was posted without either
-still counts if its caption is sent as " ".
+A post with neither a caption nor a frame is padding. Send the caption " " for a real
+post without either.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _CAPTION = tf.TensorSpec((None,), tf.string, name="captions")
 _POST_FRAMES = tf.TensorSpec((None, None), tf.string, name="frames")
 _KEPT = tf.TensorSpec((None, None, None), tf.bool, name="kept")
 _VALID = tf.TensorSpec((None, None), tf.bool, name="valid")
-# Facts of single posts: those of sets without the second dimension.
+# Specs for single posts: the specs for sets without the second dimension.
 _ONE_POST = [
     tf.TensorSpec((None, *spec.shape[2:]), spec.dtype, name=spec.name)
     for spec in POST_SPECS
@@ -74,15 +74,20 @@ _ONE_POST = [
 
 def endpoints(model: ServingModel) -> dict[str, Endpoint]:
     """Returns the functions of all signatures and the specs of their inputs."""
-    found = [_of_pairs(model), _of_posts(model), _of_rankings(model), _varying(model)]
+    groups = [
+        _score_endpoints(model),
+        _embedding_endpoints(model),
+        _ranking_endpoints(model),
+        _variant_endpoints(model),
+    ]
     captions = model.user_videos.captions
     if captions is not None and captions.takes_tokens:
-        found.append(_of_tokens(model))
-    return {name: endpoint for part in found for name, endpoint in part.items()}
+        groups.append(_token_endpoints(model))
+    return {name: endpoint for group in groups for name, endpoint in group.items()}
 
 
-def _of_pairs(model: ServingModel) -> dict[str, Endpoint]:
-    """Those that say how likely a user is to join a challenge."""
+def _score_endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the signatures that score pairs of a user and a challenge."""
 
     def answer(
         challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
@@ -102,13 +107,13 @@ def _of_pairs(model: ServingModel) -> dict[str, Endpoint]:
         "captions_only": (answer_without_facts, inputs),
         "score": (
             lambda user, challenge: {"probability": model.score(user, challenge)},
-            [_vectors("user", model.model.user_width), _of_challenges(model)],
+            [_vector_spec("user", model.model.user_width), _challenge_spec(model)],
         ),
     }
 
 
-def _of_posts(model: ServingModel) -> dict[str, Endpoint]:
-    """Those that represent posts, sets of them, and known challenges."""
+def _embedding_endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the signatures that embed posts, sets of posts and known challenges."""
 
     def embed_video(
         captions: tf.Tensor, frames: tf.Tensor, *facts: tf.Tensor
@@ -137,8 +142,8 @@ def _of_posts(model: ServingModel) -> dict[str, Endpoint]:
     }
 
 
-def _of_rankings(model: ServingModel) -> dict[str, Endpoint]:
-    """Those that rank challenges for a user, or users for a challenge."""
+def _ranking_endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the signatures that rank challenges or users."""
     ranking = PreparedUsers(model.model)
     return {
         "rank_challenges": (
@@ -149,7 +154,7 @@ def _of_rankings(model: ServingModel) -> dict[str, Endpoint]:
         ),
         "prepare_users": (
             lambda user: {"prepared": ranking.prepare(user)},
-            [_vectors("user", model.model.user_width)],
+            [_vector_spec("user", model.model.user_width)],
         ),
         "rank_users": (
             lambda prepared, challenge: {
@@ -157,34 +162,34 @@ def _of_rankings(model: ServingModel) -> dict[str, Endpoint]:
                     ranking.score(prepared, challenge), model.calibration
                 )
             },
-            [_vectors("prepared", ranking.width), _of_challenges(model)],
+            [_vector_spec("prepared", ranking.width), _challenge_spec(model)],
         ),
     }
 
 
-def _varying(model: ServingModel) -> dict[str, Endpoint]:
-    """Those that leave out a post, a frame or a word."""
-    found: dict[str, Endpoint] = {
+def _variant_endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the signatures that leave out posts, frames, words and facts."""
+    variants: dict[str, Endpoint] = {
         "find_support": (model.challenges.find_videos, [_NAMES]),
         "join_user": (
             lambda user_videos, valid, *facts: {
                 "user": model.join_user(user_videos, valid, UserFacts(*facts))
             },
-            [_sets(model, "user"), _VALID, *USER_SPECS],
+            [_set_spec(model, "user"), _VALID, *USER_SPECS],
         ),
         "join_challenge": (
             lambda challenge_videos, valid, name: {
                 "challenge": model.join_challenge(challenge_videos, valid, name)
             },
-            [_sets(model, "challenge"), _VALID, _NAMES],
+            [_set_spec(model, "challenge"), _VALID, _NAMES],
         ),
     }
     for side in ("user", "challenge"):
-        found[f"vary_{side}_video"] = (
+        variants[f"vary_{side}_video"] = (
             _vary(model, side),
             [CAPTIONS, _POST_FRAMES, _KEPT, *POST_SPECS],
         )
-    return found
+    return variants
 
 
 def _vary(model: ServingModel, side: str) -> Callable[..., dict[str, tf.Tensor]]:
@@ -197,31 +202,31 @@ def _vary(model: ServingModel, side: str) -> Callable[..., dict[str, tf.Tensor]]
     return vary
 
 
-def _of_tokens(model: ServingModel) -> dict[str, Endpoint]:
-    """Those that take WordPieces, without an op of TF-Text."""
+def _token_endpoints(model: ServingModel) -> dict[str, Endpoint]:
+    """Returns the signatures that take WordPiece ids and use no op of TF-Text."""
     inputs = [TOKENS, CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS]
     return {
         "tokens": (
-            lambda challenge, *seen: model.challenges.answer(
-                challenge, model.embed_user_tokens(*seen), model.score
+            lambda challenge, *posts: model.challenges.answer(
+                challenge, model.embed_user_tokens(*posts), model.score
             ),
             [_CHALLENGES, *inputs],
         ),
         "embed_user_tokens": (
-            lambda *seen: {"user": model.embed_user_tokens(*seen)},
+            lambda *posts: {"user": model.embed_user_tokens(*posts)},
             inputs,
         ),
     }
 
 
-def _vectors(name: str, width: int) -> tf.TensorSpec:
+def _vector_spec(name: str, width: int) -> tf.TensorSpec:
     return tf.TensorSpec((None, width), tf.float32, name=name)
 
 
-def _sets(model: ServingModel, side: str) -> tf.TensorSpec:
+def _set_spec(model: ServingModel, side: str) -> tf.TensorSpec:
     width = model.post_width(side)
     return tf.TensorSpec((None, None, width), tf.float32, name=f"{side}_videos")
 
 
-def _of_challenges(model: ServingModel) -> tf.TensorSpec:
-    return _vectors("challenge", model.model.challenge_width)
+def _challenge_spec(model: ServingModel) -> tf.TensorSpec:
+    return _vector_spec("challenge", model.model.challenge_width)

@@ -1,7 +1,7 @@
-"""The head of the fusion in two halves: what a user brings to every challenge, once.
+"""Splits the head of the fusion into a part per user and a part per challenge.
 
-A million users are scored for one challenge after another. All that depends on the user
-alone is computed when they are loaded; what is left a challenge is a small product.
+To rank many users for one challenge after another, everything that depends only on the
+user is computed once. A small product remains per challenge.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dc_keras.training.participation_model import ParticipationModel
 
 
 class PreparedUsers:
-    """Scores users whose vectors were prepared once, for one challenge after another.
+    """Scores prepared users for one challenge after another.
 
     Args:
         model: the participation model.
 
     Attributes:
-        width: p, numbers a prepared user.
+        width: p, the width of a prepared user.
     """
 
     def __init__(self, model: ParticipationModel) -> None:
@@ -33,46 +33,47 @@ class PreparedUsers:
         self.width = self._split + model.user_width - model.video_widths[0]
 
     def prepare(self, user: tf.Tensor) -> tf.Tensor:
-        """Returns what a user brings to every challenge, float32 (batch_size, width).
+        """Returns the part of the score per user, float32 (batch_size, width).
 
         Args:
-            user: float32 (batch_size, user_width).
+            user: vectors of users, float32 (batch_size, user_width).
         """
-        of_videos = self._model.video_widths[0]
-        context = user[:, of_videos:]
+        video_width = self._model.video_widths[0]
+        context = user[:, video_width:]
         if self._head is None:
             return context
-        return tf.concat([self._head.prepare(user[:, :of_videos]), context], axis=1)
+        return tf.concat([self._head.prepare(user[:, :video_width]), context], axis=1)
 
     def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
-        """Returns probabilities, not calibrated, float32 (batch_size,).
+        """Returns uncalibrated probabilities, float32 (batch_size,).
 
         Args:
-            prepared: float32 (batch_size, width).
-            challenge: float32 (batch_size, challenge_width) or (1, challenge_width).
+            prepared: prepared users, float32 (batch_size, width).
+            challenge: vectors of challenges, float32 (batch_size, challenge_width) or
+                (1, challenge_width).
         """
-        videos, of_videos = None, self._model.video_widths[1]
+        videos, video_width = None, self._model.video_widths[1]
         if self._head is not None:
             videos = self._head.score(
-                prepared[:, : self._split], challenge[:, :of_videos]
+                prepared[:, : self._split], challenge[:, :video_width]
             )
         return self._model.weigh(
-            videos, prepared[:, self._split :], challenge[:, of_videos:]
+            videos, prepared[:, self._split :], challenge[:, video_width:]
         )
 
 
 class SplitHead:
-    """`build_head` of `models.deep_challenger`, its first layer taken apart.
+    """Evaluates `build_head` of `models.deep_challenger` with a split first layer.
 
-    The dense layer sees [x^c, x^u] and, with `product_difference`, also p^c·p^u and
-    p^c − p^u, where p = W x. Its sum falls into parts of the user, of the challenge,
-    and of their product. With `dot` there is no dense layer.
+    The inputs of the dense layer are [x^c, x^u] and, with `product_difference`, also
+    p^c·p^u and p^c − p^u, where p = W x. The layer's sum is split into terms of the
+    user, of the challenge, and of their product. The head `dot` has no dense layer.
 
     Args:
-        head: the sub-model.
+        head: the sub-model of the head.
 
     Attributes:
-        width: p, numbers a user.
+        width: the width of a prepared user.
     """
 
     def __init__(self, head: keras.Model) -> None:
@@ -91,10 +92,10 @@ class SplitHead:
         self.width = hidden_dim + projection_dim
 
     def prepare(self, user: tf.Tensor) -> tf.Tensor:
-        """Returns what a user brings to every challenge, float32 (B, width).
+        """Returns the terms per user, float32 (B, width).
 
         Args:
-            user: float32 (B, d), x^u.
+            user: x^u, float32 (B, d).
         """
         if self._is_dot:
             return self._project("user", user)
@@ -106,11 +107,11 @@ class SplitHead:
         return tf.concat([base - projected @ kernels[3], projected], axis=1)
 
     def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
-        """Returns probabilities, float32 (B,), as the head gives.
+        """Returns the probabilities of the head, float32 (B,).
 
         Args:
-            prepared: float32 (B, width).
-            challenge: float32 (B, e) or (1, e), x^c.
+            prepared: prepared users, float32 (B, width).
+            challenge: x^c, float32 (B, e) or (1, e).
         """
         base, users = tf.split(
             prepared, [self._hidden_dim, self.width - self._hidden_dim], axis=1
@@ -136,8 +137,8 @@ class SplitHead:
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
         norm = self._layers.get("dense_norm")
         if norm is not None:
-            # The kernels have no mean, so x has none. Sums by a product: a compiled
-            # reduction of floats goes one by one.
+            # The centred kernels make the mean of x 0. The sum is a matrix product,
+            # because a compiled reduction of floats is sequential.
             ones = tf.fill((self._hidden_dim, 1), 1.0 / self._hidden_dim)
             x *= tf.math.rsqrt(tf.square(x) @ ones + norm.epsilon)
             x = x * norm.gamma + norm.beta
@@ -149,12 +150,12 @@ class SplitHead:
         return self._layers[f"project_{side}"](x)
 
     def _kernels(self) -> list[tf.Tensor]:
-        """Rows of the dense kernel: of x^c, x^u, product, difference."""
+        """Returns the rows of the dense kernel for x^c, x^u, product and difference."""
         kernel = self._centred(self._layers["dense"].kernel)
         return list(tf.split(kernel, self._sizes, axis=0))
 
     def _centred(self, weights: tf.Tensor) -> tf.Tensor:
-        """Takes out the mean over hidden units, which a LayerNorm takes out of x."""
+        """Subtracts the mean over hidden units, as the LayerNorm does with x."""
         weights = tf.convert_to_tensor(weights)
         if "dense_norm" not in self._layers:
             return weights

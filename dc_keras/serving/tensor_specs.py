@@ -1,4 +1,4 @@
-"""What the tensors of a served signature are, and arrays that fit them."""
+"""Tensor specs of served signatures, and conversion of inputs to matching arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dc_keras.errors import DataError
 
 Arrays = dict[str, np.ndarray]
 
-# Of the messages' DataType; strings are bytes in arrays of objects.
+# NumPy dtypes by the DataType of messages; strings are bytes in arrays of objects.
 DTYPES = {
     "DT_STRING": np.dtype(object),
     "DT_FLOAT": np.dtype(np.float32),
@@ -35,8 +35,8 @@ class TensorSpec:
     """A tensor of a signature.
 
     Attributes:
-        dtype: of the array; object for strings, which are bytes.
-        shape: -1 for a dimension of any size; None for any number of dimensions.
+        dtype: dtype of the array; object for strings, which are bytes.
+        shape: sizes of the dimensions, -1 for any size; None for any shape.
     """
 
     dtype: np.dtype[Any]
@@ -45,17 +45,22 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """A function of a served model: its tensors by name."""
+    """The input and output tensors of a served function, by name."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
 
 def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
-    """Returns the spec of a tensor from the server's words for it.
+    """Returns the spec of a tensor from a server's metadata.
+
+    Args:
+        dtype: name of the DataType, "DT_FLOAT" for example.
+        dims: sizes of the dimensions, -1 for any size.
+        is_rank_unknown: whether the tensor may have any shape.
 
     Raises:
-        DataError: a dtype that no input or output here has.
+        DataError: the dtype is not supported.
     """
     if dtype not in DTYPES:
         raise DataError(
@@ -65,17 +70,17 @@ def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
 
 
 def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
-    """Returns an input as the array that its signature takes.
+    """Returns an input as an array with the dtype of its spec.
 
     Args:
         value: an array, a tensor, or nested lists; strings are str or bytes.
-        name: of the input.
-        spec: of the input.
+        name: name of the input.
+        spec: spec of the input.
 
     Raises:
-        DataError: it is of another type or shape, or its lists are not rectangular.
+        DataError: the input has another type or shape, or its lists are ragged.
     """
-    # NumPy's own strings end before the first NUL, which a JPEG file may hold.
+    # NumPy's string dtypes strip trailing NULs, which a JPEG file may contain.
     dtype = object if spec.dtype == object else None
     try:
         array = np.asarray(value.numpy() if hasattr(value, "numpy") else value, dtype)
@@ -85,7 +90,7 @@ def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
         _require_strings(array, name)
     elif not np.can_cast(array.dtype, spec.dtype, "same_kind"):
         raise DataError(
-            f"`{name}` must hold {spec.dtype}. Received: dtype={array.dtype}"
+            f"`{name}` must have the dtype {spec.dtype}. Received: dtype={array.dtype}"
         )
     if not fits(array, spec):
         raise DataError(
@@ -116,7 +121,7 @@ def _require_strings(array: np.ndarray, name: str) -> None:
             raise _ragged(name)
         if not isinstance(item, str | bytes):
             raise DataError(
-                f"`{name}` must hold strings. Received: type={type(item).__name__}"
+                f"`{name}` must contain strings. Received: type={type(item).__name__}"
             )
         if isinstance(item, str) and any("\ud800" <= c <= "\udfff" for c in item):
             raise DataError(

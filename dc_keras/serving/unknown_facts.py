@@ -1,7 +1,4 @@
-"""The facts of a request, and what stands for each that is not known.
-
-No TensorFlow in here: clients need none.
-"""
+"""Values for unknown facts of a request. Clients use it without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-# What stands for unknown, and the dimensions behind those of users and posts.
+# The value for unknown, and the dimensions after those of users and posts.
 OF_POSTS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "sounds": (b"", ()),
     "sound_titles": (b"", ()),
@@ -23,26 +20,25 @@ OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "joined": (b"", (1,)),
     "now": (np.int64(-1), ()),
 }
-# Inputs that say how many users and posts there are.
+# Inputs with the dimensions of users and posts.
 _POSTS = ("captions", "token_ids")
 
 
-def fill_unknown(inputs: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
-    """Returns the inputs, and "unknown" for each wanted fact that is missing.
+def fill_unknown(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Returns the inputs, with missing facts filled in as unknown.
 
     Args:
-        inputs: of a request, by name: arrays, tensors or nested lists.
-        wanted: names of the signature's inputs.
+        inputs: inputs of a request by name: arrays, tensors or nested lists.
+        names: names of the signature's inputs.
     """
     filled = dict(inputs)
-    missing = [name for name in wanted if name not in inputs]
+    missing = [name for name in names if name not in inputs]
     try:
         num_rows = len(next(iter(inputs.values()), ()))
         posts = next((inputs[name] for name in _POSTS if name in inputs), None)
         num_posts = None if posts is None else _num_posts(posts)
     except TypeError:
-        # No batch of anything: whoever checks shapes says what would be right.
-        return filled
+        return filled  # Without a batch; the check of shapes raises the error.
     unknown = unknown_facts(OF_USERS, (num_rows,))
     if num_posts is not None:
         unknown |= unknown_facts(OF_POSTS, num_posts)
@@ -52,11 +48,11 @@ def fill_unknown(inputs: Mapping[str, Any], wanted: Collection[str]) -> dict[str
 def unknown_facts(
     facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of "unknown".
+    """Returns arrays of unknown values.
 
     Args:
         facts: `OF_POSTS` or `OF_USERS`.
-        shape: numbers of users and of posts.
+        shape: the number of users and, for posts, the number of posts.
     """
     return {
         name: _full((*shape, *rest), value) for name, (value, rest) in facts.items()
@@ -64,7 +60,7 @@ def unknown_facts(
 
 
 def _num_posts(captions: Any) -> tuple[int, ...]:
-    """Users and posts of captions; of single posts their number alone."""
+    """Returns the dimensions of users and posts, or of posts for single captions."""
     if len(captions) == 0:
         return (0, 0)
     first = captions[0]

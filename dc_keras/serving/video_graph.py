@@ -1,7 +1,7 @@
-"""From raw captions and JPEG bytes to learned video embeddings, inside one graph.
+"""Embeds raw captions and JPEG bytes of posts inside one graph.
 
-The same steps as training, in the same order: decode, encode with the frozen networks,
-round to float16 as cached features are, join with the proxy model.
+The steps are those of training: decode, encode with the frozen networks, round to
+float16 like cached features, and apply the proxy model.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from dc_keras.encoders.vision import (
 from dc_keras.errors import DataError
 from dc_keras.models.proxy import embedding_model
 
-# Frames that go through the vision network at a time: enough to keep it busy, few
-# enough that 8 videos of 50 frames fit in memory.
+# Frames per step of the vision network, so that the memory of 8 videos of 50 frames is
+# limited.
 _CHUNK_FRAMES = 32
-# Of [PAD], the first piece of BERT's vocabularies.
+# The id of [PAD], the first entry of BERT's vocabularies.
 _PAD_ID = 0
 
 
 @dataclass(frozen=True)
 class FrameRule:
-    """How raw frames become those that the features were made from.
+    """The selection of a post's frames, as in the features of training.
 
     Attributes:
-        num_frames: slots of a post.
-        frame_size: side of the recorded frames in px; others are resized to it, both
-            sides alike.
-        is_spread: whether a post with fewer frames repeats them over all slots; or,
-            with frames taken at a fixed rate, leaves the last slots empty.
-        repeat: what a repeated frame becomes: "nearest", the embedding of the frame
-            that it repeats, or "zero".
+        num_frames: number of frame slots of a post.
+        frame_size: width and height of the recorded frames in px; other frames are
+            resized to it.
+        is_spread: True repeats the frames of a post with fewer frames over all slots;
+            False leaves the last slots empty (frames sampled at a fixed rate).
+        repeat: embedding of a repeated frame: "nearest" copies that of the frame,
+            "zero" is zero.
     """
 
     num_frames: int
@@ -52,7 +52,7 @@ class FrameRule:
 
     @classmethod
     def of(cls, sampling: Mapping[str, Any]) -> FrameRule:
-        """Returns the rule behind `VisionFeatures.sampling`."""
+        """Returns the rule for the settings of `VisionFeatures.sampling`."""
         return cls(
             num_frames=sampling["num_frames"],
             frame_size=sampling["image_size"],
@@ -61,15 +61,15 @@ class FrameRule:
         )
 
     def choose(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Brings every post to `num_frames` frames, as the records do.
+        """Selects `num_frames` frames of every post.
 
         Args:
-            frames: string (batch_size, any), "" pads at the end.
+            frames: JPEG files, padded with "" at the end, string (batch_size, any).
 
         Returns:
-            The JPEG files, string (batch_size, num_frames), "" for a slot without a
-            frame; and the mask, bool alike: False where a slot repeats the one before
-            it, or has no frame.
+            The JPEG files, "" for an empty slot, string (batch_size, num_frames); and
+            the mask, False where a slot is empty or repeats the slot before it, bool
+            (batch_size, num_frames).
         """
         end = tf.fill((tf.shape(frames)[0], 1), "")
         chosen = tf.gather(
@@ -80,13 +80,13 @@ class FrameRule:
         return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
 
     def slots(self, frames: tf.Tensor) -> tf.Tensor:
-        """Says which frame each slot takes, int32 (batch_size, num_frames).
+        """Returns the index of the frame of each slot, int32 (batch_size, num_frames).
 
-        Spread, slot i takes frame floor((i + ½) · n / num_frames) of the n that are
-        there. A slot without a frame has n, which is past the end or that of padding.
+        If `is_spread`, slot i has the frame floor((i + ½) · n / num_frames) of n
+        frames. An empty slot has the index n, which is padding or past the end.
 
         Args:
-            frames: as of `choose`.
+            frames: as for `choose`.
         """
         slots = tf.range(self.num_frames)[None, :]
         count = tf.reduce_sum(tf.cast(tf.strings.length(frames) > 0, tf.int32), axis=1)
@@ -96,11 +96,11 @@ class FrameRule:
 
 
 class FrameReader:
-    """A vision encoder from JPEG files on, traced once, whoever asks.
+    """Decodes and encodes frames; traced once for all signatures.
 
     Args:
         vision: the encoder.
-        rule: how raw frames are brought to it.
+        rule: the selection of frames.
     """
 
     def __init__(self, vision: VisionEncoder, rule: FrameRule) -> None:
@@ -114,14 +114,14 @@ class FrameReader:
 
 
 class CaptionReader:
-    """A text encoder from captions or tokens on, each traced once, whoever asks.
+    """Encodes captions or tokens; each is traced once for all signatures.
 
     Args:
         text: the encoder.
 
     Attributes:
-        text: the same.
-        takes_tokens: whether it embeds token ids too.
+        text: the encoder.
+        takes_tokens: whether it also accepts token ids.
     """
 
     def __init__(self, text: TextEncoder) -> None:
@@ -146,19 +146,19 @@ class CaptionReader:
     def _embed_tokens(self, token_ids: tf.Tensor) -> tf.Tensor:
         model = self.text.token_model
         if model is None:
-            raise RuntimeError("an encoder that tokenises itself takes no token ids")
+            raise RuntimeError("this encoder tokenises captions and takes no token ids")
         padding_mask = tf.cast(token_ids != _PAD_ID, tf.int32)
         return model({"token_ids": token_ids, "padding_mask": padding_mask})
 
 
-class SeenPosts(NamedTuple):
-    """Posts as the frozen networks see them.
+class EncodedPosts(NamedTuple):
+    """Outputs of the frozen networks for posts.
 
     Attributes:
-        frames: float32 (num_posts, num_frames, frame_dim), or None.
-        frame_mask: bool (num_posts, num_frames), which are frames of their own, or
-            None.
-        caption: float32 (num_posts, caption_dim), or None.
+        frames: encoded frames, float32 (num_posts, num_frames, frame_dim), or None.
+        frame_mask: True for distinct frames, False for repeated and missing ones, bool
+            (num_posts, num_frames), or None.
+        caption: encoded captions, float32 (num_posts, caption_dim), or None.
     """
 
     frames: tf.Tensor | None
@@ -167,7 +167,7 @@ class SeenPosts(NamedTuple):
 
     @property
     def mean_frames(self) -> tf.Tensor | None:
-        """The mean of the own frames, float32 (num_posts, frame_dim), or None."""
+        """The mean of the distinct frames, float32 (num_posts, frame_dim), or None."""
         if self.frames is None:
             return None
         mask = tf.cast(self.frame_mask, tf.float32)
@@ -180,10 +180,10 @@ class VideoGraph:
     """Embeds raw posts; call it inside a `tf.function`.
 
     Attributes:
-        embedding: a proxy up to its learned video embedding; None for a model without
-            videos, which sees captions and frames only as context.
-        frames: reads frames; None for a text-only model.
-        captions: reads captions; None for a vision-only model.
+        embedding: the proxy model up to its video embedding; None for a model that uses
+            captions and frames only as context.
+        frames: encodes frames; None for a text-only model.
+        captions: encodes captions; None for a vision-only model.
     """
 
     embedding: keras.Model | None
@@ -196,43 +196,43 @@ class VideoGraph:
         return 0 if self.embedding is None else int(self.embedding.output.shape[-1])
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
-        """Returns the layers whose lookup tables an export has to be told of."""
+        """Returns the layers with lookup tables, which an export must track."""
         if self.captions is None:
             return []
         return self.captions.text.layers_with_tables()
 
-    def read(self, texts: tf.Tensor, frames: tf.Tensor) -> SeenPosts:
+    def read(self, texts: tf.Tensor, frames: tf.Tensor) -> EncodedPosts:
         """Runs the frozen networks on a batch of posts.
 
         Args:
-            texts: captions, string (batch_size,), or the ids of their WordPieces, int32
-                (batch_size, any), 0 where padded.
-            frames: string (batch_size, any), JPEG files in order of time; "" pads at
-                the end. See `FrameRule` for a post with more or fewer frames than the
-                model was trained on.
+            texts: captions, string (batch_size,), or WordPiece ids padded with 0, int32
+                (batch_size, any).
+            frames: JPEG files in order of time, padded with "" at the end, string
+                (batch_size, any). `FrameRule` selects the frames of a post with more or
+                fewer frames than in training.
         """
         encoded = mask = None
         if self.frames is not None:
             jpegs, mask = self.frames.rule.choose(frames)
             encoded = self.frames.embed(jpegs, mask)
         caption = None if self.captions is None else self.captions.embed(texts)
-        return SeenPosts(encoded, mask, caption)
+        return EncodedPosts(encoded, mask, caption)
 
     def read_variants(
         self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor
-    ) -> SeenPosts:
-        """Runs the frozen networks on posts with other captions, without some frames.
+    ) -> EncodedPosts:
+        """Runs the frozen networks on variants of posts.
 
-        Each frame is encoded once, however many variants there are; a slot whose frame
-        a variant leaves out is one without a frame.
+        Each frame is encoded once for all variants. The slot of a frame that a variant
+        lacks is empty.
 
         Args:
-            texts: a caption a variant, string (batch_size, num_variants).
-            frames: string (batch_size, any), as of `read`.
-            kept: bool (batch_size, num_variants, any), the frames that a variant has.
+            texts: caption of each variant, string (batch_size, num_variants).
+            frames: JPEG files of each post, string (batch_size, any), as for `read`.
+            kept: the frames of each variant, bool (batch_size, num_variants, any).
 
         Returns:
-            batch_size · num_variants posts, the variants of a post side by side.
+            batch_size · num_variants posts, ordered by post.
         """
         encoded = shown = None
         if self.frames is not None:
@@ -253,22 +253,22 @@ class VideoGraph:
         caption = None
         if self.captions is not None:
             caption = self.captions.embed(tf.reshape(texts, [-1]))
-        return SeenPosts(encoded, shown, caption)
+        return EncodedPosts(encoded, shown, caption)
 
-    def embed(self, seen: SeenPosts) -> tf.Tensor:
+    def embed(self, posts: EncodedPosts) -> tf.Tensor:
         """Returns the learned embeddings of posts, float32 (num_posts, video_dim)."""
         if self.embedding is None:
             raise RuntimeError("a model without videos has no video embedding")
         inputs: dict[str, tf.Tensor | None] = {}
-        if seen.frames is not None:
-            inputs |= {"frames": seen.frames, "frame_mask": seen.frame_mask}
-        if seen.caption is not None:
-            inputs["caption"] = seen.caption
+        if posts.frames is not None:
+            inputs |= {"frames": posts.frames, "frame_mask": posts.frame_mask}
+        if posts.caption is not None:
+            inputs["caption"] = posts.caption
         return self.embedding(inputs, training=False)
 
 
 class Encoders:
-    """Builds each frozen network once, whichever sides share it."""
+    """Builds each frozen network once, also if both sides use it."""
 
     def __init__(self) -> None:
         self._readers: dict[str, Any] = {}
@@ -279,12 +279,12 @@ class Encoders:
         """Returns the graph of one side.
 
         Args:
-            proxy: the side's proxy model; None for a model without videos.
-            side: the side's part of a model's configuration.
+            proxy: proxy model of the side; None for a model without videos.
+            side: settings of the side in the model's configuration.
 
         Raises:
             DataError: an encoder has other weights than the one that made the features,
-                or that one computed in int8.
+                or the features were made in int8.
         """
         vision, text = side["vision"], side["text"]
         for spec in (vision, text):
@@ -296,44 +296,47 @@ class Encoders:
                 )
         return VideoGraph(
             embedding=None if proxy is None else embedding_model(proxy),
-            frames=vision and self._frames(vision, FrameRule.of(side["sampling"])),
-            captions=text and self._captions(text),
+            frames=vision
+            and self._frame_reader(vision, FrameRule.of(side["sampling"])),
+            captions=text and self._caption_reader(text),
         )
 
-    def _frames(self, settings: Mapping[str, Any], rule: FrameRule) -> FrameReader:
+    def _frame_reader(
+        self, settings: Mapping[str, Any], rule: FrameRule
+    ) -> FrameReader:
         made_by = float32_fingerprint(settings)
         key = f"{made_by} {rule}"
         if key not in self._readers:
             vision = build_vision_encoder(VisionSpec.from_settings(settings))
             _require_fingerprint(vision, made_by)
             self._readers[key] = FrameReader(vision, rule)
-        found: FrameReader = self._readers[key]
-        return found
+        reader: FrameReader = self._readers[key]
+        return reader
 
-    def _captions(self, settings: Mapping[str, Any]) -> CaptionReader:
+    def _caption_reader(self, settings: Mapping[str, Any]) -> CaptionReader:
         key = settings["fingerprint"]
         if key not in self._readers:
             text = build_text_encoder(TextSpec.from_settings(settings))
             _require_fingerprint(text, key)
             self._readers[key] = CaptionReader(text)
-        found: CaptionReader = self._readers[key]
-        return found
+        reader: CaptionReader = self._readers[key]
+        return reader
 
 
-def _require_fingerprint(encoder: Any, wanted: str) -> None:
-    if encoder.fingerprint != wanted:
+def _require_fingerprint(encoder: Any, expected: str) -> None:
+    if encoder.fingerprint != expected:
         raise DataError(
             f"the encoder {encoder.spec} has other weights than the one that made the "
-            "features; bring the weights back, or extract features and train anew"
+            "features; restore the weights, or extract features and train again"
         )
 
 
 def _embed_frames(
     vision: VisionEncoder, rule: FrameRule, jpegs: tf.Tensor, mask: tf.Tensor
 ) -> tf.Tensor:
-    """Encodes each distinct frame once and copies it to its repeats."""
+    """Encodes each distinct frame once and copies the result to its repetitions."""
     encoded = _encode_in_chunks(vision, rule.frame_size, tf.boolean_mask(jpegs, mask))
-    # Cached features are float16: serving rounds alike, or scores would differ.
+    # Cached features are float16; without the same rounding, scores would differ.
     encoded = tf.cast(tf.cast(encoded, tf.float16), tf.float32)
     encoded = tf.concat([tf.zeros((1, vision.embedding_dim)), encoded], axis=0)
     is_shown = mask if rule.repeat == "zero" else tf.strings.length(jpegs) > 0
@@ -346,9 +349,15 @@ def _embed_frames(
 def _encode_in_chunks(
     vision: VisionEncoder, frame_size: int, jpegs: tf.Tensor
 ) -> tf.Tensor:
-    """Encodes JPEG files (any,) → float32 (any, frame_dim), some at a time.
+    """Encodes JPEG files in chunks, to limit memory.
 
-    Memory stays flat however many there are.
+    Args:
+        vision: the encoder.
+        frame_size: width and height of frames in px.
+        jpegs: JPEG files, string (num_jpegs,).
+
+    Returns:
+        float32 (num_jpegs, frame_dim).
     """
     total = tf.shape(jpegs)[0]
     num_chunks = -(-total // _CHUNK_FRAMES)
@@ -356,7 +365,7 @@ def _encode_in_chunks(
 
     @tf.autograph.experimental.do_not_convert
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
-        # By area, as recorded frames are shrunk; a frame of this size stays as it is.
+        # The method of recorded frames; a frame of this size is not changed.
         image = tf.image.resize(decode_frame(jpeg), sides, method="area")
         return tf.cast(tf.round(image), tf.uint8)
 

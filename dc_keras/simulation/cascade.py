@@ -1,15 +1,15 @@
-"""When people join in the simulated world: a cascade on a graph of friends."""
+"""Joining times in the simulated world: a cascade on a graph of friends."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# The friendship graph: expected friends inside and outside one's own community.
+# The friendship graph: expected numbers of friends inside and outside the community.
 _FRIENDS_WITHIN = 8.0
 _FRIENDS_BETWEEN = 2.0
-# The cascade: friends that one post moves on average when all of them are still to
-# join, and how long it stays fresh.
+# The cascade: the expected number of friends that one post prompts to join if none has
+# joined yet, and the time constant of this effect.
 _CASCADE_STRENGTH = 1.5
 _CASCADE_DECAY_DAYS = 3.0
 
@@ -20,8 +20,8 @@ def draw_friends(
     """Draws a planted-partition graph: friends are likelier inside a community.
 
     Args:
-        communities: int64 (num_users,).
-        rng: source of the draws.
+        communities: community of each user, int64 (num_users,).
+        rng: random generator.
 
     Returns:
         Symmetric bool (num_users, num_users) without loops.
@@ -42,17 +42,18 @@ def draw_joins(
     days: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draws when everybody who joins does so, one cascade a challenge.
+    """Draws the joining times, one cascade per challenge.
 
     Args:
-        joined: who joins, bool (num_users, num_challenges).
+        joined: which users join, bool (num_users, num_challenges).
         friends: symmetric, bool (num_users, num_users).
-        days: length of the world; each challenge starts in its first third.
-        rng: source of the draws.
+        days: length of the world, days; each challenge starts in the first third.
+        rng: random generator.
 
     Returns:
-        Days from the start, below `days`, NaN where not joined, float64 (num_users,
-        num_challenges); and the user who moved each, -1 for nobody, int64 likewise.
+        Joining times in days from the start, below `days`, NaN where not joined,
+        float64 (num_users, num_challenges); and the users whose posts prompted them, -1
+        for none, int64 of the same shape.
     """
     join_days = np.full(joined.shape, np.nan)
     joined_from = np.full(joined.shape, -1, dtype=np.int64)
@@ -76,27 +77,27 @@ def draw_cascade(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Draws joining times from a self-exciting (Hawkes) process on a graph.
 
-    A post at day s raises the rate at which a friend who has yet to join does so by
+    A post at day s raises the rate at which a friend who has not joined yet does so by
     a / (d D) exp(-(t - s) / D), with a = `_CASCADE_STRENGTH`, d the mean number of
     friends and D = `_CASCADE_DECAY_DAYS`. The first point of superposed processes is
-    the earliest of their first points. So each friendship gets one delay (infinite with
-    the chance that the whole kernel passes without a point), and a user's time is the
-    shortest path from anybody's own time.
+    the earliest of their first points. Therefore each friendship gets one delay, which
+    is infinite with the probability that the kernel produces no point, and the time of
+    a user is the shortest path from the spontaneous time of any user.
 
     Args:
-        own_days: when each would have joined alone, float64 (num_members,), at
+        own_days: spontaneous joining time of each user, float64 (num_members,), at
             least one.
         friends: bool (num_members, num_members), symmetric.
-        rng: source of the draws.
+        rng: random generator.
 
     Returns:
-        Joining days, float64 (num_members,), never later than `own_days`; and who moved
-        whom, int64 (num_members,), -1 where a user joined alone.
+        Joining days, float64 (num_members,), never later than `own_days`; and the
+        member who prompted each, int64 (num_members,), -1 for a spontaneous join.
     """
     mass = _CASCADE_STRENGTH / max(float(friends.sum(axis=1).mean()), 1.0)
     unit = rng.exponential(size=friends.shape)
     left = np.where(friends, 1 - unit / mass, 0.0)
-    # delays[i, j]: days from i's post until it moves j.
+    # delays[i, j]: days from the post of i until it prompts j to join.
     with np.errstate(divide="ignore"):
         delays = -_CASCADE_DECAY_DAYS * np.log(np.maximum(left, 0.0))
     days = own_days

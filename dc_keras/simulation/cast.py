@@ -1,4 +1,4 @@
-"""Who and what the simulated world is made of: accounts, challenges, sounds."""
+"""The accounts, challenges and sounds of the simulated world."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _ACCOUNT_AGE_DAYS = 700
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who posts.
+    """A user who posts.
 
     Attributes:
-        user_id: 19 digits, the upper bits the time of joining.
+        user_id: 19 digits; the upper bits are the time of joining the platform.
         handle: as in mentions.
         language: main language of the captions.
         num_followers: at collection time.
-        num_following: friends in the world.
+        num_following: number of friends in the world.
     """
 
     user_id: str
@@ -37,12 +37,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What plays under a post.
+    """The sound of a post.
 
     Attributes:
         music_id: 19 digits.
-        title: as shown.
-        author: name of the artist, or the handle of who recorded it.
+        title: as displayed.
+        author: name of the artist, or handle of the user who recorded it.
         is_original: whether a user recorded it.
     """
 
@@ -54,14 +54,14 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What people join.
+    """A challenge that users join.
 
     Attributes:
-        name: also its first hashtag.
+        name: equals its first hashtag.
         phrase: its two words.
-        hashtags: normalised tags under which it runs.
+        hashtags: its normalised hashtags.
         sound: its sound.
-        shape: what its videos usually show, one of `SHAPES`.
+        shape: the usual shape in its videos, one of `SHAPES`.
     """
 
     name: str
@@ -73,13 +73,13 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Everything that posts are made of.
+    """The accounts, challenges and sounds of a world.
 
     Attributes:
-        accounts: in the order of `Truth`'s users.
-        challenges: in the order of `Truth`'s challenges.
-        topic_sounds: the sounds of the topics, by title.
-        own_sounds: each user's original sound, in the order of the accounts.
+        accounts: in the order of the users of `Truth`.
+        challenges: in the order of the challenges of `Truth`.
+        topic_sounds: sounds of the topics, by title.
+        own_sounds: original sound of each user, in the order of the accounts.
     """
 
     accounts: tuple[Account, ...]
@@ -89,7 +89,7 @@ class Cast:
 
 
 class IdSource:
-    """Draws ids that never repeat and carry a time in their upper 32 bits."""
+    """Draws unique ids with a time in the upper 32 bits."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -110,10 +110,10 @@ def draw_cast(
     """Draws accounts, challenges and sounds.
 
     Args:
-        config: of the world.
-        truth: of the world.
-        ids: where new ids come from.
-        rng: source of all other draws.
+        config: parameters of the world.
+        truth: truth of the world.
+        ids: draws the ids.
+        rng: random generator for everything else.
     """
     accounts = _draw_accounts(config, truth, ids, rng)
     return Cast(

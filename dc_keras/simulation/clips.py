@@ -1,8 +1,8 @@
-"""The pictures of the simulated world: a taste drawn as a short mp4.
+"""The videos of the simulated world: short mp4 files that show a visual taste.
 
-The first three numbers of a look set the red, green and blue level of the background;
-the fourth the size and the speed of one moving shape. Which shape it is tells the
-community.
+The first three components of a look set the red, green and blue level of the
+background; the fourth sets the size and the speed of a moving shape. The shape usually
+depends on the community of the author.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# A look of 1 is this many of the 255 levels from mid-grey.
+# Levels, of 255, by which a component of 1 differs from mid-grey.
 _LEVELS_PER_TASTE = 45.0
-# The background darkens by this many levels from top to bottom, as rooms do.
+# Levels by which the background darkens from top to bottom.
 _SHADE = 24.0
 _DARK, _LIGHT = (24, 24, 24), (232, 232, 232)
 
 
 def _regular(corners: int, inner: float = 1.0) -> NDArray[np.float64]:
-    """A polygon on the unit circle, every second corner pulled in to `inner`."""
+    """Returns a polygon on the unit circle, every second corner at radius `inner`."""
     angles = np.arange(corners) * 2 * np.pi / corners - np.pi / 2
     radii = np.where(np.arange(corners) % 2, inner, 1.0)
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
@@ -60,10 +60,10 @@ def draw_frames(
     Args:
         look: visual taste, float64 (4,), about unit variance.
         shape: one of `SHAPES`.
-        num_frames: how many.
+        num_frames: number of frames.
         width: pixels.
         height: pixels.
-        rng: source of where the shape starts.
+        rng: random generator for the starting angle of the shape.
 
     Yields:
         BGR frames, uint8 (height, width, 3), as OpenCV writes them.
@@ -71,7 +71,7 @@ def draw_frames(
     background = _background(look[:3], width, height)
     ink = _DARK if background.mean() > 127 else _LIGHT
     radius = width * float(np.clip(0.25 + 0.08 * look[3], 0.10, 0.42))
-    # Radians a frame: one turn takes from a second to most of the clip.
+    # Radians per frame: a turn takes between a second and most of the clip.
     speed = float(np.clip(0.25 + 0.12 * look[3], 0.05, 0.6))
     phase = rng.uniform(0, 2 * np.pi)
     for index in range(num_frames):
@@ -95,7 +95,7 @@ def _background(
 
 
 def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], fps: int) -> None:
-    """Encodes BGR frames, uint8 (height, width, 3), as MPEG-4 in an mp4.
+    """Encodes BGR frames, uint8 (height, width, 3), as MPEG-4 in an mp4 file.
 
     Raises:
         OSError: OpenCV cannot write the file.

@@ -1,7 +1,7 @@
-"""The posts of a simulated world as each export format would have them.
+"""The posts of a simulated world in each export format.
 
-A researcher tries an importer, and a test compares what all of them make of one world.
-Each writer leaves out what its format leaves out.
+The files let users try the importer, and tests compare the corpora imported from all of
+them. Each writer omits the fields that its format does not have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def export_files(items: Sequence[Item], format_name: str) -> Files:
     """Returns the files of an export: name → content.
 
     Args:
-        items: web items (`world_items.iter_items`), oldest first.
+        items: web items (`web_items.iter_items`), oldest first.
         format_name: one of `FORMATS`.
     """
     return _WRITERS[format_name](items)
@@ -102,7 +102,7 @@ def _awemes(items: Sequence[Item]) -> Files:
                 "collect_count": item["stats"]["collectCount"],
             },
             "music": {
-                # What JavaScript makes of a number that is too long for it.
+                # JavaScript rounds numbers of this length.
                 "id": float(item["music"]["id"]),
                 "mid": item["music"]["id"],
                 "title": item["music"]["title"],

@@ -1,4 +1,4 @@
-"""The posts of a simulated world as the tools that write tables would have them."""
+"""The posts of a simulated world in the formats of tools that write tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 Item: TypeAlias = Mapping[str, Any]
 Files: TypeAlias = dict[str, str]
 
-# pyktok writes the local time of whoever ran it, without saying where that was.
-_SOMEWHERE = timezone(timedelta(hours=-7))
+# pyktok writes local times without a time zone.
+_LOCAL_ZONE = timezone(timedelta(hours=-7))
 
 
 def _fourcat_csv(items: Sequence[Item]) -> Files:
@@ -51,7 +51,7 @@ def _pyktok(items: Sequence[Item]) -> Files:
         [
             {
                 "video_id": item["id"],
-                "video_timestamp": _time(item, _SOMEWHERE)
+                "video_timestamp": _time(item, _LOCAL_ZONE)
                 .replace(tzinfo=None)
                 .isoformat(),
                 "video_duration": item["video"]["duration"],
@@ -63,7 +63,7 @@ def _pyktok(items: Sequence[Item]) -> Files:
                 "video_description": item["desc"],
                 "author_username": item["author"]["uniqueId"],
                 "author_name": item["author"]["nickname"],
-                # Its newer path overwrites the flag with the whole author.
+                # Newer versions overwrite the flag with the whole author.
                 "author_verified": str(item["author"]),
             }
             for item in items

@@ -1,13 +1,13 @@
-"""The truth of the simulated world: who likes what, who joins what, and when.
+"""The ground truth of the simulated world: tastes, participation and joining times.
 
-Users and challenges have taste vectors of `TASTE_DIM` numbers. The first `LOOK_DIM`
-show only in the pixels of a post, the others only in its words, tags and sounds. User u
-joins challenge c with probability
+Users and challenges have taste vectors of `TASTE_DIM` components. The first `LOOK_DIM`
+components affect only the pixels of a post, the others only its words, tags and sounds.
+User u joins challenge c with probability
 
     p(u, c) = sigmoid(strength * <z_u, z_c> / sqrt(TASTE_DIM)
                       + popularity_c + propensity_u + intercept)
 
-and joining is one Bernoulli draw of exactly that, so that no score can rank better in
+Joining is one Bernoulli draw with this probability. No score can rank better in
 expectation than p itself: p is the Bayes-optimal score.
 """
 
@@ -27,40 +27,40 @@ TASTE_DIM = 8
 LOOK_DIM = 4
 
 _DAY_S = 86_400
-# 19-digit ids carry the posting time in their upper bits: from 1978 on they have that
-# many digits, and until 2038 they fit a signed 64-bit integer.
+# Ids contain the posting time in their upper bits. They have 19 digits from 1978 on
+# and fit a signed 64-bit integer until 2038.
 _EARLIEST = datetime(1978, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2038, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Every choice behind a simulated world; the same config gives the same world.
+    """Parameters of a simulated world; equal parameters give equal worlds.
 
     Attributes:
-        num_users: users, at least 2.
-        num_challenges: challenges, 1 to 144.
-        seed: of all draws, at least 0.
-        videos_per_user: posts outside any challenge that every user has at least; users
+        num_users: number of users, at least 2.
+        num_challenges: number of challenges, 1 to 144.
+        seed: random seed, at least 0.
+        videos_per_user: minimum number of posts of a user outside of challenges; users
             with a high propensity have a few more.
-        num_communities: planted communities, all of nearly one size.
+        num_communities: number of planted communities, of nearly equal size.
         prevalence: mean participation probability over all pairs, in (0, 1).
         taste_strength: weight of the match of tastes in the log odds, at least 0.
-        popularity_std: spread of the challenges' popularity in the log odds.
-        propensity_std: spread of the users' propensity in the log odds.
-        taste_noise: spread of a user's taste round the centre of the community, the
-            spread of the centres being 1.
-        video_noise: spread of one post's taste round its author's.
+        popularity_std: standard deviation of the challenges' popularity, log odds.
+        propensity_std: standard deviation of the users' propensity, log odds.
+        taste_noise: standard deviation of users' tastes around the centre of their
+            community; that of the centres is 1.
+        video_noise: standard deviation of posts' tastes around that of their author.
         width: of the videos, pixels, even, at least 16.
         height: of the videos, pixels, even, at least 16.
-        fps: frames a second, 1 to 60.
+        fps: frames per second, 1 to 60.
         duration_s: mean length of a video, seconds; lengths vary by a fifth of it.
         text_only_share: share of posts without a media file, in [0, 1].
         start: first day, ISO date, UTC.
         days: length of the world, days.
 
     Raises:
-        DataError: a value outside its range.
+        DataError: a value is outside its range.
     """
 
     num_users: int = 120
@@ -101,8 +101,8 @@ class WorldConfig:
             _check_range(name, getattr(self, name), 16, 4096)
             if getattr(self, name) % 2:
                 raise DataError(
-                    f"`{name}` of a simulated world must be even, as video encoders "
-                    f"ask. Received: {name}={getattr(self, name)}"
+                    f"`{name}` of a simulated world must be even, because video "
+                    f"encoders require it. Received: {name}={getattr(self, name)}"
                 )
         _check_range("fps", self.fps, 1, 60)
         _check_range("duration_s", self.duration_s, 0.1, 600)
@@ -134,31 +134,32 @@ def _check_start(start: str, days: int) -> None:
         first = datetime.strptime(start, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise DataError(
-            "`start` of a simulated world must be a date as 2020-10-19. "
+            "`start` of a simulated world must be a date such as 2020-10-19. "
             f"Received: start={start!r}"
         ) from None
     if first < _EARLIEST or first.timestamp() + days * _DAY_S > _LATEST.timestamp():
         raise DataError(
-            "A simulated world must lie between 1978 and 2038, where 19-digit ids hold "
-            f"the time. Received: start={start!r}, days={days}"
+            "A simulated world must lie between 1978 and 2038, because ids encode its "
+            f"times in 19 digits. Received: start={start!r}, days={days}"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is behind the posts.
+    """The ground truth behind the posts.
 
     Attributes:
         communities: planted community of each user, int64 (num_users,).
-        user_tastes: float64 (num_users, TASTE_DIM), each number of about unit variance.
+        user_tastes: float64 (num_users, TASTE_DIM), each component of about unit
+            variance.
         challenge_tastes: float64 (num_challenges, TASTE_DIM), likewise.
-        propensity: of each user, in log odds, float64 (num_users,).
+        propensity: propensity of each user, log odds, float64 (num_users,).
         probabilities: p(u, c), float64 (num_users, num_challenges).
         joined: the Bernoulli draws, bool (num_users, num_challenges).
-        friends: symmetric, no loops, bool (num_users, num_users).
-        join_days: when, in days from the start; NaN where not joined; float64
+        friends: symmetric, without loops, bool (num_users, num_users).
+        join_days: joining times in days from the start, NaN where not joined, float64
             (num_users, num_challenges).
-        joined_from: the user whose post moved this one; -1 where nobody did; int64
+        joined_from: the user whose post prompted the join, -1 for none, int64
             (num_users, num_challenges).
     """
 
@@ -174,7 +175,7 @@ class Truth:
 
 
 def draw_truth(config: WorldConfig, rng: np.random.Generator) -> Truth:
-    """Draws the truth of one world."""
+    """Draws the ground truth of one world."""
     communities = rng.permutation(np.arange(config.num_users) % config.num_communities)
     user_tastes = _draw_user_tastes(config, communities, rng)
     challenge_tastes = rng.normal(size=(config.num_challenges, TASTE_DIM))
@@ -212,17 +213,17 @@ def _draw_user_tastes(
 def participation_probabilities(
     log_odds: NDArray[np.float64], prevalence: float
 ) -> NDArray[np.float64]:
-    """Returns sigmoid(log_odds + intercept), the intercept fitting the prevalence.
+    """Returns sigmoid(log_odds + intercept), with the intercept chosen by prevalence.
 
     Args:
         log_odds: any shape.
-        prevalence: the wished mean probability, in (0, 1).
+        prevalence: the target mean probability, in (0, 1).
 
     Returns:
-        Probabilities in (0, 1) of the same shape, whose mean is `prevalence`.
+        Probabilities in (0, 1) of the same shape, with mean `prevalence`.
     """
-    # The mean rises with the intercept, so bisection finds the only one. At the bounds
-    # every single probability lies below, or above, the prevalence.
+    # The mean is monotonic in the intercept, so bisection finds the unique solution. At
+    # the bounds, all probabilities are below, or above, the prevalence.
     edge = abs(math.log(prevalence / (1 - prevalence))) + 1
     low = -float(log_odds.max()) - edge
     high = -float(log_odds.min()) + edge
@@ -236,4 +237,4 @@ def participation_probabilities(
 
 
 def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (1 + np.tanh(log_odds / 2)) / 2  # the form that cannot overflow
+    return (1 + np.tanh(log_odds / 2)) / 2  # cannot overflow

@@ -19,7 +19,7 @@ _EMPTY_CAPTION_SHARE = 0.04
 _MENTION_SHARE = 0.1
 _TOPIC_SOUND_SHARE = 0.6
 
-# A challenge post is this much the challenge's taste, the rest its author's.
+# Weight of the challenge's taste in a challenge post; the rest is its author's.
 _CHALLENGE_WEIGHT = 0.6
 _CHALLENGE_SOUND_SHARE = 0.8
 _CHALLENGE_SHAPE_SHARE = 0.6
@@ -30,22 +30,22 @@ _MEAN_TAGS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """One video of the world.
+class SimulatedPost:
+    """One post of the world.
 
     Attributes:
-        video_id: 19 digits, `video_id >> 32` is `create_time`.
-        user: position of the author.
-        challenge: position of the challenge, None outside any.
+        video_id: 19 digits; `video_id >> 32` is `create_time`.
+        user: index of the author.
+        challenge: index of the challenge; None for a post outside of challenges.
         create_time: UTC seconds since 1970.
         caption: as posted, "" for none.
-        mentions: positions of the users mentioned.
+        mentions: indices of the mentioned users.
         sound: its sound.
-        look: visual taste as drawn, LOOK_DIM numbers.
+        look: visual taste, LOOK_DIM components.
         shape: one of `SHAPES`.
         duration_s: length, seconds.
         num_views: plays at collection time.
-        duet_of: video id of the post it is a duet with; None for none.
+        duet_of: id of the post that it is a duet with; None for none.
         has_media: whether there is a video file.
     """
 
@@ -66,14 +66,14 @@ class Post:
 
 @dataclass(frozen=True, eq=False)
 class PostWriter:
-    """Writes what every user posts.
+    """Writes the posts of all users.
 
     Attributes:
-        config: of the world.
-        truth: of the world.
+        config: parameters of the world.
+        truth: ground truth of the world.
         cast: accounts, challenges and sounds.
-        ids: where new ids come from.
-        rng: source of the draws.
+        ids: draws the ids.
+        rng: random generator.
     """
 
     config: WorldConfig
@@ -82,11 +82,11 @@ class PostWriter:
     ids: IdSource
     rng: np.random.Generator
 
-    def write(self) -> tuple[Post, ...]:
+    def write(self) -> tuple[SimulatedPost, ...]:
         """Returns all posts, oldest first."""
         posts = []
         for user in range(self.config.num_users):
-            # Who joins readily also posts more and tags more: propensity shows a bit.
+            # Users with a high propensity also post and tag more, so it is observable.
             extra = self.rng.poisson(np.exp(self.truth.propensity[user]))
             for _ in range(self.config.videos_per_user + int(extra)):
                 posts.append(self._write_own(user))
@@ -94,7 +94,7 @@ class PostWriter:
             posts += self._write_challenge(challenge)
         return tuple(sorted(posts, key=lambda post: int(post.video_id)))
 
-    def _write_own(self, user: int) -> Post:
+    def _write_own(self, user: int) -> SimulatedPost:
         time = int(self.rng.integers(self.config.start_time, self.config.end_time))
         taste = self._disturb(self.truth.user_tastes[user])
         weights = wording.topic_weights(taste[LOOK_DIM:])
@@ -112,10 +112,10 @@ class PostWriter:
             shape=self._draw_shape(user),
         )
 
-    def _write_challenge(self, challenge: int) -> list[Post]:
+    def _write_challenge(self, challenge: int) -> list[SimulatedPost]:
         days = self.truth.join_days[:, challenge]
         members = np.flatnonzero(self.truth.joined[:, challenge])
-        posts: dict[int, Post] = {}
+        posts: dict[int, SimulatedPost] = {}
         for user in members[np.argsort(days[members], kind="stable")].tolist():
             moved_by = int(self.truth.joined_from[user, challenge])
             is_duet = moved_by >= 0 and self.rng.random() < _DUET_SHARE
@@ -126,7 +126,7 @@ class PostWriter:
 
     def _write_participation(
         self, user: int, challenge: int, time: int, duet_of: str | None
-    ) -> Post:
+    ) -> SimulatedPost:
         what = self.cast.challenges[challenge]
         taste = self._disturb(
             _CHALLENGE_WEIGHT * self.truth.challenge_tastes[challenge]
@@ -162,9 +162,9 @@ class PostWriter:
         mentions: tuple[int, ...] = (),
         challenge: int | None = None,
         duet_of: str | None = None,
-    ) -> Post:
+    ) -> SimulatedPost:
         reach = self.cast.accounts[user].num_followers * self.rng.lognormal(sigma=1.0)
-        return Post(
+        return SimulatedPost(
             video_id=self.ids.draw(time),
             user=user,
             challenge=challenge,

@@ -1,7 +1,7 @@
 """The vocabulary of the simulated world: topics, sentences, names.
 
-Each of the four textual taste numbers has a topic at its positive and one at its
-negative end.
+Each of the four components of the textual taste has one topic at its positive and one
+at its negative end.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Language = Literal["en", "es"]
 
 @dataclass(frozen=True)
 class Topic:
-    """What people who like one thing write.
+    """The vocabulary of a topic.
 
     Attributes:
         name: in English.
         english: English nouns.
         spanish: Spanish nouns.
         tags: hashtags.
-        emoji: pictures.
+        emoji: emoji.
         sounds: titles of sounds.
     """
 
@@ -33,11 +33,11 @@ class Topic:
     sounds: tuple[str, ...]
 
     def nouns(self, language: Language) -> tuple[str, ...]:
-        """Returns the nouns in one language."""
+        """Returns the nouns in the given language."""
         return self.english if language == "en" else self.spanish
 
 
-# Topic k sits at the positive end of textual taste number k, topic k + 4 at the
+# Topic k is at the positive end of textual taste component k, topic k + 4 at its
 # negative end.
 TOPICS: tuple[Topic, ...] = (
     Topic(
@@ -108,7 +108,7 @@ TOPICS: tuple[Topic, ...] = (
 
 GENERIC_TAGS = ("fyp", "foryou", "foryoupage", "parati", "viral", "xyzbca")
 
-# Every {} takes a noun.
+# Each {} is replaced by a noun.
 TEMPLATES: dict[Language, tuple[str, ...]] = {
     "en": (
         "{} and {} today",

@@ -1,4 +1,4 @@
-"""Posts of the simulated world in the shape of the platform's web endpoint."""
+"""Posts of the simulated world in the format of the platform's web API."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dc_keras.simulation.cast import Account, Sound
-from dc_keras.simulation.simulated_posts import Post
+from dc_keras.simulation.simulated_posts import SimulatedPost
 
-# Captions of this world put a space on either side of every tag and mention.
+# In captions of this world, every tag and mention has a space on either side.
 _ENTITY = re.compile(r"(?<!\S)[#@]\S+")
 _REGIONS = {"en": "US", "es": "MX"}
 
 
 def iter_items(
-    posts: Sequence[Post], accounts: Sequence[Account], *, width: int, height: int
+    posts: Sequence[SimulatedPost],
+    accounts: Sequence[Account],
+    *,
+    width: int,
+    height: int,
 ) -> Iterator[dict[str, Any]]:
-    """Yields one web item a post, in the order of the posts.
+    """Yields one web item per post, in the order of the posts.
 
     Args:
-        posts: of the world.
-        accounts: in the order that `Post.user` counts.
+        posts: posts of the world.
+        accounts: in the order of the indices `SimulatedPost.user`.
         width: of the videos, pixels.
         height: of the videos, pixels.
     """
@@ -56,13 +60,13 @@ def iter_items(
 
 
 def hashtag_id(tag: str) -> str:
-    """Returns an id of 1 to 16 digits that every spelling of a hashtag shares."""
+    """Returns an id of 1 to 16 digits, equal for all letter cases of a hashtag."""
     digest = hashlib.sha256(tag.lower().encode()).digest()
     return str(int.from_bytes(digest[:8], "big") % 10**16)
 
 
 def _entities(caption: str) -> list[tuple[int, str]]:
-    """Tags and mentions with where each starts, in UTF-16 units as the platform counts.
+    """Returns the tags and mentions and their offsets, in UTF-16 code units.
 
     An emoji outside the basic plane counts as two.
     """
@@ -76,7 +80,9 @@ def _utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _text_extra(post: Post, accounts: Sequence[Account]) -> list[dict[str, Any]]:
+def _text_extra(
+    post: SimulatedPost, accounts: Sequence[Account]
+) -> list[dict[str, Any]]:
     mentioned = {accounts[user].handle: accounts[user] for user in post.mentions}
     extra = []
     for start, text in _entities(post.caption):
@@ -122,7 +128,7 @@ def _author_stats(account: Account, num_videos: int) -> dict[str, int]:
     }
 
 
-def _stats(post: Post) -> dict[str, int]:
+def _stats(post: SimulatedPost) -> dict[str, int]:
     views = post.num_views
     return {
         "playCount": views,
@@ -145,11 +151,11 @@ def _music(sound: Sound) -> dict[str, Any]:
     }
 
 
-def _video(post: Post, width: int, height: int) -> dict[str, Any]:
+def _video(post: SimulatedPost, width: int, height: int) -> dict[str, Any]:
     address = f"https://example.invalid/video/{post.video_id}"
     return {
         "id": post.video_id,
-        # The endpoint gives whole seconds.
+        # The API returns whole seconds.
         "duration": math.ceil(post.duration_s),
         "width": width,
         "height": height,

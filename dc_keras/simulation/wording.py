@@ -1,7 +1,7 @@
 """The words of the simulated world: captions, hashtags, names.
 
-A caption draws its words, tags and emoji from the topics by the softmax of the textual
-taste, in English or in Spanish.
+The words, tags and emoji of a caption are drawn from topics, with probabilities given
+by a softmax of the textual taste. Captions are in English or Spanish.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dc_keras.simulation.vocabulary import (
     Topic,
 )
 
-# How sharply taste decides the topic: 0 is not at all.
+# Scale of the taste inside the softmax; 0 gives uniform topics.
 _TOPIC_SHARPNESS = 2.5
 
 
 def topic_weights(textual_taste: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns how likely each of `TOPICS` is: the softmax of the taste.
+    """Returns the probability of each of `TOPICS`: a softmax of the taste.
 
     Args:
         textual_taste: float64 (4,).
@@ -40,12 +40,12 @@ def topic_weights(textual_taste: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def draw_topic(rng: np.random.Generator, weights: NDArray[np.float64]) -> Topic:
-    """Draws one of `TOPICS` by its weight, float64 (8,)."""
+    """Draws one of `TOPICS` with probabilities `weights`, float64 (8,)."""
     return TOPICS[rng.choice(len(TOPICS), p=weights)]
 
 
 def pick(rng: np.random.Generator, values: tuple[str, ...]) -> str:
-    """Draws one of the values, each as likely."""
+    """Draws one of the values, with equal probabilities."""
     return values[rng.integers(len(values))]
 
 
@@ -58,14 +58,14 @@ def draw_caption(
     tags: tuple[str, ...] = (),
     mentions: tuple[str, ...] = (),
 ) -> str:
-    """Writes a caption: a sentence, perhaps an emoji, mentions, hashtags.
+    """Draws a caption: a sentence, possibly an emoji, mentions, hashtags.
 
     Args:
-        rng: source of the draws.
-        weights: of `TOPICS`, float64 (8,).
-        language: of the sentence; hashtags come in both.
+        rng: random generator.
+        weights: probabilities of `TOPICS`, float64 (8,).
+        language: language of the sentence; hashtags are in both languages.
         mean_tags: expected number of topical hashtags, before repeats are dropped.
-        tags: hashtags that the caption must carry, without #, as spelled.
+        tags: hashtags that the caption must contain, without #, as spelled.
         mentions: handles, without @.
 
     Returns:
@@ -95,11 +95,11 @@ def _respell(rng: np.random.Generator, tag: str) -> str:
 
 
 def draw_challenge_phrases(rng: np.random.Generator, count: int) -> tuple[str, ...]:
-    """Draws different two-word names, such as "mirror jump".
+    """Draws distinct two-word names, such as "mirror jump".
 
     Args:
-        rng: source of the draws.
-        count: how many, at most 144.
+        rng: random generator.
+        count: number of names, at most 144.
     """
     phrases = [f"{head} {tail}" for head in NAME_HEADS for tail in NAME_TAILS]
     chosen = rng.choice(len(phrases), size=count, replace=False)
@@ -113,14 +113,14 @@ def challenge_tags(phrase: str) -> tuple[str, str]:
 
 
 def draw_tag_spelling(rng: np.random.Generator, phrase: str) -> str:
-    """Draws one of the ways in which people spell a challenge's hashtag."""
+    """Draws one of the usual spellings of a challenge's hashtag."""
     long, short = challenge_tags(phrase)
     camel = phrase.title().replace(" ", "")
     return pick(rng, (long, long, f"{camel}Challenge", short, camel, long.upper()))
 
 
 def draw_handles(rng: np.random.Generator, count: int) -> tuple[str, ...]:
-    """Draws different handles of lower-case letters, digits, dots and underscores."""
+    """Draws distinct handles of lower-case letters, digits, dots and underscores."""
     handles = []
     for index in range(count):
         separator = pick(rng, (".", "_", ""))

@@ -1,10 +1,11 @@
-"""The simulated world: short videos with real files and a known truth.
+"""The simulated world: posts with real media files and a known ground truth.
 
-`simulate_world` draws a world; `write_world` puts it on disk as an export of web items
-with media, ready to import, next to the truth that a real export never has. Everything
-in it is synthetic. Its parts: `world_truth` (who joins what, and when), `world_cast`
-(accounts, challenges, sounds), `world_posts` (what everybody posts), `world_text` and
-`world_video` (words and pictures), `world_items` (the shape of the export).
+`simulate_world` draws a world. `write_world` writes it to disk as an export of web
+items with media, ready to import, together with the ground truth that a real export
+never has. All data is synthetic. The parts are `ground_truth` (participation and
+joining times), `cast` (accounts, challenges, sounds), `simulated_posts` (the posts),
+`wording` and `clips` (text and videos), and `web_items` and `export_formats` (the
+files).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dc_keras.simulation.cast import Cast, Challenge, IdSource, draw_cast
 from dc_keras.simulation.clips import draw_frames, write_video
 from dc_keras.simulation.export_formats import FILE_NAMES, export_files
 from dc_keras.simulation.ground_truth import Truth, WorldConfig, draw_truth
-from dc_keras.simulation.simulated_posts import Post, PostWriter
+from dc_keras.simulation.simulated_posts import PostWriter, SimulatedPost
 from dc_keras.simulation.web_items import iter_items
 
 __all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
@@ -39,30 +40,30 @@ class World:
     """A simulated world.
 
     Attributes:
-        config: what it was made from.
-        truth: who joins what and when.
-        cast: accounts and challenges, in the order of the truth, and sounds.
+        config: its parameters.
+        truth: its ground truth.
+        cast: accounts, challenges and sounds, in the order of the truth.
         posts: oldest first.
     """
 
     config: WorldConfig
     truth: Truth
     cast: Cast
-    posts: tuple[Post, ...]
+    posts: tuple[SimulatedPost, ...]
 
     @property
     def prevalence(self) -> float:
-        """Share of all (user, challenge) pairs that joined, in [0, 1]."""
+        """Share of the (user, challenge) pairs that joined, in [0, 1]."""
         return float(self.truth.joined.mean())
 
     def bayes_average_precision(self) -> float:
-        """Returns the average precision, over all pairs, of the true probabilities.
+        """Returns the average precision of the true probabilities over all pairs.
 
-        No score can do better in expectation over the draws of the labels, whatever a
-        model sees; in one draw a model may be luckier.
+        No score has a higher expectation over the draws of the labels, whatever
+        features a model uses. In a single draw, a score may be higher by chance.
 
         Returns:
-            In [0, 1], by scikit-learn's definition; 0 where nobody joined anything.
+            In [0, 1], by scikit-learn's definition; 0 if no pair joined.
         """
         if not self.truth.joined.any():
             return 0.0
@@ -74,8 +75,8 @@ class World:
 
 
 def simulate_world(config: WorldConfig) -> World:
-    """Draws a world, without any file; equal configs give equal worlds."""
-    # One stream of draws a stage, so that a change to one leaves the others alone.
+    """Draws a world in memory; equal parameters give equal worlds."""
+    # One random stream per stage, so that changing a stage does not affect the others.
     for_truth, for_ids, for_cast, for_posts = np.random.default_rng(config.seed).spawn(
         4
     )
@@ -89,23 +90,23 @@ def simulate_world(config: WorldConfig) -> World:
 def write_world(
     world: World, directory: Path, workers: int = 2, *, format_name: str = "web_item"
 ) -> None:
-    """Writes a world as an export with media, a study and the truth.
+    """Writes a world as an export with media, a study and the ground truth.
 
-    The directory gets `items.ndjson` (one web item a line, oldest first; or the files
-    of another format),
-    `media/<video id>.mp4`, `study.toml` (all challenges), `truth.json` (true
-    probabilities, who joined, communities, friends, config; raw ids) and `README`. It
-    is built beside its place and renamed when whole; a world that is there already is
-    replaced. Equal worlds give equal bytes, with any number of workers.
+    The directory gets `items.ndjson` (one web item per line, oldest first; or the files
+    of another format), `media/<video id>.mp4`, `study.toml` (all challenges),
+    `truth.json` (true probabilities, participations, communities, friends, parameters;
+    raw ids) and `README`. The world is written to a temporary directory, which is
+    renamed when complete; an existing world is replaced. Equal worlds give equal bytes,
+    with any number of workers.
 
     Args:
-        world: what to write.
-        directory: where.
-        workers: threads that draw and encode, at least 1.
-        format_name: one of `world_formats.FORMATS`.
+        world: the world to write.
+        directory: the directory to write to.
+        workers: number of threads that draw and encode videos, at least 1.
+        format_name: one of `export_formats.FORMATS`.
 
     Raises:
-        DataError: `workers` is below 1, or the directory holds anything that is not
+        DataError: `workers` is below 1, or the directory contains anything that is not
             part of a world.
     """
     if workers < 1:
@@ -113,7 +114,7 @@ def write_world(
     directory = directory.resolve()
     _check_replaceable(directory)
     partial = directory.with_name(f".{directory.name}.partial")
-    # What a stopped run left behind.
+    # Left behind by an interrupted run.
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "media").mkdir(parents=True)
     _write_media(world, partial / "media", workers)
@@ -130,14 +131,14 @@ def _check_replaceable(directory: Path) -> None:
     foreign = [name for name in found if name not in _FILES]
     if found and (foreign or "truth.json" not in found):
         raise DataError(
-            "A world is written to a new or empty directory, or over another world. "
-            f"Received: directory={directory}, which holds {(foreign or found)[0]}"
+            "`directory` must be new or empty, or contain another world. Received: "
+            f"directory={directory}, which contains {(foreign or found)[0]}"
         )
 
 
 def _write_media(world: World, directory: Path, workers: int) -> None:
     posts = [post for post in world.posts if post.has_media]
-    # OpenCV encodes outside the interpreter lock: threads are enough.
+    # OpenCV releases the interpreter lock while encoding, so threads are sufficient.
     with ThreadPoolExecutor(workers) as pool:
         written = pool.map(
             lambda post: _write_post(world.config, post, directory), posts
@@ -146,7 +147,7 @@ def _write_media(world: World, directory: Path, workers: int) -> None:
             pass
 
 
-def _write_post(config: WorldConfig, post: Post, directory: Path) -> None:
+def _write_post(config: WorldConfig, post: SimulatedPost, directory: Path) -> None:
     frames = draw_frames(
         np.array(post.look),
         post.shape,

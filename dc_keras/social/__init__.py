@@ -1,1 +1,1 @@
-"""Social graphs: who shares what, and who turns to whom."""
+"""Social graphs of users: shared things, interactions, communities and reach."""

@@ -1,4 +1,4 @@
-"""How a challenge was taken up: over time, and along ties or past them."""
+"""Adoption of a challenge over time, and a test for adoption along edges."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, eq=False)
 class Adoption:
-    """Who took up a challenge, and when.
+    """The adopters of a challenge, and their times of adoption.
 
     Attributes:
-        rows: int64 (num_adopters,): rows of the graph, without repeats.
-        times: int64 (num_adopters,): of each one's first post in it, UTC seconds.
+        rows: distinct rows of the graph, int64 (num_adopters,).
+        times: times of the adopters' first posts in the challenge, UTC seconds, int64
+            (num_adopters,).
     """
 
     rows: np.ndarray
@@ -34,32 +35,32 @@ class Adoption:
             self.rows
         ):
             raise DataError(
-                "adopters must be there once each, with a time. Received: "
+                "adopters must be distinct and have one time each. Received: "
                 f"rows={self.rows.shape}, times={self.times.shape}"
             )
 
     def in_order(self) -> np.ndarray:
-        """Returns the rows by time, equal times by row."""
+        """Returns the rows sorted by time, then by row."""
         order: np.ndarray = self.rows[np.lexsort((self.rows, self.times))]
         return order
 
     def until(self, time: float) -> Adoption:
-        """Returns the adopters up to a time, UTC seconds, that one among it."""
+        """Returns the adopters up to and including a time, UTC seconds."""
         is_kept = self.times <= time
         return Adoption(self.rows[is_kept], self.times[is_kept])
 
 
 @dataclass(frozen=True)
-class AlongTies:
-    """Whether adoption ran along ties, against the same adopters at shuffled times.
+class AlongEdges:
+    """The result of a permutation test for adoption along edges.
 
     Attributes:
-        share: adopters with a tie to somebody who adopted before them, in [0, 1].
-        expected: mean of that share where times are shuffled among the adopters.
-        p_value: (1 + b) / (1 + n), b of n shuffles with at least this share (Phipson
-            and Smyth 2010).
-        num_adopters: how many there are.
-        num_shuffles: n.
+        share: share of adopters with an edge to an earlier adopter, in [0, 1].
+        expected: mean share with the times shuffled among the adopters.
+        p_value: (1 + b) / (1 + n), where b of n shuffles have at least this share
+            (Phipson and Smyth 2010).
+        num_adopters: number of adopters.
+        num_shuffles: n, the number of shuffles.
     """
 
     share: float
@@ -72,15 +73,15 @@ class AlongTies:
 def find_adoptions(
     study: Study, videos: pl.DataFrame, users: Sequence[str]
 ) -> dict[str, Adoption]:
-    """Returns who took up each challenge of a Study, and when.
+    """Returns the adopters of each challenge of a Study.
 
     Args:
-        study: names the challenges.
-        videos: the posts of a corpus; those without a time are left out.
-        users: of the graph, sorted.
+        study: the Study with the challenges.
+        videos: the posts of a corpus; posts without a time are ignored.
+        users: users of the graph, sorted.
 
     Returns:
-        By name, in the order of the Study, also those that nobody took up.
+        Adoptions by name, in the order of the Study, including empty ones.
     """
     known = pl.Series("user_id", users, dtype=pl.String)
     posts = videos.select("video_id", "user_id", "create_time").drop_nulls()
@@ -103,7 +104,7 @@ def find_adoptions(
 
 
 def adoption_curve(adoption: Adoption) -> pl.DataFrame:
-    """Returns a row a day (UTC), without gaps: `day`, `new` and `cumulative`."""
+    """Returns `day`, `new` and `cumulative`, one row per UTC day without gaps."""
     if not len(adoption.times):
         return pl.DataFrame(
             schema={"day": pl.Date, "new": pl.Int64, "cumulative": pl.Int64}
@@ -121,27 +122,28 @@ def adoption_curve(adoption: Adoption) -> pl.DataFrame:
     )
 
 
-def measure_along_ties(
+def measure_along_edges(
     layer: Layer, adoption: Adoption, *, num_shuffles: int = 999, seed: int = 0
-) -> AlongTies:
-    """Tests whether adopters follow those they are tied to sooner than chance.
+) -> AlongEdges:
+    """Tests whether users adopt after their neighbours more often than by chance.
 
-    Who adopts is kept, and with it that friends are alike; only the order is shuffled.
-    A small p-value speaks for adoption along ties, or for whatever reaches tied users
-    at about the same time: it does not tell these apart.
+    The set of adopters is fixed, so the test controls for the similarity of connected
+    users; only the times are shuffled. A small p-value indicates adoption along edges,
+    or a common cause that reaches connected users at about the same time. The test does
+    not distinguish the two.
 
     Args:
-        layer: ties, whatever their direction and weight.
-        adoption: who adopted, and when.
-        num_shuffles: above 0.
-        seed: of the shuffles.
+        layer: the edges; their direction and weight are ignored.
+        adoption: the adopters.
+        num_shuffles: number of shuffles, above 0.
+        seed: seed of the shuffles.
 
     Raises:
-        DataError: no adopter, or no shuffle.
+        DataError: there is no adopter, or `num_shuffles` is under 1.
     """
     if num_shuffles < 1 or not len(adoption.rows):
         raise DataError(
-            "the test must have an adopter and a shuffle. Received: "
+            "the test needs at least one adopter and one shuffle. Received: "
             f"adopters={len(adoption.rows)}, num_shuffles={num_shuffles}"
         )
     order = np.argsort(adoption.rows)
@@ -155,9 +157,9 @@ def measure_along_ties(
             for _ in range(num_shuffles)
         ]
     )
-    # Shares are whole numbers over the adopters: equal ones may differ by a last digit.
+    # The tolerance allows for rounding of equal shares.
     as_large = int((shuffled >= share - 1e-12).sum())
-    return AlongTies(
+    return AlongEdges(
         share,
         float(shuffled.mean()),
         (1 + as_large) / (1 + num_shuffles),
@@ -167,6 +169,6 @@ def measure_along_ties(
 
 
 def _share_behind(among: sparse.coo_array, times: np.ndarray) -> float:
-    """Returns the share of adopters tied to somebody with an earlier time."""
+    """Returns the share of adopters with an edge to an adopter of an earlier time."""
     behind = times[among.col] < times[among.row]
     return len(np.unique(among.row[behind])) / len(times)

@@ -1,4 +1,4 @@
-"""Who has what: users and the tags, sounds, effects, challenges of their posts."""
+"""Affiliations of users with the hashtags, sounds, effects or challenges of posts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = (
     *("hashtag", "sound", "effect", "challenge"),
     *("suggested-hashtag", "suggested-sound"),
 )
-# What people add to be shown, whatever the post is about.
+# Hashtags that users add to gain reach, whatever the content.
 _STOP_TAGS = (
     "fyp foryou foryoupage foryourpage fypシ fypage fy foru 4u viral viralvideo "
     "trending trend tiktok tiktoker xyzbca xyzcba parati paratii fürdich fuerdich "
@@ -29,14 +29,15 @@ STOP_TAGS = frozenset(map(normalize_hashtag, _STOP_TAGS.split()))
 
 
 @dataclass(frozen=True, eq=False)
-class Belongings:
-    """Users and the things of one kind that they have.
+class Affiliations:
+    """The affiliation matrix of users and things of one kind.
 
     Attributes:
         kind: one of `KINDS`.
-        users: keyed pseudonyms, sorted; also those who have nothing.
-        things: names, sorted: tags, ids or titles of sounds, effects, challenges.
-        counts: float64 (num_users, num_things), CSR: in how many posts.
+        users: keyed pseudonyms, sorted, including users without things.
+        things: names, sorted: hashtags, ids or titles of sounds, effects, challenges.
+        counts: number of posts of each user with each thing, float64 (num_users,
+            num_things), CSR.
     """
 
     kind: str
@@ -46,18 +47,18 @@ class Belongings:
 
     @property
     def num_users_of(self) -> np.ndarray:
-        """How many users have each thing, (num_things,)."""
+        """The number of users of each thing, (num_things,)."""
         return np.bincount(self.counts.indices, minlength=len(self.things))
 
-    def without_rare(self, min_support: int) -> Belongings:
-        """Leaves out things that fewer users have."""
-        return self._only(self.num_users_of >= min_support)
+    def without_rare(self, min_support: int) -> Affiliations:
+        """Returns the affiliations without things of fewer than `min_support` users."""
+        return self._select(self.num_users_of >= min_support)
 
-    def without_common(self, max_support: int) -> Belongings:
-        """Leaves out things that more users have."""
-        return self._only(self.num_users_of <= max_support)
+    def without_common(self, max_support: int) -> Affiliations:
+        """Returns the affiliations without things of more than `max_support` users."""
+        return self._select(self.num_users_of <= max_support)
 
-    def _only(self, is_kept: np.ndarray) -> Belongings:
+    def _select(self, is_kept: np.ndarray) -> Affiliations:
         kept = np.flatnonzero(is_kept)
         return replace(
             self,
@@ -67,19 +68,19 @@ class Belongings:
 
 
 @dataclass(frozen=True)
-class BelongingsRule:
-    """What counts as having something.
+class AffiliationRule:
+    """The posts and things that count as affiliations.
 
     Attributes:
-        stop_tags: hashtags that say nothing, beside `STOP_TAGS`.
-        keep_stop_tags: whether `STOP_TAGS` count after all.
-        keep_original_sounds: whether a sound that the platform calls somebody's own
-            counts; half of all users share that title, in whatever language.
-        start: first posting time that counts, UTC seconds; None from the beginning.
-        end: first one that does not; None to the end. A post without a time counts only
-            where neither is given.
-        min_participation: posts with a thing of the kind that a user must have for any
-            of them to count, at least 1; a post with two things counts twice.
+        stop_tags: hashtags to ignore, in addition to `STOP_TAGS`.
+        keep_stop_tags: whether `STOP_TAGS` are not ignored.
+        keep_original_sounds: whether sounds titled "original sound", in any language,
+            count; half of all users share this title.
+        start: start of the period of posts, UTC seconds, inclusive; None for all.
+        end: end of the period, UTC seconds, exclusive; None for all. With `start` or
+            `end`, posts without a time are ignored.
+        min_participation: minimum number of uses of things of the kind per user, at
+            least 1; a post with two things counts twice. Users with fewer are ignored.
     """
 
     stop_tags: tuple[str, ...] = ()
@@ -90,46 +91,46 @@ class BelongingsRule:
     min_participation: int = 1
 
     def stopped(self) -> frozenset[str]:
-        """Returns the hashtags that do not count, normalised."""
+        """Returns the hashtags to ignore, normalised."""
         own = {normalize_hashtag(tag) for tag in self.stop_tags}
         return frozenset(own if self.keep_stop_tags else own | STOP_TAGS)
 
 
-def find_belongings(
+def find_affiliations(
     corpus: Corpus,
     kind: str,
-    rule: BelongingsRule = BelongingsRule(),
+    rule: AffiliationRule = AffiliationRule(),
     challenges: Collection[Challenge] = (),
-) -> Belongings:
-    """Returns who has what of one kind; see `find_moments`."""
+) -> Affiliations:
+    """Returns the affiliations of one kind; see `find_moments`."""
     moments = find_moments(corpus, kind, rule, challenges)
-    return count_belongings(kind, corpus.users["user_id"], moments)
+    return count_affiliations(kind, corpus.users["user_id"], moments)
 
 
 def find_moments(
     corpus: Corpus,
     kind: str,
-    rule: BelongingsRule = BelongingsRule(),
+    rule: AffiliationRule = AffiliationRule(),
     challenges: Collection[Challenge] = (),
 ) -> pl.DataFrame:
-    """Returns who had what of one kind, and when.
+    """Returns every use of a thing of one kind by a user.
 
     Args:
-        corpus: whose posts and ties are read.
+        corpus: the corpus with the posts and edges.
         kind: one of `KINDS`.
-        rule: what counts.
-        challenges: of the Study, for "challenge".
+        rule: the posts and things that count.
+        challenges: challenges of a Study, for the kind "challenge".
 
     Returns:
-        `user_id`, `thing` and `time`, UTC seconds or null, a row a time.
+        `user_id`, `thing` and `time`, UTC seconds or null, one row per use.
 
     Raises:
-        DataError: `kind` is none of them, or there are no challenges to look for.
+        DataError: `kind` is unknown, or "challenge" without challenges.
     """
     if kind.startswith("suggested-"):
-        rows = _suggested(corpus.ties, kind.removeprefix("suggested-"))
+        rows = _suggested(corpus.edges, kind.removeprefix("suggested-"))
     else:
-        rows = _of_posts(_in_window(corpus.videos, rule), kind, challenges)
+        rows = _find_in_posts(_in_window(corpus.videos, rule), kind, challenges)
     if kind.endswith("hashtag"):
         rows = _without_stopped(rows, rule)
     if kind.endswith("sound") and not rule.keep_original_sounds:
@@ -141,21 +142,21 @@ def find_moments(
     return rows
 
 
-def telling_names(
-    corpus: Corpus, rule: BelongingsRule = BelongingsRule()
-) -> Belongings:
-    """Returns who has what by names that people can read, to name communities with.
+def find_names(
+    corpus: Corpus, rule: AffiliationRule = AffiliationRule()
+) -> Affiliations:
+    """Returns affiliations with readable names, for the naming of communities.
 
     Args:
-        corpus: whose posts are read.
-        rule: what counts.
+        corpus: the corpus with the posts.
+        rule: the posts and things that count.
 
     Returns:
-        Hashtags as "#tag" and sounds as "♫ title", those called "original sound" and
-        those without a title left out.
+        Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
+        sounds and sounds without a title.
     """
     videos = _in_window(corpus.videos, rule)
-    tags = _without_stopped(_exploded(videos, "hashtags"), rule)
+    tags = _without_stopped(_explode(videos, "hashtags"), rule)
     title = pl.col("music_title").alias("thing")
     titles = videos.select("user_id", pl.col("create_time").alias("time"), title)
     titles = titles.drop_nulls("thing")
@@ -164,21 +165,21 @@ def telling_names(
         rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
     ]
-    return count_belongings("name", corpus.users["user_id"], pl.concat(named))
+    return count_affiliations("name", corpus.users["user_id"], pl.concat(named))
 
 
-def code_moments(
+def encode_moments(
     moments: pl.DataFrame, users: Iterable[str], things: Iterable[str]
 ) -> pl.DataFrame:
-    """Returns moments by rows of users and things; those of others are left out.
+    """Replaces the ids of users and things by their positions.
 
     Args:
-        moments: `user_id`, `thing` and more.
-        users: sorted.
-        things: sorted.
+        moments: table with `user_id`, `thing` and other columns.
+        users: ids of users, sorted.
+        things: names of things, sorted.
 
     Returns:
-        `user` and `thing` as Int64, and the other columns.
+        The rows of these users and things, with `user` and `thing` as Int64.
     """
     for column, code, names in (("user_id", "user", users), ("thing", "thing", things)):
         known = pl.Series(list(names), dtype=pl.String)
@@ -188,53 +189,55 @@ def code_moments(
     return moments
 
 
-def count_belongings(kind: str, users: Iterable[str], rows: pl.DataFrame) -> Belongings:
-    """Returns how often each user has each thing.
+def count_affiliations(
+    kind: str, users: Iterable[str], rows: pl.DataFrame
+) -> Affiliations:
+    """Counts the uses of each thing by each user.
 
     Args:
-        kind: the kind.
-        users: everybody.
-        rows: `user_id` and `thing`, a row a time; of others than `users` left out.
+        kind: name of the kind.
+        users: ids of all users.
+        rows: `user_id` and `thing`, one row per use; rows of other users are ignored.
     """
-    everybody = sorted(set(users))
-    known = pl.Series(everybody, dtype=pl.String)
+    user_ids = sorted(set(users))
+    known = pl.Series(user_ids, dtype=pl.String)
     rows = rows.filter(pl.col("user_id").is_in(known.implode()))
     things = rows["thing"].unique().sort()
-    coded = code_moments(rows, everybody, things)
+    coded = encode_moments(rows, user_ids, things)
     place = (coded["user"].to_numpy(), coded["thing"].to_numpy())
-    shape = (len(everybody), len(things))
+    shape = (len(user_ids), len(things))
     counts = sparse.coo_array((np.ones(coded.height), place), shape).tocsr()
     counts.sum_duplicates()
     counts.sort_indices()
-    return Belongings(kind, tuple(everybody), tuple(things), counts)
+    return Affiliations(kind, tuple(user_ids), tuple(things), counts)
 
 
-def _in_window(videos: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
+def _in_window(videos: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
     time = pl.col("create_time")
     if rule.start is not None:
         videos = videos.filter(time >= rule.start)
     return videos if rule.end is None else videos.filter(time < rule.end)
 
 
-def _without_stopped(rows: pl.DataFrame, rule: BelongingsRule) -> pl.DataFrame:
+def _without_stopped(rows: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
     return rows.filter(~pl.col("thing").is_in(sorted(rule.stopped())))
 
 
 def _without_own_sounds(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Leaves out rows whose title says that a sound is somebody's own."""
+    """Returns the rows without titles of original sounds."""
     titles = rows[column].unique().drop_nulls()
     own = titles.filter(titles.map_elements(is_original_sound, pl.Boolean))
     return rows.filter(~pl.col(column).is_in(own.implode()).fill_null(False))
 
 
-def _of_posts(
+def _find_in_posts(
     videos: pl.DataFrame, kind: str, challenges: Collection[Challenge]
 ) -> pl.DataFrame:
     user, time = pl.col("user_id"), pl.col("create_time").alias("time")
     if kind == "hashtag":
-        return _exploded(videos, "hashtags")
+        return _explode(videos, "hashtags")
     if kind == "effect":
-        return _exploded(videos, "effects")
+        return _explode(videos, "effects")
     if kind == "sound":
         name = pl.coalesce("music_id", "music_title").alias("thing")
         return videos.select(user, time, name, pl.col("music_title").alias("title"))
@@ -243,8 +246,8 @@ def _of_posts(
             f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
         )
     if not challenges:
-        raise DataError("co-challenge ties need the challenges of a Study")
-    found = []
+        raise DataError("co-challenge edges need the challenges of a Study")
+    rows = []
     for challenge in challenges:
         tags, sounds = (
             pl.Series(list(names), dtype=pl.String)
@@ -254,20 +257,20 @@ def _of_posts(
         is_in = has_tag.list.len() > 0
         is_in |= pl.col("music_id").is_in(sounds.implode()).fill_null(False)
         name = pl.lit(challenge.name).alias("thing")
-        found.append(videos.filter(is_in).select(user, time, name))
-    return pl.concat(found)
+        rows.append(videos.filter(is_in).select(user, time, name))
+    return pl.concat(rows)
 
 
-def _exploded(videos: pl.DataFrame, column: str) -> pl.DataFrame:
+def _explode(videos: pl.DataFrame, column: str) -> pl.DataFrame:
     time = pl.col("create_time").alias("time")
     things = videos.select("user_id", time, pl.col(column).alias("thing"))
     return things.explode("thing").drop_nulls("thing")
 
 
-def _suggested(ties: pl.DataFrame, kind: str) -> pl.DataFrame:
-    """Returns what was suggested to whom; a sound goes by its id or its title."""
+def _suggested(edges: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Returns suggestions to users; a sound is identified by its id or its title."""
     targets = ("sound", "sound_title") if kind == "sound" else ("hashtag",)
-    rows = ties.filter(
+    rows = edges.filter(
         (pl.col("kind") == "suggested") & pl.col("target_type").is_in(targets)
     ).drop_nulls("user_id")
     is_title = pl.col("target_type") == "sound_title"

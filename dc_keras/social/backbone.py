@@ -1,4 +1,4 @@
-"""Which ties are more than chance: the backbone of a layer."""
+"""Extracts the backbone of a layer: the statistically significant edges."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import numpy as np
 from scipy import sparse, stats
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 METHODS = ("disparity", "noise-corrected")
 
 
-def significance_of(layer: Layer, method: str) -> np.ndarray:
-    """Returns for each tie the chance of a weight like this, float64 (nnz,) in [0, 1].
+def measure_significance(layer: Layer, method: str) -> np.ndarray:
+    """Returns the p-value of each edge's weight, float64 (nnz,), in [0, 1].
 
-    disparity: a node of degree k and strength s spreads its weight at random over its
-    ties, so that a tie of weight w has p = (1 − w/s)^(k−1); the smaller of both ends'
-    counts, and a node's only tie says nothing (p = 1). Serrano et al. 2009.
+    disparity: under the null model, a node of degree k and strength s distributes its
+    weight uniformly over its edges, so an edge of weight w has p = (1 − w/s)^(k−1). The
+    smaller p-value of both ends is used; the only edge of a node has p = 1 (Serrano et
+    al. 2009).
 
-    noise-corrected: with strengths s_i, s_j and total s, a tie is expected to weigh
-    s_i·s_j/s; its lift is judged against the variance that a binomial draw with a prior
-    of that expectation gives it, one-sided. Coscia and Neffke 2017.
+    noise-corrected: with strengths s_i, s_j and total s, the expected weight of an edge
+    is s_i·s_j/s. Its lift is tested one-sided against the variance of a binomial draw
+    with a prior of that expectation (Coscia and Neffke 2017).
 
     Args:
-        layer: the ties, in the order of `weights.data`.
+        layer: the layer; the result has the order of `weights.data`.
         method: one of `METHODS`.
 
     Raises:
-        DataError: `method` is none of them.
+        DataError: `method` is unknown.
     """
     if method not in METHODS:
         raise DataError(
@@ -52,26 +53,31 @@ def significance_of(layer: Layer, method: str) -> np.ndarray:
 
 
 def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
-    """Returns the ties whose significance is below `alpha`, with it.
+    """Returns the layer of the edges with a p-value below `alpha`.
 
     Args:
-        layer: the ties.
+        layer: the layer.
         method: one of `METHODS`.
-        alpha: in (0, 1].
+        alpha: significance level, in (0, 1]; 1 keeps all edges.
+
+    Returns:
+        The layer, with `significance`.
 
     Raises:
-        DataError: `method` is none of them, or `alpha` is outside.
+        DataError: `method` is unknown, or `alpha` is out of range.
     """
     if not 0 < alpha <= 1:
         raise DataError(f"alpha must be in (0, 1]. Received: alpha={alpha}")
-    chance = significance_of(layer, method)
+    chance = measure_significance(layer, method)
     weights = layer.weights
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     kept = chance < alpha if alpha < 1 else np.ones(len(chance), bool)
     place = (row[kept], weights.indices[kept])
-    left = canonical(sparse.csr_array((weights.data[kept], place), weights.shape))
+    backbone = to_canonical(
+        sparse.csr_array((weights.data[kept], place), weights.shape)
+    )
     times = None if layer.times is None else layer.times[:, kept]
-    return replace(layer, weights=left, significance=chance[kept], times=times)
+    return replace(layer, weights=backbone, significance=chance[kept], times=times)
 
 
 def _disparity(
@@ -84,8 +90,8 @@ def _disparity(
 def _noise_corrected(
     weight: np.ndarray, out: np.ndarray, into: np.ndarray, total: float
 ) -> np.ndarray:
-    """See `significance_of`; the names are those of the paper's section IV."""
-    with np.errstate(all="ignore"):  # what is not finite is seen to below
+    """Returns noise-corrected p-values; the names follow the paper's section IV."""
+    with np.errstate(all="ignore"):  # non-finite values are replaced below
         both = out * into
         kappa = total / both
         score = (kappa * weight - 1) / (kappa * weight + 1)
@@ -98,5 +104,5 @@ def _noise_corrected(
         slope = 1 / both - total * (out + into) / both**2
         spread *= np.square(2 * (kappa + weight * slope) / (kappa * weight + 1) ** 2)
         chance = stats.norm.sf(score / np.sqrt(spread))
-    # A node that has all the weight there is leaves nothing to compare with.
+    # A node with the total weight has no null model.
     return np.where(np.isfinite(chance) & (variance > 0), chance, 1.0)

@@ -1,9 +1,10 @@
-"""Are past challenges foretold by the cascade, and better than without any graph?
+"""Backtests of the cascade on past challenges, against forecasts without a graph.
 
-Each past challenge is foretold from its first adopters, with what was fitted on all
-others: on no post of its own. Beside the cascade stand two ways that know no tie: the
-mean reach of the others, and the reach that goes with how fast the first adopters came
-(log-linear, after Szabo and Huberman 2010).
+Each past challenge is forecast from its first adopters, with parameters fitted on all
+other challenges and on none of its own posts. The cascade is compared with two
+baselines that do not use edges: the mean reach of the other challenges, and a
+log-linear regression of the reach on the speed of the first adopters (after Szabo and
+Huberman 2010).
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
+from dc_keras.social.reach import backtest_reach, edge_chances, simulate_reach
 from dc_keras.social.snapshots import PastChallenge
 
 METHODS = ("cascade", "mean", "speed")
-# Users whom somebody of mean strength wins at first; beyond the last nearly everybody
-# who can be reached is.
+# Candidates for the contagion: the expected number of users that an adopter of mean
+# strength activates. At the largest value nearly all reachable users adopt.
 CONTAGIONS = np.geomspace(0.05, 6.4, 15)
 _BAND = (0.05, 0.95)
 _LEAST_DAYS = 1 / 24
@@ -30,15 +31,16 @@ _NUM_RESAMPLES = 2_000
 
 @dataclass(frozen=True, eq=False)
 class Backtests:
-    """Past challenges, each foretold with what the others taught.
+    """Leave-one-out forecasts of past challenges.
 
     Attributes:
-        table: a row a challenge: `challenge`, `num_seeds`, `seeds_days` (from the first
-            seed's post to the last), `actual` (adopters in the end, the seeds among
-            them), `contagion` (fitted on the others), `ties`; and for each of `METHODS`
-            `_predicted`, and `_low` and `_high` of its band of 90 %.
-        contagion: fitted on all of them: for a challenge to come.
-        seed: of runs and resamples.
+        table: one row per challenge: `challenge`, `num_seeds`, `seeds_days` (days from
+            the first to the last seed's post), `actual` (number of adopters, including
+            the seeds), `contagion` (fitted on the others), `ties` (number of edges),
+            and for each of `METHODS` `_predicted`, `_low` and `_high`, the forecast and
+            its 90 % interval.
+        contagion: contagion fitted on all challenges, for future challenges.
+        seed: seed of runs and resamples.
     """
 
     table: pl.DataFrame
@@ -51,13 +53,13 @@ class Backtests:
         return np.asarray(np.abs(np.log(predicted / self.table["actual"].to_numpy())))
 
     def summary(self) -> pl.DataFrame:
-        """Returns a row a method, with intervals of 95 % over challenges.
+        """Returns one row per method, with 95 % bootstrap intervals over challenges.
 
         Columns: `method`; `challenges`; `log_error`, the mean of |log(predicted /
         actual)|, with `log_error_low` and `_high`; `users_error`, the mean of
-        |predicted − actual|; `within`, challenges inside the band of 90 %; and
-        `above_mean`, `_low`, `_high`: how far the log error lies above that of the mean
-        reach, challenge by challenge (below 0: better).
+        |predicted − actual|; `within`, the number of challenges inside the 90 %
+        interval; and `above_mean`, `_low`, `_high`, the mean paired difference of the
+        log error to that of the mean reach (negative is better).
         """
         draws = np.random.default_rng(self.seed).integers(
             0, self.table.height, (_NUM_RESAMPLES, self.table.height)
@@ -88,26 +90,26 @@ class Backtests:
         return row
 
 
-def rate_of(layer: Layer, contagion: float) -> float:
-    """Returns the rate of `tie_chances` at which a user of mean strength wins so many.
+def contagion_rate(layer: Layer, contagion: float) -> float:
+    """Returns the rate of `edge_chances` for a contagion.
 
-    Strength is the weight of a user's ties, its mean that of all users with a tie, so
-    that one number serves graphs of different density.
+    The rate is the contagion over the mean strength of users with edges. Strength is
+    the sum of the weights of a user's edges, so a contagion applies to graphs of
+    different density.
 
     Args:
-        layer: ties without direction.
-        contagion: users whom somebody wins, where chances are small, above 0.
+        layer: an undirected layer.
+        contagion: expected number of users that an adopter of mean strength activates
+            if the chances are small, above 0.
 
     Raises:
-        DataError: the layer has no tie.
+        DataError: the layer has no edge.
     """
     strength = layer.weights.sum(axis=1)
-    tied = strength[strength > 0]
-    if not len(tied):
-        raise DataError(
-            f"a cascade must have a tie to run along. Received: layer={layer.name}"
-        )
-    return contagion / float(tied.mean())
+    connected = strength[strength > 0]
+    if not len(connected):
+        raise DataError(f"a cascade needs an edge. Received: layer={layer.name}")
+    return contagion / float(connected.mean())
 
 
 def backtest(
@@ -118,24 +120,24 @@ def backtest(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Backtests:
-    """Foretells each challenge with what all others teach.
+    """Forecasts each past challenge with parameters fitted on all others.
 
-    Whoever hears is as ready as any other: the graph alone is judged.
+    All users have the same readiness, so the backtest evaluates only the graph.
 
     Args:
-        past: two at least; each with a tie.
-        num_runs: cascades of each forecast.
-        num_fit_runs: cascades of each challenge for each of `CONTAGIONS`.
-        seed: of all runs.
-        progress: is told what is under way.
+        past: at least two past challenges, each with an edge.
+        num_runs: number of cascades per forecast.
+        num_fit_runs: number of cascades per challenge and value of `CONTAGIONS`.
+        seed: seed of all runs.
+        progress: called with a message before each challenge.
 
     Raises:
-        DataError: fewer than two challenges, or one without any tie.
+        DataError: there are fewer than two challenges, or one has no edge.
     """
     if len(past) < 2:
         raise DataError(
-            "a backtest must have two past challenges, to learn from one what is "
-            f"foretold of the other. Received: challenges={len(past)}"
+            "a backtest needs at least two past challenges. "
+            f"Received: challenges={len(past)}"
         )
     reach = np.empty((len(past), len(CONTAGIONS)))
     for number, challenge in enumerate(past):
@@ -144,21 +146,23 @@ def backtest(
     actual = np.array([challenge.num_adopters for challenge in past], float)
     losses = np.log(reach / actual[:, None]) ** 2
     rows = [
-        _foretell(past, number, _fitted(np.delete(losses, number, 0)), num_runs, seed)
+        _forecast(
+            past, number, _fit_contagion(np.delete(losses, number, 0)), num_runs, seed
+        )
         for number in range(len(past))
     ]
-    return Backtests(pl.DataFrame(rows), _fitted(losses), seed)
+    return Backtests(pl.DataFrame(rows), _fit_contagion(losses), seed)
 
 
 def _mean_reaches(past: PastChallenge, num_runs: int, seed: int) -> np.ndarray:
     """Returns the mean reach for each of `CONTAGIONS`."""
     seeds = past.adoption.in_order()[: past.num_seeds]
-    alike = np.ones(past.layer.weights.shape[0])
+    acceptance = np.ones(past.layer.weights.shape[0])
     return np.array(
         [
             simulate_reach(
-                tie_chances(past.layer, rate_of(past.layer, contagion)),
-                alike,
+                edge_chances(past.layer, contagion_rate(past.layer, contagion)),
+                acceptance,
                 seeds,
                 num_runs=num_runs,
                 num_steps=0,
@@ -169,12 +173,12 @@ def _mean_reaches(past: PastChallenge, num_runs: int, seed: int) -> np.ndarray:
     )
 
 
-def _fitted(losses: np.ndarray) -> float:
-    """Returns the contagion of least mean loss; of equal ones the lowest."""
+def _fit_contagion(losses: np.ndarray) -> float:
+    """Returns the smallest contagion with the least mean loss."""
     return float(CONTAGIONS[int(losses.mean(axis=0).argmin())])
 
 
-def _foretell(
+def _forecast(
     past: Sequence[PastChallenge],
     number: int,
     contagion: float,
@@ -184,7 +188,7 @@ def _foretell(
     challenge = past[number]
     others = [other for other in past if other is not challenge]
     run = backtest_reach(
-        tie_chances(challenge.layer, rate_of(challenge.layer, contagion)),
+        edge_chances(challenge.layer, contagion_rate(challenge.layer, contagion)),
         np.ones(challenge.layer.weights.shape[0]),
         challenge.adoption,
         challenge.num_seeds,
@@ -195,40 +199,40 @@ def _foretell(
         "challenge": challenge.name,
         "num_seeds": challenge.num_seeds,
         "seeds_days": challenge.seeds_days,
-        "ties": challenge.layer.num_ties,
+        "ties": challenge.layer.num_edges,
         "actual": run.actual,
         "contagion": contagion,
     }
-    answers = (
+    forecasts = (
         (run.predicted, run.low, run.high),
-        _from_mean(others),
-        _from_speed(challenge, others),
+        _forecast_from_mean(others),
+        _forecast_from_speed(challenge, others),
     )
-    for method, (predicted, low, high) in zip(METHODS, answers, strict=True):
+    for method, (predicted, low, high) in zip(METHODS, forecasts, strict=True):
         row[f"{method}_predicted"] = predicted
         row |= {f"{method}_low": low, f"{method}_high": high}
     return row
 
 
-def _from_mean(others: Sequence[PastChallenge]) -> tuple[float, float, float]:
-    """Returns the geometric mean of the others' reach, and where 90 % of them lie."""
+def _forecast_from_mean(others: Sequence[PastChallenge]) -> tuple[float, float, float]:
+    """Returns the geometric mean of the others' reach and its 90 % interval."""
     reached = np.log([other.num_adopters for other in others])
     low, high = np.quantile(reached, _BAND)
     return float(np.exp(reached.mean())), float(np.exp(low)), float(np.exp(high))
 
 
-def _from_speed(
+def _forecast_from_speed(
     challenge: PastChallenge, others: Sequence[PastChallenge]
 ) -> tuple[float, float, float]:
-    """Returns the reach that goes with how fast the seeds came (least squares)."""
+    """Returns the forecast of a least-squares regression on the speed of the seeds."""
     design = np.stack([_speed(other) for other in others])
     reached = np.log([other.num_adopters for other in others])
     weights, *_ = np.linalg.lstsq(design, reached)
     predicted = float(_speed(challenge) @ weights)
     low, high = predicted + np.quantile(reached - design @ weights, _BAND)
-    # There are the seeds already.
-    told = np.maximum(np.exp([predicted, low, high]), challenge.num_seeds)
-    return float(told[0]), float(told[1]), float(told[2])
+    # The seeds have adopted already.
+    reach = np.maximum(np.exp([predicted, low, high]), challenge.num_seeds)
+    return float(reach[0]), float(reach[1]), float(reach[2])
 
 
 def _speed(challenge: PastChallenge) -> np.ndarray:

@@ -1,57 +1,58 @@
-"""Users and the things that they have as one graph of two kinds of nodes."""
+"""The bipartite graph of users and things."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import Belongings, code_moments
+from dc_keras.social.affiliations import Affiliations, encode_moments
 from dc_keras.social.graph_view import GraphView
 
 _MARKS = {"hashtag": "#", "sound": "♫ "}
 
 
 def bipartite_view(
-    belongings: Belongings,
+    affiliations: Affiliations,
     moments: pl.DataFrame,
     attributes: pl.DataFrame | None = None,
 ) -> GraphView:
-    """Returns users and things, a tie wherever a user has a thing.
+    """Returns the undirected graph of users and their things.
 
     Args:
-        belongings: who has what; whoever has nothing is there without a tie.
-        moments: of `find_moments`, that the belongings were counted of.
-        attributes: `user_id` and what else is known of users, such as `community`.
+        affiliations: the affiliations, including users without things.
+        moments: table of `find_moments` that the affiliations were counted from.
+        attributes: `user_id` and further columns for users, such as `community`.
 
     Returns:
-        Nodes with `node_type`, "user" or the kind of thing, and `bipartite`, 0 of users
-        and 1 of things (networkx's convention); `degree`, things of a user or users of
-        a thing. A thing goes by its name behind a mark: "#tag", "♫ sound", else
-        "kind: name". Ties lead from user to thing without direction; `weight` is the
-        number of posts, `first` and `last` are their times where there are any.
+        Nodes with `node_type`, "user" or the kind of thing; `bipartite`, 0 for users
+        and 1 for things (networkx's convention); and `degree`, the number of things of
+        a user or of users of a thing. The id of a thing is its name with a prefix:
+        "#tag", "♫ sound", otherwise "kind: name". Edges have `source`, the user, and
+        `target`, the thing; `weight`, the number of posts; and `first` and `last`,
+        their times if they are known.
 
     Raises:
-        DataError: a user and a thing of the same name.
+        DataError: a user and a thing have the same name.
     """
-    kind = belongings.kind
+    kind = affiliations.kind
     mark = _MARKS.get(kind, f"{kind}: ")
     names = pl.Series(
-        [f"{mark}{thing}" for thing in belongings.things], dtype=pl.String
+        [f"{mark}{thing}" for thing in affiliations.things], dtype=pl.String
     )
-    users = pl.Series(belongings.users, dtype=pl.String)
+    users = pl.Series(affiliations.users, dtype=pl.String)
     if set(users) & set(names):
         raise DataError(
             "users and things must have different names. Received: "
             f"{min(set(users) & set(names))}"
         )
-    counts = belongings.counts
+    counts = affiliations.counts
     nodes = [
         pl.DataFrame({"user_id": ids, "degree": pl.Series(degrees, dtype=pl.Int64)})
         .with_columns(pl.lit(name).alias("node_type"), pl.lit(side).alias("bipartite"))
         .select("user_id", "node_type", "bipartite", "degree")
         for ids, degrees, name, side in (
             (users, counts.indptr[1:] - counts.indptr[:-1], "user", 0),
-            (names, belongings.num_users_of, kind, 1),
+            (names, affiliations.num_users_of, kind, 1),
         )
     ]
     table = pl.concat(nodes)
@@ -60,15 +61,18 @@ def bipartite_view(
             [name for name in table.columns if name != "user_id"], strict=False
         )
         table = table.join(known, on="user_id", how="left", maintain_order="left")
-    return GraphView(table, _ties(belongings, moments, users, names))
+    return GraphView(table, _edges(affiliations, moments, users, names))
 
 
-def _ties(
-    belongings: Belongings, moments: pl.DataFrame, users: pl.Series, names: pl.Series
+def _edges(
+    affiliations: Affiliations,
+    moments: pl.DataFrame,
+    users: pl.Series,
+    names: pl.Series,
 ) -> pl.DataFrame:
     time = pl.col("time").cast(pl.Int64)
-    coded = code_moments(moments, belongings.users, belongings.things)
-    ties = (
+    coded = encode_moments(moments, affiliations.users, affiliations.things)
+    edges = (
         coded.group_by("user", "thing")
         .agg(
             pl.len().cast(pl.Float64).alias("weight"),
@@ -77,9 +81,9 @@ def _ties(
         )
         .sort("user", "thing")
     )
-    return ties.select(
-        users.gather(ties["user"]).alias("source"),
-        names.gather(ties["thing"]).alias("target"),
+    return edges.select(
+        users.gather(edges["user"]).alias("source"),
+        names.gather(edges["thing"]).alias("target"),
         "weight",
         "first",
         "last",

@@ -1,4 +1,4 @@
-"""The whole graph of a corpus, from a plan of which ties to build and how."""
+"""Builds the social graph of a corpus from a plan."""
 
 from __future__ import annotations
 
@@ -11,47 +11,48 @@ from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.social import affiliations, interactions
 from dc_keras.social.affiliations import (
-    Belongings,
-    BelongingsRule,
-    count_belongings,
+    AffiliationRule,
+    Affiliations,
+    count_affiliations,
     find_moments,
 )
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.coactivity import share_within
+from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.sharing import DEFAULT_MAX_BYTES, share_ties
-from dc_keras.social.tie_times import time_shared_ties
+from dc_keras.social.sharing import DEFAULT_MAX_BYTES, build_shared_layer
+from dc_keras.social.tie_times import add_edge_times
 from dc_keras.study.challenge import Challenge
 
 SHARED_LAYERS = tuple(f"co-{kind}" for kind in affiliations.KINDS)
 LAYERS = (*SHARED_LAYERS, *interactions.KINDS)
-# The strongest ties of each user are as many where a product would be too large.
+# The default number of strongest edges per user.
 DEFAULT_TOP_K = 20
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """Which ties a graph has, and how they are weighed.
+    """The layers of a graph and the weights of their edges.
 
     Attributes:
-        layers: some of `LAYERS`, without repeats.
-        weighting: of shared things, one of `sharing.WEIGHTINGS`.
-        top_k: strongest ties of each user in a layer of shared things; 0 keeps all.
-        min_support: users that must have a thing for it to tie anybody, at least 1.
-        max_support: users that may have it at most; 0 for any number. What more have
-            ties everybody to everybody, says little of anybody, and costs most.
-        stop_tags: hashtags that tie nobody, beside those that everybody uses.
-        keep_stop_tags: whether those tie after all.
-        keep_original_sounds: whether sounds called "original sound" tie.
-        start: first posting time that counts, UTC seconds; None from the beginning.
-        end: first one that does not; None to the end.
-        within_s: shared things tie where both users posted them at most so many
-            seconds apart, 0 or more (`coactivity`); None for any time.
-        min_participation: posts with a thing of the kind that a user must have to be
-            tied by it, at least 1 (CooRTweet's measure of the same name).
+        layers: distinct names of `LAYERS`.
+        weighting: weighting of shared things, one of `sharing.WEIGHTINGS`.
+        top_k: number of strongest edges kept per user in a layer of shared things; 0
+            keeps all.
+        min_support: minimum number of users of a shared thing, at least 1.
+        max_support: maximum number of users of a shared thing; 0 for no limit. Very
+            common things connect everybody, carry little information and cost the most.
+        stop_tags: hashtags to ignore, in addition to `affiliations.STOP_TAGS`.
+        keep_stop_tags: whether `affiliations.STOP_TAGS` are not ignored.
+        keep_original_sounds: whether sounds titled "original sound" count.
+        start: start of the period of posts, UTC seconds, inclusive; None for all.
+        end: end of the period, UTC seconds, exclusive; None for all.
+        within_s: maximum time between two posts of a shared thing in seconds, 0 or more
+            (`coactivity`); None for no limit.
+        min_participation: minimum number of posts of a user with things of the kind, at
+            least 1 (as in CooRTweet).
         backbone: "none", or one of `backbone.METHODS`.
-        alpha: for the backbone: ties below it stay, in (0, 1].
-        max_bytes: what a full product may take.
+        alpha: significance level of the backbone, in (0, 1].
+        max_bytes: memory limit of a full product, in bytes.
     """
 
     layers: tuple[str, ...] = ("co-hashtag", "co-sound", "mention")
@@ -74,7 +75,7 @@ class GraphPlan:
         unknown = [name for name in self.layers if name not in LAYERS]
         if unknown or not self.layers or len(set(self.layers)) < len(self.layers):
             raise DataError(
-                f"layers must be some of {', '.join(LAYERS)}, each once. "
+                f"layers must be distinct names of {', '.join(LAYERS)}. "
                 f"Received: layers={', '.join(self.layers)}"
             )
         for name, least in (
@@ -92,21 +93,20 @@ class GraphPlan:
         untimed = [name for name in self.layers if name.startswith("co-suggested")]
         if self.within_s is not None and untimed:
             raise DataError(
-                "ties within a time must be those of posts: nobody says when a "
-                f"suggestion was made. Received: layers={', '.join(untimed)}, "
-                f"within_s={self.within_s}"
+                "within_s needs layers of posts, because suggestions have no time. "
+                f"Received: layers={', '.join(untimed)}, within_s={self.within_s}"
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values."""
+        """Returns the plan as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the plan that `to_dict` told of, lists of JSON for tuples or not.
+        """Returns the plan of a dictionary of `to_dict`, also read from JSON.
 
         Raises:
-            DataError: a choice that is none, or out of its range.
+            DataError: a value is unknown or out of range.
         """
         try:
             plain: dict[str, Any] = {
@@ -120,15 +120,15 @@ class GraphPlan:
                 f"Received: {error}"
             ) from error
 
-    def supported(self, found: Belongings) -> Belongings:
-        """Returns belongings without what too many or too few users have."""
+    def supported(self, affiliations: Affiliations) -> Affiliations:
+        """Returns the affiliations with things within the limits of support."""
         if self.max_support > 0:
-            found = found.without_common(self.max_support)
-        return found.without_rare(self.min_support)
+            affiliations = affiliations.without_common(self.max_support)
+        return affiliations.without_rare(self.min_support)
 
-    def rule(self) -> BelongingsRule:
-        """Returns what counts as having a thing."""
-        return BelongingsRule(
+    def rule(self) -> AffiliationRule:
+        """Returns the rule of the posts and things that count."""
+        return AffiliationRule(
             self.stop_tags,
             self.keep_stop_tags,
             self.keep_original_sounds,
@@ -148,22 +148,25 @@ def build_graph(
     """Builds the graph of all users of a corpus.
 
     Args:
-        corpus: whose posts and ties are read.
-        plan: which ties, and how they are weighed.
-        challenges: of a Study, for "co-challenge".
-        with_times: whether to look when ties by shared things were seen; it takes as
-            long as the ties themselves.
+        corpus: the corpus.
+        plan: the layers and their weights.
+        challenges: challenges of a Study, for "co-challenge".
+        with_times: whether to compute the times of edges by shared things; this takes
+            as long as computing the edges.
 
     Raises:
-        DataError: as of `share_ties`, `share_within` and `find_moments`.
+        DataError: as for `build_shared_layer`, `build_coactivity_layer` and
+            `find_moments`.
     """
     users = tuple(sorted(corpus.users["user_id"]))
-    turned = [name for name in plan.layers if name in interactions.KINDS]
-    edges = all_edges(corpus) if turned else None
+    directed = [name for name in plan.layers if name in interactions.KINDS]
+    edges = all_edges(corpus) if directed else None
     layers = (
-        _shared(corpus, name, plan, challenges, with_times)
-        if edges is None or name not in turned
-        else interactions.turn_ties(edges, name, users, start=plan.start, end=plan.end)
+        _build_co_layer(corpus, name, plan, challenges, with_times)
+        if edges is None or name not in directed
+        else interactions.build_interaction_layer(
+            edges, name, users, start=plan.start, end=plan.end
+        )
         for name in plan.layers
     )
     if plan.backbone != "none":
@@ -171,7 +174,7 @@ def build_graph(
     return SocialGraph(users, tuple(layers))
 
 
-def _shared(
+def _build_co_layer(
     corpus: Corpus,
     name: str,
     plan: GraphPlan,
@@ -180,21 +183,23 @@ def _shared(
 ) -> Layer:
     kind = name.removeprefix("co-")
     moments = find_moments(corpus, kind, plan.rule(), challenges)
-    found = count_belongings(kind, corpus.users["user_id"], moments)
-    found = plan.supported(found)
+    counted = count_affiliations(kind, corpus.users["user_id"], moments)
+    supported = plan.supported(counted)
     top_k, max_bytes = plan.top_k or None, plan.max_bytes
     if plan.within_s is not None:
-        return share_within(
+        return build_coactivity_layer(
             moments,
-            found,
+            supported,
             plan.within_s,
             plan.weighting,
             top_k=top_k,
             max_bytes=max_bytes,
         )
-    layer = share_ties(found, plan.weighting, top_k=top_k, max_bytes=max_bytes)
+    layer = build_shared_layer(
+        supported, plan.weighting, top_k=top_k, max_bytes=max_bytes
+    )
     if with_times:
-        layer = time_shared_ties(layer, moments, found)
+        layer = add_edge_times(layer, moments, supported)
     return layer
 
 
@@ -207,13 +212,14 @@ def iter_snapshots(
     """Yields a graph for each period from the first post to the last.
 
     Args:
-        corpus: whose posts are read.
-        plan: of each; its `start` and `end` bound the whole.
-        period_s: length in seconds, above 0; periods begin at whole multiples of it.
-        challenges: of a Study, for "co-challenge".
+        corpus: the corpus.
+        plan: plan of each graph; its `start` and `end` limit the whole range.
+        period_s: length of a period in seconds, above 0; periods begin at multiples of
+            it.
+        challenges: challenges of a Study, for "co-challenge".
 
     Yields:
-        First second and graph of each period, empty ones included.
+        The start, UTC seconds, and the graph of each period, including empty ones.
 
     Raises:
         DataError: `period_s` is not above 0; see also `build_graph`.
@@ -231,13 +237,3 @@ def iter_snapshots(
     for start in range(first, last + 1, period_s):
         of_period = replace(plan, start=start, end=start + period_s)
         yield start, build_graph(corpus, of_period, challenges, with_times=False)
-
-
-def snapshots(
-    corpus: Corpus,
-    plan: GraphPlan,
-    period_s: int,
-    challenges: Collection[Challenge] = (),
-) -> list[tuple[int, SocialGraph]]:
-    """Returns all that `iter_snapshots` yields."""
-    return list(iter_snapshots(corpus, plan, period_s, challenges))

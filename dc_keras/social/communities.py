@@ -1,6 +1,6 @@
-"""Who forms a community: Leiden's algorithm, and whether its answer is stable.
+"""Finds communities with the Leiden algorithm, and measures their stability.
 
-Traag, Waltman and van Eck, "From Louvain to Leiden" (2019), as igraph has it.
+Traag, Waltman and van Eck, "From Louvain to Leiden" (2019), as implemented in igraph.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SMALL = 3
 
 @dataclass(frozen=True, eq=False)
 class Communities:
-    """A partition of the users; nobody is left out, whoever stands alone is one.
+    """A partition of all users; a user without edges is a community of one.
 
     Attributes:
-        membership: int64 (num_users,): the community of each row, from 0, the largest
-            first, equal sizes by their first user.
-        modularity: of the partition at resolution 1 (Newman 2006), in [-0.5, 1]; 0
-            where there is no tie.
+        membership: community of each user, int64 (num_users,), numbered from 0 by
+            descending size, then by their first user.
+        modularity: modularity of the partition at resolution 1 (Newman 2006), in [-0.5,
+            1]; 0 without edges.
     """
 
     membership: np.ndarray
@@ -37,7 +37,7 @@ class Communities:
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """Int64 (num_communities,): users of each, falling."""
+        """The sizes of the communities, descending, int64 (num_communities,)."""
         return np.bincount(self.membership)
 
     def __len__(self) -> int:
@@ -45,28 +45,28 @@ class Communities:
 
     @property
     def num_alone(self) -> int:
-        """How many users are a community of their own."""
+        """The number of communities of one user."""
         return int((self.sizes == 1).sum())
 
     @property
     def num_small(self) -> int:
-        """How many communities have more than one user but fewer than `SMALL`."""
+        """The number of communities of at least two but fewer than `SMALL` users."""
         return int(((self.sizes > 1) & (self.sizes < SMALL)).sum())
 
     def members(self, community: int) -> np.ndarray:
-        """Returns the rows of a community, int64, rising."""
+        """Returns the rows of a community, ascending, int64."""
         return np.flatnonzero(self.membership == community)
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How far partitions under different seeds agree, over users with a tie.
+    """The agreement of partitions under different seeds, over users with edges.
 
     Attributes:
-        num_runs: seeds tried.
-        ari: mean adjusted Rand index of all pairs of runs (Hubert and Arabie 1985); 1
-            is the same partition, 0 is chance.
-        nmi: mean normalised mutual information of all pairs, in [0, 1].
+        num_runs: number of seeds.
+        ari: mean adjusted Rand index over all pairs of runs (Hubert and Arabie 1985); 1
+            for equal partitions, 0 expected by chance.
+        nmi: mean normalised mutual information over all pairs of runs, in [0, 1].
     """
 
     num_runs: int
@@ -81,17 +81,17 @@ def find_communities(
     objective: str = "modularity",
     seed: int = 0,
 ) -> Communities:
-    """Returns the communities of a layer; equal seeds give equal ones.
+    """Returns the communities of a layer; the result is reproducible for a seed.
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
-        resolution: above 0; higher gives more and smaller communities.
+        layer: weighted edges; a directed edge counts in both directions.
+        resolution: above 0; higher values give more and smaller communities.
         objective: "modularity", or "CPM", the constant Potts model, whose resolution is
             a density of weight.
-        seed: of igraph's chance.
+        seed: seed of igraph's random numbers.
 
     Raises:
-        DataError: a resolution or an objective that is none.
+        DataError: the resolution is out of range, or the objective is unknown.
     """
     _check(resolution, objective)
     return _partition(to_igraph(layer.undirected()), resolution, objective, seed)
@@ -105,12 +105,13 @@ def measure_stability(
     seed: int = 0,
     num_runs: int = 10,
 ) -> Stability:
-    """Compares partitions under `num_runs` seeds, from `seed` on, pair by pair.
+    """Compares partitions of `num_runs` seeds, beginning with `seed`, pairwise.
 
-    Users without a tie are the same in all and are left out: they would flatter.
+    Users without edges are excluded, because they are equal in all partitions and would
+    increase the agreement.
 
     Raises:
-        DataError: fewer than two runs, or as `find_communities`.
+        DataError: there are fewer than two runs, or as for `find_communities`.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
@@ -119,13 +120,13 @@ def measure_stability(
         raise DataError(
             f"stability must have at least two runs. Received: num_runs={num_runs}"
         )
-    tied = layer.undirected()
-    graph, has_ties = to_igraph(tied), np.diff(tied.weights.indptr) > 0
+    connected = layer.undirected()
+    graph, has_edges = to_igraph(connected), np.diff(connected.weights.indptr) > 0
     runs = [
-        _partition(graph, resolution, objective, seed + run).membership[has_ties]
+        _partition(graph, resolution, objective, seed + run).membership[has_edges]
         for run in range(num_runs)
     ]
-    if not has_ties.any():
+    if not has_edges.any():
         return Stability(num_runs, 1.0, 1.0)
     pairs = list(combinations(runs, 2))
     return Stability(
@@ -136,7 +137,7 @@ def measure_stability(
 
 
 def _check(resolution: float, objective: str) -> None:
-    # Beyond, the search for communities takes for ever.
+    # Outside of this range, the algorithm may not terminate.
     if not 1e-4 <= resolution <= 1e4:
         raise DataError(
             f"resolution must be from 0.0001 to 10000. Received: {resolution=}"
@@ -149,21 +150,21 @@ def _check(resolution: float, objective: str) -> None:
 
 def _partition(graph: Any, resolution: float, objective: str, seed: int) -> Communities:
     with seeded(seed):
-        found = graph.community_leiden(
+        clustering = graph.community_leiden(
             objective_function=objective,
             weights="weight",
             resolution=resolution,
             n_iterations=NUM_ITERATIONS,
         )
-    membership = _renumbered(np.asarray(found.membership, np.int64))
+    membership = _renumber(np.asarray(clustering.membership, np.int64))
     if not graph.ecount():
         return Communities(membership, 0.0)
     modularity = graph.modularity(membership.tolist(), weights="weight")
     return Communities(membership, float(modularity))
 
 
-def _renumbered(membership: np.ndarray) -> np.ndarray:
-    """Numbers communities by size, the largest first, then by their first row."""
+def _renumber(membership: np.ndarray) -> np.ndarray:
+    """Renumbers communities by descending size, then by their first row."""
     _, firsts, inverse, sizes = np.unique(
         membership, return_index=True, return_inverse=True, return_counts=True
     )

@@ -1,7 +1,7 @@
-"""A social graph: the same users in every layer, a sparse matrix a layer.
+"""A social graph with several layers over the same users.
 
-A layer is one kind of tie, such as shared sounds or mentions. Nothing here is dense: a
-layer of n users costs what its ties cost.
+A layer is one kind of edge, such as shared sounds or mentions, and is stored as a
+sparse matrix.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from dc_keras.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One kind of tie.
+    """One kind of edge.
 
     Attributes:
         name: the kind, such as "co-hashtag" or "mention".
-        weights: float64 (num_users, num_users), CSR in canonical form: indices sorted,
-            no tie twice, no weight of zero, nothing on the diagonal. Symmetric unless
-            `is_directed`.
-        is_directed: whether a tie leads from its row to its column; otherwise it stands
-            in both.
-        significance: of each tie, in the order of `weights.data`, in [0, 1]: the chance
-            of a weight like this where ties fall at random (lower is stronger); None
-            where no backbone was asked for.
-        times: float64 (2, num_stored), in the order of `weights.data`: the first and
-            the last UTC second at which each tie was seen, NaN where nothing says when;
-            None where nobody looked.
+        weights: float64 (num_users, num_users), CSR in canonical form: sorted indices,
+            no duplicates, no zeros, empty diagonal. Symmetric unless `is_directed`.
+        is_directed: whether an edge leads from its row to its column; otherwise it is
+            stored in both directions.
+        significance: p-value of each edge's weight under the null model of the
+            backbone, in the order of `weights.data`, in [0, 1]; None without a
+            backbone.
+        times: times at which each edge was first and last observed, UTC seconds,
+            float64 (2, num_stored), in the order of `weights.data`; NaN if unknown.
+            None if they were not computed.
     """
 
     name: str
@@ -59,52 +58,58 @@ class Layer:
                 "a layer without direction must be symmetric. "
                 f"Received: layer={self.name}"
             )
-        # Written so that NaN passes.
+        # NaN compares as false, so unknown times pass.
         if self.times is not None and (
             self.times.shape != (2, weights.nnz)
             or (self.times[0] > self.times[1]).any()
         ):
             raise DataError(
-                "a layer must have a first and a last time of each tie. Received: "
-                f"layer={self.name}, times={self.times.shape}, ties={weights.nnz}"
+                "a layer must have a first and a last time of each edge. Received: "
+                f"layer={self.name}, times={self.times.shape}, edges={weights.nnz}"
             )
 
     @property
-    def num_ties(self) -> int:
-        """How many pairs are tied, each counted once where there is no direction."""
+    def num_edges(self) -> int:
+        """The number of edges; an undirected edge counts once."""
         stored = int(self.weights.nnz)
         return stored if self.is_directed else stored // 2
 
     def undirected(self) -> Layer:
-        """Returns the layer, with ties summed over both ways if they have direction."""
+        """Returns the layer with both directions of each edge summed."""
         if not self.is_directed:
             return self
-        weights = canonical(self.weights + self.weights.T)
-        return Layer(self.name, weights, times=seen_times(weights, [self]))
+        weights = to_canonical(self.weights + self.weights.T)
+        return Layer(self.name, weights, times=combine_edge_times(weights, [self]))
 
     def times_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Returns first and last time of some ties, float64 (2, num_asked).
+        """Returns the first and last times of edges, float64 (2, num_pairs).
 
-        NaN where there is no such tie, or nothing says when.
+        Args:
+            rows: rows of the edges, int (num_pairs,).
+            columns: columns of the edges, int (num_pairs,).
+
+        Returns:
+            UTC seconds; NaN if the edge does not exist or its times are unknown.
         """
-        found = np.full((2, len(rows)), np.nan)
+        times = np.full((2, len(rows)), np.nan)
         if self.times is None or not self.weights.nnz or not len(rows):
-            return found
+            return times
         number = self.weights.copy()
         number.data = np.arange(1.0, number.nnz + 1)
         at = np.asarray(number[rows, columns]).ravel().astype(np.int64) - 1
-        found[:, at >= 0] = self.times[:, at[at >= 0]]
-        return found
+        times[:, at >= 0] = self.times[:, at[at >= 0]]
+        return times
 
 
 @dataclass(frozen=True, eq=False)
 class SocialGraph:
-    """Users and the layers of ties between them.
+    """Users and the layers of edges between them.
 
     Attributes:
-        users: keyed pseudonyms, sorted: row and column i of every layer is `users[i]`.
-        layers: in the order asked for; names differ.
-        spells: when each tie stood (`spells.find_spells`); None where nobody looked.
+        users: keyed pseudonyms, sorted; row and column i of every layer is `users[i]`.
+        layers: the layers, with distinct names.
+        spells: periods in which each edge existed (`spells.find_spells`); None if they
+            were not computed.
     """
 
     users: tuple[str, ...]
@@ -118,7 +123,7 @@ class SocialGraph:
         for layer in self.layers:
             if layer.weights.shape[0] != len(self.users):
                 raise DataError(
-                    "a layer must have a row a user. Received: "
+                    "a layer must have one row per user. Received: "
                     f"layer={layer.name}, rows={layer.weights.shape[0]}, "
                     f"users={len(self.users)}"
                 )
@@ -129,7 +134,11 @@ class SocialGraph:
         return {user: row for row, user in enumerate(self.users)}
 
     def layer(self, name: str) -> Layer:
-        """Returns the layer of that name, or raises a `DataError`."""
+        """Returns the layer of a name.
+
+        Raises:
+            DataError: there is no such layer.
+        """
         for layer in self.layers:
             if layer.name == name:
                 return layer
@@ -139,11 +148,12 @@ class SocialGraph:
         )
 
     def combined(self, shares: Mapping[str, float] | None = None) -> Layer:
-        """Returns one layer without direction, the sum of all or of some.
+        """Returns the weighted sum of layers as one undirected layer.
 
         Args:
-            shares: what each layer counts, by name, above 0; others are left out. All
-                count 1 if None. A tie with direction counts for both its ends.
+            shares: the factor of each layer by name, above 0; other layers are not
+                included. None sums all layers with factor 1. A directed edge counts in
+                both directions.
         """
         shares = shares or {layer.name: 1.0 for layer in self.layers}
         total = sparse.csr_array((len(self.users),) * 2)
@@ -151,11 +161,11 @@ class SocialGraph:
         for layer, share in zip(layers, shares.values(), strict=True):
             weights = layer.weights
             total += share * (weights + weights.T if layer.is_directed else weights)
-        weights = canonical(total)
-        return Layer("combined", weights, times=seen_times(weights, layers))
+        weights = to_canonical(total)
+        return Layer("combined", weights, times=combine_edge_times(weights, layers))
 
     def part(self, users: Iterable[str]) -> SocialGraph:
-        """Returns the graph of these users alone, with the ties among them."""
+        """Returns the subgraph of users."""
         kept = tuple(sorted(set(users)))
         rows = [self.row_of[user] for user in kept]
         spells = self.spells
@@ -167,48 +177,50 @@ class SocialGraph:
 
 
 def _part_of(layer: Layer, rows: list[int]) -> Layer:
-    weights = canonical(layer.weights[rows][:, rows])
+    weights = to_canonical(layer.weights[rows][:, rows])
     chance = layer.significance
     if chance is not None:
-        of_ties = layer.weights.copy()
-        of_ties.data = chance + 1.0  # a chance of 0 is not a tie that is missing
-        chance = canonical(of_ties[rows][:, rows]).data - 1.0
+        by_edge = layer.weights.copy()
+        by_edge.data = chance + 1.0  # a chance of 0 would be a missing edge
+        chance = to_canonical(by_edge[rows][:, rows]).data - 1.0
     times = None
     if layer.times is not None:
-        ties, whole = weights.tocoo(), np.array(rows, np.int64)
-        times = layer.times_at(whole[ties.row], whole[ties.col])
+        edges, whole = weights.tocoo(), np.array(rows, np.int64)
+        times = layer.times_at(whole[edges.row], whole[edges.col])
     return Layer(layer.name, weights, layer.is_directed, chance, times)
 
 
-def seen_times(weights: sparse.csr_array, layers: Sequence[Layer]) -> np.ndarray | None:
-    """Returns when ties without direction were first and last seen in any layer.
+def combine_edge_times(
+    weights: sparse.csr_array, layers: Sequence[Layer]
+) -> np.ndarray | None:
+    """Returns the first and last times of undirected edges over several layers.
 
     Args:
-        weights: symmetric and canonical.
-        layers: a tie with direction is seen by both its ends.
+        weights: weights of the undirected layer, symmetric and canonical.
+        layers: the layers; a directed edge counts in both directions.
 
     Returns:
-        As `Layer.times`; None where no layer has any.
+        As for `Layer.times`; None if no layer has times.
     """
     layers = [layer for layer in layers if layer.times is not None]
     if not layers:
         return None
-    ties = weights.tocoo()
-    seen = []
+    edges = weights.tocoo()
+    found = []
     for layer in layers:
-        seen.append(layer.times_at(ties.row, ties.col))
+        found.append(layer.times_at(edges.row, edges.col))
         if layer.is_directed:
-            seen.append(layer.times_at(ties.col, ties.row))
-    first = np.fmin.reduce([times[0] for times in seen])
-    last = np.fmax.reduce([times[1] for times in seen])
+            found.append(layer.times_at(edges.col, edges.row))
+    first = np.fmin.reduce([times[0] for times in found])
+    last = np.fmax.reduce([times[1] for times in found])
     return np.stack([first, last])
 
 
-def canonical(weights: sparse.sparray) -> sparse.csr_array:
-    """Returns weights as a `Layer` wants them: no zeros, no diagonal, sorted."""
+def to_canonical(weights: sparse.sparray) -> sparse.csr_array:
+    """Returns weights in the canonical form of `Layer.weights`."""
     matrix = sparse.csr_array(weights, dtype=np.float64, copy=True)
     matrix.sum_duplicates()
-    # `setdiag` would first make room for a diagonal that is not there.
+    # `setdiag` would first allocate the whole diagonal.
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     matrix.data[matrix.indices == row] = 0
     matrix.eliminate_zeros()

@@ -1,7 +1,7 @@
-"""Files that other tools open: GEXF 1.3, GraphML, CSV and JSON (extra `social`).
+"""Writes graphs as GEXF 1.3, GraphML, CSV and JSON (extra `social`).
 
-Names come from the data and may be anything. What XML 1.0 cannot hold is replaced; the
-tables are made safe to open.
+Names come from the data and may contain any character. Characters that XML 1.0 does not
+allow are replaced, and formulas in tables are escaped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import polars as pl
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.escaping import csv_text, without_formulas
+from dc_keras.escaping import escape_formulas, format_csv
 from dc_keras.social.graph_view import GraphView
 from dc_keras.version import __version__
 
@@ -31,7 +31,7 @@ except ImportError as error:
         "graph files need networkx: pip install 'dc_keras[social]'"
     ) from error
 
-# All that XML 1.0 does not allow.
+# Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPELL = ("first", "last")
 
@@ -39,20 +39,20 @@ _SPELL = ("first", "last")
 def write_graph(
     view: GraphView, directory: Path, stem: str, formats: Iterable[str]
 ) -> list[Path]:
-    """Writes a graph in some formats, each file whole or not at all.
+    """Writes a graph in several formats; each file is written atomically.
 
     Args:
         view: the graph.
-        directory: made if need be.
-        stem: of the names: `stem.gexf`, `stem_nodes.csv` and so on.
-        formats: of `FORMATS`.
+        directory: the output directory; it is created if necessary.
+        stem: stem of the file names: `stem.gexf`, `stem_nodes.csv` and so on.
+        formats: names of `FORMATS`.
 
     Returns:
         The files, in the order of the formats.
 
     Raises:
-        DataError: a format that is none, or ids that differ in characters alone that no
-            file can hold.
+        DataError: a format is unknown, or ids differ only in characters that cannot be
+            written.
     """
     formats = tuple(formats)
     if unknown := sorted(set(formats) - set(FORMATS)):
@@ -70,15 +70,15 @@ def write_graph(
 
 
 def _cleaned(view: GraphView) -> GraphView:
-    """Replaces what not every format can hold, in values and in names of columns."""
-    users, ties = _clean_table(view.users), _clean_table(view.ties)
+    """Replaces characters that XML 1.0 does not allow, in values and column names."""
+    users, edges = _clean_table(view.users), _clean_table(view.edges)
     if users["user_id"].n_unique() < view.users["user_id"].n_unique():
         raise DataError(
             "ids of users must differ in more than control characters. Received: "
             f"users={view.users.height}, differing={users['user_id'].n_unique()}"
         )
     spells = None if view.spells is None else _clean_table(view.spells)
-    return replace(view, users=users, ties=ties, spells=spells)
+    return replace(view, users=users, edges=edges, spells=spells)
 
 
 def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
@@ -90,21 +90,21 @@ def _clean_table(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def clean_text(text: str) -> str:
-    """Returns a text with U+FFFD for every character that XML 1.0 does not allow."""
+    """Returns the text with disallowed characters of XML 1.0 replaced by U+FFFD."""
     return _NOT_XML.sub("\ufffd", text)
 
 
 def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
     graph = _networkx(view, _shape_for_gephi)
     spells = _spells(view)
-    for source, target, tie in graph.edges(data=True):
-        seen = [tie.pop(name) for name in _SPELL if name in tie]
+    for source, target, edge in graph.edges(data=True):
+        times = [edge.pop(name) for name in _SPELL if name in edge]
         if (source, target) in spells:
-            tie["spells"] = spells[source, target]
-        elif seen:
-            tie["start"], tie["end"] = map(_day, seen)
+            edge["spells"] = spells[source, target]
+        elif times:
+            edge["start"], edge["end"] = map(_day, times)
     writer = GEXFWriter(graph, version="1.3")
-    # networkx writes the day; equal graphs must give equal files.
+    # networkx writes the current day, but equal graphs must give equal files.
     meta = writer.xml.find("meta")
     meta.attrib.clear()
     meta.find("creator").text = f"dc_keras {__version__}"
@@ -112,21 +112,21 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _spells(view: GraphView) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Returns the first and the last day of each spell of each tie."""
+    """Returns the first and last days of the spells of each edge."""
     spells: dict[tuple[str, str], list[tuple[str, str]]] = {}
     if view.spells is not None:
         for row in view.spells.sort("start").iter_rows(named=True):
             days = (_day(row["start"]), _day(row["end"] - 1))
-            for tie in {
+            for edge in {
                 (row["source"], row["target"]),
                 *([] if view.is_directed else [(row["target"], row["source"])]),
             }:
-                spells.setdefault(tie, []).append(days)
+                spells.setdefault(edge, []).append(days)
     return spells
 
 
 def _day(second: int) -> str:
-    # To the day: networkx reads no finer time back.
+    # Days, because networkx cannot read a finer resolution.
     return datetime.fromtimestamp(second, UTC).date().isoformat()
 
 
@@ -158,18 +158,18 @@ def _graphml(view: GraphView) -> Iterator[tuple[str, str]]:
 
 
 def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
-    """Two tables with the headers that Gephi's import looks for."""
+    """Yields two tables with the headers of Gephi's import."""
     users = view.users.rename({"user_id": "Id"})
     kind = "Directed" if view.is_directed else "Undirected"
-    ties = view.ties.rename(
+    edges = view.edges.rename(
         {"source": "Source", "target": "Target", "weight": "Weight"}
     ).with_columns(pl.lit(kind).alias("Type"))
-    for ending, table in (("_nodes.csv", users), ("_edges.csv", ties)):
-        yield ending, csv_text(without_formulas(table))
+    for ending, table in (("_nodes.csv", users), ("_edges.csv", edges)):
+        yield ending, format_csv(escape_formulas(table))
 
 
 def _json(view: GraphView) -> Iterator[tuple[str, str]]:
-    """Nodes and links as D3 has them, and `networkx.node_link_graph`."""
+    """Yields nodes and links in the form of D3 and `networkx.node_link_graph`."""
     nodes = [
         {"id": row.pop("user_id"), **_known(row), **shape}
         for row, shape in zip(
@@ -181,7 +181,7 @@ def _json(view: GraphView) -> Iterator[tuple[str, str]]:
         "multigraph": False,
         "graph": {},
         "nodes": nodes,
-        "links": [_known(row) for row in view.ties.to_dicts()],
+        "links": [_known(row) for row in view.edges.to_dicts()],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     yield ".json", text + "\n"
@@ -197,15 +197,25 @@ def _networkx(view: GraphView, shape: _Shape) -> Any:
     for row, drawn in zip(view.users.to_dicts(), _shapes(view, shape), strict=True):
         user = row.pop("user_id")
         graph.add_node(user, label=user, **_attributes(row), **drawn)
-    for row in view.ties.to_dicts():
+    for row in view.edges.to_dicts():
         graph.add_edge(row.pop("source"), row.pop("target"), **_known(row))
     return graph
 
 
 def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
-    # What means something else to networkx gets another name.
-    taken = {"id", "label", "viz", "start", "end", "pid", "parents", "spells", "slices"}
-    return {f"{k}_" if k in taken else k: v for k, v in _known(row).items()}
+    # Names with a special meaning in networkx get a suffix.
+    reserved = {
+        "id",
+        "label",
+        "viz",
+        "start",
+        "end",
+        "pid",
+        "parents",
+        "spells",
+        "slices",
+    }
+    return {f"{k}_" if k in reserved else k: v for k, v in _known(row).items()}
 
 
 def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
@@ -220,7 +230,7 @@ def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves out what is null or not a number: few formats can say it."""
+    """Returns the entries that are neither null nor NaN, which few formats support."""
     return {
         key: value
         for key, value in row.items()

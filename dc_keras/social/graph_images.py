@@ -1,7 +1,7 @@
-"""Pictures of a graph as PNG and SVG (extra `social`): users, or communities.
+"""Draws the users or the communities of a graph as PNG and SVG (extra `social`).
 
-Beyond some thousands of users a picture of them all is a blot: there the communities
-are drawn, each a disc, with the weight between them.
+A picture of more than some thousand users is unreadable, so the communities of larger
+graphs are drawn instead, as discs with the weights between them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.palette import OTHER, PALETTE, community_colours
 
 try:
     import matplotlib as mpl
@@ -34,13 +34,13 @@ except ImportError as error:
 
 PICTURES = ("png", "svg")
 MOST_USERS = 3_000
-# A picture of communities shows so many of them, the largest.
+# The maximum number of communities in a picture.
 MOST_COMMUNITIES = 40
-_MOST_TIES = 20_000
+_MOST_EDGES = 20_000
 _INCHES = (11.0, 8.0)
 _GROUND, _INK, _MUTED = "#FFFFFF", "#1B1F23", "#57606A"
 _NAME_LENGTH = 38
-# The same bytes for the same graph: no date, no random ids, letters as outlines.
+# Equal graphs give equal bytes: no random ids, and text as outlines.
 _STYLE = {
     "svg.hashsalt": "dc_keras",
     "svg.fonttype": "path",
@@ -59,56 +59,61 @@ def draw_graph(
     seed: int = 0,
     probabilities: np.ndarray | None = None,
 ) -> Figure:
-    """Draws the users of a layer, or its communities where the users are too many.
+    """Draws the users of a layer, or its communities if there are too many users.
 
     Args:
-        layer: weighted ties. Users without any are left out, and the title says so.
-        membership: int64 (num_users,): communities from 0, the largest first.
-        names: of the communities.
-        title: of the picture.
-        most_users: beyond so many with a tie the communities are drawn.
-        seed: of the layout.
-        probabilities: float64 (num_users,), NaN where unknown: colours users, and
-            communities by their mean, in place of the communities' own colours.
+        layer: weighted edges. Users without edges are not drawn; the title states their
+            number.
+        membership: community of each user, numbered from 0 by descending size, int64
+            (num_users,).
+        names: names of the communities.
+        title: title of the picture.
+        most_users: maximum number of users with edges that are drawn individually.
+        seed: seed of the layout.
+        probabilities: probability of each user, NaN if unknown, float64 (num_users,).
+            It determines the colours of users and, by its mean, of communities. None
+            colours by community.
     """
     weights = layer.undirected().weights
-    tied = np.flatnonzero(np.diff(weights.indptr))
-    left_out = len(membership) - len(tied)
-    note = f"; {left_out:,} without a tie are not drawn" if left_out else ""
+    connected = np.flatnonzero(np.diff(weights.indptr))
+    left_out = len(membership) - len(connected)
+    note = f"; {left_out:,} without an edge are not drawn" if left_out else ""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, facecolor=_GROUND)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.01, 0.02, 0.70, 0.88))
         axes.set_axis_off()
         axes.set_aspect("equal", adjustable="datalim")
-        part = Layer(layer.name, canonical(weights[tied][:, tied]))
-        told_of = None if probabilities is None else probabilities[tied]
-        if len(tied) > most_users:
+        part = Layer(layer.name, to_canonical(weights[connected][:, connected]))
+        known = None if probabilities is None else probabilities[connected]
+        if len(connected) > most_users:
             shown = _draw_communities(
-                axes, part, membership[tied], names, seed, told_of
+                axes, part, membership[connected], names, seed, known
             )
-            told = f"the {shown} largest communities of {len(tied):,} users{note}"
+            subtitle = (
+                f"the {shown} largest communities of {len(connected):,} users{note}"
+            )
         else:
-            _draw_users(axes, part, membership[tied], seed, told_of)
-            told = f"{len(tied):,} users, {layer.num_ties:,} ties{note}"
+            _draw_users(axes, part, membership[connected], seed, known)
+            subtitle = f"{len(connected):,} users, {layer.num_edges:,} edges{note}"
         figure.text(0.02, 0.95, _short(title, 80), size=16, color=_INK, weight="bold")
-        figure.text(0.02, 0.915, told, size=10, color=_MUTED)
-        if told_of is None:
-            _draw_legend(figure, membership[tied], names)
+        figure.text(0.02, 0.915, subtitle, size=10, color=_MUTED)
+        if known is None:
+            _draw_legend(figure, membership[connected], names)
         else:
-            _draw_scale(figure, told_of)
+            _draw_scale(figure, known)
     return figure
 
 
 def write_pictures(
     figure: Figure, directory: Path, stem: str, formats: Sequence[str]
 ) -> list[Path]:
-    """Writes a picture in some of `PICTURES`, each file whole or not at all.
+    """Writes a figure in formats of `PICTURES`; each file is written atomically.
 
     Equal figures give equal bytes.
 
     Raises:
-        DataError: a format that is none.
+        DataError: a format is unknown.
     """
     if unknown := sorted(set(formats) - set(PICTURES)):
         raise DataError(
@@ -136,17 +141,17 @@ def _draw_users(
     seed: int,
     probabilities: np.ndarray | None,
 ) -> None:
-    places = lay_out(layer, membership, seed=seed)
+    places = compute_layout(layer, membership, seed=seed)
     colours = (
-        colours_of(membership)
+        community_colours(membership)
         if probabilities is None
         else probability_colours(probabilities)
     )
-    _draw_ties(axes, layer, places, colours)
+    _draw_edges(axes, layer, places, colours)
     strength = layer.weights.sum(axis=1)
     share = strength / strength.max() if len(strength) else strength
     crowd = min(1.0, 30 / max(len(places), 1) ** 0.5)
-    # The strongest are drawn last and stay in sight.
+    # The strongest users are drawn last, above the others.
     order = np.argsort(strength, kind="stable")
     axes.scatter(
         *places[order].T,
@@ -166,18 +171,18 @@ def _draw_communities(
     seed: int,
     probabilities: np.ndarray | None,
 ) -> int:
-    """Draws a disc a community, its area by its users; returns how many."""
+    """Draws communities as discs with an area by size, and returns their number."""
     count = min(MOST_COMMUNITIES, int(membership.max()) + 1)
     groups = np.where(membership < count, membership, -1)
     between = measure_isolation(layer, groups).between()
     numbers = np.arange(count)
     sizes = np.bincount(membership, minlength=count)[:count]
-    places = lay_out(between, numbers, seed=seed)
-    colours = colours_of(numbers)
+    places = compute_layout(between, numbers, seed=seed)
+    colours = community_colours(numbers)
     if probabilities is not None:
         means = mean_probabilities(probabilities, membership)[:count]
         colours = probability_colours(means)
-    _draw_ties(axes, between, places, colours)
+    _draw_edges(axes, between, places, colours)
     areas = 4_000 * sizes / sizes.max()
     axes.scatter(
         *places.T, s=areas, c=colours, edgecolors=_GROUND, linewidths=1, zorder=2
@@ -198,13 +203,13 @@ def _draw_communities(
     return count
 
 
-def _draw_ties(
+def _draw_edges(
     axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
 ) -> None:
-    ties = sparse.triu(layer.weights, k=1).tocoo()
-    # The strongest, if they are too many: the others would cover them.
-    order = np.argsort(-ties.data, kind="stable")[:_MOST_TIES][::-1]
-    rows, columns, weights = ties.row[order], ties.col[order], ties.data[order]
+    edges = sparse.triu(layer.weights, k=1).tocoo()
+    # In a dense graph only the strongest edges are drawn.
+    order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES][::-1]
+    rows, columns, weights = edges.row[order], edges.col[order], edges.data[order]
     share = np.sqrt(weights / weights.max()) if len(weights) else weights
     axes.add_collection(
         LineCollection(
@@ -221,7 +226,7 @@ def _draw_ties(
 
 
 def _draw_scale(figure: Any, probabilities: np.ndarray) -> None:
-    """What the darkest and the lightest dot stand for."""
+    """Draws the legend of the colours of probabilities."""
     known = probabilities[~np.isnan(probabilities)]
     most = float(known.max(initial=0.0))
     steps = np.array([most, most / 2, 0.0])
@@ -270,6 +275,6 @@ def _dot(colour: str, label: str) -> Any:
 
 
 def _short(text: str, length: int = _NAME_LENGTH) -> str:
-    """One line of letters that the font may have; longer ones end in an ellipsis."""
+    """Returns one line of printable characters, truncated with an ellipsis."""
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,10 +1,10 @@
-"""A graph on disk.
+"""Saves and reads a graph.
 
-    GRAPH/graph.json              the plan, counts, what it was made from
-    GRAPH/users.parquet           user_id, a row a user
-    GRAPH/layers/NAME.npz         weights, CSR; significance and times of ties
-    GRAPH/spells.parquet          layer, source, target, start, end, where asked for
-    GRAPH/SHA256SUMS              of all of these
+    GRAPH/graph.json              the plan, counts and provenance
+    GRAPH/users.parquet           user_id, one row per user
+    GRAPH/layers/NAME.npz         weights, CSR; significance and times of edges
+    GRAPH/spells.parquet          layer, source, target, start, end; optional
+    GRAPH/SHA256SUMS              checksums of these files
 
 No pickle is read or written.
 """
@@ -34,13 +34,12 @@ _LAYERS = "layers"
 
 
 def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
-    """Writes a graph.
+    """Writes a graph atomically.
 
     Args:
-        directory: made where it is missing; a graph that is there is replaced, whole
-            or not at all.
-        graph: what to write.
-        info: plain values beside the counts, such as the plan.
+        directory: the output directory; an existing graph is replaced.
+        graph: the graph.
+        info: JSON values for graph.json, such as the plan.
     """
     with AtomicUpdate(directory) as files:
         for old in (directory / SPELLS_FILE, *directory.glob(f"{_LAYERS}/*.npz")):
@@ -73,7 +72,7 @@ def _write_graph(
             {
                 "name": layer.name,
                 "is_directed": layer.is_directed,
-                "num_ties": layer.num_ties,
+                "num_ties": layer.num_edges,
             }
         )
     content = {**info, "num_users": len(graph.users), "layers": layers}
@@ -81,10 +80,10 @@ def _write_graph(
 
 
 def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
-    """Reads a graph and what was written beside it.
+    """Reads a graph and its graph.json.
 
     Raises:
-        DataError: the directory holds no whole graph, or a file is damaged.
+        DataError: the directory contains no complete graph, or a file is damaged.
     """
     finish_update(directory)
     if not (directory / INFO_FILE).exists():

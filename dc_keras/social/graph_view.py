@@ -1,4 +1,4 @@
-"""One layer with all that is known of its users and ties, ready to be written."""
+"""A layer with the attributes of its users and edges, for files and pictures."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from dc_keras.social.graph import Layer, SocialGraph
 
 @dataclass(frozen=True, eq=False)
 class GraphView:
-    """A graph as two tables, and where its users are drawn.
+    """A graph as two tables, with an optional layout.
 
     Attributes:
-        users: a row a user: `user_id`, then any attributes.
-        ties: a row a tie: `source` and `target`, ids of users; `weight`; any further
-            attributes, such as the weight in each layer; and where it is known when
-            the tie was seen, `first` and `last`, UTC seconds.
-        is_directed: whether ties lead from source to target.
-        positions: float64 (num_users, 2); None where they are not laid out.
-        colours: #RRGGBB of each user; None where all are alike.
-        sizes: float64 (num_users,), above 0; None where all are alike.
-        spells: when ties stood: `source` and `target` as in `ties`, `start`, and `end`,
-            the first second that is no longer in it, UTC; None where nobody looked.
+        users: one row per user: `user_id` and any attributes.
+        edges: one row per edge: `source` and `target`, ids of users; `weight`; any
+            further attributes, such as the weight in each layer; and, if known, `first`
+            and `last`, the times at which the edge was observed, UTC seconds.
+        is_directed: whether edges lead from source to target.
+        positions: positions of users, float64 (num_users, 2); None without a layout.
+        colours: colour of each user, #RRGGBB; None for one colour.
+        sizes: size of each user, above 0, float64 (num_users,); None for one size.
+        spells: periods in which edges existed: `source` and `target` as in `edges`,
+            `start`, inclusive, and `end`, exclusive, UTC seconds; None if they were not
+            computed.
     """
 
     users: pl.DataFrame
-    ties: pl.DataFrame
+    edges: pl.DataFrame
     is_directed: bool = False
     positions: np.ndarray | None = None
     colours: list[str] | None = None
@@ -38,54 +39,53 @@ class GraphView:
     spells: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        given = (self.positions, self.colours, self.sizes)
-        lengths = [len(values) for values in given if values is not None]
+        columns = (self.positions, self.colours, self.sizes)
+        lengths = [len(values) for values in columns if values is not None]
         if any(length != self.users.height for length in lengths):
             raise DataError(
-                "positions, colours and sizes must have one a user. Received: "
+                "positions, colours and sizes must have one entry per user. Received: "
                 f"users={self.users.height}, lengths={lengths}"
             )
 
 
-def tie_table(
+def edge_table(
     graph: SocialGraph, layer: Layer, times: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Returns the ties of a layer and what each layer of the graph adds to them.
+    """Returns the edges of a layer with their weights in each layer of the graph.
 
     Args:
-        graph: whose users.
-        layer: the ties, such as `graph.combined()`; a tie without direction is there
-            once, from the lower row.
-        times: `source`, `target` (as here), `first`, `last`, UTC seconds; those of the
-            layer if None.
+        graph: the graph.
+        layer: the layer, such as `graph.combined()`; an undirected edge has one row,
+            from its lower row.
+        times: `source`, `target` (as in the result), `first` and `last`, UTC seconds;
+            None uses those of the layer.
 
     Returns:
-        `source`, `target`, `weight`, `significance` where the layer has it, a column of
-        weights for each other layer of the graph (null where it has no such tie), and
-        `first` and `last`, UTC seconds, where they are known; sorted by source and
-        target.
+        `source`, `target`, `weight`, `significance` if the layer has it, a column of
+        weights for each other layer of the graph (null without such an edge), and
+        `first` and `last`, UTC seconds, if known; sorted by source and target.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
-    ties = weights.tocoo()
+    edges = weights.tocoo()
     users = np.array(graph.users, dtype=object)
     columns = {
-        "source": pl.Series(users[ties.row], dtype=pl.String),
-        "target": pl.Series(users[ties.col], dtype=pl.String),
-        "weight": ties.data,
+        "source": pl.Series(users[edges.row], dtype=pl.String),
+        "target": pl.Series(users[edges.col], dtype=pl.String),
+        "weight": edges.data,
     }
     if layer.significance is not None:
-        of_tie = layer.weights.copy()
-        # A chance of 0 is not a tie that is missing.
-        of_tie.data = layer.significance + 1.0
-        columns["significance"] = _at(of_tie, ties.row, ties.col) - 1.0
+        by_edge = layer.weights.copy()
+        # A chance of 0 would be a missing edge.
+        by_edge.data = layer.significance + 1.0
+        columns["significance"] = _at(by_edge, edges.row, edges.col) - 1.0
     table = pl.DataFrame(columns)
     for other in graph.layers:
         if other.name != layer.name:
-            seen = other if layer.is_directed else other.undirected()
-            found = pl.Series(other.name, _at(seen.weights, ties.row, ties.col))
-            table = table.with_columns(found.replace(0.0, None))
+            same = other if layer.is_directed else other.undirected()
+            weights = pl.Series(other.name, _at(same.weights, edges.row, edges.col))
+            table = table.with_columns(weights.replace(0.0, None))
     if times is None and layer.times is not None:
-        at = layer.times_at(ties.row, ties.col)
+        at = layer.times_at(edges.row, edges.col)
         table = table.with_columns(
             pl.Series("first", at[0]).fill_nan(None).cast(pl.Int64),
             pl.Series("last", at[1]).fill_nan(None).cast(pl.Int64),

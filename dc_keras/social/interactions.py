@@ -1,4 +1,4 @@
-"""Ties of users who turn to each other: mentions, duets, replies, follows."""
+"""Directed edges between users: mentions, duets, replies, follows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
 
 
-def turn_ties(
+def build_interaction_layer(
     edges: pl.DataFrame,
     kind: str,
     users: tuple[str, ...],
@@ -20,19 +20,20 @@ def turn_ties(
     start: int | None = None,
     end: int | None = None,
 ) -> Layer:
-    """Returns the layer of one kind: how often a row's user turns to a column's.
+    """Returns the layer of one kind of interaction, weighted by number.
 
     Args:
-        edges: of `corpus.edges.all_edges`.
+        edges: table of `corpus.edges.all_edges`.
         kind: one of `KINDS`.
-        users: rows and columns, sorted. Ties that lead to nobody of them, such as
-            mentions of a handle that no post is by, are left out.
-        start: first time that counts, UTC seconds; None from the beginning.
-        end: first one that does not; None to the end. Follows and suggestions often
-            have no time: they count only where neither is given.
+        users: users of the graph, sorted. Edges to others, such as mentions of unknown
+            handles, are ignored.
+        start: start of the period, UTC seconds, inclusive; None for all.
+        end: end of the period, UTC seconds, exclusive; None for all. With `start` or
+            `end`, edges without a time, as many follows and suggestions are, are
+            ignored.
 
     Raises:
-        DataError: `kind` is none of them.
+        DataError: `kind` is unknown.
     """
     if kind not in KINDS:
         raise DataError(
@@ -53,7 +54,7 @@ def turn_ties(
     )
     shape = (len(users), len(users))
     weights = sparse.coo_array((np.ones(edges.height), place), shape)
-    canonical_weights = canonical(weights.tocsr())
+    canonical_weights = to_canonical(weights.tocsr())
     times = _times_of(edges["time"], place, canonical_weights)
     return Layer(kind, canonical_weights, is_directed=True, times=times)
 
@@ -61,12 +62,12 @@ def turn_ties(
 def _times_of(
     time: pl.Series, place: tuple[np.ndarray, ...], weights: sparse.csr_array
 ) -> np.ndarray:
-    """Returns first and last time of each tie as `Layer.times` has them."""
+    """Returns the first and last times of edges, as for `Layer.times`."""
     pairs = pl.DataFrame({"row": place[0], "column": place[1], "time": time})
-    seen = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
-    # By row and by column: the order of a matrix in canonical form.
-    seen_times = seen.agg(
+    groups = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
+    # Sorted by row and column, the order of a matrix in canonical form.
+    spans = groups.agg(
         pl.col("time").min().alias("first"), pl.col("time").max().alias("last")
     ).sort("row", "column")
-    times = seen_times.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
+    times = spans.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
     return times.reshape(2, weights.nnz)

@@ -1,6 +1,7 @@
-"""How far communities keep to themselves: whichtok's question.
+"""Measures the isolation of communities.
 
-Krackhardt and Stern's E-I index (1988) and Newman's assortativity (2003), by weight.
+The E-I index of Krackhardt and Stern (1988) and the assortativity of Newman (2003),
+with weighted edges.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 
 @dataclass(frozen=True, eq=False)
 class Isolation:
-    """How far groups of users keep to themselves, ties counted by weight.
+    """The isolation of groups of users, with weighted edges.
 
     Attributes:
-        mixing: float64 (num_groups, num_groups), CSR, symmetric: weight between groups;
-            on the diagonal twice the weight inside, as both ends are in it.
-        ei_index: float64 (num_groups,): (external - internal) / (external + internal)
-            of the ends of ties that the group has; -1 keeps to itself, 1 has ties to
-            others alone, NaN has none.
-        expected: float64 (num_groups,): the index where ties fall at random and each
-            group keeps its strength, 1 - 2 × its share of all ends. A large group seems
-            isolated by its size alone.
-        overall: the index of all ties at once; NaN without ties.
-        assortativity: in [-1, 1]: 1 where no tie leaves its group, 0 at random; NaN
-            where one group has all ties, or there is none.
+        mixing: weight between groups, float64 (num_groups, num_groups), CSR, symmetric;
+            the diagonal has twice the weight inside a group, because both ends are in
+            it.
+        ei_index: (external - internal) / (external + internal) weight of the ends of
+            edges in each group, float64 (num_groups,); -1 for only internal edges, 1
+            for only external edges, NaN for no edges.
+        expected: expected index of each group for random edges with fixed strengths, 1
+            - 2 × its share of all ends, float64 (num_groups,). It shows the effect of a
+            group's size.
+        overall: the index over all edges; NaN without edges.
+        assortativity: assortativity in [-1, 1]: 1 without edges between groups, 0 for
+            random edges; NaN if one group has all edges, or without edges.
     """
 
     mixing: sparse.csr_array
@@ -39,25 +41,26 @@ class Isolation:
     assortativity: float
 
     def between(self) -> Layer:
-        """Returns the graph of the groups: weight between each two of them."""
-        return Layer("between", canonical(self.mixing))
+        """Returns the graph of the groups, with the weight between each two of them."""
+        return Layer("between", to_canonical(self.mixing))
 
 
 def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
-    """Returns how far groups keep to themselves.
+    """Measures the isolation of groups.
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
-        groups: int64 (num_users,), from 0: a community or any attribute in codes; -1
-            where unknown, whose ties are left out.
+        layer: weighted edges; a directed edge counts in both directions.
+        groups: group of each user, such as a community or an encoded attribute,
+            numbered from 0, int64 (num_users,); -1 if unknown, which excludes the
+            user's edges.
 
     Raises:
-        DataError: not a group a user.
+        DataError: `groups` has another length.
     """
     num_users = layer.weights.shape[0]
     if groups.shape != (num_users,):
         raise DataError(
-            f"groups must have one for each of {num_users} users. "
+            f"`groups` must have one entry for each of {num_users} users. "
             f"Received: groups={groups.shape}"
         )
     mixing = _mixing(layer, groups)
@@ -77,24 +80,26 @@ def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
 
 
 def measure_homophily(layer: Layer, values: np.ndarray) -> float:
-    """Returns how alike tied users are in a number, such as a year or a score.
+    """Returns the assortativity by a number, such as a year or a score.
 
-    Newman (2003), equation 21, by weight: Pearson's correlation over the ends of ties.
+    It is Pearson's correlation over the ends of edges, weighted (Newman 2003, equation
+    21).
 
     Args:
-        layer: weighted ties; those with direction count for both ends.
-        values: float64 (num_users,); NaN where unknown, whose ties are left out.
+        layer: weighted edges; a directed edge counts in both directions.
+        values: value of each user, float64 (num_users,); NaN if unknown, which excludes
+            the user's edges.
 
     Returns:
-        In [-1, 1]; NaN where all ends are equal, or there is no tie.
+        The correlation in [-1, 1]; NaN if all ends are equal, or without edges.
     """
-    ties = layer.undirected().weights.tocoo()
-    known = np.isfinite(values[ties.row]) & np.isfinite(values[ties.col])
-    weights = ties.data[known]
+    edges = layer.undirected().weights.tocoo()
+    known = np.isfinite(values[edges.row]) & np.isfinite(values[edges.col])
+    weights = edges.data[known]
     if not len(weights):
         return float("nan")
-    # Each tie is there both ways: the two ends have the same mean and variance.
-    first, second = values[ties.row[known]], values[ties.col[known]]
+    # Each edge is stored in both directions, so both ends have the same moments.
+    first, second = values[edges.row[known]], values[edges.col[known]]
     mean = np.average(first, weights=weights)
     variance = np.average((first - mean) ** 2, weights=weights)
     shared = np.average((first - mean) * (second - mean), weights=weights)
@@ -102,19 +107,19 @@ def measure_homophily(layer: Layer, values: np.ndarray) -> float:
 
 
 def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
-    ties = layer.undirected().weights.tocoo()
-    first, second = groups[ties.row], groups[ties.col]
+    edges = layer.undirected().weights.tocoo()
+    first, second = groups[edges.row], groups[edges.col]
     known = (first >= 0) & (second >= 0)
     shape = (int(groups.max(initial=-1)) + 1,) * 2
     mixing = sparse.csr_array(
-        (ties.data[known], (first[known], second[known])), shape=shape
+        (edges.data[known], (first[known], second[known])), shape=shape
     )
-    # Sums in another order differ in their last digit.
+    # Rounding would otherwise make the matrix asymmetric.
     mixing = sparse.csr_array((mixing + mixing.T) / 2)
     mixing.sort_indices()
     return mixing
 
 
 def _assortativity(kept: float, by_chance: float) -> float:
-    """Newman's r of the share of ties inside groups, and of what chance would give."""
+    """Returns Newman's r from observed and expected shares inside groups."""
     return (kept - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")

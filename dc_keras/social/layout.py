@@ -1,53 +1,57 @@
-"""Where users are drawn: ties pull, users push, and communities stay together."""
+"""Computes positions of users with a force-directed layout."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.to_igraph import seeded, to_igraph
 
-# Inside a community ties pull so much more than between two.
+# The factor of the weights of edges inside a community.
 _INNER_PULL = 4.0
-# Fruchterman and Reingold's layout takes seconds up to here; DrL goes far beyond.
+# Up to this number of users, the layout of Fruchterman and Reingold takes seconds.
 _MOST_FORCES = 4_000
 _ITERATIONS = 500
 
 
-def lay_out(layer: Layer, membership: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Returns a place for each user: float64 (num_users, 2), both in [-1, 1].
+def compute_layout(
+    layer: Layer, membership: np.ndarray, *, seed: int = 0
+) -> np.ndarray:
+    """Returns a position for each user, float64 (num_users, 2), in [-1, 1].
 
-    Fruchterman and Reingold (1991), or DrL (Martin et al. 2011) where users are many.
-    Users without a tie stand in a ring around the others. Equal seeds give equal
-    places.
+    The layout is that of Fruchterman and Reingold (1991), or DrL (Martin et al. 2011)
+    for many users. Edges inside communities have larger weights. Users without edges
+    are placed on a circle around the others. The result is reproducible for a seed.
 
     Args:
-        layer: weighted ties.
-        membership: int64 (num_users,): the communities.
-        seed: of the first places.
+        layer: weighted edges.
+        membership: community of each user, int64 (num_users,).
+        seed: seed of the initial positions.
     """
     weights = layer.undirected().weights
-    has_ties = np.diff(weights.indptr) > 0
+    has_edges = np.diff(weights.indptr) > 0
     places = np.zeros((len(membership), 2))
-    tied = np.flatnonzero(has_ties)
-    if len(tied):
-        pulls = _pulls(weights[tied][:, tied], membership[tied])
-        places[tied] = _in_square(_forces(pulls, seed)) * (1 if has_ties.all() else 0.9)
-    alone = np.flatnonzero(~has_ties)
+    connected = np.flatnonzero(has_edges)
+    if len(connected):
+        pulls = _pulls(weights[connected][:, connected], membership[connected])
+        places[connected] = _in_square(_forces(pulls, seed)) * (
+            1 if has_edges.all() else 0.9
+        )
+    alone = np.flatnonzero(~has_edges)
     angles = 2 * np.pi * np.arange(len(alone)) / max(len(alone), 1)
     places[alone] = np.column_stack([np.cos(angles), np.sin(angles)])
-    # Digits beyond these are noise, and differ from one processor to the next.
+    # Further digits differ between processors.
     return np.asarray(np.round(places, 6) + 0.0)
 
 
 def _pulls(weights: sparse.csr_array, membership: np.ndarray) -> Layer:
-    ties = weights.tocoo()
-    # Strong ties would put users on top of each other.
-    pull = np.sqrt(ties.data / ties.data.mean())
-    pull[membership[ties.row] == membership[ties.col]] *= _INNER_PULL
-    matrix = sparse.csr_array((pull, (ties.row, ties.col)), shape=weights.shape)
-    return Layer("pulls", canonical(matrix))
+    edges = weights.tocoo()
+    # The square root prevents strong edges from making users overlap.
+    pull = np.sqrt(edges.data / edges.data.mean())
+    pull[membership[edges.row] == membership[edges.col]] *= _INNER_PULL
+    matrix = sparse.csr_array((pull, (edges.row, edges.col)), shape=weights.shape)
+    return Layer("pulls", to_canonical(matrix))
 
 
 def _forces(pulls: Layer, seed: int) -> np.ndarray:
@@ -56,19 +60,19 @@ def _forces(pulls: Layer, seed: int) -> np.ndarray:
     first = np.random.default_rng(seed).uniform(-1, 1, (num_users, 2)).tolist()
     with seeded(seed):
         if num_users <= _MOST_FORCES:
-            found = graph.layout_fruchterman_reingold(
+            layout = graph.layout_fruchterman_reingold(
                 weights="weight", niter=_ITERATIONS, seed=first, grid="nogrid"
             )
         else:
-            found = graph.layout_drl(weights="weight", seed=first)
-    return np.asarray(found.coords, np.float64)
+            layout = graph.layout_drl(weights="weight", seed=first)
+    return np.asarray(layout.coords, np.float64)
 
 
 def _in_square(places: np.ndarray) -> np.ndarray:
-    """Moves and scales places to [-1, 1], both ways alike.
+    """Scales positions uniformly to [-1, 1].
 
-    What has drifted far from the middle comes nearer: forces push pieces of the graph
-    without a tie between them apart without end.
+    Outliers are moved towards the centre, because the forces push disconnected parts of
+    the graph apart without limit.
     """
     centred = places - np.median(places, axis=0)
     radii = np.hypot(*centred.T)

@@ -1,4 +1,4 @@
-"""What place each user has in a layer: a row a user."""
+"""Centrality measures of users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.to_igraph import to_igraph
 
-# Exact betweenness of so many users takes seconds; its time grows with users × ties.
+# Up to this number of users, exact betweenness takes seconds; its time is proportional
+# to users × edges.
 EXACT_BETWEENNESS = 5_000
 NUM_PIVOTS = 256
 
@@ -24,47 +25,46 @@ def measure_users(
     exact_up_to: int = EXACT_BETWEENNESS,
     num_pivots: int = NUM_PIVOTS,
 ) -> pl.DataFrame:
-    """Returns the measures of a layer, a row a user in the order of the graph.
+    """Returns the measures of a layer, one row per user in the order of the graph.
 
-    Columns: `user_id`; `degree`, the users tied; `strength`, the weight of ties (both
-    ways where they have direction); `pagerank`, by weight and direction, summing to 1
-    (Page et al. 1999, damping 0.85); `core`, the largest k such that the user is among
-    users with k ties to each other (Seidman 1983); `bridges`, the ties without which
-    the graph would fall apart there; `betweenness`, the shortest ways by number of ties
-    between all pairs of others that lead through the user (Freeman 1977); and
-    `betweenness_is_exact`.
+    Columns: `user_id`; `degree`, the number of neighbours; `strength`, the weight of
+    edges (in both directions); `pagerank`, with weights and directions, summing to 1
+    (Page et al. 1999, damping 0.85); `core`, the core number (Seidman 1983); `bridges`,
+    the number of bridges that end at the user; `betweenness`, the number of shortest
+    paths, by number of edges, between pairs of other users that pass through the user
+    (Freeman 1977); and `betweenness_is_exact`.
 
     Args:
-        graph: whose users.
-        layer: the ties; direction counts for PageRank alone.
-        seed: of the pivots.
-        exact_up_to: betweenness is exact up to so many users, and sampled from ways
-            that begin at `num_pivots` of them beyond (Brandes and Pich 2007).
-        num_pivots: above 0.
+        graph: the graph.
+        layer: the layer; only PageRank uses directions.
+        seed: seed of the pivots.
+        exact_up_to: maximum number of users for exact betweenness; for more users it is
+            estimated from the paths of `num_pivots` users (Brandes and Pich 2007).
+        num_pivots: number of pivots, above 0.
 
     Raises:
-        DataError: a layer of other users, or no pivot.
+        DataError: the layer has another number of users, or `num_pivots` is under 1.
     """
     num_users = len(graph.users)
     if layer.weights.shape[0] != num_users or num_pivots < 1:
         raise DataError(
-            "a layer must have a row a user, and pivots be above 0. Received: rows="
+            "a layer must have one row per user, and pivots above 0. Received: rows="
             f"{layer.weights.shape[0]}, users={num_users}, num_pivots={num_pivots}"
         )
-    tied = layer.undirected()
-    ties = to_igraph(tied)
-    directed = to_igraph(layer) if layer.is_directed else ties
+    connected = layer.undirected()
+    edges = to_igraph(connected)
+    directed = to_igraph(layer) if layer.is_directed else edges
     is_exact = num_users <= max(exact_up_to, num_pivots)
     pivots = None if is_exact else _pivots(num_users, num_pivots, seed)
     return pl.DataFrame(
         {
             "user_id": graph.users,
-            "degree": np.diff(tied.weights.indptr).astype(np.int64),
-            "strength": np.asarray(tied.weights.sum(axis=1), np.float64),
+            "degree": np.diff(connected.weights.indptr).astype(np.int64),
+            "strength": np.asarray(connected.weights.sum(axis=1), np.float64),
             "pagerank": np.asarray(directed.pagerank(weights="weight"), np.float64),
-            "core": np.asarray(ties.coreness(), np.int64),
-            "bridges": _bridges(ties),
-            "betweenness": _betweenness(ties, pivots),
+            "core": np.asarray(edges.coreness(), np.int64),
+            "bridges": _bridges(edges),
+            "betweenness": _betweenness(edges, pivots),
         },
         schema_overrides={"user_id": pl.String},
     ).with_columns(pl.lit(is_exact).alias("betweenness_is_exact"))
@@ -76,24 +76,24 @@ def _pivots(num_users: int, num_pivots: int, seed: int) -> list[int]:
     return sorted(drawn)
 
 
-def _betweenness(ties: Any, pivots: list[int] | None) -> np.ndarray:
-    """Returns float64 (num_users,); from pivots, an estimate without bias."""
+def _betweenness(edges: Any, pivots: list[int] | None) -> np.ndarray:
+    """Returns the exact betweenness or an unbiased estimate, float64 (num_users,)."""
     if pivots is None:
-        return np.asarray(ties.betweenness(directed=False), np.float64)
-    # igraph halves what it counts where ties have no direction, pivots or not.
-    found = np.asarray(ties.betweenness(directed=False, sources=pivots), np.float64)
-    num_users = ties.vcount()
-    # A way that begins at the user leads through nobody: pivots have one less.
+        return np.asarray(edges.betweenness(directed=False), np.float64)
+    # igraph halves the counts of undirected graphs, also with pivots.
+    counts = np.asarray(edges.betweenness(directed=False, sources=pivots), np.float64)
+    num_users = edges.vcount()
+    # Paths that begin at the user itself do not count, so pivots have one start less.
     beginnings = np.full(num_users, float(len(pivots)))
     beginnings[pivots] -= 1
     scale = np.divide(
         num_users - 1, beginnings, out=np.zeros(num_users), where=beginnings > 0
     )
-    estimate: np.ndarray = found * scale
+    estimate: np.ndarray = counts * scale
     return estimate
 
 
-def _bridges(ties: Any) -> np.ndarray:
-    """Returns int64 (num_users,): how many bridges end at each user."""
-    ends = [end for tie in ties.bridges() for end in ties.es[tie].tuple]
-    return np.bincount(np.asarray(ends, np.int64), minlength=ties.vcount())
+def _bridges(edges: Any) -> np.ndarray:
+    """Returns the number of bridges that end at each user, int64 (num_users,)."""
+    ends = [end for edge in edges.bridges() for end in edges.es[edge].tuple]
+    return np.bincount(np.asarray(ends, np.int64), minlength=edges.vcount())

@@ -1,4 +1,4 @@
-"""What a model says of users, beside their place in a graph."""
+"""Predicted probabilities of users, for the colours of a graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dc_keras.social.palette import OTHER
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
-# From nothing to the largest, ColorBrewer's "Blues" (Brewer 2003).
+# From 0 to the largest value: ColorBrewer's "Blues" (Brewer 2003).
 _SCALE = ("#DEEBF7", "#9ECAE1", "#4292C6", "#08519C", "#08306B")
 _COLUMNS = ("user_id", "challenge", "probability")
 
@@ -21,43 +21,44 @@ _COLUMNS = ("user_id", "challenge", "probability")
 def read_probabilities(
     path: Path, users: Sequence[str], challenge: str | None = None
 ) -> np.ndarray:
-    """Reads how likely each user is to join, as `predict` or `rank` wrote it.
+    """Reads the probability of each user from a file of `predict` or `rank`.
 
     Args:
-        path: CSV with the columns user_id, probability and, where it is about several
+        path: CSV file with the columns user_id and probability and, for several
             challenges, challenge.
-        users: of the graph; those of the file that are none of them are left out.
-        challenge: which one; None where the file is about one alone.
+        users: users of the graph; other users of the file are ignored.
+        challenge: name of the challenge; None if the file has only one.
 
     Returns:
-        float64 (num_users,), in [0, 1]; NaN where the file says nothing.
+        float64 (num_users,), in [0, 1]; NaN for users who are not in the file.
 
     Raises:
-        DataError: no such table, a probability that is none, several challenges and no
-            choice or another one, a user twice, or nobody of the graph.
+        DataError: the file is no such table, a probability is out of range, the
+            challenge is missing or unknown, a user is repeated, or no user is in the
+            graph.
     """
     table = _about(_read(path), path, challenge)
     if table["user_id"].n_unique() < table.height:
         raise DataError(
-            f"{path} must say one thing of a user. Received: rows={table.height}, "
+            f"{path} must have one row per user. Received: rows={table.height}, "
             f"users={table['user_id'].n_unique()}"
         )
-    told = dict(table.select("user_id", "probability").iter_rows())
-    found = np.array([told.get(user, np.nan) for user in users], np.float64)
+    by_user = dict(table.select("user_id", "probability").iter_rows())
+    found = np.array([by_user.get(user, np.nan) for user in users], np.float64)
     if np.isnan(found).all():
         raise DataError(
-            f"{path} must be about users of the graph. Received: "
+            f"{path} must contain users of the graph. Received: "
             f"users of the file={table.height}, of the graph={len(users)}, in both=0"
         )
     return found
 
 
 def probability_colours(probabilities: np.ndarray) -> list[str]:
-    """Returns a colour (#RRGGBB) a user: the darker, the likelier; grey if unknown.
+    """Returns a colour (#RRGGBB) per user, darker for larger values; grey if unknown.
 
     Args:
-        probabilities: float64 (num_users,), at least 0; the largest is the darkest. NaN
-            where unknown.
+        probabilities: float64 (num_users,), at least 0; the largest value has the
+            darkest colour. NaN if unknown.
     """
     known = np.nan_to_num(probabilities)
     share = known / (known.max(initial=0.0) or 1.0)
@@ -73,14 +74,14 @@ def probability_colours(probabilities: np.ndarray) -> list[str]:
 
 
 def mean_probabilities(probabilities: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Returns the mean of what is known of each group.
+    """Returns the mean of the known probabilities of each group.
 
     Args:
-        probabilities: float64 (num_users,), NaN where unknown.
-        groups: int64 (num_users,), from 0.
+        probabilities: float64 (num_users,), NaN if unknown.
+        groups: group of each user, numbered from 0, int64 (num_users,).
 
     Returns:
-        float64 (num_groups,), NaN where nothing is known.
+        float64 (num_groups,), NaN for groups without known probabilities.
     """
     known = ~np.isnan(probabilities)
     most = int(groups.max(initial=-1)) + 1
@@ -97,8 +98,8 @@ def _read(path: Path) -> pl.DataFrame:
     verify_file(path, "predict")
     try:
         table = pl.read_csv(path, infer_schema=False)
-        wanted = [name for name in _COLUMNS if name in table.columns]
-        return table.select(wanted).with_columns(
+        columns = [name for name in _COLUMNS if name in table.columns]
+        return table.select(columns).with_columns(
             "user_id", pl.col("probability").cast(pl.Float64)
         )
     except (OSError, *POLARS_ERRORS) as error:
@@ -112,7 +113,7 @@ def _about(table: pl.DataFrame, path: Path, challenge: str | None) -> pl.DataFra
     outside = table.filter(~pl.col("probability").is_between(0, 1).fill_null(False))
     if not outside.is_empty():
         raise DataError(
-            f"{path}: a probability must lie in [0, 1]. "
+            f"{path}: a probability must be in [0, 1]. "
             f"Received: probability={outside['probability'][0]}"
         )
     has_names = "challenge" in table.columns

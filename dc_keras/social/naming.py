@@ -1,4 +1,4 @@
-"""What sets a community apart: its tags and sounds, and its most central users.
+"""Describes communities by their distinctive hashtags and sounds, and central users.
 
 The log-odds ratio with an informative Dirichlet prior of Monroe, Colaresi and Quinn,
 "Fightin' Words" (2008), equations 16, 20 and 22.
@@ -17,18 +17,18 @@ from dc_keras.social.graph import Layer
 
 NUM_THINGS = 5
 NUM_CENTRAL = 5
-# Below this a thing may be there by chance (two-sided, 5 %).
+# The z-score of a two-sided test at the level of 5 %.
 MIN_Z = 1.96
 
 
 @dataclass(frozen=True)
 class Trait:
-    """A thing that a community has more than others.
+    """A thing that is more frequent in a community than in others.
 
     Attributes:
-        name: of the tag or sound.
-        z: log-odds against all others, in standard deviations, above 0.
-        num_users: users of the community who have it.
+        name: name of the hashtag or sound.
+        z: z-score of the log-odds ratio against all other communities, above 0.
+        num_users: number of users of the community with the thing.
     """
 
     name: str
@@ -37,13 +37,14 @@ class Trait:
 
 
 @dataclass(frozen=True)
-class Portrait:
-    """A community in words.
+class CommunityProfile:
+    """The description of a community.
 
     Attributes:
-        community: its number.
-        traits: what sets it apart, the surest first; may be empty.
-        central: rows of its users with the strongest ties inside it, strongest first.
+        community: number of the community.
+        traits: distinctive things, by descending z-score; may be empty.
+        central: rows of the users with the strongest edges inside the community,
+            descending.
     """
 
     community: int
@@ -52,35 +53,37 @@ class Portrait:
 
     @property
     def name(self) -> str:
-        """Up to three traits, or its number where nothing sets it apart."""
+        """The names of up to three traits, or the number of the community."""
         words = " · ".join(trait.name for trait in self.traits[:3])
         return words or f"community {self.community}"
 
 
-def portray(
+def describe_communities(
     layer: Layer,
     membership: np.ndarray,
     incidence: sparse.csr_array,
     names: Sequence[str],
     *,
     prior: float = 0.1,
-) -> list[Portrait]:
-    """Returns a portrait of each community, in their order.
+) -> list[CommunityProfile]:
+    """Returns the profile of each community, in their order.
 
     Args:
-        layer: the ties, for who is central.
-        membership: int64 (num_users,), communities from 0 without gaps.
-        incidence: (num_users, num_things): above 0 where a user has a thing. How often
-            does not count: one busy user names nobody.
-        names: of the things, `num_things` of them.
-        prior: weight of what all users have, as a share of its own counts, above 0.
+        layer: the edges, for the central users.
+        membership: community of each user, numbered from 0 without gaps, int64
+            (num_users,).
+        incidence: (num_users, num_things): above 0 if a user has a thing. The value is
+            ignored, so that one active user has no influence on the names.
+        names: names of the things, (num_things,).
+        prior: weight of the prior as a share of the total counts, above 0.
 
     Raises:
-        DataError: shapes that differ, or a prior that is none.
+        DataError: the shapes differ, or the prior is not above 0.
     """
     if incidence.shape != (len(membership), len(names)) or prior <= 0:
         raise DataError(
-            "things must have a row a user and a name a column, and a prior above 0. "
+            "`incidence` must have one row per user and one column per name, and "
+            "`prior` must be above 0. "
             f"Received: things={incidence.shape}, users={len(membership)}, "
             f"names={len(names)}, prior={prior}"
         )
@@ -88,45 +91,48 @@ def portray(
         return []
     members = membership_matrix(membership)
     counts = sparse.csr_array(members @ (incidence > 0).astype(np.float64))
-    counts.sort_indices()  # now: a sum would do it behind the back of `tocoo`
+    counts.sort_indices()  # a later sum would sort them after `tocoo`
     scores = _z_scores(counts, prior)
     strength = inner_strength(layer, membership)
     central = _first_of_each(membership, strength, NUM_CENTRAL)
     return [
-        Portrait(community, _traits(counts, scores, community, names), rows)
+        CommunityProfile(community, _traits(counts, scores, community, names), rows)
         for community, rows in enumerate(central)
     ]
 
 
 def membership_matrix(membership: np.ndarray) -> sparse.csr_array:
-    """Returns float64 (num_communities, num_users), CSR: 1 where a user belongs."""
+    """Returns the indicator matrix, float64 (num_communities, num_users), CSR."""
     users = np.arange(len(membership))
     shape = (int(membership.max(initial=-1)) + 1, len(membership))
     return sparse.csr_array((np.ones(len(users)), (membership, users)), shape=shape)
 
 
 def inner_strength(layer: Layer, membership: np.ndarray) -> np.ndarray:
-    """Returns float64 (num_users,): weight of each user's ties inside their community.
+    """Returns the weight of edges inside the own community, float64 (num_users,).
 
-    Ties with direction count for both ends.
+    A directed edge counts for both ends.
     """
-    ties = layer.weights.tocoo()
-    inside = membership[ties.row] == membership[ties.col]
+    edges = layer.weights.tocoo()
+    inside = membership[edges.row] == membership[edges.col]
     num_users = len(membership)
-    strength = np.bincount(ties.row[inside], ties.data[inside], num_users)
+    strength = np.bincount(edges.row[inside], edges.data[inside], num_users)
     if layer.is_directed:
-        strength += np.bincount(ties.col[inside], ties.data[inside], num_users)
+        strength += np.bincount(edges.col[inside], edges.data[inside], num_users)
     return strength
 
 
 def _z_scores(counts: sparse.csr_array, prior: float) -> np.ndarray:
-    """Returns a z-score for each stored count, each community against all others."""
-    ties = counts.tocoo()
-    here, total = ties.data, counts.sum()
-    of_thing, of_community = counts.sum(axis=0)[ties.col], counts.sum(axis=1)[ties.row]
+    """Returns the z-score of each stored count, each community against all others."""
+    edges = counts.tocoo()
+    here, total = edges.data, counts.sum()
+    of_thing, of_community = (
+        counts.sum(axis=0)[edges.col],
+        counts.sum(axis=1)[edges.row],
+    )
     added = prior * of_thing
     elsewhere = of_thing - here
-    # With everything in one community or one thing there is nothing to compare with.
+    # The limit avoids log(0) if everything is in one community or one thing.
     rest_here = np.maximum(of_community + prior * total - here - added, 1e-9)
     rest_elsewhere = np.maximum(
         total - of_community + prior * total - elsewhere - added, 1e-9
@@ -150,7 +156,7 @@ def _traits(
         for thing, z, count in zip(
             counts.indices[span], scores[span], counts.data[span], strict=True
         )
-        # A thing of one user says nothing of a community.
+        # A thing of one user does not describe a community.
         if z >= MIN_Z and count > 1
     ]
     found.sort(key=lambda trait: (-round(trait.z, 9), trait.name))
@@ -160,7 +166,7 @@ def _traits(
 def _first_of_each(
     membership: np.ndarray, strength: np.ndarray, count: int
 ) -> list[tuple[int, ...]]:
-    """Returns the rows with the most strength in each community, the lowest first."""
+    """Returns the rows with the largest strength in each community, descending."""
     order = np.lexsort((np.arange(len(membership)), -strength, membership))
     bounds = np.cumsum(np.bincount(membership[order]))[:-1]
     return [tuple(rows[:count].tolist()) for rows in np.split(order, bounds)]

@@ -1,6 +1,7 @@
-"""Colours of communities, told apart by colour-blind eyes too.
+"""A colour-blind-safe palette for communities.
 
-Okabe and Ito's colours (2008) without black, and three of Tol's muted ones (2021).
+The colours of Okabe and Ito (2008) without black, and three of Tol's muted colours
+(2021).
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ PALETTE = (
     "#999933",
     "#332288",
 )
-# All communities beyond the palette: more colours than these nobody tells apart.
+# The colour of all other communities; more colours could not be distinguished.
 OTHER = "#B8BEC4"
 
 
-def colours_of(membership: np.ndarray) -> list[str]:
-    """Returns a colour (#RRGGBB) a user; smaller communities share the last one.
+def community_colours(membership: np.ndarray) -> list[str]:
+    """Returns a colour (#RRGGBB) per user; small communities share the last colour.
 
     Args:
-        membership: int64 (num_users,): communities from 0, the largest first.
+        membership: community of each user, numbered from 0 by descending size, int64
+            (num_users,).
     """
     colours = (*PALETTE, OTHER)
     return [colours[min(group, len(PALETTE))] for group in membership.tolist()]

@@ -1,8 +1,9 @@
-"""How far a challenge would go from a list of seeds: the independent cascade.
+"""Simulates the reach of a challenge from seeds with the independent cascade model.
 
-Whoever joins gets one chance to win each tied user (Goldenberg, Libai and Muller 2001).
-Drawing the winning chances first and walking along them gives the same reach (Kempe,
-Kleinberg and Tardos 2003), and a run is a shortest way in a sparse graph.
+Each adopter has one chance to activate each neighbour (Goldenberg, Libai and Muller
+2001). Drawing the live edges first and following them gives the same distribution
+(Kempe, Kleinberg and Tardos 2003), so a run is a shortest-path search in a sparse
+graph.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from dc_keras.errors import DataError
 from dc_keras.social.adoption import Adoption
 from dc_keras.social.graph import Layer
 
-# Of the bands: nine of ten runs are inside.
+# Quantiles of the 90 % intervals.
 _LOW, _HIGH = 0.05, 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """How many users joined in each run of a cascade.
+    """The number of adopters in each run of a cascade.
 
     Attributes:
-        curves: int64 (num_runs, num_steps + 1): users who have joined up to each step,
-            the seeds at step 0.
-        totals: int64 (num_runs,): users who have joined in the end, after all steps.
-        chances: float64 (num_users,): share of the runs in which each user joined.
+        curves: cumulative number of adopters after each step, with the seeds at step 0,
+            int64 (num_runs, num_steps + 1).
+        totals: number of adopters after all steps, int64 (num_runs,).
+        chances: share of runs in which each user adopted, float64 (num_users,).
     """
 
     curves: np.ndarray
@@ -38,25 +39,25 @@ class Reach:
 
     @property
     def mean(self) -> np.ndarray:
-        """Float64 (num_steps + 1,): users who have joined, mean over runs."""
+        """The mean number of adopters after each step, float64 (num_steps + 1,)."""
         return np.asarray(self.curves.mean(axis=0))
 
     @property
     def band(self) -> np.ndarray:
-        """Float64 (2, num_steps + 1): between them lie 90 % of the runs."""
+        """The 90 % interval of the number of adopters, float64 (2, num_steps + 1)."""
         return np.asarray(np.quantile(self.curves, [_LOW, _HIGH], axis=0))
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """The reach of a past challenge, foretold from its first adopters.
+    """The forecast of a past challenge from its first adopters.
 
     Attributes:
-        num_seeds: adopters given.
-        actual: adopters that there were in the end, the seeds among them.
-        predicted: mean of the runs.
-        low: of the band of 90 %.
-        high: of the band of 90 %.
+        num_seeds: number of given adopters.
+        actual: final number of adopters, including the seeds.
+        predicted: mean number of adopters over the runs.
+        low: lower end of the 90 % interval.
+        high: upper end of the 90 % interval.
     """
 
     num_seeds: int
@@ -67,24 +68,28 @@ class Backtest:
 
     @property
     def is_within(self) -> bool:
-        """Whether what happened lies in the band."""
+        """Whether the actual number is inside the interval."""
         return self.low <= self.actual <= self.high
 
 
-def tie_chances(
+def edge_chances(
     layer: Layer, rate: float, readiness: np.ndarray | None = None
 ) -> sparse.csr_array:
-    """Returns the chance that a tie wins: 1 - exp(-rate × weight × readiness).
+    """Returns the activation chance of each edge: 1 - exp(-rate × weight × readiness).
 
-    A tie of twice the weight is two ties: each fails on its own. So is a tie to
-    somebody who is twice as ready.
+    An edge of weight 2 is equivalent to two independent edges of weight 1, and likewise
+    for readiness.
 
     Args:
-        layer: weighted ties. Those with direction lead from who tells to who hears:
-            turn the layer around where the one who mentions is the one who hears.
-        rate: chances for each unit of weight, above 0.
-        readiness: float64 (num_users,), 0 or more: of who hears, beside a mean of 1;
-            all alike if None.
+        layer: weighted edges. A directed edge leads from the influencing user to the
+            influenced one; reverse the layer if, for example, users are influenced by
+            those whom they mention.
+        rate: chances per unit of weight, above 0.
+        readiness: readiness of each influenced user relative to a mean of 1, 0 or more,
+            float64 (num_users,); None for equal readiness.
+
+    Raises:
+        DataError: `rate` or `readiness` is out of range.
     """
     if not (np.isfinite(rate) and rate > 0):
         raise DataError(f"rate must be above 0. Received: {rate=}")
@@ -110,48 +115,49 @@ def simulate_reach(
     num_steps: int = 20,
     seed: int = 0,
 ) -> Reach:
-    """Runs independent cascades from a list of seeds.
+    """Runs independent cascades from seeds.
 
     Args:
-        chances: (num_users, num_users), CSR in canonical form, in [0, 1]: that row's
-            joining is passed on to column.
-        acceptance: float64 (num_users,), in [0, 1]: that a user joins once it is, such
-            as the model's probability for the challenge.
-        seeds: rows of those who are asked to begin; may be empty.
-        seed_chances: float64 (num_users,), in [0, 1]: that a seed joins when asked, of
-            seeds alone; who does not may still be won along a tie. All seeds join if
-            None.
-        num_runs: above 0.
-        num_steps: waves after the seeds that are counted, 0 or more; `chances` of the
-            result count later ones too.
-        seed: of the runs; their draws do not hang on the order of the seeds.
+        chances: chance that an adoption is passed on from row to column, in [0, 1],
+            (num_users, num_users), CSR in canonical form.
+        acceptance: chance that a user who is reached adopts, in [0, 1], such as the
+            model's probability for the challenge, float64 (num_users,).
+        seeds: rows of the seeds; may be empty.
+        seed_chances: chance that a seed adopts, in [0, 1], float64 (num_users,); only
+            the values of seeds are used. A seed that does not adopt may still be
+            activated along an edge. None if all seeds adopt.
+        num_runs: number of runs, above 0.
+        num_steps: number of steps after the seeds in `curves`, 0 or more; `totals` and
+            `chances` of the result include later steps.
+        seed: seed of the runs; the result does not depend on the order of the seeds.
 
     Raises:
-        DataError: chances out of [0, 1], or seeds that are no users.
+        DataError: chances are out of [0, 1], or seeds are not rows of the graph.
     """
     _check(chances, acceptance, seeds, num_runs, num_steps)
     if seed_chances is not None:
         _check(chances, seed_chances, seeds, num_runs, num_steps)
     generator = np.random.default_rng(seed)
     num_users = chances.shape[0]
-    # A passed-on chance is taken or not by each tie on its own.
+    # Acceptance is drawn independently for each edge.
     wins = chances.data * acceptance[chances.indices]
     curves = np.zeros((num_runs, num_steps + 1), np.int64)
     totals = np.zeros(num_runs, np.int64)
     joined = np.zeros(num_users)
-    asked = np.unique(seeds).astype(np.int64)
+    candidates = np.unique(seeds).astype(np.int64)
     for run in range(num_runs):
-        begins = asked
+        starts = candidates
         if seed_chances is not None:
-            begins = asked[generator.random(len(asked)) < seed_chances[asked]]
-        if not len(begins):
+            drawn = generator.random(len(candidates))
+            starts = candidates[drawn < seed_chances[candidates]]
+        if not len(starts):
             continue
-        steps = _steps(chances, generator.random(len(wins)) < wins, begins)
+        steps = _steps(chances, generator.random(len(wins)) < wins, starts)
         has_joined = np.isfinite(steps)
         joined += has_joined
         totals[run] = has_joined.sum()
-        in_sight = steps[has_joined & (steps <= num_steps)].astype(np.int64)
-        curves[run] = np.cumsum(np.bincount(in_sight, minlength=num_steps + 1))
+        shown = steps[has_joined & (steps <= num_steps)].astype(np.int64)
+        curves[run] = np.cumsum(np.bincount(shown, minlength=num_steps + 1))
     return Reach(curves, totals, joined / num_runs)
 
 
@@ -164,21 +170,22 @@ def backtest_reach(
     num_runs: int = 200,
     seed: int = 0,
 ) -> Backtest:
-    """Foretells a past challenge from its first adopters, all waves counted.
+    """Forecasts a past challenge from its first adopters, over all steps.
 
-    Honest only if chances and acceptance know nothing of the challenge's later posts.
+    The forecast is valid only if chances and acceptance do not use later posts of the
+    challenge.
 
     Raises:
-        DataError: fewer adopters than seeds, or as `simulate_reach`.
+        DataError: there are fewer adopters than seeds, or as for `simulate_reach`.
     """
     if not 0 < num_seeds <= len(adoption.rows):
         raise DataError(
             "seeds must be some of the adopters. Received: "
             f"num_seeds={num_seeds}, adopters={len(adoption.rows)}"
         )
-    begins = adoption.in_order()[:num_seeds]
+    seeds = adoption.in_order()[:num_seeds]
     totals = simulate_reach(
-        chances, acceptance, begins, num_runs=num_runs, num_steps=0, seed=seed
+        chances, acceptance, seeds, num_runs=num_runs, num_steps=0, seed=seed
     ).totals
     low, high = np.quantile(totals, [_LOW, _HIGH])
     return Backtest(
@@ -187,15 +194,15 @@ def backtest_reach(
 
 
 def _steps(
-    chances: sparse.csr_array, is_live: np.ndarray, begins: np.ndarray
+    chances: sparse.csr_array, is_live: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:
-    """Returns float64 (num_users,): the wave in which each joins, or infinity."""
+    """Returns the step in which each user adopts, or infinity, float64 (num_users,)."""
     indptr = np.concatenate([[0], np.cumsum(is_live)])[chances.indptr]
     live = sparse.csr_array(
         (np.ones(int(indptr[-1])), chances.indices[is_live], indptr),
         shape=chances.shape,
     )
-    steps: np.ndarray = dijkstra(live, indices=begins, unweighted=True, min_only=True)
+    steps: np.ndarray = dijkstra(live, indices=starts, unweighted=True, min_only=True)
     return steps
 
 
@@ -209,15 +216,15 @@ def _check(
     num_users = chances.shape[0]
     if acceptance.shape != (num_users,) or num_runs < 1 or num_steps < 0:
         raise DataError(
-            "a cascade must have an acceptance a user, a run and no step below 0. "
+            "a cascade needs one acceptance per user, a run, and steps of 0 or more. "
             f"Received: users={num_users}, acceptance={acceptance.shape}, "
             f"num_runs={num_runs}, num_steps={num_steps}"
         )
     for name, values in (("chances", chances.data), ("acceptance", acceptance)):
-        # Written so that NaN is refused.
+        # The negation also refuses NaN.
         if not ((values >= 0) & (values <= 1)).all():
             raise DataError(
-                f"{name} must lie in [0, 1]. Received: lowest={values.min()}, "
+                f"{name} must be in [0, 1]. Received: lowest={values.min()}, "
                 f"highest={values.max()}"
             )
     if len(seeds) and not (np.min(seeds) >= 0 and np.max(seeds) < num_users):

@@ -1,4 +1,4 @@
-"""All that is said of past challenges and of one to come, as tables and as files."""
+"""Tables and files of backtests of past challenges and of a forecast."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from dc_keras.corpus.store import write_text
-from dc_keras.escaping import csv_text, without_formulas
-from dc_keras.social.adoption import Adoption, AlongTies, adoption_curve
+from dc_keras.escaping import escape_formulas, format_csv
+from dc_keras.social.adoption import Adoption, AlongEdges, adoption_curve
 from dc_keras.social.backtesting import Backtests
 from dc_keras.social.reach import Reach
 from tfrecords.storage.atomic_update import AtomicUpdate
@@ -23,14 +23,14 @@ _OPTIONAL = ("backtest", "backtest_summary", "what_if", "users")
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """A challenge to come.
+    """The forecast of a new challenge.
 
     Attributes:
-        reach: of the runs.
-        num_seeds: who is asked.
-        expected_seeds: who of them is expected to join when asked.
-        contagion: users whom somebody of mean strength wins at first.
-        users: of the graph, in its order.
+        reach: the simulated reach.
+        num_seeds: number of seeds.
+        expected_seeds: expected number of seeds that adopt.
+        contagion: expected number of users that an adopter of mean strength activates.
+        users: users of the graph, in its order.
     """
 
     reach: Reach
@@ -40,7 +40,7 @@ class WhatIf:
     users: tuple[str, ...]
 
     def curve(self) -> pl.DataFrame:
-        """Returns `wave`, and `mean`, `low`, `high` of the users who have joined."""
+        """Returns `wave`, and `mean`, `low`, `high` of the number of adopters."""
         low, high = self.reach.band
         mean = self.reach.mean
         return pl.DataFrame(
@@ -48,33 +48,33 @@ class WhatIf:
         )
 
     def chances(self) -> pl.DataFrame:
-        """Returns `user_id` and `chance`, the share of runs, the largest first."""
+        """Returns `user_id` and `chance`, the share of runs, in descending order."""
         table = pl.DataFrame({"user_id": self.users, "chance": self.reach.chances})
         return table.sort("chance", "user_id", descending=[True, False])
 
 
 @dataclass(frozen=True, eq=False)
 class ReachReport:
-    """What there is to say; parts that were not asked for are None.
+    """The results of a report; parts that were not requested are None.
 
     Attributes:
-        adoptions: of each challenge, by name.
-        along: of each challenge that somebody took up, by name.
-        num_ties: ties of before its first post, by name as in `along`.
-        left_out: why a challenge was not foretold, by name.
-        backtests: of the others.
-        what_if: of the seeds given.
+        adoptions: adoption of each challenge, by name.
+        along: test of each challenge with adopters, by name.
+        num_edges: number of edges before the first post of each challenge of `along`.
+        left_out: reason why a challenge has no backtest, by name.
+        backtests: backtests of the other challenges.
+        what_if: forecast from given seeds.
     """
 
     adoptions: Mapping[str, Adoption]
-    along: Mapping[str, AlongTies]
-    num_ties: Mapping[str, int]
+    along: Mapping[str, AlongEdges]
+    num_edges: Mapping[str, int]
     left_out: Mapping[str, str]
     backtests: Backtests | None
     what_if: WhatIf | None
 
     def replication(self) -> pl.DataFrame:
-        """Returns `challenge`, `day`, `new` and `cumulative`, no day left out."""
+        """Returns `challenge`, `day`, `new`, `cumulative`, without gaps in the days."""
         name = pl.String()
         curves = [
             adoption_curve(adoption).select(
@@ -84,10 +84,10 @@ class ReachReport:
         ]
         return pl.concat(curves)
 
-    def along_ties(self) -> pl.DataFrame:
-        """Returns a row a challenge: `challenge`, `ties`, fields of `AlongTies`."""
+    def along_edges(self) -> pl.DataFrame:
+        """Returns `challenge`, `ties` and fields of `AlongEdges`, one row each."""
         rows = [
-            {"challenge": name, "ties": self.num_ties[name], **asdict(along)}
+            {"challenge": name, "ties": self.num_edges[name], **asdict(along)}
             for name, along in self.along.items()
         ]
         kinds = {"challenge": pl.String, "ties": pl.Int64, "share": pl.Float64}
@@ -96,19 +96,18 @@ class ReachReport:
         return pl.DataFrame(rows, schema=kinds)
 
     def write(self, directory: Path, info: Mapping[str, Any]) -> list[Path]:
-        """Writes a CSV file a table, and `reach.json`, which names nobody.
-
-        All files change together.
+        """Writes a CSV file per table, and `reach.json` without user ids, atomically.
 
         Args:
-            directory: made if need be; files of an earlier run go.
-            info: plain values beside the results, such as flags and the plan.
+            directory: the output directory; it is created if necessary, and files of an
+                earlier run are removed.
+            info: JSON values for reach.json, such as flags and the plan.
 
         Returns:
             The files.
         """
-        tables = {"replication": self.replication(), "along_ties": self.along_ties()}
-        content = {**info, "along_ties": self.along_ties().to_dicts()}
+        tables = {"replication": self.replication(), "along_ties": self.along_edges()}
+        content = {**info, "along_ties": self.along_edges().to_dicts()}
         content["left_out"] = dict(self.left_out)
         if self.backtests is not None:
             tables["backtest"] = self.backtests.table
@@ -128,7 +127,7 @@ class ReachReport:
                 "waves": tables["what_if"].to_dicts(),
             }
         texts = {
-            f"{name}.csv": csv_text(without_formulas(table))
+            f"{name}.csv": format_csv(escape_formulas(table))
             for name, table in tables.items()
         }
         texts[INFO_FILE] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

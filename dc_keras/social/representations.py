@@ -1,4 +1,4 @@
-"""Ties of users whose representations point the same way, from a file of a model."""
+"""Edges between users with similar representations of a model."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.sharing import similar_ties
+from dc_keras.social.sharing import build_similarity_layer
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
 LAYER = "similar"
 _RULE = (
     "representations must be a Parquet file with user_id and one column of vectors, "
-    "such as `rank` keeps in --users_file"
+    "such as the --users_file of `rank`"
 )
 
 
 def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
-    """Reads vectors of users.
+    """Reads representations of users.
 
     Args:
-        path: a Parquet file with `user_id` and one column of vectors, such as `rank`
-            keeps in --users_file.
-        users: whose vectors are wanted.
+        path: Parquet file with `user_id` and one column of vectors, such as the
+            --users_file of `rank`.
+        users: ids of the users.
 
     Returns:
         float64 (num_users, dim), NaN for users who are not in the file.
 
     Raises:
-        DataError: it is no such file, or none of the users is in it.
+        DataError: the file has another format, or contains none of the users.
     """
     verify_file(path, "rank")
     try:
@@ -51,23 +51,23 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     if table.is_empty():
         raise DataError(
             "representations must be of users of this corpus: ids are keyed "
-            f"pseudonyms. Received: {path}, which has none of them"
+            f"pseudonyms. Received: {path}, which contains none of them"
         )
     vectors = np.array(table[columns[0]].to_list(), np.float64)
-    found = np.full((len(users), vectors.shape[1]), np.nan)
-    found[[row_of[user] for user in table["user_id"]]] = vectors
-    return found
+    rows = np.full((len(users), vectors.shape[1]), np.nan)
+    rows[[row_of[user] for user in table["user_id"]]] = vectors
+    return rows
 
 
-def similar_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
-    """Returns the layer "similar": the nearest of each user by cosine.
+def read_similarity_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
+    """Returns the layer "similar" of the nearest neighbours by cosine.
 
     Args:
-        path: as of `read_representations`.
-        users: of the graph.
-        top_k: nearest of each user; at least 1.
+        path: file of representations, as for `read_representations`.
+        users: users of the graph.
+        top_k: number of nearest neighbours per user, at least 1.
 
     Raises:
-        DataError: as of `read_representations` and `similar_ties`.
+        DataError: as for `read_representations` and `build_similarity_layer`.
     """
-    return similar_ties(LAYER, read_representations(path, users), top_k)
+    return build_similarity_layer(LAYER, read_representations(path, users), top_k)

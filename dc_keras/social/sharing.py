@@ -1,9 +1,9 @@
-"""Ties between users who share things: never a dense matrix, never more than allowed.
+"""Edges between users who share things, computed sparsely and within a memory limit.
 
-With A the matrix of who has what, all weights come from the product A·Aᵀ, or from that
-of a weighted A: |A_u ∩ A_v| for sets, a cosine for vectors. A thing that many have ties
-all of them to each other, so that the product of ubiquitous things is what costs: its
-size is known before it is computed.
+With the affiliation matrix A, all weights are derived from the product A·Aᵀ, or from
+that of a weighted A: |A_u ∩ A_v| for sets, a cosine for vectors. A common thing
+connects all of its users with each other, so common things determine the size of the
+product, which is known before it is computed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import Belongings
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.affiliations import Affiliations
+from dc_keras.social.graph import Layer, to_canonical
 
 WEIGHTINGS = ("count", "jaccard", "whichtok", "cosine", "tfidf", "hyperbolic")
 DEFAULT_MAX_BYTES = 4 * 2**30
 
-# A tie of CSR: a float64 and an int32 index.
-_BYTES_A_TIE = 12
-_ROWS_A_BLOCK = 2**11
+# An edge in CSR has a float64 weight and an int32 index.
+_BYTES_PER_EDGE = 12
+_ROWS_PER_BLOCK = 2**11
 
 
-def share_ties(
-    belongings: Belongings,
+def build_shared_layer(
+    affiliations: Affiliations,
     weighting: str = "tfidf",
     *,
     top_k: int | None = None,
@@ -34,25 +34,26 @@ def share_ties(
 ) -> Layer:
     """Returns the layer "co-KIND" of users who share things.
 
-    For sets A_u of things, n_t users of thing t, N users in all:
+    A_u is the set of things of u, n_t the number of users of thing t, N the number of
+    users:
 
         count       |A_u ∩ A_v|
         jaccard     |A_u ∩ A_v| / |A_u ∪ A_v|
         whichtok    |A_u ∩ A_v| / ((|A_u| + |A_v|) / 2)
-        cosine      of the counts of posts
+        cosine      cosine of the counts of posts
         tfidf       cosine of (1 + log count) · log(N / n_t)
         hyperbolic  Σ over shared t of 1 / (n_t − 1)          (Newman 2001)
 
     Args:
-        belongings: who has what.
+        affiliations: the affiliations.
         weighting: one of `WEIGHTINGS`.
-        top_k: strongest ties kept of each user, at least 1; a tie stays where either
-            end keeps it. None keeps all.
-        max_bytes: what the full product may take at most, for `top_k` None.
+        top_k: number of strongest edges kept per user, at least 1; an edge is kept if
+            it is among the strongest of either end. None keeps all.
+        max_bytes: memory limit of the full product, for `top_k` None.
 
     Raises:
-        DataError: `weighting` is none of them, `top_k` is below 1, or the product would
-            be larger than `max_bytes`.
+        DataError: `weighting` is unknown, `top_k` is under 1, or the product exceeds
+            `max_bytes`.
     """
     if weighting not in WEIGHTINGS:
         raise DataError(
@@ -61,45 +62,45 @@ def share_ties(
         )
     if top_k is not None and top_k < 1:
         raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
-    if top_k is None and product_bytes(belongings) > max_bytes:
+    if top_k is None and product_bytes(affiliations) > max_bytes:
         raise DataError(
-            f"all ties by {belongings.kind} would take "
-            f"{product_bytes(belongings) / 2**30:.1f} GiB; leave out what everybody "
-            "has or keep the strongest of each user. "
+            f"all edges by {affiliations.kind} would take "
+            f"{product_bytes(affiliations) / 2**30:.1f} GiB; exclude common things or "
+            "keep the strongest edges of each user. "
             f"Received: top_k=none, max_bytes={max_bytes}"
         )
-    name = f"co-{belongings.kind}"
+    name = f"co-{affiliations.kind}"
     if weighting in ("cosine", "tfidf", "hyperbolic"):
-        vectors = thing_vectors(belongings.counts, weighting)
-        return Layer(name, tie_both_ends(_products(vectors, top_k), top_k))
-    blocks = list(_overlap_blocks(belongings.counts, weighting, top_k))
+        vectors = thing_vectors(affiliations.counts, weighting)
+        return Layer(name, keep_strongest_edges(_products(vectors, top_k), top_k))
+    blocks = list(_overlap_blocks(affiliations.counts, weighting, top_k))
     weights = blocks[0] if len(blocks) == 1 else sparse.vstack(blocks)
-    if top_k is None:  # whole numbers over whole numbers: both directions are equal
-        return Layer(name, canonical(weights))
-    return Layer(name, tie_both_ends(weights, top_k))
+    if top_k is None:  # symmetric: the quotients of both directions are equal
+        return Layer(name, to_canonical(weights))
+    return Layer(name, keep_strongest_edges(weights, top_k))
 
 
-def product_bytes(belongings: Belongings) -> int:
-    """Returns what all ties take at most: 12 bytes for each pair with a thing."""
-    num_users = belongings.num_users_of.astype(np.int64)
-    most = len(belongings.users) ** 2
-    return _BYTES_A_TIE * min(int(np.square(num_users).sum()), most)
+def product_bytes(affiliations: Affiliations) -> int:
+    """Returns a bound of the memory of all edges: 12 bytes per pair with a thing."""
+    num_users = affiliations.num_users_of.astype(np.int64)
+    most = len(affiliations.users) ** 2
+    return _BYTES_PER_EDGE * min(int(np.square(num_users).sum()), most)
 
 
-def similar_ties(
+def build_similarity_layer(
     name: str, vectors: np.ndarray, top_k: int, least: float = 0.0
 ) -> Layer:
-    """Returns the layer of users whose representations point the same way.
+    """Returns the layer of users with similar representations.
 
     Args:
-        name: of the layer.
-        vectors: float (num_users, dim), such as x^u of a model; a row of zeros or NaN
-            ties to nobody.
-        top_k: nearest of each user, at least 1.
-        least: cosines at or below it are no tie, in [0, 1).
+        name: name of the layer.
+        vectors: representations, such as x^u of a model, float (num_users, dim); a row
+            of zeros or NaN has no edges.
+        top_k: number of nearest neighbours per user, at least 1.
+        least: lower limit of the cosine of an edge, exclusive, in [0, 1).
 
     Raises:
-        DataError: `top_k` is below 1.
+        DataError: `top_k` is under 1.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -118,11 +119,11 @@ def similar_ties(
         kept = cosine > least
         place = (known[near.row[kept]], known[near.col[kept]])
         weights = sparse.csr_array((cosine[kept], place), weights.shape)
-    return Layer(name, tie_both_ends(weights, top_k))
+    return Layer(name, keep_strongest_edges(weights, top_k))
 
 
 def thing_vectors(counts: sparse.csr_array, weighting: str) -> sparse.csr_array:
-    """Returns a matrix whose product with itself has the weights."""
+    """Returns the matrix whose product with its transpose gives the weights."""
     num_users = np.bincount(counts.indices, minlength=counts.shape[1]).astype(float)
     if weighting == "hyperbolic":
         with np.errstate(divide="ignore"):
@@ -145,11 +146,11 @@ def _products(vectors: sparse.csr_array, top_k: int | None) -> sparse.csr_array:
         from sparse_dot_topn import sp_matmul_topn
     except ImportError as error:
         raise DataError(
-            "the strongest ties alone need the extra `social`: "
+            "the selection of the strongest edges needs the extra `social`: "
             "pip install 'dc_keras[social]'"
         ) from error
     left = sparse.csr_matrix(vectors)
-    # One more than asked for: the first of each user is that user.
+    # One more than requested, because the diagonal is included.
     return sparse.csr_array(
         sp_matmul_topn(left, left.T.tocsr(), top_n=top_k + 1, threshold=0.0)
     )
@@ -158,12 +159,12 @@ def _products(vectors: sparse.csr_array, top_k: int | None) -> sparse.csr_array:
 def _overlap_blocks(
     counts: sparse.csr_array, weighting: str, top_k: int | None
 ) -> Iterator[sparse.csr_array]:
-    """Yields the weights of some rows at a time."""
+    """Yields the weights of blocks of rows."""
     sets = thing_sets(counts)
     sizes = np.asarray(sets.sum(axis=1))
     columns = sets.T.tocsr()
-    for start in range(0, max(sets.shape[0], 1), _ROWS_A_BLOCK):
-        rows = sets[start : start + _ROWS_A_BLOCK]
+    for start in range(0, max(sets.shape[0], 1), _ROWS_PER_BLOCK):
+        rows = sets[start : start + _ROWS_PER_BLOCK]
         shared = sparse.csr_array(rows @ columns)
         row = np.repeat(np.arange(start, start + rows.shape[0]), np.diff(shared.indptr))
         if weighting != "count":
@@ -178,7 +179,7 @@ def _overlap_blocks(
 
 
 def _strongest(rows: sparse.csr_array, top_k: int) -> sparse.csr_array:
-    """Keeps the `top_k` largest of each row; of equal ones the first."""
+    """Keeps the `top_k` largest values of each row; the earlier of equal values."""
     number = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     order = np.lexsort((rows.indices, -rows.data, number))
     rank = np.arange(len(order)) - rows.indptr[number]
@@ -188,18 +189,24 @@ def _strongest(rows: sparse.csr_array, top_k: int) -> sparse.csr_array:
 
 
 def thing_sets(counts: sparse.csr_array) -> sparse.csr_array:
-    """Returns 1 for each thing that a user has, however often."""
+    """Returns the binary affiliation matrix."""
     sets = counts.copy()
     sets.data = np.ones_like(sets.data)
     return sets
 
 
-def tie_both_ends(weights: sparse.sparray, top_k: int | None) -> sparse.csr_array:
-    """Returns the strongest ties of each user, tied at both ends; all if None.
+def keep_strongest_edges(
+    weights: sparse.sparray, top_k: int | None
+) -> sparse.csr_array:
+    """Returns the strongest edges of each user as a symmetric matrix.
 
-    Rounding may give the two directions different last digits: the larger one counts.
+    Rounding may make the two directions differ; the larger weight is used.
+
+    Args:
+        weights: the weights of all edges.
+        top_k: number of edges kept per user; None keeps all.
     """
-    clean = canonical(weights)
+    clean = to_canonical(weights)
     if top_k is not None:
         clean = _strongest(clean, top_k)
-    return canonical(clean.maximum(clean.T))
+    return to_canonical(clean.maximum(clean.T))

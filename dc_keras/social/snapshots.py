@@ -1,8 +1,8 @@
-"""Past challenges as they stood when their first adopters had posted.
+"""Past challenges with the graph as it was when the first adopters had posted.
 
-What a forecast of a past challenge may know: the posts before the last of its seeds'
-posts, without any post of the challenge itself. A tag or a sound that ties those who
-joined would tell who joins.
+A forecast of a past challenge may use posts before the last seed's post, but no post of
+the challenge itself: hashtags and sounds of the challenge would connect its adopters
+and reveal them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dc_keras.study.study import Study
 
 @dataclass(frozen=True, eq=False)
 class PastChallenge:
-    """A challenge that has run, with the ties that were there when it began.
+    """A past challenge, with the edges at its beginning.
 
     Attributes:
-        name: of the challenge.
-        layer: ties without direction, told by posts before the last seed's post and
-            none of the challenge (`ties_before`).
-        adoption: who took it up within the horizon.
-        num_seeds: the first so many adopters are given, at most all of them.
+        name: name of the challenge.
+        layer: undirected edges from posts before the last seed's post, without posts of
+            the challenge (`build_layer_before`).
+        adoption: the adopters within the horizon.
+        num_seeds: number of first adopters that are given as seeds.
     """
 
     name: str
@@ -39,28 +39,28 @@ class PastChallenge:
 
     @property
     def num_adopters(self) -> int:
-        """How many took it up, the seeds among them: what is foretold."""
+        """The number of adopters, including the seeds; the target of the forecast."""
         return len(self.adoption.rows)
 
     @property
     def seeds_days(self) -> float:
-        """Days from the first seed's post to the last one's, 0 or more."""
+        """The days from the first to the last seed's post, 0 or more."""
         return float(_time_of(self.adoption, self.num_seeds) - self.start) / DAY_S
 
     @property
     def start(self) -> int:
-        """First post of the challenge, UTC seconds."""
+        """The time of the first post of the challenge, UTC seconds."""
         return int(self.adoption.times.min())
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """Which past challenges are foretold, and until when.
+    """The selection of past challenges, and the end of their forecasts.
 
     Attributes:
-        num_seeds: first adopters that are given, above 0.
-        days: adopters count up to so many days after the last seed's post, above 0;
-            None until the last post of the corpus.
+        num_seeds: number of first adopters that are given as seeds, above 0.
+        days: days after the last seed's post within which adopters count, above 0; None
+            for no limit.
     """
 
     num_seeds: int = 10
@@ -69,15 +69,15 @@ class Horizon:
     def __post_init__(self) -> None:
         if self.num_seeds < 1 or (self.days is not None and not self.days > 0):
             raise DataError(
-                "a horizon must have a seed and days above 0. Received: "
+                "a horizon needs `num_seeds` and `days` above 0. Received: "
                 f"num_seeds={self.num_seeds}, days={self.days}"
             )
 
     def cut(self, adoption: Adoption, last_post: int) -> Adoption | str:
-        """Returns the adopters within the horizon, or why there is nothing to foretell.
+        """Returns the adopters within the horizon, or why there is no forecast.
 
         Args:
-            adoption: of a challenge.
+            adoption: adoption of a challenge.
             last_post: time of the corpus's last post, UTC seconds.
         """
         if len(adoption.rows) < self.num_seeds:
@@ -90,7 +90,7 @@ class Horizon:
         return adoption.until(end)
 
 
-def recall(
+def build_past_challenge(
     corpus: Corpus,
     study: Study,
     plan: GraphPlan,
@@ -98,40 +98,40 @@ def recall(
     adoption: Adoption,
     num_seeds: int,
 ) -> PastChallenge:
-    """Returns a challenge with the ties of before its last seed's post.
+    """Returns a challenge with the edges before its last seed's post.
 
     Args:
-        corpus: whose posts are read.
-        study: has the challenge.
-        plan: of the graph.
-        name: of the challenge.
-        adoption: of the challenge, within the horizon (`Horizon.cut`).
-        num_seeds: at most as many as adopters.
+        corpus: the corpus.
+        study: the Study with the challenge.
+        plan: plan of the graph.
+        name: name of the challenge.
+        adoption: the adopters within the horizon (`Horizon.cut`).
+        num_seeds: number of seeds, at most the number of adopters.
 
     Raises:
-        DataError: as of `build_graph`.
+        DataError: as for `build_graph`.
     """
     time = _time_of(adoption, num_seeds)
-    layer = ties_before(corpus, study, plan, name, time)
+    layer = build_layer_before(corpus, study, plan, name, time)
     return PastChallenge(name, layer, adoption, num_seeds)
 
 
-def ties_before(
+def build_layer_before(
     corpus: Corpus, study: Study, plan: GraphPlan, name: str, time: int
 ) -> Layer:
-    """Returns what posts before a time, and none of a challenge, say of ties.
+    """Returns the edges from posts before a time, without the posts of a challenge.
 
-    Follows and suggestions without a time are left out: they may have come later.
+    Follows and suggestions without a time are excluded, because they may be later.
 
     Args:
-        corpus: whose posts are read.
-        study: has the challenge; "co-challenge" ties are those of the others.
-        plan: of the graph; its end is moved to `time` where that is earlier.
-        name: of the challenge.
-        time: UTC seconds.
+        corpus: the corpus.
+        study: the Study with the challenge; "co-challenge" uses the other challenges.
+        plan: plan of the graph; its end is limited to `time`.
+        name: name of the challenge.
+        time: end of the period, UTC seconds.
 
     Returns:
-        All layers of the plan as one (`SocialGraph.combined`).
+        The sum of all layers of the plan (`SocialGraph.combined`).
     """
     [column] = [c for c, known in enumerate(study.challenges) if known.name == name]
     joins = find_joins(study, corpus.videos).filter(pl.col("challenge") == column)
@@ -143,7 +143,7 @@ def ties_before(
 
 
 def _time_of(adoption: Adoption, number: int) -> int:
-    """Returns when the adopter of that number, from 1, posted."""
+    """Returns the time of the n-th adopter, with n from 1."""
     times = adoption.times.copy()
     times.sort()
     return int(times[number - 1])

@@ -1,7 +1,7 @@
-"""When ties stood: spells of a graph that is built anew for each period.
+"""Computes spells: the periods in which edges existed.
 
-A tie stands in a period where the posts of that period alone make it. Periods in a row
-are one spell.
+An edge exists in a period if the posts of that period alone create it. Consecutive
+periods form one spell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from dc_keras.social.graph import SocialGraph
 
-_TIE = ("layer", "source", "target")
+_EDGE = ("layer", "source", "target")
 SCHEMA = {
     "layer": pl.String,
     "source": pl.String,
@@ -26,24 +26,26 @@ SCHEMA = {
 def find_spells(
     periods: Iterable[tuple[int, SocialGraph]], period_s: int
 ) -> pl.DataFrame:
-    """Returns when each tie of each layer stood.
+    """Returns the spells of each edge of each layer.
 
     Args:
-        periods: first second and graph of each, such as `building.iter_snapshots`.
-        period_s: length of a period, seconds.
+        periods: start, UTC seconds, and graph of each period, such as
+            `building.iter_snapshots`.
+        period_s: length of a period in seconds.
 
     Returns:
-        `layer`, `source` and `target` (ids of users; without direction the lower one
-        first), `start`, the first second, and `end`, the first one that is no longer in
-        the spell, both UTC; sorted.
+        `layer`, `source` and `target` (ids of users; the lower one first if
+        undirected), `start`, inclusive, and `end`, exclusive, UTC seconds; sorted.
     """
     standing = [pl.DataFrame(schema=SCHEMA)]
     for start, graph in periods:
         users = pl.Series(graph.users, dtype=pl.String)
         for layer in graph.layers:
             weights = layer.weights
-            ties = (weights if layer.is_directed else sparse.triu(weights, k=1)).tocoo()
-            columns = {"source": users[ties.row], "target": users[ties.col]}
+            edges = (
+                weights if layer.is_directed else sparse.triu(weights, k=1)
+            ).tocoo()
+            columns = {"source": users[edges.row], "target": users[edges.col]}
             standing.append(
                 pl.DataFrame(columns).select(
                     pl.lit(layer.name).alias("layer"),
@@ -53,15 +55,15 @@ def find_spells(
                     pl.lit(start + period_s, pl.Int64).alias("end"),
                 )
             )
-    return _joined(pl.concat(standing), _TIE)
+    return _joined(pl.concat(standing), _EDGE)
 
 
 def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFrame:
-    """Returns when users were tied in any of some layers, whatever the direction.
+    """Returns the spells of edges in any of several layers, without direction.
 
     Args:
-        spells: of `find_spells`.
-        layers: names of those that count.
+        spells: table of `find_spells`.
+        layers: names of the layers.
 
     Returns:
         `source`, `target` (the lower id first), `start` and `end`, sorted.
@@ -79,15 +81,15 @@ def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFram
     )
 
 
-def _joined(spells: pl.DataFrame, tie: tuple[str, ...]) -> pl.DataFrame:
-    """Makes one spell of those that touch or overlap."""
-    ordered = spells.sort(*tie, "start", "end")
-    before = pl.col("end").cum_max().shift(1).over(tie)
+def _joined(spells: pl.DataFrame, edge: tuple[str, ...]) -> pl.DataFrame:
+    """Merges spells that touch or overlap."""
+    ordered = spells.sort(*edge, "start", "end")
+    before = pl.col("end").cum_max().shift(1).over(edge)
     is_new = (before.is_null() | (pl.col("start") > before)).cast(pl.Int64)
     return (
-        ordered.with_columns(is_new.cum_sum().over(tie).alias("spell"))
-        .group_by(*tie, "spell")
+        ordered.with_columns(is_new.cum_sum().over(edge).alias("spell"))
+        .group_by(*edge, "spell")
         .agg(pl.col("start").min(), pl.col("end").max())
-        .sort(*tie, "start")
+        .sort(*edge, "start")
         .drop("spell")
     )

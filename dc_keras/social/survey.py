@@ -1,4 +1,4 @@
-"""All answers about a layer: communities, names, isolation, places of users."""
+"""Surveys a layer: communities, their names and isolation, measures of users."""
 
 from __future__ import annotations
 
@@ -16,65 +16,66 @@ from dc_keras.social.communities import (
     measure_stability,
 )
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.graph_view import GraphView, tie_table
+from dc_keras.social.graph_view import GraphView, edge_table
 from dc_keras.social.isolation import Isolation, measure_isolation
-from dc_keras.social.layout import lay_out
+from dc_keras.social.layout import compute_layout
 from dc_keras.social.measures import measure_users
-from dc_keras.social.naming import Portrait, portray
-from dc_keras.social.palette import colours_of
+from dc_keras.social.naming import CommunityProfile, describe_communities
+from dc_keras.social.palette import community_colours
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What there is to say about a layer.
+    """The results of a survey.
 
     Attributes:
-        graph: whose users.
-        layer: the ties.
-        communities: of the layer.
-        stability: of the communities over seeds.
-        portraits: one a community, in their order.
-        isolation: of the communities.
-        measures: a row a user (`measure_users`).
-        seed: of all chance in it.
+        graph: the graph.
+        layer: the surveyed layer.
+        communities: communities of the layer.
+        stability: stability of the communities over seeds.
+        profiles: profile of each community, in their order.
+        isolation: isolation of the communities.
+        measures: measures of users, one row per user (`measure_users`).
+        seed: seed of all random numbers.
     """
 
     graph: SocialGraph
     layer: Layer
     communities: Communities
     stability: Stability
-    portraits: list[Portrait]
+    profiles: list[CommunityProfile]
     isolation: Isolation
     measures: pl.DataFrame
     seed: int
 
     @property
     def names(self) -> list[str]:
-        """Of the communities."""
-        return [portrait.name for portrait in self.portraits]
+        """The names of the communities."""
+        return [profile.name for profile in self.profiles]
 
     def users(self) -> pl.DataFrame:
         """Returns the measures with each user's `community` and `community_name`."""
         membership = self.communities.membership
-        names = [self.portraits[community].name for community in membership]
+        names = [self.profiles[community].name for community in membership]
         return self.measures.with_columns(
             pl.Series("community", membership, dtype=pl.Int64),
             pl.Series("community_name", names, dtype=pl.String),
         )
 
     def table(self) -> pl.DataFrame:
-        """Returns a row a community of two users or more, the largest first.
+        """Returns one row per community of at least two users, by descending size.
 
         Columns: `community`, `name`, `users`, `ei_index`, `ei_expected`, and `central`,
-        the ids of its most central users.
+            the ids of
+        its most central users.
         """
         count = int((self.communities.sizes > 1).sum())
-        shown = self.portraits[:count]
+        shown = self.profiles[:count]
         users = self.graph.users
         return pl.DataFrame(
             {
                 "community": list(range(count)),
-                "name": [portrait.name for portrait in shown],
+                "name": [profile.name for profile in shown],
                 "users": self.communities.sizes[:count].tolist(),
                 "ei_index": self.isolation.ei_index[:count].tolist(),
                 "ei_expected": self.isolation.expected[:count].tolist(),
@@ -93,22 +94,22 @@ class Survey:
     def view(
         self, times: pl.DataFrame | None = None, spells: pl.DataFrame | None = None
     ) -> GraphView:
-        """Returns the graph as files want it, laid out, coloured and sized.
+        """Returns the graph with layout, colours and sizes, for files.
 
         Args:
-            times: when each tie was seen, as `tie_table` takes it.
-            spells: when each tie stood, as `GraphView` has it.
+            times: times of edges, as for `edge_table`.
+            spells: spells of edges, as for `GraphView`.
         """
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
         largest = strength.max(initial=0.0) or 1.0
         return GraphView(
             self.users(),
-            tie_table(self.graph, self.layer, times),
+            edge_table(self.graph, self.layer, times),
             self.layer.is_directed,
-            # Gephi's canvas counts in hundreds.
-            1000 * lay_out(self.layer, membership, seed=self.seed),
-            colours_of(membership),
+            # Gephi's canvas has coordinates in hundreds.
+            1000 * compute_layout(self.layer, membership, seed=self.seed),
+            community_colours(membership),
             4 + 36 * np.sqrt(strength / largest),
             spells,
         )
@@ -125,20 +126,21 @@ def survey(
     seed: int = 0,
     num_runs: int = 10,
 ) -> Survey:
-    """Returns all answers about a layer; equal input and seed give equal ones.
+    """Computes the survey of a layer; the result is reproducible for a seed.
 
     Args:
-        graph: whose users.
-        layer: the ties, such as `graph.combined()`.
-        incidence: (num_users, num_things), what names the communities (`portray`).
-        names: of the things.
-        resolution: of the communities, above 0.
-        objective: of the communities (`find_communities`).
-        seed: of communities, pivots and layout.
-        num_runs: seeds that stability compares.
+        graph: the graph.
+        layer: the layer, such as `graph.combined()`.
+        incidence: affiliations for the names of communities, (num_users, num_things);
+            see `describe_communities`.
+        names: names of the things.
+        resolution: resolution of the communities, above 0.
+        objective: objective of the communities (`find_communities`).
+        seed: seed of communities, pivots and layout.
+        num_runs: number of seeds that the stability compares.
 
     Raises:
-        DataError: as the functions that it calls.
+        DataError: as for the functions that it calls.
     """
     communities = find_communities(
         layer, resolution=resolution, objective=objective, seed=seed
@@ -155,7 +157,7 @@ def survey(
             seed=seed,
             num_runs=num_runs,
         ),
-        portray(layer, membership, incidence, names),
+        describe_communities(layer, membership, incidence, names),
         measure_isolation(layer, membership),
         measure_users(graph, layer, seed=seed),
         seed,

@@ -1,9 +1,9 @@
-"""When ties by shared things were seen: the first and the last time.
+"""Computes the first and last times of edges by shared things.
 
-A tie by shared things is seen whenever one of two users posts a thing that the other
-has posted before, or at the same second. With f_ut and l_ut the times of user u's first
-and last post of thing t, it is first seen at the least, over shared t, of
-max(f_ut, f_vt), and last at the largest of max(l_ut, l_vt).
+An edge by shared things is observed whenever one of two users posts a thing that the
+other has posted before, or at the same second. With the times f_ut and l_ut of user u's
+first and last post of thing t, its first time is the minimum over shared t of
+max(f_ut, f_vt), and its last time the maximum of max(l_ut, l_vt).
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.social.affiliations import Belongings, code_moments
+from dc_keras.social.affiliations import Affiliations, encode_moments
 from dc_keras.social.graph import Layer
 
-_LOOKUPS_A_BLOCK = 2**21
+_LOOKUPS_PER_BLOCK = 2**21
 
 
 @dataclass(frozen=True, eq=False)
 class _Spans:
-    """First and last time of each thing of each user.
+    """First and last times of each thing of each user.
 
     Attributes:
-        starts: int64 (num_users + 1,): where the things of each user begin.
-        things: int64 (num_spans,), by user and thing.
-        keys: int64 (num_spans,): user · num_things + thing, sorted.
-        times: float64 (2, num_spans).
-        num_things: how many there are.
+        starts: positions at which the things of each user begin, int64 (num_users +
+            1,).
+        things: things sorted by user and thing, int64 (num_spans,).
+        keys: user · num_things + thing, sorted, int64 (num_spans,).
+        times: first and last times, float64 (2, num_spans).
+        num_things: number of things.
     """
 
     starts: np.ndarray
@@ -40,55 +41,57 @@ class _Spans:
     num_things: int
 
 
-def time_shared_ties(
-    layer: Layer, moments: pl.DataFrame, belongings: Belongings
+def add_edge_times(
+    layer: Layer, moments: pl.DataFrame, affiliations: Affiliations
 ) -> Layer:
-    """Returns a layer of shared things with the times of its ties.
+    """Returns a layer of shared things with the times of its edges.
 
     Args:
-        layer: of `share_ties`.
-        moments: of `find_moments`; those without a time say nothing.
-        belongings: what the layer was made of: things that it lacks do not count.
+        layer: layer of `build_shared_layer`.
+        moments: table of `find_moments`; rows without a time are ignored.
+        affiliations: the affiliations of the layer; other things are ignored.
     """
-    spans = _spans(moments, belongings)
+    spans = _spans(moments, affiliations)
     upper = sparse.triu(layer.weights, k=1).tocoo()
     times = np.full((2, upper.nnz), np.nan)
     lengths = np.diff(spans.starts)[upper.row]
     for block in _blocks(lengths):
         first, last = _times_of(spans, upper.row[block], upper.col[block])
         times[:, block] = first, last
-    return replace(layer, times=mirrored(layer.weights, upper.row, upper.col, times))
+    return replace(
+        layer, times=mirror_times(layer.weights, upper.row, upper.col, times)
+    )
 
 
-def mirrored(
+def mirror_times(
     weights: sparse.csr_array, rows: np.ndarray, columns: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
-    """Returns times of ties, given from the lower row, in the order of the weights.
+    """Returns the times of edges in the order of a symmetric matrix.
 
     Args:
-        weights: symmetric and canonical.
-        rows: below `columns`; some ties, each once.
-        columns: likewise.
-        times: float64 (2, num_given).
+        weights: the matrix, symmetric and canonical.
+        rows: rows of distinct edges, below `columns`.
+        columns: columns of the edges.
+        times: times of the edges, float64 (2, num_given).
 
     Returns:
-        As `Layer.times`, NaN of ties that were not given.
+        As for `Layer.times`, NaN for edges that were not given.
     """
     found = np.full((2, weights.nnz), np.nan)
     if not len(rows) or not weights.nnz:
         return found
     place = (rows, columns)
     number = sparse.csr_array((np.arange(1.0, len(rows) + 1), place), weights.shape)
-    ties = weights.tocoo()
-    low, high = np.minimum(ties.row, ties.col), np.maximum(ties.row, ties.col)
+    edges = weights.tocoo()
+    low, high = np.minimum(edges.row, edges.col), np.maximum(edges.row, edges.col)
     at = np.asarray(number[low, high]).ravel().astype(np.int64) - 1
     found[:, at >= 0] = times[:, at[at >= 0]]
     return found
 
 
-def _spans(moments: pl.DataFrame, belongings: Belongings) -> _Spans:
-    coded = code_moments(
-        moments.drop_nulls("time"), belongings.users, belongings.things
+def _spans(moments: pl.DataFrame, affiliations: Affiliations) -> _Spans:
+    coded = encode_moments(
+        moments.drop_nulls("time"), affiliations.users, affiliations.things
     )
     time = pl.col("time").cast(pl.Float64)
     spans = (
@@ -97,9 +100,9 @@ def _spans(moments: pl.DataFrame, belongings: Belongings) -> _Spans:
         .sort("user", "thing")
     )
     user, thing = spans["user"].to_numpy(), spans["thing"].to_numpy()
-    num_things = max(len(belongings.things), 1)
+    num_things = max(len(affiliations.things), 1)
     return _Spans(
-        np.searchsorted(user, np.arange(len(belongings.users) + 1)),
+        np.searchsorted(user, np.arange(len(affiliations.users) + 1)),
         thing,
         user * num_things + thing,
         spans.select("first", "last").to_numpy().T,
@@ -108,12 +111,12 @@ def _spans(moments: pl.DataFrame, belongings: Belongings) -> _Spans:
 
 
 def _blocks(lengths: np.ndarray) -> Iterator[slice]:
-    """Yields ties a bounded number of look-ups at a time, one tie at least."""
+    """Yields slices of edges with a limited number of look-ups."""
     ends = np.cumsum(lengths)
     start = 0
     while start < len(lengths):
         done = ends[start - 1] if start else 0
-        stop = int(np.searchsorted(ends, done + _LOOKUPS_A_BLOCK, side="right"))
+        stop = int(np.searchsorted(ends, done + _LOOKUPS_PER_BLOCK, side="right"))
         stop = max(stop, start + 1)
         yield slice(start, stop)
         start = stop
@@ -122,18 +125,18 @@ def _blocks(lengths: np.ndarray) -> Iterator[slice]:
 def _times_of(
     spans: _Spans, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns when each tie was first and last seen, NaN where no time says so."""
+    """Returns the first and last times of edges, NaN if unknown."""
     lengths = np.diff(spans.starts)[rows]
-    tie = np.repeat(np.arange(len(rows)), lengths)
-    within = np.arange(len(tie)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    mine = spans.starts[rows][tie] + within
-    wanted = columns[tie].astype(np.int64) * spans.num_things + spans.things[mine]
-    theirs = np.searchsorted(spans.keys, wanted)
+    edge = np.repeat(np.arange(len(rows)), lengths)
+    within = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    mine = spans.starts[rows][edge] + within
+    keys = columns[edge].astype(np.int64) * spans.num_things + spans.things[mine]
+    theirs = np.searchsorted(spans.keys, keys)
     theirs = np.minimum(theirs, max(len(spans.keys) - 1, 0))
-    is_shared = spans.keys[theirs] == wanted if len(wanted) else np.zeros(0, bool)
-    tie, mine, theirs = tie[is_shared], mine[is_shared], theirs[is_shared]
-    seen = np.maximum(spans.times[:, mine], spans.times[:, theirs])
+    is_shared = spans.keys[theirs] == keys if len(keys) else np.zeros(0, bool)
+    edge, mine, theirs = edge[is_shared], mine[is_shared], theirs[is_shared]
+    times = np.maximum(spans.times[:, mine], spans.times[:, theirs])
     first, last = np.full((2, len(rows)), np.nan)
-    np.fmin.at(first, tie, seen[0])
-    np.fmax.at(last, tie, seen[1])
+    np.fmin.at(first, edge, times[0])
+    np.fmax.at(last, edge, times[1])
     return first, last

@@ -1,4 +1,4 @@
-"""A layer as a graph of igraph, and igraph's chance under a seed (extra `social`)."""
+"""Converts a layer to a graph of igraph, and seeds igraph (extra `social`)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ except ImportError as error:
 
 
 def to_igraph(layer: Layer) -> Any:
-    """Returns an `igraph.Graph` with a vertex a row and the edge attribute `weight`.
+    """Returns an `igraph.Graph` with a vertex per row and the edge attribute `weight`.
 
-    A tie without direction becomes one edge, from the lower row to the higher.
+    An undirected edge leads from the lower row to the higher one.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
-    ties = weights.tocoo()
+    edges = weights.tocoo()
     # Lists of tuples load twice as fast as arrays.
     graph = igraph.Graph(
         n=layer.weights.shape[0],
-        edges=list(zip(ties.row.tolist(), ties.col.tolist(), strict=True)),
+        edges=list(zip(edges.row.tolist(), edges.col.tolist(), strict=True)),
         directed=layer.is_directed,
     )
-    graph.es["weight"] = ties.data.tolist()
+    graph.es["weight"] = edges.data.tolist()
     return graph
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Lets igraph draw from a generator of its own with this seed meanwhile."""
+    """Makes igraph use its own random generator with a seed inside the context."""
     igraph.set_random_number_generator(random.Random(seed))
     try:
         yield

@@ -1,4 +1,4 @@
-"""What if these users were asked to begin: seeds and probabilities from CSV files."""
+"""Simulates the reach from given seeds; reads seeds and probabilities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.reach import Reach, simulate_reach, tie_chances
+from dc_keras.social.reach import Reach, edge_chances, simulate_reach
 from tfrecords.storage.integrity import verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
@@ -19,12 +19,12 @@ _USER, _PROBABILITY, _CHALLENGE = "user_id", "probability", "challenge"
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """Whom to ask first.
+    """The seeds of a challenge.
 
     Attributes:
-        rows: int64 (num_seeds,), sorted: rows of the graph.
-        chances: float64 (num_users,), in [0, 1]: that a seed joins when asked, 0 of
-            everybody else; None where all seeds join in any case.
+        rows: rows of the graph, sorted, int64 (num_seeds,).
+        chances: chance that each seed adopts, in [0, 1], 0 for other users, float64
+            (num_users,); None if all seeds adopt.
     """
 
     rows: np.ndarray
@@ -33,12 +33,12 @@ class Seeds:
 
 @dataclass(frozen=True, eq=False)
 class Readiness:
-    """How ready users are to join, beside a mean of 1.
+    """The readiness of users to adopt, relative to a mean of 1.
 
     Attributes:
-        values: float64 (num_users,), 0 or more; those without a probability have the
-            mean.
-        num_unknown: users without a probability.
+        values: readiness of each user, 0 or more, float64 (num_users,); users without a
+            probability have the mean.
+        num_unknown: number of users without a probability.
     """
 
     values: np.ndarray
@@ -46,24 +46,24 @@ class Readiness:
 
 
 def read_seeds(path: Path, graph: SocialGraph) -> Seeds:
-    """Reads whom to ask first: a CSV file with `user_id`, such as `rank` writes.
+    """Reads seeds from a CSV file with `user_id`, such as that of `rank`.
 
-    A column `probability` says how likely each is to join when asked.
+    An optional column `probability` is the chance that a seed adopts.
 
     Args:
         path: the file.
-        graph: whose users they are.
+        graph: the graph of the users.
 
     Raises:
-        DataError: no such columns, a user who is not of the graph or there twice, or a
-            probability outside [0, 1].
+        DataError: a column is missing, a user is repeated or not in the graph, or a
+            probability is out of [0, 1].
     """
     table = _read(path, "seeds", (_USER,))
     rows = _rows_of(table, path, graph)
     unknown = sum(row < 0 for row in rows.tolist())
     if unknown or not len(rows):
         raise DataError(
-            "seeds must be users of the graph, one at least. Received: "
+            "seeds must be users of the graph, at least one. Received: "
             f"seeds={path}, users={len(rows)}, unknown={unknown}"
         )
     chances = None
@@ -76,17 +76,17 @@ def read_seeds(path: Path, graph: SocialGraph) -> Seeds:
 def read_readiness(
     path: Path, graph: SocialGraph, challenge: str | None = None
 ) -> Readiness:
-    """Reads how ready users are: a CSV file such as `predict` or `rank` writes.
+    """Reads the readiness of users from a CSV file such as that of `predict` or `rank`.
 
     Args:
-        path: with `user_id` and `probability`; users who are not of the graph are left
-            out.
-        graph: whose users they are.
-        challenge: takes the rows of this `challenge` alone; None where there is one.
+        path: file with `user_id` and `probability`; users outside the graph are
+            ignored.
+        graph: the graph of the users.
+        challenge: name of the challenge whose rows are used; None if there is only one.
 
     Raises:
-        DataError: no such columns, a user there twice, nobody of the graph, or a
-            probability outside [0, 1] or 0 of everybody.
+        DataError: a column is missing, a user is repeated, no user is in the graph, or
+            a probability is out of [0, 1], or all are 0.
     """
     table = _read(path, "probabilities", (_USER, _PROBABILITY))
     if challenge is not None:
@@ -96,18 +96,18 @@ def read_readiness(
             )
         table = table.filter(pl.col(_CHALLENGE) == challenge)
     rows = _rows_of(table, path, graph)
-    given = _probabilities(table, path)[rows >= 0]
-    if not given.sum() > 0:
+    known = _probabilities(table, path)[rows >= 0]
+    if not known.sum() > 0:
         raise DataError(
-            "probabilities must be of users of the graph, and above 0 of one. "
-            f"Received: probabilities={path}, users of the graph={len(given)}"
+            "probabilities must contain a user of the graph with a value above 0. "
+            f"Received: probabilities={path}, users of the graph={len(known)}"
         )
-    values = np.full(len(graph.users), float(given.mean()))
-    values[rows[rows >= 0]] = given
-    return Readiness(values / given.mean(), len(graph.users) - len(given))
+    values = np.full(len(graph.users), float(known.mean()))
+    values[rows[rows >= 0]] = known
+    return Readiness(values / known.mean(), len(graph.users) - len(known))
 
 
-def ask_seeds(
+def simulate_seeds(
     layer: Layer,
     seeds: Seeds,
     rate: float,
@@ -117,23 +117,23 @@ def ask_seeds(
     num_steps: int = 20,
     seed: int = 0,
 ) -> Reach:
-    """Returns the reach of a challenge to come, from those who are asked first.
+    """Returns the reach of a challenge that given users start.
 
     Args:
-        layer: ties without direction.
-        seeds: whom to ask.
-        rate: of `tie_chances`, such as `backtesting.rate_of`.
-        readiness: of everybody; all alike if None.
-        num_runs: above 0.
-        num_steps: waves after the seeds that the curve has.
-        seed: of the runs.
+        layer: undirected edges.
+        seeds: the seeds.
+        rate: rate of `edge_chances`, such as that of `backtesting.contagion_rate`.
+        readiness: readiness of users; None for equal readiness.
+        num_runs: number of runs, above 0.
+        num_steps: number of steps of the curve after the seeds.
+        seed: seed of the runs.
 
     Raises:
-        DataError: as `tie_chances` and `simulate_reach`.
+        DataError: as for `edge_chances` and `simulate_reach`.
     """
     ready = None if readiness is None else readiness.values
     return simulate_reach(
-        tie_chances(layer, rate, ready),
+        edge_chances(layer, rate, ready),
         np.ones(layer.weights.shape[0]),
         seeds.rows,
         seed_chances=seeds.chances,
@@ -160,11 +160,11 @@ def _read(path: Path, what: str, columns: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _rows_of(table: pl.DataFrame, path: Path, graph: SocialGraph) -> np.ndarray:
-    """Returns the row of each user of a table, -1 where the graph has none."""
+    """Returns the row of each user of a table, -1 for users outside the graph."""
     users = table[_USER]
     if users.n_unique() < len(users):
         raise DataError(
-            "a user must be there once; name a challenge where there are several. "
+            "each user must have one row; select a challenge if there are several. "
             f"Received: {path}, users={users.n_unique()}, lines={len(users)}"
         )
     return np.array([graph.row_of.get(user, -1) for user in users], np.int64)
@@ -172,9 +172,9 @@ def _rows_of(table: pl.DataFrame, path: Path, graph: SocialGraph) -> np.ndarray:
 
 def _probabilities(table: pl.DataFrame, path: Path) -> np.ndarray:
     values = table[_PROBABILITY].cast(pl.Float64, strict=False).to_numpy()
-    # Written so that NaN is refused.
+    # The negation also refuses NaN.
     if not ((values >= 0) & (values <= 1)).all():
         raise DataError(
-            f"a probability must lie in [0, 1]. Received: {path}, column={_PROBABILITY}"
+            f"a probability must be in [0, 1]. Received: {path}, column={_PROBABILITY}"
         )
     return values

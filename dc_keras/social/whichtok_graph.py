@@ -1,16 +1,16 @@
-"""whichtok's own job, finished: a group of users from its stem, and their graph.
+"""Builds the graph of whichtok from one of its stems.
 
     group = UserGroup.read("crawl")                 # crawl/users.json
     graph = UserGraph(group, ["used_hashtags", "sugg_sounds"])
 
-Weights are whichtok's: the sum over the criteria of the size of the overlap over the
-mean of the two sizes. What differs from its 0.0.3 is listed in docs/social.md: nothing
-is shared between groups, nothing asks a network, two users without a tag do not divide
-by zero, ties of weight 0 are none, hashtags end where hashtags end, and the sound is
-the same thing in either place, its title.
+The weight of an edge is that of whichtok: the sum over the criteria of the size of the
+overlap divided by the mean of both sizes. docs/social.md lists the differences from
+whichtok 0.0.3: groups share no state, no network is used, users without things do not
+divide by zero, edges of weight 0 are omitted, hashtags are parsed correctly, and a
+sound is identified by its title everywhere.
 
-The stem holds handles in the clear. A corpus does not: import the stem
-(`python -m pipelines.import_corpus`) for anything that is kept.
+A stem contains handles in the clear, unlike a corpus. To keep data, import the stem
+with `python -m pipelines.import_corpus`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ from scipy import sparse
 from dc_keras.corpus.records import normalize_hashtag
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_belongings
-from dc_keras.social.graph import Layer, SocialGraph, canonical
-from dc_keras.social.sharing import share_ties
+from dc_keras.social.affiliations import (
+    STOP_TAGS,
+    Affiliations,
+    count_affiliations,
+)
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
+from dc_keras.social.sharing import build_shared_layer
 
 CRITERIA = ("used_hashtags", "used_sounds", "sugg_hashtags", "sugg_sounds")
 USERS_FILE = "users.json"
@@ -41,9 +45,11 @@ class TikTokUser:
 
     Attributes:
         handle: the name after the @.
-        used_hashtags: of the user's posts, normalised; used_sounds: their titles.
-        sugg_hashtags: suggested beside the user; sugg_sounds likewise.
-        videos: ids of posts.
+        used_hashtags: normalised hashtags of the user's posts.
+        used_sounds: titles of the sounds of the user's posts.
+        sugg_hashtags: normalised hashtags suggested next to the user.
+        sugg_sounds: titles of sounds suggested next to the user.
+        videos: ids of the user's posts.
     """
 
     handle: str
@@ -56,13 +62,13 @@ class TikTokUser:
 
 @dataclass(frozen=True)
 class UserGroup:
-    """Users, by handle, sorted."""
+    """Users by handle, sorted."""
 
     users: Mapping[str, TikTokUser] = field(default_factory=dict)
 
     @classmethod
     def of(cls, users: Iterable[TikTokUser]) -> UserGroup:
-        """Returns the group of some users; of one handle the last counts."""
+        """Returns a group of users; the last of equal handles is used."""
         found = {user.handle: user for user in users}
         return cls(dict(sorted(found.items())))
 
@@ -71,7 +77,7 @@ class UserGroup:
         """Reads `users.json` of a stem.
 
         Raises:
-            DataError: there is none, or it is not whichtok's.
+            DataError: the file does not exist, or has another format.
         """
         path = Path(stem) / USERS_FILE
         try:
@@ -100,17 +106,17 @@ class UserGroup:
 
 
 class UserGraph:
-    """The graph of a group, as whichtok weighs it.
+    """The graph of a group, with the weights of whichtok.
 
     Args:
-        group: its users.
-        edge_criteria: some of `CRITERIA`, without repeats.
+        group: the users.
+        edge_criteria: distinct names of `CRITERIA`.
 
     Attributes:
-        graph: one layer, "shared space"; its users are handles.
+        graph: a graph with the layer "shared space", whose users are handles.
 
     Raises:
-        DataError: a criterion is none of them, or there is none.
+        DataError: a criterion is unknown or repeated, or there is none.
     """
 
     def __init__(
@@ -120,7 +126,7 @@ class UserGraph:
         repeats = len(set(edge_criteria)) < len(edge_criteria)
         if unknown or repeats or not edge_criteria:
             raise DataError(
-                f"edge_criteria must be some of {', '.join(CRITERIA)}, each once. "
+                f"edge_criteria must be distinct names of {', '.join(CRITERIA)}. "
                 f"Received: edge_criteria={list(edge_criteria)}"
             )
         handles = tuple(group.users)
@@ -128,42 +134,66 @@ class UserGraph:
         for name in edge_criteria:
             has = {user.handle: getattr(user, name) for user in group.users.values()}
             total += _overlap(name, has).weights
-        layer = Layer("shared space", canonical(total))
+        layer = Layer("shared space", to_canonical(total))
         self.graph = SocialGraph(handles, (layer,))
 
     def weight(self, first: str, second: str) -> float:
-        """Returns how much two users share, 0 or above.
+        """Returns the weight of the edge between two users, 0 without an edge.
 
         Raises:
-            DataError: one of them is not in the group.
+            DataError: a user is not in the group.
         """
         rows = []
         for handle in (first, second):
             if handle not in self.graph.row_of:
-                raise DataError(f"a user must be of the group. Received: user={handle}")
+                raise DataError(f"a user must be in the group. Received: user={handle}")
             rows.append(self.graph.row_of[handle])
         return float(self.graph.layers[0].weights[rows[0], rows[1]])
+
+
+def find_group_names(group: UserGroup) -> Affiliations:
+    """Returns the affiliations that name the communities of a group.
+
+    Returns:
+        Used and suggested hashtags as "#tag", without `STOP_TAGS`, and sounds as
+        "♫ title".
+    """
+    has = {
+        user.handle: {
+            *(
+                f"#{tag}"
+                for tag in (user.used_hashtags | user.sugg_hashtags) - STOP_TAGS
+            ),
+            *(f"♫ {title}" for title in user.used_sounds | user.sugg_sounds),
+        }
+        for user in group.users.values()
+    }
+    return _count("name", has)
 
 
 def video_graph(videos: Mapping[str, Iterable[str]]) -> SocialGraph:
     """Returns the graph of posts that share things, which whichtok had planned.
 
     Args:
-        videos: by video id, names of what it has: hashtags, sounds.
+        videos: names of the things, such as hashtags and sounds, of each video id.
 
     Returns:
-        One layer, "shared space"; its users are video ids.
+        A graph with the layer "shared space", whose users are video ids.
     """
     layer = _overlap("videos", videos)
     return SocialGraph(tuple(sorted(videos)), (layer,))
 
 
 def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
+    layer = build_shared_layer(_count(name, has), "whichtok")
+    return Layer("shared space", layer.weights)
+
+
+def _count(name: str, has: Mapping[str, Iterable[str]]) -> Affiliations:
     rows = [(owner, thing) for owner, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    layer = share_ties(count_belongings(name, has, table), "whichtok")
-    return Layer("shared space", layer.weights)
+    return count_affiliations(name, has, table)
 
 
 def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:
@@ -186,7 +216,7 @@ def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:
 
 
 def _name(value: Any) -> str:
-    """Returns a name that is a text, or the title or name of an object."""
+    """Returns a text, or the title or name of an object."""
     if isinstance(value, Mapping):
         value = value.get("title") or value.get("name") or ""
     return str(value)

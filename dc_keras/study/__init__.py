@@ -1,1 +1,1 @@
-"""Studies: users, challenges, their pairs, and the splits that judge models."""
+"""Studies: users, challenges, their pairs, and the splits that evaluate models."""

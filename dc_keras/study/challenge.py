@@ -1,4 +1,4 @@
-"""What makes a post part of a challenge (Section III-A finds them by hashtag)."""
+"""Challenges and the hashtags and sounds that identify their posts (Section III-A)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _KEYS = ("hashtags", "sounds")
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What makes a post part of a challenge: any of its hashtags or sounds.
+    """A challenge: a post belongs to it if it has any of its hashtags or sounds.
 
     Attributes:
-        name: as shown in tables and asked for in serving.
-        hashtags: normalised hashtags, without repeats.
-        sounds: music ids.
-        spellings: the hashtags as written in the Study, folded but with their spaces:
-            what to mask in captions besides the tags.
+        name: name of the challenge, used in tables and in requests.
+        hashtags: normalised hashtags, without duplicates.
+        sounds: music ids, without duplicates.
+        spellings: the hashtags as written in the study, case-folded, with their spaces.
+            Captions are masked for these as well as for `hashtags`.
     """
 
     name: str
@@ -35,40 +35,40 @@ class Challenge:
         """Builds a challenge from its TOML table.
 
         Raises:
-            DataError: unknown keys, wrong types, a tag that cannot be one, or neither
-                hashtags nor sounds.
+            DataError: if the table has unknown keys, wrong types or an invalid hashtag,
+                or has neither hashtags nor sounds.
         """
         where = f"[challenges.{name}]"
         if not isinstance(table, dict):
             raise DataError(f"{where} must be a table. Received: {table!r}")
         reject_unknown(where, table, _KEYS)
-        written = _strings(where, "hashtags", table)
+        tags = _strings(where, "hashtags", table)
         sounds = unique(_strings(where, "sounds", table))
-        if not name.strip() or not (written or sounds):
+        if not name.strip() or not (tags or sounds):
             raise DataError(
                 f"{where} must have a name and at least one hashtag or sound. "
-                f"Received: hashtags={list(written)}, sounds={list(sounds)}"
+                f"Received: hashtags={list(tags)}, sounds={list(sounds)}"
             )
         return cls(
             name=name,
-            hashtags=unique(_as_hashtag(where, tag) for tag in written),
+            hashtags=unique(_as_hashtag(where, tag) for tag in tags),
             sounds=sounds,
-            spellings=unique(_fold(tag) for tag in written),
+            spellings=unique(_fold(tag) for tag in tags),
         )
 
 
 def reject_unknown(
     where: str, table: Mapping[str, Any], known: tuple[str, ...]
 ) -> None:
-    """Refuses keys that nothing reads.
+    """Raises an error if a table has unknown keys.
 
     Args:
-        where: the table, as named in the message.
-        table: what was given.
-        known: the keys that it may have.
+        where: name of the table in the message.
+        table: the table.
+        known: the allowed keys.
 
     Raises:
-        DataError: there are others.
+        DataError: if the table has any other key.
     """
     unknown = sorted(table.keys() - set(known))
     if unknown:
@@ -84,8 +84,8 @@ def _fold(tag: str) -> str:
 def _as_hashtag(where: str, written: str) -> str:
     joined = "".join(_fold(written).split())
     hashtag = normalize_hashtag(joined)
-    # Spaces are a spelling; any other character that is cut off is a mistake, and would
-    # match posts that nobody meant.
+    # Only spaces may be dropped: a tag cut at another character would match unrelated
+    # posts.
     if hashtag == "" or len(hashtag) != len(joined):
         raise DataError(
             f"{where}: a hashtag must have letters, digits and underscores only. "

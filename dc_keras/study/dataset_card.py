@@ -1,7 +1,7 @@
-"""DATASET_CARD.md: what a corpus holds, what it lacks, and what to know before use.
+"""DATASET_CARD.md: contents, coverage and known gaps of a corpus.
 
-What it says of the last import tells what its files were, and not what was new in
-them: importing a file twice changes no byte of the card either.
+The section on the last import describes its files, not which of their posts were new:
+importing the same file twice leaves the card unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from dc_keras.corpus.importing.export_reader import FileReport
 from dc_keras.corpus.importing.quarantine import QUARANTINE_FILE, split_suffixes
 from dc_keras.corpus.store import (
-    TIES_FILE,
+    EDGES_FILE,
     USERS_FILE,
     VIDEOS_FILE,
     require_info,
@@ -30,7 +30,7 @@ from dc_keras.study.study import Study
 CARD_FILE = "DATASET_CARD.md"
 
 _NUM_HASHTAGS = 20
-# Where collections of one hashtag usually end, as users of the tools report it.
+# Number of posts at which collecting one hashtag usually stops, as users report it.
 _USUAL_CAPS = {"bellingcat": 180, "TikTok-Api": 500}
 _COVERED = {
     "media": pl.col("media_path").is_not_null()
@@ -53,52 +53,54 @@ _NUM_POSTS_AND_AUTHORS = (
     pl.col("user_id").n_unique().alias("authors"),
 )
 _KNOWN_GAPS = {
-    "web_item": "Hashtag collections end at some 500 to 1,000 posts; followers and "
-    "reposts are not there. Anonymous sessions see what the platform likes to show.",
-    "share_item": "Of 2019 and 2020: no saves, no region, no language, no effects; "
-    "mentions by id only.",
-    "aweme": "Numbers that passed through JavaScript are rounded; some versions hide "
-    "plays behind a zero.",
-    "yt_dlp": "No sound id, no structured hashtags, no duets; of a hashtag or a sound "
-    "it lists nothing.",
-    "research_api": "Users by name only, which changes; no files. Audits found view "
-    "counts wrong by orders of magnitude before July 2024, posts missing (one in eight "
-    "donated posts has no metadata), and hashtag queries of 2021 and 2022 failing.",
-    "fourcat_csv": "Users by name only, or hashed; no saves, no duration; of a duet "
-    "not with what.",
+    "web_item": "Hashtag collections stop at about 500 to 1,000 posts; no followers "
+    "and no reposts. The platform selects what anonymous sessions see.",
+    "share_item": "Data of 2019 and 2020: no saves, no region, no language, no "
+    "effects; mentions by id only.",
+    "aweme": "Numbers that passed through JavaScript are rounded; some versions report "
+    "zero plays.",
+    "yt_dlp": "No sound id, no structured hashtags, no duets; hashtags and sounds "
+    "cannot be listed.",
+    "research_api": "Users by name only, and names change; no media files. Audits "
+    "found view counts wrong by orders of magnitude before July 2024, missing posts "
+    "(one in eight donated posts has no metadata) and failing hashtag queries for 2021 "
+    "and 2022.",
+    "fourcat_csv": "Users by name only, or hashed; no saves, no duration; duets "
+    "without the original post.",
     "pyktok": "Users by name only; local times without a zone; no sounds, no saves; "
-    "hashtags out of the caption.",
+    "hashtags are taken from the caption.",
     "traktok": "Users by name only; no sound ids, no saves.",
     "pytok": "No sounds, no durations, no saves, no region.",
-    "tikwm": "No hashtags but those in the title; nobody answers for the service.",
+    "tikwm": "Hashtags from the title only; an unofficial service.",
     "bright_data": "Users by name only; sounds without ids in older deliveries.",
-    "display_api": "An app sees its own users' posts only; handles out of addresses; "
+    "display_api": "Only posts of an app's own users; handles are taken from URLs; "
     "no sounds, no saves.",
     "minet": "No saves, no region.",
-    "content_scraper": "Times without a zone: the ids tell.",
-    "douk": "Local times: the ids tell; no sound ids, no duets, no region.",
+    "content_scraper": "Times without a zone: posting times are taken from the ids.",
+    "douk": "Local times: posting times are taken from the ids; no sound ids, no "
+    "duets, no region.",
     "simple_dict": "No sounds, no saves, no region.",
-    "tiktok_10m": "Users by name only, out of addresses; no sound ids.",
+    "tiktok_10m": "Users by name only, taken from URLs; no sound ids.",
     "tiktok_scraper": "Unmaintained since 2023; no saves in older versions, no duets.",
-    "hand_made": "What the columns are is told by their headers; users by name only.",
-    "whichtok_videos": "No posting times but those in the ids; no durations, no saves.",
+    "hand_made": "Columns are identified by their headers; users by name only.",
+    "whichtok_videos": "Posting times from the ids only; no durations, no saves.",
 }
 _NUM_FILES = 200
 _TERMS = """\
-Whoever holds posts of the platform must, under its terms for researchers, look up about
-every 15 days which of them are gone and drop those: `python -m pipelines.forget`. The
-same command serves a person who asks to be forgotten. Pseudonyms are keyed: whoever has
-the key file can look a person up, and captions are kept as people wrote them. It is
-personal data, in the European Union and elsewhere."""
+The platform's terms for researchers require you to check about every 15 days which
+posts were deleted and to remove them: `python -m pipelines.forget`. The same command
+removes a person on request. Pseudonyms are keyed hashes: anyone with the key file can
+identify a person. Captions are stored as written. This is personal data, in the
+European Union and elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownWords:
-    """How much of the captions a BERT does not know.
+    """The share of unknown tokens in the captions.
 
     Attributes:
-        encoder: which BERT.
-        share: of the WordPieces of all captions that are [UNK], 0 to 1.
+        encoder: name of the BERT encoder.
+        share: share of the WordPieces of all captions that are [UNK], 0 to 1.
     """
 
     encoder: str
@@ -112,18 +114,20 @@ def describe(
     unknown_words: UnknownWords | None = None,
     files: Sequence[FileReport] = (),
 ) -> str:
-    """Returns the card of a corpus, Markdown.
+    """Returns the card of a corpus as Markdown.
 
-    The posts are never held in memory all at once.
+    The posts are streamed, never loaded all at once.
 
     Args:
         directory: the corpus directory.
-        study: whose challenges to count; None counts the commonest hashtags.
-        unknown_words: as measured; None says how to measure.
-        files: what the files of the last import were.
+        study: the study whose challenges are counted; None counts the most frequent
+            hashtags.
+        unknown_words: the measured share of unknown tokens; None prints how to measure
+            it.
+        files: reports on the files of the last import.
 
     Raises:
-        DataError: there is no corpus.
+        DataError: if there is no corpus in the directory.
     """
     info = require_info(directory)
     videos = _posts(directory)
@@ -132,7 +136,7 @@ def describe(
         "Coverage": _coverage(videos, list(info["sources"])),
         "Challenges" if study else "Hashtags": _challenges(videos, study),
         "Captions": _captions(unknown_words),
-        "Missing, mended and doubtful": _notes(info.get("notes", {})),
+        "Missing, corrected and doubtful": _notes(info.get("notes", {})),
         **({"Files of the last import": _files(files)} if files else {}),
         "Not imported": _quarantined(directory / QUARANTINE_FILE),
         "Known gaps of the sources": _gaps(info["sources"]),
@@ -143,7 +147,7 @@ def describe(
 
 
 def _posts(directory: Path) -> pl.LazyFrame:
-    """Returns the posts, with whether their author is known by a handle alone."""
+    """Returns the posts with `is_handle_only`: no id of the author is known."""
     users = pl.scan_parquet(directory / USERS_FILE)
     is_handle = pl.col("aliases").list.contains(pl.col("user_id"))
     handles = users.select("user_id", is_handle.alias("is_handle_only"))
@@ -153,7 +157,7 @@ def _posts(directory: Path) -> pl.LazyFrame:
 def _contents(directory: Path, info: Mapping[str, Any], videos: pl.LazyFrame) -> str:
     time = pl.col("create_time") * 1_000_000
     day = time.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d")
-    facts = videos.select(
+    totals = videos.select(
         day.min().alias("first"),
         day.max().alias("last"),
         pl.col("user_id").n_unique().alias("authors"),
@@ -161,24 +165,24 @@ def _contents(directory: Path, info: Mapping[str, Any], videos: pl.LazyFrame) ->
         pl.col("duet_of").count().alias("duet"),
         pl.col("stitch_of").count().alias("stitch"),
     )
-    [fact] = facts.collect(engine="streaming").to_dicts()
+    [total] = totals.collect(engine="streaming").to_dicts()
     dates = ""
-    if fact["first"] is not None:
-        dates = f", posted {fact['first']} to {fact['last']} (UTC)"
-    ties = pl.scan_parquet(directory / TIES_FILE).group_by("kind").len().collect()
-    kinds = Counter({kind: fact[kind] for kind in ("mention", "duet", "stitch")})
+    if total["first"] is not None:
+        dates = f", posted {total['first']} to {total['last']} (UTC)"
+    ties = pl.scan_parquet(directory / EDGES_FILE).group_by("kind").len().collect()
+    kinds = Counter({kind: total[kind] for kind in ("mention", "duet", "stitch")})
     kinds.update(dict(ties.iter_rows()))
     rows = [("posts", source, number) for source, number in info["sources"].items()]
     rows += [("ties", kind, number) for kind, number in sorted(kinds.items()) if number]
     return (
-        f"{info['counts']['videos']:,} posts by {fact['authors']:,} authors{dates}. "
+        f"{info['counts']['videos']:,} posts by {total['authors']:,} authors{dates}. "
         "Identities are keyed pseudonyms.\n\n"
         + _table(("what", "source or kind", "number"), rows)
     )
 
 
 def _coverage(videos: pl.LazyFrame, sources: Sequence[str]) -> str:
-    """Share of posts that have each field, in all and by source."""
+    """Returns the share of posts that have each field, overall and by source."""
     shares = [known.mean().alias(name) for name, known in _COVERED.items()]
     whole = videos.select(pl.lit("all").alias("source"), *shares)
     by_source = videos.group_by("source").agg(shares)
@@ -192,7 +196,7 @@ def _coverage(videos: pl.LazyFrame, sources: Sequence[str]) -> str:
         (name, *(_percent(groups[column][name]) for column in columns))
         for name in _COVERED
     ]
-    return "Share of posts that have it:\n\n" + _table(("", *columns), rows)
+    return "Share of posts that have each field:\n\n" + _table(("", *columns), rows)
 
 
 def _challenges(videos: pl.LazyFrame, study: Study | None) -> str:
@@ -201,33 +205,33 @@ def _challenges(videos: pl.LazyFrame, study: Study | None) -> str:
         tags = videos.select("hashtags", "user_id").explode("hashtags").drop_nulls()
         common = tags.group_by("hashtags").agg(*_NUM_POSTS_AND_AUTHORS)
         common = common.sort(["posts", "hashtags"], descending=[True, False])
-        found = common.head(_NUM_HASHTAGS).collect(engine="streaming")
-        rows = list(found.iter_rows())
-        names = f"The {len(rows)} commonest; --study counts challenges instead."
+        frequent = common.head(_NUM_HASHTAGS).collect(engine="streaming")
+        rows = list(frequent.iter_rows())
+        names = f"The {len(rows)} most frequent; --study counts challenges instead."
     else:
         marks = videos.select("video_id", "user_id", "hashtags", "music_id").collect()
         joins = find_joins(study, marks).join(marks, on="video_id")
-        found = joins.group_by("challenge").agg(*_NUM_POSTS_AND_AUTHORS)
-        counts = {position: numbers for position, *numbers in found.iter_rows()}
+        numbers_of = joins.group_by("challenge").agg(*_NUM_POSTS_AND_AUTHORS)
+        counts = {position: numbers for position, *numbers in numbers_of.iter_rows()}
         rows = [
             (challenge.name, *counts.get(position, (0, 0)))
             for position, challenge in enumerate(study.challenges)
         ]
-        names = f'Of the study "{study.name}".'
+        names = f'The challenges of the study "{study.name}".'
     caps = ", ".join(f"{cap} with {tool}" for tool, cap in _USUAL_CAPS.items())
     return (
-        f"{names} A count may be the end of a collection and not of the challenge: "
-        f"hashtags usually end at about {caps}.\n\n"
+        f"{names} A count may be the limit of the collection tool, not the size of the "
+        f"challenge. Usual limits per hashtag: {caps}.\n\n"
         + _table(("name", "posts", "authors"), [(f"`{n}`", *r) for n, *r in rows])
     )
 
 
 def _captions(unknown: UnknownWords | None) -> str:
     if unknown is None:
-        return "How much of them a BERT knows was not measured: import with --text."
+        return "The share of unknown tokens was not measured: import with --text."
     return (
-        f"{_percent(unknown.share)} of their WordPieces are [UNK] to "
-        f"`{unknown.encoder}`: words that it cannot tell apart."
+        f"{_percent(unknown.share)} of the WordPieces are unknown ([UNK]) to "
+        f"`{unknown.encoder}`."
     )
 
 
@@ -240,14 +244,14 @@ def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:
     if not rows:
         return "Nothing."
     return (
-        "Records of what is in the corpus, by source; docs/data.md says what each word "
-        "means.\n\n" + _table(("source", "note", "records"), rows)
+        "Numbers of records by source; docs/importing.md explains the notes.\n\n"
+        + _table(("source", "note", "records"), rows)
     )
 
 
 def _quarantined(path: Path) -> str:
     if not path.exists():
-        return "Every record given was read."
+        return "Nothing: every record was imported."
     with path.open(encoding="utf-8") as file:
         entries = [json.loads(line) for line in file]
     reasons = Counter(entry["reason"] for entry in entries)
@@ -257,12 +261,12 @@ def _quarantined(path: Path) -> str:
     }
     ordered = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
     rows = [(reason, number, examples[reason]) for reason, number in ordered]
-    table = _table(("reason", "records", "the first"), rows)
+    table = _table(("reason", "records", "first"), rows)
     return f"See `{QUARANTINE_FILE}`.\n\n{table}"
 
 
 def _files(files: Sequence[FileReport]) -> str:
-    # Numbered: an export is often named after the person whose posts it holds.
+    # Files are numbered: an export is often named after a person.
     rows = [
         (
             f"{number} " + "".join(split_suffixes(file.name)[1:]),

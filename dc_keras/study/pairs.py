@@ -1,4 +1,4 @@
-"""The pairs of a participation grid: who is asked about what, and the answer."""
+"""The labelled (user, challenge) pairs of a participation grid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def grid_pairs(grid: Grid) -> Pairs:
     """Returns the observed pairs of a grid, user by user.
 
     Raises:
-        DataError: there are not both labels.
+        DataError: if all pairs have the same label.
     """
     user, challenge = np.nonzero(grid.observed)
     label = grid.labels[user, challenge]

@@ -1,9 +1,9 @@
-"""The participation grid: every pair of user and challenge, and what each side sees.
+"""The participation grid: the labels and posts of all (user, challenge) pairs.
 
-The task unit is (user u, challenge c, cutoff t): the user side sees posts of u before t
-that belong to no focal challenge, the challenge side posts of c before t, and the label
-is whether u joins c from t on. Models never choose their own data: the grid's JSON is
-the manifest of a study, and its sha256 names it.
+An example is (user u, challenge c, cutoff t). The user side has the posts of u before t
+that belong to no challenge of the study, the challenge side has the posts of c before
+t, and the label is whether u joins c at or after t. The grid's JSON and its sha256
+identify the data of a study.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from dc_keras.escaping import escape_controls
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A Study resolved on a corpus.
+    """A study resolved on a corpus.
 
     Attributes:
-        challenges: names, num_challenges of them, in the Study's order.
-        users: the panel, num_users user ids, sorted.
-        labels: int8 (num_users, num_challenges), 1 joined, 0 not; 0 where there is no
-            pair.
-        observed: bool (num_users, num_challenges), whether there is a pair: False where
+        challenges: names of the `num_challenges` challenges, in the study's order.
+        users: ids of the `num_users` users of the panel, sorted.
+        labels: int8 (num_users, num_challenges), 1 if the user joined, otherwise 0; 0
+            where there is no pair.
+        observed: bool (num_users, num_challenges), whether there is a pair. False where
             the user joined before the cutoff, or with a post that has no date.
-        histories: video ids a user, newest first, ties by id, no focal challenge among
-            them; at most m of eq. (2).
-        support: video ids a challenge, in the support order, ties by id; at most n of
-            eq. (1), and empty where the corpus has none.
-        video_users: video id → user id, for every id in histories and support.
-        pool_users: ids of the users set aside to describe challenges, sorted; empty
-            where everyone describes them.
-        pool_histories: their posts, as in `histories`. They are evidence and never
-            judged: who of them joined what is in `support`.
-        user_cutoffs: where a grid joins several cutoffs (`temporal.py`), the cutoff of
-            each row in UTC seconds; then a user stands once for each. Empty elsewhere.
-        challenge_cutoffs: the same of each column.
-        settings: the Study's settings and the support rule, as plain values.
-        counts: what was left out and why, reason → number.
+        histories: video ids of each user, newest first, ties by id, without posts of
+            the study's challenges; at most m of eq. (2).
+        support: video ids of each challenge, in the support order, ties by id; at most
+            n of eq. (1). Empty for a challenge without posts.
+        video_users: user id of every video id in `histories` and `support`.
+        pool_users: ids of the users of the support pool, whose posts describe the
+            challenges, sorted; empty if the posts of all users do.
+        pool_histories: their posts, as in `histories`. Users of the pool have no
+            labels; their participations are in `support`.
+        user_cutoffs: cutoff of each row in UTC seconds, in a grid that joins several
+            cutoffs (`temporal.py`) and has one row per user and cutoff; otherwise
+            empty.
+        challenge_cutoffs: cutoff of each column, likewise.
+        settings: settings of the study and the support rule, as plain values.
+        counts: number of excluded users and posts, by reason.
     """
 
     challenges: tuple[str, ...]
@@ -65,24 +66,25 @@ class Grid:
 
     @classmethod
     def from_json(cls, text: str) -> Grid:
-        """Reads what `to_json` wrote.
+        """Reads a grid from the JSON of `to_json`.
 
         Raises:
-            DataError: it is no JSON object, a key is missing, or the parts do not fit.
+            DataError: if the text is not a JSON object, a key is missing, or the sizes
+                of the parts do not match.
         """
         try:
-            manifest = json.loads(text)
+            values = json.loads(text)
         except ValueError as error:
             raise DataError(f"a grid must be JSON ({error})") from error
-        known = {item.name for item in dataclasses.fields(cls)} - {"observed"}
-        missing = sorted(known - set(manifest if isinstance(manifest, dict) else ()))
+        known = {item.name for item in _json_fields()}
+        missing = sorted(known - set(values if isinstance(values, dict) else ()))
         if missing:
             raise DataError(
                 f"a grid must have {', '.join(sorted(known))}. Received one without "
                 f"{', '.join(missing)}: written by another version?"
             )
-        cells = manifest.pop("labels")
-        tuples = {k: _as_tuples(v) for k, v in manifest.items() if k in known}
+        cells = values.pop("labels")
+        tuples = {k: _as_tuples(v) for k, v in values.items() if k in known}
         _require_fit(cells, tuples)
         return cls(
             labels=np.array([[cell or 0 for cell in row] for row in cells], np.int8),
@@ -92,43 +94,31 @@ class Grid:
 
     @property
     def sha256(self) -> str:
-        """Hex digest of `to_json`: the name of these very pairs."""
+        """Hex digest of `to_json`, which identifies the grid."""
         return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
 
     def to_json(self) -> str:
-        """Returns the manifest: pairs with labels, and the ids that each side sees.
+        """Returns the grid as JSON; equal grids give equal text.
 
-        `labels` there has null where there is no pair. Equal grids give equal text.
+        `labels` is null where there is no pair.
         """
         labels = [
-            [int(label) if seen else None for label, seen in zip(*row, strict=True)]
+            [int(label) if pair else None for label, pair in zip(*row, strict=True)]
             for row in zip(self.labels, self.observed, strict=True)
         ]
-        manifest = {
-            "settings": self.settings,
-            "counts": self.counts,
-            "challenges": self.challenges,
-            "users": self.users,
-            "labels": labels,
-            "histories": self.histories,
-            "support": self.support,
-            "video_users": self.video_users,
-            "pool_users": self.pool_users,
-            "pool_histories": self.pool_histories,
-            "user_cutoffs": self.user_cutoffs,
-            "challenge_cutoffs": self.challenge_cutoffs,
-        }
-        return json.dumps(manifest, sort_keys=True, separators=(",", ":")) + "\n"
+        values = {item.name: getattr(self, item.name) for item in _json_fields()}
+        values["labels"] = labels
+        return json.dumps(values, sort_keys=True, separators=(",", ":")) + "\n"
 
     def describe(self) -> str:
-        """Returns a few lines for people: sizes, prevalence, a line a challenge."""
+        """Returns a summary as text: sizes, prevalence and one line per challenge."""
         num_pairs = int(self.observed.sum())
         lengths = [len(history) for history in self.histories]
         lines = [
             f"{len(self.users)} users × {len(self.challenges)} challenges, "
             f"{num_pairs} pairs, {_share(int(self.labels.sum()), num_pairs)} joined",
             f"histories of {min(lengths)} to {max(lengths)} posts, "
-            f"{sum(lengths)} in all",
+            f"{sum(lengths)} in total",
         ]
         width = max(map(len, self.challenges))
         for column, name in enumerate(map(escape_controls, self.challenges)):
@@ -136,14 +126,19 @@ class Grid:
             pairs = int(self.observed[:, column].sum())
             lines.append(
                 f"  {name:<{width}}  {joined} of {pairs} joined, "
-                f"{len(self.support[column])} posts describe it"
+                f"{len(self.support[column])} support posts"
             )
         lines += [f"  left out, {what}: {n}" for what, n in self.counts.items() if n]
         return "\n".join(lines)
 
 
+def _json_fields() -> list[dataclasses.Field[Any]]:
+    """Returns the fields of `Grid.to_json`, where null labels stand for `observed`."""
+    return [item for item in dataclasses.fields(Grid) if item.name != "observed"]
+
+
 def _require_fit(cells: Any, parts: Mapping[str, Any]) -> None:
-    """Refuses a grid whose parts are not of one number of users and challenges."""
+    """Raises an error if the sizes of the parts of a grid do not match."""
     try:
         num_users, num_challenges = len(parts["users"]), len(parts["challenges"])
         fits = (
@@ -165,7 +160,7 @@ def _require_fit(cells: Any, parts: Mapping[str, Any]) -> None:
 
 
 def _as_tuples(value: Any) -> Any:
-    """Lists, and lists of lists, as tuples; everything else as it is."""
+    """Converts lists to tuples, recursively."""
     if not isinstance(value, list):
         return value
     return tuple(_as_tuples(item) for item in value)

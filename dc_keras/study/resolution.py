@@ -1,4 +1,4 @@
-"""Resolves a Study on a corpus: the panel, the labels, and what each side may see."""
+"""Resolves a study on a corpus: the panel, the labels and the posts of each side."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def resolve_study(
     support: SupportRule = "outside_panel",
     **overrides: Any,
 ) -> Grid:
-    """Turns a corpus into a participation grid.
+    """Resolves a study on a corpus.
 
     Args:
-        study: the Study.
+        study: the study.
         corpus: the corpus; only its `videos` table is read.
-        support: "outside_panel" takes the posts that describe a challenge only from
-            users set aside for it; "included" takes everyone's, as the paper does,
-            which shows the model the post of a positive pair itself.
-        **overrides: settings that differ from those of the Study.
+        support: "outside_panel" describes challenges by the posts of users outside the
+            panel (the support pool). "included" uses the posts of all users, as the
+            paper does; a positive pair's own post then describes its challenge.
+        **overrides: settings of the study to replace.
 
     Returns:
-        The grid: panel, labels, and which posts each side may see.
+        The grid: panel, labels, and the posts of each side.
 
     Raises:
-        DataError: a bad setting, no post that matches any challenge, or no user is
-            left for the panel.
+        DataError: if a setting is invalid, no post matches any challenge, or the panel
+            is empty.
     """
     require_choice("support", support, get_args(SupportRule))
     require_matches(study.challenges, corpus.videos)
@@ -50,41 +50,38 @@ def resolve_study(
 
 
 def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
-    """Resolves a Study on the videos of a corpus.
+    """Resolves a study on a table of posts.
 
     Args:
-        study: the Study, all overrides applied.
+        study: the study, all overrides applied.
         videos: the corpus's table of posts.
-        support: "outside_panel" or "included".
+        support: the support rule, see `resolve_study`.
 
     Returns:
         The grid.
 
     Raises:
-        DataError: nobody is left for the panel.
+        DataError: if the panel is empty.
     """
     posts = _dated(study, videos.select("video_id", "user_id", "create_time", "views"))
     joins = find_joins(study, videos).join(posts, on="video_id", maintain_order="left")
     pool = _pool(study, posts) if support == "outside_panel" else None
     past = posts.filter("is_past")
-    free = past.join(joins, on="video_id", how="anti")
-    histories = _histories(study, free)
+    histories = _histories(study, past.join(joins, on="video_id", how="anti"))
     describing = joins if pool is None else joins.filter(pl.col("user_id").is_in(pool))
-    chosen_support = _support(study, describing.filter("is_past"))
+    support_ids = _support(study, describing.filter("is_past"))
     panel, left_out = _panel(study, posts, joins, histories, pool)
     if not panel:
         reasons = ", ".join(f"{what}: {n}" for what, n in left_out.items())
         raise DataError(
-            "no user is left for the panel; loosen `history_min` or "
+            "the panel must have at least one user; lower `history_min` or "
             "`min_participations`, or import more posts. Received: "
             f"num_users={posts['user_id'].n_unique()} ({reasons})"
         )
     labels, observed = _label(study, joins, panel)
-    shown = {
-        v for ids in (*chosen_support, *(histories[u] for u in panel)) for v in ids
-    }
-    owners = posts.filter(pl.col("video_id").is_in(shown)).sort("video_id")
-    witnesses = sorted((pool or set()) & histories.keys())
+    used = {v for ids in (*support_ids, *(histories[u] for u in panel)) for v in ids}
+    owners = posts.filter(pl.col("video_id").is_in(used)).sort("video_id")
+    pool_users = sorted((pool or set()) & histories.keys())
     undated = posts.filter(pl.col("is_past").is_null()).height
     return Grid(
         challenges=tuple(challenge.name for challenge in study.challenges),
@@ -92,10 +89,10 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
         labels=labels,
         observed=observed,
         histories=tuple(histories[user] for user in panel),
-        support=chosen_support,
+        support=support_ids,
         video_users=dict(owners.select("video_id", "user_id").iter_rows()),
-        pool_users=tuple(witnesses),
-        pool_histories=tuple(histories[user] for user in witnesses),
+        pool_users=tuple(pool_users),
+        pool_histories=tuple(histories[user] for user in pool_users),
         settings=_settings(study, support),
         counts=left_out | {"posts without a date": undated},
     )
@@ -104,45 +101,44 @@ def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
 def user_histories(
     study: Study, videos: pl.DataFrame, user_ids: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Returns what a study lets a model see of users, in the panel or not.
+    """Returns the histories of users, whether or not they are in the panel.
 
     Args:
-        study: the Study, all overrides applied.
+        study: the study, all overrides applied.
         videos: the corpus's table of posts.
-        user_ids: pseudonyms.
+        user_ids: pseudonyms of the users.
 
     Returns:
-        Video ids a user, newest first, as in `Grid.histories`; without the users who
-        have no such posts.
+        Video ids by user, as in `Grid.histories`, without users who have no such posts.
     """
     own = videos.filter(pl.col("user_id").is_in(user_ids))
     posts = _dated(study, own.select("video_id", "user_id", "create_time"))
-    free = posts.filter("is_past").join(
-        find_joins(study, own), on="video_id", how="anti"
+    joins = find_joins(study, own)
+    return _histories(
+        study, posts.filter("is_past").join(joins, on="video_id", how="anti")
     )
-    return _histories(study, free)
 
 
 def in_pool(user_id: str, fraction: float) -> bool:
-    """Whether a user is set aside to describe challenges, by a hash of the id alone.
+    """Returns whether a user is in the support pool, by a hash of the id.
 
     Args:
-        user_id: the pseudonym.
-        fraction: share of users in the pool.
+        user_id: pseudonym of the user.
+        fraction: share of the users in the pool, 0 to 1.
     """
     digest = hashlib.sha256((_POOL_DOMAIN + user_id).encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
 
 def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
-    """Returns `find_joins` with the name of each challenge, as `read_pasts` takes it.
+    """Returns the challenges of each post by name, for `read_pasts`.
 
     Args:
-        study: names the challenges.
-        videos: the posts.
+        study: the study with the challenges.
+        videos: the posts, with their `hashtags` and `music_id`.
 
     Returns:
-        Columns `video_id` and `challenge`, the name.
+        As `find_joins`, but `challenge` is the name of the challenge.
     """
     names = pl.Series([c.name for c in study.challenges], dtype=pl.String)
     joins = find_joins(study, videos)
@@ -150,14 +146,15 @@ def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
-    """Returns a row a post and challenge it belongs to, sorted.
+    """Returns the challenges of each post.
 
     Args:
-        study: names the challenges.
-        videos: the posts.
+        study: the study with the challenges.
+        videos: the posts, with their `hashtags` and `music_id`.
 
     Returns:
-        Columns `video_id` and `challenge`, the position of the challenge in the study.
+        One row per post and challenge, sorted, with the columns `video_id` and
+        `challenge`, the position of the challenge in the study.
     """
     tags: dict[str, int] = {}
     sounds: dict[str, int] = {}
@@ -166,7 +163,7 @@ def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
         sounds |= dict.fromkeys(challenge.sounds, column)
     by_tag = videos.select("video_id", mark="hashtags").explode("mark")
     by_sound = videos.select("video_id", mark="music_id")
-    found = [
+    matches = [
         marked.with_columns(
             challenge=pl.col("mark").replace_strict(
                 list(owners), list(owners.values()), default=None, return_dtype=pl.Int64
@@ -175,12 +172,12 @@ def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
         for marked, owners in ((by_tag, tags), (by_sound, sounds))
         if owners
     ]
-    joins = pl.concat(found).drop_nulls("challenge")
+    joins = pl.concat(matches).drop_nulls("challenge")
     return joins.select("video_id", "challenge").unique().sort("video_id", "challenge")
 
 
 def _dated(study: Study, posts: pl.DataFrame) -> pl.DataFrame:
-    """Adds `is_past`: before the cutoff; null where no date tells."""
+    """Adds `is_past`: whether a post is before the cutoff; null without a date."""
     is_past = pl.lit(True)
     if study.cutoff is not None:
         is_past = pl.col("create_time") < study.cutoff
@@ -192,8 +189,8 @@ def _pool(study: Study, posts: pl.DataFrame) -> set[str]:
     return {user for user in users if in_pool(user, study.pool_fraction)}
 
 
-def _histories(study: Study, free: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    newest = free.sort(
+def _histories(study: Study, posts: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    newest = posts.sort(
         "create_time", "video_id", descending=[True, False], nulls_last=True
     )
     grouped = newest.group_by("user_id").agg(pl.col("video_id").head(study.history_max))
@@ -220,32 +217,32 @@ def _panel(
     histories: Mapping[str, tuple[str, ...]],
     pool: set[str] | None,
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The panel, sorted, and why the others are not in it."""
+    """Returns the panel, sorted, and the number of other users by reason."""
     joined: Counter[str] = Counter(
         joins.filter("is_past").unique(["user_id", "challenge"])["user_id"]
     )
-    panel: list[str] = []
-    left_out = {
-        "users who describe challenges": 0,
-        "users with too few posts": 0,
-        "users with too few participations": 0,
-    }
+    describing, few_posts, few_joins, panel = [], [], [], []
     for user in sorted(posts["user_id"].unique()):
         if pool is not None and user in pool:
-            left_out["users who describe challenges"] += 1
+            describing.append(user)
         elif len(histories.get(user, ())) < study.history_min:
-            left_out["users with too few posts"] += 1
+            few_posts.append(user)
         elif joined[user] < study.min_participations:
-            left_out["users with too few participations"] += 1
+            few_joins.append(user)
         else:
             panel.append(user)
+    left_out = {
+        "users who describe challenges": len(describing),
+        "users with too few posts": len(few_posts),
+        "users with too few participations": len(few_joins),
+    }
     return tuple(panel), left_out
 
 
 def _label(
     study: Study, joins: pl.DataFrame, panel: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
-    """Labels and observed, both (num_users, num_challenges)."""
+    """Returns labels and observed, both (num_users, num_challenges)."""
     shape = (len(panel), len(study.challenges))
     labels = np.zeros(shape, np.int8)
     observed = np.ones(shape, np.bool_)

@@ -1,7 +1,6 @@
-"""The manifest of a split: every pair with its label and part, and what may be seen.
+"""The manifest of a split: all pairs, their labels and their part in each fold.
 
-Models never choose their own data. `evaluate` writes a manifest a split before anything
-is fitted; `audit` reads it.
+`evaluate` writes one manifest per split before it fits a model; `audit` reads it.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from dc_keras.study.participation import Grid
 from dc_keras.study.splits import Fold, make_folds
 
 VERSION = 1
-# A letter a pair, in the order of `grid_pairs`; "-" stands in no part.
+# One letter per pair, in the order of `grid_pairs`; "-" for a pair in no part.
 _LETTERS = {"train": "t", "valid": "v", "test": "x"}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The folds of one split, of every seed.
+    """The folds of one split for all seeds.
 
     Attributes:
         split: name of the split.
-        grid: users, challenges, labels, and the videos that each side may see.
-        folds: by name, `cold_user-seed0-fold2`.
-        seeds: the seed number of each fold, by its name.
+        grid: users, challenges, labels, and the videos of each side.
+        folds: folds by name, such as `cold_user-seed0-fold2`.
+        seeds: seed number of each fold, by the fold's name.
     """
 
     split: str
@@ -48,7 +47,7 @@ class Manifest:
     def of_folds(
         cls, split: str, grid: Grid, folds_of_seeds: list[list[Fold]]
     ) -> Manifest:
-        """Names the folds of each seed."""
+        """Builds a manifest from the folds of each seed, and names the folds."""
         folds, seeds = {}, {}
         for seed, folds_of_seed in enumerate(folds_of_seeds):
             for fold in folds_of_seed:
@@ -58,14 +57,14 @@ class Manifest:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of everything but itself."""
+        """Hex digest of the manifest without this digest."""
         text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def to_json(self) -> str:
-        """Returns the manifest; equal manifests give equal text."""
-        whole = {**self._content(), "sha256": self.sha256}
-        return json.dumps(whole, sort_keys=True, separators=(",", ":")) + "\n"
+        """Returns the manifest as JSON; equal manifests give equal text."""
+        content = {**self._content(), "sha256": self.sha256}
+        return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
 
     def write(self, directory: Path) -> None:
         """Writes `SPLIT.json` into a directory."""
@@ -74,11 +73,14 @@ class Manifest:
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
-        """Reads what `write` wrote, whatever its digest says: see `stated_sha256`.
+        """Reads a manifest file.
+
+        The digest in the file is not compared; see `stated_sha256`.
 
         Raises:
-            DataError: it is no manifest, of another version, or its parts do not fit.
-            FileNotFoundError: there is no such file.
+            DataError: if the file is not a manifest, has another version, or its parts
+                do not fit its grid.
+            FileNotFoundError: if there is no such file.
         """
         content = _load(Path(path))
         try:
@@ -100,7 +102,7 @@ class Manifest:
 
     @staticmethod
     def stated_sha256(path: str | Path) -> str:
-        """Returns the digest that a manifest file states of itself."""
+        """Returns the digest stored in a manifest file."""
         return str(_load(Path(path))["sha256"])
 
     def _content(self) -> dict[str, Any]:
@@ -130,17 +132,17 @@ def make_manifest(
     protocol: ProtocolOptions,
     training: TrainingOptions,
 ) -> Manifest:
-    """Divides a grid's pairs for every seed.
+    """Divides the pairs of a grid into folds, once per seed.
 
     Args:
-        grid: joins several cutoffs for `temporal`.
+        grid: the grid; for `temporal`, one that joins several cutoffs.
         split: name of the split.
-        num_seeds: seeds 0 … num_seeds−1, added to `TrainingOptions.seed`.
-        protocol: number of folds.
-        training: share of validation, first seed.
+        num_seeds: number of seeds, counted from `TrainingOptions.seed`.
+        protocol: gives the number of folds.
+        training: gives the validation fraction and the first seed.
 
     Raises:
-        DataError: as `splits.make_folds`.
+        DataError: if `splits.make_folds` cannot divide the pairs.
     """
     pairs = grid_pairs(grid)
     folds = [
@@ -158,12 +160,12 @@ def make_manifest(
 
 
 def _load(path: Path) -> dict[str, Any]:
-    wanted = {"version", "split", "grid", "folds", "sha256"}
+    keys = {"version", "split", "grid", "folds", "sha256"}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not a manifest ({error})") from error
-    if not isinstance(content, dict) or not wanted <= content.keys():
+    if not isinstance(content, dict) or not keys <= content.keys():
         raise DataError(f"{path} is not a manifest of evaluate")
     if content["version"] != VERSION:
         raise DataError(
@@ -179,7 +181,7 @@ def _parts(fold: Fold, num_pairs: int) -> str:
         positions = getattr(fold, part)
         if (letters[positions] != "-").any():
             raise ValueError(
-                "a pair must stand in one part of a fold at most. "
+                "a pair must be in at most one part of a fold. "
                 f"Received: fold={fold.index}, a pair in {part} and in another"
             )
         letters[positions] = letter
@@ -190,7 +192,7 @@ def _read_fold(split: str, name: str, fold: Mapping[str, Any], num_pairs: int) -
     letters = np.array(list(fold["parts"]))
     if len(letters) != num_pairs or not set(letters) <= {"-", *_LETTERS.values()}:
         raise DataError(
-            f"`parts` of {name} must have a letter t, v, x or - for each of "
+            f"`parts` of {name} must have one letter t, v, x or - for each of "
             f"{num_pairs} pairs. Received: {len(letters)} letters"
         )
     parts = {part: np.flatnonzero(letters == c) for part, c in _LETTERS.items()}

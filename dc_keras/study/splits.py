@@ -1,4 +1,4 @@
-"""Which pairs train, which choose, which judge."""
+"""Splits: the training, validation and test pairs of each fold."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Fold:
     Attributes:
         split: name of the split.
         index: number of the fold, from 0.
-        train: positions in `Pairs` that the gradient sees.
-        valid: positions that early stopping and the threshold see.
-        test: positions that are judged.
-        hidden_users: ids of users none of whose videos may train or describe anything,
-            because they are judged or validated as newcomers.
-        hidden_challenges: names of challenges whose videos may train nothing, because
-            they are judged or validated as new; their videos still describe them.
+        train: positions in `Pairs` of the training pairs.
+        valid: positions of the pairs for early stopping and the decision threshold.
+        test: positions of the test pairs.
+        hidden_users: ids of the users held out for validation and test. Their videos
+            are used neither for training nor to describe a challenge.
+        hidden_challenges: names of the challenges held out for validation and test.
+            Their videos are not used for training, but still describe the challenge.
     """
 
     split: str
@@ -50,28 +50,33 @@ def make_folds(
     validation_fraction: float,
     seed: int,
 ) -> list[Fold]:
-    """Divides the pairs of a grid.
+    """Divides the pairs of a grid into folds.
+
+    The splits are:
+
+    - `random_pair` tests on 20 % of the pairs in each of `num_folds` shuffles (the
+      paper's "80-20" and "three-fold", docs/paper.md 24).
+    - `cold_user` tests on whole users, each in one of `num_folds` folds.
+    - `cold_challenge` tests on whole challenges, each in one fold.
+    - `cold_both` tests on the pairs of held-out users with held-out challenges, and
+      trains on the pairs without either; the other pairs are in no part.
+    - `temporal` tests on the last cutoff of a grid that joins several, in one fold.
 
     Args:
-        grid: the users and challenges behind the pairs.
+        grid: the grid of the pairs.
         pairs: the observed pairs.
-        split: `random_pair` holds out 20 % of the pairs in each of `num_folds` shuffles
-            (the paper's reading of "80-20" and "three-fold", docs/paper.md 24);
-            `cold_user` holds out whole users, each once in `num_folds` folds;
-            `cold_challenge` whole challenges, each once; `cold_both` judges the pairs
-            of a fold's users with a fold's challenges, and learns from pairs of neither
-            (the others stand in no part); `temporal` judges the last cutoff of a grid
-            that joins several, in one fold.
-        num_folds: number of folds, at least 1; at least 2 where whole users or
-            challenges are held out; `temporal` has one whatever it is.
+        split: name of the split.
+        num_folds: number of folds, at least 1, and at least 2 for the cold splits.
+            `temporal` always has one fold.
         validation_fraction: share of the training pairs (`random_pair`), training
-            challenges (`cold_challenge`) or training users (elsewhere) kept for
+            challenges (`cold_challenge`) or training users (other splits) kept for
             validation.
         seed: seed of the shuffles.
 
     Raises:
-        DataError: an unknown split, too few folds, fewer users or challenges than folds
-            ask for, or a `temporal` grid of one cutoff or of one earlier user.
+        DataError: if the split is unknown, there are too few folds, too few users or
+            challenges for the folds, or a `temporal` grid has one cutoff only or fewer
+            than two earlier users.
     """
     if split not in SPLITS:
         raise DataError(
@@ -98,18 +103,19 @@ def cold_fold(
     users: tuple[np.ndarray, np.ndarray] | None,
     challenges: tuple[np.ndarray, np.ndarray] | None,
 ) -> Fold:
-    """Makes the fold that judges some users, some challenges, or both as new.
+    """Returns a fold that holds out users, challenges or both.
 
     Args:
-        grid: the users and challenges behind the pairs.
+        grid: the grid of the pairs.
         pairs: the observed pairs.
         split: name of the split.
         index: number of the fold.
-        users: positions of the users to validate and of those to judge; None where
-            users are not held out.
-        challenges: the same of challenges.
+        users: positions of the validation users and of the test users; None if users
+            are not held out.
+        challenges: positions of the validation and test challenges; None if challenges
+            are not held out.
     """
-    # 0 known, 1 validated, 2 judged.
+    # 0 training, 1 validation, 2 test.
     user_part = _parts_of(len(grid.users), users)[pairs.user]
     challenge_part = _parts_of(len(grid.challenges), challenges)[pairs.challenge]
     train = (user_part == 0) & (challenge_part == 0)
@@ -118,7 +124,7 @@ def cold_fold(
     elif challenges is None:
         test, valid = user_part == 2, user_part == 1
     else:
-        # Validated on known challenges: pairs that are new on both sides are too few.
+        # Validation uses training challenges: pairs new on both sides are too few.
         test = (user_part == 2) & (challenge_part == 2)
         valid = (user_part == 1) & (challenge_part == 0)
     return Fold(
@@ -133,9 +139,9 @@ def cold_fold(
 
 
 def split_rows(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shuffles 0 … count−1 into a larger part and one of `fraction`, each sorted.
+    """Splits 0 … count−1 at random into a rest and a share of `fraction`, both sorted.
 
-    Both parts have at least one element where `count` is at least 2 and `fraction` is
+    Both parts have at least one element if `count` is at least 2 and `fraction` is
     above zero.
     """
     if fraction == 0 or count < 2:
@@ -196,7 +202,7 @@ def _cold(
             validation_fraction,
             seed,
         )
-        # Where users are validated, every challenge that is not judged trains.
+        # Validation holds out users, so every challenge outside the test trains.
         challenge_fraction = 0.0
     if split != "cold_user":
         challenges = _held_out(
@@ -216,15 +222,14 @@ def _held_out(
     validation_fraction: float,
     seed: int,
 ) -> list[_HeldOut]:
-    """Returns who is validated and who is judged in each fold, each judged once."""
-    # Beside each test part there must be one to train on and one to validate on.
+    """Returns the validation and test groups of each fold, each group tested once."""
+    # Each fold also needs a group to train on and one to validate on.
     num_groups, num_needed = len(np.unique(group)), max(num_folds, 3)
     num_needed = 4 if num_folds == 2 else num_needed
     if num_groups < num_needed:
         raise DataError(
             f"{split} needs at least {num_needed} {what}. Received: {num_groups}."
         )
-    # GroupKFold fills folds evenly; the shuffle comes from the seed.
     kfold = GroupKFold(num_folds, shuffle=True, random_state=seed)
     folds = []
     for index, (rest, test) in enumerate(kfold.split(group, groups=group)):
@@ -237,7 +242,7 @@ def _held_out(
 
 
 def _group_shuffle(group: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Returns positions of a share of the groups, of at least one and never all."""
+    """Returns the positions of a share of the groups, at least one and never all."""
     num_groups = len(np.unique(group))
     count = min(math.ceil(fraction * num_groups), num_groups - 1)
     shuffle = GroupShuffleSplit(1, test_size=count, random_state=seed)
@@ -256,7 +261,7 @@ def _temporal(grid: Grid, pairs: Pairs, validation_fraction: float, seed: int) -
     rest, test = np.flatnonzero(~is_last), np.flatnonzero(is_last)
     if validation_fraction == 0:
         return Fold("temporal", 0, rest, rest[:0], test)
-    # People, not rows: one person stands at several cutoffs.
+    # Users are held out by id, because a user has one row per cutoff.
     person = np.unique(np.array(grid.users), return_inverse=True)[1][pairs.user]
     num_people = len(np.unique(person[rest]))
     if num_people < 2:

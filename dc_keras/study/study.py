@@ -1,7 +1,7 @@
-"""A Study: which challenges, which users, which posts each side may see.
+"""Studies: the challenges, users and posts of an evaluation.
 
-A Study is a TOML file (see studies/) that turns a corpus into a participation grid. The
-paper's study is Sections III-A and III-B; eq. (1) and (2) name the sizes.
+A study is a TOML file (see studies/) that turns a corpus into a participation grid. The
+paper describes its study in Sections III-A and III-B; eq. (1) and (2) define the sizes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge, reject_unknown
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Challenge", "Study", "SupportOrder", "SupportRule"]
 
@@ -28,26 +25,27 @@ SupportRule = Literal["outside_panel", "included"]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The choices that turn a corpus into a participation grid.
+    """The settings that turn a corpus into a participation grid.
 
     Attributes:
-        name: of the study.
-        challenges: in the order of the file.
-        history_max: posts a user at most, m of eq. (2), at least 1.
-        history_min: users with fewer posts are not in the panel; 1 to history_max.
-        min_participations: challenges that a user of the panel joined, at least 0. With
-            a cutoff only those before it count: choosing users by what they join later
-            would let the label choose its own rows.
-        cutoff: UTC seconds. Histories and support end before it, labels begin with it;
-            None labels a user by all posts, the paper's way.
-        pool_fraction: share of the users, 0 < share < 1, whose posts describe the
-            challenges and who are in no panel.
-        support_max: posts a challenge at most, n of eq. (1), at least 1.
-        support_order: which posts come first, "newest" or most "views".
+        name: name of the study.
+        challenges: challenges in the order of the file.
+        history_max: maximum number of posts per user, m of eq. (2), at least 1.
+        history_min: minimum number of posts of a user in the panel, 1 to `history_max`.
+        min_participations: minimum number of challenges that a user in the panel has
+            joined, at least 0. With a cutoff, only participations before it count;
+            otherwise the labels would select the users.
+        cutoff: UTC seconds. Histories and support use posts before it, labels use posts
+            from it on. None labels a user by all posts, as the paper does.
+        pool_fraction: share of the users whose posts describe the challenges and who
+            are not in the panel, strictly between 0 and 1.
+        support_max: maximum number of posts per challenge, n of eq. (1), at least 1.
+        support_order: order in which these posts are taken, "newest" or "views" (most
+            viewed first).
 
     Raises:
-        DataError: a value outside its range, no challenges, or a hashtag or sound that
-            belongs to two of them.
+        DataError: if a value is outside its range, there is no challenge, or two
+            challenges share a hashtag or sound.
     """
 
     name: str
@@ -88,12 +86,12 @@ class Study:
 
     @classmethod
     def load(cls, path: str | Path) -> Study:
-        """Reads a Study file.
+        """Reads a study file.
 
         Raises:
-            DataError: not TOML, unknown keys, or a value outside its range; the message
-                begins with the file's name.
-            FileNotFoundError: there is no such file.
+            DataError: if the file is not TOML, has unknown keys or a value outside its
+                range; the message begins with the file's name.
+            FileNotFoundError: if there is no such file.
         """
         path = Path(path)
         try:
@@ -105,10 +103,10 @@ class Study:
 
     @classmethod
     def of(cls, tables: Mapping[str, Any]) -> Study:
-        """Builds a Study from its parsed TOML tables.
+        """Builds a study from its parsed TOML tables.
 
         Raises:
-            DataError: unknown keys, or a value outside its range.
+            DataError: if there are unknown keys or values outside their range.
         """
         reject_unknown("the file", tables, ("study", "challenges"))
         settings, challenges = tables.get("study"), tables.get("challenges")
@@ -124,10 +122,10 @@ class Study:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Study:
-        """Builds the Study that a `Grid.settings` tells of, its overrides included.
+        """Builds the study of `Grid.settings`, including its overrides.
 
         Raises:
-            DataError: unknown keys, or a value outside its range.
+            DataError: if there are unknown keys or values outside their range.
         """
         named = settings["challenges"]
         plain = {k: settings[k] for k in settings.keys() - {"challenges", "support"}}
@@ -136,13 +134,13 @@ class Study:
         return cls.of({"study": plain, "challenges": named})
 
     def with_settings(self, **overrides: Any) -> Study:
-        """Returns the Study with some settings replaced.
+        """Returns a copy of the study with some settings replaced.
 
         Args:
-            **overrides: any attribute but `challenges`; `cutoff` also as a date.
+            **overrides: any attribute except `challenges`; `cutoff` may be a date.
 
         Raises:
-            DataError: no such setting, or a value outside its range.
+            DataError: if a setting is unknown or a value is outside its range.
         """
         reject_unknown("the overrides", overrides, _setting_names())
         if overrides.get("cutoff") is not None:
@@ -158,11 +156,11 @@ def parse_cutoff(value: object) -> int:
     """Returns a cutoff in UTC seconds.
 
     Args:
-        value: a date (its first second), a time with a zone, either as TOML or as ISO
-            text, or UTC seconds.
+        value: UTC seconds, a date (its first second in UTC) or a time with a zone; the
+            latter two as objects or as ISO 8601 text.
 
     Raises:
-        DataError: none of these, or a time without a zone.
+        DataError: if the value is none of these, or a time without a zone.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -214,10 +212,10 @@ def _require_int(name: str, value: object, low: int, high: int | None) -> None:
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuses a value that is none of the choices.
+    """Raises an error if a value is not one of the choices.
 
     Raises:
-        DataError: it is none of them.
+        DataError: if `value` is not in `choices`.
     """
     if value not in choices:
         raise DataError(

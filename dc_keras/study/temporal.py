@@ -1,9 +1,9 @@
-"""Tomorrow: one Study at several cutoffs, the last of which is judged.
+"""Temporal evaluation: one study resolved at several cutoffs.
 
-At each cutoff t everything is as in `grid.resolve_grid`: histories, support and panel
-from before t. The label is whether the user joins in [t, t + horizon). What happened
-after an earlier cutoff trains, what happens after the last one judges, and no label
-window reaches beyond the last cutoff but those of the last.
+At each cutoff t, histories, support and panel use posts before t, as in
+`resolution.resolve_grid`, and the label is whether the user joins in
+[t, t + horizon). The earlier cutoffs are for training and the last one for testing. The
+label windows of the earlier cutoffs end at or before the last cutoff.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ def resolve_temporal(
     horizon_days: int,
     num_past: int,
 ) -> Grid:
-    """Resolves a Study at its cutoff and at earlier ones, a horizon apart.
+    """Resolves a study at its cutoff and at earlier cutoffs, one horizon apart.
 
     Args:
-        study: with a cutoff, the one that is judged.
+        study: the study; its cutoff is the test cutoff.
         videos: the corpus's table of posts.
-        support: as for `resolve_grid`.
-        horizon_days: length of the label windows, at least 1.
+        support: the support rule, see `resolution.resolve_study`.
+        horizon_days: length of the label windows in days, at least 1.
         num_past: number of earlier cutoffs, at least 1.
 
     Returns:
-        One grid of all cutoffs; pairs exist within a cutoff only.
+        One grid of all cutoffs. A pair has a user and a challenge of the same cutoff.
 
     Raises:
-        DataError: no cutoff, or nobody in the panel at one of them.
+        DataError: if the study has no cutoff, `horizon_days` or `num_past` is below 1,
+            or the panel is empty at a cutoff.
     """
     if study.cutoff is None:
         raise DataError(
-            "temporal needs a `cutoff` in the study, and --use_cutoff. Received: none"
+            "temporal needs a `cutoff` in the study and --use_cutoff. Received: none"
         )
     for name, value in (("horizon_days", horizon_days), ("num_past", num_past)):
         if value < 1:
@@ -57,13 +58,12 @@ def resolve_temporal(
     grids = []
     for steps in range(num_past, -1, -1):
         cutoff = study.cutoff - steps * horizon
-        # What is not yet posted at the end of the window is not yet known.
+        # Posts after the end of the label window are not yet known.
         known = videos.filter(
             pl.col("create_time").is_null() | (pl.col("create_time") < cutoff + horizon)
         )
         grids.append(resolve_grid(study.with_settings(cutoff=cutoff), known, support))
     joined = join_cutoffs(grids, [int(grid.settings["cutoff"]) for grid in grids])
-    # How long a label window is, the cutoffs alone do not say.
     settings = {**joined.settings, "horizon_days": horizon_days}
     return replace(joined, settings=settings)
 
@@ -74,15 +74,15 @@ def join_cutoffs(
     """Joins grids of several cutoffs into one.
 
     Args:
-        grids: in order of time.
-        cutoffs: UTC seconds, of each grid.
-        ends: UTC seconds, of each grid the end of the window in which joining counts;
-            none where each ends by the next cutoff.
+        grids: grids in order of time.
+        cutoffs: cutoff of each grid, UTC seconds.
+        ends: end of the label window of each grid, UTC seconds; empty if each window
+            ends at the next cutoff.
 
     Returns:
-        Rows and columns one grid after another; a user or challenge of several cutoffs
-        stands once for each, under the same name. Users who describe challenges have no
-        histories there: at which cutoff would be open.
+        The rows and columns of all grids, one grid after another. A user or challenge
+        has one row or column per cutoff, all with the same name. `pool_users` is empty,
+        because their histories would depend on the cutoff.
     """
     shape = (
         sum(len(grid.users) for grid in grids),
@@ -121,13 +121,13 @@ def join_cutoffs(
 
 
 def label_ends(grid: Grid) -> dict[int, float]:
-    """Returns when the labels of each cutoff of a joined grid were complete.
+    """Returns the end of the label window of each cutoff of a joined grid.
 
     Returns:
-        By cutoff, UTC seconds: the end that `join_cutoffs` was told, or else the next
-        cutoff, and infinity for the last.
+        Cutoff to end, both in UTC seconds. Without `ends` in `join_cutoffs`, the end is
+        the next cutoff, and infinity for the last one.
     """
     cutoffs = sorted(set(grid.user_cutoffs))
     following = dict(zip(cutoffs, [*cutoffs[1:], math.inf], strict=False))
-    told = grid.settings.get("label_ends", ())
-    return following | dict(zip(grid.settings.get("cutoffs", ()), told, strict=False))
+    ends = grid.settings.get("label_ends", ())
+    return following | dict(zip(grid.settings.get("cutoffs", ()), ends, strict=False))

@@ -1,7 +1,7 @@
-"""Challenges that no post of a corpus matches, and which hashtags were perhaps meant.
+"""Finds challenges that no post of a corpus matches, and suggests similar hashtags.
 
-A hashtag with a spelling mistake makes a challenge that nobody joined, which looks like
-a panel that is too strict or labels that are all 0.
+A misspelt hashtag gives a challenge without participants, which otherwise shows only as
+an empty panel or as labels that are all 0.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
 
 NUM_NEAREST = 3
-# Comparing texts is slow; a challenge is seldom among the rare tags of a corpus.
-_MOST_TAGS = 20_000
-_LEAST_SIMILARITY = 0.3
-_MOST_TOLD = 5
+# Comparing texts is slow, and a challenge is seldom among the rare tags of a corpus.
+_MAX_TAGS = 20_000
+_MIN_SIMILARITY = 0.3
+_MAX_LINES = 5
 
 
 def find_unmatched(
     challenges: Sequence[Challenge], videos: pl.DataFrame
 ) -> tuple[Challenge, ...]:
-    """Returns the challenges of which no post has a hashtag or sound.
+    """Returns the challenges none of whose hashtags and sounds occurs in any post.
 
     Args:
-        challenges: those of a study.
+        challenges: the challenges of a study.
         videos: the corpus's table of posts.
     """
     tags = set(videos["hashtags"].explode())
@@ -40,48 +40,47 @@ def find_unmatched(
 
 
 def require_matches(challenges: Sequence[Challenge], videos: pl.DataFrame) -> list[str]:
-    """Says which challenges no post matches.
+    """Returns warnings about challenges without posts.
 
     Args:
-        challenges: those of a study.
+        challenges: the challenges of a study.
         videos: the corpus's table of posts.
 
     Returns:
-        One line a challenge that no post matches, with the nearest hashtags that the
-        corpus has; the last line counts the others where these are many.
+        One line for each challenge that no post matches, with the most similar hashtags
+        of the corpus; after five lines, one line with the number of the others. Empty
+        for a corpus without posts.
 
     Raises:
-        DataError: there are posts, and none matches any challenge.
+        DataError: if there are posts and none matches any challenge.
     """
     if videos.is_empty():
-        return []  # the study is not to blame
+        return []
     unmatched = find_unmatched(challenges, videos)
     if not unmatched:
         return []
     known = _frequent_tags(videos)
-    lines = [_describe(challenge, known) for challenge in unmatched[:_MOST_TOLD]]
-    if len(unmatched) > _MOST_TOLD:
-        lines.append(f"no post matches {len(unmatched) - _MOST_TOLD} more challenges")
+    lines = [_describe(challenge, known) for challenge in unmatched[:_MAX_LINES]]
+    if len(unmatched) > _MAX_LINES:
+        lines.append(f"no post matches {len(unmatched) - _MAX_LINES} more challenges")
     if len(unmatched) == len(challenges):
         raise DataError(
-            "the posts of the corpus must join a challenge of the study; is it the "
-            f"study of another corpus? Received: {'; '.join(lines)}"
+            "the corpus must have posts of at least one challenge of the study; does "
+            f"the study belong to another corpus? Received: {'; '.join(lines)}"
         )
     return lines
 
 
-def nearest_hashtags(wanted: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Returns the known hashtags that resemble any of some others, nearest first.
+def nearest_hashtags(tags: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Returns the known hashtags most similar to any given one, most similar first.
 
     Args:
-        wanted: normalised hashtags.
-        known: normalised hashtags, from which `NUM_NEAREST` are chosen at most.
+        tags: normalised hashtags to compare with.
+        known: normalised hashtags to choose from, `NUM_NEAREST` at most.
     """
     similarity: dict[str, float] = {}
-    for tag in wanted:
-        for near in difflib.get_close_matches(
-            tag, known, NUM_NEAREST, _LEAST_SIMILARITY
-        ):
+    for tag in tags:
+        for near in difflib.get_close_matches(tag, known, NUM_NEAREST, _MIN_SIMILARITY):
             ratio = difflib.SequenceMatcher(None, near, tag).ratio()
             similarity[near] = max(ratio, similarity.get(near, 0.0))
     return sorted(similarity, key=lambda tag: (-similarity[tag], tag))[:NUM_NEAREST]
@@ -94,11 +93,11 @@ def _describe(challenge: Challenge, known: Sequence[str]) -> str:
     if not challenge.hashtags:
         return line
     nearest = nearest_hashtags(challenge.hashtags, known)
-    near = ", ".join(f"#{tag}" for tag in nearest) or "none that resembles it"
-    return f"{line}; the nearest hashtags of the corpus: {near}"
+    near = ", ".join(f"#{tag}" for tag in nearest) or "none"
+    return f"{line}; most similar hashtags of the corpus: {near}"
 
 
 def _frequent_tags(videos: pl.DataFrame) -> list[str]:
     tags = videos.select(tag=pl.col("hashtags").explode()).drop_nulls()
     counts = tags.group_by("tag").len().sort("len", "tag", descending=[True, False])
-    return counts["tag"].head(_MOST_TAGS).to_list()
+    return counts["tag"].head(_MAX_TAGS).to_list()

@@ -1,1 +1,1 @@
-"""One training loop for every model and every strategy."""
+"""Training of proxies, the fusion of videos and participation models."""

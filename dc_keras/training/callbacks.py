@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: the curve, TensorBoard, and a way back in."""
+"""Keras callbacks of training: log files, TensorBoard, and resuming after a stop."""
 
 from __future__ import annotations
 
@@ -11,63 +11,56 @@ import numpy as np
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
-    """Early stopping that remembers across a restart how long it has waited.
+    """Early stopping that keeps its state when training is resumed.
 
-    Keras's own starts anew after `BackupAndRestore`, so that a training stopped and
-    taken up again would end with other weights than one left alone.
+    `keras.callbacks.EarlyStopping` loses its state when training resumes with
+    `BackupAndRestore`, so that resumed and uninterrupted training could end with
+    different weights.
 
     Args:
-        backup_dir: where the memory is kept; None keeps none.
-        **kwargs: those of `keras.callbacks.EarlyStopping`.
+        backup_dir: directory for the state; None does not save it.
+        **kwargs: arguments of `keras.callbacks.EarlyStopping`.
     """
 
     def __init__(self, backup_dir: Path | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._memory = None if backup_dir is None else backup_dir / "early_stopping.npz"
+        self._path = None if backup_dir is None else backup_dir / "early_stopping.npz"
         self._last_epoch = -1
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Recalls the memory of a stopped training, where there is one."""
+        """Restores the state of a stopped training, if there is one."""
         super().on_train_begin(logs)
-        if self._memory is None or not self._memory.exists():
+        if self._path is None or not self._path.exists():
             return
-        with (
-            self._memory.open("rb") as file,
-            np.load(file, allow_pickle=False) as saved,
-        ):
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             self._last_epoch, self.wait, self.best_epoch = map(int, saved["counts"])
             self.best = float(saved["best"])
             self.best_weights = [
                 saved[f"weight_{i}"] for i in range(len(saved.files) - 2)
             ]
 
-    def judge_start(self, logs: dict[str, float]) -> None:
-        """Takes the weights before the first epoch as the best so far."""
-        self.best = logs[self.monitor]
-        self.best_weights, self.best_epoch = self.model.get_weights(), -1
-
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Stops where the epochs before had already decided so."""
+        """Stops training if the restored state requires it."""
         if epoch > self._last_epoch:
             self._stop_again()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Judges the epoch once, even where it is run again after a stop."""
+        """Updates the state, once per epoch even if an epoch is repeated."""
         if epoch == self._last_epoch:
             self._stop_again()
         if epoch <= self._last_epoch or self.stopped_epoch > 0:
             return
         super().on_epoch_end(epoch, logs)
         self._last_epoch = epoch
-        if self._memory is not None and self.best_weights is not None:
-            self._remember(self._memory)
+        if self._path is not None and self.best_weights is not None:
+            self._save(self._path)
 
     def _stop_again(self) -> None:
         if self._last_epoch > 0 and self.wait >= self.patience:
             self.stopped_epoch = self._last_epoch
             self.model.stop_training = True
 
-    def _remember(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         weights = {f"weight_{i}": w for i, w in enumerate(self.best_weights)}
         counts = np.array([self._last_epoch, self.wait, self.best_epoch])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,18 +70,18 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class ResumableCSVLogger(keras.callbacks.CSVLogger):
-    """A CSV log of one row an epoch, even where an epoch is run again after a stop."""
+    """A CSV log with one row per epoch, even if an epoch is repeated after a stop."""
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Counts the epochs that the file tells of, where it goes on."""
+        """Counts the rows of an existing file."""
         path, self._num_rows = Path(self.filename), 0
         if self.append and path.exists():
-            # The first line holds the names of the columns.
+            # The first line is the header.
             self._num_rows = len(path.read_text(encoding="utf-8").splitlines()) - 1
         super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Adds a row."""
+        """Adds a row for a new epoch."""
         if epoch >= self._num_rows:
             super().on_epoch_end(epoch, logs)
 
@@ -98,16 +91,16 @@ def training_callbacks(
     hparams: Mapping[str, bool | int | float | str] | None = None,
     profile_steps: tuple[int, int] | None = None,
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks of a training that leaves files in `directory`.
+    """Returns the callbacks that write the files of a training.
 
-    `history.csv` (one row an epoch), `tensorboard/` (scalars) and, while it runs,
-    `backup/`, from which the same command goes on after a stop.
+    The files are `history.csv` (one row per epoch), `tensorboard/` (scalars) and,
+    during training, `backup/`, from which training resumes after a stop.
 
     Args:
-        directory: made where it is missing.
-        hparams: what TensorBoard's HParams compares runs by; None for nothing.
-        profile_steps: first and last step, from 1, that TensorFlow's profiler sees;
-            with `steps_per_execution` they count executions.
+        directory: output directory, created if missing.
+        hparams: values for TensorBoard's HParams; None for none.
+        profile_steps: first and last step, from 1, for TensorFlow's profiler; with
+            `steps_per_execution`, executions are counted.
     """
     from tensorboard.plugins.hparams import api
 
@@ -119,6 +112,6 @@ def training_callbacks(
             logs, write_graph=False, profile_batch=profile_steps or 0
         ),
         *([api.KerasCallback(str(logs), dict(hparams))] if hparams else []),
-        # Two, so that a stop in the middle of writing one costs an epoch, not all.
+        # With two checkpoints, a stop while writing one loses a single epoch.
         keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
     ]

@@ -1,9 +1,10 @@
-"""What the videos say of pairs that they were not fitted on.
+"""Cross-fitting of the fusion of videos: out-of-fold scores of training pairs.
 
-A fusion that has learned the labels of its training pairs by heart is no guide on them.
-So copies of it are fitted beside it, each without some training pairs, and each scores
-those. All copies are one Keras model with an output each: the videos are gathered and
-the step is compiled once, and since copies share no weight, each learns as if alone.
+A model's scores of its own training pairs are too good. Copies of the model are
+therefore fitted at the same time, each without some of the training pairs, and each
+scores these pairs. All copies are one Keras model with one output per copy, so inputs
+are read once and the training step is compiled once. Copies share no weights, so each
+is fitted independently.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ from dc_keras.training.objectives import Objective
 
 
 @dataclass(frozen=True)
-class Crossed:
-    """A model and its copies, fitted.
+class CrossFitModel:
+    """A fitted model and its copies.
 
     Attributes:
-        model: one output a copy, (batch_size, num_copies + 1); the last is the model's
-            own, fitted on all training pairs.
-        told: float32 (num_pairs,), the model's own probabilities.
-        out_of_fold: float32 (num_pairs,), on training pairs those of the copy that has
-            not seen the pair, NaN where there is none; elsewhere `told`.
+        model: Keras model with outputs (batch_size, num_copies + 1), one per copy; the
+            last is the final model, fitted on all training pairs.
+        probability: float32 (num_pairs,), probabilities by the final model.
+        out_of_fold: float32 (num_pairs,), probabilities of training pairs by the copy
+            that was fitted without the pair, NaN if there is none, and of other pairs
+            by the final model.
     """
 
     model: keras.Model
-    told: np.ndarray
+    probability: np.ndarray
     out_of_fold: np.ndarray
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Returns the model's own probabilities, float32 (num_examples,)."""
+        """Returns probabilities by the final model, float32 (num_examples,)."""
         return np.asarray(predict(self.model, examples)[:, -1])
 
 
-def fit_crossed(
+def cross_fit(
     build_copies: Callable[[int], keras.Model],
     examples: Examples,
     train: np.ndarray,
@@ -52,29 +54,30 @@ def fit_crossed(
     objective: Objective,
     options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Crossed:
-    """Fits a model on the training pairs and, beside it, a copy for each step.
+) -> CrossFitModel:
+    """Fits a model on all training pairs, and a copy for each inner step.
 
     Args:
-        build_copies: a number of copies that share no weight → inputs → probabilities
-            (batch_size, number).
+        build_copies: builds a model of a number of copies without shared weights, with
+            outputs (batch_size, number).
         examples: all pairs, with their weights.
-        train: positions of the training pairs that the gradient sees.
-        valid: positions that early stopping sees, of the model's own output.
-        steps: of `signals.folds.plan_steps`; each inner one has a copy.
-        objective: whose loss takes copies.
-        options: how they are fitted.
+        train: positions of the training pairs.
+        valid: positions of the pairs for early stopping, which uses the final model.
+        steps: the plan of `cross_fit_plan.plan_steps`; each inner step has a copy.
+        objective: objective with a loss for several outputs.
+        options: training options.
         callbacks: Keras callbacks.
     """
     inner = [step for step in steps if step.is_inner]
     part = examples.take(train)
-    seen = [np.isin(train, step.fitted) for step in inner] + [np.ones(len(train), bool)]
-    weights = part.weights[:, None] * np.stack(seen, axis=1).astype(np.float32)
+    fitted = [np.isin(train, step.fitted) for step in inner]
+    fitted.append(np.ones(len(train), bool))
+    weights = part.weights[:, None] * np.stack(fitted, axis=1).astype(np.float32)
     model = fit(
-        lambda: build_copies(len(seen)),
+        lambda: build_copies(len(fitted)),
         replace(part, weights=weights),
         examples.take(valid),
-        scored_by(objective, lambda outputs: outputs[:, -1]),
+        _score_last_output(objective),
         options,
         callbacks,
     )
@@ -83,21 +86,13 @@ def fit_crossed(
     for step in steps:
         column = inner.index(step) if step in inner else -1
         out_of_fold[step.scored] = outputs[step.scored, column]
-    return Crossed(model, outputs[:, -1], out_of_fold)
+    return CrossFitModel(model, outputs[:, -1], out_of_fold)
 
 
-def scored_by(
-    objective: Objective, judged: Callable[[np.ndarray], np.ndarray]
-) -> Objective:
-    """The same objective, fitted to the outputs of all copies and scored by one output.
-
-    Args:
-        objective: whose loss takes copies.
-        judged: outputs of all copies, (num_examples, count) → those that early stopping
-            looks at, (num_examples,).
-    """
+def _score_last_output(objective: Objective) -> Objective:
+    """Returns an objective whose score uses the last output, the final model."""
 
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
-        return objective.score(labels, judged(outputs), weights)
+        return objective.score(labels, outputs[:, -1], weights)
 
     return replace(objective, score=score)

@@ -1,8 +1,8 @@
-"""Feeds models from tables in memory: features are read once, rows are gathered.
+"""Datasets of examples whose inputs are rows of tables in memory.
 
-An example is a set of row numbers into shared tables (videos, users, challenges), so a
-video's embeddings exist once however many pairs see them, and an epoch is a shuffle of
-integers.
+An example has row numbers of shared tables (videos, users, challenges). The embeddings
+of a video are therefore stored once even if many pairs use them, and shuffling an epoch
+only shuffles integers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tfrecords.without_autotune import without_autotune
 
 @dataclass(frozen=True)
 class Examples:
-    """A supervised set whose inputs are rows of shared tables.
+    """Labelled examples whose inputs are rows of shared tables.
 
     Attributes:
-        tables: by input name, a tensor (num_entries, …); float16 is fed as float32.
-        index: by input name, int32 (num_examples,), the row of each example.
-        labels: int32 classes or 0/1, (num_examples,).
+        tables: tensor (num_entries, …) of each input; float16 is converted to float32.
+        index: int32 (num_examples,) for each input, the row of each example.
+        labels: int32 (num_examples,), classes or 0/1.
         weights: float32 (num_examples,), or (num_examples, num_outputs) for a model
-            with an output a copy.
+            with several outputs.
     """
 
     tables: Mapping[str, tf.Tensor]
@@ -38,7 +38,7 @@ class Examples:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Returns the examples at some positions."""
+        """Returns the examples at the given positions."""
         return replace(
             self,
             index={name: index[rows] for name, index in self.index.items()},
@@ -47,16 +47,16 @@ class Examples:
         )
 
     def num_batches(self, batch_size: int) -> int:
-        """Batches in one epoch, the last one possibly smaller."""
+        """Returns the number of batches in one pass, including a smaller last one."""
         return -(-len(self) // batch_size)
 
     def ordered_batches(
         self, batch_size: int, part: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
-        """One epoch in order, as (inputs, labels, weights).
+        """Returns one pass in order, as (inputs, labels, weights).
 
-        Every batch has `batch_size` rows: the last one is filled up with rows of weight
-        zero. For `part` see `training_batches`.
+        Every batch has `batch_size` rows; the last one is padded with rows of weight
+        zero. For `part`, see `training_batches`.
         """
         pieces = _Pieces.of(len(self), batch_size, part)
         order = tf.range(len(self), dtype=tf.int64)
@@ -73,14 +73,14 @@ class Examples:
         shuffle_seed: int | None = None,
         has_weights: bool = False,
     ) -> tf.data.Dataset:
-        """One epoch for Keras's `fit`, `evaluate` and `predict`.
+        """Returns one pass for Keras's `fit`, `evaluate` and `predict`.
 
         Args:
-            batch_size: examples of a batch; the last one may be smaller.
-            shuffle_seed: seed of an order that changes with every iteration; None
-                keeps the order of the examples. Two datasets of one seed give the same
-                orders, as long as TensorFlow's global seed is the same.
-            has_weights: whether weights come with the labels.
+            batch_size: number of examples per batch; the last one may be smaller.
+            shuffle_seed: seed of the order, which changes with every iteration; None
+                keeps the order of the examples. Datasets with the same seed have the
+                same orders if TensorFlow's global seed is the same.
+            has_weights: whether to include weights.
 
         Returns:
             (inputs by name, labels), or (inputs by name, labels, weights).
@@ -105,24 +105,25 @@ class Examples:
         first_epoch: int,
         part: tf.distribute.InputContext | None = None,
     ) -> tf.data.Dataset:
-        """Epochs without end, each in an order that (seed, epoch) alone decides.
+        """Returns shuffled passes over the examples without end.
 
-        An epoch therefore looks the same whether or not training was interrupted
-        before it. Batches never cross the end of an epoch.
+        The order of a pass depends on the seed and its number only, so that resumed
+        and uninterrupted training use the same batches. A batch never has examples of
+        two passes.
 
         Args:
-            batch_size: examples of a global batch, whatever the number of replicas.
+            batch_size: number of examples in a global batch, over all replicas.
             seed: seed of the order.
-            first_epoch: number of the first pass over the examples.
-            part: the workers and replicas among which a batch is divided, and which
-                worker this is; None for one replica that gets it all.
+            first_epoch: number of the first pass.
+            part: the numbers of replicas and workers that share a batch, and the number
+                of this worker; None for a single replica.
 
         Returns:
-            (inputs, labels, weights, count), one piece for each replica of this worker,
-            batch after batch. All pieces have one shape: where examples are missing,
-            rows of weight zero stand in. `count` is float32 (), the number of
-            examples in the whole batch. The pieces of all replicas, in order, are the
-            batch that a single replica would see.
+            (inputs, labels, weights, count), one piece per replica of this worker,
+            batch after batch. All pieces have the same shape and are padded with rows
+            of weight zero. `count` is float32 (), the number of examples in the global
+            batch. The pieces of all replicas together, in order, are the batch of a
+            single replica.
         """
         pieces = _Pieces.of(len(self), min(batch_size, len(self)), part)
 
@@ -135,14 +136,14 @@ class Examples:
             return pieces.arrange(order)
 
         gather = self._gatherer()
-        # Not `Dataset.counter`, whose function TensorFlow would keep for ever.
+        # `Dataset.counter` would leak memory: TensorFlow never frees its function.
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
         dataset = epochs.flat_map(one_epoch)
         dataset = dataset.map(
             lambda rows, is_real, count: (*gather(rows, is_real), count),
             num_parallel_calls=1,
         )
-        # Else workers ask each other before every step whether all have a batch.
+        # Without a cardinality, workers synchronise before every step.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return without_autotune(dataset.apply(endless).prefetch(2))
 
@@ -158,22 +159,22 @@ class Examples:
                 values = tf.gather(table, tf.gather(index[name], rows))
                 is_half = values.dtype == tf.float16
                 inputs[name] = tf.cast(values, tf.float32) if is_half else values
-            # One weight an example, or one for each output of a model of several.
+            # Weights have one or two axes; see `weights`.
             shape = [-1, *[1] * (weights.shape.rank - 1)]
-            weighed = tf.gather(weights, rows) * tf.reshape(is_real, shape)
-            return inputs, tf.gather(labels, rows), weighed
+            masked = tf.gather(weights, rows) * tf.reshape(is_real, shape)
+            return inputs, tf.gather(labels, rows), masked
 
         return cast("Callable[[Any, Any], tuple[Any, Any, Any]]", gather)
 
 
 @dataclass(frozen=True)
 class _Pieces:
-    """How an epoch is cut into batches, and those into pieces: one worker's share.
+    """The pieces of batches for one worker; a batch has one piece per replica.
 
     Attributes:
-        places: int64 (num_pieces, piece_size), positions in the epoch's order.
-        is_real: float32 (num_pieces, piece_size), 0 where a piece is filled up.
-        counts: float32 (num_pieces,), examples in the whole batch.
+        places: int64 (num_pieces, piece_size), positions in the order of the pass.
+        is_real: float32 (num_pieces, piece_size), 0 where padded.
+        counts: float32 (num_pieces,), number of examples in the global batch.
     """
 
     places: np.ndarray
@@ -184,7 +185,7 @@ class _Pieces:
     def of(
         cls, count: int, batch_size: int, part: tf.distribute.InputContext | None
     ) -> _Pieces:
-        """Cuts `count` examples."""
+        """Divides `count` examples into pieces."""
         part = part or tf.distribute.InputContext()
         num_replicas = part.num_replicas_in_sync
         piece_size = -(-batch_size // num_replicas)
@@ -205,7 +206,7 @@ class _Pieces:
         )
 
     def arrange(self, order: tf.Tensor) -> tf.data.Dataset:
-        """Returns (rows, is_real, count) a piece, for an epoch's order of rows."""
+        """Returns (rows, is_real, count) for each piece, given the order of rows."""
         return tf.data.Dataset.from_tensor_slices(
             (tf.gather(order, self.places), self.is_real, self.counts)
         )

@@ -1,4 +1,4 @@
-"""Fits the participation model: `evaluate` in every fold, and `train` once."""
+"""Fits the participation model, for `evaluate` and `train`."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from dc_keras.models.deep_challenger import (
     USER_REPRESENTATION,
 )
 from dc_keras.study.participation import Grid
-from dc_keras.training.cross_fitting import Crossed
+from dc_keras.training.cross_fitting import CrossFitModel
 from dc_keras.training.dataset import Examples
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxy_training import side_variants
 from dc_keras.training.recipe import Recipe
 
-# Users whose videos are joined at a time.
+# Batch size in users or challenges.
 _CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class FusedVideos:
-    """The fusion of videos and its copies, fitted, and what they were fitted on.
+    """The fitted fusion of videos and its copies, with their examples.
 
     Attributes:
-        crossed: the models.
+        crossed: the fusion and its copies.
         examples: all pairs.
     """
 
-    crossed: Crossed
+    crossed: CrossFitModel
     examples: Examples
 
 
 @dataclass(frozen=True)
 class FittedParticipation:
-    """A model, and the users, challenges and pairs of its fold as it sees them.
+    """A fitted model with the vectors and predictions of its fold.
 
     Attributes:
-        model: fitted.
-        users: float32 (num_users, user_width).
-        challenges: float32 (num_challenges, challenge_width).
-        out_of_fold: float32 (num_pairs,), probabilities; those of training and
-            validation pairs by models that have not seen their labels.
+        model: the fitted model.
+        users: float32 (num_users, user_width), vectors of users.
+        challenges: float32 (num_challenges, challenge_width), vectors of challenges.
+        out_of_fold: float32 (num_pairs,), probabilities; out of fold for training and
+            validation pairs.
     """
 
     model: ParticipationModel
@@ -67,12 +67,12 @@ def context_data(
     table: Features,
     hidden_users: Collection[str] = (),
 ) -> ContextData:
-    """Returns what context features are fitted on.
+    """Returns the data for fitting context features.
 
     Args:
-        grid: users, challenges, labels, and the videos that each side may see.
-        facts: facts of those videos.
-        table: features; posts of users who describe challenges may be missing.
+        grid: users, challenges, labels, and the videos of each side.
+        facts: facts of these videos.
+        table: features of these videos; histories of the pool may be missing.
         hidden_users: users whose videos must not describe a challenge.
     """
     captions = table.caption_vectors()
@@ -96,7 +96,7 @@ def context_data(
 
 
 def _focal_terms(grid: Grid) -> Iterator[str]:
-    """Yields the marks of a grid's challenges as `context.terms` has them."""
+    """Yields the hashtags and sounds of a grid's challenges as terms."""
     marks = grid.settings.get("challenges")
     for challenge in (marks or {}).values():
         for prefix, kind in (("#", "hashtags"), ("sound:", "sounds")):
@@ -113,10 +113,10 @@ def fit_participation(
 
     Args:
         features: the context features of the fold; None for a recipe without context.
-        recipe: what the model sees.
+        recipe: inputs and options of the model.
         videos: the fusion of videos, fitted on the same pairs; None for a recipe
             without videos.
-        seed: of the trees.
+        seed: seed of the boosted trees.
     """
     fusion, context, sides = None, None, []
     out_of_fold = None
@@ -124,12 +124,12 @@ def fit_participation(
         fusion = videos.crossed.model.select_copy(-1)
         sides.append(represent(fusion, videos.examples))
         crossed = videos.crossed
-        out_of_fold = crossed.out_of_fold if recipe.groups else crossed.told
+        out_of_fold = crossed.out_of_fold if recipe.groups else crossed.probability
     if recipe.groups and features is not None:
-        told = None
+        of_videos = None
         if out_of_fold is not None:
-            told = np.asarray(log_odds(tf.constant(out_of_fold)))
-        fitted = fit_context(features, recipe.groups, told, seed)
+            of_videos = np.asarray(log_odds(tf.constant(out_of_fold)))
+        fitted = fit_context(features, recipe.groups, of_videos, seed)
         context = fitted.model
         sides.append((features.users, features.challenges))
         out_of_fold = 1 / (1 + np.exp(-fitted.log_odds))
@@ -142,7 +142,7 @@ def fit_participation(
 
 
 def _aligned(video_ids: tuple[str, ...], vectors: dict[str, np.ndarray]) -> np.ndarray:
-    """The vectors of posts, a row a post, zeros where there is none."""
+    """Returns the vectors of posts as rows, zeros for posts without a vector."""
     dim = len(next(iter(vectors.values())))
     rows = np.zeros((len(video_ids), dim), np.float32)
     for row, video_id in enumerate(video_ids):
@@ -152,7 +152,12 @@ def _aligned(video_ids: tuple[str, ...], vectors: dict[str, np.ndarray]) -> np.n
 
 
 def represent(fusion: keras.Model, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    """Returns x^u of all users and x^c of all challenges, eqs. (2) and (1)."""
+    """Returns x^u of all users and x^c of all challenges, eqs. (2) and (1).
+
+    Args:
+        fusion: the fusion of videos.
+        examples: pairs, made by `fusion_training.pair_examples`.
+    """
     sides = []
     for side, name in (
         ("user", USER_REPRESENTATION),

@@ -1,7 +1,7 @@
-"""Fits the recipes of a fold: proxies, the fusion of videos, context, combination.
+"""Fits recipes on a fold: proxies, the fusion of videos, and context features.
 
-`evaluate` and `dc_keras.fit_participation` fit through these classes, so that both get
-the same model for the same fold and seed.
+`evaluate` and `dc_keras.fit_participation` both use these classes, so they fit the same
+model for the same fold and seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.training.cross_fitting import Crossed
+from dc_keras.training.cross_fitting import CrossFitModel
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fit_participation import (
     FittedParticipation,
@@ -49,15 +49,15 @@ Proxies = Mapping[str, tuple[keras.Model, Variant]]
 
 @dataclass(frozen=True, eq=False)
 class FoldData:
-    """One fold of a grid: its pairs, and what may be known of them.
+    """The data of one fold of a grid.
 
     Attributes:
-        grid: users, challenges, labels, and the videos that each side may see.
+        grid: users, challenges, labels, and the videos of each side.
         pairs: the observed pairs.
-        table: cached features of the videos.
-        facts: facts of the same videos.
-        fold: which pairs are for training, validation and test.
-        seed: of everything that is drawn in the fold.
+        table: features of the videos.
+        facts: facts of the videos.
+        fold: the training, validation and test pairs.
+        seed: random seed of the fold.
     """
 
     grid: Grid
@@ -69,12 +69,12 @@ class FoldData:
 
     @cached_property
     def context(self) -> ContextData:
-        """What context features are fitted on."""
+        """The data for fitting context features."""
         return context_data(self.grid, self.facts, self.table, self.fold.hidden_users)
 
     @cached_property
     def steps(self) -> list[CrossFitStep]:
-        """Which pairs a model is fitted on, and which it then scores."""
+        """The cross-fitting plan."""
         fold = self.fold
         return plan_steps(
             self.context.evidence,
@@ -91,11 +91,11 @@ class FoldData:
         return ContextFeatures(self.context, self.fold.train, self.steps, self.seed)
 
     def video_task(self, kind: str, user_classes: str = "train") -> ProxyTask:
-        """Returns the videos and the classes of a proxy.
+        """Returns the videos and classes of a proxy.
 
         Args:
             kind: "challenge" or "user".
-            user_classes: as of `ProtocolOptions`.
+            user_classes: see `ProtocolOptions`.
         """
         grid, hidden = self.grid, self.fold.hidden_users
         if kind == "challenge":
@@ -112,8 +112,9 @@ class FoldData:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the training, validation and test positions of a proxy's videos.
 
-        On `random_pair` the paper's 80/20 holds for videos too; elsewhere the fold
-        itself has already hidden what must be hidden, and no video is held out.
+        On `random_pair`, 20 % of the videos are for testing, as in the paper. Other
+        splits have no test videos: their folds hide videos of held-out users and
+        challenges from the task.
         """
         fraction = TEST_FRACTION if self.fold.split == "random_pair" else 0.0
         rest, test = split_rows(len(task.labels), fraction, self.seed)
@@ -123,13 +124,13 @@ class FoldData:
 
 @dataclass(frozen=True)
 class FittedRecipe:
-    """A fitted recipe, and what it was fitted on.
+    """A fitted recipe and its inputs.
 
     Attributes:
-        fitted: the model, and users, challenges and pairs as it sees them.
+        fitted: the model, the vectors of users and challenges, and its predictions.
         videos: the fusion of videos, or None.
         features: the context features of the fold, or None.
-        proxies: by side, the fitted proxy and what it sees; empty without videos.
+        proxies: fitted proxy and its input variant by side; empty without videos.
     """
 
     fitted: FittedParticipation
@@ -139,15 +140,15 @@ class FittedRecipe:
 
 
 class FoldFitting:
-    """Fits recipes on the training pairs of a fold; recipes share what they can.
+    """Fits recipes on the training pairs of a fold; they share proxies and fusions.
 
     Args:
-        data: the fold.
+        data: the data of the fold.
         recipes: all recipes that will be fitted.
-        negatives: rule for training negatives, as of `ProtocolOptions`.
-        user_classes: classes of the user proxy, as of `ProtocolOptions`.
-        training: how proxies are fitted; its seed is that of the fold.
-        progress: called with the name of what is about to be fitted.
+        negatives: rule for negative training pairs, see `ProtocolOptions`.
+        user_classes: classes of the user proxy, see `ProtocolOptions`.
+        training: training options of proxies; the seed is that of the fold.
+        progress: called with the name of a model before each fit.
     """
 
     def __init__(
@@ -166,16 +167,16 @@ class FoldFitting:
         self._user_classes = user_classes
         self._progress = progress
         self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
-        self._fusions: dict[tuple[ModelOptions, TrainingOptions], Crossed] = {}
+        self._fusions: dict[tuple[ModelOptions, TrainingOptions], CrossFitModel] = {}
 
     @property
     def training_rows(self) -> np.ndarray:
-        """Positions of the training pairs that a network sees."""
+        """Positions of the training pairs of networks, with sampled negatives."""
         data = self.data
         return sample_negatives(data.pairs, data.fold.train, self._negatives, data.seed)
 
     def video_task(self, kind: str) -> ProxyTask:
-        """Returns the videos and the classes of a proxy; see `FoldData`."""
+        """Returns the videos and classes of a proxy; see `FoldData.video_task`."""
         return self.data.video_task(kind, self._user_classes)
 
     def video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
@@ -183,7 +184,7 @@ class FoldFitting:
         return self.data.video_split(task, self.training.validation_fraction)
 
     def proxy(self, kind: str, variant: Variant, options: ModelOptions) -> keras.Model:
-        """Fits a proxy, once for all that need it."""
+        """Returns a proxy, fitted at the first call."""
         key = (kind, variant, options)
         if key not in self._fitted:
             self._progress(f"{kind} proxy, {variant.name}")
@@ -217,7 +218,7 @@ class FoldFitting:
         table: Features,
         support_size: int | None = None,
     ) -> Examples:
-        """Returns all pairs as the fusion of videos sees them on a grid."""
+        """Returns all pairs as inputs of the fusion, with the videos of a grid."""
         return deep_challenger_examples(
             grid,
             table,
@@ -228,8 +229,8 @@ class FoldFitting:
             support_size,
         )
 
-    def _fusion(self, recipe: Recipe, examples: Examples) -> Crossed:
-        """Fits the fusion of videos once for all recipes that share it."""
+    def _fusion(self, recipe: Recipe, examples: Examples) -> CrossFitModel:
+        """Returns the fusion of videos, fitted once for all recipes that share it."""
         key = (recipe.model, recipe.training)
         if key not in self._fusions:
             self._progress(f"{recipe.name}, fusion")

@@ -1,4 +1,4 @@
-"""Fits the participation model and the paper's baselines (sections IV-C and V-A)."""
+"""Fits the fusion of videos and the paper's baselines (sections IV-C and V-A)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dc_keras.models.pooling import standardizer
 from dc_keras.options import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.cross_fitting import Crossed, fit_crossed
+from dc_keras.training.cross_fitting import CrossFitModel, cross_fit
 from dc_keras.training.dataset import Examples
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
@@ -33,7 +33,7 @@ from dc_keras.training.proxy_training import (
 
 @dataclass(frozen=True)
 class VideoSets:
-    """Sets of embedded videos, padded with zeros at the end.
+    """Sets of video embeddings, padded with zeros at the end.
 
     Attributes:
         values: float32 (num_sets, num_videos, dim).
@@ -47,12 +47,12 @@ class VideoSets:
 def gather_sets(
     embeddings: np.ndarray, row_sets: Sequence[np.ndarray], size: int
 ) -> VideoSets:
-    """Arranges video embeddings into padded sets.
+    """Returns padded sets of video embeddings.
 
     Args:
         embeddings: float32 (num_videos, dim).
-        row_sets: for each set, its rows of `embeddings`, the most telling first.
-        size: items a set at most; what is over it is cut.
+        row_sets: rows of `embeddings` for each set; only the first `size` are used.
+        size: number of videos per set.
     """
     return VideoSets(*gather_rows(embeddings, row_sets, size))
 
@@ -60,7 +60,7 @@ def gather_sets(
 def user_sets(
     grid: Grid, table: Features, embeddings: np.ndarray, history_max: int
 ) -> VideoSets:
-    """The learned embeddings of each panel user's history: eq. (2) before joining."""
+    """Returns the video embeddings of each user's history, the inputs of eq. (2)."""
     rows = [table.rows(history) for history in grid.histories]
     return gather_sets(embeddings, rows, history_max)
 
@@ -73,9 +73,16 @@ def challenge_sets(
     hidden_users: Collection[str] = (),
     size: int | None = None,
 ) -> VideoSets:
-    """The learned embeddings of each challenge's support: eq. (1) before joining.
+    """Returns the video embeddings of each challenge's support, the inputs of eq. (1).
 
-    The sets are as wide as the largest, up to `support_max`, or `size` wide.
+    Args:
+        grid: the challenges and their support.
+        table: features, which give the rows of the videos.
+        embeddings: float32 (num_videos, dim).
+        support_max: maximum number of videos per challenge.
+        hidden_users: users whose videos are left out.
+        size: number of videos per set; None uses that of the largest set, at most
+            `support_max`.
     """
     count = range(len(grid.challenges))
     rows = [table.rows(visible_support(grid, c, hidden_users)) for c in count]
@@ -87,7 +94,14 @@ def challenge_sets(
 def pair_examples(
     pairs: Pairs, challenges: VideoSets, users: VideoSets, class_weight: str = "none"
 ) -> Examples:
-    """Returns pairs as the inputs of deepChallenger."""
+    """Returns pairs as inputs of deepChallenger.
+
+    Args:
+        pairs: the pairs.
+        challenges: the video embeddings of all challenges.
+        users: the video embeddings of all users.
+        class_weight: see `label_weights`.
+    """
     tables = {
         "challenge": tf.convert_to_tensor(challenges.values),
         "challenge_valid": tf.convert_to_tensor(challenges.valid),
@@ -114,16 +128,17 @@ def deep_challenger_examples(
     hidden_users: Collection[str] = (),
     support_size: int | None = None,
 ) -> Examples:
-    """Embeds every video with the fitted proxies and arranges pairs for the fusion.
+    """Embeds all videos by the proxies, and returns pairs as inputs of the fusion.
 
     Args:
-        grid: users, challenges and the videos that each side may see.
-        table: the features.
-        pairs: the pairs, all of them.
-        proxies: by side ("challenge", "user"), the fitted proxy and what it sees.
+        grid: users, challenges, and the videos of each side.
+        table: features of the videos.
+        pairs: all pairs.
+        proxies: fitted proxy and its input variant by side, "challenge" and "user".
         class_weight: see `label_weights`.
         hidden_users: users whose videos must not describe a challenge.
-        support_size: width of the challenges' sets, where a fitted fusion asks for it.
+        support_size: number of videos per challenge; None uses that of the challenge
+            with most videos.
     """
     history_max = grid.settings["history_max"]
     support_max = grid.settings["support_max"]
@@ -144,9 +159,12 @@ def deep_challenger_examples(
 
 
 def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
-    """Returns a weight a pair, float32 (num_pairs,), with mean 1.
+    """Returns the weights of pairs, float32 (num_pairs,), with mean 1.
 
-    `balanced` gives both labels the same total weight; `none` gives every pair 1.
+    Args:
+        labels: 0/1 (num_pairs,).
+        class_weight: "balanced" for the same total weight of both labels, or "none" for
+            equal weights of all pairs.
     """
     if class_weight == "none":
         return np.ones(len(labels), np.float32)
@@ -158,7 +176,7 @@ def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
 def _weigh_training(
     examples: Examples, rows: np.ndarray, options: TrainingOptions
 ) -> Examples:
-    """Weighs the training rows anew: only they may say what is rare."""
+    """Computes the weights of training rows from their labels only."""
     weights = examples.weights.copy()
     weights[rows] = label_weights(examples.labels[rows], options.class_weight)
     return replace(examples, weights=weights)
@@ -173,25 +191,28 @@ def _training_part(
 def sample_negatives(
     pairs: Pairs, rows: np.ndarray, rule: str, seed: int
 ) -> np.ndarray:
-    """Returns the training rows under a rule for negatives.
+    """Returns the training pairs with a sample of the negatives.
 
     Args:
         pairs: all pairs.
         rows: positions of the training pairs.
-        rule: `all`, or `K:1` for K negatives drawn for each positive, without repeats.
-        seed: seed of the draw.
+        rule: "all", or "K:1" for K random negatives per positive, without replacement.
+        seed: seed of the sample.
+
+    Returns:
+        Sorted positions of pairs.
 
     Raises:
-        DataError: another rule.
+        DataError: if the rule is neither.
     """
     count = num_negatives(rule)
     if count is None:
         return rows
     positive = rows[pairs.label[rows] == 1]
     negative = rows[pairs.label[rows] == 0]
-    wanted = min(len(negative), count * len(positive))
-    drawn = np.random.default_rng(seed).choice(negative, wanted, replace=False)
-    return np.sort(np.concatenate([positive, drawn]))
+    size = min(len(negative), count * len(positive))
+    sample = np.random.default_rng(seed).choice(negative, size, replace=False)
+    return np.sort(np.concatenate([positive, sample]))
 
 
 def fit_deep_challenger(
@@ -202,20 +223,20 @@ def fit_deep_challenger(
     model_options: ModelOptions,
     training_options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Crossed:
-    """Fits the fusion model and its copies (`fit_crossed`).
+) -> CrossFitModel:
+    """Fits the fusion of videos and its copies; see `cross_fit`.
 
     Args:
-        examples: all pairs, of `pair_examples`.
-        train: positions that the gradient sees.
-        valid: positions that early stopping sees.
-        steps: which pairs a copy is fitted on and scores; none for no copies.
-        model_options: shape of the model.
-        training_options: how it is fitted.
+        examples: all pairs, made by `pair_examples`.
+        train: positions of the training pairs.
+        valid: positions of the pairs for early stopping.
+        steps: the cross-fitting plan; empty for no copies.
+        model_options: architecture of the model.
+        training_options: training options.
         callbacks: Keras callbacks.
     """
     sizes, options = pair_sizes(examples), model_options.to_dict()
-    return fit_crossed(
+    return cross_fit(
         lambda count: DeepChallenger(**sizes, copies=count, **options),
         _weigh_training(examples, train, training_options),
         train,
@@ -228,7 +249,7 @@ def fit_deep_challenger(
 
 
 def pair_sizes(examples: Examples) -> dict[str, Any]:
-    """Returns the sizes of `DeepChallenger` for pairs, made by `pair_examples`."""
+    """Returns the sizes of a `DeepChallenger` for pairs of `pair_examples`."""
     _, support_max, challenge_dim = examples.tables["challenge"].shape
     _, history_max, user_dim = examples.tables["user"].shape
     return {
@@ -247,7 +268,16 @@ def baseline_examples(
     history_max: int,
     class_weight: str,
 ) -> Examples:
-    """Returns pairs as the inputs of one of the paper's baselines."""
+    """Returns pairs as inputs of one of the paper's baselines.
+
+    Args:
+        grid: users, challenges, and the histories of users.
+        table: features of the videos.
+        pairs: all pairs.
+        variant: input variant of the baseline.
+        history_max: maximum number of videos per user.
+        class_weight: see `label_weights`.
+    """
     raw = video_vectors(table, variant)
     users = user_sets(grid, table, raw, history_max)
     tables = {
@@ -266,10 +296,10 @@ def baseline_examples(
 
 
 def video_vectors(table: Features, variant: Variant) -> np.ndarray:
-    """Returns one raw vector a video: mean of its own frames, joined with the caption.
+    """Returns the mean frame embedding and the caption embedding of each video.
 
     Returns:
-        float32 (num_videos, frame_dim + caption_dim).
+        float32 (num_videos, frame_dim + caption_dim), concatenated.
     """
     parts = []
     if variant.vision is not None:

@@ -1,8 +1,7 @@
-"""The one training loop, for every model and every strategy.
+"""The training loop of all models, for all distribution strategies.
 
-Keras 3's `fit` fails under a multi-worker strategy, so the loop is ours: `strategy.run`
-over Keras layers and optimizers, driving Keras callbacks. What runs on the replicas is
-in `steps`.
+Keras 3's `fit` does not support a multi-worker strategy. This loop uses `strategy.run`
+with Keras models, optimizers and callbacks. The compiled steps are in `steps`.
 """
 
 from __future__ import annotations
@@ -32,25 +31,22 @@ def fit(
     objective: Objective,
     options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    judge_start: bool = False,
 ) -> keras.Model:
-    """Fits a model with Adam and early stopping, and gives it its best weights back.
+    """Fits a model with Adam and early stopping, and restores its best weights.
 
     Args:
-        build_model: builds the model; called inside the strategy's scope.
-        train: what the gradient sees.
-        valid: what early stopping sees; empty turns early stopping off.
-        objective: loss, scores and the metric to watch.
-        options: batch size, epochs, patience, strategy, arithmetic, seed.
-        callbacks: Keras callbacks. With `BackupAndRestore` among them a stopped
-            training goes on at the epoch after the last finished one. With
-            `steps_per_execution` they see only the first and the last batch of so many.
-        judge_start: whether early stopping may give back the weights that the model
-            was built with, where no epoch is better.
+        build_model: builds the model; called in the scope of the strategy.
+        train: training examples.
+        valid: validation examples for early stopping; if empty, it is disabled.
+        objective: loss, scores and the metric for early stopping.
+        options: training options.
+        callbacks: Keras callbacks. With `BackupAndRestore`, a stopped training resumes
+            after the last finished epoch. With `steps_per_execution`, batch callbacks
+            are called for the first and last batch of an execution only.
 
     Returns:
-        The fitted model, which computes in float32 whatever it was trained in. Its
-        training curve is `model.history.history`.
+        The fitted model, which computes in float32 even if it was trained in mixed
+        precision. Its training curve is `model.history.history`.
 
     Reference:
         Section IV-D.
@@ -62,7 +58,8 @@ def fit(
     with strategy.scope(), _precision(options.precision):
         model = build_model()
         num_steps = _num_passes(train, options) * train.num_batches(options.batch_size)
-        # A dynamic scale skips steps, and would lose count of the epochs.
+        # Automatic loss scaling would skip steps, and the optimizer's number of steps
+        # gives the epoch to resume from.
         optimizer = make_optimizer(options, strategy, num_steps)
         model.compile(optimizer, auto_scale_loss=False)
         model.optimizer.build(model.trainable_variables)
@@ -76,10 +73,9 @@ def fit(
     )
     model.stop_training = False
     runner.on_train_begin()
-    # Where nobody looks between the steps, an epoch is one call.
+    # Without callbacks that see batches, an epoch is one execution.
     stride = options.steps_per_execution if callbacks else num_steps
-    start = early if judge_start else []
-    _run_epochs(model, train, valid, objective, options, runner, stride, start)
+    _run_epochs(model, train, valid, objective, options, runner, stride)
     runner.on_train_end()
     return model if options.precision == "float32" else _in_float32(model, build_model)
 
@@ -87,9 +83,14 @@ def fit(
 def predict(
     model: keras.Model, examples: Examples, batch_size: int = _PREDICT_BATCH
 ) -> np.ndarray:
-    """Returns the model's outputs for all examples, in order, dropout off.
+    """Returns a model's outputs for all examples, in order, without dropout.
 
-    They are computed by the replicas that the model was built for.
+    The replicas of the model's strategy share the work.
+
+    Args:
+        model: the model.
+        examples: the examples.
+        batch_size: global batch size.
 
     Returns:
         float32 (num_examples, …).
@@ -98,7 +99,7 @@ def predict(
 
 
 class _Predictor:
-    """Outputs of a model for some examples; compiled once, called when wanted."""
+    """Computes the outputs of a model for the same examples, repeatedly."""
 
     def __init__(self, model: keras.Model, examples: Examples, batch_size: int) -> None:
         self._num_examples = len(examples)
@@ -109,7 +110,7 @@ class _Predictor:
 
     def __call__(self) -> np.ndarray:
         outputs = [self._forward(inputs).numpy() for inputs, _, _ in self._batches]
-        # The last batch is filled up.
+        # The last batch is padded.
         return np.concatenate(outputs)[: self._num_examples]
 
 
@@ -126,7 +127,7 @@ def _precision(policy: str) -> Iterator[None]:
 def _in_float32(
     model: keras.Model, build_model: Callable[[], keras.Model]
 ) -> keras.Model:
-    """Rebuilds a model of mixed precision, whose weights are float32 already."""
+    """Rebuilds a model of mixed precision in float32, with the same weights."""
     with model.distribute_strategy.scope(), _precision("float32"):
         rebuilt = build_model()
     rebuilt.set_weights(model.get_weights())
@@ -165,11 +166,10 @@ def _run_epochs(
     options: TrainingOptions,
     runner: keras.callbacks.CallbackList,
     stride: int,
-    judges_of_start: Sequence[ResumableEarlyStopping],
 ) -> None:
     num_passes = _num_passes(train, options)
     num_steps = num_passes * train.num_batches(options.batch_size)
-    # A restored optimizer knows how far training had come.
+    # A restored optimizer has the number of finished steps.
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // num_steps
     batches = model.distribute_strategy.distribute_datasets_from_function(
         lambda part: train.training_batches(
@@ -179,8 +179,6 @@ def _run_epochs(
     run_steps = training_steps(model, objective.loss, options, iter(batches))
     evaluate = _evaluation(model, valid, objective)
     reseed = _dropout_reseeder(model)
-    for judge in judges_of_start if done == 0 else ():
-        judge.judge_start(evaluate())
     for epoch in range(done, options.epochs):
         reseed(epoch)
         runner.on_epoch_begin(epoch)
@@ -197,15 +195,15 @@ def _run_epochs(
 
 
 def _num_passes(train: Examples, options: TrainingOptions) -> int:
-    """Returns how often an epoch goes over the examples."""
+    """Returns the number of passes over the examples in an epoch."""
     return -(-options.epoch_steps // train.num_batches(options.batch_size))
 
 
 def _dropout_reseeder(model: keras.Model) -> Callable[[int], None]:
-    """Makes dropout a function of the epoch.
+    """Returns a function that sets the dropout seeds of an epoch.
 
-    Keras does not save the state of its seed generators, so a training that goes on
-    after a stop would otherwise drop other units than one that was never stopped.
+    Keras does not save the state of its seed generators. Without this, resumed and
+    uninterrupted training would differ.
     """
     states = [v for v in model.non_trainable_variables if "seed_generator" in v.path]
     starts = [keras.ops.convert_to_numpy(state) for state in states]
@@ -220,7 +218,7 @@ def _dropout_reseeder(model: keras.Model) -> Callable[[int], None]:
 def _evaluation(
     model: keras.Model, valid: Examples, objective: Objective
 ) -> Callable[[], dict[str, float]]:
-    """Returns what scores the validation examples after an epoch."""
+    """Returns a function that computes the validation metrics of an epoch."""
     if not len(valid):
         return dict
     outputs_of = _Predictor(model, valid, _PREDICT_BATCH)

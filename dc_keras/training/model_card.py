@@ -1,6 +1,6 @@
-"""MODEL_CARD.md: what a model directory holds, and what it must not be used for.
+"""MODEL_CARD.md: data, training, metrics, intended use and limits of a model.
 
-Made from the files of the directory, after training: a card says what the files say.
+The card is made from the files of a model directory after training.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 0
-# What lies beside the media of a simulated world.
+# A file beside the media of a simulated world.
 _TRUTH_FILE = "truth.json"
 
 _PARTICIPATION = (
@@ -43,48 +43,47 @@ _FUSION = "IV-C, eqs. (1) and (2)"
 _PROXIES = {
     "challenge": (
         "challenge proxy",
-        "Which challenge a post belongs to. The embedding before its answer describes "
-        "posts of challenges to deepChallenger.",
+        "The challenge of a post. Its last hidden layer gives the embeddings of "
+        "challenge posts for deepChallenger.",
         "IV-A, Fig. 1 (a)",
     ),
     "user": (
         "user proxy",
-        "Whose post it is. The embedding before its answer describes posts of users to "
-        "deepChallenger; the names of its classes are pseudonyms.",
+        "The author of a post. Its last hidden layer gives the embeddings of users' "
+        "posts for deepChallenger. The names of its classes are pseudonyms.",
         "IV-B, Fig. 1 (b)",
     ),
 }
 _NOT_FOR = (
-    "decisions about a person: whom to hire, insure, admit, rank or sanction;",
-    "guessing who somebody is, or what somebody did not publish;",
-    "minors, health, politics, religion or other sensitive traits as a target;",
-    "causes: it says who would join, not that asking makes anybody join.",
+    "decisions about a person, such as hiring, insurance, admission, ranking or "
+    "sanctions;",
+    "inferring a person's identity, or information that the person did not publish;",
+    "predictions about minors, health, politics, religion or other sensitive traits;",
+    "causal claims: the model predicts who joins, not the effect of an invitation.",
 )
 _LIMITS = (
-    "It knows one collection of posts. Hashtag collections are cut off, so who counts "
-    "as not having joined may have joined unseen.",
-    "Challenges, sounds and people change within weeks; judge it on later data before "
-    "it is used on them (`evaluate --split=temporal`).",
-    "`evaluate` judges the same recipe on rows that chose nothing, beside simple "
-    "baselines.",
-    "A model does not unlearn: after `forget`, train anew.",
+    "The model was trained on one collection of posts. Collections by hashtag are "
+    "incomplete, so users may have joined although they count as not joined.",
+    "Challenges, sounds and users change within weeks. Evaluate the model on later "
+    "data before using it there (`evaluate --split=temporal`).",
+    "`evaluate` tests the same recipe on held-out pairs, with simple baselines.",
+    "A model does not forget its training data: train again after `forget`.",
 )
 _STOPPED = (
-    "The validation rows also chose the epoch at which training stopped, so they "
-    "flatter it."
+    "Early stopping used the validation rows, so the metrics on them are optimistic."
 )
 
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """What a card says of the data.
+    """Facts about a corpus for model cards.
 
     Attributes:
-        sha256: of the posts; equal posts have equal ones.
-        counts: posts and authors.
-        sources: number of posts a format.
-        is_synthetic: True where the truth of a simulated world lies beside the media;
-            None where that cannot be told.
+        sha256: hex digest of the table of posts.
+        counts: numbers of posts ("videos") and authors ("users").
+        sources: number of posts by format.
+        is_synthetic: True if the truth of a simulated world is beside the media, None
+            if unknown.
     """
 
     sha256: str
@@ -104,29 +103,28 @@ class CorpusFacts:
 
 
 def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[Path]:
-    """Writes the card of a finished model directory, and of the proxies inside it.
+    """Writes the cards of a finished model directory and of the proxies inside it.
 
     Args:
-        directory: of a finished model.
-        corpus: what it was trained on.
-        grid: the very pairs.
+        directory: directory of a finished model.
+        corpus: facts about its corpus.
+        grid: the grid that it was trained on.
 
     Returns:
-        The cards.
+        Paths of the cards.
     """
-    places = [directory, *(directory / name for name in PROXIES)]
     cards = []
-    for place in places:
-        if (place / CONFIG_FILE).exists():
-            write_sealed(place / CARD_FILE, _render(place, corpus, grid))
-            cards.append(place / CARD_FILE)
+    for model in [directory, *(directory / name for name in PROXIES)]:
+        if (model / CONFIG_FILE).exists():
+            write_sealed(model / CARD_FILE, _render(model, corpus, grid))
+            cards.append(model / CARD_FILE)
     return cards
 
 
 def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
     config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-    title, *told = _describe(config)
-    synthetic = {True: "yes: a simulated world", None: "not known"}
+    title, *description = _describe(config)
+    synthetic = {True: "yes: a simulated world", None: "unknown"}
     num_pairs = int(grid.observed.sum())
     data = {
         "corpus (sha256 of its posts)": corpus.sha256,
@@ -146,15 +144,15 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
     }
     parts = [
         f"# Model card: {title}",
-        *told,
+        *description,
         "## Data",
         _table("what", "value", data),
         "## Training",
-        f"{_epochs(directory)}, seed {config['training']['seed']}; every choice:",
+        f"{_epochs(directory)}, seed {config['training']['seed']}. All options:",
         _table("option", "value", options),
-        "## On its validation rows",
+        "## Metrics on validation rows",
         *_metrics(pl.read_parquet(directory / "predictions.parquet")),
-        "## Not for",
+        "## Do not use it for",
         "\n".join(f"- {line}" for line in _NOT_FOR),
         "## Limits",
         "\n".join(f"- {line}" for line in _limits(config)),
@@ -165,33 +163,35 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
 
 
 def _describe(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the title of a model, what it predicts, and how."""
+    """Returns the title of a model, its prediction, and its method."""
     if config["task"] != "participation":
-        title, predicts, section = _PROXIES[config["task"]]
-        return title, predicts, _after(section)
+        title, prediction, section = _PROXIES[config["task"]]
+        return title, prediction, _reference(section)
     groups, has_videos = config["context"]["context"], config["context"]["videos"]
-    told = []
+    methods = []
     if has_videos:
-        senses = {"text": "captions", "vision": "frames"}
-        seen = [
-            word
-            for kind, word in senses.items()
+        names = {"text": "captions", "vision": "frames"}
+        inputs = [
+            name
+            for kind, name in names.items()
             if any(side[kind] for side in config["sides"].values())
         ]
-        told.append(f"A fusion of videos sees {' and '.join(seen)}. {_after(_FUSION)}")
+        fusion = f"A fusion of videos uses {' and '.join(inputs)}."
+        methods.append(f"{fusion} {_reference(_FUSION)}")
     if groups == "none":
-        return "videos only", _PARTICIPATION, *told
-    told.append(
-        f"A logistic regression weighs context features (groups: {groups}) of "
+        return "videos only", _PARTICIPATION, *methods
+    methods.append(
+        "A logistic regression combines "
+        f"{'the fusion and ' * has_videos}context features (groups: {groups}) of "
         "captions, frames, sounds, dates, durations, counts, accounts and earlier "
-        f"joins, as far as a request tells them{', and the fusion' * has_videos}."
+        "joins, as far as a request has them."
     )
     title = "deepChallenger" if has_videos else "context only"
-    return title, _PARTICIPATION, *told
+    return title, _PARTICIPATION, *methods
 
 
-def _after(section: str) -> str:
-    return f"After section {section} of the paper (arXiv 2112.13384)."
+def _reference(section: str) -> str:
+    return f"See section {section} of the paper (arXiv 2112.13384)."
 
 
 def _limits(config: Mapping[str, Any]) -> list[str]:
@@ -200,7 +200,7 @@ def _limits(config: Mapping[str, Any]) -> list[str]:
 
 
 def _epochs(directory: Path) -> str:
-    """Says how many epochs ran; a model of context alone has none."""
+    """Returns text with the number of epochs; a model of context only has none."""
     path = directory / "history.csv"
     if not path.exists():
         return "No network was trained"
@@ -209,7 +209,7 @@ def _epochs(directory: Path) -> str:
 
 
 def _encoders(sides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names what each side sees a post with."""
+    """Yields the encoders of each side, with their fingerprints."""
     for side, encoders in sides.items():
         for kind in ("vision", "text"):
             spec = encoders[kind]
@@ -228,7 +228,7 @@ def _table(name: str, value: str, rows: Mapping[str, Any]) -> str:
 
 def _metrics(predictions: pl.DataFrame) -> list[str]:
     if predictions.is_empty() or predictions["label"].n_unique() < 2:
-        return ["There are none, or all have one label: nothing can be said."]
+        return ["No metrics: there are no validation rows, or all have one label."]
     if "score" in predictions.columns:
         return _pair_metrics(predictions)
     return _class_metrics(predictions)
@@ -246,19 +246,22 @@ def _pair_metrics(predictions: pl.DataFrame) -> list[str]:
         "prevalence": f"{labels.mean():.3f}",
     }
     return [
-        f"{len(labels):,} pairs of {len(users):,} users, who trained nothing.",
+        f"{len(labels):,} pairs of {len(users):,} users not used for training.",
         _table("metric", "value", values),
-        "Average precision: area under precision–recall without interpolation; chance "
-        "has the prevalence. Brier score: mean squared distance of probability and "
-        f"label, low is good. 95 %: percentiles of {BOOTSTRAP_DRAWS} bootstrap draws "
-        f"over users, seed {BOOTSTRAP_SEED}.",
+        "Average precision: area under the precision–recall curve without "
+        "interpolation; the prevalence is chance level. Brier score: mean squared "
+        "difference of probability and label; lower is better. 95 %: percentiles of "
+        f"{BOOTSTRAP_DRAWS} bootstrap draws over users, seed {BOOTSTRAP_SEED}.",
     ]
 
 
 def _interval(
     labels: np.ndarray, scores: np.ndarray, user: np.ndarray
 ) -> tuple[float, float]:
-    """Average precision in draws of users; those without a joiner are left out."""
+    """Returns the 95 % bootstrap interval over users of average precision.
+
+    Draws without a positive pair are left out.
+    """
     num_users = int(user.max()) + 1
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     shares = np.full(num_users, 1 / num_users)
@@ -282,8 +285,10 @@ def _class_metrics(predictions: pl.DataFrame) -> list[str]:
     values = {n: f"{v:.3f}" for n, v in zip(names, numbers[:3], strict=True)}
     values["accuracy"] = f"{accuracy_score(labels, predicted):.3f}"
     return [
-        f"{len(labels):,} posts that trained nothing, {len(set(labels)):,} classes.",
+        f"{len(labels):,} posts that were not used for training, "
+        f"{len(set(labels)):,} classes.",
         _table("metric", "value", values),
-        "Macro: unweighted mean over the classes that occur or are predicted; a class "
-        "never predicted has precision 0. One division: without an interval.",
+        "Macro: unweighted mean over the classes that occur or are predicted; "
+        "precision is 0 for a class that is never predicted. There is a single "
+        "division of the posts, so no interval.",
     ]

@@ -1,14 +1,14 @@
-"""A fitted model on disk: the model, and every choice behind it.
+"""Directories of fitted models.
 
-Each directory holds:
+Each directory has:
 
     model.keras           the model
     config.json           resolved options, feature fingerprints, package versions
-    history.csv           one row an epoch
-    tensorboard/          scalars, the configuration, PR curves, the projector
-    predictions.parquet   what the model says of its validation rows
-    MODEL_CARD.md         for people: see `model_card`
-    SHA256SUMS            of all of these
+    history.csv           training curve, one row per epoch
+    tensorboard/          scalars, configuration, PR curves, projector
+    predictions.parquet   predictions for the validation rows
+    MODEL_CARD.md         the model card, see `model_card`
+    SHA256SUMS            checksums of these files
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tfrecords.storage.settings_difference import tell_difference
 
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.json"
-# What is trained, until it is.
+# Configuration of an unfinished training.
 _STARTED_FILE = ".training.json"
 _OTHER_FILES = (
     *(MODEL_FILE, "history.csv", "predictions.parquet", "challenges.npz"),
@@ -51,18 +51,19 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "tensorflow-hub", "numpy"
 def claim_directory(
     directory: Path, config: Mapping[str, Any], *, overwrite: bool = False
 ) -> bool:
-    """Takes a directory for a training, and refuses one that holds another.
+    """Prepares a directory for a training.
 
     Args:
-        directory: a model directory, empty, stopped or finished; need not exist.
-        config: every resolved choice that decides what is trained.
-        overwrite: whether the files of another training go.
+        directory: a model directory, which may be new, unfinished or finished.
+        config: all resolved settings of the training.
+        overwrite: whether to delete the files of a training with other settings.
 
     Returns:
-        Whether the very training has come to its end before.
+        Whether this training is already finished.
 
     Raises:
-        DataError: it holds a training of other settings.
+        DataError: if the directory has a training with other settings and `overwrite`
+            is False.
     """
     finish_update(directory)
     finished, stopped = directory / CONFIG_FILE, directory / _STARTED_FILE
@@ -72,16 +73,16 @@ def claim_directory(
         if kept == finished:
             verify_directory(directory, "train")
         with reading(kept, "the configuration of a model of train"):
-            found = dict(json.loads(kept.read_text(encoding="utf-8")))
-        other = tell_difference({k: found.get(k) for k in config}, config)
+            stored = dict(json.loads(kept.read_text(encoding="utf-8")))
+        other = tell_difference({k: stored.get(k) for k in config}, config)
         if other is None:
             return kept == finished
     if other is not None and not overwrite:
         raise DataError(
-            f"{directory} holds a model of other settings; give another --output, or "
+            f"{directory} has a model with other settings; choose another --output, or "
             f"replace it with --overwrite. Received: {other}"
         )
-    # The configuration first: what is left of the others is no model without it.
+    # The configuration is deleted first: without it, the rest is not a model.
     for name in (CONFIG_FILE, SUMS_FILE, *_OTHER_FILES) if other is not None else ():
         (directory / name).unlink(missing_ok=True)
     for name in _DIRECTORIES if other is not None else ():
@@ -94,12 +95,12 @@ def claim_directory(
 def save_model(
     directory: Path, model: keras.Model | None, config: Mapping[str, Any]
 ) -> None:
-    """Writes a model and its configuration, with checksums of all that is there.
+    """Writes a model and its configuration, and checksums of all files.
 
     Args:
-        directory: made where it is missing; everything else is in place.
-        model: a fitted model; None where all weights lie in other files.
-        config: plain values; package versions are added.
+        directory: the model directory, created if missing; all other files must exist.
+        model: the fitted model; None if all weights are in other files.
+        config: settings as plain values; package versions are added.
     """
     full = {**config, "versions": package_versions()}
     with AtomicUpdate(directory) as files:
@@ -111,10 +112,11 @@ def save_model(
 
 
 def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
-    """Reads a model directory.
+    """Reads the model and the configuration of a model directory.
 
     Raises:
-        DataError: it is not one, training never came to its end, or a file is damaged.
+        DataError: if it is not a model directory, training is not finished, or a file
+            is damaged.
     """
     config = read_config(directory)
     with reading(directory, "a model of train"):
@@ -122,7 +124,11 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Returns the configuration of a model directory; raises as `load_model`."""
+    """Returns the configuration of a model directory.
+
+    Raises:
+        DataError: see `load_model`.
+    """
     finish_update(directory)
     path = directory / CONFIG_FILE
     if path.exists():
@@ -130,19 +136,19 @@ def read_config(directory: Path) -> dict[str, Any]:
     else:
         raise DataError(
             f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
-            "`python -m pipelines.train` makes one"
+            "run `python -m pipelines.train`"
         )
     with reading(directory, "a model of train"):
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Writes JSON under a temporary name, then renames."""
+    """Writes JSON to a temporary file and renames it."""
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(path, text + "\n")
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions that results depend on."""
+    """Returns the versions of the packages that results depend on."""
     versions = {name: version(name) for name in _PACKAGES}
     return {"dc_keras": __version__, **versions}

@@ -1,4 +1,4 @@
-"""What a model is fitted to, and how its progress is told."""
+"""Training objectives: losses, validation metrics and the monitored metric."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sklearn.metrics import average_precision_score
 
 @dataclass(frozen=True)
 class Objective:
-    """What a model is fitted to, and how its progress is told.
+    """A training objective.
 
     Attributes:
-        loss: (labels, outputs) → float32, per example and output: (batch_size,), or
-            (batch_size, num_copies) of copies.
-        score: (labels, outputs, weights), all NumPy → metrics by name, without prefix.
-        monitor: the metric that early stopping watches; one that ends in `loss` falls.
+        loss: computes the loss from (labels, outputs), float32 (batch_size,), or
+            (batch_size, num_copies) for a model of several copies.
+        score: computes metrics by name, without prefix, from NumPy arrays (labels,
+            outputs, weights).
+        monitor: metric for early stopping; minimized if its name ends in `loss`.
     """
 
     loss: Callable[[Any, Any], Any]
@@ -29,7 +30,7 @@ class Objective:
 
 
 def classification() -> Objective:
-    """The proxies' objective: softmax cross-entropy over classes (section IV-A)."""
+    """Returns the objective of proxies: categorical cross-entropy (section IV-A)."""
 
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
         picked = outputs[np.arange(len(labels)), labels]
@@ -44,20 +45,23 @@ def classification() -> Objective:
 
 
 def participation(monitor: str) -> Objective:
-    """The participation objective: binary cross-entropy (section IV-C)."""
+    """Returns the participation objective: binary cross-entropy (section IV-C).
+
+    Args:
+        monitor: metric for early stopping.
+    """
 
     def loss(labels: Any, outputs: Any) -> Any:
         labels = tf.cast(labels, outputs.dtype)
         if outputs.shape.rank == 2:
             labels = tf.broadcast_to(labels[:, None], tf.shape(outputs))
-        # Of log-odds, where the outputs are those of a sigmoid.
         return keras.ops.binary_crossentropy(labels, outputs)
 
     def score(labels: Any, outputs: Any, weights: Any) -> dict[str, float]:
         safe = np.clip(outputs, 1e-7, 1 - 1e-7)
         losses = -np.where(labels == 1, np.log(safe), np.log1p(-safe))
         scores = {"loss": float(np.average(losses, weights=weights))}
-        # Undefined without a positive: then zero, as the worst that can be.
+        # Average precision is undefined without a positive; 0 is its lowest value.
         has_positive = bool(np.any(labels == 1))
         scores["average_precision"] = (
             float(average_precision_score(labels, outputs)) if has_positive else 0.0

@@ -1,9 +1,9 @@
-"""The participation model: from a user's and a challenge's vector to a probability.
+"""The participation model: probability of joining from a user and a challenge vector.
 
-It joins the fusion of videos (section IV-C) and the context of posts. `evaluate` judges
-it, `train` writes it and `export_model` serves it: the score of a pair is computed here
-and nowhere else. The vector of a user is [x^u, context], that of a challenge is
-[x^c, context]; a model without videos or without context has the other part alone.
+The model combines the fusion of videos (section IV-C) and context features. `evaluate`,
+`train` and `export_model` all use it to score pairs. The vector of a user is
+[x^u, context] and that of a challenge is [x^c, context]. A model without videos or
+without context has the other part only.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from dc_keras.context.pair_features import log_odds
 from dc_keras.errors import DataError
 from dc_keras.models.deep_challenger import HEAD
 
-# Pairs that are scored at a time.
+# Batch size in pairs.
 _CHUNK = 8192
 
 
 @dataclass(frozen=True, eq=False)
 class ParticipationModel:
-    """A fitted model.
+    """A fitted participation model.
 
     Attributes:
         fusion: the fusion of videos, or None.
         context: the context model, or None.
 
     Raises:
-        DataError: there is neither.
+        DataError: if both are None.
     """
 
     fusion: keras.Model | None
@@ -40,11 +40,11 @@ class ParticipationModel:
 
     def __post_init__(self) -> None:
         if self.fusion is None and self.context is None:
-            raise DataError("a model must see videos or context. Received: neither")
+            raise DataError("a model must use videos or context. Received: neither")
 
     @property
     def video_widths(self) -> tuple[int, int]:
-        """Widths of x^u and x^c."""
+        """Widths of x^u and x^c; 0 without videos."""
         if self.fusion is None:
             return 0, 0
         of_challenge, of_user = self.fusion.get_layer(HEAD).input
@@ -52,18 +52,18 @@ class ParticipationModel:
 
     @property
     def user_width(self) -> int:
-        """Numbers a user."""
+        """Width of a user's vector."""
         layout = self.context and self.context.pairs.layout
         return self.video_widths[0] + (layout.user_width if layout else 0)
 
     @property
     def challenge_width(self) -> int:
-        """Numbers a challenge."""
+        """Width of a challenge's vector."""
         layout = self.context and self.context.pairs.layout
         return self.video_widths[1] + (layout.challenge_width if layout else 0)
 
     def score(self, users: tf.Tensor, challenges: tf.Tensor) -> tf.Tensor:
-        """Returns the probability of joining, not calibrated, float32 (batch_size,).
+        """Returns uncalibrated probabilities of joining, float32 (batch_size,).
 
         Args:
             users: float32 (batch_size, user_width).
@@ -81,17 +81,20 @@ class ParticipationModel:
     def weigh(
         self, videos: tf.Tensor | None, users: tf.Tensor, challenges: tf.Tensor
     ) -> tf.Tensor:
-        """Returns the probability of joining from what the videos say and the context.
+        """Combines the probability by the fusion with the context.
 
         Args:
-            videos: float32 (batch_size,), the probability by the fusion; None without.
-            users: float32 (batch_size, any), the context of users.
-            challenges: float32 (batch_size or 1, any), the context of challenges.
+            videos: float32 (batch_size,), probabilities by the fusion; None without.
+            users: float32 (batch_size, width), context of users.
+            challenges: float32 (batch_size or 1, width), context of challenges.
+
+        Returns:
+            Uncalibrated probabilities of joining, float32 (batch_size,).
         """
         if self.context is None:
             return tf.convert_to_tensor(videos)
-        told = None if videos is None else log_odds(videos)
-        return tf.sigmoid(self.context.log_odds(users, challenges, told))
+        of_videos = None if videos is None else log_odds(videos)
+        return tf.sigmoid(self.context.log_odds(users, challenges, of_videos))
 
     def predict(
         self,
@@ -100,13 +103,13 @@ class ParticipationModel:
         user: np.ndarray,
         challenge: np.ndarray,
     ) -> np.ndarray:
-        """Returns the probability of joining of pairs, float32 (num_pairs,).
+        """Returns uncalibrated probabilities of pairs, float32 (num_pairs,).
 
         Args:
             users: float32 (num_users, user_width).
             challenges: float32 (num_challenges, challenge_width).
-            user: the row of each pair's user.
-            challenge: the row of each pair's challenge.
+            user: int (num_pairs,), row of each pair's user.
+            challenge: int (num_pairs,), row of each pair's challenge.
         """
         score = tf.function(self.score, reduce_retracing=True, autograph=False)
         probability = np.zeros(len(user), np.float32)

@@ -29,11 +29,11 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Variant:
-    """What a model sees of a video: a row of Tables I and II.
+    """The inputs of a model from a video; a row of Tables I and II.
 
     Attributes:
         vision: name of the vision encoder, or None.
-        use_text: whether the caption is seen.
+        use_text: whether the caption is an input.
     """
 
     vision: str | None
@@ -41,17 +41,17 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The paper's name of the variant: `VGG16+BERT`."""
+        """Name of the variant in the paper, such as `VGG16+BERT`."""
         parts = [self.vision] if self.vision else []
         return "+".join([*parts, "BERT"] if self.use_text else parts)
 
 
 def available_variants(table: Features) -> list[Variant]:
-    """Returns every variant that the features allow, the paper's networks first."""
+    """Returns all variants for the given features, the paper's encoders first."""
     has_text = table.captions is not None
     variants = []
-    papers = [name for name in ("VGG16", "ResNet50") if name in table.vision]
-    for vision in [*papers, *(name for name in table.vision if name not in papers)]:
+    paper = [name for name in ("VGG16", "ResNet50") if name in table.vision]
+    for vision in dict.fromkeys([*paper, *table.vision]):
         variants.append(Variant(vision, use_text=False))
         if has_text:
             variants.append(Variant(vision, use_text=True))
@@ -61,10 +61,10 @@ def available_variants(table: Features) -> list[Variant]:
 
 
 def side_variants(table: Features) -> dict[str, Variant]:
-    """Returns what deepChallenger sees on each side (section V-B).
+    """Returns the input variants of deepChallenger by side (section V-B).
 
-    The challenge side takes VGG16 and the user side ResNet50, each with the caption;
-    where one network's features are absent the other's serve both sides.
+    The challenge side uses VGG16 and the user side ResNet50, both with the caption. If
+    the encoder of a side is missing, the first available one is used.
     """
     has_text = table.captions is not None
     names = list(table.vision)
@@ -82,11 +82,11 @@ def side_variants(table: Features) -> dict[str, Variant]:
 
 @dataclass(frozen=True)
 class ProxyTask:
-    """Videos and their classes.
+    """The classification task of a proxy: videos and their classes.
 
     Attributes:
-        kind: `challenge` or `user`.
-        rows: int32 (num_examples,), rows of the feature table.
+        kind: "challenge" or "user".
+        rows: int32 (num_examples,), rows of the features.
         labels: int32 (num_examples,), positions in `classes`.
         classes: names of the classes.
     """
@@ -103,10 +103,18 @@ def challenge_task(
     hidden_users: Collection[str] = (),
     hidden_challenges: Collection[str] = (),
 ) -> ProxyTask:
-    """Which challenge is this video of? From the support videos of each challenge.
+    """Returns the task of the challenge proxy: the challenge of each support video.
 
-    A video of two challenges stands once under each. Videos by `hidden_users` (those of
-    the fold's test rows) and videos of `hidden_challenges` are left out.
+    A video of several challenges is one example for each of them.
+
+    Args:
+        grid: the challenges and their support videos.
+        table: features of the videos.
+        hidden_users: users whose videos are left out.
+        hidden_challenges: challenges whose videos are left out.
+
+    Raises:
+        DataError: if there are no videos.
     """
     known = [
         column
@@ -119,7 +127,16 @@ def challenge_task(
 
 
 def user_task(grid: Grid, table: Features, users: Sequence[int]) -> ProxyTask:
-    """Which user posted this video? From the histories of some users of the panel."""
+    """Returns the task of the user proxy: the author of each video in histories.
+
+    Args:
+        grid: the users and their histories.
+        table: features of the videos.
+        users: positions of the users in the grid.
+
+    Raises:
+        DataError: if there are no videos.
+    """
     sets = [grid.histories[user] for user in users]
     return _task("user", sets, table, [grid.users[user] for user in users])
 
@@ -127,7 +144,7 @@ def user_task(grid: Grid, table: Features, users: Sequence[int]) -> ProxyTask:
 def visible_support(
     grid: Grid, challenge: int, hidden_users: Collection[str]
 ) -> tuple[str, ...]:
-    """Returns a challenge's support videos that are not by hidden users."""
+    """Returns the support videos of a challenge except those by hidden users."""
     return tuple(
         video
         for video in grid.support[challenge]
@@ -141,15 +158,15 @@ def _task(
     table: Features,
     names: Sequence[str],
 ) -> ProxyTask:
-    # A grid of several cutoffs has sets of the same name, with videos in common.
+    # A grid of several cutoffs has several sets with the same name and common videos.
     merged: dict[str, dict[str, None]] = {}
     for name, ids in zip(names, sets, strict=True):
         merged.setdefault(name, {}).update(dict.fromkeys(ids))
     videos = [video for ids in merged.values() for video in ids]
     if not videos:
         raise DataError(
-            f"the {kind} proxy has no video to learn from; does the corpus hold posts "
-            "of the study's challenges by users outside the panel?"
+            f"the {kind} proxy has no training videos; does the corpus have posts of "
+            "the study's challenges by users outside the panel?"
         )
     labels = np.repeat(np.arange(len(merged)), [len(ids) for ids in merged.values()])
     classes = tuple(merged)
@@ -170,13 +187,13 @@ def fit_proxy(
 
     Args:
         task: videos and classes.
-        train: positions in the task that the gradient sees; the moments of
-            `standardize` are theirs.
-        valid: positions that early stopping sees.
-        table: the features.
-        variant: what the model sees of a video.
-        model_options: shape of the model.
-        training_options: epochs, batch size, seed.
+        train: positions of the training videos in the task, which also give the moments
+            for `standardize`.
+        valid: positions of the videos for early stopping.
+        table: features of the videos.
+        variant: inputs of the model.
+        model_options: architecture of the model.
+        training_options: training options.
         callbacks: Keras callbacks.
     """
     examples = proxy_examples(task, table, variant)
@@ -199,7 +216,7 @@ def fit_proxy(
 
 
 def proxy_examples(task: ProxyTask, table: Features, variant: Variant) -> Examples:
-    """Returns the task's videos as the inputs of a proxy model."""
+    """Returns the videos of a task as inputs of a proxy model."""
     tables = table.inputs(variant.vision, variant.use_text)
     ones = np.ones(len(task.labels), np.float32)
     return Examples(tables, dict.fromkeys(tables, task.rows), task.labels, ones)
@@ -220,7 +237,7 @@ def video_sizes(table: Features, variant: Variant) -> dict[str, Any]:
 
 
 def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.ndarray:
-    """Returns the learned embedding of every video of the table, dropout off.
+    """Returns the embeddings of all videos by a proxy, without dropout.
 
     Returns:
         float32 (num_videos, hidden_dim).
@@ -262,7 +279,7 @@ def moments(blocks: Iterable[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns mean and standard deviation over the rows of all blocks.
 
     Args:
-        blocks: arrays (any, dim), read one at a time so that memory stays flat.
+        blocks: arrays (num_rows, dim), loaded one at a time to limit memory.
 
     Returns:
         Two float32 tensors (dim,).

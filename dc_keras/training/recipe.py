@@ -1,24 +1,26 @@
-"""What a participation model sees and how it is fitted: a row of the tables."""
+"""Recipes: the inputs and options of a participation model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from dc_keras.context.context_model import GROUPS
+from dc_keras.context.pair_features import NAMES
 from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions, ModelOptions, TrainingOptions
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe of a participation model.
+    """The inputs and options of a participation model.
 
     Attributes:
-        name: its row in the tables.
-        model: shape of proxies and fusion.
-        training: how they are fitted.
-        groups: groups of context features that are weighed; none for videos only.
-        has_videos: whether it sees what the fusion of videos says.
+        name: name of the model in tables.
+        model: architecture of proxies and fusion.
+        training: training options of proxies and fusion.
+        groups: groups of context features, or single ones; empty for a model of videos
+            only.
+        has_videos: whether the model uses the fusion of videos.
     """
 
     name: str
@@ -31,32 +33,37 @@ class Recipe:
     def of(
         cls, model: ModelOptions, training: TrainingOptions, context: ContextOptions
     ) -> Recipe:
-        """Returns the recipe that options describe.
+        """Returns the recipe for the given options.
 
         Raises:
-            DataError: an unknown group of context features, or nothing to see.
+            DataError: if a context feature or group is unknown, or there are neither
+                context features nor videos.
         """
         groups = parse_groups(context.context)
         if not groups and not context.videos:
             raise DataError(
-                "a model must see videos or context. Received: context=none, "
+                "a model must use videos or context. Received: context=none, "
                 "videos=False"
             )
         return cls("deepChallenger", model, training, groups, context.videos)
 
 
-def parse_groups(wanted: str) -> tuple[str, ...]:
-    """Returns the groups that an option names: `all`, `none`, or some with commas.
+def parse_groups(context: str) -> tuple[str, ...]:
+    """Returns the context features of the option `context`.
+
+    Args:
+        context: "all", "none", or a comma-separated list of groups and features.
 
     Raises:
-        DataError: an unknown group.
+        DataError: if a group or feature is unknown.
     """
-    if wanted in ("all", "none"):
-        return GROUPS if wanted == "all" else ()
-    groups = tuple(dict.fromkeys(name.strip() for name in wanted.split(",")))
-    if not set(groups) <= set(GROUPS):
+    if context in ("all", "none"):
+        return GROUPS if context == "all" else ()
+    groups = tuple(dict.fromkeys(name.strip() for name in context.split(",")))
+    if not set(groups) <= {*GROUPS, *NAMES}:
         raise DataError(
-            f"`context` must be all, none, or some of {', '.join(GROUPS)} with commas. "
-            f"Received: context={wanted}"
+            "`context` must be all, none, or a comma-separated list of "
+            f"{', '.join(GROUPS)} or of features such as {NAMES[0]}. "
+            f"Received: context={context}"
         )
     return groups

@@ -1,4 +1,4 @@
-"""A fitted participation model on disk."""
+"""Writes and reads the files of a fitted participation model."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from dc_keras.context.context_model import ContextModel
 from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
-from dc_keras.options import (
-    ContextOptions,
-)
+from dc_keras.options import ContextOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
-from dc_keras.training.fit_participation import (
-    FittedParticipation,
-    FusedVideos,
-)
+from dc_keras.training.fit_participation import FittedParticipation, FusedVideos
 from dc_keras.training.model_directory import load_model, read_config, save_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.proxy_training import (
-    side_variants,
-    visible_support,
-)
+from dc_keras.training.proxy_training import side_variants, visible_support
 from dc_keras.training.recipe import parse_groups
-from dc_keras.training.summaries import (
-    log_pr_curve,
-)
+from dc_keras.training.summaries import log_pr_curve
 from dc_keras.training.training_job import TrainingRun
 from tfrecords.storage.read_errors import reading
 
@@ -48,17 +38,17 @@ def save_participation(
     hidden: Collection[str],
     split: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a fitted model but for its proxies; see `train_participation`.
+    """Writes a fitted model without its proxies; see `train_participation`.
 
     Args:
-        run: data, options and place.
+        run: data, options and directory.
         fitted: the model.
-        videos: what its fusion was fitted on, or None.
-        features: what its context was fitted on, or None.
+        videos: the fusion of videos with its examples, or None.
+        features: the context features, or None.
         valid: positions of the validation pairs.
-        hidden: users whose videos describe no challenge.
-        split: the fold that it was fitted on, plain values; None for all pairs but
-            those of the validation users.
+        hidden: users whose videos must not describe a challenge.
+        split: the fold that the model was fitted on, as plain values; None if it was
+            fitted on all pairs except those of the validation users.
     """
     pairs = grid_pairs(run.grid)
     run.directory.mkdir(parents=True, exist_ok=True)
@@ -79,16 +69,20 @@ def save_participation(
 def read_participation(
     directory: Path,
 ) -> tuple[ParticipationModel, dict[str, Any]]:
-    """Reads what `train_participation` left in a directory: model, configuration.
+    """Reads a participation model from its directory.
+
+    Returns:
+        The model and its configuration.
 
     Raises:
-        DataError: it holds another kind of model, or training never came to its end.
+        DataError: if the directory has another kind of model, or training is not
+            finished.
     """
     config = read_config(directory)
     if config["task"] != "participation":
         raise DataError(
-            f"{directory} holds a model of --task={config['task']}; a bundle needs one "
-            "of --task=participation"
+            f"{directory} must have a model of --task=participation. Received: "
+            f"task={config['task']}"
         )
     context = ContextOptions.from_dict(config["context"])
     has_context = bool(parse_groups(context.context))
@@ -99,7 +93,7 @@ def read_participation(
 
 
 def load_challenge_vectors(directory: Path) -> np.ndarray:
-    """Returns the vectors of a model's challenges, (num_challenges, width) float32."""
+    """Returns the vectors of a model's challenges, float32 (num_challenges, width)."""
     with (
         reading(directory / CHALLENGES_FILE, "the challenges of a model of train"),
         (directory / CHALLENGES_FILE).open("rb") as file,
@@ -156,15 +150,15 @@ def _save_challenges(
 def _describing_posts(
     run: TrainingRun, hidden: Collection[str]
 ) -> dict[str, list[str]]:
-    """Returns, by challenge, codes of the posts in `challenges.npz`, in its order."""
+    """Returns the codes of the posts in `challenges.npz` by challenge, in order."""
     key = run.key_fingerprint
     if key is None:
         return {}
-    most = run.grid.settings["support_max"]
+    support_max = run.grid.settings["support_max"]
     return {
         name: [
             post_code(key, video)
-            for video in visible_support(run.grid, challenge, hidden)[:most]
+            for video in visible_support(run.grid, challenge, hidden)[:support_max]
         ]
         for challenge, name in enumerate(run.grid.challenges)
     }

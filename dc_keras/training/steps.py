@@ -1,4 +1,4 @@
-"""What is compiled: steps of training, and the forward pass, on every replica."""
+"""Compiled training steps and the compiled forward pass, for all replicas."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from tensorflow.python.framework.ops import gradient_registry
 
 from dc_keras.options import TrainingOptions
 
-# A power of two: scaling loses nothing. The smallest float16 is 6e-8.
+# A power of two, so that scaling is exact. The smallest float16 is 6e-8.
 _FLOAT16_LOSS_SCALE = 1024.0
 
 
 def make_optimizer(
     options: TrainingOptions, strategy: Any, num_steps: int
 ) -> keras.optimizers.Adam:
-    """Returns Adam as the options want it; to be called in the strategy's scope.
+    """Returns an Adam optimizer; must be called in the scope of the strategy.
 
-    With `decay` the rate falls over all epochs. With `clip_norm` its gradients must be
-    the mean over replicas, whose sum it applies: a norm of `clip_norm` in all is one of
-    `clip_norm` / replicas in each.
+    The optimizer sums the gradients of the replicas. With `clip_norm`, they must be the
+    mean over replicas, so each is clipped to `clip_norm` / number of replicas.
 
     Args:
-        options: rate, decay, clipping, precision.
-        strategy: whose replicas are counted.
-        num_steps: steps of an epoch.
+        options: learning rate, decay, clipping and precision.
+        strategy: the distribution strategy.
+        num_steps: number of steps in an epoch.
     """
     clip_norm = options.clip_norm / strategy.num_replicas_in_sync
     rate: Any = options.learning_rate
@@ -50,31 +49,32 @@ def training_steps(
     options: TrainingOptions,
     batches: Any,
 ) -> Callable[[int], Any]:
-    """Compiles a number of steps, one after the other without a return to Python.
+    """Returns a compiled function that runs a number of training steps.
 
-    The gradient is that of Σ weight × loss / count over the whole batch, so that an
-    uneven last batch weighs what it should.
+    A step minimizes Σ weight × loss / count over the global batch, with the count of
+    its examples, so that a smaller last batch is weighted correctly.
 
     Args:
-        model: compiled with `make_optimizer`.
-        loss: (labels, outputs) → float32 (batch_size,).
-        options: clipping, jit.
+        model: model compiled with `make_optimizer`.
+        loss: computes the loss from (labels, outputs), float32 (batch_size,).
+        options: clipping and XLA compilation.
         batches: iterator over distributed pieces of `Examples.training_batches`.
 
     Returns:
-        A number of steps → Σ weight × loss over all their examples, float32 ().
+        A function that takes a number of steps, runs them, and returns Σ weight × loss
+        over all their examples, float32 ().
     """
     strategy = model.distribute_strategy
-    weights_to_learn = model.trainable_variables
+    variables = model.trainable_variables
 
     def gradients_of(inputs: Any, labels: Any, weights: Any, count: Any) -> Any:
         with tf.GradientTape() as tape:
             outputs = tf.cast(model(inputs, training=True), tf.float32)
             total = tf.reduce_sum(loss(labels, outputs) * weights)
             scaled = model.optimizer.scale_loss(total / count)
-        return total, tape.gradient(scaled, weights_to_learn)
+        return total, tape.gradient(scaled, variables)
 
-    # What replicas tell each other cannot be compiled with it.
+    # XLA cannot compile the communication between replicas.
     if options.jit:
         gradients_of = _compile(gradients_of, jit_compile=True)
 
@@ -83,8 +83,8 @@ def training_steps(
         if options.clip_norm:
             replica = tf.distribute.get_replica_context()
             gradients = replica.all_reduce("mean", gradients)
-        # The optimizer sums the replicas' gradients, and ours are shares of a mean.
-        model.optimizer.apply(gradients, weights_to_learn)
+        # The optimizer sums the gradients of the replicas.
+        model.optimizer.apply(gradients, variables)
         return total
 
     def step(done: Any, total: Any) -> Any:
@@ -101,14 +101,14 @@ def training_steps(
 def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Returns a tf.function of tensors that is traced without a warning.
 
-    Every model has a function of its own, and traces it once. TensorFlow counts the
-    traces of all functions that come from one line of code and warns of retracing after
-    a few models; asking for the concrete function says that the trace is intended.
+    Each model has its own function and traces it once. TensorFlow counts the traces of
+    all functions from the same line of code, and would warn of retracing after a few
+    models. Concrete functions are exempt.
     """
     compiled = tf.function(function, autograph=False, **options)
 
     def call(*tensors: Any) -> Any:
-        with _custom_gradients_forgotten():
+        with _unregister_custom_gradients():
             concrete = compiled.get_concrete_function(*tensors)
         return concrete(*tensors)
 
@@ -116,15 +116,14 @@ def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
 
 @contextmanager
-def _custom_gradients_forgotten() -> Iterator[None]:
-    """Lets a traced graph be freed when its function is.
+def _unregister_custom_gradients() -> Iterator[None]:
+    """Removes the custom gradients that TensorFlow registers inside the context.
 
     While TensorFlow traces a function, it registers the gradient of every
-    `tf.custom_gradient` for the rest of the process, and what it registers holds the
-    graph, its variables and its datasets. Every optimizer calls one, since
-    `ReplicaContext.all_reduce` is one, even of a single replica. Without this, each
-    fitted model therefore stays in memory. A gradient of the graph that was traced
-    inside cannot be taken any more afterwards.
+    `tf.custom_gradient` for the rest of the process, with references to the graph, its
+    variables and its datasets. Optimizers use `ReplicaContext.all_reduce`, which has a
+    custom gradient, so every fitted model would stay in memory. Gradients of a graph
+    traced in this context cannot be computed afterwards.
     """
     registered = gradient_registry._registry
     known = set(registered)
@@ -132,23 +131,25 @@ def _custom_gradients_forgotten() -> Iterator[None]:
         yield
     finally:
         for name in registered.keys() - known:
-            # Tracing may also import modules, and those register what must stay.
+            # Keep other gradients, which imports during tracing may register.
             if name.startswith("CustomGradient-"):
                 del registered[name]
 
 
-# Tracing takes longer than running a small model, so a model keeps what was compiled.
+# Compiled functions by model: tracing takes longer than running a small model.
 _compiled: WeakKeyDictionary[keras.Model, Callable[[Any], Any]] = WeakKeyDictionary()
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """Returns the model's call with dropout off: distributed inputs → all outputs.
+    """Returns the compiled forward pass of a model, without dropout.
 
-    Outputs are float32, those of all replicas one after the other.
+    Returns:
+        A function that takes distributed inputs and returns the outputs of all
+        replicas, concatenated, float32.
     """
     if model not in _compiled:
         strategy = model.distribute_strategy
-        # What is kept must not keep its model alive.
+        # A strong reference in the cached function would keep its model alive.
         called: Any = weakref.ref(model)
 
         def replica_forward(inputs: Any) -> Any:

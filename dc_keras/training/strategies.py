@@ -1,4 +1,4 @@
-"""`tf.distribute` strategies, by the names that the `--strategy` flag takes."""
+"""`tf.distribute` strategies by the values of the `--strategy` flag."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from dc_keras.training.workers import Worker
 
 
 def make_strategy(name: str, tpu_address: str = "") -> Any:
-    """Returns a strategy.
+    """Returns a distribution strategy.
 
-    One of several replicas is made once a process. `multi_worker` waits until all
-    workers are there, and must come before anything else of TensorFlow.
+    Strategies of several replicas are created once per process. `multi_worker` waits
+    for all workers, and must be created before any other use of TensorFlow.
 
     Args:
-        name: `default` (whatever TensorFlow would do), `one_device` (the first GPU, or
-            the CPU), `mirrored` (a replica on each GPU, or on each logical CPU),
-            `multi_worker` (the workers of `TF_CONFIG`) or `tpu`.
-        tpu_address: name of a Cloud TPU, its grpc:// address, or `local` on its own
-            machine.
+        name: "default" (TensorFlow's current strategy), "one_device" (the first GPU, or
+            the CPU), "mirrored" (one replica per GPU, or per logical CPU),
+            "multi_worker" (the workers in `TF_CONFIG`) or "tpu".
+        tpu_address: name of a Cloud TPU, its grpc:// address, or "local" on the TPU's
+            own machine.
 
     Raises:
-        DataError: `TF_CONFIG` names no workers, or there is no such TPU.
-        ValueError: an unknown name.
+        DataError: if `TF_CONFIG` is invalid, or the TPU is not available.
+        ValueError: if the name is unknown.
     """
     builders: dict[str, Callable[[], Any]] = {
         "default": tf.distribute.get_strategy,
@@ -48,7 +48,7 @@ def _one_device() -> Any:
     return tf.distribute.OneDeviceStrategy("/gpu:0" if has_gpu else "/cpu:0")
 
 
-# Replicas number what they tell each other; a second strategy would begin anew.
+# Replicas number their messages, and a second strategy would restart the numbers.
 @cache
 def _mirrored() -> Any:
     devices = tf.config.list_logical_devices("GPU")
@@ -71,7 +71,7 @@ def _tpu(address: str) -> Any:
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            "`strategy` tpu needs a TPU that answers "
+            "`strategy` tpu needs an available TPU "
             f"({reason}). Received: tpu_address={address or 'nothing'}."
         ) from error
     return tf.distribute.TPUStrategy(resolver)

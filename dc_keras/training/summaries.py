@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside curves: configuration, frames, PR curves, vectors."""
+"""TensorBoard summaries: configuration, frames, PR curves and projector vectors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dc_keras.escaping import escape_controls
 
 
 def log_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Writes the resolved configuration as a text in TensorBoard."""
+    """Writes the resolved configuration as text for TensorBoard."""
     text = "```json\n" + json.dumps(config, indent=2, sort_keys=True) + "\n```"
     with tf.summary.create_file_writer(str(directory)).as_default():
         tf.summary.text("config", text, step=0)
 
 
 def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
-    """Writes frames of some videos as images in TensorBoard.
+    """Writes frames of videos as images for TensorBoard.
 
-    They lie in `frames/`, a run of their own, which can be deleted alone.
+    They are in `frames/`, a separate run, which can be deleted separately.
 
     Args:
         directory: TensorBoard's log directory.
-        frames: by name, uint8 RGB (num_frames, height, width, 3).
+        frames: uint8 RGB (num_frames, height, width, 3) by name.
     """
     with tf.summary.create_file_writer(str(directory / "frames")).as_default():
         for name, images in frames.items():
@@ -35,7 +35,7 @@ def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
 
 
 def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Writes the precision–recall curve of validation pairs in TensorBoard.
+    """Writes the precision–recall curve of validation pairs for TensorBoard.
 
     Args:
         directory: TensorBoard's log directory.
@@ -47,9 +47,9 @@ def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> Non
     num_thresholds = 101
     thresholds = np.linspace(0, 1, num_thresholds)
     positive = labels.astype(bool)
-    called = scores[None, :] >= thresholds[:, None]
-    tp = (called & positive).sum(axis=1)
-    fp = (called & ~positive).sum(axis=1)
+    predicted = scores[None, :] >= thresholds[:, None]
+    tp = (predicted & positive).sum(axis=1)
+    fp = (predicted & ~positive).sum(axis=1)
     tn, fn = (~positive).sum() - fp, positive.sum() - tp
     precision = tp / np.maximum(tp + fp, 1)
     recall = tp / np.maximum(tp + fn, 1)
@@ -72,7 +72,7 @@ def log_projector(
         directory: TensorBoard's log directory.
         name: name of the embedding.
         vectors: float (num_points, dim).
-        labels: one line a point.
+        labels: one label per point.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig
@@ -96,5 +96,5 @@ def log_projector(
 
 
 def _as_tf(metadata: Any) -> Any:
-    """Re-reads TensorBoard's own copy of a protobuf as TensorFlow's."""
+    """Converts a TensorBoard protobuf to the equivalent TensorFlow protobuf."""
     return tf.compat.v1.SummaryMetadata.FromString(metadata.SerializeToString())

@@ -1,4 +1,4 @@
-"""Trains a model for keeps and writes its model directory: what `train` calls."""
+"""Trains models and writes their model directories, for the command `train`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
 )
-from dc_keras.options import (
-    TrainingOptions,
-)
+from dc_keras.options import TrainingOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.fit_participation import (
@@ -53,26 +51,25 @@ from dc_keras.training.proxy_training import (
     user_task,
 )
 from dc_keras.training.saved_participation import save_participation
-from dc_keras.training.summaries import (
-    log_projector,
-)
+from dc_keras.training.summaries import log_projector
 from dc_keras.training.training_job import TrainingRun, users_of
 
 
 def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -> Any:
-    """Trains a proxy on every video it may see, but for the validation part.
+    """Trains a proxy on all its videos except the validation part.
 
     Args:
-        run: data, options, place.
-        kind: `challenge` or `user`.
-        hidden_users: users kept as newcomers for the validation of a later stage.
+        run: data, options and directory.
+        kind: "challenge" or "user".
+        hidden_users: users whose videos are not used, because a later stage validates
+            on them.
 
     Returns:
-        The fitted model and what it sees of a video.
+        The fitted model and its input variant.
     """
     variant = side_variants(run.table)[kind]
     config = run.config(kind, {kind: variant})
-    # A stopped participation training finds its finished proxies here.
+    # A resumed training of a participation model uses its finished proxies.
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         model, _ = load_model(run.directory)
         return model, variant
@@ -96,14 +93,28 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
 
 
 def train_participation(run: TrainingRun) -> FittedParticipation | None:
-    """Trains the participation model on every pair, but for validation users.
+    """Trains a participation model on all pairs except those of validation users.
 
-    The directory also gets, for a model that sees videos, `challenge_proxy/` and
-    `user_proxy/`, model directories of their own; `context.npz`, the context model; and
-    `challenges.npz`, from which a bundle makes its table: the embedded posts of each
-    challenge, `posts` float32 (num_challenges, num_posts, width), `valid` bool
-    (num_challenges, num_posts), and `vectors` (num_challenges, challenge_width). The
-    configuration gets `describing_posts`, the code of each post.
+    In addition to the files of every model, the directory gets
+
+    - `challenge_proxy/` and `user_proxy/`, model directories, for a model with videos;
+    - `context.npz`, the context model, for a model with context features;
+    - `challenges.npz`, the embedded posts of each challenge, from which a bundle makes
+      its table: `posts` float32 (num_challenges, num_posts, width), `valid` bool
+      (num_challenges, num_posts), and `vectors` float32 (num_challenges,
+      challenge_width).
+
+    The configuration gets `describing_posts`, the codes of these posts.
+
+    Args:
+        run: data, options and directory.
+
+    Returns:
+        The fitted model; None if the directory already has the finished model.
+
+    Raises:
+        DataError: if the run has no facts of posts, or the directory has a model with
+            other settings and `run.overwrite` is False.
     """
     if run.facts is None:
         raise DataError("a participation model needs facts of posts. Received: None")
@@ -137,12 +148,12 @@ def _fuse_videos(
     hidden: Sequence[str],
     logs: Sequence[keras.callbacks.Callback],
 ) -> FusedVideos:
-    """Trains both proxies, and the fusion of videos on what they say."""
+    """Trains both proxies, and the fusion of videos on their embeddings."""
     proxies = {}
     for kind in ("challenge", "user"):
-        place = run.directory / f"{kind}_proxy"
-        part = replace(run, directory=place, sample_frames={})
-        proxies[kind] = train_proxy(part, kind, hidden)
+        directory = run.directory / f"{kind}_proxy"
+        proxy_run = replace(run, directory=directory, sample_frames={})
+        proxies[kind] = train_proxy(proxy_run, kind, hidden)
     examples = deep_challenger_examples(
         run.grid, run.table, pairs, proxies, run.training.class_weight, hidden
     )
@@ -168,13 +179,13 @@ def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTas
 def _hold_out_users(
     pairs: Pairs, options: TrainingOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    everything = np.arange(len(pairs))
+    rows = np.arange(len(pairs))
     if options.validation_fraction == 0:
-        return everything, everything[:0]
+        return rows, rows[:0]
     shuffle = GroupShuffleSplit(
         1, test_size=options.validation_fraction, random_state=options.seed
     )
-    train, valid = next(shuffle.split(everything, groups=pairs.user))
+    train, valid = next(shuffle.split(rows, groups=pairs.user))
     return train, valid
 
 

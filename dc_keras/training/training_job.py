@@ -1,4 +1,4 @@
-"""Data, options and place of a training."""
+"""The data, options and output directory of a training."""
 
 from __future__ import annotations
 
@@ -21,35 +21,30 @@ from dc_keras.options import (
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.callbacks import training_callbacks
-from dc_keras.training.proxy_training import (
-    Variant,
-)
+from dc_keras.training.proxy_training import Variant
 from dc_keras.training.recipe import Recipe
-from dc_keras.training.summaries import (
-    log_config,
-    log_frames,
-)
+from dc_keras.training.summaries import log_config, log_frames
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Data, options and place of a training.
+    """Data, options and output directory of a training.
 
     Attributes:
-        grid: users, challenges, labels, and the videos that each side may see.
-        table: cached features.
-        model: shape of the models.
-        training: how they are fitted.
-        protocol: which videos and pairs they see.
+        grid: users, challenges, labels, and the videos of each side.
+        table: features of the videos.
+        model: architecture of the models.
+        training: training options of the models.
+        protocol: selection of the training data.
         directory: the model directory.
-        facts: facts of the posts, for a participation model with context.
-        context: what a participation model sees beside the videos.
-        overwrite: whether a training of other settings in the directory is replaced.
-        profile_steps: first and last step for TensorFlow's profiler, of each model.
-        sample_frames: by name, uint8 RGB (num_frames, height, width, 3), pictures for
-            TensorBoard.
-        key_fingerprint: of the corpus's pseudonyms, to remember posts by keyed codes;
-            None remembers none.
+        facts: facts of the posts, for a participation model.
+        context: context features and videos of a participation model.
+        profile_steps: first and last step for TensorFlow's profiler, for each model.
+        sample_frames: frames for TensorBoard, uint8 RGB (num_frames, height, width, 3)
+            by name.
+        key_fingerprint: fingerprint of the corpus's pseudonymization key, for the codes
+            of posts; None stores no codes.
+        overwrite: whether to replace a model with other settings in the directory.
     """
 
     grid: Grid
@@ -67,11 +62,16 @@ class TrainingRun:
 
     @property
     def recipe(self) -> Recipe:
-        """What a participation model sees and how it is fitted."""
+        """The recipe of a participation model."""
         return Recipe.of(self.model, self.training, self.context)
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
-        """Returns every resolved choice, as plain values."""
+        """Returns all resolved settings, as plain values.
+
+        Args:
+            task: "challenge", "user" or "participation".
+            variants: input variant of each side.
+        """
         caption = self.table.caption_spec
         sides = {}
         for side, variant in variants.items():
@@ -93,7 +93,7 @@ class TrainingRun:
         }
 
     def start_logs(self, config: dict[str, Any]) -> list[keras.callbacks.Callback]:
-        """Writes what is known before training, and returns its callbacks."""
+        """Writes configuration and frames for TensorBoard, and returns callbacks."""
         logs = self.directory / "tensorboard"
         log_config(logs, config)
         if self.sample_frames:
@@ -102,16 +102,16 @@ class TrainingRun:
 
 
 def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the single values of a configuration, by the names of their flags."""
+    """Returns the values of a configuration by flag name, for TensorBoard's HParams."""
     values = {"task": config["task"], "grid": config["grid_sha256"][:8]}
     for options in ("model", "training", "protocol"):
         values |= config[options]
-    for side, sees in config["sides"].items():
+    for side, encoders in config["sides"].items():
         for kind in ("vision", "text"):
-            values[f"{side}_{kind}"] = (sees[kind] or {}).get("name", "none")
+            values[f"{side}_{kind}"] = (encoders[kind] or {}).get("name", "none")
     return values
 
 
 def users_of(grid: Grid, pairs: Pairs, rows: np.ndarray) -> list[str]:
-    """Returns the ids of the users of some pairs."""
+    """Returns the ids of the users of the pairs at the given positions."""
     return [grid.users[user] for user in np.unique(pairs.user[rows])]

@@ -1,4 +1,7 @@
-"""Which of several machines this is, and where it may write. No TensorFlow in here."""
+"""Workers of distributed training and their output directories.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ _TYPES = ("chief", "worker")
 
 @dataclass(frozen=True)
 class Worker:
-    """This process among those that train together.
+    """This process in a distributed training.
 
     Attributes:
-        kind: `chief` or `worker`, the task's type.
-        index: its number among those of its kind.
-        num_workers: how many train together, the chief included.
-        is_chief: whether it is the one that writes the results: the task of type
-            `chief`, or the first worker where there is none.
+        kind: type of the task, "chief" or "worker".
+        index: number of the task within its type.
+        num_workers: number of workers, including the chief.
+        is_chief: whether this process writes the results. It is the task of type
+            "chief", or the first worker if there is none.
     """
 
     kind: str
@@ -41,7 +44,7 @@ class Worker:
         """Reads `TF_CONFIG`.
 
         Raises:
-            DataError: it is missing, no JSON, or does not name this process.
+            DataError: if it is missing, is not JSON, or does not list this process.
         """
         text = os.environ.get(_VARIABLE, "")
         try:
@@ -72,27 +75,27 @@ def _bad_config(text: str) -> DataError:
 
 @contextmanager
 def writable_directory(directory: Path, strategy: str) -> Iterator[Path]:
-    """Gives a worker the place that it may write to.
+    """Provides the directory that a worker may write to.
 
-    All workers run the same training and the same callbacks. The chief's files are the
-    result; the others work in a copy that is deleted in the end. The copy has the
-    chief's backup and its finished parts, so that all go on from the same point. To be
-    called when the workers have met (`make_strategy`): from then on nothing of that
-    changes before every worker has taken its first step.
+    All workers run the same training with the same callbacks. The chief writes to the
+    output directory; other workers write to a temporary copy. The copy has the chief's
+    backup and finished parts, so that all workers resume from the same state. Call this
+    after `make_strategy`, which waits for all workers: the directory then does not
+    change before all workers have run their first step.
 
     Args:
-        directory: the result's; all workers must see it.
-        strategy: as the flag has it; only `multi_worker` knows other workers.
+        directory: output directory, accessible to all workers.
+        strategy: value of the `--strategy` flag; only "multi_worker" has other workers.
 
     Raises:
-        DataError: another process, of another training, writes there.
+        DataError: if another training is writing to the directory.
     """
     if strategy != "multi_worker" or Worker.from_environment().is_chief:
         with writing(directory):
             yield directory
         return
-    with tempfile.TemporaryDirectory(prefix="dc_keras-worker-") as place:
-        copy = Path(place) / directory.name
+    with tempfile.TemporaryDirectory(prefix="dc_keras-worker-") as temporary:
+        copy = Path(temporary) / directory.name
         if directory.exists():
             ignored = shutil.ignore_patterns("tensorboard", ".*", "SHA256SUMS")
             shutil.copytree(directory, copy, ignore=ignored)

@@ -1,7 +1,7 @@
-"""What every script shares: how it starts, what it prints, how it ends in an error.
+"""Start-up, output and error handling of all scripts.
 
-Scripts print through `say`, `show`, `progress` and `fail` alone: these write out
-control characters, which a terminal would obey.
+Scripts print only through `say`, `show`, `progress` and `fail`. These escape control
+characters, which a terminal would otherwise interpret.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from absl import app, flags, logging
 
 from dc_keras.escaping import escape_controls
 from pipelines._cli import checked_flags, quiet_tensorflow
-from pipelines._cli.system_errors import told_of_system
+from pipelines._cli.system_errors import describe_system_error
 
-# Here and not in `run`, so that it holds for worker processes, too: they import the
-# script that started them, and TensorFlow with the first function that they are given.
+# Not in `run`, because worker processes need it too: they import the script that
+# started them, and then TensorFlow with their first task.
 quiet_tensorflow.install()
 
 
@@ -36,20 +36,19 @@ def run(
 ) -> None:
     """Runs a script's `main` under absl.
 
-    `main` takes no arguments and returns None or an exit code. A `DataError` and what
-    the system refuses, such as a missing file or a full disk, end in one line on stderr
-    and exit code 1; Ctrl-C in one line and exit code 130. Anything else keeps its
-    traceback.
+    A `DataError` or an error of the system, such as a missing file or a full disk, ends
+    in one line on stderr and exit code 1; Ctrl-C ends in one line and exit code 130.
+    All other errors keep their traceback.
 
     Args:
-        main: of the script.
-        writes: the flag of the directory that it writes, which must not hold an
-            artifact of another kind.
-        kind: of the artifact there, as `forgetting.artifacts` has it; None for a
-            directory that is none.
-        locks: whether no other process may write there meanwhile.
+        main: Function without arguments that returns None or an exit code.
+        writes: Name of the flag of the output directory. The script fails if the
+            directory contains an artifact of another kind. None for no such check.
+        kind: Kind of the artifact that the script writes, as in `privacy.artifacts`;
+            None if the output is not an artifact.
+        locks: Whether to lock the output directory against other processes.
     """
-    # In here, so that the flag is one of the script's.
+    # Defined in this function, so that the flag is among the flags of the script.
     flags.DEFINE_bool(
         "verify",
         True,
@@ -84,22 +83,22 @@ def _guarded(
     except KeyboardInterrupt:
         return fail("stopped; run the same command to go on", 130)
     except Exception as error:
-        told = told_of_system(error)
-        if told is None:
+        message = describe_system_error(error)
+        if message is None:
             raise
-        return fail(told, 1)
+        return fail(message, 1)
 
 
 @contextmanager
 def _temporary_files_removed() -> Iterator[None]:
-    """Gives this process a temporary directory of its own, and removes it at the end.
+    """Gives this process its own temporary directory, and removes it at the end.
 
-    Libraries and browsers leave files there, and so do processes that are killed.
+    Libraries, browsers and killed processes leave files behind in it.
     """
     import tempfile
 
     before = os.environ.get("TMPDIR"), tempfile.tempdir
-    # Sockets lie in there too, whose paths have 107 characters at most.
+    # A short prefix: sockets are created there, whose paths are limited to 107 bytes.
     with tempfile.TemporaryDirectory(
         prefix="dc-", ignore_cleanup_errors=True
     ) as directory:
@@ -121,34 +120,35 @@ def _set_up() -> None:
         logging.set_verbosity(logging.WARNING)
     if "verify" in flags.FLAGS and not flags.FLAGS["verify"].value:
         integrity.trust_everything()
-    # A line as it is: absl's handler would put date and place before it.
+    # A handler without a format, because absl's would prepend date and position.
     log = standard_logging.getLogger("dc_keras")
     log.propagate = False
     log.handlers = [standard_logging.StreamHandler()]
 
 
 def _require_kind(place: Path, flag: str, kind: str | None) -> None:
-    """Refuses to write over an artifact of another kind."""
+    """Raises `DataError` if a directory contains an artifact of another kind."""
     from dc_keras.errors import DataError
 
     if not place.is_dir() or not any(place.iterdir()):
         return
-    from dc_keras.privacy.artifacts import kind_of
+    from dc_keras.privacy.artifacts import find_kind
 
-    found = kind_of(place)
+    found = find_kind(place)
     if found not in (None, kind):
         raise DataError(
-            f"--{flag} must be a directory of its own: {place} holds another artifact, "
-            f"of kind {found}, which would be destroyed. Received: {flag}={place}"
+            f"--{flag} must be a separate directory: {place} contains another "
+            f"artifact, of kind {found}, which would be destroyed. "
+            f"Received: {flag}={place}"
         )
 
 
 @contextmanager
-def needing_report() -> Iterator[None]:
-    """Says in one line what an import inside it lacks: the extra `report`.
+def requiring_report_extra() -> Iterator[None]:
+    """Turns a failed import inside the block into an error about the extra `report`.
 
     Raises:
-        DataError: it is not installed.
+        DataError: The extra `report` is not installed.
     """
     from dc_keras.errors import DataError
 
@@ -162,7 +162,7 @@ def needing_report() -> Iterator[None]:
 
 
 def fail(message: str, code: int) -> int:
-    """Prints an error in one line on stderr and returns the exit code, 2 for usage."""
+    """Prints an error as one line on stderr and returns the exit code."""
     sys.stdout.flush()
     line = escape_controls(message)
     sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
@@ -170,17 +170,17 @@ def fail(message: str, code: int) -> int:
 
 
 def say(text: str = "") -> None:
-    """Prints one line of a script's result on stdout."""
+    """Prints one line of a script's result to stdout."""
     show(escape_controls(text))
 
 
 def show(text: str) -> None:
-    """Prints several lines on stdout; names in them must not hold line ends."""
+    """Prints several lines to stdout; names in them must not contain line breaks."""
     sys.stdout.write(escape_controls(text, keep="\n") + "\n")
     sys.stdout.flush()
 
 
 def progress(text: str) -> None:
-    """Prints one line on stderr, for what is under way."""
+    """Prints one line about the progress to stderr."""
     sys.stderr.write(f"{escape_controls(text)}\n")
     sys.stderr.flush()

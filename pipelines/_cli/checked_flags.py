@@ -1,4 +1,4 @@
-"""What no flag of any script takes: an empty text, a number that is none."""
+"""Checks that apply to the flags of all scripts, such as no empty text and no NaN."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from absl import flags
 
 
 def find_misuse(argv: Sequence[str]) -> str | None:
-    """Returns what is wrong with the flags that were given; None if nothing is.
+    """Returns a message about the first invalid flag or argument, or None.
 
     Args:
-        argv: the name of the script, and what absl took for no flag.
+        argv: Name of the script and the arguments that absl did not parse as flags.
     """
     if len(argv) > 1:
         return f"unexpected argument {argv[1]!r}; every option is a --flag"
@@ -21,15 +21,13 @@ def find_misuse(argv: Sequence[str]) -> str | None:
         if module.startswith("absl"):
             continue
         for flag in defined:
-            problem = _problem_of(flag) if flag.present else None
-            if problem is not None:
-                return (
-                    f"--{flag.name} must {problem}. Received: {flag.name}={flag.value}"
-                )
+            rule = _find_broken_rule(flag) if flag.present else None
+            if rule is not None:
+                return f"--{flag.name} must {rule}. Received: {flag.name}={flag.value}"
     return None
 
 
-def _problem_of(flag: Any) -> str | None:
+def _find_broken_rule(flag: Any) -> str | None:
     values = flag.value if isinstance(flag.value, list) else [flag.value]
     if any(isinstance(v, str) and not v.strip() for v in values):
         return "not be empty"

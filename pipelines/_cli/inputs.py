@@ -1,4 +1,4 @@
-"""Brings what lies on disk into the shapes that the library works on."""
+"""Loads the inputs that several scripts share, as the flags describe them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def load_study(corpus: Corpus, study_file: str) -> Study:
-    """Reads a Study, and says which of its challenges no post of a corpus matches.
+    """Reads a study, and prints which of its challenges match no post of a corpus.
 
     Raises:
-        DataError: no post matches any of them.
+        DataError: No post matches any challenge.
     """
     from dc_keras.study.study import Study
     from dc_keras.study.unmatched import require_matches
@@ -34,7 +34,7 @@ def load_study(corpus: Corpus, study_file: str) -> Study:
 
 
 def load_grid(corpus: Corpus, study_file: str) -> Grid:
-    """Resolves a Study on a corpus, with what the flags change of it."""
+    """Resolves a study on a corpus, with the settings that the flags override."""
     from dc_keras.options import StudyOptions
     from dc_keras.study.resolution import resolve_study
 
@@ -46,10 +46,16 @@ def load_grid(corpus: Corpus, study_file: str) -> Grid:
 def load_temporal_grid(
     corpus: Corpus, study_file: str, horizon_days: int, num_past: int
 ) -> Grid:
-    """Resolves a Study at its cutoff and at earlier ones, with what the flags change.
+    """Resolves a study at its cutoff and at earlier ones, with overriding flags.
+
+    Args:
+        corpus: Corpus of the posts.
+        study_file: Path of the study file.
+        horizon_days: Number of days after a cutoff in which joining counts.
+        num_past: Number of earlier cutoffs, one horizon apart.
 
     Raises:
-        DataError: the study, or the flags, give no cutoff.
+        DataError: Neither the study nor the flags give a cutoff.
     """
     from dc_keras.options import StudyOptions
     from dc_keras.study.study import Study
@@ -68,7 +74,7 @@ def load_temporal_grid(
 
 
 def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
-    """Returns which posts join which challenge, as `context.past.read_pasts` reads."""
+    """Returns the posts that join challenges, with the names of the challenges."""
     from dc_keras.study.resolution import named_joins
     from dc_keras.study.study import Study
 
@@ -78,18 +84,19 @@ def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
 def load_sample_frames(
     directory: str | None, grid: Grid, per_challenge: int = 2
 ) -> dict[str, np.ndarray]:
-    """Reads frames of the first support videos of each challenge that have any.
+    """Reads the frames of the first support videos of each challenge.
 
     Args:
-        directory: of frame records; None for no frames.
-        grid: its support names the videos.
-        per_challenge: videos a challenge, at most.
+        directory: Directory of frame records; None for no frames.
+        grid: Grid whose support videos are read.
+        per_challenge: Maximum number of videos per challenge.
 
     Returns:
-        By "challenge/video id", uint8 RGB (num_frames, height, width, 3).
+        Frames by "challenge/video id", uint8 RGB of shape (num_frames, height, width,
+        3), without videos that have no frames.
 
     Raises:
-        DataError: the directory holds no frame records.
+        DataError: The directory contains no frame records.
     """
     if directory is None:
         return {}
@@ -112,10 +119,10 @@ def load_sample_frames(
 
 
 def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
-    """Reads the key that a corpus was imported with.
+    """Reads the key with which a corpus was imported.
 
     Raises:
-        DataError: there is no such file, or it holds another key.
+        DataError: The file does not exist, or contains another key.
     """
     from dc_keras.corpus.pseudonyms import Pseudonymizer, load_or_create_key
     from dc_keras.errors import DataError
@@ -135,15 +142,15 @@ def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
 def find_users(
     corpus: Corpus, names: Sequence[str], key_file: str | None
 ) -> tuple[str, ...]:
-    """Returns the pseudonyms of authors, in order, without repeats.
+    """Returns the pseudonyms of authors, in order and without duplicates.
 
     Args:
-        corpus: where they posted.
-        names: pseudonyms; with a key also platform ids, secUids or handles.
-        key_file: the key of the pseudonyms, or None.
+        corpus: Corpus of the authors.
+        names: Pseudonyms; with a key also platform ids, secUids or handles.
+        key_file: Key file of the pseudonyms, or None.
 
     Raises:
-        DataError: nobody, or more than one author, has the name.
+        DataError: A name belongs to no author or to more than one.
     """
     from dc_keras.errors import DataError
 
@@ -157,10 +164,14 @@ def find_users(
         codes = {name}
         if key is not None:
             codes |= {key.user(name), key.handle(name.lstrip("@")), key.sec_uid(name)}
-        found = [user_id for user_id, known in authors if codes & known]
-        if len(found) != 1:
-            what = f"is one of {', '.join(found)}" if found else "is nobody"
+        matches = [user_id for user_id, known in authors if codes & known]
+        if len(matches) != 1:
+            problem = (
+                f"is ambiguous: one of {', '.join(matches)}"
+                if matches
+                else "is no user"
+            )
             hint = "" if key else "; ids and handles of the platform need --key_file"
-            raise DataError(f"{name!r} {what} in {corpus.directory}{hint}")
-        users += found
+            raise DataError(f"{name!r} {problem} in {corpus.directory}{hint}")
+        users += matches
     return tuple(dict.fromkeys(users))

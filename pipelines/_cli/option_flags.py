@@ -1,7 +1,7 @@
-"""Flags that several scripts share, made from the dataclasses that hold the defaults.
+"""Flags that several scripts share, generated from the option dataclasses.
 
-A flag's default is None, which means the default of the dataclass: a default has one
-home. `--flagfile=presets/paper.flags` sets them all the paper's way.
+The default of a flag is None, which stands for the default of the dataclass, so that
+each default is defined once. `--flagfile=presets/paper.flags` sets the paper's values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dc_keras.options import (
     TrainingOptions,
 )
 
-# They are flags of the script that asks for them, and its --help shows them.
+# Makes them flags of the script that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
 
 _T = TypeVar("_T", bound=Options)
@@ -33,14 +33,14 @@ def define(*classes: type[Options]) -> None:
 
 
 def resolve(cls: type[_T]) -> _T:
-    """Returns the options with the flags that were given laid over the defaults."""
+    """Returns the options, with the values of the given flags over the defaults."""
     names = [item.name for item in dataclasses.fields(cls)]
     given = {name: flags.FLAGS[name].value for name in names}
     return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 def define_all() -> None:
-    """Defines the flags of study, model, training and protocol."""
+    """Defines the flags of the study, model, training and protocol options."""
     define(ModelOptions, TrainingOptions, StudyOptions, ProtocolOptions)
 
 

@@ -1,13 +1,13 @@
-"""Hides TensorFlow's start-up messages from a script's user, and shows its errors.
+"""Hides TensorFlow's start-up messages, and shows its errors.
 
-`TF_CPP_MIN_LOG_LEVEL` has no effect on what TensorFlow's libraries log before absl's
-logging is initialised, and some harmless messages are logged as errors. From the import
-of TensorFlow on, C's stream `stderr` is therefore a pipe to a process that runs this
-file: it drops the known messages and passes everything else on at once. It is a
-process, not a thread, so that the message of a fatal error is shown although TensorFlow
-aborts. If the import fails, the messages that were dropped are shown as well.
+`TF_CPP_MIN_LOG_LEVEL` has no effect on messages before absl's logging is initialised,
+and TensorFlow logs some harmless messages as errors. From the import of TensorFlow on,
+C's stream `stderr` is therefore a pipe to a process that runs this file: it drops the
+known messages and forwards everything else immediately. It is a process and not a
+thread, so that the message of a fatal error is shown although TensorFlow aborts. If the
+import fails, the dropped messages are shown as well.
 
-Python's `sys.stderr` and file descriptor 2 stay what they are.
+Python's `sys.stderr` and file descriptor 2 are not changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-# Errors only: information and warnings are for TensorFlow's developers.
+# Errors only.
 _LEVEL = "2"
 _IMPORTED = b"\0TensorFlow is imported\n"
 _UNBUFFERED = 2  # _IONBF of stdio.h
@@ -34,25 +34,24 @@ _UNBUFFERED = 2  # _IONBF of stdio.h
 _MINOR = re.compile(
     rb"\d{4}-\d\d-\d\d [\d:.]+: [IW] \S+:\d+\] |[IW]\d{4} [\d:.]+ +\d+ "
 )
-# What has no severity, or is logged as an error although the machine is in order.
+# Messages without a severity, and errors that do not indicate a problem.
 _HARMLESS = re.compile(
     rb"^WARNING: All log messages before absl::InitializeLog\(\) "
     rb"|^To enable the following instructions: "
     rb"|^Skipping registering GPU devices"
-    # Plugins that are linked twice.
+    # Plugins are linked twice.
     rb"|Unable to register cu(FFT|DNN|BLAS) factory"
-    # 303: there is no libcuda.
+    # 303 means that libcuda is not installed.
     rb"|failed call to cuInit: .*(UNKNOWN ERROR \(303\)|CUDA_ERROR_NO_DEVICE)"
-    # TensorFlow's own kernel is used.
+    # TensorFlow uses its own kernel instead.
     rb"|oneDNN supports \w+ only on platforms with"
 )
 
 
 def install() -> None:
-    """Makes the next import of TensorFlow in this process a quiet one.
+    """Filters TensorFlow's messages from its next import in this process on.
 
-    Where the environment sets `TF_CPP_MIN_LOG_LEVEL`, all messages of that level are
-    shown.
+    If the environment sets `TF_CPP_MIN_LOG_LEVEL`, no message of that level is hidden.
     """
     is_chosen = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LEVEL) != _LEVEL
     if not is_chosen and "tensorflow" not in sys.modules:
@@ -60,7 +59,7 @@ def install() -> None:
 
 
 class _TensorFlowFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow where it is, and filters its messages from its import on."""
+    """Finds TensorFlow as usual, and installs the filter when it is loaded."""
 
     def find_spec(
         self,
@@ -73,7 +72,7 @@ class _TensorFlowFinder(importlib.abc.MetaPathFinder):
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            # The loader stays the one that Python chose: it also reads resources.
+            # Patched, not replaced, because the loader also reads resources.
             load = partial(_load_quietly, spec.loader.exec_module)
             vars(spec.loader)["exec_module"] = load
         return spec
@@ -93,12 +92,12 @@ def _load_quietly(load: Callable[[ModuleType], None], module: ModuleType) -> Non
 
 
 def _filter_c_stderr() -> int | None:
-    """Makes C's stream `stderr` a pipe to a process that runs this file.
+    """Replaces C's stream `stderr` by a pipe to a process that runs this file.
 
     Returns:
-        The descriptor of the stream. A duplicate of descriptor 2 in its place ends the
-        filter, as happens at the exit of this process. None where C's stream cannot be
-        found, so that nothing is filtered.
+        The file descriptor of the stream; duplicating descriptor 2 onto it ends the
+        filter, as does the exit of this process. None if C's stream is not accessible;
+        nothing is filtered then.
     """
     import ctypes
     import subprocess
@@ -108,7 +107,7 @@ def _filter_c_stderr() -> int | None:
     if sys.stderr is None or not hasattr(library, name):
         return None
     source, sink = os.pipe()
-    # In a session of its own, so that Ctrl-C does not end it before this process.
+    # In a new session, so that Ctrl-C does not end it before this process.
     command = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
     messages = subprocess.Popen(command, stdin=source, start_new_session=True)
     os.close(source)
@@ -119,7 +118,7 @@ def _filter_c_stderr() -> int | None:
     ctypes.c_void_p.in_dll(library, name).value = stream.value
 
     def stop() -> None:
-        # The stream stays: threads of TensorFlow may still write to it.
+        # The stream stays open, because threads of TensorFlow may still write to it.
         os.dup2(2, sink)
         messages.wait()
 
@@ -128,9 +127,9 @@ def _filter_c_stderr() -> int | None:
 
 
 def pass_on(messages: BinaryIO, stderr: BinaryIO) -> None:
-    """Copies lines as they come, without the known messages.
+    """Forwards lines immediately, except for the known messages.
 
-    Those are held until TensorFlow is imported, and shown if it never is.
+    Known messages are kept until TensorFlow is imported, and shown if it never is.
     """
     is_imported = False
     held: list[bytes] = []

@@ -25,12 +25,10 @@ _USERS_A_LOOK, _USERS_A_CALL = 1000, 8
 def define_challenge_flags() -> tuple[
     flags.FlagHolder[str | None], flags.FlagHolder[list[str]]
 ]:
-    """Defines --brief and --video, which describe a challenge that is not there yet."""
-    brief = flags.DEFINE_string(
-        "brief", None, "Describes a challenge that does not exist yet."
-    )
+    """Defines --brief and --video, which describe a new challenge."""
+    brief = flags.DEFINE_string("brief", None, "Text that describes a new challenge.")
     videos: flags.FlagHolder[list[str]] = flags.DEFINE_multi_string(
-        "video", [], "Sample video file of a challenge, up to 20; repeatable."
+        "video", [], "Sample video file of a new challenge; repeatable, up to 20."
     )
     return brief, videos
 
@@ -41,14 +39,13 @@ def of_users(
     media_root: str | None,
     predictor: Predictor,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
-    """Yields some users at a time, in order, as a client describes them.
+    """Yields batches of pseudonyms and raw users, in order.
 
     Args:
-        corpus: whose users they are.
-        histories: by user, ids of posts.
-        media_root: where the media lie; the one that the corpus names if None.
-        predictor: a bundle: it says how frames are taken, and which challenges count
-            as joined.
+        corpus: Corpus of the users.
+        histories: Ids of the posts of each user.
+        media_root: Directory of the media; None for the media root of the corpus.
+        predictor: Bundle whose sampling of frames and whose study are used.
     """
     from dc_keras.serving.raw_requests import RawUser
 
@@ -77,12 +74,12 @@ def of_users(
 
 @dataclasses.dataclass(frozen=True)
 class KnownUsers:
-    """What a corpus knows of users beside their posts.
+    """Facts about users other than their posts.
 
     Attributes:
-        accounts: by user, followers, likes and posts of the account, -1 where unknown.
-        joined: by user, the challenges joined before the study's cutoff.
-        now: the study's cutoff, UTC seconds; -1 without one.
+        accounts: Followers, likes and posts of each user's account, -1 if unknown.
+        joined: Challenges that each user joined before the study's cutoff.
+        now: Cutoff of the study in UTC seconds; -1 without one.
     """
 
     accounts: Mapping[str, tuple[float, float, float]]
@@ -93,12 +90,12 @@ class KnownUsers:
     def of(
         cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
     ) -> KnownUsers:
-        """Looks users up in a corpus.
+        """Reads the facts about users from a corpus.
 
         Args:
-            corpus: where they posted.
-            predictor: a bundle: its study says what counts as joining.
-            users: pseudonyms.
+            corpus: Corpus of the users.
+            predictor: Bundle whose study defines the challenges and the cutoff.
+            users: Pseudonyms.
         """
         import polars as pl
 
@@ -126,7 +123,7 @@ class KnownUsers:
         return cls(accounts, joined, -1 if study.cutoff is None else study.cutoff)
 
     def facts(self, user: str) -> dict[str, Any]:
-        """Returns the arguments of `RawUser` that are known of a user."""
+        """Returns the arguments of `RawUser` for the facts about a user."""
         return {
             "account": self.accounts[user],
             "joined": sorted(self.joined.get(user, [])),
@@ -140,7 +137,7 @@ def _cut(users: list[str], size: int) -> Iterator[list[str]]:
 
 
 def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
-    """Returns where the media lie: as given, or as the corpus names it."""
+    """Returns the given directory of the media, or else that of the corpus."""
     return Path(given) if given else corpus.media_root
 
 
@@ -191,7 +188,7 @@ def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
 
 
 class OnDemand(Sequence["RawPost"]):
-    """Posts whose media are read when they are asked for, and then kept.
+    """Posts whose media are read on first access, and then kept.
 
     Args:
         videos: records of the posts; None gives a post without caption and frames.
@@ -241,13 +238,13 @@ def of_challenge(
     """Returns posts that describe a challenge, from --brief and --video.
 
     Args:
-        brief: text; with files, the caption of each of them.
-        files: video files.
-        sampling: of the model's challenge side; None for one that sees no frames.
+        brief: Text, or with files the caption of each file.
+        files: Paths of video files.
+        sampling: Sampling of the challenge side; None for a model without frames.
 
     Raises:
-        DataError: there is neither, a file is no video, or the model sees no frames and
-            there is no brief.
+        DataError: There is neither a brief nor a file, a file is not a video, or there
+            is no brief and the model uses no frames.
     """
     from dc_keras.corpus.records import Video
     from dc_keras.errors import DataError
@@ -259,7 +256,7 @@ def of_challenge(
     caption = (brief or "").strip()
     if not caption and (not files or sampling is None):
         raise DataError(
-            "a challenge must have a --brief, or a --video if the model sees frames. "
+            "a challenge must have a --brief, or a --video if the model uses frames. "
             f"Received: brief={brief}, video={list(files)}"
         )
     if not files or sampling is None:

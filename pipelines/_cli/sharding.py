@@ -1,4 +1,4 @@
-"""Flags of the scripts that work shard by shard: on which machines, which part."""
+"""Flags of scripts that process shards: distribution over machines and processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tfrecords.ray_runner import RayCluster
     from tfrecords.shard_runs import Part
 
-# They are flags of the script that asks for them, and its --help shows them.
+# Makes them flags of the script that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
 
 
@@ -18,42 +18,51 @@ def define(*, gpus: bool = False) -> None:
     """Defines the flags.
 
     Args:
-        gpus: whether the script can use GPUs.
+        gpus: Whether the script can use GPUs.
     """
     flags.DEFINE_bool(
-        "overwrite", False, "Replaces records of other settings in --output."
+        "overwrite", False, "Replaces records with other settings in --output."
     )
     flags.DEFINE_integer(
-        "shard_index", 0, "This run's part, of --shard_count runs.", lower_bound=0
+        "shard_index",
+        0,
+        "Index of this run among --shard_count runs.",
+        lower_bound=0,
     )
     flags.DEFINE_integer(
-        "shard_count", 1, "Runs that share the shards, each its own.", lower_bound=1
+        "shard_count",
+        1,
+        "Number of runs over which the shards are distributed.",
+        lower_bound=1,
     )
     flags.DEFINE_enum(
-        "runner", "local", ["local", "ray"], "Makes the shards here, or on Ray."
+        "runner", "local", ["local", "ray"], "Processes shards locally or on Ray."
     )
     flags.DEFINE_string(
         "ray_address",
         None,
-        "Head of a running Ray cluster, HOST:PORT, or auto for the one of this "
-        "machine; unset, Ray is started on this machine for the run.",
+        "Head node of a running Ray cluster, HOST:PORT, or auto for the cluster of "
+        "this machine. Default: starts Ray on this machine for the run.",
     )
     flags.DEFINE_float(
-        "ray_cpus", 1.0, "CPUs that Ray sets aside for a shard.", lower_bound=0.01
+        "ray_cpus", 1.0, "Number of CPUs that Ray reserves per shard.", lower_bound=0.01
     )
     if gpus:
         flags.DEFINE_float(
-            "ray_gpus", 0.0, "GPUs that Ray sets aside for a shard.", lower_bound=0.0
+            "ray_gpus",
+            0.0,
+            "Number of GPUs that Ray reserves per shard.",
+            lower_bound=0.0,
         )
 
 
 def overwrites() -> bool:
-    """Returns whether records of other settings are replaced."""
+    """Returns whether records with other settings are replaced."""
     return bool(_value("overwrite"))
 
 
 def part() -> Part:
-    """Returns which shards are this run's."""
+    """Returns the part of the shards that this run processes."""
     from tfrecords.shard_runs import Part
 
     return Part(_value("shard_index"), _value("shard_count"))
@@ -63,10 +72,10 @@ def cluster(num_cpus: int | None = None) -> RayCluster | None:
     """Returns the cluster of --runner=ray; None for --runner=local.
 
     Args:
-        num_cpus: of a Ray that is started on this machine; all if None.
+        num_cpus: Number of CPUs of a Ray that is started on this machine; None for all.
 
     Raises:
-        DataError: a flag of Ray without --runner=ray, or Ray is not installed.
+        DataError: A flag of Ray is given without --runner=ray, or Ray is not installed.
     """
     from dc_keras.errors import DataError
 

@@ -1,11 +1,11 @@
-"""What the system refuses, in one line: a full disk, a name too long, no permission."""
+"""One-line messages for errors of the operating system, such as a full disk."""
 
 from __future__ import annotations
 
 import os
 import re
 
-# What libraries in Rust and C++ say of the system's refusals.
+# Messages of system errors inside the errors of libraries in Rust and C++.
 _IN_TEXT = re.compile(
     r"No space left on device|Read-only file system|Permission denied|Not a directory|"
     r"Is a directory|File name too long|No such file or directory|"
@@ -14,26 +14,25 @@ _IN_TEXT = re.compile(
 )
 
 
-def told_of_system(error: BaseException) -> str | None:
-    """Returns one line for an error that the system raised, None for any other."""
-    if isinstance(error, OSError):
-        return _told(error)
-    if isinstance(error, UnicodeDecodeError):
-        return None
-    if isinstance(error, MemoryError):
-        return "the machine has too little memory for this"
-    found = _IN_TEXT.search(str(error))
-    is_of_library = type(error).__module__.partition(".")[0] in _LIBRARIES
-    if found is None or not is_of_library:
-        return None
-    return " ".join(str(error).split())
-
-
 _LIBRARIES = ("tensorflow", "polars", "pyarrow", "zipfile", "absl", "numpy", "h5py")
 
 
-def _told(error: OSError) -> str:
-    """Returns where and what, without the number that the system gives it."""
+def describe_system_error(error: BaseException) -> str | None:
+    """Returns one line about an error of the system, None for any other error."""
+    if isinstance(error, OSError):
+        return _describe_os_error(error)
+    if isinstance(error, UnicodeDecodeError):
+        return None
+    if isinstance(error, MemoryError):
+        return "the machine does not have enough memory for this"
+    is_of_library = type(error).__module__.partition(".")[0] in _LIBRARIES
+    if is_of_library and _IN_TEXT.search(str(error)):
+        return " ".join(str(error).split())
+    return None
+
+
+def _describe_os_error(error: OSError) -> str:
+    """Returns the path and the message of an error, without its number."""
     if error.filename is None or error.strerror is None:
         return " ".join(str(error).split()) or type(error).__name__
     name = (

@@ -294,7 +294,7 @@ def test_exports_are_imported_in_one_call(place, tmp_path):
     assert isinstance(corpus.videos, pl.DataFrame)
     assert corpus.videos.height == len(world.read_text("utf-8").splitlines())
     (tmp_path / "nothing.json").write_text('[{"a": 1}]', "utf-8")
-    with pytest.raises(dc.DataError, match="must hold records of a known format"):
+    with pytest.raises(dc.DataError, match="must contain records of a known format"):
         dc.import_exports(
             tmp_path / "nothing.json",
             tmp_path / "other",

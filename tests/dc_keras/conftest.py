@@ -1,9 +1,38 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dc_keras.study.participation import Grid
+
+_RESOLVE = """
+import json
+from absl import flags
+from dc_keras import options as config
+from pipelines._cli import option_flags
+option_flags.define_all()
+flags.FLAGS(["train", "--flagfile=presets/paper.flags"])
+names = ("ModelOptions", "TrainingOptions", "StudyOptions", "ProtocolOptions")
+resolved = {name: option_flags.resolve(getattr(config, name)).to_dict() for name in names}
+print(json.dumps(resolved))
+"""
+
+
+@pytest.fixture(scope="session")
+def paper_preset():
+    """Returns the options of presets/paper.flags by class, as plain values."""
+    # In a process of its own, because absl flags are global.
+    done = subprocess.run(
+        [sys.executable, "-c", _RESOLVE],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_keras.escaping import csv_text, escape_controls, without_formulas
+from dc_keras.escaping import escape_controls, escape_formulas, format_csv
 
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -23,7 +23,7 @@ _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
         ("👩\u200d🚀 ❤\ufe0f مرحبا\u200f 🏴\U000e0067\U000e007f", None),
     ],
 )
-def test_what_is_obeyed_is_written_out_and_what_is_shown_stays(text, shown):
+def test_control_characters_are_escaped_and_others_are_kept(text, shown):
     assert escape_controls(text) == (text if shown is None else shown)
 
 
@@ -32,7 +32,7 @@ def test_kept_characters_stay():
 
 
 @given(st.text())
-def test_no_text_commands_a_terminal(text):
+def test_no_control_character_remains(text):
     shown = escape_controls(text)
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in _BIDI for c in shown)
     shown.encode("utf-8")
@@ -51,13 +51,13 @@ def test_json_keeps_its_meaning(content):
 
 def test_tables_are_written_out_with_names_of_columns():
     table = pl.DataFrame({"name\x1b": ["a\u202e", None, "x,\ny"], "n": [1, None, 3]})
-    assert csv_text(table) == 'name\\u001b,n\na\\u202e,1\n,\n"x,\\ny",3\n'
-    assert csv_text(table.clear()) == "name\\u001b,n\n"
+    assert format_csv(table) == 'name\\u001b,n\na\\u202e,1\n,\n"x,\\ny",3\n'
+    assert format_csv(table.clear()) == "name\\u001b,n\n"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＠"])
 def test_no_cell_is_a_formula(start):
     table = pl.DataFrame({f"{start}a": [f"{start}1", "1=1", None]})
-    assert without_formulas(table).to_dict(as_series=False) == {
+    assert escape_formulas(table).to_dict(as_series=False) == {
         f"'{start}a": [f"'{start}1", "1=1", None]
     }

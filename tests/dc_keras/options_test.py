@@ -26,7 +26,7 @@ _CHOICES = [
 @pytest.mark.parametrize(
     ("cls", "name", "choices"), _CHOICES, ids=[name for _, name, _ in _CHOICES]
 )
-def test_a_choice_takes_its_values_and_no_other(cls, name, choices):
+def test_choice_accepts_its_values_only(cls, name, choices):
     for choice in choices:
         assert getattr(cls(**{name: choice}), name) == choice
     with pytest.raises(DataError) as error:
@@ -60,20 +60,20 @@ def test_a_number_outside_its_range_is_refused(cls, name, value, rule):
 
 
 @pytest.mark.parametrize("name", ["patience", "validation_fraction"])
-def test_zero_turns_off_what_can_be_turned_off(name):
+def test_zero_disables_options(name):
     assert getattr(TrainingOptions(**{name: 0}), name) == 0
 
 
 @pytest.mark.parametrize(
     "rule", ["", "some", "3", "0:1", "2:3", "x:1", "-1:1", "1.5:1", ":1", "1:1:1"]
 )
-def test_another_rule_for_negatives_is_refused_at_the_door(rule):
+def test_invalid_rule_for_negatives_is_refused_by_the_options(rule):
     with pytest.raises(DataError, match=rf"must be all or K:1.*negatives={rule}\."):
         ProtocolOptions(negatives=rule)
 
 
 @pytest.mark.parametrize(("rule", "count"), [("all", None), ("1:1", 1), ("12:1", 12)])
-def test_a_rule_for_negatives_is_read(rule, count):
+def test_rule_for_negatives_is_parsed(rule, count):
     assert num_negatives(ProtocolOptions(negatives=rule).negatives) == count
 
 
@@ -92,15 +92,15 @@ def test_options_survive_json(options):
 
 
 def test_options_of_another_version_are_refused():
-    with pytest.raises(DataError, match=r"Received: \['depth', 'width'\], written by"):
+    with pytest.raises(DataError, match=r"Received: depth, width; written by"):
         ModelOptions.from_dict({"hidden_dim": 8, "width": 8, "depth": 2})
 
 
-def test_a_study_keeps_what_no_option_changes():
+def test_options_without_values_keep_the_study():
     assert StudyOptions().overrides() == {"support": "outside_panel"}
 
 
-def test_study_options_become_arguments_of_resolve():
+def test_study_options_become_arguments_of_resolve_study():
     options = StudyOptions(
         support="included",
         use_cutoff=False,
@@ -150,7 +150,7 @@ def test_study_options_become_arguments_of_resolve():
         ("TrainingOptions", "learning_rate", 1e-3),
     ],
 )
-def test_the_paper_preset_chooses_as_the_paper_does(paper_preset, cls, name, value):
+def test_paper_preset_has_the_options_of_the_paper(paper_preset, cls, name, value):
     assert paper_preset[cls][name] == value
 
 

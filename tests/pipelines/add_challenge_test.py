@@ -14,7 +14,7 @@ def test_a_video_and_a_brief_make_a_challenge(run_script, bundle, world):
     assert done.returncode == 0, done.stderr
     place = bundle.output / "7"
     try:
-        assert done.stdout == f"{place}: knows umbrelladance, from 1 posts\n"
+        assert done.stdout == f"{place}: added umbrelladance, from 1 posts\n"
         config = json.loads((place / "config.json").read_text("utf-8"))
         assert config["challenges"][-1] == "umbrelladance"
         assert config["added"]["umbrelladance"]["num_frames"] == 2

@@ -95,7 +95,7 @@ def test_a_planted_leak_ends_with_one_and_is_named(
         done.stdout
     )
     assert f"leak: {path}: cold_user-seed0-fold1: hidden_users lacks" in done.stdout
-    assert f"fault: {path}: it states sha256" in done.stdout
+    assert f"fault: {path}: the file states sha256" in done.stdout
 
 
 def test_a_study_is_audited_alone(run_script, corpus, study):
@@ -112,11 +112,11 @@ def test_the_papers_table_is_rejected_row_by_row(run_script, table):
     done = run_script("audit", table(rows), "--table_classes=2", "--prevalence=.25")
     assert done.returncode == 1, done.stderr
     for name, reason in {
-        "VGG16": "cannot be: F1 .083 > 2P = .034",
-        "VGG16+BERT": "cannot be: R > .5 but P < .5",
-        "ResNet50": "cannot be at a prevalence of .250",
-        "ResNet50+BERT": "cannot be: R > .5 but P < .5",
-        "deepChallenger": "cannot be: R > .5 but P < .5",
+        "VGG16": "is impossible: F1 .083 > 2P = .034",
+        "VGG16+BERT": "is impossible: R > .5 but P < .5",
+        "ResNet50": "is impossible at a prevalence of .250",
+        "ResNet50+BERT": "is impossible: R > .5 but P < .5",
+        "deepChallenger": "is impossible: R > .5 but P < .5",
     }.items():
         assert f"fault: table.csv: {name} {reason}" in done.stdout
 
@@ -135,7 +135,7 @@ def test_an_honest_table_ends_with_zero(run_script, table):
         (["--corpus=c"], "give --study or --manifest with --corpus"),
         (
             ["--corpus=c", "--study=s", "--prevalence=.2"],
-            "--table_classes and --prevalence tell of a --table; give one",
+            "--table_classes and --prevalence need --table",
         ),
     ],
 )
@@ -167,5 +167,5 @@ def test_captions_that_an_older_version_cleaned_are_told(
     )
     assert message == (
         f"{tmp_path}: captions must have been cleaned as this version does it: extract "
-        "the features anew. Received: hashtags='mask_focal' with preprocessing=1, not 2"
+        "the features again. Received: hashtags='mask_focal' with preprocessing=1, not 2"
     )

@@ -26,7 +26,7 @@ def graph(chain, corpus, study):
 def test_a_world_becomes_a_graph(graph):
     found, info = read_graph(graph.output)
     assert len(found.users) == info["num_users"] == 40
-    assert found.layer("co-challenge").num_ties > 0
+    assert found.layer("co-challenge").num_edges > 0
     assert info["plan"]["weighting"] == "jaccard"
     *layers, last = graph.stdout.splitlines()
     assert [line.split(":")[0] for line in layers] == [
@@ -58,13 +58,13 @@ def test_seconds_and_spells_are_in_the_graph(chain, corpus):
     assert info["plan"]["within_s"] == 86_400
     assert info["plan"]["min_participation"] == 2
     assert info["snapshot_days"] == 7
-    assert f"spells of 7 days and more: {found.spells.height}" in ran.stdout
+    assert f"spells of at least 7 days: {found.spells.height}" in ran.stdout
     assert set(found.spells["layer"]) == {"co-hashtag", "mention"}
     lengths = found.spells["end"] - found.spells["start"]
     assert (lengths % (7 * 86_400) == 0).all()
     wide, _ = read_graph(chain("build_graph", *flags, output="graph_any").output)
     layers = [graph.layer("co-hashtag") for graph in (found, wide)]
-    assert 0 < layers[0].num_ties < layers[1].num_ties
+    assert 0 < layers[0].num_edges < layers[1].num_edges
     for layer in layers:
         assert (layer.times[0] <= layer.times[1]).all()
 
@@ -104,11 +104,11 @@ def test_representations_of_a_model_are_a_layer_of_their_own(chain, corpus, tmp_
     assert [layer.name for layer in graph.layers] == ["mention", "similar"]
     degree = np.diff(graph.layers[1].weights.indptr)
     assert degree.min() >= 1
-    assert graph.layers[1].num_ties >= 1.5 * len(users)
+    assert graph.layers[1].num_edges >= 1.5 * len(users)
     assert info["representations"] == str(path)
 
 
 def test_no_other_artifact_is_overwritten(fails_in_one_line, corpus):
     place = f"--corpus={corpus.output}", f"--output={corpus.output}"
     line = fails_in_one_line("build_graph", *place)
-    assert "holds another artifact, of kind corpus, which would be destroyed" in line
+    assert "contains another artifact, of kind corpus, which would be destroyed" in line

@@ -38,33 +38,35 @@ def test_what_is_there_and_what_is_missing_is_told(collect, tmp_path):
         *("--seed_user=blocked", "--group_size=3"),
     )
     assert done.returncode == 1, done.stderr
-    media = "    media: {} fetched, 0 there before, 0 slideshows without a video, {} missing"
+    media = "    media: {} downloaded, 0 already present, 0 slideshows without a video, {} missing"
     assert done.stdout.splitlines() == [
-        "suggested blocked: 0 users, 3 wanted: an empty answer: probably blocked",
-        "hashtag ../../x: 5 posts, 100 wanted: the platform has no more",
+        "suggested blocked: 0 of 3 users: an empty answer: probably blocked",
+        "hashtag ../../x: 5 of 100 posts: the platform has no more",
         media.format(5, 0),
-        "user ann: 2 posts, 100 wanted: the platform has no more",
+        "user ann: 2 of 100 posts: the platform has no more",
         media.format(1, 1),
         "    6870000000000000011: HTTP 403",
-        "sound 7: 0 posts, 100 wanted: a captcha page instead of JSON",
+        "sound 7: 0 of 100 posts: a captcha page instead of JSON",
         media.format(0, 0),
         f"{tmp_path}: 1 of 4 complete",
     ]
     assert "hashtag ../../x: 3 of 100 posts\n" in done.stderr
-    assert done.stderr.endswith("3 incomplete; run the same command again to go on\n")
+    assert done.stderr.endswith(
+        "3 incomplete; run the same command again to continue\n"
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "details", "media"}
     saved = b"".join(path.read_bytes() for path in tmp_path.rglob("*.*"))
     assert TOKEN.rstrip("=") not in f"{done.stdout}{done.stderr}{saved}"
 
 
-def test_what_is_complete_ends_well_though_there_is_less_than_wanted(
+def test_a_complete_collection_may_have_fewer_posts_than_requested(
     collect, run_script, tmp_path
 ):
     done = collect("--seed_user=seed", "--group_size=3", "--count=2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "suggested seed: 1 users, 3 wanted: the platform has no more",
-        "user ann: 2 posts, 2 wanted",
+        "suggested seed: 1 of 3 users: the platform has no more",
+        "user ann: 2 of 2 posts",
         f"{tmp_path}: 2 of 2 complete",
     ]
     # And it can be imported as it lies there.

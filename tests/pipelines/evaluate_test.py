@@ -98,7 +98,7 @@ def test_a_study_of_another_corpus_is_told_by_the_nearest_hashtags(
         f"--output={tmp_path}/run",
     )
     assert "no post matches wrong" in line
-    assert f"the nearest hashtags of the corpus: #{right}, #" in line
+    assert f"most similar hashtags of the corpus: #{right}, #" in line
 
 
 def test_a_challenge_that_no_post_matches_is_told_and_the_others_go_on(

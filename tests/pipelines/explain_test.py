@@ -130,7 +130,7 @@ def test_no_bundle_holds_the_id_of_a_post(bundle, corpus):
 @pytest.mark.parametrize(
     ("asked_for", "wanted"),
     [
-        (["--user=nobody"], "'nobody' is nobody"),
+        (["--user=nobody"], "'nobody' is no user"),
         (["--challenge=chess"], "chess"),
     ],
 )

@@ -108,7 +108,7 @@ def test_openvino_is_for_frames(fails_in_one_line, frames, tmp_path):
         "--vision_runtime=openvino",
     )
     assert line == (
-        "--vision_runtime is for frames: it needs --vision. "
+        "--vision_runtime needs --vision. "
         "Received: vision_runtime=openvino, vision=none"
     )
 
@@ -188,7 +188,9 @@ def test_an_export_where_the_module_is_not_is_one_line(
 ):
     flags = f"--model={own_model}", f"--output={tmp_path}/export"
     line = fails_in_one_line("export_model", *flags)
-    assert line.startswith("encoders must be in Python modules that can be imported")
+    assert line.startswith(
+        "encoders must be in Python modules that every worker can import"
+    )
     assert line.endswith("encoders='my_encoders' (No module named 'my_encoders')")
     assert not list(tmp_path.glob("export/*"))
 

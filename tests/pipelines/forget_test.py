@@ -152,7 +152,7 @@ def test_a_dry_run_says_what_would_go(dry, run, gone):
 
 def test_the_same_command_goes_on_where_it_was_stopped(stopped, forgot, run):
     assert "damaged: it is not what was written; bring it back" in stopped
-    assert f"{run}/frames: frames, nothing to forget" in forgot.stdout  # done before
+    assert f"{run}/frames: frames, nothing to remove" in forgot.stdout  # done before
     assert f"{run}/corpus: corpus, " in forgot.stdout
 
 
@@ -177,7 +177,7 @@ def test_models_and_bundles_lose_the_codes_of_forgotten_posts(forgot, run, gone,
 
 def test_what_was_trained_on_them_is_named(forgot, run):
     for name in ("model", "export/1"):
-        assert f"{run}/{name}: trained on forgotten content: retrain or delete" in (
+        assert f"{run}/{name}: trained on removed content: retrain or delete" in (
             forgot.stdout
         )
     assert f"{run}/evaluation/tables: no longer" in forgot.stdout
@@ -188,7 +188,9 @@ def test_a_graph_is_left_without_them_and_its_survey_goes(forgot, run):
     graph, info = read_graph(run / "graph")
     assert len(graph.users) == info["num_users"] == 39
     assert f"{run}/graph: graph, 1 rows" in forgot.stdout
-    assert re.search(rf"{run}/survey: survey, \d files; survey_graph", forgot.stdout)
+    assert re.search(
+        rf"{run}/survey: survey, \d files; run survey_graph", forgot.stdout
+    )
     assert not (run / "survey").exists()
     # All users are seeds, so that the page may have named the one who is gone.
     assert pl.read_csv(run / "reach" / "users.csv").height == 39
@@ -223,7 +225,7 @@ def test_a_second_run_changes_no_byte(forgot, run, run_script, flags):
     before = _bytes(run)
     done = run_script("forget", *flags, f"--artifacts={run}")
     assert done.returncode == 0, done.stderr
-    assert "nothing was there to forget" in done.stdout
+    assert "nothing to remove" in done.stdout
     assert _bytes(run) == before
 
 
@@ -269,7 +271,7 @@ def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp
     flags = [f"--ids={tmp_path}/ids.txt", f"--key_file={key_file}"]
     done = run_script("forget", *flags, f"--artifacts={copy}")
     assert done.returncode == 1
-    assert f"{notes}: still holds an id or a code" in done.stdout
+    assert f"{notes}: still contains an id or a code" in done.stdout
     assert not list(copy.glob("forget-receipt-*"))
     notes.unlink()
     done = run_script("forget", *flags, f"--artifacts={copy}")
@@ -288,7 +290,7 @@ def test_a_foreign_file_below_the_directory_is_looked_through(
     shutil.copy(world.output / "items.ndjson", export)
     done = run_script("forget", *flags, f"--artifacts={copy.parent}")
     assert done.returncode == 1
-    assert f"{export}: still holds an id or a code" in done.stdout
+    assert f"{export}: still contains an id or a code" in done.stdout
     assert gone.handle not in done.stdout + done.stderr
 
 
@@ -351,5 +353,5 @@ def test_what_is_wrong_is_told_in_one_line(
     line = fails_in_one_line("forget", asked, place, f"--key_file={tmp_path}/none")
     assert line.startswith("--key_file must be the key that import_corpus used")
     line = fails_in_one_line("forget", f"--valid_ids={ids}", place, key)
-    assert line.startswith("more than half of the posts would go")
+    assert line.startswith("more than half of the posts would be removed")
     assert not (copy / "forgotten.json").exists()

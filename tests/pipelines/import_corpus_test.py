@@ -41,7 +41,7 @@ def test_the_card_says_what_a_bert_does_not_know(run_script, flags, tmp_path, be
     done = run_script("import_corpus", *flags, f"--text=hub:{bert.output}")
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "corpus" / "DATASET_CARD.md").read_text()
-    measured = r"\d+\.\d % of their WordPieces are \[UNK\] to `hub:.*/bert`"
+    measured = r"\d+\.\d % of the WordPieces are unknown \(\[UNK\]\) to `hub:.*/bert`"
     assert re.search(measured, card)
 
 
@@ -54,7 +54,7 @@ def test_every_source_is_named_by_help(run_script):
 
 def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
     line = fails_in_one_line("import_corpus", "--input=none/*.json", *flags[1:])
-    assert line == "no file matches. Received: input=none/*.json"
+    assert line == "`input` must match a file. Received: input=none/*.json"
 
 
 # Nobody's name, handle or id in the clear is left in anything that the scripts make.

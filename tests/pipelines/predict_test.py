@@ -59,7 +59,7 @@ def test_what_the_corpus_knows_is_sent(predictions, chain, flags, corpus, tmp_pa
 
 @pytest.mark.parametrize(
     ("asked", "wanted"),
-    [("--user=nobody", "'nobody' is nobody"), ("--challenge=chess", "chess")],
+    [("--user=nobody", "'nobody' is no user"), ("--challenge=chess", "chess")],
 )
 def test_who_and_what_is_unknown_is_named(fails_in_one_line, flags, asked, wanted):
     assert wanted in fails_in_one_line("predict", *flags, asked)
@@ -93,9 +93,9 @@ def test_a_server_answers_as_the_bundle_does(
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (["--served_name=dc"], "--served_name goes with --server"),
+        (["--served_name=dc"], "--served_name needs --server"),
         (["--server=localhost:8500"], "must begin with http://, https:// or grpc://"),
-        (["--server=http://127.0.0.1:9"], "a model server must listen"),
+        (["--server=http://127.0.0.1:9"], "a model server must be reachable"),
     ],
 )
 def test_a_server_that_cannot_be_asked_is_one_line(

@@ -65,7 +65,7 @@ def test_without_seeds_or_a_past_there_is_less(chain, flags):
         *("reach.html", "reach.json", "replication.csv", "along_ties.csv"),
         "SHA256SUMS",
     }
-    assert "no backtest: it takes two past challenges, here are 0" in ran.stdout
+    assert "no backtest: it needs two past challenges, found 0" in ran.stdout
     content = json.loads((ran.output / "reach.json").read_text("utf-8"))
     assert set(content["left_out"].values()) == {"fewer than 41 adopters"}
     assert content["plan"]["layers"] == ["co-sound"]
@@ -77,7 +77,7 @@ def test_without_seeds_or_a_past_there_is_less(chain, flags):
         (["--layer=mention"], "layer must be one of ['co-hashtag', 'co-sound']"),
         (["--num_seeds=41", "SEEDS"], "--seeds need --contagion"),
         (["--seeds=README.md"], "seeds must be a CSV file"),
-        (["--probabilities=README.md"], "of use with --seeds alone"),
+        (["--probabilities=README.md"], "--probabilities needs --seeds"),
         (["--graph=docs"], "must be a graph of build_graph"),
     ],
 )
@@ -97,4 +97,4 @@ def test_a_study_of_another_corpus_is_one_line(
     line = fails_in_one_line(
         "reach", *flags, f"--study={study}", f"--output={tmp_path}/no"
     )
-    assert f"the nearest hashtags of the corpus: #{right}, #" in line
+    assert f"most similar hashtags of the corpus: #{right}, #" in line

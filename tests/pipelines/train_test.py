@@ -85,7 +85,7 @@ def test_a_tpu_must_be_there(fails_in_one_line, data, tmp_path):
     line = fails_in_one_line(
         "train", "--strategy=tpu", *data, f"--output={tmp_path}/model"
     )
-    assert line.startswith("`strategy` tpu needs a TPU that answers")
+    assert line.startswith("`strategy` tpu needs an available TPU")
 
 
 @pytest.mark.long

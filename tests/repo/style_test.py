@@ -1,5 +1,6 @@
 import ast
 import re
+from collections import Counter
 
 import pytest
 
@@ -9,7 +10,8 @@ _TOP_LEVEL = {
     *_TREES,
     *(".ci", "docs", "presets", "studies"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff"),
-    *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", ".gitignore"),
+    *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", "mkdocs.yml"),
+    *("REPO.bazel", ".bazelignore", "requirements_lock.txt", ".gitignore"),
 }
 _VAGUE = {"utils", "util", "helpers", "helper", "misc", "common"}
 _MOST_LINES = 400
@@ -38,6 +40,16 @@ def test_top_level_is_the_layout(root):
 
 def test_no_file_has_a_vague_name(root):
     assert not [path for path in _modules(root) if path.stem.strip("_") in _VAGUE]
+
+
+def test_a_module_name_stands_for_one_thing(root):
+    names = Counter(
+        path.stem
+        for path in _modules(root, ("dc_keras", "tfrecords"))
+        if path.name != "__init__.py"
+    )
+    # The library offers the errors of the records under its own name.
+    assert {name for name, count in names.items() if count > 1} == {"errors"}
 
 
 @pytest.mark.parametrize("package", _PACKAGES)

@@ -1,1 +1,1 @@
-"""Live collection from the platform."""
+"""Live collection of posts from the platform."""

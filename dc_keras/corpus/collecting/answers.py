@@ -1,6 +1,6 @@
-"""What the platform's answers must hold, and why one is of no use.
+"""Validation of the platform's answers.
 
-What passes `check_answer` can be read without another look.
+Answers that pass `check_answer` can be read without further checks.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# The requests of TikTokApi 7.3, by their path; `session` sends the last one itself.
+# The requests of TikTokApi 7.3 by URL path; the last one is sent by `session`.
 REQUESTS = {
     "/api/challenge/detail/": "hashtag_detail",
     "/api/user/detail/": "user_detail",
@@ -17,7 +17,7 @@ REQUESTS = {
     "/api/music/item_list/": "sound",
     "/node/share/discover": "suggested",
 }
-_PAGE = ("itemList", "hasMore")  # the cursor is looked for where there is more
+_PAGE = ("itemList", "hasMore")  # `cursor` is required only if there is more
 _NEEDS = {
     "hashtag_detail": ("challengeInfo.challenge.id", "challengeInfo.challenge.title"),
     "user_detail": (
@@ -33,11 +33,11 @@ _NEEDS = {
 
 
 class RefusedError(Exception):
-    """The platform gave nothing to go on with.
+    """The platform sent no usable answer.
 
     Args:
-        reason: why, in a few words.
-        is_final: whether asking again at once is of no use.
+        reason: the reason, in a few words.
+        is_final: whether an immediate retry is useless.
     """
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
@@ -47,12 +47,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user as a suggestion names them.
+    """A user in a suggestion.
 
     Attributes:
-        user_id: the platform's number.
+        user_id: the platform's user id.
         handle: without its @.
-        sec_uid: what the user's posts are asked for with; "" if not known.
+        sec_uid: the id that requests for the user's posts need; "" if unknown.
     """
 
     user_id: str
@@ -61,20 +61,20 @@ class Member:
 
 
 def check_answer(request: str, answer: Any) -> None:
-    """Raises if an answer does not hold what was asked for.
+    """Checks that an answer contains what was requested.
 
     Args:
         request: one of the values of REQUESTS.
-        answer: parsed JSON, or the text of an answer that is none.
+        answer: parsed JSON, or the text of an answer that is not JSON.
 
     Raises:
-        RefusedError: it does not, and why.
+        RefusedError: the answer lacks it; the message is the reason.
     """
     if not isinstance(answer, dict):
         raise RefusedError(_describe(answer))
     for name in ("statusCode", "status_code"):
         if answer.get(name) not in (None, 0):
-            reason = f"the platform refuses: {name} {answer[name]}"
+            reason = f"the platform refused the request: {name} {answer[name]}"
             raise RefusedError(reason, is_final=True)
     for path in _NEEDS[request]:
         _check_path(answer, path)
@@ -99,27 +99,27 @@ def _check_path(answer: dict[str, Any], path: str) -> None:
     for name in path.split("."):
         if not isinstance(value, dict) or value.get(name) is None:
             keys = ", ".join(sorted(value)) if isinstance(value, dict) else "none"
-            reason = f"no `{name}` in the answer; keys that are there: {keys}"
+            reason = f"no `{name}` in the answer; its keys: {keys}"
             raise RefusedError(reason, is_final=True)
         value = value[name]
 
 
 def _check_page(answer: dict[str, Any]) -> None:
     if not isinstance(answer["itemList"], list):
-        raise RefusedError("`itemList` is no list", is_final=True)
+        raise RefusedError("`itemList` is not a list", is_final=True)
     if answer["itemList"] and not posts_of(answer):
         _check_path(answer["itemList"][0], "id")
     if answer["hasMore"]:
         _check_path(answer, "cursor")
         if not answer["itemList"]:
-            raise RefusedError("no posts, although more are promised: probably blocked")
+            raise RefusedError("no posts, although `hasMore` is true: probably blocked")
 
 
 def _check_suggestion(answer: dict[str, Any]) -> None:
     try:
         members_of(answer)
     except (AttributeError, KeyError, TypeError) as error:
-        reason = f"suggestions of another shape than expected: {error!r}"
+        reason = f"suggestions of an unexpected structure: {error!r}"
         raise RefusedError(reason, is_final=True) from error
 
 
@@ -131,9 +131,9 @@ def posts_of(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def members_of(answer: dict[str, Any]) -> list[Member]:
-    """Returns the users among the cards of a suggestion, in its order.
+    """Returns the users in a suggestion, in order.
 
-    The cards of hashtags and sounds beside them have no `extraInfo.userId`.
+    The cards of hashtags and sounds have no `extraInfo.userId`.
     """
     cards = [
         entry["cardItem"] for block in answer["body"] for entry in block["exploreList"]

@@ -1,4 +1,4 @@
-"""The posts of one target: what the saved pages hold, and where to go on."""
+"""The collected posts of one target, read from its saved answers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dc_keras.corpus.collecting.raw_pages import Answer, RawPages
 
 
 class PostPages:
-    """The pages of a target, old and new; everything is told by the raw files.
+    """The pages of a target; the whole state is derived from the saved answers.
 
     Args:
         output: the directory of the collection.
         target: a hashtag, a user or a sound.
 
     Attributes:
-        target: that target.
-        cursor: where the next page begins.
-        has_more: whether the platform promises another page.
-        post_ids: of all posts so far.
-        detail: the answer that told the target's ids, or None.
+        target: the target.
+        cursor: cursor of the next page.
+        has_more: whether the platform has another page.
+        post_ids: ids of all posts so far.
+        detail: the answer that contains the target's ids, or None.
     """
 
     def __init__(self, output: Path, target: Target) -> None:
@@ -36,33 +36,33 @@ class PostPages:
         self._raw = RawPages(output, target)
         for answer in self._raw:
             with suppress(RefusedError):
-                self._learn(answer)
+                self._update(answer)
 
     def has(self, count: int) -> bool:
-        """Whether so many posts are there, or all that the platform has."""
+        """Whether this many posts, or all that the platform has, are collected."""
         return not self.has_more or len(self.post_ids) >= count
 
-    def take(self, request: str, cursor: Any, data: Any) -> None:
-        """Saves an answer, then learns from it where to go on.
+    def add_answer(self, request: str, cursor: Any, data: Any) -> None:
+        """Saves an answer and updates the state.
 
         Raises:
-            RefusedError: it does not hold what was asked for, or nothing new.
+            RefusedError: the answer lacks what was requested, or has no new posts.
         """
         answer = Answer(request, cursor, data)
         self._raw.append(answer)
-        self._learn(answer)
+        self._update(answer)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields every post once, as it came first."""
-        seen: set[str] = set()
+        """Yields every post once, in its first version."""
+        yielded: set[str] = set()
         for answer in self._raw:
             with suppress(RefusedError):
                 for post in self._posts(answer):
-                    if str(post["id"]) not in seen:
-                        seen.add(str(post["id"]))
+                    if str(post["id"]) not in yielded:
+                        yielded.add(str(post["id"]))
                         yield post
 
-    def _learn(self, answer: Answer) -> None:
+    def _update(self, answer: Answer) -> None:
         posts = self._posts(answer)
         if answer.request != self.target.request:
             self.detail = answer.data
@@ -72,8 +72,8 @@ class PostPages:
         self.has_more = bool(answer.data["hasMore"])
         self.cursor = answer.data.get("cursor", self.cursor)
         if self.has_more and not new:
-            # The end of a long list looks like this: the cursor moves on for ever.
-            reason = "only posts that it gave before, although it promises more"
+            # Long lists end like this: the cursor keeps advancing without new posts.
+            reason = "only posts that were sent before, although `hasMore` is true"
             raise RefusedError(reason, is_final=True)
 
     def _posts(self, answer: Answer) -> list[dict[str, Any]]:

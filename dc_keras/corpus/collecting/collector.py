@@ -1,4 +1,4 @@
-"""Runs a plan: target after target, and says of each what is there and what is not."""
+"""Collects the targets of a plan and reports the outcome of each."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 
-# Who blocks this many targets in a row is not asked for the others.
+# After this many blocked targets in a row, the others are not requested.
 _MOST_BLOCKED = 3
-# The token is blotted out of all that is saved; a real one has over 100 characters.
+# The token is redacted in all saved text; real tokens have more than 100 characters.
 _SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is there of one target after a run.
+    """The collected data of one target after a run.
 
     Attributes:
-        target: what was asked for.
-        found: how many posts, or users of a group.
-        wanted: how many were asked for.
-        refusal: why there are not more, or None. Fewer than wanted without a refusal
-            are all that the platform has.
-        media: what became of the media, if they were asked for.
+        target: the requested target.
+        collected: number of posts, or of users of a group.
+        requested: number of posts or users requested.
+        refusal: why posts are missing, or None. Fewer posts than requested without a
+            refusal are all that the platform has.
+        media: counts of the media files, if they were requested.
     """
 
     target: Target
-    found: int
-    wanted: int
+    collected: int
+    requested: int
     refusal: RefusedError | None
     media: MediaCounts | None = None
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was asked for and exists is there."""
+        """Whether everything that was requested and exists is collected."""
         return self.refusal is None and (self.media is None or not self.media.missing)
 
 
@@ -60,22 +60,23 @@ def collect(
     browser: Path | None,
     report: Report,
 ) -> list[Outcome]:
-    """Collects what a plan says, going on from what lies in the directory.
+    """Collects the targets of a plan, continuing from the files in the directory.
 
     Args:
         plan: what to collect.
-        output: gets raw/, details/ and media/; made if missing.
-        interval_s: least seconds between two requests.
+        output: directory for raw/, details/ and media/; created if it does not exist.
+        interval_s: minimum seconds between two requests.
         ms_token: the platform's cookie `msToken`, or None.
-        browser: path of a Chromium, or None for the one that is installed.
-        report: gets a line about what is under way.
+        browser: path of a Chromium, or None for the installed one.
+        report: called with progress messages.
 
     Returns:
-        One outcome a target: the group, what the plan names, the group's users.
+        One outcome per target: the group, the targets of the plan, the users of the
+            group.
 
     Raises:
-        DataError: the extra `collect` is not installed, the browser does not start, or
-            a raw file is not one; or the token is cut off.
+        DataError: the extra `collect` is not installed, the browser does not start, a
+            raw file is invalid, or the token is truncated.
     """
     try:
         from dc_keras.corpus.collecting.session import Session, chromium
@@ -105,7 +106,7 @@ async def _run(
     async with session:
         if plan.seed is not None:
             snowball = Snowball(output, plan.seed, plan.group_size)
-            outcomes.append(await _grow(snowball, plan.seed, session, report))
+            outcomes.append(await _collect_group(snowball, plan.seed, session, report))
             targets += tuple(
                 Target("user", member.handle, member.sec_uid)
                 for member in snowball.members
@@ -114,9 +115,9 @@ async def _run(
             pages = PostPages(output, target)
             refusal = None
             if not pages.has(plan.count):
-                refusal = _give_up(outcomes)
+                refusal = _stop_if_blocked(outcomes)
                 if refusal is None:
-                    refusal = await _read_on(pages, plan.count, session, report)
+                    refusal = await _collect_posts(pages, plan.count, session, report)
             media = None
             if plan.with_media:
                 report(f"{target}: media")
@@ -127,27 +128,27 @@ async def _run(
     return outcomes
 
 
-def _give_up(outcomes: list[Outcome]) -> RefusedError | None:
+def _stop_if_blocked(outcomes: list[Outcome]) -> RefusedError | None:
     last = [outcome.refusal for outcome in outcomes[-_MOST_BLOCKED:]]
     is_blocked = [refusal is not None and not refusal.is_final for refusal in last]
     if len(last) == _MOST_BLOCKED and all(is_blocked):
         return RefusedError(
-            f"not asked: the {_MOST_BLOCKED} targets before were blocked"
+            f"not requested: the previous {_MOST_BLOCKED} targets were blocked"
         )
     return None
 
 
-async def _read_on(
+async def _collect_posts(
     pages: PostPages, count: int, session: Session, report: Report
 ) -> RefusedError | None:
-    """Asks for pages until there are `count` posts, or no more; says why it stopped."""
+    """Requests pages until there are `count` posts; returns why it stopped earlier."""
 
-    def take(request: str, cursor: Any, data: Any) -> None:
-        pages.take(request, cursor, data)
+    def add_answer(request: str, cursor: Any, data: Any) -> None:
+        pages.add_answer(request, cursor, data)
         report(f"{pages.target}: {len(pages.post_ids)} of {count} posts")
 
     posts = session.posts(
-        pages.target, cursor=pages.cursor, detail=pages.detail, take=take
+        pages.target, cursor=pages.cursor, detail=pages.detail, add_answer=add_answer
     )
     try:
         async for _ in posts:
@@ -158,19 +159,19 @@ async def _read_on(
     return None
 
 
-async def _grow(
+async def _collect_group(
     snowball: Snowball, target: Target, session: Session, report: Report
 ) -> Outcome:
-    """Asks for suggestions until the group has its size, or they lead no further."""
+    """Requests suggestions until the group is full or there are no further users."""
     refusal = None
     if snowball.seed is None:
         try:
-            await session.ask_user(target.name, take=snowball.take)
+            await session.request_user(target.name, add_answer=snowball.add_answer)
         except RefusedError as refused:
             refusal = refused
     while not snowball.is_full and (user := snowball.next_user()) is not None:
         try:
-            await session.ask_suggested(user, take=snowball.take)
+            await session.request_suggestions(user, add_answer=snowball.add_answer)
         except RefusedError as refused:
             refusal = refused
             if not refused.is_final:
@@ -178,6 +179,6 @@ async def _grow(
         report(f"{target}: {len(snowball.members)} of {snowball.group_size} users")
     if refusal is None and not snowball.members:
         refusal = RefusedError("no users are suggested", is_final=True)
-    found = len(snowball.members)
-    is_missed = not snowball.is_full
-    return Outcome(target, found, snowball.group_size, refusal if is_missed else None)
+    if snowball.is_full:
+        refusal = None
+    return Outcome(target, len(snowball.members), snowball.group_size, refusal)

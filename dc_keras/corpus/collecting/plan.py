@@ -1,4 +1,4 @@
-"""What to collect: targets, and the files that their answers go to."""
+"""The plan of a collection: targets, and the names of their files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dc_keras.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One list to ask for.
+    """A list of posts or users to request.
 
     Attributes:
         request: "hashtag", "user", "sound" or "suggested" (the group of a seed user).
         name: the hashtag, the handle or the id of the sound.
-        sec_uid: of a user, where a suggestion told it already; else "".
+        sec_uid: secUid of a user, if a suggestion contained it; else "".
 
     Raises:
-        DataError: the name is empty, or a sound's is no number.
+        DataError: the name is empty, or the name of a sound is not a number.
     """
 
     request: str
@@ -42,7 +42,7 @@ class Target:
 
     @property
     def file_name(self) -> str:
-        """A file name that no name can lead out of its directory; one a target."""
+        """A unique file name, which never contains a path separator."""
         readable = re.sub("[^A-Za-z0-9_]", "_", self.name)[:40]
         digest = hashlib.sha256(self.name.encode("utf-8")).hexdigest()[:12]
         return f"{self.request}-{readable}-{digest}.ndjson"
@@ -50,14 +50,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run collects.
+    """The plan of one run.
 
     Attributes:
-        targets: lists of posts, each once, in the order of asking.
-        seed: the user whose suggestions lead to a group; None for no group.
-        group_size: how many users the group should have.
-        count: how many posts to collect of each target and of each of the group.
-        with_media: whether to fetch the video of each post.
+        targets: lists of posts, without repeats, in the order of the requests.
+        seed: the user from whose suggestions the group is collected; None for no group.
+        group_size: number of users in the group.
+        count: number of posts to collect per target and per user of the group.
+        with_media: whether to download the video of each post.
     """
 
     targets: tuple[Target, ...]
@@ -77,10 +77,10 @@ def make_plan(
     count: int,
     with_media: bool,
 ) -> Plan:
-    """Makes a plan of what a user typed; a leading # or @ is dropped.
+    """Makes a plan from command-line values; a leading # or @ is removed.
 
     Raises:
-        DataError: nothing is asked for, or one of seed user and group size is missing.
+        DataError: there is no target, or only one of seed user and group size is given.
     """
     if (seed_user is None) != (group_size is None):
         raise DataError(
@@ -94,8 +94,8 @@ def make_plan(
     )
     if not targets and seed_user is None:
         raise DataError(
-            "one of `hashtag`, `user`, `sound` and `seed_user` must say what to "
-            "collect. Received: none"
+            "at least one of `hashtag`, `user`, `sound` and `seed_user` must be given. "
+            "Received: none"
         )
     return Plan(
         targets=tuple(dict.fromkeys(targets)),

@@ -1,11 +1,11 @@
-"""Answers on disk, as they came: one JSON line each, in the order of asking.
+"""The platform's answers on disk: one JSON line per answer, in order of the requests.
 
     {"__collect_meta": {"version": 1, "request": …, "target": …, "cursor": …,
      "collected_at": …, "seed": …}, "data": …}
 
-`data` is the answer, parsed if it is JSON and as a text if not: an answer of no use is
-kept as well. Pages and suggestions lie in raw/, what told the ids of a hashtag or user
-in details/, where an import of raw/*.ndjson does not meet it.
+`data` is the parsed answer, or its text if it is not JSON: unusable answers are saved
+too. Pages and suggestions are in raw/. The answers that contain the ids of a hashtag or
+user are in details/, which an import of raw/*.ndjson does not read.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Answer:
 
     Attributes:
         request: one of the values of `answers.REQUESTS`.
-        cursor: what page was asked for; None where there are no pages.
-        data: parsed JSON, or the text of what is none.
-        seed: `{user_id, handle}` of the user whose suggestions these are, or None.
+        cursor: cursor of the requested page; None if the request has no pages.
+        data: parsed JSON, or the text of an answer that is not JSON.
+        seed: `{user_id, handle}` of the user to whom suggestions belong, or None.
     """
 
     request: str
@@ -42,11 +42,11 @@ class Answer:
 
 
 class RawPages:
-    """The files of one target; a torn last line is cut off on opening.
+    """The files of one target; an incomplete last line is removed on opening.
 
     Args:
         output: the directory of the collection.
-        target: what the answers are about.
+        target: the target of the answers.
     """
 
     def __init__(self, output: Path, target: Target) -> None:
@@ -59,13 +59,13 @@ class RawPages:
                 _cut_torn_line(path)
 
     def __iter__(self) -> Iterator[Answer]:
-        """Yields what was saved: details first, then pages, each as they came."""
+        """Yields the saved answers: details first, then pages, each in order."""
         for path in (self._details, self._pages):
             if path.exists():
                 yield from _read(path)
 
     def append(self, answer: Answer) -> None:
-        """Saves an answer in one write."""
+        """Appends an answer in one write."""
         meta: dict[str, Any] = {
             "version": _VERSION,
             "request": answer.request,
@@ -100,8 +100,8 @@ def _read(path: Path) -> Iterator[Answer]:
                 )
             except (ValueError, TypeError, KeyError) as error:
                 raise DataError(
-                    f"{path}, line {number}: must be an answer that `collect` saved; "
-                    f"move the file away to ask anew. Received: {error!r}"
+                    f"{path}, line {number}: must be an answer saved by `collect`; "
+                    f"move the file away to request it again. Received: {error!r}"
                 ) from error
             if version != _VERSION:
                 raise DataError(

@@ -1,9 +1,9 @@
-"""One session of TikTokApi, polite, whose answers are saved before they are read.
+"""A rate-limited session of TikTokApi that saves each answer before it is parsed.
 
-TikTokApi 7.3 signs the requests, asks in a page of a real browser and follows the
-cursors. What is added here sits at its two narrow places: `run_fetch_script`, where an
-answer is still the text that the platform sent, and `make_request`, which every list
-and detail goes through.
+TikTokApi 7.3 signs the requests, sends them from a page of a real browser and follows
+the cursors. This module overrides two methods: `run_fetch_script`, which returns the
+text of an answer, and `make_request`, through which all lists and details are
+requested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dc_keras.corpus.collecting.answers import REQUESTS, Member, RefusedError
 from dc_keras.corpus.collecting.plan import Target
 from dc_keras.errors import DataError
 
-Take = Callable[[str, Any, Any], None]
+AddAnswer = Callable[[str, Any, Any], None]
 OpenContext = Callable[[Playwright], Awaitable[BrowserContext]]
 
 _HOME = "https://www.tiktok.com/"
@@ -37,18 +37,18 @@ _MEDIA_TIMEOUT_MS = 120_000
 
 
 def chromium(executable: Path | None) -> OpenContext:
-    """Returns what starts a headless Chromium with a fresh profile.
+    """Returns a function that starts a headless Chromium with a new profile.
 
     Args:
-        executable: the browser. Default: playwright's own if it is installed, else
-            Debian's.
+        executable: the browser. Default: the browser of playwright if it is installed,
+            else that of Debian.
     """
 
     async def open_context(playwright: Playwright) -> BrowserContext:
         path = executable
         if path is None and not Path(playwright.chromium.executable_path).exists():
             path = _DEBIAN_CHROMIUM
-        # The headless mode that is the whole browser, as TikTokApi starts it.
+        # The new headless mode runs the full browser, as TikTokApi does.
         browser = await playwright.chromium.launch(
             executable_path=path, headless=False, args=["--headless=new"]
         )
@@ -58,48 +58,48 @@ def chromium(executable: Path | None) -> OpenContext:
 
 
 class Session(TikTokApi):
-    """TikTokApi with a browser that opens at the first request.
+    """TikTokApi with a browser that is opened on the first request.
 
     Args:
-        open_context: starts the browser, as `chromium(…)` does.
-        interval_s: least seconds between two requests; up to half as much again is
-            added at random.
-        ms_token: the platform's cookie `msToken`, or None to take what it gives.
+        open_context: starts the browser, e.g. `chromium(…)`.
+        interval_s: minimum seconds between two requests; up to half of it is added at
+            random.
+        ms_token: the platform's cookie `msToken`, or None to use the one it sets.
     """
 
-    # Posts stay as they came: not every post has all that the library's Video asks for.
+    # Returns posts unchanged: some lack fields that the Video of the library requires.
     video = staticmethod(lambda data: data)
 
     def __init__(
         self, *, open_context: OpenContext, interval_s: float, ms_token: str | None
     ) -> None:
-        # The library logs whole answers, and addresses with the token in them. What it
-        # has to say is told by the reasons of `RefusedError`.
+        # The library logs whole answers, and URLs with the token. The relevant errors
+        # are reported by `RefusedError`.
         super().__init__(logging_level=logging.CRITICAL + 1, logger_name=__name__)
         self._open_context = open_context
         self._interval_s = interval_s
         self._ms_token = ms_token
         self._secrets = set() if ms_token is None else {ms_token}
         self._next_turn = 0.0
-        self._asked: tuple[str, Any] = ("", None)
-        self._take: Take = lambda request, cursor, data: None
+        self._request: tuple[str, Any] = ("", None)
+        self._add_answer: AddAnswer = lambda request, cursor, data: None
 
     def posts(
-        self, target: Target, *, cursor: Any, detail: Any, take: Take
+        self, target: Target, *, cursor: Any, detail: Any, add_answer: AddAnswer
     ) -> AsyncIterator[Any]:
-        """Returns an iterator over a target's posts, which asks page after page.
+        """Returns an iterator over the posts of a target, which requests their pages.
 
         Args:
             target: a hashtag, a user or a sound.
-            cursor: where to begin.
-            detail: the answer that told the target's ids before, or None.
-            take: gets each answer as it comes (request, cursor, data): saves it, and
-                raises `RefusedError` if it is of no use.
+            cursor: cursor of the first page.
+            detail: an earlier answer that contains the target's ids, or None.
+            add_answer: called with each answer (request, cursor, data); saves it, and
+                raises `RefusedError` if it is unusable.
 
         Raises:
-            RefusedError: (on the way) the platform gave nothing to go on with.
+            RefusedError: (during iteration) the platform sent no usable answer.
         """
-        self._take = take
+        self._add_answer = add_answer
         if target.request == "sound":
             source = self.sound(id=target.name)
         elif target.request == "hashtag":
@@ -111,17 +111,19 @@ class Session(TikTokApi):
         posts: AsyncIterator[Any] = source.videos(count=sys.maxsize, cursor=cursor)
         return posts
 
-    async def ask_user(self, handle: str, *, take: Take) -> None:
-        """Asks for a user's ids."""
-        self._take = take
+    async def request_user(self, handle: str, *, add_answer: AddAnswer) -> None:
+        """Requests the ids of a user."""
+        self._add_answer = add_answer
         await self.user(username=handle).info()
 
-    async def ask_suggested(self, member: Member, *, take: Take) -> None:
-        """Asks which users, hashtags and sounds are suggested beside a user.
+    async def request_suggestions(
+        self, member: Member, *, add_answer: AddAnswer
+    ) -> None:
+        """Requests the users, hashtags and sounds that are suggested next to a user.
 
-        TikTokApi dropped the method with version 4.1; the address is the one it used.
+        TikTokApi removed the method in version 4.1; this is the URL that it used.
         """
-        self._take = take
+        self._add_answer = add_answer
         params = {
             "noUser": 0,
             "pageId": member.user_id,
@@ -132,10 +134,10 @@ class Session(TikTokApi):
         await self.make_request(f"{_HOME}node/share/discover", params=params)
 
     async def fetch_media(self, address: str) -> bytes:
-        """Returns what lies at an address of the platform's media servers.
+        """Returns the content of a URL of the platform's media servers.
 
         Raises:
-            RefusedError: nothing, or it is not to be had.
+            RefusedError: the file could not be downloaded.
         """
         try:
             await self._open()
@@ -157,42 +159,42 @@ class Session(TikTokApi):
         params: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Asks until the answer holds what it should, a few times at most.
+        """Sends a request until the answer is usable, a few times at most.
 
         Raises:
-            RefusedError: it never did.
+            RefusedError: no answer was usable.
         """
         params = {} if params is None else params
-        self._asked = (REQUESTS[urlsplit(url).path], params.get("cursor"))
+        self._request = (REQUESTS[urlsplit(url).path], params.get("cursor"))
         for attempt in range(1, _TRIES):
             try:
-                return await self._ask(url, headers, params)
+                return await self._request_once(url, headers, params)
             except RefusedError as refused:
                 if refused.is_final:
                     raise
             await asyncio.sleep(self._interval_s * 2**attempt)
-        return await self._ask(url, headers, params)
+        return await self._request_once(url, headers, params)
 
-    async def _ask(
+    async def _request_once(
         self, url: str, headers: dict[str, str] | None, params: dict[str, Any]
     ) -> Any:
         try:
             await self._open()
             return await super().make_request(url, headers, params, retries=1)
         except Error as error:
-            # The error it comes from may show the address, and with it the token.
+            # The original error may contain the URL, and thus the token.
             raise RefusedError(self._first_line(error)) from None
 
     async def run_fetch_script(
         self, url: str, headers: dict[str, str], **kwargs: Any
     ) -> str:
-        """Fetches in the page; hands the answer on before the library reads it."""
+        """Fetches in the page and passes the answer on before the library parses it."""
         await self._wait_turn()
         fetching = super().run_fetch_script(url, headers, **kwargs)
         try:
             text = await asyncio.wait_for(fetching, _ANSWER_TIMEOUT_S)
         except TimeoutError:
-            # A fetch in a page has no end of its own.
+            # A fetch in a page has no timeout of its own.
             reason = f"no answer within {_ANSWER_TIMEOUT_S:g} seconds"
             raise RefusedError(reason) from None
         text = self._redact(text)
@@ -200,22 +202,23 @@ class Session(TikTokApi):
             data = json.loads(text)
         except ValueError:
             data = text
-        self._take(*self._asked, data)
+        self._add_answer(*self._request, data)
         return text
 
     async def generate_x_bogus(self, url: str, **kwargs: Any) -> Any:
-        """Lets the page sign an address.
+        """Signs a URL in the page.
 
         Raises:
-            RefusedError: it does not; the library would fail on that without a word.
+            RefusedError: the page returned no signature; the library does not check
+                this.
         """
         signed = await super().generate_x_bogus(url, **kwargs)
         if not isinstance(signed, dict) or "X-Bogus" not in signed:
-            raise RefusedError("the page does not sign: probably a captcha page")
+            raise RefusedError("no signature from the page: probably a captcha page")
         return signed
 
     async def _open(self) -> None:
-        """Opens the browser if it is not; the library drops a session that failed."""
+        """Opens the browser if it is closed; the library drops a failed session."""
         if self.sessions:
             return
         await self.close_sessions()
@@ -233,7 +236,7 @@ class Session(TikTokApi):
         session = self.sessions[0]
         if session.ms_token is not None:
             self._secrets.add(session.ms_token)
-        # Taken from the page's first request after loading, if there was one.
+        # From the page's first request after loading, if there was one.
         session.headers = {} if session.headers is None else session.headers
 
     async def _wait_turn(self) -> None:
@@ -243,7 +246,7 @@ class Session(TikTokApi):
 
     def _redact(self, text: str) -> str:
         for secret in self._secrets:
-            # Padding may be written in several ways.
+            # The padding has several spellings.
             core = secret.rstrip("=")
             for form in (core, quote(core)):
                 text = text.replace(form, "REDACTED")

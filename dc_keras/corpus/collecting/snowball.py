@@ -1,8 +1,8 @@
-"""A group of users around a seed: suggested users, and whom is suggested beside them.
+"""A group of users around a seed, collected by following suggestions.
 
-As whichtok does it (`seed_user`, `group_size`), but breadth first: whom is suggested
-beside the seed, then whom beside each of those in the order in which they were found,
-until the group has its size. The seed itself is no member.
+Like whichtok (`seed_user`, `group_size`), but breadth first: first the users who are
+suggested next to the seed, then those suggested next to each of them, in order, until
+the group is full. The seed itself is not a member.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dc_keras.corpus.collecting.raw_pages import Answer, RawPages
 
 
 class Snowball:
-    """The group as far as the saved suggestions lead.
+    """The group of a seed; the whole state is derived from the saved suggestions.
 
     Args:
         output: the directory of the collection.
-        target: the group's seed: request "suggested", the seed's handle.
-        group_size: how many users the group should have.
+        target: target with request "suggested" and the seed's handle.
+        group_size: number of users in the group.
 
     Attributes:
         group_size: as given.
@@ -37,55 +37,55 @@ class Snowball:
     def __init__(self, output: Path, target: Target, group_size: int) -> None:
         self.seed: Member | None = None
         self.group_size = group_size
-        self._found: dict[str, Member] = {}
-        self._asked: set[str] = set()
-        self._asking: Member | None = None
+        self._suggested: dict[str, Member] = {}
+        self._requested: set[str] = set()
+        self._current: Member | None = None
         self._raw = RawPages(output, target)
         for answer in self._raw:
             with suppress(RefusedError):
-                self._learn(answer)
+                self._update(answer)
 
     @property
     def members(self) -> list[Member]:
-        """The group, in the order in which its users were found."""
-        return list(self._found.values())[: self.group_size]
+        """The users of the group, in the order in which they were suggested."""
+        return list(self._suggested.values())[: self.group_size]
 
     @property
     def is_full(self) -> bool:
-        """Whether the group has its size."""
-        return len(self._found) >= self.group_size
+        """Whether the group has `group_size` users."""
+        return len(self._suggested) >= self.group_size
 
     def next_user(self) -> Member | None:
-        """Returns the next user to ask suggestions for, each once; None at the end."""
+        """Returns the next user to request suggestions for; None if there is none."""
         queue = ([] if self.seed is None else [self.seed]) + self.members
         for user in queue:
-            if user.user_id not in self._asked:
-                self._asked.add(user.user_id)
-                self._asking = user
+            if user.user_id not in self._requested:
+                self._requested.add(user.user_id)
+                self._current = user
                 return user
         return None
 
-    def take(self, request: str, cursor: Any, data: Any) -> None:
-        """Saves an answer, then learns from it.
+    def add_answer(self, request: str, cursor: Any, data: Any) -> None:
+        """Saves an answer and updates the state.
 
         Raises:
-            RefusedError: it does not hold what was asked for.
+            RefusedError: the answer lacks what was requested.
         """
-        user = self._asking
+        user = self._current
         seed = (
             None if user is None else {"user_id": user.user_id, "handle": user.handle}
         )
         answer = Answer(request, cursor, data, seed)
         self._raw.append(answer)
-        self._learn(answer)
+        self._update(answer)
 
-    def _learn(self, answer: Answer) -> None:
+    def _update(self, answer: Answer) -> None:
         check_answer(answer.request, answer.data)
         if answer.seed is None:
             user = answer.data["userInfo"]["user"]
             self.seed = Member(str(user["id"]), user["uniqueId"], user["secUid"])
             return
-        self._asked.add(answer.seed["user_id"])
+        self._requested.add(answer.seed["user_id"])
         for member in members_of(answer.data):
             if self.seed is not None and member.user_id != self.seed.user_id:
-                self._found.setdefault(member.user_id, member)
+                self._suggested.setdefault(member.user_id, member)

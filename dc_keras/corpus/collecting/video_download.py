@@ -1,4 +1,4 @@
-"""The video of each post, fetched once into media/ID.mp4."""
+"""Downloads the video of each post to media/ID.mp4, once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class MediaCounts:
-    """What became of the media of some posts.
+    """Counts of the media files of posts.
 
     Attributes:
-        fetched: files that were written now.
-        present: files that were there.
-        slideshows: posts that are pictures and have no video.
-        missing: `video id: reason` of each video that could not be had.
+        fetched: files that were downloaded.
+        present: files that already existed.
+        slideshows: posts that consist of images and have no video.
+        missing: `video id: reason` for each video that could not be downloaded.
     """
 
     fetched: int = 0
@@ -34,12 +34,12 @@ class MediaCounts:
 async def fetch_media(
     posts: Iterable[dict[str, Any]], directory: Path, session: Session
 ) -> MediaCounts:
-    """Fetches the video of every post that has one and lies not there yet.
+    """Downloads the missing videos of posts.
 
     Args:
-        posts: as the platform told them.
-        directory: where the files go; made if missing.
-        session: fetches, at its own pace.
+        posts: posts as sent by the platform.
+        directory: directory of the files; created if it does not exist.
+        session: downloads the files at its limited rate.
     """
     directory.mkdir(parents=True, exist_ok=True)
     counts = MediaCounts()
@@ -48,7 +48,7 @@ async def fetch_media(
         if post.get("imagePost"):
             counts.slideshows += 1
         elif not re.fullmatch("[0-9]+", str(post["id"])):
-            counts.missing.append(f"{post['id']!r}: an id that is no number")
+            counts.missing.append(f"{post['id']!r}: the id is not a number")
         elif path.exists():
             counts.present += 1
         else:
@@ -61,10 +61,10 @@ async def fetch_media(
 
 
 async def _fetch(post: dict[str, Any], session: Session) -> bytes:
-    """Returns the video: as played if possible, else as offered for download."""
+    """Returns the video: the played version if possible, else the offered download."""
     video = post.get("video") or {}
-    refused = RefusedError("no address in the post")
-    # The download has the platform's mark burned into its pixels.
+    refused = RefusedError("no URL in the post")
+    # The video offered for download has a watermark.
     for address in (video.get("playAddr"), video.get("downloadAddr")):
         if address:
             try:
@@ -77,7 +77,7 @@ async def _fetch(post: dict[str, Any], session: Session) -> bytes:
 def _checked(content: bytes) -> bytes:
     if not content:
         raise RefusedError("an empty answer")
-    # ISO base media: a size of four bytes, then the type of the first box.
+    # ISO base media: the size of the first box in four bytes, then its type.
     if content[4:8] != b"ftyp":
         raise RefusedError("not an mp4 file")
     return content

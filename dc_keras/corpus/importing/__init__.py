@@ -1,1 +1,1 @@
-"""From exports of any tool to a corpus."""
+"""Imports exports of any tool into a corpus."""

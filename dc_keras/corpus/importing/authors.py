@@ -1,8 +1,8 @@
-"""The alias table: which handles and secUids belong to which author.
+"""The alias table: the handles and secUids of each author.
 
-Some exports know an author's id, others the handle only, and handles change. An author
-seen by handle alone goes under the handle's pseudonym until some export tells whose
-handle it is; then both become one.
+Some exports contain the id of an author, others only the handle, and handles change. An
+author who is known by handle only has the pseudonym of the handle as user id until an
+export relates the handle to an id; then both entries are merged.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
 
-from dc_keras.corpus.importing.sources.post import Account
+from dc_keras.corpus.importing.sources.post import AccountCounts
 from dc_keras.corpus.records import User
 
 
 class Counts(Protocol):
-    """The counts of an `Account`; None where the export does not say."""
+    """The counts of an `AccountCounts`; None if the export does not contain them."""
 
     @property
     def followers(self) -> int | None:
-        """How many follow the account."""
+        """Number of followers of the account."""
 
     @property
     def total_likes(self) -> int | None:
-        """Likes of all its posts."""
+        """Number of likes of all its posts."""
 
     @property
     def total_posts(self) -> int | None:
@@ -46,14 +46,14 @@ class _Entry:
 
 
 class AuthorTable:
-    """Collects what exports say about authors.
+    """Collects the aliases, times and account counts of authors.
 
     Args:
-        users: what is known already.
+        users: the users of the existing corpus.
 
     Attributes:
         handle_only: user ids that are the pseudonym of a handle.
-        known_owners: pseudonym of a handle → user id, as far as was known already.
+        known_owners: pseudonym of a handle → user id, from the existing corpus.
     """
 
     def __init__(self, users: Iterable[User] = ()) -> None:
@@ -71,10 +71,10 @@ class AuthorTable:
         sec_uid: str | None,
         username: str | None,
     ) -> str:
-        """Adds one sighting, all of it pseudonyms but `username`.
+        """Adds one occurrence of an author; all values but `username` are pseudonyms.
 
         Returns:
-            The user id to put into the record: `alias` where there is no other.
+            The user id for the record: `alias` if `user_id` is None.
 
         Raises:
             ValueError: both `user_id` and `alias` are None.
@@ -85,19 +85,18 @@ class AuthorTable:
         if user_id is None:
             self.handle_only.add(chosen)
         entry = self._entries[chosen]
-        entry.aliases = _with(entry.aliases, alias)
-        entry.sec_uids = _with(entry.sec_uids, sec_uid)
-        entry.usernames = _with(entry.usernames, username)
+        entry.aliases = _append_new(entry.aliases, alias)
+        entry.sec_uids = _append_new(entry.sec_uids, sec_uid)
+        entry.usernames = _append_new(entry.usernames, username)
         return chosen
 
     def resolve(self) -> dict[str, str]:
-        """Joins authors known by handle with whose handle it is, and says which.
+        """Merges authors who are known by handle with the owners of the handles.
 
-        A handle that two ids have carried stays on its own: whose the post is cannot
-        be told.
+        A handle that belonged to two ids is not merged, because its owner is ambiguous.
 
         Returns:
-            User id of a handle → user id of the author, to rename records by.
+            User id of a handle → user id of its owner, for renaming records.
         """
         owners = self._owners()
         renames = {a: owners[a] for a in self.handle_only if a in owners}
@@ -106,36 +105,36 @@ class AuthorTable:
         self.handle_only -= renames.keys()
         return renames
 
-    def see(self, user_id: str, *times: int | None) -> None:
-        """Widens first and last seen by posting times, UTC seconds."""
+    def add_times(self, user_id: str, *times: int | None) -> None:
+        """Extends the period of a user to posting times, UTC seconds."""
         for time in times:
-            _see(self._entries[user_id], time)
+            _extend_period(self._entries[user_id], time)
 
-    def see_accounts(
+    def add_accounts(
         self,
         user_ids: Iterable[str],
         times: Iterable[int | None],
         accounts: Iterable[Counts | None],
     ) -> None:
-        """Keeps what exports said about accounts: of each what the newest said.
+        """Keeps the newest counts of each account.
 
         Args:
-            user_ids: whose accounts.
-            times: when the exports saw them, UTC seconds; None is older than any time.
-            accounts: what they said; None for nothing.
+            user_ids: owners of the accounts.
+            times: collection times, UTC seconds; None counts as the oldest.
+            accounts: the counts; None if there are none.
         """
         for user_id, time, account in zip(user_ids, times, accounts, strict=True):
             if account is None:
                 continue
             entry = self._entries[user_id]
-            # Nearly always the same look again.
+            # Nearly always the same counts again.
             if account != entry.account or time != entry.account_seen:
-                _see_account(entry, account, time)
+                _update_account(entry, account, time)
 
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
         for user_id, entry in sorted(self._entries.items()):
-            account = entry.account or Account()
+            account = entry.account or AccountCounts()
             yield User(
                 user_id=user_id,
                 aliases=tuple(sorted(entry.aliases)),
@@ -150,7 +149,7 @@ class AuthorTable:
             )
 
     def _owners(self) -> dict[str, str]:
-        """Returns handle → user id, of handles that one id alone has carried."""
+        """Returns handle → user id, for handles that belonged to exactly one id."""
         owners: defaultdict[str, set[str]] = defaultdict(set)
         for user_id, entry in self._entries.items():
             if user_id not in self.handle_only:
@@ -161,58 +160,58 @@ class AuthorTable:
     def _add_user(self, user: User) -> None:
         entry = _Entry(user.aliases, user.sec_uids, user.usernames)
         entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
-        _see_account(entry, user, user.account_seen)
+        _update_account(entry, user, user.account_seen)
         self._entries[user.user_id] = entry
         if user.user_id in entry.aliases:
             self.handle_only.add(user.user_id)
 
     @staticmethod
     def _join(source: _Entry, target: _Entry) -> None:
-        target.aliases = reduce(_with, source.aliases, target.aliases)
-        target.sec_uids = reduce(_with, source.sec_uids, target.sec_uids)
-        target.usernames = reduce(_with, source.usernames, target.usernames)
-        _see(target, source.first_seen)
-        _see(target, source.last_seen)
+        target.aliases = reduce(_append_new, source.aliases, target.aliases)
+        target.sec_uids = reduce(_append_new, source.sec_uids, target.sec_uids)
+        target.usernames = reduce(_append_new, source.usernames, target.usernames)
+        _extend_period(target, source.first_seen)
+        _extend_period(target, source.last_seen)
         if source.account is not None:
-            _see_account(target, source.account, source.account_seen)
+            _update_account(target, source.account, source.account_seen)
 
 
-def _with(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
+def _append_new(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
     return known if value is None or value in known else (*known, value)
 
 
-def _see(entry: _Entry, time: int | None) -> None:
+def _extend_period(entry: _Entry, time: int | None) -> None:
     if time is None:
         return
     entry.first_seen = time if entry.first_seen is None else min(entry.first_seen, time)
     entry.last_seen = time if entry.last_seen is None else max(entry.last_seen, time)
 
 
-def _see_account(entry: _Entry, account: Counts, time: int | None) -> None:
-    """Keeps the newer of two looks at an account, of one time that which has more.
+def _update_account(entry: _Entry, account: Counts, time: int | None) -> None:
+    """Keeps the newer counts; at equal times, the larger ones.
 
-    What the newer look lacks is taken from the older one.
+    Missing counts are taken from the older ones.
     """
     if all(count is None for count in _counts(account)):
         return
-    looks = [(time, account)]
+    versions = [(time, account)]
     if entry.account is not None:
-        looks.append((entry.account_seen, entry.account))
-    (seen, newest), *others = sorted(looks, key=_age, reverse=True)
+        versions.append((entry.account_seen, entry.account))
+    (seen, newest), *others = sorted(versions, key=_account_sort_key, reverse=True)
     for _, older in others:
-        newest = _filled(newest, older)
+        newest = _fill_missing(newest, older)
     entry.account, entry.account_seen = newest, seen
 
 
-def _filled(newer: Counts, older: Counts) -> Counts:
-    """Returns the newer counts, with the older one of each that it lacks."""
+def _fill_missing(newer: Counts, older: Counts) -> Counts:
+    """Returns the newer counts, with missing ones taken from the older counts."""
     given = _counts(newer)
     whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
-    return newer if tuple(whole) == given else Account(*whole)
+    return newer if tuple(whole) == given else AccountCounts(*whole)
 
 
-def _age(look: tuple[int | None, Counts]) -> tuple[int, ...]:
-    time, account = look
+def _account_sort_key(version: tuple[int | None, Counts]) -> tuple[int, ...]:
+    time, account = version
     return tuple(-1 if n is None else n for n in (time, *_counts(account)))
 
 

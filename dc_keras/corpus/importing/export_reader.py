@@ -1,4 +1,4 @@
-"""Takes in export files, every record of them accounted for."""
+"""Reads export files and accounts for every record in them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import polars as pl
 
 from dc_keras.corpus.importing.pseudonymize import NOTES, Batch, RecordMaker
 from dc_keras.corpus.importing.quarantine import Rejected
-from dc_keras.corpus.importing.sources.containers import Found, unwrap
-from dc_keras.corpus.importing.sources.fields import OF_ADDRESS
+from dc_keras.corpus.importing.sources.containers import ContainedRecord, unwrap
+from dc_keras.corpus.importing.sources.fields import ID_FROM_URL
 from dc_keras.corpus.importing.sources.post import (
     Post,
     PostColumns,
+    RawEdge,
+    RawEdges,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
     columns_of,
 )
@@ -28,7 +28,7 @@ from dc_keras.corpus.records import Edge
 
 UNKNOWN_SOURCE = "unknown"
 
-# Lines of quarantine.jsonl for one reason and file; the rest is one line.
+# Maximum lines of quarantine.jsonl per reason and file; a last line counts the others.
 MOST_LISTED = 10_000
 
 _POSTED = "posted"
@@ -37,15 +37,16 @@ _POSTS_A_BATCH = 2**11
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What became of the records of one source.
+    """Numbers of records of one source, by outcome.
 
     Attributes:
-        given: records met.
-        imported: records of posts or ties that the corpus did not have.
-        merged: records of those that it had, or that came before in this import.
+        given: all records.
+        imported: records of posts or edges that are new to the corpus.
+        merged: records of posts or edges that the corpus, or an earlier record of this
+            import, already contained.
         quarantined: records that could not be read.
         forgotten: records of posts that the corpus has forgotten.
-        notes: what was missing or mended, word → number of records.
+        notes: missing or repaired values: word → number of records.
     """
 
     given: int
@@ -58,7 +59,7 @@ class SourceCounts:
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of one source while they grow."""
+    """The mutable counts of one source."""
 
     given: int = 0
     imported: int = 0
@@ -70,13 +71,13 @@ class Tally:
 
 @dataclass(slots=True)
 class FileReport:
-    """What one file turned out to be.
+    """The content of one file.
 
     Attributes:
-        name: of the file, without directories.
-        sources: records by the source that knew their shape.
-        reasons: why records were refused, and how many for that.
-        examples: position of the first record refused for a reason.
+        name: file name, without directories.
+        sources: number of records per source.
+        reasons: number of rejected records per reason.
+        examples: position of the first rejected record per reason.
     """
 
     name: str
@@ -85,23 +86,23 @@ class FileReport:
     examples: dict[str, str] = field(default_factory=dict)
 
 
-class Intake:
-    """Reads files and gives away what they hold; what it keeps are the ties.
+class ExportReader:
+    """Reads export files; passes posts on and collects the edges.
 
     Args:
-        sources: the sources to ask.
-        maker: makes records of what they read.
-        keep_raw: whether a rejected record keeps its content.
-        add_posts: takes tables of the posts that were read: the fields of
-            `records.Video`, and `notes`.
-        reject: takes what could not be read.
-        is_forgotten: whether to leave a tie out.
+        sources: the sources to try.
+        maker: makes the records of the corpus.
+        keep_raw: whether to keep the content of rejected records.
+        add_posts: called with tables of posts: the fields of `records.Video`, and
+            `notes`.
+        reject: called with each rejected record.
+        is_forgotten: whether to omit an edge.
 
     Attributes:
-        ties: those read so far, each once; ones known before may be added first.
-        kept_notes: notes on records of ties that were new, by source name.
-        tallies: counts by source name. Whether a post was `imported` or `merged` is
-            for whoever takes the posts to say.
+        edges: the edges so far, without repeats; known edges may be added beforehand.
+        kept_notes: notes on records with new edges, by source name.
+        tallies: counts by source name. The caller counts the `imported` and `merged`
+            posts.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Intake:
         reject: Callable[[Rejected], object],
         is_forgotten: Callable[[Edge], bool] = lambda _: False,
     ) -> None:
-        self.ties: dict[Edge, None] = {}
+        self.edges: dict[Edge, None] = {}
         self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._sources = sources
@@ -126,19 +127,19 @@ class Intake:
         self._is_forgotten = is_forgotten
 
     def read_file(self, path: Path) -> FileReport:
-        """Takes in one file and returns what it was."""
-        quick = next((source for source in self._sources if source.read_lines), None)
-        read_lines = None if quick is None else quick.read_lines
+        """Reads one file and returns a report on its content."""
+        fast = next((source for source in self._sources if source.read_lines), None)
+        read_lines = None if fast is None else fast.read_lines
         report = FileReport(path.name)
         for document in read_documents(path, read_lines):
-            if quick is not None and document.posts is not None:
+            if fast is not None and document.posts is not None:
                 num_posts = len(document.posts["video_id"])
-                self.tallies[quick.name].given += num_posts
-                report.sources[quick.name] += num_posts
-                self._take_posts(document.posts, quick.name)
+                self.tallies[fast.name].given += num_posts
+                report.sources[fast.name] += num_posts
+                self._batch_posts(document.posts, fast.name)
                 continue
             for found in self._records(document):
-                self._take(found, report, document)
+                self._add_record(found, report, document)
         self._finish_batch()
         for reason, number in report.reasons.items():
             if number > MOST_LISTED:
@@ -146,7 +147,7 @@ class Intake:
         return report
 
     def counts(self) -> dict[str, SourceCounts]:
-        """Returns what became of the records so far, by source name."""
+        """Returns the counts so far, by source name."""
         return {
             name: SourceCounts(
                 given=tally.given,
@@ -159,12 +160,14 @@ class Intake:
             for name, tally in sorted(self.tallies.items())
         }
 
-    def _records(self, document: Document) -> Iterator[Found]:
+    def _records(self, document: Document) -> Iterator[ContainedRecord]:
         if document.reason is not None:
-            return iter((Found(document.raw, reason=document.reason),))
+            return iter((ContainedRecord(document.raw, reason=document.reason),))
         return unwrap(document.value, lambda record: sniff(record, self._sources))
 
-    def _take(self, found: Found, report: FileReport, document: Document) -> None:
+    def _add_record(
+        self, found: ContainedRecord, report: FileReport, document: Document
+    ) -> None:
         name = UNKNOWN_SOURCE if found.source is None else found.source.name
         tally = self.tallies[name]
         tally.given += 1
@@ -173,12 +176,17 @@ class Intake:
         except UnreadablePostError as error:
             tally.quarantined += 1
             position = f"{document.position} {found.position}".rstrip()
-            self._refuse(found, report, position, str(error), document.raw)
+            self._reject_record(found, report, position, str(error), document.raw)
         else:
             report.sources[name] += 1
 
-    def _refuse(
-        self, found: Found, report: FileReport, position: str, reason: str, raw: bytes
+    def _reject_record(
+        self,
+        found: ContainedRecord,
+        report: FileReport,
+        position: str,
+        reason: str,
+        raw: bytes,
     ) -> None:
         report.reasons[reason] += 1
         report.examples.setdefault(reason, position)
@@ -195,7 +203,7 @@ class Intake:
         )
 
     def _reject_rest(self, report: FileReport, reason: str, number: int) -> None:
-        """Lists in one line what is too much to list one by one."""
+        """Rejects the records beyond MOST_LISTED with one entry."""
         rest = f"{reason} ({number} further records of this file)"
         self._reject(
             Rejected.of(
@@ -203,22 +211,22 @@ class Intake:
             )
         )
 
-    def _read(self, found: Found, tally: Tally) -> None:
+    def _read(self, found: ContainedRecord, tally: Tally) -> None:
         source = found.source
         if source is None:
             raise UnreadablePostError(found.reason)
-        if source.read_ties is not None:
-            ties = source.read_ties(found.record, found.asked)
-            self._take_ties(ties, source.name, tally)
+        if source.read_edges is not None:
+            edges = source.read_edges(found.record, found.context)
+            self._add_edges(edges, source.name, tally)
         elif source.read is not None:
             post = source.read(found.record)
-            if OF_ADDRESS in post.notes and _says_nothing(post):
-                raise UnreadablePostError("the address of a post and nothing else")
-            self._take_posts(columns_of(post), source.name, found.collected_at)
-            for tie in post.ties:
-                self._add_tie(tie, source.name)
+            if ID_FROM_URL in post.notes and _has_only_id(post):
+                raise UnreadablePostError("the URL of a post and nothing else")
+            self._batch_posts(columns_of(post), source.name, found.collected_at)
+            for edge in post.edges:
+                self._add_edge(edge, source.name)
 
-    def _take_posts(
+    def _batch_posts(
         self, posts: PostColumns, source: str, collected_at: int | None = None
     ) -> None:
         batch = self._batch
@@ -236,27 +244,28 @@ class Intake:
                     self.tallies[source].notes[note] += number
             self._add_posts(table)
 
-    def _take_ties(self, ties: Ties, source: str, tally: Tally) -> None:
-        tally.notes.update(ties.notes)
-        is_new = [self._add_tie(tie, source) for tie in ties.ties]
+    def _add_edges(self, record: RawEdges, source: str, tally: Tally) -> None:
+        tally.notes.update(record.notes)
+        is_new = [self._add_edge(edge, source) for edge in record.edges]
         if any(is_new):
             tally.imported += 1
-            self.kept_notes[source].update(ties.notes)
+            self.kept_notes[source].update(record.notes)
         else:
             tally.merged += 1
 
-    def _add_tie(self, tie: Tie, source: str) -> bool:
-        """Adds a tie and returns whether it was not there before."""
-        if tie.kind == _POSTED:
-            return self._maker.note_author(tie)
-        edge = self._maker.edge(tie, source)
+    def _add_edge(self, raw: RawEdge, source: str) -> bool:
+        """Adds an edge and returns whether it is new."""
+        if raw.kind == _POSTED:
+            return self._maker.add_post_author(raw)
+        edge = self._maker.edge(raw, source)
         if edge is None or self._is_forgotten(edge):
             return False
-        is_new = edge not in self.ties and self._maker.as_known(edge) not in self.ties
-        self.ties[edge] = None
+        known = self._maker.with_existing_ids(edge)
+        is_new = edge not in self.edges and known not in self.edges
+        self.edges[edge] = None
         return is_new
 
 
-def _says_nothing(post: Post) -> bool:
+def _has_only_id(post: Post) -> bool:
     counts = (post.views, post.likes, post.comments, post.shares, post.create_time)
     return not post.caption and all(count is None for count in counts)

@@ -1,4 +1,4 @@
-"""Importing exports in one call, for Python; the command is `import_corpus`."""
+"""Imports exports with one call from Python, like the command `import_corpus`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def import_exports(
     source: str = AUTO,
     media_root: str | Path | None = None,
 ) -> Corpus:
-    """Imports export files into a corpus, new or existing, and opens it.
+    """Imports export files into a new or existing corpus, and opens it.
 
     Args:
         inputs: paths, glob patterns or directories of exports.
-        corpus_dir: the corpus directory; made where it is missing.
-        key_file: the secret key of the pseudonyms; made where it is missing. Keep it
-            outside the corpus.
+        corpus_dir: the corpus directory; created if it does not exist.
+        key_file: the secret key of the pseudonyms; created if it does not exist. It
+            must lie outside the corpus directory.
         source: name of the export's format, or "auto" to recognise it.
-        media_root: directory of the videos; None without videos.
+        media_root: directory of the media; None keeps that of an existing corpus.
 
     Raises:
-        DataError: an input leads to no file, no record of any could be read, the key is
-            not the corpus's, or `media_root` is not a directory.
+        DataError: an input matches no file, no record could be read, the key is not
+            that of the corpus, or `media_root` is not a directory.
     """
     given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     place = Path(corpus_dir).expanduser()
@@ -48,9 +48,9 @@ def import_exports(
         source=source,
         media_root=media_root,
     )
-    if summary.is_nothing:
+    if summary.is_empty:
         raise DataError(
-            "`inputs` must hold records of a known format; docs/data.md lists them. "
+            "`inputs` must contain records of a known format (docs/importing.md). "
             f"Received: {', '.join(str(path) for path in given)}"
         )
     return Corpus.open(place)

@@ -1,9 +1,9 @@
-"""Sorts more posts than memory holds: parts on disk, read back by ranges of ids.
+"""External sort of posts by id: sorted parts on disk, merged in ranges of ids.
 
-Posts arrive in any order and go to disk in parts, each sorted; those that came since
-the last part stay in memory. They come back a range of ids at a time, each small enough
-to hold, with every export of a post in the same range. How many posts begin with which
-digits is all else that is kept meanwhile.
+Posts arrive in any order and are written to disk in sorted parts; the most recent ones
+stay in memory. They are read back in ranges of ids that are small enough for memory,
+and all exports of a post are in the same range. The only other state is the number of
+posts per id prefix.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import polars as pl
 
 ORDER = "order"
 
-# Some 60,000 posts: most exports are smaller, and never go to disk.
+# About 60,000 posts; most exports are smaller and are never written to disk.
 _BYTES_A_PART = 2**24
 _POSTS_A_RANGE = 2**14
-# The first 6 of 19 digits leave ranges of about 40 minutes of posting time.
+# The first 6 of 19 digits correspond to about 40 minutes of posting time.
 _PREFIX = 6
-# Small ones, so that reading a range of ids skips what has none of them.
+# Small row groups, so that reading a range of ids can skip most of them.
 _ROWS_A_GROUP = 2**11
 
 
-class PostSpool:
-    """Takes posts in any order and gives them back as tables sorted by id.
+class PostSorter:
+    """Takes posts in any order and returns them as tables sorted by id.
 
     Args:
-        directory: an existing directory for the parts; whoever made it removes it.
+        directory: an existing directory for the parts; the caller removes it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,8 +41,8 @@ class PostSpool:
         self._prefixes: Counter[str] = Counter()
         self._num_posts = 0
 
-    def add_known(self, path: Path) -> None:
-        """Adds the posts of a corpus, which count as older than all others."""
+    def add_existing(self, path: Path) -> None:
+        """Adds the posts of the existing corpus, which count as the oldest."""
         self._known = path
         prefix = pl.col("video_id").str.slice(0, _PREFIX)
         counts = pl.scan_parquet(path).group_by(prefix).len().collect()
@@ -56,7 +56,7 @@ class PostSpool:
             self._write_part()
 
     def ids_among(self, wanted: set[str]) -> set[str]:
-        """Returns those of some ids that are ids of posts here."""
+        """Returns the ids that belong to posts in the sorter."""
         ids = pl.Series(sorted(wanted), dtype=pl.String).implode()
         found: set[str] = set()
         for rows in self._scans():
@@ -65,10 +65,10 @@ class PostSpool:
         return found
 
     def tables(self) -> Iterator[pl.DataFrame]:
-        """Yields all posts, a range of ids at a time, sorted by id, then by arrival.
+        """Yields all posts in ranges of ids, sorted by id and then by arrival.
 
-        The columns are those given, and `order`, which counts arrivals. Posts that
-        were known before have the order -1, and null for what else was given.
+        The column `order` counts the arrivals. Posts of the existing corpus have order
+        -1, and null in the columns that are not fields of `Video`.
         """
         scans = self._scans()
         for low, high in self._ranges():
@@ -87,7 +87,7 @@ class PostSpool:
         self._parts.append(pl.scan_parquet(path))
 
     def _gather(self) -> pl.DataFrame:
-        """Returns the posts that came since the last part, and forgets them."""
+        """Returns the posts since the last part, and clears them."""
         table = pl.concat(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
@@ -106,7 +106,7 @@ class PostSpool:
         return [pl.scan_parquet(self._known).with_columns(order), *self._parts]
 
     def _ranges(self) -> Iterator[tuple[str, str | None]]:
-        """Yields the first id of each range and that of the next one."""
+        """Yields the first id of each range and that of the next range."""
         low, number = "", 0
         for prefix, count in sorted(self._prefixes.items()):
             if number and number + count > _POSTS_A_RANGE:

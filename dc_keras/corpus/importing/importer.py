@@ -1,12 +1,12 @@
-"""Imports export files into a corpus: every record given ends in exactly one place.
+"""Imports export files into a corpus; every record is accounted for exactly once.
 
-    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, ties
-        ─intake─▶ pseudonymous records ─spool─▶ tables sorted by id ─merging─▶ one row
-        a post ─media─▶ the corpus directory
+    export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, edges
+        ─pseudonymize─▶ pseudonymous records ─external_sort─▶ tables sorted by id
+        ─merging─▶ one row per post ─media_search─▶ the corpus directory
 
-imported + merged + quarantined + forgotten = given, for each source and in all: what
-was forgotten does not come back. Importing the same file twice changes no byte. Memory
-grows with authors and ties, not with posts.
+For each source, imported + merged + quarantined + forgotten = given; forgotten posts
+are not restored. Importing the same file twice changes no byte. Memory grows with the
+number of authors and edges, but not with that of posts.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ import polars as pl
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import FileReport, Intake, SourceCounts
-from dc_keras.corpus.importing.external_sort import ORDER, PostSpool
+from dc_keras.corpus.importing.export_reader import (
+    ExportReader,
+    FileReport,
+    SourceCounts,
+)
+from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
 from dc_keras.corpus.importing.input_files import find_files
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
-    hide_known_names,
+    hide_names,
 )
 from dc_keras.corpus.importing.merging import merge_table
 from dc_keras.corpus.importing.pseudonymize import NOTES, RecordMaker
@@ -46,30 +50,31 @@ from tfrecords.storage.locking import writing
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        sources: counts by source name; records that no source knows are `unknown`.
-        files: what each file was recognised as, and what was refused.
-        num_videos: posts in the corpus after it.
-        num_users: people in the corpus after it: authors, and ends of ties.
-        num_ties: ties in ties.parquet after it.
-        media: what was found under the media root; None without one.
-        num_recognised: posts that the corpus held already, of people who turned out to
-            be forgotten: this import told under which other names they go.
+        sources: counts by source name; unrecognised records count as `unknown`.
+        files: the recognised formats and rejected records of each file.
+        num_videos: number of posts in the corpus after the import.
+        num_users: number of users in the corpus after the import: authors and ends of
+            edges.
+        num_edges: number of edges in ties.parquet after the import.
+        media: the media found under the media root; None without one.
+        num_recognised: number of posts that the corpus contained before, and that were
+            removed because this import relates their authors to forgotten people.
     """
 
     sources: Mapping[str, SourceCounts]
     files: tuple[FileReport, ...]
     num_videos: int
     num_users: int
-    num_ties: int
+    num_edges: int
     media: MediaReport | None
     num_recognised: int = 0
 
     @property
-    def is_nothing(self) -> bool:
-        """Whether not one record of all files could be read."""
+    def is_empty(self) -> bool:
+        """Whether no record of any file could be read."""
         total = self.total
         return not (total.imported or total.merged or total.forgotten)
 
@@ -93,13 +98,15 @@ def register_source(
     sniff: Callable[[RawRecord], bool],
     read: Callable[[RawRecord], Post],
 ) -> None:
-    """Adds a format of your own, which is asked before all others (docs/sources.md).
+    """Registers a custom format, which is tried before all others (docs/sources.md).
 
     Args:
-        name: for `source`, and for the column `source` of videos.parquet.
-        sniff: whether a raw record, of JSON or of a table's row, has this format.
-        read: makes a post of it. It raises `UnreadablePostError` with a reason, which
-            repeats nothing of the record, where it cannot.
+        name: name of the format, for `source` and for the column `source` of
+            videos.parquet.
+        sniff: whether a raw record, from JSON or from a row of a table, has this
+            format.
+        read: converts it to a post. Raises `UnreadablePostError` if it cannot; the
+            message must not contain any content of the record.
 
     Raises:
         DataError: another source has this name.
@@ -109,7 +116,7 @@ def register_source(
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is read makes a cycle, and looking for one takes a fourth longer."""
+    """Disables garbage collection: reading makes no cycles, and it costs 25%."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -131,30 +138,31 @@ def import_files(
     keep_raw: bool = False,
     then: Callable[[ImportSummary], object] = lambda _: None,
 ) -> ImportSummary:
-    """Imports files into a corpus, new or existing.
+    """Imports files into a new or existing corpus.
 
     Args:
         inputs: paths, glob patterns (`**` for any depth) or directories.
-        corpus_dir: the corpus directory; made where it is missing.
-        pseudonymizer: holds the key; an existing corpus asks for the key it began with.
-        source: name of the source module, or "auto" to tell by each record's shape.
-        media_root: where the media lie. None keeps to the corpus's own, and to the
-            paths found before where that is not there now.
-        keep_handles: whether to keep handles beside their pseudonyms.
-        keep_raw: whether quarantine.jsonl may hold raw content.
-        then: called with the answer before another process may write the corpus.
+        corpus_dir: the corpus directory; created if it does not exist.
+        pseudonymizer: holds the key; it must be the key that an existing corpus was
+            made with.
+        source: name of a source, or "auto" to recognise the source of each record.
+        media_root: directory of the media. None keeps that of the corpus; if the
+            directory does not exist now, the media paths are not changed.
+        keep_handles: whether to keep handles in addition to their pseudonyms.
+        keep_raw: whether quarantine.jsonl may contain raw content.
+        then: called with the summary before another process may write to the corpus.
 
     Returns:
-        What was done. The corpus is written when this returns, and untouched when it
-        raises.
+        The summary of the import. The corpus is complete when the function returns, and
+        unchanged if it raises.
 
     Raises:
-        DataError: an input leads to no file, the source is unknown, the key is not the
-            corpus's, or `media_root` is not a directory.
+        DataError: an input matches no file, the source is unknown, the key is not that
+            of the corpus, or `media_root` is not a directory.
     """
     directory = Path(corpus_dir).expanduser()
     files = find_files(inputs)
-    asked = choose_sources(source)
+    sources = choose_sources(source)
     with ExitStack() as stack:
         stack.enter_context(writing(directory))
         remove_scratch(directory)
@@ -166,56 +174,57 @@ def import_files(
         maker = RecordMaker(
             pseudonymizer, authors, forgotten, keep_handles=keep_handles
         )
-        spool = PostSpool(scratch)
+        sorter = PostSorter(scratch)
         rejected = stack.enter_context((scratch / "rejected").open("w+"))
-        intake = Intake(
-            sources=asked,
+        reader = ExportReader(
+            sources=sources,
             maker=maker,
             keep_raw=keep_raw,
-            add_posts=spool.add,
+            add_posts=sorter.add,
             reject=lambda record: rejected.write(f"{record.to_json()}\n"),
             is_forgotten=maker.has_forgotten,
         )
         if known is not None:
-            spool.add_known(directory / VIDEOS_FILE)
-            intake.ties = dict.fromkeys(known.iter_ties())
-        reports = tuple(map(intake.read_file, files))
+            sorter.add_existing(directory / VIDEOS_FILE)
+            reader.edges = dict.fromkeys(known.iter_edges())
+        reports = tuple(map(reader.read_file, files))
         renames = authors.resolve()
-        forgotten = _remember(forgotten, authors, directory)
+        forgotten = _extend_forgotten(forgotten, authors, directory)
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
-            index = MediaIndex(root, spool.ids_among)
+            index = MediaIndex(root, sorter.ids_among)
+        attach = hide_names if index is None else index.attach
         num_recognised = 0
         with CorpusWriter(directory) as writer:
-            for table in spool.tables():
-                came = table.with_columns(pl.col("user_id").replace(renames))
-                kept = forgotten.keep(came)
-                num_recognised += _num_known(came) - _num_known(kept)
-                posts = _one_row_a_post(came, kept, intake, authors)
-                attach = hide_known_names if index is None else index.attach
-                writer.add_videos(attach(posts))
+            for table in sorter.tables():
+                arrived = table.with_columns(pl.col("user_id").replace(renames))
+                kept = forgotten.filter_videos(arrived)
+                num_recognised += _count_existing(arrived) - _count_existing(kept)
+                writer.add_videos(
+                    attach(_merge_exports(arrived, kept, reader, authors))
+                )
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,
                 writer.files,
-                map(_line, rejected),
+                (line.removesuffix("\n") for line in rejected),
                 code=pseudonymizer.mention,
                 leave_out=forgotten.names_any,
             )
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                _ties_of_others(intake.ties, renames, forgotten),
+                _filter_edges(reader.edges, renames, forgotten),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
-                notes=_all_notes(intake, known),
+                notes=_total_notes(reader, known),
             )
         summary = ImportSummary(
-            sources=intake.counts(),
+            sources=reader.counts(),
             files=reports,
             num_videos=info["counts"]["videos"],
             num_users=info["counts"]["users"],
-            num_ties=info["counts"]["ties"],
+            num_edges=info["counts"]["ties"],
             media=None if index is None else index.report,
             num_recognised=num_recognised,
         )
@@ -223,8 +232,10 @@ def import_files(
     return summary
 
 
-def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Forgotten:
-    """Returns the list with all names of whom it has, and keeps it with the corpus."""
+def _extend_forgotten(
+    forgotten: Forgotten, authors: AuthorTable, directory: Path
+) -> Forgotten:
+    """Adds all names of the forgotten people to the list, and saves it."""
     whole = forgotten.with_people(authors.users())
     if whole != forgotten:
         directory.mkdir(exist_ok=True)
@@ -232,71 +243,79 @@ def _remember(forgotten: Forgotten, authors: AuthorTable, directory: Path) -> Fo
     return whole
 
 
-def _ties_of_others(
-    ties: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
+def _filter_edges(
+    edges: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
 ) -> dict[Edge, None]:
-    renamed = dict.fromkeys(tie.renamed(renames) for tie in ties)
-    return {tie: None for tie in renamed if not forgotten.has_tie(tie)}
+    """Returns the edges under their final user ids, without forgotten ones."""
+    renamed = dict.fromkeys(edge.renamed(renames) for edge in edges)
+    return {edge: None for edge in renamed if not forgotten.has_edge(edge)}
 
 
-def _one_row_a_post(
-    came: pl.DataFrame, kept: pl.DataFrame, intake: Intake, authors: AuthorTable
+def _merge_exports(
+    arrived: pl.DataFrame,
+    kept: pl.DataFrame,
+    reader: ExportReader,
+    authors: AuthorTable,
 ) -> pl.DataFrame:
-    """Merges the exports of each post that is kept, and counts what became of all."""
-    if NOTES in came.columns:  # else all of them were known before
-        _count_forgotten(came, kept, intake)
-        _count_arrivals(kept, intake)
+    """Merges the exports of each post to keep, and counts all records."""
+    if NOTES in arrived.columns:  # otherwise all posts are from the existing corpus
+        _count_forgotten(arrived, kept, reader)
+        _count_arrivals(kept, reader)
     table = kept.drop(ORDER, NOTES, strict=False)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
-    for source, number in conflicts.items():
-        intake.tallies[source].notes["conflicting.user_id"] += number
+    for source, count in conflicts.items():
+        reader.tallies[source].notes["conflicting.user_id"] += count
     times = posts.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),
     )
     for user_id, first, last in times.iter_rows():
-        authors.see(user_id, first, last)
+        authors.add_times(user_id, first, last)
     return posts
 
 
-def _num_known(table: pl.DataFrame) -> int:
-    """Returns how many posts of a table the corpus held before."""
+def _count_existing(table: pl.DataFrame) -> int:
+    """Returns how many posts of a table are from the existing corpus."""
     return table.filter(pl.col(ORDER) < 0).height
 
 
-def _count_forgotten(table: pl.DataFrame, kept: pl.DataFrame, intake: Intake) -> None:
-    """Counts, by source, what came and is not kept."""
+def _count_forgotten(
+    table: pl.DataFrame, kept: pl.DataFrame, reader: ExportReader
+) -> None:
+    """Counts the records that arrived and are not kept, by source."""
     if kept.height == table.height:
         return
-    came, stayed = (
+    arrived, stayed = (
         Counter(rows.filter(pl.col(ORDER) >= 0)["source"]) for rows in (table, kept)
     )
-    for source, number in (came - stayed).items():
-        intake.tallies[source].forgotten += number
+    for source, number in (arrived - stayed).items():
+        reader.tallies[source].forgotten += number
 
 
-def _count_arrivals(table: pl.DataFrame, intake: Intake) -> None:
-    """Counts, by source, the new posts and their notes, and the others."""
+def _count_arrivals(table: pl.DataFrame, reader: ExportReader) -> None:
+    """Counts the new posts, their notes and the merged records, by source."""
     is_first = pl.col("video_id").is_first_distinct()
     arrivals = table.select("source", NOTES, ORDER, is_first.alias("is_first"))
     arrivals = arrivals.filter(pl.col(ORDER) >= 0)
     counts = arrivals.group_by("source", "is_first").len()
     for source, is_first_of_post, number in counts.iter_rows():
-        tally = intake.tallies[source]
+        tally = reader.tallies[source]
         if is_first_of_post:
             tally.imported += number
         else:
             tally.merged += number
     notes = arrivals.filter("is_first").explode(NOTES).drop_nulls(NOTES)
     for source, note, number in notes.group_by("source", NOTES).len().iter_rows():
-        intake.kept_notes[source][note] += number
+        reader.kept_notes[source][note] += number
 
 
-def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]]:
-    """Returns the notes on all that is in the corpus, by source."""
+def _total_notes(
+    reader: ExportReader, known: Corpus | None
+) -> dict[str, dict[str, int]]:
+    """Returns the notes on all records of the corpus, by source."""
     before = {} if known is None else known.info.get("notes", {})
     total = {source: Counter(notes) for source, notes in before.items()}
-    for source, notes in intake.kept_notes.items():
+    for source, notes in reader.kept_notes.items():
         total.setdefault(source, Counter()).update(notes)
     return {
         source: dict(sorted(notes.items()))
@@ -306,12 +325,12 @@ def _all_notes(intake: Intake, known: Corpus | None) -> dict[str, dict[str, int]
 
 
 def remove_scratch(directory: Path) -> None:
-    """Removes what imports that were killed left beside a corpus: captions are in it.
+    """Removes the temporary directories of interrupted imports: they contain captions.
 
     Args:
-        directory: of the corpus; whoever calls must keep other writers away from it.
+        directory: the corpus directory; the caller must hold its write lock.
     """
-    # As `tempfile` names them.
+    # The names that `tempfile` gives.
     name = re.compile(rf"\.{re.escape(directory.name)}-import-[a-z0-9_]{{8}}")
     for path in directory.resolve().parent.iterdir():
         if name.fullmatch(path.name):
@@ -320,10 +339,6 @@ def remove_scratch(directory: Path) -> None:
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
-
-
-def _line(text: str) -> str:
-    return text.removesuffix("\n")
 
 
 def _open_existing(directory: Path, pseudonymizer: Pseudonymizer) -> Corpus | None:

@@ -1,4 +1,4 @@
-"""Finds the files that an import is asked for: paths, glob patterns and directories."""
+"""Finds the input files of an import: paths, glob patterns and directories."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _GLOB_CHARACTERS = frozenset("*?[")
 
 
 def find_files(inputs: Sequence[str]) -> list[Path]:
-    """Returns the files of all inputs, sorted, each once.
+    """Returns the files of all inputs, sorted, without repeats.
 
-    A directory stands for every file below it but hidden ones, pictures and videos.
+    A directory stands for all files below it, except hidden ones, images and videos.
 
     Args:
         inputs: paths, glob patterns (`**` for any depth) or directories.
 
     Raises:
-        DataError: there is no input, or one leads to no file.
+        DataError: there is no input, or an input matches no file.
     """
     if not inputs:
-        raise DataError("at least one input is needed. Received: input=[]")
+        raise DataError("`input` must have at least one value. Received: input=[]")
     files: dict[Path, None] = {}
     for pattern in inputs:
         path = Path(pattern).expanduser()
         if path.is_dir():
             found = list(_below(path))
-            problem = "no file but pictures and videos below this directory"
+            problem = "`input` must contain a file that is not an image or a video"
         else:
             found = [path] if path.is_file() else sorted(_glob(path))
-            problem = "no file matches"
+            problem = "`input` must match a file"
         if not found:
             raise DataError(f"{problem}. Received: input={pattern}")
         files.update(dict.fromkeys(found))

@@ -1,14 +1,15 @@
-"""Finds the media of posts by video id, in one walk over a directory tree.
+"""Finds the media files of posts by video id, in one walk over a directory tree.
 
-A file belongs to the post whose id is a whole run of digits in its stem:
+A file belongs to a post if a run of digits in its stem, or the name of its directory,
+is the id of the post:
 
     7158770364560491178.mp4, @someone_video_7158770364560491178.mp4    the video
     …7158770364560491178_slide_1.jpeg, 7158770364560491178_2.jpg       a slide
     7158770364560491178/1.jpg, 7158770364560491178/2.jpg               slides
 
-An image without a number behind the id is the slide of a post that is a series of
-images and has no other, and else a cover, which is left alone. Ids come from
-exports and are never used as paths: only what the walk finds is compared with them.
+An image without a number after the id is the slide of a slideshow that has no other
+slides; otherwise it is a cover and is ignored. Ids come from exports and are never used
+as paths: they are only compared with the files that the walk finds.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from tfrecords.media_paths import (
 
 @dataclass(frozen=True, slots=True)
 class MediaReport:
-    """What an attachment found.
+    """Counts of attached media files.
 
     Attributes:
-        with_video: posts with a video file.
-        with_slides: posts with slides.
-        without: posts with neither.
-        ambiguous: posts with more than one candidate, of which the first was taken.
+        with_video: number of posts with a video file.
+        with_slides: number of posts with slides.
+        without: number of posts with neither.
+        ambiguous: number of posts with several candidates, of which the first was
+            taken.
     """
 
     with_video: int = 0
@@ -52,25 +54,25 @@ class MediaReport:
 class _Candidates:
     videos: list[PurePosixPath] = field(default_factory=list)
     covers: list[PurePosixPath] = field(default_factory=list)
-    # One group a directory: slides of one post that lie in two places are two copies.
+    # Grouped by directory: slides of one post in two directories are two copies.
     slides: defaultdict[PurePosixPath, list[PurePosixPath]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
 
 class MediaIndex:
-    """What lies under a media root, by the id of the post.
+    """The media files below a directory, by the id of the post.
 
-    A post that its export calls a slideshow gets its slides, any other its video file,
-    and slides where there is no video file. Of several candidates the one nearest to
-    the root is taken, then the first by name.
+    A slideshow gets its slides. Any other post gets its video file, or slides if it has
+    no video file. Among several candidates, the one nearest to the root is taken, then
+    the first by name.
 
     Args:
-        media_root: the directory to walk, links to files included.
-        ids_among: returns those of some runs of digits that are ids of posts.
+        media_root: the directory to walk, following links to files.
+        ids_among: returns which of the given runs of digits are ids of posts.
 
     Attributes:
-        report: what the posts attached so far were given.
+        report: counts of the media attached so far.
 
     Raises:
         DataError: `media_root` is not a directory.
@@ -85,16 +87,16 @@ class MediaIndex:
             )
         paths = list(media_below(media_root))
         hidden = {(path, run): name for path, run, name in hidden_paths(paths)}
-        found = _find(paths, ids_among)
-        self._chosen = _choices(found, hidden)
+        found = _find_candidates(paths, ids_among)
+        self._chosen = _choose_media(found, hidden)
         is_ambiguous = (len(c.videos) > 1 or len(c.slides) > 1 for c in found.values())
         self.report = MediaReport(ambiguous=sum(is_ambiguous))
 
     def attach(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Returns posts with `media_path` and `slide_paths` replaced by what is there.
+        """Returns posts with `media_path` and `slide_paths` set to the files found.
 
         Args:
-            table: the fields of `Video`; no post may be given twice.
+            table: the fields of `Video`; every post may be given once only.
         """
         joined = table.join(
             self._chosen, on="video_id", how="left", maintain_order="left"
@@ -126,8 +128,12 @@ class MediaIndex:
         return attached
 
 
-def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
-    """Returns posts, the fields of `Video`, without names in the paths of media."""
+def hide_names(table: pl.DataFrame) -> pl.DataFrame:
+    """Returns posts with the personal names in their media paths removed.
+
+    Args:
+        table: the fields of `Video`.
+    """
 
     def hide(paths: Iterable[str], video_id: str) -> list[str]:
         given = list(map(PurePosixPath, paths))
@@ -152,7 +158,7 @@ def hide_known_names(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _choices(
+def _choose_media(
     found: Mapping[str, _Candidates], hidden: Mapping[tuple[PurePosixPath, str], str]
 ) -> pl.DataFrame:
     """Returns the best video file and the best slides of each post."""
@@ -160,7 +166,11 @@ def _choices(
     for video_id, candidates in found.items():
         path = min(candidates.videos, key=nearness, default=None)
         group = min(candidates.slides, key=nearness, default=None)
-        slides = [] if group is None else sorted(candidates.slides[group], key=_natural)
+        slides = (
+            []
+            if group is None
+            else sorted(candidates.slides[group], key=_natural_sort_key)
+        )
         cover = min(candidates.covers, key=nearness, default=None)
         given = [found for found in (path, cover, *slides) if found is not None]
         kept = {found: hidden.get((found, video_id), str(found)) for found in given}
@@ -171,7 +181,7 @@ def _choices(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _find(
+def _find_candidates(
     paths: Sequence[PurePosixPath], ids_among: Callable[[set[str]], set[str]]
 ) -> dict[str, _Candidates]:
     names = (name for path in paths for name in (*digit_runs(path), path.parent.name))
@@ -192,8 +202,8 @@ def _find(
     return dict(found)
 
 
-def _natural(path: PurePosixPath) -> tuple[list[int | str], str]:
-    """Sorts slide_2 before slide_10."""
+def _natural_sort_key(path: PurePosixPath) -> tuple[list[int | str], str]:
+    """Returns a sort key that puts slide_2 before slide_10."""
     pieces = re.split(r"([0-9]+)", path.name)
     numbered = [int(x) if i % 2 else x for i, x in enumerate(pieces)]
     return numbered, path.name

@@ -1,9 +1,9 @@
-"""Two exports of one post become one record: newest counts, oldest caption.
+"""Merges the exports of a post into one record: newest counts, oldest caption.
 
-A post is edited, and its plays grow: the caption that people joined with is the first
-one seen, and the counts that say most are the last. Which export is older is told by
-`collected_at`; one that does not say is the oldest of all. What the preferred export
-lacks is taken from the other.
+Posts are edited, and their counts grow. People joined a challenge with the first
+caption, so the oldest one is kept; the newest counts are kept. Age is given by
+`collected_at`; exports without it count as the oldest. Fields that the preferred export
+lacks are taken from the other.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _CAPTION = ("caption", "hashtags", "mentions", "first_collected_at")
 def merge_table(
     table: pl.DataFrame, *, handle_only: Collection[str] = ()
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    """Returns a table with one row a post.
+    """Returns a table with one row per post.
 
     Args:
-        table: the fields of `Video`, all exports of a post next to each other, the
-            older arrival first.
-        handle_only: as of `merge_videos`.
+        table: the fields of `Video`; all exports of a post are adjacent, in order of
+            arrival.
+        handle_only: see `merge_videos`.
 
     Returns:
-        The table, sorted by video_id, and of how many exports, by source, the author
-        is another one than that of the export before.
+        The table, sorted by video_id, and the number of exports, by source, whose
+        author differs from that of the first export.
     """
     conflicts: Counter[str] = Counter()
     is_repeated = table["video_id"].is_duplicated()
@@ -64,26 +64,26 @@ def merge_table(
 def merge_videos(
     first: Video, second: Video, *, handle_only: Collection[str] = ()
 ) -> Video:
-    """Returns the one record of two exports of the same post.
+    """Returns the merged record of two exports of the same post.
 
-    Merging a record with itself gives the record. As long as no two exports share a
-    `collected_at`, their order does not matter; where two do, `first` is the older.
+    Merging a record with itself returns the record. The order of the exports matters
+    only if they have the same `collected_at`; `first` then counts as older.
 
     Args:
-        first: the record that was there before.
-        second: the record that comes in.
-        handle_only: user ids that stand for a handle; another id of the same post's
-            author is the better one.
+        first: the existing record.
+        second: the new record.
+        handle_only: user ids that stand for a handle; another id of the author is
+            preferred.
     """
-    older, newer = sorted((first, second), key=_caption_age)
-    staler, fresher = sorted((first, second), key=_counts_age)
+    older, newer = sorted((first, second), key=_caption_time)
+    older_counts, newer_counts = sorted((first, second), key=_counts_sort_key)
     has_caption = bool(older.caption) or bool(older.hashtags)
     captioned = older if has_caption else newer
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Video):
         name = field.name
         if name in _NEWEST:
-            values[name] = _first_known(name, fresher, staler)
+            values[name] = _first_known(name, newer_counts, older_counts)
         elif name in _CAPTION:
             values[name] = getattr(captioned, name)
         else:
@@ -100,12 +100,12 @@ def _first_known(name: str, preferred: Video, other: Video) -> Any:
     return getattr(other, name) if value is None or value == () else value
 
 
-def _caption_age(video: Video) -> int:
+def _caption_time(video: Video) -> int:
     return -1 if video.first_collected_at is None else video.first_collected_at
 
 
-def _counts_age(video: Video) -> tuple[int, ...]:
-    # At equal age the one with more plays is the newer: plays only grow. The other
-    # counts are here so that no two different records are equal.
+def _counts_sort_key(video: Video) -> tuple[int, ...]:
+    # At equal times, the record with more plays is newer, because plays only grow. The
+    # other counts ensure that different records have different keys.
     counts = (getattr(video, name) for name in ("collected_at", *_COUNTS))
     return tuple(-1 if count is None else count for count in counts)

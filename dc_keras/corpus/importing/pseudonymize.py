@@ -1,4 +1,4 @@
-"""Posts and ties in the clear become the corpus's records, without a name in them."""
+"""Converts posts and edges in the clear to pseudonymous records of the corpus."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow
 from dc_keras.corpus import records
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.posting_time import find_doubtful, posting_time
+from dc_keras.corpus.importing.posting_time import find_unconfirmed, posting_time
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
     PostColumns,
-    Tie,
+    RawEdge,
     UnreadablePostError,
 )
 from dc_keras.corpus.pseudonyms import Pseudonymizer
@@ -29,7 +29,7 @@ from dc_keras.corpus.store import table_of_columns
 
 NOTES = "notes"
 
-_KEPT = 2**16
+_CACHE_SIZE = 2**16
 _AS_GIVEN = (
     *("video_id", "music_id", "duration_s", "views", "likes", "comments", "shares"),
     *("saves", "duet_of", "stitch_of", "effects", "region", "language", "transcript"),
@@ -39,13 +39,13 @@ _AS_GIVEN = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Posts on their way into a table: a list for each thing known of them.
+    """Posts to convert, as one list per field.
 
     Attributes:
-        posts: as sources read them: the fields of `Post`.
-        user_ids: pseudonyms of who posted.
+        posts: the fields of `Post`, as the sources read them.
+        user_ids: pseudonyms of the authors.
         sources: names of the sources.
-        collected_at: when the exports saw them, UTC seconds.
+        collected_at: collection times of the exports, UTC seconds.
     """
 
     posts: dict[str, list[Any]] = field(
@@ -62,7 +62,7 @@ class Batch:
         source: str,
         collected_at: int | None,
     ) -> None:
-        """Adds posts that one source read, and one export saw at one time."""
+        """Adds posts from one source with one collection time."""
         for name, values in self.posts.items():
             values.extend(posts[name])
         self.user_ids.extend(user_ids)
@@ -71,13 +71,13 @@ class Batch:
 
 
 class RecordMaker:
-    """Makes records, and tells the alias table of everyone it meets.
+    """Makes pseudonymous records and adds all people in them to the alias table.
 
     Args:
-        pseudonymizer: holds the key.
+        pseudonymizer: computes the pseudonyms; holds the key.
         authors: the alias table.
-        forgotten: whose ties `has_forgotten` knows.
-        keep_handles: whether to keep handles beside their pseudonyms.
+        forgotten: the list of forgotten people for `has_forgotten`.
+        keep_handles: whether to keep handles in addition to their pseudonyms.
     """
 
     def __init__(
@@ -92,32 +92,32 @@ class RecordMaker:
         self._authors = authors
         self._forgotten = forgotten
         self._keep_handles = keep_handles
-        self._gone: set[str] = set()
-        self._posted: dict[str, str] = {}
-        # The same people come again and again.
-        self._known: dict[Person, str] = {}
-        self._mention = lru_cache(_KEPT)(pseudonymizer.mention)
+        self._forgotten_users: set[str] = set()
+        self._post_authors: dict[str, str] = {}
+        # A cache, because the same people occur many times.
+        self._pseudonyms: dict[Person, str] = {}
+        self._mention = lru_cache(_CACHE_SIZE)(pseudonymizer.mention)
         self._clean = partial(records.clean_sound_title, replacement=self._mention)
 
     def user_ids(self, posts: PostColumns) -> list[str]:
-        """Returns the pseudonyms of who posted.
+        """Returns the pseudonyms of the authors.
 
         Raises:
-            UnreadablePostError: nobody has said who that is.
+            UnreadablePostError: the author of a post is unknown.
         """
         authors = posts["author"]
         if all(authors):
-            known = self._known.get
+            known = self._pseudonyms.get
             return [known(author) or self._person(author) for author in authors]
         return list(map(self._user_id, authors, posts["video_id"]))
 
     def table(self, batch: Batch) -> pl.DataFrame:
-        """Returns the fields of `records.Video` for each post, and its `notes`.
+        """Returns a table with the fields of `records.Video` and the column `notes`.
 
-        A column at a time: a record at a time takes twice as long.
+        Columns are built at once, which is twice as fast as building records.
         """
         given = batch.posts
-        self._authors.see_accounts(batch.user_ids, batch.collected_at, given["account"])
+        self._authors.add_accounts(batch.user_ids, batch.collected_at, given["account"])
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
@@ -136,53 +136,55 @@ class RecordMaker:
             columns["username"] = [a and a.handle for a in given["author"]]
         return table_of_columns(Video, columns).hstack(_table_of_notes(notes))
 
-    def edge(self, tie: Tie, source: str) -> Edge | None:
-        """Returns the record of a tie, None where it leads to what is no hashtag."""
-        target = self._target(tie)
+    def edge(self, edge: RawEdge, source: str) -> Edge | None:
+        """Returns the record of an edge; None if its target is not a valid hashtag."""
+        target = self._target(edge)
         if target is None:
             return None
         return Edge(
-            kind=tie.kind,
-            user_id=None if tie.actor is None else self._person(tie.actor),
-            target_type=tie.target_type,
+            kind=edge.kind,
+            user_id=None if edge.actor is None else self._person(edge.actor),
+            target_type=edge.target_type,
             target_id=target,
-            video_id=tie.video_id,
-            time=tie.time,
+            video_id=edge.video_id,
+            time=edge.time,
             source=source,
         )
 
     def has_forgotten(self, edge: Edge) -> bool:
-        """Whether a tie leads from or to somebody forgotten, by whatever name."""
+        """Whether an edge starts at or leads to a forgotten person, under any name."""
         ends = (edge.user_id, edge.target_id)
-        return not self._gone.isdisjoint(ends) or self._forgotten.has_tie(edge)
+        return not self._forgotten_users.isdisjoint(ends) or self._forgotten.has_edge(
+            edge
+        )
 
-    def note_author(self, tie: Tie) -> bool:
-        """Keeps in mind whose a post is and returns whether that is new."""
-        video_id = str(tie.target)
-        is_new = video_id not in self._posted
-        if tie.actor is not None:
-            self._posted[video_id] = self._person(tie.actor)
+    def add_post_author(self, edge: RawEdge) -> bool:
+        """Stores the author of a post and returns whether the post is new."""
+        video_id = str(edge.target)
+        is_new = video_id not in self._post_authors
+        if edge.actor is not None:
+            self._post_authors[video_id] = self._person(edge.actor)
         return is_new
 
-    def as_known(self, edge: Edge) -> Edge:
-        """Returns a tie under the ids that the corpus would have kept it under."""
+    def with_existing_ids(self, edge: Edge) -> Edge:
+        """Returns an edge with the user ids that the existing corpus uses."""
         return edge.renamed(self._authors.known_owners)
 
     def _user_id(self, author: Person | None, video_id: str) -> str:
         if author is not None:
             return self._person(author)
-        user_id = self._posted.get(video_id)
+        user_id = self._post_authors.get(video_id)
         if user_id is None:
             raise UnreadablePostError(
-                "a post without an author; whichtok's users.json tells: import it "
-                "together with this table"
+                "a post without an author: import this table together with "
+                "whichtok's users.json, which contains the authors"
             )
         return user_id
 
     def _captions_and_mentions(
         self, posts: PostColumns
     ) -> tuple[list[str], list[tuple[str, ...]]]:
-        """Returns captions without handles, and the codes of who is mentioned."""
+        """Returns captions without handles, and the codes of the mentioned users."""
         captions, mentions = list(posts["caption"]), list(posts["mentions"])
         for row, (caption, others) in enumerate(zip(captions, mentions, strict=True)):
             if others or records.has_mentions(caption):
@@ -202,7 +204,7 @@ class RecordMaker:
         return caption, records.unique((*codes, *map(self._mention, others)))
 
     def _titles(self, posts: PostColumns) -> list[str | None]:
-        """Returns titles of sounds without the names in them; most have none."""
+        """Returns titles of sounds without personal names; most titles have none."""
         titles = posts["music_title"]
         handles = [author and author.handle for author in posts["author"]]
         cleaned = [(title and title.strip()) or None for title in titles]
@@ -215,23 +217,23 @@ class RecordMaker:
             )
         return cleaned
 
-    def _target(self, tie: Tie) -> str | None:
-        if isinstance(tie.target, Person):
-            return self._person(tie.target)
-        if tie.target_type == "hashtag":
-            return records.normalize_hashtag(tie.target) or None
-        if tie.target_type == "sound_title":
-            handle = None if tie.actor is None else tie.actor.handle
-            return self._clean(tie.target, is_original=None, handle=handle, names=())
-        return tie.target
+    def _target(self, edge: RawEdge) -> str | None:
+        if isinstance(edge.target, Person):
+            return self._person(edge.target)
+        if edge.target_type == "hashtag":
+            return records.normalize_hashtag(edge.target) or None
+        if edge.target_type == "sound_title":
+            handle = None if edge.actor is None else edge.actor.handle
+            return self._clean(edge.target, is_original=None, handle=handle, names=())
+        return edge.target
 
     def _person(self, person: Person) -> str:
-        """Returns the pseudonym of somebody, who may be known."""
-        user_id = self._known.get(person)
+        """Returns the pseudonym of a person, from the cache if possible."""
+        user_id = self._pseudonyms.get(person)
         if user_id is None:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            user_id = self._known[person] = self._new_person(person)
+            if len(self._pseudonyms) >= _CACHE_SIZE:
+                self._pseudonyms.clear()
+            user_id = self._pseudonyms[person] = self._new_person(person)
         return user_id
 
     def _new_person(self, person: Person) -> str:
@@ -248,16 +250,16 @@ class RecordMaker:
             username=handle if self._keep_handles else None,
         )
         if self._forgotten.among(names):
-            self._gone.add(user_id)
+            self._forgotten_users.add(user_id)
         return user_id
 
 
 def _times_and_notes(
     posts: PostColumns,
 ) -> tuple[list[int | None], list[tuple[str, ...]]]:
-    """Returns when posts were posted, and their notes with those on that."""
+    """Returns the posting times, and the notes including those on the times."""
     times, notes = list(posts["create_time"]), list(posts["notes"])
-    for row in find_doubtful(posts["video_id"], times):
+    for row in find_unconfirmed(posts["video_id"], times):
         noted = list(notes[row])
         times[row] = posting_time(posts["video_id"][row], times[row], noted)
         notes[row] = tuple(noted)

@@ -1,10 +1,10 @@
-"""What an import could not read: one line each in quarantine.jsonl, never twice.
+"""The records that an import could not read: one line each in quarantine.jsonl.
 
-A line names the file, the position, the reason, the record's top-level keys and a
-sha256 of its content. The content itself is people's data that no pseudonym covers, so
-it is kept only on request; the position leads back to it in the export. Files and keys
-may be named after people: without the content, their names become codes too, which are
-those of mentions (`Pseudonymizer.mention`).
+A line contains the file, the position, the reason, the top-level keys of the record and
+a sha256 of its content. Lines are never repeated. The content is personal data without
+pseudonyms, so it is kept only on request; the position identifies it in the export.
+Files and keys may be named after people: unless the content is kept, such names are
+replaced by the codes of mentions (`Pseudonymizer.mention`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dc_keras.errors import DataError
 from tfrecords.storage.atomic_update import AtomicUpdate
 
 QUARANTINE_FILE = "quarantine.jsonl"
-# An ending that files of exports have; any other may be part of a handle.
+# The suffixes of export files; any other suffix may be part of a handle.
 _SUFFIXES = re.compile(
     r"(?:\.(?:json|jsonl|ndjson|csv|tsv|txt|html?|xlsx?|parquet|zip|tar|tgz|gz|bz2|xz))+\Z",
     re.IGNORECASE,
 )
-# A part of a position that is no number: `line 1 ItemModule.687…` has two.
+# A part of a position that is not a number: `line 1 ItemModule.687…` has two.
 _WORD = re.compile(r"[^\s.\[\]:]*[^\s.\[\]:0-9][^\s.\[\]:]*")
 _CODE = re.compile(r"u_[0-9a-f]{10}")
 _IDENTITY = ("file", "position", "reason", "sha256")
@@ -40,11 +40,11 @@ class Rejected:
 
     Attributes:
         file: name of the export file, without directories.
-        position: where in the file.
-        reason: why, in words that repeat nothing of the content.
-        sha256: hex, of the raw bytes or of the record's canonical JSON.
-        keys: top-level keys of the record, sorted; empty where it is no object, or
-            a table of objects.
+        position: position in the file.
+        reason: why it was rejected; contains no content of the record.
+        sha256: hex digest of the raw bytes or of the record's canonical JSON.
+        keys: sorted top-level keys of the record; empty if it is not an object, or if
+            it is a table of objects.
         raw: the content, only on request.
     """
 
@@ -65,12 +65,12 @@ class Rejected:
         reason: str,
         keep_raw: bool,
     ) -> Rejected:
-        """Describes a rejected record.
+        """Makes the entry of a rejected record.
 
         Args:
             content: the raw bytes, or the parsed record.
             file: name of the export file.
-            position: where in the file.
+            position: position in the file.
             reason: why it was rejected.
             keep_raw: whether to keep the content.
         """
@@ -85,7 +85,7 @@ class Rejected:
         )
 
     def to_json(self) -> str:
-        """Returns the line for quarantine.jsonl, without its end."""
+        """Returns the line for quarantine.jsonl, without the line end."""
         entry: dict[str, Any] = {
             "file": self.file,
             "position": self.position,
@@ -106,29 +106,29 @@ def append_rejected(
     code: Callable[[str], str],
     leave_out: Callable[[Mapping[str, Any]], bool] = lambda _: False,
 ) -> int:
-    """Adds what is not there yet to quarantine.jsonl.
+    """Adds new entries to quarantine.jsonl.
 
     Args:
-        directory: the corpus directory, with the file as it is.
-        files: where the file as it will be is written.
-        lines: `Rejected.to_json` of what this import rejected.
-        code: turns a name into its code.
-        leave_out: whether an entry is not to be kept, be it there or new.
+        directory: the corpus directory with the existing file.
+        files: the update to which the new file is written.
+        lines: `Rejected.to_json` of the records rejected by this import.
+        code: returns the code of a name.
+        leave_out: whether to drop an entry, existing or new.
 
     Returns:
-        The number of lines after it.
+        The number of lines of the new file.
 
     Raises:
-        DataError: the file that is there is not a quarantine file.
+        DataError: the existing file is not a quarantine file.
     """
     path = directory / QUARANTINE_FILE
     seen: set[bytes] = set()
-    # Empty where nothing is left, and then the file goes.
+    # If the new file is empty, the update removes the file.
     with files.path(QUARANTINE_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for line in chain(_lines_of(path), lines):
             given = _entry(path, line)
             entry = _without_names(given, code)
-            key = _key(entry)
+            key = _identity(entry)
             if key not in seen and not (leave_out(given) or leave_out(entry)):
                 seen.add(key)
                 file.write(f"{json.dumps(entry)}\n")
@@ -136,7 +136,7 @@ def append_rejected(
 
 
 def _lines_of(path: Path) -> Iterator[str]:
-    # Split at line ends only: JSON escapes every other kind of line break.
+    # Split at "\n" only, because JSON escapes all other line breaks.
     if path.exists():
         with path.open(encoding="utf-8", newline="\n") as file:
             yield from (line.removesuffix("\n") for line in file if line.strip())
@@ -154,8 +154,8 @@ def _entry(path: Path, line: str) -> dict[str, Any]:
 
 
 def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[str, Any]:
-    """Returns an entry with codes for all that may name a person."""
-    if "raw" in entry:  # asked for, and it holds the names itself
+    """Returns an entry with codes in place of all values that may name a person."""
+    if "raw" in entry:  # the raw content was requested and contains the names
         return entry
 
     def coded(word: str) -> str:
@@ -173,14 +173,14 @@ def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[st
 
 
 def split_suffixes(name: str) -> tuple[str, str, str]:
-    """Splits a file's name before its endings: `a.ndjson.gz` at `.`, `ndjson.gz`."""
+    """Splits a name before its suffixes: `a.ndjson.gz` into `a`, `.`, `ndjson.gz`."""
     match = _SUFFIXES.search(name)
     if match is None:
         return name, "", ""
     return name[: match.start()], ".", match[0][1:]
 
 
-def _key(entry: Mapping[str, Any]) -> bytes:
+def _identity(entry: Mapping[str, Any]) -> bytes:
     what = [entry[name] for name in _IDENTITY]
     return hashlib.sha256(json.dumps(what).encode()).digest()
 
@@ -188,7 +188,7 @@ def _key(entry: Mapping[str, Any]) -> bytes:
 def _field_names(content: Any) -> tuple[str, ...]:
     if not isinstance(content, dict):
         return ()
-    # An object of nothing but objects is a table, keyed by handles as likely as not.
+    # An object that contains only objects is a table, whose keys may be handles.
     is_table = all(isinstance(value, dict) for value in content.values())
     return () if is_table else tuple(sorted(content))
 
@@ -197,5 +197,5 @@ def _canonical_json(content: Any) -> bytes:
     try:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     except RecursionError:
-        text = json.dumps(_field_names(content))  # nested too deep to write again
+        text = json.dumps(_field_names(content))  # too deeply nested for json.dumps
     return text.encode("ascii")

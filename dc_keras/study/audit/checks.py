@@ -1,7 +1,7 @@
-"""All checks of an evaluation's data, in order (EVALUATION: guards 2 and 3).
+"""Runs all checks of an evaluation's data, in order.
 
-A grid may be divided by several manifests: what it shows is checked once, how it is
-divided once for each.
+Several manifests may divide the same grid: the grid is checked once, and each manifest
+once.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from dc_keras.study.study import Study
 
 @dataclass(frozen=True)
 class Sources:
-    """What grids are compared with.
+    """The data that grids are compared with.
 
     Attributes:
         videos: the corpus's table of posts.
-        study: of a study file, for spellings that a grid does not keep; None without.
-        mask: makes the cleaning of captions that masks some hashtags.
-        cleanings: by directory of feature records, what cleaned their captions, None
-            where these hold none; None altogether without features.
-        hashes: of frame records; None without.
+        mask: returns the caption cleaning that masks the given hashtags.
+        study: a study file, which has spellings that a grid does not store; or None.
+        cleanings: the caption cleaning of each directory of feature records, or None
+            for a directory without captions; None if no features are given.
+        hashes: media hashes of the frame records; None if no records are given.
     """
 
     videos: pl.DataFrame
@@ -59,37 +59,40 @@ class Sources:
 
 
 def find_manifests(paths: Sequence[Path]) -> list[Path]:
-    """Returns the manifests of some files and directories, sorted in each directory.
+    """Returns the manifest files in a list of files and directories.
+
+    Returns:
+        The paths without duplicates, in the given order, sorted within a directory.
 
     Raises:
-        DataError: a directory holds none.
-        FileNotFoundError: there is no such file or directory.
+        DataError: if a directory has no manifest.
+        FileNotFoundError: if a file or directory does not exist.
     """
-    found = []
+    manifests = []
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"no manifest here: {path}")
         files = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not files:
             raise DataError(
-                f"{path} must hold the manifests of evaluate (SPLIT.json). "
+                f"{path} must contain the manifests of evaluate (SPLIT.json). "
                 "Received: no .json file"
             )
-        found += files
-    return list(dict.fromkeys(found))
+        manifests += files
+    return list(dict.fromkeys(manifests))
 
 
 def audit_manifests(
     manifests: Mapping[Path, Manifest], sources: Sources
 ) -> list[Check]:
-    """Checks manifests, and once each grid that they divide.
+    """Checks manifests, and each of their grids once.
 
     Args:
-        manifests: by the files that they were read from.
+        manifests: manifests by file.
         sources: corpus, study, features and frames to compare with.
 
     Raises:
-        DataError: a file is no manifest any more.
+        DataError: if a file is no longer a manifest.
     """
     checks = []
     for path, manifest in manifests.items():
@@ -103,26 +106,29 @@ def audit_manifests(
 
 
 def audit_grid(subject: str, grid: Grid, sources: Sources) -> list[Check]:
-    """Checks a grid that nothing divides yet.
+    """Checks a grid without manifests.
 
     Args:
-        subject: the study's file.
-        grid: the study, resolved.
+        subject: file name of the study.
+        grid: the resolved study.
         sources: corpus, study, features and frames to compare with.
     """
-    reason = "give --manifest, the manifests of a run of evaluate"
+    reason = "needs --manifest, the manifests of a run of evaluate"
     checks = _audit_grid(subject, grid, [], sources)
     return [*checks, Check.skipped("folds", subject, reason)]
 
 
 def _group_by_grid(manifests: Mapping[Path, Manifest]) -> list[list[Path]]:
-    """Manifests of one grid, each split once: two runs name their folds alike."""
+    """Returns groups of manifests with the same grid and different splits.
+
+    Two manifests of the same split are from two runs, whose folds have the same names.
+    """
     groups: dict[tuple[str, int], list[Path]] = {}
-    num_seen: Counter[tuple[str, str]] = Counter()
+    num_repeats: Counter[tuple[str, str]] = Counter()
     for path, manifest in manifests.items():
-        name = (manifest.grid.sha256, manifest.split)
-        groups.setdefault((manifest.grid.sha256, num_seen[name]), []).append(path)
-        num_seen[name] += 1
+        key = (manifest.grid.sha256, manifest.split)
+        groups.setdefault((manifest.grid.sha256, num_repeats[key]), []).append(path)
+        num_repeats[key] += 1
     return list(groups.values())
 
 
@@ -134,7 +140,7 @@ def _audit_grid(
     study = () if sources.study is None else sources.study.challenges
     challenges = focal_challenges(grid, study)
     if sources.hashes is None:
-        reason = "give --records, the frame records of the corpus"
+        reason = "needs --records, the frame records of the corpus"
         media = Check.skipped("the same media twice", subject, reason)
     else:
         media = check_media(subject, grid, sources.hashes, manifests)
@@ -158,10 +164,10 @@ def _check_digest(path: Path, manifest: Manifest) -> Check:
     findings = []
     if stated != manifest.sha256:
         what = (
-            f"it states sha256 {stated[:12]}…, but its content has "
+            f"the file states sha256 {stated[:12]}…, but its content has "
             f"{manifest.sha256[:12]}…: it was changed after evaluate wrote it"
         )
-        findings.append(Finding("fault", what, "write it anew with evaluate"))
+        findings.append(Finding("fault", what, "write it again with evaluate"))
     return Check(
         "unchanged since it was written", str(path), "files", 1, tuple(findings)
     )

@@ -1,4 +1,4 @@
-"""How a manifest divides its pairs: nobody on two sides, nothing forgotten."""
+"""Checks the folds of a manifest for overlaps and missing pairs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dc_keras.study.audit.sides import row_cutoffs
 from dc_keras.study.split_manifest import Manifest
 from dc_keras.study.splits import Fold
 
-# User, challenge and cutoff: the same names may stand once for each cutoff.
+# User, challenge and cutoff: a grid may have the same names at several cutoffs.
 _Pair = tuple[str, str, int | None]
 _PARTS = ("train", "valid", "test")
 _DAY_S = 86_400
-_ANEW = "write the manifest anew with evaluate; its numbers do not stand"
-# What a split holds out: users, challenges.
+_ADVICE = "write the manifest again with evaluate; its results are not valid"
+# What each split holds out.
 _HOLDS_OUT = {
     "cold_user": ("users",),
     "cold_challenge": ("challenges",),
     "cold_both": ("users", "challenges"),
 }
-# Judged once in all folds of a seed.
-_JUDGED_ONCE = ("cold_user", "cold_challenge")
+# Splits that test every pair once in all folds of a seed.
+_TESTED_ONCE = ("cold_user", "cold_challenge")
 
 
 def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
@@ -42,36 +42,37 @@ def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
         manifest: the folds and their grid.
 
     Returns:
-        What the split asks for: that each pair has one part; where users or challenges
-        are held out, that they are, are hidden, and are judged once a seed; where time
-        divides, that no label window reaches into the test.
+        The checks of the manifest's split. For every split: each pair is in one part.
+        For splits that hold out users or challenges: these are in one part, are hidden
+        from training, and are tested once per seed. For `temporal`: no label window of
+        a training or validation pair ends after the test cutoff.
     """
-    sides = _Sides(manifest)
+    pairs = _NamedPairs(manifest)
     folds, kinds = manifest.folds, _HOLDS_OUT.get(manifest.split, ())
-    found: dict[str, Iterable[Finding]] = {
-        "pairs in two parts, or in none": chain(*map(sides.find_pairs, folds))
+    findings_of: dict[str, Iterable[Finding]] = {
+        "pairs in two parts, or in none": chain(*map(pairs.find_misplaced, folds))
     }
     if kinds:
-        places_of = [*product(folds, kinds)]
-        found[f"{' or '.join(kinds)} in two parts"] = chain(
-            *starmap(sides.find_shared, places_of)
+        folds_and_kinds = [*product(folds, kinds)]
+        findings_of[f"{' or '.join(kinds)} in two parts"] = chain(
+            *starmap(pairs.find_shared, folds_and_kinds)
         )
-        found[f"{' and '.join(kinds)} to hide"] = chain(
-            *starmap(sides.find_unhidden, places_of)
+        findings_of[f"{' and '.join(kinds)} to hide"] = chain(
+            *starmap(pairs.find_unhidden, folds_and_kinds)
         )
-    if manifest.split in _JUDGED_ONCE:
-        found["judged once a seed"] = sides.find_coverage()
+    if manifest.split in _TESTED_ONCE:
+        findings_of["judged once a seed"] = pairs.find_coverage()
     checks = [
         Check(name, subject, "folds", len(folds), tuple(findings))
-        for name, findings in found.items()
+        for name, findings in findings_of.items()
     ]
     if manifest.split == "temporal":
         checks.append(_check_windows(subject, manifest))
     return checks
 
 
-class _Sides:
-    """The pairs of a manifest under their names.
+class _NamedPairs:
+    """The pairs of a manifest with the names of their users and challenges.
 
     Args:
         manifest: the folds and their grid.
@@ -91,8 +92,8 @@ class _Sides:
             for row, column in zip(user.tolist(), challenge.tolist(), strict=True)
         ]
 
-    def find_pairs(self, fold_name: str) -> Iterator[Finding]:
-        """Yields pairs in two parts, missing pairs, and empty parts."""
+    def find_misplaced(self, fold_name: str) -> Iterator[Finding]:
+        """Yields findings on pairs in two parts, missing pairs and empty parts."""
         fold = self._manifest.folds[fold_name]
         parts = {part: getattr(fold, part).tolist() for part in _PARTS}
         keys = {part: {self._keys[p] for p in ids} for part, ids in parts.items()}
@@ -105,38 +106,38 @@ class _Sides:
         placed = Counter(position for ids in parts.values() for position in ids)
         num_missing = len(self._keys) - len(placed)
         if num_missing and self._manifest.split != "cold_both":
-            what = f"{num_missing} of {len(self._keys)} pairs stand in no part"
+            what = f"{num_missing} of {len(self._keys)} pairs are in no part"
             yield _of_fold("fault", fold_name, what)
         for part in ("train", "test"):
             if not parts[part]:
-                yield _of_fold("fault", fold_name, f"{part} holds no pair")
+                yield _of_fold("fault", fold_name, f"{part} has no pairs")
 
     def find_shared(self, fold_name: str, kind: str) -> Iterator[Finding]:
-        """Yields who stands in two parts of a fold that holds them out."""
+        """Yields findings on held-out users or challenges in two parts of a fold."""
         fold = self._manifest.folds[fold_name]
         for one, other in combinations(("train", *self._held_parts(kind)), 2):
             both = self._in(fold, kind, one) & self._in(fold, kind, other)
             if both:
                 what = f"{len(both)} {kind} are in {one} and in {other}: {named(both)}"
                 where = places(folds=[fold_name], **{kind: both})
-                yield Finding("leak", f"{fold_name}: {what}", _ANEW, where)
+                yield Finding("leak", f"{fold_name}: {what}", _ADVICE, where)
 
     def find_unhidden(self, fold_name: str, kind: str) -> Iterator[Finding]:
-        """Yields the held out whose posts are not hidden from training."""
+        """Yields findings on held-out names missing from the fold's hidden names."""
         fold = self._manifest.folds[fold_name]
         hidden = getattr(fold, f"hidden_{kind}")
         held_out = [self._in(fold, kind, part) for part in self._held_parts(kind)]
         missing = set().union(*held_out) - hidden
         if missing:
             what = (
-                f"hidden_{kind} lacks {len(missing)} that are held out: "
-                f"{named(missing)}; their posts may train"
+                f"hidden_{kind} lacks {len(missing)} held-out {kind}: "
+                f"{named(missing)}; their posts may be used for training"
             )
             where = places(folds=[fold_name], **{kind: missing})
-            yield Finding("leak", f"{fold_name}: {what}", _ANEW, where)
+            yield Finding("leak", f"{fold_name}: {what}", _ADVICE, where)
 
     def find_coverage(self) -> Iterator[Finding]:
-        """Yields pairs that the folds of a seed judge twice, or never."""
+        """Yields findings on pairs that a seed tests more than once or never."""
         by_seed = defaultdict(list)
         for name, seed in self._manifest.seeds.items():
             by_seed[seed].append(name)
@@ -150,24 +151,24 @@ class _Sides:
             ):
                 if is_wrong.any():
                     kind = _HOLDS_OUT[self._manifest.split][0]
-                    found = {*self._names[kind][is_wrong].tolist()}
-                    what = f"{int(is_wrong.sum())} pairs are judged {how}, of {kind} "
-                    where = places(folds=names, **{kind: found})
-                    text = f"seed {seed}: {what}{named(found)}"
-                    yield Finding("fault", text, _ANEW, where)
+                    wrong = {*self._names[kind][is_wrong].tolist()}
+                    what = f"{int(is_wrong.sum())} pairs are judged {how}; {kind}: "
+                    where = places(folds=names, **{kind: wrong})
+                    text = f"seed {seed}: {what}{named(wrong)}"
+                    yield Finding("fault", text, _ADVICE, where)
 
     def _in(self, fold: Fold, kind: str, part: str) -> set[str]:
         return {*self._names[kind][getattr(fold, part)].tolist()}
 
     def _held_parts(self, kind: str) -> tuple[str, ...]:
-        """The parts whose names of this kind may not train."""
-        # cold_both validates on known challenges.
+        """Returns the parts whose names of this kind must not be in training."""
+        # cold_both validates on training challenges.
         is_known = kind == "challenges" and self._manifest.split == "cold_both"
         return ("test",) if is_known else ("valid", "test")
 
 
 def _check_windows(subject: str, manifest: Manifest) -> Check:
-    """Asks whether what trains was known before the last cutoff."""
+    """Checks that all training labels were known at the test cutoff."""
     name = "label windows that reach into the test"
     grid = manifest.grid
     if "horizon_days" not in grid.settings:
@@ -181,8 +182,8 @@ def _check_windows(subject: str, manifest: Manifest) -> Check:
         late = np.unique(cutoffs[learned][cutoffs[learned] + horizon > known_at])
         if len(late):
             what = (
-                f"labels that train or validate, of the cutoffs "
-                f"{named(map(str, late))} (UTC seconds), end after the test cutoff "
+                "the label windows of the training or validation cutoffs "
+                f"{named(map(str, late))} (UTC seconds) end after the test cutoff "
                 f"{known_at}"
             )
             findings.append(_of_fold("leak", fold_name, what))
@@ -198,4 +199,4 @@ def _of_fold(
         users=[user for user, _, _ in pairs],
         challenges=[challenge for _, challenge, _ in pairs],
     )
-    return Finding(severity, f"{fold}: {what}", _ANEW, where)
+    return Finding(severity, f"{fold}: {what}", _ADVICE, where)

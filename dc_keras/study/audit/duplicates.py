@@ -1,4 +1,4 @@
-"""The same media or the same text under several ids, and what that gives away."""
+"""Finds posts with the same media or text, which may leak labels or users."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from dc_keras.study.split_manifest import Manifest
 _MEDIA = "the same media twice"
 _TEXT = "the same caption, sound and length twice"
 # Shorter captions repeat by chance.
-_LEAST_CHARACTERS = 20
-# Splits that call a judged user new.
+_MIN_CHARACTERS = 20
+# Splits that hold out users.
 _COLD_USERS = ("cold_user", "cold_both")
 
 
 def check_media(
     subject: str, grid: Grid, hashes: MediaHashes, manifests: Iterable[Manifest] = ()
 ) -> Check:
-    """Looks for posts that show the same media.
+    """Finds posts of a grid with the same media.
 
     Args:
         subject: the files or the study.
-        grid: who shows which post.
-        hashes: of the posts that have media.
-        manifests: those that divide this grid.
+        grid: the histories and support posts.
+        hashes: hashes of the posts that have media.
+        manifests: the manifests of this grid.
     """
-    shown = _Shown(grid, manifests)
-    hashed = shown.video_ids & set(hashes.video_ids)
-    groups = [shown.video_ids & set(group) for group in find_copies(hashes)]
-    findings = shown.find(groups, "show the same media", "leak")
+    uses = _PostUses(grid, manifests)
+    hashed = uses.video_ids & set(hashes.video_ids)
+    groups = [uses.video_ids & set(group) for group in find_copies(hashes)]
+    findings = uses.find_duplicates(groups, "show the same media", "leak")
     return Check(_MEDIA, subject, "posts", len(hashed), tuple(findings))
 
 
@@ -49,34 +49,36 @@ def check_texts(
     posts: Mapping[str, Video],
     manifests: Iterable[Manifest] = (),
 ) -> Check:
-    """Looks for posts with one caption, sound and length: no proof, but a hint.
+    """Finds posts of a grid with the same caption, sound and length.
+
+    Such posts are probably, but not certainly, copies: the findings are warnings.
 
     Args:
         subject: the files or the study.
-        grid: who shows which post.
+        grid: the histories and support posts.
         posts: the corpus's posts by id.
-        manifests: those that divide this grid.
+        manifests: the manifests of this grid.
     """
-    shown = _Shown(grid, manifests)
-    known = shown.video_ids & posts.keys()
+    uses = _PostUses(grid, manifests)
+    known = uses.video_ids & posts.keys()
     groups: dict[object, set[str]] = defaultdict(set)
     for video_id in known:
         video = posts[video_id]
         caption = " ".join(video.caption.casefold().split())
         key = (caption, video.music_id, video.duration_s)
-        if len(caption) >= _LEAST_CHARACTERS and None not in key:
+        if len(caption) >= _MIN_CHARACTERS and None not in key:
             groups[key].add(video_id)
     text = "have the same caption, sound and length"
-    findings = shown.find(groups.values(), text, "warning")
+    findings = uses.find_duplicates(groups.values(), text, "warning")
     return Check(_TEXT, subject, "posts", len(known), tuple(findings))
 
 
-class _Shown:
-    """Who shows which post.
+class _PostUses:
+    """The users and challenges of each post of a grid.
 
     Args:
-        grid: histories and support.
-        manifests: those that divide the grid.
+        grid: the histories and support posts.
+        manifests: the manifests of the grid.
     """
 
     def __init__(self, grid: Grid, manifests: Iterable[Manifest]) -> None:
@@ -89,7 +91,6 @@ class _Shown:
             for video in support:
                 self._challenges[video].add(challenge)
         self.video_ids = {*self._users, *self._challenges}
-        # Who is held out, by fold: everybody else of the panel trains.
         self._held_out = {
             name: fold.hidden_users
             for manifest in manifests
@@ -97,20 +98,21 @@ class _Shown:
             for name, fold in manifest.folds.items()
         }
 
-    def find(
-        self, groups: Iterable[Collection[str]], how: str, worst: Severity
+    def find_duplicates(
+        self, groups: Iterable[Collection[str]], how: str, severity: Severity
     ) -> list[Finding]:
         """Returns a finding for each group of at least two posts.
 
         Args:
-            groups: ids of posts that are the same in some way.
-            how: what they have in common, as a verb.
-            worst: the severity where they give something away.
+            groups: groups of ids of posts with the same content.
+            how: what the posts have in common, as a verb phrase.
+            severity: the severity if the group connects a user with a challenge, or
+                training users with held-out users; otherwise it is "warning".
         """
         several = sorted(sorted(group) for group in groups if len(group) > 1)
-        return [self._judge(group, how, worst) for group in several]
+        return [self._describe(group, how, severity) for group in several]
 
-    def _judge(self, group: list[str], how: str, worst: Severity) -> Finding:
+    def _describe(self, group: list[str], how: str, severity: Severity) -> Finding:
         users = set().union(*(self._users.get(v, ()) for v in group))
         challenges = set().union(*(self._challenges.get(v, ()) for v in group))
         folds = [
@@ -125,13 +127,14 @@ class _Shown:
                 f"{named(challenges)}"
             )
         if folds:
-            parts.append(f"of users who train and who are held out in {named(folds)}")
-        tells = bool(users and challenges) or bool(folds)
+            parts.append(f"of training users and of held-out users in {named(folds)}")
+        is_leak = bool(users and challenges) or bool(folds)
         advice = (
-            "keep one of them: a model may know it again"
-            if tells
-            else "it counts as often as it stands there; keep one if that is not meant"
+            "keep one of them: a model may recognise the content"
+            if is_leak
+            else "each copy counts; keep one if that is not intended"
         )
         where = places(users=users, challenges=challenges, videos=group, folds=folds)
-        severity = worst if tells else "warning"
-        return Finding(severity, "; ".join(parts), advice, where)
+        return Finding(
+            severity if is_leak else "warning", "; ".join(parts), advice, where
+        )

@@ -1,8 +1,8 @@
-"""Whether a row of precision, recall and F1 can come from any answers at all.
+"""Checks whether precision, recall and F1 values are arithmetically possible.
 
-For two classes and a known share of "yes", macro precision, recall and F1 are functions
-of two numbers, the true and the false positive rate. A row that none of them gives is
-impossible.
+For two classes and a known prevalence of "yes", macro precision, recall and F1 are
+functions of the true and the false positive rate. A row is impossible if no pair of
+rates gives its values.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-# A prevalence that somebody typed is known to two digits: .25, .0025 or .9975.
+# A given prevalence is accurate to about two digits: .25, .0025 or .9975.
 _PREVALENCE_SLACK = 0.05
-# Rates crowd near 0 and 1, where precision turns quickly.
+# The rates are denser near 0 and 1, where precision changes fastest.
 _RATES = np.concatenate(
     [[0.0], 1 / (1 + np.exp(-np.linspace(-14.0, 14.0, 2001))), [1.0]]
 )
@@ -30,21 +30,22 @@ def broken_identities(
     is_binary: bool,
     rounding: float = _ROUNDING,
 ) -> list[str]:
-    """Names the identities that a row of macro precision, recall and F1 breaks.
+    """Returns the identities that macro precision, recall and F1 violate.
 
-    Per class F1 = 2PR/(P+R), hence F1 ≤ 2P, F1 ≤ 2R and F1 ≤ (P+R)/2, and the same for
-    unweighted means over classes. In a 2×2 table macro recall and macro precision lie
-    on the same side of .5, since both exceed it exactly where TP·TN > FP·FN.
+    For each class F1 = 2PR/(P+R), so F1 ≤ 2P, F1 ≤ 2R and F1 ≤ (P+R)/2. The same bounds
+    apply to unweighted means over classes. For two classes, macro recall and macro
+    precision lie on the same side of .5, since both exceed it if and only if
+    TP·TN > FP·FN.
 
     Args:
         precision: macro precision, in [0, 1].
-        recall: macro recall.
-        f1: macro F1, the mean of the classes' F1s.
+        recall: macro recall, in [0, 1].
+        f1: macro F1, the mean of the F1 of the classes, in [0, 1].
         is_binary: whether the classes are {no, yes}.
-        rounding: half a unit of the last decimal that the numbers have.
+        rounding: half a unit of the last printed decimal.
 
     Returns:
-        One short line for each broken identity; empty where the row can exist.
+        A short text for each violated identity; empty if there is none.
     """
     slack = 3 * rounding
     broken = []
@@ -64,21 +65,21 @@ def broken_identities(
 def macro_row_distance(
     precision: float, recall: float, f1: float, prevalence: float, rounding: float
 ) -> float:
-    """Returns how far a macro row is from the nearest possible one.
+    """Returns the distance between a macro row and the nearest possible row.
 
-    Macro recall is (TPR + 1 − FPR) / 2, hence one rate follows from the other; all
-    values of the other are tried, for recalls that round to the printed one and
-    prevalences within a twentieth of the given one.
+    Macro recall is (TPR + 1 − FPR) / 2, so one rate determines the other. The function
+    searches all rates, recalls that round to the printed one and prevalences within 5 %
+    of the given one.
 
     Args:
-        precision: macro precision over {no, yes}.
-        recall: macro recall.
-        f1: macro F1, the mean of the two F1s.
+        precision: macro precision over {no, yes}, in [0, 1].
+        recall: macro recall, in [0, 1].
+        f1: macro F1, the mean of the two F1 values, in [0, 1].
         prevalence: share of "yes", between 0 and 1.
         rounding: half a unit of the last printed decimal.
 
     Returns:
-        The greater of the two differences in precision and F1, at the best place.
+        The larger of the differences in precision and in F1, for the nearest row.
     """
     slack = _PREVALENCE_SLACK * min(prevalence, 1 - prevalence)
     shares = (prevalence + slack * np.linspace(-1, 1, 17))[:, None, None]
@@ -86,23 +87,24 @@ def macro_row_distance(
     difference = 2 * recalls - 1  # TPR − FPR
     low, high = np.maximum(difference, 0), np.minimum(1 + difference, 1)
     true_rate = low + (high - low) * _RATES
-    found_precision, found_f1 = _macro(true_rate, true_rate - difference, shares)
-    distance = np.maximum(abs(found_precision - precision), abs(found_f1 - f1))
+    precisions, f1s = _macro(true_rate, true_rate - difference, shares)
+    distance = np.maximum(abs(precisions - precision), abs(f1s - f1))
     return float(distance.min())
 
 
 def smallest_precision(recall: float, prevalence: float) -> float:
-    """Returns the precision of "yes" at some recall when every "no" is called too."""
+    """Returns the precision of "yes" at a recall if every "no" is a false positive."""
     share = prevalence - _PREVALENCE_SLACK * min(prevalence, 1 - prevalence)
     return share * recall / (share * recall + 1 - share)
 
 
 def constant_f1(prevalence: float, is_macro: bool) -> dict[str, float]:
-    """Returns the F1 of the two models that look at nothing.
+    """Returns the F1 of the constant predictions "always yes" and "always no".
 
     Args:
         prevalence: share of "yes", between 0 and 1.
-        is_macro: whether F1 is the mean over {no, yes}, or that of "yes".
+        is_macro: whether F1 is the mean over {no, yes}; otherwise it is the F1 of
+            "yes", and "always no" is left out.
     """
     yes, no = (2 * share / (1 + share) for share in (prevalence, 1 - prevalence))
     if is_macro:
@@ -113,16 +115,16 @@ def constant_f1(prevalence: float, is_macro: bool) -> dict[str, float]:
 def _macro(
     true_rate: _Array, false_rate: _Array, share: _Array
 ) -> tuple[_Array, _Array]:
-    """Macro precision and F1 of rates, 0 where a class is never called."""
+    """Returns macro precision and F1; precision is 0 for a class never predicted."""
     cells = (
         (share * true_rate, (1 - share) * false_rate, share),
         ((1 - share) * (1 - false_rate), share * (1 - true_rate), 1 - share),
     )
     precisions, f1s = [], []
     for right, wrong, size in cells:
-        called = np.maximum(right + wrong, 0)
+        predicted = np.maximum(right + wrong, 0)
         precisions.append(
-            np.divide(right, called, np.zeros_like(called), where=called > 0)
+            np.divide(right, predicted, np.zeros_like(predicted), where=predicted > 0)
         )
-        f1s.append(2 * right / (called + size))
+        f1s.append(2 * right / (predicted + size))
     return (precisions[0] + precisions[1]) / 2, (f1s[0] + f1s[1]) / 2

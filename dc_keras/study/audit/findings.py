@@ -1,6 +1,7 @@
-"""What an audit says: findings, the checks they come from, and the report of both.
+"""Findings of an audit, its checks, and the report.
 
-A check that ran and found nothing is visible, and one that could not run says why.
+The report lists every check: those without findings, and those that could not run, with
+the reason.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ from dc_keras.escaping import escape_controls
 
 Severity = Literal["leak", "fault", "warning"]
 
-_SEVERITIES: tuple[Severity, ...] = ("leak", "fault", "warning")  # the worst first
+_SEVERITIES: tuple[Severity, ...] = ("leak", "fault", "warning")  # worst first
 _NUM_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or may be.
+    """A problem, or a possible problem, in the data.
 
     Attributes:
-        severity: "leak" (a model's input may know the label), "fault" (a file
-            contradicts itself, the corpus or arithmetic) or "warning" (look at it).
-        what: one line that says what is wrong, with its numbers and names.
-        advice: one line that says what to do.
-        where: everything concerned, by kind: `users`, `challenges`, `videos`, `folds`
-            (ids and names), `rows` (of a published table).
+        severity: "leak" (a model's input may reveal the label), "fault" (a file
+            contradicts itself, the corpus or arithmetic) or "warning" (to be checked by
+            a person).
+        what: one line that describes the problem, with numbers and names.
+        advice: one line with the suggested action.
+        where: the affected ids and names by kind: `users`, `challenges`, `videos`,
+            `folds`, or `rows` of a published table.
     """
 
     severity: Severity
@@ -40,15 +42,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One check and what came of it.
+    """The result of one check.
 
     Attributes:
-        name: what was looked for.
-        subject: the file or study that was looked at.
-        unit: what was counted, such as "pairs".
-        num_checked: how many of them were looked at.
-        findings: what was found.
-        not_run: why the check could not run; None where it did.
+        name: name of the check.
+        subject: the checked file or study.
+        unit: the checked unit, such as "pairs".
+        num_checked: number of checked units.
+        findings: the findings.
+        not_run: why the check could not run; None if it did.
     """
 
     name: str
@@ -66,39 +68,39 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of an audit, in order.
+    """The results of an audit.
 
     Attributes:
-        checks: those that ran, and those that could not.
+        checks: all checks, in order, including those that could not run.
     """
 
     checks: tuple[Check, ...]
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is neither a leak nor a fault; warnings are allowed."""
+        """Whether there are no leaks and no faults; warnings are allowed."""
         severities = {f.severity for check in self.checks for f in check.findings}
         return severities <= {"warning"}
 
-    def describe_findings(self, most: int) -> str:
-        """Returns the findings as text, the worst first.
+    def describe_findings(self, limit: int) -> str:
+        """Returns the findings as text, worst first.
 
         Args:
-            most: how many of each check to show; the others are counted.
+            limit: maximum number of findings per check; the others are counted.
         """
         lines = []
         for check in self.checks:
             ranked = sorted(check.findings, key=_rank)
-            for finding in ranked[:most]:
+            for finding in ranked[:limit]:
                 what = escape_controls(f"{check.subject}: {finding.what}")
                 lines.append(f"{finding.severity}: {what}")
                 lines.append(f"    {escape_controls(finding.advice)}")
-            if len(ranked) > most:
-                lines.append(f"    … and {len(ranked) - most} more of {check.name}")
+            if len(ranked) > limit:
+                lines.append(f"    … and {len(ranked) - limit} more of {check.name}")
         return "\n".join(lines)
 
     def describe_counts(self) -> str:
-        """Returns a line a check: what was checked, and how much was found."""
+        """Returns one line per check with the numbers of units and findings."""
         width = max((len(check.name) for check in self.checks), default=0)
         lines, subject = [], None
         for check in self.checks:
@@ -109,14 +111,14 @@ class Report:
         return "\n".join(lines)
 
     def describe_verdict(self) -> str:
-        """Returns one line: what all checks found together."""
+        """Returns one line with the numbers of checks and findings."""
         findings = [finding for check in self.checks for finding in check.findings]
         num_skipped = sum(check.not_run is not None for check in self.checks)
         skipped = f", {num_skipped} of them not run" if num_skipped else ""
-        return f"{len(self.checks)} checks{skipped}: found {_found(findings)}"
+        return f"{len(self.checks)} checks{skipped}: found {_count(findings)}"
 
     def to_json(self) -> str:
-        """Returns every check with every finding."""
+        """Returns all checks with all findings as JSON."""
         content = {
             "is_sound": self.is_sound,
             "checks": [asdict(check) for check in self.checks],
@@ -125,7 +127,7 @@ class Report:
 
 
 def named(names: Iterable[str]) -> str:
-    """Returns the first few of some names, sorted, and how many more there are."""
+    """Returns the first names in sorted order, and the number of the others."""
     ordered = sorted(set(names))
     text = ", ".join(ordered[:_NUM_NAMED])
     more = len(ordered) - _NUM_NAMED
@@ -145,10 +147,10 @@ def _rank(finding: Finding) -> int:
 def _outcome(check: Check) -> str:
     if check.not_run is not None:
         return f"not run: {check.not_run}"
-    return f"checked {check.num_checked} {check.unit}, found {_found(check.findings)}"
+    return f"checked {check.num_checked} {check.unit}, found {_count(check.findings)}"
 
 
-def _found(findings: Sequence[Finding]) -> str:
+def _count(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     kinds = [
         f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"

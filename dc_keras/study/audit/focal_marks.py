@@ -1,7 +1,7 @@
-"""What tells that a post belongs to a challenge: its hashtags, spellings and sounds.
+"""Finds the hashtags, spellings and sounds of challenges in the input of a model.
 
-On the user's side a mark tells the label; on the challenge's side it tells a proxy the
-class that it is asked for.
+In a user's history, such a mark reveals the label. In a post of a challenge, it reveals
+the target class of the challenge proxy.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
 from dc_keras.corpus.hashtags import word_characters
 from dc_keras.corpus.records import Video, find_hashtags
-from dc_keras.study.audit.findings import Check, Finding, named, places
+from dc_keras.study.audit.findings import Check, Finding, Severity, named, places
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.participation import Grid
 
 Cleaning = Callable[[Sequence[str]], Sequence[str]]
 
-NO_MARKS = "neither the grid nor a study says what marks its challenges"
+NO_MARKS = "needs the hashtags or sounds of the challenges, in the grid or a study"
 _NAME = "challenge marks in histories"
 _CAPTIONS = "challenge hashtags in captions"
 
@@ -30,31 +29,31 @@ _CAPTIONS = "challenge hashtags in captions"
 def focal_challenges(
     grid: Grid, study: Sequence[Challenge] = ()
 ) -> tuple[Challenge, ...]:
-    """Returns the challenges of a grid and of a study file, with all their marks.
+    """Returns the challenges of a grid and of a study file.
 
     Args:
-        grid: its settings name hashtags and sounds, as they were when it was resolved.
-        study: the challenges of a study file, which has the spellings too.
+        grid: a grid, whose settings have the hashtags and sounds of its challenges.
+        study: the challenges of a study file, which have spellings as well.
     """
     marks = grid.settings.get("challenges", {})
     return (*(Challenge.of(*item) for item in marks.items()), *study)
 
 
 def find_marks(video: Video, challenges: Iterable[Challenge]) -> dict[str, set[str]]:
-    """Returns the marks that a post shows, by challenge.
+    """Returns the marks of challenges in a post, by name of the challenge.
 
     Args:
-        video: the post; its caption is read too, not only its tags.
-        challenges: what to look for.
+        video: the post; both its hashtags and its caption are searched.
+        challenges: the challenges to search for.
     """
-    found: dict[str, set[str]] = defaultdict(set)
+    marks_of: dict[str, set[str]] = defaultdict(set)
     for challenge in challenges:
         marks = _hashtags_of(challenge, video.caption, video.hashtags)
         if video.music_id in challenge.sounds:
             marks.add(f"sound {video.music_id}")
         if marks:
-            found[challenge.name] |= marks
-    return dict(found)
+            marks_of[challenge.name] |= marks
+    return dict(marks_of)
 
 
 def check_histories(
@@ -63,13 +62,13 @@ def check_histories(
     posts: Mapping[str, Video],
     challenges: Sequence[Challenge],
 ) -> Check:
-    """Looks for marks of challenges in what the user's side shows.
+    """Finds marks of challenges in the histories of users.
 
     Args:
         subject: the file or study.
-        grid: histories, of the panel and of the pool.
+        grid: the histories of the panel and of the pool.
         posts: the corpus's posts by id.
-        challenges: as `focal_challenges`.
+        challenges: the challenges, see `focal_challenges`.
     """
     if not challenges:
         return Check.skipped(_NAME, subject, NO_MARKS)
@@ -90,8 +89,8 @@ def check_histories(
         text = named(mark for marks_of_one in marks.values() for mark in marks_of_one)
         what = f"post {video} in the history of {shown[video]} shows {text}"
         advice = (
-            "leave it out: name every spelling in the study and resolve it anew; no "
-            "history may show a challenge"
+            "add all spellings of the hashtag to the study and resolve it again, so "
+            "that the post is left out of the history"
         )
         where = places(users=[shown[video]], challenges=marks, videos=[video])
         findings.append(Finding("leak", what, advice, where))
@@ -106,33 +105,33 @@ def check_captions(
     cleanings: Mapping[str, Cleaning | None] | None,
     mask: Callable[[Sequence[str]], Cleaning],
 ) -> Check:
-    """Cleans the captions of posts that join, and looks for hashtags that are left.
+    """Finds challenge hashtags that remain in captions after cleaning.
 
     Args:
         subject: the file or study.
         grid: the posts that describe challenges.
-        videos: the corpus's table of posts: all that join are looked at.
-        challenges: as `focal_challenges`.
-        cleanings: by directory of feature records, what cleaned their captions; None
-            where they hold no captions; None altogether where no features are known.
-        mask: makes the cleaning that masks some hashtags. Without features it is asked
-            for those of the challenges, as `extract_features` would.
+        videos: the corpus's table of posts; all posts of a challenge are checked.
+        challenges: the challenges, see `focal_challenges`.
+        cleanings: the caption cleaning of each directory of feature records, or None
+            for a directory without captions; None if no features are given.
+        mask: returns the cleaning that masks the given hashtags. Used without features,
+            with the hashtags of the challenges, as `extract_features` does.
     """
     if not challenges:
         return Check.skipped(_CAPTIONS, subject, NO_MARKS)
     captions = _joining_captions(grid, videos, challenges)
-    telling = _telling(captions, challenges)
+    marked = _caption_marks(captions, challenges)
     findings = []
     used = dict(cleanings or {})
-    if cleanings is None and telling:
-        findings.append(_caption_finding("warning", telling, "a text encoder may read"))
+    if cleanings is None and marked:
+        findings.append(_caption_finding("warning", marked, "a text encoder may read"))
         focal = {t for c in challenges for t in (*c.hashtags, *c.spellings)}
         used["--hashtags=mask_focal"] = mask(sorted(focal))
     for name, clean in used.items():
-        if clean is None or not telling:
+        if clean is None or not marked:
             continue
-        cleaned = clean([captions[video] for video in telling])
-        kept = _telling(dict(zip(telling, cleaned, strict=True)), challenges)
+        cleaned = clean([captions[video] for video in marked])
+        kept = _caption_marks(dict(zip(marked, cleaned, strict=True)), challenges)
         if kept:
             findings.append(_caption_finding("leak", kept, f"{name} encodes"))
     return Check(_CAPTIONS, subject, "captions", len(captions), tuple(findings))
@@ -141,7 +140,7 @@ def check_captions(
 def _joining_captions(
     grid: Grid, videos: pl.DataFrame, challenges: Sequence[Challenge]
 ) -> dict[str, str]:
-    """Returns the captions of posts that join or describe a challenge, by video id."""
+    """Returns the captions of all posts of challenges, by video id."""
     tags = [tag for challenge in challenges for tag in challenge.hashtags]
     sounds = [sound for challenge in challenges for sound in challenge.sounds]
     support = [video for ids in grid.support for video in ids]
@@ -154,33 +153,33 @@ def _joining_captions(
     return dict(posts.iter_rows())
 
 
-def _telling(
+def _caption_marks(
     captions: Mapping[str, str], challenges: Sequence[Challenge]
 ) -> dict[str, set[str]]:
-    """Returns the hashtags of challenges in each caption that has any."""
-    found = {
+    """Returns the challenge hashtags of each caption that has any."""
+    marks_of = {
         video: {mark for c in challenges for mark in _hashtags_of(c, caption)}
         for video, caption in captions.items()
     }
-    return {video: marks for video, marks in found.items() if marks}
+    return {video: marks for video, marks in marks_of.items() if marks}
 
 
 def _caption_finding(
-    severity: Any, telling: Mapping[str, set[str]], who: str
+    severity: Severity, marked: Mapping[str, set[str]], reader: str
 ) -> Finding:
-    tags = named(tag for found in telling.values() for tag in found)
-    what = f"{who} {tags} in {len(telling)} captions of posts that join"
+    tags = named(tag for marks in marked.values() for tag in marks)
+    what = f"{reader} {tags} in {len(marked)} captions of challenge posts"
     advice = (
-        "extract captions with --hashtags=mask_focal and --study; audit takes the "
-        "directories as --features"
+        "extract captions with --hashtags=mask_focal and --study, and pass the "
+        "directories to audit as --features"
     )
-    return Finding(severity, what, advice, places(videos=telling))
+    return Finding(severity, what, advice, places(videos=marked))
 
 
 def _hashtags_of(
     challenge: Challenge, caption: str, tags: Iterable[str] = ()
 ) -> set[str]:
-    """Returns the hashtags and spellings of a challenge that a post shows, with #."""
+    """Returns the hashtags and spellings of a challenge in a post, with #."""
     shown = {*tags, *find_hashtags(caption)}
     folded = unicodedata.normalize("NFKC", caption).casefold()
     return {f"#{tag}" for tag in challenge.hashtags if tag in shown} | {

@@ -1,4 +1,4 @@
-"""Whether the labels of a grid are what the corpus says."""
+"""Checks the labels of a grid against the corpus."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
 _DAY_S = 86_400
-_ADVICE = "resolve the study anew on this corpus, and evaluate into a new directory"
+_ADVICE = "resolve the study again on this corpus and evaluate into a new directory"
 
 _Bools = npt.NDArray[np.bool_]
 
 
 def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
-    """Computes the labels anew and compares.
+    """Compares the labels of a grid with labels computed from the corpus.
 
     Args:
         subject: the file or study.
-        grid: labels, pairs, cutoffs, and the marks of the challenges.
+        grid: the labels, pairs, cutoffs, and the hashtags and sounds of the challenges.
         videos: the corpus's table of posts.
     """
     if not {*grid.challenges} <= grid.settings.get("challenges", {}).keys():
@@ -36,13 +36,13 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
     rows, columns = row_cutoffs(grid)
     may_pair = np.array(rows)[:, None] == np.array(columns)[None, :]
     wrongs = (
-        ("is labelled joined, but no post of theirs shows it",
+        ("is labelled joined, but the user has no such post",
          grid.observed & ~joined_before & (grid.labels == 1) & ~joined),
-        ("is labelled not joined, but a post of theirs shows it",
+        ("is labelled not joined, but the user has such a post",
          grid.observed & ~joined_before & (grid.labels == 0) & joined),
         ("is a pair, but the user joined before the cutoff or at an unknown time",
          grid.observed & joined_before),
-        ("is a pair of two cutoffs", grid.observed & ~may_pair),
+        ("has a user and a challenge of different cutoffs", grid.observed & ~may_pair),
     )  # fmt: skip
     findings = [
         _of_pair(grid, row, column, what)
@@ -59,11 +59,11 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
 
 
 def check_repeats(subject: str, grid: Grid) -> Check:
-    """Looks for users and challenges that stand twice at one cutoff.
+    """Finds users and challenges that a grid has more than once per cutoff.
 
     Args:
         subject: the file or study.
-        grid: rows and columns.
+        grid: the rows and columns.
     """
     findings, num_names = [], 0
     sides = zip(("users", "challenges"), row_cutoffs(grid), strict=True)
@@ -74,7 +74,7 @@ def check_repeats(subject: str, grid: Grid) -> Check:
         for (name, cutoff), count in sorted(counts.items(), key=str):
             if count > 1:
                 at = f" at the cutoff {cutoff}" if cutoff is not None else ""
-                what = f"{name} stands {count} times{at}: each of its pairs counts so"
+                what = f"{name} occurs {count} times{at}, and so does each of its pairs"
                 where = places(**{kind: [name]})
                 findings.append(Finding("fault", what, _ADVICE, where))
     name = "users and challenges given once"
@@ -82,7 +82,11 @@ def check_repeats(subject: str, grid: Grid) -> Check:
 
 
 def _joins(grid: Grid, videos: pl.DataFrame) -> tuple[_Bools, _Bools]:
-    """Who joined what in the window of its row, and who before or nobody knows when."""
+    """Returns who joined what in the label window, and who before or at no known time.
+
+    Returns:
+        Two arrays, bool (num_users, num_challenges).
+    """
     marks = grid.settings["challenges"]
     study = Study("audit", tuple(Challenge.of(*item) for item in marks.items()))
     own = videos.filter(pl.col("user_id").is_in(set(grid.users)))
@@ -115,7 +119,7 @@ def _joins(grid: Grid, videos: pl.DataFrame) -> tuple[_Bools, _Bools]:
 
 
 def _is_after(grid: Grid) -> pl.Expr:
-    """True in the window, null before it or without a date, False after it."""
+    """Returns true inside the label window, null before it or undated, false after."""
     time, cutoff = pl.col("create_time"), pl.col("cutoff")
     in_window = pl.lit(True)
     if "horizon_days" in grid.settings:
@@ -136,8 +140,8 @@ def _of_gaps(grid: Grid, gaps: _Bools) -> Finding:
     challenges = [grid.challenges[column] for column in columns]
     pairs = (f"{u} × {c}" for u, c in zip(users, challenges, strict=True))
     what = (
-        f"{len(rows)} pairs are left out, though nothing says that the user joined "
-        f"before: {named(pairs)}"
+        f"{len(rows)} pairs are left out, although the user did not join before the "
+        f"cutoff: {named(pairs)}"
     )
-    advice = "leaving pairs out by hand chooses what is judged; resolve the study anew"
+    advice = "leaving pairs out changes the evaluation; resolve the study again"
     return Finding("warning", what, advice, places(users=users, challenges=challenges))

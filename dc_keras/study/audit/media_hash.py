@@ -1,9 +1,9 @@
-"""Which posts show the same media, whatever their ids, sizes and encodings.
+"""Finds posts with the same media by perceptual hashes of their frames.
 
-A 64-bit perceptual hash of a few frames spread over each post: the signs of its low
-frequencies (a discrete cosine transform of the grey frame) against their median, and
-the frame's mean brightness and colour. They outlive another size, bitrate and codec;
-they do not outlive cutting, mirroring, cropping or a filter.
+A few frames, spread evenly over each post, get a 64-bit hash: low frequencies of the
+discrete cosine transform of the grey frame, compared with their median. Posts are also
+compared by the mean brightness and colour of these frames. The hashes are robust to
+changes of size, bitrate and codec, but not to cutting, mirroring, cropping or filters.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy.typing as npt
 from dc_keras.errors import DataError
 
 NUM_HASHED = 5
-# Two posts are copies where their frames differ by at most so many of 64 bits, and so
-# much in colour (of 255), on average. Measured in docs/audit.md.
-MOST_MEAN_BITS = 3.0
-MOST_MEAN_COLOUR = 6.0
-# A frame whose grey values vary less is black, white or blurred: its signs are noise.
-_LEAST_DEVIATION = 10.0
+# Two posts are copies if their frames differ on average by at most this many of 64 bits
+# and this much in colour (0 to 255). Measured in docs/audit.md.
+MAX_MEAN_BITS = 3.0
+MAX_MEAN_COLOUR = 6.0
+# The hash of a black, white or blurred frame, whose grey values vary less, is noise.
+_MIN_DEVIATION = 10.0
 _SIDE_PX = 32
-# Two frames that differ in at most 3 of 64 bits agree on one of four bands of 16.
+# Frames that differ in at most 3 of 64 bits have one of four 16-bit bands in common.
 _BAND_BITS = 16
 
 _Hashes = npt.NDArray[np.uint64]
@@ -36,10 +36,10 @@ _Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class MediaHashes:
-    """The hashes of some posts.
+    """The hashes of posts.
 
     Attributes:
-        video_ids: num_videos ids.
+        video_ids: ids of the `num_videos` posts.
         bits: uint64 (num_videos, NUM_HASHED).
         colours: float32 (num_videos, NUM_HASHED, 3), mean Y, Cr and Cb, 0 to 255.
         is_usable: bool (num_videos, NUM_HASHED), False for a plain frame.
@@ -50,20 +50,15 @@ class MediaHashes:
     colours: npt.NDArray[np.float32]
     is_usable: _Mask
 
-    @property
-    def num_plain(self) -> int:
-        """Posts with too few usable frames to be compared."""
-        return int((~_is_comparable(self.is_usable)).sum())
-
 
 def hash_posts(posts: Iterable[tuple[str, Sequence[bytes]]]) -> MediaHashes:
-    """Hashes posts one by one.
+    """Returns the hashes of posts.
 
     Args:
-        posts: id and frames of each post, JPEG files in order, at least one.
+        posts: id and frames of each post; at least one JPEG file each, in order.
 
     Raises:
-        DataError: a frame is no image.
+        DataError: if a frame is not an image.
     """
     video_ids, bits, colours, usable = [], [], [], []
     for video_id, frames in posts:
@@ -84,9 +79,9 @@ def hash_posts(posts: Iterable[tuple[str, Sequence[bytes]]]) -> MediaHashes:
 def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
     """Returns the groups of posts that show the same media.
 
-    No all pairs: where frames differ by 3 bits on average, one differs by no more, and
-    agrees on a band of its bits. Only posts with an equal band are compared, and yet
-    every pair within the limits is found.
+    The function compares only posts that have a band of hash bits in common, and still
+    finds every pair within the limits: if frames differ by 3 bits on average, at least
+    one frame differs by 3 bits or fewer and so has an equal band.
 
     Returns:
         Groups of at least two ids, each sorted, in order of their first ids.
@@ -103,7 +98,7 @@ def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
         ],
         axis=1,
     )
-    # What is equal stands once, or a clip posted a thousand times is a million pairs.
+    # Identical rows are merged: a clip posted 1,000 times would give a million pairs.
     _, first_of, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     distinct = kept[first_of]
     leaders = np.arange(len(distinct))
@@ -117,7 +112,7 @@ def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
 
 
 def _spread(frames: Sequence[bytes]) -> list[int]:
-    """Positions of the hashed frames: the middles of equal parts."""
+    """Returns the positions of the hashed frames: the middles of equal parts."""
     return [(2 * i + 1) * len(frames) // (2 * NUM_HASHED) for i in range(NUM_HASHED)]
 
 
@@ -134,14 +129,14 @@ def _decode(video_id: str, jpeg: bytes) -> npt.NDArray[np.uint8]:
 def _hash_frame(
     pixels: npt.NDArray[np.uint8],
 ) -> tuple[int | None, npt.NDArray[np.float32]]:
-    """The hash of a frame, None for a plain one, and its colour (3,)."""
+    """Returns the hash of a frame, None for a plain one, and its colour (3,)."""
     side = (_SIDE_PX, _SIDE_PX)
     small = cv2.resize(pixels, side, interpolation=cv2.INTER_AREA)
     planes = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).astype(np.float32)
     grey, colour = planes[..., 0], planes.mean(axis=(0, 1))
-    if grey.std() < _LEAST_DEVIATION:
+    if grey.std() < _MIN_DEVIATION:
         return None, colour
-    # Without the first row and column: they hold brightness and its slopes.
+    # The first row and column are brightness and its gradients.
     low = cv2.dct(grey)[1:9, 1:9].ravel()
     signs = np.packbits(low > np.median(low))
     return int.from_bytes(signs.tobytes(), "big"), colour
@@ -152,7 +147,7 @@ def _is_comparable(is_usable: _Mask) -> _Mask:
 
 
 def _close_pairs(hashes: MediaHashes, kept: _Rows) -> Iterator[tuple[_Rows, _Rows]]:
-    """Yields the positions in `kept` of copies, a batch of pairs at a time."""
+    """Yields the positions in `kept` of pairs of copies, in batches."""
     for frame in range(NUM_HASHED):
         rows = np.flatnonzero(hashes.is_usable[kept, frame])
         values = hashes.bits[kept[rows], frame]
@@ -165,7 +160,7 @@ def _close_pairs(hashes: MediaHashes, kept: _Rows) -> Iterator[tuple[_Rows, _Row
 
 
 def _equal_pairs(values: _Hashes) -> Iterator[tuple[_Rows, _Rows]]:
-    """Yields all pairs of positions with equal values, by their distance in order."""
+    """Yields all pairs of positions with equal values, in batches."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     first, lag = np.arange(len(values)), 1
@@ -179,15 +174,15 @@ def _equal_pairs(values: _Hashes) -> Iterator[tuple[_Rows, _Rows]]:
 
 
 def _are_copies(hashes: MediaHashes, one: _Rows, other: _Rows) -> _Mask:
-    """Whether each pair of posts shows the same media: bool (num_pairs,)."""
+    """Returns whether each pair of posts shows the same media, bool (num_pairs,)."""
     both = hashes.is_usable[one] & hashes.is_usable[other]
     differing = np.bitwise_count(hashes.bits[one] ^ hashes.bits[other])
     apart = abs(hashes.colours[one] - hashes.colours[other]).max(axis=2)
     count = np.maximum(both.sum(axis=1), 1)
     return np.asarray(
         _is_comparable(both)
-        & (np.where(both, differing, 0).sum(axis=1) / count <= MOST_MEAN_BITS)
-        & (np.where(both, apart, 0).sum(axis=1) / count <= MOST_MEAN_COLOUR)
+        & (np.where(both, differing, 0).sum(axis=1) / count <= MAX_MEAN_BITS)
+        & (np.where(both, apart, 0).sum(axis=1) / count <= MAX_MEAN_COLOUR)
     )
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a published table cannot be."""
+"""Finds the impossible rows of a published table of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dc_keras.study.audit.feasibility import (
 from dc_keras.study.audit.findings import Check, Finding
 from dc_keras.study.audit.published_table import PublishedRow, PublishedTable
 
-# How close a row must come to a possible one, besides rounding: the step of the search.
+# Tolerance for the step width of the search, besides rounding.
 _SEARCH_SLACK = 0.002
 
 
@@ -29,22 +29,22 @@ def check_table(
 
     Args:
         table: the rows.
-        num_classes: 2 binds rows more than many classes do; None where unknown.
-        averaging: "macro" for unweighted means over the classes, "yes" for the numbers
+        num_classes: number of classes; None if unknown. More identities hold for 2.
+        averaging: "macro" for unweighted means over the classes, "yes" for the values
             of one class.
         prevalence: share of "yes" among the judged pairs, strictly between 0 and 1;
-            None where unknown. Only for two classes.
+            None if unknown. Only for two classes.
 
     Returns:
-        A check of the identities, one of what the prevalence allows, and one against
-        models that look at nothing.
+        Three checks: of the identities of precision, recall and F1, of the values
+        possible at the prevalence, and of the comparison with constant predictions.
 
     Raises:
-        DataError: `num_classes` below 2, a prevalence outside its range or with more
-            than two classes.
+        DataError: if `num_classes` is below 2, or the prevalence is outside its range
+            or given without two classes.
     """
     is_binary = num_classes == 2
-    _require_sense(num_classes, prevalence)
+    _require_valid(num_classes, prevalence)
     broken = {
         row: _broken(row, table.rounding, is_binary, averaging) for row in table.rows
     }
@@ -61,8 +61,8 @@ def _identities(
     findings = [
         Finding(
             "fault",
-            f"{row.name} cannot be: {'; '.join(lines)}",
-            _reading(row, table.rounding),
+            f"{row.name} is impossible: {'; '.join(lines)}",
+            _advice(row, table.rounding),
             {"rows": (row.name,)},
         )
         for row, lines in broken.items()
@@ -75,13 +75,13 @@ def _identities(
 def _broken(
     row: PublishedRow, rounding: float, is_binary: bool, averaging: str
 ) -> list[str]:
-    """Returns what a row breaks, each with its numbers."""
+    """Returns the identities that a row violates, with its values."""
     p, r, f = row.precision, row.recall, row.f1
     if averaging == "yes":
         if _is_harmonic(row, rounding):
             return []
         return [f"F1 ≠ 2PR/(P+R): F1 {_n(f)}, 2PR/(P+R) = {_n(_harmonic(row))}"]
-    sides = f"P {_n(p)}, R {_n(r)}, but of two classes both lie on one side of .5"
+    sides = f"P {_n(p)}, R {_n(r)}, but for two classes both lie on one side of .5"
     numbers = {
         "F1 > 2P": f"F1 {_n(f)} > 2P = {_n(2 * p)}",
         "F1 > 2R": f"F1 {_n(f)} > 2R = {_n(2 * r)}",
@@ -89,17 +89,17 @@ def _broken(
         "R > .5 but P < .5": f"R > .5 but P < .5: {sides}",
         "P > .5 but R < .5": f"P > .5 but R < .5: {sides}",
     }
-    found = broken_identities(p, r, f, is_binary=is_binary, rounding=rounding)
-    return [numbers[identity] for identity in found]
+    broken = broken_identities(p, r, f, is_binary=is_binary, rounding=rounding)
+    return [numbers[identity] for identity in broken]
 
 
-def _reading(row: PublishedRow, rounding: float) -> str:
+def _advice(row: PublishedRow, rounding: float) -> str:
     if _is_harmonic(row, rounding):
         return (
-            "as numbers of one class the row holds (F1 = 2PR/(P+R)): ask what was "
-            "averaged, or give --table_averaging=yes"
+            "the row is possible as values of one class (F1 = 2PR/(P+R)): ask the "
+            "authors how they averaged, or give --table_averaging=yes"
         )
-    return "ask the authors what was averaged over what; do not compare with this row"
+    return "ask the authors how they averaged; do not compare with this row"
 
 
 def _feasibility(
@@ -110,52 +110,52 @@ def _feasibility(
 ) -> Check:
     name = "possible at the prevalence"
     if prevalence is None:
-        reason = "give --prevalence, the share of yes, with --table_classes=2"
+        reason = "needs --prevalence, the share of yes, with --table_classes=2"
         return Check.skipped(name, table.name, reason)
-    whole = [row for row, lines in broken.items() if not lines]
+    valid = [row for row, lines in broken.items() if not lines]
     reasons = {
-        row: _infeasible(row, table.rounding, averaging, prevalence) for row in whole
+        row: _infeasible(row, table.rounding, averaging, prevalence) for row in valid
     }
     findings = [
         Finding(
             "fault",
-            f"{row.name} cannot be at a prevalence of {_n(prevalence)}: {why}",
+            f"{row.name} is impossible at a prevalence of {_n(prevalence)}: {why}",
             "ask for the number of positives among the judged pairs",
             {"rows": (row.name,)},
         )
         for row, why in reasons.items()
         if why
     ]
-    return Check(name, table.name, "rows", len(whole), tuple(findings))
+    return Check(name, table.name, "rows", len(valid), tuple(findings))
 
 
 def _infeasible(
     row: PublishedRow, rounding: float, averaging: str, prevalence: float
 ) -> str:
-    """Returns why a row cannot be at a prevalence; "" where it can."""
+    """Returns why a row is impossible at a prevalence; "" if it is possible."""
     slack = 3 * rounding + _SEARCH_SLACK
     if averaging == "macro":
         distance = macro_row_distance(
             row.precision, row.recall, row.f1, prevalence, rounding
         )
         return "" if distance <= slack else (
-            "no true and false positive rate gives it; the nearest row with this R is "
-            f"{_n(distance)} off in P or F1"
+            "no true and false positive rates give it; the nearest row with this R "
+            f"differs by {_n(distance)} in P or F1"
         )  # fmt: skip
     least = smallest_precision(row.recall, prevalence)
     return "" if row.precision >= least - slack else (
-        f"P {_n(row.precision)} < {_n(least)}, though every no were called yes"
+        f"P {_n(row.precision)} < {_n(least)}, the P of predicting yes for every no"
     )  # fmt: skip
 
 
 def _constants(
     table: PublishedTable, is_binary: bool, averaging: str, prevalence: float | None
 ) -> Check:
-    """Compares with models that look at nothing: always yes, always no."""
+    """Compares the rows with constant predictions: always yes, always no."""
     name, is_macro = "better than a constant", averaging == "macro"
     floors = {} if prevalence is None else constant_f1(prevalence, is_macro)
     if not floors and not (is_binary and is_macro):
-        reason = "give --table_classes=2 and --prevalence, the share of yes"
+        reason = "needs --table_classes=2 and --prevalence, the share of yes"
         return Check.skipped(name, table.name, reason)
     findings = []
     for row in table.rows:
@@ -167,7 +167,7 @@ def _constants(
                 reasons.append(f"F1 {_n(row.f1)}, and {constant} has {_n(floor)}")
         if reasons:
             what = f"{row.name} is no better than a constant: {'; '.join(reasons)}"
-            advice = "no claim of learning rests on this row"
+            advice = "this row is no evidence that the model learned anything"
             findings.append(Finding("warning", what, advice, {"rows": (row.name,)}))
     return Check(name, table.name, "rows", len(table.rows), tuple(findings))
 
@@ -186,7 +186,7 @@ def _n(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def _require_sense(num_classes: int | None, prevalence: float | None) -> None:
+def _require_valid(num_classes: int | None, prevalence: float | None) -> None:
     if num_classes is not None and num_classes < 2:
         raise DataError(
             f"`num_classes` must be at least 2. Received: num_classes={num_classes}"
@@ -195,11 +195,11 @@ def _require_sense(num_classes: int | None, prevalence: float | None) -> None:
         return
     if num_classes != 2:
         raise DataError(
-            "`prevalence` needs a table of two classes (--table_classes=2). "
+            "`prevalence` requires a table of two classes (--table_classes=2). "
             f"Received: num_classes={num_classes}"
         )
     if not 0 < prevalence < 1:
         raise DataError(
-            "`prevalence` must lie between 0 and 1, both left out. "
+            "`prevalence` must be strictly between 0 and 1. "
             f"Received: prevalence={prevalence}"
         )

@@ -1,4 +1,4 @@
-"""Reading a published table that somebody typed into a CSV.
+"""Reads a published table of results from a CSV file.
 
 model,precision,recall,f1
 VGG16,.017,.200,.083
@@ -23,7 +23,7 @@ class PublishedRow:
     """A row of a published table.
 
     Attributes:
-        name: the model, with its task where the table has tasks.
+        name: name of the model, after its task if the table has tasks.
         precision: in [0, 1].
         recall: in [0, 1].
         f1: in [0, 1].
@@ -37,13 +37,13 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A published table as typed.
+    """A published table.
 
     Attributes:
-        name: its file's name.
-        rows: in order.
-        rounding: half a unit of the last decimal: numbers of a table are rounded alike,
-            and spreadsheets drop zeros, so that the longest number tells.
+        name: name of the file.
+        rows: the rows in order.
+        rounding: half a unit of the last decimal of the longest number. All numbers are
+            assumed to be rounded alike, since spreadsheets drop trailing zeros.
     """
 
     name: str
@@ -52,16 +52,16 @@ class PublishedTable:
 
 
 def read_table(path: Path) -> PublishedTable:
-    """Reads a table from a CSV with a head.
+    """Reads a table from a CSV file with a header.
 
     Args:
-        path: the file: columns `model`, `precision`, `recall`, `f1`, and `task` where
-            there is more than one; in any order, others are not looked at.
+        path: file with the columns `model`, `precision`, `recall`, `f1` and optionally
+            `task`, in any order. Other columns are ignored.
 
     Raises:
-        DataError: a column is missing, a cell is no number in [0, 1], or there is no
-            row; the message names line and column.
-        FileNotFoundError: there is no such file.
+        DataError: if a column is missing, a cell is not a number in [0, 1], or there is
+            no row; the message names line and column.
+        FileNotFoundError: if there is no such file.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -76,7 +76,7 @@ def read_table(path: Path) -> PublishedTable:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} must be a CSV in UTF-8 ({error})") from error
     if not lines:
-        raise DataError(f"{path} must have a row below its head. Received: none")
+        raise DataError(f"{path} must have a row below its header. Received: none")
     rows = tuple(_row(path, line, cells) for line, cells in lines)
     decimals = max(
         len(cells[column].strip().partition(".")[2])
@@ -91,7 +91,7 @@ def _require_columns(path: Path, columns: list[str]) -> None:
     repeated = [name for name in _COLUMNS if columns.count(name) > 1]
     if missing or repeated:
         raise DataError(
-            f"{path}, line 1: the head must name {', '.join(_COLUMNS)}, each once. "
+            f"{path}, line 1: the header must name {', '.join(_COLUMNS)}, each once. "
             f"Received: {', '.join(columns) or 'nothing'}"
         )
 
@@ -101,7 +101,7 @@ def _cells(
 ) -> dict[str, str]:
     if len(values) != len(columns):
         raise DataError(
-            f"{path}, line {line}: must have {len(columns)} cells, as the head. "
+            f"{path}, line {line}: must have {len(columns)} cells, like the header. "
             f"Received: {len(values)}"
         )
     return dict(zip(columns, values, strict=True))
@@ -112,7 +112,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> PublishedRow:
     parts = (cells.get("task", "").strip(), cells["model"].strip())
     if not parts[-1]:
         raise DataError(
-            f"{path}, line {line}, column model: must name the row. "
+            f"{path}, line {line}, column model: must not be empty. "
             f"Received: model={cells['model']!r}"
         )
     return PublishedRow(name=" ".join(filter(None, parts)), **numbers)

@@ -1,4 +1,4 @@
-"""What each side of a pair may see: whose posts, and from when."""
+"""Checks the authors and times of the posts on each side of a pair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Folds = Mapping[str, Fold]
 
 
 def row_cutoffs(grid: Grid) -> tuple[list[int | None], list[int | None]]:
-    """Returns the cutoff of each row and of each column; None without one."""
+    """Returns the cutoff of each row and of each column; None if there is none."""
     single: list[int | None] = [grid.settings.get("cutoff")]
     return (
         list(grid.user_cutoffs or single * len(grid.users)),
@@ -26,7 +26,7 @@ def row_cutoffs(grid: Grid) -> tuple[list[int | None], list[int | None]]:
 
 
 def shown_videos(grid: Grid) -> set[str]:
-    """Returns the ids of all posts that a grid shows to a model."""
+    """Returns the ids of all posts in the histories and support of a grid."""
     return {
         video
         for lists in (grid.histories, grid.support, grid.pool_histories)
@@ -36,11 +36,11 @@ def shown_videos(grid: Grid) -> set[str]:
 
 
 def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
-    """Asks whether every post shown is in the corpus, and by whom the grid says.
+    """Checks that every post of a grid is in the corpus, by the same author.
 
     Args:
         subject: the file or study.
-        grid: the posts shown.
+        grid: the histories and support posts.
         posts: the corpus's posts by id.
     """
     ids = shown_videos(grid)
@@ -55,7 +55,7 @@ def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
         (*grid.histories, *grid.pool_histories),
         strict=True,
     )
-    strange = {
+    foreign = {
         video
         for user, history in owners
         for video in history
@@ -64,16 +64,16 @@ def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
     findings = [
         Finding(
             "fault",
-            f"{len(found)} posts {what}: {named(found)}",
-            "resolve the study anew on this corpus",
-            places(videos=found),
+            f"{len(videos)} posts {what}: {named(videos)}",
+            "resolve the study again on this corpus",
+            places(videos=videos),
         )
-        for found, what in (
+        for videos, what in (
             (unknown, "are not in the corpus"),
-            (wrong, "are by somebody else than the manifest says"),
-            (strange, "stand in the history of somebody else than their author"),
+            (wrong, "have another author in the manifest than in the corpus"),
+            (foreign, "are in the history of a user who is not their author"),
         )
-        if found
+        if videos
     ]
     return Check("posts and their authors", subject, "posts", len(ids), tuple(findings))
 
@@ -81,16 +81,16 @@ def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
 def check_own_posts(
     subject: str, grid: Grid, posts: Mapping[str, Video], folds: _Folds
 ) -> Check:
-    """Looks for posts of a pair's user among those that describe its challenge.
+    """Finds posts of a pair's user among those that describe its challenge.
 
-    Such a post is there because the user joined: it is the label. In a training pair it
-    teaches a model to look for what no judged pair may have.
+    Such a post exists only if the user joined, so it reveals the label. In a training
+    pair, it teaches the model to rely on a post that test pairs do not have.
 
     Args:
         subject: the file or study.
         grid: the pairs, and the posts that describe each challenge.
-        posts: the corpus's posts by id; they say who posted.
-        folds: by name; empty where nothing is divided yet.
+        posts: the corpus's posts by id, with their authors.
+        folds: folds by name; empty for a grid without manifests.
     """
     num_pairs = int(grid.observed.sum())
     is_trained = {n: _mask(num_pairs, f.train) for n, f in folds.items()}
@@ -118,18 +118,18 @@ def check_own_posts(
 
 
 def check_cutoffs(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
-    """Looks for posts at or after the cutoff, or without a date.
+    """Finds posts at or after the cutoff, or without a date.
 
     Args:
         subject: the file or study.
-        grid: the posts shown, and the cutoff of each row and column.
+        grid: the posts, and the cutoff of each row and column.
         posts: the corpus's posts by id.
     """
     name = "posts after the cutoff"
     rows, columns = row_cutoffs(grid)
     if None in rows or None in columns:
         return Check.skipped(name, subject, "the study has no cutoff")
-    # A history of the pool belongs to no row: a single cutoff is theirs too.
+    # Users of the pool have no row; only a grid with a single cutoff has a pool.
     sides = [
         *zip(["users"] * len(rows), grid.users, rows, grid.histories, strict=True),
         *zip(
@@ -151,7 +151,7 @@ def check_cutoffs(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check
                 f"(UTC seconds), or have no date: {named(late)}"
             )
             where = places(**{kind: [owner], "videos": late})
-            advice = "resolve the study anew; the future may not describe anybody"
+            advice = "resolve the study again; later posts must not be model input"
             findings.append(Finding("leak", what, advice, where))
     return Check(name, subject, "posts", num_checked, tuple(findings))
 
@@ -167,12 +167,12 @@ def _is_before(video: Video, cutoff: int | None) -> bool:
 def _by_author(
     video_ids: Iterable[str], posts: Mapping[str, Video]
 ) -> dict[str, list[str]]:
-    """Returns the known posts among some, by the author that the corpus names."""
-    found = defaultdict(list)
+    """Returns the posts that are in the corpus, by author."""
+    own = defaultdict(list)
     for video in video_ids:
         if video in posts:
-            found[posts[video].user_id].append(video)
-    return dict(sorted(found.items()))
+            own[posts[video].user_id].append(video)
+    return dict(sorted(own.items()))
 
 
 def _mask(size: int, *parts: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
@@ -186,8 +186,8 @@ def _own_post(
 ) -> Finding:
     when = f"judged in {named(folds)}" if folds else "a pair of the study"
     what = (
-        f"{user} × {challenge}, {when}: the user's own {named(videos)} describes the "
-        "challenge"
+        f"{user} × {challenge}, {when}: the challenge is described by the user's own "
+        f"posts {named(videos)}"
     )
     advice = "use --support=outside_panel, or a split that hides the user"
     where = places(users=[user], challenges=[challenge], videos=videos, folds=folds)
@@ -197,12 +197,12 @@ def _own_post(
 def _own_training_posts(challenge: str, trained: Mapping[str, list[str]]) -> Finding:
     videos = [video for ids in trained.values() for video in ids]
     what = (
-        f"{challenge} is described by posts of {len(trained)} users who train on it: "
+        f"{challenge} is described by posts of {len(trained)} of its training users: "
         f"{named(trained)}"
     )
     advice = (
-        "a model may learn to look for the user's own post, which judged users lack; "
-        "use --support=outside_panel"
+        "a model may learn to rely on the user's own post, which test pairs do not "
+        "have; use --support=outside_panel"
     )
     where = places(users=trained, challenges=[challenge], videos=videos)
     return Finding("warning", what, advice, where)

@@ -21,7 +21,7 @@ def _one_post_each(count):
     return [[""]] * count
 
 
-def test_the_nearest_training_users_tell(make_evidence, monkeypatch):
+def test_share_of_the_nearest_training_users(make_evidence, monkeypatch):
     monkeypatch.setattr(caption_baselines, "NUM_NEIGHBOURS", 2)
     evidence = make_evidence(
         [[1, 0], [1, 1], [0, 0], [0, None], [1, 1]],
@@ -36,20 +36,20 @@ def test_the_nearest_training_users_tell(make_evidence, monkeypatch):
     )
 
 
-def test_nobody_is_their_own_neighbour_however_few_there_are(make_evidence):
+def test_users_are_not_their_own_neighbours(make_evidence):
     evidence = make_evidence(
         [[1, 0], [1, 1], [0, 0], [0, 1]],
         histories=_one_post_each(4),
         captions=_embeddings(0, 10, 50, 60),
     )
-    # Three training users: the two others, or all three for who is new.
+    # Three training users: the two others for each of them, and all three for a new user.
     np.testing.assert_allclose(
         caption_neighbours(evidence, np.arange(6)),
         [[0.5, 0.5], [0.5, 0], [1, 0.5], [2 / 3, 1 / 3]],
     )
 
 
-def test_who_is_alone_has_the_mean_of_the_challenge(make_evidence):
+def test_user_without_neighbours_has_the_mean_of_the_challenge(make_evidence):
     evidence = make_evidence(
         [[1, 0], [0, 1]], histories=_one_post_each(2), captions=_embeddings(0, 10)
     )
@@ -59,7 +59,7 @@ def test_who_is_alone_has_the_mean_of_the_challenge(make_evidence):
     )
 
 
-def test_a_person_is_no_neighbour_of_another_cutoff(make_study):
+def test_person_is_no_neighbour_at_another_cutoff(make_study):
     early, videos = make_study([[1], [0]], histories=_one_post_each(2))
     late, _ = make_study([[0], [1]], histories=_one_post_each(2))
     grid = join_cutoffs([early, late], [1, 2])

@@ -30,7 +30,7 @@ def _pairs(count, seed=0, unknown=0.2):
 
 
 def _standardized(features, weight, rows):
-    """Features in weighted standard deviations, cut at 5; the mean where unknown."""
+    """Standardizes features by weighted moments, clipped at 5; 0 where unknown."""
     known = ~np.isnan(features)
     share = known * weight[:, None]
     share = share / share.sum(axis=0)
@@ -42,7 +42,7 @@ def _standardized(features, weight, rows):
 
 
 def _rule(filled, standardized):
-    """Propensity times popularity, posts in its days, the cosines that say something."""
+    """Returns the rule: propensity × popularity, posts in its days, varying cosines."""
     return (
         0.5 * (filled[:, 0] + filled[:, 1])
         + 0.5 * np.log(0.5 + np.maximum(filled[:, 2], 0))
@@ -50,43 +50,43 @@ def _rule(filled, standardized):
     )
 
 
-def test_the_answer_is_the_rule_and_what_the_pairs_add():
+def test_log_odds_are_the_rule_plus_the_fitted_weights():
     features, label, weight = _pairs(400)
     model = fit_combination(_NAMES, features, label, weight)
-    asked, _, _ = _pairs(50, seed=1)
-    filled, standardized = _standardized(features, weight, asked)
+    rows, _, _ = _pairs(50, seed=1)
+    filled, standardized = _standardized(features, weight, rows)
     rule = _rule(filled, standardized)
     np.testing.assert_allclose(
-        model.rule(with_unknown(asked)), rule, rtol=1e-4, atol=1e-4
+        model.rule(with_unknown(rows)), rule, rtol=1e-4, atol=1e-4
     )
     added = standardized @ model.weights["weights"] + model.weights["intercept"]
     np.testing.assert_allclose(
-        model(with_unknown(asked)), rule + added, rtol=1e-4, atol=1e-4
+        model(with_unknown(rows)), rule + added, rtol=1e-4, atol=1e-4
     )
 
 
 @pytest.mark.parametrize("count", [20, 400, 3000])
-def test_at_the_solution_the_loss_has_no_slope(count):
+def test_gradient_is_zero_at_the_solution(count):
     features, label, weight = _pairs(count)
     model = fit_combination(_NAMES, features, label, weight)
     error = weight * (expit(model(with_unknown(features)).numpy()) - label)
     _, standardized = _standardized(features, weight, features)
     slope = model.weights["weights"] + combination.C * (standardized.T @ error)
     np.testing.assert_allclose(slope, 0.0, atol=1e-3)
-    # Nothing holds the intercept: the mean probability is the rate.
+    # The intercept is not regularized, so the mean probability is the rate.
     assert combination.C * error.sum() == pytest.approx(0.0, abs=1e-3)
 
 
-def test_with_few_pairs_the_order_is_that_of_the_rule():
+def test_few_pairs_keep_the_order_of_the_rule():
     features, label, weight = _pairs(20)
     model = fit_combination(_NAMES, features, label, weight)
     assert np.abs(model.weights["weights"]).max() < 0.15
-    asked = with_unknown(_pairs(300, seed=1)[0])
-    found = np.corrcoef(model(asked), model.rule(asked))[0, 1]
+    rows = with_unknown(_pairs(300, seed=1)[0])
+    found = np.corrcoef(model(rows), model.rule(rows))[0, 1]
     assert found > 0.95
 
 
-def test_with_many_pairs_the_data_decide():
+def test_many_pairs_override_the_rule():
     features, label, weight = _pairs(20_000, unknown=0.0)
     model = fit_combination(_NAMES, features, label, weight)
     found = dict(zip(_NAMES, model.weights["weights"], strict=True))
@@ -96,7 +96,7 @@ def test_with_many_pairs_the_data_decide():
     assert found["rates/popularity"] == pytest.approx(-0.5, abs=0.1)
 
 
-def test_what_is_unknown_counts_as_the_mean():
+def test_unknown_values_count_as_the_mean():
     features, label, weight = _pairs(200)
     model = fit_combination(_NAMES, features, label, weight)
     unknown = np.full((1, len(_NAMES)), np.nan)
@@ -107,28 +107,42 @@ def test_what_is_unknown_counts_as_the_mean():
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.1])
-def test_a_feature_that_is_the_same_everywhere_says_nothing(value):
+def test_constant_feature_has_no_effect(value):
     features, label, weight = _pairs(200)
     features[:, 4] = value
     model = fit_combination(_NAMES, features, label, weight)
     assert model.weights["scale"][4] == model.weights["weights"][4] == 0
     other = features.copy()
     other[:, 4] = 3.0
-    # Nor does it take a share of what the cosines weigh.
+    # The weight of the other cosines does not change.
     np.testing.assert_array_equal(
         model(with_unknown(other)), model(with_unknown(features))
     )
 
 
-def test_the_rule_needs_none_of_its_features():
+def test_rule_works_without_its_features():
     features, label, weight = _pairs(200)
     model = fit_combination(_NAMES[6:], features[:, 6:], label, weight)
-    asked = with_unknown(features[:, 6:])
-    np.testing.assert_array_equal(model.rule(asked), np.zeros(200))
+    rows = with_unknown(features[:, 6:])
+    np.testing.assert_array_equal(model.rule(rows), np.zeros(200))
     assert model.weights["weights"][0] < 0
 
 
-def test_what_lies_far_out_is_cut():
+def test_prior_activity_replaces_rates():
+    features, label, weight = _pairs(200, unknown=0.0)
+    names = (*combination._RATES, *combination._PAST_RATES)
+    features = features[:, : len(names)] + 1
+    for is_known in (True, False):
+        if not is_known:
+            features[:, 3:] = np.nan
+        model = fit_combination(names, features, label, weight)
+        rule = features[:, 2:] if is_known else features[:, :2]
+        np.testing.assert_allclose(
+            model.rule(with_unknown(features)), 0.5 * rule.sum(axis=1), rtol=1e-4
+        )
+
+
+def test_outliers_are_clipped():
     features, label, weight = _pairs(200)
     model = fit_combination(_NAMES, features, label, weight)
     far = np.full((2, len(_NAMES)), 0.0, np.float32)

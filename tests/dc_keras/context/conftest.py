@@ -1,4 +1,4 @@
-"""Small grids with their posts, as context features see them."""
+"""Small grids with their posts, for context features."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ DAY = 86_400
 
 
 def _videos(prefix, user, posts):
-    """A post is its caption, or the fields of its record."""
+    """Makes a post from its caption or from the fields of its record."""
     fields = [{"caption": post} if isinstance(post, str) else post for post in posts]
     return [
         replace(Video(f"{prefix}-{number:02d}", user, "test"), **changes)
@@ -117,7 +117,7 @@ def make_world(make_study):
     """Makes a grid, its posts, and the context data of both.
 
     Some pairs, facts, captions, frames, accounts and whole histories are missing. With
-    `cutoffs`, the same users and challenges are asked about at several.
+    `cutoffs`, the same users and challenges exist at several.
     """
 
     def make(num_users=16, seed=0, cutoffs=()):

@@ -10,7 +10,7 @@ from dc_keras.context.cross_fit_plan import plan_steps
 from dc_keras.context.pair_features import ACCOUNT, NAMES, PAST
 from dc_keras.study.splits import SPLITS, make_folds
 
-# What the joins of other pairs decide.
+# Features that depend on the joins of other pairs.
 _LEARNED = (
     "rates/popularity",
     "rates/propensity",
@@ -47,13 +47,13 @@ def _that_changed(before, after):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_training_label_never_reaches_the_features_of_its_own_pair(case, split):
+def test_training_label_does_not_change_features_of_its_pair(case, split):
     data, fold, steps, before = case(split)
     for row in fold.train[:: max(1, len(fold.train) // 2)]:
         after = ContextFeatures(_with_flipped(data, row), fold.train, steps, 0)
         changed = _that_changed(before.values, after.values)
         assert row not in changed
-        # Others learn from it.
+        # Other pairs do change.
         assert set(fold.test) & set(changed)
         dropped = fold.train[_that_changed(before.dropped, after.dropped)]
         assert row not in dropped
@@ -67,27 +67,25 @@ def test_a_test_label_changes_nothing(case, split):
     assert len(_that_changed(before.dropped, after.dropped)) == 0
 
 
-def test_only_the_labels_of_the_others_are_learned_from(case):
+def test_features_are_learned_from_labels_of_other_pairs(case):
     data, fold, steps, before = case("cold_user")
     row = fold.train[0]
     after = ContextFeatures(_with_flipped(data, row), fold.train, steps, 0)
     is_same = np.isclose(before.values, after.values, equal_nan=True, atol=0)
     moved = {NAMES[column] for column in np.flatnonzero(~is_same.all(axis=0))}
-    # Who is new has joined nothing, so other joins say nothing of them.
+    # New users have no joins, so features of other joins do not change.
     assert moved == {name for name in _LEARNED if name != "neighbours/ease"}
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_pairs_that_are_tested_have_the_features_of_the_vectors_that_are_kept(
-    case, split
-):
+def test_test_pairs_have_the_features_of_the_final_vectors(case, split):
     data, fold, _, features = case(split)
     pairs, rows = data.evidence.pairs, fold.test
     users = features.users[pairs.user[rows]]
     challenges = features.challenges[pairs.challenge[rows]]
     found = np.array(features.pair_features(users, challenges))
     found[found < -1e8] = np.nan
-    # The size of a batch decides in which order a product is summed.
+    # The order of summation in a product depends on the batch size.
     np.testing.assert_allclose(features.values[rows], found, rtol=1e-5, atol=1e-6)
 
 
@@ -99,14 +97,14 @@ def test_all_kinds_of_features_differ_between_pairs(case):
     assert (np.nanstd(features.values, axis=0) > 0).all()
 
 
-def test_the_same_data_are_described_in_the_same_way(case):
+def test_describe_of_the_same_data_gives_the_same_vectors(case):
     data, _, _, features = case("random_pair")
     users, challenges = features.describe(data)
     np.testing.assert_array_equal(users, features.users)
     np.testing.assert_array_equal(challenges, features.challenges)
 
 
-def test_other_data_are_described_with_the_same_weights(case):
+def test_describe_of_other_data_uses_the_same_weights(case):
     data, _, _, features = case("random_pair")
     before = features.users.copy()
     silent = replace(data, caption_vectors=np.zeros_like(data.caption_vectors))
@@ -159,7 +157,7 @@ _KINDS = ("times", "durations", "counts", "sounds", "account", "joins")
 
 @pytest.mark.parametrize("split", ["random_pair", "temporal"])
 @pytest.mark.parametrize("kinds", [*((kind,) for kind in _KINDS), _KINDS])
-def test_what_is_left_out_is_as_unknown_as_what_was_never_told(case, split, kinds):
+def test_dropped_facts_equal_missing_facts(case, split, kinds):
     data, _, _, features = case(split)
     is_dropped = np.zeros((len(features.users), len(_KINDS)), bool)
     is_dropped[::2, [_KINDS.index(kind) for kind in kinds]] = True
@@ -172,7 +170,7 @@ def test_what_is_left_out_is_as_unknown_as_what_was_never_told(case, split, kind
     assert (found != features.users).any()
 
 
-def test_users_without_facts_have_captions_and_frames_alone(case):
+def test_users_without_facts_have_captions_and_frames_only(case):
     data, _, _, features = case("random_pair")
     bare, _ = features.describe(_without(data, _KINDS))
     np.testing.assert_array_equal(
@@ -181,7 +179,7 @@ def test_users_without_facts_have_captions_and_frames_alone(case):
 
 
 @pytest.mark.parametrize("split", ["random_pair", "cold_user"])
-def test_questions_with_nothing_left_out_are_whole(make_world, monkeypatch, split):
+def test_pairs_without_dropout_are_unchanged(make_world, monkeypatch, split):
     monkeypatch.setattr(context_fitting, "_ALL_DROPPED", 0.0)
     monkeypatch.setattr(context_fitting, "_ONE_DROPPED", 0.0)
     grid, data = make_world()
@@ -191,7 +189,7 @@ def test_questions_with_nothing_left_out_are_whole(make_world, monkeypatch, spli
     np.testing.assert_array_equal(features.dropped, features.values[fold.train])
 
 
-def test_about_half_of_the_questions_have_captions_and_frames_alone(case):
+def test_about_half_of_the_users_lose_all_facts(case):
     *_, features = case("cold_user")
     is_bare = np.isnan(features.dropped[:, NAMES.index("time/user_age")])
     whole = np.isnan(features.values[features.train, NAMES.index("time/user_age")])

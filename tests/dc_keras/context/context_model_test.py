@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.context_model import (
@@ -24,7 +25,7 @@ _NUM_USERS, _NUM_POOL = 61, 5
 
 @pytest.fixture(scope="module")
 def case(make_world):
-    """Returns a fold, its features, and what videos say of its pairs."""
+    """Returns a fold, its features, and log-odds of the videos."""
     grid, data = make_world(_NUM_USERS)
     fold = make_folds(grid, data.evidence.pairs, "random_pair", 3, 0.2, 0)[0]
     steps = plan_steps(data.evidence, grid, "random_pair", fold.train, fold.valid, 0)
@@ -39,7 +40,7 @@ def fitted(case):
 
 
 def _asked(case, rows):
-    """Vectors of the users and challenges of pairs, and what videos say of them."""
+    """Returns vectors of the users and challenges of pairs, and log-odds of videos."""
     _, features, videos = case
     pairs = features.data.evidence.pairs
     return (
@@ -49,20 +50,30 @@ def _asked(case, rows):
     )
 
 
-def test_everything_is_weighed(fitted):
+def test_all_inputs_are_combined(fitted):
     assert fitted.model.chosen == NAMES
     assert fitted.model.combination.names == (*NAMES, TREES, VIDEOS)
     assert fitted.model.has_videos
     assert np.isfinite(fitted.log_odds).all()
 
 
-def test_pairs_that_are_tested_have_the_answer_of_the_model_that_is_kept(case, fitted):
+@pytest.mark.parametrize("name", ["rates/popularity", "text/topic_cosine"])
+def test_a_model_of_one_feature_keeps_its_order_or_reverses_it(case, name):
+    fold, features, _ = case
+    fitted = fit_context(features, (name,), None, 0)
+    assert fitted.model.chosen == fitted.model.combination.names == (name,)
+    feature = features.values[fold.test, NAMES.index(name)]
+    correlation = spearmanr(feature, fitted.log_odds[fold.test]).statistic
+    assert abs(correlation) == pytest.approx(1)
+
+
+def test_test_pairs_are_scored_by_the_final_model(case, fitted):
     rows = case[0].test
     answers = fitted.model.log_odds(*_asked(case, rows))
     np.testing.assert_allclose(fitted.log_odds[rows], answers, rtol=1e-4, atol=1e-4)
 
 
-def test_training_pairs_do_not_have_it(case, fitted):
+def test_training_pairs_are_not_scored_by_the_final_model(case, fitted):
     rows = case[0].train
     answers = fitted.model.log_odds(*_asked(case, rows)).numpy()
     assert np.abs(fitted.log_odds[rows] - answers).mean() > 0.01
@@ -71,10 +82,10 @@ def test_training_pairs_do_not_have_it(case, fitted):
 @pytest.mark.parametrize(
     ("groups", "has_videos"), [(GROUPS, True), (("text", "rates"), False), ((), True)]
 )
-def test_what_is_read_answers_as_what_was_written(case, tmp_path, groups, has_videos):
+def test_loaded_model_gives_the_same_scores(case, tmp_path, groups, has_videos):
     _, features, videos = case
-    told = videos if has_videos else None
-    model = fit_context(features, groups, told, 0).model
+    of_videos = videos if has_videos else None
+    model = fit_context(features, groups, of_videos, 0).model
     path = tmp_path / "context.npz"
     model.save(path)
     again = ContextModel.load(path)
@@ -88,7 +99,7 @@ def test_what_is_read_answers_as_what_was_written(case, tmp_path, groups, has_vi
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_file_is_the_same_each_time_and_holds_no_pickle(fitted, tmp_path):
+def test_file_is_reproducible_and_has_no_pickle(fitted, tmp_path):
     for name in ("one.npz", "other"):
         fitted.model.save(tmp_path / name)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other").read_bytes()
@@ -96,7 +107,7 @@ def test_a_file_is_the_same_each_time_and_holds_no_pickle(fitted, tmp_path):
         assert all(archive[name].dtype.kind in "fiU" for name in archive.files)
 
 
-def test_nothing_in_a_model_has_an_axis_over_people(case, fitted, tmp_path):
+def test_no_weight_has_an_axis_over_users(case, fitted, tmp_path):
     fold, features, _ = case
     evidence = features.data.evidence
     known = len(np.unique(evidence.pairs.user[fold.train]))
@@ -134,29 +145,29 @@ def test_another_file_is_no_context_model(fitted, tmp_path, broken):
         ContextModel.load(path)
 
 
-def test_a_model_without_anything_to_see_is_none(case):
-    with pytest.raises(DataError, match="must see something"):
+def test_model_without_inputs_is_refused(case):
+    with pytest.raises(DataError, match="must use context features or videos"):
         fit_context(case[1], (), None, 0)
 
 
-def test_trees_alone_have_nothing_to_split(case):
-    with pytest.raises(DataError, match="must see something"):
+def test_trees_without_features_are_refused(case):
+    with pytest.raises(DataError, match="must use context features or videos"):
         fit_context(case[1], ("trees",), None, 0)
 
 
-def test_videos_that_know_are_listened_to(case):
+def test_informative_videos_get_weight(case):
     fold, features, _ = case
     label = features.data.evidence.pairs.label
-    told = fit_context(features, ("rates",), 6.0 * label - 3.0, 0)
+    with_videos = fit_context(features, ("rates",), 6.0 * label - 3.0, 0)
     alone = fit_context(features, ("rates",), None, 0)
-    assert told.model.combination.weights["weights"][-1] > 0.5
-    for found, least in ((told, 0.9), (alone, 0.0)):
+    assert with_videos.model.combination.weights["weights"][-1] > 0.5
+    for found, least in ((with_videos, 0.9), (alone, 0.0)):
         order = np.argsort(-found.log_odds[fold.test])
         best = label[fold.test][order][: label[fold.test].sum()]
         assert best.mean() >= least
 
 
-def test_a_label_that_is_tested_changes_no_weight(case):
+def test_test_labels_do_not_change_weights(case):
     fold, features, videos = case
     label = features.data.evidence.pairs.label.copy()
     label[fold.test] = 1 - label[fold.test]

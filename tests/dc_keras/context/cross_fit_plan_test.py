@@ -21,12 +21,12 @@ def plan(make_world):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_pair_is_scored_once_by_what_has_not_seen_it(plan, split):
+def test_every_pair_is_scored_once_out_of_fold(plan, split):
     evidence, fold, steps = plan(split)
     scored = np.concatenate([step.scored for step in steps])
     assert len(scored) == len(np.unique(scored))
     if split != "temporal":
-        # Of several cutoffs, nothing was known before the first.
+        # With several cutoffs, no labels are known before the first.
         assert len(scored) == len(evidence.pairs)
     for step in steps:
         assert not np.isin(step.fitted, step.scored).any()
@@ -34,7 +34,7 @@ def test_every_pair_is_scored_once_by_what_has_not_seen_it(plan, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_the_first_step_is_fitted_on_all_that_is_known(plan, split):
+def test_first_step_is_fitted_on_training_and_validation_pairs(plan, split):
     _, fold, steps = plan(split)
     known = np.sort(np.concatenate([fold.train, fold.valid]))
     np.testing.assert_array_equal(steps[0].fitted, known)
@@ -43,9 +43,7 @@ def test_the_first_step_is_fitted_on_all_that_is_known(plan, split):
 
 
 @pytest.mark.parametrize("num_valid", [0, 20])
-def test_what_is_kept_is_fitted_on_everything_where_nothing_is_tested(
-    make_world, num_valid
-):
+def test_final_model_is_fitted_on_all_pairs_without_test_pairs(make_world, num_valid):
     grid, data = make_world()
     everything = np.arange(len(data.evidence.pairs))
     valid, train = everything[:num_valid], everything[num_valid:]

@@ -52,12 +52,12 @@ def test_posts_of_the_pool_are_rows_of_its_users(make_evidence):
     assert named == [["p-00"], [], ["r-00"]]
 
 
-def test_a_hidden_user_describes_nothing(make_evidence):
+def test_hidden_users_describe_no_challenge(make_evidence):
     evidence = make_evidence(_LABELS, hidden_users={"u01"}, **_POSTS)
     assert evidence.challenge_documents == (["walk"], ["sing", "hum", "la"])
     assert [len(rows) for rows in evidence.support] == [1, 3]
     assert evidence.num_supporters.tolist() == [1.0, 2.0]
-    # What they may see of themselves stays.
+    # Their own histories stay.
     assert [len(rows) for rows in evidence.histories] == [2, 0]
 
 

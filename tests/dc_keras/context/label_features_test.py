@@ -10,7 +10,7 @@ from dc_keras.study.temporal import join_cutoffs
 
 
 def _learn(evidence, rows, users=None, pool=None):
-    """What is learned where tastes are numbers that a test chooses."""
+    """Learns from labels with given tastes."""
     count = len(evidence.person)
     users = np.zeros((count, 2)) if users is None else np.array(users, float)
     pool = np.zeros((len(evidence.pool_joined), 2)) if pool is None else np.array(pool)
@@ -30,14 +30,14 @@ def test_other_joins_by_hand(make_evidence):
     np.testing.assert_allclose(
         _ease_scores(labels), [both, both, first, [0, 0], [0, 0]]
     )
-    # The last user has no training pair: their joins are not known.
+    # The last user has no training pair, so their joins are unknown.
     np.testing.assert_array_equal(
         labels.joined, [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]]
     )
 
 
-def test_joins_stand_in_the_order_of_the_challenges(make_evidence):
-    # Topics are numbered by name; a bundle counts challenges as its study lists them.
+def test_joins_are_in_the_order_of_the_challenges(make_evidence):
+    # Topics are numbered in order of name; a bundle uses the order of the study.
     evidence = make_evidence([[1, 1], [1, 1], [1, 0], [0, 0], [1, 1]])
     other_names = replace(evidence, topic=1 - evidence.topic)
     labels, others = (
@@ -59,7 +59,7 @@ def test_other_joins_count_the_pool(make_evidence):
     assert scores[2] == pytest.approx([0, 3 / 24])
 
 
-def test_a_challenge_never_speaks_for_itself(make_evidence):
+def test_ease_has_a_zero_diagonal(make_evidence):
     labels = _learn(make_evidence([[1], [1], [0]]), np.arange(3))
     np.testing.assert_array_equal(labels.ease, [[0]])
 
@@ -85,7 +85,7 @@ def test_taste_by_hand(make_evidence):
     )
 
 
-def test_of_a_new_challenge_those_who_describe_it_tell_the_taste(make_evidence):
+def test_taste_of_a_new_challenge_comes_from_the_pool(make_evidence):
     evidence = make_evidence(
         [[1, None], [0, None], [None, 1]],
         support=[[], [("p", ""), ("q", "")]],

@@ -1,4 +1,4 @@
-"""Compares the features of pairs with what NumPy says of the same posts."""
+"""Compares the features of pairs with NumPy computations on the same posts."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def _sets(rng, count, num_days, known):
 
 
 def _some(rng, values, known):
-    """Values, whole rows of which are unknown."""
+    """Returns random values with some unknown rows."""
     values = values.copy()
     values[rng.random(len(values)) > known] = np.nan
     return values
@@ -67,7 +67,7 @@ def _challenges(rng, count, known):
 
 
 def _joined(parts):
-    """The vectors that parts make, in the order in which they are given."""
+    """Concatenates parts of vectors in order."""
     values = np.concatenate(list(parts.values()), axis=1)
     return np.where(np.isnan(values), UNKNOWN, values).astype(np.float32)
 
@@ -81,7 +81,7 @@ def _between(days, begin, end):
 
 
 def _overlap(own, days):
-    """How the known days of a user and of a challenge lie, by name."""
+    """Returns the overlap features of the known days of a user and a challenge."""
     if not len(own) or not len(days):
         return {}
     first, last, middle = own[0], own[-1], days[len(days) // 2]
@@ -116,7 +116,7 @@ def _ages(side, days, now):
 
 
 def _reference(user, challenge, weights):
-    """The features of one pair by name; those that are missing are unknown."""
+    """Returns the features of one pair by name; missing ones are unknown."""
     habits = (user["habits"] - weights["habit_mean"]) * weights["habit_scale"] * 0.15
     taste = np.concatenate([user["vectors"], np.nan_to_num(habits)])
     rate = taste @ weights["propensity"] + weights["propensity_bias"]
@@ -206,9 +206,7 @@ def test_every_feature_is_that_of_numpy(features, weights, known):
         ("habits", ("engagement/user_duration", "engagement/user_log_views")),
     ],
 )
-def test_what_is_not_known_of_a_user_silences_what_is_made_of_it_alone(
-    features, part, silent
-):
+def test_unknown_user_data_only_affects_features_made_of_it(features, part, silent):
     rng = np.random.default_rng(1)
     users, challenges = _users(rng, 5, 1.0), _challenges(rng, 5, 1.0)
     before = _found(features, users, challenges)
@@ -227,16 +225,16 @@ def test_what_is_not_known_of_a_user_silences_what_is_made_of_it_alone(
     assert same.any()
 
 
-def test_without_a_day_of_the_question_it_is_the_last_of_training(features):
+def test_now_is_the_last_day_of_training_by_default(features):
     rng = np.random.default_rng(2)
     users, challenges = _users(rng, 5, 1.0), _challenges(rng, 5, 1.0)
-    asked, unasked = (
+    with_now, without_now = (
         _found(features, {**users, "now": np.full((5, 1), now)}, challenges)
         for now in (_LATEST, np.nan)
     )
-    np.testing.assert_array_equal(asked, unasked)
+    np.testing.assert_array_equal(with_now, without_now)
     later = _found(features, {**users, "now": np.full((5, 1), 60.0)}, challenges)
-    moved = np.flatnonzero((later != asked).any(axis=0))
+    moved = np.flatnonzero((later != with_now).any(axis=0))
     assert {NAMES[column] for column in moved} <= {
         *("rates/recent_supporters", "rates/last_supporters"),
         *("time/user_age", "time/user_silence"),
@@ -245,7 +243,7 @@ def test_without_a_day_of_the_question_it_is_the_last_of_training(features):
     assert len(moved) > 0
 
 
-def test_one_challenge_answers_for_all_users(features):
+def test_one_challenge_row_is_broadcast_over_users(features):
     rng = np.random.default_rng(3)
     users, challenge = _users(rng, 7, 0.7), _challenges(rng, 1, 1.0)
     repeated = {name: np.repeat(part, 7, axis=0) for name, part in challenge.items()}
@@ -257,7 +255,7 @@ def test_one_challenge_answers_for_all_users(features):
     )
 
 
-def test_posts_at_one_time_have_a_gap_of_nothing(features, weights):
+def test_posts_at_the_same_time_have_zero_gap(features, weights):
     rng = np.random.default_rng(4)
     users, challenges = _users(rng, 3, 1.0), _challenges(rng, 3, 1.0)
     users["days"] = np.full((3, 5), 2.0)

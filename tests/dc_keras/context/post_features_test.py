@@ -34,7 +34,7 @@ def test_a_sound_without_an_id_goes_by_its_title(make_study):
     assert terms == ["sound:blinding lights", "title:blinding", "title:lights"]
 
 
-def test_the_title_of_somebodys_own_sound_says_nothing(make_study):
+def test_title_of_an_original_sound_gives_no_terms(make_study):
     assert _terms(make_study, music_id="7", music_title="original sound") == ["sound:7"]
 
 
@@ -52,7 +52,7 @@ def test_a_post_without_anything_has_no_terms(make_study):
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("สวัสดี", ["สวัสดี"]),
         ("مرحبا بِكم", ["مرحبا", "بِكم"]),
-        # A variation selector or an emoji is no word.
+        # Variation selectors and emojis are no words.
         ("❤️ 🔥", []),
     ],
 )
@@ -91,7 +91,7 @@ def test_facts_are_as_in_the_corpus_and_minus_one_where_it_has_none(make_study):
     assert posts.counts.tolist() == [[9, 4, 2, 0], [-1] * 4]
 
 
-def test_only_posts_that_a_grid_shows_are_read(make_study):
+def test_only_posts_of_a_grid_are_read(make_study):
     grid, videos = make_study(
         [[1], [0]],
         histories=[["a"], ["b", "c"]],
@@ -109,11 +109,11 @@ def test_only_posts_that_a_grid_shows_are_read(make_study):
         "u01-01",
     )
     assert read_facts(videos, smaller).video_ids == ("c0-00", "p-00", "u00-00")
-    # Two grids show what either shows.
+    # Two grids have the posts of both.
     assert read_facts(videos, smaller, grid).sha256 == read_facts(videos, grid).sha256
 
 
-def test_rows_and_documents_are_in_the_order_asked_for(make_study):
+def test_rows_and_documents_are_in_the_given_order(make_study):
     facts = _facts(make_study, "one", "two three", "four")
     assert facts.rows(["u00-02", "u00-00"]).tolist() == [2, 0]
     assert facts.document(["u00-01", "u00-00"]) == ["two", "three", "one"]
@@ -133,7 +133,7 @@ def test_rows_and_documents_are_in_the_order_asked_for(make_study):
         {"music_title": "original sound"},
     ],
 )
-def test_the_digest_tells_every_fact(make_study, change):
+def test_digest_changes_with_every_fact(make_study, change):
     post = {"caption": "one", "views": 4, "create_time": 4, "duration_s": 4.0}
     same, other = _facts(make_study, post), _facts(make_study, post | change)
     assert same.sha256 == _facts(make_study, dict(post)).sha256 != other.sha256

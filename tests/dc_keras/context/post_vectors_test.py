@@ -34,7 +34,7 @@ def _cosines(vectors):
     return unit @ unit.T
 
 
-def test_topics_are_what_people_write_together(monkeypatch):
+def test_topics_follow_co_occurring_terms(monkeypatch):
     monkeypatch.setattr("dc_keras.context.post_vectors.NUM_TOPICS", 2)
     captions = ["cat dog", "dog cat pet", "cat pet", "sun sea", "sea sand", "sand sun"]
     posts = _inputs([*captions, "pet", "sand", "unheard", ""])
@@ -46,7 +46,7 @@ def test_topics_are_what_people_write_together(monkeypatch):
     assert not topics[8:].any()
 
 
-def test_terms_of_one_user_alone_say_nothing():
+def test_terms_of_a_single_user_have_no_weight():
     posts = _inputs(["own own", "shared own", "shared", "own"])
     space = fit_space(posts, None, None, [np.array([0, 1]), np.array([2])])
     topics = embed_posts(space, posts, None, None)[:, : space.widths[0]]
@@ -74,7 +74,7 @@ def test_directions_keep_the_distances_between_users(side):
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     known = np.delete(np.arange(9), 3)
     centred = unit[known] - unit[known].mean(axis=0)
-    # Four directions of four are a rotation.
+    # Four of four directions are a rotation.
     np.testing.assert_allclose(
         block[known] @ block[known].T, centred @ centred.T, atol=1e-5
     )
@@ -103,7 +103,7 @@ def test_facts_are_as_given_or_unknown():
     np.testing.assert_array_equal(facts[1], [*[UNKNOWN] * 6, 0, UNKNOWN])
 
 
-def test_days_are_exact_to_what_float32_can_tell_of_them():
+def test_days_are_exact_to_float32_precision():
     times = _START - np.random.default_rng(0).integers(0, 3000 * _DAY, 200)
     posts = _inputs([""] * 201, create_times=np.array([*times, _START]))
     space = fit_space(posts, None, None, [np.arange(201)])
@@ -117,7 +117,7 @@ def test_days_are_exact_to_what_float32_can_tell_of_them():
     assert space.day_of(tf.constant([-1], tf.int64)).numpy() == np.float32(UNKNOWN)
 
 
-def test_posts_of_nobody_who_may_be_learned_from_teach_nothing():
+def test_posts_outside_the_training_sets_do_not_change_the_fit():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(6, 3)).astype(np.float32)
     one, two = (

@@ -44,7 +44,7 @@ def test_joins_posts_and_days_before_each_cutoff(grid_and_posts):
         ("b", "c0"), ("c", "c0"), ("d", "c1"), ("f", "c1"), ("a", "gone"), ("h", "c0")
     )
     pasts = read_pasts(videos, joins, [grid])
-    # Twice the same challenge is one; another that the grid does not ask about none.
+    # Repeated challenges count once; challenges outside the grid do not count.
     assert {key: row.tolist() for key, row in pasts.items()} == {
         ("u00", 10 * DAY): [1.0, 3.0, 9.0],
         ("u01", 10 * DAY): [0.0, 0.0, 0.0],
@@ -53,7 +53,7 @@ def test_joins_posts_and_days_before_each_cutoff(grid_and_posts):
     }
 
 
-def test_a_join_at_or_after_the_cutoff_changes_nothing_of_it(grid_and_posts):
+def test_join_at_or_after_the_cutoff_does_not_count(grid_and_posts):
     grid, videos = grid_and_posts
     before, after = (
         read_pasts(videos, _joins(("a", "c0"), *later), [grid])
@@ -63,14 +63,16 @@ def test_a_join_at_or_after_the_cutoff_changes_nothing_of_it(grid_and_posts):
     assert before["u00", 20 * DAY].tolist() != after["u00", 20 * DAY].tolist()
 
 
-def test_users_who_are_asked_about_without_a_cutoff_have_no_past(make_study):
+def test_grids_without_cutoffs_have_no_past(make_study):
     grid, videos = make_study([[1, 0], [0, 1]], cutoff=10 * DAY)
     assert read_pasts(videos, _joins(), [grid]) == {}
     np.testing.assert_array_equal(find_past({}, grid), np.full((2, 3), np.nan))
 
 
-def test_the_digest_of_the_facts_tells_the_past(make_study):
+def test_digest_of_the_facts_changes_with_the_past(make_study):
     grid, videos = make_study([[1, 0], [0, 1]])
     joined = join_cutoffs([grid], [10 * DAY])
-    without, told = (read_facts(videos, joined, joins=j) for j in (None, _joins()))
-    assert without.sha256 != told.sha256
+    without, with_joins = (
+        read_facts(videos, joined, joins=j) for j in (None, _joins())
+    )
+    assert without.sha256 != with_joins.sha256

@@ -7,7 +7,7 @@ from dc_keras.context.rates import joins_and_pairs, mean_rate, popularity
 from dc_keras.study.temporal import join_cutoffs
 
 # Users 0 and 1 train on challenges 0 and 1 (three of four joined); user 2 and
-# challenge 2 are seen in other pairs alone.
+# challenge 2 are in other pairs only.
 _LABELS = [[1, 1, 1], [0, 1, None], [1, None, 0]]
 _TRAIN = np.array([0, 1, 3, 4])
 
@@ -35,7 +35,7 @@ def test_popularity_counts_the_pool_too(make_evidence):
 
 
 def test_one_person_and_one_challenge_count_over_all_cutoffs(make_study):
-    # u00 joined c0 after the first cutoff, hence is no pair after the second.
+    # u00 joined c0 after the first cutoff, so there is no pair at the second.
     early, videos = make_study([[1, 0], [0, 1]])
     late, _ = make_study([[None, 1], [0, 0]])
     grid = join_cutoffs([early, late, late], [1, 2, 3])

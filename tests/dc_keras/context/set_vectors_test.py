@@ -40,7 +40,7 @@ def _habits(facts):
     day, duration, views, likes, comments, shares, tags, original = facts.T
     without_tags = np.where(np.isnan(tags), np.nan, tags == 0)
     with warnings.catch_warnings():
-        # A set without one known value gives NaN, and says so of every function.
+        # NumPy warns of sets without known values.
         warnings.simplefilter("ignore", RuntimeWarning)
         return [
             np.log1p(np.nanmedian(views)) if len(views) else np.nan,
@@ -83,7 +83,7 @@ def test_blocks_are_means_of_unit_length(num_posts):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_days_ascend_and_unknown_ones_stand_at_the_end():
+def test_days_ascend_with_unknown_ones_last():
     posts, valid = _posts(np.random.default_rng(1), 30, 3, 0.5)
     joined = _joined(posts, valid)
     days = np.where(valid, posts[:, :, _LAYOUT.taste], np.nan)
@@ -101,7 +101,7 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(_joined(posts, valid), _joined(junk, padded), rtol=1e-6)
 
 
-def test_of_an_empty_set_nothing_is_known():
+def test_empty_set_is_unknown():
     posts = np.ones((2, 4, _LAYOUT.taste + len(FACTS)))
     joined = _joined(posts, np.zeros((2, 4), bool))
     assert not joined[:, : _LAYOUT.taste].any()

@@ -15,7 +15,7 @@ def _bytes(text):
 
 
 def _find(*posts):
-    """Posts are captions, or captions with the id and the title of a sound."""
+    """Finds the terms of captions, or of captions with the id and title of a sound."""
     rows = [
         (post, "", "") if isinstance(post, (str, bytes)) else post for post in posts
     ]
@@ -40,7 +40,7 @@ def _terms(post):
     [
         ("", []),
         ("So FUN, so good! #Dance #fyp", ["so", "fun", "good", "#dance", "#fyp"]),
-        # Where a tag ends, another may begin; marks alone are none.
+        # A tag may directly follow another; # alone is no tag.
         ("a#b#c# ##d # ", ["a", "#b", "#c", "#d"]),
         ("#fun#", ["#fun"]),
         # Two of the characters whose compatibility form is #.
@@ -52,7 +52,7 @@ def _terms(post):
         ("မြန်မာ #မြန်မာ", ["မြန်မာ", "#မြန်မာ"]),
         ("مرحبا #مَرْحَبًا", ["مرحبا", "#مَرْحَبًا"]),
         ("สวัสดี #สวัสดี", ["สวัสดี", "#สวัสดี"]),
-        # An emoji or a variation selector is no word, and ends one.
+        # Emojis and variation selectors are no words and separate words.
         ("❤️ 🔥 #fun🔥more", ["#fun", "more"]),
         ("Привет ΟΔΌΣ", ["привет", "οδός"]),
     ],
@@ -81,7 +81,7 @@ def test_a_sound_without_an_id_goes_by_its_title():
         *("Blinding Lights", "original sound of music", "my original sound", "x - y"),
     ],
 )
-def test_an_own_sound_is_what_the_corpus_takes_for_one(title):
+def test_original_sounds_are_those_of_the_corpus(title):
     found = _find(("", "7", title))
     is_original = is_original_sound(title)
     assert found.is_original.numpy().tolist() == [float(is_original)]
@@ -99,7 +99,7 @@ def test_a_post_has_each_of_its_terms_once_and_keeps_its_place():
     assert post.tolist() == [0, 0, 2, 2, 3, 3]
     assert set(bucket[:2]) == set(bucket[4:]) == _buckets("a", "b")
     assert set(bucket[2:4]) == _buckets("b", "#b")
-    # Tags are counted as often as they are written.
+    # Repeated tags count.
     assert found.num_tags.numpy().tolist() == [0, 0, 2, 0]
 
 
@@ -110,7 +110,7 @@ def test_no_post_has_no_terms():
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"a\xc3", b"\xf0\x9f", b"\xed\xa0\x80"])
-def test_bytes_that_are_no_text_stand_between_words(broken):
+def test_invalid_bytes_separate_words(broken):
     assert _terms(b"before " + broken + b" after") >= _buckets("before", "after")
     found = _find((b"a", broken, broken), "next")
     assert found.bucket.numpy()[-1] in _buckets("next")
@@ -137,7 +137,7 @@ def _is_plain(character):
         and lower.upper().lower() == lower == lower.casefold()
         and unicodedata.normalize("NFKC", character) == character
         and unicodedata.ucd_3_2_0.category(character) != "Cn"
-        # How a sigma is written depends on its place in the word.
+        # The form of a sigma depends on its position in the word.
         and lower not in "σς"
     )
 
@@ -156,7 +156,7 @@ _PLAIN = st.lists(
 
 
 def _sets(captions):
-    """The terms of each of some captions, and how many tags each holds."""
+    """Returns the terms and the number of tags of each caption."""
     found = _find(*captions)
     post, bucket = found.post.numpy(), found.bucket.numpy()
     terms = [set(bucket[post == row].tolist()) for row in range(len(captions))]

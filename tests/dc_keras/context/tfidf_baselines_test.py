@@ -5,7 +5,7 @@ import pytest
 
 from dc_keras.context.tfidf_baselines import TextSpace, cosine, one_vs_rest
 
-# Two users say x and join c0, two say y and do not; the others are new.
+# Two users write x and join c0, two write y and do not; the others are new.
 _LABELS = [[1, 0], [1, 0], [0, 0], [0, 0], [1, 1], [1, 1], [0, 0]]
 _HISTORIES = [["x"], ["x"], ["y"], ["y"], ["x y"], ["x z"], []]
 _TRAIN = np.arange(8)
@@ -23,7 +23,7 @@ def evidence(make_evidence):
 def test_vectors_are_tfidf_of_terms_that_two_training_users_share(evidence):
     space = TextSpace.of(evidence, _TRAIN)
     half = np.sqrt(0.5)
-    # x and y are in two of four documents each, hence equally heavy; z is unheard of.
+    # x and y are in two of four documents each, so their weights are equal; z is new.
     np.testing.assert_allclose(
         space.users.toarray(),
         [[1, 0], [1, 0], [0, 1], [0, 1], [half, half], [1, 0], [0, 0]],
@@ -39,7 +39,7 @@ def test_terms_come_from_training_users_and_the_pool_alone(make_evidence):
         pool={"p": ["c"], "q": ["c"]},
     )
     space = TextSpace.of(evidence, np.array([0, 1]))
-    # b is said by two users of no training pair; c by two of the pool.
+    # b is a term of two users outside training; c of two users of the pool.
     np.testing.assert_array_equal(
         space.users.toarray(), [[1, 0], [1, 0], [0, 1], [0, 0]]
     )
@@ -70,7 +70,7 @@ def test_one_vs_rest_by_hand(evidence):
     np.testing.assert_array_equal(scores[:, 1], np.zeros(7))
 
 
-def test_pairs_outside_training_count_as_expected(evidence):
+def test_pairs_outside_training_have_zero_residual(evidence):
     # Without the pair of u03 and c0, y has a residual of −.5 over the same two users.
     train = np.delete(_TRAIN, 6)
     scores = one_vs_rest(
@@ -80,7 +80,7 @@ def test_pairs_outside_training_count_as_expected(evidence):
     assert scores[0, 0] == pytest.approx(0.2, abs=1e-6)
 
 
-def test_a_challenge_without_training_pairs_has_nothing_for_or_against_it(evidence):
+def test_challenge_without_training_pairs_has_zeros(evidence):
     train = _TRAIN[::2]
     scores = one_vs_rest(
         evidence, train, TextSpace.of(evidence, train), np.array([0.25, 0.75])

@@ -19,7 +19,7 @@ def _reference(features, label, weight, seed=0):
 
 
 def _far_from_thresholds(model, reference, features):
-    """Rows none of whose features lies where a comparison is soft."""
+    """Returns rows without features close to a threshold."""
     is_far = np.ones(len(features), bool)
     for [predictor] in reference._predictors:
         for node in predictor.nodes:
@@ -40,9 +40,9 @@ def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
     weight = rng.choice([0.5, 1.0], len(label)) if is_weighted else np.ones(len(label))
     model = fit_trees(features, label, weight, 0)
     reference = _reference(features, label, weight)
-    asked, _ = _rows(np.random.default_rng(1), 3000)
-    asked[rng.random(asked.shape) < 0.2] = np.nan
-    for rows in (features, asked):
+    new_rows, _ = _rows(np.random.default_rng(1), 3000)
+    new_rows[rng.random(new_rows.shape) < 0.2] = np.nan
+    for rows in (features, new_rows):
         is_far = _far_from_thresholds(model, reference, rows)
         assert is_far.mean() > 0.5
         np.testing.assert_allclose(
@@ -52,13 +52,13 @@ def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
         )
 
 
-def test_between_both_sides_of_a_threshold_the_answer_goes_from_one_to_the_other():
+def test_split_is_linear_around_its_threshold():
     features, label = _rows(np.random.default_rng(0))
     model = fit_trees(features, label, np.ones(len(label)), 0)
     feature, threshold = model.weights["feature"], model.weights["threshold"]
     column, place = int(feature[0, 0]), float(threshold[0, 0])
     row = np.tile(features[:1], (3, 1))
-    # The last bit of a feature must not make another answer.
+    # The last bit of a feature must not change the prediction.
     row[:, column] = [
         np.nextafter(np.float32(place), np.float32(side)) for side in (-9, place, 9)
     ]
@@ -66,7 +66,7 @@ def test_between_both_sides_of_a_threshold_the_answer_goes_from_one_to_the_other
     np.testing.assert_allclose(answers, answers[1], atol=1e-3)
 
 
-def test_a_feature_that_is_never_known_is_never_asked_for():
+def test_feature_that_is_never_known_is_not_used():
     features, label = _rows(np.random.default_rng(0))
     never = np.insert(features, 2, np.nan, axis=1)
     weight = np.ones(len(label))
@@ -80,24 +80,24 @@ def test_a_feature_that_is_never_known_is_never_asked_for():
 @pytest.mark.parametrize(
     ("label", "expected"), [(0, np.log(1e-4 / (1 - 1e-4))), (1, np.log(9999.0))]
 )
-def test_of_one_label_alone_the_rate_is_all_there_is(label, expected):
+def test_one_label_gives_the_rate(label, expected):
     features, _ = _rows(np.random.default_rng(0), 100)
     model = fit_trees(features, np.full(100, label), np.ones(100), 0)
     np.testing.assert_allclose(model(with_unknown(features)), expected, rtol=1e-4)
 
 
-def test_without_a_known_feature_the_weighted_rate_is_all_there_is():
+def test_no_known_features_give_the_weighted_rate():
     label, weight = np.array([1, 0, 0]), np.array([2.0, 1.0, 1.0])
     unknown = np.full((3, 2), np.nan, np.float32)
     model = fit_trees(unknown, label, weight, 0)
     np.testing.assert_allclose(model(with_unknown(unknown)), 0.0, atol=1e-6)
 
 
-def test_the_weights_are_all_that_trees_are():
+def test_trees_are_restored_from_their_weights():
     features, label = _rows(np.random.default_rng(0))
     features[::5, 0] = np.nan
     model = fit_trees(features, label, np.ones(len(label)), 0)
     again = BoostedTrees(model.weights)
-    asked = with_unknown(features)
-    np.testing.assert_array_equal(model(asked), again(asked))
+    new_rows = with_unknown(features)
+    np.testing.assert_array_equal(model(new_rows), again(new_rows))
     assert {value.shape[0] for value in model.variables} <= {7, 8}

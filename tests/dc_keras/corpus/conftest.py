@@ -1,4 +1,4 @@
-"""Small exports to import, made up."""
+"""Small invented exports."""
 
 import json
 from collections.abc import Callable
@@ -15,13 +15,13 @@ POSTED = 1_600_000_000
 
 @pytest.fixture
 def video_id() -> Callable[[int], str]:
-    """The id of the number-th post, a minute after the one before."""
+    """Returns the id of the post `number`; posts are a minute apart."""
     return lambda number: str((POSTED + 60 * number << 32) + 77 + number)
 
 
 @pytest.fixture
 def make_item(video_id: Callable[[int], str]) -> Callable[..., dict[str, Any]]:
-    """Makes a whole web item; keywords replace keys, None takes one out."""
+    """Makes a complete web item; keywords replace keys, None removes one."""
 
     def make(number: int = 0, **changes: Any) -> dict[str, Any]:
         item = {
@@ -65,7 +65,7 @@ def corpus_dir(tmp_path):
 
 @pytest.fixture
 def give(tmp_path, corpus_dir, pseudonymizer):
-    """Writes documents to a file each (or the given bytes) and imports them."""
+    """Writes each document, or its bytes, to a file and imports the files."""
 
     def run(**documents):
         options = {

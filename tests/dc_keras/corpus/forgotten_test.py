@@ -20,7 +20,7 @@ def ann(pseudonymizer):
 
 @pytest.fixture
 def forgotten(pseudonymizer, ann):
-    """Ann, known by her id and her handle, and a post of somebody else."""
+    """Ann, by id and handle, and a post by another person."""
     codes = (pseudonymizer.user("1001"), pseudonymizer.handle("ann"), ann, _POST)
     return Forgotten(pseudonymizer).with_codes(codes)
 
@@ -29,7 +29,7 @@ def _video(video_id="1", **fields):
     return Video(video_id=video_id, user_id="bob", source="web_item", **fields)
 
 
-def test_the_list_names_nobody_and_comes_back(forgotten, tmp_path, pseudonymizer):
+def test_the_list_contains_no_ids_and_round_trips(forgotten, tmp_path, pseudonymizer):
     dataclasses.replace(forgotten, journal={"rule": "ids"}).save(tmp_path)
     text = (tmp_path / FORGOTTEN_FILE).read_text("utf-8")
     for code in (_POST, pseudonymizer.user("1001"), pseudonymizer.handle("ann")):
@@ -44,7 +44,7 @@ def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
     empty = Forgotten.load(tmp_path, pseudonymizer)
     videos = table_of(Video, [_video(caption=f"see {_POST}")])
     assert not empty.has(_POST)
-    assert empty.keep(videos) is videos
+    assert empty.filter_videos(videos) is videos
     assert empty.is_finished
 
 
@@ -52,11 +52,11 @@ def test_without_a_list_nothing_is_forgotten(tmp_path, pseudonymizer):
     ("change", "rule"),
     [
         ({"version": 2}, "`version` must be 1. Received: version=2"),
-        ({"fingerprints": None}, "not a list of the forgotten"),
+        ({"fingerprints": None}, "not a valid list of forgotten ids"),
         ({"key_fingerprint": "00"}, "made with another pseudonym key"),
     ],
 )
-def test_what_is_no_list_of_this_key_is_refused(
+def test_an_invalid_list_or_one_of_another_key_is_refused(
     forgotten, tmp_path, pseudonymizer, change, rule
 ):
     forgotten.save(tmp_path)
@@ -66,12 +66,12 @@ def test_what_is_no_list_of_this_key_is_refused(
         Forgotten.load(tmp_path, pseudonymizer)
 
 
-def test_another_key_knows_nobody_of_the_list(forgotten):
+def test_fingerprints_of_another_key_do_not_match(forgotten):
     other = Forgotten(Pseudonymizer(b"o" * 32), forgotten.fingerprints)
     assert not other.has(_POST)
 
 
-def test_codes_go_out_of_texts_and_other_words_stay(forgotten, ann):
+def test_only_forgotten_codes_are_removed_from_texts(forgotten, ann):
     text = f"@{ann} and @u_0123456789: {_POST}, {_POST}0, x{_POST}, 日{_POST}日"
     assert forgotten.scrub(text) == (
         f"@u_forgotten and @u_0123456789: u_forgotten, {_POST}0, x{_POST}, "
@@ -79,7 +79,7 @@ def test_codes_go_out_of_texts_and_other_words_stay(forgotten, ann):
     )
 
 
-def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
+def test_forgotten_posts_and_references_to_them_are_removed(forgotten, ann):
     other = _video(
         "5", caption=f"with @{ann}", mentions=("u_1", ann, "u_2"), music_title=ann
     )
@@ -90,7 +90,7 @@ def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
         _video("7", duet_of=_POST, stitch_of="5", transcript=f"{ann}!"),
         _video("8", caption="as it was", duet_of="5"),
     ]
-    kept = list(rows_of(Video, forgotten.keep(table_of(Video, videos))))
+    kept = list(rows_of(Video, forgotten.filter_videos(table_of(Video, videos))))
     assert kept == [
         dataclasses.replace(
             other,
@@ -103,8 +103,8 @@ def test_posts_by_and_of_the_forgotten_go_without_a_trace(forgotten, ann):
     ]
 
 
-def test_nothing_is_kept_of_a_corpus_that_is_forgotten(forgotten):
-    kept = forgotten.keep(table_of(Video, [_video(_POST)]))
+def test_no_post_is_kept_if_all_are_forgotten(forgotten):
+    kept = forgotten.filter_videos(table_of(Video, [_video(_POST)]))
     assert kept.is_empty()
     assert kept.schema == table_of(Video, []).schema
 
@@ -115,19 +115,19 @@ def test_rows_without_an_id_are_kept(forgotten):
     assert kept["video_id"].to_list() == [None, "5"]
 
 
-def test_ties_to_the_forgotten_are_known_by_any_end(forgotten, pseudonymizer, ann):
+def test_edges_with_a_forgotten_end_are_recognised(forgotten, pseudonymizer, ann):
     gone = pseudonymizer.user("1001")
-    tie = Edge("reply", None, "video", "5", None, None, "web_comment")
-    ties = [
-        dataclasses.replace(tie, user_id=gone),
-        dataclasses.replace(tie, target_id=gone),
-        dataclasses.replace(tie, video_id=gone),
-        dataclasses.replace(tie, target_type="sound_title", target_id=f"by @{ann}"),
+    edge = Edge("reply", None, "video", "5", None, None, "web_comment")
+    edges = [
+        dataclasses.replace(edge, user_id=gone),
+        dataclasses.replace(edge, target_id=gone),
+        dataclasses.replace(edge, video_id=gone),
+        dataclasses.replace(edge, target_type="sound_title", target_id=f"by @{ann}"),
     ]
-    assert all(map(forgotten.has_tie, ties))
-    assert not forgotten.has_tie(tie)
-    kept = forgotten.keep_ties(table_of(Edge, [*ties, tie]))
-    assert list(rows_of(Edge, kept)) == [tie]
+    assert all(map(forgotten.has_edge, edges))
+    assert not forgotten.has_edge(edge)
+    kept = forgotten.filter_edges(table_of(Edge, [*edges, edge]))
+    assert list(rows_of(Edge, kept)) == [edge]
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_ties_to_the_forgotten_are_known_by_any_end(forgotten, pseudonymizer, an
         {"file": f"{_POST}.json"},
     ],
 )
-def test_quarantined_records_that_name_the_forgotten_are_found(forgotten, entry):
+def test_quarantined_records_that_name_forgotten_ids_are_recognised(forgotten, entry):
     plain = {"file": "a.json", "position": "line 1", "keys": [], "raw": ""}
     assert forgotten.names_any(plain | entry)
 
 
-def test_a_name_that_is_a_key_or_a_part_names_nobody(forgotten):
+def test_keys_and_parts_of_words_are_not_names(forgotten):
     raw = '{"ann": 1, "author": "annabel", "desc": "ann @annabel @ann.b"}'
     entry = {"file": "ann.json", "position": "line 1", "keys": ["ann"], "raw": raw}
     assert not forgotten.names_any(entry)

@@ -8,7 +8,7 @@ from dc_keras.corpus.records import find_hashtags
 _CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1)]
 
 
-def test_the_class_holds_the_characters_of_every_script_and_no_others():
+def test_the_class_has_the_word_characters_of_every_script_only():
     inside = set(re.findall(f"[{word_characters()}]", "".join(_CHARACTERS)))
     assert inside >= set("aZ0_é踊١नि်្َٔ\u200c\u200d")
     assert not inside & set("\ufe0f\ufe00\u20e3 .-’#＃@😀\u200b")
@@ -16,19 +16,19 @@ def test_the_class_holds_the_characters_of_every_script_and_no_others():
         assert unicodedata.category(character)[0] in "LNM"
     outside = set(_CHARACTERS) - inside
     left = {c for c in outside if unicodedata.category(c)[0] in "LNM"}
-    # Enclosing marks and the selectors of emoji: both follow a tag without being of it.
+    # Enclosing marks and the selectors of emoji can follow a tag but are not part of it.
     assert {unicodedata.category(c) for c in left} == {"Me", "Mn"}
     assert {c for c in left if unicodedata.category(c) == "Mn"} == set(
         map(chr, range(0xFE00, 0xFE10))
     )
 
 
-def test_a_hash_is_whatever_nfkc_makes_one():
+def test_hashes_are_the_characters_whose_nfkc_is_one():
     normal = (c for c in _CHARACTERS if "#" in unicodedata.normalize("NFKC", c))
     assert set(HASHES) == set(normal)
 
 
-def test_the_pattern_takes_what_the_finder_takes():
+def test_the_pattern_matches_what_find_hashtags_finds():
     for caption in ("#မြန်မာ!", "a ＃नमस्ते.", "﹟x️", "# x", "#️⃣"):
         matches = re.findall(hashtag_pattern(), caption)
         assert [tag[1:] for tag in matches] == list(find_hashtags(caption))

@@ -14,7 +14,7 @@ def test_a_pseudonym_is_the_keyed_hash_in_its_own_domain(pseudonymizer):
     assert pseudonymizer.user("123") == expected[:32]
 
 
-def test_domains_and_keys_keep_pseudonyms_apart(pseudonymizer):
+def test_pseudonyms_differ_between_domains_and_keys(pseudonymizer):
     other = Pseudonymizer(b"j" * 32)
     codes = [
         pseudonymizer.user("123"),
@@ -26,11 +26,11 @@ def test_domains_and_keys_keep_pseudonyms_apart(pseudonymizer):
     assert other.fingerprint != pseudonymizer.fingerprint
 
 
-def test_a_mention_is_the_beginning_of_the_handles_pseudonym(pseudonymizer):
+def test_a_mention_code_begins_the_pseudonym_of_the_handle(pseudonymizer):
     assert pseudonymizer.mention("Ann") == "u_" + pseudonymizer.handle("ann")[:10]
 
 
-def test_a_fingerprint_of_the_forgotten_has_a_domain_of_its_own(pseudonymizer):
+def test_forgotten_fingerprints_have_their_own_domain(pseudonymizer):
     message = b"dc_keras/forgotten\x00@ann"
     expected = hmac.new(b"k" * 32, message, hashlib.sha256).hexdigest()
     assert pseudonymizer.forgotten("@ann") == expected[:32]
@@ -45,7 +45,7 @@ def test_a_short_key_is_refused():
         Pseudonymizer(b"abc")
 
 
-def test_a_key_file_is_made_once_and_closed_to_others(tmp_path):
+def test_a_key_file_is_created_once_and_private(tmp_path):
     path = tmp_path / "new" / "pseudonym.key"
     key = load_or_create_key(path, corpus_dir=tmp_path / "corpus")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -65,7 +65,7 @@ def test_a_key_linked_into_the_corpus_is_refused(tmp_path):
         load_or_create_key(tmp_path / "link", corpus_dir=tmp_path / "c")
 
 
-def test_a_key_that_others_can_read_is_refused(tmp_path):
+def test_a_readable_key_is_refused(tmp_path):
     path = tmp_path / "key"
     load_or_create_key(path, corpus_dir=tmp_path / "c")
     path.chmod(0o644)
@@ -74,7 +74,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "not hex", "abcd", "é" * 64])
-def test_a_file_that_is_no_key_is_refused(tmp_path, content):
+def test_an_invalid_key_file_is_refused(tmp_path, content):
     path = tmp_path / "key"
     path.touch(mode=0o600)
     path.write_text(content)
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_key_is_refused(tmp_path, content):
         load_or_create_key(path, corpus_dir=tmp_path / "c")
 
 
-def test_the_code_of_a_post_needs_the_corpus_and_tells_posts_apart():
+def test_post_codes_depend_on_the_corpus_and_the_post():
     first, second = (Pseudonymizer(bytes([n]) * 32).fingerprint for n in (1, 2))
     code = post_code(first, "6871947673600000001")
     assert re.fullmatch("[0-9a-f]{32}", code)

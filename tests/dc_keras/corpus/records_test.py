@@ -25,7 +25,7 @@ from dc_keras.corpus import records
         ("", ""),
     ],
 )
-def test_two_spellings_of_a_tag_are_one(written, normal):
+def test_spellings_of_a_tag_are_normalised(written, normal):
     assert records.normalize_hashtag(written) == normal
 
 
@@ -47,7 +47,7 @@ def test_normalising_twice_changes_nothing(text):
         ("", ()),
     ],
 )
-def test_tags_of_a_caption(caption, tags):
+def test_tags_of_a_caption_are_found(caption, tags):
     assert records.find_hashtags(caption) == tags
 
 
@@ -80,7 +80,7 @@ def test_mentions_are_lower_cased_and_replaced():
         (" - Ann Lee", True, None),
     ],
 )
-def test_the_title_of_a_sound_names_nobody(title, is_original, clean):
+def test_names_are_removed_from_titles_of_sounds(title, is_original, clean):
     assert (
         records.clean_sound_title(
             title,
@@ -97,7 +97,7 @@ _TITLES = st.text(max_size=12) | st.sampled_from([" ", "x - Ann", "ANN song", "a
 
 
 @given(title=_TITLES, handle=st.none() | st.sampled_from(["ann", "a", "ß"]))
-def test_a_title_that_names_nobody_stays_as_it_is(title, handle):
+def test_a_title_without_names_is_unchanged(title, handle):
     if not records.find_names([title], [handle]):
         assert title.strip() == (
             records.clean_sound_title(

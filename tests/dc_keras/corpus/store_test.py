@@ -13,7 +13,7 @@ from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 
-# Prints the threads that an import starts.
+# Prints the threads that importing the module starts.
 _IMPORT = """
 import pathlib
 import dc_keras.corpus.store
@@ -38,13 +38,13 @@ _BARE = Video(video_id="1", user_id="v", source="share_item")
 _USERS = [User("v", ("a",), first_seen=1, last_seen=2), User("u")]
 
 
-_TIES = [
+_EDGES = [
     Edge("reply", "u", "video", "1", "1", 7, "web_comment"),
     Edge("follow", "u", "user", "v", None, None, "research_followers"),
 ]
 
 
-def _write(directory, videos=(_BARE, _FULL), users=_USERS, ties=_TIES, **changes):
+def _write(directory, videos=(_BARE, _FULL), users=_USERS, edges=_EDGES, **changes):
     arguments = {
         "key_fingerprint": "f",
         "media_root": None,
@@ -53,15 +53,15 @@ def _write(directory, videos=(_BARE, _FULL), users=_USERS, ties=_TIES, **changes
     with CorpusWriter(directory) as writer:
         for video in videos:
             writer.add_videos(table_of(Video, [video]))
-        return writer.finish(users, ties, **arguments)
+        return writer.finish(users, edges, **arguments)
 
 
-def test_records_come_back_as_they_were_sorted_by_id(tmp_path):
+def test_records_round_trip_sorted_by_id(tmp_path):
     _write(tmp_path, media_root=tmp_path / "media")
     corpus = Corpus.open(tmp_path)
     assert list(corpus.iter_videos()) == [_BARE, _FULL]
     assert list(corpus.iter_users()) == [_USERS[1], _USERS[0]]
-    assert list(corpus.iter_ties()) == [_TIES[1], _TIES[0]]
+    assert list(corpus.iter_edges()) == [_EDGES[1], _EDGES[0]]
     assert corpus.media_root == tmp_path / "media"
     assert corpus.directory == tmp_path
 
@@ -74,14 +74,14 @@ def test_columns_are_the_fields_of_the_record(tmp_path):
     assert videos.schema["hashtags"] == pl.List(pl.String())
 
 
-def test_posts_can_be_thought_away(tmp_path):
+def test_posts_can_be_left_out_in_memory(tmp_path):
     _write(tmp_path)
     corpus = Corpus.open(tmp_path)
     gone = pl.Series([_BARE.video_id, "1"])
     less = corpus.without_videos(gone)
     assert list(less.iter_videos()) == [_FULL]
     assert list(less.iter_users()) == list(corpus.iter_users())
-    assert list(less.iter_ties()) == list(corpus.iter_ties())
+    assert list(less.iter_edges()) == list(corpus.iter_edges())
     assert Corpus.open(tmp_path).videos.height == corpus.videos.height == 2
 
 
@@ -93,7 +93,7 @@ def test_an_empty_corpus_keeps_its_columns(tmp_path):
     assert corpus.media_root is None
 
 
-def test_corpus_json_counts_what_the_tables_hold(tmp_path):
+def test_corpus_json_has_the_counts_of_the_tables(tmp_path):
     _write(tmp_path)
     digests = {
         name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
@@ -130,7 +130,7 @@ def test_writing_leaves_no_temporary_files(tmp_path):
     ]
 
 
-def test_a_corpus_is_whole_or_as_it_was(tmp_path):
+def test_an_interrupted_write_leaves_the_old_corpus(tmp_path):
     _write(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(KeyError), CorpusWriter(tmp_path) as writer:
@@ -139,7 +139,7 @@ def test_a_corpus_is_whole_or_as_it_was(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_how_the_posts_were_cut_into_tables_changes_no_byte(tmp_path, monkeypatch):
+def test_the_split_into_tables_changes_no_byte(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_ROWS_A_GROUP", 2)
     posts = [Video(str(number), "u", "s") for number in range(5)]
     for name, size in (("a", 1), ("b", 3), ("c", 5)):
@@ -152,14 +152,14 @@ def test_how_the_posts_were_cut_into_tables_changes_no_byte(tmp_path, monkeypatc
     assert list(Corpus.open(tmp_path / "a").iter_videos()) == posts
 
 
-def test_a_corpus_of_before_there_were_ties_has_none(tmp_path):
+def test_a_corpus_without_a_file_of_edges_has_none(tmp_path):
     _write(tmp_path)
     (tmp_path / "ties.parquet").unlink()
     (tmp_path / "SHA256SUMS").unlink()
-    assert Corpus.open(tmp_path).ties.height == 0
+    assert Corpus.open(tmp_path).edges.height == 0
 
 
-def test_a_directory_without_a_corpus_is_told(tmp_path):
+def test_a_directory_without_a_corpus_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"corpus.json is missing; .*import_corpus"):
         Corpus.open(tmp_path)
 
@@ -170,7 +170,7 @@ def test_another_version_is_refused(tmp_path):
         Corpus.open(tmp_path)
 
 
-def test_a_damaged_corpus_json_is_told(tmp_path):
+def test_a_damaged_corpus_json_is_reported(tmp_path):
     (tmp_path / "corpus.json").write_text("{")
     with pytest.raises(
         DataError, match=r"corpus\.json must be the corpus\.json of import_corpus"
@@ -178,14 +178,14 @@ def test_a_damaged_corpus_json_is_told(tmp_path):
         Corpus.open(tmp_path)
 
 
-def test_a_missing_table_is_told(tmp_path):
+def test_a_missing_table_is_reported(tmp_path):
     _write(tmp_path)
     (tmp_path / "users.parquet").unlink()
     with pytest.raises(DataError, match=r"users.parquet: missing"):
         Corpus.open(tmp_path)
 
 
-def test_a_damaged_table_is_told(tmp_path):
+def test_a_damaged_table_is_reported(tmp_path):
     _write(tmp_path)
     (tmp_path / "videos.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(DataError, match=r"videos.parquet: damaged"):
@@ -204,8 +204,8 @@ def test_other_columns_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc is absent")
-def test_an_import_starts_no_worker_of_polars():
-    # A process forked from one that has them waits for ever.
+def test_importing_the_module_starts_no_polars_threads():
+    # A process forked from one that has such threads would wait forever.
     command = [sys.executable, "-c", _IMPORT]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "python" in done.stdout

@@ -32,7 +32,7 @@ def backbone(tiny_preset):
 
 @pytest.fixture(scope="module")
 def bare_preset(backbone, tmp_path_factory):
-    """The same backbone without a tokenizer."""
+    """A preset of the same backbone without a tokenizer."""
     directory = tmp_path_factory.mktemp("bert") / "bare"
     backbone.save_to_preset(str(directory))
     return directory
@@ -61,7 +61,7 @@ def test_states_are_those_of_the_last_layer_of_the_preset(bert, backbone):
     np.testing.assert_allclose(states, expected, atol=1e-5)
 
 
-def test_what_stands_on_padding_changes_no_token(bert):
+def test_padding_does_not_change_tokens(bert):
     other = tf.constant([[2, 5, 6, 3], [2, 3, 9, 8]])
     states, changed = bert.encode(_IDS, _MASK), bert.encode(other, _MASK)
     np.testing.assert_array_equal(states[1, :2], changed[1, :2])
@@ -101,7 +101,7 @@ def test_another_vocabulary_takes_the_place_of_its_own(handle, vocabulary, tmp_p
 
 
 @pytest.mark.parametrize(("piece", "lower_case"), [("cat", True), ("Cat", False)])
-def test_capitals_tell_the_case_of_a_vocabulary_file(
+def test_capitals_determine_the_case_of_a_vocabulary(
     bare_preset, tmp_path, vocabulary, piece, lower_case
 ):
     pieces = [piece if old == "cat" else old for old in vocabulary]
@@ -111,7 +111,7 @@ def test_capitals_tell_the_case_of_a_vocabulary_file(
 
 
 @pytest.mark.parametrize("handle", ["", "bert", "hub", "hub:", "keras_nlp:", "pt:x"])
-def test_a_handle_says_where_bert_comes_from(handle):
+def test_a_handle_needs_a_prefix(handle):
     message = rf"must be .*hub:PATH_OR_URL, keras_nlp:.*Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
         _load(handle)
@@ -121,10 +121,10 @@ def test_a_handle_says_where_bert_comes_from(handle):
     ("handle", "message"),
     [
         ("keras_nlp:/nowhere/bert", "cannot load the BERT preset.*text=keras_nlp:DIR"),
-        ("hub:/nowhere/bert", "cannot load the hub module.*give --text=hub:DIR"),
+        ("hub:/nowhere/bert", "cannot load the hub module.*--text=hub:DIR"),
     ],
 )
-def test_a_directory_that_is_not_there_is_refused(handle, message):
+def test_a_missing_directory_is_refused(handle, message):
     with pytest.raises(DataError, match=rf"{message}.*Received: text='{handle}'"):
         _load(handle)
 
@@ -151,7 +151,7 @@ def test_a_preset_whose_weights_are_of_another_size_is_refused(tiny_preset, tmp_
 
 
 def test_a_preset_without_vocabulary_is_refused(bare_preset):
-    message = r"brings no WordPiece vocabulary.*may name one as `vocab_file`.*/bare'"
+    message = r"includes no WordPiece vocabulary.*may set `vocab_file`.*/bare'"
     with pytest.raises(DataError, match=message):
         load_preset_vocabulary(str(bare_preset))
     with pytest.raises(DataError, match=message):

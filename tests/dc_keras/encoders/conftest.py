@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_hub(tiny_preset, tmp_path_factory) -> Path:
-    """The same as a SavedModel for tensorflow-hub."""
+    """The tiny preset as a SavedModel for tensorflow-hub."""
     from dc_keras.encoders.hub_export import export_text_encoder
 
     directory = tmp_path_factory.mktemp("hub") / "bert"
@@ -67,7 +67,7 @@ def save_table_module():
 
 @pytest.fixture(scope="session")
 def table_spec(save_table_module, vocabulary, tmp_path_factory):
-    """An encoder that is quick to load: the state of a piece is its row of a table."""
+    """A small encoder; the state of a piece is its row of a table."""
     import numpy as np
 
     from dc_keras.encoders.text import TextSpec

@@ -37,7 +37,7 @@ def _encode(pixels):
 
 
 def _grey(level, size=_SIZE):
-    """A JPEG of one grey, which JPEG keeps exactly."""
+    """Returns a JPEG of one grey level, which JPEG stores exactly."""
     return _encode(np.full((size, size, 3), level, np.uint8))
 
 
@@ -46,7 +46,7 @@ def _post(levels, video_id="1", caption=""):
 
 
 class _Counter(keras.layers.Layer):
-    """Counts the frames and the batches that come through."""
+    """Counts frames and batches."""
 
     def build(self, _):
         self.counts = self.add_weight(
@@ -59,7 +59,7 @@ class _Counter(keras.layers.Layer):
 
 
 def _make_vision(scale=1.0):
-    """An encoder of grey frames: their level, and minus twice as much."""
+    """An encoder of grey frames: the level, and minus twice the level."""
     frames = keras.Input((None, None, 3), dtype="uint8")
     pixels = keras.ops.cast(_Counter(name="counter")(frames), "float32")
     level = keras.layers.Dropout(0.5)(keras.ops.mean(pixels, axis=(1, 2, 3)))
@@ -206,7 +206,7 @@ def test_vision_and_text_go_together(vision, text):
         assert (one.caption, other.frames, other.frame_mask) == (None, None, None)
 
 
-def test_settings_say_what_shapes_the_features(vision, text):
+def test_settings_contain_what_affects_the_features(vision, text):
     def settings(vision, text, **changes):
         config = ExtractionConfig(**{"num_frames": 4, "frame_size": _SIZE, **changes})
         return FeatureExtractor(vision, text, config).settings()
@@ -260,8 +260,8 @@ def test_more_frames_than_allowed_are_refused(vision):
         (b"", "Input is empty"),
     ],
 )
-def test_what_is_no_jpeg_of_the_size_is_refused(vision, jpeg, reason):
-    message = rf"a JPEG of 32×32 px; verify_tfrecords names .* Received: {reason}"
+def test_invalid_frames_are_refused(vision, jpeg, reason):
+    message = rf"a JPEG of 32×32 px; find the damaged .* Received: {reason}"
     with pytest.raises(DataError, match=message) as caught:
         _extract([_post([1]), _Post("bad", "", (jpeg,))], vision)
     assert str(caught.value).isprintable()
@@ -283,6 +283,6 @@ def test_an_encoder_is_needed():
         ({"batch_size": -1}, r"`batch_size` must be at least 1.*batch_size=-1"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(changes, message):
+def test_invalid_configs_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
         ExtractionConfig(**{"num_frames": 4, "frame_size": _SIZE, **changes})

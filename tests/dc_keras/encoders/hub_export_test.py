@@ -41,7 +41,7 @@ def cased_preset(vocabulary, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cased_hub(cased_preset, tmp_path_factory):
-    """The same, exported two directories down."""
+    """The cased preset, exported two directories down."""
     target = tmp_path_factory.mktemp("cased") / "new" / "bert"
     assert export_text_encoder(f"keras_nlp:{cased_preset}", str(target)) == target
     return target
@@ -49,7 +49,7 @@ def cased_hub(cased_preset, tmp_path_factory):
 
 @pytest.fixture
 def bare_preset(backbone, tmp_path):
-    """The backbone without a tokenizer."""
+    """A preset of the backbone without a tokenizer."""
     backbone.save_to_preset(str(tmp_path / "bare"))
     return tmp_path / "bare"
 
@@ -131,7 +131,7 @@ def test_an_empty_directory_or_a_saved_model_is_replaced(cased_preset, tmp_path,
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_what_is_no_saved_model_is_not_replaced(tiny_preset, tmp_path, kind):
+def test_other_files_are_not_replaced(tiny_preset, tmp_path, kind):
     target = tmp_path / "thesis"
     kept = target
     if kind == "directory":
@@ -147,7 +147,7 @@ def test_an_export_that_fails_leaves_the_old_one_alone(bare_preset, tmp_path):
     target = tmp_path / "bert"
     target.mkdir()
     (target / "saved_model.pb").write_bytes(b"the old one")
-    with pytest.raises(DataError, match="brings no WordPiece vocabulary"):
+    with pytest.raises(DataError, match="includes no WordPiece vocabulary"):
         export_text_encoder(f"keras_nlp:{bare_preset}", target)
     assert (target / "saved_model.pb").read_bytes() == b"the old one"
     assert {path.name for path in tmp_path.iterdir()} == {"bare", "bert"}

@@ -87,7 +87,7 @@ def test_a_layer_is_made_again_from_its_config(save_module, tmp_path):
     np.testing.assert_array_equal(again(_IDS, _MASK), layer(_IDS, _MASK))
 
 
-def test_a_module_says_what_it_knows_of_its_vocabulary(
+def test_a_module_states_its_vocabulary_and_case(
     save_module, tmp_path, tiny_layer, vocabulary
 ):
     assert read_vocabulary(tiny_layer.vocab_file) == vocabulary
@@ -99,7 +99,7 @@ def test_a_module_says_what_it_knows_of_its_vocabulary(
 
 def test_a_module_without_vocabulary_needs_one(save_module, tmp_path):
     handle = f"hub:{save_module(tmp_path / 'm')}"
-    message = rf"brings no vocabulary.*as `vocab_file`\. Received: text='{handle}'"
+    message = rf"includes no vocabulary.*set `vocab_file`\. Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
         load_bert(handle, max_tokens=8, vocab_file=None)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "Cat"]
@@ -156,7 +156,7 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """A directory on disk and its address in the network of this machine."""
+    """A directory on disk and its address on a local web server."""
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     directory = tmp_path / "web"
     directory.mkdir()
@@ -181,12 +181,12 @@ def test_a_module_is_fetched_from_a_url(save_module, tmp_path, web):
     assert graph_hash(url) == graph_hash(local)
 
 
-def test_a_url_with_nothing_behind_it_is_refused(web):
+def test_an_unreachable_url_is_refused(web):
     _, address = web
     url = f"{address}/bert"
     message = (
-        r"cannot load the hub module\. Offline, bring a SavedModel directory.*"
-        rf"give --text=hub:DIR\. Received: text='hub:{url}' \(HTTPError.*404"
+        r"cannot load the hub module\. Offline, use --text=hub:DIR .*directory.*"
+        rf"Received: text='hub:{url}' \(HTTPError.*404"
     )
     with pytest.raises(DataError, match=message):
         HubBert(url)
@@ -221,7 +221,7 @@ _CAPTIONS = [
 
 @pytest.fixture(scope="module")
 def real_states(minilm):
-    """States of the real weights for _CAPTIONS by keras-nlp alone, and their mask."""
+    """States of the real weights for _CAPTIONS from keras-nlp, and their mask."""
     tokenizer = keras_nlp.models.BertTokenizer.from_preset(str(minilm))
     packer = keras_nlp.layers.MultiSegmentPacker(
         sequence_length=64, start_value=101, end_value=102

@@ -93,7 +93,7 @@ def test_a_batch_that_breaks_leaves_the_network_usable(converted):
     assert [len(rows) for rows in inference(_batches(4, 4, 4))] == [4, 4, 4]
 
 
-def test_settings_say_what_computed(vgg16, converted):
+def test_settings_contain_the_runtime(vgg16, converted):
     settings = converted.settings()
     assert VisionSpec.from_settings(settings) == vgg16.spec
     assert settings["runtime"] == "openvino"
@@ -114,11 +114,11 @@ def test_frames_of_another_size_than_converted_for_are_refused(converted):
         converted.inference(64)
 
 
-def test_what_is_no_quantised_network_is_refused(tmp_path):
-    with pytest.raises(DataError, match="must hold a quantised network"):
+def test_invalid_quantised_networks_are_refused(tmp_path):
+    with pytest.raises(DataError, match="must contain a quantised network"):
         read_int8_encoder(tmp_path / "nowhere")
     (tmp_path / "encoder.json").write_text("[]", "utf-8")
-    with pytest.raises(DataError, match="must hold a quantised network"):
+    with pytest.raises(DataError, match="must contain a quantised network"):
         read_int8_encoder(tmp_path)
 
 
@@ -128,7 +128,7 @@ def _run(code):
     )
 
 
-def test_nothing_is_reported_to_its_makers():
+def test_telemetry_is_disabled():
     done = _run(
         "import dc_keras.encoders.quantization, nncf, sys\n"
         "from openvino.tools.ovc import telemetry_utils\n"
@@ -143,7 +143,7 @@ def test_nothing_is_reported_to_its_makers():
     ], done.stderr
 
 
-def test_without_the_extra_a_line_says_what_to_install():
+def test_a_missing_extra_is_reported():
     done = _run(
         "import sys\n"
         "sys.modules['openvino'] = None\n"

@@ -77,7 +77,7 @@ def test_a_frame_is_drawn_once_however_often_it_comes():
     assert b"of all" in drawn.calibration
 
 
-def test_the_seed_decides_and_the_hash_tells():
+def test_the_seed_determines_the_frames_and_the_hash():
     posts = _posts(200)
     first, again, other = (
         draw_frames(posts, num_calibration=50, seed=seed) for seed in (0, 0, 1)

@@ -38,7 +38,7 @@ class _Post:
 
 @pytest.fixture(scope="module")
 def frames():
-    """Smooth frames of many colours, as 60 posts have them."""
+    """Smooth frames of many colours, of 60 posts."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (60, 4, 4, 3), np.uint8)
     images = [
@@ -117,17 +117,17 @@ def test_embeddings_keep_their_direction(network, frames, written):
     assert "FakeQuantize" in types
 
 
-def test_settings_say_what_it_was_calibrated_on(network, frames, written):
+def test_settings_contain_the_calibration_frames(network, frames, written):
     directory, vision = written
     assert read_int8_encoder(directory).settings() == vision
     assert json.loads(json.dumps(vision)) == vision
     assert VisionSpec.from_settings(vision) == network.spec
     assert vision["runtime"] == "openvino_int8"
     assert vision["network_fingerprint"] == network.fingerprint
-    told = vision["calibration"]
-    assert told["num_frames"] == len(frames.calibration)
-    assert told["num_held_out"] == len(frames.held_out)
-    assert (told["seed"], told["sha256"]) == (0, frames.sha256)
+    calibration = vision["calibration"]
+    assert calibration["num_frames"] == len(frames.calibration)
+    assert calibration["num_held_out"] == len(frames.held_out)
+    assert (calibration["seed"], calibration["sha256"]) == (0, frames.sha256)
 
 
 def test_the_same_frames_give_the_same_fingerprint_and_others_another(
@@ -154,7 +154,7 @@ def test_the_same_frames_give_the_same_fingerprint_and_others_another(
 
 def test_a_network_that_int8_ruins_is_refused(frames, tmp_path):
     message = (
-        r"cosine to float32 at least 0\.99; take --vision_runtime=openvino\. "
+        r"a cosine of at least 0\.99; use --vision_runtime=openvino\. "
         rf"Received: smallest cosine -?0\.\d+ of {len(frames.held_out)} frames"
     )
     with pytest.raises(DataError, match=message) as caught:
@@ -180,7 +180,9 @@ def test_an_embedding_without_a_direction_is_refused(
         write_int8_model(tmp_path / "int8-x", _make_ruined(), _SIZE, frames)
 
 
-def test_a_frame_that_means_nothing_to_either_is_kept(frames, tmp_path, monkeypatch):
+def test_a_frame_with_zero_embeddings_in_both_is_accepted(
+    frames, tmp_path, monkeypatch
+):
     _plant(monkeypatch, 0.0, 0.0)
     vision = write_int8_model(tmp_path / "int8-x", _make_ruined(), _SIZE, frames)
     assert vision["calibration"]["smallest_cosine"] == 1.0
@@ -217,7 +219,7 @@ def test_a_file_that_changed_is_refused(network, written, tmp_path):
     content = bytearray((tmp_path / "network.bin").read_bytes())
     content[100] ^= 1
     (tmp_path / "network.bin").write_bytes(content)
-    with pytest.raises(DataError, match=r"remove it, .* Received: another sha256"):
+    with pytest.raises(DataError, match=r"remove it to .* Received: another sha256"):
         read_int8_encoder(tmp_path)
 
 

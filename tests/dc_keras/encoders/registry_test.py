@@ -139,7 +139,7 @@ def test_a_module_that_cannot_be_imported_is_refused():
 
 
 @pytest.mark.parametrize("name", ["VGG16", "none", "a:b", ""])
-def test_names_that_cannot_be_are_refused(name):
+def test_invalid_names_are_refused(name):
     with pytest.raises(DataError, match="the name of a vision encoder must"):
         register_vision(name)(lambda image_size: None)
 
@@ -151,7 +151,7 @@ def test_unknown_text_encoders_are_refused():
         find_vision("nothing_like_it")
 
 
-def test_functions_that_give_something_else_are_refused():
+def test_functions_with_other_outputs_are_refused():
     register_vision("wrong")(lambda image_size: keras.Sequential())
     with pytest.raises(DataError, match="registers wrong must return a Keras model"):
         build_vision_encoder(VisionSpec("wrong", image_size=8))

@@ -22,15 +22,15 @@ def test_each_runtime_has_a_fingerprint_of_its_own():
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino_int8"])
-def test_what_cannot_run_is_refused(runtime):
+def test_unknown_runtimes_are_refused(runtime):
     message = rf"must be one of {', '.join(RUNTIMES)}, .*runtime='{runtime}'"
     with pytest.raises(DataError, match=message):
         build_frame_encoder(_SPEC, runtime, 32)
 
 
-def test_features_of_int8_do_not_serve():
+def test_features_of_int8_are_refused():
     settings = {"runtime": "openvino_int8", "network_fingerprint": "aa"}
     with pytest.raises(
-        DataError, match=r"train anew\. Received: runtime=openvino_int8"
+        DataError, match=r"train again\. Received: runtime=openvino_int8"
     ):
         float32_fingerprint(settings)

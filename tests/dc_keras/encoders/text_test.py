@@ -47,7 +47,7 @@ def _fingerprint(spec, **changes):
 
 
 def _states(backbone, vocabulary, pieces):
-    """States of one caption, alone and without padding."""
+    """Returns the states of one caption without padding."""
     ids = tf.constant([[vocabulary.index(piece) for piece in pieces]])
     inputs = {
         "token_ids": ids,
@@ -169,7 +169,7 @@ def test_captions_cleaned_by_another_version_are_refused():
         {"hashtags": "mask_focal", "focal_hashtags": ("dance",)},
     ],
 )
-def test_what_shapes_an_embedding_changes_the_fingerprint(table_spec, changes):
+def test_settings_change_the_fingerprint(table_spec, changes):
     assert _fingerprint(table_spec, **changes) != _fingerprint(table_spec)
 
 
@@ -226,7 +226,7 @@ def test_other_weights_vocabulary_or_case_change_the_fingerprint(
 
 
 def _add_one(module, dtype):
-    """Changes the variables of one dtype in a SavedModel, whose graph stays."""
+    """Changes the variables of one dtype in a SavedModel, but not its graph."""
     prefix = str(module / "variables" / "variables")
     reader = tf.train.load_checkpoint(prefix)
     names = sorted(reader.get_variable_to_shape_map())
@@ -289,7 +289,7 @@ def test_the_share_is_over_all_batches(encoder):
         ({"max_tokens": 1}, r"at least 2, for \[CLS\] and \[SEP\].*max_tokens=1"),
     ],
 )
-def test_a_spec_that_cannot_be_is_refused(changes, message):
+def test_invalid_specs_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
         TextSpec("hub:x", **changes)
 
@@ -304,6 +304,6 @@ def test_a_spec_that_cannot_be_is_refused(changes, message):
         ({"vocab_file": "/nowhere/vocab.txt"}, "'/nowhere/vocab.txt'"),
     ],
 )
-def test_a_spec_that_cannot_be_built_is_refused(spec, changes, message):
+def test_unbuildable_specs_are_refused(spec, changes, message):
     with pytest.raises(DataError, match=message):
         build_text_encoder(replace(spec, **changes))

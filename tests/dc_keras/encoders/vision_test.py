@@ -97,7 +97,7 @@ def test_an_unknown_size_at_the_door_changes_nothing(vgg16):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_random_weights_tell_colours_apart(name, request):
+def test_random_weights_distinguish_colours(name, request):
     encoder = request.getfixturevalue(name)
     rng = np.random.default_rng(2)
     noise = rng.normal(0, 25, (len(_COLOURS), 3, 64, 64, 3))
@@ -143,7 +143,7 @@ def test_a_weight_file_of_the_whole_network_gives_the_lower_part(tmp_path, vgg16
 def test_weights_of_another_network_are_refused(tmp_path, resnet50):
     path = tmp_path / "resnet.weights.h5"
     resnet50.model.save_weights(path)
-    with pytest.raises(DataError, match="must be one of the network VGG16_avg"):
+    with pytest.raises(DataError, match="must match the network VGG16_avg"):
         _build(weights=str(path))
 
 
@@ -157,7 +157,7 @@ def test_a_legacy_file_that_lacks_layers_is_refused(tmp_path):
 
 def test_a_file_that_is_no_weight_file_is_refused(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"not HDF5")
-    with pytest.raises(DataError, match=r"weight file must be .*x\.h5"):
+    with pytest.raises(DataError, match=r"weight file must match .*x\.h5"):
         _build(weights=str(tmp_path / "x.h5"))
 
 
@@ -166,12 +166,12 @@ def test_a_missing_weight_file_is_refused():
         _build(weights="nowhere.h5")
 
 
-def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
+def test_unreachable_imagenet_weights_are_reported(monkeypatch):
     def unreachable(**kwargs):
         raise OSError("no route")
 
     monkeypatch.setattr(keras.applications, "VGG16", unreachable)
-    message = r"bring the file .* and give --vision_weights=FILE.*no route"
+    message = r"provide the file with --vision_weights=FILE.*no route"
     with pytest.raises(DataError, match=message):
         _build(weights="imagenet")
 
@@ -187,7 +187,7 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
         ({"layer": "fc2", "image_size": 64}, "needs an image size of 224 px"),
     ],
 )
-def test_a_spec_that_cannot_be_is_refused(changes, message):
+def test_invalid_specs_are_refused(changes, message):
     with pytest.raises(DataError, match=message):
         VisionSpec(**{"name": "VGG16", **changes})
 

@@ -120,7 +120,7 @@ def test_a_missing_file_is_refused(network, tmp_path):
 @pytest.mark.parametrize("file", [*_FILES, "w.npz"])
 def test_a_file_that_cannot_be_read_is_refused(network, tmp_path, file):
     (tmp_path / file).write_bytes(b"no weights")
-    message = rf"must be one of the network net, .*{file}' \("
+    message = rf"must match the network net and .*{file}' \("
     with pytest.raises(DataError, match=message) as caught:
         load_weight_file(network, str(tmp_path / file))
     assert str(caught.value).isprintable()
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_is_refused(network, tmp_path, file):
 @pytest.mark.parametrize("file", _FILES)
 def test_weights_of_other_shapes_are_refused(network, tmp_path, file):
     _save(_make_network(filters=32), tmp_path / file)
-    with pytest.raises(DataError, match="must be one of the network net"):
+    with pytest.raises(DataError, match="must match the network net"):
         load_weight_file(network, str(tmp_path / file))
 
 

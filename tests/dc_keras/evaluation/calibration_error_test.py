@@ -30,7 +30,7 @@ def test_bins_are_those_of_sklearn():
     assert bins.counts.sum() == 402
 
 
-def test_equal_scores_are_never_parted():
+def test_equal_scores_are_in_one_bin():
     labels = np.array([1, 0, 0, 1])
     bins = reliability_bins(labels, np.full(4, 0.2))
     assert (bins.counts.tolist(), bins.observed.tolist()) == ([4], [0.5])
@@ -45,7 +45,7 @@ def test_error_is_the_distance_weighed_by_pairs():
     assert expected_calibration_error(labels, scores) == pytest.approx(0.35)
 
 
-def test_scores_that_tell_the_truth_have_hardly_an_error():
+def test_true_probabilities_have_a_small_error():
     rng = np.random.default_rng(1)
     scores = rng.random(20_000)
     labels = (rng.random(20_000) < scores).astype(int)

@@ -20,7 +20,7 @@ def _tastes():
 
 @pytest.fixture(scope="session")
 def grid(make_grid):
-    """24 users who join what they like, and one time in eight the contrary."""
+    """24 users who join the challenges that they like, with one in eight labels flipped."""
     return make_grid(
         _CHALLENGES,
         _tastes(),
@@ -61,7 +61,7 @@ def table(grid):
 
 @pytest.fixture(scope="session")
 def facts(grid):
-    """Posts that name what their author likes, one a day."""
+    """Posts that name the taste of their author, one per day."""
     from dc_keras.context.post_features import PostFacts
     from dc_keras.context.post_inputs import PostInputs
 
@@ -82,7 +82,7 @@ def facts(grid):
 
 @pytest.fixture(scope="session")
 def experiment(grid, table, facts):
-    """Models small and plain enough to be traced in a second each."""
+    """Small models that are fast to trace."""
     from dc_keras.evaluation.experiment import Experiment
 
     likes = _tastes()
@@ -154,10 +154,10 @@ def run_first_fold():
 
 @dataclass
 class Run:
-    """A finished run: where it lies, what it told, and what each fit was given."""
+    """A finished run: its directory, its messages, and the arguments of each fit."""
 
     directory: Path
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     fits: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
     def fits_of(self, fold, function):
@@ -167,7 +167,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def run(experiment, tmp_path_factory):
-    """Both splits, one seed, every model; each fit is real, and written down."""
+    """A run of both splits, one seed and all models, which records each fit."""
     from dc_keras.evaluation import fold_run
     from dc_keras.evaluation.fold_runner import run_experiment
     from dc_keras.training import fold_fitting
@@ -179,7 +179,7 @@ def run(experiment, tmp_path_factory):
 
         def spied(*arguments):
             given = dict(zip(argument_names, arguments, strict=False))
-            fold = made.told[-1].partition(":")[0]
+            fold = made.messages[-1].partition(":")[0]
             made.fits.append((fold, name, given))
             return real(*arguments)
 
@@ -197,6 +197,6 @@ def run(experiment, tmp_path_factory):
             ["random_pair", "cold_user"],
             1,
             made.directory,
-            made.told.append,
+            made.messages.append,
         )
     return made

@@ -9,14 +9,18 @@ from dc_keras.errors import DataError
 from dc_keras.evaluation import fold_run
 from dc_keras.evaluation.fold_runner import run_experiment
 from dc_keras.evaluation.result_tables import BAYES
-from dc_keras.evaluation.results import fold_metrics, table_two
+from dc_keras.evaluation.results import (
+    fold_metrics,
+    judge_split,
+    participation_table,
+)
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.features import Features
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.training import fold_fitting
 from tfrecords.storage.checksums import add_to_sums
 
-# What was joined before a cutoff is told of several cutoffs, and of a known past.
+# Earlier joins are known for several cutoffs, and for a known past.
 _SIMPLE = [name for name in SIMPLE_BASELINES if not name.startswith("earlier joins")]
 
 _SPLITS = ("random_pair", "cold_user")
@@ -35,7 +39,9 @@ def _silent(line):
 
 
 @pytest.mark.parametrize("split", _SPLITS)
-def test_every_judged_pair_is_saved_for_every_model(run, experiment, split, folds_of):
+def test_all_validation_and_test_pairs_are_saved_for_all_models(
+    run, experiment, split, folds_of
+):
     pairs, grid = grid_pairs(experiment.grid), experiment.grid
     for name, fold in folds_of(experiment, split).items():
         saved = _predictions(run.directory, name)
@@ -78,7 +84,7 @@ def _trained_videos(experiment, fit):
     return [experiment.table.video_ids[row] for row in fit["task"].rows[rows]]
 
 
-def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment, folds_of):
+def test_videos_of_held_out_users_do_not_train_a_proxy(run, experiment, folds_of):
     grid = experiment.grid
     for name, fold in folds_of(experiment, "cold_user").items():
         fits = run.fits_of(name, "fit_proxy")
@@ -95,7 +101,9 @@ def test_no_video_of_a_judged_newcomer_reaches_a_proxy(run, experiment, folds_of
         assert not set(fits[1]["task"].classes) & fold.hidden_users
 
 
-def test_no_video_of_a_judged_newcomer_describes_a_challenge(run, experiment, folds_of):
+def test_videos_of_held_out_users_do_not_describe_a_challenge(
+    run, experiment, folds_of
+):
     grid = experiment.grid
     for name, fold in folds_of(experiment, "cold_user").items():
         (fit,) = run.fits_of(name, "fit_deep_challenger")
@@ -131,7 +139,7 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
             np.testing.assert_array_equal(fit["examples"].index["user"], pairs.user)
 
 
-def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
+def test_proxies_of_random_pair_are_tested_on_a_held_out_fifth(
     run, experiment, folds_of
 ):
     grid = experiment.grid
@@ -162,9 +170,9 @@ def test_proxies_of_random_pair_are_judged_on_a_fifth_that_they_never_saw(
 @pytest.mark.parametrize("is_known", [True, False])
 def test_simple_rows_alone_fit_nothing(experiment, tmp_path, split, is_known, folds_of):
     truth = experiment.truth if is_known else None
-    simple, told = replace(experiment, models=("simple",), truth=truth), []
-    run_experiment(simple, [split], 1, tmp_path, told.append)
-    assert told == []
+    simple, messages = replace(experiment, models=("simple",), truth=truth), []
+    run_experiment(simple, [split], 1, tmp_path, messages.append)
+    assert messages == []
     for name in folds_of(experiment, split):
         models = _predictions(tmp_path, name)["model"].unique(maintain_order=True)
         assert models.to_list() == [*_SIMPLE, *([BAYES] if is_known else [])]
@@ -183,14 +191,16 @@ def test_simple_rows_do_not_depend_on_the_others(run, experiment, tmp_path, fold
         )
 
 
-def test_proxies_alone_leave_no_pair_behind(experiment, tmp_path):
-    proxies, told = replace(experiment, models=("proxies",), truth=None), []
-    run_experiment(proxies, ["cold_user"], 1, tmp_path, told.append)
-    run_experiment(proxies, ["cold_user"], 1, tmp_path, told.append)
-    # Only random_pair holds videos out, so that here was nothing to fit or to judge.
-    assert told == [f"cold_user-seed0-fold{index}: done before" for index in (0, 1)]
-    with pytest.raises(DataError, match="proxies alone"):
-        table_two(tmp_path, "cold_user", "made up")
+def test_run_of_proxies_only_has_no_pairs(experiment, tmp_path):
+    proxies, messages = replace(experiment, models=("proxies",), truth=None), []
+    run_experiment(proxies, ["cold_user"], 1, tmp_path, messages.append)
+    run_experiment(proxies, ["cold_user"], 1, tmp_path, messages.append)
+    # Only random_pair holds videos out, so there is nothing to fit or evaluate.
+    assert messages == [
+        f"cold_user-seed0-fold{index}: already done" for index in (0, 1)
+    ]
+    with pytest.raises(DataError, match="predictions of proxies only"):
+        participation_table(judge_split(tmp_path, "cold_user"), "made up")
 
 
 @pytest.mark.parametrize("split", _SPLITS)
@@ -211,7 +221,7 @@ class _StopError(Exception):
 
 @pytest.fixture
 def first_fit(monkeypatch, tmp_path):
-    """Runs until the wanted fit and returns what it was given."""
+    """Runs until the given fit and returns its arguments."""
 
     def run_until(experiment, split, function, kind=None, num_seeds=1):
         given = []
@@ -238,12 +248,12 @@ def first_fit(monkeypatch, tmp_path):
         ("cold_user", "panel", False),
     ],
 )
-def test_user_proxy_knows_training_users_or_the_whole_panel(
+def test_user_proxy_classes_are_training_users_or_the_panel(
     experiment, first_fit, split, user_classes, is_everyone, folds_of
 ):
     protocol = replace(experiment.protocol, user_classes=user_classes)
-    wanted = replace(experiment, models=("deepChallenger",), protocol=protocol)
-    task, *_ = first_fit(wanted, split, "fit_proxy", "user")
+    selected = replace(experiment, models=("deepChallenger",), protocol=protocol)
+    task, *_ = first_fit(selected, split, "fit_proxy", "user")
     fold = folds_of(experiment, split)[f"{split}-seed0-fold0"]
     users = np.unique(grid_pairs(experiment.grid).user[fold.train])
     assert len(users) < len(experiment.grid.users)
@@ -256,8 +266,8 @@ def test_negatives_of_one_to_one_balance_the_training_pairs(
     experiment, first_fit, folds_of
 ):
     protocol = replace(experiment.protocol, negatives="1:1")
-    wanted = replace(experiment, models=("paper",), protocol=protocol)
-    examples, train, _ = first_fit(wanted, "cold_user", "fit_baseline")
+    selected = replace(experiment, models=("paper",), protocol=protocol)
+    examples, train, _ = first_fit(selected, "cold_user", "fit_baseline")
     fold = folds_of(experiment, "cold_user")["cold_user-seed0-fold0"]
     assert set(train) < set(fold.train)
     labels = examples.labels
@@ -272,16 +282,16 @@ def test_every_fold_of_every_seed_starts_from_other_weights(
     for name in [f"seed{seed}-fold{index}" for seed in (0, 1) for index in (0, 1)]:
         *_, options = first_fit(paper, "cold_user", "fit_baseline", num_seeds=2)
         seeds.add(options.seed)
-        # Done, as far as the next run can see.
+        # The next run treats these folds as done.
         (tmp_path / "predictions" / f"cold_user-{name}.parquet").touch()
         add_to_sums(tmp_path, [f"predictions/cold_user-{name}.parquet"])
     assert len(seeds) == 4
 
 
-def test_test_pairs_are_scored_by_the_model_that_is_served(
+def test_test_pairs_are_scored_by_the_final_model(
     experiment, tmp_path, monkeypatch, run_first_fold
 ):
-    asked = replace(experiment, models=("deepChallenger",), truth=None)
+    selected = replace(experiment, models=("deepChallenger",), truth=None)
     kept = []
     real = fold_fitting.fit_participation
     monkeypatch.setattr(
@@ -289,9 +299,9 @@ def test_test_pairs_are_scored_by_the_model_that_is_served(
         "fit_participation",
         lambda *given: kept.append(real(*given)) or kept[0],
     )
-    run_first_fold(asked, tmp_path)
+    run_first_fold(selected, tmp_path)
     fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")
-    users, challenges = asked.grid.users, asked.grid.challenges
+    users, challenges = selected.grid.users, selected.grid.challenges
     found = kept[0].model.predict(
         kept[0].users,
         kept[0].challenges,
@@ -301,12 +311,12 @@ def test_test_pairs_are_scored_by_the_model_that_is_served(
     np.testing.assert_allclose(fold["score"], found, atol=1e-6)
 
 
-def test_a_challenge_of_fewer_videos_is_judged_too(
+def test_challenges_with_fewer_videos_are_evaluated(
     experiment, tmp_path, run_first_fold
 ):
     models = ("deepChallenger", "support_sizes")
-    asked = replace(experiment, models=models, truth=None)
-    run_first_fold(asked, tmp_path)
+    selected = replace(experiment, models=models, truth=None)
+    run_first_fold(selected, tmp_path)
     fold = _predictions(tmp_path, "cold_user-seed0-fold0")
     sizes = [f"{n} challenge videos" for n in (2, 4, 8)]
     assert set(fold["model"]) == {
@@ -316,20 +326,18 @@ def test_a_challenge_of_fewer_videos_is_judged_too(
         "deepChallenger, a brief",
     }
     assert fold["score"].is_finite().all()
-    # What is told of fewer videos is told of them, and not of all.
+    # The scores are those of fewer videos, not of all videos.
     scores = fold.partition_by("model", as_dict=True, include_key=False)
     whole = scores.pop(("deepChallenger",))["score"]
     assert all((rows["score"] != whole).any() for rows in scores.values())
 
 
-def test_a_user_of_whom_captions_alone_are_known_is_judged_too(
-    experiment, tmp_path, run_first_fold
-):
+def test_users_with_captions_only_are_evaluated(experiment, tmp_path, run_first_fold):
     models = ("deepChallenger", "context_only", "videos_only", "captions_only")
     run_first_fold(replace(experiment, models=models, truth=None), tmp_path)
     fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")
     scores = fold.partition_by("model", as_dict=True, include_key=False)
-    # Videos only hears of no fact.
+    # "videos only" uses no facts.
     assert {name for (name,) in scores} == {
         *("deepChallenger", "context only", "videos only"),
         *("deepChallenger, captions only", "context only, captions only"),
@@ -382,7 +390,7 @@ def test_shuffled_labels_cannot_be_predicted(
         assert 0.47 <= auc <= 0.53, model
 
 
-def test_the_label_of_a_judged_pair_reaches_no_fit(
+def test_test_labels_do_not_change_predictions(
     run, experiment, tmp_path, folds_of, run_first_fold
 ):
     grid, name = experiment.grid, "cold_user-seed0-fold0"

@@ -37,13 +37,13 @@ def _die(line):
 
 @pytest.fixture(scope="module")
 def baseline(experiment):
-    """One fit a fold: the baseline that sees frames alone."""
+    """One fit per fold: the baseline on frames only."""
     table = replace(experiment.table, captions=None, caption_spec=None)
     return replace(experiment, models=("paper",), table=table)
 
 
 def _assert_same_scores(run, directory):
-    """The rows are those of a run in one process that fitted all models."""
+    """Compares the rows with those of a run in one process with all models."""
     for name in ("cold_user-seed0-fold0", "cold_user-seed0-fold1"):
         whole = _predictions(run.directory, name)
         assert_frame_equal(
@@ -65,18 +65,20 @@ def test_the_run_holds_predictions_proxies_and_its_configuration(run):
     }
 
 
-def test_a_rerun_finds_all_done_and_changes_nothing(run, experiment):
-    before, told = _contents(run.directory), []
-    run_experiment(experiment, list(_SPLITS), 1, run.directory, told.append)
+def test_rerun_of_a_finished_run_changes_nothing(run, experiment):
+    before, messages = _contents(run.directory), []
+    run_experiment(experiment, list(_SPLITS), 1, run.directory, messages.append)
     assert _contents(run.directory) == before
-    assert told == [
-        f"{split}-seed0-fold{index}: done before"
+    assert messages == [
+        f"{split}-seed0-fold{index}: already done"
         for split in _SPLITS
         for index in (0, 1)
     ]
 
 
-def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_fold):
+def test_stopped_run_continues_with_unfinished_folds(
+    run, baseline, tmp_path, run_first_fold
+):
     run_first_fold(baseline, tmp_path)
     kept = _contents(tmp_path)
     assert set(kept) == {
@@ -86,10 +88,10 @@ def test_a_stopped_run_goes_on_where_it_was(run, baseline, tmp_path, run_first_f
         "predictions/cold_user-seed0-fold0.parquet",
     }
 
-    told = []
-    run_experiment(baseline, ["cold_user"], 1, tmp_path, told.append)
-    assert told == [
-        "cold_user-seed0-fold0: done before",
+    messages = []
+    run_experiment(baseline, ["cold_user"], 1, tmp_path, messages.append)
+    assert messages == [
+        "cold_user-seed0-fold0: already done",
         "cold_user-seed0-fold1: baseline VGG16",
     ]
     del kept["SHA256SUMS"]
@@ -121,12 +123,12 @@ def test_more_seeds_add_folds_of_their_own(experiment, tmp_path):
 def _count_live():
     """Returns how many graphs, models and variables Python has not freed."""
     kinds = (tf.Graph, keras.Model, keras.optimizers.Optimizer, tf.Variable)
-    # `isinstance` would load the modules that lazy ones stand for.
+    # `isinstance` would load lazy modules.
     found = (k for o in gc.get_objects() for k in kinds if issubclass(type(o), k))
     return Counter(kind.__name__ for kind in found)
 
 
-def test_a_fold_leaves_no_graph_and_no_model_behind(experiment, tmp_path):
+def test_memory_of_a_fold_is_freed(experiment, tmp_path):
     small = replace(
         experiment,
         protocol=replace(experiment.protocol, num_folds=1),
@@ -171,17 +173,17 @@ def _with_vision(table, **changes):
     ],
 )
 def test_a_directory_with_another_configuration_is_refused(run, experiment, change):
-    before, told = _contents(run.directory), []
+    before, messages = _contents(run.directory), []
     other = replace(experiment, **change(experiment))
     with pytest.raises(
         DataError, match=r"another configuration; choose another --outp"
     ):
-        run_experiment(other, list(_SPLITS), 1, run.directory, told.append)
+        run_experiment(other, list(_SPLITS), 1, run.directory, messages.append)
     assert _contents(run.directory) == before
-    assert told == []
+    assert messages == []
 
 
-def test_two_processes_fit_what_one_does(run, baseline, tmp_path, capfd):
+def test_two_processes_give_the_results_of_one(run, baseline, tmp_path, capfd):
     run_experiment(baseline, ["cold_user"], 1, tmp_path, print, workers=2)
     assert sorted(capfd.readouterr().out.splitlines()) == [
         "cold_user-seed0-fold0: baseline VGG16",
@@ -200,21 +202,21 @@ def test_a_worker_that_dies_ends_the_run(baseline, tmp_path):
     }
 
 
-def test_a_fold_that_nobody_joined_in_is_refused_before_any_fit(experiment, tmp_path):
+def test_fold_without_joins_is_refused_before_any_fit(experiment, tmp_path):
     labels = np.zeros_like(experiment.grid.labels)
     labels[:, 0] = experiment.grid.labels[:, 0]
     labels[1:, 0] = 0
-    grid, told = replace(experiment.grid, labels=labels), []
+    grid, messages = replace(experiment.grid, labels=labels), []
     lonely = replace(experiment, grid=grid)
-    with pytest.raises(DataError, match=r"fold\d: every part needs users .* joined=1 "):
-        run_experiment(lonely, ["cold_user"], 1, tmp_path, told.append)
-    assert told == []
+    with pytest.raises(DataError, match=r"fold\d: every part needs pairs .* joined=1 "):
+        run_experiment(lonely, ["cold_user"], 1, tmp_path, messages.append)
+    assert messages == []
 
 
-def test_unknown_signals_are_refused_before_any_fit(experiment, tmp_path):
-    told = []
+def test_unknown_context_groups_are_refused_before_any_fit(experiment, tmp_path):
+    messages = []
     unknown = replace(experiment, context=ContextOptions(context="texts"))
     with pytest.raises(DataError, match=r"`context` must be .* context=texts"):
-        run_experiment(unknown, ["cold_user"], 1, tmp_path / "run", told.append)
-    assert told == []
+        run_experiment(unknown, ["cold_user"], 1, tmp_path / "run", messages.append)
+    assert messages == []
     assert not (tmp_path / "run").exists()

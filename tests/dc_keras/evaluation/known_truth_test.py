@@ -23,7 +23,7 @@ _TRUTH = {
 
 @pytest.fixture
 def small_grid(grid):
-    """Users 3 and 1 of the truth, with its challenges the other way round."""
+    """A grid of users 3 and 1 of the truth, with its challenges in reverse order."""
     users = (_KEY.user("3"), _KEY.user("1"))
     return replace(grid, users=users, challenges=("dance", "cats"))
 
@@ -38,13 +38,13 @@ def truth_file(tmp_path):
     return write
 
 
-def test_probabilities_are_brought_to_the_grids_order(truth_file, small_grid):
+def test_probabilities_are_in_the_order_of_the_grid(truth_file, small_grid):
     truth = load_truth(truth_file(), small_grid, _KEY)
     assert truth.dtype == np.float64
     np.testing.assert_array_equal(truth, [[0.6, 0.5], [0.2, 0.1]])
 
 
-def test_a_worlds_labels_are_those_of_its_truth(tmp_path):
+def test_labels_of_a_world_follow_its_truth(tmp_path):
     config = WorldConfig(num_users=12, num_challenges=3, text_only_share=1.0)
     world = simulate_world(config)
     write_world(world, tmp_path / "world")
@@ -56,7 +56,7 @@ def test_a_worlds_labels_are_those_of_its_truth(tmp_path):
     study = Study.load(tmp_path / "world" / "study.toml")
     grid = resolve_study(study, Corpus.open(tmp_path / "corpus"))
     truth = load_truth(tmp_path / "world" / "truth.json", grid, _KEY)
-    # Every probability is another number, so that the pair which it came from is known.
+    # All probabilities are different, so each identifies its pair.
     assert len(np.unique(world.truth.probabilities)) == 12 * 3
     assert truth.shape == (len(grid.users), 3)
     drawn = (world.truth.probabilities.ravel(), world.truth.joined.ravel())
@@ -64,14 +64,14 @@ def test_a_worlds_labels_are_those_of_its_truth(tmp_path):
     assert [joined[p] for p in truth.flat] == grid.labels.ravel().tolist()
 
 
-def test_another_key_knows_none_of_the_users(truth_file, small_grid):
-    with pytest.raises(DataError, match=r"nothing of 2 users .* --key_file the key"):
+def test_another_key_gives_unknown_users(truth_file, small_grid):
+    with pytest.raises(DataError, match=r"the key in --key_file\. Received: 2 missing"):
         load_truth(truth_file(), small_grid, Pseudonymizer(b"x" * 32))
 
 
 def test_an_unknown_challenge_is_named(truth_file, small_grid):
     strange = replace(small_grid, challenges=("dance", "juggling"))
-    with pytest.raises(DataError, match=r"1 users or challenges .* first is juggling;"):
+    with pytest.raises(DataError, match=r"1 missing, the first is juggling$"):
         load_truth(truth_file(), strange, _KEY)
 
 
@@ -79,7 +79,7 @@ def test_an_unknown_challenge_is_named(truth_file, small_grid):
     "content",
     ["{", "[]", "null", '{"users": []}', json.dumps(_TRUTH | {"probabilities": ["x"]})],
 )
-def test_another_file_is_no_truth(tmp_path, small_grid, content):
+def test_other_files_are_refused_as_truth(tmp_path, small_grid, content):
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(
@@ -94,6 +94,6 @@ def test_a_pair_without_a_probability_is_refused(truth_file, small_grid):
         load_truth(path, small_grid, _KEY)
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path, small_grid):
+def test_missing_truth_file_is_refused(tmp_path, small_grid):
     with pytest.raises(FileNotFoundError, match=r"truth\.json"):
         load_truth(tmp_path / "truth.json", small_grid, _KEY)

@@ -19,7 +19,11 @@ from dc_keras.evaluation.metric_tables import (
 )
 from dc_keras.evaluation.metrics import best_threshold
 from dc_keras.evaluation.predictions import answers
-from dc_keras.evaluation.results import fold_metrics, judge_split, table_two
+from dc_keras.evaluation.results import (
+    fold_metrics,
+    judge_split,
+    participation_table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def judgement(run):
 
 @pytest.fixture(scope="module")
 def tests(judgement):
-    """deepChallenger's answers to the test pairs, and the threshold, of each fold."""
+    """Returns deepChallenger's test predictions and the threshold of each fold."""
     found = []
     for fold in judgement.predictions.folds:
         valid = answers(fold, "deepChallenger", "valid")
@@ -60,7 +64,7 @@ def _grouped(tests, score, group):
     return np.mean(values)
 
 
-def test_every_metric_stands_under_its_own_name(judgement, tests):
+def test_every_metric_has_its_column(judgement, tests):
     row = _row(metrics_table(judgement, "made up"), "deepChallenger")
     for name, score in (
         ("AP", average_precision_score),
@@ -105,7 +109,7 @@ def test_rankings_are_means_over_all_lists(judgement, tests):
             if 0 < test.labels[mine].mean() < 1:
                 values.append(ndcg_score([test.labels[mine]], [test.scores[mine]], k=3))
     assert row["user NDCG@3"] == pytest.approx(np.mean(values))
-    # Nothing is better than chance for a constant.
+    # A constant has chance level.
     constant = _row(rankings_table(judgement, "made up"), "always yes")
     assert constant["challenge lift@10%"] == pytest.approx(1)
 
@@ -116,7 +120,7 @@ def test_users_without_both_labels_are_counted(judgement):
     assert "90 lists (30 left out) of users, 12 lists (0 left out) of chall" in notes
 
 
-def test_a_challenge_is_judged_for_itself(judgement, tests):
+def test_challenge_results_use_pairs_of_the_challenge(judgement, tests):
     result = challenge_results(judgement.predictions, "deepChallenger")["cats"]
     place = sorted(CHALLENGES).index("cats")
     ratios, areas = [], []
@@ -131,7 +135,7 @@ def test_a_challenge_is_judged_for_itself(judgement, tests):
     assert (result.num_folds, result.num_skipped) == (4, 0)
 
 
-def test_challenges_stand_beside_the_strongest_simple_baseline(judgement):
+def test_challenges_are_compared_with_the_strongest_simple_baseline(judgement):
     table = challenges_table(judgement, "made up")
     assert {row[0] for row in table.rows} == set(CHALLENGES)
     assert "simple: propensity × popularity" in "\n".join(table.notes)
@@ -141,7 +145,7 @@ def test_challenges_stand_beside_the_strongest_simple_baseline(judgement):
     assert "in 3 of 3 challenges" in table.notes[-1]
 
 
-def test_a_challenge_that_nobody_joined_is_listed_and_not_judged(tmp_path):
+def test_challenge_without_joins_is_listed_without_metrics(tmp_path):
     run = write_run(tmp_path, num_users=8, num_seeds=1)
     path = run / "predictions" / "cold_user-seed0-fold0.parquet"
     joined = pl.when(challenge="dance").then(0).otherwise("label").cast(pl.Int32)
@@ -159,11 +163,13 @@ def test_without_a_simple_baseline_nothing_is_compared(tmp_path):
     judgement = judge_split(run, "cold_user")
     assert judgement.strongest is None
     assert challenges_table(judgement, "made up") is None
-    row = _row(table_two(run, "cold_user", "made up"), "deepChallenger")
+    row = _row(
+        participation_table(judge_split(run, "cold_user"), "made up"), "deepChallenger"
+    )
     assert (row["Δ AP"], row["Δ 95 %"]) == (None, None)
 
 
-def test_constant_scores_break_nothing(tmp_path):
+def test_constant_scores_have_finite_tables(tmp_path):
     models = {"always yes": None, "deepChallenger": None}
     run = write_run(tmp_path, models=models, num_users=12)
     judgement = judge_split(run, "cold_user")
@@ -174,7 +180,7 @@ def test_constant_scores_break_nothing(tmp_path):
 
 
 def test_groups_of_one_label_leave_a_dash(tmp_path):
-    # One user, who joined one challenge of two: nobody to rank within a challenge.
+    # One user who joined one of two challenges: no ranking within a challenge.
     run = write_run(tmp_path, challenges=("a", "b"), num_seeds=1, num_folds=1)
     path = run / "predictions" / "cold_user-seed0-fold0.parquet"
     alone = (pl.col("user_id") == "u_0000") | (pl.col("part") == "valid")

@@ -76,12 +76,12 @@ def test_a_score_that_reaches_the_threshold_is_yes():
     assert metrics["macro_recall"] == _approx(5 / 6)
     assert metrics["macro_f1"] == _approx(4 / 5)
     assert (metrics["precision"], metrics["recall"]) == _approx((2 / 3, 1))
-    # What is said of .5 and of ranks does not move.
+    # Metrics at .5 and of ranks do not change.
     assert metrics["macro_f1_at_half"] == _approx(7 / 12)
     assert metrics["average_precision"] == _approx(5 / 6)
 
 
-def test_a_confident_fault_has_a_finite_log_loss():
+def test_confident_error_has_a_finite_log_loss():
     metrics = pair_metrics(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
     assert 30 < metrics["log_loss"] < 40
 
@@ -92,7 +92,7 @@ def test_a_confident_fault_has_a_finite_log_loss():
         lambda rows: 0 < np.mean(rows, axis=0)[0] < 1
     )
 )
-def test_decisions_are_judged_as_sklearn_judges_every_pair(rows):
+def test_decision_metrics_equal_sklearn_on_all_pairs(rows):
     labels, called = np.array(rows).T
     metrics = decision_metrics(labels, called)
     assert metrics["mcc"] == _approx(matthews_corrcoef(labels, called))
@@ -107,9 +107,9 @@ def test_decisions_are_judged_as_sklearn_judges_every_pair(rows):
         assert metrics[name] == _approx(value)
 
 
-def test_groups_are_judged_each_for_itself():
+def test_group_metrics_use_pairs_of_each_group():
     # a: TP 1, FP 1, FN 1. b: nothing is called yes. c has no label but no, d none but
-    # yes: they say nothing.
+    # yes: these are left out.
     groups = np.array([*"aaabbccd"])
     labels = np.array([1, 0, 1, 1, 0, 0, 0, 1])
     called = np.array([1, 1, 0, 0, 0, 1, 0, 1])
@@ -129,7 +129,7 @@ def test_groups_of_one_label_only_have_no_metrics():
 
 
 def test_always_yes_has_the_precision_of_the_prevalence_and_half_the_recall():
-    # yes: P 2/5, R 1, F1 4/7; no is never said: P = R = F1 = 0.
+    # yes: P 2/5, R 1, F1 4/7; no is never predicted: P = R = F1 = 0.
     metrics = pair_metrics(_LABELS, np.ones(5), 0.5)
     assert metrics["macro_precision"] == _approx(1 / 5)
     assert metrics["macro_recall"] == _approx(1 / 2)
@@ -158,7 +158,7 @@ _judged_pairs = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(_judged_pairs.filter(lambda rows: 0 < rows[0].mean() < 1))
-def test_ranks_with_ties_are_judged_by_their_definitions(rows):
+def test_score_metrics_with_ties_follow_their_definitions(rows):
     labels, scores = rows[0], rows[1] / 4
     yes, no = scores[labels == 1][:, None], scores[labels == 0][None, :]
     auc = np.mean((yes > no) + 0.5 * (yes == no))
@@ -186,7 +186,7 @@ def test_many_steps_are_taken_a_block_at_a_time(folds, monkeypatch):
     assert bootstrap_average_precision(folds, 50, 0) == pytest.approx(whole)
 
 
-def test_average_precision_without_a_weighed_positive_is_unknown():
+def test_average_precision_without_a_weighted_positive_is_nan():
     fold = Scores(np.array([1, 0]), np.array([0.2, 0.8]), np.arange(2))
     got = weighted_average_precision(fold, np.array([[0, 1], [1, 0], [1, 1]]))
     assert got == pytest.approx([np.nan, 1, 0.5], nan_ok=True)
@@ -214,7 +214,7 @@ def test_no_threshold_has_a_better_macro_f1(rows):
 
 
 @pytest.mark.parametrize("labels", [[], [0, 0], [1, 1]])
-def test_threshold_is_half_where_nothing_can_choose_it(labels):
+def test_threshold_is_half_with_one_label(labels):
     assert best_threshold(np.array(labels), np.full(len(labels), 0.2)) == 0.5
 
 
@@ -229,7 +229,7 @@ def folds():
     ]
 
 
-def test_bootstrap_is_decided_by_its_seed(folds):
+def test_bootstrap_depends_on_its_seed(folds):
     draws = bootstrap_average_precision(folds, 50, seed=3)
     assert draws.shape == (50,)
     np.testing.assert_array_equal(draws, bootstrap_average_precision(folds, 50, seed=3))
@@ -251,8 +251,8 @@ def test_a_draw_repeats_users_with_all_their_pairs_in_every_fold(folds):
 
 
 def test_users_are_drawn_and_not_pairs():
-    # Each user has one yes below one no: whoever is drawn, every yes has precision 1/2.
-    # Drawing pairs would move it.
+    # Each user has one yes below one no, so every yes has precision 1/2 in every draw.
+    # Drawing pairs would change it.
     users = np.repeat(np.arange(9), 2)
     fold = Scores(np.tile([1, 0], 9), np.tile([0.3, 0.6], 9), users)
     assert bootstrap_average_precision([fold], 100, 0) == pytest.approx(
@@ -260,7 +260,7 @@ def test_users_are_drawn_and_not_pairs():
     )
 
 
-def test_the_order_of_pairs_does_not_move_a_draw(folds):
+def test_draws_do_not_depend_on_the_order_of_pairs(folds):
     order = np.random.default_rng(1).permutation(24)
     shuffled = [Scores(f.labels[order], f.scores[order], f.users[order]) for f in folds]
     np.testing.assert_allclose(
@@ -275,7 +275,7 @@ def test_paired_difference_of_equal_models_is_zero_and_of_a_better_one_above(fol
         return bootstrap_average_precision(changed, 200, 0)
 
     ours = draws(lambda fold: fold.scores)
-    # Any score in the same order is the same model to a ranking.
+    # A ranking only depends on the order of scores.
     np.testing.assert_array_equal(ours - draws(lambda fold: fold.scores**3), 0)
     assert np.all(draws(lambda fold: fold.labels + 0.1 * fold.scores) - ours >= 0)
 
@@ -291,7 +291,7 @@ def test_a_fold_without_a_drawn_positive_is_left_out():
     assert sorted(set(draws.round(9))) == [0.5, 0.75, 1.0]
 
 
-def test_a_draw_without_any_positive_is_unknown():
+def test_draw_without_any_positive_is_nan():
     fold = Scores(np.array([1, 0]), np.array([0.6, 0.3]), np.array([*"ab"]))
     draws = bootstrap_average_precision([fold], 400, 0)
     # Only b is drawn in a quarter of the draws.
@@ -320,14 +320,14 @@ def test_broken_identities_of_a_binary_row_are_named(row, broken):
     assert broken_identities(*row, is_binary=True) == broken
 
 
-def test_sides_of_a_half_bind_two_classes_only():
+def test_identity_of_sides_applies_to_two_classes_only():
     assert broken_identities(0.163, 0.558, 0.163, is_binary=False) == []
     assert broken_identities(0.600, 0.400, 0.500, is_binary=False) == []
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=4, max_size=4).filter(any))
-def test_no_confusion_matrix_breaks_an_identity(counts):
+def test_no_confusion_matrix_violates_an_identity(counts):
     labels = np.repeat([0, 0, 1, 1], counts)
     called = np.repeat([0, 1, 0, 1], counts)
     row = macro_scores(labels, called, (0, 1)).values()
@@ -344,7 +344,7 @@ def test_no_confusion_matrix_breaks_an_identity(counts):
         max_size=3,
     )
 )
-def test_no_mean_of_folds_over_many_classes_breaks_an_identity(folds):
+def test_no_mean_of_folds_over_many_classes_violates_an_identity(folds):
     rows = [list(macro_scores(*np.array(fold).T, range(5)).values()) for fold in folds]
     assert broken_identities(*np.mean(rows, axis=0), is_binary=False) == []
 

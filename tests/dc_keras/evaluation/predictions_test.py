@@ -50,7 +50,7 @@ def test_the_same_person_has_the_same_number_in_every_fold(run):
     assert tests[2].users.tolist() == tests[0].users.tolist()
 
 
-def test_answers_are_one_models_on_one_part(run):
+def test_answers_have_one_model_and_one_part(run):
     fold = pl.read_parquet(run / "predictions" / "cold_user-seed0-fold1.parquet")
     rows = fold.filter(model="deepChallenger", part="valid")
     got = answers(fold, "deepChallenger", "valid")
@@ -68,17 +68,19 @@ def test_folds_of_one_label_are_left_out_and_counted(run):
     assert (predictions.seeds, predictions.num_left_out) == ((0, 0, 1), 1)
 
 
-def test_a_split_of_one_label_cannot_be_judged(run):
+def test_split_of_one_label_is_refused(run):
     for path in (run / "predictions").glob("cold_user-*.parquet"):
         fold = pl.read_parquet(path)
         fold.with_columns(label=pl.lit(1, pl.Int32)).write_parquet(path)
-    with pytest.raises(DataError, match=r"did not\. Received: 4 folds without"):
+    with pytest.raises(DataError, match=r"did not\. Received: 4 folds with one label"):
         read_predictions(run, "cold_user")
 
 
-def test_models_must_judge_the_same_pairs(change):
+def test_models_must_have_the_same_pairs(change):
     run = change("deepChallenger", user_id=pl.lit("u_0003"))
-    with pytest.raises(DataError, match=r"same order\. Received: others for deepChall"):
+    with pytest.raises(
+        DataError, match=r"same order\. Received: other pairs for deepChall"
+    ):
         read_predictions(run, "cold_user")
 
 

@@ -24,7 +24,7 @@ def _orders(scores):
 
 @settings(max_examples=40, deadline=None)
 @given(_rows)
-def test_ties_are_worth_the_mean_over_their_orders(rows):
+def test_ties_have_the_mean_over_their_orders(rows):
     labels, scores, groups = rows
     lists = rank_lists(labels, scores / 2, groups)
     place = 0
@@ -94,7 +94,7 @@ def test_users_of_a_challenge_by_hand():
     )
 
 
-def test_a_constant_score_is_worth_what_chance_is():
+def test_constant_score_has_chance_level():
     labels = np.array([1, 0, 0, 0] * 25)
     lists = rank_lists(labels, np.ones(100), np.zeros(100))
     values = rank_users(lists)
@@ -105,7 +105,7 @@ def test_a_constant_score_is_worth_what_chance_is():
     assert lists.gain(shares) == pytest.approx(shares)
 
 
-def test_gain_is_the_share_of_joiners_in_a_share_of_users():
+def test_gain_is_the_recall_in_a_share_of_users():
     # One list finds its only positive at once, the other at the very end.
     lists = rank_lists(
         np.array([1, 0, 0, 1]), np.array([0.9, 0.1, 0.9, 0.1]), np.array([0, 0, 1, 1])
@@ -123,7 +123,7 @@ def test_lists_of_one_label_are_left_out_and_counted():
     assert lists.reciprocal_rank() == pytest.approx([1 / 2])
 
 
-def test_nothing_to_rank_is_no_error():
+def test_empty_rankings_are_allowed():
     lists = rank_lists(np.ones(3, int), np.ones(3), np.zeros(3))
     assert (len(lists), lists.num_skipped) == (0, 1)
     values = rank_challenges(lists) | rank_users(lists)

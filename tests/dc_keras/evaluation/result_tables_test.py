@@ -9,7 +9,11 @@ from dc_keras.evaluation.result_tables import (
     Table,
     paper_cells,
 )
-from dc_keras.evaluation.results import table_one, table_two
+from dc_keras.evaluation.results import (
+    judge_split,
+    participation_table,
+    table_one,
+)
 
 # As the paper prints them; its "ResNet-50" is our ResNet50.
 _PRINTED_I = """
@@ -96,7 +100,7 @@ def test_markdown_is_a_table_with_a_heading_and_a_list_of_notes():
     ]
 
 
-def test_markdown_is_safe_from_what_a_cell_says():
+def test_markdown_escapes_cells():
     table = Table("t", ("challenge", "n"), (("a|<b>", "1"),), ())
     assert table.to_markdown().split("\n")[4] == r"| a\|&lt;b> | 1 |"
 
@@ -121,7 +125,7 @@ def test_latex_is_a_table_of_booktabs():
     ]
 
 
-def test_latex_is_safe_from_what_a_cell_says():
+def test_latex_escapes_cells():
     row = (r"\input{x} 5 % & $a_b$ #c ~ ^ [1] ×", "Δ > 0")
     cells = Table("t", ("a", "b"), (row,), ()).to_latex().split("\n")[7]
     assert cells == (
@@ -143,11 +147,11 @@ def test_json_is_unrounded():
 
 
 @pytest.mark.parametrize("name", ["one", "random_pair", "cold_user"])
-def test_all_forms_of_a_real_table_carry_the_same(run, name):
+def test_all_formats_of_a_real_table_have_the_same_cells(run, name):
     if name == "one":
         table = table_one(run.directory, "made up")
     else:
-        table = table_two(run.directory, name, "made up")
+        table = participation_table(judge_split(run.directory, name), "made up")
     assert Table.from_json(table.to_json()) == table
     as_json = json.loads(table.to_json())
     assert as_json["rows"] == [list(row) for row in table.rows]
@@ -171,7 +175,7 @@ def test_paper_rows_are_the_papers():
     assert two == PAPER_TABLE_II
 
 
-def test_paper_cells_are_marked_with_what_they_break():
+def test_paper_cells_have_the_violated_identities():
     assert paper_cells(PAPER_TABLE_II["VGG16"], is_binary=True) == [
         "0.017 / 0.200 / 0.083",
         "F1 > 2P",

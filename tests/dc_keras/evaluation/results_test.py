@@ -8,7 +8,12 @@ from dc_keras.evaluation.metrics import (
     bootstrap_average_precision,
 )
 from dc_keras.evaluation.result_tables import BAYES
-from dc_keras.evaluation.results import fold_metrics, table_one, table_two
+from dc_keras.evaluation.results import (
+    fold_metrics,
+    judge_split,
+    participation_table,
+    table_one,
+)
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.study.audit.feasibility import broken_identities
 
@@ -33,6 +38,10 @@ def _part(model, part, labels, scores):
             "score": [float(score) for score in scores],
         }
     )
+
+
+def _table_two(directory, split, dataset):
+    return participation_table(judge_split(directory, split), dataset)
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def two_folds(write_fold, tmp_path):
 
 
 def test_table_two_chooses_by_validation_pairs_and_means_over_folds(two_folds):
-    table = table_two(two_folds, "cold_user", "made up")
+    table = _table_two(two_folds, "cold_user", "made up")
     assert table.title == "Table II. Participation, cold_user, made up"
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert row["model"] == "VGG16"
@@ -97,21 +106,21 @@ def test_test_labels_do_not_choose_the_threshold(two_folds, write_fold):
     assert fold_metrics(others, "VGG16")["threshold"] == 0.3
 
 
-def test_interval_is_the_bootstraps_percentiles(two_folds):
+def test_interval_has_the_percentiles_of_the_bootstrap(two_folds):
     folds = [
         Scores(np.array([1, 0, 0]), np.array([0.35, 0.32, 0.1]), np.arange(3)),
         Scores(np.array([1, 0]), np.array([0.6, 0.7]), np.arange(2)),
     ]
     draws = bootstrap_average_precision(folds, 1000, 0)
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    table = table_two(two_folds, "cold_user", "made up")
+    table = _table_two(two_folds, "cold_user", "made up")
     assert table.rows[0][2] == f"[{low:.3f} {high:.3f}]"
 
 
-def test_table_two_says_how_its_numbers_were_made(two_folds):
-    notes = "\n".join(table_two(two_folds, "cold_user", "made up").notes)
+def test_notes_of_table_two_define_its_numbers(two_folds):
+    notes = "\n".join(_table_two(two_folds, "cold_user", "made up").notes)
     # Prevalence 1/3 and 1/2.
-    assert "5 judged pairs in 2 folds, prevalence 0.417" in notes
+    assert "5 test pairs in 2 folds, prevalence 0.417" in notes
     assert "1000 bootstrap draws over users, seed 0" in notes
     assert "threshold with the best F1 on validation pairs" in notes
     assert "They are not a target." in notes
@@ -134,7 +143,7 @@ def compare(write_fold, tmp_path):
             for part in ("valid", "test")
         ]
         write_fold("cold_user-seed0-fold0", *parts)
-        return "\n".join(table_two(tmp_path, "cold_user", "made up").notes)
+        return "\n".join(_table_two(tmp_path, "cold_user", "made up").notes)
 
     # No, yes, no by score: every positive has precision 1/2 or nearly so.
     return notes, np.tile([0.5, 0.6, 0.1], 10)
@@ -148,7 +157,7 @@ def test_deep_challenger_beats_a_weaker_baseline(compare):
     ) in notes(popularity=weaker)
 
 
-def test_an_equal_baseline_is_not_beaten(compare):
+def test_equal_baseline_is_not_beaten(compare):
     notes, _ = compare
     assert (
         "deepChallenger does not beat the strongest simple baseline (popularity): "
@@ -158,18 +167,20 @@ def test_an_equal_baseline_is_not_beaten(compare):
 
 def test_a_stronger_baseline_is_not_beaten(compare):
     notes, weaker = compare
-    told = notes(deepChallenger=weaker)
-    assert "deepChallenger does not beat the strongest simple baseline" in told
-    assert "95 % [-" in told
+    text = notes(deepChallenger=weaker)
+    assert "deepChallenger does not beat the strongest simple baseline" in text
+    assert "95 % [-" in text
 
 
-def test_every_model_has_its_distance_from_the_strongest_simple_baseline(
+def test_every_model_has_its_difference_to_the_strongest_simple_baseline(
     compare, tmp_path
 ):
     notes, weaker = compare
-    told = notes(popularity=weaker)
-    assert "Δ AP: above the strongest simple baseline on these pairs (pop" in told
-    table = table_two(tmp_path, "cold_user", "made up")
+    text = notes(popularity=weaker)
+    assert (
+        "Δ AP: difference to the strongest simple baseline on these pairs (pop" in text
+    )
+    table = _table_two(tmp_path, "cold_user", "made up")
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     ours, best = rows["deepChallenger"], rows["popularity"]
     assert (best["Δ AP"], best["Δ 95 %"]) == (None, None)
@@ -194,21 +205,21 @@ def test_seeds_are_counted(two_folds, write_fold):
         _part("VGG16", "valid", [1, 0], [0.3, 0.1]),
         _part("VGG16", "test", [1, 0], [0.6, 0.7]),
     )
-    notes = "\n".join(table_two(two_folds, "cold_user", "made up").notes)
-    assert "7 judged pairs in 3 folds of 2 seeds, prevalence 0.444" in notes
+    notes = "\n".join(_table_two(two_folds, "cold_user", "made up").notes)
+    assert "7 test pairs in 3 folds of 2 seeds, prevalence 0.444" in notes
 
 
-def test_a_fold_of_one_label_is_left_out_and_told(two_folds, write_fold):
+def test_fold_of_one_label_is_left_out_with_a_note(two_folds, write_fold):
     write_fold(
         "cold_user-seed0-fold2",
         _part("VGG16", "valid", [1, 0], [0.3, 0.1]),
         _part("VGG16", "test", [0, 0], [0.6, 0.7]),
     )
-    notes = "\n".join(table_two(two_folds, "cold_user", "made up").notes)
-    assert "in 2 folds, prevalence 0.417. 1 folds of one label are left out." in notes
+    notes = "\n".join(_table_two(two_folds, "cold_user", "made up").notes)
+    assert "in 2 folds, prevalence 0.417. 1 folds with one label are left out." in notes
 
 
-def test_share_of_the_bayes_optimum_is_told_where_the_truth_is_known(compare):
+def test_note_has_the_share_of_the_bayes_optimum(compare):
     notes, weaker = compare
     assert "Bayes" not in notes()
     # All positives share rank 11 to 20 behind ten negatives: precision 10 / 20.
@@ -219,24 +230,26 @@ def test_share_of_the_bayes_optimum_is_told_where_the_truth_is_known(compare):
 
 def test_no_predictions_are_an_error(two_folds):
     with pytest.raises(DataError, match=r"no predictions/temporal-\*\.parquet in "):
-        table_two(two_folds, "temporal", "made up")
+        _table_two(two_folds, "temporal", "made up")
 
 
 def test_predictions_of_no_model_are_an_error(write_fold, tmp_path):
     write_fold("cold_user-seed0-fold0", _part("any", "test", [1], [0.5]).clear())
-    with pytest.raises(DataError, match="judged the proxies alone; it has no Table II"):
-        table_two(tmp_path, "cold_user", "made up")
+    with pytest.raises(DataError, match="has predictions of proxies only, no Table II"):
+        _table_two(tmp_path, "cold_user", "made up")
 
 
 @pytest.mark.parametrize("row", [(0.017, 0.200, 0.083), (0.494, 0.933, 0.494)])
-def test_a_row_that_cannot_be_is_never_printed(two_folds, monkeypatch, row):
+def test_impossible_metrics_raise(two_folds, monkeypatch, row):
     names = ("macro_precision", "macro_recall", "macro_f1")
     broken = dict(zip(names, row, strict=True))
     monkeypatch.setattr(
         "dc_keras.evaluation.results.pair_metrics", lambda *_: dict(broken)
     )
-    with pytest.raises(RuntimeError, match=r"metrics of VGG16 break \['.*'\]: a bug"):
-        table_two(two_folds, "cold_user", "made up")
+    with pytest.raises(
+        RuntimeError, match=r"metrics of VGG16 violate \['.*'\]; this is a bug"
+    ):
+        _table_two(two_folds, "cold_user", "made up")
 
 
 def _judged(kind, variant, num_classes, labels, predicted):
@@ -285,11 +298,11 @@ def test_table_one_means_macro_scores_over_folds(tmp_path):
     assert (second["proxy"], second["F1"], second["±"]) == ("user", 1.0, 0.0)
     assert second["paper P / R / F1"] is None
     notes = "\n".join(table.notes)
-    assert "Mean of 2 shuffled 80/20 divisions" in notes
-    assert "a class never predicted has P = 0" in notes
+    assert "Mean of 2 random 80/20 divisions" in notes
+    assert "P is 0 for a class that is never predicted" in notes
 
 
-def test_no_judged_proxy_is_an_error(tmp_path):
+def test_run_without_proxies_has_no_table_one(tmp_path):
     with pytest.raises(
         DataError, match=r"no proxies/\*\.parquet .* --split=random_pai"
     ):
@@ -297,9 +310,9 @@ def test_no_judged_proxy_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("split", ["random_pair", "cold_user"])
-def test_a_real_run_has_every_row_beside_the_papers(run, split):
-    table = table_two(run.directory, split, "made up")
-    # Without cutoffs nobody may know what was joined before.
+def test_real_run_has_all_rows_and_the_papers_values(run, split):
+    table = _table_two(run.directory, split, "made up")
+    # Without cutoffs, earlier joins are unknown.
     assert [row[0] for row in table.rows] == [
         name for name in _MODELS if not name.startswith("earlier joins")
     ]
@@ -311,8 +324,8 @@ def test_a_real_run_has_every_row_beside_the_papers(run, split):
         assert (row[-1] is None) == (row[0] not in ("VGG16", "VGG16+BERT", _MODELS[-1]))
 
 
-def test_a_real_run_learns_what_can_be_learned_of_newcomers(run):
-    rows = {row[0]: row for row in table_two(run.directory, "cold_user", "").rows}
+def test_real_run_beats_chance_for_new_users(run):
+    rows = {row[0]: row for row in _table_two(run.directory, "cold_user", "").rows}
     # A third of the pairs joined; the labels follow the posts in seven of eight.
     assert rows["always yes"][1] == pytest.approx(0.34, abs=0.05)
     assert rows["always yes"][3] == 0.5

@@ -28,7 +28,7 @@ def test_every_table_is_made_from_the_predictions_alone(tmp_path):
     assert run.dataset == "corpus, study made up"
 
 
-def test_every_form_of_every_table_is_written(tmp_path):
+def test_all_tables_are_written_in_all_formats(tmp_path):
     run = SavedRun.open(write_run(tmp_path, proxies=False))
     directory = run.write_tables()
     assert directory == tmp_path / "tables"
@@ -52,12 +52,12 @@ def test_a_run_of_proxies_alone_has_table_one(tmp_path):
     assert list(SavedRun.open(run).tables) == ["table_1"]
 
 
-def test_another_directory_is_no_run(tmp_path):
-    with pytest.raises(DataError, match="is not a run of evaluate: it needs a config"):
+def test_other_directories_are_refused_as_runs(tmp_path):
+    with pytest.raises(DataError, match="is not a run of evaluate: it has no config"):
         SavedRun.open(tmp_path)
 
 
-def test_a_run_without_a_finished_fold_has_nothing_to_show(tmp_path):
+def test_run_without_a_finished_fold_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(DataError, match=r"has no predictions yet; .*evaluate"):
         SavedRun.open(tmp_path)

@@ -47,7 +47,7 @@ def _logits(*rates):
     return np.log(rate / (1 - rate))
 
 
-def test_always_yes_says_one():
+def test_always_yes_is_one():
     np.testing.assert_array_equal(always_yes(_data()), np.ones(6))
 
 
@@ -85,7 +85,7 @@ def test_time_moves_the_product_by_a_half_at_most():
     assert scores == pytest.approx(expected, abs=1e-4)
 
 
-def test_recent_popularity_is_over_the_most():
+def test_recent_popularity_is_over_the_maximum():
     posts = np.array([8.0, 2.0, 0.0, 4.0, 8.0, 1.0])
     data = _data(**_RATES, rates__recent_supporters=np.log1p(posts))
     shares = [1, 0.25, 0, 0.5, 1, 0.125]
@@ -99,13 +99,13 @@ def test_nothing_recent_is_zero():
     np.testing.assert_array_equal(recent_popularity(data), np.zeros(6))
 
 
-def test_other_joins_are_cut_to_a_probability():
+def test_ease_is_clipped_to_a_probability():
     values = np.array([-0.5, 0.0, 0.25, 0.75, 1.0, 1.25])
     scores = ease(_data(neighbours__ease=values))
     np.testing.assert_array_equal(scores, [0, 0, 0.25, 0.75, 1, 1])
 
 
-def test_the_stack_learns_which_signal_to_trust():
+def test_stack_learns_the_informative_feature():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 300)
     values = np.stack([rng.normal(size=300), label + rng.normal(0, 0.3, 300)], axis=1)
@@ -121,7 +121,7 @@ def test_the_stack_learns_which_signal_to_trust():
     assert np.mean((scores[200:] > 0.5) == label[200:]) > 0.88
 
 
-def test_a_feature_that_training_never_knows_does_not_move_the_stack():
+def test_feature_unknown_in_training_does_not_change_the_stack():
     known = np.array([1.0, 1, 0, 1, 0, 1])
     late = np.where(np.arange(6) < 4, np.nan, 1e6)
     alone, beside, late = (
@@ -190,7 +190,7 @@ def data_of(wide_grid, make_facts):
     return make
 
 
-def test_earlier_joins_are_rows_where_there_is_a_cutoff_alone(data_of):
+def test_baselines_of_earlier_joins_need_a_cutoff(data_of):
     every = [*SIMPLE_BASELINES]
     assert [*simple_scores(data_of("temporal"))] == every
     rest = [name for name in every if not name.startswith("earlier joins")]
@@ -199,7 +199,7 @@ def test_earlier_joins_are_rows_where_there_is_a_cutoff_alone(data_of):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_scores_are_probabilities_of_every_pair_that_is_judged(data_of, split):
+def test_scores_are_probabilities_of_all_pairs(data_of, split):
     data = data_of(split)
     for name, scores in simple_scores(data).items():
         assert scores.shape == (len(data.pairs),)
@@ -208,14 +208,14 @@ def test_scores_are_probabilities_of_every_pair_that_is_judged(data_of, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_no_baseline_peeks_at_a_label_that_is_judged(data_of, split):
+def test_no_baseline_uses_a_test_label(data_of, split):
     honest, flipped = data_of(split), data_of(split, ("test",))
     for name, scores in simple_scores(honest).items():
         np.testing.assert_array_equal(simple_scores(flipped)[name], scores, name)
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_no_baseline_scores_a_validation_pair_by_its_label(data_of, split):
+def test_no_baseline_uses_the_label_of_a_validation_pair(data_of, split):
     honest, flipped = data_of(split), data_of(split, ("valid",))
     rows = honest.fold.valid
     for name, scores in simple_scores(honest).items():
@@ -224,5 +224,5 @@ def test_no_baseline_scores_a_validation_pair_by_its_label(data_of, split):
         )
 
 
-def test_what_joins_the_others_comes_last():
+def test_stack_and_trees_are_the_last_baselines():
     assert [*SIMPLE_BASELINES][-2:] == [STACK, "boosted trees"]

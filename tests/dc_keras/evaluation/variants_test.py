@@ -41,7 +41,7 @@ def _names(*models, **options):
     return [recipe.name for recipe in _list(*models, **options)]
 
 
-def test_all_are_the_four_forms_each_once():
+def test_all_gives_the_four_recipes_once():
     forms = _list("all")
     assert [form.name for form in forms] == _NAMES
     assert [form.has_videos for form in forms] == [True, True, False, True]
@@ -66,7 +66,7 @@ def test_all_are_the_four_forms_each_once():
         ((), []),
     ],
 )
-def test_forms_that_are_wanted_are_listed(models, names):
+def test_requested_recipes_are_listed(models, names):
     assert _names(*models) == names
 
 
@@ -83,7 +83,12 @@ def test_ablations_leave_one_group_out_each():
     ]
 
 
-def test_the_past_is_left_out_where_there_is_one():
+def test_a_single_feature_is_named_by_its_group():
+    [form] = _list("context_only", context="rates/popularity, text")
+    assert form.groups == ("rates/popularity", "text")
+
+
+def test_ablation_of_the_past_needs_cutoffs():
     forms = _list("ablations", absent=())
     assert [form.name for form in forms] == [
         f"deepChallenger without {group}" for group in GROUPS
@@ -91,11 +96,11 @@ def test_the_past_is_left_out_where_there_is_one():
 
 
 @pytest.mark.parametrize("context", ["none", "text"])
-def test_without_two_groups_there_is_nothing_to_leave_out(context):
+def test_a_single_group_has_no_ablation(context):
     assert _names("ablations", context=context) == []
 
 
-def test_a_form_that_equals_another_is_fitted_once():
+def test_equal_recipes_are_listed_once():
     # Without context the first is videos only, and there is no context.
     assert _names("all", context="none") == [_NAMES[0], _NAMES[3]]
     assert _names("context_only", context="none") == []
@@ -108,7 +113,7 @@ def test_a_form_that_equals_another_is_fitted_once():
 
 
 @pytest.mark.parametrize("models", [("all",), ("simple",)])
-def test_an_unknown_group_is_refused_whatever_is_wanted(models):
+def test_unknown_group_is_refused_for_all_models(models):
     with pytest.raises(
         DataError, match=r"`context` must be .* Received: context=words"
     ):
@@ -133,7 +138,7 @@ def test_smaller_supports_keep_the_first_videos(grid, table):
         assert smaller.histories == grid.histories
 
 
-def test_what_is_no_smaller_is_left_out(grid, table):
+def test_supports_that_are_not_smaller_are_left_out(grid, table):
     short = replace(grid, support=tuple(ids[:2] for ids in grid.support))
     names = [name for name, *_ in smaller_supports(short, table)]
     assert names == ["1 challenge video", "a brief"]
@@ -163,7 +168,7 @@ def test_without_frames_or_without_captions_there_is_no_brief(grid, table):
         assert "a brief" not in [name for name, *_ in smaller_supports(grid, poorer)]
 
 
-def test_a_challenge_that_nobody_describes_stays_so(grid, table):
+def test_challenge_without_videos_stays_empty(grid, table):
     bare = replace(grid, support=((), *grid.support[1:]))
     for _, smaller, _ in smaller_supports(bare, table):
         assert smaller.support[0] == ()

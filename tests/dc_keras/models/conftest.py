@@ -1,40 +1,7 @@
-"""The paper preset as options, and what every model is asked: does it survive a file?"""
-
-import json
-import subprocess
-import sys
-from pathlib import Path
+"""The paper preset as options, and the round-trip check of models."""
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parents[3]
-
-_RESOLVE = """
-import json
-from absl import flags
-from dc_keras import options as config
-from pipelines._cli import option_flags
-option_flags.define_all()
-flags.FLAGS(["train", "--flagfile=presets/paper.flags"])
-names = ("ModelOptions", "TrainingOptions", "StudyOptions", "ProtocolOptions")
-resolved = {name: option_flags.resolve(getattr(config, name)).to_dict() for name in names}
-print(json.dumps(resolved))
-"""
-
-
-@pytest.fixture(scope="session")
-def paper_preset():
-    """presets/paper.flags as a script reads it: by class of options, plain values."""
-    # Flags live in one global table, which other tests of this process may have filled.
-    done = subprocess.run(
-        [sys.executable, "-c", _RESOLVE],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from dc_keras.models.pooling import (
     PoolSet,
     PoolStandardized,
     Standardize,
-    StandardizeKnown,
 )
 from dc_keras.options import POOLINGS
 
@@ -182,43 +181,6 @@ def test_moments_are_no_weights_to_train():
     assert len(layer.weights) == 2
     rebuilt = Standardize.from_config(layer.get_config())
     assert (rebuilt.dim, rebuilt.name) == (2, "s")
-
-
-def test_single_numbers_are_standardized_and_unknown_ones_are_the_mean():
-    layer = StandardizeKnown(3)
-    layer.set_moments(np.float32([1.0, -1.0, 0.0]), np.float32([2.0, 0.5, 0.0]))
-    out = layer(np.float32([[3.0, np.nan, 2.0], [np.nan, -1.5, np.nan]]))
-    np.testing.assert_allclose(out, [[1.0, 0.0, 2.0], [0.0, -1.0, 0.0]])
-
-
-def test_single_numbers_are_cut_far_away():
-    layer = StandardizeKnown(1)
-    layer.set_moments(np.float32([10.0]), np.float32([2.0]))
-    out = layer(np.float32([[19.0], [21.0], [-1e30], [np.inf], [-np.inf]]))
-    np.testing.assert_allclose(out, [[4.5], [5.0], [-5.0], [5.0], [-5.0]])
-
-
-def test_an_unknown_number_moves_no_gradient():
-    import tensorflow as tf
-
-    values = tf.constant([[np.nan, 2.0]])
-    layer = StandardizeKnown(2)
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        total = tf.reduce_sum(layer(values))
-    np.testing.assert_array_equal(tape.gradient(total, values), [[0.0, 1.0]])
-
-
-def test_moments_of_single_numbers_survive_a_file(tmp_path):
-    tensor = keras.Input((2,))
-    layer = StandardizeKnown(2, name="known")
-    model = keras.Model(tensor, layer(tensor))
-    layer.set_moments(np.float32([1.0, -1.0]), np.float32([2.0, 0.5]))
-    assert layer.trainable_variables == []
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    values = np.float32([[3.0, np.nan]])
-    np.testing.assert_array_equal(loaded(values), [[1.0, 0.0]])
 
 
 @pytest.mark.parametrize("mode", POOLINGS)

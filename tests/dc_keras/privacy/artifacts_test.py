@@ -40,12 +40,17 @@ def _write(directory, files):
 
 
 @pytest.mark.parametrize("kind", _FILES)
-def test_an_artifact_is_told_by_its_files(tmp_path, kind):
+def test_an_artifact_is_recognised_by_its_files(tmp_path, kind):
     place = _write(tmp_path / "any", _FILES[kind])
     found = find_artifacts([place])
     assert found.of_kind(kind) == [place]
     assert len(found.artifacts) == 1
     assert found.unknown == ()
+
+
+def test_a_survey_with_the_graph_as_json_is_a_survey(tmp_path):
+    place = _write(tmp_path / "any", {**_FILES["survey"], "graph.json": "{}"})
+    assert find_artifacts([place]).of_kind("survey") == [place]
 
 
 @pytest.mark.parametrize("trace", ["history.csv", "user_proxy"])
@@ -84,7 +89,7 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     assert found.unknown == (media,)
 
 
-def test_what_is_none_of_ours_is_told(tmp_path):
+def test_unknown_directories_are_reported(tmp_path):
     place = _write(tmp_path / "any", {"notes.txt": ""})
     found = find_artifacts([place])
     assert (found.artifacts, found.unknown) == ((), (place,))
@@ -96,7 +101,7 @@ def test_records_without_a_manifest_are_refused(tmp_path):
         find_artifacts([place])
 
 
-def test_what_is_no_directory_is_refused(tmp_path):
+def test_a_file_is_no_artifact_directory(tmp_path):
     with pytest.raises(DataError, match=r"must be a directory. Received: artifacts="):
         find_artifacts([tmp_path / "missing"])
 
@@ -112,7 +117,7 @@ def test_half_written_files_are_removed(tmp_path):
     assert set(tmp_path.iterdir()) == {place, other}
 
 
-def test_what_was_on_its_way_out_goes(tmp_path, monkeypatch):
+def test_interrupted_removals_are_finished(tmp_path, monkeypatch):
     place = _write(tmp_path / "survey", _FILES["survey"])
 
     def stop(_):

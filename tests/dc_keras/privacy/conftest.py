@@ -20,7 +20,7 @@ def pseudonymizer():
 
 @pytest.fixture(scope="session")
 def people():
-    """Their pseudonyms: Ann has had two handles; Dan has only commented."""
+    """Pseudonyms of the people: Ann has two handles; Dan has only commented."""
     return SimpleNamespace(
         ann=_CODE.user("10000001"),
         bob=_CODE.user("10000002"),
@@ -33,7 +33,7 @@ def people():
 
 @pytest.fixture(scope="session")
 def posts():
-    """Ids of posts, by author and number, as long as real ones."""
+    """Ids of posts by author and number, in the length of real ids."""
     ids = {"ann1": 1, "ann2": 2, "bob1": 3, "bob2": 4, "bob3": 5, "cat1": 6}
     return SimpleNamespace(**{n: f"687194767360000000{i}" for n, i in ids.items()})
 
@@ -93,5 +93,5 @@ def corpus(make_corpus, tmp_path):
 
 @pytest.fixture
 def forget():
-    """Makes the list of what is forgotten."""
+    """Makes the list of removed people and posts."""
     return lambda *codes: Forgotten(_CODE).with_codes(codes)

@@ -7,23 +7,23 @@ from dc_keras.corpus import store
 from dc_keras.corpus.store import Corpus
 from dc_keras.privacy import corpus_removal
 from dc_keras.privacy.corpus_removal import forget_corpus, forget_media
-from dc_keras.privacy.removal_requests import find_asked
+from dc_keras.privacy.removal_requests import find_requested
 from dc_keras.study.dataset_card import CARD_FILE, describe
 from tfrecords.storage import atomic_update
 
 
 @pytest.fixture
 def forgotten(corpus, posts, pseudonymizer, forget):
-    """Ann, and the last post of Bob."""
+    """Returns a list with Ann and the last post of Bob."""
     lines = {1: "10000001", 2: posts.bob3}
-    return forget(*find_asked(lines, [corpus], pseudonymizer).codes)
+    return forget(*find_requested(lines, [corpus], pseudonymizer).codes)
 
 
 def _bytes(directory):
     return {p.name: p.read_bytes() for p in directory.iterdir()}
 
 
-def test_people_posts_and_ties_go_and_nothing_refers_to_them(
+def test_people_posts_and_ties_are_removed_with_all_references(
     corpus, forgotten, people, posts
 ):
     counts = forget_corpus(corpus, forgotten)
@@ -40,13 +40,13 @@ def test_people_posts_and_ties_go_and_nothing_refers_to_them(
     assert bob1.mentions == (people.cat_mention,)
     assert (bob2.video_id, bob2.duet_of) == (posts.bob2, None)
     assert cat1.video_id == posts.cat1
-    [tie] = left.iter_ties()
+    [tie] = left.iter_edges()
     assert tie.kind == "follow"
     [entry] = (corpus.directory / "quarantine.jsonl").read_text().splitlines()
     assert json.loads(entry)["position"] == "line 2"
 
 
-def test_people_go_who_were_there_for_the_forgotten_only(corpus, forgotten, people):
+def test_people_who_only_occur_with_removed_data_are_removed(corpus, forgotten, people):
     forget_corpus(corpus, forgotten)
     users = {user.user_id: user for user in Corpus.open(corpus.directory).iter_users()}
     assert users.keys() == {people.bob, people.cat}  # Dan answered Ann

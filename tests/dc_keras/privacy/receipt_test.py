@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 import pytest
 
 from dc_keras.privacy.receipt import Receipt
-from dc_keras.privacy.removal_requests import Asked
+from dc_keras.privacy.removal_requests import RemovalRequests
 
 
 @pytest.fixture
 def receipt(tmp_path):
-    asked = Asked(frozenset({"687", "u_0123456789"}), {"f1": True, "f2": False}, (7,))
+    requested = RemovalRequests(
+        frozenset({"687", "u_0123456789"}), {"f1": True, "f2": False}, (7,)
+    )
     time = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    return Receipt("ids", asked, "key", time)
+    return Receipt("ids", requested, "key", time)
 
 
-def test_a_receipt_tells_what_was_done_and_names_nobody(receipt, tmp_path):
+def test_a_receipt_lists_removals_without_identities(receipt, tmp_path):
     tables = tmp_path / "evaluation" / "tables"
     tables.mkdir(parents=True)
     receipt.add(tmp_path / "corpus", "corpus", Counter(posts=2, people=0))
@@ -42,7 +44,7 @@ def test_a_receipt_tells_what_was_done_and_names_nobody(receipt, tmp_path):
     }
 
 
-def test_tables_are_outdated_if_rows_are_gone(receipt, tmp_path):
+def test_tables_are_outdated_if_rows_were_removed(receipt, tmp_path):
     (tmp_path / "tables").mkdir()
     receipt.add(tmp_path, "evaluation", Counter())
     assert not receipt.has_changes

@@ -27,7 +27,7 @@ _BOTH = _VISION | {"text": {"handle": "hub:bert", "fingerprint": "cc"}}
 
 
 def _posts():
-    """Twelve posts of three people: with media, broken, without, and slideshows."""
+    """A corpus of twelve posts of three people, with all kinds of media."""
     kinds = (
         {"slide_paths": ("1.jpg", "2.jpg")},
         {"media_path": "broken.mp4"},
@@ -43,7 +43,7 @@ def _posts():
 
 @pytest.fixture(scope="module")
 def forgotten():
-    """One of the three, Ann, whom others mention, and a post of somebody else."""
+    """A list with Ann, whom others mention, and a post of another user."""
     return Forgotten(_CODE).with_codes(["user1", _ANN, "7008"])
 
 
@@ -104,9 +104,9 @@ def frames(made, tmp_path):
 
 @pytest.fixture(scope="module")
 def fresh(corpus, forgotten, tmp_path_factory):
-    """Frame records of what is left of the corpus."""
+    """Frame records of the remaining corpus."""
     directory = tmp_path_factory.mktemp("fresh")
-    _write_frames(corpus, directory, forgotten.keep(corpus.videos))
+    _write_frames(corpus, directory, forgotten.filter_videos(corpus.videos))
     return directory
 
 
@@ -116,7 +116,7 @@ def _bytes(directory):
 
 
 def _forget(corpus, forgotten, frames, *features):
-    """Removes from frames and their features as the script does."""
+    """Removes from frames and features like the script."""
     removed = remove_from_frames(frames, [corpus], forgotten)
     for directory in features:
         remove_from_features(directory, [corpus], removed.sha256, forgotten)
@@ -124,7 +124,7 @@ def _forget(corpus, forgotten, frames, *features):
     return removed
 
 
-def test_what_is_left_has_the_bytes_of_a_fresh_run(corpus, forgotten, frames, fresh):
+def test_the_result_equals_a_fresh_run(corpus, forgotten, frames, fresh):
     removed = _forget(corpus, forgotten, frames)
     # Of user1 posts 1, 4, 7 and 10; and 8. Captions of 2 and 5.
     assert removed.counts == {"records": 5, "captions_rewritten": 2}
@@ -134,7 +134,7 @@ def test_what_is_left_has_the_bytes_of_a_fresh_run(corpus, forgotten, frames, fr
 
 def test_a_rerun_finds_everything_done(corpus, forgotten, frames):
     _forget(corpus, forgotten, frames)
-    run = _write_frames(corpus, frames, forgotten.keep(corpus.videos))
+    run = _write_frames(corpus, frames, forgotten.filter_videos(corpus.videos))
     assert run.num_resumed == _NUM_SHARDS
 
 
@@ -191,7 +191,7 @@ def test_a_dry_run_counts_and_changes_no_byte(corpus, forgotten, frames, tmp_pat
 def test_a_removal_stopped_at_any_step_is_finished_by_the_next(
     corpus, forgotten, frames, fresh, tmp_path, monkeypatch, step
 ):
-    """Two changed shards of either kind and their progress files, and the manifests."""
+    """Two changed shards of each kind, their progress files and the manifests."""
     features = tmp_path / "features"
     _write_features(frames, features)
     left = iter(range(step))
@@ -235,7 +235,7 @@ def test_records_of_another_corpus_are_cleaned_and_made_anew_later(
     removed = _forget(other, forgotten, frames)
     assert removed.counts["records"] == 5
     assert verify_records(frames).faults == ()
-    run = _write_frames(corpus, frames, forgotten.keep(corpus.videos))
+    run = _write_frames(corpus, frames, forgotten.filter_videos(corpus.videos))
     assert run.num_resumed == 0
 
 
@@ -258,7 +258,7 @@ def test_without_progress_files_the_manifest_is_right(corpus, forgotten, frames,
         assert (frames / name).read_bytes() == (fresh / name).read_bytes()
 
 
-def test_a_corpus_of_which_nothing_is_left(corpus, frames):
+def test_a_corpus_may_become_empty(corpus, frames):
     everyone = Forgotten(_CODE).with_codes([f"user{i}" for i in range(3)])
     removed = _forget(corpus, everyone, frames)
     assert removed.counts["records"] == 12
@@ -266,7 +266,7 @@ def test_a_corpus_of_which_nothing_is_left(corpus, frames):
     assert [list(iter_frame_records(p)) for p in frames.glob("*.tfrecord")] == [[]] * 3
 
 
-def test_what_cannot_be_read_is_told(corpus, forgotten, frames, tmp_path):
+def test_unreadable_files_are_reported(corpus, forgotten, frames, tmp_path):
     shard = min(frames.glob("*.tfrecord"))
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(RecordError, match=shard.name):

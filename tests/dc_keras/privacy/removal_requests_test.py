@@ -6,15 +6,15 @@ from dc_keras.corpus.records import User, Video
 from dc_keras.corpus.store import table_of
 from dc_keras.errors import DataError
 from dc_keras.privacy.removal_requests import (
-    find_asked,
     find_gone,
+    find_requested,
     read_lines,
     require_few,
 )
 
 
 def _of_ann(people, posts, code):
-    """All that names Ann, if her user id is known."""
+    """Returns all codes of Ann, if her user id is known."""
     handles = ("ann", "ann.b")
     return {
         people.ann,
@@ -35,7 +35,7 @@ def test_lines_are_read_without_comments_and_by_number(tmp_path):
     [
         ("123\nann b\n", "an id, or a handle after an @. Received: line=2"),
         ("123,456", "an id, or a handle after an @. Received: line=1"),
-        ("# nobody\n", "at least one line must hold an id. Received: none"),
+        ("# nobody\n", "at least one line must be an id. Received: none"),
     ],
 )
 def test_lines_that_are_no_ids_are_refused_without_repeating_them(tmp_path, text, rule):
@@ -46,27 +46,32 @@ def test_lines_that_are_no_ids_are_refused_without_repeating_them(tmp_path, text
 
 
 @pytest.mark.parametrize("line", ["10000001", "@ann", "@Ann.B", "MS4-a_1"])
-def test_a_person_is_found_by_any_name_with_all_else(
-    corpus, people, posts, pseudonymizer, line
-):
-    asked = find_asked({1: line}, [corpus], pseudonymizer)
-    assert asked.codes >= _of_ann(people, posts, pseudonymizer)
-    assert not asked.codes & {people.bob, people.cat_mention, posts.bob1, posts.bob2}
-    assert asked.requests == {pseudonymizer.forgotten(line.lower()): True}
-    assert asked.missing == {}
+def test_a_person_is_found_by_any_name(corpus, people, posts, pseudonymizer, line):
+    requested = find_requested({1: line}, [corpus], pseudonymizer)
+    assert requested.codes >= _of_ann(people, posts, pseudonymizer)
+    assert not requested.codes & {
+        people.bob,
+        people.cat_mention,
+        posts.bob1,
+        posts.bob2,
+    }
+    assert requested.requests == {pseudonymizer.forgotten(line.lower()): True}
+    assert requested.missing == {}
 
 
 def test_a_post_is_found_and_leaves_its_author_alone(corpus, posts, pseudonymizer):
-    asked = find_asked({1: posts.ann1}, [corpus], pseudonymizer)
-    assert asked.codes == {posts.ann1, pseudonymizer.user(posts.ann1)}
-    assert asked.missing == {}
+    requested = find_requested({1: posts.ann1}, [corpus], pseudonymizer)
+    assert requested.codes == {posts.ann1, pseudonymizer.user(posts.ann1)}
+    assert requested.missing == {}
 
 
-def test_lines_that_no_corpus_has_are_told_and_kept(corpus, pseudonymizer):
-    asked = find_asked({2: "999999", 5: "@ann", 7: "@zed"}, [corpus], pseudonymizer)
-    assert list(asked.missing) == [2, 7]
-    assert list(asked.requests.values()) == [False, True, False]
-    assert asked.codes >= {"999999", pseudonymizer.mention("zed")}
+def test_lines_that_no_corpus_has_are_reported_and_kept(corpus, pseudonymizer):
+    requested = find_requested(
+        {2: "999999", 5: "@ann", 7: "@zed"}, [corpus], pseudonymizer
+    )
+    assert list(requested.missing) == [2, 7]
+    assert list(requested.requests.values()) == [False, True, False]
+    assert requested.codes >= {"999999", pseudonymizer.mention("zed")}
 
 
 def test_who_is_only_mentioned_or_referred_to_is_found(
@@ -75,50 +80,50 @@ def test_who_is_only_mentioned_or_referred_to_is_found(
     video = Video("1", people.bob, "web_item", duet_of="777777")
     video = dataclasses.replace(video, mentions=(pseudonymizer.mention("zed"),))
     corpus = make_corpus(tmp_path / "other", [video])
-    asked = find_asked({1: "777777", 2: "@zed"}, [corpus], pseudonymizer)
-    assert asked.missing == {}
+    requested = find_requested({1: "777777", 2: "@zed"}, [corpus], pseudonymizer)
+    assert requested.missing == {}
 
 
-def test_what_one_corpus_knows_counts_for_all(
+def test_handles_of_one_corpus_count_for_all(
     corpus, make_corpus, tmp_path, people, pseudonymizer
 ):
     other = make_corpus(tmp_path / "other", [Video("99", people.ann, "web_item")])
-    asked = find_asked({1: "@ann"}, [corpus, other], pseudonymizer)
-    assert "99" in asked.codes
+    requested = find_requested({1: "@ann"}, [corpus, other], pseudonymizer)
+    assert "99" in requested.codes
 
 
-def test_a_handle_of_two_people_leads_to_nobody(corpus, people, pseudonymizer):
+def test_a_handle_of_two_people_is_refused(corpus, people, pseudonymizer):
     users = [*corpus.iter_users(), User("e" * 32, (pseudonymizer.handle("ann"),))]
     corpus.users = table_of(User, users)
-    with pytest.raises(DataError, match="line=1, a handle that 2 people have had"):
-        find_asked({1: "@ann"}, [corpus], pseudonymizer)
-    asked = find_asked({1: "10000001"}, [corpus], pseudonymizer)
-    assert pseudonymizer.handle("ann.b") in asked.codes
-    assert pseudonymizer.handle("ann") not in asked.codes
-    assert people.ann_mention not in asked.codes
+    with pytest.raises(DataError, match="line=1, a handle of 2 people"):
+        find_requested({1: "@ann"}, [corpus], pseudonymizer)
+    requested = find_requested({1: "10000001"}, [corpus], pseudonymizer)
+    assert pseudonymizer.handle("ann.b") in requested.codes
+    assert pseudonymizer.handle("ann") not in requested.codes
+    assert people.ann_mention not in requested.codes
 
 
-def test_posts_that_are_no_longer_valid_go(corpus, posts, pseudonymizer):
+def test_posts_that_are_no_longer_valid_are_removed(corpus, posts, pseudonymizer):
     lines = [posts.ann1, posts.bob1, posts.bob2, posts.cat1, "123456"]
-    asked = find_gone(lines, [corpus], pseudonymizer, "video")
-    assert asked.codes == {posts.ann2, posts.bob3}
-    assert asked.requests == dict.fromkeys(
-        map(pseudonymizer.forgotten, sorted(asked.codes)), True
+    requested = find_gone(lines, [corpus], pseudonymizer, "video")
+    assert requested.codes == {posts.ann2, posts.bob3}
+    assert requested.requests == dict.fromkeys(
+        map(pseudonymizer.forgotten, sorted(requested.codes)), True
     )
 
 
-def test_people_who_are_no_longer_valid_go_with_all_else(
+def test_people_who_are_no_longer_valid_are_removed_with_their_posts(
     corpus, people, posts, pseudonymizer
 ):
     lines = ["10000002", "@cat", "10000004"]
-    asked = find_gone(lines, [corpus], pseudonymizer, "user")
-    assert asked.codes == _of_ann(people, posts, pseudonymizer)
-    assert asked.requests == {pseudonymizer.forgotten(people.ann): True}
+    requested = find_gone(lines, [corpus], pseudonymizer, "user")
+    assert requested.codes == _of_ann(people, posts, pseudonymizer)
+    assert requested.requests == {pseudonymizer.forgotten(people.ann): True}
 
 
 def test_more_than_half_is_refused(corpus, people, posts, pseudonymizer):
-    asked = find_asked({1: "@ann", 2: "@cat"}, [corpus], pseudonymizer)
-    require_few(asked, [corpus])  # 3 of 6
-    more = dataclasses.replace(asked, codes=asked.codes | {posts.bob1})
+    requested = find_requested({1: "@ann", 2: "@cat"}, [corpus], pseudonymizer)
+    require_few(requested, [corpus])  # 3 of 6
+    more = dataclasses.replace(requested, codes=requested.codes | {posts.bob1})
     with pytest.raises(DataError, match=r"--allow_most .* Received: 4 of 6 posts"):
         require_few(more, [corpus])

@@ -23,7 +23,7 @@ def forgotten(forget):
 
 @pytest.fixture
 def run(tmp_path):
-    """A model directory and an evaluation run, as far as they name anybody."""
+    """Writes the files of a model and an evaluation that name people."""
 
     def table(name, **columns):
         path = tmp_path / name
@@ -55,7 +55,7 @@ def run(tmp_path):
 
 
 def _manifest(*, with_gone):
-    """A split whose first pairs, two of them, are the forgotten's."""
+    """A split whose first two pairs are of the removed user."""
     grid = json.loads(_grid(with_gone=with_gone).to_json())
     parts = "xxvtt" if with_gone else "vtt"
     hidden = sorted([_GONE, _BOB]) if with_gone else [_BOB]
@@ -70,7 +70,7 @@ def _one_line(content):
 
 
 def _grid(*, with_gone):
-    """The same evaluation with and without the forgotten."""
+    """The same evaluation with and without the removed user."""
     rows = [0, 1, 2] if with_gone else [1, 2]
     owners = {_POST: _BOB, "2": _BOB, "3": _GONE, "4": _GONE, "5": _CAT, "6": _CAT}
     kept = {v: u for v, u in owners.items() if v != _POST and u != _GONE}
@@ -99,7 +99,7 @@ def _bytes(directory):
     return {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
-def test_rows_of_the_forgotten_go(run, forgotten):
+def test_rows_of_removed_users_are_removed(run, forgotten):
     counts = forget_results(run, forgotten)
     assert pl.read_parquet(run / "predictions/a.parquet")["user_id"].to_list() == [_BOB]
     assert pl.read_parquet(run / "proxies/a.parquet")["video_id"].to_list() == [
@@ -167,14 +167,14 @@ def test_vectors_and_labels_change_together(run, forgotten, monkeypatch):
 @pytest.mark.parametrize("name", ["predictions.parquet", "config.json"])
 def test_a_file_that_cannot_be_read_is_named(run, forgotten, name):
     (run / name).write_bytes(b'{"\xff')
-    with pytest.raises(DataError, match=f"{name}: cannot be read; bring it back") as e:
+    with pytest.raises(DataError, match=f"{name}: cannot be read; restore") as e:
         forget_results(run, forgotten)
     assert "\n" not in str(e.value)
 
 
 @pytest.fixture
 def bundle(tmp_path):
-    """A bundle whose challenge a forgotten post and another one describe."""
+    """A bundle whose challenge is described by a removed post and another."""
     key = Pseudonymizer(b"k" * 32).fingerprint
     posts = [post_code(key, _POST), post_code(key, "6871947673600000002")]
     content = {"describing_posts": {"dance": posts}, "num_folds": 3}

@@ -57,7 +57,7 @@ def test_a_code_is_found_in_any_file(tmp_path, forgotten, name, code):
     ],
 )
 @pytest.mark.parametrize("name", _WRITERS)
-def test_other_words_are_no_trace(tmp_path, forgotten, name, text):
+def test_other_words_are_not_reported(tmp_path, forgotten, name, text):
     _WRITERS[name](tmp_path / name, text)
     assert list(find_traces([tmp_path / name], forgotten, ours=[tmp_path])) == []
 
@@ -77,7 +77,7 @@ def test_media_are_not_looked_through(tmp_path, forgotten):
 
 @pytest.fixture
 def ann(forget, pseudonymizer):
-    """Ann as she was known to a corpus: by pseudonyms alone."""
+    """A list with Ann's pseudonyms in a corpus."""
     code = pseudonymizer
     return forget(code.user("6700000000000000777"), code.handle("ann.kx"), _POST)
 
@@ -118,9 +118,9 @@ def test_words_of_others_in_foreign_files_are_no_trace(tmp_path, ann):
     assert list(find_traces([tmp_path], ann)) == []
 
 
-def test_what_cannot_be_looked_into_is_told(tmp_path, ann):
+def test_unreadable_files_are_reported(tmp_path, ann):
     (tmp_path / "broken.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     reasons = [trace.reason for trace in find_traces([tmp_path], ann)]
     assert len(reasons) == 2
-    assert all(r.startswith("cannot be looked into") for r in reasons)
+    assert all(r.startswith("cannot be read") for r in reasons)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dc_keras.corpus.records import Video
-from dc_keras.privacy.training_data import trained_on
+from dc_keras.privacy.training_data import find_trained_models
 from dc_keras.study.resolution import resolve_study
 from dc_keras.study.study import Study
 
@@ -36,7 +36,7 @@ def corpus(make_corpus, tmp_path):
 
 @pytest.fixture
 def model(tmp_path, corpus):
-    """A model of Ann and Bob; its JSON has the challenges sorted by name."""
+    """A model of Ann and Bob, whose JSON has the challenges sorted by name."""
     grid = resolve_study(_STUDY, corpus, support="included")
     config = {
         "grid_sha256": grid.sha256,
@@ -55,7 +55,7 @@ def model(tmp_path, corpus):
 def test_a_model_is_named_if_its_grid_has_the_forgotten(
     corpus, model, forget, code, is_named
 ):
-    named = trained_on([model], [corpus], forget(code))
+    named = find_trained_models([model], [corpus], forget(code))
     assert named == ([model] if is_named else [])
 
 
@@ -63,11 +63,11 @@ def test_a_model_of_a_grid_that_no_corpus_gives_is_named(
     corpus, make_corpus, model, forget, tmp_path
 ):
     other = make_corpus(tmp_path / "other", [Video("9", "zed", "web_item")])
-    assert trained_on([model], [other], forget("8")) == [model]
-    assert trained_on([model], [other, corpus], forget("8")) == []
+    assert find_trained_models([model], [other], forget("8")) == [model]
+    assert find_trained_models([model], [other, corpus], forget("8")) == []
 
 
 def test_a_model_without_a_configuration_is_named(corpus, forget, tmp_path):
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
-    assert trained_on([unfinished], [corpus], forget("8")) == [unfinished]
+    assert find_trained_models([unfinished], [corpus], forget("8")) == [unfinished]

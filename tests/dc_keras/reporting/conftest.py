@@ -14,18 +14,18 @@ def saved_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def judgement(saved_run):
+def result(saved_run):
     return saved_run.judgements["cold_user"]
 
 
 @pytest.fixture(scope="session")
-def predictions(judgement):
-    return judgement.predictions
+def predictions(result):
+    return result.predictions
 
 
 @pytest.fixture(scope="module")
 def open_page():
-    """Opens a file in a browser; gives the page, and what it says or asks for."""
+    """Opens a file in a browser; returns the page, and its messages and requests."""
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="the extra `collect` is not installed"
     )
@@ -39,16 +39,16 @@ def open_page():
             shown = browser.new_page(
                 viewport={"width": width, "height": 800}, color_scheme=scheme
             )
-            heard = []
-            shown.on("console", lambda message: heard.append(message.text))
-            shown.on("pageerror", lambda error: heard.append(str(error)))
-            shown.on("request", lambda request: heard.append(request.url))
-            shown.on("dialog", lambda dialog: heard.append(dialog.message))
+            messages = []
+            shown.on("console", lambda message: messages.append(message.text))
+            shown.on("pageerror", lambda error: messages.append(str(error)))
+            shown.on("request", lambda request: messages.append(request.url))
+            shown.on("dialog", lambda dialog: messages.append(dialog.message))
             shown.goto(path.as_uri())
             shown.wait_for_function(
                 "[...document.querySelectorAll('.plot')].every(p => p.dataset.drawn)"
             )
-            return shown, heard
+            return shown, messages
 
         yield open_file
         browser.close()

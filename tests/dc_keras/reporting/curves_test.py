@@ -16,7 +16,7 @@ from dc_keras.reporting.curves import (
 
 @pytest.fixture
 def one_fold(tmp_path):
-    """Returns the predictions of one fold: by score yes, no, yes, no."""
+    """Returns the predictions of one fold; labels by score: yes, no, yes, no."""
     rows = pl.DataFrame(
         {
             "user_id": ["u_a", "u_b", "u_c", "u_d"],
@@ -49,7 +49,7 @@ def test_area_below_precision_is_the_average_precision(predictions):
         assert np.mean(precision) == pytest.approx(expected, abs=0.02)
 
 
-def test_gain_by_hand(one_fold):
+def test_gain_of_a_small_example(one_fold):
     gain = mean_gain(one_fold, "m")
     at = dict(zip(GRID.round(2).tolist(), gain.tolist(), strict=True))
     assert at[0.0] == 0
@@ -58,7 +58,7 @@ def test_gain_by_hand(one_fold):
     assert at[0.75] == at[1.0] == pytest.approx(1)
 
 
-def test_a_constant_gains_nothing(predictions):
+def test_a_constant_score_has_no_gain(predictions):
     np.testing.assert_allclose(mean_gain(predictions, "always yes"), GRID)
     assert mean_gain(predictions, "deepChallenger")[10] > 0.25
 

@@ -56,7 +56,7 @@ def page(content):
     return render_explanation(content)
 
 
-def test_the_page_says_what_moved_the_answer(page):
+def test_the_page_shows_the_effects(page):
     assert "<h1>Why 42.0%? dance &lt;b&gt;</h1>" in page
     assert '<span class="for">+0.80</span>' in page
     assert "without it 0.250" in page
@@ -65,11 +65,11 @@ def test_the_page_says_what_moved_the_answer(page):
     assert "var(--against-rgb) / 0.30)" in page
     assert '<span class="muted">0.00</span>' in page
     assert "the only one" in page
-    assert "6 more moved it less" in page
+    assert "6 more posts are in" in page
 
 
 def test_facts_are_listed_the_strongest_first(page, content):
-    told = [
+    sizes = [
         page.index(f'<th scope="row">{name}</th>')
         for name in (
             "the posts&#39; dates",
@@ -77,7 +77,7 @@ def test_facts_are_listed_the_strongest_first(page, content):
             "the posts&#39; durations",
         )
     ]
-    assert told == sorted(told)
+    assert sizes == sorted(sizes)
     assert '<span class="against">-0.40</span></td>' in page
     for percent, kind in ((100, "against"), (25, "for")):
         assert f"width: {percent}%; background: var(--{kind})" in page
@@ -86,7 +86,7 @@ def test_facts_are_listed_the_strongest_first(page, content):
     assert 'id="facts"' not in render_explanation({**content, "facts": []})
 
 
-def test_every_kind_of_fact_has_words():
+def test_every_kind_of_fact_has_a_name():
     from dc_keras.reporting.explanation_page import _FACTS
     from dc_keras.serving.attribution import FACTS
 
@@ -108,9 +108,9 @@ def test_a_browser_shows_it_without_a_word_or_a_request(
 ):
     path = tmp_path / "explanation.html"
     path.write_text(page, "utf-8")
-    shown, heard = open_page(path, width, scheme)
-    asked = [url for url in heard if not url.startswith("data:image/jpeg")]
-    assert asked == [path.as_uri()]
+    shown, messages = open_page(path, width, scheme)
+    urls = [url for url in messages if not url.startswith("data:image/jpeg")]
+    assert urls == [path.as_uri()]
     assert shown.locator("img").count() == 1
     widths = shown.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth]"

@@ -9,8 +9,8 @@ figures = pytest.importorskip(
 )
 
 
-def test_what_matters_is_shown_and_the_rest_can_be(judgement):
-    figure = figures.precision_recall_figure(judgement)
+def test_main_models_are_visible_and_others_can_be_shown(result):
+    figure = figures.precision_recall_figure(result)
     shown = {trace.name: trace.visible for trace in figure.data}
     assert shown == {
         "deepChallenger": True,
@@ -22,25 +22,25 @@ def test_what_matters_is_shown_and_the_rest_can_be(judgement):
     assert figure.data[-1].y == pytest.approx((0.25, 0.25))
 
 
-def test_every_model_has_an_interval_round_its_value(judgement):
-    [points] = figures.interval_figure(judgement).data
-    assert len(points.x) == len(judgement.models)
+def test_every_model_has_an_interval_round_its_value(result):
+    [points] = figures.interval_figure(result).data
+    assert len(points.x) == len(result.models)
     assert list(points.x) == sorted(points.x)
     ours = points.y.index("deepChallenger")
-    low, high = judgement.interval("deepChallenger")
+    low, high = result.interval("deepChallenger")
     assert points.x[ours] + points.error_x.array[ours] == pytest.approx(high, abs=1e-4)
     assert points.x[ours] - points.error_x.arrayminus[ours] == pytest.approx(
         low, abs=1e-4
     )
 
 
-def test_reliability_and_gain_have_a_line_to_be_compared_with(judgement):
-    assert figures.reliability_figure(judgement).data[-1].name == "perfect"
-    assert figures.gain_figure(judgement).data[-1].name == "chance"
+def test_reliability_and_gain_have_a_line_to_be_compared_with(result):
+    assert figures.reliability_figure(result).data[-1].name == "perfect"
+    assert figures.gain_figure(result).data[-1].name == "chance"
 
 
-def test_challenges_have_a_bar_of_each_model_and_no_markup(judgement):
-    simple, ours = figures.challenge_figure(judgement).data
+def test_challenges_have_a_bar_of_each_model_and_no_markup(result):
+    simple, ours = figures.challenge_figure(result).data
     assert (ours.name, simple.name) == ("deepChallenger", "propensity × popularity")
     assert len(ours.y) == len(CHALLENGES)
     assert list(ours.x) == sorted(ours.x)
@@ -48,11 +48,11 @@ def test_challenges_have_a_bar_of_each_model_and_no_markup(judgement):
     assert "<script" not in "".join(ours.y)
 
 
-def test_without_ours_and_simple_ones_the_best_model_is_shown(tmp_path):
+def test_without_baselines_the_best_model_is_shown(tmp_path):
     run = write_run(tmp_path, models={"VGG16": 0.1, "a lone one": 0.8})
-    judgement = judge_split(run, "cold_user")
-    assert figures.main_models(judgement) == ["a lone one"]
-    [bars] = figures.challenge_figure(judgement).data
+    result = judge_split(run, "cold_user")
+    assert figures.main_models(result) == ["a lone one"]
+    [bars] = figures.challenge_figure(result).data
     assert bars.name == "a lone one"
 
 
@@ -69,6 +69,6 @@ def test_without_ours_and_simple_ones_the_best_model_is_shown(tmp_path):
     ],
 )
 def test_the_known_truth_comes_last_and_has_no_bars(tmp_path, models, main, bars):
-    judgement = judge_split(write_run(tmp_path, models=models), "cold_user")
-    assert figures.main_models(judgement) == main
-    assert len(figures.challenge_figure(judgement).data) == bars
+    result = judge_split(write_run(tmp_path, models=models), "cold_user")
+    assert figures.main_models(result) == main
+    assert len(figures.challenge_figure(result).data) == bars

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -19,10 +19,12 @@ _HOSTILE = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def found():
-    """Four groups that share a tag each, of which the first is hostile, and a loner."""
+    """A survey of four groups with a tag each, one of them hostile, and one user."""
     drawn = nx.random_partition_graph(_SIZES, 0.6, 0.02, seed=1)
     drawn.add_node(sum(_SIZES))
-    layer = Layer("co-hashtag", canonical(nx.to_scipy_sparse_array(drawn, dtype=float)))
+    layer = Layer(
+        "co-hashtag", to_canonical(nx.to_scipy_sparse_array(drawn, dtype=float))
+    )
     groups = np.repeat(np.arange(4), _SIZES)
     has = np.zeros((len(groups) + 1, 4))
     has[np.arange(len(groups)), groups] = 1
@@ -50,14 +52,14 @@ def _figure(page):
     return json.loads(text)
 
 
-def test_the_page_says_what_the_survey_found(page, found):
+def test_the_page_shows_the_survey(page, found):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>drawn &lt;b&gt;</title>" in page
     for name in ("#books", "#dance", "#food"):
         assert page.count(f'<th scope="row">{name}</th>') == 2
     assert f"modularity {found.communities.modularity:.3f}" in page
     assert f">{found.isolation.overall:.3f}</td>" in page
-    assert "1 users stand alone" in page
+    assert "1 users without a community" in page
     strongest = found.measures.sort("strength", descending=True)["user_id"][0]
     assert f'<th scope="row">{strongest}</th>' in page
 
@@ -75,7 +77,7 @@ def test_names_from_the_data_are_harmless(page):
     assert "&lt;script&gt;" in hover
 
 
-def test_every_tied_user_is_a_dot(page):
+def test_every_connected_user_is_a_dot(page):
     ties, *groups = _figure(page)["data"]
     assert [len(group["x"]) for group in groups] == _SIZES
     assert ties["mode"] == "lines"
@@ -88,12 +90,12 @@ def test_many_users_are_shown_as_communities(found):
     assert "20 users" in groups[0]["text"][0]
 
 
-def test_probabilities_colour_the_plot_and_are_told(found):
-    told = np.full(len(found.graph.users), np.nan)
-    told[:20] = 0.125
-    told[0] = 0.25
-    page = render_graph_page(found, "drawn", probabilities=told)
-    assert "the darker, the likelier to join" in page
+def test_probabilities_colour_the_plot_and_are_shown(found):
+    known = np.full(len(found.graph.users), np.nan)
+    known[:20] = 0.125
+    known[0] = 0.25
+    page = render_graph_page(found, "drawn", probabilities=known)
+    assert "darker users are more likely to join" in page
     groups = _figure(page)["data"][1:]
     hover = [text for group in groups for text in group["text"]]
     assert sum("joins with probability 0.125" in text for text in hover) == 19
@@ -101,7 +103,7 @@ def test_probabilities_colour_the_plot_and_are_told(found):
     [largest] = [g for g in groups if "0.250" in " ".join(g["text"])]
     assert len(set(largest["marker"]["color"])) >= 2
 
-    page = render_graph_page(found, "drawn", most_users=10, probabilities=told)
+    page = render_graph_page(found, "drawn", most_users=10, probabilities=known)
     hover = [text for group in _figure(page)["data"][1:] for text in group["text"]]
     assert any("joins with probability 0.1" in text for text in hover)
 
@@ -121,8 +123,8 @@ def test_a_browser_shows_it_without_a_word_or_a_request(
 ):
     path = tmp_path / "graph.html"
     path.write_text(page, "utf-8")
-    shown, heard = open_page(path, width, scheme)
-    assert heard == [path.as_uri()]
+    shown, messages = open_page(path, width, scheme)
+    assert messages == [path.as_uri()]
     assert shown.locator(".plot path.point").count() == sum(_SIZES)
     widths = shown.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth]"

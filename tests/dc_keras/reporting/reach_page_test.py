@@ -7,7 +7,7 @@ from drawn_graphs import layer_of
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 from dc_keras.reporting.reach_page import render_reach_page, write_reach_page
-from dc_keras.social.adoption import DAY_S, Adoption, measure_along_ties
+from dc_keras.social.adoption import DAY_S, Adoption, measure_along_edges
 from dc_keras.social.backtesting import backtest
 from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
@@ -20,7 +20,7 @@ _RING = layer_of([(u, (u + 1) % 30, 0.5) for u in range(30)], 30)
 
 @pytest.fixture(scope="module")
 def report():
-    """Twelve challenges on a ring, the first of a hostile name."""
+    """A report of twelve challenges on a ring, the first with a hostile name."""
     adoptions = {
         f"{_OBEYED if c == 0 else 'dance'} {c}": Adoption(
             np.arange(2 + c), np.arange(2 + c) * DAY_S
@@ -31,7 +31,10 @@ def report():
     reach = simulate_reach(_RING.weights, np.ones(30), np.array([0, 3]), num_runs=20)
     return ReachReport(
         adoptions,
-        {n: measure_along_ties(_RING, a, num_shuffles=9) for n, a in adoptions.items()},
+        {
+            n: measure_along_edges(_RING, a, num_shuffles=9)
+            for n, a in adoptions.items()
+        },
         dict.fromkeys(adoptions, 30),
         {"other": "fewer than 2 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
@@ -48,14 +51,14 @@ def _without_plotly(page):
     return re.sub(r"<script>/\*\*.*?</script>", "", page, count=1, flags=re.S)
 
 
-def test_the_page_says_what_was_found(page, report):
+def test_the_page_shows_the_results(page, report):
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>drawn &lt;b&gt;</title>" in page
     row = report.backtests.summary().row(0, named=True)
     assert f"<td>{row['log_error']:.3f}</td>" in page
     assert f"{row['within']} of 12" in page
-    assert "Not foretold: 1 challenges" in page
-    assert "2 users are asked, 1.5 of them are expected to join" in page
+    assert "Without a forecast: 1 challenges" in page
+    assert "Of 2 seeds, 1.5 are expected to join" in page
     assert '<th scope="row">u_00</th>' in page
 
 
@@ -67,7 +70,7 @@ def test_names_from_the_data_are_harmless(page):
     assert not {"\x1b", "\u202e"} & set(text)
 
 
-def test_parts_that_were_not_asked_for_are_not_there(report):
+def test_missing_parts_are_not_on_the_page(report):
     bare = ReachReport(report.adoptions, {}, {}, {}, None, None)
     page = _without_plotly(render_reach_page(bare, "bare"))
     for word in ("backtest", "what-if", "u_00"):
@@ -86,8 +89,8 @@ def test_a_browser_shows_it_without_a_word_or_a_request(
 ):
     path = tmp_path / "reach.html"
     path.write_text(page, "utf-8")
-    shown, heard = open_page(path, width, scheme)
-    assert heard == [path.as_uri()]
+    shown, messages = open_page(path, width, scheme)
+    assert messages == [path.as_uri()]
     assert shown.locator(".plot").count() == 5
     widths = shown.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth]"

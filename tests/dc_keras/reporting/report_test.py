@@ -7,7 +7,7 @@ from dc_keras.errors import DataError
 from dc_keras.reporting.report import write_report
 
 
-def test_without_the_extra_one_line_names_it(saved_run, tmp_path, monkeypatch):
+def test_a_missing_extra_is_reported(saved_run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "dc_keras.reporting.page", raising=False)
     with pytest.raises(
@@ -18,7 +18,7 @@ def test_without_the_extra_one_line_names_it(saved_run, tmp_path, monkeypatch):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_corpus_without_a_card_is_told(saved_run, tmp_path):
+def test_a_corpus_without_a_card_is_refused(saved_run, tmp_path):
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
     corpus = Corpus(tmp_path, {})
     with pytest.raises(
@@ -27,7 +27,7 @@ def test_a_corpus_without_a_card_is_told(saved_run, tmp_path):
         write_report(saved_run, tmp_path / "report.html", corpus)
 
 
-def test_folders_are_made_and_nothing_half_written_stays(saved_run, tmp_path):
+def test_directories_are_created_and_writes_are_atomic(saved_run, tmp_path):
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
     write_report(saved_run, tmp_path / "new" / "report.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]

@@ -18,9 +18,7 @@ def extended(served_text):
         version.rename(served_text.place.parent.parent / f"moved-{version.name}")
 
 
-def test_a_new_version_knows_the_challenge_and_all_others_as_before(
-    served_text, extended
-):
+def test_a_new_version_adds_the_challenge_and_keeps_the_others(served_text, extended):
     old, place = extended
     new = Predictor.load(place)
     assert (place.name, new.challenges) == ("2", (*old.challenges, "umbrella"))
@@ -38,27 +36,27 @@ def test_a_new_version_knows_the_challenge_and_all_others_as_before(
     assert added == {"umbrella": {"num_posts": 1, "num_frames": 0}}
 
 
-def test_unknown_names_are_answered_as_before(extended, ask):
+def test_unknown_names_are_answered_as_before(extended, call_signature):
     old, place = extended
     new = Predictor.load(place)
-    asked = {
+    inputs = {
         "challenge": np.array(["nobody knows", "umbrella"], object),
         "captions": np.array([["so good"], ["so good"]], object),
         "frames": np.full((2, 1, 1), b"", object),
     }
-    before = ask(old, "serving_default", **asked)
-    after = ask(new, "serving_default", **asked)
+    before = call_signature(old, "serving_default", **inputs)
+    after = call_signature(new, "serving_default", **inputs)
     assert before["known_challenge"].tolist() == [False, False]
     assert after["known_challenge"].tolist() == [False, True]
     np.testing.assert_allclose(
         after["probability"][0], before["probability"][0], atol=1e-6
     )
-    without_facts = ask(new, "captions_only", **asked)
+    without_facts = call_signature(new, "captions_only", **inputs)
     np.testing.assert_allclose(
         without_facts["probability"], after["probability"], atol=1e-6
     )
-    asked.pop("challenge")
-    ranked = ask(new, "rank_challenges", **asked)
+    inputs.pop("challenge")
+    ranked = call_signature(new, "rank_challenges", **inputs)
     assert ranked["challenge"].shape == (2, 3)
 
 
@@ -78,6 +76,6 @@ def test_a_third_version_can_follow_the_second(extended):
         ("umbrella", _BRIEF * 21, "posts=21"),
     ],
 )
-def test_what_cannot_be_added_is_one_line(served_text, name, posts, message):
+def test_invalid_challenges_are_refused(served_text, name, posts, message):
     with pytest.raises(DataError, match=message):
         add_challenge(served_text.place, name, posts)

@@ -1,4 +1,4 @@
-"""Leaving things out by the signatures, against leaving them out of what is asked."""
+"""Tests that effects equal those of requests without the items."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def predictor(served):
 
 @pytest.fixture(scope="module")
 def history(served):
-    """Three posts, one of them with all frames."""
+    """Returns three posts, one of them with all frames."""
     return next(
         h
         for h in served.histories
@@ -35,14 +35,14 @@ def _probability(predictor, history):
     return float(predictor.predict([history], ["dance"])[0, 0])
 
 
-def test_the_answer_is_that_of_the_bundle(predictor, history, found):
+def test_the_probability_is_that_of_the_bundle(predictor, history, found):
     assert found.challenge == "dance"
     assert found.probability == pytest.approx(
         _probability(predictor, history), abs=1e-5
     )
 
 
-def test_a_post_moved_what_it_moves_when_it_is_not_sent(predictor, history, found):
+def test_the_effect_of_a_post_equals_a_request_without_it(predictor, history, found):
     whole = log_odds(np.array(found.probability))
     for position, post in enumerate(found.user):
         others = [p for i, p in enumerate(history) if i != position]
@@ -52,51 +52,51 @@ def test_a_post_moved_what_it_moves_when_it_is_not_sent(predictor, history, foun
         assert post.whole.log_odds == pytest.approx(moved, abs=1e-3)
 
 
-def test_frames_and_words_moved_what_they_move_when_not_sent(predictor, history, found):
+def test_effects_of_frames_and_words_equal_requests_without_them(
+    predictor, history, found
+):
     [position] = [i for i, p in enumerate(history) if len(p.jpegs) == 3][:1]
     post, effects = history[position], found.user[position]
     assert len(effects.frames) == 3
     assert [word.name for word in effects.words] == post.caption.split()
 
-    def ask(changed):
+    def call_signature(changed):
         changed = [*history[:position], changed, *history[position + 1 :]]
         return _probability(predictor, changed)
 
     for number, frame in enumerate(effects.frames):
         jpegs = [j for i, j in enumerate(post.jpegs) if i != number]
         assert frame.probability == pytest.approx(
-            ask(dataclasses.replace(post, jpegs=jpegs)), abs=1e-5
+            call_signature(dataclasses.replace(post, jpegs=jpegs)), abs=1e-5
         )
     for number, word in enumerate(effects.words):
         words = post.caption.split()
         del words[number]
         caption = " ".join(words)
         assert word.probability == pytest.approx(
-            ask(dataclasses.replace(post, caption=caption)), abs=1e-5
+            call_signature(dataclasses.replace(post, caption=caption)), abs=1e-5
         )
 
 
 def test_every_post_of_the_challenge_is_left_out(predictor, history, found):
-    support = predictor.ask("find_support", name=np.array([b"dance"], object))
+    support = predictor.call("find_support", name=np.array([b"dance"], object))
     videos, valid = support["challenge_videos"][0], support["valid"][0]
     assert len(found.challenge_posts) == valid.sum() > 2
     user = predictor.represent_users([history])
     for position, post in enumerate(found.challenge_posts):
         others = np.delete(videos[valid], position, axis=0)[None]
-        joined = predictor.ask(
+        joined = predictor.call(
             "join_challenge",
             challenge_videos=others,
             valid=np.ones(others.shape[:2], bool),
             name=np.array([b"dance"], object),
         )["challenge"]
-        told = predictor.ask("score", user=user, challenge=joined)["probability"]
-        assert post.whole.probability == pytest.approx(float(told[0]), abs=1e-5)
+        answer = predictor.call("score", user=user, challenge=joined)["probability"]
+        assert post.whole.probability == pytest.approx(float(answer[0]), abs=1e-5)
         assert (post.frames, post.words) == ((), ())
 
 
-def test_posts_of_the_challenge_are_looked_into_where_they_are_given(
-    predictor, history, found
-):
+def test_given_challenge_posts_have_effects_of_parts(predictor, history, found):
     number = len(found.challenge_posts)
     support = [RawPost(f"word{i} more", history[0].jpegs) for i in range(number)]
     given = explain(predictor, history, "dance", support, most_posts=1)
@@ -122,7 +122,7 @@ def test_posts_beyond_the_history_do_not_count(predictor, history, found):
     assert longer.probability == pytest.approx(found.probability, abs=1e-6)
 
 
-def test_what_the_model_does_not_see_is_not_left_out(served_text, served_vision):
+def test_unused_inputs_have_no_effects(served_text, served_vision):
     for served, seen, unseen in (
         (served_text, "words", "frames"),
         (served_vision, "frames", "words"),
@@ -137,6 +137,6 @@ def test_what_the_model_does_not_see_is_not_left_out(served_text, served_vision)
     ("posts", "challenge", "message"),
     [((), "dance", "at least one post"), ([RawPost("hi")], "chess", "'chess'")],
 )
-def test_what_cannot_be_explained_is_one_line(predictor, posts, challenge, message):
+def test_invalid_explanations_are_refused(predictor, posts, challenge, message):
     with pytest.raises(DataError, match=message):
         explain(predictor, posts, challenge)

@@ -11,7 +11,8 @@ from saved_tokenizers import save_preprocessor, save_roberta
 from dc_keras.encoders.hub_export import export_text_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import export_bundle
-from dc_keras.serving.predictor import Predictor, RawPost, find_version
+from dc_keras.serving.bundle_config import find_version
+from dc_keras.serving.predictor import Predictor, RawPost
 from dc_keras.serving.sample_requests import BATCH_SIZES, make_requests
 from dc_keras.serving.serving_model import build_serving_model
 from tfrecords.storage.checksums import read_sums, seal_directory
@@ -23,15 +24,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-asked = dict(np.load(sys.argv[2], allow_pickle=False))
-text = lambda name: tf.constant(asked[name].astype(object))
+inputs = dict(np.load(sys.argv[2], allow_pickle=False))
+text = lambda name: tf.constant(inputs[name].astype(object))
 frames = dict(np.load(sys.argv[3], allow_pickle=False))
 jpegs = [row.tobytes()[:n] for row, n in zip(frames["bytes"], frames["length"])]
 jpegs = tf.constant(np.array(jpegs, object).reshape(frames["shape"]))
 signatures = tf.saved_model.load(sys.argv[1]).signatures
-seen = {"captions": text("captions"), "frames": jpegs}
-whole = signatures["captions_only"](challenge=text("challenge"), **seen)
-shape = seen["captions"].shape
+posts = {"captions": text("captions"), "frames": jpegs}
+whole = signatures["captions_only"](challenge=text("challenge"), **posts)
+shape = posts["captions"].shape
 unknown = {
     "sounds": tf.fill(shape, ""),
     "sound_titles": tf.fill(shape, ""),
@@ -42,7 +43,7 @@ unknown = {
     "joined": tf.fill((shape[0], 1), ""),
     "now": tf.fill(shape[:1], tf.constant(-1, tf.int64)),
 }
-user = signatures["embed_user"](**seen, **unknown)["user"]
+user = signatures["embed_user"](**posts, **unknown)["user"]
 known = signatures["find_challenge"](name=text("challenge"))
 score = signatures["score"](user=user, challenge=known["challenge"])
 np.savez(
@@ -77,7 +78,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     for path in place.glob("sample_requests/*.json"):
         body = json.loads(path.read_text())
         signature = loaded.signature_def[body["signature_name"]]
-        asked = {
+        inputs = {
             tensor.name: np.array(
                 [bare(row[key]) for row in body["instances"]],
                 tf.as_dtype(tensor.dtype).as_numpy_dtype,
@@ -85,7 +86,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
             for key, tensor in signature.inputs.items()
         }
         names = {key: tensor.name for key, tensor in signature.outputs.items()}
-        found = session.run(names, asked)
+        found = session.run(names, inputs)
         answers[path.stem] = {
             key: np.vectorize(plain, otypes=[object])(value).tolist()
             for key, value in found.items()
@@ -118,11 +119,11 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
 def test_raw_posts_score_as_their_cached_features_do(served, predictor):
     scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
-    # Features are float16: what a batch of another size computes may round otherwise.
+    # Features are float16; a batch of another size may round differently.
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
 
 
-def test_another_process_without_this_package_answers_alike(
+def test_another_process_without_this_package_gives_equal_results(
     served, predictor, tmp_path
 ):
     histories = [h for h in served.histories if len(h) == 3]
@@ -172,7 +173,7 @@ def test_posts_beyond_the_history_change_nothing(served, predictor):
     )
 
 
-def test_an_unknown_challenge_is_said_to_be_unknown(served, predictor):
+def test_an_unknown_challenge_is_marked_as_unknown(served, predictor):
     probability, known = _ask(predictor, served.histories[0], "nobody knows")
     assert not known
     assert 0 < probability < 1
@@ -216,6 +217,7 @@ def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
     assert {"2.15", "2.20"} <= set(audit["supported_by"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["preset", "hub"])
 def test_encoders_with_tokenisers_of_their_own_are_served(
     make_served, tiny_preset, vocabulary, tmp_path, kind
@@ -252,7 +254,7 @@ def test_an_encoder_with_other_weights_is_refused(served, tmp_path):
     assert not (tmp_path / "export").exists()
 
 
-def test_the_bundle_says_which_servers_load_it(served_text, tmp_path):
+def test_the_bundle_contains_the_op_audit(served_text, tmp_path):
     audit = json.loads((served_text.place / "op_audit.json").read_text("utf-8"))
     assert "2.20" in audit["supported_by"]
     assert set(audit["signatures"]) >= {"serving_default", "tokens", "rank_users"}
@@ -292,6 +294,7 @@ def test_a_server_reads_the_list_of_models(served, tmp_path):
     assert model.model_version_policy.latest.num_versions == 2
 
 
+@pytest.mark.long
 def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     # In a process of its own, for a session and eager mode do not go together.
     done = subprocess.run(
@@ -306,7 +309,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
     requests = list(make_requests(served_text.place))[:: len(BATCH_SIZES)]
     assert {name for name, _ in requests} == set(by_name)
     for name, inputs in requests:
-        expected = bundle.ask(name, **inputs)
+        expected = bundle.call(name, **inputs)
         assert expected.keys() == by_name[name].keys()
         for key, value in expected.items():
             found = np.array(by_name[name][key])
@@ -316,19 +319,21 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
                 np.testing.assert_allclose(found, value, atol=1e-5)
 
 
-def test_the_bundle_says_what_is_behind_it(served, predictor):
+def test_the_bundle_contains_its_settings(served, predictor):
     config = json.loads((served.place / "config.json").read_text("utf-8"))
     assert predictor.challenges == tuple(config["challenges"]) == ("dance", "cats")
     assert config["sides"]["user"]["text"]["hashtags"] == "mask_focal"
 
 
 def test_a_proxy_is_no_participation_model(served):
-    with pytest.raises(DataError, match="a bundle needs one of --task=participation"):
+    with pytest.raises(DataError, match="must have a model of --task=participation"):
         build_serving_model(served.model_directory / "user_proxy")
 
 
-def test_what_is_not_there_or_not_known_is_one_line(served, predictor, tmp_path):
-    with pytest.raises(DataError, match=r"no bundle in .*export_model"):
+def test_missing_bundles_and_unknown_challenges_are_refused(
+    served, predictor, tmp_path
+):
+    with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):
         predictor.predict(served.histories, ["dancing"])

@@ -14,7 +14,7 @@ from dc_keras.serving.calibration import (
 
 
 def _world(seed, num_users=400, num_challenges=12, spread=0.4):
-    """Scores that are too sure and too low, and challenges that attract unequally."""
+    """Returns overconfident scores that are too low, and challenges with offsets."""
     rng = np.random.default_rng(seed)
     true = rng.normal(-2, 1, (num_users, num_challenges))
     offsets = spread * rng.standard_normal(num_challenges)
@@ -40,9 +40,9 @@ def _mean_offset(calibration, challenge):
 def test_the_graph_gives_what_numpy_gives(method):
     scores, labels, _ = _world(0)
     calibration = _fit(scores, labels, method)
-    asked = np.array([0, 1e-6, 0.01, 0.2, 0.5, 0.9, 0.999], np.float32)
-    ours = calibration.apply(asked)
-    graph = calibrate(tf.constant(asked), calibration)
+    given = np.array([0, 1e-6, 0.01, 0.2, 0.5, 0.9, 0.999], np.float32)
+    ours = calibration.apply(given)
+    graph = calibrate(tf.constant(given), calibration)
     np.testing.assert_allclose(graph, ours, atol=1e-5)
     assert np.all(np.diff(ours) >= 0)
     again = Calibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
@@ -50,14 +50,14 @@ def test_the_graph_gives_what_numpy_gives(method):
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
-def test_probabilities_hold_after_calibration(method):
+def test_probabilities_are_calibrated(method):
     scores, labels, _ = _world(1, num_users=4000, spread=0.2)
     held_out = slice(2000, None)
     calibration = _fit(scores, labels, method, slice(0, 2000))
-    told = calibration.apply(scores[held_out])
+    probabilities = calibration.apply(scores[held_out])
     for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1)):
-        inside = (told >= low) & (told < high)
-        assert told[inside].mean() == pytest.approx(
+        inside = (probabilities >= low) & (probabilities < high)
+        assert probabilities[inside].mean() == pytest.approx(
             labels[held_out][inside].mean(), abs=0.03
         )
 
@@ -66,7 +66,7 @@ def test_platt_finds_the_line():
     scores, labels, _ = _world(2, num_users=20_000, spread=0)
     calibration = _fit(scores, labels)
     # The truth is (logit − 1) / 2.
-    line = np.polyfit(calibration.told, calibration.meant, 1)
+    line = np.polyfit(calibration.knots, calibration.values, 1)
     np.testing.assert_allclose(line, [0.5, -0.5], atol=0.03)
     assert calibration.spread < 0.1
 
@@ -111,11 +111,11 @@ def test_too_few_rows_leave_scores_as_they_are():
     np.testing.assert_allclose(calibration.apply(scores), scores)
 
 
-def test_a_score_that_misleads_never_turns_the_ranking_around():
+def test_a_misleading_score_never_reverses_the_ranking():
     scores, labels, _ = _world(4)
     calibration = _fit(1 - scores, labels)
-    told = calibration.apply(np.array([0.1, 0.5, 0.9]))
-    assert np.all(np.diff(told) > 0)
+    probabilities = calibration.apply(np.array([0.1, 0.5, 0.9]))
+    assert np.all(np.diff(probabilities) > 0)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -125,17 +125,20 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(is_known):
     for seed in range(20):
         scores, labels, _ = _world(100 + seed)
         calibration = _fit(scores, labels, part=slice(0, 200))
-        told = calibration.apply(scores[200:])
+        probabilities = calibration.apply(scores[200:])
         for c in range(scores.shape[1]):
             forecast = forecast_participants(
-                told[:, c], calibration, f"c{c}" if is_known else None, level=0.8
+                probabilities[:, c],
+                calibration,
+                f"c{c}" if is_known else None,
+                level=0.8,
             )
             covered.append(forecast.low <= labels[200:, c].sum() <= forecast.high)
     # Binomial, but for challenges of one world sharing a calibration: 3 deviations.
     assert np.mean(covered) == pytest.approx(0.8, abs=0.09)
 
 
-def test_a_forecast_of_sure_things_is_sure():
+def test_a_forecast_of_certain_events_is_certain():
     sure = forecast_participants(np.array([1.0] * 5 + [0.0] * 3), Calibration(), None)
     assert 4 <= sure.low <= 5 <= sure.high <= 6
     assert sure.expected == pytest.approx(5, abs=0.01)

@@ -15,7 +15,7 @@ from dc_keras.serving.predictor import Predictor
 
 @pytest.fixture(scope="module")
 def export(served, tmp_path_factory):
-    """Versions of the bundle that a server watches; tests may add some."""
+    """Versions of the bundle that a server watches; tests may add versions."""
     place = tmp_path_factory.mktemp("watched")
     shutil.copytree(served.place, place / "1")
     return place
@@ -23,7 +23,7 @@ def export(served, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(serve, export):
-    """The addresses of a model server that loads the bundle in its own process."""
+    """The addresses of a model server that loads the bundle in this process."""
     with serve(export, "dc", "--label=old:1") as addresses:
         yield {**addresses, "rows": addresses["http"] + "/"}
 
@@ -35,7 +35,7 @@ def protocol(request):
 
 @pytest.fixture(scope="module")
 def join(server, protocol):
-    """Connects to the server over the protocol of the test."""
+    """Connects to the server with the protocol of the test."""
     options = {"is_row_format": True} if protocol == "rows" else {}
 
     def make(model="dc", **more):
@@ -80,14 +80,16 @@ def test_a_server_answers_as_the_bundle_in_process_does(served, client, predicto
     np.testing.assert_allclose(found, with_facts, atol=1e-5)
 
 
-def test_every_output_comes_back_with_its_type(served, client, predictor, ask):
+def test_every_output_comes_back_with_its_type(
+    served, client, predictor, call_signature
+):
     post = list(served.histories[0])[:1]
     inputs = {
         "captions": [[post[0].caption]],
         "frames": [[list(post[0].jpegs) or [b""]]],
     }
     arrays = {key: np.array(value, object) for key, value in inputs.items()}
-    here = ask(predictor, "rank_challenges", **arrays)
+    here = call_signature(predictor, "rank_challenges", **arrays)
     there = client.predict("rank_challenges", inputs)
     assert set(there) == set(here)
     for key, value in here.items():
@@ -125,10 +127,10 @@ def test_versions_and_labels_are_asked_for_by_name(join):
 @pytest.mark.parametrize(
     "caption", [" ", "", "x" * 10_000, "💃🏽🔥", '"\\ {"b64": "!"}', "\0", "é\n\t"]
 )
-def test_any_caption_is_answered(client, predictor, ask, caption):
+def test_any_caption_is_answered(client, predictor, call_signature, caption):
     found, known = _ask(client, [caption, "more"])
     assert known
-    here = ask(
+    here = call_signature(
         predictor,
         "serving_default",
         challenge=np.array(["dance"], object),
@@ -138,7 +140,7 @@ def test_any_caption_is_answered(client, predictor, ask, caption):
     assert found == pytest.approx(float(here["probability"][0]), abs=1e-5)
 
 
-def test_an_unknown_challenge_is_said_to_be_unknown(client):
+def test_an_unknown_challenge_is_marked_as_unknown(client):
     probability, known = _ask(client, challenge="nobody knows")
     assert not known
     assert 0 < probability < 1
@@ -146,18 +148,18 @@ def test_an_unknown_challenge_is_said_to_be_unknown(client):
 
 def test_a_broken_jpeg_is_one_line_and_the_server_lives(client):
     with pytest.raises(
-        DataError, match=r"^the server must be able to answer; it says: .*'dc'$"
-    ) as told:
+        DataError, match=r"^the server refused the request: .*'dc'$"
+    ) as error:
         _ask(client, ["a secret caption"], [b"\xff\xd8 secret no JPEG"])
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
     _ask(client)
 
 
-def test_what_is_not_there_is_one_line(join, client):
-    with pytest.raises(DataError, match=r"must have the model; .*'nowhere'"):
+def test_missing_models_are_refused(join, client):
+    with pytest.raises(DataError, match=r"must serve the model: .*'nowhere'"):
         _ask(join("nowhere"))
-    with pytest.raises(DataError, match=r"must have the model; .*version=7"):
+    with pytest.raises(DataError, match=r"must serve the model: .*version=7"):
         _ask(join(version=7))
     with pytest.raises(DataError, match=r"label: new\. Received: model='dc', label='n"):
         _ask(join(label="new"))
@@ -175,18 +177,18 @@ def test_inputs_are_checked_before_they_are_sent(client):
         client.predict("score", {"user": users, "challenge": users})
     with pytest.raises(DataError, match="`captions` must be rectangular"):
         client.predict("embed_user", {"captions": [["a"], []], "frames": [[[b""]]]})
-    with pytest.raises(DataError, match="`captions` must hold strings"):
+    with pytest.raises(DataError, match="`captions` must contain strings"):
         client.predict("embed_user", {"captions": [[3]], "frames": [[[b""]]]})
     with pytest.raises(DataError, match=r"`captions` must be valid Unicode"):
         client.predict("embed_user", {"captions": [["\ud83d"]], "frames": [[[b""]]]})
-    with pytest.raises(DataError, match="`challenge` must hold float32"):
+    with pytest.raises(DataError, match="`challenge` must have the dtype float32"):
         client.predict("score", {"user": users, "challenge": [["a"]]})
 
 
-def test_what_only_the_server_can_refuse_is_one_line(client):
+def test_refusals_of_the_server_are_one_line(client):
     with pytest.raises(
         DataError,
-        match=r"^the server must be able to answer; it says: .*'dc'$|rows need",
+        match=r"^the server refused the request: .*'dc'$|rows need",
     ):
         client.predict(
             "serving_default",
@@ -203,10 +205,10 @@ def test_calls_from_several_threads_do_not_mix(client):
     alone = {name: _ask(client, challenge=name) for name in set(challenges)}
     found = {}
 
-    def ask(index):
+    def call_signature(index):
         found[index] = _ask(client, challenge=challenges[index])
 
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(12)]
+    threads = [threading.Thread(target=call_signature, args=(n,)) for n in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -251,7 +253,7 @@ def test_options_outside_their_range_are_refused(options, rule):
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("error", "kept"),
     [
         (
             'Error: JSON Value: "my is not Type: x" Type: String is not of expected '
@@ -270,16 +272,16 @@ def test_options_outside_their_range_are_refused(options, rule):
         ("", "nothing"),
     ],
 )
-def test_a_servers_words_lose_what_was_asked(told, kept):
-    assert shorten(told) == kept
+def test_a_servers_message_loses_values_of_the_request(error, kept):
+    assert shorten(error) == kept
 
 
-def test_a_servers_words_end():
+def test_a_servers_message_is_shortened():
     assert len(shorten("x" * 5000)) < 400
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
+    ("path", "body", "status", "error"),
     [
         (":predict", b"{", 400, "JSON Parse error"),
         (":predict", b"[]", 400, "must have one of"),
@@ -292,15 +294,15 @@ def test_a_servers_words_end():
     ],
 )
 def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
-    server, path, body, status, told
+    server, path, body, status, error
 ):
     found = urllib3.request("POST", f"{server['http']}/v1/models/dc{path}", body=body)
     assert found.status == status
-    assert told in found.json()["error"]
+    assert error in found.json()["error"]
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "error"),
     [
         ({"b64": "_-8="}, "Unable to base64 decode"),  # the alphabet of addresses
         ({"b64": "YQ==", "more": 1}, "not formatted correctly for base64"),
@@ -308,12 +310,12 @@ def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
         (["a"], "level|size|dimension|rank|shape|to be"),
     ],
 )
-def test_strings_are_texts_or_base64_objects(server, name, told):
+def test_strings_are_texts_or_base64_objects(server, name, error):
     body = {"signature_name": "find_challenge", "inputs": {"name": [name]}}
     address = f"{server['http']}/v1/models/dc:predict"
     found = urllib3.request("POST", address, json=body)
     assert found.status == 400
-    assert re.search(told, found.json()["error"])
+    assert re.search(error, found.json()["error"])
     body["inputs"] = [{"b64": "ZGFuY2U="}]  # "dance", bare as there is one input
     found = urllib3.request("POST", address, json=body)
     assert found.json()["outputs"]["known_challenge"] == [True]
@@ -322,6 +324,6 @@ def test_strings_are_texts_or_base64_objects(server, name, told):
 def test_a_served_function_is_called_by_names():
     class Echo:
         def predict(self, name, inputs):
-            return {"asked": (name, inputs)}
+            return {"called": (name, inputs)}
 
-    assert ServedFunction(Echo(), "score")(user=1)["asked"] == ("score", {"user": 1})
+    assert ServedFunction(Echo(), "score")(user=1)["called"] == ("score", {"user": 1})

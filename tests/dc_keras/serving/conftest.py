@@ -1,4 +1,4 @@
-"""A tiny deepChallenger over tiny networks, and the posts that it was trained on."""
+"""Bundles of a tiny deepChallenger with tiny encoders, and their posts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Post:
 
 
 def _make_post(number, video_id):
-    """Of four posts in a row one has no frame, one a single frame, two all frames."""
+    """Of four posts, one has no frames, one a single frame, two all frames."""
     import cv2
 
     rng = np.random.default_rng(number)
@@ -63,8 +63,8 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
-def ask():
-    """Asks a signature of a loaded bundle as clients do: what is missing is unknown."""
+def call_signature():
+    """Calls a signature of a loaded bundle, with missing facts as unknown."""
     import tensorflow as tf
 
     from dc_keras.serving.unknown_facts import fill_unknown
@@ -160,13 +160,13 @@ def served(make_served, tiny_preset):
 
 @pytest.fixture(scope="session")
 def served_text(make_served, tiny_preset):
-    """Without a vision network."""
+    """A bundle without a vision network."""
     return make_served([], f"keras_nlp:{tiny_preset}")
 
 
 @pytest.fixture(scope="session")
 def served_videos(make_served, tiny_preset):
-    """Of videos only, without context."""
+    """A bundle of videos only, without context."""
     from dc_keras.options import ContextOptions
 
     context = ContextOptions(context="none")
@@ -175,7 +175,7 @@ def served_videos(make_served, tiny_preset):
 
 @pytest.fixture(scope="session")
 def served_context(make_served, tiny_preset):
-    """Of context only, without a fusion of videos."""
+    """A bundle of context only, without a fusion of videos."""
     from dc_keras.options import ContextOptions
 
     context = ContextOptions(videos=False)
@@ -184,7 +184,7 @@ def served_context(make_served, tiny_preset):
 
 @pytest.fixture(scope="session")
 def served_own_text(make_served):
-    """Over a text encoder that is no BERT."""
+    """A bundle with a text encoder other than BERT."""
     return make_served(["tiny_frames"], "tiny_texts")
 
 
@@ -194,7 +194,7 @@ def served_vision(make_served):
 
 
 def _extract(posts, networks, handle, changes):
-    """The features of posts, as the feature records of several extractions give them."""
+    """Returns the features of posts, as of several extractions."""
     from dc_keras.encoders.extraction import ExtractionConfig, FeatureExtractor
     from dc_keras.encoders.registry import import_encoders
     from dc_keras.encoders.text import TextSpec, build_text_encoder
@@ -241,7 +241,7 @@ def _extract(posts, networks, handle, changes):
 
 
 def _with_facts(grid, facts, by_id):
-    """The users of a grid as a client describes them."""
+    """Returns the users of a grid as raw users."""
     from dc_keras.serving.raw_requests import RawUser
 
     def post(video):

@@ -24,10 +24,10 @@ from dc_keras.serving.connect import connect
 
 
 class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Refuses as often as it is told to, then gives back what it was asked."""
+    """Refuses a number of requests, then returns the inputs."""
 
     def __init__(self):
-        self.refusals, self.asked, self.pause_s = [], [], 0
+        self.refusals, self.requests, self.pause_s = [], [], 0
         self.answers = []
 
     def GetModelMetadata(self, request, context):
@@ -45,7 +45,7 @@ class _Stub(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
     def Predict(self, request, context):
-        self.asked.append(request)
+        self.requests.append(request)
         time.sleep(self.pause_s)
         if self.refusals:
             context.abort(self.refusals.pop(0), "no\nmore")
@@ -77,8 +77,8 @@ def test_a_server_that_is_not_ready_is_asked_again(stub):
     stub.refusals += [grpc.StatusCode.UNAVAILABLE] * 2
     with connect(stub.address, "dc", version=3) as client:
         assert _echo(client) == [b"\xff\0\0"]
-    assert len(stub.asked) == 3
-    assert stub.asked[0].model_spec.version.value == 3
+    assert len(stub.requests) == 3
+    assert stub.requests[0].model_spec.version.value == 3
 
 
 def test_large_requests_are_repeated_and_large_answers_received(stub):
@@ -87,20 +87,20 @@ def test_large_requests_are_repeated_and_large_answers_received(stub):
     frames = [bytes(6 * 2**20), b"\xd8"]
     with connect(stub.address, "dc", label="stable") as client:
         assert _echo(client, frames) == frames
-    assert len(stub.asked) == 2
-    assert stub.asked[0].model_spec.version_label == "stable"
+    assert len(stub.requests) == 2
+    assert stub.requests[0].model_spec.version_label == "stable"
 
 
 def test_retries_end(stub):
     stub.refusals += [grpc.StatusCode.UNAVAILABLE] * 9
     for retries in (0, 1):
-        stub.asked.clear()
+        stub.requests.clear()
         with (
             connect(stub.address, "dc", retries=retries) as client,
-            pytest.raises(NoAnswerError, match=r"be ready: no\. Received: address="),
+            pytest.raises(NoAnswerError, match=r"and ready: no\. Received: address="),
         ):
             _echo(client)
-        assert len(stub.asked) == 1 + retries
+        assert len(stub.requests) == 1 + retries
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,18 @@ def test_retries_end(stub):
         (
             "NOT_FOUND",
             NoAnswerError,
-            r"have the model; it says: no\. Received: model='d",
+            r"serve the model: no\. Received: model='d",
         ),
-        ("INVALID_ARGUMENT", DataError, r"be able to answer; it says: no\. Recei"),
-        ("INTERNAL", DataError, r"be able to answer; it says: no\. Received: mod"),
-        ("RESOURCE_EXHAUSTED", NoAnswerError, r"be ready: no\. Received: address="),
+        ("INVALID_ARGUMENT", DataError, r"refused the request: no\. Recei"),
+        ("INTERNAL", DataError, r"refused the request: no\. Received: mod"),
+        ("RESOURCE_EXHAUSTED", NoAnswerError, r"and ready: no\. Received: address="),
     ],
 )
 def test_a_refusal_is_one_line_and_is_not_asked_again(stub, code, kind, rule):
     stub.refusals.append(grpc.StatusCode[code])
     with connect(stub.address, "dc") as client, pytest.raises(kind, match=rule):
         _echo(client)
-    assert len(stub.asked) == 1
+    assert len(stub.requests) == 1
 
 
 def test_a_slow_server_is_given_up_in_time(stub):
@@ -128,7 +128,7 @@ def test_a_slow_server_is_given_up_in_time(stub):
     with (
         connect(stub.address, "dc", timeout_s=0.2) as client,
         pytest.raises(
-            NoAnswerError, match=r"answer in time\. Received: timeout_s=0\.2"
+            NoAnswerError, match=r"within the time limit\. Received: timeout_s=0\.2"
         ),
     ):
         _echo(client)
@@ -140,7 +140,9 @@ def test_no_server_is_one_line():
     start = time.monotonic()
     with (
         connect(address, "dc", timeout_s=1, retries=1) as client,
-        pytest.raises(NoAnswerError, match=r"must listen and be ready|answer in time"),
+        pytest.raises(
+            NoAnswerError, match=r"must be reachable and ready|within the time limit"
+        ),
     ):
         client.status()
     assert time.monotonic() - start < 3
@@ -195,7 +197,7 @@ def test_an_answer_that_is_no_such_tensor_is_one_line(stub, answer):
     stub.answers.append({"frames": answer})
     with (
         connect(stub.address, "dc") as client,
-        pytest.raises(DataError, match=r"must answer (as|'frames' as)"),
+        pytest.raises(DataError, match=r"must (answer as|return 'frames' as)"),
     ):
         _echo(client)
 
@@ -204,12 +206,12 @@ def test_an_answer_without_its_outputs_is_one_line(stub):
     stub.answers.append({})
     with (
         connect(stub.address, "dc") as client,
-        pytest.raises(DataError, match=r"must answer 'frames' as .*Received: nothing"),
+        pytest.raises(DataError, match=r"must return 'frames' as .*Received: nothing"),
     ):
         _echo(client)
 
 
-def test_a_server_that_drips_is_given_up_in_time():
+def test_a_slow_response_times_out():
     over = threading.Event()
 
     def drip(listener):
@@ -225,7 +227,9 @@ def test_a_server_that_drips_is_given_up_in_time():
         address = f"grpc://127.0.0.1:{listener.getsockname()[1]}"
         with (
             connect(address, "dc", timeout_s=0.5, retries=0) as client,
-            pytest.raises(NoAnswerError, match=r"answer in time|listen and be ready"),
+            pytest.raises(
+                NoAnswerError, match=r"within the time limit|reachable and ready"
+            ),
         ):
             client.status()
         assert time.monotonic() - start < 3

@@ -1,4 +1,4 @@
-"""Bundles of videos only, of context only and of both, from end to end."""
+"""End-to-end tests of bundles of videos only, of context only and of both."""
 
 import json
 import subprocess
@@ -25,15 +25,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-asked = dict(np.load(sys.argv[2], allow_pickle=False))
+requests = dict(np.load(sys.argv[2], allow_pickle=False))
 inputs = {}
-for key in {name.partition("/")[0] for name in asked}:
-    if f"{key}/shape" in asked:
-        flat, ends = asked[f"{key}/bytes"].tobytes(), asked[f"{key}/ends"]
+for key in {name.partition("/")[0] for name in requests}:
+    if f"{key}/shape" in requests:
+        flat, ends = requests[f"{key}/bytes"].tobytes(), requests[f"{key}/ends"]
         values = [flat[a:b] for a, b in zip([0, *ends], ends)]
-        inputs[key] = np.array(values, object).reshape(asked[f"{key}/shape"])
+        inputs[key] = np.array(values, object).reshape(requests[f"{key}/shape"])
     else:
-        inputs[key] = asked[key]
+        inputs[key] = requests[key]
 model = tf.saved_model.load(sys.argv[1])
 answer = model.signatures["serving_default"](
     **{key: tf.constant(value) for key, value in inputs.items()}
@@ -57,7 +57,7 @@ def predictor(bundle):
 
 
 def _write(path, inputs):
-    """Writes the inputs of a request, strings as bytes side by side."""
+    """Writes the inputs of a request, with strings as concatenated bytes."""
     arrays = {}
     for key, value in inputs.items():
         if value.dtype == object:
@@ -72,27 +72,27 @@ def _write(path, inputs):
 
 def test_answers_are_those_of_the_fitted_model(bundle, predictor):
     answered = predictor.predict(bundle.users, predictor.challenges)
-    meant = predictor.calibration.apply(bundle.probability)
-    assert np.ptp(meant) > 1e-3
-    np.testing.assert_allclose(answered, meant, atol=1e-4)
+    expected = predictor.calibration.apply(bundle.probability)
+    assert np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
-def test_another_process_without_this_package_answers_alike(
+def test_another_process_without_this_package_gives_equal_results(
     bundle, predictor, tmp_path
 ):
     users = bundle.users
     inputs = pack_posts([user.posts for user in users], "user") | pack_users(users)
     inputs["challenge"] = np.full(len(users), b"cats", object)
-    _write(tmp_path / "asked.npz", inputs)
-    arguments = (bundle.place, tmp_path / "asked.npz", tmp_path / "out.npz")
+    _write(tmp_path / "requests.npz", inputs)
+    arguments = (bundle.place, tmp_path / "requests.npz", tmp_path / "out.npz")
     subprocess.run(
         [sys.executable, "-c", _CLIENT, *arguments], check=True, cwd=tmp_path
     )
     with np.load(tmp_path / "out.npz", allow_pickle=False) as answer:
         assert answer["ours"].size == 0
         column = predictor.challenges.index("cats")
-        meant = predictor.calibration.apply(bundle.probability[:, column])
-        np.testing.assert_allclose(answer["probability"], meant, atol=1e-4)
+        expected = predictor.calibration.apply(bundle.probability[:, column])
+        np.testing.assert_allclose(answer["probability"], expected, atol=1e-4)
 
 
 def test_ranked_users_have_their_probabilities(bundle, predictor):
@@ -104,7 +104,7 @@ def test_ranked_users_have_their_probabilities(bundle, predictor):
         np.testing.assert_allclose(ranker.score(challenge), whole[:, column], atol=1e-5)
 
 
-def test_an_answer_is_explained(request, bundle, predictor):
+def test_a_prediction_is_explained(request, bundle, predictor):
     user = next(u for u in bundle.users if len(u.posts) == 3)
     found = explain(predictor, user, "dance", most_posts=1)
     [whole] = predictor.predict([user], ["dance"])[0]
@@ -148,7 +148,7 @@ def test_servers_from_2_15_to_2_20_know_every_op(bundle):
 def test_every_sample_is_answered_with_numbers(bundle, predictor):
     for name, inputs in make_requests(bundle.place):
         size = len(next(iter(inputs.values())))
-        for value in predictor.ask(name, **inputs).values():
+        for value in predictor.call(name, **inputs).values():
             assert len(value) == size
             assert value.dtype != np.float32 or np.isfinite(value).all()
 
@@ -171,7 +171,7 @@ def _validation_users(directory):
 
 
 def _shapes(place):
-    """Names and shapes of the constants and variables of a SavedModel."""
+    """Returns names and shapes of the constants and variables of a SavedModel."""
     saved = saved_model_pb2.SavedModel.FromString(
         (place / "saved_model.pb").read_bytes()
     )

@@ -39,13 +39,13 @@ def test_greedy_is_nearly_the_best_there_is():
     ("budget", "communities", "message"),
     [(0, None, "budget=0"), (1, ["a"], "users=2, communities=1")],
 )
-def test_what_makes_no_sense_is_refused(budget, communities, message):
+def test_invalid_budgets_are_refused(budget, communities, message):
     with pytest.raises(DataError, match=message):
         choose_seeds(np.array([0.1, 0.2]), budget, communities)
 
 
 @pytest.mark.parametrize("num_users", [1, 7, 40])
-def test_pieces_are_put_together_again(num_users, monkeypatch):
+def test_chunks_are_concatenated(num_users, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr("dc_keras.serving.ranking._CHUNK", 8)
@@ -60,7 +60,7 @@ def test_pieces_are_put_together_again(num_users, monkeypatch):
     np.testing.assert_allclose(ranker.score(challenge), prepared @ challenge, rtol=1e-6)
 
 
-def test_users_are_kept_for_their_bundle_alone(tmp_path):
+def test_prepared_users_belong_to_one_bundle(tmp_path):
     path = tmp_path / "users.parquet"
     prepared = np.arange(6, dtype=np.float32).reshape(3, 2)
     UserTable(("a", "b", "c"), prepared, "of one", "then").save(path)
@@ -69,9 +69,9 @@ def test_users_are_kept_for_their_bundle_alone(tmp_path):
     np.testing.assert_array_equal(kept.prepared, prepared)
     names = {"users.parquet", "users.parquet.sha256"}
     assert {p.name for p in tmp_path.iterdir()} == names
-    with pytest.raises(DataError, match="of the same bundle"):
+    with pytest.raises(DataError, match="with the same bundle"):
         UserTable.load(path, "of another", "then")
-    with pytest.raises(DataError, match="without whoever was forgotten since"):
+    with pytest.raises(DataError, match="without users who were removed since"):
         UserTable.load(path, "of one", "now")
     path.write_bytes(b"no table")
     with pytest.raises(DataError, match=r"users.parquet: damaged: .*pipelines.rank`"):

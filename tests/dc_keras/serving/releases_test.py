@@ -22,7 +22,7 @@ def content():
 
 @pytest.fixture(scope="module")
 def registry():
-    """Every op that is registered in this process, by name."""
+    """The ops that are registered in this process, by name."""
     ops = op_def_pb2.OpList()
     ops.ParseFromString(session.TF_GetBuffer(session.TF_GetAllOpList()))
     return {op.name: op for op in ops.op}

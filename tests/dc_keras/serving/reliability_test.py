@@ -4,12 +4,12 @@ import pytest
 
 from dc_keras.evaluation.calibration_error import expected_calibration_error
 from dc_keras.serving.calibration import Calibration
-from dc_keras.serving.reliability import describe_reliability, out_of_fold
+from dc_keras.serving.reliability import describe_reliability, predict_out_of_fold
 
 
 @pytest.fixture
-def told():
-    """Four hundred users, five challenges; scores are twice as sure as they may be."""
+def pairs():
+    """Pairs of 400 users and five challenges, with overconfident scores."""
     rng = np.random.default_rng(0)
     true = rng.normal(-1, 1, (400, 5))
     return pl.DataFrame(
@@ -22,31 +22,33 @@ def told():
     )
 
 
-def _fit(told, method="platt"):
-    columns = (told[name].to_numpy().astype(float) for name in ("score", "label"))
-    return Calibration.fit(*columns, told["challenge"].to_list(), method)
+def _fit(pairs, method="platt"):
+    columns = (pairs[name].to_numpy().astype(float) for name in ("score", "label"))
+    return Calibration.fit(*columns, pairs["challenge"].to_list(), method)
 
 
-def test_nobody_calibrates_themselves(told):
-    changed = told.with_columns(
+def test_out_of_fold_calibration_excludes_the_user(pairs):
+    changed = pairs.with_columns(
         label=pl.when(pl.col("user_id") == "u7")
         .then(1 - pl.col("label"))
         .otherwise("label")
     )
-    before, after = (out_of_fold(table, "isotonic") for table in (told, changed))
-    rows = (told["user_id"] == "u7").to_numpy()
+    before, after = (
+        predict_out_of_fold(table, "isotonic") for table in (pairs, changed)
+    )
+    rows = (pairs["user_id"] == "u7").to_numpy()
     np.testing.assert_array_equal(before[rows], after[rows])
     assert not np.array_equal(before, after)
 
 
-def test_the_card_says_what_calibration_brought(told, tmp_path):
-    told.write_parquet(tmp_path / "predictions.parquet")
-    text = describe_reliability(tmp_path, _fit(told))
-    labels = told["label"].to_numpy().astype(float)
-    held_out = out_of_fold(told, "platt")
+def test_the_card_shows_the_effect_of_calibration(pairs, tmp_path):
+    pairs.write_parquet(tmp_path / "predictions.parquet")
+    text = describe_reliability(tmp_path, _fit(pairs))
+    labels = pairs["label"].to_numpy().astype(float)
+    held_out = predict_out_of_fold(pairs, "platt")
     raw, calibrated = (
         expected_calibration_error(labels, p)
-        for p in (told["score"].to_numpy(), held_out)
+        for p in (pairs["score"].to_numpy(), held_out)
     )
     assert calibrated < raw / 2
     assert f"| {raw:.4f} |" in text
@@ -57,10 +59,10 @@ def test_the_card_says_what_calibration_brought(told, tmp_path):
 
 @pytest.mark.parametrize(
     ("num_users", "method", "said"),
-    [(400, "none", "not calibrated"), (4, "platt", "of too few users to say how well")],
+    [(400, "none", "not calibrated"), (4, "platt", "too few users to measure")],
 )
-def test_what_cannot_be_said_is_not_said(told, tmp_path, num_users, method, said):
-    few = told.head(5 * num_users)
+def test_uncalibrated_scores_have_no_tables(pairs, tmp_path, num_users, method, said):
+    few = pairs.head(5 * num_users)
     few.write_parquet(tmp_path / "predictions.parquet")
-    calibration = _fit(told, method)
+    calibration = _fit(pairs, method)
     assert said in describe_reliability(tmp_path, calibration)

@@ -1,4 +1,4 @@
-"""Two exports of one model give the same bytes."""
+"""Tests that two exports of one model give the same bytes."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
-from dc_keras.serving.reproducible_export import name_by_content, order_variables
+from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid
 from tfrecords.storage.checksums import read_sums
 
 _ROOT = Path(__file__).parents[3]
@@ -62,9 +62,9 @@ def test_the_random_name_of_a_saved_model_follows_from_its_content(tmp_path):
         place.mkdir()
         found = FingerprintDef(saved_model_checksum=checksum, uuid=str(number))
         (place / "fingerprint.pb").write_bytes(found.SerializeToString())
-        name_by_content(place)
+        set_reproducible_uuid(place)
         found.ParseFromString((place / "fingerprint.pb").read_bytes())
         assert found.saved_model_checksum == checksum
         names.add(found.uuid)
     assert len(names) == 2
-    name_by_content(tmp_path)  # of a TensorFlow that writes none
+    set_reproducible_uuid(tmp_path)  # of a TensorFlow that writes none

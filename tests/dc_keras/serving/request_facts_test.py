@@ -1,4 +1,4 @@
-"""Each fact of a request is heard where it should be, and nowhere else."""
+"""Tests that each fact of a request affects the right signatures only."""
 
 import dataclasses
 
@@ -20,15 +20,15 @@ _KNOWN = RawUser(
         RawPost("so good", (), "4", "Another", _START + 2 * _DAY, 8.0, (50, 20, 1, 0)),
     ),
     account=(1000.0, 20.0, 7.0),
-    # All there are: a join of one in two says of nobody here that they join readily.
+    # All challenges, so that the user clearly joins more often than the average.
     joined=("dance", "cats"),
     now=_START + 30 * _DAY,
 )
 _OF_POSTS = tuple(spec.name for spec in POST_SPECS)
 _OF_USERS = tuple(spec.name for spec in USER_SPECS)
 _FACTS = (*_OF_POSTS, *_OF_USERS)
-# Those that answer with a probability; what they weigh is learned, so not all of it
-# need count in so small a world.
+# The signatures with probabilities; a small model may have learned to ignore a fact in
+# some of them.
 _ANSWERS = ("serving_default", "tokens", "rank_challenges")
 
 
@@ -44,15 +44,15 @@ def unknown():
 
 
 def _samples(place):
-    """A request of one row for each signature, and which facts it takes."""
-    seen = {}
+    """A request of one row for each signature, and the facts that it takes."""
+    requests = {}
     for name, inputs in make_requests(place):
-        seen.setdefault(name, inputs)
-    return [(n, i, [f for f in _FACTS if f in i]) for n, i in seen.items()]
+        requests.setdefault(name, inputs)
+    return [(n, i, [f for f in _FACTS if f in i]) for n, i in requests.items()]
 
 
 def _replace(inputs, fact, values):
-    """One fact of a request in place of an unknown one, as many posts as it has."""
+    """Returns the inputs with one fact set, for the number of their posts."""
     value = values[fact]
     if fact in _OF_POSTS:
         value = value[:, :1]
@@ -62,40 +62,40 @@ def _replace(inputs, fact, values):
 
 
 def _moved(predictor, name, inputs, other):
-    """The largest difference that a change of inputs makes to what is answered."""
-    before, after = (predictor.ask(name, **values) for values in (inputs, other))
+    """Returns the largest difference of the outputs of two inputs."""
+    before, after = (predictor.call(name, **values) for values in (inputs, other))
     numbers = [key for key, value in before.items() if value.dtype == np.float32]
     return max(float(np.abs(before[k] - after[k]).max()) for k in numbers)
 
 
 @pytest.mark.parametrize("kind", ["served", "served_context", "served_text"])
-def test_every_signature_hears_every_fact_that_it_takes(request, known, kind):
+def test_every_fact_affects_every_signature_that_takes_it(request, known, kind):
     bundle = request.getfixturevalue(kind)
-    predictor, asked = Predictor.load(bundle.place), set()
+    predictor, affected = Predictor.load(bundle.place), set()
     for name, inputs, facts in _samples(bundle.place):
         for fact in facts:
-            asked.add(fact)
+            affected.add(fact)
             changed = _replace(inputs, fact, known)
             if name not in _ANSWERS:
                 assert _moved(predictor, name, inputs, changed) > 1e-6, (name, fact)
-    assert asked == set(_FACTS)
+    assert affected == set(_FACTS)
 
 
 @pytest.mark.parametrize("fact", _FACTS)
-def test_every_fact_moves_some_probability(served, known, unknown, fact):
+def test_every_fact_affects_a_probability(served, known, unknown, fact):
     predictor = Predictor.load(served.place)
     challenges = np.array([b"dance", b"cats"], object)
 
-    def told(one):
+    def predict(one):
         both = {key: np.repeat(value, 2, axis=0) for key, value in one.items()}
-        answer = predictor.ask("serving_default", challenge=challenges, **both)
+        answer = predictor.call("serving_default", challenge=challenges, **both)
         return answer["probability"]
 
     without = {**known, fact: unknown[fact]}
-    assert np.abs(told(known) - told(without)).max() > 1e-5
+    assert np.abs(predict(known) - predict(without)).max() > 1e-5
 
 
-def test_a_model_of_videos_only_hears_no_fact(served_videos, known):
+def test_a_model_of_videos_only_ignores_facts(served_videos, known):
     predictor = Predictor.load(served_videos.place)
     for name, inputs, facts in _samples(served_videos.place):
         for fact in facts:
@@ -112,12 +112,12 @@ def test_a_fact_of_one_user_does_not_reach_another(served_text):
 
 
 @pytest.mark.parametrize("protocol", ["http", "rows", "grpc"])
-def test_a_server_hears_the_facts_and_fills_those_that_are_missing(
+def test_a_server_receives_the_facts_and_fills_missing_ones(
     served_text, serve, known, unknown, protocol
 ):
     predictor = Predictor.load(served_text.place)
     options = {"is_row_format": True} if protocol == "rows" else {}
-    asked = {"challenge": np.array([b"cats"], object)}
+    request = {"challenge": np.array([b"cats"], object)}
     with serve(served_text.place.parent, "facts") as addresses:
         address = addresses["grpc" if protocol == "grpc" else "http"]
         with connect(address, "facts", **options) as client:
@@ -134,11 +134,11 @@ def test_a_server_hears_the_facts_and_fills_those_that_are_missing(
                     atol=1e-5,
                 )
             for fact in _FACTS:
-                whole = {**asked, **known, fact: unknown[fact]}
+                whole = {**request, **known, fact: unknown[fact]}
                 part = {key: v for key, v in whole.items() if key != fact}
-                told = [
+                served = [
                     client.predict("serving_default", inputs)["probability"][0]
                     for inputs in (whole, part)
                 ]
-                here = predictor.ask("serving_default", **whole)["probability"][0]
-                assert told == pytest.approx([here, here], abs=1e-5), fact
+                here = predictor.call("serving_default", **whole)["probability"][0]
+                assert served == pytest.approx([here, here], abs=1e-5), fact

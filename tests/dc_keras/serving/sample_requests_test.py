@@ -73,7 +73,7 @@ def test_requests_are_the_same_each_time(served_text):
         assert all(np.array_equal(inputs[key], again[key]) for key in inputs)
 
 
-def test_the_document_tells_of_every_signature(request):
+def test_the_documentation_lists_every_signature(request):
     document = request.config.rootpath / "docs" / "serving.md"
     rows = re.findall(r"^\| `(\w+)` \|", document.read_text("utf-8"), re.M)
     assert sorted(rows) == sorted(_SIGNATURES)

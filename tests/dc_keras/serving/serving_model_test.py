@@ -1,4 +1,4 @@
-"""What the signatures say of each other, on a bundle that reads captions alone."""
+"""Tests that signatures are consistent, on a bundle of captions only."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,15 @@ _CAPTIONS = np.array([["so good", "a #song"], ["my cat", ""]], object)
 _NO_FRAMES = np.full((2, 2, 1), b"", object)
 
 
-def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor, ask):
-    ranked = ask(predictor, "rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES)
+def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(
+    predictor, call_signature
+):
+    ranked = call_signature(
+        predictor, "rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES
+    )
     assert np.all(np.diff(ranked["probability"], axis=1) <= 0)
     for column in range(2):
-        alone = ask(
+        alone = call_signature(
             predictor,
             "serving_default",
             challenge=ranked["challenge"][:, column],
@@ -32,18 +36,24 @@ def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor, a
         )
 
 
-def test_prepared_users_have_the_scores_of_their_representations(predictor, ask):
-    user = ask(predictor, "embed_user", captions=_CAPTIONS, frames=_NO_FRAMES)["user"]
-    prepared = ask(predictor, "prepare_users", user=user)["prepared"]
+def test_prepared_users_have_the_scores_of_their_representations(
+    predictor, call_signature
+):
+    user = call_signature(
+        predictor, "embed_user", captions=_CAPTIONS, frames=_NO_FRAMES
+    )["user"]
+    prepared = call_signature(predictor, "prepare_users", user=user)["prepared"]
     challenge = predictor.find_challenges(["cats"])
-    ranked = ask(predictor, "rank_users", prepared=prepared, challenge=challenge)
-    whole = ask(
+    ranked = call_signature(
+        predictor, "rank_users", prepared=prepared, challenge=challenge
+    )
+    whole = call_signature(
         predictor, "score", user=user, challenge=np.tile(challenge, (len(user), 1))
     )
     np.testing.assert_allclose(ranked["probability"], whole["probability"], atol=1e-5)
 
 
-def test_tokens_answer_as_their_captions_do(served_text, predictor, ask):
+def test_tokens_answer_as_their_captions_do(served_text, predictor, call_signature):
     from dc_keras.encoders.text import TextSpec, build_text_encoder
 
     spec = TextSpec.from_settings(predictor.config["sides"]["user"]["text"])
@@ -51,11 +61,11 @@ def test_tokens_answer_as_their_captions_do(served_text, predictor, ask):
     flat = model.get_layer("pack")(model.get_layer("clean")(_CAPTIONS.ravel()))
     token_ids = flat["token_ids"].numpy().reshape(2, 2, -1)
     token_ids[1, 1] = 0  # the empty caption is padding
-    asked = {"challenge": np.array(["cats", "dance"], object), "frames": _NO_FRAMES}
-    asked["captions"] = _CAPTIONS
-    told = ask(predictor, "tokens", token_ids=token_ids, **asked)
-    whole = ask(predictor, "serving_default", **asked)
-    np.testing.assert_allclose(told["probability"], whole["probability"], atol=1e-5)
+    inputs = {"challenge": np.array(["cats", "dance"], object), "frames": _NO_FRAMES}
+    inputs["captions"] = _CAPTIONS
+    tokens = call_signature(predictor, "tokens", token_ids=token_ids, **inputs)
+    whole = call_signature(predictor, "serving_default", **inputs)
+    np.testing.assert_allclose(tokens["probability"], whole["probability"], atol=1e-5)
 
 
 def test_a_challenge_is_the_mean_of_its_videos(predictor):
@@ -66,9 +76,9 @@ def test_a_challenge_is_the_mean_of_its_videos(predictor):
     np.testing.assert_allclose(both[:width], np.mean(each, axis=0)[:width], atol=1e-5)
 
 
-def test_single_posts_are_embedded_as_those_of_sets(predictor, ask):
+def test_single_posts_are_embedded_as_those_of_sets(predictor, call_signature):
     posts = [RawPost("a #dance"), RawPost("spin around")]
-    videos = ask(
+    videos = call_signature(
         predictor,
         "embed_video",
         captions=np.array([post.caption for post in posts], object),
@@ -82,16 +92,18 @@ def test_single_posts_are_embedded_as_those_of_sets(predictor, ask):
 
 def test_answers_are_those_of_the_fitted_model(served_text, predictor):
     answered = predictor.predict(served_text.users, predictor.challenges)
-    meant = predictor.calibration.apply(served_text.probability)
-    np.testing.assert_allclose(answered, meant, atol=1e-4)
+    expected = predictor.calibration.apply(served_text.probability)
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
-def test_facts_matter_and_may_be_left_out(served_text, predictor, ask):
+def test_facts_affect_the_score_and_are_optional(
+    served_text, predictor, call_signature
+):
     whole = predictor.predict(served_text.users, predictor.challenges)
     without = predictor.predict(served_text.histories, predictor.challenges)
     assert np.abs(whole - without).max() > 1e-3
     inputs = pack_posts(served_text.histories, "user")
-    only = ask(
+    only = call_signature(
         predictor,
         "captions_only",
         challenge=np.full(len(without), b"cats", object),
@@ -102,7 +114,7 @@ def test_facts_matter_and_may_be_left_out(served_text, predictor, ask):
     np.testing.assert_allclose(only["probability"], without[:, column], atol=1e-6)
 
 
-def test_known_joins_and_dates_are_heard(predictor):
+def test_known_joins_and_dates_affect_the_score(predictor):
     posts = [RawPost("so good", create_time=1_600_000_000)]
     users = [
         RawUser(posts),

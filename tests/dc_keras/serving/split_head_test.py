@@ -8,7 +8,7 @@ from dc_keras.serving.split_head import SplitHead
 
 @pytest.mark.parametrize("interaction", ["product_difference", "none", "dot"])
 @pytest.mark.parametrize("layer_norm", [True, False])
-def test_the_halves_give_what_the_head_gives(interaction, layer_norm):
+def test_the_split_head_equals_the_head(interaction, layer_norm):
     rng = np.random.default_rng(0)
     options = ModelOptions(
         hidden_dim=7, projection_dim=4, interaction=interaction, layer_norm=layer_norm

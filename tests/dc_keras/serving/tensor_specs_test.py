@@ -15,19 +15,19 @@ def test_dtypes_are_those_of_tensorflow(name):
     assert make_spec(name, [], True).shape is None
 
 
-def test_a_dtype_that_nothing_here_has_is_refused():
+def test_unsupported_dtypes_are_refused():
     with pytest.raises(DataError, match=r"one of DT_STRING, .*Received: 'DT_VARIANT'"):
         make_spec("DT_VARIANT", [], False)
 
 
-def test_numbers_are_brought_to_the_type_that_is_asked_for():
+def test_numbers_are_cast_to_the_dtype_of_the_spec():
     floats = TensorSpec(np.dtype(np.float32), (-1, 2))
     for value in ([[1, 2]], [[1.0, 2.0]], np.ones((1, 2)), tf.ones((1, 2))):
         assert as_array(value, "x", floats).dtype == np.float32
     whole = TensorSpec(np.dtype(np.int32), None)
     assert as_array([1, 2], "x", whole).dtype == np.int32
     with pytest.raises(
-        DataError, match=r"`x` must hold int32\. Received: dtype=float64"
+        DataError, match=r"`x` must have the dtype int32\. Received: dtype=float64"
     ):
         as_array([1.5], "x", whole)
 

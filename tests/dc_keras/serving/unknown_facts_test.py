@@ -16,7 +16,7 @@ _FACTS = ("create_times", "counts", "sounds", "account", "joined", "now")
         np.array([[b"a", b"b", b""], [b"c", b"", b""]], object),
     ],
 )
-def test_what_is_missing_is_unknown_for_as_many_users_and_posts(captions):
+def test_missing_facts_are_filled_for_all_users_and_posts(captions):
     filled = fill_unknown({"captions": captions}, ("captions", *_FACTS))
     assert filled["captions"] is captions
     assert {name: filled[name].shape for name in _FACTS} == {
@@ -46,7 +46,7 @@ def test_tokens_count_posts_too_and_what_is_given_stays():
     assert filled["sounds"].shape == (2, 3)
 
 
-def test_nothing_else_is_made_up():
+def test_only_facts_are_filled():
     assert fill_unknown({"user": np.zeros((2, 5))}, ("user", "challenge")).keys() == {
         "user"
     }
@@ -61,7 +61,7 @@ def test_nothing_else_is_made_up():
 
 
 @pytest.mark.parametrize("captions", [3, None, np.array(b"a", object)])
-def test_what_is_no_batch_is_left_to_be_refused(captions):
+def test_inputs_without_a_batch_are_not_changed(captions):
     given = {"captions": captions}
     assert fill_unknown(given, ("captions", *_FACTS)) == given
 

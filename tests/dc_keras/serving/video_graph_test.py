@@ -78,6 +78,6 @@ def test_features_of_openvino_are_served_by_the_same_network_of_keras():
 def test_features_of_int8_are_not_served():
     settings = {"runtime": "openvino_int8", "fingerprint": "aa"}
     with pytest.raises(
-        DataError, match=r"train anew\. Received: runtime=openvino_int8"
+        DataError, match=r"train again\. Received: runtime=openvino_int8"
     ):
         Encoders()._frames(settings, _RULE)

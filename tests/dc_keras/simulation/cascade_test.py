@@ -18,13 +18,13 @@ def test_friends_are_mutual_and_likelier_inside_a_community():
     assert (friends & ~same).sum(axis=1).mean() == pytest.approx(2, abs=1)
 
 
-def test_one_community_is_all_friends_inside():
+def test_one_community_has_only_inner_friends():
     friends = draw_friends(np.zeros(5, dtype=np.int64), np.random.default_rng(0))
-    # 8 friends are expected where only 4 others are: everybody.
+    # 8 friends are expected but there are only 4 other users, so all are friends.
     assert friends.sum() == 5 * 4
 
 
-def test_without_friends_everybody_joins_at_their_own_time():
+def test_without_friends_all_joins_are_spontaneous():
     own_days = np.array([3.0, 1.0, 2.0])
     days, moved_by = draw_cascade(
         own_days, np.zeros((3, 3), dtype=bool), np.random.default_rng(0)
@@ -33,15 +33,15 @@ def test_without_friends_everybody_joins_at_their_own_time():
     assert moved_by.tolist() == [-1, -1, -1]
 
 
-def test_friends_move_each_other_as_the_kernel_says():
-    # 2000 pairs of friends: one joins at day 0, the other by itself never in practice.
+def test_friends_prompt_each_other_as_the_kernel_predicts():
+    # 2000 pairs of friends: one joins at day 0, the other practically never by itself.
     num_pairs = 2000
     own_days = np.tile([0.0, 1e6], num_pairs)
     friends = np.kron(np.eye(num_pairs, dtype=bool), [[0, 1], [1, 0]]).astype(bool)
     days, moved_by = draw_cascade(own_days, friends, np.random.default_rng(0))
     moved = days[1::2] < 1e6
     assert np.array_equal(moved_by[1::2][moved], np.arange(0, 2 * num_pairs, 2)[moved])
-    # One friend each, so the kernel's whole mass is a = 1.5: nobody is moved with
+    # One friend each, so the mass of the kernel is a = 1.5: no join is prompted with
     # probability exp(-1.5), and not within D = 3 days with exp(-1.5 (1 - 1/e)).
     mass, decay = cascade._CASCADE_STRENGTH, cascade._CASCADE_DECAY_DAYS
     assert moved.mean() == pytest.approx(1 - math.exp(-mass), abs=0.04)
@@ -49,7 +49,7 @@ def test_friends_move_each_other_as_the_kernel_says():
     assert early == pytest.approx(1 - math.exp(-mass * (1 - 1 / math.e)), abs=0.04)
 
 
-def test_joins_lie_in_the_world_and_follow_whom_they_name():
+def test_joins_are_within_the_world_and_after_their_prompts():
     rng = np.random.default_rng(1)
     joined = rng.random((80, 5)) < 0.4
     joined[:, 4] = False

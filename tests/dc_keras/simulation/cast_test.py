@@ -6,7 +6,7 @@ from dc_keras.simulation.world import WorldConfig, simulate_world
 _CAST = simulate_world(WorldConfig(num_users=50, num_challenges=12)).cast
 
 
-def test_ids_carry_their_time_and_never_repeat():
+def test_ids_contain_their_time_and_are_unique():
     class Stuck:
         """Draws the same number twice, then another."""
 
@@ -20,7 +20,7 @@ def test_ids_carry_their_time_and_never_repeat():
     assert [ids.draw(1), ids.draw(1)] == [str((1 << 32) + 7), str((1 << 32) + 8)]
 
 
-def test_no_id_names_two_things():
+def test_ids_of_all_kinds_are_unique():
     sounds = [*_CAST.topic_sounds.values(), *_CAST.own_sounds]
     sounds += [challenge.sound for challenge in _CAST.challenges]
     ids = [sound.music_id for sound in sounds]
@@ -38,6 +38,6 @@ def test_challenge_is_named_after_its_first_hashtag():
     assert len({c.name for c in _CAST.challenges}) == 12
 
 
-def test_both_languages_are_spoken():
+def test_both_languages_occur():
     shares = np.unique([account.language for account in _CAST.accounts])
     assert shares.tolist() == ["en", "es"]

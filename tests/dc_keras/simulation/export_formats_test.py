@@ -1,4 +1,4 @@
-"""One simulated world, written as each format, becomes one corpus wherever it can."""
+"""A simulated world gives the same corpus in every format."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from dc_keras.simulation.world import WorldConfig, simulate_world
 _WORLD = simulate_world(WorldConfig(num_users=30, num_challenges=4))
 _ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts, width=72, height=128))
 
-# What a format does not have comes out as None or empty, and nothing else differs.
+# Fields that a format lacks are None or empty; nothing else differs.
 _ABSENT = {
     "web_item": set(),
     "zeeschuimer": set(),
@@ -51,7 +51,7 @@ def wanted(tmp_path_factory):
     return list(corpus.iter_videos())
 
 
-def test_the_world_has_what_formats_differ_in(wanted):
+def test_the_world_covers_the_differences_of_formats(wanted):
     assert any(video.duet_of for video in wanted)
     assert any(video.mentions for video in wanted)
     assert any(len(video.hashtags) > 1 for video in wanted)

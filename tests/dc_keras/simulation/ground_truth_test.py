@@ -18,7 +18,7 @@ from dc_keras.simulation.ground_truth import (
     log_odds=st.lists(st.floats(-30, 30), min_size=1, max_size=20),
     prevalence=st.floats(0.01, 0.99),
 )
-def test_intercept_fits_the_prevalence_and_keeps_the_order(log_odds, prevalence):
+def test_intercept_gives_the_prevalence_and_keeps_the_order(log_odds, prevalence):
     given_odds = np.array(log_odds)
     probabilities = participation_probabilities(given_odds, prevalence)
     assert probabilities.mean() == pytest.approx(prevalence, abs=1e-9)
@@ -36,13 +36,13 @@ def test_probabilities_are_the_sigmoid_of_the_stated_model():
     truth = draw_truth(config, np.random.default_rng(3))
     log_odds = np.log(truth.probabilities / (1 - truth.probabilities))
     match = truth.user_tastes @ truth.challenge_tastes.T / math.sqrt(TASTE_DIM)
-    # What is left over beside the match is one and the same intercept.
+    # The remainder is the same intercept for all pairs.
     rest = log_odds - config.taste_strength * match
     assert rest == pytest.approx(np.full(rest.shape, rest[0, 0]), abs=1e-9)
     assert truth.probabilities.mean() == pytest.approx(config.prevalence)
 
 
-def test_joins_are_as_frequent_as_their_probabilities_say():
+def test_join_frequencies_match_the_probabilities():
     config = WorldConfig(num_users=1500, num_challenges=20)
     truth = draw_truth(config, np.random.default_rng(0))
     for low, high in [(0.0, 0.2), (0.2, 0.5), (0.5, 1.0)]:
@@ -53,7 +53,7 @@ def test_joins_are_as_frequent_as_their_probabilities_say():
         assert abs(truth.joined[chosen].sum() - p.sum()) < spread
 
 
-def test_communities_are_of_nearly_one_size_and_alike_in_taste():
+def test_communities_have_nearly_equal_sizes_and_similar_tastes():
     truth = draw_truth(
         WorldConfig(num_users=90, num_communities=4), np.random.default_rng(0)
     )
@@ -75,7 +75,7 @@ def test_communities_are_of_nearly_one_size_and_alike_in_taste():
         ("width", 71, "`width` .* must be even"),
         ("fps", 0, "`fps`"),
         ("text_only_share", 1.5, "`text_only_share`"),
-        ("start", "19.10.2020", "`start` .* a date as 2020-10-19"),
+        ("start", "19.10.2020", "`start` .* a date such as 2020-10-19"),
         ("start", "1970-01-01", "between 1978 and 2038"),
         ("start", "2037-12-01", "between 1978 and 2038"),
     ],

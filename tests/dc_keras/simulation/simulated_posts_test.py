@@ -8,7 +8,7 @@ from dc_keras.simulation.world import WorldConfig, simulate_world
 _WORLD = simulate_world(WorldConfig(num_users=60, num_challenges=6, seed=2))
 
 
-def test_exactly_those_who_joined_post_under_the_challenge():
+def test_exactly_the_joined_users_post_under_the_challenge():
     participations = [
         (post.user, post.challenge)
         for post in _WORLD.posts
@@ -39,19 +39,19 @@ def test_challenge_sounds_are_on_their_own_posts_only():
     assert abs(len(used) / num_joined - 0.8) < spread
 
 
-def test_every_user_has_the_history_that_was_asked_for():
+def test_every_user_has_the_requested_history():
     own = Counter(post.user for post in _WORLD.posts if post.challenge is None)
     assert min(own[user] for user in range(60)) >= _WORLD.config.videos_per_user
 
 
-def test_posts_are_in_the_world_and_in_order_of_time():
+def test_posts_are_within_the_world_and_sorted_by_time():
     times = [post.create_time for post in _WORLD.posts]
     assert times == sorted(times)
     assert _WORLD.config.start_time <= times[0]
     assert times[-1] < _WORLD.config.end_time
 
 
-def test_posts_show_their_authors_taste():
+def test_posts_have_the_taste_of_their_author():
     # 8 posts or more with noise of half the spread of tastes: the mean is close.
     mean_look = [
         np.mean(
@@ -64,7 +64,7 @@ def test_posts_show_their_authors_taste():
     assert np.sqrt((error**2).mean()) < 0.25
 
 
-def test_challenge_posts_lean_to_the_challenge():
+def test_challenge_posts_are_closer_to_the_challenge():
     looks = np.array([p.look for p in _WORLD.posts if p.challenge is not None])
     mixed = np.array(
         [
@@ -77,7 +77,7 @@ def test_challenge_posts_lean_to_the_challenge():
     assert np.abs((looks - mixed).mean(axis=0)).max() < 0.25
 
 
-def test_captions_come_in_both_languages_and_sometimes_not_at_all():
+def test_captions_are_in_both_languages_or_empty():
     captions = [post.caption for post in _WORLD.posts]
     assert any(" today" in caption for caption in captions)
     assert any(" hoy" in caption for caption in captions)

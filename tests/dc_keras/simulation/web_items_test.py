@@ -1,6 +1,6 @@
 import numpy as np
 
-from dc_keras.corpus.importing.posting_time import carried_time
+from dc_keras.corpus.importing.posting_time import time_of_id
 from dc_keras.corpus.records import find_hashtags, find_mentions
 from dc_keras.simulation.web_items import hashtag_id, iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
@@ -9,15 +9,15 @@ _WORLD = simulate_world(WorldConfig(num_users=30, num_challenges=4))
 _ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts, width=72, height=128))
 
 
-def test_ids_are_19_digits_and_carry_the_posting_time():
+def test_ids_have_19_digits_and_contain_the_posting_time():
     for item in _ITEMS:
-        assert carried_time(item["id"]) == item["createTime"]
+        assert time_of_id(item["id"]) == item["createTime"]
         for value in (item["id"], item["author"]["id"], item["music"]["id"]):
             assert isinstance(value, str)
             assert len(value) == 19
 
 
-def test_text_extra_says_what_the_caption_says_at_its_utf16_offsets():
+def test_text_extra_matches_the_caption_at_utf16_offsets():
     for item in _ITEMS:
         units = item["desc"].encode("utf-16-le")
         for extra in item["textExtra"]:

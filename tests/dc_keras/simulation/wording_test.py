@@ -30,7 +30,7 @@ def test_caption_keeps_to_its_topic_and_language():
     assert tags <= {*TOPICS[1].tags, *GENERIC_TAGS}
 
 
-def test_caption_carries_the_tags_and_mentions_asked_for():
+def test_caption_contains_the_requested_tags_and_mentions():
     caption = wording.draw_caption(
         np.random.default_rng(0),
         np.full(8, 1 / 8),
@@ -59,7 +59,7 @@ def test_challenges_and_topics_share_no_tag():
     assert not focal & {*GENERIC_TAGS, *(tag for topic in TOPICS for tag in topic.tags)}
 
 
-def test_handles_differ_and_are_read_back_from_a_caption():
+def test_handles_are_unique_and_found_in_captions():
     handles = wording.draw_handles(np.random.default_rng(0), 200)
     assert len(set(handles)) == 200
     assert find_mentions(" ".join(f"@{handle}" for handle in handles)) == handles

@@ -30,7 +30,7 @@ def written(tmp_path_factory):
     return world, directory
 
 
-def test_directory_holds_an_item_and_a_video_a_post(written):
+def test_directory_has_an_item_and_a_video_per_post(written):
     world, directory = written
     ids = [post.video_id for post in world.posts]
     lines = (directory / "items.ndjson").read_text(encoding="utf-8").splitlines()
@@ -54,7 +54,7 @@ def test_other_seed_gives_another_world():
     assert not {post.video_id for post in one.posts} & {p.video_id for p in other.posts}
 
 
-def test_truth_file_says_what_was_simulated_and_that_it_is_synthetic(written):
+def test_truth_file_has_the_parameters_and_is_marked_synthetic(written):
     world, directory = written
     truth = json.loads((directory / "truth.json").read_text(encoding="utf-8"))
     assert truth["synthetic"] is True
@@ -109,13 +109,13 @@ def test_equal_probabilities_rank_no_better_than_prevalence():
     assert world.bayes_average_precision() == pytest.approx(world.prevalence)
 
 
-def test_world_nobody_joins_can_be_simulated():
+def test_world_without_joins_can_be_simulated():
     world = simulate_world(WorldConfig(num_users=5, prevalence=1e-6))
     assert world.prevalence == 0
     assert world.bayes_average_precision() == 0
 
 
-def test_older_world_is_replaced_whole(written, tmp_path):
+def test_existing_world_is_replaced_completely(written, tmp_path):
     world, directory = written
     target = tmp_path / "world"
     write_world(simulate_world(WorldConfig(num_users=4, videos_per_user=1)), target)
@@ -134,11 +134,11 @@ def test_older_world_is_replaced_whole(written, tmp_path):
         (["truth.json", "thesis.docx"], "thesis.docx"),
     ],
 )
-def test_directory_that_is_not_a_world_is_left_alone(written, tmp_path, files, named):
+def test_directory_with_other_files_is_refused(written, tmp_path, files, named):
     world, _ = written
     for name in files:
         (tmp_path / name).write_text("mine")
-    with pytest.raises(DataError, match=f"new or empty directory.*holds {named}"):
+    with pytest.raises(DataError, match=f"new or empty.*contains {named}"):
         write_world(world, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 

@@ -10,10 +10,10 @@ from dc_keras.social.adoption import (
     DAY_S,
     Adoption,
     adoption_curve,
-    measure_along_ties,
+    measure_along_edges,
 )
 
-# A path; 4 is tied to nobody who adopts, 5 never adopts.
+# A path; no neighbour of 4 adopts, 5 never adopts.
 _PATH = layer_of([(0, 1, 1.0), (1, 2, 1.0), (2, 3, 1.0), (4, 5, 1.0)], 6)
 
 
@@ -21,7 +21,7 @@ def _adoption(rows, times):
     return Adoption(np.array(rows, int), np.array(times, int))
 
 
-def test_days_without_adopters_are_there():
+def test_days_without_adopters_are_included():
     curve = adoption_curve(_adoption([3, 1, 2], [5, 2 * DAY_S, DAY_S - 1]))
     assert curve["day"].to_list() == [
         date(1970, 1, 1),
@@ -37,18 +37,18 @@ def test_order_is_by_time_and_then_by_row():
     assert _adoption([3, 1, 2], [5, 5, 4]).in_order().tolist() == [2, 1, 3]
 
 
-def test_the_share_is_the_one_that_one_sees():
-    along = measure_along_ties(_PATH, _adoption([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
+def test_the_share_of_followers_in_a_small_graph():
+    along = measure_along_edges(_PATH, _adoption([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
     assert along.share == pytest.approx(3 / 5)
     assert (along.num_adopters, along.num_shuffles) == (5, 999)
 
 
 def test_equal_times_are_not_before():
-    along = measure_along_ties(_PATH, _adoption([0, 1, 2], [7, 7, 7]))
+    along = measure_along_edges(_PATH, _adoption([0, 1, 2], [7, 7, 7]))
     assert (along.share, along.expected, along.p_value) == (0.0, 0.0, 1.0)
 
 
-def test_chance_is_that_of_all_orders():
+def test_the_expected_share_is_that_of_all_orders():
     # Of the 24 orders of four adopters, worked through one by one.
     shares = [
         sum(
@@ -58,7 +58,7 @@ def test_chance_is_that_of_all_orders():
         / 4
         for order in permutations(range(4))
     ]
-    found = measure_along_ties(
+    found = measure_along_edges(
         _PATH, _adoption([0, 1, 2, 3], [0, 1, 2, 3]), num_shuffles=4000
     )
     assert found.share == 0.75
@@ -66,26 +66,26 @@ def test_chance_is_that_of_all_orders():
     assert found.p_value == pytest.approx(np.mean(np.array(shares) >= 0.75), abs=0.03)
 
 
-def test_a_wave_is_seen_and_chance_is_not():
+def test_a_wave_is_significant_and_chance_is_not():
     ring = layer_of([(u, (u + 1) % 60, 1.0) for u in range(60)], 60)
-    wave = measure_along_ties(ring, _adoption(range(60), range(60)))
+    wave = measure_along_edges(ring, _adoption(range(60), range(60)))
     assert wave.p_value == 1 / 1000
     mixed = np.random.default_rng(0).permutation(60)
-    assert measure_along_ties(ring, _adoption(range(60), mixed)).p_value > 0.05
+    assert measure_along_edges(ring, _adoption(range(60), mixed)).p_value > 0.05
 
 
 def test_the_order_of_rows_and_the_direction_do_not_matter():
-    one = measure_along_ties(_PATH, _adoption([0, 1, 3], [2, 1, 5]), seed=4)
-    other = measure_along_ties(_PATH, _adoption([3, 0, 1], [5, 2, 1]), seed=4)
+    one = measure_along_edges(_PATH, _adoption([0, 1, 3], [2, 1, 5]), seed=4)
+    other = measure_along_edges(_PATH, _adoption([3, 0, 1], [5, 2, 1]), seed=4)
     assert one == other
     directed = layer_of([(1, 0, 1.0), (2, 1, 1.0)], 6, is_directed=True)
-    assert measure_along_ties(directed, _adoption([0, 1], [0, 1])).share == 0.5
+    assert measure_along_edges(directed, _adoption([0, 1], [0, 1])).share == 0.5
 
 
-def test_what_cannot_be_tested():
+def test_empty_tests_are_refused():
     with pytest.raises(
-        DataError, match=r"an adopter and a shuffle. Received: adopters=0"
+        DataError, match=r"one adopter and one shuffle. Received: adopters=0"
     ):
-        measure_along_ties(_PATH, _adoption([], []))
-    with pytest.raises(DataError, match="once each"):
+        measure_along_edges(_PATH, _adoption([], []))
+    with pytest.raises(DataError, match="must be distinct"):
         _adoption([1, 1], [1, 2])

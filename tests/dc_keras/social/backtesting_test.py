@@ -6,8 +6,8 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption
-from dc_keras.social.backtesting import CONTAGIONS, METHODS, backtest, rate_of
-from dc_keras.social.reach import simulate_reach, tie_chances
+from dc_keras.social.backtesting import CONTAGIONS, METHODS, backtest, contagion_rate
+from dc_keras.social.reach import edge_chances, simulate_reach
 from dc_keras.social.snapshots import PastChallenge
 
 _RING = layer_of([(u, (u + d) % 60, 1.0) for u in range(60) for d in (1, 2)], 60)
@@ -15,7 +15,7 @@ _FEW = {"num_runs": 40, "num_fit_runs": 10}
 
 
 def _past(name, num_adopters, *, days=1.0, layer=_RING, first=0):
-    """The first two come within `days`, the others at once."""
+    """Returns a challenge whose first two adopters come within `days`."""
     times = np.full(num_adopters, days * DAY_S, np.int64)
     times[0] = 0
     rows = (first + np.arange(num_adopters)) % 60
@@ -24,17 +24,17 @@ def _past(name, num_adopters, *, days=1.0, layer=_RING, first=0):
 
 @pytest.fixture(scope="module")
 def found():
-    # Whoever comes quickly goes far: reach = 16 / days.
+    # Faster challenges reach more users: reach = 16 / days.
     past = [_past(f"c{d}", 16 // d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
     return backtest(past, **_FEW)
 
 
-def test_contagion_is_who_is_won_at_mean_strength():
-    # Four ties of weight 1 each: at a small rate four times the rate are won.
-    assert rate_of(_RING, 0.01) == pytest.approx(0.0025)
-    assert rate_of(layer_of([(0, 1, 3.0)], 5), 0.6) == pytest.approx(0.2)
-    with pytest.raises(DataError, match=r"a tie to run along. Received: layer=drawn"):
-        rate_of(layer_of([], 3), 1.0)
+def test_contagion_is_the_activated_number_at_mean_strength():
+    # Four edges of weight 1 each: at a small rate four times the rate are won.
+    assert contagion_rate(_RING, 0.01) == pytest.approx(0.0025)
+    assert contagion_rate(layer_of([(0, 1, 3.0)], 5), 0.6) == pytest.approx(0.2)
+    with pytest.raises(DataError, match=r"needs an edge. Received: layer=drawn"):
+        contagion_rate(layer_of([], 3), 1.0)
 
 
 def test_the_mean_is_that_of_all_others(found):
@@ -45,12 +45,12 @@ def test_the_mean_is_that_of_all_others(found):
     assert found.table["actual"].to_list() == [16, 8, 4, 2]
 
 
-def test_speed_finds_a_law_of_speed(found):
+def test_the_regression_finds_a_law_of_speed(found):
     assert found.table["speed_predicted"].to_list() == pytest.approx([16, 8, 4, 2])
     assert found.errors("speed") == pytest.approx(np.zeros(4), abs=1e-9)
 
 
-def test_the_summary_can_be_worked_out(found):
+def test_the_summary_equals_the_formulas(found):
     summary = {row["method"]: row for row in found.summary().iter_rows(named=True)}
     assert tuple(summary) == METHODS
     errors = np.abs(np.log(found.table["mean_predicted"] / found.table["actual"]))
@@ -63,14 +63,14 @@ def test_the_summary_can_be_worked_out(found):
         assert row["challenges"] == 4
 
 
-def test_a_cascade_of_the_model_itself_is_foretold():
-    """Challenges drawn from the cascade: the contagion is found again."""
-    rate = rate_of(_RING, 0.8)
+def test_a_cascade_of_the_model_is_forecast_correctly():
+    """The contagion of challenges drawn from the cascade is recovered."""
+    rate = contagion_rate(_RING, 0.8)
     past = []
     for number in range(30):
         seeds = np.array([number * 2, (number * 2 + 30) % 60])
         run = simulate_reach(
-            tie_chances(_RING, rate), np.ones(60), seeds, num_runs=1, seed=number
+            edge_chances(_RING, rate), np.ones(60), seeds, num_runs=1, seed=number
         )
         others = np.setdiff1d(np.flatnonzero(run.chances), seeds)
         rows = np.concatenate([seeds, others])
@@ -86,8 +86,8 @@ def test_a_cascade_of_the_model_itself_is_foretold():
     assert inside.sum() >= 22
 
 
-def test_a_challenge_does_not_teach_its_own_forecast():
-    """What became of it changes what is foretold of others, never of itself."""
+def test_a_forecast_does_not_use_its_own_challenge():
+    """Its outcome changes the forecasts of others only."""
     first, *others = [_past(f"c{d}", 3 * d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
     grown = replace(first, adoption=_past("c1", 50, first=7).adoption)
     one, two = (backtest([made, *others], **_FEW).table for made in (first, grown))
@@ -99,14 +99,14 @@ def test_a_challenge_does_not_teach_its_own_forecast():
 
 def test_equal_seeds_give_equal_answers(found):
     past = [_past(f"c{d}", 16 // d, days=d, first=7 * d) for d in (1, 2, 4, 8)]
-    heard = []
-    again = backtest(past, **_FEW, progress=heard.append)
+    messages = []
+    again = backtest(past, **_FEW, progress=messages.append)
     assert again.table.equals(found.table)
     assert again.summary().equals(found.summary())
-    assert heard[0] == "1 of 4: cascades of c1"
+    assert messages[0] == "1 of 4: cascades of c1"
     assert again.contagion in CONTAGIONS
 
 
-def test_one_challenge_teaches_nothing_of_itself():
+def test_a_backtest_needs_two_challenges():
     with pytest.raises(DataError, match=r"two past challenges.*challenges=1"):
         backtest([_past("alone", 5)])

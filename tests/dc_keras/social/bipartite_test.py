@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_belongings
+from dc_keras.social.affiliations import count_affiliations
 from dc_keras.social.bipartite import bipartite_view
-from dc_keras.social.sharing import share_ties
+from dc_keras.social.sharing import build_shared_layer
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 import networkx as nx
@@ -30,13 +30,13 @@ _MOMENTS = pl.DataFrame(
 
 
 def _has(kind="hashtag"):
-    return count_belongings(kind, _USERS, _MOMENTS)
+    return count_affiliations(kind, _USERS, _MOMENTS)
 
 
-def test_a_tie_is_a_user_with_a_thing():
+def test_an_edge_is_a_user_with_a_thing():
     communities = pl.DataFrame({"user_id": _USERS, "community": [0, 0, 1, 2]})
     view = bipartite_view(_has(), _MOMENTS, communities)
-    assert view.ties.rows() == [
+    assert view.edges.rows() == [
         ("u_a", "#cats", 2.0, 0, 2 * _DAY),
         ("u_a", "#dogs", 1.0, None, None),
         ("u_b", "#cats", 1.0, _DAY, _DAY),
@@ -54,9 +54,9 @@ def test_a_tie_is_a_user_with_a_thing():
     assert view.users["community"].to_list() == [0, 0, 1, 2, None, None, None]
 
 
-def test_things_that_were_left_out_are_no_nodes():
+def test_excluded_things_are_no_nodes():
     view = bipartite_view(_has().without_rare(2), _MOMENTS)
-    assert view.ties["target"].to_list() == ["#cats", "#cats"]
+    assert view.edges["target"].to_list() == ["#cats", "#cats"]
     assert view.users["node_type"].to_list() == ["user"] * 4 + ["hashtag"]
 
 
@@ -69,11 +69,11 @@ def test_other_tools_see_two_kinds_of_nodes(tmp_path):
         users = {n for n, known in graph.nodes(data=True) if known["bipartite"] == 0}
         assert users == set(_USERS)
         assert graph.nodes["#cats"]["node_type"] == "hashtag"
-        # Who shares a thing is tied by it: the layer is the projection.
+        # Who shares a thing is connected by it: the layer is the projection.
         projected = nx.bipartite.projected_graph(graph, sorted(users))
         assert set(projected.edges) == {("u_a", "u_b")}
         assert graph.edges["u_a", "#cats"]["weight"] == 2.0
-    assert share_ties(_has(), "count").num_ties == 1
+    assert build_shared_layer(_has(), "count").num_edges == 1
     dated = nx.read_gexf(paths[0]).edges["u_a", "#cats"]
     assert (dated["start"], dated["end"]) == ("1970-01-01", "1970-01-03")
     with paths[-1].open(encoding="utf-8", newline="") as file:
@@ -81,11 +81,11 @@ def test_other_tools_see_two_kinds_of_nodes(tmp_path):
     assert [edge["Target"] for edge in edges] == ["#cats", "#dogs", "#cats", "#=dogs"]
 
 
-def test_other_kinds_say_what_they_are():
+def test_other_kinds_have_a_prefix():
     view = bipartite_view(_has("effect"), _MOMENTS)
-    assert view.ties["target"][0] == "effect: cats"
+    assert view.edges["target"][0] == "effect: cats"
     with pytest.raises(DataError, match=r"different names. Received: #cats"):
-        bipartite_view(count_belongings("hashtag", ["#cats"], _posted()), _posted())
+        bipartite_view(count_affiliations("hashtag", ["#cats"], _posted()), _posted())
 
 
 def _posted():

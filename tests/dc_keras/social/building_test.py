@@ -1,4 +1,4 @@
-"""Graphs of a small corpus, worked out by hand."""
+"""Tests of graphs of a small corpus, with weights derived by hand."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
-from dc_keras.social.building import LAYERS, GraphPlan, build_graph, snapshots
+from dc_keras.social.building import LAYERS, GraphPlan, build_graph, iter_snapshots
 from dc_keras.study.challenge import Challenge
 
 _DAY = 86_400
@@ -35,7 +35,7 @@ def corpus(tmp_path_factory):
         _post(5, "dan", 3, music_title="original sound", hashtags=("dance",)),
         _post(6, "ann", 3, duet_of="7000000000000000002"),
     ]
-    ties = [
+    edges = [
         Edge("follow", "ann", "user", "cid", None, None, "test"),
         Edge("follow", "ann", "user", "stranger", None, None, "test"),
         Edge("suggested", "cid", "hashtag", "dogs", None, None, "test"),
@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
         writer.add_videos(table_of(Video, posts))
         writer.finish(
             [User(name) for name in ("ann", "bob", "cid", "dan")],
-            ties,
+            edges,
             key_fingerprint="0" * 16,
             media_root=None,
             num_quarantined=0,
@@ -55,7 +55,7 @@ def corpus(tmp_path_factory):
     return Corpus.open(place)
 
 
-def _ties(corpus, layer, challenges=(), **options):
+def _edges(corpus, layer, challenges=(), **options):
     plan = GraphPlan(layers=(layer,), weighting="count", **options)
     graph = build_graph(corpus, plan, challenges)
     weights = graph.layer(layer).weights.tocoo()
@@ -79,36 +79,36 @@ def _ties(corpus, layer, challenges=(), **options):
         ("mention", {}),
     ],
 )
-def test_layers_by_hand(corpus, layer, expected):
-    assert _ties(corpus, layer) == expected
+def test_layers_of_a_small_corpus(corpus, layer, expected):
+    assert _edges(corpus, layer) == expected
 
 
-def test_what_does_not_tie_can_be_asked_for(corpus):
-    tags = _ties(corpus, "co-hashtag", keep_stop_tags=True)
+def test_excluded_things_can_be_included(corpus):
+    tags = _edges(corpus, "co-hashtag", keep_stop_tags=True)
     assert tags == {("ann", "bob"): 2}
-    sounds = _ties(corpus, "co-sound", keep_original_sounds=True)
+    sounds = _edges(corpus, "co-sound", keep_original_sounds=True)
     assert sounds == {("ann", "bob"): 1, ("cid", "dan"): 1}
-    assert _ties(corpus, "co-hashtag", stop_tags=("#Cats",)) == {}
-    assert _ties(corpus, "co-hashtag", min_support=3) == {}
+    assert _edges(corpus, "co-hashtag", stop_tags=("#Cats",)) == {}
+    assert _edges(corpus, "co-hashtag", min_support=3) == {}
 
 
-def test_challenges_tie_those_who_joined(corpus):
+def test_challenges_edge_those_who_joined(corpus):
     challenges = [Challenge("pets", ("cats", "dance")), Challenge("song", (), ("11",))]
-    found = _ties(corpus, "co-challenge", challenges)
+    found = _edges(corpus, "co-challenge", challenges)
     assert found == {("ann", "bob"): 2, ("ann", "dan"): 1, ("bob", "dan"): 1}
     with pytest.raises(DataError, match="need the challenges of a Study"):
-        _ties(corpus, "co-challenge")
+        _edges(corpus, "co-challenge")
 
 
 def test_a_window_leaves_out_what_came_before_and_after(corpus):
-    assert _ties(corpus, "co-hashtag", end=_START + _DAY) == {}
-    assert _ties(corpus, "co-effect", start=_START + 2 * _DAY) == {("bob", "cid"): 1}
-    assert _ties(corpus, "duet", end=_START + 3 * _DAY) == {}
+    assert _edges(corpus, "co-hashtag", end=_START + _DAY) == {}
+    assert _edges(corpus, "co-effect", start=_START + 2 * _DAY) == {("bob", "cid"): 1}
+    assert _edges(corpus, "duet", end=_START + 3 * _DAY) == {}
     # A follow without a time is in no window.
-    assert _ties(corpus, "follow", start=_START) == {}
+    assert _edges(corpus, "follow", start=_START) == {}
 
 
-def test_ties_say_when_they_were_seen(corpus):
+def test_edges_have_times(corpus):
     plan = GraphPlan(layers=("co-sound", "duet", "follow"), weighting="count")
     graph = build_graph(corpus, plan)
     day = (_START + np.arange(4) * _DAY).tolist()
@@ -125,32 +125,32 @@ def test_ties_say_when_they_were_seen(corpus):
     assert part.layer("duet").times.tolist() == [[day[3]]] * 2
 
 
-def test_who_posts_the_same_within_seconds(corpus):
-    assert _ties(corpus, "co-hashtag", within_s=_DAY) == {("ann", "bob"): 1}
-    assert _ties(corpus, "co-hashtag", within_s=_DAY - 1) == {}
-    tied = _ties(corpus, "co-sound", within_s=0, keep_original_sounds=True)
-    assert tied == {}
-    with pytest.raises(DataError, match=r"nobody says when .* within_s=5"):
+def test_co_activity_within_seconds(corpus):
+    assert _edges(corpus, "co-hashtag", within_s=_DAY) == {("ann", "bob"): 1}
+    assert _edges(corpus, "co-hashtag", within_s=_DAY - 1) == {}
+    connected = _edges(corpus, "co-sound", within_s=0, keep_original_sounds=True)
+    assert connected == {}
+    with pytest.raises(DataError, match=r"suggestions have no time.*within_s=5"):
         GraphPlan(layers=("co-suggested-sound",), within_s=5)
 
 
-def test_who_posts_too_little_is_tied_to_nobody(corpus):
+def test_users_with_few_posts_have_no_edges(corpus):
     # With fyp ann and bob have two and dan one.
     options = {"keep_stop_tags": True, "min_support": 1}
-    assert _ties(corpus, "co-hashtag", min_participation=2, **options) == {
+    assert _edges(corpus, "co-hashtag", min_participation=2, **options) == {
         ("ann", "bob"): 2
     }
-    assert _ties(corpus, "co-hashtag", min_participation=3, **options) == {}
+    assert _edges(corpus, "co-hashtag", min_participation=3, **options) == {}
 
 
 def test_snapshots_cover_all_days(corpus):
     plan = GraphPlan(layers=("co-effect", "duet"), weighting="count")
-    found = snapshots(corpus, plan, _DAY)
+    found = list(iter_snapshots(corpus, plan, _DAY))
     assert [start for start, _ in found] == [_START + d * _DAY for d in range(4)]
-    ties = [[layer.num_ties for layer in graph.layers] for _, graph in found]
-    assert ties == [[0, 0], [0, 0], [1, 0], [0, 1]]
+    edges = [[layer.num_edges for layer in graph.layers] for _, graph in found]
+    assert edges == [[0, 0], [0, 0], [1, 0], [0, 1]]
     with pytest.raises(DataError, match="period_s=0"):
-        snapshots(corpus, plan, 0)
+        list(iter_snapshots(corpus, plan, 0))
 
 
 def test_a_plan_comes_back_from_json():
@@ -172,12 +172,12 @@ def test_a_plan_comes_back_from_json():
         {"min_participation": 0},
     ],
 )
-def test_what_is_no_plan_is_one_line(options):
+def test_invalid_plans_are_refused(options):
     with pytest.raises(DataError, match=r"must be .* Received: "):
         GraphPlan(**options)
 
 
-def test_a_plan_of_all_layers_is_one(corpus):
+def test_a_plan_may_have_all_layers(corpus):
     plan = GraphPlan(layers=LAYERS)
     graph = build_graph(corpus, plan, [Challenge("pets", ("cats",))])
     assert [layer.name for layer in graph.layers] == list(LAYERS)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
 from dc_keras.social import coactivity
-from dc_keras.social.affiliations import count_belongings
-from dc_keras.social.coactivity import share_within, window_bytes
-from dc_keras.social.sharing import WEIGHTINGS, share_ties
+from dc_keras.social.affiliations import count_affiliations
+from dc_keras.social.coactivity import build_coactivity_layer, window_bytes
+from dc_keras.social.sharing import WEIGHTINGS, build_shared_layer
 
 _USERS = ("ann", "bob", "cid", "dan")
 _posts = st.lists(
@@ -24,18 +24,18 @@ _posts = st.lists(
 def _made(posts):
     schema = {"user_id": pl.String, "thing": pl.String, "time": pl.Int64}
     moments = pl.DataFrame(posts, schema=schema, orient="row")
-    return moments, count_belongings("hashtag", _USERS, moments)
+    return moments, count_affiliations("hashtag", _USERS, moments)
 
 
 def _by_hand(posts, within_s, weighting):
-    """The weights and times of ties by a loop over pairs of posts."""
+    """Returns weights and times of edges by a loop over pairs of posts."""
     posts = [post for post in posts if post[2] is not None]
     seen = {}
     for one, other in combinations(posts, 2):
         (u, t, at), (v, s, then) = one, other
         if t == s and u != v and abs(at - then) <= within_s:
-            tie = tuple(sorted((_USERS.index(u), _USERS.index(v))))
-            seen.setdefault(tie, {}).setdefault(t, []).append(max(at, then))
+            edge = tuple(sorted((_USERS.index(u), _USERS.index(v))))
+            seen.setdefault(edge, {}).setdefault(t, []).append(max(at, then))
     _, has = _made(posts)
     counts = has.counts.toarray()
     num_users = (counts > 0).sum(axis=0)
@@ -43,7 +43,7 @@ def _by_hand(posts, within_s, weighting):
         scores = {
             "cosine": counts,
             "tfidf": np.where(counts, 1 + np.log(counts), 0) * np.log(4 / num_users),
-            # A thing of one user ties nobody, whatever it would count.
+            # A thing of one user creates no edge.
             "hyperbolic": (counts > 0) / np.sqrt(np.maximum(num_users - 1.0, 1)),
         }.get(weighting, counts > 0)
     weights = {}
@@ -64,9 +64,9 @@ def _by_hand(posts, within_s, weighting):
 
 
 def _found(layer):
-    ties = layer.weights.tocoo()
-    first, last = layer.times_at(ties.row, ties.col)
-    rows = zip(ties.row, ties.col, ties.data, first, last, strict=True)
+    edges = layer.weights.tocoo()
+    first, last = layer.times_at(edges.row, edges.col)
+    rows = zip(edges.row, edges.col, edges.data, first, last, strict=True)
     return {(int(u), int(v)): tuple(map(float, rest)) for u, v, *rest in rows if u < v}
 
 
@@ -74,22 +74,22 @@ def _found(layer):
 @given(_posts, st.integers(0, 12), st.sampled_from(WEIGHTINGS))
 @example([], 3, "count")
 @example([("ann", "x", 1_000), ("bob", "x", 1_030), ("ann", "y", 1_030)], 30, "tfidf")
-def test_ties_are_those_of_a_double_loop(posts, within_s, weighting):
-    layer = share_within(*_made(posts), within_s, weighting)
+def test_edges_equal_those_of_a_double_loop(posts, within_s, weighting):
+    layer = build_coactivity_layer(*_made(posts), within_s, weighting)
     expected = _by_hand(posts, within_s, weighting)
     found = _found(layer)
     assert found.keys() == expected.keys()
-    for tie, values in expected.items():
-        assert found[tie] == pytest.approx(values)
+    for edge, values in expected.items():
+        assert found[edge] == pytest.approx(values)
 
 
 @settings(deadline=None)
 @given(_posts, st.integers(0, 12), st.integers(1, 6))
 def test_blocks_change_nothing(posts, within_s, size):
-    whole = share_within(*_made(posts), within_s, "count")
+    whole = build_coactivity_layer(*_made(posts), within_s, "count")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coactivity, "_PAIRS_A_BLOCK", size)
-        parts = share_within(*_made(posts), within_s, "count")
+        patch.setattr(coactivity, "_PAIRS_PER_BLOCK", size)
+        parts = build_coactivity_layer(*_made(posts), within_s, "count")
     assert _found(parts) == _found(whole)
 
 
@@ -97,16 +97,16 @@ def test_blocks_change_nothing(posts, within_s, size):
 @given(_posts, st.sampled_from(WEIGHTINGS))
 def test_a_window_of_everything_is_no_window(posts, weighting):
     moments, has = _made(posts)
-    layer = share_within(moments, has, 10**9, weighting)
-    whole = share_ties(has, weighting)
+    layer = build_coactivity_layer(moments, has, 10**9, weighting)
+    whole = build_shared_layer(has, weighting)
     assert layer.weights.toarray() == pytest.approx(whole.weights.toarray())
 
 
 @settings(deadline=None)
 @given(_posts, st.integers(0, 12), st.integers(1, 2))
 def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
-    every = share_within(*_made(posts), within_s, "count")
-    layer = share_within(*_made(posts), within_s, "count", top_k=top_k)
+    every = build_coactivity_layer(*_made(posts), within_s, "count")
+    layer = build_coactivity_layer(*_made(posts), within_s, "count", top_k=top_k)
     kept = layer.weights.toarray()
     for row, weights in zip(kept, every.weights.toarray(), strict=True):
         best = np.sort(weights)[::-1][:top_k]
@@ -114,25 +114,30 @@ def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
     assert set(_found(layer).items()) <= set(_found(every).items())
 
 
-def test_posts_without_a_time_tie_nobody():
+def test_posts_without_a_time_create_no_edges():
     posts = [("ann", "x", None), ("bob", "x", 1_000), ("cid", "x", 1_001)]
-    layer = share_within(*_made(posts), 5, "count")
+    layer = build_coactivity_layer(*_made(posts), 5, "count")
     assert _found(layer) == {(1, 2): (1.0, 1_001.0, 1_001.0)}
 
 
-def test_things_that_were_left_out_tie_nobody():
+def test_excluded_things_create_no_edges():
     moments, has = _made([("ann", "x", 0), ("bob", "x", 1), ("cid", "x", 2)])
-    assert share_within(moments, has.without_common(2), 5).num_ties == 0
+    assert build_coactivity_layer(moments, has.without_common(2), 5).num_edges == 0
 
 
-def test_what_is_too_large_is_refused_before_it_is_made():
+def test_large_products_are_refused_in_advance():
     # 1,000 posts of one thing in one second: 499,500 pairs of 80 bytes.
     posts = [(_USERS[n % 4], "x", 1_000) for n in range(1_000)]
     moments, has = _made(posts)
     assert window_bytes(moments, has, 0) == 80 * 499_500
     with pytest.raises(DataError, match=r"within 0 s would take 0.0 GiB.*within_s=0"):
-        share_within(moments, has, 0, max_bytes=80 * 499_499)
-    assert share_within(moments, has, 0, "count", max_bytes=80 * 499_500).num_ties == 6
+        build_coactivity_layer(moments, has, 0, max_bytes=80 * 499_499)
+    assert (
+        build_coactivity_layer(
+            moments, has, 0, "count", max_bytes=80 * 499_500
+        ).num_edges
+        == 6
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,6 +148,6 @@ def test_what_is_too_large_is_refused_before_it_is_made():
         (1, "weight", None, "weighting=weight"),
     ],
 )
-def test_what_is_no_window(within_s, weighting, top_k, rule):
+def test_invalid_windows_are_refused(within_s, weighting, top_k, rule):
     with pytest.raises(DataError, match=rf"Received: .*{rule}"):
-        share_within(*_made([]), within_s, weighting, top_k=top_k)
+        build_coactivity_layer(*_made([]), within_s, weighting, top_k=top_k)

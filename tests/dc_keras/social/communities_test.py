@@ -10,13 +10,13 @@ from sklearn.metrics import adjusted_rand_score
 from dc_keras.errors import DataError
 from dc_keras.simulation.world import WorldConfig, simulate_world
 from dc_keras.social.building import GraphPlan, build_graph
-from dc_keras.social.graph import Layer, canonical
+from dc_keras.social.graph import Layer, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 from dc_keras.social.communities import find_communities, measure_stability
 
 
-def test_drawn_communities_are_found_and_numbered_by_size():
+def test_planted_communities_are_found_and_numbered_by_size():
     found = find_communities(TWO_GROUPS)
     assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
     assert found.sizes.tolist() == [4, 3, 1]
@@ -67,7 +67,7 @@ def test_direction_counts_for_both_ends():
     assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
 
 
-def test_without_ties_everyone_stands_alone():
+def test_without_edges_everyone_is_a_community():
     found = find_communities(layer_of([], 3))
     assert found.membership.tolist() == [0, 1, 2]
     assert found.modularity == 0.0
@@ -75,9 +75,9 @@ def test_without_ties_everyone_stands_alone():
 
 
 def _noise(num_users=60, seed=0):
-    ties = np.random.default_rng(seed).random((num_users, num_users))
-    weights = np.triu(np.where(ties < 0.1, ties, 0), 1)
-    return Layer("noise", canonical(sparse.csr_array(weights + weights.T)))
+    edges = np.random.default_rng(seed).random((num_users, num_users))
+    weights = np.triu(np.where(edges < 0.1, edges, 0), 1)
+    return Layer("noise", to_canonical(sparse.csr_array(weights + weights.T)))
 
 
 def test_equal_seeds_give_equal_communities_and_others_do_not():
@@ -88,7 +88,7 @@ def test_equal_seeds_give_equal_communities_and_others_do_not():
     assert len(others) > 1
 
 
-def test_chance_is_unstable_and_drawn_communities_are_not():
+def test_random_graphs_are_unstable_and_planted_communities_are_not():
     clear = measure_stability(TWO_GROUPS, num_runs=4)
     assert (clear.ari, clear.nmi) == (1.0, pytest.approx(1.0))
     unclear = measure_stability(_noise(), num_runs=4)
@@ -98,8 +98,8 @@ def test_chance_is_unstable_and_drawn_communities_are_not():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11), st.floats(0.1, 9))))
-def test_every_user_is_in_one_community_of_falling_sizes(ties):
-    layer = layer_of([(u, v, w) for u, v, w in ties if u != v], 12)
+def test_every_user_is_in_one_community_of_falling_sizes(edges):
+    layer = layer_of([(u, v, w) for u, v, w in edges if u != v], 12)
     found = find_communities(layer)
     assert sum(found.sizes) == 12
     assert (np.diff(found.sizes) <= 0).all()
@@ -111,14 +111,14 @@ def test_every_user_is_in_one_community_of_falling_sizes(ties):
 
 
 @pytest.mark.parametrize("resolution", [0.0, -1.0, float("nan")])
-def test_resolutions_that_are_none(resolution):
+def test_invalid_resolutions_are_refused(resolution):
     with pytest.raises(
         DataError, match=r"resolution must be from 0.0001 to 10000. Received"
     ):
         find_communities(TWO_GROUPS, resolution=resolution)
 
 
-def test_what_cannot_be_asked_for():
+def test_invalid_arguments_are_refused():
     with pytest.raises(DataError, match=r"objective must be one of modularity, CPM"):
         find_communities(TWO_GROUPS, objective="beauty")
     with pytest.raises(DataError, match=r"at least two runs. Received: num_runs=1"):

@@ -9,8 +9,8 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import SocialGraph
-from dc_keras.social.graph_view import GraphView, tie_table
-from dc_keras.social.palette import OTHER, PALETTE, colours_of
+from dc_keras.social.graph_view import GraphView, edge_table
+from dc_keras.social.palette import OTHER, PALETTE, community_colours
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 import networkx as nx
@@ -39,9 +39,9 @@ def _view(**changes):
                 "score": [0.5, float("nan"), 1.0],
             }
         ),
-        "ties": tie_table(_GRAPH, combined, times),
+        "edges": edge_table(_GRAPH, combined, times),
         "positions": np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]),
-        "colours": colours_of(np.array([0, 0, 1])),
+        "colours": community_colours(np.array([0, 0, 1])),
         "sizes": np.array([1.0, 2.0, 3.0]),
     }
     return GraphView(**(values | changes))
@@ -53,8 +53,8 @@ def written(tmp_path):
     return {path.name: path for path in paths}
 
 
-def test_ties_say_what_each_layer_adds():
-    table = tie_table(_GRAPH, _GRAPH.combined())
+def test_edges_have_the_weight_of_each_layer():
+    table = edge_table(_GRAPH, _GRAPH.combined())
     assert table.to_dicts() == [
         {
             "source": "u_a",
@@ -71,15 +71,15 @@ def test_ties_say_what_each_layer_adds():
             "mention": 1.0,
         },
     ]
-    [mention] = tie_table(_GRAPH, _MENTION).to_dicts()
+    [mention] = edge_table(_GRAPH, _MENTION).to_dicts()
     assert (mention["source"], mention["target"]) == ("u_c", "u_b")
 
 
-def test_significance_stays_with_its_tie():
+def test_significance_stays_with_its_edge():
     layer = layer_of([(0, 1, 2.0), (1, 2, 0.5)], 3)
     chances = np.array([0.0, 0.0, 0.25, 0.25])  # 0-1, 1-0, 1-2, 2-1
     judged = type(layer)("judged", layer.weights, False, chances)
-    assert tie_table(_GRAPH, judged)["significance"].to_list() == [0.0, 0.25]
+    assert edge_table(_GRAPH, judged)["significance"].to_list() == [0.0, 0.25]
 
 
 def test_every_format_has_its_files(written):
@@ -157,10 +157,10 @@ def test_spells_read_back(tmp_path):
     assert [spell.attrib["start"] for spell in found] == ["1970-01-01", "1970-01-06"]
 
 
-def test_a_layer_says_when_its_ties_were_seen():
+def test_a_layer_returns_times_of_its_edges():
     times = np.array([[3.0, 3.0, np.nan, np.nan], [4.0, 4.0, np.nan, np.nan]])
     timed = type(_SHARED)("timed", _SHARED.weights, times=times)
-    table = tie_table(_GRAPH, timed)
+    table = edge_table(_GRAPH, timed)
     assert table.select("first", "last").rows() == [(3, 4), (None, None)]
 
 
@@ -171,9 +171,9 @@ def test_csv_has_the_headers_of_gephi_and_no_formulas(written):
     assert rows[0]["name"] == "'=1+1"
     assert rows[1]["name"] == escape_controls(clean_text(_HOSTILE))
     with written["graph_edges.csv"].open(encoding="utf-8", newline="") as file:
-        ties = list(csv.DictReader(file))
-    assert {row["Type"] for row in ties} == {"Undirected"}
-    assert [(r["Source"], r["Target"], r["Weight"]) for r in ties][1] == (
+        edges = list(csv.DictReader(file))
+    assert {row["Type"] for row in edges} == {"Undirected"}
+    assert [(r["Source"], r["Target"], r["Weight"]) for r in edges][1] == (
         "u_b",
         "u_c",
         "1.5",
@@ -181,7 +181,7 @@ def test_csv_has_the_headers_of_gephi_and_no_formulas(written):
 
 
 @pytest.mark.parametrize("start", "=+-@＝")
-def test_what_begins_a_formula_is_quoted(tmp_path, start):
+def test_formulas_are_escaped(tmp_path, start):
     users = pl.DataFrame(
         {"user_id": ["u_a", "u_b", "u_c"], f"{start}x": [f"{start}y"] * 3}
     )
@@ -193,7 +193,7 @@ def test_what_begins_a_formula_is_quoted(tmp_path, start):
 
 
 def test_direction_is_kept(tmp_path):
-    view = GraphView(_view().users, tie_table(_GRAPH, _MENTION), is_directed=True)
+    view = GraphView(_view().users, edge_table(_GRAPH, _MENTION), is_directed=True)
     paths = write_graph(view, tmp_path, "mention", ["gexf", "graphml"])
     for path, read in zip(paths, (nx.read_gexf, nx.read_graphml), strict=True):
         graph = read(path)
@@ -217,7 +217,7 @@ def test_attributes_that_mean_something_to_the_writer_are_renamed(tmp_path):
     assert graph.nodes["u_a"]["id_"] == "x"
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(DataError, match=r"formats must be of gexf.*Received: dot"):
         write_graph(_view(), tmp_path / "none", "graph", ["gexf", "dot"])
     assert not (tmp_path / "none").exists()
@@ -225,11 +225,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="must differ in more than control characters"):
         write_graph(_view(users=users), tmp_path / "none", "graph", ["gexf"])
     with pytest.raises(
-        DataError, match=r"one a user. Received: users=3, lengths=\[3, 1"
+        DataError, match=r"one entry per user. Received: users=3, lengths=\[3, 1"
     ):
         _view(colours=["#000000"])
 
 
 def test_smaller_communities_share_a_colour():
-    colours = colours_of(np.arange(len(PALETTE) + 2))
+    colours = community_colours(np.arange(len(PALETTE) + 2))
     assert colours == [*PALETTE, OTHER, OTHER]

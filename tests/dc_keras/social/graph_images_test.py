@@ -26,7 +26,7 @@ def _texts(figure):
 
 def test_a_picture_says_what_it_shows():
     texts, legend = _texts(_draw())
-    assert texts == ["drawn", "7 users, 10 ties; 1 without a tie are not drawn"]
+    assert texts == ["drawn", "7 users, 10 edges; 1 without an edge are not drawn"]
     assert legend == ["#dance (4)", "$\\alpha$ <b> & (3)"]
 
 
@@ -38,7 +38,7 @@ def test_many_users_are_drawn_as_communities():
     assert [text.get_text() for text in axes.texts] == ["#dance", "$\\alpha$ <b> &"]
 
 
-def test_smaller_communities_are_told_together():
+def test_smaller_communities_share_a_legend_entry():
     count = 2 * len(PALETTE)
     layer = layer_of([(2 * u, 2 * u + 1, 1.0) for u in range(count)], 2 * count)
     groups = np.repeat(np.arange(count), 2)
@@ -55,7 +55,7 @@ _TOLD = np.array([0.1, 0.4, 0.2, 0.2, np.nan, 0.0, 0.2, 0.9])
 def test_probabilities_colour_in_place_of_communities(most_users):
     figure = _draw(probabilities=_TOLD, most_users=most_users)
     _, legend = _texts(figure)
-    # The last user has no tie, and is not drawn.
+    # The last user has no edge, and is not drawn.
     assert legend == ["0.400", "0.200", "0.000", "unknown (1)"]
     assert figure.legends[0].get_title().get_text() == "Probability of joining"
     [dots] = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]
@@ -76,13 +76,13 @@ def test_equal_graphs_give_equal_files(tmp_path):
     assert ElementTree.parse(first[1]).getroot().tag.endswith("svg")
 
 
-def test_nobody_is_drawn_too(tmp_path):
+def test_an_empty_graph_is_drawn(tmp_path):
     empty = draw_graph(layer_of([], 2), np.array([0, 1]), ["a", "b"], title="none")
     [path] = write_pictures(empty, tmp_path, "none", ["svg"])
     assert path.stat().st_size > 100
 
 
-def test_formats_that_are_none(tmp_path):
+def test_unknown_formats_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"pictures must be of png, svg. Received: gif"):
         write_pictures(_draw(), tmp_path / "new", "graph", ["gif"])
     assert not (tmp_path / "new").exists()

@@ -7,15 +7,17 @@ from scipy import sparse
 
 from dc_keras.errors import DataError
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.graph_store import read_graph, save_graph
 from dc_keras.social.spells import SCHEMA
 
-_WEIGHTS = canonical(sparse.csr_array(np.array([[0, 2.5, 1], [2.5, 0, 0], [1, 0, 0]])))
+_WEIGHTS = to_canonical(
+    sparse.csr_array(np.array([[0, 2.5, 1], [2.5, 0, 0], [1, 0, 0]]))
+)
 _SHARED = keep_backbone(Layer("co-hashtag", _WEIGHTS), "disparity", 1.0)
 _MENTION = Layer(
     "mention",
-    canonical(sparse.csr_array(([1.0], ([0], [2])), (3, 3))),
+    to_canonical(sparse.csr_array(([1.0], ([0], [2])), (3, 3))),
     is_directed=True,
 )
 _GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
@@ -60,7 +62,7 @@ def test_a_graph_replaces_the_one_before(tmp_path):
     assert len(read_graph(tmp_path)[0].layers) == 1
 
 
-def test_half_a_graph_is_one_line(tmp_path):
+def test_an_incomplete_graph_is_refused(tmp_path):
     with pytest.raises(DataError, match="must be a graph of build_graph"):
         read_graph(tmp_path)
     save_graph(tmp_path, _GRAPH, {})

@@ -4,11 +4,13 @@ from scipy import sparse
 
 from dc_keras.errors import DataError
 from dc_keras.social.backbone import keep_backbone
-from dc_keras.social.graph import Layer, SocialGraph, canonical
+from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 
 def _layer(name, weights, **options):
-    return Layer(name, canonical(sparse.csr_array(np.array(weights, float))), **options)
+    return Layer(
+        name, to_canonical(sparse.csr_array(np.array(weights, float))), **options
+    )
 
 
 _SHARED = _layer("shared", [[0, 2, 0], [2, 0, 1], [0, 1, 0]])
@@ -16,8 +18,8 @@ _MENTION = _layer("mention", [[0, 1, 0], [0, 0, 0], [3, 0, 0]], is_directed=True
 _GRAPH = SocialGraph(("a", "b", "c"), (_SHARED, _MENTION))
 
 
-def test_ties_are_counted_once():
-    assert (_SHARED.num_ties, _MENTION.num_ties) == (2, 2)
+def test_edges_are_counted_once():
+    assert (_SHARED.num_edges, _MENTION.num_edges) == (2, 2)
 
 
 def test_layers_add_up_by_their_shares():
@@ -28,26 +30,26 @@ def test_layers_add_up_by_their_shares():
     assert _GRAPH.combined().weights[0, 1] == 3
 
 
-def test_a_part_keeps_the_ties_among_its_users():
+def test_a_part_keeps_the_edges_among_its_users():
     part = _GRAPH.part(["c", "a"])
     assert part.users == ("a", "c")
-    assert part.layer("shared").num_ties == 0
+    assert part.layer("shared").num_edges == 0
     np.testing.assert_array_equal(
         part.layer("mention").weights.toarray(), [[0, 0], [3, 0]]
     )
 
 
-def test_a_part_keeps_what_is_known_of_its_ties():
+def test_a_part_keeps_what_is_known_of_its_edges():
     chance = np.array([0.1, 0.1, 0.0, 0.0])  # a–b and b–c, both ways
     known = Layer("shared", _SHARED.weights, significance=chance)
     part = SocialGraph(("a", "b", "c"), (known,)).part(["b", "c"]).layers[0]
     np.testing.assert_allclose(part.significance, [0.0, 0.0], atol=1e-12)
-    assert part.num_ties == 1
+    assert part.num_edges == 1
 
 
 def test_times_of_layers_are_the_first_and_the_last():
     shared = Layer("shared", _SHARED.weights, times=np.array([[5.0] * 4, [6.0] * 4]))
-    # a mentions b, and c mentions a, which nobody dates.
+    # a mentions b, and c mentions a at an unknown time.
     mention = Layer(
         "mention", _MENTION.weights, True, None, np.array([[2.0, np.nan]] * 2)
     )
@@ -63,7 +65,7 @@ def test_times_of_layers_are_the_first_and_the_last():
 
 
 def test_canonical_leaves_nothing_on_the_diagonal():
-    weights = canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
+    weights = to_canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
     assert weights.nnz == 1
 
 
@@ -72,7 +74,7 @@ def test_canonical_leaves_nothing_on_the_diagonal():
     [
         (lambda: _layer("x", [[0, 1], [0, 0]]), "must be symmetric"),
         (lambda: _layer("x", [[0, -1], [-1, 0]]), "weights above 0"),
-        (lambda: SocialGraph(("a",), (_SHARED,)), "a row a user"),
+        (lambda: SocialGraph(("a",), (_SHARED,)), "one row per user"),
         (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
         (lambda: _GRAPH.layer("none"), "layer=none"),
         (
@@ -85,6 +87,6 @@ def test_canonical_leaves_nothing_on_the_diagonal():
         ),
     ],
 )
-def test_what_is_no_graph_is_refused(make, message):
+def test_invalid_graphs_are_refused(make, message):
     with pytest.raises(DataError, match=message):
         make()

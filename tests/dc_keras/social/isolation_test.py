@@ -11,9 +11,9 @@ from dc_keras.social.isolation import measure_homophily, measure_isolation
 _GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
 
 
-def test_a_drawn_graph_has_the_indices_worked_out_by_hand():
+def test_indices_of_a_small_graph():
     found = measure_isolation(TWO_GROUPS, _GROUPS)
-    # Six ties of 1 in the clique (12 ends), three in the triangle (6), 0.1 between.
+    # Six edges of 1 in the clique (12 ends), three in the triangle (6), 0.1 between.
     assert found.mixing.toarray()[:2, :2] == pytest.approx(
         np.array([[12.0, 0.1], [0.1, 6.0]])
     )
@@ -27,8 +27,8 @@ def test_a_drawn_graph_has_the_indices_worked_out_by_hand():
 
 
 def test_assortativity_is_that_of_networkx():
-    ties = [(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 4, 1), (4, 0, 1), (0, 2, 1)]
-    layer, groups = layer_of(ties, 5), np.array([0, 0, 1, 1, 2])
+    edges = [(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 4, 1), (4, 0, 1), (0, 2, 1)]
+    layer, groups = layer_of(edges, 5), np.array([0, 0, 1, 1, 2])
     graph = nx.from_scipy_sparse_array(layer.weights)
     nx.set_node_attributes(graph, dict(enumerate(groups.tolist())), "group")
     expected = nx.attribute_assortativity_coefficient(graph, "group")
@@ -37,7 +37,7 @@ def test_assortativity_is_that_of_networkx():
     assert measure_homophily(layer, groups.astype(float)) == pytest.approx(expected)
 
 
-def test_weights_count_as_repeated_ties_would():
+def test_weights_count_as_repeated_edges_would():
     light = layer_of([(0, 1, 2), (1, 2, 1)], 3)
     values = np.array([1.0, 2.0, 4.0])
     ends = np.array([[1, 2], [2, 1], [1, 2], [2, 1], [2, 4], [4, 2]], float)
@@ -63,31 +63,31 @@ def test_ends():
     assert np.isnan(measure_homophily(layer_of([(0, 1, 1)], 2), np.zeros(2)))
 
 
-def test_unknown_groups_and_values_are_left_out():
+def test_unknown_groups_and_values_are_excluded():
     layer = layer_of([(0, 1, 1), (1, 2, 5)], 3)
     assert measure_isolation(layer, np.array([0, 0, -1])).overall == -1.0
     assert measure_homophily(layer, np.array([1.0, 2.0, np.nan])) == pytest.approx(-1)
 
 
 def test_direction_counts_for_both_ends():
-    ties = [(0, 1, 1.0), (1, 2, 3.0)]
+    edges = [(0, 1, 1.0), (1, 2, 3.0)]
     groups = np.array([0, 0, 1])
-    one_way = measure_isolation(layer_of(ties, 3, is_directed=True), groups)
-    both = measure_isolation(layer_of(ties, 3), groups)
+    one_way = measure_isolation(layer_of(edges, 3, is_directed=True), groups)
+    both = measure_isolation(layer_of(edges, 3), groups)
     assert one_way.ei_index.tolist() == both.ei_index.tolist() == [1 / 5, 1.0]
 
 
 def test_communities_are_a_graph_of_their_own():
     between = measure_isolation(TWO_GROUPS, _GROUPS).between()
-    assert between.num_ties == 1
+    assert between.num_edges == 1
     assert between.weights[0, 1] == pytest.approx(0.1)
 
 
-def test_sums_in_another_order_are_the_same_both_ways():
+def test_mixing_is_symmetric_despite_rounding():
     weights = np.random.default_rng(0).random((40, 40))
-    ties = [(u, v, weights[u, v]) for u in range(40) for v in range(u)]
-    between = measure_isolation(layer_of(ties, 40), np.arange(40) % 4).between()
-    assert between.num_ties == 6
+    edges = [(u, v, weights[u, v]) for u in range(40) for v in range(u)]
+    between = measure_isolation(layer_of(edges, 40), np.arange(40) % 4).between()
+    assert between.num_edges == 6
 
 
 @settings(max_examples=25, deadline=None)
@@ -96,14 +96,14 @@ def test_sums_in_another_order_are_the_same_both_ways():
     st.lists(st.integers(0, 2), min_size=8, max_size=8),
     st.permutations(range(8)),
 )
-def test_names_of_users_do_not_matter(ties, groups, order):
-    ties = [(u, v, w) for u, v, w in ties if u < v]
+def test_names_of_users_do_not_matter(edges, groups, order):
+    edges = [(u, v, w) for u, v, w in edges if u < v]
     groups = np.array(groups)
     renamed = np.empty(8, int)
     renamed[order] = groups
-    one = measure_isolation(layer_of(ties, 8), groups)
+    one = measure_isolation(layer_of(edges, 8), groups)
     other = measure_isolation(
-        layer_of([(order[u], order[v], w) for u, v, w in ties], 8), renamed
+        layer_of([(order[u], order[v], w) for u, v, w in edges], 8), renamed
     )
     assert one.ei_index == pytest.approx(other.ei_index, nan_ok=True)
     assert one.overall == pytest.approx(other.overall, nan_ok=True)
@@ -111,6 +111,8 @@ def test_names_of_users_do_not_matter(ties, groups, order):
     assert ((finite >= -1 - 1e-12) & (finite <= 1 + 1e-12)).all()
 
 
-def test_a_group_a_user():
-    with pytest.raises(DataError, match=r"one for each of 8 users. Received: groups="):
+def test_groups_need_one_entry_per_user():
+    with pytest.raises(
+        DataError, match=r"one entry for each of 8 users. Received: groups="
+    ):
         measure_isolation(TWO_GROUPS, np.zeros(3, int))

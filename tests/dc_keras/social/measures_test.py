@@ -19,7 +19,7 @@ def _measures(layer, **options):
     return measure_users(_graph(layer), layer, **options)
 
 
-def test_a_drawn_graph_has_the_measures_that_one_sees():
+def test_measures_of_a_small_graph():
     found = _measures(TWO_GROUPS)
     assert found["user_id"].to_list() == [f"u{row:03d}" for row in range(8)]
     assert found["degree"].to_list() == [3, 3, 3, 4, 3, 2, 2, 0]
@@ -32,9 +32,9 @@ def test_a_drawn_graph_has_the_measures_that_one_sees():
 
 
 def test_pagerank_is_that_of_networkx():
-    ties = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
+    edges = [(0, 1, 2.0), (1, 2, 1.0), (2, 0, 3.0), (0, 3, 1.0), (3, 0, 1.0)]
     for is_directed in (True, False):
-        layer = layer_of(ties, 4, is_directed=is_directed)
+        layer = layer_of(edges, 4, is_directed=is_directed)
         kind = nx.DiGraph if is_directed else nx.Graph
         graph = nx.from_scipy_sparse_array(layer.weights, create_using=kind)
         expected = nx.pagerank(graph, tol=1e-12)
@@ -61,7 +61,7 @@ def test_betweenness_is_that_of_networkx(noise):
     assert found == pytest.approx([expected[row] for row in range(120)], abs=1e-9)
 
 
-def test_sampled_betweenness_has_no_bias_and_says_what_it_is(noise):
+def test_sampled_betweenness_is_unbiased_and_marked(noise):
     exact = _measures(noise)["betweenness"].to_numpy()
     runs = [
         _measures(noise, seed=seed, exact_up_to=0, num_pivots=60) for seed in range(40)
@@ -79,13 +79,13 @@ def test_as_many_pivots_as_users_are_exact(noise):
     assert found.equals(_measures(noise))
 
 
-def test_nobody_has_no_rows():
+def test_an_empty_graph_has_no_rows():
     found = _measures(layer_of([], 0))
     assert found.shape == (0, 8)
 
 
 def test_a_layer_of_others_is_refused():
-    with pytest.raises(DataError, match=r"a row a user.*rows=8, users=2"):
+    with pytest.raises(DataError, match=r"one row per user.*rows=8, users=2"):
         measure_users(SocialGraph(("a", "b"), ()), TWO_GROUPS)
-    with pytest.raises(DataError, match="pivots be above 0"):
+    with pytest.raises(DataError, match="pivots above 0"):
         _measures(TWO_GROUPS, num_pivots=0)

@@ -16,7 +16,7 @@ _PREDICTED = "user_id,challenge,probability\na,dance,.5\na,sing,.1\nz,dance,.9\n
 @pytest.fixture
 def write(tmp_path):
     def to(text):
-        path = tmp_path / "told.csv"
+        path = tmp_path / "probabilities.csv"
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -25,16 +25,16 @@ def write(tmp_path):
 
 def test_one_challenge_of_several_is_chosen(write):
     path = write(_PREDICTED)
-    told = read_probabilities(path, _USERS, "dance")
-    np.testing.assert_array_equal(told, [0.5, np.nan, np.nan])
-    told = read_probabilities(path, _USERS, "sing")
-    np.testing.assert_array_equal(told, [0.1, np.nan, np.nan])
+    probabilities = read_probabilities(path, _USERS, "dance")
+    np.testing.assert_array_equal(probabilities, [0.5, np.nan, np.nan])
+    probabilities = read_probabilities(path, _USERS, "sing")
+    np.testing.assert_array_equal(probabilities, [0.1, np.nan, np.nan])
 
 
 def test_the_list_of_rank_is_about_one_challenge(write):
     path = write("rank,user_id,community,probability\n1,c,,.25\n2,b,0,0\n")
-    told = read_probabilities(path, _USERS)
-    np.testing.assert_array_equal(told, [np.nan, 0.0, 0.25])
+    probabilities = read_probabilities(path, _USERS)
+    np.testing.assert_array_equal(probabilities, [np.nan, 0.0, 0.25])
 
 
 def test_a_file_about_one_challenge_needs_no_choice(write):
@@ -54,7 +54,7 @@ def test_a_file_about_one_challenge_needs_no_choice(write):
         ("user_id,probability\na,1.5\n", None, "Received: probability=1.5"),
         ("user_id,probability\na,-0.1\n", None, "Received: probability=-0.1"),
         ("user_id,probability\na,\n", None, "Received: probability=None"),
-        ("user_id,probability\na,nan\n", None, r"must lie in \[0, 1\]"),
+        ("user_id,probability\na,nan\n", None, r"must be in \[0, 1\]"),
         ("user_id,probability\na,much\n", None, "must be a CSV file"),
         ("user_id,score\na,.5\n", None, "columns user_id and probability"),
         ("probability\n.5\n", None, "columns user_id and probability"),
@@ -62,7 +62,7 @@ def test_a_file_about_one_challenge_needs_no_choice(write):
         ("user_id,probability\nz,.5\n", None, "of the graph=3, in both=0"),
     ],
 )
-def test_what_says_no_probability_of_a_user_is_refused(write, text, challenge, message):
+def test_invalid_probabilities_are_refused(write, text, challenge, message):
     with pytest.raises(DataError, match=message):
         read_probabilities(write(text), _USERS, challenge)
 
@@ -72,19 +72,19 @@ def test_a_missing_file_is_refused(tmp_path):
         read_probabilities(tmp_path / "none.csv", _USERS)
 
 
-def test_the_likeliest_is_the_darkest_and_the_unknown_is_grey():
+def test_the_largest_probability_is_darkest_and_unknown_is_grey():
     colours = probability_colours(np.array([0.0, 0.02, np.nan, 0.04]))
     # The third of five anchors lies halfway.
     assert colours == ["#DEEBF7", "#4292C6", OTHER, "#08306B"]
 
 
-def test_where_nobody_joins_all_are_light():
+def test_all_zero_probabilities_are_light():
     assert probability_colours(np.zeros(2)) == ["#DEEBF7"] * 2
     assert probability_colours(np.full(2, np.nan)) == [OTHER] * 2
     assert probability_colours(np.array([])) == []
 
 
-def test_means_leave_the_unknown_out():
+def test_means_ignore_unknown_values():
     means = mean_probabilities(
         np.array([0.2, 0.4, np.nan, np.nan]), np.array([0, 0, 0, 1])
     )

@@ -4,8 +4,12 @@ from drawn_graphs import layer_of
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, canonical
-from dc_keras.social.naming import inner_strength, membership_matrix, portray
+from dc_keras.social.graph import Layer, to_canonical
+from dc_keras.social.naming import (
+    describe_communities,
+    inner_strength,
+    membership_matrix,
+)
 
 # Two communities of six: one dances, the other reads, all of them use "fyp".
 _NAMES = ("dance", "books", "fyp", "rare")
@@ -25,14 +29,14 @@ _LAYER = layer_of([(0, 1, 1.0), (1, 2, 2.0), (6, 7, 5.0), (5, 6, 100.0)], 12)
 
 
 def test_communities_are_named_by_what_sets_them_apart():
-    dancers, readers = portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
+    dancers, readers = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert [trait.name for trait in dancers.traits] == ["dance"]
     assert dancers.traits[0].num_users == 6
     assert readers.name == "books"
 
 
-def test_a_score_is_the_one_worked_out_by_hand():
-    dancers, _ = portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
+def test_a_z_score_equals_the_formula():
+    dancers, _ = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     # Counts: dance 6 of 13 here, 0 of 12 there; the prior a tenth of the whole.
     a, a0 = 0.6, 2.5
     odds = np.log((6 + a) / (13 + a0 - 6 - a)) - np.log((0 + a) / (12 + a0 - 0 - a))
@@ -40,44 +44,46 @@ def test_a_score_is_the_one_worked_out_by_hand():
     assert dancers.traits[0].z == pytest.approx(expected, rel=1e-12)
 
 
-def test_how_often_one_user_has_a_thing_does_not_count():
-    dancers, _ = portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
+def test_the_number_of_uses_has_no_influence():
+    dancers, _ = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert "rare" not in [trait.name for trait in dancers.traits]
 
 
-def test_central_users_are_those_with_the_strongest_ties_inside():
-    dancers, readers = portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
+def test_central_users_are_those_with_the_strongest_edges_inside():
+    dancers, readers = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert dancers.central == (1, 2, 0, 3, 4)  # 3, 2, 1, and none
     assert readers.central[:2] == (6, 7)
 
 
-def test_the_tie_between_communities_is_not_inside():
+def test_the_edge_between_communities_is_not_inside():
     assert inner_strength(_LAYER, _MEMBERSHIP)[5] == 0
     directed = layer_of([(0, 1, 2.0), (5, 6, 1.0)], 12, is_directed=True)
     assert inner_strength(directed, _MEMBERSHIP)[:3].tolist() == [2.0, 2.0, 0.0]
 
 
-def test_what_nothing_sets_apart_is_named_by_its_number():
+def test_communities_without_traits_are_named_by_number():
     nothing = sparse.csr_array((12, 4))
-    first, second = portray(_LAYER, _MEMBERSHIP, nothing, _NAMES)
+    first, second = describe_communities(_LAYER, _MEMBERSHIP, nothing, _NAMES)
     assert (first.name, second.name) == ("community 0", "community 1")
-    one = portray(_LAYER, np.zeros(12, int), _incidence(), _NAMES)
-    assert [portrait.name for portrait in one] == ["community 0"]
+    one = describe_communities(_LAYER, np.zeros(12, int), _incidence(), _NAMES)
+    assert [profile.name for profile in one] == ["community 0"]
     assert (
-        portray(layer_of([], 0), np.zeros(0, int), sparse.csr_array((0, 4)), _NAMES)
+        describe_communities(
+            layer_of([], 0), np.zeros(0, int), sparse.csr_array((0, 4)), _NAMES
+        )
         == []
     )
 
 
-def test_names_do_not_hang_on_the_order_of_users():
+def test_names_do_not_depend_on_the_order_of_users():
     order = np.random.default_rng(0).permutation(12)
-    shuffled = portray(
-        Layer("x", canonical(_LAYER.weights[order][:, order])),
+    shuffled = describe_communities(
+        Layer("x", to_canonical(_LAYER.weights[order][:, order])),
         _MEMBERSHIP[order],
         _incidence()[order],
         _NAMES,
     )
-    plain = portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
+    plain = describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES)
     assert [p.traits for p in shuffled] == [p.traits for p in plain]
     assert {int(order[row]) for row in shuffled[1].central[:2]} == {6, 7}
 
@@ -88,7 +94,9 @@ def test_a_matrix_of_members_has_each_user_once():
 
 
 def test_things_without_names_are_refused():
-    with pytest.raises(DataError, match=r"a row a user and a name a column.*names=3"):
-        portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES[:3])
-    with pytest.raises(DataError, match=r"a prior above 0"):
-        portray(_LAYER, _MEMBERSHIP, _incidence(), _NAMES, prior=0)
+    with pytest.raises(
+        DataError, match=r"one row per user and one column per name.*names=3"
+    ):
+        describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES[:3])
+    with pytest.raises(DataError, match=r"`prior` must be above 0"):
+        describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES, prior=0)

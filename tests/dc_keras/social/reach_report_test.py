@@ -6,7 +6,7 @@ import pytest
 from drawn_graphs import layer_of
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
-from dc_keras.social.adoption import DAY_S, Adoption, AlongTies
+from dc_keras.social.adoption import DAY_S, Adoption, AlongEdges
 from dc_keras.social.backtesting import METHODS, backtest
 from dc_keras.social.reach import Reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
@@ -32,7 +32,7 @@ def report():
     )
     return ReachReport(
         _ADOPTIONS,
-        {"jump": AlongTies(0.5, 0.25, 0.1, 2, 999)},
+        {"jump": AlongEdges(0.5, 0.25, 0.1, 2, 999)},
         {"jump": 9},
         {"none": "fewer than 1 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
@@ -47,7 +47,7 @@ def test_replication_has_every_day(report):
     assert table.height == 5
 
 
-def test_the_likeliest_come_first(report):
+def test_users_are_sorted_by_chance(report):
     chances = report.what_if.chances()
     assert chances["user_id"].to_list() == ["u_b", "u_a", "u_c"]
     assert report.what_if.curve().to_dicts()[1] == {
@@ -58,7 +58,7 @@ def test_the_likeliest_come_first(report):
     }
 
 
-def test_files_say_what_the_tables_say_and_only_one_names_users(report, tmp_path):
+def test_files_equal_the_tables_and_only_one_has_user_ids(report, tmp_path):
     paths = report.write(tmp_path / "new", {"seed": 0})
     assert [path.name for path in paths] == [
         *("replication.csv", "along_ties.csv", "backtest.csv"),
@@ -82,11 +82,11 @@ def test_files_say_what_the_tables_say_and_only_one_names_users(report, tmp_path
     assert pl.read_csv(paths[0])["challenge"][0] == "'=spin"
 
 
-def test_parts_that_are_not_there_leave_no_file(report, tmp_path):
+def test_missing_parts_have_no_file(report, tmp_path):
     report.write(tmp_path, {})
     bare = ReachReport(_ADOPTIONS, {}, {}, {}, None, None)
     bare.write(tmp_path, {})
     assert {path.name for path in tmp_path.iterdir()} == {
         *("replication.csv", "along_ties.csv", "reach.json", "SHA256SUMS")
     }
-    assert bare.along_ties().height == 0
+    assert bare.along_edges().height == 0

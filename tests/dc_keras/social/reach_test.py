@@ -7,13 +7,13 @@ from scipy.stats import binom
 
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import Adoption
-from dc_keras.social.reach import backtest_reach, simulate_reach, tie_chances
+from dc_keras.social.reach import backtest_reach, edge_chances, simulate_reach
 
 _RUNS = 2000
 
 
 def _agrees(share, chance, runs=_RUNS):
-    """Whether so many runs are no surprise: one in a million is."""
+    """Returns whether a count of runs is plausible, at a level of 1e-6."""
     low, high = binom.interval(1 - 1e-6, runs, chance)
     return low <= round(share * runs) <= high
 
@@ -22,7 +22,7 @@ def _path(chance):
     return layer_of([(0, 1, chance), (1, 2, chance)], 3).weights
 
 
-def test_a_path_is_won_step_by_step():
+def test_a_path_is_activated_step_by_step():
     reach = simulate_reach(_path(0.6), np.ones(3), np.array([0]), num_runs=_RUNS)
     assert reach.chances[0] == 1.0
     assert _agrees(reach.chances[1], 0.6)
@@ -32,7 +32,7 @@ def test_a_path_is_won_step_by_step():
     assert reach.mean.shape == (21,)
 
 
-def test_acceptance_is_asked_of_who_hears():
+def test_acceptance_is_that_of_the_reached_user():
     acceptance = np.array([0.0, 0.5, 1.0])
     reach = simulate_reach(_path(0.8), acceptance, np.array([0]), num_runs=_RUNS)
     assert reach.chances[0] == 1.0  # seeds join in any case
@@ -50,17 +50,17 @@ def test_a_star_is_binomial():
     assert (low, high) == (1 + binom.ppf(0.05, 10, 0.3), 1 + binom.ppf(0.95, 10, 0.3))
 
 
-def test_a_triangle_has_two_ways():
-    ties = layer_of([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.5)], 3).weights
-    reach = simulate_reach(ties, np.ones(3), np.array([0]), num_runs=_RUNS)
+def test_a_triangle_has_two_paths():
+    edges = layer_of([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.5)], 3).weights
+    reach = simulate_reach(edges, np.ones(3), np.array([0]), num_runs=_RUNS)
     # 0.5 at once, or the other way round.
     assert _agrees(reach.chances[1], 0.5 + 0.5 * 0.25)
 
 
 def test_direction_leads_from_row_to_column():
-    ties = layer_of([(0, 1, 1.0)], 2, is_directed=True).weights
-    assert simulate_reach(ties, np.ones(2), np.array([1])).chances.tolist() == [0, 1]
-    assert simulate_reach(ties, np.ones(2), np.array([0])).chances.tolist() == [1, 1]
+    edges = layer_of([(0, 1, 1.0)], 2, is_directed=True).weights
+    assert simulate_reach(edges, np.ones(2), np.array([1])).chances.tolist() == [0, 1]
+    assert simulate_reach(edges, np.ones(2), np.array([0])).chances.tolist() == [1, 1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -68,8 +68,8 @@ def test_direction_leads_from_row_to_column():
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.floats(0.1, 1))),
     st.lists(st.integers(0, 7)),
 )
-def test_reach_grows_and_stays_within_components(ties, seeds):
-    layer = layer_of([(u, v, w) for u, v, w in ties if u < v], 8)
+def test_reach_grows_and_stays_within_components(edges, seeds):
+    layer = layer_of([(u, v, w) for u, v, w in edges if u < v], 8)
     seeds = np.array(seeds, int)
     reach = simulate_reach(layer.weights, np.ones(8), seeds, num_runs=5, num_steps=8)
     assert (np.diff(reach.curves) >= 0).all()
@@ -80,53 +80,53 @@ def test_reach_grows_and_stays_within_components(ties, seeds):
 
 
 def test_equal_seeds_give_equal_runs_in_any_order():
-    ties = layer_of([(u, v, 0.3) for u in range(9) for v in range(u)], 9).weights
+    edges = layer_of([(u, v, 0.3) for u in range(9) for v in range(u)], 9).weights
     first, second = (
-        simulate_reach(ties, np.ones(9), np.array(seeds), seed=5)
+        simulate_reach(edges, np.ones(9), np.array(seeds), seed=5)
         for seeds in ([4, 1], [1, 4, 4])
     )
     assert np.array_equal(first.curves, second.curves)
-    other = simulate_reach(ties, np.ones(9), np.array([1, 4]), seed=6)
+    other = simulate_reach(edges, np.ones(9), np.array([1, 4]), seed=6)
     assert not np.array_equal(first.curves, other.curves)
 
 
-def test_a_tie_of_twice_the_weight_is_two_ties():
+def test_an_edge_of_twice_the_weight_is_two_edges():
     layer = layer_of([(0, 1, 1.0), (1, 2, 2.0)], 3)
-    chances = tie_chances(layer, 0.7)
+    chances = edge_chances(layer, 0.7)
     once, twice = chances[0, 1], chances[1, 2]
     assert once == pytest.approx(1 - np.exp(-0.7))
     assert twice == pytest.approx(1 - (1 - once) ** 2)
     with pytest.raises(DataError, match=r"rate must be above 0. Received: rate=0"):
-        tie_chances(layer, 0)
+        edge_chances(layer, 0)
 
 
 def test_readiness_counts_like_weight():
     layer = layer_of([(0, 1, 1.0), (1, 2, 2.0)], 3)
-    chances = tie_chances(layer, 0.7, np.array([1.0, 2.0, 0.0]))
+    chances = edge_chances(layer, 0.7, np.array([1.0, 2.0, 0.0]))
     assert chances[0, 1] == pytest.approx(1 - np.exp(-1.4))
     assert chances[1, 0] == pytest.approx(1 - np.exp(-0.7))
     assert chances[1, 2] == 0.0
     with pytest.raises(DataError, match=r"0 or more. Received: lowest=-1"):
-        tie_chances(layer, 0.7, np.array([1.0, -1.0, 0.0]))
+        edge_chances(layer, 0.7, np.array([1.0, -1.0, 0.0]))
 
 
-def test_waves_out_of_sight_are_in_the_totals():
+def test_totals_include_later_steps():
     path = layer_of([(0, 1, 1.0), (1, 2, 1.0), (2, 3, 1.0)], 4).weights
     reach = simulate_reach(path, np.ones(4), np.array([0]), num_runs=3, num_steps=1)
     assert reach.curves.tolist() == [[1, 2]] * 3
     assert reach.totals.tolist() == [4] * 3
 
 
-def test_a_seed_who_declines_may_be_won_later():
+def test_a_seed_who_declines_may_be_activated_later():
     path = _path(1.0)
     never = np.array([1.0, 0.0, 0.0])
     reach = simulate_reach(path, np.ones(3), np.array([0, 2]), seed_chances=never)
     assert reach.curves[0, :3].tolist() == [1, 2, 3]
-    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
         simulate_reach(path, np.ones(3), np.array([0]), seed_chances=never - 1)
 
 
-def test_a_past_challenge_is_foretold_from_its_first_adopters():
+def test_a_past_challenge_is_forecast_from_its_first_adopters():
     chain = layer_of([(u, u + 1, 1.0) for u in range(5)], 7).weights
     adoption = Adoption(np.array([3, 2, 1, 0]), np.array([40, 30, 20, 10]))
     found = backtest_reach(chain, np.ones(7), adoption, 1)
@@ -141,14 +141,14 @@ def test_a_past_challenge_is_foretold_from_its_first_adopters():
 @pytest.mark.parametrize(
     ("chance", "acceptance", "seeds", "rule"),
     [
-        (1.5, [1, 1, 1], [0], r"chances must lie in \[0, 1\].*highest=1.5"),
-        (0.5, [1, -1, 1], [0], r"acceptance must lie in \[0, 1\].*lowest=-1"),
-        (0.5, [1, np.nan, 1], [0], r"acceptance must lie in"),
-        (0.5, [1, 1], [0], "an acceptance a user"),
+        (1.5, [1, 1, 1], [0], r"chances must be in \[0, 1\].*highest=1.5"),
+        (0.5, [1, -1, 1], [0], r"acceptance must be in \[0, 1\].*lowest=-1"),
+        (0.5, [1, np.nan, 1], [0], r"acceptance must be in"),
+        (0.5, [1, 1], [0], "one acceptance per user"),
         (0.5, [1, 1, 1], [3], "seeds must be rows of 3 users"),
         (0.5, [1, 1, 1], [-1], "seeds must be rows of 3 users"),
     ],
 )
-def test_what_is_no_cascade(chance, acceptance, seeds, rule):
+def test_invalid_cascades_are_refused(chance, acceptance, seeds, rule):
     with pytest.raises(DataError, match=rule):
         simulate_reach(_path(chance), np.array(acceptance, float), np.array(seeds))

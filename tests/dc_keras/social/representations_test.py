@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.representations import read_representations, similar_layer
+from dc_keras.social.representations import read_representations, read_similarity_layer
 
 _USERS = ("u_a", "u_b", "u_c", "u_d")
 
@@ -29,17 +29,17 @@ def test_vectors_stand_where_their_users_do(path):
     )
 
 
-def test_the_nearest_are_tied_by_their_cosine(path):
-    layer = similar_layer(path, _USERS, 1)
-    ties = layer.weights.toarray()
+def test_the_nearest_users_are_connected_by_cosine(path):
+    layer = read_similarity_layer(path, _USERS, 1)
+    edges = layer.weights.toarray()
     assert layer.name == "similar"
     cosine = 1 / np.sqrt(1 + 0.01)
-    np.testing.assert_allclose(ties[0], [0, 0, cosine, 0], atol=1e-6)
-    assert not ties[1].any()
-    np.testing.assert_allclose(ties, ties.T)
+    np.testing.assert_allclose(edges[0], [0, 0, cosine, 0], atol=1e-6)
+    assert not edges[1].any()
+    np.testing.assert_allclose(edges, edges.T)
 
 
-def test_what_is_no_file_of_representations_is_one_line(path, tmp_path):
+def test_invalid_representations_are_refused(path, tmp_path):
     with pytest.raises(DataError, match="none of them"):
         read_representations(path, ("u_x",))
     pl.DataFrame({"user_id": ["u_a"]}).write_parquet(tmp_path / "other.parquet")

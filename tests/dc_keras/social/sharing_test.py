@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import count_belongings
+from dc_keras.social.affiliations import count_affiliations
 from dc_keras.social.sharing import (
     WEIGHTINGS,
+    build_shared_layer,
+    build_similarity_layer,
     product_bytes,
-    share_ties,
-    similar_ties,
 )
 
 _HAS = {
@@ -23,19 +23,19 @@ _HAS = {
 }
 
 
-def _belongings(has):
+def _count(has):
     rows = [(user, thing) for user, things in has.items() for thing in things]
     schema = {"user_id": pl.String, "thing": pl.String}
     table = pl.DataFrame(rows, schema=schema, orient="row")
-    return count_belongings("hashtag", has, table)
+    return count_affiliations("hashtag", has, table)
 
 
 def _weights(has, weighting, **options):
-    return share_ties(_belongings(has), weighting, **options).weights.toarray()
+    return build_shared_layer(_count(has), weighting, **options).weights.toarray()
 
 
 def _by_hand(has, weighting):
-    """Pair by pair, as whichtok does it, but for users who have nothing."""
+    """Returns whichtok's weights by a loop over pairs of users."""
     users = sorted(has)
     found = np.zeros((len(users),) * 2)
     everybody = [set(has[user]) for user in users]
@@ -75,7 +75,7 @@ _USERS = st.dictionaries(
 
 @given(has=_USERS, weighting=st.sampled_from(_SETS))
 @settings(max_examples=60, deadline=None)
-def test_any_users_have_the_weights_of_the_formula(has, weighting):
+def test_weights_equal_the_formula_for_any_users(has, weighting):
     np.testing.assert_allclose(
         _weights(has, weighting), _by_hand(has, weighting), atol=1e-9
     )
@@ -83,7 +83,7 @@ def test_any_users_have_the_weights_of_the_formula(has, weighting):
 
 @given(has=_USERS, weighting=st.sampled_from(WEIGHTINGS), top_k=st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_ties_are_symmetric_and_the_strongest_of_an_end(has, weighting, top_k):
+def test_edges_are_symmetric_and_the_strongest_of_an_end(has, weighting, top_k):
     # `Layer` checks symmetry, weights above zero and the diagonal.
     whole = _weights(has, weighting)
     part = _weights(has, weighting, top_k=top_k)
@@ -99,39 +99,42 @@ def test_cosines_are_of_counts_and_of_rare_things():
     cosine = _weights(_HAS, "cosine")
     assert cosine[0, 1] == pytest.approx(3 / np.sqrt(5 * 3))
     assert cosine[0, 2] == 0
-    # What all but one have says little: tf-idf ties bob to cid, who share food, more.
+    # What all but one have says little: tf-idf edges bob to cid, who share food, more.
     rare = _weights({**_HAS, "cid": ["food", "cats"]}, "tfidf")
     assert rare[1, 2] > rare[0, 1]
     assert np.all(rare <= 1 + 1e-12)
 
 
 def test_a_product_too_large_is_refused_before_it_is_made():
-    belongings = _belongings({f"u{i}": ["everybody"] for i in range(100)})
-    assert product_bytes(belongings) == 12 * 100**2
+    affiliations = _count({f"u{i}": ["everybody"] for i in range(100)})
+    assert product_bytes(affiliations) == 12 * 100**2
     with pytest.raises(DataError, match=r"would take 0\.0 GiB.*max_bytes=1000"):
-        share_ties(belongings, max_bytes=1000)
-    assert share_ties(belongings, "count", top_k=2, max_bytes=1000).num_ties >= 100
+        build_shared_layer(affiliations, max_bytes=1000)
+    assert (
+        build_shared_layer(affiliations, "count", top_k=2, max_bytes=1000).num_edges
+        >= 100
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"weighting": "best"}, "weighting=best"), ({"top_k": 0}, "top_k=0")],
 )
-def test_what_cannot_be_weighed_is_one_line(options, message):
+def test_invalid_weightings_are_refused(options, message):
     with pytest.raises(DataError, match=message):
-        share_ties(_belongings(_HAS), **options)
+        build_shared_layer(_count(_HAS), **options)
 
 
-def test_rare_things_tie_nobody():
-    kept = _belongings(_HAS).without_rare(2)
+def test_rare_things_create_no_edges():
+    kept = _count(_HAS).without_rare(2)
     assert kept.things == ("cats", "dance", "food")
-    assert _belongings(_HAS).without_rare(3).things == ()
-    assert _belongings(_HAS).without_common(1).things == ()
+    assert _count(_HAS).without_rare(3).things == ()
+    assert _count(_HAS).without_common(1).things == ()
 
 
-def test_representations_that_point_the_same_way_are_tied():
+def test_similar_representations_are_connected():
     vectors = np.array([[1, 0], [2, 0.1], [0, 1], [0, 0], [0, 3.0]])
-    weights = similar_ties("similar", vectors, 1, least=0.5).weights.toarray()
+    weights = build_similarity_layer("similar", vectors, 1, least=0.5).weights.toarray()
     assert weights[0, 1] == pytest.approx(2 / np.sqrt(4.01))
     assert weights[2, 4] == pytest.approx(1)
     assert np.count_nonzero(weights) == 4

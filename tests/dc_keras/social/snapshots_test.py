@@ -1,4 +1,4 @@
-"""What a forecast of a past challenge may know, on a small corpus worked out by hand."""
+"""Tests of the edges that a forecast may use, on a small corpus."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption, find_adoptions
 from dc_keras.social.building import GraphPlan
-from dc_keras.social.snapshots import Horizon, recall, ties_before
+from dc_keras.social.snapshots import Horizon, build_layer_before, build_past_challenge
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
 
@@ -59,48 +59,48 @@ def _adoption(corpus, name="spin"):
     return find_adoptions(_STUDY, corpus.videos, _USERS)[name]
 
 
-def _ties(layer):
+def _edges(layer):
     rows, columns = layer.weights.nonzero()
     return {(_USERS[u], _USERS[v]) for u, v in zip(rows, columns, strict=True) if u < v}
 
 
-def test_adopters_are_there_once_at_their_first_post(corpus):
+def test_adopters_have_the_time_of_their_first_post(corpus):
     spin, jump = _adoption(corpus), _adoption(corpus, "jump")
     assert spin.rows.tolist() == [0, 1, 2, 3]
     assert (spin.times // DAY_S).tolist() == [2, 3, 5, 6]
     assert (jump.rows.tolist(), (jump.times // DAY_S).tolist()) == ([3], [7])
 
 
-def test_who_posted_nobody_knows_when_is_no_adopter(tmp_path):
+def test_users_without_a_time_are_no_adopters(tmp_path):
     corpus = _corpus(tmp_path / "corpus", [*_POSTS, ("cid", None, ("jump",))])
     assert _adoption(corpus, "jump").rows.tolist() == [3]
 
 
-def test_ties_are_those_of_before_and_of_other_posts(corpus):
-    ties = [
-        _ties(ties_before(corpus, _STUDY, _PLAN, "spin", day * DAY_S))
+def test_edges_come_from_earlier_and_other_posts(corpus):
+    edges = [
+        _edges(build_layer_before(corpus, _STUDY, _PLAN, "spin", day * DAY_S))
         for day in (1, 2, 6, 9)
     ]
-    # On day 1 bob has not posted; later the tag of the challenge ties nobody, and a
-    # post of the challenge says nothing else either: dan's cats, bob's dogs.
-    assert ties == [set(), {("ann", "bob")}, {("ann", "bob")}, {("ann", "bob")}]
+    # On day 1 bob has not posted. Later, posts of the challenge create no edges,
+    # neither by its hashtag nor by others: dan's cats, bob's dogs.
+    assert edges == [set(), {("ann", "bob")}, {("ann", "bob")}, {("ann", "bob")}]
     # To another challenge they are posts like any other.
-    seen = _ties(ties_before(corpus, _STUDY, _PLAN, "jump", 7 * DAY_S))
+    seen = _edges(build_layer_before(corpus, _STUDY, _PLAN, "jump", 7 * DAY_S))
     assert ("bob", "cid") in seen
     assert ("ann", "dan") in seen
 
 
-def test_the_plan_may_end_before(corpus):
+def test_the_plan_may_end_earlier(corpus):
     plan = GraphPlan(layers=("co-hashtag",), weighting="count", end=1 * DAY_S)
-    assert _ties(ties_before(corpus, _STUDY, plan, "spin", 9 * DAY_S)) == set()
+    assert _edges(build_layer_before(corpus, _STUDY, plan, "spin", 9 * DAY_S)) == set()
 
 
-def test_nothing_of_what_came_later_is_known(corpus, tmp_path):
-    """The same first posts with another future give the same ties."""
+def test_later_posts_are_not_used(corpus, tmp_path):
+    """Equal first posts with another future give the same edges."""
     others = [*_POSTS[:4], ("cid", 4, ("cats", "dogs")), ("dan", 5, ("cats",))]
     other = _corpus(tmp_path / "corpus", others)
     one, two = (
-        recall(made, _STUDY, _PLAN, "spin", _adoption(made), 2)
+        build_past_challenge(made, _STUDY, _PLAN, "spin", _adoption(made), 2)
         for made in (corpus, other)
     )
     assert (one.layer.weights != two.layer.weights).nnz == 0
@@ -118,5 +118,5 @@ def test_a_horizon_counts_from_the_last_seed():
     assert Horizon(3, 4).cut(adoption, last).rows.tolist() == [0, 1, 2, 3]
     assert Horizon(4, 4).cut(adoption, last) == "the corpus ends within the horizon"
     for wrong in ({"num_seeds": 0}, {"days": 0.0}, {"days": float("nan")}):
-        with pytest.raises(DataError, match=r"a seed and days above 0. Received: num"):
+        with pytest.raises(DataError, match=r"`days` above 0. Received: num"):
             Horizon(**wrong)

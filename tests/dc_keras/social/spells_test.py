@@ -39,7 +39,7 @@ def test_periods_in_a_row_are_one_spell():
     assert find_spells([], 10).schema == SCHEMA
 
 
-def test_layers_together_tie_whatever_the_direction():
+def test_layers_together_edge_whatever_the_direction():
     spells = find_spells(_PERIODS, 10)
     assert combine_spells(spells, ["mention"]).rows() == [("u_a", "u_c", 10, 30)]
     assert combine_spells(spells, ["mention", "co-hashtag"]).height == 3

@@ -6,10 +6,10 @@ import pytest
 from drawn_graphs import TWO_GROUPS
 from scipy import sparse
 
-from dc_keras.social.affiliations import STOP_TAGS, count_belongings
+from dc_keras.social.affiliations import STOP_TAGS, count_affiliations
 from dc_keras.social.graph import SocialGraph
 from dc_keras.social.palette import PALETTE
-from dc_keras.social.sharing import share_ties
+from dc_keras.social.sharing import build_shared_layer
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 from dc_keras.social.survey import survey
@@ -35,7 +35,7 @@ def test_users_have_their_community_beside_their_measures(found):
     assert users["degree"].to_list()[3] == 4
 
 
-def test_the_table_leaves_out_who_stands_alone(found):
+def test_the_table_excludes_single_users(found):
     table = found.table()
     assert table["users"].to_list() == [4, 3]
     assert table["ei_index"].to_list() == pytest.approx([-11.9 / 12.1, -5.9 / 6.1])
@@ -45,7 +45,7 @@ def test_the_table_leaves_out_who_stands_alone(found):
 
 def test_the_view_is_ready_for_files(found):
     view = found.view()
-    assert view.ties.height == TWO_GROUPS.num_ties
+    assert view.edges.height == TWO_GROUPS.num_edges
     assert view.colours[0] == PALETTE[0]
     assert view.sizes.max() == 40
     assert view.sizes[7] == 4
@@ -67,9 +67,11 @@ def test_creators_fall_into_communities_with_names():
     tags = famous.videos.select("user_id", pl.col("hashtags").alias("thing"))
     tags = tags.explode("thing").drop_nulls()
     tags = tags.filter(~pl.col("thing").is_in(sorted(STOP_TAGS)))
-    has = count_belongings("hashtag", famous.videos["user_id"], tags)
+    has = count_affiliations("hashtag", famous.videos["user_id"], tags)
     assert len(has.users) == 1794
-    layer = share_ties(has.without_common(300).without_rare(2), "tfidf", top_k=20)
+    layer = build_shared_layer(
+        has.without_common(300).without_rare(2), "tfidf", top_k=20
+    )
     found = survey(
         SocialGraph(has.users, (layer,)), layer, has.counts, has.things, num_runs=3
     )

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.social import tie_times
-from dc_keras.social.affiliations import count_belongings
-from dc_keras.social.sharing import share_ties
-from dc_keras.social.tie_times import mirrored, time_shared_ties
+from dc_keras.social.affiliations import count_affiliations
+from dc_keras.social.sharing import build_shared_layer
+from dc_keras.social.tie_times import add_edge_times, mirror_times
 
 _USERS = ("ann", "bob", "cid", "dan")
 _posts = st.lists(
@@ -24,12 +24,12 @@ _posts = st.lists(
 def _timed(posts):
     schema = {"user_id": pl.String, "thing": pl.String, "time": pl.Int64}
     moments = pl.DataFrame(posts, schema=schema, orient="row")
-    has = count_belongings("hashtag", _USERS, moments)
-    return time_shared_ties(share_ties(has, "count"), moments, has)
+    has = count_affiliations("hashtag", _USERS, moments)
+    return add_edge_times(build_shared_layer(has, "count"), moments, has)
 
 
 def _by_hand(posts, user, other):
-    """Every post of a thing that the other has posted before, or at that second."""
+    """Returns the first and last times of an edge by a loop over posts."""
     moments = [
         time
         for who, thing, time in posts
@@ -42,17 +42,17 @@ def _by_hand(posts, user, other):
 
 @settings(deadline=None)
 @given(_posts, st.integers(1, 4))
-def test_a_tie_is_seen_when_one_posts_what_the_other_has(posts, size):
+def test_an_edge_is_seen_when_one_posts_what_the_other_has(posts, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tie_times, "_LOOKUPS_A_BLOCK", size)
+        patch.setattr(tie_times, "_LOOKUPS_PER_BLOCK", size)
         layer = _timed(posts)
-    ties = layer.weights.tocoo()
-    for u, v, first, last in zip(ties.row, ties.col, *layer.times, strict=True):
+    edges = layer.weights.tocoo()
+    for u, v, first, last in zip(edges.row, edges.col, *layer.times, strict=True):
         expected = _by_hand(posts, _USERS[u], _USERS[v])
         assert (first, last) == pytest.approx(expected, nan_ok=True)
 
 
-def test_by_hand():
+def test_weights_of_a_small_example():
     posts = [("ann", "x", 5), ("ann", "x", 9), ("bob", "x", 7), ("cid", "x", None)]
     layer = _timed(posts)
     first, last = layer.times_at(np.array([0, 1, 0]), np.array([1, 0, 2]))
@@ -63,10 +63,10 @@ def test_by_hand():
 
 def test_times_stand_at_both_ends():
     layer = layer_of([(0, 1, 1.0), (1, 2, 1.0)], 3)
-    times = mirrored(
+    times = mirror_times(
         layer.weights, np.array([1, 0]), np.array([2, 1]), np.array([[5, 3], [6, 4.0]])
     )
     # 0-1, 1-0, 1-2, 2-1
     assert times.tolist() == [[3, 3, 5, 5], [4, 4, 6, 6]]
     none = np.zeros(0, np.int64)
-    assert np.isnan(mirrored(layer.weights, none, none, np.zeros((2, 0)))).all()
+    assert np.isnan(mirror_times(layer.weights, none, none, np.zeros((2, 0)))).all()

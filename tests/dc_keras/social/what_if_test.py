@@ -4,7 +4,7 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import SocialGraph
-from dc_keras.social.what_if import ask_seeds, read_readiness, read_seeds
+from dc_keras.social.what_if import read_readiness, read_seeds, simulate_seeds
 
 _LAYER = layer_of([(0, 1, 1.0), (1, 2, 1.0)], 4)
 _GRAPH = SocialGraph(("u_a", "u_b", "u_c", "u_d"), (_LAYER,))
@@ -34,21 +34,21 @@ def test_seeds_as_rank_writes_them_join_when_asked_by_chance(write):
 def test_seeds_without_a_probability_join(write):
     seeds = read_seeds(write("user_id\nu_a\n"), _GRAPH)
     assert seeds.chances is None
-    reach = ask_seeds(_LAYER, seeds, 100.0)
+    reach = simulate_seeds(_LAYER, seeds, 100.0)
     assert reach.chances.tolist() == [1, 1, 1, 0]
     assert reach.mean[:3].tolist() == [1, 2, 3]
 
 
-def test_who_declines_wins_nobody(write):
+def test_seeds_who_decline_activate_nobody(write):
     seeds = read_seeds(write("user_id,probability\nu_a,0.25\n"), _GRAPH)
-    reach = ask_seeds(_LAYER, seeds, 100.0, num_runs=2000)
-    # With everything won along ties, all three or nobody.
+    reach = simulate_seeds(_LAYER, seeds, 100.0, num_runs=2000)
+    # With certain activation, either all three or none adopt.
     assert set(reach.totals) == {0, 3}
     assert reach.chances[0] == pytest.approx(0.25, abs=0.05)
     assert reach.chances.tolist() == [reach.chances[0]] * 3 + [0]
 
 
-def test_readiness_is_beside_the_mean(write):
+def test_readiness_is_relative_to_the_mean(write):
     path = write(
         "user_id,challenge,probability\nu_a,spin,0.1\nu_b,spin,0.3\nstranger,spin,1\n"
         "u_a,jump,0.9\n"
@@ -56,14 +56,16 @@ def test_readiness_is_beside_the_mean(write):
     readiness = read_readiness(path, _GRAPH, "spin")
     assert readiness.values == pytest.approx([0.5, 1.5, 1.0, 1.0])
     assert readiness.num_unknown == 2
-    with pytest.raises(DataError, match="there once; name a challenge"):
+    with pytest.raises(DataError, match="one row; select a challenge"):
         read_readiness(path, _GRAPH)
 
 
-def test_the_readier_hear_more_easily(write):
+def test_readier_users_are_activated_more_often(write):
     seeds = read_seeds(write("user_id\nu_b\n"), _GRAPH)
     path = write("user_id,probability\nu_a,0.1\nu_b,0.2\nu_c,0.3\n")
-    reach = ask_seeds(_LAYER, seeds, 1.0, read_readiness(path, _GRAPH), num_runs=4000)
+    reach = simulate_seeds(
+        _LAYER, seeds, 1.0, read_readiness(path, _GRAPH), num_runs=4000
+    )
     assert reach.chances[0] == pytest.approx(1 - np.exp(-0.5), abs=0.03)
     assert reach.chances[2] == pytest.approx(1 - np.exp(-1.5), abs=0.03)
 
@@ -73,25 +75,25 @@ def test_the_readier_hear_more_easily(write):
     [
         ("name\nu_a\n", "seeds must have the columns user_id.*without user_id"),
         ("user_id\nu_a\nstranger\n", "users of the graph.*unknown=1"),
-        ("user_id\n", "one at least.*users=0"),
-        ("user_id\nu_a\nu_a\n", "a user must be there once.*users=1, lines=2"),
-        ("user_id,probability\nu_a,1.5\n", r"a probability must lie in \[0, 1\]"),
-        ("user_id,probability\nu_a,often\n", r"a probability must lie in \[0, 1\]"),
-        ("user_id,probability\nu_a,\n", r"a probability must lie in \[0, 1\]"),
+        ("user_id\n", "at least one.*users=0"),
+        ("user_id\nu_a\nu_a\n", "each user must have one row.*users=1, lines=2"),
+        ("user_id,probability\nu_a,1.5\n", r"a probability must be in \[0, 1\]"),
+        ("user_id,probability\nu_a,often\n", r"a probability must be in \[0, 1\]"),
+        ("user_id,probability\nu_a,\n", r"a probability must be in \[0, 1\]"),
         ("", "seeds must be a CSV file"),
     ],
 )
-def test_what_is_no_list_of_seeds(write, text, rule):
+def test_invalid_seeds_are_refused(write, text, rule):
     with pytest.raises(DataError, match=rule):
         read_seeds(write(text), _GRAPH)
 
 
-def test_what_says_nothing_of_readiness(write, tmp_path):
+def test_invalid_readiness_is_refused(write, tmp_path):
     with pytest.raises(DataError, match="without probability"):
         read_readiness(write("user_id\nu_a\n"), _GRAPH)
     with pytest.raises(DataError, match="users of the graph=0"):
         read_readiness(write("user_id,probability\nstranger,1\n"), _GRAPH)
-    with pytest.raises(DataError, match="above 0 of one"):
+    with pytest.raises(DataError, match="a value above 0"):
         read_readiness(write("user_id,probability\nu_a,0\n"), _GRAPH)
     with pytest.raises(DataError, match="must have a column challenge"):
         read_readiness(write("user_id,probability\nu_a,1\n"), _GRAPH, "spin")

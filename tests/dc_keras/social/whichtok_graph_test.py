@@ -9,6 +9,7 @@ from dc_keras.social.whichtok_graph import (
     TikTokUser,
     UserGraph,
     UserGroup,
+    find_group_names,
     video_graph,
 )
 
@@ -39,7 +40,7 @@ def group(tmp_path):
 
 
 def _loop(group, criteria):
-    """whichtok's way, pair by pair; where it would divide by zero there is no tie."""
+    """Returns whichtok's weights, pair by pair, without its division by zero."""
     weights = {}
     for first, second in itertools.combinations(group.users.values(), 2):
         total = 0.0
@@ -61,11 +62,11 @@ def test_weights_are_whichtoks(group, criteria):
         assert graph.weight(second, first) == graph.weight(first, second)
 
 
-def test_a_group_by_hand(group):
+def test_the_weight_of_a_small_group(group):
     # Tags: 2 of 3 and 2; sounds: 1 of 1 and 2; suggested tags: 1 of 1 and 2.
     expected = 2 / 2.5 + 1 / 1.5 + 1 / 1.5
     assert UserGraph(group).weight("ann", "bob") == pytest.approx(expected)
-    assert UserGraph(group).graph.layers[0].num_ties == 1
+    assert UserGraph(group).graph.layers[0].num_edges == 1
 
 
 def test_a_stem_reads_back_as_it_was_written(group, tmp_path):
@@ -80,22 +81,36 @@ def test_groups_share_nothing():
     assert list(first.users) == ["ann"]
 
 
-def test_posts_are_tied_too():
+def test_posts_form_a_graph():
     graph = video_graph({"2": ["cats", "a song"], "1": ["cats"], "3": []})
     assert graph.users == ("1", "2", "3")
     assert graph.layers[0].weights[0, 1] == pytest.approx(1 / 1.5)
-    assert graph.layers[0].num_ties == 1
+    assert graph.layers[0].num_edges == 1
+
+
+def test_names_have_marks_and_no_stop_tags(group):
+    names = find_group_names(group)
+    assert names.users == ("ann", "bob", "nil", "nobody")
+    assert names.things == (
+        *("#cats", "#creatorfund", "#dance", "#dogs", "♫ a song", "♫ another"),
+    )
+    assert names.counts.toarray().tolist() == [
+        [1, 1, 0, 1, 1, 1],
+        [1, 1, 1, 0, 1, 0],
+        [0] * 6,
+        [0] * 6,
+    ]
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"ann": 3}'])
-def test_what_is_no_stem_is_one_line(tmp_path, content):
+def test_invalid_stems_are_refused(tmp_path, content):
     (tmp_path / "users.json").write_text(content)
     with pytest.raises(DataError, match=r"a stem must have a users\.json"):
         UserGroup.read(tmp_path)
 
 
-def test_what_is_no_criterion_is_one_line(group):
-    with pytest.raises(DataError, match="must be some of used_hashtags"):
+def test_unknown_criteria_are_refused(group):
+    with pytest.raises(DataError, match="must be distinct names of used_hashtags"):
         UserGraph(group, ["likes"])
     with pytest.raises(DataError, match="user=zoe"):
         UserGraph(group).weight("ann", "zoe")

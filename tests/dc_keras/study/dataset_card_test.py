@@ -42,7 +42,7 @@ def _row(card, name):
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
-def test_it_counts_posts_people_and_ties(make_corpus):
+def test_card_counts_posts_people_and_ties(make_corpus):
     card = describe(make_corpus())
     assert (
         "4 posts by 3 authors, posted 2020-09-13 to 2020-09-14 (UTC). Identities"
@@ -58,7 +58,7 @@ def test_it_counts_posts_people_and_ties(make_corpus):
         assert line in card.splitlines()
 
 
-def test_it_says_which_share_has_what_by_source(make_corpus):
+def test_card_has_coverage_by_source(make_corpus):
     card = describe(make_corpus())
     assert _row(card, "") == ["all", "web_item", "yt_dlp"]
     assert _row(card, "media") == ["25.0 %", "0.0 %", "50.0 %"]
@@ -68,7 +68,7 @@ def test_it_says_which_share_has_what_by_source(make_corpus):
     assert _row(card, "views") == ["25.0 %", "0.0 %", "50.0 %"]
 
 
-def test_it_counts_the_commonest_hashtags_or_the_challenges_of_a_study(make_corpus):
+def test_card_counts_frequent_hashtags_or_challenges_of_a_study(make_corpus):
     directory = make_corpus()
     card = describe(directory)
     assert _row(card, "`fun`") == ["2", "2"]
@@ -83,7 +83,7 @@ def test_it_counts_the_commonest_hashtags_or_the_challenges_of_a_study(make_corp
     assert "`x`" not in card
 
 
-def test_it_names_repairs_and_what_was_not_imported(make_corpus):
+def test_card_lists_repairs_and_records_not_imported(make_corpus):
     directory = make_corpus(notes={"yt_dlp": {"missing.music_id": 1234}})
     reasons = ["unknown shape", "not JSON", "unknown shape", "not JSON"]
     lines = [
@@ -97,13 +97,13 @@ def test_it_names_repairs_and_what_was_not_imported(make_corpus):
     assert "| unknown shape | 3 | a.json, line 1 |\n| not JSON | 2 | a.json," in card
 
 
-def test_it_says_how_much_a_bert_does_not_know(make_corpus):
+def test_card_has_the_share_of_unknown_tokens(make_corpus):
     card = describe(make_corpus(), unknown_words=UnknownWords("hub:bert", 0.125))
-    assert "12.5 % of their WordPieces are [UNK] to `hub:bert`" in card
+    assert "12.5 % of the WordPieces are unknown ([UNK]) to `hub:bert`" in card
     assert "import with --text" in describe(make_corpus())
 
 
-def test_it_names_the_gaps_of_its_sources_only(make_corpus):
+def test_card_lists_gaps_of_its_sources_only(make_corpus):
     card = describe(make_corpus())
     assert "- `yt_dlp`: No sound id" in card
     assert "`pyktok`" not in card
@@ -120,6 +120,6 @@ def test_an_empty_corpus_has_a_card(make_corpus):
     assert _row(card, "media") == ["–"]
 
 
-def test_no_corpus_is_told(tmp_path):
-    with pytest.raises(DataError, match="no corpus here"):
+def test_missing_corpus_raises(tmp_path):
+    with pytest.raises(DataError, match="must be a corpus directory"):
         describe(tmp_path)

@@ -74,7 +74,7 @@ def test_support_by_views_and_at_most_n(tmp_path):
     assert grid.support[0] == ("6", "1")
 
 
-def test_a_cutoff_ends_what_is_seen_and_begins_the_labels(tmp_path):
+def test_cutoff_divides_input_posts_from_label_posts(tmp_path):
     corpus = _corpus(tmp_path, _POSTS)
     grid = resolve_study(_STUDY, corpus, support="included", cutoff=12)
     # Before 12 there are posts 1 and 2 only; u joined a before it, so that is no pair.
@@ -93,7 +93,7 @@ def test_a_post_at_the_cutoff_is_a_label(tmp_path):
     assert "5" not in grid.support[1]
 
 
-def test_the_panel_rule_does_not_look_behind_the_cutoff(tmp_path):
+def test_panel_depends_on_posts_before_the_cutoff_only(tmp_path):
     corpus = _corpus(tmp_path, _POSTS)
     everything = resolve_study(_STUDY, corpus, support="included", min_participations=2)
     assert everything.users == ("u",)
@@ -102,7 +102,7 @@ def test_the_panel_rule_does_not_look_behind_the_cutoff(tmp_path):
         _STUDY, corpus, support="included", min_participations=1, cutoff=26
     )
     assert before.users == ("u", "v")
-    with pytest.raises(DataError, match="no user is left for the panel"):
+    with pytest.raises(DataError, match="the panel must have at least one user"):
         resolve_study(
             _STUDY, corpus, support="included", min_participations=2, cutoff=26
         )
@@ -134,7 +134,7 @@ def test_without_a_cutoff_a_post_without_a_date_is_the_oldest(tmp_path):
     assert grid.histories[1] == ("7", "9")
 
 
-def test_the_pool_is_chosen_by_the_id_alone_and_has_the_asked_share():
+def test_pool_is_chosen_by_id_and_has_the_given_share():
     users = [f"user{number}" for number in range(4000)]
     share = sum(in_pool(user, 0.25) for user in users) / len(users)
     # The standard deviation is sqrt(.25 * .75 / 4000) = .007; 5 of them are .034.
@@ -160,7 +160,9 @@ _posts = st.lists(
     cutoff=st.none() | st.integers(0, 9),
     support=st.sampled_from(["included", "outside_panel"]),
 )
-def test_no_side_ever_sees_what_it_may_not(tmp_path_factory, posts, cutoff, support):
+def test_neither_side_has_posts_that_reveal_labels(
+    tmp_path_factory, posts, cutoff, support
+):
     videos = [
         _video(n, f"user{user}", time, *tags, music_id=sound)
         for n, (user, time, tags, sound) in enumerate(posts)
@@ -169,7 +171,7 @@ def test_no_side_ever_sees_what_it_may_not(tmp_path_factory, posts, cutoff, supp
     try:
         grid = resolve_study(_STUDY, corpus, support=support, cutoff=cutoff)
     except DataError as error:
-        assert re.search("no user is left|must join a challenge", str(error))
+        assert re.search("the panel must have|must have posts of", str(error))
         return
     by_id = {video.video_id: video for video in videos}
     focal = {
@@ -205,12 +207,12 @@ def test_equal_grids_have_equal_manifests(tmp_path):
     assert manifest["settings"]["support"] == "included"
 
 
-def test_description_says_sizes_and_prevalence(tmp_path):
+def test_description_has_sizes_and_prevalence(tmp_path):
     text = resolve_study(
         _STUDY, _corpus(tmp_path, _POSTS), support="included"
     ).describe()
     assert "2 users × 2 challenges, 4 pairs, 3 (75.0%) joined" in text
-    assert "a  2 of 2 joined, 3 posts describe it" in text
+    assert "a  2 of 2 joined, 3 support posts" in text
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path):
@@ -229,7 +231,7 @@ def test_an_unknown_support_rule_is_refused(tmp_path):
 
 
 def test_an_empty_corpus_has_no_panel(tmp_path):
-    with pytest.raises(DataError, match=r"no user is left .* num_users=0"):
+    with pytest.raises(DataError, match=r"the panel must have .* num_users=0"):
         resolve_study(_STUDY, _corpus(tmp_path, []))
 
 
@@ -259,7 +261,7 @@ def _pooled(tmp_path):
     return grid, pool, panel
 
 
-def test_users_of_the_pool_keep_their_histories_as_evidence(tmp_path):
+def test_users_of_the_pool_have_histories(tmp_path):
     grid, pool, panel = _pooled(tmp_path)
     assert grid.users == tuple(sorted(panel))
     # The second has no post but the challenge's.
@@ -270,7 +272,7 @@ def test_users_of_the_pool_keep_their_histories_as_evidence(tmp_path):
     assert grid.counts["users who describe challenges"] == 3
 
 
-def test_where_everyone_describes_there_is_no_pool(tmp_path):
+def test_included_support_has_no_pool(tmp_path):
     grid = resolve_study(_STUDY, _corpus(tmp_path, _POSTS), support="included")
     assert grid.pool_users == grid.pool_histories == ()
 
@@ -309,14 +311,14 @@ def test_a_grid_of_another_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "7", "{}"])
-def test_what_is_no_grid_is_refused(text):
+def test_json_without_required_keys_is_refused(text):
     with pytest.raises(
         DataError, match=r"a grid must have challenge_cutoffs, .* without"
     ):
         Grid.from_json(text)
 
 
-def test_what_is_no_json_is_no_grid():
+def test_invalid_json_is_refused():
     with pytest.raises(DataError, match="a grid must be JSON"):
         Grid.from_json("{")
 

@@ -43,7 +43,7 @@ def make(wide_grid):
 
 
 def _edited(manifest, directory, **changes):
-    """The path of a manifest, some of whose parts somebody has edited."""
+    """Returns the path of a manifest with edited parts."""
     content = json.loads(manifest.to_json())
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -77,7 +77,7 @@ def test_a_manifest_survives_its_file(make, split, tmp_path):
             np.testing.assert_array_equal(getattr(other, part), getattr(fold, part))
 
 
-def test_folds_are_those_of_each_seed_under_names_of_their_own(make, wide_grid):
+def test_folds_of_each_seed_have_distinct_names(make, wide_grid):
     manifest, pairs = make("cold_challenge"), grid_pairs(wide_grid)
     assert manifest.seeds == {
         f"cold_challenge-seed{seed}-fold{index}": seed
@@ -92,7 +92,7 @@ def test_folds_are_those_of_each_seed_under_names_of_their_own(make, wide_grid):
             np.testing.assert_array_equal(named.valid, fold.valid)
 
 
-def test_the_file_has_a_letter_for_every_pair(wide_grid):
+def test_file_has_one_letter_per_pair(wide_grid):
     manifest = Manifest.of_folds("cold_user", wide_grid, [[_FOLD]])
     content = json.loads(manifest.to_json())
     # 12 × 6 pairs, two of them unobserved.
@@ -106,7 +106,7 @@ def test_equal_manifests_give_equal_text(make):
 
 
 @pytest.mark.parametrize("split", ["cold_user", "random_pair"])
-def test_the_digest_tells_a_label_a_letter_and_a_video(make, wide_grid, split):
+def test_digest_changes_with_a_label_a_letter_or_a_video(make, wide_grid, split):
     digest = make(split).sha256
     labels = wide_grid.labels.copy()
     labels[0, 0] = 1 - labels[0, 0]
@@ -146,12 +146,12 @@ def test_an_edited_file_no_longer_has_its_digest(make, tmp_path, edit):
 def test_a_pair_in_two_parts_is_refused(wide_grid):
     twice = replace(_FOLD, test=np.array([2, 5]))
     manifest = Manifest.of_folds("cold_user", wide_grid, [[twice]])
-    with pytest.raises(ValueError, match=r"in one part .* a pair in test and"):
+    with pytest.raises(ValueError, match=r"at most one part .* a pair in test and"):
         manifest.to_json()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"\x00"])
-def test_what_is_no_json_is_no_manifest(tmp_path, content):
+def test_invalid_json_is_no_manifest(tmp_path, content):
     path = tmp_path / "m.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"m.json is not a manifest \(.*\)$"):
@@ -159,7 +159,7 @@ def test_what_is_no_json_is_no_manifest(tmp_path, content):
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "{}", '{"version": 1}'])
-def test_another_json_is_no_manifest(tmp_path, content):
+def test_other_json_is_no_manifest(tmp_path, content):
     path = tmp_path / "m.json"
     path.write_text(content, "utf-8")
     with pytest.raises(DataError, match=r"m.json is not a manifest of evaluate$"):
@@ -179,7 +179,7 @@ def test_another_version_is_refused(make, tmp_path):
         ({"grid": []}, "a grid must have .* written by another version"),
         ({"grid__users": ["user00"]}, "must fit its users and challenges"),
         ({"folds__first__parts": "t"}, "for each of 70 pairs. Received: 1 letters"),
-        ({"folds__first__parts": "z" * 70}, "a letter t, v, x or - for each"),
+        ({"folds__first__parts": "z" * 70}, "one letter t, v, x or - for each"),
         ({"folds__first__parts": 70}, "`folds` must be as evaluate wrote them"),
         ({"folds__first__index": "first"}, "`folds` must be as evaluate wrote them"),
         ({"folds__first__hidden_users": None}, "`folds` must be as evaluate wrote"),
@@ -196,7 +196,7 @@ def test_parts_that_do_not_fit_are_refused(make, tmp_path, change, message):
     assert "\n" not in str(refused.value)
 
 
-def test_a_manifest_that_is_not_there_is_not_found(tmp_path):
+def test_missing_manifest_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         Manifest.read(tmp_path / "none.json")
 

@@ -14,7 +14,7 @@ from dc_keras.study.temporal import join_cutoffs
 
 @pytest.fixture(scope="session")
 def grid(make_grid):
-    """24 users who join what they like, and one time in eight the contrary."""
+    """24 users who join the challenges that they like, with one in eight labels flipped."""
     return make_grid(
         ("dance", "cats", "cooking"),
         np.arange(24) % 3,
@@ -88,7 +88,7 @@ def test_a_pair_is_in_one_part_at_most_and_in_one_but_for_cold_both(grid_of, spl
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_what_is_hidden_is_what_is_judged_or_validated_as_new(grid_of, split):
+def test_hidden_names_are_the_held_out_ones(grid_of, split):
     grid = grid_of(split)
     pairs = grid_pairs(grid)
     for fold in _folds(grid, split):
@@ -115,9 +115,9 @@ def test_random_pair_is_three_shuffled_divisions_of_80_to_20(grid, pairs):
     assert len(pairs) == 70
     assert [tuple(map(len, _parts(fold))) for fold in folds] == 3 * [(50, 6, 14)]
     assert len({fold.test.tobytes() for fold in folds}) == 3
-    # Shuffled: no test part is a run of neighbours.
+    # Pairs are shuffled, so test pairs are not consecutive.
     assert all(np.ptp(fold.test) > len(fold.test) for fold in folds)
-    # Whom a pair is about does not matter: nobody is hidden.
+    # Pairs are independent of their users: no user is hidden.
     assert all(fold.hidden_users == frozenset() for fold in folds)
 
 
@@ -127,7 +127,7 @@ def test_cold_user_puts_all_pairs_of_a_user_into_one_part(grid, pairs):
         assert not train & valid
         assert not train & test
         assert not valid & test
-        # Whoever is judged or validated is a newcomer, by name.
+        # Test and validation users are hidden by name.
         assert fold.hidden_users == {grid.users[user] for user in valid | test}
 
 
@@ -163,7 +163,7 @@ def test_cold_challenge_tests_each_challenge_once(grid_of, num_folds):
         assert len(valid) == -(-(9 - len(test)) // 4)
 
 
-def test_cold_both_judges_pairs_that_are_new_on_both_sides(grid_of):
+def test_cold_both_tests_pairs_that_are_new_on_both_sides(grid_of):
     grid = grid_of("cold_both")
     pairs = grid_pairs(grid)
     folds = _folds(grid, "cold_both", validation_fraction=0.25)
@@ -186,7 +186,7 @@ def test_cold_both_judges_pairs_that_are_new_on_both_sides(grid_of):
     assert sorted(judged_challenges) == list(range(9))
 
 
-def test_temporal_judges_the_last_cutoff_and_validates_on_people(grid_of):
+def test_temporal_tests_the_last_cutoff_and_validates_by_user(grid_of):
     grid = grid_of("temporal")
     pairs = grid_pairs(grid)
     (fold,) = _folds(grid, "temporal", validation_fraction=0.25)
@@ -196,7 +196,7 @@ def test_temporal_judges_the_last_cutoff_and_validates_on_people(grid_of):
     train, valid, test = (
         {grid.users[user] for user in pairs.user[part]} for part in _parts(fold)
     )
-    # The same people stand at each cutoff: all 12 are judged, 3 of them validate.
+    # All cutoffs have the same users: 12 are tested, 3 of them are for validation.
     assert not train & valid
     assert (len(train), len(valid)) == (9, 3)
     assert test == train | valid
@@ -213,7 +213,7 @@ def test_no_validation_leaves_its_pairs_to_training(grid_of, split):
 
 @pytest.mark.parametrize("split", [s for s in SPLITS if s.startswith("cold")])
 @pytest.mark.parametrize("fraction", [0.001, 0.5, 0.9, 0.999])
-def test_validation_never_takes_all_and_never_nothing(grid_of, split, fraction):
+def test_validation_has_some_groups_but_not_all(grid_of, split, fraction):
     grid = grid_of(split)
     few = _grid_of(grid, 4)
     few = replace(
@@ -228,7 +228,7 @@ def test_validation_never_takes_all_and_never_nothing(grid_of, split, fraction):
 
 
 @pytest.mark.parametrize("split", [s for s in SPLITS if s != "temporal"])
-def test_the_seed_decides_the_folds(grid_of, split):
+def test_folds_depend_on_the_seed(grid_of, split):
     grid = grid_of(split)
 
     def drawn(seed):
@@ -241,7 +241,7 @@ def test_the_seed_decides_the_folds(grid_of, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_labels_do_not_move_a_pair(grid_of, split):
+def test_folds_do_not_depend_on_labels(grid_of, split):
     grid = grid_of(split)
     pairs = grid_pairs(grid)
     others = replace(pairs, label=1 - pairs.label)
@@ -296,7 +296,7 @@ def test_new_challenges_need_challenges_to_train_on(grid, split):
         _folds(grid, split, 2)
 
 
-def test_the_seed_decides_who_validates_under_temporal(grid_of):
+def test_temporal_validation_users_depend_on_the_seed(grid_of):
     grid = grid_of("temporal")
     (one,), (same,), (other,) = (
         _folds(grid, "temporal", validation_fraction=0.25, seed=seed)
@@ -315,7 +315,7 @@ def test_temporal_needs_a_cutoff_before_the_last(grid):
             _folds(one, "temporal")
 
 
-def test_temporal_needs_somebody_to_train_on_and_somebody_to_validate_on(grid):
+def test_temporal_needs_two_earlier_users(grid):
     alone = join_cutoffs([_grid_of(grid, 1), grid], [1, 2])
     with pytest.raises(DataError, match=r"at least 2 users .* Received: 1"):
         _folds(alone, "temporal")
@@ -337,7 +337,7 @@ def test_split_rows_divides_without_an_empty_part(count, fraction, seed):
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(5, 0.0), (1, 0.5), (0, 0.5)])
-def test_split_rows_holds_nothing_out_where_it_cannot(count, fraction):
+def test_split_rows_of_a_single_row_holds_out_nothing(count, fraction):
     kept, out = split_rows(count, fraction, 0)
     assert kept.tolist() == list(range(count))
     assert out.tolist() == []

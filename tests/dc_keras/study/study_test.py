@@ -57,7 +57,7 @@ def test_the_example_study_loads():
         1608336000,
     ],
 )
-def test_a_cutoff_is_a_moment_in_utc(value):
+def test_cutoff_is_parsed_to_utc_seconds(value):
     assert parse_cutoff(value) == 1608336000
 
 
@@ -65,7 +65,7 @@ def test_a_cutoff_is_a_moment_in_utc(value):
     "value",
     ["yesterday", "2020-12-19T08:00:00", datetime(2020, 12, 19), 1.5, True, None],
 )
-def test_a_cutoff_that_is_no_moment_is_refused(value):
+def test_invalid_cutoff_is_refused(value):
     with pytest.raises(DataError, match="`cutoff` must be a date such as 2020-12-19"):
         parse_cutoff(value)
 
@@ -104,7 +104,7 @@ def test_overrides_replace_settings_and_are_checked(tmp_path):
         ('cutoff = "soon"', "`cutoff` must be a date"),
     ],
 )
-def test_a_bad_setting_is_told_with_the_file(tmp_path, setting, message):
+def test_invalid_setting_is_refused_with_the_file_name(tmp_path, setting, message):
     text = _MINIMAL.replace('"s"\n', f'"s"\n{setting}\n')
     with pytest.raises(DataError, match=f"study.toml: {message}"):
         _load(tmp_path, text)
@@ -133,6 +133,6 @@ def test_a_bad_setting_is_told_with_the_file(tmp_path, setting, message):
         ),
     ],
 )
-def test_a_bad_file_is_told(tmp_path, text, message):
+def test_invalid_file_is_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=f"study.toml: {message}"):
         _load(tmp_path, text)

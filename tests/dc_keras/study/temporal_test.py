@@ -75,13 +75,13 @@ def test_labels_are_joins_within_a_horizon_of_each_cutoff():
     assert grid.challenges == ("a", "b") * 3
     # The window begins with the cutoff and ends before the next.
     assert _block(grid, 80)[:2] == (["u"], [[1, 0]])
-    # Who has joined is asked no more.
+    # There are no pairs for users who have joined.
     assert _block(grid, 90)[:2] == (["u", "v"], [[None, 0], [1, 0]])
     # Days 110 and 111 lie behind the last window.
     assert _block(grid, 100)[:2] == (["u", "v"], [[None, 1], [None, 0]])
 
 
-def test_both_sides_see_what_was_posted_before_their_cutoff():
+def test_both_sides_have_posts_before_their_cutoff():
     grid = _resolve()
     assert _block(grid, 80)[2:] == ([("1",)], [(), ()])
     assert _block(grid, 90)[2:] == ([("1",), ("6",)], [("2",), ()])
@@ -96,10 +96,10 @@ def test_pairs_exist_within_a_cutoff_only():
     assert grid.observed[same].any()
 
 
-def test_what_happens_after_a_window_changes_nothing_before():
+def test_posts_after_a_label_window_do_not_change_it():
     whole = _resolve()
     early = _resolve([v for v in _POSTS if v.create_time and v.create_time < 90 * _DAY])
-    # At 80 nobody knows of a post from day 90 on; at 90 v has not yet joined.
+    # At 80, posts from day 90 on are unknown; at 90, v has not yet joined.
     assert _block(early, 80) == _block(whole, 80)
     assert _block(early, 90)[1] == [[None, 0], [0, 0]]
 
@@ -113,7 +113,7 @@ def test_the_last_cutoff_is_the_study_cut_at_its_horizon():
     assert _resolve().counts == last.counts
 
 
-def test_settings_tell_every_cutoff():
+def test_settings_have_all_cutoffs():
     settings = _resolve().settings
     assert settings["cutoff"] == 100 * _DAY
     assert settings["cutoffs"] == [80 * _DAY, 90 * _DAY, 100 * _DAY]
@@ -129,7 +129,7 @@ def test_a_joined_grid_survives_its_json():
 
 
 def test_users_who_describe_challenges_describe_them_at_every_cutoff():
-    # Which of the forty do is told by the hash of their ids.
+    # The hash of the ids selects these of the forty users.
     posts = [
         *(_video(100 + n, f"user{n}", 70) for n in range(40)),
         *(_video(200 + n, f"user{n}", 75, "a") for n in range(40)),
@@ -149,7 +149,7 @@ def test_one_challenge_and_one_person_are_enough():
     study = replace(_STUDY, challenges=_STUDY.challenges[:1])
     grid = _resolve(_POSTS[:5], study)
     assert (grid.users, grid.challenges) == (("u",) * 3, ("a",) * 3)
-    # Asked and answered at the first cutoff, and never again.
+    # There is a pair at the first cutoff only.
     assert np.argwhere(grid.observed).tolist() == [[0, 0]]
     assert grid.labels[0, 0] == 1
 
@@ -163,7 +163,7 @@ def test_joining_one_grid_changes_nothing_but_its_name():
     np.testing.assert_array_equal(joined.observed, alone.observed)
 
 
-def test_labels_are_complete_by_the_next_cutoff_unless_told_otherwise():
+def test_label_windows_end_at_the_next_cutoff_by_default():
     alone = resolve_grid(_STUDY, table_of(Video, _POSTS), "included")
     assert label_ends(join_cutoffs([alone] * 2, [5, 9])) == {5: 9, 9: math.inf}
     assert label_ends(join_cutoffs([alone] * 2, [5, 9], [10, 14])) == {5: 10, 9: 14}
@@ -182,7 +182,7 @@ def test_horizons_and_cutoffs_are_at_least_one(name):
 
 
 def test_a_cutoff_before_anyone_posted_is_refused():
-    with pytest.raises(DataError, match="no user is left for the panel"):
+    with pytest.raises(DataError, match="the panel must have at least one user"):
         _resolve(num_past=4)
 
 

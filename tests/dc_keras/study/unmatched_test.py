@@ -47,27 +47,26 @@ def test_a_challenge_matches_by_any_hashtag_or_sound():
     assert find_unmatched([_RIGHT], _videos()) == (_RIGHT,)
 
 
-def test_the_nearest_hashtags_come_first_and_are_three_at_most():
+def test_nearest_hashtags_are_sorted_and_at_most_three():
     nearest = ["renegadechallenge", "renegadedance", "renegadeteam"]
     assert nearest_hashtags(["renegadechalenge"], _TAGS) == nearest
     assert nearest_hashtags(["fyp", "zzz"], ["zzzz", "fyps"]) == ["fyps", "zzzz"]
     assert nearest_hashtags(["ကခဂ"], _TAGS) == []
 
 
-def test_each_challenge_that_no_post_matches_is_told_with_the_nearest_hashtags():
+def test_each_unmatched_challenge_has_a_warning_with_similar_hashtags():
     foreign = Challenge("foreign", ("ကခဂ",))
     sound = Challenge("sound", (), ("8",))
     assert require_matches([_RIGHT, _WRONG, foreign, sound], _VIDEOS) == [
-        "no post matches renegade (#renegadechalenge, #renegades); the nearest hashtags "
+        "no post matches renegade (#renegadechalenge, #renegades); most similar hashtags "
         "of the corpus: #renegadechallenge, #renegadeteam, #renegadedance",
-        "no post matches foreign (#ကခဂ); the nearest hashtags of the corpus: none that "
-        "resembles it",
+        "no post matches foreign (#ကခဂ); most similar hashtags of the corpus: none",
         "no post matches sound (sound 8)",
     ]
     assert require_matches([_RIGHT], _VIDEOS) == []
 
 
-def test_of_many_only_the_first_are_told():
+def test_many_unmatched_challenges_are_counted():
     many = [Challenge(f"c{number}", (f"nothing{number}",)) for number in range(9)]
     lines = require_matches([_RIGHT, *many], _VIDEOS)
     assert len(lines) == 6
@@ -79,7 +78,7 @@ def test_a_study_of_another_corpus_is_refused_with_the_cause(tmp_path):
         writer.add_videos(_VIDEOS)
         writer.finish([], key_fingerprint="f", media_root=None, num_quarantined=0)
     message = (
-        "must join a challenge of the study.* Received: no post matches renegade "
+        "must have posts of at least one challenge of the study.* Received: no post matches renegade "
         r"\(#renegadechalenge, #renegades\); .*: #renegadechallenge, #renegadeteam"
     )
     with pytest.raises(DataError, match=message) as caught:
@@ -89,5 +88,5 @@ def test_a_study_of_another_corpus_is_refused_with_the_cause(tmp_path):
     assert not re.search(r"\n", str(caught.value))
 
 
-def test_without_posts_no_study_is_to_blame():
+def test_empty_corpus_gives_no_warning():
     assert require_matches([_WRONG], _videos()) == []

@@ -27,7 +27,7 @@ _LAST = 6
 
 
 class _Stop(keras.callbacks.Callback):
-    """Ctrl-C at a moment of training."""
+    """Interrupts training at a given moment."""
 
     def __init__(self, epoch, batch=None):
         super().__init__()
@@ -88,7 +88,7 @@ def _same_weights(model, other):
         np.testing.assert_array_equal(a, b)
 
 
-def test_early_stopping_comes_where_these_tests_need_it(undisturbed):
+def test_early_stopping_is_at_the_expected_epoch(undisturbed):
     model, directory = undisturbed
     losses = model.history.history["val_loss"]
     assert len(losses) == len(_history(directory)) == _LAST + 1
@@ -112,7 +112,7 @@ def test_early_stopping_comes_where_these_tests_need_it(undisturbed):
         "where early stopping has just decided",
     ],
 )
-def test_a_stopped_training_ends_as_if_it_had_never_been_stopped(
+def test_resumed_training_equals_uninterrupted_training(
     train_in, undisturbed, tmp_path, epoch, batch, position
 ):
     expected, directory = undisturbed
@@ -133,16 +133,14 @@ def test_a_training_stopped_at_its_very_end_keeps_its_weights(train_in, tmp_path
     with np.load(tmp_path / "backup" / "early_stopping.npz") as memory:
         best = [memory[f"weight_{n}"] for n in range(4)]
         assert memory["counts"].tolist() == [4, 3, 1]
-    # Another epoch would seem better, but training was over.
+    # A further epoch would have a better score, but training had ended.
     scores = iter([0.1])
     model = train_in(tmp_path, objective=scripted)
     for a, b in zip(model.get_weights(), best, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_half_written_backup_costs_an_epoch_and_nothing_else(
-    train_in, undisturbed, tmp_path
-):
+def test_half_written_backup_loses_one_epoch(train_in, undisturbed, tmp_path):
     expected, directory = undisturbed
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, _Stop(4), position=3)
@@ -152,7 +150,7 @@ def test_a_half_written_backup_costs_an_epoch_and_nothing_else(
     assert _history(tmp_path) == _history(directory)
 
 
-def test_history_has_a_row_an_epoch_with_what_the_model_says(undisturbed):
+def test_history_has_one_row_per_epoch_with_the_metrics(undisturbed):
     model, directory = undisturbed
     rows, curve = _history(directory), model.history.history
     assert [row.pop("epoch") for row in rows] == [str(n) for n in range(_LAST + 1)]
@@ -161,7 +159,7 @@ def test_history_has_a_row_an_epoch_with_what_the_model_says(undisturbed):
     assert all(row.keys() == curve.keys() for row in rows)
 
 
-def test_a_new_training_in_the_same_place_begins_a_new_history(
+def test_new_training_in_the_same_directory_starts_a_new_history(
     train_in, undisturbed, tmp_path
 ):
     (tmp_path / "history.csv").write_text("epoch,loss\r\n0,1.5\r\n", "utf-8")
@@ -198,9 +196,7 @@ def test_tensorboard_shows_the_curve(undisturbed, part, tag, name):
     [{"steps_per_execution": 2}, {"precision": "mixed_bfloat16"}, {"jit": True}],
     ids=["two steps at once", "bfloat16", "jit"],
 )
-def test_a_stopped_training_goes_on_whatever_the_arithmetic(
-    train_in, tmp_path, changes
-):
+def test_stopped_training_resumes_in_every_precision(train_in, tmp_path, changes):
     options = replace(_OPTIONS, epochs=4, clip_norm=1.0, **changes)
     expected = train_in(tmp_path / "undisturbed", options=options)
     with pytest.raises(KeyboardInterrupt):
@@ -229,9 +225,7 @@ def test_keras_checkpoints_hold_the_best_epoch(train_in, tmp_path, changes):
     _same_weights(saved, model)
 
 
-def test_the_profiler_sees_the_steps_that_were_asked_for(
-    tiny_model, tiny_examples, tmp_path
-):
+def test_profiler_records_the_given_steps(tiny_model, tiny_examples, tmp_path):
     train = tiny_examples(24, seed=0)
     callbacks = training_callbacks(tmp_path, profile_steps=(2, 3))
     options = replace(_OPTIONS, epochs=2, patience=0)

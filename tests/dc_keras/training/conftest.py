@@ -1,4 +1,4 @@
-"""A made-up study whose users join what they post about, and features that show it."""
+"""A synthetic study whose users join what they post about, with its features."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def _tastes():
 
 @pytest.fixture(scope="session")
 def grid(make_grid):
-    """36 users with one to four posts, who join what they like, with a few exceptions."""
+    """36 users with one to four posts who join what they like, with a few exceptions."""
     return make_grid(
         _CHALLENGES,
         _tastes(),
@@ -34,7 +34,7 @@ def grid(make_grid):
 
 
 def _signals(grid, videos, rng):
-    """What each video is about, its challenge or its user's taste, and whose it is."""
+    """Returns topic (challenge or taste of the user) and author of each video."""
     tastes = dict(zip(grid.users, _tastes(), strict=True))
     topics = {v: topic for topic, ids in enumerate(grid.support) for v in ids}
     topics = [topics.get(v, tastes.get(grid.video_users[v])) for v in videos]
@@ -105,7 +105,7 @@ def training_options():
 
 @pytest.fixture(scope="session")
 def tiny_examples():
-    """Builds 0/1 examples of four numbers each, whose label hangs on the first two."""
+    """Builds examples of four numbers whose label depends on the first two."""
     import tensorflow as tf
 
     from dc_keras.training.dataset import Examples

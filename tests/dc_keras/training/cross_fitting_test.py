@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dc_keras.context.cross_fit_plan import CrossFitStep
 from dc_keras.options import TrainingOptions
-from dc_keras.training.cross_fitting import fit_crossed
+from dc_keras.training.cross_fitting import cross_fit
 from dc_keras.training.dataset import Examples
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import participation
@@ -55,10 +55,10 @@ def _steps():
 def _fit(examples, steps=None):
     steps = _steps() if steps is None else steps
     objective = participation("val_loss")
-    return fit_crossed(_copies, examples, _TRAIN, _VALID, steps, objective, _OPTIONS)
+    return cross_fit(_copies, examples, _TRAIN, _VALID, steps, objective, _OPTIONS)
 
 
-def test_the_model_is_the_one_that_is_fitted_alone():
+def test_final_model_equals_a_model_fitted_alone():
     examples = _examples()
     crossed = _fit(examples)
     alone = fit(
@@ -68,27 +68,27 @@ def test_the_model_is_the_one_that_is_fitted_alone():
         participation("val_loss"),
         _OPTIONS,
     )
-    np.testing.assert_allclose(crossed.told, predict(alone, examples), atol=1e-5)
-    np.testing.assert_array_equal(crossed.predict(examples), crossed.told)
+    np.testing.assert_allclose(crossed.probability, predict(alone, examples), atol=1e-5)
+    np.testing.assert_array_equal(crossed.predict(examples), crossed.probability)
 
 
-def test_no_pair_is_told_of_by_a_copy_that_has_seen_it():
+def test_training_pairs_are_scored_by_a_copy_fitted_without_them():
     before = _fit(_examples()).out_of_fold
-    # Labels of the even training pairs reach the odd ones, and not themselves.
+    # Labels of even training pairs change the scores of odd ones only.
     after = _fit(_examples(flipped=_TRAIN[::2])).out_of_fold
-    # Early stopping looks at validation pairs of the model that saw them: same epochs.
+    # Early stopping uses the final model, so the number of epochs is the same.
     np.testing.assert_array_equal(np.isnan(before), False)
     assert (before[_TRAIN[1::2]] != after[_TRAIN[1::2]]).all()
 
 
-def test_validation_and_other_pairs_are_told_of_by_the_model_itself():
+def test_other_pairs_are_scored_by_the_final_model():
     crossed = _fit(_examples())
-    np.testing.assert_array_equal(crossed.out_of_fold[40:], crossed.told[40:])
-    assert (crossed.out_of_fold[:40] != crossed.told[:40]).all()
+    np.testing.assert_array_equal(crossed.out_of_fold[40:], crossed.probability[40:])
+    assert (crossed.out_of_fold[:40] != crossed.probability[:40]).all()
 
 
 @pytest.mark.parametrize("is_scored", [True, False])
-def test_pairs_that_nobody_scores_are_unknown(is_scored):
+def test_pairs_without_a_step_are_nan(is_scored):
     steps = [step for step in _steps() if not step.is_inner or is_scored]
     out_of_fold = _fit(_examples(), steps).out_of_fold
     assert np.isnan(out_of_fold[:40]).all() != is_scored

@@ -14,7 +14,7 @@ from tfrecords.memory import aligned_empty
 
 @pytest.fixture(scope="module")
 def small():
-    """Three videos; every number says which video it is of."""
+    """Features of three videos; each number is that of its video."""
     vision = {
         name: VisionFeatures(
             frames=np.full((3, 2, 4), scale, np.float16) * np.arange(3)[:, None, None],
@@ -51,7 +51,7 @@ def _epochs(examples, epochs, seed=0, batch_size=4):
     return [labels[start : start + size] for start in range(0, len(labels), size)]
 
 
-def test_frames_are_not_copied_where_their_memory_allows_that(small):
+def test_frames_in_aligned_memory_are_not_copied(small):
     given = small.vision["VGG16"]
     frames = aligned_empty(given.frames.shape, np.float16)
     frames[:] = given.frames
@@ -60,14 +60,14 @@ def test_frames_are_not_copied_where_their_memory_allows_that(small):
     np.testing.assert_array_equal(tensor, given.frames)
     frames[0, 0, 0] = 7
     assert float(tensor[0, 0, 0]) == 7.0
-    # The tensor keeps the memory.
+    # The tensor keeps the memory alive.
     del frames, shared
     np.testing.assert_array_equal(tensor[1:], given.frames[1:])
 
 
-def test_another_process_gets_no_tensors(small):
+def test_pickled_features_have_no_tensors(small):
     assert small.inputs("VGG16", use_text=True)
-    # What is sent is made of the same state as a copy.
+    # Pickling and copying use the same state.
     copied = copy.copy(small)
     assert set(vars(copied)) == {part.name for part in fields(small)}
     tables = (table.inputs("ResNet50", True)["frames"] for table in (copied, small))
@@ -86,7 +86,7 @@ def test_frames_of_other_memory_are_copied(small):
         np.testing.assert_array_equal(tensor, frames)
 
 
-def test_rows_come_in_the_order_that_was_asked_for(small):
+def test_rows_are_in_the_given_order(small):
     rows = small.rows(["b", "c", "b"])
     assert rows.tolist() == [2, 0, 2]
     assert rows.dtype == np.int32
@@ -105,7 +105,7 @@ def test_a_video_without_features_is_named(small):
         (None, True, {"caption"}),
     ],
 )
-def test_a_variant_gets_the_tables_that_it_sees(small, vision, use_text, names):
+def test_variant_gets_its_input_tables(small, vision, use_text, names):
     tables = small.inputs(vision, use_text)
     assert tables.keys() == names
     if vision is not None:
@@ -132,7 +132,7 @@ def test_sampling_may_be_unknown(small):
 
 def test_batches_in_order_hold_every_example_once(examples):
     batches = list(examples.ordered_batches(4))
-    # The last one is filled up with two rows of weight zero.
+    # The last one is padded with two rows of weight zero.
     assert [len(labels) for _, labels, _ in batches] == [4, 4, 4]
     assert len(batches) == examples.num_batches(4)
     labels = np.concatenate([labels for _, labels, _ in batches])
@@ -149,11 +149,11 @@ def test_each_input_is_gathered_by_its_own_index(examples):
     np.testing.assert_array_equal(inputs["other"], [[5.0, 6.0]] * 10)
 
 
-def test_half_precision_is_fed_as_single(examples):
+def test_half_precision_is_converted_to_single(examples):
     inputs, _, _ = next(iter(examples.ordered_batches(10)))
     assert inputs["half"].dtype == tf.float32
     assert inputs["flag"].dtype == tf.bool
-    # 0.1 in float16 is not 0.1; nothing on the way may round it again.
+    # 0.1 is rounded in float16, and must not be rounded again.
     assert float(inputs["half"][1, 0]) == float(np.float16(0.1))
 
 
@@ -188,7 +188,7 @@ def test_an_epoch_does_not_depend_on_where_training_began(examples):
     assert _epochs(examples, range(2, 4)) == _epochs(examples, range(4))[2:]
 
 
-def test_the_seed_decides_the_order(examples):
+def test_order_depends_on_the_seed(examples):
     assert _epochs(examples, range(2), seed=1) == _epochs(examples, range(2), seed=1)
     assert _epochs(examples, range(2), seed=1) != _epochs(examples, range(2), seed=2)
 
@@ -227,7 +227,7 @@ def test_the_replicas_pieces_make_the_batch_of_one_replica(
 
 @pytest.mark.parametrize("num_replicas", [1, 2, 4, 8])
 def test_pieces_are_what_a_tpu_takes(examples, num_replicas):
-    # Shapes known before anything runs, and no strings.
+    # Static shapes and no strings.
     part = _part(0, 1, num_replicas)
     for dataset in (
         examples.training_batches(8, seed=0, first_epoch=0, part=part),

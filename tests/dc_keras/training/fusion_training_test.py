@@ -42,12 +42,12 @@ def pairs(grid):
 
 @pytest.fixture(scope="module")
 def embeddings(table):
-    """Number r in row r: what is gathered says where it is from."""
+    """Embeddings with number r in row r."""
     rows = np.arange(len(table.video_ids), dtype=np.float32)
     return np.stack([rows, -rows], axis=1)
 
 
-def test_sets_are_cut_and_padded(embeddings):
+def test_sets_are_truncated_and_padded(embeddings):
     rows = [np.array([5, 3, 9]), np.array([7]), np.array([], np.int32)]
     sets = gather_sets(embeddings, rows, 2)
     assert sets.values[..., 0].tolist() == [[5, 3], [7, 0], [0, 0]]
@@ -70,7 +70,7 @@ def test_a_users_set_is_the_newest_of_the_history(grid, table, embeddings, size)
 def test_a_challenges_set_is_its_visible_support(grid, table, embeddings, hidden):
     sets = challenge_sets(grid, table, embeddings, 1000, hidden)
     kept = [[v for v in s if v.split("-")[0] not in hidden] for s in grid.support]
-    # As wide as the largest: a support_max of 1000 costs nothing.
+    # Sets have the size of the largest one, not `support_max`.
     assert sets.values.shape == (3, max(map(len, kept)), 2)
     for row, videos in enumerate(kept):
         found = sets.values[row, sets.valid[row], 0].astype(int)
@@ -135,7 +135,7 @@ def test_negatives_are_drawn_for_each_positive_without_repeats(rare, rule, count
     assert np.all(np.diff(drawn) > 0)
 
 
-def test_the_seed_decides_which_negatives_are_drawn(rare):
+def test_sampled_negatives_depend_on_the_seed(rare):
     first, again, other = (
         sample_negatives(rare, np.arange(200), "1:1", seed).tolist()
         for seed in (0, 0, 1)
@@ -189,7 +189,7 @@ def _world(seed, num_users=160, num_challenges=4):
 
 
 def _parts(pairs):
-    """Training, validation and test pairs; no user stands in two of them."""
+    """Training, validation and test pairs with disjoint users."""
     part = np.searchsorted([80, 100], pairs.user, side="right")
     return [np.flatnonzero(part == n) for n in range(3)]
 
@@ -208,7 +208,7 @@ def _judge(pairs, challenges, users, model_options, training_options):
     model_options = replace(model_options, layer_norm=False)
     options = replace(training_options, batch_size=64, epochs=8)
     crossed = fit_deep_challenger(examples, train, valid, (), model_options, options)
-    scores, labels = crossed.told[test], pairs.label[test]
+    scores, labels = crossed.probability[test], pairs.label[test]
     return (
         average_precision_score(labels, scores),
         roc_auc_score(labels, scores),
@@ -216,7 +216,7 @@ def _judge(pairs, challenges, users, model_options, training_options):
     )
 
 
-def test_who_joins_is_learned_from_both_sides(model_options, training_options):
+def test_fusion_learns_from_both_sides(model_options, training_options):
     ap, auc, prevalence = _judge(*_world(0), model_options, training_options)
     assert prevalence < 0.35
     assert ap > 0.75
@@ -252,7 +252,7 @@ def test_every_baseline_learns_who_joins(grid, table, pairs, training_options, n
     assert ap > prevalence + 0.25
 
 
-def test_a_baseline_sees_the_history_and_the_name_of_the_challenge(grid, table, pairs):
+def test_baseline_inputs_are_history_and_challenge(grid, table, pairs):
     variant = _VARIANTS["VGG16+BERT"]
     examples = baseline_examples(grid, table, pairs, variant, 2, "none")
     inputs, labels, _ = next(iter(examples.ordered_batches(len(pairs))))
@@ -301,7 +301,7 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
     # Two negatives a positive, unlike the three of the whole.
     train = sample_negatives(pairs, _parts(pairs)[0], "2:1", seed=0)
     examples = pair_examples(pairs, challenges, users, class_weight)
-    # Without learning, in one batch, the loss is that of the model given back.
+    # With learning rate 0 and one batch, the loss is that of the restored model.
     options = TrainingOptions(
         epoch_steps=1,
         decay="none",
@@ -313,7 +313,7 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
     crossed = fit_deep_challenger(examples, train, _NOTHING, (), plain, options)
     model = crossed.model
     labels = pairs.label[train]
-    scores = crossed.told[train].astype(np.float64)
+    scores = crossed.probability[train].astype(np.float64)
     share = {"balanced": np.where(labels == 1, 1.5, 0.75), "none": np.ones(len(labels))}
     expected = log_loss(labels, scores, sample_weight=share[class_weight])
     assert labels.mean() == pytest.approx(1 / 3)
@@ -321,7 +321,7 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
 
 
 @pytest.mark.parametrize("monitor", ["val_loss", "val_average_precision"])
-def test_the_weights_given_back_are_the_best_by_the_monitor(plain, monitor):
+def test_restored_weights_are_the_best_by_the_monitor(plain, monitor):
     pairs, challenges, users = _world(1)
     shuffled = _shuffle_within_challenges(pairs)
     train, valid, _ = _parts(shuffled)
@@ -343,7 +343,7 @@ def test_the_weights_given_back_are_the_best_by_the_monitor(plain, monitor):
         "val_average_precision": int(np.argmax(curve["val_average_precision"])),
     }
     assert best["val_loss"] != best["val_average_precision"]
-    scores = crossed.told[valid].astype(np.float64)
+    scores = crossed.probability[valid].astype(np.float64)
     labels = shuffled.label[valid]
     assert log_loss(labels, scores) == pytest.approx(
         curve["val_loss"][best[monitor]], rel=1e-4

@@ -83,7 +83,7 @@ def test_training_is_adam_on_the_weighted_mean_of_each_batch(
     np.testing.assert_allclose(by_default.history.history["loss"], curve, atol=1e-5)
 
 
-def test_the_curve_tells_of_the_validation_examples(by_default, valid):
+def test_curve_has_metrics_of_the_validation_examples(by_default, valid):
     curve = by_default.history.history
     assert {name: len(values) for name, values in curve.items()} == {
         "loss": 3,
@@ -99,7 +99,7 @@ def test_the_curve_tells_of_the_validation_examples(by_default, valid):
     )
 
 
-def test_the_seed_decides_the_weights(tiny_model, train, valid, loss):
+def test_weights_depend_on_the_seed(tiny_model, train, valid, loss):
     def weights(seed):
         options = replace(_OPTIONS, seed=seed)
         return fit(lambda: tiny_model(6), train, valid, loss, options).get_weights()
@@ -111,7 +111,7 @@ def test_the_seed_decides_the_weights(tiny_model, train, valid, loss):
 
 
 def test_every_epoch_drops_other_units(tiny_model, train, nothing, loss):
-    # One example many times and no learning: only dropout moves the loss.
+    # With one repeated example and learning rate 0, only dropout changes the loss.
     options = replace(_OPTIONS, learning_rate=0.0, epochs=4)
     alike = train.take(np.full(20, 3))
     model = fit(lambda: tiny_model(6), alike, nothing, loss, options)
@@ -135,7 +135,7 @@ def test_dropout_lasts_for_more_than_256_epochs(tiny_model, train, nothing, loss
     ],
     ids=["falls", "rises", "to the end", "no progress"],
 )
-def test_early_stopping_gives_the_best_weights_back(
+def test_early_stopping_restores_the_best_weights(
     tiny_model, train, valid, loss, monitor, curve, num_epochs, best
 ):
     scores = iter(curve)
@@ -154,31 +154,7 @@ def test_early_stopping_gives_the_best_weights_back(
         np.testing.assert_array_equal(given_back, then)
 
 
-@pytest.mark.parametrize("start", [0.4, 0.6])
-def test_the_start_comes_back_where_no_epoch_is_better(
-    tiny_model, train, valid, loss, start
-):
-    scores = iter([start, 0.5, 0.7, 0.6])
-    scripted = Objective(loss.loss, lambda *_: {"loss": next(scores)}, "val_loss")
-    built, first = [], []
-
-    def build():
-        built.append(tiny_model())
-        return built[0]
-
-    recorder = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda *_: first.append(built[0].get_weights()),
-        on_epoch_end=lambda *_: first.append(built[0].get_weights()),
-    )
-    options = replace(_OPTIONS, epochs=3, patience=2)
-    model = fit(build, train, valid, scripted, options, [recorder], judge_start=True)
-    # The first epoch beats .6 and not .4.
-    expected = first[0 if start == 0.4 else 1]
-    for given_back, then in zip(model.get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(given_back, then)
-
-
-def test_a_small_set_is_gone_over_until_an_epoch_has_its_steps(
+def test_small_set_is_repeated_until_an_epoch_has_its_steps(
     tiny_model, train, nothing, loss
 ):
     seen = []
@@ -225,7 +201,7 @@ def test_nothing_stops_early_without_patience_or_validation(
 
 def test_predictions_are_in_order_whatever_the_batches(tiny_model, train):
     model = tiny_model(6)
-    # Dropout off, or two passes would differ.
+    # With dropout, two passes would differ.
     expected = model({"x": _features(train)}, training=False)
     for batch_size in (1, 7, 24, 256):
         np.testing.assert_allclose(
@@ -246,7 +222,7 @@ def test_every_strategy_gives_the_same_weights(
     )
 
 
-def test_callbacks_see_the_first_and_the_last_of_the_steps_that_run_at_once(
+def test_callbacks_get_the_first_and_last_step_of_an_execution(
     tiny_model, train, nothing, loss, by_default
 ):
     # 24 examples in batches of 4 are six steps, run as four and two.
@@ -295,7 +271,7 @@ def test_half_precision_trains_a_model_that_computes_in_float32(
     curve = model.history.history
     assert len(curve["val_loss"]) == 3
     assert curve["loss"][-1] < curve["loss"][0]
-    # What training saw and what the model says now differ by rounding alone.
+    # Training outputs and restored outputs differ by rounding only.
     scores = predict(model, valid)
     assert scores.dtype == np.float32
     assert curve["val_loss"][-1] == pytest.approx(

@@ -68,15 +68,15 @@ def write(tmp_path, grid):
     return write
 
 
-def test_a_card_says_what_was_trained_on_what(write, grid, pairs):
+def test_card_has_data_and_training(write, grid, pairs):
     text = write("participation", pairs)
     assert text.startswith("# Model card: deepChallenger\n")
-    assert "After section IV-C, eqs. (1) and (2) of the paper" in text
+    assert "See section IV-C, eqs. (1) and (2) of the paper" in text
     num_pairs, joined = int(grid.observed.sum()), int(grid.labels.sum())
     for row in (
         "| corpus (sha256 of its posts) | c0ffee |",
         "| posts, authors | 1,234, 56 |",
-        "| synthetic | not known |",
+        "| synthetic | unknown |",
         r"| study | a\|study |",
         f"| grid (sha256) | {grid.sha256} |",
         f"| users, challenges | {len(grid.users)}, {len(grid.challenges)} |",
@@ -88,7 +88,7 @@ def test_a_card_says_what_was_trained_on_what(write, grid, pairs):
     ):
         assert row in text
     assert "2 epochs ran, seed 3" in text
-    for heading in ("## Not for", "## Limits"):
+    for heading in ("## Do not use it for", "## Limits"):
         assert heading in text
 
 
@@ -100,17 +100,23 @@ def test_a_card_says_what_was_trained_on_what(write, grid, pairs):
         ("rates,text", False, "context only"),
     ],
 )
-def test_a_card_says_what_the_model_sees(write, pairs, context, has_videos, title):
+def test_card_describes_the_inputs_of_the_model(
+    write, pairs, context, has_videos, title
+):
     text = write(
         "participation", pairs, context={"context": context, "videos": has_videos}
     )
     assert text.startswith(f"# Model card: {title}\n")
-    # Only a fusion of videos is the paper's, and only it stops at an epoch.
-    for words in ("A fusion of videos sees frames.", "eqs. (1) and (2)", "the epoch"):
+    # Only the fusion of videos is from the paper and uses early stopping.
+    for words in (
+        "A fusion of videos uses frames.",
+        "eqs. (1) and (2)",
+        "Early stopping",
+    ):
         assert (words in text) == has_videos
     assert ("context features" in text) == (context != "none")
     assert (f"(groups: {context})" in text) == (context != "none")
-    assert "`evaluate` judges the same recipe" in text
+    assert "`evaluate` tests the same recipe" in text
 
 
 def test_metrics_are_those_of_the_validation_rows(write, pairs):
@@ -129,30 +135,30 @@ def test_metrics_are_those_of_the_validation_rows(write, pairs):
     low, high = np.percentile(values, [2.5, 97.5])
     assert f"| average precision | {value:.3f}, 95 % [{low:.3f} {high:.3f}] |" in text
     assert f"| prevalence | {labels.mean():.3f} |" in text
-    assert "40 pairs of 10 users, who trained nothing." in text
+    assert "40 pairs of 10 users not used for training." in text
     assert "60 bootstrap draws over users, seed 0" in text
 
 
 @pytest.mark.parametrize(
     ("task", "title"), [("user", "user proxy"), ("challenge", "challenge proxy")]
 )
-def test_a_proxy_is_judged_by_class_and_names_nobody(write, posts, task, title):
+def test_card_of_a_proxy_has_class_metrics_and_no_names(write, posts, task, title):
     text = write(task, posts, classes=["u_a", "u_b", "u_c"])
     assert text.startswith(f"# Model card: {title}\n")
     # a: P 1, R 1/2; b: P 1/3, R 1; c: P 0, R 0. Two of four are right.
     assert "| macro precision | 0.444 |" in text
     assert "| macro recall | 0.500 |" in text
     assert "| accuracy | 0.500 |" in text
-    assert "4 posts that trained nothing, 3 classes." in text
+    assert "4 posts that were not used for training, 3 classes." in text
     assert "u_" not in text
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_too_few_validation_rows_are_said_to_be_none(write, pairs, rows):
-    assert "nothing can be said" in write("participation", pairs.head(rows))
+def test_too_few_validation_rows_give_no_metrics(write, pairs, rows):
+    assert "No metrics:" in write("participation", pairs.head(rows))
 
 
-def test_the_proxies_inside_have_cards_of_their_own(tmp_path, grid, pairs, posts):
+def test_proxies_have_their_own_cards(tmp_path, grid, pairs, posts):
     model = tmp_path / "model"
     _write_model(model, grid, "participation", pairs)
     for kind in ("challenge", "user"):

@@ -23,7 +23,7 @@ def model():
     return UserProxy(2, 2, 3, 5, **options.to_dict())
 
 
-def test_a_model_directory_gives_model_and_configuration_back(model, tmp_path):
+def test_model_directory_round_trip(model, tmp_path):
     directory = tmp_path / "runs" / "größe"
     save_model(directory, model, {"task": "user", "classes": ["ö", "b"]})
     loaded, config = load_model(directory)

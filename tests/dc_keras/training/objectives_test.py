@@ -63,13 +63,13 @@ _OPTIONS = {"hidden_dim": 2, "projection_dim": 2}
     ],
     ids=["fusion", "copies", "user baseline"],
 )
-def test_whoever_is_certain_and_wrong_still_learns(build, logit):
-    """Where probabilities are rounded to 0 and 1, the loss is that of log-odds."""
+def test_certain_wrong_predictions_have_a_gradient(build, logit):
+    """Checks that the loss is computed from log-odds where probabilities round to 0 or 1."""
     model, loss = build(), participation("val_loss").loss
     last = [w for w in model.trainable_variables if "logit" in w.path][-1]
     assert last.path.endswith("bias")
     last.assign(np.full(last.shape, logit))
-    # Nothing but the bias is seen, and both labels are asked about.
+    # The bias is the only input, and both labels occur.
     inputs = {name: np.zeros((2, *x.shape[1:])) for name, x in model.input.items()}
     if "challenge_one_hot" in inputs:
         inputs["challenge_one_hot"][:, 0] = 1.0

@@ -20,7 +20,7 @@ def model():
 
 
 def test_a_model_without_videos_and_context_is_refused():
-    with pytest.raises(DataError, match="must see videos or context"):
+    with pytest.raises(DataError, match="must use videos or context"):
         ParticipationModel(None, None)
 
 

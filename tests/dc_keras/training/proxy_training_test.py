@@ -134,9 +134,9 @@ def test_a_challenge_without_videos_keeps_its_class(grid, table):
 
 def test_a_proxy_without_any_video_is_refused(grid, table):
     bare = replace(grid, support=((), (), ()))
-    with pytest.raises(DataError, match=r"challenge proxy has no video to learn from"):
+    with pytest.raises(DataError, match=r"challenge proxy has no training videos"):
         challenge_task(bare, table)
-    with pytest.raises(DataError, match=r"user proxy has no video to learn from"):
+    with pytest.raises(DataError, match=r"user proxy has no training videos"):
         user_task(grid, table, [])
 
 
@@ -190,7 +190,7 @@ def test_sizes_of_inputs_are_those_of_the_features(table, name, sizes):
 
 def test_moments_are_those_of_the_training_rows(table, tasks, training_options):
     task, variant = tasks["challenge"], _VARIANTS["VGG16+BERT"]
-    # A video that stands under two challenges counts once.
+    # A video of two challenges counts once.
     train = np.array([0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11])
     valid = np.arange(12, len(task.labels))
     options = replace(training_options, epochs=1)

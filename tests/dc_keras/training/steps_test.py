@@ -15,10 +15,10 @@ _VARIATIONS = {
     "clipped": {"clip_norm": 0.05},
     "float16": {"precision": "mixed_float16", "clip_norm": 0.05},
     "jit": {"jit": True},
-    # Last: what is deterministic stays so to the end of the process.
+    # Last, because deterministic operations cannot be disabled in a process.
     "two steps at once": {"steps_per_execution": 2, "deterministic": True},
 }
-# A number of float16 has 11 bits, and sums of two replicas are rounded elsewhere.
+# float16 has 11 bits, and sums of two replicas are rounded differently.
 _TOLERANCES = {"float16": 1e-3}
 
 
@@ -54,7 +54,7 @@ def test_two_replicas_give_the_weights_of_one(alone, mirrored, name):
     number = list(_VARIATIONS).index(name)
     found, expected = _variation(mirrored, number), _variation(alone, number)
     if name == "float16":
-        # Two pairs of nearly one score may change places, and precision jumps by .012.
+        # Two pairs with nearly equal scores may change places, which changes AP by .012.
         ranked = [fit.pop("val_average_precision") for fit in (found, expected)]
         np.testing.assert_allclose(*ranked, atol=0.02)
     _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))

@@ -22,7 +22,7 @@ def test_mirrored_has_a_replica_on_each_device():
     strategy = make_strategy("mirrored")
     assert isinstance(strategy, tf.distribute.MirroredStrategy)
     assert strategy.num_replicas_in_sync == len(devices)
-    # A second one would number what its replicas tell each other alike.
+    # A second strategy would restart the numbers of its messages.
     assert make_strategy("mirrored") is strategy
 
 
@@ -31,17 +31,19 @@ def test_an_unknown_strategy_is_refused():
         make_strategy("horovod")
 
 
-def test_several_workers_need_tf_config(monkeypatch):
+def test_multi_worker_needs_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(DataError, match="`TF_CONFIG` must be JSON"):
         make_strategy("multi_worker")
 
 
 @pytest.mark.parametrize(
-    ("address", "told"), [("", "nothing"), ("local", "local")], ids=["none", "local"]
+    ("address", "received"),
+    [("", "nothing"), ("local", "local")],
+    ids=["none", "local"],
 )
-def test_a_tpu_that_is_not_there_is_refused_in_one_line(address, told):
-    # The documented calls are made; this machine has no TPU to answer them.
-    with pytest.raises(DataError, match=f"Received: tpu_address={told}") as error:
+def test_missing_tpu_is_refused_in_one_line(address, received):
+    # Checks that the TPU calls are made; this machine has no TPU.
+    with pytest.raises(DataError, match=f"Received: tpu_address={received}") as error:
         make_strategy("tpu", address)
     assert "\n" not in str(error.value)

@@ -66,7 +66,7 @@ def test_the_projector_gets_vectors_and_their_labels(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     log_projector(tmp_path / "logs", "users", vectors, ["größe", "b b", "c"])
     log_projector(tmp_path / "logs", "challenges", vectors[:2], ["x", "y"])
-    # Once more, as a training that goes on does.
+    # A second call, as when training resumes.
     log_projector(tmp_path / "logs", "users", vectors + 1, ["größe", "b b", "c"])
     text = (tmp_path / "logs" / "projector_config.pbtxt").read_text("utf-8")
     embeddings = text_format.Parse(text, ProjectorConfig()).embeddings
@@ -120,7 +120,7 @@ def ask(two_runs):
         return servers[0]
 
     with warnings.catch_warnings():
-        # Of a package that TensorBoard brings along.
+        # A warning of a dependency of TensorBoard.
         warnings.filterwarnings("ignore", "html5lib's sanitizer", DeprecationWarning)
         board = program.TensorBoard(server_class=make_server)
         board.configure(logdir=str(two_runs), load_fast="false")
@@ -161,7 +161,7 @@ def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
     curves = ask("plugin/pr_curves/pr_curves", run="fast/tensorboard", tag=tag)
     [curve] = curves["fast/tensorboard"]
     predictions = pl.read_parquet(two_runs / "fast" / "predictions.parquet")
-    # The lowest threshold calls everybody.
+    # At the lowest threshold, all pairs are predicted as yes.
     recalled = max(curve["recall"])
     assert recalled == pytest.approx(1.0)
     base_rate = predictions["label"].mean()

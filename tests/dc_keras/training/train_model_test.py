@@ -31,7 +31,7 @@ _SIDES = {
 }
 
 
-# What is quick to trace: every stage is trained many times here.
+# Small models, because every stage is trained many times here.
 _MODEL = ModelOptions(
     frame_pooling="mean",
     challenge_pooling="mean",
@@ -45,7 +45,7 @@ _MODEL = ModelOptions(
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished participation training, and what its files say."""
+    """A finished participation training and the content of its files."""
 
     run: TrainingRun
     model: object
@@ -80,7 +80,7 @@ def trained(grid, table, facts, training_options, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quick(training_options):
-    """One epoch, for what does not need a good model."""
+    """A training of one epoch, for tests that need no good model."""
     return replace(training_options, epochs=1)
 
 
@@ -93,7 +93,7 @@ def _assert_same_weights(model, other):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_participation_training_leaves_its_files(trained):
+def test_participation_training_writes_its_files(trained):
     own = {
         *("model.keras", "config.json", "history.csv", "predictions.parquet"),
         *("tensorboard", "SHA256SUMS"),
@@ -106,7 +106,7 @@ def test_a_participation_training_leaves_its_files(trained):
     assert found == own | proxies | {CHALLENGES_FILE, CONTEXT_FILE}
 
 
-def test_every_choice_stands_in_the_configuration(trained):
+def test_configuration_has_all_options(trained):
     run, (_, config) = trained.run, load_model(trained.run.directory)
     assert config["task"] == "participation"
     assert config["model"] == run.model.to_dict()
@@ -123,7 +123,7 @@ def test_every_choice_stands_in_the_configuration(trained):
         }
 
 
-def test_history_has_a_row_an_epoch(trained):
+def test_history_has_one_row_per_epoch(trained):
     with (trained.run.directory / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == trained.run.training.epochs
@@ -145,7 +145,7 @@ def test_validation_is_a_fifth_of_the_users_with_all_their_pairs(trained):
     assert len(found) == len(expected)
 
 
-def test_newcomers_are_told_apart(trained):
+def test_new_users_are_ranked_better_than_chance(trained):
     labels, scores = trained.predictions["label"], trained.predictions["score"]
     assert labels.mean() < 0.5
     assert average_precision_score(labels, scores) > 0.75
@@ -193,12 +193,12 @@ def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
     fitted = train_participation(run)
     model, config = read_participation(tmp_path)
     user, challenge = np.divmod(np.arange(12), 3)
-    asked = (fitted.users, fitted.challenges, user, challenge)
-    np.testing.assert_array_equal(model.predict(*asked), fitted.model.predict(*asked))
+    inputs = (fitted.users, fitted.challenges, user, challenge)
+    np.testing.assert_array_equal(model.predict(*inputs), fitted.model.predict(*inputs))
     assert config["context"] == ContextOptions().to_dict()
 
 
-def test_a_model_may_see_context_alone(trained, quick, tmp_path):
+def test_model_of_context_only(trained, quick, tmp_path):
     options = ContextOptions(context="rates,text", videos=False)
     run = replace(trained.run, directory=tmp_path, training=quick, context=options)
     fitted = train_participation(run)
@@ -212,13 +212,13 @@ def test_a_model_may_see_context_alone(trained, quick, tmp_path):
         "rates",
         "text",
     }
-    asked = (fitted.users, fitted.challenges, np.arange(4), np.zeros(4, int))
-    np.testing.assert_array_equal(model.predict(*asked), fitted.model.predict(*asked))
+    inputs = (fitted.users, fitted.challenges, np.arange(4), np.zeros(4, int))
+    np.testing.assert_array_equal(model.predict(*inputs), fitted.model.predict(*inputs))
 
 
-def test_a_model_that_would_see_nothing_is_refused(trained, tmp_path):
+def test_model_without_inputs_is_refused(trained, tmp_path):
     options = ContextOptions(context="none", videos=False)
-    with pytest.raises(DataError, match="must see videos or context"):
+    with pytest.raises(DataError, match="must use videos or context"):
         train_participation(replace(trained.run, directory=tmp_path, context=options))
 
 
@@ -282,7 +282,7 @@ def test_videos_of_hidden_users_cannot_change_a_proxy(trained, kind, tmp_path):
 def test_a_stopped_training_keeps_the_proxies_that_were_finished(trained, tmp_path):
     directory = tmp_path / "model"
     shutil.copytree(trained.run.directory, directory)
-    # As a stop in the middle of the user proxy leaves it.
+    # The state after a stop during the training of the user proxy.
     for finished in (".", "user_proxy"):
         (directory / finished / "config.json").unlink()
         (directory / finished / "model.keras").unlink()
@@ -334,7 +334,7 @@ def test_tensorboard_shows_the_precision_recall_curve_of_validation(trained):
     )
     curve = tf.make_ndarray(event.tensor_proto)
     labels = trained.predictions["label"]
-    # At threshold 0 everything is called: all positives and all negatives.
+    # At threshold 0, all positives and all negatives are predicted as yes.
     assert curve[:2, 0].tolist() == [labels.sum(), len(labels) - labels.sum()]
 
 
@@ -384,6 +384,6 @@ def test_one_modality_is_enough(
         assert proxy.input.keys() == seen
     predictions = pl.read_parquet(tmp_path / "predictions.parquet")
     assert predictions["user_id"].n_unique() == {"text": 8, "vision": 0}[kept]
-    # Without validation nobody is hidden.
+    # Without validation no user is hidden.
     _, proxy_config = load_model(tmp_path / "user_proxy")
     assert len(proxy_config["classes"]) == {"text": 28, "vision": 36}[kept]

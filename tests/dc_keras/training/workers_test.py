@@ -28,7 +28,7 @@ def _set(monkeypatch, cluster, kind, index):
         (_CLUSTER | {"chief": ["c:0"]}, "worker", 0, Worker("worker", 0, 3, False)),
     ],
 )
-def test_tf_config_says_who_is_chief(monkeypatch, cluster, kind, index, expected):
+def test_chief_is_read_from_tf_config(monkeypatch, cluster, kind, index, expected):
     _set(monkeypatch, cluster, kind, index)
     assert Worker.from_environment() == expected
 
@@ -63,7 +63,7 @@ def test_a_missing_tf_config_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("strategy", ["default", "mirrored", "tpu"])
-def test_who_trains_alone_writes_in_place(monkeypatch, tmp_path, strategy):
+def test_single_process_writes_in_place(monkeypatch, tmp_path, strategy):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with writable_directory(tmp_path, strategy) as place:
         assert place == tmp_path
@@ -75,7 +75,7 @@ def test_the_chief_writes_in_place(monkeypatch, tmp_path):
         assert place == tmp_path
 
 
-def test_other_workers_write_in_a_copy_that_goes(monkeypatch, tmp_path):
+def test_other_workers_write_to_a_temporary_copy(monkeypatch, tmp_path):
     _set(monkeypatch, _CLUSTER, "worker", 1)
     model = tmp_path / "model"
     for part in ("backup", "tensorboard"):
@@ -153,14 +153,14 @@ def _wait_for_epochs(history, count, processes):
 
 
 @pytest.mark.long
-def test_a_killed_worker_goes_on_from_the_backup(tmp_path):
+def test_killed_worker_resumes_from_the_backup(tmp_path):
     options = json.dumps({"epochs": 8, "patience": 5})
     expected = fit_apart(tmp_path, "alone", f"--options={options}")
     flags = [f"--options={options}", "--seconds_an_epoch=0.5"]
     processes = _start_workers(tmp_path, *flags)
     _wait_for_epochs(tmp_path / "model" / "history.csv", 3, processes)
     processes[1].kill()
-    # TensorFlow gives up on all workers when it loses one.
+    # TensorFlow stops all workers when one is lost.
     for process in processes:
         process.join(timeout=240)
     assert processes[0].exitcode not in (0, None)
@@ -170,7 +170,7 @@ def test_a_killed_worker_goes_on_from_the_backup(tmp_path):
         np.testing.assert_allclose(
             worker["0/weights"], expected["0/weights"], atol=1e-4
         )
-        # It did go on: its curve has the last epochs only.
+        # Training resumed: the curve has the last epochs only.
         assert 1 <= len(worker["0/loss"]) <= 5
     rows = (tmp_path / "model" / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == [str(n) for n in range(8)]

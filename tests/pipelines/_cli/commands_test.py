@@ -31,7 +31,7 @@ def test_commands_are_listed_with_a_line_each(words):
     lines = done.stdout.splitlines()
     listed = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert listed.keys() == scripts - {"__init__", "__main__"}
-    assert listed["simulate"].endswith("everything in it is synthetic.")
+    assert listed["simulate"].endswith("all data is synthetic.")
     assert lines[-1] == f"Presets and example studies: {_ROOT}"
 
 
@@ -63,7 +63,9 @@ def test_presets_are_found_from_anywhere(tmp_path):
     flags = ("--flagfile=presets/paper.flags", "--corpus=no", "--study=no")
     done = _run("evaluate", *flags, "--features=no", "--output=run", cwd=tmp_path)
     # The preset was read: what is missing is the corpus.
-    assert done.stderr.startswith("evaluate: error: no corpus here")
+    assert done.stderr.startswith(
+        "evaluate: error: `corpus` must be a corpus directory"
+    )
     done = _run("evaluate", "--flagfile=presets/other.flags", cwd=tmp_path)
     assert "presets/other.flags" in done.stderr
 

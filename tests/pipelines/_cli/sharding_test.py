@@ -47,7 +47,7 @@ def test_invocations_that_share_the_frames_write_what_one_writes(
         )
         assert done.returncode == 0, done.stderr
         assert "in 1 shards (0 done before)" in done.stdout
-        assert ("manifest.json comes when" in done.stdout) == (turn == 0)
+        assert ("writes manifest.json" in done.stdout) == (turn == 0)
         assert (output / "manifest.json").exists() == (turn == 1)
     assert _files(output) == _files(frames.output)
 

@@ -6,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from pipelines._cli.system_errors import told_of_system
+from pipelines._cli.system_errors import describe_system_error
 
 # A disk that is full: no file may have more than a few bytes.
 _ON_A_FULL_DISK = """
@@ -14,7 +14,7 @@ import resource, sys
 import polars as pl
 from pathlib import Path
 from tfrecords.storage.atomic_write import write_table, write_text
-from pipelines._cli.system_errors import told_of_system
+from pipelines._cli.system_errors import describe_system_error
 pl.DataFrame({"a": [0]}).write_parquet("/dev/null")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 for write in (
@@ -24,7 +24,7 @@ for write in (
     try:
         write(Path(sys.argv[1]))
     except Exception as error:
-        print(repr(told_of_system(error)))
+        print(repr(describe_system_error(error)))
 """
 
 
@@ -33,23 +33,25 @@ for write in (
 )
 def test_what_the_system_refuses_is_one_line(number):
     error = OSError(number, os.strerror(number), "/some/where")
-    assert told_of_system(error) == f"/some/where: {os.strerror(number).lower()}"
+    assert describe_system_error(error) == f"/some/where: {os.strerror(number).lower()}"
 
 
 def test_names_in_other_bytes_are_told():
     error = FileNotFoundError(errno.ENOENT, "No such file", b"/m\xfcller")
-    assert told_of_system(error) == "/m\udcfcller: no such file"
+    assert describe_system_error(error) == "/m\udcfcller: no such file"
 
 
 def test_errors_of_libraries_about_files_are_one_line():
     error = pl.exceptions.ComputeError("cannot write\n  No space left on device")
-    assert told_of_system(error) == "cannot write No space left on device"
-    assert told_of_system(pl.exceptions.ComputeError("a mistake of ours")) is None
+    assert describe_system_error(error) == "cannot write No space left on device"
+    assert (
+        describe_system_error(pl.exceptions.ComputeError("a mistake of ours")) is None
+    )
 
 
 def test_mistakes_of_ours_keep_their_traceback():
-    assert told_of_system(ValueError("No space left on device")) is None
-    assert told_of_system(KeyError("x")) is None
+    assert describe_system_error(ValueError("No space left on device")) is None
+    assert describe_system_error(KeyError("x")) is None
 
 
 def test_a_full_disk_is_one_line(tmp_path):

@@ -33,7 +33,7 @@ from dc_keras.social.what_if import read_readiness, read_seeds
 from dc_keras.study.audit.published_table import read_table
 from dc_keras.study.study import Study
 from dc_keras.training.model_directory import claim_directory
-from pipelines._cli.system_errors import told_of_system
+from pipelines._cli.system_errors import describe_system_error
 from tfrecords.progress import kept_settings, read_progress
 from tfrecords.reader import list_shard_paths
 from tfrecords.storage.checksums import SUMS_FILE
@@ -76,7 +76,10 @@ _FILES = {
         ).encode(),
         lambda path: load_truth(path, SimpleNamespace(users=(), challenges=()), _KEY),
     ),
-    "table.csv": (b"model,precision,recall,f1\nours,.5,.5,.5\n", read_table),
+    "table.csv": (
+        b"model,precision,recall,f1\nours,.5,.5,.5\n",
+        read_table,
+    ),
     "predictions.csv": (
         _csv(probability=[0.5, 0.25]),
         lambda path: read_probabilities(path, _USERS),
@@ -92,7 +95,7 @@ def _read(read, path):
     except DataError as error:
         told = str(error)
     except OSError as error:
-        told = told_of_system(error)
+        told = describe_system_error(error)
         assert told
         assert "\n" not in told
 
@@ -150,7 +153,7 @@ def _corpus(place):
 
 def _open_corpus(place):
     corpus = Corpus.open(place)
-    tables = (corpus.videos, corpus.users, corpus.ties, corpus.media_root)
+    tables = (corpus.videos, corpus.users, corpus.edges, corpus.media_root)
     Forgotten.load(place, _KEY)
     find_artifacts([place])
     return tables, list(corpus.iter_videos())

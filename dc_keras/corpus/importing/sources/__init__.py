@@ -1,1 +1,1 @@
-"""One module for each export format."""
+"""The sources: one module per export format."""

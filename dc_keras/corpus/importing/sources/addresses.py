@@ -1,4 +1,4 @@
-"""Reads the addresses of posts: whose post it is, which one, and on which platform."""
+"""Reads the URLs of posts: the author, the id of the post, and the platform."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-# Where exports keep the address of a post, in the order in which they are asked.
-KEYS = (
+# Keys of exports that contain the URL of a post, in the order in which they are tried.
+URL_KEYS = (
     *("webVideoUrl", "videoWebUrl", "share_url", "shareUrl", "webpage_url", "url"),
     *("tiktok_url", "post_url", "video_link", "video_url", "videoUrl", "link"),
     *("original_url", "submittedVideoUrl", "embed_link", "作品链接"),
 )
-# Where further addresses tell the platform, but not the post.
-_OTHER_KEYS = (
+# Keys of further URLs that identify the platform but not the post.
+_FURTHER_URL_KEYS = (
     *("collected_from_url", "source_url", "source_platform_url", "permalink"),
     *("uploader_url", "channel_url", "profile_url"),
 )
@@ -27,12 +27,12 @@ _POST = re.compile(
 )
 _HANDLE = re.compile(r"tiktok\.com/@(?P<handle>[^/?#]+)", re.IGNORECASE)
 _LIVE = re.compile(r"tiktok\.com/(?:@[^/?#]*/live|live/)", re.IGNORECASE)
-_OWN = (
+_TIKTOK_DOMAINS = (
     *("tiktok.com", "tiktokv.com", "tiktokv.us", "tiktokv.eu", "musical.ly"),
     *("tiktokw.eu", "tiktokw.us", "tiktokcdn.com", "byteoversea.com"),
 )
-# Sites whose posts have much the same columns or keys as TikTok's.
-_OTHERS = (
+# Platforms whose exports have columns or keys similar to TikTok's.
+_OTHER_DOMAINS = (
     *("x.com", "twitter.com", "instagram.com", "threads.net", "threads.com"),
     *("douyin.com", "iesdouyin.com", "facebook.com", "fb.watch", "youtube.com"),
     *("youtu.be", "reddit.com", "redd.it", "linkedin.com", "pinterest.com", "vk.com"),
@@ -46,7 +46,7 @@ _OTHERS = (
 
 @lru_cache(maxsize=2**10)
 def other_spelling(key: str) -> str:
-    """Returns `playCount` for `play_count` and the other way round, "" for neither."""
+    """Returns `playCount` for `play_count` and vice versa, "" if there is neither."""
     if "_" in key:
         first, *others = key.split("_")
         camel = first + "".join(word[:1].upper() + word[1:] for word in others)
@@ -56,72 +56,78 @@ def other_spelling(key: str) -> str:
 
 
 def find_post(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Returns handle and id of the post that a record's addresses lead to."""
-    for address in _texts(record, KEYS):
-        handle, video_id = post_of(address)
+    """Returns handle and id of the post that the URLs of a record lead to."""
+    for address in _texts(record, URL_KEYS):
+        handle, video_id = parse_post_url(address)
         if video_id is not None:
             return handle, video_id
     return None, None
 
 
-def post_of(address: str) -> tuple[str | None, str | None]:
-    """Returns handle and id of the post that an address leads to."""
+def parse_post_url(address: str) -> tuple[str | None, str | None]:
+    """Returns handle and id of the post that a URL leads to."""
     found = _POST.search(address)
     return (_clean(found["handle"]), found["id"]) if found else (None, None)
 
 
 def find_handle(record: Mapping[str, Any]) -> str | None:
-    """Returns the handle in a record's addresses, of a post or of a profile."""
+    """Returns the handle in the URLs of a record, of a post or of a profile."""
     handle, _ = find_post(record)
     if handle is not None:
         return handle
-    for address in _texts(record, (*KEYS, "profile_url", "uploader_url", "user_url")):
+    for address in _texts(
+        record, (*URL_KEYS, "profile_url", "uploader_url", "user_url")
+    ):
         found = _HANDLE.search(address)
-        if found and not found["handle"].startswith("MS4w"):  # that is a secUid
+        if found and not found["handle"].startswith("MS4w"):  # MS4w begins a secUid
             return _clean(found["handle"])
     return None
 
 
-def find_live(record: Mapping[str, Any]) -> bool:
-    """Whether a record's address is that of a live room."""
-    return any(_LIVE.search(address) for address in _texts(record, KEYS))
+def has_live_url(record: Mapping[str, Any]) -> bool:
+    """Whether a URL of a record is that of a live room."""
+    return any(_LIVE.search(address) for address in _texts(record, URL_KEYS))
 
 
-def other_platform(record: Mapping[str, Any]) -> str | None:
-    """Returns the other site that a record's addresses lead to, None where none does.
+def find_other_platform(record: Mapping[str, Any]) -> str | None:
+    """Returns the other platform that the URLs of a record lead to, or None.
 
-    An address of TikTok beside it settles the matter: posts link to everywhere.
+    Posts may link to any site, so a record with a URL of TikTok counts as TikTok's.
     """
-    sites = [_site(address) for address in _texts(record, (*KEYS, *_OTHER_KEYS))]
-    if any(_is_of(site, _OWN) for site in sites):
+    sites = [
+        _host(address) for address in _texts(record, (*URL_KEYS, *_FURTHER_URL_KEYS))
+    ]
+    if any(_has_domain(site, _TIKTOK_DOMAINS) for site in sites):
         return None
     for site in sites:
-        for other in _OTHERS:
-            if _is_of(site, (other,)):
+        for other in _OTHER_DOMAINS:
+            if _has_domain(site, (other,)):
                 return other
     return None
 
 
-def is_of_tiktok(address: str) -> bool:
-    """Whether an address is of one of TikTok's own hosts."""
-    return is_of(address, _OWN)
+def is_tiktok_url(address: str) -> bool:
+    """Whether a URL has one of TikTok's own hosts."""
+    return has_domain(address, _TIKTOK_DOMAINS)
 
 
-def is_of(address: str, domains: tuple[str, ...]) -> bool:
-    """Whether an address is of one of some domains, or below it."""
-    return _is_of(_site(address), domains)
+def has_domain(address: str, domains: tuple[str, ...]) -> bool:
+    """Whether the host of a URL is one of some domains, or a subdomain."""
+    return _has_domain(_host(address), domains)
 
 
-def names_tiktok(site: str) -> bool:
-    """Whether a name of a platform, as exports write it, is TikTok's."""
+def is_tiktok_name(site: str) -> bool:
+    """Whether the name of a platform, as written in exports, is TikTok's."""
     name = site.strip().casefold().removeprefix("https://").removeprefix("www.")
     return name.startswith(("tiktok", "tik tok", "tik-tok", "musical.ly"))
 
 
-def names_other(site: str) -> bool:
-    """Whether a name of a platform is that of one that we know, and not TikTok's."""
+def is_other_platform_name(site: str) -> bool:
+    """Whether the name of a platform is that of a known one other than TikTok."""
     name = site.strip().casefold()
-    return name in _OTHERS or name in {other.partition(".")[0] for other in _OTHERS}
+    return name in _OTHER_DOMAINS or name in {
+        other.partition(".")[0] for other in _OTHER_DOMAINS
+    }
 
 
 def _texts(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
@@ -131,7 +137,7 @@ def _texts(record: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
             yield value
 
 
-def _site(address: str) -> str:
+def _host(address: str) -> str:
     text = address if "://" in address else f"//{address}"
     try:
         return (urlsplit(text).hostname or "").casefold()
@@ -139,7 +145,7 @@ def _site(address: str) -> str:
         return ""
 
 
-def _is_of(site: str, domains: tuple[str, ...]) -> bool:
+def _has_domain(site: str, domains: tuple[str, ...]) -> bool:
     return any(site == domain or site.endswith(f".{domain}") for domain in domains)
 
 
@@ -148,12 +154,12 @@ def _clean(handle: str | None) -> str | None:
 
 
 @lru_cache(maxsize=2**10)
-def keys_of(path: str) -> tuple[tuple[str, str], ...]:
-    """Returns the keys of a path, each with its other spelling, "" for none."""
+def split_path(path: str) -> tuple[tuple[str, str], ...]:
+    """Returns the keys of a path, each with its other spelling or ""."""
     return tuple((key, other_spelling(key)) for key in path.split("."))
 
 
 @lru_cache(maxsize=2**10)
-def spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns keys, then their other spellings."""
+def with_other_spellings(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the keys, followed by their other with_other_spellings."""
     return (*keys, *filter(None, map(other_spelling, keys)))

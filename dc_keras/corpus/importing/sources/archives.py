@@ -1,8 +1,8 @@
-"""Opens files, and what archives hold: zip, tar, gzip, bzip2 and xz, also nested.
+"""Opens files and the entries of archives: zip, tar, gzip, bzip2 and xz, also nested.
 
-Nothing is ever unpacked to disk, and the name of an entry is never a path: it only says
-in quarantine.jsonl where a record was. What grows out of all proportion while it is
-unpacked is given up (`BombError`).
+Nothing is unpacked to disk. The name of an entry is never used as a path; it only
+appears as the position of a record in quarantine.jsonl. Unpacking stops if the content
+is out of proportion to the size of the file (`DecompressionBombError`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import BinaryIO, TypeAlias, cast
 
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
-# What can go wrong inside of a damaged archive. bz2 raises OSError.
-DAMAGE = (
+# The errors of damaged archives. bz2 raises OSError.
+DAMAGE_ERRORS = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
@@ -34,7 +34,7 @@ DAMAGE = (
 )
 CHUNK = 2**17
 
-# JSON shrinks to a tenth or so; nothing but a bomb to a four-hundredth.
+# JSON compresses about tenfold; only decompression bombs compress 400-fold.
 _LARGEST_GROWTH = 400
 _ALWAYS_ALLOWED = 2**25
 _MAX_DEPTH = 4
@@ -47,20 +47,20 @@ _WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin", "mimetype")
 Opener: TypeAlias = Callable[[], io.BufferedIOBase]
 
 
-class BombError(ValueError):
-    """A file that grows out of all proportion while it is unpacked."""
+class DecompressionBombError(ValueError):
+    """A file that grows out of proportion while it is unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file, or an entry of an archive.
 
     Attributes:
-        name: of the entry, "" of a file that is no archive.
-        open: opens it anew.
-        reason: why it cannot be read; `open` is not to be called then.
-        faults: what ended the last stream that `open` gave too early.
-        is_workbook: whether it is a zip that a spreadsheet program made.
+        name: name of the entry, "" for a file that is not an archive.
+        open: opens the file from its start.
+        reason: why it cannot be read; `open` must not be called then.
+        faults: the error that ended the last stream returned by `open` early, if any.
+        is_workbook: whether it is a zip file made by a spreadsheet program.
     """
 
     name: str
@@ -70,15 +70,15 @@ class Member:
     is_workbook: bool = False
 
 
-def members(path: Path) -> Iterator[Member]:
-    """Yields the file, or the entries of the archive that it is."""
+def iter_members(path: Path) -> Iterator[ArchiveMember]:
+    """Yields the file itself, or the entries if it is an archive."""
     budget = _Budget(max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * path.stat().st_size))
-    file = Member("", lambda: path.open("rb", buffering=CHUNK))
+    file = ArchiveMember("", lambda: path.open("rb", buffering=CHUNK))
     yield from _expand(file, budget, 0)
 
 
 class _Budget:
-    """How many bytes may come out of one file on disk."""
+    """The number of bytes that may still be unpacked from one file on disk."""
 
     def __init__(self, allowed: int) -> None:
         self._left = allowed
@@ -86,14 +86,14 @@ class _Budget:
     def spend(self, number: int) -> None:
         self._left -= number
         if self._left < 0:
-            raise BombError(
-                f"it grows more than {_LARGEST_GROWTH}-fold while it is unpacked: no "
-                "export does"
+            raise DecompressionBombError(
+                f"it grows more than {_LARGEST_GROWTH}-fold while it is unpacked: not "
+                "an export"
             )
 
 
 class _Bounded(io.RawIOBase):
-    """A stream whose bytes are paid out of a budget, and which ends at any damage."""
+    """A stream that is limited by a budget and ends at the first damage."""
 
     def __init__(
         self,
@@ -124,9 +124,9 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
         try:
-            # `read` would lose what comes before a damage.
+            # `read` would lose the data before the damage.
             data = self._stream.read1(len(view))
-        except DAMAGE as error:
+        except DAMAGE_ERRORS as error:
             self._faults.append(error)
             return 0
         self._budget.spend(len(data))
@@ -140,21 +140,25 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-def _expand(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+def _expand(
+    member: ArchiveMember, budget: _Budget, depth: int
+) -> Iterator[ArchiveMember]:
     with member.open() as file:
         head = file.read(_HEAD)
     unpack = _unpacker(head)
     if depth > _MAX_DEPTH:
-        yield _refused(member.name, f"archives nested deeper than {_MAX_DEPTH}")
+        yield _unreadable_member(
+            member.name, f"archives nested deeper than {_MAX_DEPTH}"
+        )
     elif unpack is not None:
         faults: list[Exception] = []
         opener = _opener(member, unpack, budget, faults)
-        inner = Member(member.name, opener, faults=faults)
-        yield from _or_reason(member, _expand(inner, budget, depth + 1))
+        inner = ArchiveMember(member.name, opener, faults=faults)
+        yield from _catch_damage(member, _expand(inner, budget, depth + 1))
     elif head.startswith((b"PK\x03\x04", _EMPTY_ZIP)):
-        yield from _or_reason(member, _of_zip(member, budget, depth))
+        yield from _catch_damage(member, _expand_zip(member, budget, depth))
     elif head[257:262] == b"ustar" or head == bytes(_HEAD):
-        yield from _or_reason(member, _of_tar(member, budget, depth))
+        yield from _catch_damage(member, _expand_tar(member, budget, depth))
     else:
         yield member
 
@@ -170,81 +174,87 @@ def _unpacker(head: bytes) -> Callable[[BinaryIO], io.BufferedIOBase] | None:
 
 
 def _opener(
-    member: Member,
+    member: ArchiveMember,
     unpack: Callable[[BinaryIO], io.BufferedIOBase],
     budget: _Budget,
     faults: list[Exception],
 ) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
-        # Lines of some kB come three times as fast out of a buffer larger than usual.
+        # A larger buffer makes reading lines of several kB three times as fast.
         below = member.open()
         return io.BufferedReader(_Bounded(unpack(below), budget, faults, below), CHUNK)
 
     return opened
 
 
-def _or_reason(member: Member, inside: Iterator[Member]) -> Iterator[Member]:
-    """Yields what is inside; what is damaged ends in a reason and not in an error."""
+def _catch_damage(
+    member: ArchiveMember, inside: Iterator[ArchiveMember]
+) -> Iterator[ArchiveMember]:
+    """Yields the members; damage yields a member with a reason, not an error."""
     try:
         yield from inside
-    except BombError as error:
-        yield _refused(member.name, str(error))
-    except DAMAGE as error:
+    except DecompressionBombError as error:
+        yield _unreadable_member(member.name, str(error))
+    except DAMAGE_ERRORS as error:
         reason = f"the archive is cut or damaged ({type(error).__name__})"
-        yield _refused(member.name, reason)
+        yield _unreadable_member(member.name, reason)
 
 
-def _of_zip(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+def _expand_zip(
+    member: ArchiveMember, budget: _Budget, depth: int
+) -> Iterator[ArchiveMember]:
     with member.open() as file, zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         if not names.isdisjoint(_WORKBOOKS):
-            yield Member(member.name, member.open, is_workbook=True)
+            yield ArchiveMember(member.name, member.open, is_workbook=True)
             return
         found = False
         for info in archive.infolist():
-            if info.is_dir() or _is_no_export(info.filename):
+            if info.is_dir() or _is_ignored(info.filename):
                 continue
             found = True
             name = _joined(member.name, info.filename)
             if info.flag_bits & 1:
-                yield _refused(name, "an entry with a password")
+                yield _unreadable_member(name, "an entry with a password")
                 continue
             opened = cast("Opener", partial(archive.open, info))
             entry = _entry(name, opened, budget)
-            yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+            yield from _catch_damage(entry, _expand(entry, budget, depth + 1))
     if not found:
-        yield _refused(member.name, _NO_EXPORT)
+        yield _unreadable_member(member.name, _NO_EXPORT)
 
 
-def _of_tar(member: Member, budget: _Budget, depth: int) -> Iterator[Member]:
+def _expand_tar(
+    member: ArchiveMember, budget: _Budget, depth: int
+) -> Iterator[ArchiveMember]:
     found = False
     with member.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for info in archive:
-            if not info.isreg() or _is_no_export(info.name):
+            if not info.isreg() or _is_ignored(info.name):
                 continue
             found = True
-            # Of a regular file it is never None.
+            # `extractfile` never returns None for a regular file.
             opened = cast("Opener", partial(archive.extractfile, info))
             entry = _entry(_joined(member.name, info.name), opened, budget)
-            yield from _or_reason(entry, _expand(entry, budget, depth + 1))
+            yield from _catch_damage(entry, _expand(entry, budget, depth + 1))
             if entry.faults:
-                return  # what follows cannot be found
+                return  # the following entries cannot be located
     if not found:
-        yield _refused(member.name, _NO_EXPORT)
+        yield _unreadable_member(member.name, _NO_EXPORT)
 
 
-def _entry(name: str, open_stream: Opener, budget: _Budget) -> Member:
+def _entry(name: str, open_stream: Opener, budget: _Budget) -> ArchiveMember:
     faults: list[Exception] = []
 
     def opened() -> io.BufferedReader:
         stream = _Bounded(open_stream(), budget, faults)
         return io.BufferedReader(stream, CHUNK)
 
-    return Member(name, opened, faults=faults)
+    return ArchiveMember(name, opened, faults=faults)
 
 
-def _is_no_export(name: str) -> bool:
-    """Whether an entry is what a system adds, a hidden file, a picture or a video."""
+def _is_ignored(name: str) -> bool:
+    """Whether an entry is a system file, a hidden file, an image or a video."""
     path = PurePosixPath(name)
     is_hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     is_hidden |= path.name.lower() in ("thumbs.db", "desktop.ini")
@@ -255,8 +265,8 @@ def _joined(outer: str, name: str) -> str:
     return f"{outer}/{name}" if outer else name
 
 
-def _refused(name: str, reason: str) -> Member:
+def _unreadable_member(name: str, reason: str) -> ArchiveMember:
     def opened() -> BinaryIO:
         raise ValueError(reason)
 
-    return Member(name, opened, reason=reason)
+    return ArchiveMember(name, opened, reason=reason)

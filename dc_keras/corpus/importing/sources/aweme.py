@@ -1,4 +1,4 @@
-"""The "aweme" struct of the mobile app: TikHub and its like, yt-dlp's app path."""
+"""The "aweme" struct of the mobile app: TikHub and similar services, yt-dlp."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MILLISECONDS = 1000
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like an aweme, whole or damaged."""
+    """Whether the record is an aweme, complete or damaged."""
     return ("aweme_id" in record or "awemeId" in record) and "cid" not in record
 
 
@@ -18,7 +18,7 @@ def read(record: RawRecord) -> Post:
     """Maps an aweme to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("aweme_id")
@@ -57,7 +57,7 @@ def read(record: RawRecord) -> Post:
         effects=tuple(fields.texts("effect_stickers", "name")),
         region=fields.text("region", "region"),
         language=fields.text("language", "desc_language"),
-        is_slideshow=any(map(fields.shows_images, ("images", "image_post_info"))),
+        is_slideshow=any(map(fields.has_images, ("images", "image_post_info"))),
         account=fields.account(
             "author.follower_count", ("author.total_favorited",), "author.aweme_count"
         ),
@@ -66,10 +66,10 @@ def read(record: RawRecord) -> Post:
 
 
 def _music_id(fields: Fields) -> str | None:
-    """Returns the sound's id, mended where the app's numbers were read as floats.
+    """Returns the id of the sound, repaired if it was rounded to a float.
 
-    The sound's file is named by the id as a text. Where the number is what a float
-    makes of that text, the text is the id.
+    The file of the sound is named after the exact id. If the rounded number equals that
+    id rounded to a float, the id is taken from the file name.
     """
     found = fields.optional_identifier(
         "music_id", "music.mid", "music.id_str", "music.id"
@@ -90,7 +90,7 @@ def _duration(fields: Fields) -> float | None:
 
 
 def _views(fields: Fields, likes: int | None) -> int | None:
-    """Returns the plays; some versions of the app hide them behind a zero."""
+    """Returns the plays; None if the app reports zero plays but some likes."""
     views = fields.count("views", "statistics.play_count")
     if views == 0 and likes:
         fields.note("hidden.views")

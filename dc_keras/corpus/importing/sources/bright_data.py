@@ -1,4 +1,4 @@
-"""Bright Data's data set of posts."""
+"""Bright Data's dataset of posts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATHS = mapped.Paths(
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like such a post, whole or damaged."""
+    """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
     return "cid" not in keys and (
         "profile_username" in keys
@@ -39,10 +39,10 @@ def matches(record: RawRecord) -> bool:
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a post to a `Post`.
+    """Maps a record to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _PATHS)
 

@@ -1,4 +1,4 @@
-"""Reads lists and objects that a table holds in one cell, in whoever's print."""
+"""Reads lists and objects in the cells of a table, in the syntax of many programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-LONGEST = 1_000_000
+MAX_LENGTH = 1_000_000
 
 _MAX_DEPTH = 100
 _EMPTY = re.compile(
@@ -16,7 +16,7 @@ _EMPTY = re.compile(
     r"|integer\(0\)|NULL|NA|None|null|nan|array\(\[\][^)]*\)|-)?",
     re.IGNORECASE,
 )
-# What is left where JavaScript wrote objects as text.
+# The text that JavaScript writes in place of objects.
 _OBJECTS = re.compile(r"\s*\[object \w+\](?:\s*[,;|]\s*\[object \w+\])*\s*")
 _CALL = re.compile(r"(?:[A-Za-z_][\w.]*)?\((?P<inner>.*)\)", re.DOTALL)
 _BRACKETS = re.compile(r"[A-Za-z]*\[(?P<inner>.*)\]|\{(?P<braced>.*)\}", re.DOTALL)
@@ -26,54 +26,56 @@ _ITEM = re.compile(
     r"""\s*(?P<end>[,;|]|\s|$)""",
     re.DOTALL,
 )
-_GLUED = re.compile(r"""['"]\s+u?['"]""")
-_NO_TAG = re.compile(r"[\\:=(){}\[\]]")  # what is left of a list in another print
+_ADJACENT_STRINGS = re.compile(r"""['"]\s+u?['"]""")
+_NOT_TAGS = re.compile(r"[\\:=(){}\[\]]")  # remains of a list in an unknown syntax
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SEPARATORS = re.compile(r"[,;|\n、，]")
 
 
 def read_object(text: str) -> dict[str, Any] | None:
-    """Returns the object that a cell holds as JSON or as Python prints it."""
+    """Returns the object in a cell, in the syntax of JSON or Python, or None."""
     value = parse(text) if text.lstrip()[:1] == "{" else None
     return value if isinstance(value, dict) else None
 
 
 def read_list(text: str, *, split_spaces: bool = False) -> list[Any] | None:
-    """Returns the list that a cell holds, None where it cannot be told.
+    """Returns the list in a cell, or None if the cell is not a valid list.
 
-    JSON, Python, numpy, R (`c("a", "b")`), DuckDB (`[a, b]`), Postgres (`{a,b}`),
-    Scala (`WrappedArray(a, b)`), and texts joined by commas, semicolons, bars or line
-    ends.
+    Reads JSON, Python, numpy, R (`c("a", "b")`), DuckDB (`[a, b]`), Postgres (`{a,b}`),
+    Scala (`WrappedArray(a, b)`), and texts separated by commas, semicolons, bars or
+    line ends.
 
     Args:
         text: the cell.
-        split_spaces: whether nothing in the list may hold a space, as with hashtags.
+        split_spaces: whether spaces separate the entries too, as for hashtags.
     """
     text = text.strip()
-    if len(text) > LONGEST or _EMPTY.fullmatch(text):
-        return None if len(text) > LONGEST else []
-    if _GLUED.search(text) is None:  # Python would glue what numpy sets side by side
+    if len(text) > MAX_LENGTH or _EMPTY.fullmatch(text):
+        return None if len(text) > MAX_LENGTH else []
+    if (
+        _ADJACENT_STRINGS.search(text) is None
+    ):  # Python would join strings that numpy separates
         value = parse(text)
         if isinstance(value, list | tuple | set):
-            return _one_deep(list(value))
+            return _unwrap_single(list(value))
         if isinstance(value, dict):
             return [value]
-    inner = _inner(text)
+    inner = _strip_brackets(text)
     if inner is None and len(text) > 1 and text[0] == text[-1] == '"':
         inner = text
     if inner is not None:
         return _items(inner, split_spaces=split_spaces)
-    return _joined(text, split_spaces=split_spaces)
+    return _split_separated(text, split_spaces=split_spaces)
 
 
-def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
-    """Returns texts that a separator joins; None where half of a bracket says "cut"."""
+def _split_separated(text: str, *, split_spaces: bool) -> list[Any] | None:
+    """Returns the separated texts; None if an unmatched bracket shows a truncation."""
     opens, closes = text[0] in "[({", text[-1] in "])}"
     if opens or (closes and not any(bracket in text for bracket in "[({")):
         return None
     if split_spaces:
-        if _NO_TAG.search(text):
+        if _NOT_TAGS.search(text):
             return None
         parts = re.split(r"[,;|\s、，]+|(?=[#＃])", text)
     else:
@@ -81,14 +83,14 @@ def _joined(text: str, *, split_spaces: bool) -> list[Any] | None:
     return [part.strip().strip("\"'") for part in parts if part.strip()]
 
 
-def is_lost(text: str) -> bool:
-    """Whether a cell says only that there was something: `[object Object]`."""
+def is_placeholder(text: str) -> bool:
+    """Whether a cell has a placeholder without content: `[object Object]`."""
     return _OBJECTS.fullmatch(text) is not None
 
 
 def parse(text: str) -> Any:
-    """Returns what a text says as JSON or as Python prints it; None where neither."""
-    if len(text) > LONGEST:
+    """Returns the value of a text in the syntax of JSON or Python; None if invalid."""
+    if len(text) > MAX_LENGTH:
         return None
     try:
         return json.loads(text)
@@ -101,48 +103,48 @@ def parse(text: str) -> Any:
 
 
 def _value(node: ast.expr, depth: int) -> Any:
-    """Returns the value of a literal, and of what libraries print as a call."""
+    """Returns the value of a literal, or of a call that libraries print for a value."""
     if depth > _MAX_DEPTH:
         raise ValueError
     read = _READERS.get(type(node))
     return _fail() if read is None else read(node, depth)
 
 
-def _of_a_constant(node: ast.Constant, depth: int) -> Any:
+def _read_constant(node: ast.Constant, depth: int) -> Any:
     del depth
     value = node.value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    # numpy writes ... where it leaves the middle out.
+    # numpy writes ... in place of omitted values.
     return _fail() if value is ... or isinstance(value, complex) else value
 
 
-def _of_a_list(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
+def _read_elements(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
     return [_value(entry, depth + 1) for entry in node.elts]
 
 
-def _of_an_object(node: ast.Dict, depth: int) -> dict[str, Any]:
+def _read_dict(node: ast.Dict, depth: int) -> dict[str, Any]:
     return dict(_pairs(node, depth))
 
 
-def _of_a_name(node: ast.Name, depth: int) -> Any:
+def _read_name(node: ast.Name, depth: int) -> Any:
     del depth
     name = node.id.casefold()
     return _NAMES[name] if name in _NAMES else _fail()
 
 
-def _of_a_minus(node: ast.UnaryOp, depth: int) -> Any:
+def _read_negation(node: ast.UnaryOp, depth: int) -> Any:
     value = _value(node.operand, depth + 1)
     is_minus = isinstance(node.op, ast.USub) and isinstance(value, int | float)
     return -value if is_minus else _fail()
 
 
-def _of_a_call(node: ast.Call, depth: int) -> Any:
-    """Returns what `ObjectId('5f')`, `array([1])` or `Timestamp('2024')` is about."""
+def _read_call(node: ast.Call, depth: int) -> Any:
+    """Returns the value in `ObjectId('5f')`, `array([1])` or `Timestamp('2024')`."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     name = node.func.id if isinstance(node.func, ast.Name) else name
     if name == "datetime":
-        return None  # the id tells the time
+        return None  # the time is taken from the id
     if name == "c" or len(node.args) != 1:
         return _fail()
     return _value(node.args[0], depth + 1)
@@ -167,31 +169,31 @@ def _fail() -> Any:
 
 
 _READERS: dict[type, Callable[[Any, int], Any]] = {
-    ast.Constant: _of_a_constant,
-    ast.List: _of_a_list,
-    ast.Tuple: _of_a_list,
-    ast.Set: _of_a_list,
-    ast.Dict: _of_an_object,
-    ast.Name: _of_a_name,
-    ast.UnaryOp: _of_a_minus,
-    ast.Call: _of_a_call,
+    ast.Constant: _read_constant,
+    ast.List: _read_elements,
+    ast.Tuple: _read_elements,
+    ast.Set: _read_elements,
+    ast.Dict: _read_dict,
+    ast.Name: _read_name,
+    ast.UnaryOp: _read_negation,
+    ast.Call: _read_call,
 }
 
 
-def _one_deep(values: list[Any]) -> list[Any] | None:
-    """Undoes a list of one list; None where lists lie deeper still."""
+def _unwrap_single(values: list[Any]) -> list[Any] | None:
+    """Unwraps a list that contains one list; None if lists are nested deeper."""
     if len(values) == 1 and isinstance(values[0], list):
-        return _one_deep(values[0])
+        return _unwrap_single(values[0])
     return None if any(isinstance(value, list) for value in values) else values
 
 
-def _inner(text: str) -> str | None:
-    """Returns what a print has between its brackets, None where it has none."""
+def _strip_brackets(text: str) -> str | None:
+    """Returns the text between the outer brackets, None if there are none."""
     call = _CALL.fullmatch(text)
     if call is not None and "(" in text:
         inner = call["inner"].strip()
         array = re.match(r"(\[.*\])\s*(?:,\s*dtype=.*)?$", inner, re.DOTALL)
-        return _inner(array[1]) if array else inner
+        return _strip_brackets(array[1]) if array else inner
     brackets = _BRACKETS.fullmatch(text)
     if brackets is None:
         return None
@@ -199,7 +201,7 @@ def _inner(text: str) -> str | None:
 
 
 def _items(text: str, *, split_spaces: bool) -> list[Any] | None:
-    """Returns the items of a print's inside, quoted or bare; None where it is cut."""
+    """Returns the items of a list, quoted or bare; None if it is truncated."""
     values: list[Any] = []
     end, text = 0, text.strip()
     while end < len(text):

@@ -1,7 +1,7 @@
-"""Comments in the shapes of further tools: who replied to which post.
+"""Comments in the formats of further tools: which user replied to which post.
 
-4CAT's table, the Apify actors, Bright Data, tikwm. A comment on a comment replies to
-the same post.
+The tools are 4CAT (its table), the Apify actors, Bright Data and tikwm. A comment on a
+comment counts as a reply to the same post.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from dc_keras.corpus.importing.sources import addresses, synonyms
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Row,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
-# Two of these make a comment; no post has one of them.
-_TELLING = frozenset(
+# A comment has two of these keys; a post has none of them.
+_DISTINCTIVE = frozenset(
     {"cid", "comment_id", "commentId", "repliesToId", "replyCommentTotal", "reply_id"}
     | {"replyToId", "is_comment_on_comment", "comment_url", "parent_comment_id"}
     | {"reply_comment_total", "reply_total", "comment_text", "commentText"}
@@ -45,27 +45,27 @@ _HANDLES = (
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a comment, whole or damaged."""
+    """Whether the record is a comment, complete or damaged."""
     keys = record.keys()
-    found = _TELLING & keys
+    found = _DISTINCTIVE & keys
     return len(found) >= 2 or (
         bool(found) and bool(_TEXTS & keys) and "stats" not in keys
     )
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a comment to the tie between its author and the post.
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a comment to the edge from its author to the post.
 
     Raises:
-        UnreadablePostError: it does not say which post, or who.
+        UnreadablePostError: the comment has no post, or no author.
     """
-    del asked
+    del context
     fields = Fields(_named(record))
     video_id = fields.identifier("video_id", *_POST_KEYS)
     if video_id is None or not _is_id(video_id):
         _, video_id = addresses.find_post(record)
     if video_id is None:
-        raise UnreadablePostError("a comment that does not say on which post")
+        raise UnreadablePostError("a comment without the id of its post")
     actor = fields.person(
         user_id=_USER_IDS,
         handle=_HANDLES,
@@ -82,14 +82,14 @@ def read(record: RawRecord, asked: Asked) -> Ties:
         "date_created",
         "created_at",
     )
-    tie = Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
-    return Ties((tie,), notes=fields.notes)
+    edge = RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
+    return RawEdges((edge,), notes=fields.notes)
 
 
 def _named(record: RawRecord) -> RawRecord:
-    """Returns a record with who and where also under our names, if people named them.
+    """Adds URL, handle and user id of a hand-made table under canonical names.
 
-    Not the id: it may be the comment's own.
+    The id is not added, because it may be that of the comment.
     """
     if not isinstance(record, Row):
         return record
@@ -101,4 +101,4 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 
-SOURCE = Source(name="comment", matches=matches, read_ties=read)
+SOURCE = Source(name="comment", matches=matches, read_edges=read)

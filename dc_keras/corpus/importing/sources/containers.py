@@ -1,4 +1,4 @@
-"""Unwraps the answers, pages and capture files that records come in.
+"""Extracts raw records from the API answers, pages and capture files around them.
 
     itemInfo.itemStruct, itemStruct           one post of the web API and of pages
     __DEFAULT_SCOPE__["webapp.video-detail"]  page state, since 2023
@@ -17,8 +17,8 @@
     {…post, __import_meta}                    a line of 4CAT
     {__collect_meta, data: answer}            a line of `pipelines.collect`
 
-Lists may nest: a file of whole answers is as good as one answer. Under any other name,
-too, what has a record in it is opened, and so is JSON in a text.
+Containers may be nested, e.g. in a list of answers. Values under other names are
+searched for records too, including JSON in strings.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import Any, TypeAlias
 import orjson
 
 from dc_keras.corpus.importing.sources import foreign, har, shapes
-from dc_keras.corpus.importing.sources.json_repair import DAMAGED, CutObject
-from dc_keras.corpus.importing.sources.post import Asked, Person, Row, Source
+from dc_keras.corpus.importing.sources.json_repair import DAMAGED, TruncatedObject
+from dc_keras.corpus.importing.sources.post import Person, RequestContext, Row, Source
 
 _LISTS = (
     *("itemList", "item_list", "items", "aweme_list", "videos", "comments"),
@@ -53,7 +53,7 @@ _WRAPPERS = (
 )
 _MAX_DEPTH = 12
 _END_OF_TIME = 10**10  # UTC seconds; the year 2286
-_NOTHING_ASKED = Asked()
+_NO_CONTEXT = RequestContext()
 _KINDS = {
     str: "a text",
     int: "a number",
@@ -67,16 +67,17 @@ _Sniff: TypeAlias = Callable[[dict[str, Any]], Source | None]
 
 
 @dataclass(slots=True)
-class Found:
-    """One record out of a container.
+class ContainedRecord:
+    """One record of a container.
 
     Attributes:
         record: the raw record.
-        position: where in the document: `itemList[3]`; "" for the document itself.
-        source: whose shape it has; None where there is a reason.
-        reason: why it is no record of any source.
-        collected_at: when the export saw it, UTC seconds, as its container says.
-        asked: what its container says about the request.
+        position: position in the document, e.g. `itemList[3]`; "" for the document
+            itself.
+        source: the source that matches the record; None if there is a reason.
+        reason: why no source can read the record.
+        collected_at: collection time from its container, UTC seconds.
+        context: the request that the container answers.
     """
 
     record: Any
@@ -84,21 +85,23 @@ class Found:
     source: Source | None = None
     reason: str | None = None
     collected_at: int | None = None
-    asked: Asked = _NOTHING_ASKED
+    context: RequestContext = _NO_CONTEXT
 
 
-def unwrap(document: Any, sniff: _Sniff) -> Iterator[Found]:
-    """Yields every record of a document, and what is none with a reason.
+def unwrap(document: Any, sniff: _Sniff) -> Iterator[ContainedRecord]:
+    """Yields every record of a document, with its source or a reason.
 
     Args:
         document: parsed JSON, or a row of a table.
-        sniff: tells whose shape an object has, None for nobody's.
+        sniff: returns the source that matches an object, None if none does.
     """
-    return _unwrap(Found(document), sniff, 0)
+    return _unwrap(ContainedRecord(document), sniff, 0)
 
 
-def _unwrap(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
-    """Yields what is in `outer.record`, with what its containers say so far."""
+def _unwrap(
+    outer: ContainedRecord, sniff: _Sniff, depth: int
+) -> Iterator[ContainedRecord]:
+    """Yields the records in `outer.record`, with the data of the outer containers."""
     document = outer.record
     if depth > _MAX_DEPTH:
         yield replace(outer, reason=f"containers nested deeper than {_MAX_DEPTH}")
@@ -107,7 +110,7 @@ def _unwrap(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
     elif isinstance(document, dict):
         yield from _unwrap_object(outer, sniff, depth)
     else:
-        inner = _json_in(document)
+        inner = _parse_json_text(document)
         if inner is not None:
             yield from _unwrap(replace(outer, record=inner), sniff, depth + 1)
         else:
@@ -115,10 +118,12 @@ def _unwrap(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
             yield replace(outer, reason=f"{kind} where a post was expected")
 
 
-def _unwrap_list(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
+def _unwrap_list(
+    outer: ContainedRecord, sniff: _Sniff, depth: int
+) -> Iterator[ContainedRecord]:
     entries = outer.record
     rows = shapes.rows_below_names(entries, lambda row: sniff(row) is not None)
-    if rows is None and _is_message(entries):
+    if rows is None and _is_gallery_dl_message(entries):
         place = f"{outer.position}[{len(entries) - 1}]"
         inner = replace(outer, record=entries[-1], position=place)
         yield from _unwrap(inner, sniff, depth + 1)
@@ -128,44 +133,50 @@ def _unwrap_list(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
         yield from _unwrap(inner, sniff, depth + 1)
 
 
-def _unwrap_object(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
-    document = shapes.restore(outer.record)
-    outer = _with_what_it_says(replace(outer, record=document), document)
-    against = foreign.reason_against(document)
-    if against is not None:
-        yield replace(outer, reason=against)
+def _unwrap_object(
+    outer: ContainedRecord, sniff: _Sniff, depth: int
+) -> Iterator[ContainedRecord]:
+    document = shapes.restore_record(outer.record)
+    outer = _with_metadata(replace(outer, record=document), document)
+    reason = foreign.rejection_reason(document)
+    if reason is not None:
+        yield replace(outer, reason=reason)
         return
-    rows = shapes.rows_of(document, lambda row: sniff(row) is not None)
+    rows = shapes.rows_of_columns(document, lambda row: sniff(row) is not None)
     source = sniff(document) if rows is None else None
     if source is not None:
-        # Where the file breaks off is told once, by the reader.
-        if not isinstance(document, CutObject):
+        # The reader reports the truncation of the file.
+        if not isinstance(document, TruncatedObject):
             yield replace(outer, source=source)
         return
     if har.is_har(document):
         yield from _unwrap_har(outer, sniff, depth)
         return
-    inside = [("", list(rows))] if rows is not None else _inside(document, sniff)
-    error = _error_of(document)
-    if error is not None and not any(_holds(v, sniff, depth + 1) for _, v in inside):
+    parts = [("", list(rows))] if rows is not None else _find_parts(document, sniff)
+    error = _describe_error(document)
+    if error is not None and not any(
+        _has_record(v, sniff, depth + 1) for _, v in parts
+    ):
         yield replace(outer, reason=error)
         return
-    if not inside and not isinstance(document, CutObject):
+    if not parts and not isinstance(document, TruncatedObject):
         yield replace(outer, reason="unknown shape")
-    for name, content in inside:
+    for name, content in parts:
         place = f"{outer.position}.{name}" if outer.position and name else name
-        asked = replace(outer.asked, list_name=name)
+        context = replace(outer.context, list_name=name)
         inner = replace(
-            outer, record=content, position=place or outer.position, asked=asked
+            outer, record=content, position=place or outer.position, context=context
         )
         yield from _unwrap(inner, sniff, depth + 1)
 
 
-def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
-    """Yields the records of a browser's recording; most of it is something else."""
+def _unwrap_har(
+    outer: ContainedRecord, sniff: _Sniff, depth: int
+) -> Iterator[ContainedRecord]:
+    """Yields the records of a browser recording; most of its entries have none."""
     is_any = False
-    for answer in har.answers(outer.record):
-        has_posts = _holds(answer.value, sniff, depth + 1)
+    for answer in har.iter_answers(outer.record):
+        has_posts = _has_record(answer.value, sniff, depth + 1)
         is_any |= has_posts
         inner = replace(
             outer,
@@ -185,59 +196,61 @@ def _unwrap_har(outer: Found, sniff: _Sniff, depth: int) -> Iterator[Found]:
         yield replace(outer, reason="an HAR file without an answer that has posts")
 
 
-def _inside(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
-    """Returns what in a container holds records: name and content of each.
+def _find_parts(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
+    """Returns name and content of the parts of a container that have records.
 
-    Where nothing does, the first of the known containers tells why.
+    If there are none, returns the first known container, to yield its reason.
     """
     module = document.get("ItemModule")
     if isinstance(module, dict):
         return [("ItemModule", list(module.values()))]
     if document and all(map(_is_whichtok_user, document.values())):
         return [("users", list(document.values()))]
-    known = _known_inside(document)
+    known = _find_known_container(document)
     if known is None:
-        return _holding(document, sniff)
+        return _children_with_records(document, sniff)
     path, content = known
-    if not _holds(content, sniff, 0):
-        return _holding(document, sniff) or [(".".join(path), content)]
+    if not _has_record(content, sniff, 0):
+        return _children_with_records(document, sniff) or [(".".join(path), content)]
     others = {key: value for key, value in document.items() if key != path[0]}
-    return [(".".join(path), content), *_holding(others, sniff)]
+    return [(".".join(path), content), *_children_with_records(others, sniff)]
 
 
-def _holding(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
+def _children_with_records(
+    document: dict[str, Any], sniff: _Sniff
+) -> list[tuple[str, Any]]:
     is_row = isinstance(document, Row)
     found = [
         (str(key), value)
         for key, value in document.items()
-        if isinstance(value, dict | list | str) and _holds(value, sniff, 0)
+        if isinstance(value, dict | list | str) and _has_record(value, sniff, 0)
     ]
-    # What lies in a row began as texts, too.
+    # Values of a row were texts too.
     return [
         (key, type(document)(value) if is_row and isinstance(value, dict) else value)
         for key, value in found
     ]
 
 
-def _holds(value: Any, sniff: _Sniff, depth: int) -> bool:
-    """Whether there is a record anywhere in a value."""
+def _has_record(value: Any, sniff: _Sniff, depth: int) -> bool:
+    """Whether a value contains a record at any depth."""
     if depth > _MAX_DEPTH:
         return False
     if isinstance(value, list):
-        return any(_holds(entry, sniff, depth + 1) for entry in value)
+        return any(_has_record(entry, sniff, depth + 1) for entry in value)
     if not isinstance(value, dict):
-        inner = _json_in(value)
-        return inner is not None and _holds(inner, sniff, depth + 1)
-    restored = shapes.restore(value)
-    if foreign.reason_against(restored) or sniff(restored) is not None:
+        inner = _parse_json_text(value)
+        return inner is not None and _has_record(inner, sniff, depth + 1)
+    restored = shapes.restore_record(value)
+    if foreign.rejection_reason(restored) or sniff(restored) is not None:
         return True
-    if shapes.rows_of(value, lambda row: sniff(row) is not None) is not None:
+    if shapes.rows_of_columns(value, lambda row: sniff(row) is not None) is not None:
         return True
-    return any(_holds(child, sniff, depth + 1) for child in value.values())
+    return any(_has_record(child, sniff, depth + 1) for child in value.values())
 
 
-def _json_in(value: object) -> Any:
-    """Returns the object or list that a text holds as JSON, None where it is none."""
+def _parse_json_text(value: object) -> Any:
+    """Returns the object or list in a JSON text, None if there is none."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -247,8 +260,8 @@ def _json_in(value: object) -> Any:
     return found if isinstance(found, dict | list) else None
 
 
-def _is_message(entries: list[Any]) -> bool:
-    """Whether a list is a message of gallery-dl: a number, maybe a text, an object."""
+def _is_gallery_dl_message(entries: list[Any]) -> bool:
+    """Whether a list is a message of gallery-dl: a number, optional text, an object."""
     return (
         2 <= len(entries) <= 3
         and type(entries[0]) is int
@@ -257,8 +270,10 @@ def _is_message(entries: list[Any]) -> bool:
     )
 
 
-def _known_inside(document: dict[str, Any]) -> tuple[tuple[str, ...], Any] | None:
-    """Returns the first known container that holds something, and what it holds."""
+def _find_known_container(
+    document: dict[str, Any],
+) -> tuple[tuple[str, ...], Any] | None:
+    """Returns path and content of the first known container that is not empty."""
     for path in _WRAPPERS:
         value: Any = document
         for key in path:
@@ -272,13 +287,13 @@ def _is_whichtok_user(value: object) -> bool:
     return isinstance(value, dict) and "used_hashtags" in value
 
 
-def _with_what_it_says(outer: Found, document: dict[str, Any]) -> Found:
-    """Adds the container's own stamp, and of our collector's lines the seed."""
+def _with_metadata(outer: ContainedRecord, document: dict[str, Any]) -> ContainedRecord:
+    """Adds the collection time of the container and, for our collector, the seed."""
     meta = document.get("__collect_meta")
     if isinstance(meta, dict):
         stamp = meta.get("collected_at")
         seed = _seed(meta.get("seed"))
-        outer = replace(outer, asked=replace(outer.asked, seed=seed))
+        outer = replace(outer, context=replace(outer.context, seed=seed))
         is_time = type(stamp) is int and 0 <= stamp < _END_OF_TIME
         return replace(outer, collected_at=stamp) if is_time else outer
     for stamp in (
@@ -310,8 +325,8 @@ def _child(document: dict[str, Any], key: str, inner: str) -> Any:
     return child.get(inner) if isinstance(child, dict) else None
 
 
-def _error_of(document: dict[str, Any]) -> str | None:
-    """Returns the error that an answer is; None where it is none."""
+def _describe_error(document: dict[str, Any]) -> str | None:
+    """Returns a description of an error answer, None for other answers."""
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:

@@ -1,7 +1,7 @@
 """TikTok-Content-Scraper's file of a post: five blocks of metadata.
 
-Its times have no zone; the id tells the posting time. Its mentions are ids of people
-and not their handles, and its lists of hashtags may lack what the caption has.
+Its times have no time zone, so the posting time is taken from the id. Its mentions are
+user ids, not handles, and its lists of hashtags may lack hashtags of the caption.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _IDS = (
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like such a file, whole or damaged."""
+    """Whether the record is a file of this format, complete or damaged."""
     return "video_metadata" in record and bool(
         {"file_metadata", "author_metadata", "music_metadata"} & record.keys()
     )
@@ -54,7 +54,7 @@ def read(record: RawRecord) -> Post:
     """Maps the blocks to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     post = mapped.read(record, _PATHS, witnesses=_IDS)
     if post.hashtags:

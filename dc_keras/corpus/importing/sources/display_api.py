@@ -1,6 +1,6 @@
-"""Posts of the Display API, which an app lists for whoever logged in.
+"""Posts of the Display API, which lists the posts of the logged-in user.
 
-The handle stands in `share_url` alone.
+Only `share_url` contains the handle.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _PATHS = mapped.Paths(
     comments=("comment_count",),
     shares=("share_count",),
 )
-_TELLING = frozenset({"embed_html", "embed_link", "cover_image_url", "share_url"})
+_DISTINCTIVE = frozenset({"embed_html", "embed_link", "cover_image_url", "share_url"})
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like such a post, whole or damaged."""
+    """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
-    return len(_TELLING & keys) >= 2 and bool(
+    return len(_DISTINCTIVE & keys) >= 2 and bool(
         {"video_description", "view_count", "like_count"} & keys
     )
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a post to a `Post`.
+    """Maps a record to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _PATHS)
 

@@ -1,7 +1,7 @@
 """DouK-Downloader's table of TikTok posts, whose columns are Chinese.
 
-The same program downloads from Douyin into the same columns: the address tells. Its
-times are local; the id tells the posting time.
+The program writes posts of Douyin with the same columns; only the URL distinguishes
+them. Its times are local, so the posting time is taken from the id.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from dc_keras.corpus.importing.sources import mapped
-from dc_keras.corpus.importing.sources.addresses import KEYS
+from dc_keras.corpus.importing.sources.addresses import URL_KEYS
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -44,11 +44,11 @@ def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no address of TikTok, no usable id, or no author.
+        UnreadablePostError: there is no URL of TikTok, no valid id, or no author.
     """
-    if not any("tiktok" in str(record.get(key)) for key in KEYS):
+    if not any("tiktok" in str(record.get(key)) for key in URL_KEYS):
         raise UnreadablePostError(
-            "a row without an address of TikTok: it may be of another platform (Douyin)"
+            "a row without a URL of TikTok: it may be of another platform (Douyin)"
         )
     post = mapped.read(record, _PATHS)
     kind = record.get("作品类型")

@@ -1,4 +1,4 @@
-"""Tells texts from other files by their first bytes, and brings them to UTF-8."""
+"""Distinguishes text from other files by the first bytes, and converts it to UTF-8."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _OTHER_FILES = (
 )
 
 
-def reason_against(head: bytes) -> str | None:
-    """Returns why a file that begins so is no text, None where it may be one."""
+def rejection_reason(head: bytes) -> str | None:
+    """Returns why a file that begins with these bytes is not text, or None."""
     for magic, reason in _OTHER_FILES:
         if head.startswith(magic):
             return reason
     line, _, _ = head.partition(b"\n")
     if wide_encoding(head) is None and line.count(0) > len(line) // 8:
-        return "not a text, and of no known shape"
+        return "not a text, and not of a known format"
     return None
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """Returns the encoding of a text of two or four bytes a character, else None."""
+    """Returns the encoding of a text with two or four bytes per character, or None."""
     for bom, name in _WIDE_BOMS:
         if head.startswith(bom):
             return name
@@ -57,17 +57,18 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def as_utf8(file: BinaryIO, head: bytes) -> BinaryIO:
-    """Returns the file as UTF-8; one of UTF-16 is decoded while it is read."""
+    """Returns the file as UTF-8; UTF-16 and UTF-32 are decoded while reading."""
     encoding = wide_encoding(head)
     if encoding is None:
         return file
     return cast("BinaryIO", codecs.EncodedFile(file, "utf-8", encoding))
 
 
-def is_other_than_utf8(open_file: Callable[[], BinaryIO]) -> bool:
-    """Whether a text is in another encoding: bytes above ASCII, and none is UTF-8's.
+def is_not_utf8(open_file: Callable[[], BinaryIO]) -> bool:
+    """Whether a text is in another encoding than UTF-8.
 
-    A file of UTF-8 with a stray byte is not: its other characters tell.
+    A file is UTF-8 if at least one line has valid non-ASCII UTF-8, even if other lines
+    have invalid bytes.
     """
     is_odd = False
     with open_file() as file:

@@ -1,8 +1,8 @@
-"""Reads single values out of a raw record: typed, never guessed, every gap noted.
+"""Reads typed values out of a raw record; values are never guessed, gaps are noted.
 
-Paths are dotted: `author.id`. Where several are given, the first that holds a usable
-value counts. A key may as well be spelt the other way, `play_count` as `playCount`, and
-an object be the one in a list.
+Paths are dotted: `author.id`. Among several paths, the first with a valid value is
+used. Keys match in both spellings, `play_count` and `playCount`, and a list with a
+single object counts as the object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources import addresses, cells, values
 from dc_keras.corpus.importing.sources.post import (
-    Account,
+    AccountCounts,
     Person,
     RawRecord,
     Row,
@@ -23,27 +23,27 @@ from dc_keras.corpus.importing.sources.post import (
 )
 from dc_keras.corpus.records import find_hashtags
 
-# What is in an object or a list that stands where a handle belongs.
-NO_HANDLE = re.compile(r"[\s{}\[\]\"'<>,;|/\\]")
-# What exports write where there is nothing: no gap, and no fault either.
+# Characters of objects and lists, which handles cannot contain.
+NOT_IN_HANDLES = re.compile(r"[\s{}\[\]\"'<>,;|/\\]")
+# The values that exports write for nothing; they are neither missing nor malformed.
 _REDACTED = "REDACTED"
-_NOTHING = ("", "0", 0, _REDACTED)
-OF_ADDRESS = "address.video_id"
+_EMPTY_VALUES = ("", "0", 0, _REDACTED)
+ID_FROM_URL = "address.video_id"
 _YES = ("true", "yes", "1")
 _NO = ("false", "no", "0")
 
 
 class Fields:
-    """The values of one raw record, and what was noted while reading them.
+    """The values of one raw record, and the notes on reading them.
 
     Args:
         record: the raw record.
-        witnesses: paths to ids that the format has as numbers. One id in 500 looks
-            rounded by chance; two in one record do not.
+        witnesses: paths of ids that the format has as numbers. An exact id looks
+            rounded by chance once in 500; if two ids of a record look exact, they are.
 
     Attributes:
-        notes: words such as `missing.music_id`, `malformed.views`,
-            `rounded.music_id`, `mended_escapes`; one each.
+        notes: words such as `missing.music_id`, `malformed.views`, `rounded.music_id`,
+            `mended_escapes`, each once.
     """
 
     __slots__ = ("_notes", "_record", "_witnesses")
@@ -55,51 +55,51 @@ class Fields:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was noted so far, in order, without repeats."""
+        """The notes so far, in order, without repeats."""
         return tuple(self._notes)
 
     def has(self, path: str) -> bool:
-        """Whether the path leads to anything but null."""
+        """Whether the path leads to a value other than null."""
         return self._get(path) is not None
 
     def text(self, name: str, *paths: str) -> str | None:
-        """Returns a mended text, None where there is none or an empty one."""
+        """Returns a repaired text, None if it is missing or empty."""
         for path in paths:
             value = self._get(path)
             if isinstance(value, str) and value and value != _REDACTED:
-                return self._mend(value)
+                return self._repair(value)
         self._note_gap(name, paths)
         return None
 
     def optional_text(self, name: str, *paths: str) -> str | None:
-        """Returns what `text` does, and notes no gap: few formats have the field."""
+        """Returns the same as `text` but notes no gap, for fields of few formats."""
         return self.text(name, *paths) if any(map(self.has, paths)) else None
 
     def count(self, name: str, *paths: str) -> int | None:
-        """Returns a whole number of at least 0, also out of a text, as 1,234 too."""
+        """Returns a whole number of at least 0, also from a text such as 1,234."""
         for path in paths:
             value = self._get(path)
             if value is None:
                 continue
-            number = values.whole_number(value)
-            number = values.grouped_number(value) if number is None else number
+            number = values.parse_whole_number(value)
+            number = values.parse_grouped_number(value) if number is None else number
             if number is not None:
                 return number
         self._note_gap(name, paths)
         return None
 
     def time(self, name: str, *paths: str) -> int | None:
-        """Returns a time in UTC seconds: a number of s, ms or µs, or a zoned text.
+        """Returns a time in UTC seconds, from a number in s, ms or µs or a zoned text.
 
-        A text without a zone is no time, and noted as `local`.
+        A text without a zone gives None and the note `local`.
         """
         for path in paths:
             value = self._get(path)
-            time = None if value is None else values.whole_number(value)
+            time = None if value is None else values.parse_whole_number(value)
             if time is not None:
-                return values.in_seconds(time)
+                return values.to_seconds(time)
             if isinstance(value, str) and "-" in value:
-                stamp = values.stamp_of(value)
+                stamp = values.parse_iso_time(value)
                 if stamp is not None and stamp.tzinfo is not None:
                     return int(stamp.timestamp())
                 if stamp is not None:
@@ -109,19 +109,19 @@ class Fields:
         return None
 
     def seconds(self, name: str, *paths: str) -> float | None:
-        """Returns a finite number of seconds of at least 0, also out of a text.
+        """Returns a finite number of seconds of at least 0, also from a text.
 
-        A text may also be a length as `00:01:15`.
+        A text may be a duration such as `00:01:15`.
         """
         for path in paths:
-            seconds = values.length(self._get(path))
+            seconds = values.parse_duration(self._get(path))
             if seconds is not None and math.isfinite(seconds) and seconds >= 0:
                 return seconds
         self._note_gap(name, paths)
         return None
 
     def flag(self, *paths: str) -> bool | None:
-        """Returns true or false, None where there is neither: 1 or 0, "yes" or "no"."""
+        """Returns true or false, also for 1 or 0, "yes" or "no"; else None."""
         for path in paths:
             value = self._get(path)
             if value is not None:
@@ -131,16 +131,16 @@ class Fields:
         return None
 
     def private_names(self, *paths: str) -> tuple[str, ...]:
-        """Returns the texts at some paths that only help to leave names out."""
+        """Returns the texts at some paths, which are only used to remove names."""
         found = map(self._get, paths)
         return tuple(value for value in found if isinstance(value, str) and value)
 
     def identifier(self, name: str, *paths: str) -> str | None:
-        """Returns an id as a string; "", "0" and "REDACTED" are no ids.
+        """Returns an id as a string; "", "0" and "REDACTED" are not ids.
 
         Raises:
-            UnreadablePostError: the id passed through a float or a spreadsheet, or is
-                no id at all.
+            UnreadablePostError: the id was rounded by a float or a spreadsheet, or the
+                value is not an id.
         """
         for path in paths:
             value = self._get(path)
@@ -149,14 +149,14 @@ class Fields:
                     found = str(value)
                 else:
                     found = values.read_id(name, value)
-                if found not in _NOTHING:
-                    self._refuse_spreadsheet(name, found)
+                if found not in _EMPTY_VALUES:
+                    self._reject_spreadsheet_id(name, found)
                     return found
         self._note_gap(name, paths)
         return None
 
     def optional_identifier(self, name: str, *paths: str) -> str | None:
-        """Returns an id of digits, or None and a note where it is rounded or none."""
+        """Returns an id of digits, or None with a note if it is rounded or invalid."""
         try:
             found = self.identifier(name, *paths)
         except values.RoundedIdError:
@@ -171,28 +171,28 @@ class Fields:
         return found
 
     def video_id(self, *paths: str) -> str:
-        """Returns the id of the post: digits, of its address where there is no other.
+        """Returns the id of the post, from the paths or from its URL.
 
         Raises:
-            UnreadablePostError: there is none, it passed through a float, or it has
-                anything but digits.
+            UnreadablePostError: there is no id, it was rounded by a float, or it has
+                other characters than digits.
         """
         found = self.identifier("video_id", *paths)
         if found is None:
             _, found = addresses.find_post(self._record)
-            self.note(OF_ADDRESS)
+            self.note(ID_FROM_URL)
         elif not found.isdecimal():
-            found = addresses.post_of(found)[1] or found
+            found = addresses.parse_post_url(found)[1] or found
         if found is None:
             raise UnreadablePostError("no video id")
         if not (found.isascii() and found.isdecimal() and len(found) < 20):
             raise UnreadablePostError("`video_id` must be digits, at most 19")
-        if values.is_of_another_platform(int(found)):
+        if values.is_foreign_id(int(found)):
             raise UnreadablePostError(
-                "`video_id` is of another platform: TikTok's ids of this length tell "
+                "`video_id` is of another platform: TikTok's ids of this length encode "
                 "times since 2014"
             )
-        # Among texts chance makes one of these in about 500, so it is only told.
+        # About one exact id in 500 looks rounded by chance, so it is only noted.
         if values.looks_rounded(int(found)):
             self.note("maybe_rounded.video_id")
         return found
@@ -204,10 +204,10 @@ class Fields:
         handle: tuple[str, ...] = (),
         sec_uid: tuple[str, ...] = (),
     ) -> Person | None:
-        """Returns somebody, None where there is neither an id nor a handle.
+        """Returns a person, None if there is neither an id nor a handle.
 
         Raises:
-            UnreadablePostError: the id passed through a float.
+            UnreadablePostError: the id was rounded by a float.
         """
         person = Person(
             user_id=self.identifier("author_id", *user_id) if user_id else None,
@@ -223,11 +223,11 @@ class Fields:
         handle: tuple[str, ...] = (),
         sec_uid: tuple[str, ...] = (),
     ) -> Person:
-        """Returns who posted, by the handle in the post's address where by no other.
+        """Returns the author of the post, by default from the handle in its URL.
 
         Raises:
-            UnreadablePostError: there is neither an id nor a handle, or the id passed
-                through a float.
+            UnreadablePostError: there is neither an id nor a handle, or the id was
+                rounded by a float.
         """
         author = self.person(user_id=user_id, handle=handle, sec_uid=sec_uid)
         if author is None:
@@ -237,8 +237,8 @@ class Fields:
             raise UnreadablePostError("a post without an author")
         return author
 
-    def shows_images(self, path: str) -> bool:
-        """Whether a list of images, a kind of post or a flag says that it is images."""
+    def has_images(self, path: str) -> bool:
+        """Whether a list of images, a type of post or a flag indicates a slideshow."""
         value = self._get(path)
         if isinstance(value, str):
             word = value.strip().casefold()
@@ -247,53 +247,53 @@ class Fields:
 
     def account(
         self, followers: str, total_likes: tuple[str, ...], total_posts: str
-    ) -> Account | None:
-        """Returns what is known of the author's account, None where nothing is."""
+    ) -> AccountCounts | None:
+        """Returns the counts of the author's account, None if there are none."""
         given = ((followers,), total_likes, (total_posts,))
         counts = [self._first_count(paths) for paths in given]
-        return Account(*counts) if any(n is not None for n in counts) else None
+        return AccountCounts(*counts) if any(n is not None for n in counts) else None
 
     def entries(self, path: str, *, are_words: bool = False) -> Sequence[Any]:
-        """Returns the list at a path, () where there is none.
+        """Returns the list at a path, () if there is none.
 
-        A text where a list belongs is one in a cell (`cells.read_list`).
+        A text is read as a list in a cell (`cells.read_list`).
 
         Args:
-            path: of the list.
-            are_words: whether nothing in the list can have a space, as with hashtags.
+            path: path of the list.
+            are_words: whether the entries cannot contain spaces, as for hashtags.
 
         Raises:
-            UnreadablePostError: a list in a cell that is cut or in an unknown print.
+            UnreadablePostError: a list in a cell is truncated or in an unknown syntax.
         """
         value = self._get(path)
         if isinstance(value, dict) and isinstance(self._record, Row):
             return list(value.values())  # columns named `path.0`, `path.1`
         if isinstance(value, str) and value:
-            if cells.is_lost(value):
+            if cells.is_placeholder(value):
                 self.note(f"malformed.{path}")
                 return ()
             value = cells.read_list(value, split_spaces=are_words)
             if value is None:
                 raise UnreadablePostError(
-                    f"`{path}` must be a list: it is cut, or in an unknown print"
+                    f"`{path}` must be a list: it is cut, or in an unknown syntax"
                 )
         return value if isinstance(value, list) else ()
 
     def texts(self, path: str, *keys: str, are_words: bool = False) -> Iterator[str]:
-        """Yields the texts of a list, of an object in it the first of `keys` it has.
+        """Yields the texts of a list; for an object, the first value among `keys`.
 
-        Empty ones are left out.
+        Empty texts are omitted.
         """
-        keys = addresses.spellings(keys)
+        keys = addresses.with_other_spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
             if isinstance(entry, dict):
                 value = next((entry[key] for key in keys if entry.get(key)), None)
             if isinstance(value, str) and value:
-                yield self._mend(value)
+                yield self._repair(value)
 
     def tags(self, caption: str | None, *paths: str) -> tuple[str, ...]:
-        """Returns the hashtags of the lists that are there, else of the caption."""
+        """Returns the hashtags of the existing lists, else those of the caption."""
         lists = [path for path in paths if self._has_list(path)]
         if not lists:
             return find_hashtags(caption or "")
@@ -309,12 +309,12 @@ class Fields:
     def hashtags(
         self, caption: str | None, *, links: tuple[str, str], listed: tuple[str, str]
     ) -> tuple[str, ...]:
-        """Returns the tags that a post links to, then those it is listed under.
+        """Returns the tags that a post links to, then the challenges that list it.
 
         Args:
-            caption: where the tags are read where the post has no links.
+            caption: used for the tags if the post has no links.
             links: path of the list of links, and the key of a tag in it.
-            listed: likewise of the challenges.
+            listed: path of the list of challenges, and the key of a name in it.
         """
         path, key = links
         linked = (
@@ -326,7 +326,7 @@ class Fields:
         return tuple(found) if found == titles else (*found, *titles)
 
     def note(self, word: str) -> None:
-        """Notes something to be counted."""
+        """Adds a note."""
         self._notes[word] = None
 
     def _handle(self, paths: tuple[str, ...]) -> str | None:
@@ -334,26 +334,26 @@ class Fields:
             value = self._get(path)
             if not isinstance(value, str) or value == _REDACTED:
                 continue
-            found = self._mend(value).strip().removeprefix("@")
-            if found and not NO_HANDLE.search(found):
+            found = self._repair(value).strip().removeprefix("@")
+            if found and not NOT_IN_HANDLES.search(found):
                 return found
         self._note_gap("author_handle", paths)
         return None
 
     def _has_list(self, path: str) -> bool:
-        """Whether there is a list at a path, or a cell that once held one."""
+        """Whether there is a list at a path, or a cell with one."""
         value = self._get(path)
         if isinstance(value, str):
-            return bool(value.strip()) and not cells.is_lost(value)
+            return bool(value.strip()) and not cells.is_placeholder(value)
         return isinstance(value, list | dict)
 
     def _first_count(self, paths: tuple[str, ...]) -> int | None:
-        numbers = (values.whole_number(self._get(path)) for path in paths)
+        numbers = (values.parse_whole_number(self._get(path)) for path in paths)
         return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
         value: Any = self._record
-        for key, other in addresses.keys_of(path):
+        for key, other in addresses.split_path(path):
             if isinstance(value, list) and len(value) == 1:
                 value = value[0]
             if not isinstance(value, dict):
@@ -363,7 +363,7 @@ class Fields:
         return value
 
     def _is_exact(self, value: object) -> bool:
-        """Whether a number is an id that another id of the record vouches for."""
+        """Whether a number is exact because another id of the record is."""
         return type(value) is int and any(
             type(other) is int
             and values.EXACT_IN_A_DOUBLE < other != value
@@ -371,10 +371,10 @@ class Fields:
             for other in map(self._get, self._witnesses)
         )
 
-    def _refuse_spreadsheet(self, name: str, found: str) -> None:
+    def _reject_spreadsheet_id(self, name: str, found: str) -> None:
         if isinstance(self._record, TypedRow):
             return
-        if isinstance(self._record, Row) and values.passed_a_spreadsheet(found):
+        if isinstance(self._record, Row) and values.is_spreadsheet_rounded(found):
             raise values.RoundedIdError(
                 f"`{name}` passed through a spreadsheet, which keeps 15 digits"
             )
@@ -383,17 +383,17 @@ class Fields:
         found = [value for value in map(self._get, paths) if value is not None]
         if not found:
             self.note(f"missing.{name}")
-        elif any(value not in _NOTHING for value in found):
+        elif any(value not in _EMPTY_VALUES for value in found):
             self.note(f"malformed.{name}")
 
-    def _mend(self, text: str) -> str:
-        """Undoes two known damages: doubly escaped characters and halves of pairs."""
+    def _repair(self, text: str) -> str:
+        """Repairs doubly escaped characters and split surrogate pairs."""
         if "\\u" in text:
-            mended = values.unescaped(text)
-            if mended != text:
+            repair_surrogates = values.decode_double_escapes(text)
+            if repair_surrogates != text:
                 self.note("mended_escapes")
-            text = mended
-        whole = values.mended(text)
+            text = repair_surrogates
+        whole = values.repair_surrogates(text)
         if whole != text.replace("\0", ""):
             self.note("mended_surrogates")
         return whole

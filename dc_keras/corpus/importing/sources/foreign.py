@@ -1,4 +1,4 @@
-"""Tells what is no post of TikTok by what it has: other platforms, rooms, playlists."""
+"""Recognises records other than posts of TikTok: other platforms, rooms, playlists."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from dc_keras.corpus.importing.sources import addresses
 
 _PLATFORM_KEYS = ("source_platform", "extractor_key", "extractor", "ie_key")
-# Under these names stands the platform of the device as likely as not.
+# These keys may also contain the platform of the device.
 _VAGUE_KEYS = ("platform", "network", "social_network", "site")
 _LIVE_AWEME = 101
 _LIVE = frozenset({"is_live", "was_live", "is_upcoming", "post_live"})
-# Counts that other platforms have beside a text and an author, and TikTok has not.
+# Counts that posts of other platforms have, and those of TikTok do not.
 _OTHER_COUNTS = frozenset(
     {"retweet_count", "quote_count", "reposts_count", "retweetCount", "quoteCount"}
     | {"reblogs_count", "edge_media_to_comment", "favourites_url", "num_crossposts"}
 )
-_OF_A_POST = (
+_POST_KEYS = (
     *("text", "desc", "description", "createTime", "create_time", "createTimeISO"),
     *("diggCount", "digg_count", "playCount", "play_count", "stats", "statistics"),
     *("data", "itemList", "aweme_list", "items"),
@@ -25,56 +25,55 @@ _OF_A_POST = (
 _OTHER = "a record of another platform than TikTok"
 
 
-def reason_against(record: Mapping[str, Any]) -> str | None:
-    """Returns why a record, or all that is in it, is no post of TikTok.
+def rejection_reason(record: Mapping[str, Any]) -> str | None:
+    """Returns why a record, with all its content, is not a post of TikTok, or None.
 
-    None where nothing speaks against it. The reason names the platform, which is
-    nobody's data.
+    The reason may name the platform, which is not personal data.
     """
-    return _error(record) or _platform(record) or _kind(record)
+    return _collector_error(record) or _platform(record) or _other_content(record)
 
 
 def _platform(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against a record of another platform."""
+    """Returns the reason for rejecting a record of another platform."""
     for platform in _platforms(record):
-        if not addresses.names_tiktok(platform):
-            return f"{_OTHER}{_named(platform)}"
-    site = addresses.other_platform(record)
-    if site is None and _comes_from_douyin(record):
+        if not addresses.is_tiktok_name(platform):
+            return f"{_OTHER}{_in_parentheses(platform)}"
+    site = addresses.find_other_platform(record)
+    if site is None and _is_from_douyin(record):
         site = "douyin.com"
     if site is not None:
         return f"{_OTHER} ({site})"
     return _OTHER if _OTHER_COUNTS & record.keys() else None
 
 
-def _kind(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against what TikTok has beside posts."""
+def _other_content(record: Mapping[str, Any]) -> str | None:
+    """Returns the reason for rejecting records of TikTok that are not posts."""
     if _is_live(record):
         return "a live room, not a post"
-    if record.get("_type") in ("playlist", "multi_video") and not _entries(record):
+    if record.get("_type") in ("playlist", "multi_video") and not _has_entries(record):
         return "a playlist and not a post: its posts have files of their own"
     return None
 
 
 def _platforms(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the platforms that a record names, only such as sound like one."""
+    """Yields the platforms in a record; for vague keys, only known platforms."""
     meta = record.get("__import_meta")
     values = [record.get(key) for key in _PLATFORM_KEYS]
     values.append(meta.get("source_platform") if isinstance(meta, dict) else None)
     for value in values:
-        # yt-dlp calls it generic where it does not know the site.
+        # yt-dlp writes "generic" for unknown sites.
         if isinstance(value, str) and value.strip() and len(value) < 40:
             yield value
     for key in _VAGUE_KEYS:
         value = record.get(key)
-        if isinstance(value, str) and addresses.names_other(value):
+        if isinstance(value, str) and addresses.is_other_platform_name(value):
             yield value
 
 
-def _error(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason against an error that a collector wrote down for a post."""
-    if any(record.get(key) not in (None, "") for key in _OF_A_POST):
-        return None  # posts have a text, a time or counts
+def _collector_error(record: Mapping[str, Any]) -> str | None:
+    """Returns the reason for rejecting an error that a collector saved for a post."""
+    if any(record.get(key) not in (None, "") for key in _POST_KEYS):
+        return None  # it is a post: it has a text, a time or counts
     given = [record.get(key) for key in ("errorCode", "error_code", "error")]
     codes = [code for code in given if isinstance(code, str) and code]
     if not codes:
@@ -83,13 +82,13 @@ def _error(record: Mapping[str, Any]) -> str | None:
     return f"an error of the collector in place of a post{code}"
 
 
-def _named(platform: str) -> str:
+def _in_parentheses(platform: str) -> str:
     name = platform.partition(":")[0].strip().casefold()
     return f" ({name})" if name.replace(".", "").replace("-", "").isalnum() else ""
 
 
-def _comes_from_douyin(record: Mapping[str, Any]) -> bool:
-    """Whether an app's record links to Douyin, whose app has the same shape."""
+def _is_from_douyin(record: Mapping[str, Any]) -> bool:
+    """Whether a record of the app links to Douyin, whose app has the same format."""
     if "aweme_id" not in record:
         return False
     share, video = record.get("share_info"), record.get("video")
@@ -105,7 +104,7 @@ def _comes_from_douyin(record: Mapping[str, Any]) -> bool:
 
 
 def _is_live(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of a live room, or announces one."""
+    """Whether a record is, or announces, a live room."""
     status = record.get("live_status")
     key = record.get("extractor_key") or record.get("extractor")
     return bool(
@@ -115,9 +114,9 @@ def _is_live(record: Mapping[str, Any]) -> bool:
         or record.get("is_live") is True
         or (isinstance(key, str) and key.casefold().endswith("live"))
         or record.get("aweme_type") == _LIVE_AWEME
-        or addresses.find_live(record)
+        or addresses.has_live_url(record)
     )
 
 
-def _entries(record: Mapping[str, Any]) -> bool:
+def _has_entries(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("entries"), list)

@@ -1,6 +1,6 @@
 """The table that 4CAT makes of TikTok posts.
 
-Its ndjson holds web items and is read as such.
+Its ndjson files contain web items and are read as such.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"tiktok_url", "plays", "is_duet", "challenges", "diversification_labels"}
     | {"music_id", "location_created", "stickers", "is_photosensitive", "author_videos"}
 )
@@ -17,22 +17,22 @@ _TELLING = frozenset(
 def matches(record: RawRecord) -> bool:
     """Whether the record is a row of the table."""
     keys = record.keys()
-    # 4CAT's tables of other platforms share most columns with it.
-    return "body" in keys and len(_TELLING & keys) >= 2
+    # 4CAT's tables of other platforms have mostly the same columns.
+    return "body" in keys and len(_DISTINCTIVE & keys) >= 2
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a row to a `Post`; a pseudonymised author is taken as it is.
+    """Maps a row to a `Post`; a pseudonymised author is used like a handle.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("id")
     caption = fields.text("caption", "body")
     author = fields.author(handle=("author",))
     if fields.flag("is_duet"):
-        fields.note("missing.duet_of")  # the table says that it is one, not of what
+        fields.note("missing.duet_of")  # the table does not contain the other post
     return Post(
         video_id=video_id,
         author=author,

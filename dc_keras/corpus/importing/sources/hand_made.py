@@ -1,6 +1,6 @@
-"""Flat tables and objects that people make themselves, under headers of their own.
+"""Flat tables and objects made by hand, with arbitrary column names.
 
-What a column is, its header tells (`synonyms`).
+The meaning of a column is derived from its name (`synonyms`).
 """
 
 from __future__ import annotations
@@ -46,40 +46,41 @@ _PATHS = mapped.Paths(
     followers="followers",
 )
 _COUNTS = frozenset({"views", "likes", "comments", "shares", "saves"})
-_TELLING = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
+_DISTINCTIVE = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
 # Only the Research API has these.
-_OF_RESEARCH = frozenset(
+_RESEARCH_KEYS = frozenset(
     {"region_code", "country_code", "hashtag_names", "voice_to_text", "effect_ids"}
     | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
 )
-# What the sources of tools read of a flat record.
-_OF_TOOLS = frozenset(
+# The flat keys that the sources of tools read.
+_TOOL_KEYS = frozenset(
     {"id", "video_id", "desc", "author", "authorId", "createTime", "textLanguage"}
     | {"locationCreated", "username", "video_description", "create_time", "url"}
     | {"view_count", "like_count", "comment_count", "share_count", "music_id"}
     | {"video_duration", "play_count", "digg_count", "collect_count", "music_name"}
     | {"challenges", "duration", "user_id", "author_id"}
 )
-# An object with these has the id of somebody.
-_OF_A_PERSON = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
+# An object with one of these keys describes a person.
+_PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
 _TOOLS = (research_api.VIDEO, simple_tables.TIKTOK_10M, web_item.SOURCE)
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether a record is flat and its keys tell a post.
+    """Whether a record is flat and its keys are those of a post.
 
-    Of an object that is no row of a table the values must tell one, too: anything may
-    have an id and a title. What a tool's source reads whole is left to it.
+    For an object that is not a row of a table, the values must be those of a post too,
+    because many objects have an id and a title. Records that the source of a tool reads
+    completely are left to it.
     """
     keys = record.keys()
-    if _OF_RESEARCH & keys or any(isinstance(v, dict) for v in record.values()):
+    if _RESEARCH_KEYS & keys or any(isinstance(v, dict) for v in record.values()):
         return False
     fields = {synonyms.find_field(key)[0] for key in keys}
-    if fields.isdisjoint(("video_id", "url")) or fields.isdisjoint(_TELLING):
+    if fields.isdisjoint(("video_id", "url")) or fields.isdisjoint(_DISTINCTIVE):
         return False
     if not isinstance(record, Row) and not _is_post(record):
         return False
-    is_more = any(synonyms.find_field(key)[0] for key in keys - _OF_TOOLS)
+    is_more = any(synonyms.find_field(key)[0] for key in keys - _TOOL_KEYS)
     return is_more or not any(tool.matches(record) for tool in _TOOLS)
 
 
@@ -87,8 +88,8 @@ def read(record: RawRecord) -> Post:
     """Maps a record to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, no author, or a column of texts that may be
-            comments on posts or remarks about them.
+        UnreadablePostError: there is no valid id, no author, or a column of texts that
+            may be comments on posts or remarks about them.
     """
     named = synonyms.name_fields(record)
     if _is_text(named.get("comments")) and not {"caption", "views"} & named.keys():
@@ -100,8 +101,8 @@ def read(record: RawRecord) -> Post:
 
 
 def _is_post(record: RawRecord) -> bool:
-    """Whether an object has an id of TikTok, an author, a text and a count."""
-    if _OF_A_PERSON & record.keys():
+    """Whether an object has an id or URL of TikTok, an author, a text and a count."""
+    if _PERSON_KEYS & record.keys():
         return False
     named = synonyms.name_fields(record)
     _, in_address = addresses.find_post(named)
@@ -110,8 +111,8 @@ def _is_post(record: RawRecord) -> bool:
     has_author = bool({"handle", "user_id"} & named.keys()) or in_address is not None
     has_text = bool({"caption", "create_time"} & named.keys())
     is_named = is_id or in_address is not None
-    # A sound has an id, an author and a title, too, and `play` is an address.
-    counts = (values.whole_number(named.get(name)) for name in _COUNTS)
+    # A sound has an id, an author and a title too, and its `play` is a URL.
+    counts = (values.parse_whole_number(named.get(name)) for name in _COUNTS)
     has_count = any(count is not None for count in counts)
     return is_named and has_author and has_text and has_count
 

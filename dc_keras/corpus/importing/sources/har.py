@@ -1,4 +1,4 @@
-"""Takes TikTok's answers out of an HAR file, as browsers and proxies save it."""
+"""Extracts TikTok's answers from an HAR file, as saved by browsers and proxies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import orjson
 
 from dc_keras.corpus.importing.sources import addresses, json_repair
 from dc_keras.corpus.importing.sources.pages import find_payloads
-from dc_keras.corpus.importing.sources.values import utc_stamp
+from dc_keras.corpus.importing.sources.values import parse_utc_time
 
 _LONGEST = 2**28
-_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by its first bytes
-# Services that answer with TikTok's posts.
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, detected from the first bytes
+# Services that return posts of TikTok.
 _SERVICES = (
     *("tikwm.com", "tikhub.io", "tikhub.dev", "ensembledata.com", "apify.com"),
     *("rapidapi.com", "brightdata.com", "localhost"),
@@ -25,15 +25,15 @@ _SERVICES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer of a recording.
+class RecordedAnswer:
+    """An answer in a recording.
 
     Attributes:
-        position: in the file.
+        position: position in the file.
         value: parsed JSON.
-        time: when it was asked for, UTC seconds; None where the recording does not say.
-        reason: why posts in it are none of TikTok; None where nothing says so.
-        is_cut: whether it is a part of an answer.
+        time: time of the request, UTC seconds; None if the recording lacks it.
+        reason: why its posts are not TikTok's, or None.
+        is_cut: whether the answer is incomplete.
     """
 
     position: str
@@ -49,18 +49,18 @@ def is_har(document: dict[str, Any]) -> bool:
     return isinstance(log, dict) and isinstance(log.get("entries"), list)
 
 
-def answers(document: dict[str, Any]) -> Iterator[Answer]:
-    """Yields the answers that are JSON, or pages with JSON."""
+def iter_answers(document: dict[str, Any]) -> Iterator[RecordedAnswer]:
+    """Yields the answers that are JSON, or pages that contain JSON."""
     for number, entry in enumerate(document["log"]["entries"]):
-        content = _inside(entry, "response", "content")
+        content = _get_nested(entry, "response", "content")
         text = _text(content).strip() if isinstance(content, dict) else ""
-        time = utc_stamp(_inside(entry, "startedDateTime"))
-        reason = _reason_against(_inside(entry, "request", "url"))
+        time = parse_utc_time(_get_nested(entry, "startedDateTime"))
+        reason = _reason_against(_get_nested(entry, "request", "url"))
         for value, is_cut in _values(text):
-            yield Answer(f"log.entries[{number}]", value, time, reason, is_cut)
+            yield RecordedAnswer(f"log.entries[{number}]", value, time, reason, is_cut)
 
 
-def _inside(entry: object, *path: str) -> Any:
+def _get_nested(entry: object, *path: str) -> Any:
     for key in path:
         entry = entry.get(key) if isinstance(entry, dict) else None
     return entry
@@ -69,7 +69,7 @@ def _inside(entry: object, *path: str) -> Any:
 def _reason_against(url: object) -> str | None:
     if not isinstance(url, str) or not url:
         return None
-    if addresses.is_of_tiktok(url) or addresses.is_of(url, _SERVICES):
+    if addresses.is_tiktok_url(url) or addresses.has_domain(url, _SERVICES):
         return None
     return "an answer of another host than TikTok's or a service for its posts"
 
@@ -81,20 +81,20 @@ def _text(content: dict[str, Any]) -> str:
     if content.get("encoding") != "base64":
         return text
     try:
-        return _unpacked(base64.b64decode(text, validate=False)).decode("utf-8")
+        return _decompress(base64.b64decode(text, validate=False)).decode("utf-8")
     except (binascii.Error, zlib.error, ValueError):
         return ""  # a picture
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Returns a body as it was before the server packed it; proxies keep it packed."""
+def _decompress(data: bytes) -> bytes:
+    """Returns the decompressed body; proxies save it as the server compressed it."""
     if data[:2] not in (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
         return data
     return zlib.decompressobj(_EITHER).decompress(data, _LONGEST)
 
 
 def _values(text: str) -> Iterator[tuple[Any, bool]]:
-    """Yields what there is in an answer, and whether that is a part that is cut."""
+    """Yields the values of an answer, and whether each is incomplete."""
     if text[:1] == "<":
         for _, payload in find_payloads(text):
             yield from _parsed(payload)

@@ -1,8 +1,8 @@
-"""Finds the header of a table and brings its columns to the names that sources know.
+"""Finds the header of a table and converts its columns to the names that sources use.
 
-A header may stand below a title, be written in capitals or with spaces, and have
-columns of anybody's own. A column named `a.b` or `a/b` is the key b inside of a, as the
-tools that flatten JSON into tables mean it.
+A header may follow title lines, be written in capitals or with spaces, and contain
+unknown columns. A column named `a.b` or `a/b` is the key b of the object a, as written
+by tools that flatten JSON into tables.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dc_keras.corpus.importing.sources.synonyms import find_field
 
 Path: TypeAlias = tuple[str, ...]
 
-# A table without one of these has nothing to import; a text with commas may look
-# like a header.
+# A header must have one of these columns, because a text with commas may look like a
+# header.
 _ID_COLUMNS = frozenset(
     {"id", "video_id", "videoid", "cid", "aweme_id", "awemeid", "post_id"}
     | {"postid", "item_id", "comment_id", "author_unique_id", "profile_username"}
     | {"url", "webvideourl", "videoweburl", "share_url", "tiktok_url", "video_url"}
     | {"video_link", "作品id"}
 )
-# Of a list of followers.
+# Columns of a list of followers.
 _PEOPLE = frozenset({"display_name", "target_account"})
-# Spelt with capitals by the tools; any other spelling is brought to this one.
+# Names with capitals, as the tools write them; other spellings are converted to these.
 _SPELLINGS = {
     name.casefold(): name
     for name in (
@@ -53,12 +53,12 @@ _BY_FOLDED_WORDS = {
 _PARTS = re.compile(r"[./]")
 _SPACES = re.compile(r"[\s-]+")
 _LONGEST_NAME = 80
-# DouK-Downloader has a column ID beside its id of the post.
+# DouK-Downloader has a column ID in addition to the id of the post.
 _AS_THEY_ARE = "作品ID"
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Whether the cells of a line are the names of a table's columns."""
+    """Whether the cells of a line are the column names of a table."""
     names = [_fold(cell) for cell in cells]
     if sum(map(bool, names)) < 2 or not all(map(_is_name, names)):
         return False
@@ -70,11 +70,11 @@ def is_header(cells: Sequence[str]) -> bool:
     return is_of_people or (is_of_posts and len(fields - {None}) > 1)
 
 
-def reason_against(lines: Iterable[Sequence[str]]) -> str | None:
-    """Returns why the first of these lines that has headers is of no table of posts.
+def rejection_reason(lines: Iterable[Sequence[str]]) -> str | None:
+    """Returns why the first header in these lines is not that of a table of posts.
 
-    None where no line has any. Only headers that we know are named: any other may be
-    about somebody.
+    None if no line is a header. The reason contains only known column names, because
+    others may name a person.
     """
     for cells in lines:
         names = [_trim(cell) for cell in cells]
@@ -94,7 +94,7 @@ def _is_name(cell: str) -> bool:
 
 
 def column_paths(cells: Sequence[str]) -> list[Path]:
-    """Returns where the cells below each column's name belong in a record."""
+    """Returns the path in a record for each column."""
     given = [_trim(cell) for cell in cells]
     if _AS_THEY_ARE in given:
         return [(name,) for name in given]
@@ -103,7 +103,7 @@ def column_paths(cells: Sequence[str]) -> list[Path]:
 
 
 def _spell(name: str, given: set[str]) -> str:
-    """Returns the spelling that sources know, unless another column has it."""
+    """Returns the spelling that sources use, unless another column has it."""
     parts = [_spell_part(part) for part in _PARTS.split(name)]
     spelt = ".".join(parts)
     return name if spelt in given else spelt
@@ -112,7 +112,7 @@ def _spell(name: str, given: set[str]) -> str:
 def _spell_part(part: str) -> str:
     folded = _fold(part)
     if part == folded or part in _SPELLINGS.values():
-        return part  # as a tool spells it
+        return part  # the spelling of a tool
     if folded in _SPELLINGS:
         return _SPELLINGS[folded]
     if folded in _BY_FOLDED_WORDS and part != part.lower():

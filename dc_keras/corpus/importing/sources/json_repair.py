@@ -1,6 +1,6 @@
-"""Reads JSON that is not quite JSON: cut, joined, commented, or as others print it.
+"""Reads defective JSON: truncated, concatenated, commented, or printed by other tools.
 
-What is whole in it is kept, and what is not is told in one reason.
+The intact values are kept, and the rest is described by one reason.
 """
 
 from __future__ import annotations
@@ -13,63 +13,63 @@ from dc_keras.corpus.importing.sources import cells
 
 _BETWEEN = re.compile(r"[\s,;\x00\x1e\ufeff]*")
 _SPACE = re.compile(r"[\s\x00\x1e\ufeff]*")
-# Outside of texts: a comment, a comma before a closing bracket, a name without quotes.
-_ODD = re.compile(
+# Outside of strings: comments, commas before closing brackets, names without quotes.
+_DEFECT = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<comment>//[^\n]*|/\*.*?\*/)"""
     r"""|,(?=\s*[}\]])|(?P<name>(?<=[{,\s])[A-Za-z_$][\w$]*(?=\s*:))""",
     re.DOTALL,
 )
-# JSON below a title, the head of an answer, or the fence of Markdown.
-_BELOW = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
-# A script's assignment or call around the value, or what guards it against being run.
-_AROUND = re.compile(
+# JSON below a title, the headers of an answer, or a Markdown fence.
+_JSON_START = re.compile(r"^[ \t]*(?=[\[{]\s*[\[{\"'])", re.MULTILINE)
+# An assignment or call around the value, or a prefix against its execution as a script.
+_PREFIX = re.compile(
     r"""\s*(?:\)\]\}',?\s*|(?:for\s*\(;;\)|while\s*\(1\));?\s*|export\s+default\s+"""
     r"""|(?:var\s+|let\s+|const\s+)?[\w$.]+(?:\[['"][\w.]+['"]\])?\s*(?:=(?!=)|\()\s*)"""
     r"""(?=[\[{])"""
 )
-_AFTER = re.compile(r"\s*\)?\s*;?\s*(?:```\s*)?")
+_SUFFIX = re.compile(r"\s*\)?\s*;?\s*(?:```\s*)?")
 _MAX_DEPTH = 64
 DAMAGED = "cut off or damaged: the JSON ends before its brackets are closed"
 
 
-class CutObject(dict[str, Any]):
-    """An object that its file breaks off in: no record, but it may hold whole ones."""
+class TruncatedObject(dict[str, Any]):
+    """An object that is truncated: not a record, but it may contain complete ones."""
 
 
 def read_values(text: str) -> tuple[list[Any], str | None]:
-    """Returns the values in a text, and why something of it could not be read.
+    """Returns the values in a text, and why the rest of it could not be read.
 
-    The values are those that stand one after another, with anything between them that
-    tools put there. Of one that is cut, the whole part is the last value.
+    The values may be separated by anything that tools write between them. The intact
+    part of a truncated value is the last value.
     """
     values, reason = _read(text)
     if reason is None:
         return values, None
-    clean = _ODD.sub(_as_json, text)
+    clean = _DEFECT.sub(_as_json, text)
     if clean != text:
         found, why = _read(clean)
         if why is None or _size(found) > _size(values):
             values, reason = found, why
     if not values:
-        below = _BELOW.search(text, 1)
+        below = _JSON_START.search(text, 1)
         if below is not None:
             return _read(text[below.end() :])
     return values, reason
 
 
 def _read(text: str) -> tuple[list[Any], str | None]:
-    start = _AROUND.match(text)
+    start = _PREFIX.match(text)
     end = 0 if start is None else start.end()
     values: list[Any] = []
-    while (end := _end(_BETWEEN, text, end)) < len(text):
-        if values and _AFTER.fullmatch(text, end):
+    while (end := _match_end(_BETWEEN, text, end)) < len(text):
+        if values and _SUFFIX.fullmatch(text, end):
             break
-        value, after = _value(text, end)
+        value, after = _parse_value(text, end)
         if after is None:
             printed = cells.parse(text[end:]) if not values else None
             if printed is not None:
                 return [printed], None
-            part = _part(text, end, 0)
+            part = _parse_truncated(text, end, 0)
             if _has_object(part):
                 values.append(part)
             return values, DAMAGED if values else "not JSON"
@@ -78,46 +78,46 @@ def _read(text: str) -> tuple[list[Any], str | None]:
     return values, None
 
 
-def _as_json(odd: re.Match[str]) -> str:
-    """Returns what stands in JSON for a comment, a needless comma or a bare name."""
-    if odd["text"] is not None:
-        return odd["text"]
-    return "" if odd["name"] is None else f'"{odd["name"]}"'
+def _as_json(defect: re.Match[str]) -> str:
+    """Returns the JSON for a comment, a superfluous comma or a bare name."""
+    if defect["text"] is not None:
+        return defect["text"]
+    return "" if defect["name"] is None else f'"{defect["name"]}"'
 
 
 def _size(values: list[Any]) -> int:
-    """Returns how much there is in some values: the entries of lists count each."""
+    """Returns the number of values; the entries of lists are counted individually."""
     return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
-def _value(text: str, start: int) -> tuple[Any, int | None]:
+def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
     try:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, None
 
 
-def _part(text: str, start: int, depth: int) -> Any:
-    """Returns what is whole of a value that is not; None where nothing is."""
+def _parse_truncated(text: str, start: int, depth: int) -> Any:
+    """Returns the intact part of a truncated value; None if there is none."""
     opening = text[start : start + 1]
     if depth > _MAX_DEPTH or opening not in ("[", "{"):
         return None
-    whole: Any = [] if opening == "[" else CutObject()
+    whole: Any = [] if opening == "[" else TruncatedObject()
     end = start + 1
-    while (end := _end(_BETWEEN, text, end)) < len(text):
+    while (end := _match_end(_BETWEEN, text, end)) < len(text):
         key = None
         if opening == "{":
-            key, after = _value(text, end)
+            key, after = _parse_value(text, end)
             if after is None or not isinstance(key, str):
                 break
-            end = _end(_SPACE, text, after)
+            end = _match_end(_SPACE, text, after)
             if text[end : end + 1] != ":":
                 break
-            end = _end(_SPACE, text, end + 1)
-        value, after = _value(text, end)
+            end = _match_end(_SPACE, text, end + 1)
+        value, after = _parse_value(text, end)
         is_last = after is None
         if after is None:
-            value = _part(text, end, depth + 1)
+            value = _parse_truncated(text, end, depth + 1)
         if value is not None or not is_last:
             if opening == "[":
                 whole.append(value)
@@ -130,15 +130,15 @@ def _part(text: str, start: int, depth: int) -> Any:
 
 
 def _has_object(part: Any) -> bool:
-    """Whether there is anything in a part: an object with a key."""
+    """Whether a part contains an object with a key."""
     if isinstance(part, list):
         return any(map(_has_object, part))
     return isinstance(part, dict) and bool(part)
 
 
-def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return start if found is None else found.end()
 
 
-_DECODER = json.JSONDecoder(strict=False)  # line ends in texts are taken
+_DECODER = json.JSONDecoder(strict=False)  # accepts line ends in strings

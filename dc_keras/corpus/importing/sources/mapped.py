@@ -1,6 +1,6 @@
-"""Reads a post by a table of paths: all that most formats need.
+"""Reads a post with a table of paths, which is sufficient for most formats.
 
-A source that differs from others in the names of its fields alone is such a table.
+A source that differs from others only in the names of its fields is such a table.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ from dc_keras.corpus.importing.sources.post import Post, RawRecord
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a format has each field of `Post`: of several paths the first that holds.
+    """The paths of the fields of `Post`; the first path with a value is used.
 
     Attributes:
-        video_id: the id; where it has none, the address of the post tells.
-        user_id: the author's id; handle and sec_uid likewise. Where it has neither id
-            nor handle, the address of the post tells.
+        video_id: the id; by default that in the URL of the post.
+        user_id: the id of the author.
+        handle: the handle of the author; by default that in the URL of the post.
+        sec_uid: the secUid of the author.
         caption: the text.
-        create_time: seconds, milliseconds or a text with a zone.
-        tags: lists of hashtags; where there are none, the caption tells.
+        create_time: seconds, milliseconds or a text with a time zone.
+        tags: lists of hashtags; by default those in the caption.
         mentions: lists of handles.
-        music_id: id of the sound; music_title and music_is_original likewise.
-        names: display names of the author and of the sound's owner.
+        music_id: id of the sound.
+        music_title: title of the sound.
+        music_is_original: whether the sound is an original one.
+        names: display names of the author and of the owner of the sound.
         duration_s: seconds or hh:mm:ss.
-        views: plays; likes, comments, shares and saves likewise.
-        region: country code; language likewise.
-        transcript: what is said.
-        duet_of: id of the post it is a duet with.
+        views: plays; likes, comments, shares and saves are also counts.
+        region: country code.
+        language: language code.
+        transcript: the speech in the video, as text.
+        duet_of: id of the post that it is a duet with.
         effects: lists of effects.
-        images: there is something where the post is a series of images.
-        followers: the author's account; total_likes and total_posts likewise.
+        images: values that are not empty for a slideshow.
+        followers: count of the author's account; total_likes and total_posts likewise.
     """
 
     video_id: tuple[str, ...]
@@ -69,11 +73,11 @@ def read(record: RawRecord, paths: Paths, *, witnesses: tuple[str, ...] = ()) ->
 
     Args:
         record: the raw record.
-        paths: where the format has what.
-        witnesses: paths to ids that the format has as numbers, as of `Fields`.
+        paths: the paths of the format.
+        witnesses: see `Fields`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record, witnesses=witnesses)
     video_id = fields.video_id(*paths.video_id)
@@ -102,7 +106,7 @@ def read(record: RawRecord, paths: Paths, *, witnesses: tuple[str, ...] = ()) ->
         transcript=fields.optional_text("transcript", *paths.transcript),
         duet_of=fields.optional_identifier("duet_of", *paths.duet_of),
         effects=tuple(e for path in paths.effects for e in fields.texts(path, "name")),
-        is_slideshow=any(map(fields.shows_images, paths.images)),
+        is_slideshow=any(map(fields.has_images, paths.images)),
         account=fields.account(paths.followers, paths.total_likes, paths.total_posts),
         views=fields.count("views", *paths.views),
         likes=fields.count("likes", *paths.likes),

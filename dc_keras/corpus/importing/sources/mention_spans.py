@@ -1,8 +1,8 @@
-"""Mentions that a caption shows by a display name, such as "@Jane Doe".
+"""Replaces mentions that a caption shows by a display name, such as "@Jane Doe".
 
-Exports say where each mention stands, in UTF-16 code units, and often whose handle it
-is. A display name has spaces and often a surname, which nothing in the caption itself
-tells from the words behind it; so the handle takes its place here.
+Exports contain the position of each mention, in UTF-16 code units, and often the
+handle. A display name may contain spaces and a surname, so its end is not recognisable
+in the caption itself. Therefore it is replaced by the handle here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dc_keras.corpus.importing.sources.values import whole_number
+from dc_keras.corpus.importing.sources.values import parse_whole_number
 from dc_keras.corpus.records import has_mentions, is_mention
 
 _SIGNS = ("@", "＠")
@@ -19,18 +19,18 @@ _SIGNS = ("@", "＠")
 def show_handles(caption: str, entries: Iterable[Any]) -> str:
     """Returns a caption in which every marked mention is a handle.
 
-    Where the export does not say the handle, a display name of several words becomes
-    a bare "@". What is marked and does not begin with an @ stays as it is.
+    If the export does not contain the handle, a display name of several words becomes a
+    bare "@". Marked texts that do not begin with an @ are unchanged.
 
     Args:
         caption: as given.
-        entries: of `textExtra`, under the names of any version of it.
+        entries: entries of `textExtra`, with the key names of any version.
     """
     if not has_mentions(caption):
         return caption
     units = caption.encode("utf-16-le", "surrogatepass")
     pieces, cut = [], len(units)
-    # From the end, so that what was replaced is behind what is looked at.
+    # From the end, so that replacements do not shift the remaining positions.
     for start, end, handle in sorted(_mentions(entries), reverse=True):
         if not start < end <= cut // 2:
             continue
@@ -46,7 +46,7 @@ def show_handles(caption: str, entries: Iterable[Any]) -> str:
 
 
 def is_handle(caption: str, start: int, end: int, handle: str) -> bool:
-    """Whether a mention is a handle already; False where it takes a closer look."""
+    """Whether a mention is already a handle; False if it needs `show_handles`."""
     shown = caption[start:end]
     return shown == f"@{handle}" and is_mention(shown)
 
@@ -60,18 +60,21 @@ def _as_handle(shown: str, handle: str) -> str:
 
 
 def _gap(following: str) -> str:
-    """Returns what keeps a handle from growing together with the word behind it."""
+    """Returns the space that separates a handle from a directly following word."""
     return " " if following[:1].isalnum() or following[:1] in ("_", ".") else ""
 
 
 def _mentions(entries: Iterable[Any]) -> Iterator[tuple[int, int, str]]:
-    """Yields start, end, and the handle or "" of each entry that marks a person."""
+    """Yields start, end, and the handle or "" of each entry that marks a mention."""
     for entry in entries:
         if not isinstance(entry, dict):
             continue
-        # textExtra, text_extra and TextExtra name the same things.
+        # The keys of textExtra, text_extra and TextExtra differ in spelling only.
         given = {str(key).lower().replace("_", ""): entry[key] for key in entry}
-        start, end = whole_number(given.get("start")), whole_number(given.get("end"))
+        start, end = (
+            parse_whole_number(given.get("start")),
+            parse_whole_number(given.get("end")),
+        )
         if start is not None and end is not None and _is_mention(given):
             handle = given.get("useruniqueid")
             yield start, end, handle if isinstance(handle, str) else ""

@@ -1,4 +1,4 @@
-"""minet's table of posts: lists joined by |."""
+"""minet's table of posts, with lists separated by |."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATHS = mapped.Paths(
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a row of the table."""
+    """Whether the record is a row of the table."""
     keys = record.keys()
     return "author_unique_id" in keys and bool(
         {"challenges_titles", "digg_count", "effect_stickers_names"} & keys
@@ -42,7 +42,7 @@ def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _PATHS)
 

@@ -1,8 +1,8 @@
-"""TikTok's own data download (user_data.json): who follows whom, and no posts.
+"""TikTok's own data download (user_data.json), which contains follows but no posts.
 
-It lists the posts of its owner without their ids, and what they watched without
-authors. The lists of follows moved and changed their names over the years: they are
-told by what their entries have.
+It lists the posts of its owner without ids, and watched posts without authors. The
+lists of follows changed their place and names over the years, so they are recognised by
+the keys of their entries.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
-from dc_keras.corpus.importing.sources.values import utc_stamp
+from dc_keras.corpus.importing.sources.values import parse_utc_time
 
-# Two of these sections make a download.
+# A download has at least two of these sections.
 _SECTIONS = frozenset(
     {"activity", "your activity", "profile", "profile and settings", "video", "post"}
     | {
@@ -42,7 +42,7 @@ _DATES = ("Date", "date")
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a download: its sections are objects."""
+    """Whether the record is a data download: its sections are objects."""
     sections = [
         key
         for key, value in record.items()
@@ -54,47 +54,51 @@ def matches(record: RawRecord) -> bool:
     )
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a download to who follows its owner, and whom the owner follows.
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a download to the followers of its owner and the accounts they follow.
 
     Raises:
-        UnreadablePostError: it has no such lists, or does not say whose it is.
+        UnreadablePostError: there are no lists of follows, or no handle of the owner.
     """
-    del asked
+    del context
     lists = [
         (path[-1], entries)
         for path, entries in _lists(record, ())
         if path[-1] is not None
     ]
-    follows = [(is_fan, entry) for is_fan, entries in lists for entry in entries]
+    follows = [
+        (is_follower, entry) for is_follower, entries in lists for entry in entries
+    ]
     if not follows:
         raise UnreadablePostError(
-            "TikTok's own data download: no posts with ids in it, and no lists of "
-            "follows either"
+            "TikTok's own data download: it has neither posts with ids nor lists of "
+            "follows"
         )
     owner = _owner(record)
     if owner is None:
         raise UnreadablePostError(
-            "TikTok's own data download without its owner's handle: its lists of "
-            "follows do not say whose they are"
+            "TikTok's own data download without its owner's handle: the owner of its "
+            "lists of follows is unknown"
         )
-    ties, notes = [], ["own_data.posts_without_ids"]
-    for is_fan, entry in follows:
+    edges, notes = [], ["own_data.posts_without_ids"]
+    for is_follower, entry in follows:
         fields = Fields(entry)
         other = fields.person(handle=_NAMES)
         if other is None:
             notes.append("malformed.follow")
             continue
-        time = next(filter(None, (utc_stamp(entry.get(key)) for key in _DATES)), None)
-        actor, target = (other, owner) if is_fan else (owner, other)
-        ties.append(Tie("follow", actor, target, time=time))
-    return Ties(tuple(ties), notes=tuple(dict.fromkeys(notes)))
+        time = next(
+            filter(None, (parse_utc_time(entry.get(key)) for key in _DATES)), None
+        )
+        actor, target = (other, owner) if is_follower else (owner, other)
+        edges.append(RawEdge("follow", actor, target, time=time))
+    return RawEdges(tuple(edges), notes=tuple(dict.fromkeys(notes)))
 
 
 def _lists(
     value: object, path: tuple[bool | None, ...]
 ) -> Iterator[tuple[tuple[bool | None, ...], list[dict[str, Any]]]]:
-    """Yields the lists of follows, each with whether it is of those who follow."""
+    """Yields the lists of follows, each with whether it is a list of followers."""
     if not isinstance(value, dict) or len(path) > _DEPTH:
         return
     for key, child in value.items():
@@ -117,7 +121,7 @@ def _has_name(entry: dict[str, Any]) -> bool:
 
 
 def _owner(value: object, depth: int = 0) -> Person | None:
-    """Returns whose download it is: the user name of the profile."""
+    """Returns the owner of a download: the user name of the profile."""
     if not isinstance(value, dict) or depth > _DEPTH:
         return None
     for key, child in value.items():
@@ -129,4 +133,4 @@ def _owner(value: object, depth: int = 0) -> Person | None:
     return next(filter(None, found), None)
 
 
-SOURCE = Source(name="own_data", matches=matches, read_ties=read)
+SOURCE = Source(name="own_data", matches=matches, read_edges=read)

@@ -11,7 +11,7 @@ _ASSIGNMENT = re.compile(r"window\[['\"]SIGI_STATE['\"]\]\s*=\s*")
 
 
 def find_payloads(page: str) -> list[tuple[str, str]]:
-    """Returns the scripts that carry a page's state: id and JSON text of each."""
+    """Returns id and JSON text of the scripts that contain the state of a page."""
     scripts = _Scripts()
     scripts.feed(page)
     scripts.close()
@@ -19,7 +19,7 @@ def find_payloads(page: str) -> list[tuple[str, str]]:
 
 
 class _Scripts(HTMLParser):
-    """Collects the JSON text of the scripts that carry a page's state."""
+    """Collects the JSON text of the scripts that contain the state of a page."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
@@ -49,7 +49,7 @@ class _Scripts(HTMLParser):
 
 
 def _first_value(text: str) -> str:
-    """Cuts the statements behind the JSON value, if it is one."""
+    """Removes the statements after a JSON value."""
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What a source module makes of one raw record, before pseudonyms and merging.
+"""The posts and edges that sources read, before pseudonymisation and merging.
 
-`Person` and `Post` are structs of msgspec: of millions, each is made at a fifth of what
-a frozen dataclass costs.
+`Person` and `Post` are msgspec structs, because there are millions of them and a frozen
+dataclass takes five times as long to create.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ RawRecord: TypeAlias = Mapping[str, Any]
 
 
 class Row(dict[str, Any]):
-    """A record that was a row of a table: its values began as texts."""
+    """A record from a row of a table; its values were texts."""
 
 
 class TypedRow(Row):
-    """A row of a table whose columns have types, so that its numbers are exact."""
+    """A row of a table with typed columns, so its numbers are exact."""
 
 
 class UnreadablePostError(ValueError):
-    """A record that cannot become a post; the message is the reason for quarantine.
+    """A record cannot be read as a post; the message is the reason for the quarantine.
 
-    The message never repeats the record's content, because that is people's data.
+    The message must not contain the content of the record, which is personal data.
     """
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
-    """Somebody on the platform, in the clear: lives in memory only.
+    """A person on the platform, in the clear; kept in memory only.
 
     Attributes:
-        user_id: the platform's user id; None where the export has only a handle.
-        handle: the name after the @; at least one of the two is there.
+        user_id: the platform's user id; None if the export contains only a handle.
+        handle: the name after the @; at least one of the two is given.
         sec_uid: the secUid.
     """
 
@@ -44,11 +44,11 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     sec_uid: str | None = None
 
 
-class Account(msgspec.Struct, frozen=True, gc=False):
-    """What an export says about an author's account at the time of collection.
+class AccountCounts(msgspec.Struct, frozen=True, gc=False):
+    """The counts of an author's account at collection time.
 
     Attributes:
-        followers: how many follow it.
+        followers: number of followers.
         total_likes: likes of all its posts.
         total_posts: number of its posts.
     """
@@ -59,19 +59,19 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
-    """Something that one person has to do with another, a tag, a sound or a post.
+class RawEdge:
+    """A relation from a person to another person, a hashtag, a sound or a post.
 
     Attributes:
-        kind: "follow", "reply", "suggested", "duet" or "stitch"; "posted" only says
-            whose a post is.
-        actor: who follows, replies, or is shown the suggestion; None where the export
-            does not say.
-        target: what it leads to: a person, or the text of `target_type`.
+        kind: "follow", "reply", "suggested", "duet" or "stitch"; "posted" relates a
+            post to its author.
+        actor: the person who follows, replies, or is shown the suggestion; None if the
+            export does not contain it.
+        target: a person, or the text of `target_type`.
         target_type: "user", "video" (an id), "hashtag" (a name), "sound" (an id) or
             "sound_title".
-        video_id: the post that shows the tie, where there is one.
-        time: when, UTC seconds.
+        video_id: the post that contains the relation; None if there is none.
+        time: time of the relation, UTC seconds.
     """
 
     kind: str
@@ -83,24 +83,25 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
-    """A record that is no post and only tells ties.
+class RawEdges:
+    """The content of a record that has edges but is not a post.
 
     Attributes:
-        ties: at least one.
-        notes: as of a post.
+        edges: at least one edge.
+        notes: see `Post`.
     """
 
-    ties: tuple[Tie, ...]
+    edges: tuple[RawEdge, ...]
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the container of a record says about the request that it answers.
+class RequestContext:
+    """The request that the container of a record answers.
 
     Attributes:
-        seed: whose suggestions these are; None where the export does not say.
+        seed: the user to whom suggestions belong; None if the export does not contain
+            it.
         list_name: the key of the list that the record was in; "" outside of lists.
     """
 
@@ -109,33 +110,33 @@ class Asked:
 
 
 class Post(msgspec.Struct, frozen=True, gc=False):
-    """One post with its author's identity in the clear: lives in memory only.
+    """One post with its author in the clear; kept in memory only.
 
     Attributes:
         video_id: digits.
-        author: who posted it; None where another file of the export tells.
+        author: the author; None if another file of the export contains it.
         caption: as posted.
         create_time: posting time as given, UTC seconds.
         hashtags: names as given, in order.
-        notes: what was missing or mended, as words to be counted.
-        mentions: handles as given, beyond those in the caption.
+        notes: words for missing or repaired values, which are counted.
+        mentions: handles as given, in addition to those in the caption.
         music_id: id of the sound.
-        music_title: title of the sound as given; it may name a person.
-        music_is_original: whether the sound is somebody's own, titled by the platform
-            with their name; None where the export does not say.
-        private_names: display names of the author and of an original sound's owner:
-            never kept, only kept out of the title of the sound.
+        music_title: title of the sound as given; it may contain a personal name.
+        music_is_original: whether the sound is an original one, which the platform
+            titles with its owner's name; None if the export does not contain it.
+        private_names: display names of the author and of the owner of an original
+            sound. They are not stored, only removed from the title of the sound.
         duration_s: length in seconds.
-        views: plays; likes, comments, shares, saves likewise.
-        duet_of: id of the video this one is a duet with.
+        views: plays; likes, comments, shares, saves are also counts.
+        duet_of: id of the video that this one is a duet with.
         effects: names of effects.
         region: two-letter code as given.
         language: language code as given.
-        stitch_of: as `duet_of`, of a stitch.
-        transcript: what is said in the video, as text.
+        stitch_of: id of the video that this one is a stitch of.
+        transcript: the speech in the video, as text.
         is_slideshow: whether the post is a series of images.
-        ties: what the record tells about others, such as who commented.
-        account: the author's followers, likes and posts; None where not given.
+        edges: edges of other users in the record, such as comments.
+        account: counts of the author's account; None if not given.
     """
 
     video_id: str
@@ -162,11 +163,11 @@ class Post(msgspec.Struct, frozen=True, gc=False):
     stitch_of: str | None = None
     transcript: str | None = None
     is_slideshow: bool = False
-    ties: tuple[Tie, ...] = ()
-    account: Account | None = None
+    edges: tuple[RawEdge, ...] = ()
+    account: AccountCounts | None = None
 
 
-# Posts as columns: each field of `Post`, and its values, one a post.
+# Posts as columns: field of `Post` → its values, one per post.
 PostColumns: TypeAlias = Mapping[str, Sequence[Any]]
 
 
@@ -178,20 +179,20 @@ def columns_of(post: Post) -> PostColumns:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One export format: it has posts or ties.
+    """One export format, of posts or of edges.
 
     Attributes:
-        name: as given to `--source` and kept in the record.
-        matches: whether a raw record has this shape.
-        read: maps it to a `Post`; raises `UnreadablePostError`.
-        read_ties: maps it to `Ties`; raises `UnreadablePostError`.
-        read_lines: reads posts straight from lines of JSON, the quick way for large
-            files: yields, in order, the posts of lines that are plain, which have an
-            author and no ties, and None for each other line.
+        name: value of `--source`, stored in the records.
+        matches: whether a raw record has this format.
+        read: maps a record to a `Post`; raises `UnreadablePostError`.
+        read_edges: maps a record to `RawEdges`; raises `UnreadablePostError`.
+        read_lines: a fast reader of JSON lines for large files. In order, it yields the
+            posts of regular lines, which have an author and no edges, and None for each
+            other line.
     """
 
     name: str
     matches: Callable[[RawRecord], bool]
     read: Callable[[RawRecord], Post] | None = None
-    read_ties: Callable[[RawRecord, Asked], Ties] | None = None
+    read_edges: Callable[[RawRecord, RequestContext], RawEdges] | None = None
     read_lines: Callable[[Sequence[bytes]], Iterator[PostColumns | None]] | None = None

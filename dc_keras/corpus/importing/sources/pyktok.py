@@ -1,7 +1,7 @@
-"""pyktok's table of videos, and that of traktok, which is much the same.
+"""The table of pyktok, and the very similar one of traktok.
 
-Their stamps are local times without a zone, or may be: the posting time comes from the
-id. There is no column of hashtags in pyktok's.
+Their times may be local times without a time zone, so the posting time is taken from
+the id. pyktok's table has no column of hashtags.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 from dc_keras.corpus.records import find_hashtags
 
-# Nobody would call columns so by hand.
-_OWN = frozenset(
+# Names that hand-made tables do not have.
+_DISTINCTIVE = frozenset(
     {"video_diggcount", "video_playcount", "video_sharecount", "video_commentcount"}
     | {"video_locationcreated", "video_is_ad", "video_length", "author_followercount"}
 )
@@ -20,20 +20,22 @@ _OWN = frozenset(
 def matches_pyktok(record: RawRecord) -> bool:
     """Whether the record is a row of pyktok's table."""
     keys = record.keys()
-    return {"video_timestamp", "video_description"} <= keys and bool(_OWN & keys)
+    return {"video_timestamp", "video_description"} <= keys and bool(
+        _DISTINCTIVE & keys
+    )
 
 
 def matches_traktok(record: RawRecord) -> bool:
     """Whether the record is a row of traktok's table."""
     keys = record.keys()
-    return {"video_id", "video_title"} <= keys and bool(_OWN & keys)
+    return {"video_id", "video_title"} <= keys and bool(_DISTINCTIVE & keys)
 
 
 def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("video_id")
@@ -48,7 +50,7 @@ def read(record: RawRecord) -> Post:
         create_time=None,
         hashtags=(*find_hashtags(caption), *_challenges(fields)),
         music_title=fields.text("music_title", "music"),
-        # pyktok's newer path writes the whole author into `author_verified`.
+        # Newer versions of pyktok write the whole author into `author_verified`.
         private_names=fields.private_names("author_nickname", "author_name"),
         duration_s=fields.seconds("duration_s", "video_duration", "video_length"),
         views=fields.count("views", "video_playcount"),

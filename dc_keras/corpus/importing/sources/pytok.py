@@ -1,4 +1,4 @@
-"""pytok's table of videos, which says what a duet or a stitch was made from."""
+"""pytok's table of videos, which contains the originals of duets and stitches."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
+    RawEdge,
     RawRecord,
     Source,
-    Tie,
     UnreadablePostError,
 )
 
@@ -23,7 +23,7 @@ def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("video_id")
@@ -44,7 +44,7 @@ def read(record: RawRecord) -> Post:
         shares=fields.count("shares", "share_count"),
         duet_of=shared if kind == "duet" else None,
         stitch_of=shared if kind == "stitch" else None,
-        ties=_made_from(fields, kind, author, video_id),
+        edges=_made_from(fields, kind, author, video_id),
         notes=fields.notes,
     )
 
@@ -59,8 +59,8 @@ def _share_kind(fields: Fields) -> str | None:
 
 def _made_from(
     fields: Fields, kind: str | None, author: Person, video_id: str
-) -> tuple[Tie, ...]:
-    """Returns the tie to the other post's author, whose post may be nowhere here."""
+) -> tuple[RawEdge, ...]:
+    """Returns the edge to the author of the original, which the corpus may lack."""
     if kind is None:
         return ()
     try:
@@ -70,7 +70,7 @@ def _made_from(
         return ()
     if other is None:
         return ()
-    return (Tie(kind, author, other, video_id=video_id),)
+    return (RawEdge(kind, author, other, video_id=video_id),)
 
 
 SOURCE = Source(name="pytok", matches=matches, read=read)

@@ -1,7 +1,7 @@
-"""Opens export files: JSON, JSON lines, tables and saved pages, also in archives.
+"""Reads export files: JSON, JSON lines, tables and saved pages, also in archives.
 
-JSON lines and tables are read a line at a time, so that a file of any size needs the
-memory of one line. A single JSON value is read whole.
+JSON lines and tables are read line by line, so memory does not grow with the size of
+the file. A single JSON value is read as a whole.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import orjson
 from dc_keras.corpus.importing.sources import encodings, json_repair, sheets
 from dc_keras.corpus.importing.sources.archives import (
     CHUNK,
-    DAMAGE,
-    BombError,
-    Member,
-    members,
+    DAMAGE_ERRORS,
+    ArchiveMember,
+    DecompressionBombError,
+    iter_members,
 )
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.importing.sources.post import PostColumns
@@ -29,21 +29,21 @@ from dc_keras.corpus.importing.sources.tables import (
     Header,
     find_header,
     read_rows,
-    reason_against,
+    rejection_reason,
 )
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
-# Far beyond any answer of the platform: what is longer is an attack, or no export.
+# Much longer than any answer of the platform.
 MAX_BYTES = 2**30
 
 _TOO_LONG = f"more than {MAX_BYTES >> 20} MiB in one value"
 _NO_FORMAT = (
-    "neither JSON nor a table: no line names columns with one for ids (such as `id`, "
-    "`video_id`, `aweme_id`, `url`)"
+    "neither JSON nor a table: no line is a header with a column for ids (such as "
+    "`id`, `video_id`, `aweme_id`, `url`)"
 )
 _EMPTY = "the file is empty"
-# What is said of a file or line that a damage cut off.
+# The reasons that follow from the truncation of a file or line.
 _OF_A_CUT = (json_repair.DAMAGED, "not JSON", _EMPTY)
 _BLOCK = 2**18
 _TITLE_LINES = 12
@@ -55,16 +55,16 @@ _OTHER_CODE = (
 
 @dataclass(slots=True)
 class Document:
-    """One JSON value or row of an export file, or the reason why there is none.
+    """One JSON value or row of an export file, or the reason why it cannot be read.
 
     Attributes:
-        position: where in the file: `line 3`, `document`, `script SIGI_STATE`; of an
-            archive, behind the name of the entry.
-        value: the parsed JSON, or a `Row`; None where there is a reason.
+        position: position in the file: `line 3`, `document`, `script SIGI_STATE`; in an
+            archive, preceded by the name of the entry.
+        value: the parsed JSON, or a `Row`; None if there is a reason.
         reason: why it could not be parsed.
-        raw: the bytes behind an unparsed document, empty otherwise.
-        posts: what `read_lines` made of this line and those that follow it, in place
-            of a value.
+        raw: the bytes of an unparsed document, otherwise empty.
+        posts: in place of a value, the posts that `read_lines` read from this line and
+            the following ones.
     """
 
     position: str
@@ -77,17 +77,17 @@ class Document:
 def read_documents(
     path: Path, read_lines: ReadLines | None = None
 ) -> Iterator[Document]:
-    """Yields the JSON values of a file, a line at a time where it is line by line.
+    """Yields the JSON values of a file, line by line if it is JSON lines.
 
-    The content decides, never the file's name: an archive, Parquet or a spreadsheet by
-    its first bytes, a saved page by a leading `<`, a table by a line that names
-    columns, JSON lines by a first line that is complete with more behind it.
+    The format is recognised from the content, not from the file name: archives, Parquet
+    and spreadsheets by their first bytes, saved pages by a leading `<`, tables by a
+    header line, JSON lines by a complete first line that is not the last.
 
     Args:
         path: the file.
-        read_lines: asked first for the lines behind the first of JSON lines.
+        read_lines: fast reader for JSON lines after the first line.
     """
-    for member in members(path):
+    for member in iter_members(path):
         if member.reason is not None:
             yield Document(member.name or "document", reason=member.reason)
             continue
@@ -96,8 +96,10 @@ def read_documents(
             yield document if not member.name else replace(document, position=position)
 
 
-def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Document]:
-    """Yields what a file holds; where it ends too early, one reason at the end."""
+def _read_member(
+    member: ArchiveMember, read_lines: ReadLines | None
+) -> Iterator[Document]:
+    """Yields the documents of a file; a truncation gives one reason at the end."""
     last: Document | None = None
     for document in _read_to_the_end(member, read_lines):
         if last is not None:
@@ -111,7 +113,7 @@ def _read_member(member: Member, read_lines: ReadLines | None) -> Iterator[Docum
 
 
 def _read_to_the_end(
-    member: Member, read_lines: ReadLines | None
+    member: ArchiveMember, read_lines: ReadLines | None
 ) -> Iterator[Document]:
     try:
         with member.open() as file:
@@ -119,19 +121,19 @@ def _read_to_the_end(
                 yield from _read_workbook(file)
             else:
                 yield from _read(member, file, read_lines)
-    except BombError as error:
+    except DecompressionBombError as error:
         yield Document("end", reason=str(error))
     except UnicodeDecodeError:
         yield Document(
-            "end", reason="text of an encoding that breaks off: save as UTF-8"
+            "end", reason="the text is not valid in its encoding: save as UTF-8"
         )
-    except DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         reason = f"the file is cut or damaged ({type(error).__name__})"
         yield Document("end", reason=reason)
 
 
 def _read(
-    member: Member, file: BinaryIO, read_lines: ReadLines | None
+    member: ArchiveMember, file: BinaryIO, read_lines: ReadLines | None
 ) -> Iterator[Document]:
     with member.open() as beginning:
         head = beginning.read(encodings.HEAD)
@@ -142,7 +144,7 @@ def _read(
     if head.startswith(encodings.OLD_WORKBOOK):
         yield from _read_workbook(file)
         return
-    reason = encodings.reason_against(head)
+    reason = encodings.rejection_reason(head)
     if reason is not None:
         yield Document("document", reason=reason, raw=head)
         return
@@ -172,7 +174,7 @@ def _read_json(
 
 
 def _first_line(file: BinaryIO) -> tuple[int, bytes]:
-    """Returns the first line that has anything, and its number."""
+    """Returns the number and content of the first line that is not blank."""
     number = 0
     while line := file.readline(MAX_BYTES):
         number += 1
@@ -184,7 +186,7 @@ def _first_line(file: BinaryIO) -> tuple[int, bytes]:
 
 
 def _read_whole(first: bytes, file: BinaryIO, number: int) -> Iterator[Document]:
-    """Yields a value of several lines, or lines of which the first is bad."""
+    """Yields a value of several lines, or lines of which the first is invalid."""
     rest = file.read(MAX_BYTES)
     if len(rest) == MAX_BYTES or len(first) == MAX_BYTES:
         yield Document("document", reason=_TOO_LONG, raw=first[:CHUNK])
@@ -204,7 +206,7 @@ def _read_whole(first: bytes, file: BinaryIO, number: int) -> Iterator[Document]
 def _read_lines(
     file: BinaryIO, number: int, read_lines: ReadLines
 ) -> Iterator[Document]:
-    """Yields what the lines from here on hold; the first of them has this number."""
+    """Yields the documents of the remaining lines; `number` is that of the first."""
     for block in _blocks(file):
         done = 0
         for posts in read_lines(block):
@@ -234,7 +236,7 @@ def _read_other(number: int, line: bytes) -> Iterator[Document]:
 
 
 def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
-    """Yields all lines, as many at a time as fill a block."""
+    """Yields all lines in blocks of about _BLOCK bytes."""
     block: list[bytes] = []
     size = 0
     try:
@@ -244,14 +246,14 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
             if size >= _BLOCK:
                 yield block
                 block, size = [], 0
-    except (*DAMAGE, BombError):
-        yield block  # the lines before it are whole
+    except (*DAMAGE_ERRORS, DecompressionBombError):
+        yield block  # the lines before the damage are intact
         raise
     yield block
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yields all lines, of one that is too long the beginning."""
+    """Yields all lines, truncated to MAX_BYTES."""
     while line := file.readline(MAX_BYTES):
         yield line
         while line and not line.endswith(b"\n"):
@@ -259,7 +261,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _has_json_line(data: bytes) -> bool:
-    """Whether any line is a whole object or list, as JSON or in Python's print."""
+    """Whether any line is a complete object or list in the syntax of JSON or Python."""
     for line in data.splitlines():
         text = line.strip()
         if text[:1] in (b"{", b"[") and text[-1:] in (b"}", b"]"):
@@ -277,7 +279,7 @@ def _parse(position: str, data: bytes) -> Document:
 
 
 def _parse_leniently(position: str, data: bytes) -> Document:
-    """Parses what orjson refuses and Python takes: NaN, halves of pairs, line ends."""
+    """Parses JSON that only Python accepts: NaN, lone surrogates, raw line ends."""
     try:
         return Document(position, value=json.loads(data.decode("utf-8"), strict=False))
     except UnicodeDecodeError:
@@ -287,7 +289,7 @@ def _parse_leniently(position: str, data: bytes) -> Document:
 
 
 def _read_values(position: str, data: bytes) -> Iterator[Document]:
-    """Yields what is whole in data that is no JSON, and one reason for the rest."""
+    """Yields the intact values in invalid JSON, and one reason for the rest."""
     values, reason = _values(data)
     for number, value in enumerate(values, start=1):
         place = position if len(values) == 1 else f"{position} value {number}"
@@ -302,12 +304,12 @@ def _values(data: bytes) -> tuple[list[Any], str | None]:
     except UnicodeDecodeError as error:
         if error.end < len(data):
             return [], "not UTF-8 text"
-        # Cut in the middle of a character.
+        # Truncated within a character.
         return json_repair.read_values(data[: error.start].decode("utf-8"))
 
 
 def _read_page(data: bytes) -> Iterator[Document]:
-    # A saved page may hold a stray byte anywhere; its payload is parsed strictly below.
+    # Invalid bytes are accepted in the page; the payload is parsed strictly below.
     payloads = find_payloads(data.decode("utf-8", "replace"))
     if not payloads:
         names = " or ".join(PAYLOAD_IDS)
@@ -327,11 +329,15 @@ def _read_workbook(file: BinaryIO) -> Iterator[Document]:
 
 
 def _read_table_or_text(
-    first: bytes, file: BinaryIO, number: int, member: Member | None
+    first: bytes, file: BinaryIO, number: int, member: ArchiveMember | None
 ) -> Iterator[Document]:
-    """Yields the rows of a table, or what JSON there is behind a script's assignment.
+    """Yields the rows of a table, or the JSON in a script.
 
-    `member` is what to look through for another encoding; None where it is known.
+    Args:
+        first: the first line.
+        file: the rest of the file.
+        number: number of the first line.
+        member: the file, to detect its encoding; None if the encoding is known.
     """
     lines = [first]
     header = find_header(lines)
@@ -342,7 +348,7 @@ def _read_table_or_text(
         lines.append(line)
         header = find_header(lines)
     if header is not None:
-        if member is not None and encodings.is_other_than_utf8(member.open):
+        if member is not None and encodings.is_not_utf8(member.open):
             yield Document("document", reason=_OTHER_CODE, raw=first)
             return
         yield from _read_table(header, file, number + len(lines) - 1)
@@ -350,7 +356,7 @@ def _read_table_or_text(
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
         if document.reason == "not JSON":
-            document.reason = reason_against(lines) or _NO_FORMAT
+            document.reason = rejection_reason(lines) or _NO_FORMAT
         yield document
 
 

@@ -1,24 +1,25 @@
 """Answers of the Research API: videos, followers and comments.
 
-The answers themselves, and the tables that clients (ResearchTikPy, traktok) write of
-them. Users are known by name only, which can change; a post has no file.
+Also reads the tables of its clients (ResearchTikPy, traktok). Users are identified only
+by their handle, which can change, and posts have no media files.
 """
 
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Post,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
-# Two of these make a video: an error must not hide one that lacks its id.
-_TELLING = frozenset(
+# A video has at least two of these keys. The id is not required, so that videos without
+# an id are reported as such.
+_DISTINCTIVE = frozenset(
     {"video_description", "region_code", "country_code", "view_count", "music_id"}
     | {"hashtag_names", "voice_to_text", "effect_ids", "video_duration", "username"}
     | {"is_stem_verified", "stem_verified", "favorites_count", "favourites_count"}
@@ -27,15 +28,15 @@ _FOLLOWING = "user_following"
 
 
 def matches_video(record: RawRecord) -> bool:
-    """Whether the record looks like a video, whole or damaged."""
-    return len(_TELLING & record.keys()) >= 2 and "parent_comment_id" not in record
+    """Whether the record is a video, complete or damaged."""
+    return len(_DISTINCTIVE & record.keys()) >= 2 and "parent_comment_id" not in record
 
 
 def read_video(record: RawRecord) -> Post:
     """Maps a video to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record, witnesses=("id", "video_id", "music_id"))
     video_id = fields.video_id("id", "video_id")
@@ -64,27 +65,27 @@ def read_video(record: RawRecord) -> Post:
 
 
 def matches_follow(record: RawRecord) -> bool:
-    """Whether the record is one of a list of followers, or of those followed."""
+    """Whether the record is an entry of a list of followers or of followed users."""
     keys = record.keys()
     return "username" in keys and keys <= {"username", "display_name", "target_account"}
 
 
-def read_follower(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a line of a list of followers to who follows whom.
+def read_follower(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps an entry of a list of followers to an edge.
 
     Raises:
-        UnreadablePostError: the line names one of the two only.
+        UnreadablePostError: one of the two users is missing.
     """
-    return _follow(record, is_followed=asked.list_name == _FOLLOWING)
+    return _follow(record, is_followed=context.list_name == _FOLLOWING)
 
 
-def read_followed(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a line of a list of those whom somebody follows to who follows whom.
+def read_followed(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps an entry of a list of followed users to an edge.
 
     Raises:
-        UnreadablePostError: the line names one of the two only.
+        UnreadablePostError: one of the two users is missing.
     """
-    del asked
+    del context
     return _follow(record, is_followed=True)
 
 
@@ -93,15 +94,15 @@ def matches_comment(record: RawRecord) -> bool:
     return "parent_comment_id" in record and "video_id" in record
 
 
-def read_comment(record: RawRecord, asked: Asked) -> Ties:
-    """Tells that a comment makes no tie.
+def read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Rejects a comment, because it has no author.
 
     Raises:
         UnreadablePostError: always.
     """
-    del record, asked
+    del record, context
     raise UnreadablePostError(
-        "a comment without an author: the Research API never says who wrote it"
+        "a comment without an author: the Research API does not return it"
     )
 
 
@@ -111,27 +112,27 @@ def _effects(fields: Fields) -> tuple[str, ...]:
     return names or ids
 
 
-def _follow(record: RawRecord, *, is_followed: bool) -> Ties:
+def _follow(record: RawRecord, *, is_followed: bool) -> RawEdges:
     fields = Fields(record)
     listed = fields.person(handle=("username",))
     asked_about = fields.person(handle=("target_account",))
     if listed is None or asked_about is None:
         raise UnreadablePostError(
-            "a follower without `target_account`: the list does not say of whom"
+            "a follower without `target_account`: the followed account is unknown"
         )
     follower, followed = listed, asked_about
     if is_followed:
         follower, followed = asked_about, listed
-    return Ties((Tie("follow", follower, followed),))
+    return RawEdges((RawEdge("follow", follower, followed),))
 
 
 VIDEO = Source(name="research_api", matches=matches_video, read=read_video)
 FOLLOWERS = Source(
-    name="research_followers", matches=matches_follow, read_ties=read_follower
+    name="research_followers", matches=matches_follow, read_edges=read_follower
 )
 FOLLOWING = Source(
-    name="research_following", matches=matches_follow, read_ties=read_followed
+    name="research_following", matches=matches_follow, read_edges=read_followed
 )
 COMMENT = Source(
-    name="research_comment", matches=matches_comment, read_ties=read_comment
+    name="research_comment", matches=matches_comment, read_edges=read_comment
 )

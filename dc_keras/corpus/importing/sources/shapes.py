@@ -1,7 +1,7 @@
-"""Brings records that a library has turned around back into records.
+"""Restores records that a tool transposed, wrapped or flattened.
 
-pandas writes columns first, mongoexport wraps numbers, and several tools flatten what
-lies inside a post into names such as `author.uniqueId` or `stats_playCount`.
+pandas writes columns first, mongoexport wraps numbers, and several tools flatten the
+objects of a post into names such as `author.uniqueId` or `stats_playCount`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.headers import column_paths
 from dc_keras.corpus.importing.sources.post import Row
-from dc_keras.corpus.importing.sources.tables import put
+from dc_keras.corpus.importing.sources.tables import put_cell
 
 _HEADS = frozenset(
     {"author", "authorMeta", "authorStats", "authorStatsV2", "music", "musicMeta"}
@@ -24,7 +24,7 @@ _FLATTENED = (
     *("textExtra_", "stats_", "statsV2_", "video_", "duetInfo_", "effectStickers_"),
     *("imagePost_", "statistics_", "text_extra_", "cha_list_"),
 )
-_TELLING_FLATTENED = (
+_DISTINCTIVE_FLATTENED = (
     "author_uniqueId",
     "author_id",
     "authorStats_followerCount",
@@ -36,8 +36,8 @@ _MONGO_NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal"
 _MAX_DEPTH = 60
 
 
-def restore(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record with what was flattened or wrapped in its place again."""
+def restore_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record with flattened and wrapped values in their original places."""
     if any(_is_wrapped(value) for value in record.values()):
         record = {key: _unwrap_mongo(value, 0) for key, value in record.items()}
     if any(("." in key or "/" in key) and _head(key) in _HEADS for key in record):
@@ -49,22 +49,22 @@ def restore(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_flattened(record: dict[str, Any]) -> bool:
-    """Whether a post's keys are joined by underscores with those inside of them."""
+    """Whether the keys of a post are joined with those of its objects by `_`."""
     return (
         ("createTime" in record or "create_time" in record)
-        and any(key in record for key in _TELLING_FLATTENED)
+        and any(key in record for key in _DISTINCTIVE_FLATTENED)
         and any(key.startswith(("stats_", "statsV2_", "statistics_")) for key in record)
     )
 
 
-def rows_of(
+def rows_of_columns(
     document: dict[str, Any], is_record: Callable[[dict[str, Any]], bool]
 ) -> Iterator[dict[str, Any]] | None:
-    """Returns the records of an object that has columns first, None where it has not.
+    """Returns the records of an object that consists of columns, else None.
 
     Args:
         document: `{column: {row: value}}`, or `{"columns": […], "data": [[…], …]}`.
-        is_record: whether any source knows the shape of an object.
+        is_record: whether any source matches an object.
     """
     columns = next((document[k] for k in _COLUMNS if _are_names(document.get(k))), None)
     rows = next((document[k] for k in _ROWS if _are_rows(document.get(k))), None)
@@ -86,7 +86,7 @@ def rows_of(
 def _rows_of_lists(
     document: dict[str, Any], is_record: Callable[[dict[str, Any]], bool]
 ) -> Iterator[dict[str, Any]] | None:
-    """Returns the records of `{column: [values]}`, None where it is none."""
+    """Returns the records of `{column: [values]}`, None for other objects."""
     lists = list(document.values())
     if not lists[0] or any(len(values) != len(lists[0]) for values in lists):
         return None
@@ -98,7 +98,7 @@ def _rows_of_lists(
 def rows_below_names(
     lists: list[Any], is_record: Callable[[dict[str, Any]], bool]
 ) -> Iterator[dict[str, Any]] | None:
-    """Returns the records of a list of rows of which the first has the names."""
+    """Returns the records of a list of rows whose first row is the header."""
     if len(lists) < 2 or not _are_names(lists[0]) or not _are_rows(lists):
         return None
     names = lists[0]
@@ -124,7 +124,7 @@ def _head(key: str) -> str:
 
 
 def _flat_path(key: str) -> tuple[str, ...]:
-    """Returns where `textExtra_0_hashtagName` belongs: textExtra, 0, hashtagName."""
+    """Returns the path of a flat key: `textExtra_0_title` gives textExtra, 0, title."""
     head = next((head for head in _FLATTENED if key.startswith(head)), None)
     if head is None:
         return (key,)
@@ -136,10 +136,10 @@ def _flat_path(key: str) -> tuple[str, ...]:
 def _nested(
     record: dict[str, Any], pairs: list[tuple[tuple[str, ...], Any]]
 ) -> dict[str, Any]:
-    # A row, so that columns such as `hashtags.0` make a list.
+    # A row, so that columns such as `hashtags.0` become a list.
     row: dict[str, Any] = type(record)() if isinstance(record, Row) else Row()
     for path, value in pairs:
-        put(row, path, value)
+        put_cell(row, path, value)
     return row
 
 
@@ -164,7 +164,7 @@ def _unwrap_mongo(value: Any, depth: int) -> Any:
 
 
 def _number(text: object) -> Any:
-    """Returns the number in a text, the text itself where it is none or inexact."""
+    """Returns the whole number in a text, or the text if it is not one."""
     if not isinstance(text, str):
         return text
     try:

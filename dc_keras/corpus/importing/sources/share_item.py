@@ -1,4 +1,4 @@
-"""The "share item" of the web pages of 2019 and 2020, before the item struct."""
+"""The "share item" of web pages of 2019 and 2020, which preceded the item struct."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a share item, whole or damaged."""
+    """Whether the record is a share item, complete or damaged."""
     return isinstance(record.get("itemInfos"), dict)
 
 
@@ -16,7 +16,7 @@ def read(record: RawRecord) -> Post:
     """Maps a share item to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("itemInfos.id")
@@ -36,7 +36,7 @@ def read(record: RawRecord) -> Post:
             links=("textExtra", "HashtagName"),
             listed=("challengeInfoList", "challengeName"),
         ),
-        mentions=(),  # this shape names mentioned users by id only
+        mentions=(),  # the format contains only the ids of mentioned users
         music_id=fields.optional_identifier(
             "music_id", "musicInfos.musicId", "itemInfos.musicId"
         ),

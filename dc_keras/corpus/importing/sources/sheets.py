@@ -1,4 +1,4 @@
-"""Reads tables that are no text: Parquet, and the files of spreadsheet programs."""
+"""Reads binary tables: Parquet, and the files of spreadsheet programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from dc_keras.corpus.importing.sources.headers import (
     Path,
     column_paths,
     is_header,
-    reason_against,
+    rejection_reason,
 )
 from dc_keras.corpus.importing.sources.post import TypedRow
-from dc_keras.corpus.importing.sources.tables import TableRow, make_row, put, read_cell
+from dc_keras.corpus.importing.sources.tables import (
+    TableRow,
+    make_row,
+    put_cell,
+    read_cell,
+)
 from dc_keras.corpus.importing.sources.values import EXACT_IN_A_DOUBLE
 
 _ROWS_A_BATCH = 2**10
@@ -35,7 +40,7 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
         schema = table.schema_arrow
         is_flat = not any(map(pyarrow.types.is_nested, schema.types))
         if is_flat and not is_header(schema.names):
-            reason = reason_against([schema.names])
+            reason = rejection_reason([schema.names])
             if reason is not None:
                 yield TableRow(0, reason=reason)
                 return
@@ -46,18 +51,18 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
                 number += 1
                 row = TypedRow()
                 for path, value in zip(columns, values, strict=True):
-                    put(row, path, value)
+                    put_cell(row, path, value)
                 yield TableRow(number, row)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = f"no readable Parquet file: {type(error).__name__}"
+        reason = f"not a readable Parquet file: {type(error).__name__}"
         yield TableRow(number, reason=reason)
 
 
 def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
-    """Yields the rows of all sheets that have a header: name of the sheet, and row.
+    """Yields the rows of all sheets with a header: the name of the sheet, and the row.
 
-    Takes xlsx, xlsb, xls and ods. A number is one, anything else the text that it
-    shows; of a formula it is what the program computed.
+    Reads xlsx, xlsb, xls and ods. Numbers stay numbers; other cells give the displayed
+    text; formulas give the computed value.
     """
     import python_calamine
 
@@ -73,16 +78,16 @@ def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
         yield "", TableRow(0, reason="a spreadsheet with a password")
         return
     except (python_calamine.CalamineError, ValueError, OSError) as error:
-        reason = f"no readable spreadsheet: {type(error).__name__}"
+        reason = f"not a readable spreadsheet: {type(error).__name__}"
         yield "", TableRow(0, reason=reason)
         return
     if not found:
         reason = "a spreadsheet without a row below a header with ids"
-        yield "", TableRow(0, reason=reason_against(top) or reason)
+        yield "", TableRow(0, reason=rejection_reason(top) or reason)
 
 
 def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
-    """Yields the rows below the header; `top` gets the lines above it."""
+    """Yields the rows below the header; the lines above it are added to `top`."""
     merged = {
         (row, column): start
         for start, end in sheet.merged_cell_ranges or ()
@@ -101,7 +106,7 @@ def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
             else:
                 return
             continue
-        # The cells of one that spans rows are empty but the first.
+        # Only the first cell of a merged range has the value.
         for place, cell in enumerate(cells):
             start = merged.get((number, place))
             if start == (number, place):
@@ -113,18 +118,18 @@ def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
 
 
 def _row(columns: list[Path], cells: Sequence[Any], number: int) -> TableRow:
-    """Returns a row: what is a number stays one, beyond 15 digits a rounded one."""
+    """Returns a row; numbers that are not exact integers stay floats."""
     is_number = [isinstance(cell, float) and not _is_exact(cell) for cell in cells]
     shown = ["" if n else _shown(c) for c, n in zip(cells, is_number, strict=True)]
     row = make_row(columns, shown, number)
     if row.value is not None:
         for path, cell in compress(zip(columns, cells, strict=True), is_number):
-            put(row.value, path, cell)
+            put_cell(row.value, path, cell)
     return row
 
 
 def _shown(cell: object) -> str:
-    """Returns a cell as the text that the program shows."""
+    """Returns a cell as the displayed text."""
     if isinstance(cell, float) and _is_exact(cell):
         return str(int(cell))
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
@@ -138,7 +143,7 @@ def _cells(column: pyarrow.Array) -> list[Any]:
     """Returns the values of a column; whole numbers as texts, which are exact."""
     kind = column.type
     if pyarrow.types.is_timestamp(kind):
-        # Python's times have no nanoseconds.
+        # Python has no nanoseconds.
         column = column.cast(pyarrow.timestamp("us", kind.tz), safe=False)
     return [_plain(value) for value in column.to_pylist(maps_as_pydicts="lossy")]
 

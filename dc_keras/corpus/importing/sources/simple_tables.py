@@ -1,4 +1,4 @@
-"""Small tables of posts: that of TikTok-Api's tutorials, and TikTok-10M."""
+"""Simple tables of posts: that of the TikTok-Api tutorials, and TikTok-10M."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TIKTOK_10M = mapped.Paths(
 
 
 def matches_tutorial(record: RawRecord) -> bool:
-    """Whether the record looks like the `simple_dict` of the tutorials."""
+    """Whether the record is a `simple_dict` of the tutorials."""
     keys = record.keys()
     return "video_id" in keys and bool(
         {"n_plays", "n_likes", "video_time", "video_length"} & keys
@@ -44,16 +44,16 @@ def matches_tutorial(record: RawRecord) -> bool:
 
 
 def read_tutorial(record: RawRecord) -> Post:
-    """Maps it to a `Post`.
+    """Maps a `simple_dict` to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _TUTORIAL)
 
 
 def matches_tiktok_10m(record: RawRecord) -> bool:
-    """Whether the record looks like a row of TikTok-10M: flat counts and an address."""
+    """Whether the record is a row of TikTok-10M, with flat counts."""
     keys = record.keys()
     return {"id", "desc", "play_count"} <= keys and "aweme_id" not in keys
 
@@ -62,7 +62,7 @@ def read_tiktok_10m(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _TIKTOK_10M)
 

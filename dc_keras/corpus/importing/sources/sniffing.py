@@ -1,4 +1,4 @@
-"""The sources that exist, and which of them a record belongs to."""
+"""The list of sources, and the selection of the source of a record."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from dc_keras.errors import DataError
 
 AUTO = "auto"
 
-# In the order in which they are asked: the more particular shape first.
+# In the order in which they are tried: specific formats first.
 _SOURCES = (
     share_item.SOURCE,
     own_data.SOURCE,
     web_comment.SOURCE,
     research_api.COMMENT,
     comments.SOURCE,
-    tikwm.SOURCE,  # its `aweme_id` is another thing than the app's
+    tikwm.SOURCE,  # its `aweme_id` differs from that of the app
     aweme.SOURCE,
     yt_dlp.SOURCE,
     tiktok_scraper.SOURCE,
@@ -59,34 +59,34 @@ _SOURCES = (
     pyktok.TRAKTOK,
     pytok.SOURCE,
     research_api.FOLLOWERS,
-    research_api.FOLLOWING,  # looks like the one before; must be asked for
-    hand_made.SOURCE,  # leaves to the next ones what they read whole
+    research_api.FOLLOWING,  # equals the previous format; must be selected by name
+    hand_made.SOURCE,  # leaves the records of the following formats to them
     research_api.VIDEO,
     simple_tables.TIKTOK_10M,
     web_item.SOURCE,
 )
 
-# Those that a user added; they are asked first.
+# Sources registered by the user, which are tried first.
 _REGISTERED: list[Source] = []
 
 SOURCE_NAMES = tuple(sorted(source.name for source in _SOURCES))
 
 
 def register(source: Source) -> None:
-    """Adds a source, to be asked before all others.
+    """Adds a source, which is tried before all others.
 
     Raises:
         DataError: another source has this name.
     """
     if source.name in (AUTO, *SOURCE_NAMES, *(known.name for known in _REGISTERED)):
         raise DataError(
-            f"`name` must be one that no source has. Received: name={source.name!r}"
+            f"`name` must not be that of another source. Received: name={source.name!r}"
         )
     _REGISTERED.append(source)
 
 
 def choose_sources(name: str) -> tuple[Source, ...]:
-    """Returns the sources to ask: all for "auto", else the one of that name.
+    """Returns the sources to try: all for "auto", else the one with this name.
 
     Raises:
         DataError: there is no such source.
@@ -95,7 +95,7 @@ def choose_sources(name: str) -> tuple[Source, ...]:
     if name == AUTO and not _REGISTERED:
         return _SOURCES
     if name == AUTO:
-        # The quick way of one source would not ask the others.
+        # A fast reader would bypass the registered sources.
         return tuple(replace(source, read_lines=None) for source in known_sources)
     chosen = tuple(source for source in known_sources if source.name == name)
     if not chosen:
@@ -105,7 +105,7 @@ def choose_sources(name: str) -> tuple[Source, ...]:
 
 
 def sniff(record: RawRecord, sources: tuple[Source, ...]) -> Source | None:
-    """Returns the first source whose shape the record has, None where none fits."""
+    """Returns the first source that matches the record, None if there is none."""
     for source in sources:
         if source.matches(record):
             return source

@@ -1,40 +1,40 @@
-"""Suggestions of the platform beside a user: other users, hashtags, sounds.
+"""The platform's suggestions next to a user: other users, hashtags, sounds.
 
-What whichtok's graph was made of. An answer does not say whom it was given to; a line
-of `pipelines.collect` does.
+They are the edges of whichtok's graph. An answer does not contain the user it was
+requested for; a line of `pipelines.collect` does.
 """
 
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a suggestion, whole or damaged."""
+    """Whether the record is a suggestion, complete or damaged."""
     return "extraInfo" in record
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a suggestion to one tie from whom it was given to.
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a suggestion to an edge from the user it belongs to.
 
     Raises:
-        UnreadablePostError: it suggests nothing that has an id or a name.
+        UnreadablePostError: the suggested item has neither an id nor a name.
     """
     fields = Fields(record)
     target, target_type = _target(fields)
-    if asked.seed is None:
+    if context.seed is None:
         fields.note("missing.seed")
-    tie = Tie("suggested", asked.seed, target, target_type)
-    return Ties((tie,), notes=fields.notes)
+    edge = RawEdge("suggested", context.seed, target, target_type)
+    return RawEdges((edge,), notes=fields.notes)
 
 
 def _target(fields: Fields) -> tuple[Person | str, str]:
@@ -54,7 +54,7 @@ def _target(fields: Fields) -> tuple[Person | str, str]:
         )
         if user is not None:
             return user, "user"
-    raise UnreadablePostError("a suggestion of nothing that has an id or a name")
+    raise UnreadablePostError("a suggestion without an id or a name")
 
 
-SOURCE = Source(name="suggested", matches=matches, read_ties=read)
+SOURCE = Source(name="suggested", matches=matches, read_edges=read)

@@ -1,8 +1,8 @@
-"""What people call the columns of tables that they make themselves.
+"""The names of columns in hand-made tables.
 
-A header is brought to its words: without accents, capitals, punctuation, plural s,
-words such as "number of", and "video", "post" or "TikTok" beside others. `# of Likes`,
-`like_count` and `Likes (total)` are all `like`. docs/data.md has the same table.
+A header is reduced to its essential words: without accents, capitals, punctuation,
+plural s, words such as "number of", and "video", "post" or "TikTok" next to other
+words. `# of Likes`, `like_count` and `Likes (total)` all become `like`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.post import Row
 
-# Field → headers in English, German, Spanish and French, the more telling ones first.
+# Field → headers in English, German, Spanish and French, the most specific ones first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "video_id": (
         *("video id", "post id", "aweme id", "item id", "clip id", "media id", "id"),
@@ -109,45 +109,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("seguidor", "seguidores", "abonne"),
     ),
 }
-_FILLING = frozenset(
-    [
-        "of",
-        "the",
-        "a",
-        "an",
-        "number",
-        "num",
-        "no",
-        "nr",
-        "count",
-        "total",
-        "how",
-        "many",
-        "n",
-        "nb",
-        "nombre",
-        "de",
-        "des",
-        "du",
-        "d",
-        "la",
-        "le",
-        "les",
-        "l",
-        "del",
-        "los",
-        "las",
-        "el",
-        "numero",
-        "cantidad",
-        "anzahl",
-        "der",
-        "die",
-        "das",
-        "zahl",
-    ]
+_STOP_WORDS = frozenset(
+    {"of", "the", "a", "an", "number", "num", "no", "nr", "count", "total", "how"}
+    | {"many", "n", "nb", "nombre", "de", "des", "du", "d", "la", "le", "les", "l"}
+    | {"del", "los", "las", "el", "numero", "cantidad", "anzahl", "der", "die"}
+    | {"das", "zahl"}
 )
-# Nothing beside other words.
+# Words that are ignored next to other words.
 _CONTEXT = frozenset(
     ("video", "post", "clip", "tiktok", "tik", "tok", "videos", "posts")
 )
@@ -158,10 +126,11 @@ _WORDS = re.compile(r"[^\W_]+|%")
 
 
 def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what we know of a record under our names, of two the more telling.
+    """Returns the known fields of a record under canonical names.
 
-    An address of a profile in place of a handle is one, and a number that is too short
-    for an id of a post is none.
+    If several columns have the same field, the most specific header is used. A URL of a
+    profile in the column of a handle becomes `profile_url`. A number that is too short
+    for the id of a post is ignored.
     """
     found: dict[str, tuple[int, Any]] = {}
     for header, value in record.items():
@@ -170,7 +139,7 @@ def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if field == "handle" and isinstance(value, str) and "tiktok.com/@" in value:
             field = "profile_url"
-        if field == "video_id" and _is_number_of_a_row(value):
+        if field == "video_id" and _is_row_number(value):
             continue
         if field not in found or rank < found[field][0]:
             found[field] = (rank, value)
@@ -180,27 +149,29 @@ def name_fields(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=2**12)
 def find_field(header: str) -> tuple[str | None, int]:
-    """Returns the field that a header means, None where it is none of ours.
+    """Returns the field of a header and its rank; the field is None if unknown.
 
-    Beside it, how telling the header is, 0 the most: `Video ID` more than `ID`.
+    A smaller rank is more specific: 0 for `Video ID`, 1 for `ID`.
     """
     words, has_context = _words_of(header)
     field, rank = _BY_WORDS.get(words, (None, 0))
     return field, 2 * rank + (not has_context)
 
 
-def _is_number_of_a_row(value: object) -> bool:
+def _is_row_number(value: object) -> bool:
     digits = str(value).strip()
     return digits.isdecimal() and len(digits) < _SHORTEST_ID
 
 
 def _words_of(header: str) -> tuple[str, bool]:
-    """Returns the words of a header that matter, and whether some did not."""
+    """Returns the essential words of a header, and whether others were removed."""
     text = unicodedata.normalize("NFKD", _CAMEL.sub(" ", header))
     text = "".join(c for c in text if not unicodedata.combining(c)).casefold()
-    words = [w for w in _WORDS.findall(_BRACKETS.sub(" ", text)) if w not in _FILLING]
-    told = [word for word in words if word not in _CONTEXT]
-    return " ".join(map(_singular, told)), len(told) < len(words)
+    words = [
+        w for w in _WORDS.findall(_BRACKETS.sub(" ", text)) if w not in _STOP_WORDS
+    ]
+    essential = [word for word in words if word not in _CONTEXT]
+    return " ".join(map(_singular, essential)), len(essential) < len(words)
 
 
 def _singular(word: str) -> str:

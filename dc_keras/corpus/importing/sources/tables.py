@@ -1,4 +1,4 @@
-"""Reads tables with a header: separated by commas, semicolons, tabs or bars."""
+"""Reads text tables with a header, separated by commas, semicolons, tabs or bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dc_keras.corpus.importing.sources.post import Row
 
 _DELIMITERS = (",", "\t", ";", "|")
 _TITLE_LINES = 12
-# How R, pandas and SQL write that there is nothing.
+# The missing values of R, pandas and SQL.
 _NOTHING = frozenset({"", "NA", "N/A", "nan", "NaN", "None", "NULL", "null", "<NA>"})
 _MAX_CELL = 2**30
 
@@ -24,10 +24,10 @@ class TableRow:
     """One row, or the reason why it cannot be read.
 
     Attributes:
-        line: number of the line that it ends on.
-        value: the row; None where there is a reason.
+        line: number of its last line.
+        value: the row; None if there is a reason.
         reason: why it could not be read.
-        raw: its cells joined, where it could not be read.
+        raw: the joined cells of a row that could not be read.
     """
 
     line: int
@@ -38,12 +38,12 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where a table begins.
+    """The header of a table.
 
     Attributes:
-        columns: where each column's cells belong.
-        delimiter: what separates the cells.
-        is_spaced: whether a space stands behind each delimiter.
+        columns: path of each column in a record.
+        delimiter: separator of the cells.
+        is_spaced: whether a space follows each delimiter.
     """
 
     columns: list[Path]
@@ -52,9 +52,9 @@ class Header:
 
 
 def find_header(lines: Sequence[bytes]) -> Header | None:
-    """Returns the header among the first lines of a file, None where there is none.
+    """Returns the header among the first lines of a file, None if there is none.
 
-    A line `sep=;` above it names what separates the cells.
+    A preceding line `sep=;` sets the delimiter.
     """
     delimiters: tuple[str, ...] = _DELIMITERS
     for line in lines[:_TITLE_LINES]:
@@ -76,10 +76,10 @@ def find_header(lines: Sequence[bytes]) -> Header | None:
     return None
 
 
-def reason_against(lines: Sequence[bytes]) -> str | None:
-    """Returns what is said against a table without ids, None where it is no table."""
+def rejection_reason(lines: Sequence[bytes]) -> str | None:
+    """Returns why a table has no ids, None if the lines are not a table."""
     texts = [line.decode("utf-8", "replace").strip("\ufeff\r\n") for line in lines]
-    return headers.reason_against(
+    return headers.rejection_reason(
         _cells(text, delimiter)
         for text in texts[:_TITLE_LINES]
         for delimiter in _DELIMITERS
@@ -92,9 +92,9 @@ def read_rows(
     """Yields the rows of a table.
 
     Args:
-        header: of the table.
-        lines: the lines behind it.
-        number: of the header in the file.
+        header: the header of the table.
+        lines: the lines below it.
+        number: line number of the header in the file.
     """
     csv.field_size_limit(_MAX_CELL)
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
@@ -106,12 +106,12 @@ def read_rows(
             if any(cells):
                 yield make_row(header.columns, cells, number + reader.line_num)
     except csv.Error as error:
-        reason = f"no table from here on: {error}"
+        reason = f"not a table from here on: {error}"
         yield TableRow(number + reader.line_num, reason=reason)
 
 
 def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableRow:
-    """Returns one row of a table, of which the cells are texts."""
+    """Returns one row of a table whose cells are texts."""
     raw = "\x1f".join(cells).encode("utf-8", "surrogateescape")
     if len(cells) != len(columns):
         reason = f"{len(cells)} cells under a header of {len(columns)} columns"
@@ -122,13 +122,13 @@ def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableR
         return TableRow(line, reason="not UTF-8 text", raw=raw)
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
-        # A shape is told by its columns, so an empty one stays.
-        put(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
+        # Formats are recognised by their columns, so empty cells are kept as None.
+        put_cell(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
     return TableRow(line, row)
 
 
-def put(row: dict[str, Any], path: Path, cell: Any) -> None:
-    """Puts a cell where its column's path leads; what is there already stays."""
+def put_cell(row: dict[str, Any], path: Path, cell: Any) -> None:
+    """Stores a cell at the path of its column; an existing value is kept."""
     *parents, name = path
     for key in parents:
         child = row.get(key)
@@ -142,7 +142,7 @@ def put(row: dict[str, Any], path: Path, cell: Any) -> None:
 
 
 def read_cell(cell: str) -> Any:
-    """Returns the object that a cell holds, else its text."""
+    """Returns the object in a cell, or the text if it is not one."""
     if cell[:1] == "{" and len(cell) > 2:
         found = cell_contents.read_object(cell)
         return cell if found is None else found

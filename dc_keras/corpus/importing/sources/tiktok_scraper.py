@@ -1,4 +1,4 @@
-"""tiktok-scraper's posts, and those of the Apify actors that took its shape over."""
+"""The posts of tiktok-scraper, and of the Apify actors that use its format."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _METAS = frozenset(
 )
 
 
-_OF_OTHERS = frozenset({"cid", "desc", "stats", "statsV2", "stats_v2"})
+_OTHER_FORMATS = frozenset({"cid", "desc", "stats", "statsV2", "stats_v2"})
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like such a post, whole or damaged."""
+    """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
     return bool(_METAS & keys) or (
-        bool({"webVideoUrl", "web_video_url"} & keys) and not _OF_OTHERS & keys
+        bool({"webVideoUrl", "web_video_url"} & keys) and not _OTHER_FORMATS & keys
     )
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a post to a `Post`.
+    """Maps a record to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
     video_id = fields.video_id("id")

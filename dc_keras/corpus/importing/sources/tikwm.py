@@ -1,7 +1,7 @@
-"""Posts and comments of tikwm.com, and of the RapidAPI services that speak like it.
+"""Posts and comments of tikwm.com, and of RapidAPI services with the same format.
 
-`video_id`, or `id` of a single post, is the id; `aweme_id` names a file. Lengths are
-in seconds, unlike in the app's answers.
+The id is `video_id`, or `id` for a single post; `aweme_id` is the name of a file.
+Durations are in seconds, unlike in the answers of the app.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _PATHS = mapped.Paths(
     total_likes=("author.total_favorited",),
     total_posts="author.aweme_count",
 )
-_TELLING = frozenset(
+_DISTINCTIVE = frozenset(
     {"music_info", "wmplay", "origin_cover", "play", "wm_size", "musicInfo"}
     | {"originCover", "wmSize"}
 )
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like such a post, whole or damaged."""
+    """Whether the record is a post of this format, complete or damaged."""
     keys = record.keys()
     return "statistics" not in keys and (
-        len(_TELLING & keys) >= 2 or ("music_info" in keys and "play_count" in keys)
+        len(_DISTINCTIVE & keys) >= 2 or ("music_info" in keys and "play_count" in keys)
     )
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a post to a `Post`.
+    """Maps a record to a `Post`.
 
     Raises:
-        UnreadablePostError: no usable id, or no author.
+        UnreadablePostError: there is no valid id, or no author.
     """
     return mapped.read(record, _PATHS)
 

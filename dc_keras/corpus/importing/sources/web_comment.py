@@ -1,43 +1,43 @@
-"""Comments as the web and the app answer them: who replied to which post."""
+"""Comments in the format of the web and the app: which user replied to which post."""
 
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a comment."""
+    """Whether the record is a comment."""
     return "cid" in record and "aweme_id" in record
 
 
-def read(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a comment, and the answers to it, to ties of their authors to the post.
+def read(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a comment and its replies to edges from their authors to the post.
 
     Raises:
-        UnreadablePostError: no usable post id, or no author.
+        UnreadablePostError: there is no valid post id, or no author.
     """
-    del asked
+    del context
     fields = Fields(record)
     video_id = fields.video_id("aweme_id")
-    ties = [_tie(fields, video_id)]
+    edges = [_edge(fields, video_id)]
     for answer in fields.entries("reply_comment"):
         if isinstance(answer, dict):
             try:
-                ties.append(_tie(Fields(answer), video_id))
+                edges.append(_edge(Fields(answer), video_id))
             except UnreadablePostError:
                 fields.note("malformed.reply_comment")
-    return Ties(tuple(ties), notes=fields.notes)
+    return RawEdges(tuple(edges), notes=fields.notes)
 
 
-def _tie(fields: Fields, video_id: str) -> Tie:
+def _edge(fields: Fields, video_id: str) -> RawEdge:
     actor = fields.person(
         user_id=("user.uid",),
         handle=("user.unique_id", "username", "unique_id", "user"),
@@ -46,7 +46,7 @@ def _tie(fields: Fields, video_id: str) -> Tie:
     if actor is None:
         raise UnreadablePostError("a comment without an author")
     time = fields.time("create_time", "create_time")
-    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+    return RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
-SOURCE = Source(name="web_comment", matches=matches, read_ties=read)
+SOURCE = Source(name="web_comment", matches=matches, read_edges=read)

@@ -12,32 +12,33 @@ from dc_keras.corpus.importing.sources.post import (
 )
 from dc_keras.corpus.importing.sources.web_item_line import read_lines
 
-# Two of these make a web item: an error must not hide one that lacks its id.
-_TELLING = frozenset(
+# A web item has at least two of these keys. The id is not required, so that items
+# without an id are reported as such.
+_DISTINCTIVE = frozenset(
     {"id", "desc", "createTime", "author", "authorId", "video", "stats", "statsV2"}
 )
-# A challenge has an id, a title and a description, too.
-_OF_A_POST = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
-_ANYBODYS = frozenset({"id", "author"})
-# Other formats share some of these keys; each of them has a key of its own.
-_FOREIGN = frozenset({"aweme_id", "awemeId", "authorMeta", "author_meta"})
+# Keys that a challenge, which has an id, a title and a description too, does not have.
+_POST_KEYS = frozenset({"author", "authorId", "createTime", "stats", "statsV2"})
+_UNSPECIFIC = frozenset({"id", "author"})
+# Keys of other formats that have some of the same keys.
+_OTHER_FORMATS = frozenset({"aweme_id", "awemeId", "authorMeta", "author_meta"})
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like a web item, whole or damaged."""
+    """Whether the record is a web item, complete or damaged."""
     keys = record.keys()
-    if _FOREIGN & keys or ("title" in keys and not _OF_A_POST & keys):
+    if _OTHER_FORMATS & keys or ("title" in keys and not _POST_KEYS & keys):
         return False
-    # Anything on any platform has an id and an author.
-    found = _TELLING & keys
-    return len(found - _ANYBODYS) >= 1 and len(found) >= 2
+    # An id and an author are not specific to posts of TikTok.
+    found = _DISTINCTIVE & keys
+    return len(found - _UNSPECIFIC) >= 1 and len(found) >= 2
 
 
 def read(record: RawRecord) -> Post:
     """Maps a web item to a `Post`.
 
     Raises:
-        UnreadablePostError: a live room, no usable id, or no author.
+        UnreadablePostError: it is a live room, or there is no valid id, or no author.
     """
     if record.get("liveRoomInfo"):
         raise UnreadablePostError("a live room, not a post")
@@ -46,7 +47,7 @@ def read(record: RawRecord) -> Post:
     caption = fields.text("caption", "desc")
     author = fields.author(
         user_id=("author.id", "authorId"),
-        handle=("author.uniqueId", "author"),  # a text in old embeds, page state
+        handle=("author.uniqueId", "author"),  # a text in old embeds and page states
         sec_uid=("author.secUid", "authorSecId"),
     )
     return Post(
@@ -67,7 +68,7 @@ def read(record: RawRecord) -> Post:
             "author.nickname", "nickname", "music.authorName"
         ),
         duration_s=fields.seconds("duration_s", "video.duration"),
-        # statsV2 has exact numbers where stats has rounded ones.
+        # statsV2 has exact numbers, stats may have rounded ones.
         views=fields.count("views", "statsV2.playCount", "stats.playCount"),
         likes=fields.count("likes", "statsV2.diggCount", "stats.diggCount"),
         comments=fields.count("comments", "statsV2.commentCount", "stats.commentCount"),

@@ -1,10 +1,9 @@
-"""The quick way to read a web item: straight from a line of JSON, if nothing is odd.
+"""A fast reader of web items: decodes regular lines of JSON directly to columns.
 
-Files of millions of lines are web items nearly always, and nearly all of them whole.
-Such a line is decoded into the few keys that matter; the others are skipped unread.
-Where something is missing, of another type or of another shape, the line is read like
-any other. Both ways give the same post, which tests compare. What holds for nearly
-every line is checked, and made into columns, for many lines at a time.
+Large files nearly always consist of web items, and nearly all of those are regular.
+Such a line is decoded into the required keys only. If a value is missing, has another
+type or another form, the line is read by the general reader instead. Both readers give
+the same posts, which is tested. Checks and conversions are vectorised over many lines.
 """
 
 from __future__ import annotations
@@ -18,35 +17,35 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from dc_keras.corpus.importing.sources.fields import NO_HANDLE
+from dc_keras.corpus.importing.sources.fields import NOT_IN_HANDLES
 from dc_keras.corpus.importing.sources.mention_spans import is_handle
 from dc_keras.corpus.importing.sources.post import Person, PostColumns
 from dc_keras.corpus.importing.sources.values import FIRST_ID, find_rounded
 from dc_keras.corpus.records import has_mentions
 
-# What is mended, and what means that there is nothing.
+# Escapes that need a repair, and the placeholder for missing values.
 _ESCAPED, _REDACTED = rb"\\u", "REDACTED"
-# Keys by which a line is something else or tells more than a post.
-_ODD_KEYS = (
+# Keys of other formats, or of posts with further content.
+_IRREGULAR_KEYS = (
     *("liveRoomInfo", "imagePost", "extra", "timestamp_collected", "source_platform"),
     *("__import_meta", "__collect_meta", "itemInfos", "aweme_id", "authorMeta"),
     "platform",
 )
-# Under names of our own: a field may not begin with two underscores.
-_ODD = {f"odd_{number}": key for number, key in enumerate(_ODD_KEYS)}
+# Field names for these keys, because a field may not begin with two underscores.
+_IRREGULAR = {f"irregular_{number}": key for number, key in enumerate(_IRREGULAR_KEYS)}
 
-# Among ids of 19 digits; a shorter one that sorts before it is read like any other.
+# Compared as text with ids of 19 digits; shorter ids are left to the general reader.
 _FIRST_ID = str(FIRST_ID)
 _LONGEST_S = 1e9
 _Text = Annotated[str, Meta(min_length=1)]
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-_Time = Annotated[int, Meta(ge=0, lt=10**11)]  # beyond it are milliseconds
+_Time = Annotated[int, Meta(ge=0, lt=10**11)]  # larger values are milliseconds
 _CountText = Annotated[str, Meta(min_length=1, max_length=18)]
 _Seconds = Annotated[float, Meta(ge=0)]
 
 
 class _Maybe(NamedTuple):
-    """A key that may be missing, which makes it None; null is odd."""
+    """An optional key; its default is None, and null is not accepted."""
 
     kind: Any
 
@@ -60,12 +59,12 @@ _Given: TypeAlias = Mapping[str, Sequence[Any]]
 
 
 def _struct(name: str, /, **fields: Any) -> Any:
-    """Returns a type of objects of which these keys are read; null is no value."""
+    """Returns a struct type with these keys; null is not accepted."""
     given = [
         (key, kind.kind, None) if isinstance(kind, _Maybe) else (key, kind)
         for key, kind in fields.items()
     ]
-    return msgspec.defstruct(name, given, kw_only=True, gc=False, rename=_ODD.get)
+    return msgspec.defstruct(name, given, kw_only=True, gc=False, rename=_IRREGULAR.get)
 
 
 def _list_of(name: str, /, **fields: Any) -> Any:
@@ -80,7 +79,7 @@ _ACCOUNT_KEYS = {
 
 
 class _Account(msgspec.Struct, gc=False, rename=_ACCOUNT_KEYS):
-    """`authorStats`, which is read like an `Account` without being made into one."""
+    """`authorStats`, with the attributes of an `AccountCounts`."""
 
     followers: _Count | None = None
     hearts: _Count | None = None
@@ -113,7 +112,7 @@ _ITEM = _struct(
         authorName=_MaybeText,
     ),
     video=_struct("Video", duration=_Seconds),
-    # The exact counts are numbers in texts.
+    # The exact counts are texts.
     statsV2=_Maybe(_struct("StatsV2", **dict.fromkeys(_EXACT, _CountText))),
     stats=_struct("Stats", **_STATS),
     challenges=_Maybe(_list_of("Challenge", title=_MaybeText)),
@@ -126,7 +125,7 @@ _ITEM = _struct(
     duetInfo=_Maybe(_struct("Duet", duetFromId=str)),
     locationCreated=_MaybeText,
     textLanguage=_MaybeText,
-    **dict.fromkeys(_ODD, _Nothing),
+    **dict.fromkeys(_IRREGULAR, _Nothing),
 )
 _DECODER = msgspec.json.Decoder(_ITEM)
 
@@ -145,7 +144,7 @@ _PATHS = (
 )
 _AUTHOR = ("author.id", "handle", "author.secUid")
 _NAMES = ("author.nickname", "nickname", "music.authorName")
-# Where there may be a word for nothing, or a NUL.
+# Texts that may contain a placeholder or a NUL.
 _TEXTS = (
     *("desc", "author.uniqueId", "author.secUid", "music.title"),
     *("locationCreated", "textLanguage"),
@@ -155,22 +154,23 @@ _GET_COUNT = {name: attrgetter(name) for name in _EXACT}
 
 
 def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
-    """Reads lines that are one whole web item each.
+    """Reads lines of one web item each.
 
     Yields:
-        In order, the posts of lines with nothing odd, as many together as lie next to
-        each other, and None for each other line.
+        In order, the posts of consecutive regular lines, and None for each other line.
     """
     decoded = enumerate(map(_decode, lines))
     items = {number: item for number, item in decoded if item is not None}
     given = _by_path(items.values())
-    if items and _is_any_odd(given):
-        odd = set(_find_odd(given, 0, len(items)))
-        items = {n: i for row, (n, i) in enumerate(items.items()) if row not in odd}
+    if items and _is_any_irregular(given):
+        irregular = set(_find_irregular(given, 0, len(items)))
+        items = {
+            n: i for row, (n, i) in enumerate(items.items()) if row not in irregular
+        }
         given = _by_path(items.values())
     columns = _columns(given) if items else {}
     if items and len(items) == len(lines):
-        yield columns  # as it mostly is
+        yield columns  # the usual case
         return
     end = 0
     for is_plain, run in groupby(range(len(lines)), items.__contains__):
@@ -182,12 +182,12 @@ def read_lines(lines: Sequence[bytes]) -> Iterator[PostColumns | None]:
 
 
 def _decode(line: bytes) -> tuple[Any, ...] | None:
-    """Returns the values of `_PATHS`, None where the line is another thing."""
-    # One byte is found four times as fast as three, and most lines have none.
+    """Returns the values of `_PATHS`, None if the line is not regular."""
+    # Searching one byte is four times as fast as three, and most lines have none.
     if b"\\" in line and _ESCAPED in line:
         return None
     try:
-        # Taken out at once, while the item is in the processor's cache.
+        # The values are extracted at once, while the item is in the processor's cache.
         return _get_values(_DECODER.decode(line))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
@@ -204,20 +204,20 @@ def _by_path(items: Collection[tuple[Any, ...]]) -> _Given:
     return given
 
 
-def _find_odd(given: _Given, start: int, end: int) -> Iterator[int]:
-    """Yields the rows where anything is odd; in halves, because few are."""
+def _find_irregular(given: _Given, start: int, end: int) -> Iterator[int]:
+    """Yields the irregular rows by bisection, because there are few."""
     rows = {name: column[start:end] for name, column in given.items()}
-    if start < end and _is_any_odd(rows):
+    if start < end and _is_any_irregular(rows):
         if end - start == 1:
             yield start
             return
         middle = (start + end) // 2
-        yield from _find_odd(given, start, middle)
-        yield from _find_odd(given, middle, end)
+        yield from _find_irregular(given, start, middle)
+        yield from _find_irregular(given, middle, end)
 
 
-def _is_any_odd(given: _Given) -> bool:
-    """Whether any value is not as plain as they mostly are."""
+def _is_any_irregular(given: _Given) -> bool:
+    """Whether any value requires the general reader."""
     ids = (given["id"], given["author.id"], given["music.id"])
     duets = [duet.duetFromId for duet in given["duetInfo"] if duet]
     exact = [compress(given[name], given["statsV2"]) for name in _EXACT]
@@ -227,9 +227,9 @@ def _is_any_odd(given: _Given) -> bool:
         not (digits.isascii() and digits.encode().isdigit())
         or any("0" in column for column in ids)
         or max(map(len, given["id"])) > len(_FIRST_ID)
-        or min(given["id"]) < _FIRST_ID  # as "" is, too
+        or min(given["id"]) < _FIRST_ID  # includes ""
         or not all(given["handle"])
-        or NO_HANDLE.search("".join(given["handle"])) is not None
+        or NOT_IN_HANDLES.search("".join(given["handle"])) is not None
         or "\0" in texts
         or _REDACTED in texts
         or max(given["video.duration"]) > _LONGEST_S
@@ -238,7 +238,7 @@ def _is_any_odd(given: _Given) -> bool:
 
 
 def _shows_handles(caption: str, links: Sequence[Any]) -> bool:
-    """Whether no mention can be by a display name."""
+    """Whether no mention in a caption is a display name."""
     if not has_mentions(caption):
         return True
     for link in links:
@@ -279,7 +279,7 @@ def _columns(given: _Given) -> PostColumns:
         "language": [language or None for language in given["textLanguage"]],
         **dict.fromkeys(("stitch_of", "transcript"), [None] * size),
         "is_slideshow": [False] * size,
-        "ties": [()] * size,
+        "edges": [()] * size,
         "account": given["authorStats"],
     }
 
@@ -287,7 +287,7 @@ def _columns(given: _Given) -> PostColumns:
 def _tags(links: Sequence[Any], listed: Sequence[Any] | None) -> tuple[str, ...]:
     linked = [link.hashtagName for link in links if link.hashtagName]
     titles = [challenge.title for challenge in listed or () if challenge.title]
-    # Mostly the same ones twice.
+    # Usually both lists are equal.
     return tuple(linked) if linked == titles else (*linked, *titles)
 
 
@@ -309,7 +309,7 @@ def _notes(given: _Given) -> list[_Notes]:
     for row in find_rounded(given["id"]):
         notes[row] = ("maybe_rounded.video_id",)
     for name, path in _MAY_BE_MISSING.items():
-        if not all(given[path]):  # there may be a 0
+        if not all(given[path]):  # values may be 0 too
             for row, value in enumerate(given[path]):
                 if value is None:
                     notes[row] = (*notes[row], f"missing.{name}")

@@ -1,46 +1,46 @@
-"""whichtok's own stem: users.json and three tables separated by tabs.
+"""The files of whichtok: users.json and three tables separated by tabs.
 
-`users.json` has everything between people: an object of users by handle, each with the
-ids of their posts. `videos.csv` has the posts, and does not say whose they are.
+`users.json` contains the relations of users: an object of users by handle, each with
+the ids of their posts. `videos.csv` contains the posts without their authors.
 """
 
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Post,
+    RawEdge,
+    RawEdges,
     RawRecord,
+    RequestContext,
     Source,
-    Tie,
-    Ties,
     UnreadablePostError,
 )
 
 
 def matches_user(record: RawRecord) -> bool:
-    """Whether the record is one of the users of users.json."""
+    """Whether the record is a user of users.json."""
     keys = record.keys()
     return "sugg_hashtags" in keys or "used_hashtags" in keys
 
 
-def read_user(record: RawRecord, asked: Asked) -> Ties:
-    """Maps a user to what was suggested beside them, and to their posts.
+def read_user(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a user to the suggestions next to them, and to their posts.
 
     Raises:
-        UnreadablePostError: neither an id nor a handle.
+        UnreadablePostError: there is neither an id nor a handle.
     """
-    del asked
+    del context
     fields = Fields(record)
     user = fields.author(user_id=("id",), handle=("username",), sec_uid=("secUid",))
     hashtags = fields.texts("sugg_hashtags", "title", "name")
     sounds = fields.texts("sugg_sounds", "title", "name")
     videos = (str(video_id) for video_id in fields.entries("videos"))
-    return Ties(
+    return RawEdges(
         (
-            *(Tie("suggested", user, name, "hashtag") for name in hashtags),
-            *(Tie("suggested", user, title, "sound_title") for title in sounds),
-            *(Tie("posted", user, video_id, "video") for video_id in videos),
+            *(RawEdge("suggested", user, name, "hashtag") for name in hashtags),
+            *(RawEdge("suggested", user, title, "sound_title") for title in sounds),
+            *(RawEdge("posted", user, video_id, "video") for video_id in videos),
         ),
         notes=fields.notes,
     )
@@ -55,7 +55,7 @@ def read_video(record: RawRecord) -> Post:
     """Maps a row to a `Post` without an author.
 
     Raises:
-        UnreadablePostError: no usable id.
+        UnreadablePostError: there is no valid id.
     """
     fields = Fields(record)
     video_id = fields.video_id("id")
@@ -83,20 +83,21 @@ def matches_suggestion(record: RawRecord) -> bool:
     )
 
 
-def read_suggestion(record: RawRecord, asked: Asked) -> Ties:
-    """Tells that such a row has nothing to import.
+def read_suggestion(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Rejects a row, because it contains neither a post nor an edge.
 
     Raises:
         UnreadablePostError: always.
     """
-    del record, asked
+    del record, context
     raise UnreadablePostError(
-        "a row about a hashtag or a sound: no post and no tie; users.json has the ties"
+        "a row about a hashtag or a sound, without a post or a relation; users.json "
+        "has the relations"
     )
 
 
-USERS = Source(name="whichtok_users", matches=matches_user, read_ties=read_user)
+USERS = Source(name="whichtok_users", matches=matches_user, read_edges=read_user)
 VIDEOS = Source(name="whichtok_videos", matches=matches_video, read=read_video)
 SUGGESTIONS = Source(
-    name="whichtok_suggestions", matches=matches_suggestion, read_ties=read_suggestion
+    name="whichtok_suggestions", matches=matches_suggestion, read_edges=read_suggestion
 )

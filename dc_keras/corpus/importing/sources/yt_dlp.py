@@ -1,4 +1,4 @@
-"""yt-dlp's `.info.json`, one file a video or a playlist of them."""
+"""yt-dlp's `.info.json`: one file per video or per playlist."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
+    RawEdge,
     RawRecord,
     Source,
-    Tie,
     UnreadablePostError,
 )
 from dc_keras.corpus.records import find_hashtags
 
 
 def matches(record: RawRecord) -> bool:
-    """Whether the record looks like the info of a video, whole or damaged."""
+    """Whether the record is the info of a video, complete or damaged."""
     keys = record.keys()
-    # An entry of a flat playlist has the third.
+    # Entries of flat playlists have the third key.
     return bool({"extractor_key", "extractor", "ie_key"} & keys) and not isinstance(
         record.get("entries"), list
     )
 
 
 def read(record: RawRecord) -> Post:
-    """Maps a video's info to a `Post`.
+    """Maps the info of a video to a `Post`.
 
     Raises:
-        UnreadablePostError: another site's video, no usable id, or no author.
+        UnreadablePostError: the video is of another site, or there is no valid id, or
+            no author.
     """
     fields = Fields(record)
     site = fields.text("extractor", "extractor_key", "extractor", "ie_key") or ""
     if not site.casefold().startswith("tiktok"):
         raise UnreadablePostError("downloaded from another site than TikTok")
     video_id = fields.video_id("id")
-    # The title is the same text, cut.
+    # The title is the same text, truncated.
     caption = fields.text("caption", "description", "title") or ""
     author = fields.author(
         user_id=("uploader_id",),
@@ -47,7 +48,7 @@ def read(record: RawRecord) -> Post:
         caption=caption,
         create_time=fields.time("create_time", "timestamp"),
         hashtags=find_hashtags(caption),
-        music_id=None,  # never there
+        music_id=None,  # not in this format
         music_title=fields.text("music_title", "track"),
         private_names=(
             *fields.texts("artists"),
@@ -60,20 +61,20 @@ def read(record: RawRecord) -> Post:
         shares=fields.count("shares", "repost_count"),
         saves=fields.count("saves", "save_count"),
         is_slideshow=_is_slideshow(fields),
-        ties=_replies(fields, video_id),
+        edges=_replies(fields, video_id),
         account=fields.account("channel_follower_count", (), ""),
         notes=(*fields.notes, "missing.music_id"),
     )
 
 
 def _is_slideshow(fields: Fields) -> bool:
-    """A series of images has a sound to download and no picture."""
+    """Whether the formats have audio only, as for a series of images."""
     codecs = list(fields.texts("formats", "vcodec"))
     return bool(codecs) and set(codecs) == {"none"}
 
 
-def _replies(fields: Fields, video_id: str) -> tuple[Tie, ...]:
-    ties = []
+def _replies(fields: Fields, video_id: str) -> tuple[RawEdge, ...]:
+    edges = []
     for entry in fields.entries("comments"):
         comment = Fields(entry if isinstance(entry, dict) else {})
         try:
@@ -84,12 +85,12 @@ def _replies(fields: Fields, video_id: str) -> tuple[Tie, ...]:
             fields.note("malformed.comment")
             continue
         time = comment.count("time", "timestamp")
-        ties.append(_reply(actor, video_id, time))
-    return tuple(ties)
+        edges.append(_reply(actor, video_id, time))
+    return tuple(edges)
 
 
-def _reply(actor: Person, video_id: str, time: int | None) -> Tie:
-    return Tie("reply", actor, video_id, "video", video_id=video_id, time=time)
+def _reply(actor: Person, video_id: str, time: int | None) -> RawEdge:
+    return RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
 SOURCE = Source(name="yt_dlp", matches=matches, read=read)

@@ -25,7 +25,7 @@ def _suggestion(*cards):
         ("suggested", _suggestion(_CARD)),
     ],
 )
-def test_answer_that_holds_what_it_should_passes(request_, answer):
+def test_complete_answers_pass(request_, answer):
     check_answer(request_, answer)
 
 
@@ -37,60 +37,65 @@ def test_answer_that_holds_what_it_should_passes(request_, answer):
         ("user", "<html>", "a page instead of JSON: probably blocked", False),
         ("user", [], "a list instead of an object", False),
         ("user", None, "a NoneType instead of an object", False),
-        ("user", {"status_code": 8}, "the platform refuses: status_code 8", True),
+        (
+            "user",
+            {"status_code": 8},
+            "the platform refused the request: status_code 8",
+            True,
+        ),
         (
             "sound",
             {"items": [], "hasMore": False},
-            "no `itemList` in the answer; keys that are there: hasMore, items",
+            "no `itemList` in the answer; its keys: hasMore, items",
             True,
         ),
         (
             "sound",
             _PAGE | {"cursor": None},
             "no `cursor` in the answer; "
-            "keys that are there: cursor, hasMore, itemList, statusCode",
+            "its keys: cursor, hasMore, itemList, statusCode",
             True,
         ),
         (
             "sound",
             _PAGE | {"itemList": [{"itemId": "1"}, None]},
-            "no `id` in the answer; keys that are there: itemId",
+            "no `id` in the answer; its keys: itemId",
             True,
         ),
-        ("sound", _PAGE | {"itemList": {}}, "`itemList` is no list", True),
+        ("sound", _PAGE | {"itemList": {}}, "`itemList` is not a list", True),
         (
             "sound",
             _PAGE | {"itemList": []},
-            "no posts, although more are promised: probably blocked",
+            "no posts, although `hasMore` is true: probably blocked",
             False,
         ),
         (
             "user_detail",
             {"userInfo": {"user": {"id": "1"}}},
-            "no `secUid` in the answer; keys that are there: id",
+            "no `secUid` in the answer; its keys: id",
             True,
         ),
         (
             "hashtag_detail",
             {"challengeInfo": "x"},
-            "no `challenge` in the answer; keys that are there: none",
+            "no `challenge` in the answer; its keys: none",
             True,
         ),
         (
             "suggested",
             _suggestion({"title": "ann"}),
-            "suggestions of another shape than expected: KeyError('extraInfo')",
+            "suggestions of an unexpected structure: KeyError('extraInfo')",
             True,
         ),
     ],
 )
-def test_answer_of_no_use_is_told_by_its_reason(request_, answer, reason, is_final):
+def test_unusable_answers_raise_with_a_reason(request_, answer, reason, is_final):
     with pytest.raises(RefusedError) as caught:
         check_answer(request_, answer)
     assert (str(caught.value), caught.value.is_final) == (reason, is_final)
 
 
-def test_members_are_the_users_among_the_cards():
+def test_members_are_the_user_cards_only():
     hashtag = {"subTitle": "", "extraInfo": {"challengeId": "5"}}
     answer = _suggestion(_CARD, hashtag, {**_CARD, "extraInfo": {"userId": 2}})
     assert members_of(answer) == [Member("1", "ann", "s"), Member("2", "ann", "")]

@@ -25,29 +25,29 @@ def pages(tmp_path):
     return PostPages(tmp_path, _TARGET)
 
 
-def test_nothing_yet_begins_at_the_beginning(pages):
+def test_new_collection_starts_at_the_first_page(pages):
     assert _state(pages) == (0, True, set(), None)
 
 
-def test_state_is_that_of_the_last_good_page_live_and_from_the_files(pages, tmp_path):
-    pages.take("hashtag_detail", None, _DETAIL)
+def test_state_is_that_of_the_last_usable_page_also_after_reopening(pages, tmp_path):
+    pages.add_answer("hashtag_detail", None, _DETAIL)
     # Ids are numbers in some answers and texts in others.
-    pages.take("hashtag", 0, _page("1", "2", cursor="30"))
-    pages.take("hashtag", "30", _page(2, 3, cursor="60"))
+    pages.add_answer("hashtag", 0, _page("1", "2", cursor="30"))
+    pages.add_answer("hashtag", "30", _page(2, 3, cursor="60"))
     for refused in ("", "<html>captcha", {"statusCode": 5}):
         with pytest.raises(RefusedError):
-            pages.take("hashtag", "60", refused)
+            pages.add_answer("hashtag", "60", refused)
     state = ("60", True, {"1", "2", "3"}, _DETAIL)
     assert _state(pages) == state
     again = PostPages(tmp_path, _TARGET)
     assert _state(again) == state
     assert [post["id"] for post in again] == ["1", "2", 3]
-    again.take("hashtag", "60", _page())
+    again.add_answer("hashtag", "60", _page())
     assert not PostPages(tmp_path, _TARGET).has_more
 
 
-def test_page_without_anything_new_ends_the_asking_and_moves_the_cursor(pages):
-    pages.take("hashtag", 0, _page("1", cursor="30"))
-    with pytest.raises(RefusedError, match="only posts that it gave before"):
-        pages.take("hashtag", "30", _page("1", cursor="60"))
+def test_page_without_new_posts_is_final_and_advances_the_cursor(pages):
+    pages.add_answer("hashtag", 0, _page("1", cursor="30"))
+    with pytest.raises(RefusedError, match="only posts that were sent before"):
+        pages.add_answer("hashtag", "30", _page("1", cursor="60"))
     assert (pages.cursor, pages.has_more) == ("60", True)

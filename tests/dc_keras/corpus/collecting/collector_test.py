@@ -21,11 +21,11 @@ def _raw(directory):
     ]
 
 
-def _found(outcomes):
-    return {name: outcome.found for name, outcome in outcomes.items()}
+def _num_collected(outcomes):
+    return {name: outcome.collected for name, outcome in outcomes.items()}
 
 
-def test_lists_are_collected_to_their_count_then_to_their_end_then_left(
+def test_lists_are_collected_to_the_count_then_to_their_end_and_not_again(
     run, platform, tmp_path
 ):
     platform.lists = {
@@ -33,34 +33,36 @@ def test_lists_are_collected_to_their_count_then_to_their_end_then_left(
         "ann": make_pages(2, 10),
         "42": make_pages(4, 20),
     }
-    # The library's own Video would fail on a post of nothing but an id.
+    # The Video class of the library would fail on a post with only an id.
     platform.lists["42"][0]["itemList"][0] = {"id": 20, "odd": 0.1}
-    asked = {"hashtags": ["#dance"], "users": ["@ann"], "sounds": ["42"]}
-    assert _found(run(**asked, count=3)) == {"dance": 3, "ann": 2, "42": 3}
-    assert platform.asked == [
+    targets = {"hashtags": ["#dance"], "users": ["@ann"], "sounds": ["42"]}
+    assert _num_collected(run(**targets, count=3)) == {"dance": 3, "ann": 2, "42": 3}
+    assert platform.requests == [
         ("hashtag_detail", "dance", None),
         ("hashtag", "dance", "0"),
         ("user_detail", "ann", None),
         ("user", "ann", "0"),
         ("sound", "42", "0"),
     ]
-    platform.asked.clear()
-    outcomes = run(**asked)
-    assert _found(outcomes) == {"dance": 7, "ann": 2, "42": 4}
+    platform.requests.clear()
+    outcomes = run(**targets)
+    assert _num_collected(outcomes) == {"dance": 7, "ann": 2, "42": 4}
     assert all(outcome.is_complete for outcome in outcomes.values())
-    assert platform.asked == [
+    assert platform.requests == [
         ("hashtag", "dance", "1"),
         ("hashtag", "dance", "2"),
         ("sound", "42", "1"),
     ]
     pages = [page for name in ("dance", "42", "ann") for page in platform.lists[name]]
     assert [line["data"] for line in _raw(tmp_path)] == pages
-    platform.asked.clear()
-    assert run(**asked) == outcomes
-    assert platform.asked == []
+    platform.requests.clear()
+    assert run(**targets) == outcomes
+    assert platform.requests == []
 
 
-def test_what_was_stopped_goes_on_behind_its_last_whole_page(run, platform, tmp_path):
+def test_interrupted_collection_continues_after_the_last_complete_page(
+    run, platform, tmp_path
+):
     platform.lists = {"dance": make_pages(12)}
 
     def stop(line):
@@ -69,21 +71,19 @@ def test_what_was_stopped_goes_on_behind_its_last_whole_page(run, platform, tmp_
 
     with pytest.raises(KeyboardInterrupt):
         run(hashtags=["dance"], report=stop)
-    platform.asked.clear()
-    assert run(hashtags=["dance"])["dance"].found == 12
-    assert platform.asked == [("hashtag", "dance", "2"), ("hashtag", "dance", "3")]
-    # As if the power had gone while the last page was written.
+    platform.requests.clear()
+    assert run(hashtags=["dance"])["dance"].collected == 12
+    assert platform.requests == [("hashtag", "dance", "2"), ("hashtag", "dance", "3")]
+    # As if the power failed while the last page was written.
     [path] = (tmp_path / "raw").iterdir()
     path.write_bytes(path.read_bytes()[:-10])
-    platform.asked.clear()
+    platform.requests.clear()
     assert run(hashtags=["dance"])["dance"].is_complete
-    assert platform.asked == [("hashtag", "dance", "3")]
+    assert platform.requests == [("hashtag", "dance", "3")]
     assert [line["data"] for line in _raw(tmp_path)] == platform.lists["dance"]
 
 
-def test_what_is_missing_has_a_reason_and_what_is_there_has_none(
-    run, platform, tmp_path
-):
+def test_only_incomplete_targets_have_a_refusal(run, platform, tmp_path):
     drifted = make_pages(1)[0]
     drifted["items"] = drifted.pop("itemList")
     first = make_pages(6)[0]
@@ -100,29 +100,31 @@ def test_what_is_missing_has_a_reason_and_what_is_there_has_none(
         "10": make_pages(1),
     }
     whole = PostPages(tmp_path, Target("sound", "10"))
-    whole.take("sound", 0, platform.lists["10"][0])
+    whole.add_answer("sound", 0, platform.lists["10"][0])
     outcomes = run(sounds=list(platform.lists))
     assert {name: str(o.refusal) for name, o in outcomes.items()} == {
         "1": _BLOCKED,
-        "2": "no `itemList` in the answer; keys that are there: "
+        "2": "no `itemList` in the answer; its keys: "
         "cursor, hasMore, items, statusCode",
         "3": "a captcha page instead of JSON",
-        "4": "only posts that it gave before, although it promises more",
-        "5": "the platform refuses: statusCode 10201",
-        "6": "no posts, although more are promised: probably blocked",
+        "4": "only posts that were sent before, although `hasMore` is true",
+        "5": "the platform refused the request: statusCode 10201",
+        "6": "no posts, although `hasMore` is true: probably blocked",
         "7": _BLOCKED,
         "8": _BLOCKED,
-        "9": "not asked: the 3 targets before were blocked",
+        "9": "not requested: the previous 3 targets were blocked",
         "10": "None",
     }
     assert [name for name, o in outcomes.items() if o.is_complete] == ["10"]
-    # Four tries where another may help, one where none can.
-    tries = [sum(name == asked for _, asked, _ in platform.asked) for name in outcomes]
+    # Four tries if a retry may help, otherwise one.
+    tries = [
+        sum(other == name for _, other, _ in platform.requests) for name in outcomes
+    ]
     assert tries == [4, 1, 4, 2, 1, 4, 4, 4, 0, 0]
     assert [line["data"] for line in _raw(tmp_path)[:4]] == ["", "", "", ""]
 
 
-def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
+def test_media_are_complete_files_or_listed_as_missing(run, platform, tmp_path):
     page = make_pages(1)[0]
     download = "http://media.tiktok.test/download.mp4"
     page["itemList"] = [
@@ -148,8 +150,8 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
     assert media.missing == [
         f"{post_id(1)}: HTTP 403",
         f"{post_id(2)}: an empty answer",
-        f"{post_id(4)}: no address in the post",
-        "'../../x': an id that is no number",
+        f"{post_id(4)}: no URL in the post",
+        "'../../x': the id is not a number",
         f"{post_id(7)}: APIRequestContext.get: Invalid URL",
     ]
     files = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
@@ -159,9 +161,7 @@ def test_media_lie_there_whole_or_are_named(run, platform, tmp_path):
     assert (media.fetched, media.present) == (2, 2)
 
 
-def test_group_grows_through_cycles_and_past_a_refusal_to_its_size(
-    run, platform, tmp_path
-):
+def test_group_is_filled_despite_cycles_and_a_refusal(run, platform, tmp_path):
     platform.suggested = {
         "seed": ["ann", "bob"],
         "ann": {"statusCode": 10202},
@@ -173,9 +173,9 @@ def test_group_grows_through_cycles_and_past_a_refusal_to_its_size(
     outcomes = run(seed_user="seed", group_size=4)
     assert list(outcomes) == ["seed", *members]
     assert all(
-        outcome.found == 1 for name, outcome in outcomes.items() if name in members
+        outcome.collected == 1 for name, outcome in outcomes.items() if name in members
     )
-    assert platform.asked == [
+    assert platform.requests == [
         ("user_detail", "seed", None),
         *[("suggested", f"id-{name}", None) for name in ("seed", *members[:3])],
         *[("user", name, "0") for name in members],
@@ -186,12 +186,12 @@ def test_group_grows_through_cycles_and_past_a_refusal_to_its_size(
         ("seed", {"user_id": f"id-{name}", "handle": name})
         for name in ("seed", *members[:3])
     ]
-    platform.asked.clear()
+    platform.requests.clear()
     assert run(seed_user="seed", group_size=4) == outcomes
-    assert platform.asked == []
+    assert platform.requests == []
 
 
-def test_token_is_nowhere(run, platform, tmp_path, caplog, capfd):
+def test_token_is_not_in_files_or_logs(run, platform, tmp_path, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     core = TOKEN.rstrip("=")
     page = make_pages(1)[0] | {"echo": f"msToken={core}%3D%3D"}
@@ -204,7 +204,7 @@ def test_token_is_nowhere(run, platform, tmp_path, caplog, capfd):
     assert core not in said + saved
 
 
-def test_without_the_extra_it_is_named(monkeypatch, tmp_path):
+def test_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "TikTokApi", None)
     monkeypatch.delitem(
         sys.modules, "dc_keras.corpus.collecting.session", raising=False
@@ -213,7 +213,7 @@ def test_without_the_extra_it_is_named(monkeypatch, tmp_path):
         _collect_nothing(tmp_path, ms_token=None)
 
 
-def test_token_that_is_cut_off_is_refused(platform, tmp_path):
+def test_truncated_token_is_refused(platform, tmp_path):
     with pytest.raises(DataError, match=r"cookie `msToken`\. Received: 0"):
         _collect_nothing(tmp_path, ms_token="")
 

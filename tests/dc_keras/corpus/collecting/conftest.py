@@ -18,16 +18,16 @@ def platform():
 
 @pytest.fixture
 def run(platform, tmp_path, monkeypatch):
-    """Collects into tmp_path; returns the outcomes by name of the target."""
+    """Collects to tmp_path; returns the outcomes by name of the target."""
 
     start = "dc_keras.corpus.collecting.session.chromium"
     monkeypatch.setattr(start, lambda executable: platform.open_context)
 
-    def run(report=lambda line: None, **asked):
+    def run(report=lambda line: None, **changes):
         nothing = {"hashtags": [], "users": [], "sounds": [], "count": 100}
         group = {"seed_user": None, "group_size": None, "with_media": False}
         outcomes = collect(
-            make_plan(**nothing | group | asked),
+            make_plan(**nothing | group | changes),
             tmp_path,
             interval_s=0.01,
             ms_token=TOKEN,

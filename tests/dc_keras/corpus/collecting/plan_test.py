@@ -26,9 +26,9 @@ def test_each_target_has_its_own_file():
     assert len({target.file_name for target in targets}) == 9
 
 
-def test_marks_are_dropped_and_each_target_is_there_once():
-    asked = {"hashtags": ["#dance", "dance"], "users": ["@ann"], "sounds": ["42"]}
-    plan = make_plan(**_NOTHING | asked, seed_user="@bob", group_size=3)
+def test_prefixes_are_removed_and_targets_are_unique():
+    changes = {"hashtags": ["#dance", "dance"], "users": ["@ann"], "sounds": ["42"]}
+    plan = make_plan(**_NOTHING | changes, seed_user="@bob", group_size=3)
     assert [str(target) for target in plan.targets] == [
         "hashtag dance",
         "user ann",
@@ -38,9 +38,9 @@ def test_marks_are_dropped_and_each_target_is_there_once():
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("changes", "message"),
     [
-        ({}, "must say what to collect. Received: none"),
+        ({}, "must be given. Received: none"),
         ({"hashtags": ["#"]}, "`hashtag` must have a name. Received: hashtag="),
         ({"users": [" "]}, "`user` must have a name. Received: user="),
         ({"sounds": ["x-42"]}, "`sound` must be the number .* Received: sound=x-42"),
@@ -48,6 +48,6 @@ def test_marks_are_dropped_and_each_target_is_there_once():
         ({"group_size": 3}, "Received: seed_user=None, group_size=3"),
     ],
 )
-def test_plan_that_cannot_be_is_refused(asked, message):
+def test_invalid_plan_is_refused(changes, message):
     with pytest.raises(DataError, match=message):
-        make_plan(**_NOTHING | _NO_GROUP | asked)
+        make_plan(**_NOTHING | _NO_GROUP | changes)

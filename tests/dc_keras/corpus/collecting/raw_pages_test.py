@@ -28,11 +28,11 @@ def path(tmp_path, raw):
     return path
 
 
-def test_answers_come_back_as_they_came(raw, tmp_path):
+def test_saved_answers_are_read_back_unchanged(raw, tmp_path):
     assert list(raw) == list(RawPages(tmp_path, _TARGET)) == _ANSWERS
 
 
-def test_line_says_what_was_asked_when(path):
+def test_line_contains_request_and_time(path):
     meta = json.loads(path.read_text("utf-8").splitlines()[1])["__collect_meta"]
     assert meta.pop("collected_at") > 1_700_000_000
     assert meta == {
@@ -45,7 +45,7 @@ def test_line_says_what_was_asked_when(path):
 
 
 @pytest.mark.parametrize("torn", [1, 30])
-def test_torn_last_line_is_cut_and_can_be_asked_again(path, tmp_path, torn):
+def test_incomplete_last_line_is_removed_and_requested_again(path, tmp_path, torn):
     path.write_bytes(path.read_bytes()[:-torn])
     healed = RawPages(tmp_path, _TARGET)
     assert list(healed) == _ANSWERS[:2]
@@ -56,7 +56,7 @@ def test_torn_last_line_is_cut_and_can_be_asked_again(path, tmp_path, torn):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 3: must be an answer that `collect` saved"),
+        ("{", "line 3: must be an answer saved by `collect`"),
         ('{"data": 1}', "Received: KeyError"),
         (
             '{"__collect_meta": {"version": 2, "request": "", "cursor": 0}, "data": 1}',
@@ -64,7 +64,7 @@ def test_torn_last_line_is_cut_and_can_be_asked_again(path, tmp_path, torn):
         ),
     ],
 )
-def test_line_of_someone_else_is_refused(raw, path, line, message):
+def test_invalid_line_is_refused(raw, path, line, message):
     with path.open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(DataError, match=message):

@@ -9,8 +9,8 @@ from dc_keras.corpus.collecting.plan import Target
 from dc_keras.errors import DataError
 
 
-def _ask(open_context, take=lambda *answer: None, interval_s=0.0):
-    """Asks for the sound 42; returns its posts."""
+def _request_once(open_context, add_answer=lambda *answer: None, interval_s=0.0):
+    """Requests the sound 42; returns its posts."""
     from dc_keras.corpus.collecting.session import Session
 
     async def ask():
@@ -19,13 +19,13 @@ def _ask(open_context, take=lambda *answer: None, interval_s=0.0):
         )
         async with session:
             target = Target("sound", "42")
-            posts = session.posts(target, cursor=0, detail=None, take=take)
+            posts = session.posts(target, cursor=0, detail=None, add_answer=add_answer)
             return [post async for post in posts]
 
     return asyncio.run(ask())
 
 
-def test_pauses_between_requests_and_longer_ones_where_refused(platform, monkeypatch):
+def test_requests_are_spaced_and_retries_back_off(platform, monkeypatch):
     slept = []
 
     async def sleep(delay, *result, sleep=asyncio.sleep):
@@ -38,30 +38,30 @@ def test_pauses_between_requests_and_longer_ones_where_refused(platform, monkeyp
     monkeypatch.setattr(asyncio, "sleep", sleep)
     platform.lists = {"42": [""]}
     with pytest.raises(RefusedError):
-        _ask(platform.open_context, refuse, interval_s=9.0)
-    assert len(platform.asked) == 4
-    # Four turns, the first at once, the others 9 to 13.5 seconds after the one before
-    # less what the machine takes; between them 9 · 2, 9 · 4 and 9 · 8 seconds.
+        _request_once(platform.open_context, refuse, interval_s=9.0)
+    assert len(platform.requests) == 4
+    # Four requests, the first at once, the others 9 to 13.5 seconds after the previous
+    # one minus the computing time; between them 9 · 2, 9 · 4 and 9 · 8 seconds.
     assert [delay for delay in slept if delay > 13.5] == [18.0, 36.0, 72.0]
     assert sum(1 < delay <= 13.5 for delay in slept) == 3
 
 
-def test_page_that_does_not_sign_is_told(platform):
+def test_missing_signature_is_reported(platform):
     platform.home = HOME.replace('({"X-Bogus": "signed"})', "undefined")
-    with pytest.raises(RefusedError, match="the page does not sign"):
-        _ask(platform.open_context)
-    assert platform.asked == []
+    with pytest.raises(RefusedError, match="no signature from the page"):
+        _request_once(platform.open_context)
+    assert platform.requests == []
 
 
-def test_answer_that_never_comes_is_not_waited_for(platform, monkeypatch):
+def test_missing_answer_times_out(platform, monkeypatch):
     monkeypatch.setattr("dc_keras.corpus.collecting.session._ANSWER_TIMEOUT_S", 0.2)
     platform.lists = {"42": [None]}
     with pytest.raises(RefusedError, match=r"no answer within 0\.2 seconds"):
-        _ask(platform.open_context)
-    assert len(platform.asked) == 4
+        _request_once(platform.open_context)
+    assert len(platform.requests) == 4
 
 
-def test_browser_that_dies_is_opened_again(platform):
+def test_crashed_browser_is_reopened(platform):
     platform.lists = {"42": make_pages(3)}
     opened = []
 
@@ -69,22 +69,22 @@ def test_browser_that_dies_is_opened_again(platform):
         context = await platform.open_context(playwright)
         opened.append(context)
         if len(opened) == 1:
-            # The first time that the page signs, its browser goes away.
+            # The browser exits when the page signs for the first time.
             async def die(route):
                 await context.browser.close()
 
             await context.route("**/api/**", die)
         return context
 
-    assert (len(_ask(open_and_kill)), len(opened)) == (3, 2)
+    assert (len(_request_once(open_and_kill)), len(opened)) == (3, 2)
 
 
-def test_chromium_that_does_not_start_is_one_line(platform, tmp_path):
+def test_failing_chromium_start_is_one_line(platform, tmp_path):
     from dc_keras.corpus.collecting.session import chromium
 
     browser = tmp_path / "browser"
     browser.write_text("#!/bin/sh\nexit 1\n")
     browser.chmod(stat.S_IRWXU)
     with pytest.raises(DataError, match="the browser must start and reach") as caught:
-        _ask(chromium(browser))
+        _request_once(chromium(browser))
     assert "\n" not in str(caught.value)

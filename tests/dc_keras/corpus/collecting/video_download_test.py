@@ -7,7 +7,7 @@ from dc_keras.corpus.collecting.video_download import fetch_media
 
 
 class _Stopping:
-    """A session that is stopped while it fetches the second file."""
+    """A session that is interrupted while it downloads the second file."""
 
     def __init__(self):
         self.left = 1
@@ -19,7 +19,7 @@ class _Stopping:
         return MP4
 
 
-def test_a_stop_leaves_whole_files_only(tmp_path):
+def test_interruption_leaves_only_complete_files(tmp_path):
     posts = [{"id": n, "video": {"playAddr": "http://a.test"}} for n in ("1", "2")]
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(fetch_media(posts, tmp_path / "media", _Stopping()))

@@ -15,11 +15,13 @@ def test_media_are_found_by_id(give, corpus_dir, make_item, tmp_path):
     assert (summary.media.with_video, summary.media.with_slides) == (1, 1)
     assert Corpus.open(corpus_dir).media_root == root.resolve()
     give(b=[make_item(3)])
-    # The file is named after somebody, and the corpus is not to be.
+    # The file name contains a handle, which the corpus must not.
     assert _videos(corpus_dir)[0].media_path == f"*{make_item(0)['id']}.mp4"
 
 
-def test_media_paths_stay_when_the_root_is_away(give, corpus_dir, make_item, tmp_path):
+def test_media_paths_are_kept_if_the_root_is_missing(
+    give, corpus_dir, make_item, tmp_path
+):
     root = tmp_path / "media"
     root.mkdir()
     (root / f"{make_item(0)['id']}.mp4").touch()

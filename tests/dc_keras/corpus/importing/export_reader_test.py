@@ -1,4 +1,4 @@
-"""Hostile records end safely in the corpus or, with a reason, in the quarantine."""
+"""Hostile records are sanitised or quarantined with a reason."""
 
 import gzip
 import json
@@ -25,7 +25,9 @@ _HOSTILE = {
 
 
 @pytest.mark.parametrize("case", _HOSTILE)
-def test_hostile_records_are_safe_or_quarantined(give, corpus_dir, make_item, case):
+def test_hostile_records_are_sanitised_or_quarantined(
+    give, corpus_dir, make_item, case
+):
     summary = give(a=[make_item(**_HOSTILE[case]), make_item(5)])
     total = summary.total
     assert (total.given, total.imported + total.quarantined) == (2, 2)

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.corpus.importing import external_sort
-from dc_keras.corpus.importing.external_sort import ORDER, PostSpool
+from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Parts of 5 posts, ranges of 4, ids told apart by 2 digits."""
+    """Sets parts of 5 posts, ranges of 4 posts and prefixes of 2 digits."""
     monkeypatch.setattr(external_sort, "_BYTES_A_PART", 550)
     monkeypatch.setattr(external_sort, "_POSTS_A_RANGE", 4)
     monkeypatch.setattr(external_sort, "_PREFIX", 2)
@@ -23,7 +23,7 @@ def _post(video_id, source="s"):
 
 
 def _filled(directory, posts):
-    filled = PostSpool(directory)
+    filled = PostSorter(directory)
     for post in posts:
         filled.add(table_of(Video, [post]))
     return filled
@@ -38,43 +38,43 @@ def test_posts_come_back_sorted_in_ranges(tmp_path, small):
     assert found == [_post(100 + n) for n in range(40)]
 
 
-def test_exports_of_one_post_come_together_in_their_order(tmp_path, small):
+def test_exports_of_one_post_are_adjacent_and_in_order(tmp_path, small):
     posts = [_post(7, f"s{n}") for n in range(12)]
     [table] = _filled(tmp_path, posts).tables()
     assert list(rows_of(Video, table)) == posts
     assert table[ORDER].to_list() == list(range(12))
 
 
-def test_known_posts_are_the_oldest(tmp_path, small):
+def test_existing_posts_are_the_oldest(tmp_path, small):
     table_of(Video, [_post(1, "old"), _post(5, "old")]).write_parquet(
         tmp_path / "known"
     )
-    filled = PostSpool(tmp_path)
+    filled = PostSorter(tmp_path)
     filled.add(table_of(Video, [_post(1, "new")]))
-    filled.add_known(tmp_path / "known")
+    filled.add_existing(tmp_path / "known")
     [table] = filled.tables()
     found = [(v.video_id, v.source) for v in rows_of(Video, table)]
     assert found == [("1", "old"), ("1", "new"), ("5", "old")]
     assert table[ORDER].to_list() == [-1, 0, -1]
 
 
-def test_ids_are_known_before_the_posts_are_read(tmp_path, small):
+def test_ids_can_be_looked_up_before_reading(tmp_path, small):
     filled = _filled(tmp_path, map(_post, range(8)))
     assert filled.ids_among({"3", "7", "9", "x"}) == {"3", "7"}
 
 
-def test_an_empty_spool_has_no_table(tmp_path):
-    filled = PostSpool(tmp_path)
+def test_an_empty_sorter_yields_no_table(tmp_path):
+    filled = PostSorter(tmp_path)
     assert list(filled.tables()) == []
     assert filled.ids_among({"1"}) == set()
 
 
 @settings(max_examples=30, deadline=None)
 @given(ids=st.lists(st.integers(0, 3000).map(str), max_size=40))
-def test_nothing_is_lost_or_doubled(tmp_path_factory, ids):
+def test_no_post_is_lost_or_duplicated(tmp_path_factory, ids):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("_BYTES_A_PART", 550), ("_POSTS_A_RANGE", 4)):
             patch.setattr(external_sort, name, value)
-        filled = _filled(tmp_path_factory.mktemp("spool"), map(_post, ids))
+        filled = _filled(tmp_path_factory.mktemp("sorter"), map(_post, ids))
         found = [i for table in filled.tables() for i in table["video_id"]]
     assert found == sorted(ids)

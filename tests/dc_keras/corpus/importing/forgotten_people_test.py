@@ -1,4 +1,4 @@
-"""Whoever was forgotten does not come back with an import."""
+"""Forgotten people are not imported again."""
 
 import pytest
 from corpus_files import hash_files, read_videos
@@ -29,7 +29,7 @@ def _keeps_out(summary, number):
     )
 
 
-def test_the_forgotten_do_not_come_back(
+def test_forgotten_posts_are_not_imported_again(
     give, forget, corpus_dir, make_item, video_id, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -54,7 +54,7 @@ def test_the_forgotten_do_not_come_back(
     assert hash_files(corpus_dir) == before
 
 
-def test_a_handle_that_turns_out_to_be_of_the_forgotten_does_not_come_back(
+def test_a_handle_of_a_forgotten_person_is_not_imported_again(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -64,7 +64,7 @@ def test_a_handle_that_turns_out_to_be_of_the_forgotten_does_not_come_back(
     assert list(Corpus.open(corpus_dir).iter_users()) == []
 
 
-def test_ties_of_the_forgotten_do_not_come_back(
+def test_edges_of_forgotten_people_are_not_imported_again(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -72,14 +72,14 @@ def test_ties_of_the_forgotten_do_not_come_back(
     follower = {"username": "ann", "display_name": "A", "target_account": "bob"}
     give(a={"user_followers": [follower]}, source="research_followers")
     corpus = Corpus.open(corpus_dir)
-    assert corpus.ties.is_empty()
+    assert corpus.edges.is_empty()
     assert pseudonymizer.handle("ann") not in set(corpus.users["user_id"])
     before = hash_files(corpus_dir)
     give(a={"user_followers": [follower]}, source="research_followers")
     assert hash_files(corpus_dir) == before
 
 
-def test_quarantine_keeps_nothing_of_the_forgotten(
+def test_quarantine_omits_forgotten_people(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -101,13 +101,13 @@ def _by_handle(item):
 @pytest.mark.parametrize(
     ("known_by", "meets", "then"),
     [
-        # Forgotten by one name, seen with several, and later by another one of them.
+        # Forgotten by one alias, imported with several, and later with another one.
         ("handle", {"author": _ANN_WHOLE}, {"author": {"id": _ANN["id"]}}),
         ("sec_uid", {"author": _ANN_WHOLE}, {"author": "Ann"}),
         ("user", {"author": _ANN_WHOLE}, {"author": "Ann"}),
     ],
 )
-def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
+def test_forgotten_people_are_recognised_by_every_alias(
     give, forget, corpus_dir, make_item, pseudonymizer, known_by, meets, then
 ):
     corpus_dir.mkdir()
@@ -124,7 +124,7 @@ def test_the_forgotten_are_recognised_by_every_name_that_an_import_tells(
     ]
 
 
-def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
+def test_existing_posts_of_forgotten_people_are_removed(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     give(a={"itemList": [make_item(0, author="Ann"), make_item(1, author=_BOB)]})
@@ -138,7 +138,7 @@ def test_posts_that_turn_out_to_be_of_the_forgotten_leave_the_corpus(
     assert hash_files(corpus_dir) == before
 
 
-def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
+def test_a_shared_handle_does_not_forget_its_other_owner(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -149,7 +149,7 @@ def test_a_handle_that_somebody_else_has_too_forgets_nobody_else(
     assert [v.user_id for v in read_videos(corpus_dir)] == [pseudonymizer.user("7")]
 
 
-def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(
+def test_a_follower_known_by_another_alias_is_not_imported_again(
     give, forget, corpus_dir, make_item, pseudonymizer
 ):
     corpus_dir.mkdir()
@@ -161,4 +161,4 @@ def test_a_follower_with_another_name_of_the_forgotten_does_not_come_back(
     }
     give(a={"comments": [comment]})
     corpus = Corpus.open(corpus_dir)
-    assert (corpus.ties.height, corpus.users.height) == (0, 0)
+    assert (corpus.edges.height, corpus.users.height) == (0, 0)

@@ -42,12 +42,12 @@ def test_saved_pages_of_both_kinds(give, corpus_dir, make_item, compress):
     assert len({video.user_id for video in read_videos(corpus_dir)}) == 2
 
 
-def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
+def test_videos_of_whichtok_need_users_json(give, corpus_dir, make_item):
     video_id = make_item()["id"]
     table = f"id,desc,stats_playCount\n{video_id},hi,5\n".encode()
     alone = give(videos=table)
     assert alone.sources["whichtok_videos"].quarantined == 1
-    assert "users.json tells" in (corpus_dir / "quarantine.jsonl").read_text()
+    assert "users.json, which contains" in (corpus_dir / "quarantine.jsonl").read_text()
     user = {"id": "5", "username": "ann", "used_hashtags": [], "videos": [video_id]}
     both = give(users={"ann": user}, videos=table)
     assert both.sources["whichtok_videos"].imported == 1
@@ -68,7 +68,7 @@ def test_a_stem_of_whichtok_needs_its_users(give, corpus_dir, make_item):
         ("suggested_music_2020.json", "suggested", 14),
     ],
 )
-def test_real_answers_import_whole_and_once(
+def test_real_answers_are_imported_completely_and_once(
     corpus_dir, pseudonymizer, name, source, number
 ):
     summary = import_files([str(_RAW / name)], corpus_dir, pseudonymizer=pseudonymizer)
@@ -81,13 +81,13 @@ def test_real_answers_import_whole_and_once(
 
 
 @pytest.mark.skipif(not _RAW.is_dir(), reason="shared/data/raw is absent")
-def test_the_rounded_sounds_of_the_app_are_found_and_mended(corpus_dir, pseudonymizer):
+def test_rounded_sound_ids_of_the_app_are_repaired(corpus_dir, pseudonymizer):
     summary = import_files(
         [f"{_RAW}/app_aweme_list.json"], corpus_dir, pseudonymizer=pseudonymizer
     )
     notes = summary.sources["aweme"].notes
     assert (notes["rounded.music_id"], notes["repaired.music_id"]) == (15, 15)
-    # As a number it was 7123453673090321000; the file of the sound has its own name.
+    # The number was 7123453673090321000; the file of the sound is named by the exact id.
     sounds = {video.video_id: video.music_id for video in read_videos(corpus_dir)}
     assert sounds["7260749401829529212"] == "7123453673090321159"
 
@@ -97,7 +97,7 @@ def registry(monkeypatch):
     monkeypatch.setattr(sniffing, "_REGISTERED", [])
 
 
-def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir):
+def test_the_documented_custom_format_works(registry, give, corpus_dir):
     page = (Path(__file__).parents[4] / "docs/sources.md").read_text("utf-8")
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
     post = {"postId": "6871947673600000077", "by": "ann", "words": "hi #fun", "ups": 3}
@@ -108,6 +108,8 @@ def test_the_page_about_formats_of_your_own_says_how(registry, give, corpus_dir)
     assert (video.source, video.hashtags, video.likes) == ("my_tool", ("fun",), 3)
 
 
-def test_two_sources_of_one_name_are_refused(registry):
-    with pytest.raises(DataError, match=r"one that no source has. Rec.*'web_item'"):
+def test_duplicate_source_names_are_refused(registry):
+    with pytest.raises(
+        DataError, match=r"must not be that of another source. Rec.*'web_item'"
+    ):
         register_source("web_item", sniff=bool, read=bool)

@@ -1,4 +1,4 @@
-"""What an import keeps of people: pseudonyms, their names for one, accounts."""
+"""What an import stores about people: pseudonyms, aliases, account counts."""
 
 import polars as pl
 import pytest
@@ -8,7 +8,7 @@ from dc_keras.corpus.store import Corpus
 from tfrecords.storage.checksums import seal_directory
 
 
-def test_no_identity_is_left_on_disk(give, corpus_dir, make_item):
+def test_no_identity_is_stored(give, corpus_dir, make_item):
     broken = make_item(1, id="no id", author={"id": "5", "uniqueId": "Ann"})
     give(a={"itemList": [make_item(), broken]})
     table = Corpus.open(corpus_dir).videos.write_json()
@@ -18,7 +18,7 @@ def test_no_identity_is_left_on_disk(give, corpus_dir, make_item):
         assert identity not in table + users + quarantine
 
 
-def test_the_owner_of_a_sound_is_not_named(give, corpus_dir, make_item):
+def test_the_owner_of_a_sound_is_not_stored(give, corpus_dir, make_item):
     own = {"id": "6740249209892505602", "original": True, "title": "loop - Else Where"}
     named = {"id": "6740249209892505603", "title": "sonido original - Ann A."}
     lost = {"id": "6740249209892505604", "original": True, "title": " - Else Where"}
@@ -39,7 +39,7 @@ def test_handles_and_raw_content_are_kept_on_request(give, corpus_dir, make_item
 
 
 @pytest.mark.parametrize("order", ["handle first", "id first"])
-def test_an_author_known_by_handle_becomes_the_user(
+def test_an_author_known_by_handle_is_merged_with_the_user(
     give, corpus_dir, make_item, pseudonymizer, order
 ):
     files = {"a": [make_item(0, author="ANN")], "b": [make_item(1)]}
@@ -53,7 +53,7 @@ def test_an_author_known_by_handle_becomes_the_user(
     assert hash_files(corpus_dir) == before
 
 
-def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_item):
+def test_account_counts_are_those_of_the_newest_export(give, corpus_dir, make_item):
     def line(followers, seen, **stats):
         item = make_item(authorStats={"followerCount": followers, **stats})
         return {"data": item, "timestamp_collected": 1000 * seen}
@@ -67,7 +67,7 @@ def test_accounts_are_kept_as_the_newest_export_saw_them(give, corpus_dir, make_
     assert hash_files(corpus_dir)["users.parquet"] == before["users.parquet"]
 
 
-def test_a_corpus_of_before_there_were_accounts_is_read(give, corpus_dir, make_item):
+def test_a_corpus_without_account_columns_is_read(give, corpus_dir, make_item):
     give(a=[make_item(0)])
     path = corpus_dir / "users.parquet"
     later = ("followers", "total_likes", "total_posts", "account_seen")

@@ -28,7 +28,7 @@ def test_a_post_becomes_a_pseudonymous_record(
     assert (user.first_seen, user.last_seen) == (1_600_000_000,) * 2
 
 
-def test_every_record_ends_in_one_place(give, corpus_dir, make_item, pseudonymizer):
+def test_every_record_is_accounted_for_once(give, corpus_dir, make_item, pseudonymizer):
     summary = give(
         a={"data": [make_item(), make_item(), make_item(author=None), {"user": 1}]},
         b=b'{"itemInfos":{"id":"6871947673600000077"},"authorInfos":{"userId":"5"}}\n{"x\n',
@@ -98,13 +98,13 @@ def test_a_missing_time_comes_from_the_id_and_is_counted(give, corpus_dir, make_
     assert times["123"] is None
 
 
-def test_a_rounded_sound_is_left_out_and_counted(give, corpus_dir, make_item):
+def test_a_rounded_sound_id_is_dropped_and_counted(give, corpus_dir, make_item):
     summary = give(a=[make_item(music={"id": 7123453673090321000, "title": "x"})])
     assert summary.sources["web_item"].notes["rounded.music_id"] == 1
     assert read_videos(corpus_dir)[0].music_id is None
 
 
-def test_one_post_of_two_authors_is_counted(give, make_item):
+def test_conflicting_authors_of_a_post_are_counted(give, make_item):
     summary = give(a=[make_item(), make_item(author={"id": "5"})])
     assert summary.sources["web_item"].notes["conflicting.user_id"] == 1
 
@@ -113,7 +113,7 @@ def test_an_empty_list_is_an_empty_file(give):
     summary = give(a={"itemList": []})
     [file] = summary.files
     assert (file.sources, file.reasons, summary.total.given) == ({}, {}, 0)
-    assert summary.is_nothing
+    assert summary.is_empty
 
 
 def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
@@ -128,25 +128,29 @@ def test_another_key_is_refused(give, corpus_dir, make_item, tmp_path):
     assert hash_files(corpus_dir) == before
 
 
-def test_ties_are_kept_each_once_under_the_best_known_ids(
+def test_edges_are_stored_once_under_the_best_known_ids(
     give, corpus_dir, make_item, pseudonymizer
 ):
     comment = {"cid": "1", "aweme_id": make_item()["id"], "user": {"unique_id": "ann"}}
     first = give(a={"comments": [comment, comment]})
     counts = first.sources["web_comment"]
     assert (counts.given, counts.imported, counts.merged) == (2, 1, 1)
-    assert (first.num_ties, first.num_users) == (1, 1)
+    assert (first.num_edges, first.num_users) == (1, 1)
     give(b=[make_item()])  # ann is somebody with an id
-    [tie] = Corpus.open(corpus_dir).iter_ties()
+    [edge] = Corpus.open(corpus_dir).iter_edges()
     ann = pseudonymizer.user("6655162062744181174")
-    assert (tie.kind, tie.user_id, tie.target_id) == ("reply", ann, make_item()["id"])
+    assert (edge.kind, edge.user_id, edge.target_id) == (
+        "reply",
+        ann,
+        make_item()["id"],
+    )
     before = hash_files(corpus_dir)
     again = give(a={"comments": [comment]})
     assert again.sources["web_comment"].merged == 1
     assert hash_files(corpus_dir) == before
 
 
-def test_more_posts_than_a_part_holds_import_alike(
+def test_import_in_several_parts_gives_the_same_corpus(
     give, corpus_dir, make_item, monkeypatch
 ):
     from dc_keras.corpus.importing import external_sort
@@ -165,7 +169,7 @@ def test_more_posts_than_a_part_holds_import_alike(
     assert hash_files(corpus_dir) == before
 
 
-def test_what_a_killed_import_left_behind_goes(give, corpus_dir, make_item):
+def test_leftovers_of_a_killed_import_are_removed(give, corpus_dir, make_item):
     left = corpus_dir.with_name(f".{corpus_dir.name}-import-0a_b1c2d")
     left.mkdir()
     (left / "part-00000.parquet").write_bytes(b"captions")

@@ -6,7 +6,7 @@ from dc_keras.corpus.importing.importer import import_files
 from dc_keras.errors import DataError
 
 
-def test_patterns_reach_any_depth_and_files_count_once(
+def test_patterns_match_any_depth_and_files_are_unique(
     tmp_path, corpus_dir, make_item, pseudonymizer
 ):
     for number, name in enumerate(["x/[1].json", "x/y/2.json", "x/y/3.txt"]):
@@ -22,7 +22,9 @@ def test_patterns_reach_any_depth_and_files_count_once(
 def test_a_pattern_without_files_is_an_error(
     tmp_path, corpus_dir, pseudonymizer, pattern
 ):
-    with pytest.raises(DataError, match=r"no file matches. Received: input=.*none"):
+    with pytest.raises(
+        DataError, match=r"`input` must match a file. Received: input=.*none"
+    ):
         import_files([f"{tmp_path}/{pattern}"], corpus_dir, pseudonymizer=pseudonymizer)
     assert not corpus_dir.exists()
 
@@ -41,10 +43,10 @@ def test_a_directory_stands_for_the_files_below_it(
 
 def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonymizer):
     (tmp_path / "1.mp4").touch()
-    with pytest.raises(DataError, match="no file but pictures and videos below"):
+    with pytest.raises(DataError, match="not an image or a video"):
         import_files([str(tmp_path)], corpus_dir, pseudonymizer=pseudonymizer)
 
 
 def test_no_input_is_an_error(corpus_dir, pseudonymizer):
-    with pytest.raises(DataError, match="at least one input is needed"):
+    with pytest.raises(DataError, match="`input` must have at least one value"):
         import_files([], corpus_dir, pseudonymizer=pseudonymizer)

@@ -3,7 +3,7 @@ import pytest
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
-    hide_known_names,
+    hide_names,
 )
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
@@ -34,7 +34,7 @@ def _attach(root, files, **changes):
     [
         (f"{_ID}.mp4", f"{_ID}.mp4"),
         (f"videos/2020-12/{_ID}_video.mp4", f"videos/2020-12/{_ID}_video.mp4"),
-        # Whatever may name somebody is not kept.
+        # Parts that may name a person are not kept.
         (f"@some.one_video_{_ID}.mp4", f"*{_ID}.mp4"),
         (f"@user12_video_{_ID}.webm", f"*{_ID}.webm"),
         (f"ann/6655162062744181174/{_ID}_ann.AVI", f"*/*/{_ID}*.AVI"),
@@ -47,7 +47,7 @@ def test_a_video_is_found_by_its_id_and_kept_without_names(tmp_path, name, kept)
     assert find_file(tmp_path, kept) == tmp_path / name
 
 
-def test_files_that_differ_in_names_alone_are_told_apart(tmp_path):
+def test_files_that_differ_in_names_only_stay_distinct(tmp_path):
     names = [f"{_ID}/ann {i}.jpg" for i in (1, 2)] + [f"{_ID}/bob 1.jpg"]
     video, _ = _attach(tmp_path, names)
     assert len(set(video.slide_paths)) == 3
@@ -56,7 +56,7 @@ def test_files_that_differ_in_names_alone_are_told_apart(tmp_path):
     assert "ann" not in "".join(video.slide_paths)
 
 
-def test_names_that_a_corpus_kept_before_are_hidden():
+def test_names_in_existing_media_paths_are_hidden():
     video = Video(
         _ID,
         "u",
@@ -64,14 +64,14 @@ def test_names_that_a_corpus_kept_before_are_hidden():
         media_path=f"@ann_video_{_ID}.mp4",
         slide_paths=(f"{_ID}/ann.jpg", f"{_ID}/2.jpg", f"{_ID}/bob.jpg"),
     )
-    [hidden] = rows_of(Video, hide_known_names(table_of(Video, [video])))
+    [hidden] = rows_of(Video, hide_names(table_of(Video, [video])))
     assert hidden.media_path == f"*{_ID}.mp4"
     slides = (f"{_ID}/*.jpg", f"{_ID}/2.jpg", f"{_ID}/*.jpg*2")
     assert hidden.slide_paths == slides
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../x.mp4", "a\0.mp4", "a" * 999])
-def test_a_path_that_leads_elsewhere_finds_nothing(tmp_path, path):
+def test_ids_with_path_separators_find_nothing(tmp_path, path):
     assert find_file(tmp_path, path) is None
 
 
@@ -84,7 +84,7 @@ def test_a_path_that_leads_elsewhere_finds_nothing(tmp_path, path):
         f"{_ID}/{_ID}.txt",
     ],
 )
-def test_what_is_not_the_posts_media_is_left_alone(tmp_path, name):
+def test_other_files_are_ignored(tmp_path, name):
     video, report = _attach(tmp_path, [name])
     assert (video.media_path, video.slide_paths) == (None, ())
     assert report == MediaReport(without=1)
@@ -93,14 +93,14 @@ def test_what_is_not_the_posts_media_is_left_alone(tmp_path, name):
 @pytest.mark.parametrize(
     "pattern", ["{id}_slide_{n}.jpeg", "{id}_{n}.jpg", "{id}/{n}.png"]
 )
-def test_slides_come_in_natural_order(tmp_path, pattern):
+def test_slides_are_in_natural_order(tmp_path, pattern):
     names = [pattern.format(id=_ID, n=n) for n in (1, 2, 10)]
     video, report = _attach(tmp_path, reversed(names))
     assert video.slide_paths == tuple(names)
     assert report == MediaReport(with_slides=1)
 
 
-def test_a_slideshow_takes_slides_and_any_other_post_the_video(tmp_path):
+def test_slideshows_get_slides_and_other_posts_the_video(tmp_path):
     files = [f"{_ID}.mp4", f"{_ID}_1.jpg"]
     video, _ = _attach(tmp_path, files)
     assert (video.media_path, video.slide_paths) == (files[0], ())
@@ -108,13 +108,13 @@ def test_a_slideshow_takes_slides_and_any_other_post_the_video(tmp_path):
     assert (video.media_path, video.slide_paths) == (None, (files[1],))
 
 
-def test_of_two_candidates_the_one_nearest_to_the_root_is_taken_and_told(tmp_path):
+def test_the_candidate_nearest_to_the_root_is_taken_and_counted(tmp_path):
     video, report = _attach(tmp_path, [f"a/{_ID}.mp4", f"{_ID}.mp4", f"b/{_ID}.mp4"])
     assert video.media_path == f"{_ID}.mp4"
     assert report == MediaReport(with_video=1, ambiguous=1)
 
 
-def test_slides_of_two_places_are_not_mixed(tmp_path):
+def test_slides_of_two_directories_are_not_mixed(tmp_path):
     video, report = _attach(tmp_path, [f"a/{_ID}_1.jpg", f"b/{_ID}_1.jpg"])
     assert video.slide_paths == (f"*/{_ID}_1.jpg",)
     found = find_file(tmp_path, video.slide_paths[0])
@@ -122,7 +122,7 @@ def test_slides_of_two_places_are_not_mixed(tmp_path):
     assert report.ambiguous == 1
 
 
-def test_media_that_is_gone_is_forgotten(tmp_path):
+def test_missing_media_are_removed_from_the_posts(tmp_path):
     video, _ = _attach(tmp_path, [], media_path="old.mp4")
     assert video.media_path is None
 
@@ -141,12 +141,12 @@ def test_an_id_is_never_used_as_a_path(tmp_path):
     assert videos[0].media_path is None
 
 
-def test_a_missing_root_is_told(tmp_path):
+def test_a_missing_root_is_refused(tmp_path):
     with pytest.raises(DataError, match="`media_root` must be a directory"):
         _index(tmp_path / "none")
 
 
-def test_what_was_found_adds_up_over_tables(tmp_path):
+def test_the_report_sums_over_tables(tmp_path):
     (tmp_path / f"{_ID}.mp4").touch()
     index = MediaIndex(tmp_path, lambda runs: runs & {_ID})
     for video_id in (_ID, "5"):

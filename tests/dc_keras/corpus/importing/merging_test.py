@@ -24,7 +24,7 @@ def test_counts_are_the_newest_and_the_caption_the_oldest():
     assert merged.first_collected_at == 1
 
 
-def test_an_export_without_a_stamp_is_the_oldest():
+def test_an_export_without_a_time_is_the_oldest():
     unknown = _video(None, caption="unknown", views=99)
     known = _video(1, caption="known", views=1)
     merged = merge_videos(known, unknown)
@@ -32,7 +32,7 @@ def test_an_export_without_a_stamp_is_the_oldest():
     assert (merged.first_collected_at, merged.collected_at) == (None, 1)
 
 
-def test_what_the_preferred_export_lacks_comes_from_the_other():
+def test_missing_fields_are_taken_from_the_other_export():
     old = _video(1, views=10, saves=7, music_id=None, effects=())
     new = _video(2, views=20, music_id="5", effects=("blur",), caption="late")
     merged = merge_videos(old, new)
@@ -40,7 +40,7 @@ def test_what_the_preferred_export_lacks_comes_from_the_other():
     assert (merged.music_id, merged.effects, merged.caption) == ("5", ("blur",), "late")
 
 
-def test_an_id_is_better_than_a_handle():
+def test_an_id_is_preferred_to_a_handle():
     by_handle = _video(1, user_id="handle")
     by_id = _video(2, user_id="id")
     merged = merge_videos(by_handle, by_id, handle_only={"handle"})
@@ -79,7 +79,7 @@ def test_the_order_of_dated_exports_does_not_matter(exports):
         assert len(results) == 1
 
 
-def test_a_table_keeps_one_row_a_post_and_counts_other_authors():
+def test_a_table_has_one_row_per_post_and_conflicts_are_counted():
     posts = [
         Video("1", "u", "a", views=1),
         Video("2", "u", "a", collected_at=1, views=1),

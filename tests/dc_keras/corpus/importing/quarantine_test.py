@@ -18,7 +18,7 @@ def _line(content, **changes):
     return _rejected(content, **changes).to_json()
 
 
-def test_a_line_names_the_place_and_nothing_of_the_content():
+def test_a_line_has_the_position_but_no_content():
     entry = json.loads(_rejected({"id": "7", "author": "ann"}).to_json())
     canonical = b'{"author":"ann","id":"7"}'
     assert entry == {
@@ -30,7 +30,7 @@ def test_a_line_names_the_place_and_nothing_of_the_content():
     }
 
 
-def test_the_keys_of_a_table_are_not_told_because_they_may_be_handles():
+def test_the_keys_of_a_table_are_omitted_because_they_may_be_handles():
     assert _rejected({"ann": {}, "bob": {}}).keys == ()
 
 
@@ -38,7 +38,7 @@ def test_raw_content_is_kept_on_request():
     assert json.loads(_rejected(b"ann\xff", keep_raw=True).to_json())["raw"] == "ann�"
 
 
-def test_what_is_nested_too_deep_to_write_is_still_named():
+def test_too_deeply_nested_records_are_still_listed():
     deep = []
     for _ in range(100_000):
         deep = [deep]
@@ -67,7 +67,7 @@ def test_a_line_is_appended_once(tmp_path):
     assert (tmp_path / "quarantine.jsonl").read_bytes().startswith(before)
 
 
-def test_what_is_to_be_left_out_goes_be_it_old_or_new(tmp_path):
+def test_left_out_entries_are_dropped_both_old_and_new(tmp_path):
     old, new, other = (_line({name: 1}) for name in ("id", "desc", "title"))
     _append(tmp_path, [old])
 
@@ -82,7 +82,7 @@ def test_what_is_to_be_left_out_goes_be_it_old_or_new(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ann.kx", "@Ann.kx"])
-def test_no_name_of_a_file_or_a_key_is_kept(tmp_path, name):
+def test_names_in_file_names_and_keys_are_replaced(tmp_path, name):
     rejected = Rejected.of(
         {name: [1], "author": 2},
         file=f"{name}.ndjson.gz",
@@ -109,13 +109,13 @@ def test_names_of_files_are_kept_with_the_content(tmp_path):
     assert (tmp_path / "quarantine.jsonl").read_text() == line + "\n"
 
 
-def test_no_file_without_a_line(tmp_path):
+def test_without_lines_there_is_no_file(tmp_path):
     assert _append(tmp_path, []) == 0
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "{}", "3"])
-def test_a_foreign_file_is_told(tmp_path, line):
+def test_an_invalid_file_is_refused(tmp_path, line):
     (tmp_path / "quarantine.jsonl").write_text(line + "\n")
     with pytest.raises(DataError, match="every line must be a quarantine entry"):
         _append(tmp_path, [])

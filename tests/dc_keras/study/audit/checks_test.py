@@ -60,11 +60,11 @@ def test_a_manifest_edited_by_hand_is_named(written, sources):
     [finding] = found.pop("unchanged since it was written")
     assert finding.severity == "fault"
     assert f"states sha256 {content['sha256'][:12]}" in finding.what
-    # And what the edit did: a pair that nobody judges any more.
+    # The edit also removed a pair from the test.
     assert [f.severity for f in found["judged once a seed"]] == ["fault"]
 
 
-def test_two_runs_that_name_their_folds_alike_are_both_audited(
+def test_two_runs_with_the_same_fold_names_are_both_audited(
     tmp_path, grid, manifest_of, sources, describe_with
 ):
     # user01's own post describes cat: seen only where user01 is judged and not hidden.
@@ -82,7 +82,7 @@ def test_two_runs_that_name_their_folds_alike_are_both_audited(
     assert [f.severity for f in second.findings] == ["warning"]
 
 
-def test_a_grid_is_audited_before_anything_is_divided(grid, sources):
+def test_grid_without_manifests_is_audited(grid, sources):
     checks = audit_grid("study.toml", grid, sources)
     assert all(check.findings == () for check in checks)
     skipped = {check.name: check.not_run for check in checks if check.not_run}
@@ -107,8 +107,8 @@ def test_manifests_are_found_in_directories_and_by_name(written):
     assert find_manifests([]) == []
 
 
-def test_what_is_no_manifest_is_told(tmp_path):
+def test_missing_manifests_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no manifest here"):
         find_manifests([tmp_path / "nothing.json"])
-    with pytest.raises(DataError, match="must hold the manifests of evaluate"):
+    with pytest.raises(DataError, match="must contain the manifests of evaluate"):
         find_manifests([tmp_path])

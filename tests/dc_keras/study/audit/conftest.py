@@ -1,4 +1,4 @@
-"""A small corpus without a fault, the study that divides it, and its posts to change."""
+"""A small corpus without faults, its study, and functions that change its posts."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ def _post(user, number, time, tag=None):
 def _posts_of(number):
     user = f"user{number:02d}"
     yield from (_post(user, k, CUTOFF - (20 + k) * DAY) for k in range(3))
-    # What a user likes comes after the cutoff; a week before, the next challenge.
+    # Users join what they like after the cutoff, and the next challenge a week before.
     yield _post(user, 3, CUTOFF + DAY, _TAGS[number % 3])
     yield _post(user, 4, CUTOFF - 2 * DAY, _TAGS[(number + 1) % 3])
     yield _post(user, 5, CUTOFF - 12 * DAY, _TAGS[(number + 2) % 3])
@@ -65,7 +65,7 @@ def _posts_of(number):
 def videos():
     """Every user posts three plain videos and joins challenges, before and after."""
     posts = [post for number in range(_NUM_USERS) for post in _posts_of(number)]
-    # Every second one joins two challenges less: there are both labels.
+    # Every second user joins two challenges less, so both labels occur.
     lazy = {f"user{number:02d}-{k}" for number in range(0, 28, 2) for k in (3, 4)}
     return table_of(
         Video, sorted((p for p in posts if p.video_id not in lazy), key=_id)

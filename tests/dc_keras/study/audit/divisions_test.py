@@ -65,8 +65,8 @@ def test_pairs_in_no_part_and_empty_parts_are_faults(grid, manifest_of, plant):
     whats = [f.what for f in found["pairs in two parts, or in none"]]
     # A fifth of 34 pairs.
     assert whats == [
-        "random_pair-seed0-fold0: 7 of 34 pairs stand in no part",
-        "random_pair-seed0-fold0: test holds no pair",
+        "random_pair-seed0-fold0: 7 of 34 pairs are in no part",
+        "random_pair-seed0-fold0: test has no pairs",
     ]
 
 
@@ -92,7 +92,7 @@ def test_a_name_on_two_sides_leaks(grid, manifest_of, plant, split, kind):
 
 @pytest.mark.parametrize("split", ["cold_user", "cold_challenge", "cold_both"])
 @pytest.mark.parametrize("kind", ["users", "challenges"])
-def test_who_is_not_hidden_leaks(grid, manifest_of, plant, split, kind):
+def test_held_out_name_that_is_not_hidden_leaks(grid, manifest_of, plant, split, kind):
     manifest = manifest_of(grid, split)
     found = plant(manifest, lambda _: {f"hidden_{kind}": frozenset()})
     if split in ("cold_user", "cold_challenge") and kind not in split + "s":
@@ -126,10 +126,10 @@ def test_a_label_window_that_reaches_into_the_test_leaks(grid, manifest_of):
     planted = replace(manifest, grid=replace(manifest.grid, user_cutoffs=moved))
     *_, check = check_divisions("m.json", planted)
     assert [f.severity for f in check.findings] == ["leak", "leak"]
-    assert f"of the cutoffs {late} (UTC seconds), end after" in check.findings[0].what
+    assert f"cutoffs {late} (UTC seconds) end after" in check.findings[0].what
 
 
-def test_without_a_horizon_it_says_so(grid, manifest_of):
+def test_check_without_a_horizon_is_skipped(grid, manifest_of):
     manifest = manifest_of(grid, "temporal")
     settings = {k: v for k, v in manifest.grid.settings.items() if k != "horizon_days"}
     *_, check = check_divisions(

@@ -7,7 +7,7 @@ from dc_keras.study.audit.media_hash import NUM_HASHED, MediaHashes
 
 @pytest.fixture
 def hashes(grid):
-    """Returns hashes in which no two posts are alike but those that are named."""
+    """Returns hashes in which only the named posts are alike."""
 
     def make(*same):
         names = tuple(sorted(grid.video_users))
@@ -35,7 +35,7 @@ def test_posts_that_all_differ_are_no_finding(grid, hashes, cold_user):
     assert (check.num_checked, check.findings) == (76, ())
 
 
-def test_a_history_that_shows_a_challenges_media_leaks(grid, hashes):
+def test_history_with_media_of_a_challenge_leaks(grid, hashes):
     history, described = grid.histories[2][0], grid.support[1][0]
     [finding] = check_media("s", grid, hashes(history, described)).findings
     assert finding.severity == "leak"
@@ -56,17 +56,17 @@ def test_media_of_a_training_and_a_judged_user_leak(grid, hashes, cold_user):
     assert finding.severity == "leak"
     assert name in finding.where["folds"]
     assert finding.where["users"] == tuple(sorted((judged, trains)))
-    # Nobody is new where nobody is held out: then it is a hint.
+    # Without held-out users, the finding is a warning.
     [finding] = check_media("s", grid, hashes(*same)).findings
     assert finding.severity == "warning"
 
 
-def test_a_user_who_posts_the_same_twice_is_a_hint(grid, hashes, cold_user):
+def test_duplicate_posts_of_one_user_are_a_warning(grid, hashes, cold_user):
     check = check_media("s", grid, hashes(*grid.histories[0][:2]), [cold_user])
     assert [finding.severity for finding in check.findings] == ["warning"]
 
 
-def test_copies_that_nobody_sees_do_not_matter(grid, hashes):
+def test_copies_outside_the_grid_are_ignored(grid, hashes):
     made = hashes(grid.histories[0][0])
     made = MediaHashes(
         (*made.video_ids, "unseen"),
@@ -77,7 +77,9 @@ def test_copies_that_nobody_sees_do_not_matter(grid, hashes):
     assert check_media("s", grid, made).findings == ()
 
 
-def test_equal_captions_sounds_and_lengths_are_a_hint(grid, videos, changed, posts_of):
+def test_equal_captions_sounds_and_lengths_are_a_warning(
+    grid, videos, changed, posts_of
+):
     one, other = grid.histories[0][0], grid.support[0][0]
     text = "The very same words, in the very same order"
     copied = {one: {"caption": text}, other: {"caption": f" {text.upper()}"}}
@@ -92,7 +94,7 @@ def test_equal_captions_sounds_and_lengths_are_a_hint(grid, videos, changed, pos
     "difference",
     [{"caption": "short"}, {"music_id": "6"}, {"duration_s": 8.0}, {"music_id": None}],
 )
-def test_less_than_that_is_no_hint(grid, videos, changed, posts_of, difference):
+def test_partly_equal_posts_are_no_finding(grid, videos, changed, posts_of, difference):
     one, other = grid.histories[0][0], grid.support[0][0]
     text = {"caption": "The very same words, in the very same order"}
     if "caption" in difference:

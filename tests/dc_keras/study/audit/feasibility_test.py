@@ -20,7 +20,7 @@ def test_every_confusion_matrix_is_possible(counts, decimals):
     labels = np.repeat([0, 0, 1, 1], counts)
     called = np.repeat([0, 1, 0, 1], counts)
     row = [round(v, decimals) for v in macro_scores(labels, called, (0, 1)).values()]
-    # Typed to two digits, whichever of the two shares is the smaller.
+    # Two digits of the smaller of the two shares.
     share = float(f"{min(labels.mean(), 1 - labels.mean()):.2g}")
     prevalence = share if labels.mean() < 0.5 else 1 - share
     rounding = 0.5 * 10.0**-decimals
@@ -33,7 +33,7 @@ def test_every_confusion_matrix_is_possible(counts, decimals):
     [
         # Perfect recall of both classes means perfect precision.
         ((0.6, 1.0, 0.9), 0.3),
-        # Half of each class found: the called half is as mixed as the whole.
+        # With half of each class predicted, the precision is the prevalence.
         ((0.9, 0.5, 0.5), 0.5),
         ((0.050, 0.059, 0.050), 0.1),
     ],
@@ -42,7 +42,7 @@ def test_impossible_rows_are_far_from_all_possible_ones(row, prevalence):
     assert macro_row_distance(*row, prevalence, 0.0005) > 0.02
 
 
-def test_what_constants_reach():
+def test_f1_of_constant_predictions():
     # Yes to all of a quarter: P .25, R 1, F1 .4; no to all: F1 of no 2·.75/1.75.
     assert constant_f1(0.25, is_macro=False) == {"always yes": pytest.approx(0.4)}
     assert constant_f1(0.25, is_macro=True) == {
@@ -51,7 +51,7 @@ def test_what_constants_reach():
     }
 
 
-def test_the_smallest_precision_calls_every_no():
+def test_smallest_precision_predicts_yes_for_every_no():
     # 5 % less than .2 is .19: 1 · .19 / (.19 + .81).
     assert smallest_precision(1.0, 0.2) == pytest.approx(0.19)
     # Half of the positives among all negatives: .095 / (.095 + .81).

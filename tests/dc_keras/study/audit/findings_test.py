@@ -4,7 +4,9 @@ import pytest
 
 from dc_keras.study.audit.findings import Check, Finding, Report, named, places
 
-_LEAK = Finding("leak", "it tells", "hide it", places(users=["b", "a", "a"], folds=[]))
+_LEAK = Finding(
+    "leak", "label in the input", "hide it", places(users=["b", "a", "a"], folds=[])
+)
 _WARNING = Finding("warning", "look", "well")
 
 
@@ -25,7 +27,7 @@ def test_warnings_alone_are_sound(findings, is_sound):
     ).is_sound
 
 
-def test_counts_show_what_ran_and_why_something_did_not():
+def test_counts_list_all_checks_and_reasons_for_skipped_ones():
     assert _report().describe_counts().splitlines() == [
         "study.toml",
         "  tales   checked 7 posts, found 0",
@@ -38,10 +40,10 @@ def test_counts_show_what_ran_and_why_something_did_not():
     )
 
 
-def test_the_worst_is_told_first_and_the_rest_is_counted():
-    lines = _report(_WARNING, _LEAK, _WARNING).describe_findings(most=2).splitlines()
+def test_worst_findings_come_first_and_the_rest_is_counted():
+    lines = _report(_WARNING, _LEAK, _WARNING).describe_findings(limit=2).splitlines()
     assert lines == [
-        "leak: study.toml: it tells",
+        "leak: study.toml: label in the input",
         "    hide it",
         "warning: study.toml: look",
         "    well",
@@ -57,6 +59,6 @@ def test_json_holds_every_finding():
     assert content["checks"][1]["not_run"] == "no frames"
 
 
-def test_long_lists_of_names_are_cut():
+def test_long_lists_of_names_are_shortened():
     assert named("cab") == "a, b, c"
     assert named("gfedcbaa") == "a, b, c, d, e and 2 more"

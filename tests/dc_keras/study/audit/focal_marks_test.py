@@ -36,7 +36,7 @@ def test_marks_are_found_in_every_spelling(fields, marks):
     assert find_marks(video, [_DANCE]) == ({"dance": marks} if marks else {})
 
 
-def test_the_studys_spellings_join_what_the_grid_remembers(grid, study):
+def test_spellings_of_the_study_are_added_to_marks_of_the_grid(grid, study):
     challenges = focal_challenges(grid, study.challenges)
     assert {spelling for c in challenges for spelling in c.spellings} >= {"dance dance"}
     assert {c.name for c in focal_challenges(grid)} == {"dance", "cat", "cook"}
@@ -50,7 +50,7 @@ def test_the_studys_spellings_join_what_the_grid_remembers(grid, study):
         ({"music_id": "77"}, "sound 77", "cat"),
     ],
 )
-def test_a_history_that_shows_a_mark_leaks(
+def test_history_with_a_mark_leaks(
     grid, study, videos, changed, posts_of, fields, mark, challenge
 ):
     video = grid.histories[1][0]
@@ -69,7 +69,7 @@ def test_a_history_that_shows_a_mark_leaks(
     assert check.num_checked == 84
 
 
-def test_histories_of_the_pool_are_looked_at_too(grid, videos, changed, posts_of):
+def test_histories_of_the_pool_are_checked(grid, videos, changed, posts_of):
     video = grid.pool_histories[0][0]
     posts = posts_of(changed(videos, {video: {"caption": "#cookcook"}}))
     [finding] = check_histories("s", grid, posts, focal_challenges(grid)).findings
@@ -128,26 +128,26 @@ def test_captions_leak_where_an_encoder_reads_their_hashtags(
 def test_a_hashtag_that_was_not_masked_is_named(grid, videos):
     masked = {"run/vgg16": _mask(["catcat", "dancedance"])}
     [finding] = _check(grid, videos, masked).findings
-    telling = videos.filter(pl.col("caption").str.contains("#cookcook"))
+    marked = videos.filter(pl.col("caption").str.contains("#cookcook"))
     assert finding.what == (
-        f"run/vgg16 encodes #cookcook in {telling.height} captions of posts that join"
+        f"run/vgg16 encodes #cookcook in {marked.height} captions of challenge posts"
     )
-    assert finding.where["videos"] == tuple(telling["video_id"].sort())
+    assert finding.where["videos"] == tuple(marked["video_id"].sort())
 
 
 def test_without_features_the_masking_is_run_on_the_captions(
     grid, study, videos, changed
 ):
-    asked = []
+    masked = []
 
     def broken(focal):
-        asked.extend(focal)
+        masked.extend(focal)
         return _keep
 
     video = grid.support[0][0]
     posts = changed(videos, {video: {"caption": "oh #dance  dance"}})
     check = _check(grid, posts, None, broken, study.challenges)
-    assert asked == ["catcat", "cookcook", "dance dance", "dancedance"]
+    assert masked == ["catcat", "cookcook", "dance dance", "dancedance"]
     assert [finding.severity for finding in check.findings] == ["warning", "leak"]
     assert "--hashtags=mask_focal encodes #catcat, #cookcook, #dance dance" in (
         check.findings[1].what

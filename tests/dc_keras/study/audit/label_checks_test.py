@@ -26,11 +26,11 @@ def test_sound_labels_have_no_finding(study, grid, temporal_grid, videos):
 @pytest.mark.parametrize(
     ("label", "what"),
     [
-        (1, "is labelled joined, but no post of theirs shows it"),
-        (0, "is labelled not joined, but a post of theirs shows it"),
+        (1, "is labelled joined, but the user has no such post"),
+        (0, "is labelled not joined, but the user has such a post"),
     ],
 )
-def test_a_turned_label_is_named(request, videos, which, label, what):
+def test_wrong_label_is_named(request, videos, which, label, what):
     grid = request.getfixturevalue(which)
     rows, columns = np.nonzero(grid.observed & (grid.labels != label))
     row, column = rows[0], columns[0]
@@ -40,7 +40,7 @@ def test_a_turned_label_is_named(request, videos, which, label, what):
     assert finding.what == f"{grid.users[row]} × {grid.challenges[column]} {what}"
 
 
-def test_a_pair_that_should_not_be_is_named(grid, videos):
+def test_pair_joined_before_the_cutoff_is_named(grid, videos):
     row, column = np.argwhere(~grid.observed)[0]
     planted = replace(grid, observed=_put(grid.observed, row, column, True))
     [finding] = check_labels("s", planted, videos).findings
@@ -52,7 +52,7 @@ def test_a_pair_that_is_left_out_is_named(grid, videos):
     planted = replace(grid, observed=_put(grid.observed, row, column, False))
     [finding] = check_labels("s", planted, videos).findings
     assert finding.severity == "warning"
-    assert "1 pairs are left out, though nothing says" in finding.what
+    assert "1 pairs are left out, although the user did not join" in finding.what
     assert f"{grid.users[row]} × {grid.challenges[column]}" in finding.what
 
 
@@ -60,22 +60,25 @@ def test_a_pair_of_two_cutoffs_is_named(temporal_grid, videos):
     # The first row is of the earlier cutoff, the last column of the later.
     planted = replace(temporal_grid, observed=_put(temporal_grid.observed, 0, -1, True))
     whats = [f.what for f in check_labels("s", planted, videos).findings]
-    assert f"{temporal_grid.users[0]} × cook is a pair of two cutoffs" in whats
+    assert (
+        f"{temporal_grid.users[0]} × cook has a user and a challenge of different cutoffs"
+        in whats
+    )
 
 
 def test_a_post_that_came_later_makes_the_label_stale(grid, videos, changed):
     row = grid.users.index("user01")
     assert (grid.labels[row] == [0, 1, 0]).all()
-    # What was cat is dance now.
+    # The label of cat is now that of dance.
     moved = changed(videos, {"user01-3": {"hashtags": ("dancedance",)}})
     whats = [f.what for f in check_labels("s", grid, moved).findings]
-    assert "user01 × cat is labelled joined, but no post of theirs shows it" in whats
+    assert "user01 × cat is labelled joined, but the user has no such post" in whats
 
 
-def test_a_name_that_stands_twice_is_named(grid, temporal_grid):
+def test_repeated_name_is_named(grid, temporal_grid):
     users = (*grid.users[:-1], grid.users[0])
     [finding] = check_repeats("s", replace(grid, users=users)).findings
-    assert "user00 stands 2 times at the cutoff 1600000000" in finding.what
+    assert "user00 occurs 2 times at the cutoff 1600000000" in finding.what
     assert finding.where == {"users": ("user00",)}
-    # Once for each cutoff is as it should be.
+    # One row per cutoff is correct.
     assert len(set(temporal_grid.users)) < len(temporal_grid.users)

@@ -16,7 +16,7 @@ _SAMPLING = SamplingConfig(num_frames=8, image_size=64)
 
 
 def _scene(seed, num_frames=24):
-    """Soft colours that drift: BGR frames of 320 × 180."""
+    """BGR frames of 320 × 180 with slowly changing colours."""
     rng = np.random.default_rng(seed)
     ends = rng.integers(0, 256, (2, 9, 12, 3)).astype(np.float32)
     for step in np.linspace(0, 1, num_frames):
@@ -76,9 +76,9 @@ def clips(tmp_path_factory):
     return {name: sample_frames(path, _SAMPLING).jpegs for name, path in paths.items()}
 
 
-def test_a_real_video_is_known_again_after_encoding(clips):
+def test_real_video_is_recognised_after_encoding(clips):
     hashes = hash_posts(clips.items())
-    assert hashes.num_plain == 0
+    assert hashes.is_usable.any(axis=1).all()
     assert find_copies(hashes) == (("avi", "small", "v0"),)
 
 
@@ -93,7 +93,7 @@ def test_black_posts_are_not_each_others_copies():
     hashes = hash_posts(
         [("a", _jpegs(black)), ("b", _jpegs(grey)), ("c", _jpegs(black))]
     )
-    assert hashes.num_plain == 3
+    assert not hashes.is_usable.any()
     assert find_copies(hashes) == ()
 
 
@@ -101,7 +101,7 @@ def test_no_posts_have_no_copies():
     assert find_copies(hash_posts([])) == ()
 
 
-def test_a_frame_that_is_no_image_is_told():
+def test_frame_that_is_no_image_is_refused():
     with pytest.raises(DataError, match="post 9 must have JPEG frames; run verify_"):
         hash_posts([("9", [b"nothing"])])
 
@@ -129,7 +129,7 @@ def test_plain_frames_are_left_out_of_the_comparison():
     assert find_copies(_made_up([base, other])) == ()
 
 
-def test_it_finds_what_all_pairs_find():
+def test_result_equals_comparing_all_pairs():
     rng = np.random.default_rng(2)
     bits = rng.integers(0, 2**63, (300, NUM_HASHED), dtype=np.uint64)
     expected = set()

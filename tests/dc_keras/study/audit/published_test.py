@@ -14,54 +14,56 @@ def _table(*rows, rounding=0.0005):
     return PublishedTable("t.csv", tuple(PublishedRow(*row) for row in rows), rounding)
 
 
-def _told(check):
+def _texts(check):
     return {finding.where["rows"][0]: finding.what for finding in check.findings}
 
 
 @pytest.fixture
 def paper(tmp_path):
-    """Table II as somebody types it."""
+    """Table II as a CSV file."""
     lines = [f"{model},{p},{r},{f}" for model, (p, r, f) in PAPER_TABLE_II.items()]
     path = tmp_path / "table_ii.csv"
     path.write_text("\n".join(["model,precision,recall,f1", *lines]), "utf-8")
     return read_table(path)
 
 
-def test_rows_of_the_papers_table_are_rejected_with_what_they_break(paper):
+def test_impossible_rows_of_the_paper_are_named_with_identities(paper):
     identities, feasible, constant = check_table(paper, num_classes=2)
-    sides = "of two classes both lie on one side of .5"
-    assert _told(identities) == {
-        "VGG16": "VGG16 cannot be: F1 .083 > 2P = .034",
-        "VGG16+BERT": f"VGG16+BERT cannot be: R > .5 but P < .5: P .188, R .750, but {sides}",
-        "ResNet50+BERT": f"ResNet50+BERT cannot be: R > .5 but P < .5: P .187, R .750, but {sides}",
-        "deepChallenger": f"deepChallenger cannot be: R > .5 but P < .5: P .494, R .933, but {sides}",
+    sides = "for two classes both lie on one side of .5"
+    assert _texts(identities) == {
+        "VGG16": "VGG16 is impossible: F1 .083 > 2P = .034",
+        "VGG16+BERT": f"VGG16+BERT is impossible: R > .5 but P < .5: P .188, R .750, but {sides}",
+        "ResNet50+BERT": f"ResNet50+BERT is impossible: R > .5 but P < .5: P .187, R .750, but {sides}",
+        "deepChallenger": f"deepChallenger is impossible: R > .5 but P < .5: P .494, R .933, but {sides}",
     }  # fmt: skip
     assert {finding.severity for finding in identities.findings} == {"fault"}
     assert identities.num_checked == 5
     assert "--prevalence" in feasible.not_run
     # Any constant has a macro recall of .5.
-    assert _told(constant)["ResNet50"] == (
+    assert _texts(constant)["ResNet50"] == (
         "ResNet50 is no better than a constant: R .059, and every constant has .500"
     )
 
 
-def test_the_papers_last_row_falls_with_the_prevalence(paper):
+def test_last_row_of_the_paper_is_impossible_at_the_prevalence(paper):
     # 3 of 12 challenges at least: a quarter of the pairs is positive.
     _, feasible, constant = check_table(paper, num_classes=2, prevalence=0.25)
-    assert "ResNet50 cannot be at a prevalence of .250" in _told(feasible)["ResNet50"]
+    assert (
+        "ResNet50 is impossible at a prevalence of .250" in _texts(feasible)["ResNet50"]
+    )
     assert feasible.num_checked == 1
     # Always no: F1 of no is 2·.75/1.75 = .857, that of yes 0.
-    assert "F1 .083, and always no has .429" in _told(constant)["VGG16"]
+    assert "F1 .083, and always no has .429" in _texts(constant)["VGG16"]
     assert {finding.severity for finding in constant.findings} == {"warning"}
 
 
-def test_of_many_classes_less_is_asked(paper):
+def test_many_classes_have_fewer_identities(paper):
     identities, _, constant = check_table(paper)
-    assert list(_told(identities)) == ["VGG16"]
+    assert list(_texts(identities)) == ["VGG16"]
     assert "--table_classes=2" in constant.not_run
 
 
-def test_an_honest_row_is_not_touched():
+def test_possible_row_has_no_finding():
     # TP 30, FN 10, FP 20, TN 60 of 120: P (30/50 + 60/70)/2, R (30/40 + 60/80)/2,
     # F1 (2·30/90 + 2·60/150)/2.
     honest = _table(("m", 0.729, 0.750, 0.733))
@@ -69,13 +71,13 @@ def test_an_honest_row_is_not_touched():
     assert [(check.num_checked, check.findings) for check in checks] == 3 * [(1, ())]
 
 
-def test_two_decimals_are_rounded_more():
+def test_two_decimals_have_a_larger_tolerance():
     row = ("m", 0.33, 0.33, 0.34)
     assert not check_table(_table(row, rounding=0.005))[0].findings
     assert check_table(_table(row, rounding=0.0005))[0].findings
 
 
-def test_numbers_of_one_class_are_told_from_means():
+def test_values_of_one_class_are_recognised():
     # TP 30, FN 70, FP 20: P .6, R .3, F1 .4.
     one_class = _table(("m", 0.6, 0.3, 0.4))
     [finding] = check_table(one_class, num_classes=2)[0].findings
@@ -83,17 +85,17 @@ def test_numbers_of_one_class_are_told_from_means():
     assert "--table_averaging=yes" in finding.advice
     assert not check_table(one_class, averaging="yes")[0].findings
     [finding] = check_table(_table(("m", 0.6, 0.3, 0.5)), averaging="yes")[0].findings
-    assert finding.what == "m cannot be: F1 ≠ 2PR/(P+R): F1 .500, 2PR/(P+R) = .400"
+    assert finding.what == "m is impossible: F1 ≠ 2PR/(P+R): F1 .500, 2PR/(P+R) = .400"
 
 
-def test_precision_cannot_fall_below_that_of_calling_every_no():
+def test_precision_below_the_smallest_possible_is_a_fault():
     # At recall 1 and a prevalence of .5, calling all gives P .5, F1 .667.
     rows = _table(("no", 0.2, 1.0, 0.333), ("yes", 0.5, 1.0, 0.667))
     options = {"num_classes": 2, "averaging": "yes", "prevalence": 0.5}
     _, feasible, constant = check_table(rows, **options)
-    assert list(_told(feasible)) == ["no"]
-    assert list(_told(constant)) == ["no", "yes"]
-    assert "always yes has .667" in _told(constant)["yes"]
+    assert list(_texts(feasible)) == ["no"]
+    assert list(_texts(constant)) == ["no", "yes"]
+    assert "always yes has .667" in _texts(constant)["yes"]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +105,13 @@ def test_precision_cannot_fall_below_that_of_calling_every_no():
             {"num_classes": 1},
             "`num_classes` must be at least 2. Received: num_classes=1",
         ),
-        ({"prevalence": 0.2}, "`prevalence` needs a table of two classes"),
+        ({"prevalence": 0.2}, "`prevalence` requires a table of two classes"),
         (
             {"num_classes": 2, "prevalence": 1.0},
-            "`prevalence` must lie between 0 and 1",
+            "`prevalence` must be strictly between 0 and 1",
         ),
     ],
 )
-def test_options_without_sense_are_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(DataError, match=message):
         check_table(_table(("m", 0.5, 0.5, 0.5)), **options)

@@ -35,7 +35,7 @@ def test_a_sound_grid_has_no_finding(grid, temporal_grid, posts, manifest_of):
         assert check.findings == ()
 
 
-def test_everything_shown_is_shown(grid):
+def test_shown_videos_are_histories_and_support(grid):
     ids = shown_videos(grid)
     assert len(ids) == 3 * 23 + 3 * 5 + 7
     assert {grid.histories[0][0], grid.support[0][0], grid.pool_histories[0][0]} <= ids
@@ -52,11 +52,11 @@ def test_posts_that_the_corpus_lacks_are_named(grid, posts, show_in_history):
 def test_posts_of_other_authors_are_named(grid, posts, show_in_history):
     foreign = show_in_history(grid, "user02", "user03-0")
     assert _whats(check_posts("s", foreign, posts)) == [
-        "1 posts stand in the history of somebody else than their author: user03-0"
+        "1 posts are in the history of a user who is not their author: user03-0"
     ]
     owners = {**grid.video_users, "user03-0": "user02"}
     assert _whats(check_posts("s", replace(grid, video_users=owners), posts)) == [
-        "1 posts are by somebody else than the manifest says: user03-0"
+        "1 posts have another author in the manifest than in the corpus: user03-0"
     ]
 
 
@@ -73,12 +73,12 @@ def test_an_own_post_of_a_judged_pair_leaks(
         [finding] = findings
         assert finding.severity == "warning"
         assert finding.what == (
-            "cat is described by posts of 1 users who train on it: user01"
+            "cat is described by posts of 1 of its training users: user01"
         )
         return
     [finding] = findings
     assert finding.severity == "leak"
-    assert "the user's own user01-3 describes the challenge" in finding.what
+    assert "described by the user's own posts user01-3" in finding.what
     assert finding.where["users"] == ("user01",)
     assert finding.where["challenges"] == ("cat",)
     assert finding.where["folds"]
@@ -104,15 +104,15 @@ def test_an_own_post_leaks_where_the_user_is_not_hidden(
     }
 
 
-def test_the_papers_way_leaks_before_anything_is_divided(study, videos, posts):
+def test_included_support_leaks_without_manifests(study, videos, posts):
     grid = resolve_grid(study.with_settings(cutoff=None), videos, "included")
     findings = check_own_posts("s", grid, posts, {}).findings
-    # Every participation is a leak: it describes the challenge itself.
+    # Every participation is a leak, because its post describes the challenge.
     assert len(findings) == int(grid.labels.sum())
     assert "a pair of the study" in findings[0].what
 
 
-def test_an_author_is_whom_the_corpus_names(grid, posts, describe_with):
+def test_authors_are_taken_from_the_corpus(grid, posts, describe_with):
     planted = describe_with(grid, "cat", "user01-3")
     disguised = replace(planted, video_users={**grid.video_users, "user01-3": "nobody"})
     assert len(check_own_posts("s", disguised, posts, {}).findings) == 1
@@ -134,7 +134,7 @@ def test_a_post_after_the_cutoff_leaks(grid, posts, show_in_history, describe_wi
 @pytest.mark.parametrize(
     ("time", "num_findings"), [(1_599_999_999, 0), (1_600_000_000, 1), (None, 1)]
 )
-def test_the_cutoff_itself_is_too_late_and_so_is_no_date(
+def test_posts_at_the_cutoff_or_without_a_date_leak(
     grid, videos, changed, posts_of, time, num_findings
 ):
     posts = posts_of(changed(videos, {"user01-0": {"create_time": time}}))
@@ -158,7 +158,7 @@ def test_each_row_has_its_own_cutoff(temporal_grid, posts, show_in_history):
     assert "cutoff 1599395200" in finding.what
 
 
-def test_without_a_cutoff_it_says_so(study, videos, posts):
+def test_check_without_a_cutoff_is_skipped(study, videos, posts):
     grid = resolve_grid(study.with_settings(cutoff=None), videos, "outside_panel")
     check = check_cutoffs("s", grid, posts)
     assert check.not_run == "the study has no cutoff"

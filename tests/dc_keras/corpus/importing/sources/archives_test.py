@@ -68,10 +68,10 @@ def read(tmp_path):
         (_tar(("a", b"[1]"), kind=tarfile.GNU_FORMAT), ["a line 1"]),
         (lzma.compress(_tar(("a", b"[1]"))), ["a line 1"]),
         (bz2.compress(b"[1]"), ["line 1"]),
-        # Names are no paths, wherever they lead.
+        # Names are never used as paths.
         (_zip(("../../a", b"[1]"), ("/b", b"[1]")), ["../../a line 1", "/b line 1"]),
         (_tar(("../../a", b"[1]")), ["../../a line 1"]),
-        # What systems put beside exports is none.
+        # Files that operating systems add are ignored.
         (
             _zip(("a", b"[1]"), ("Thumbs.db", b"\xd0\xcf"), (".DS_Store", b"x")),
             ["a line 1"],
@@ -90,11 +90,11 @@ def test_every_export_in_an_archive_is_read(read, data, positions):
         *(_zip(("d/", b"")), _zip(("a.mp4", b"x"))),
     ],
 )
-def test_an_archive_without_an_export_is_told(read, data):
+def test_an_archive_without_an_export_is_reported(read, data):
     assert [reason for _, reason in read(data)] == [_NO_EXPORT]
 
 
-def test_an_entry_with_a_password_is_told_and_the_others_are_read(read):
+def test_an_encrypted_entry_is_reported_and_the_others_are_read(read):
     data = bytearray(_zip(("a", b"[1]"), ("b", b"[2]")))
     for start, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         data[data.find(start) + place] |= 1
@@ -102,7 +102,7 @@ def test_an_entry_with_a_password_is_told_and_the_others_are_read(read):
     assert found == [("a", "an entry with a password"), ("b line 1", [2])]
 
 
-def test_what_is_nested_without_end_or_grows_without_end_is_given_up(read):
+def test_endless_nesting_and_bombs_are_rejected(read):
     data = b"[1]"
     for _ in range(8):
         data = gzip.compress(data)
@@ -112,7 +112,7 @@ def test_what_is_nested_without_end_or_grows_without_end_is_given_up(read):
 
 
 def _posts(number):
-    """Objects that do not shrink to nothing."""
+    """Returns objects that do not compress well."""
     texts = (hashlib.sha256(str(n).encode()).hexdigest() * 9 for n in range(number))
     return [{"id": n, "text": text} for n, text in enumerate(texts)]
 
@@ -121,7 +121,7 @@ def _posts(number):
     "pack", [gzip.compress, lambda d: bz2.compress(d, 1), lzma.compress]
 )
 @pytest.mark.parametrize("is_lines", [False, True])
-def test_of_what_is_cut_or_damaged_the_whole_part_is_read(read, pack, is_lines):
+def test_the_intact_part_of_damaged_files_is_read(read, pack, is_lines):
     posts = _posts(2000)
     text = "\n".join(map(json.dumps, posts)) if is_lines else json.dumps(posts)
     packed = pack(text.encode())
@@ -133,7 +133,7 @@ def test_of_what_is_cut_or_damaged_the_whole_part_is_read(read, pack, is_lines):
     assert (position, reason) == ("end", "the file is cut or damaged (EOFError)")
 
 
-def test_garbage_behind_a_stream_costs_nothing_of_it(read):
+def test_trailing_garbage_loses_no_data(read):
     found = read(gzip.compress(b"[1]") + b"garbage")
     assert found == [
         ("line 1", [1]),
@@ -142,7 +142,7 @@ def test_garbage_behind_a_stream_costs_nothing_of_it(read):
     assert read(gzip.compress(b"[1]") + bytes(512)) == [("line 1", [1])]
 
 
-def test_a_damaged_entry_does_not_cost_the_next(read):
+def test_entries_after_a_damaged_one_are_read(read):
     data = bytearray(_zip(("a", b"[1]"), ("b", b"[2]")))
     data[data.find(b"[1]") + 1] ^= 1
     reasons = [
@@ -157,6 +157,6 @@ def test_a_damaged_entry_does_not_cost_the_next(read):
 
 
 @pytest.mark.parametrize("keep", [-20, 40, 10])
-def test_a_zip_without_its_end_is_told(read, keep):
+def test_a_truncated_zip_is_reported(read, keep):
     [(_, reason)] = read(_zip(("a", b"[1]"), ("b", b"[2]"))[:keep])
     assert reason == "the archive is cut or damaged (BadZipFile)"

@@ -28,7 +28,7 @@ def _item(**changes):
     return {key: value for key, value in item.items() if value is not None}
 
 
-def test_a_whole_item_is_mapped_field_by_field():
+def test_a_complete_item_is_mapped_field_by_field():
     post = aweme.read(_item())
     assert post.video_id == "6871947673600000077"
     assert (post.author.user_id, post.author.handle) == ("5", "ann")
@@ -42,7 +42,7 @@ def test_a_whole_item_is_mapped_field_by_field():
     assert (post.region, post.language, post.notes) == ("SG", "en", ())
 
 
-def test_an_author_may_be_a_number_beside_the_post():
+def test_an_author_may_be_given_by_id_only():
     post = aweme.read(_item(author=None, author_user_id=63469113965))
     assert (post.author.user_id, post.author.handle) == ("63469113965", None)
 
@@ -57,7 +57,7 @@ def test_an_author_may_be_a_number_beside_the_post():
         (None, None, False),
     ],
 )
-def test_a_rounded_sound_is_mended_by_the_name_of_its_file(file, found, repaired):
+def test_a_rounded_sound_id_is_repaired_from_the_file_name(file, found, repaired):
     music = {"id": 7123453673090321000, "play_url": {"url_key": file}}
     post = aweme.read(_item(music=music))
     assert post.music_id == found
@@ -65,7 +65,7 @@ def test_a_rounded_sound_is_mended_by_the_name_of_its_file(file, found, repaired
     assert ("repaired.music_id" in post.notes) == repaired
 
 
-def test_zero_plays_with_likes_are_hidden_plays():
+def test_zero_plays_with_likes_are_unknown_plays():
     post = aweme.read(_item(statistics={"play_count": 0, "digg_count": 7}))
     assert (post.views, post.likes) == (None, 7)
     assert "hidden.views" in post.notes
@@ -77,6 +77,6 @@ def test_images_make_a_slideshow():
     assert aweme.read(_item(image_post_info={"images": []})).is_slideshow
 
 
-def test_a_post_without_an_author_is_told():
+def test_a_post_without_an_author_is_rejected():
     with pytest.raises(UnreadablePostError, match="without an author"):
         aweme.read(_item(author=None))

@@ -1,4 +1,4 @@
-"""Records of the tools that the simulated world does not write, all invented."""
+"""Invented records of tools that the simulated world does not write."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from dc_keras.corpus.importing.sources.containers import unwrap
-from dc_keras.corpus.importing.sources.post import Post, Row, Tie, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import (
+    Post,
+    RawEdge,
+    Row,
+    UnreadablePostError,
+)
 from dc_keras.corpus.importing.sources.reading import read_documents
 from dc_keras.corpus.importing.sources.sniffing import choose_sources, sniff
 
@@ -23,7 +28,7 @@ _APP_COUNTS = {
 
 @pytest.fixture(scope="session")
 def tool_records():
-    """A whole record of each tool, by the name of its source."""
+    """A complete record of each tool, by source name."""
     return {
         "tikwm": {
             "aweme_id": "v0204fake",
@@ -155,10 +160,10 @@ def tool_records():
 
 @dataclass
 class Read:
-    """What one file gives, without a corpus: posts and ties by source, and reasons."""
+    """Posts and edges by source, and reasons, read from one file without a corpus."""
 
     posts: list[tuple[str, Post]] = field(default_factory=list)
-    ties: list[tuple[str, Tie]] = field(default_factory=list)
+    edges: list[tuple[str, RawEdge]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -190,7 +195,7 @@ def _read(found, read):
         if found.source.read is not None:
             read.posts.append((name, found.source.read(found.record)))
         else:
-            ties = found.source.read_ties(found.record, found.asked)
-            read.ties += [(name, tie) for tie in ties.ties]
+            edges = found.source.read_edges(found.record, found.context)
+            read.edges += [(name, edge) for edge in edges.edges]
     except UnreadablePostError as error:
         read.reasons.append(str(error))

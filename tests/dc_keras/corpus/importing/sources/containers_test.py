@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.containers import Found, unwrap
-from dc_keras.corpus.importing.sources.post import Asked, Person, Source
+from dc_keras.corpus.importing.sources.containers import ContainedRecord, unwrap
+from dc_keras.corpus.importing.sources.post import Person, RequestContext, Source
 
 _A, _B = {"id": "1", "desc": "a"}, {"id": "2", "desc": "b"}
 
@@ -84,11 +84,11 @@ def test_pages_and_answers_for_one_post(document):
         _A | {"__import_meta": {"timestamp_collected": 1668048634999}},
     ],
 )
-def test_the_container_says_when_in_milliseconds(document):
+def test_the_collection_time_of_the_container_is_in_milliseconds(document):
     assert [entry.collected_at for entry in _unwrap(document)] == [1668048634]
 
 
-def test_no_stamp_is_none_and_the_inner_stamp_counts():
+def test_a_missing_time_is_none_and_the_inner_one_is_used():
     assert _unwrap({"itemList": [_A]})[0].collected_at is None
     line = {
         "timestamp_collected": 9000,
@@ -98,7 +98,7 @@ def test_no_stamp_is_none_and_the_inner_stamp_counts():
 
 
 @pytest.mark.parametrize("stamp", [True, None, "soon", -1, 1.5, "9" * 30])
-def test_a_stamp_that_is_none_is_not_guessed(stamp):
+def test_an_invalid_time_is_none(stamp):
     assert _unwrap({"timestamp_collected": stamp, "data": _A})[0].collected_at is None
 
 
@@ -116,11 +116,11 @@ def test_a_stamp_that_is_none_is_not_guessed(stamp):
         (None, "null where a post was expected"),
     ],
 )
-def test_what_holds_no_post_is_told(document, reason):
+def test_documents_without_posts_are_reported(document, reason):
     assert [entry.reason for entry in _unwrap(document)] == [reason]
 
 
-def test_a_search_answer_with_a_user_card_keeps_both_in_the_count():
+def test_user_cards_in_search_answers_are_counted():
     found = _unwrap({"data": [{"type": 1, "item": _A}, {"type": 4, "user_list": []}]})
     assert [entry.reason for entry in found] == [None, "unknown shape"]
 
@@ -129,36 +129,36 @@ def test_an_empty_list_holds_nothing():
     assert _unwrap({"itemList": []}) == []
 
 
-def test_endless_nesting_ends():
+def test_deep_nesting_is_bounded():
     document = _A
     for _ in range(500):
         document = {"data": [document]}
     [found] = _unwrap(document)
-    assert isinstance(found, Found)
+    assert isinstance(found, ContainedRecord)
     assert (found.reason, found.source) == ("containers nested deeper than 12", None)
 
 
 def test_users_of_whichtok_are_a_table_by_handle():
     users = {"ann": {"used_hashtags": [], "desc": ""}, "bob": {"used_hashtags": []}}
     assert [found.position for found in _unwrap(users)] == ["users[0]", "users[1]"]
-    # An object that happens to be empty is no table.
+    # An empty object is not a table.
     assert [found.reason for found in _unwrap({})] == ["unknown shape"]
 
 
-def test_an_error_of_the_research_api_is_told():
+def test_an_error_of_the_research_api_is_reported():
     answer = {"data": None, "error": {"code": "rate_limit_exceeded", "message": "x"}}
     [found] = _unwrap(answer)
     assert found.reason == "an answer without posts (error rate_limit_exceeded)"
 
 
-def test_a_line_of_the_collector_says_when_and_for_whom():
+def test_a_line_of_the_collector_has_time_and_seed():
     meta = {"version": 1, "collected_at": 7, "seed": {"user_id": "5", "handle": None}}
     [found] = _unwrap({"__collect_meta": meta, "data": {"itemList": [_A]}})
     assert found.collected_at == 7
-    assert found.asked == Asked(Person("5", None), list_name="itemList")
+    assert found.context == RequestContext(Person("5", None), list_name="itemList")
 
 
 @pytest.mark.parametrize("seed", [None, {}, {"handle": 3}, "ann", {"user_id": ""}])
-def test_a_seed_that_is_nobody_is_none(seed):
+def test_an_invalid_seed_is_none(seed):
     [found] = _unwrap({"__collect_meta": {"seed": seed}, "data": [_A]})
-    assert (found.asked.seed, found.collected_at) == (None, None)
+    assert (found.context.seed, found.collected_at) == (None, None)

@@ -29,7 +29,7 @@ def test_counts_are_whole_numbers_also_as_text(value, count):
     "value",
     [-1, "12K", 1.5, True, [], {}, float("nan"), float("inf"), 2**63, "9" * 5000],
 )
-def test_what_is_no_count_is_noted(value):
+def test_invalid_counts_are_noted(value):
     fields = Fields({"n": value})
     assert fields.count("views", "n") is None
     assert fields.notes == ("malformed.views",)
@@ -46,7 +46,7 @@ def test_seconds_are_numbers_also_as_text(value, seconds):
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "long", True, [], 1e400, "nan", 10**400])
-def test_what_is_no_number_of_seconds_is_noted(value):
+def test_invalid_durations_are_noted(value):
     fields = Fields({"d": value})
     assert fields.seconds("duration_s", "d") is None
     assert fields.notes == ("malformed.duration_s",)
@@ -65,11 +65,11 @@ def test_what_is_no_number_of_seconds_is_noted(value):
         (None, None),
     ],
 )
-def test_flags_are_yes_or_no_in_several_words(value, flag):
+def test_flags_have_several_spellings(value, flag):
     assert Fields({"original": value}).flag("original") is flag
 
 
-def test_the_first_usable_path_counts():
+def test_the_first_valid_path_is_used():
     fields = Fields({"v2": {"n": "many"}, "v1": {"n": 3}})
     assert fields.count("views", "v2.n", "v1.n") == 3
 
@@ -90,13 +90,13 @@ def test_ids_are_texts(value):
     assert Fields({"id": value}).identifier("music_id", "id") == "6740249209892505602"
 
 
-def test_a_hashed_id_is_taken_as_it_is():
+def test_a_hashed_id_is_kept():
     fields = Fields({"id": "1234567e89012345"})
     assert fields.identifier("author_id", "id") == "1234567e89012345"
 
 
 @pytest.mark.parametrize("value", ["", "0", 0, "REDACTED", None])
-def test_nothing_is_no_id(value):
+def test_empty_values_are_not_ids(value):
     assert Fields({"id": value}).identifier("duet_of", "id") is None
 
 
@@ -112,7 +112,7 @@ def test_nothing_is_no_id(value):
         6740249209892505600,  # as Python prints it: a multiple of 1024
     ],
 )
-def test_a_rounded_id_is_refused_and_an_optional_one_left_out(value):
+def test_a_rounded_id_is_refused_and_an_optional_one_dropped(value):
     fields = Fields({"id": value})
     with pytest.raises(RoundedIdError, match="`video_id` passed through a float"):
         fields.identifier("video_id", "id")
@@ -126,11 +126,11 @@ def test_every_float_looks_rounded(number):
 
 
 @pytest.mark.parametrize("number", [7158770364560491178, 6740249209892505602, 23210559])
-def test_a_whole_id_does_not_look_rounded(number):
+def test_an_exact_id_does_not_look_rounded(number):
     assert not looks_rounded(number)
 
 
-def test_an_optional_id_that_is_none_is_noted():
+def test_an_invalid_optional_id_is_noted():
     fields = Fields({"id": {"a": 1}, "word": "abc"})
     assert fields.optional_identifier("duet_of", "id") is None
     assert fields.optional_identifier("music_id", "word") is None
@@ -143,7 +143,7 @@ def test_a_video_id_has_digits_only(value):
         Fields({"id": value}).video_id("id")
 
 
-def test_a_missing_video_id_is_told():
+def test_a_missing_video_id_is_rejected():
     with pytest.raises(UnreadablePostError, match="no video id"):
         Fields({}).video_id("id")
 
@@ -154,20 +154,20 @@ def test_a_text_id_that_may_be_rounded_is_noted_only():
     assert fields.notes == ("maybe_rounded.video_id",)
 
 
-def test_doubly_escaped_characters_are_mended_and_noted():
+def test_doubly_escaped_characters_are_repaired_and_noted():
     fields = Fields({"t": r"go \u26a1\ud83d\udcaa \ud83d"})
     assert fields.text("caption", "t") == "go ⚡💪 �"
     assert fields.notes == ("mended_escapes",)
 
 
-def test_half_of_a_surrogate_pair_is_mended_and_noted():
+def test_half_of_a_surrogate_pair_is_repaired_and_noted():
     fields = Fields({"t": "cut \ud83d"})
     assert fields.text("caption", "t") == "cut �"
     assert fields.notes == ("mended_surrogates",)
 
 
 @given(st.text(st.characters(codec=None)))
-def test_every_text_can_be_written(text):
+def test_every_text_is_valid_utf8(text):
     found = Fields({"t": text}).text("caption", "t")
     if found is not None:
         found.encode("utf-8")
@@ -196,13 +196,13 @@ def test_every_text_can_be_written(text):
         "[{'name': 'a'}, {'name': 'b'}]",
     ],
 )
-def test_a_list_of_tags_in_a_cell_in_any_print(cell):
+def test_lists_of_tags_in_a_cell_have_many_syntaxes(cell):
     tags = Fields(Row(tags=cell)).tags("#caption", "tags")
     assert [tag.removeprefix("#") for tag in tags] == ["a", "b"]
 
 
 @pytest.mark.parametrize("cell", ["[]", "{}", "character(0)", "list()", "NULL", "[ ]"])
-def test_an_empty_list_in_a_cell_is_no_tag(cell):
+def test_an_empty_list_in_a_cell_has_no_tags(cell):
     assert Fields(Row(tags=cell)).tags("#caption", "tags") == ()
 
 
@@ -210,17 +210,17 @@ def test_an_empty_list_in_a_cell_is_no_tag(cell):
     "cell",
     ["['a', 'b", 'c("a", "b"', "['a' 'b' ... 'z']", "list(list(name = 'a'))", "1: a"],
 )
-def test_a_list_in_a_cell_that_cannot_be_read_refuses_the_row(cell):
+def test_an_unreadable_list_in_a_cell_rejects_the_row(cell):
     with pytest.raises(UnreadablePostError, match="`tags` must be a list"):
         Fields(Row(tags=cell)).tags("#caption", "tags")
 
 
-def test_of_a_list_that_javascript_lost_the_caption_tells():
+def test_the_caption_replaces_a_list_lost_by_javascript():
     assert Fields(Row(t="[object Object],[object Object]")).tags("#a", "t") == ("a",)
 
 
 @pytest.mark.parametrize("handle", ["{'id': '5'", "a b", "[1]", '"ann"', "a\n"])
-def test_what_is_no_handle_is_nobody(handle):
+def test_invalid_handles_are_ignored(handle):
     found = Fields({"author": handle}).person(handle=("author",))
     assert found is None or found.handle == "a"
 
@@ -235,11 +235,11 @@ def test_an_id_of_another_platform_is_refused(video_id):
     "cell",
     ["'6871947673600000077", '="6871947673600000077"', "6,871,947,673,600,000,077"],
 )
-def test_an_id_as_a_spreadsheet_quotes_it_is_read(cell):
+def test_ids_quoted_for_spreadsheets_are_read(cell):
     assert Fields(Row(id=cell)).video_id("id") == "6871947673600000077"
 
 
-def test_texts_of_a_list_skip_what_has_none():
+def test_texts_of_a_list_skip_entries_without_text():
     record = {"tags": [{"name": "a"}, {"name": ""}, {}, 3, {"name": 4}, {"name": "b"}]}
     assert list(Fields(record).texts("tags", "name")) == ["a", "b"]
     assert list(Fields({"tags": 3}).texts("tags", "name")) == []

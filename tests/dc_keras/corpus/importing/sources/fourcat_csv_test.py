@@ -29,7 +29,7 @@ def _row(**changes):
     )
 
 
-def test_a_whole_row_is_mapped_field_by_field():
+def test_a_complete_row_is_mapped_field_by_field():
     post = fourcat_csv.read(_row())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert (post.author.user_id, post.author.handle) == (None, "ann")
@@ -41,7 +41,7 @@ def test_a_whole_row_is_mapped_field_by_field():
     assert (post.effects, post.region, post.notes) == (("blur", "glow"), "SG", ())
 
 
-def test_a_hashed_author_is_taken_as_it_is():
+def test_a_hashed_author_is_kept():
     assert fourcat_csv.read(_row(author="9f86d081884c")).author.handle == "9f86d081884c"
 
 
@@ -50,12 +50,12 @@ def test_a_redacted_author_is_none():
         fourcat_csv.read(_row(author="REDACTED"))
 
 
-def test_a_duet_of_nobody_knows_what_is_noted():
+def test_a_duet_without_its_original_is_noted():
     post = fourcat_csv.read(_row(is_duet="yes"))
     assert (post.duet_of, post.notes) == (None, ("missing.duet_of",))
 
 
-def test_an_id_that_a_spreadsheet_cut_is_refused():
+def test_an_id_rounded_by_a_spreadsheet_is_refused():
     with pytest.raises(UnreadablePostError, match="spreadsheet, which keeps 15 digits"):
         fourcat_csv.read(_row(id="6871947673600010000"))
     with pytest.raises(UnreadablePostError, match="passed through a float"):

@@ -1,4 +1,4 @@
-"""Tables that people make themselves."""
+"""Hand-made tables."""
 
 import json
 
@@ -40,7 +40,7 @@ def _table(rows, delimiter=";"):
     ],
 )
 @pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
-def test_headers_of_anybodys_own_tell_what_a_column_is(read_file, header, delimiter):
+def test_columns_are_recognised_by_hand_made_headers(read_file, header, delimiter):
     rows = [header, [_ID, "hello #fun", "ann", "1400", "30", "9"]]
     read = read_file(_table(rows, delimiter))
     [(_, post)] = read.posts
@@ -53,14 +53,14 @@ def test_headers_of_anybodys_own_tell_what_a_column_is(read_file, header, delimi
 @pytest.mark.parametrize(
     "header", ["post url", "Link", "TikTok URL", "Video link", "Permalink", "Enlace"]
 )
-def test_an_address_is_enough(read_file, header):
+def test_a_url_is_sufficient(read_file, header):
     rows = [["Likes", header, "Date posted"], ["30", _URL, "13.09.2020"]]
     [(_, post)] = read_file(_table(rows)).posts
     assert (post.video_id, post.author.handle, post.likes) == (_ID, "ann", 30)
     assert post.create_time is None  # the id tells
 
 
-def test_the_number_of_a_row_is_no_id(read_file):
+def test_the_number_of_a_row_is_not_an_id(read_file):
     rows = [["ID", "Link", "Views"], ["1", _URL, "30"], ["2", "https://x.y/z", "5"]]
     read = read_file(_table(rows))
     [(_, post)] = read.posts
@@ -68,7 +68,7 @@ def test_the_number_of_a_row_is_no_id(read_file):
     assert read.reasons == ["no video id"]
 
 
-def test_of_two_columns_for_one_thing_the_more_telling_counts(read_file):
+def test_the_most_specific_of_two_columns_is_used(read_file):
     other = "6871947673600000099"
     header = ["ID", "Video ID", "Title", "Caption", "Name", "Username"]
     [(_, post)] = read_file(
@@ -77,7 +77,7 @@ def test_of_two_columns_for_one_thing_the_more_telling_counts(read_file):
     assert (post.video_id, post.caption, post.author.handle) == (_ID, "c", "ann")
 
 
-def test_a_profile_in_place_of_a_handle_names_the_handle(read_file):
+def test_a_profile_url_in_place_of_a_handle_gives_the_handle(read_file):
     header = ["Video ID", "Author", "Likes"]
     [(_, post)] = read_file(
         _table([header, [_ID, "https://www.tiktok.com/@ann", "4"]])
@@ -97,15 +97,15 @@ def test_a_profile_in_place_of_a_handle_names_the_handle(read_file):
         ("n/a", None),
     ],
 )
-def test_numbers_as_people_group_them(read_file, cell, number):
+def test_numbers_with_grouped_digits_are_read(read_file, cell, number):
     [(_, post)] = read_file(
         _table([["Video ID", "User", "Views"], [_ID, "ann", f'"{cell}"']])
     ).posts
     assert post.views == number
 
 
-def test_no_tool_takes_a_table_and_leaves_half_of_it(read_file):
-    # Each of these looks like the table of a tool, which has no such further column.
+def test_no_source_of_a_tool_takes_a_table_it_reads_partially(read_file):
+    # Each of these resembles the table of a tool but has an additional column.
     for header in (
         ["id", "desc", "author", "likes"],
         ["video_id", "video_description", "username", "Likes"],
@@ -124,19 +124,19 @@ def test_no_tool_takes_a_table_and_leaves_half_of_it(read_file):
         (["views", "caption", "author name", "x", "y"], "and 2 others"),
     ],
 )
-def test_a_table_without_ids_is_refused_by_its_headers(read_file, header, named):
+def test_a_table_without_ids_is_rejected_by_its_header(read_file, header, named):
     [reason] = read_file(_table([header, ["7"] * len(header)])).reasons
     assert reason.startswith("a table without a column for the ids or the addresses of")
     assert reason.endswith(named)
 
 
 @pytest.mark.parametrize("line", ["I like it, she said", "hello, user", "a,b,c"])
-def test_what_is_no_header_is_not_named(read_file, line):
+def test_unknown_headers_are_not_named(read_file, line):
     [reason] = read_file(line.encode()).reasons
     assert reason.startswith("neither JSON nor a table")
 
 
-def test_objects_of_ones_own_are_read_too(read_file):
+def test_hand_made_objects_are_read_too(read_file):
     post = {"id": _ID, "author": "ann", "desc": "hello", "likes": 30, "views": 1400}
     [(_, found)] = read_file([post]).posts
     assert (found.author.handle, found.likes, found.views) == ("ann", 30, 1400)
@@ -161,7 +161,7 @@ def test_objects_of_ones_own_are_read_too(read_file):
         {"id": 5, "user": "ann", "text": "a", "likes": 5},
     ],
 )
-def test_objects_that_may_be_anything_are_no_posts(read_file, record):
+def test_ambiguous_objects_are_not_posts(read_file, record):
     read = read_file(json.dumps([record]).encode())
     assert (read.posts, len(read.reasons)) == ([], 1)
 
@@ -169,7 +169,7 @@ def test_objects_that_may_be_anything_are_no_posts(read_file, record):
 def test_remarks_and_comments_are_not_confused(read_file):
     header = ["Video URL", "Username", "Comment"]
     read = read_file(_table([header, [_URL, "bob", "nice"]]))
-    assert (read.posts, read.ties) == ([], [])
+    assert (read.posts, read.edges) == ([], [])
     assert "call it `comment_text` or `remarks`" in read.reasons[0]
     remarks = [*header, "Description"]
     [(_, post)] = read_file(
@@ -177,5 +177,5 @@ def test_remarks_and_comments_are_not_confused(read_file):
     ).posts
     assert (post.caption, post.comments) == ("hello", None)
     header = ["Video URL", "Username", "Comment text"]
-    [(_, tie)] = read_file(_table([header, [_URL, "bob", "x"]])).ties
-    assert (tie.actor.handle, tie.target) == ("bob", _ID)
+    [(_, edge)] = read_file(_table([header, [_URL, "bob", "x"]])).edges
+    assert (edge.actor.handle, edge.target) == ("bob", _ID)

@@ -1,4 +1,4 @@
-"""HAR files of browsers and proxies, through the whole import."""
+"""HAR files of browsers and proxies, read by the whole import."""
 
 import base64
 import gzip
@@ -40,7 +40,7 @@ def answer(make_item):
     return lambda number=0: json.dumps({"itemList": [make_item(number)]})
 
 
-def test_answers_are_read_as_they_are_or_packed(read, answer, video_id):
+def test_plain_and_compressed_answers_are_read(read, answer, video_id):
     entries = [
         _entry(answer(0)),
         _packed(answer(1).encode()),
@@ -53,7 +53,7 @@ def test_answers_are_read_as_they_are_or_packed(read, answer, video_id):
     assert read(*entries) == ([video_id(number) for number in range(8)], {})
 
 
-def test_the_recording_says_when(give, corpus_dir, answer):
+def test_the_recording_has_the_collection_time(give, corpus_dir, answer):
     give(a={"log": {"entries": [_entry(answer())]}})
     [video] = Corpus.open(corpus_dir).iter_videos()
     assert video.collected_at == 1_600_041_600
@@ -71,12 +71,12 @@ def test_the_recording_says_when(give, corpus_dir, answer):
         ("https://example.com/?u=https://www.tiktok.com", False),
     ],
 )
-def test_answers_of_other_hosts_are_told_and_not_read(read, answer, url, is_read):
+def test_answers_of_other_hosts_are_reported_and_not_read(read, answer, url, is_read):
     ids, reasons = read(_entry(answer(), url=url))
     assert (len(ids), reasons) == ((1, {}) if is_read else (0, {_OTHER: 1}))
 
 
-def test_what_is_no_answer_with_posts_is_left_alone(read, answer):
+def test_answers_without_posts_are_ignored(read, answer):
     others = [
         *(None, 5, {}, {"response": None}, {"response": {"content": {"text": 3}}}),
         _entry("", mimeType=""),
@@ -93,7 +93,7 @@ def test_what_is_no_answer_with_posts_is_left_alone(read, answer):
     assert reasons == {"an HAR file without an answer that has posts": 1}
 
 
-def test_an_answer_that_is_cut_gives_its_whole_posts_and_a_reason(read, make_item):
+def test_a_truncated_answer_gives_its_complete_posts_and_a_reason(read, make_item):
     text = json.dumps({"itemList": [make_item(n) for n in range(3)]})
     ids, reasons = read(_entry(text[:-100]))
     assert len(ids) == 2

@@ -29,35 +29,35 @@ _BOTH = json.dumps([_A, _B])
         "HTTP/1.1 200 OK\r\nServer: x\r\n\r\n" + _BOTH,
     ],
 )
-def test_values_are_read_out_of_what_is_around_and_between(text):
+def test_values_are_read_despite_surrounding_text(text):
     assert read_values(text) == ([[_A, _B]], None)
 
 
 @pytest.mark.parametrize("between", ["", " ", "\n", ",", ",\n", "\x1e", "\x00"])
-def test_values_may_stand_one_after_another(between):
+def test_concatenated_values_are_read(between):
     text = between.join(json.dumps(value, indent=1) for value in (_A, _B))
     assert read_values(text) == ([_A, _B], None)
 
 
-def test_wherever_it_is_cut_the_whole_part_is_kept():
+def test_the_intact_part_is_kept_at_any_truncation():
     first_end = _BOTH.index("}") + 1
     for end in range(first_end, len(_BOTH)):
         [[first, *rest]], reason = read_values(_BOTH[:end])
         assert (first, reason) == (_A, DAMAGED)
-        # Of the second, what is there is true.
+        # The second object is truncated; its values so far are correct.
         assert all(entry.items() <= _B.items() for entry in rest)
 
 
 @pytest.mark.parametrize(
     ("mark", "value"), [("NaN", None), ("Infinity", None), ("undefined", None)]
 )
-def test_numbers_that_are_none_are_nothing(mark, value):
+def test_nan_and_infinity_are_none(mark, value):
     [[found]], reason = read_values('[{"id": "1", "n": ' + mark + "}]")
     assert reason is None
     assert found["n"] is None or found["n"] != found["n"] or found["n"] == float("inf")
 
 
-def test_a_file_that_ends_in_a_character_is_cut_there(tmp_path):
+def test_a_file_truncated_within_a_character_is_read(tmp_path):
     data = json.dumps([_A, _B], ensure_ascii=False).encode()
     (tmp_path / "a").write_bytes(data[: data.index("é".encode()) + 1])
     whole, cut = read_documents(tmp_path / "a")
@@ -65,7 +65,7 @@ def test_a_file_that_ends_in_a_character_is_cut_there(tmp_path):
     assert cut.reason == DAMAGED
 
 
-def test_line_ends_and_tabs_in_texts_are_taken(tmp_path):
+def test_line_ends_and_tabs_in_strings_are_accepted(tmp_path):
     (tmp_path / "a").write_text('[{"text": "a\nb\tc"}]')
     [document] = read_documents(tmp_path / "a")
     assert document.value == [{"text": "a\nb\tc"}]

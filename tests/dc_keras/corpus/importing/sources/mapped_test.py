@@ -1,8 +1,8 @@
-"""Each further tool's record becomes the same post."""
+"""Records of further tools, all of the same post."""
 
 import pytest
 
-from dc_keras.corpus.importing.sources.post import Account, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import AccountCounts, UnreadablePostError
 from dc_keras.corpus.importing.sources.sniffing import choose_sources
 
 _ID, _TIME = "6871947673600000077", 1_600_000_000
@@ -21,7 +21,7 @@ def _read(name, record):
 
 
 @pytest.mark.parametrize("name", _POSTS)
-def test_a_post_of_each_tool(tool_records, name):
+def test_a_post_of_each_tool_is_mapped(tool_records, name):
     post = _read(name, tool_records[name])
     assert post.video_id == _ID
     assert post.author.handle == "ann"
@@ -48,12 +48,12 @@ def test_without_an_author_there_is_no_post(tool_records, name):
 
 
 def test_accounts_come_with_the_post(tool_records):
-    assert _read("minet", tool_records["minet"]).account == Account(7, 8, 9)
-    assert _read("bright_data", tool_records["bright_data"]).account == Account(7)
+    assert _read("minet", tool_records["minet"]).account == AccountCounts(7, 8, 9)
+    assert _read("bright_data", tool_records["bright_data"]).account == AccountCounts(7)
     assert _read("tikwm", tool_records["tikwm"]).account is None
 
 
-def test_a_row_of_douyin_is_refused(tool_records):
+def test_a_row_of_douyin_is_rejected(tool_records):
     row = tool_records["douk"] | {"作品链接": f"https://www.douyin.com/video/{_ID}"}
     with pytest.raises(UnreadablePostError, match="another platform"):
         _read("douk", row)

@@ -8,7 +8,7 @@ from dc_keras.corpus.records import find_mentions
 
 
 def _span(caption, shown, **more):
-    """An entry that marks a part of a caption as the platform counts: in UTF-16."""
+    """Returns an entry that marks a part of a caption, in UTF-16 offsets."""
     start = len(caption[: caption.index(shown)].encode("utf-16-le")) // 2
     end = start + len(shown.encode("utf-16-le")) // 2
     return {"start": start, "end": end, "type": 0, **more}
@@ -18,7 +18,7 @@ def _span(caption, shown, **more):
     ("caption", "shown", "expected"),
     [
         ("with @Jane Doe today", "@Jane Doe", "with @jane.d today"),
-        # Emoji and other letters beyond the first plane count twice.
+        # Emoji and other characters outside the basic plane count twice.
         ("💃🏽🔥 @Jane Doe 💃 #fun", "@Jane Doe", "💃🏽🔥 @jane.d 💃 #fun"),
         ("@Jane 💃 Doe🔥!", "@Jane 💃 Doe🔥", "@jane.d!"),
         ("𝔍 @𝔍ane 𝔇oe", "@𝔍ane 𝔇oe", "𝔍 @jane.d"),
@@ -34,7 +34,7 @@ def test_a_display_name_becomes_the_handle(caption, shown, expected):
     assert show_handles(caption, [entry]) == expected
 
 
-def test_several_mentions_are_replaced_each_at_its_place():
+def test_several_mentions_are_replaced_at_their_positions():
     caption = "🔥 @Jane Doe and @Bo van Dam, @Jane Doe"
     first, second = _span(caption, "@Jane Doe"), _span(caption, "@Bo van Dam")
     last = {**first, "start": len(caption) + 1 - 9, "end": len(caption) + 1}
@@ -49,12 +49,12 @@ def test_several_mentions_are_replaced_each_at_its_place():
     [
         ("hi @Jane Doe!", "@Jane Doe", "hi @!"),
         ("hi @Jane Doeis", "@Jane Doe", "hi @ is"),
-        # May be a handle: it becomes a code like any other.
+        # May be a handle, so it is replaced by a code.
         ("hi @jane_doe!", "@jane_doe", "hi @jane_doe!"),
     ],
 )
 @pytest.mark.parametrize("more", [{"userId": "7"}, {}, {"userUniqueId": "no handle"}])
-def test_without_a_handle_nothing_of_a_name_stays(caption, shown, expected, more):
+def test_a_display_name_without_a_handle_is_removed(caption, shown, expected, more):
     assert show_handles(caption, [_span(caption, shown, **more)]) == expected
 
 
@@ -73,11 +73,11 @@ def test_without_a_handle_nothing_of_a_name_stays(caption, shown, expected, more
         None,
     ],
 )
-def test_what_marks_no_mention_changes_nothing(entry):
+def test_other_marks_change_nothing(entry):
     assert show_handles("hi @Jane Doe!", [entry]) == "hi @Jane Doe!"
 
 
-def test_offsets_may_be_texts_as_tables_have_them():
+def test_offsets_may_be_texts():
     entry = {"start": "3.0", "end": "12", "userId": "7", "userUniqueId": "jane"}
     assert show_handles("hi @Jane Doe!", [entry]) == "hi @jane!"
 
@@ -88,7 +88,7 @@ def test_offsets_may_be_texts_as_tables_have_them():
         st.tuples(st.integers(0, 14), st.integers(0, 14), st.sampled_from(["", "b.c"]))
     ),
 )
-def test_any_marks_leave_text_that_can_be_written(caption, marks):
+def test_any_marks_give_valid_utf8(caption, marks):
     entries = [
         {"start": start, "end": end, "userId": "7", "userUniqueId": handle}
         for start, end, handle in marks

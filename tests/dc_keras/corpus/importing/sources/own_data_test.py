@@ -1,17 +1,21 @@
 import pytest
 
 from dc_keras.corpus.importing.sources import own_data
-from dc_keras.corpus.importing.sources.post import Asked, Person, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import (
+    Person,
+    RequestContext,
+    UnreadablePostError,
+)
 
 _TIME = 1_600_000_000
 
 
-def _ties(record):
-    return own_data.read(record, Asked()).ties
+def _edges(record):
+    return own_data.read(record, RequestContext()).edges
 
 
-def test_the_own_data_says_who_follows_whom(tool_records):
-    fan, followed = _ties(tool_records["own_data"])
+def test_own_data_gives_follows(tool_records):
+    fan, followed = _edges(tool_records["own_data"])
     assert (fan.actor, fan.target) == (Person(None, "bob"), Person(None, "ann"))
     assert (followed.actor, followed.target) == (
         Person(None, "ann"),
@@ -20,15 +24,17 @@ def test_the_own_data_says_who_follows_whom(tool_records):
     assert (fan.time, followed.time) == (_TIME, None)
 
 
-def test_own_data_without_follows_is_refused(tool_records):
+def test_own_data_without_follows_is_rejected(tool_records):
     record = {"Profile": {"ProfileMap": {"userName": "ann"}}, "Activity": {}}
-    with pytest.raises(UnreadablePostError, match="own data download: no posts"):
-        _ties(record)
+    with pytest.raises(
+        UnreadablePostError, match="own data download: it has neither posts"
+    ):
+        _edges(record)
 
 
-def test_own_data_of_nobody_is_refused(tool_records):
+def test_own_data_without_an_owner_is_rejected(tool_records):
     record = dict(tool_records["own_data"])
     follows = record["Profile And Settings"]
     record["Profile And Settings"] = {"Follower": follows["Follower"]}
     with pytest.raises(UnreadablePostError, match="without its owner's handle"):
-        _ties(record)
+        _edges(record)

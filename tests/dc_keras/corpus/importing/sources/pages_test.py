@@ -1,7 +1,7 @@
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
 
 
-def test_scripts_that_carry_the_state_are_found():
+def test_scripts_with_the_state_are_found():
     for name in PAYLOAD_IDS:
         page = f'<p>x</p><script>1 < 2</script><script id="{name}">{{"a":1}}</script>'
         assert find_payloads(page) == [(name, '{"a":1}')]

@@ -40,7 +40,7 @@ _TRAKTOK = Row(
         (_TRAKTOK, ("fun", "fun", "two"), "BOP", None),
     ],
 )
-def test_a_whole_row_is_mapped_field_by_field(row, tags, title, region):
+def test_a_complete_row_is_mapped_field_by_field(row, tags, title, region):
     post = pyktok.read(row)
     assert (post.video_id, post.author.handle) == (_ID, "ann")
     assert (post.hashtags, post.music_title) == (tags, title)
@@ -50,13 +50,13 @@ def test_a_whole_row_is_mapped_field_by_field(row, tags, title, region):
 
 
 @pytest.mark.parametrize("row", [_PYKTOK, _TRAKTOK])
-def test_the_stamp_is_not_trusted_and_that_is_noted(row):
+def test_the_local_time_is_ignored_and_noted(row):
     post = pyktok.read(row)
     assert post.create_time is None
     assert "local.create_time" in post.notes
 
 
-def test_the_two_tables_are_told_apart():
+def test_the_two_tables_are_distinguished():
     assert pyktok.matches_pyktok(_PYKTOK)
     assert not pyktok.matches_traktok(_PYKTOK)
     assert pyktok.matches_traktok(_TRAKTOK)

@@ -1,7 +1,7 @@
 import pytest
 
 from dc_keras.corpus.importing.sources import pytok
-from dc_keras.corpus.importing.sources.post import Person, Row, Tie
+from dc_keras.corpus.importing.sources.post import Person, RawEdge, Row
 
 _ID, _OTHER = "6871947673600000077", "6871947673600000001"
 
@@ -28,32 +28,32 @@ def _row(**changes):
     )
 
 
-def test_a_whole_row_is_mapped_field_by_field():
+def test_a_complete_row_is_mapped_field_by_field():
     post = pytok.read(_row())
     assert (post.video_id, post.create_time) == (_ID, 1_600_000_000)
     assert post.author == Person("5", "ann")
     assert (post.hashtags, post.mentions) == (("Fun", "two"), ("bob",))
     assert (post.views, post.likes, post.comments, post.shares) == (100, 10, 3, 2)
-    assert (post.duet_of, post.stitch_of, post.ties) == (None, None, ())
+    assert (post.duet_of, post.stitch_of, post.edges) == (None, None, ())
 
 
 @pytest.mark.parametrize(
     ("kind", "found"),
     [("duet", (_OTHER, None)), ("Stitch", (None, _OTHER)), ("mashup", (None, None))],
 )
-def test_what_a_post_was_made_from_leads_to_the_post_and_to_its_author(kind, found):
+def test_duets_and_stitches_refer_to_the_original_and_its_author(kind, found):
     post = pytok.read(
         _row(share_video_id=_OTHER, share_video_user_id="7", share_type=kind)
     )
     assert (post.duet_of, post.stitch_of) == found
-    tie = Tie(kind.lower(), Person("5", "ann"), Person("7", None), video_id=_ID)
-    assert post.ties == ((tie,) if any(found) else ())
+    edge = RawEdge(kind.lower(), Person("5", "ann"), Person("7", None), video_id=_ID)
+    assert post.edges == ((edge,) if any(found) else ())
     assert ("malformed.share_type" in post.notes) == (not any(found))
 
 
-def test_a_rounded_id_of_the_other_author_leaves_the_post():
+def test_a_rounded_id_of_the_other_author_keeps_the_post():
     post = pytok.read(
         _row(share_video_id=_OTHER, share_video_user_id="6.8e+18", share_type="duet")
     )
-    assert (post.duet_of, post.ties) == (_OTHER, ())
+    assert (post.duet_of, post.edges) == (_OTHER, ())
     assert "rounded.share_video_user_id" in post.notes

@@ -23,14 +23,14 @@ def test_one_json_document(tmp_path, indent):
     assert (value, reason) == ({"a": [1, {"b": None}]}, None)
 
 
-def test_json_lines_with_blank_ones_and_a_mark_of_byte_order(tmp_path):
+def test_json_lines_may_have_blank_lines_and_a_byte_order_mark(tmp_path):
     assert _read(tmp_path, b'\xef\xbb\xbf{"a":1}\n\n{"a":2}\r\n') == [
         ("line 1", {"a": 1}, None),
         ("line 3", {"a": 2}, None),
     ]
 
 
-def test_a_bad_line_is_told_and_the_others_are_read(tmp_path):
+def test_an_invalid_line_is_reported_and_the_others_are_read(tmp_path):
     assert _read(tmp_path, b'{"a":1}\n{"a":\n\xff\xfe\n{"a":2}\n') == [
         ("line 1", {"a": 1}, None),
         ("line 2", None, "not JSON"),
@@ -39,7 +39,7 @@ def test_a_bad_line_is_told_and_the_others_are_read(tmp_path):
     ]
 
 
-def test_a_bad_first_line_does_not_hide_the_others(tmp_path):
+def test_lines_after_an_invalid_first_line_are_read(tmp_path):
     assert _read(tmp_path, b'{"a":\n{"a":1}\n{"a":2}\n') == [
         ("line 1", None, "not JSON"),
         ("line 2", {"a": 1}, None),
@@ -47,7 +47,7 @@ def test_a_bad_first_line_does_not_hide_the_others(tmp_path):
     ]
 
 
-def test_a_line_separator_inside_a_text_does_not_cut_the_line(tmp_path):
+def test_a_line_separator_in_a_string_does_not_end_the_line(tmp_path):
     line = json.dumps({"a": "x\u2028y\x0by"}, ensure_ascii=False)
     assert [value for _, value, _ in _read(tmp_path, f"{line}\n{line}\n")] == [
         {"a": "x\u2028y\x0by"}
@@ -66,18 +66,18 @@ def test_a_line_separator_inside_a_text_does_not_cut_the_line(tmp_path):
         (b"\x80\x04\x95" + bytes(9), "a Python pickle"),
     ],
 )
-def test_what_is_no_json_is_told_once(tmp_path, data, told):
+def test_invalid_json_is_reported_once(tmp_path, data, told):
     [(_, value, reason)] = _read(tmp_path, data)
     assert value is None
     assert reason.startswith(told)
 
 
-def test_gzip_is_known_by_its_first_bytes(tmp_path):
+def test_gzip_is_recognised_by_its_first_bytes(tmp_path):
     data = gzip.compress(b'{"a":1}\n{"a":2}\n')
     assert [value for _, value, _ in _read(tmp_path, data)] == [{"a": 1}, {"a": 2}]
 
 
-def test_a_cut_gzip_gives_what_came_before_and_a_reason(tmp_path):
+def test_a_truncated_gzip_gives_the_data_before_and_a_reason(tmp_path):
     lines = "".join(f'{{"a":{i * i}}}\n' for i in range(20_000))
     documents = _read(tmp_path, gzip.compress(lines.encode())[:-2000])
     assert documents[0] == ("line 1", {"a": 0}, None)
@@ -108,28 +108,26 @@ def test_a_page_of_2021_assigns_its_state(tmp_path):
     assert _read(tmp_path, page) == [("script SIGI_STATE", {"a": ";};"}, None)]
 
 
-def test_a_page_without_state_is_told(tmp_path):
+def test_a_page_without_state_is_reported(tmp_path):
     [(position, _, reason)] = _read(tmp_path, "<html><p>Please wait</p></html>")
     assert position == "page"
     assert reason.startswith("a page without __UNIVERSAL_DATA_FOR_REHYDRATION__ or")
 
 
-def test_a_page_with_broken_state_is_told(tmp_path):
+def test_a_page_with_invalid_state_is_reported(tmp_path):
     page = _PAGE.format(id="SIGI_STATE", payload='{"a":')
     assert _read(tmp_path, page) == [("script SIGI_STATE", None, "not JSON")]
 
 
 @given(data=st.binary(max_size=200))
-def test_any_bytes_end_in_documents(tmp_path_factory, data):
+def test_any_bytes_give_documents(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_bytes(data)
     for document in read_documents(path):
         assert document.reason is None or document.value is None
 
 
-def test_lines_read_the_quick_way_come_in_runs_between_the_others(
-    tmp_path, monkeypatch
-):
+def test_fast_lines_come_in_runs_between_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_BLOCK", 63 * 8)
     path = tmp_path / "export.json"
     plain = [b'{"p":1}\n'] * 100
@@ -144,7 +142,7 @@ def test_lines_read_the_quick_way_come_in_runs_between_the_others(
     ]
 
 
-def test_lines_before_a_damage_are_read_the_quick_way_too(tmp_path):
+def test_lines_before_damage_are_read_by_the_fast_reader(tmp_path):
     path = tmp_path / "export.json"
     lines = [b'{"p":"%d"}' % (number + 7919) ** 100 for number in range(2000)]
     path.write_bytes(gzip.compress(b"\n".join(lines))[:-100_000])
@@ -156,7 +154,7 @@ def test_lines_before_a_damage_are_read_the_quick_way_too(tmp_path):
 
 
 def _read_p(lines):
-    """Makes posts, of nothing but ids, of whole lines with a p."""
+    """Makes posts with only an id from complete lines that contain a p."""
     for has_p, run in itertools.groupby(lines, lambda x: b"p" in x and b"}" in x):
         ids = list(run)
         yield from [{"video_id": ids}] if has_p else [None] * len(ids)
@@ -166,7 +164,7 @@ def _num_posts(document):
     return 0 if document.posts is None else len(document.posts["video_id"])
 
 
-def test_of_a_line_that_is_too_long_only_the_beginning_is_kept(tmp_path, monkeypatch):
+def test_only_the_beginning_of_too_long_lines_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "MAX_BYTES", 100)
     monkeypatch.setattr(reading, "CHUNK", 10)
     lines = [b'{"a":1}', b'"' + b"x" * 97 + b'"', b'"' + b"x" * 300 + b'"', b"2"]

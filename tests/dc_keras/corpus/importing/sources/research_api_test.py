@@ -2,10 +2,10 @@ import pytest
 
 from dc_keras.corpus.importing.sources import research_api
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RequestContext,
     Row,
-    Tie,
     UnreadablePostError,
 )
 
@@ -32,7 +32,7 @@ def _video(**changes):
     return {key: value for key, value in video.items() if value is not None}
 
 
-def test_a_whole_video_is_mapped_field_by_field():
+def test_a_complete_video_is_mapped_field_by_field():
     post = research_api.read_video(_video())
     assert post.video_id == "6871947673600000077"
     assert (post.author.user_id, post.author.handle) == (None, "ann")
@@ -58,14 +58,14 @@ def test_spellings_and_names_of_the_other_environment_are_read():
 _ROUND = 6871947673600000000 // 1024 * 1024
 
 
-def test_a_number_that_looks_rounded_is_vouched_for_by_another():
+def test_a_number_that_looks_rounded_is_accepted_beside_an_exact_one():
     post = research_api.read_video(_video(id=_ROUND))
     assert post.video_id == str(_ROUND)
     assert post.notes == ("maybe_rounded.video_id",)
 
 
 @pytest.mark.parametrize("music_id", [None, _ROUND, 7123453673090321000, 5])
-def test_a_number_that_nothing_vouches_for_is_refused(music_id):
+def test_a_number_that_looks_rounded_is_refused_alone(music_id):
     with pytest.raises(UnreadablePostError, match="passed through a float"):
         research_api.read_video(_video(id=_ROUND, music_id=music_id))
 
@@ -79,30 +79,32 @@ def test_rows_of_a_table_have_lists_in_cells():
     assert research_api.read_video(row).hashtags == ("fun", "two")
 
 
-def test_a_follower_follows_the_account_that_was_asked_about():
+def test_a_follower_follows_the_target_account():
     line = {"username": "ann", "display_name": "A", "target_account": "star"}
     ann, star = Person(None, "ann"), Person(None, "star")
-    for read, asked, tie in (
-        (research_api.read_follower, Asked(), Tie("follow", ann, star)),
+    for read, context, edge in (
+        (research_api.read_follower, RequestContext(), RawEdge("follow", ann, star)),
         (
             research_api.read_follower,
-            Asked(list_name="user_following"),
-            Tie("follow", star, ann),
+            RequestContext(list_name="user_following"),
+            RawEdge("follow", star, ann),
         ),
-        (research_api.read_followed, Asked(), Tie("follow", star, ann)),
+        (research_api.read_followed, RequestContext(), RawEdge("follow", star, ann)),
     ):
         assert research_api.matches_follow(line)
-        assert read(line, asked).ties == (tie,)
+        assert read(line, context).edges == (edge,)
 
 
-def test_a_follower_of_nobody_is_told():
+def test_a_follower_without_a_target_is_rejected():
     with pytest.raises(UnreadablePostError, match="without `target_account`"):
-        research_api.read_follower({"username": "ann", "display_name": "A"}, Asked())
+        research_api.read_follower(
+            {"username": "ann", "display_name": "A"}, RequestContext()
+        )
 
 
 def test_a_comment_has_no_author():
     comment = {"id": 1, "video_id": 2, "text": "x", "parent_comment_id": 2}
     assert research_api.matches_comment(comment)
     assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
-    with pytest.raises(UnreadablePostError, match="never says who wrote it"):
-        research_api.read_comment(comment, Asked())
+    with pytest.raises(UnreadablePostError, match="does not return it"):
+        research_api.read_comment(comment, RequestContext())

@@ -26,7 +26,7 @@ def _item(**changes):
     }
 
 
-def test_a_whole_item_is_mapped_field_by_field():
+def test_a_complete_item_is_mapped_field_by_field():
     post = share_item.read(_item())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert (post.author.user_id, post.author.handle, post.author.sec_uid) == (
@@ -41,7 +41,7 @@ def test_a_whole_item_is_mapped_field_by_field():
     assert post.notes == ()
 
 
-def test_the_authors_id_may_stand_with_the_item():
+def test_the_author_id_may_be_in_the_item():
     item = _item(authorId="9") | {"authorInfos": {}}
     assert share_item.read(item).author.user_id == "9"
 
@@ -57,7 +57,7 @@ def test_a_duet_is_kept():
     assert post.duet_of == "6871947673600000001"
 
 
-def test_no_author_is_told():
+def test_a_missing_author_is_rejected():
     item = _item()
     del item["authorInfos"]
     with pytest.raises(UnreadablePostError, match="a post without an author"):

@@ -16,7 +16,7 @@ _ROW = [_ID, "ann", "hi", 40]
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads the workbook that a function fills: position, row and reason of each."""
+    """Reads a workbook filled by a function; returns position, row and reason of each."""
 
     def run(fill):
         data = io.BytesIO()
@@ -50,7 +50,7 @@ def test_every_sheet_with_a_header_is_read(read):
     assert _values(found) == [[_ID, "ann", "hi", "40"], [_OTHER, "ann", "hi", "40"]]
 
 
-def test_a_table_may_lie_anywhere_below_a_title_and_have_blank_rows(read):
+def test_a_table_may_follow_a_title_and_have_blank_rows(read):
     def fill(book):
         sheet = book.add_worksheet("A")
         sheet.merge_range("C3:F3", "My export")
@@ -62,7 +62,7 @@ def test_a_table_may_lie_anywhere_below_a_title_and_have_blank_rows(read):
     assert [position for position, *_ in found] == ["sheet A row 6", "sheet A row 9"]
 
 
-def test_a_cell_that_spans_rows_is_in_each_of_them(read):
+def test_a_merged_cell_applies_to_all_its_rows(read):
     def fill(book):
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, _HEADER)
@@ -74,7 +74,7 @@ def test_a_cell_that_spans_rows_is_in_each_of_them(read):
     assert [row[1] for row in _values(read(fill))] == ["ann", "ann", None]
 
 
-def test_of_a_formula_it_is_what_was_computed(read):
+def test_formulas_give_the_computed_value(read):
     def fill(book):
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, _HEADER)
@@ -85,7 +85,7 @@ def test_of_a_formula_it_is_what_was_computed(read):
     assert (video_id, views) == (_ID, "40")
 
 
-def test_numbers_dates_and_truths_are_what_they_show(read):
+def test_numbers_dates_and_booleans_give_the_displayed_text(read):
     def fill(book):
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, ["id", "date", "length", "rate", "ok", "number"])
@@ -102,18 +102,18 @@ def test_numbers_dates_and_truths_are_what_they_show(read):
     assert row == [_ID, *given]
 
 
-def test_a_number_of_more_digits_than_a_sheet_keeps_stays_a_rounded_one(read):
+def test_a_number_beyond_15_digits_stays_a_float(read):
     def fill(book):
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, _HEADER)
         sheet.write_row(1, 0, [_ID, "ann"])
-        # As a program writes it: 17 digits, and no zeros to tell.
+        # 17 digits, as written by spreadsheet programs, without zeros at the end.
         sheet.write_row(2, 0, [6871947673612345678, "ann"])
 
     assert [type(row[0]) for row in _values(read(fill))] == [str, float]
 
 
-def test_a_book_without_ids_is_refused_by_its_headers(read):
+def test_a_workbook_without_ids_is_rejected_by_its_header(read):
     def fill(book):
         book.add_worksheet().write_row(0, 0, ["User", "Likes", "x"])
 
@@ -124,16 +124,16 @@ def test_a_book_without_ids_is_refused_by_its_headers(read):
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", sheets.__doc__.encode()])
-def test_what_is_no_book_is_told(data):
+def test_an_invalid_workbook_is_reported(data):
     [(_, row)] = sheets.read_workbook(data)
-    assert row.reason == "no readable spreadsheet: CalamineError"
+    assert row.reason == "not a readable spreadsheet: CalamineError"
 
 
-def test_a_book_of_the_old_format_that_is_cut_is_told(tmp_path):
+def test_a_truncated_old_workbook_is_reported(tmp_path):
     path = tmp_path / "export.xls"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     [document] = read_documents(path)
-    assert document.reason.startswith("no readable spreadsheet")
+    assert document.reason.startswith("not a readable spreadsheet")
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def read_parquet(tmp_path):
     return run
 
 
-def test_columns_of_parquet_may_hold_objects_lists_maps_and_json(read_parquet):
+def test_columns_of_parquet_may_have_structs_lists_maps_and_json(read_parquet):
     author = pyarrow.array(
         [[("id", "5")]], pyarrow.map_(pyarrow.string(), pyarrow.string())
     )
@@ -179,7 +179,7 @@ def test_times_of_parquet_may_have_nanoseconds_and_a_zone(read_parquet):
     assert [row["local"], row["zoned"]] == given
 
 
-def test_parquet_without_ids_is_refused_by_its_columns(read_parquet):
+def test_parquet_without_ids_is_rejected_by_its_columns(read_parquet):
     [(_, reason)] = read_parquet(pyarrow.table({"user": ["a", "b"], "likes": [3, 4]}))
     assert reason.endswith("its columns are user, likes")
     assert (

@@ -1,6 +1,7 @@
 import copy
 import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,15 +9,15 @@ from hypothesis import strategies as st
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import Intake
+from dc_keras.corpus.importing.export_reader import ExportReader
 from dc_keras.corpus.importing.pseudonymize import RecordMaker
 from dc_keras.corpus.importing.sources.containers import unwrap
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
     Post,
+    RawEdges,
+    RequestContext,
     Row,
-    Ties,
     UnreadablePostError,
 )
 from dc_keras.corpus.importing.sources.reading import read_documents
@@ -36,9 +37,14 @@ from dc_keras.simulation.world import WorldConfig, simulate_world
 _ALL = choose_sources("auto")
 
 
+def test_the_docs_list_every_source():
+    page = (Path(__file__).parents[5] / "docs/importing.md").read_text("utf-8")
+    assert [name for name in SOURCE_NAMES if f"`{name}`" not in page] == []
+
+
 @pytest.fixture(scope="module")
 def records(tmp_path_factory, tool_records):
-    """A whole record of each source, by the source's name."""
+    """A complete record of each source, by source name."""
     world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
     items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
     path = tmp_path_factory.mktemp("export") / "file"
@@ -77,27 +83,27 @@ def _source(name):
 def _read(source, record):
     if source.read is not None:
         return source.read(record)
-    return source.read_ties(record, Asked(seed=Person("9", None)))
+    return source.read_edges(record, RequestContext(seed=Person("9", None)))
 
 
-def test_every_source_is_known_by_its_own_record(records):
+def test_every_source_matches_its_own_record_only(records):
     assert set(records) == set(SOURCE_NAMES)
     for name, record in records.items():
-        # The two lists of the Research API look alike; the container tells.
+        # The two lists of the Research API differ only in their container.
         shape = "research_followers" if name == "research_following" else name
         assert sniff(record, _ALL).name == shape
 
 
-def test_an_unknown_shape_is_nobodys():
+def test_an_unknown_format_has_no_source():
     assert sniff({"hello": 1}, _ALL) is None
     assert sniff({}, _ALL) is None
 
 
-def test_a_named_source_is_the_only_one_asked(records):
+def test_a_named_source_is_the_only_one_tried(records):
     assert sniff(records["web_item"], choose_sources("share_item")) is None
 
 
-def test_an_unknown_source_is_told():
+def test_an_unknown_source_is_refused():
     with pytest.raises(DataError, match=r"one of auto, aweme, .*, yt_dlp. Rec.*'x'"):
         choose_sources("x")
 
@@ -139,7 +145,7 @@ def _put(record, path, value):
 @pytest.mark.parametrize("name", SOURCE_NAMES)
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
+def test_corrupted_values_are_read_or_rejected_with_a_reason(records, name, data):
     source, record = _source(name), copy.deepcopy(records[name])
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from([p for p in _paths(record) if p]))
@@ -149,7 +155,7 @@ def test_junk_anywhere_is_read_or_refused_with_a_reason(records, name, data):
     except UnreadablePostError as error:
         assert "\n" not in str(error)
         return
-    assert isinstance(found, Post | Ties)
+    assert isinstance(found, Post | RawEdges)
     json.dumps(found.notes)
     if isinstance(found, Post):
         assert found.video_id.isdecimal()
@@ -168,7 +174,7 @@ _ODDITIES = (
 
 
 def _mutated(value, rng, rate=0.06):
-    """Returns a copy with parts left out, replaced, wrapped or doubled."""
+    """Returns a copy with parts removed, replaced, wrapped or duplicated."""
     if rng.random() < rate:
         kind = rng.randrange(5)
         if kind == 0:
@@ -188,12 +194,12 @@ def _mutated(value, rng, rate=0.06):
 
 @pytest.mark.parametrize("name", SOURCE_NAMES)
 @pytest.mark.parametrize("number", [150, pytest.param(20_000, marks=pytest.mark.long)])
-def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path):
+def test_mutated_records_are_read_or_rejected(records, name, number, tmp_path):
     rng = random.Random(name)
     refused, tables = [], []
     code = Pseudonymizer(b"k" * 32)
     forgotten = Forgotten.load(tmp_path, code)
-    intake = Intake(
+    reader = ExportReader(
         sources=_ALL,
         maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
         keep_raw=True,
@@ -205,14 +211,14 @@ def test_mutated_records_are_taken_in_or_refused(records, name, number, tmp_path
     for _ in range(0, number, at_a_time):
         lines = [json.dumps(_mutated(records[name], rng)) for _ in range(at_a_time)]
         path.write_text("\n".join(lines))
-        intake.read_file(path)
-    table_of(Edge, intake.ties)
-    given = sum(counts.given for counts in intake.counts().values())
+        reader.read_file(path)
+    table_of(Edge, reader.edges)
+    given = sum(counts.given for counts in reader.counts().values())
     assert given >= sum(table.height for table in tables) + len(refused)
 
 
 @given(record=st.dictionaries(st.text(max_size=9), _JUNK, max_size=6))
-def test_any_object_is_somebodys_or_nobodys(record):
+def test_any_object_can_be_sniffed(record):
     source = sniff(record, _ALL)
     if source is not None:
         try:

@@ -14,7 +14,7 @@ def _rows(header, *lines):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_columns_are_told_by_their_names(delimiter):
+def test_tables_are_recognised_by_their_columns(delimiter):
     header = delimiter.join(["", "id", "desc"]).encode() + b"\r\n"
     [row] = _rows(header, delimiter.join(["0", "7", "hi"]).encode())
     assert (row.line, row.value) == (2, {"": "0", "id": "7", "desc": "hi"})
@@ -24,7 +24,7 @@ def test_columns_are_told_by_their_names(delimiter):
     "line",
     [b"", b"id", b"hello, world", b'{"id": 1, "a": 2}', b"[1,2]", b"id," + 90 * b"x"],
 )
-def test_what_names_no_columns_is_no_table(line):
+def test_lines_without_column_names_are_not_tables(line):
     assert find_header([line]) is None
 
 
@@ -32,12 +32,12 @@ def test_what_names_no_columns_is_no_table(line):
     "above",
     [(), (b"My export of June,,\n",), (b"\n", b"by me\n"), (b"sep=,\n",)],
 )
-def test_a_header_may_stand_below_a_title(above):
+def test_a_header_may_follow_a_title(above):
     header = find_header([*above, b"id,desc,rate (%)\n"])
     assert header.columns == [("id",), ("desc",), ("rate_(%)",)]
 
 
-def test_a_line_of_sep_names_the_delimiter():
+def test_a_sep_line_sets_the_delimiter():
     assert (
         find_header([b"\xef\xbb\xbfsep=;\r\n", b"id;desc, or so\r\n"]).delimiter == ";"
     )
@@ -55,39 +55,39 @@ def test_a_line_of_sep_names_the_delimiter():
         ("playCount", ("playCount",)),
     ],
 )
-def test_columns_are_brought_to_the_names_of_the_tools(given_as, name):
+def test_columns_are_converted_to_the_names_of_tools(given_as, name):
     header = find_header([f"url,{given_as}".encode()])
     assert header.columns[1] == name
 
 
-def test_a_space_behind_each_delimiter_is_no_part_of_a_cell():
+def test_spaces_after_delimiters_are_ignored():
     [row] = _rows(b"id, desc\n", b'7, "a, b"\n')
     assert row.value == {"id": "7", "desc": "a, b"}
 
 
-def test_an_object_in_a_cell_is_one():
+def test_an_object_in_a_cell_is_parsed():
     [row] = _rows(b"id,author\n", b"7,\"{'id': '5', 'ok': True, 'x': None}\"\n")
     assert row.value["author"] == {"id": "5", "ok": True, "x": None}
 
 
-def test_of_two_columns_of_one_name_the_first_that_has_something_counts():
+def test_the_first_value_of_equal_columns_is_used():
     [row] = _rows(b"id,desc,desc\n", b"7,,b\n")
     assert row.value["desc"] == "b"
 
 
-def test_a_cell_may_hold_lines_commas_and_quotes():
+def test_a_cell_may_have_line_ends_commas_and_quotes():
     [row] = _rows(b"id,desc\n", b'7,"a, ""b""\n', b'c"\n')
     assert (row.line, row.value["desc"]) == (3, 'a, "b"\nc')
 
 
-def test_dotted_columns_are_keys_inside():
+def test_dotted_columns_are_nested_keys():
     [row] = _rows(b"id,author.id,author/name,tags.0.name\n", b"7,5,ann,fun\n")
     assert row.value["author"] == {"id": "5", "name": "ann"}
     assert row.value["tags"] == {"0": {"name": "fun"}}
 
 
 @pytest.mark.parametrize("cell", ["NA", "nan", "None", "NULL", ""])
-def test_what_tools_write_for_nothing_is_nothing(cell):
+def test_missing_values_of_tools_are_none(cell):
     [row] = _rows(b"id,desc\n", f"7,{cell}\n".encode())
     assert row.value == {"id": "7", "desc": None}
 
@@ -100,7 +100,7 @@ def test_what_tools_write_for_nothing_is_nothing(cell):
         (b"7,\xff\n", "not UTF-8 text"),
     ],
 )
-def test_a_bad_row_is_told_and_the_next_is_read(line, reason):
+def test_an_invalid_row_is_reported_and_the_next_is_read(line, reason):
     bad, good = _rows(b"id,desc\n", line, b"8,hi\n")
     assert (bad.value, bad.reason) == (None, reason)
     assert bad.raw
@@ -118,7 +118,7 @@ def test_nul_bytes_are_text():
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
-def test_what_csv_writes_is_read(rows):
+def test_csv_round_trips(rows):
     import io
 
     text = io.StringIO()

@@ -27,7 +27,7 @@ def _post(**changes):
     return {key: value for key, value in post.items() if value is not None}
 
 
-def test_a_whole_post_is_mapped_field_by_field():
+def test_a_complete_post_is_mapped_field_by_field():
     post = tiktok_scraper.read(_post())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert post.author == Person("5", "ann", "MS")

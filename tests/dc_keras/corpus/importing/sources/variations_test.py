@@ -1,4 +1,4 @@
-"""The same post as tools and people vary it."""
+"""Variations of the same post by tools and people."""
 
 import copy
 import json
@@ -88,7 +88,7 @@ _SOURCES = (
 
 @pytest.fixture
 def read_one(read_file):
-    """Reads a document that must hold one post by ann: the source, and the post."""
+    """Reads a document with one post by ann; returns the source and the post."""
 
     def run(document):
         read = read_file(document)
@@ -111,7 +111,7 @@ def _mapped(value, change, keys=False):
     return value if keys else change(value)
 
 
-def test_every_source_is_varied(posts):
+def test_every_source_has_variations(posts):
     assert set(posts) == set(_SOURCES)
 
 
@@ -132,7 +132,7 @@ def test_every_source_is_varied(posts):
         lambda post: json.dumps(json.dumps([post])).encode(),
     ],
 )
-def test_a_post_lies_in_anything(posts, read_one, name, wrap):
+def test_posts_are_found_in_any_container(posts, read_one, name, wrap):
     source, post = read_one(wrap(posts[name]))
     assert (source, post.views, post.likes) == (name, 40, 4)
 
@@ -146,7 +146,7 @@ def test_a_post_lies_in_anything(posts, read_one, name, wrap):
         *("2020-09-13 12:26:40", "Sun Sep 13 12:26:40 +0000 2020", "13.09.2020"),
     ],
 )
-def test_a_time_is_the_posts_in_whatever_form(posts, read_one, name, time):
+def test_times_are_read_in_any_notation(posts, read_one, name, time):
     given = _mapped(posts[name], lambda v: time if v in (_TIME, str(_TIME)) else v)
     _, post = read_one([given])
     assert posting_time(_ID, post.create_time, []) == _TIME
@@ -162,7 +162,7 @@ def test_numbers_may_be_texts(posts, read_one, name):
 
 
 @pytest.mark.parametrize("name", _SOURCES)
-def test_null_is_as_good_as_nothing(posts, read_one, name):
+def test_null_equals_a_missing_key(posts, read_one, name):
     kept = {
         *("id", "aweme_id", "video_id", "post_id", "author", "authorMeta", "username"),
         *("uploader", "extractor_key", "profile_username", "share_url", "url"),
@@ -195,7 +195,7 @@ def _to_camel(key):
         *((n, _to_camel) for n in ("bright_data", "display_api", "simple_dict")),
     ],
 )
-def test_keys_may_be_spelt_the_other_way(posts, read_one, name, spell):
+def test_keys_may_have_the_other_spelling(posts, read_one, name, spell):
     _, post = read_one([_mapped(posts[name], spell, keys=True)])
     assert (post.views, post.likes, post.duration_s) == (40, 4, 9)
     assert post.caption == "hello #fun"
@@ -203,7 +203,7 @@ def test_keys_may_be_spelt_the_other_way(posts, read_one, name, spell):
 
 
 @pytest.mark.parametrize("name", ["web_item", "aweme", "tiktok_scraper", "tikwm"])
-def test_an_object_may_be_the_one_in_a_list(posts, read_one, name):
+def test_an_object_may_be_in_a_list_of_one(posts, read_one, name):
     record = {k: [v] if isinstance(v, dict) else v for k, v in posts[name].items()}
     _, post = read_one([record])
     assert (post.views, post.likes) == (40, 4)
@@ -228,7 +228,7 @@ def test_an_object_may_be_the_one_in_a_list(posts, read_one, name):
         ([{"id": "5", "uniqueId": "ann", "createTime": 5, "stats": {}}], "without an"),
     ],
 )
-def test_what_is_no_post_is_told(read_file, document, reason):
+def test_records_other_than_posts_are_rejected(read_file, document, reason):
     read = read_file(document)
     assert (read.posts, len(read.reasons)) == ([], 1)
     assert reason in read.reasons[0]
@@ -256,7 +256,7 @@ def test_what_is_no_post_is_told(read_file, document, reason):
         ({"textExtra": []}, "hashtags", ()),
     ],
 )
-def test_a_web_item_with_a_change(read_one, changes, field, value):
+def test_changed_web_items_are_read(read_one, changes, field, value):
     _, post = read_one([_POSTS["web_item"] | changes])
     found = getattr(post, field)
     found = normalize_hashtags(found) if field == "hashtags" else found
@@ -270,16 +270,14 @@ def test_a_slideshow_of_the_app_has_images(read_one, key):
         assert post.is_slideshow == is_slideshow
 
 
-def test_answers_to_comments_are_replies_too(read_file):
+def test_replies_to_comments_are_replies_too(read_file):
     answers = [{"cid": "2", "user": {"unique_id": "eve"}}, {"cid": "3"}]
     comment = {"cid": "1", "aweme_id": _ID, "user": "bob", "reply_comment": answers}
     read = read_file({"comments": [comment]})
-    assert [tie.actor.handle for _, tie in read.ties] == ["bob", "eve"]
+    assert [edge.actor.handle for _, edge in read.edges] == ["bob", "eve"]
 
 
-def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
-    posts, read_one
-):
+def test_mentions_by_id_are_not_handles_and_the_caption_adds_tags(posts, read_one):
     record = copy.deepcopy(posts["content_scraper"])
     record["video_metadata"] |= {"mentions": ["6655162062744181174"], "hashtags": []}
     record["file_metadata"] = {"duration": 0, "picture_formats": [{"imageWidth": 4}]}
@@ -287,8 +285,8 @@ def test_mentions_by_id_are_no_handles_and_a_caption_has_tags_of_its_own(
     assert (post.mentions, post.hashtags, post.is_slideshow) == ((), ("fun",), True)
 
 
-def test_a_row_of_a_comment_keeps_its_own_time_and_not_its_own_id(read_file):
+def test_a_comment_row_has_its_own_time_and_the_id_of_the_post(read_file):
     header = "id;author;body;timestamp;unix_timestamp;post_url;is_comment_on_comment"
     row = f"6871947673600000099;bob;nice;2020-09-13 12:00:00;{_TIME};{_URL};no"
-    [(_, tie)] = read_file(f"{header}\n{row}\n".encode()).ties
-    assert (tie.actor.handle, tie.target, tie.time) == ("bob", _ID, _TIME)
+    [(_, edge)] = read_file(f"{header}\n{row}\n".encode()).edges
+    assert (edge.actor.handle, edge.target, edge.time) == ("bob", _ID, _TIME)

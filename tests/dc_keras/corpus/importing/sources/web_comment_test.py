@@ -2,9 +2,9 @@ import pytest
 
 from dc_keras.corpus.importing.sources import web_comment
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
-    Tie,
+    RawEdge,
+    RequestContext,
     UnreadablePostError,
 )
 
@@ -21,10 +21,12 @@ _COMMENT = {
 
 def test_a_comment_is_a_reply_to_the_post():
     assert web_comment.matches(_COMMENT)
-    ties = web_comment.read(_COMMENT, Asked())
-    assert ties.ties == (Tie("reply", Person("7", "bob", "MS"), _ID, "video", _ID, 9),)
+    edges = web_comment.read(_COMMENT, RequestContext())
+    assert edges.edges == (
+        RawEdge("reply", Person("7", "bob", "MS"), _ID, "video", _ID, 9),
+    )
 
 
-def test_a_comment_of_nobody_is_told():
+def test_a_comment_without_an_author_is_rejected():
     with pytest.raises(UnreadablePostError, match="a comment without an author"):
-        web_comment.read(_COMMENT | {"user": {}}, Asked())
+        web_comment.read(_COMMENT | {"user": {}}, RequestContext())

@@ -15,13 +15,13 @@ def _line(item):
 
 
 def _quickly(line):
-    """The one post of a line, None where it is left to the other way."""
+    """Returns the post of a line, None if it is left to the general reader."""
     [posts] = read_lines([line])
     return posts and Post(**{name: value for name, [value] in posts.items()})
 
 
 def _slowly(item):
-    """What the way for everything makes of the same line."""
+    """Returns the post that the general reader reads from the line."""
     try:
         return web_item.read(json.loads(_line(item)))
     except UnreadablePostError:
@@ -56,7 +56,7 @@ _TAG = {"start": 8, "end": 10, "hashtagName": "a", "userId": "", "userUniqueId":
         {"desc": "hi #a", "textExtra": [_mention(3, 7, "bob"), _TAG]},
     ],
 )
-def test_a_whole_item_is_read_alike(make_item, changes):
+def test_both_readers_agree_on_a_complete_item(make_item, changes):
     item = make_item(**changes)
     for stats in ("stats", "statsV2"):
         if stats in item:
@@ -66,7 +66,7 @@ def test_a_whole_item_is_read_alike(make_item, changes):
     assert _quickly(_line(item)) == _slowly(item) is not None
 
 
-# Each of them needs what only the other way does.
+# Each line requires the general reader.
 @pytest.mark.parametrize(
     "changes",
     [
@@ -86,7 +86,7 @@ def test_a_whole_item_is_read_alike(make_item, changes):
         {"music": {"id": 7123453673090321000, "title": "x"}},
         {"textExtra": None},
         {"textExtra": [{"hashtagName": r"\u26a1"}]},
-        # Mentions by a display name, by nobody's handle, or behind an emoji.
+        # Mentions by a display name, without a handle, or after an emoji.
         {"desc": "hi @Bo Dam", "textExtra": [_TAG, _mention(3, 10, "bob")]},
         {"desc": "hi @bob", "textExtra": [_mention(3, 7)]},
         {"desc": "💃 @bob", "textExtra": [_mention(3, 7, "bob")]},
@@ -109,17 +109,17 @@ def test_a_whole_item_is_read_alike(make_item, changes):
         {"authorMeta": {}},
     ],
 )
-def test_what_is_odd_is_left_to_the_other_way(make_item, changes):
+def test_irregular_items_are_left_to_the_general_reader(make_item, changes):
     item = make_item() | changes
     assert _quickly(_line({k: v for k, v in item.items() if v is not None})) is None
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"\xff", b"{}", b"<html>"])
-def test_what_is_no_item_is_left_to_the_other_way(line):
+def test_other_lines_are_left_to_the_general_reader(line):
     assert _quickly(line) is None
 
 
-def test_plain_lines_come_together_and_odd_ones_apart(make_item):
+def test_regular_lines_are_grouped_and_irregular_ones_separate(make_item):
     handles = ["a", "b", "@", "d", "e", "f", None, None, "g"]
     author = {"id": "5", "secUid": "MS"}
     lines = [
@@ -161,7 +161,7 @@ def _paths(value, path=()):
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_whatever_it_reads_the_other_way_reads_alike(data):
+def test_both_readers_agree_on_all_regular_lines(data):
     item = copy.deepcopy(_WHOLE)
     for _ in range(data.draw(st.integers(1, 2))):
         *parents, key = data.draw(st.sampled_from(list(_paths(item))))

@@ -4,7 +4,7 @@ from dc_keras.corpus.importing.sources import web_item
 from dc_keras.corpus.importing.sources.post import UnreadablePostError
 
 
-def test_a_whole_item_is_mapped_field_by_field(make_item, video_id):
+def test_a_complete_item_is_mapped_field_by_field(make_item, video_id):
     post = web_item.read(make_item())
     assert (post.video_id, post.create_time) == (video_id(0), 1_600_000_000)
     assert (post.author.user_id, post.author.handle) == ("6655162062744181174", "Ann")
@@ -19,7 +19,7 @@ def test_a_whole_item_is_mapped_field_by_field(make_item, video_id):
     assert (post.is_slideshow, post.effects, post.notes) == (False, (), ())
 
 
-def test_an_old_embed_has_a_bare_handle(make_item):
+def test_an_old_embed_has_the_handle_as_author(make_item):
     post = web_item.read(make_item(author="ann", authorId="5", authorSecId="MS"))
     assert (post.author.user_id, post.author.handle, post.author.sec_uid) == (
         "5",
@@ -28,7 +28,7 @@ def test_an_old_embed_has_a_bare_handle(make_item):
     )
 
 
-def test_a_handle_alone_is_an_author(make_item):
+def test_a_handle_is_sufficient_for_an_author(make_item):
     post = web_item.read(make_item(author="ann"))
     assert (post.author.user_id, post.author.handle) == (None, "ann")
 
@@ -83,7 +83,7 @@ def test_missing_keys_are_none_and_noted(make_item):
         ({"liveRoomInfo": {"roomId": "1"}}, "a live room, not a post"),
     ],
 )
-def test_what_cannot_be_a_post_is_told(make_item, changes, reason):
+def test_invalid_items_are_rejected(make_item, changes, reason):
     item = make_item(**changes)
     assert web_item.matches(item)
     with pytest.raises(UnreadablePostError, match=reason):
@@ -99,7 +99,7 @@ def test_what_cannot_be_a_post_is_told(make_item, changes, reason):
         {"id": "1", "createTime": 1, "authorMeta": {}},
     ],
 )
-def test_other_shapes_are_not_taken_for_items(record):
+def test_other_formats_do_not_match(record):
     assert not web_item.matches(record)
 
 
@@ -107,5 +107,5 @@ def test_other_shapes_are_not_taken_for_items(record):
 @pytest.mark.parametrize(
     "key", ["stats", "music", "video", "challenges", "textExtra", "duetInfo", "desc"]
 )
-def test_a_wrong_type_anywhere_is_no_crash(make_item, key, junk):
+def test_wrong_types_do_not_crash(make_item, key, junk):
     assert web_item.read(make_item(**{key: junk})).video_id

@@ -2,10 +2,10 @@ import pytest
 
 from dc_keras.corpus.importing.sources import whichtok
 from dc_keras.corpus.importing.sources.post import (
-    Asked,
     Person,
+    RawEdge,
+    RequestContext,
     Row,
-    Tie,
     UnreadablePostError,
 )
 
@@ -39,11 +39,11 @@ _ROW = Row(
 def test_a_user_has_suggestions_and_posts():
     ann = Person("5", "ann", "MS")
     assert whichtok.matches_user(_USER)
-    assert whichtok.read_user(_USER, Asked()).ties == (
-        Tie("suggested", ann, "Fun", "hashtag"),
-        Tie("suggested", ann, "two", "hashtag"),
-        Tie("suggested", ann, "BOP", "sound_title"),
-        Tie("posted", ann, "6871947673600000077", "video"),
+    assert whichtok.read_user(_USER, RequestContext()).edges == (
+        RawEdge("suggested", ann, "Fun", "hashtag"),
+        RawEdge("suggested", ann, "two", "hashtag"),
+        RawEdge("suggested", ann, "BOP", "sound_title"),
+        RawEdge("posted", ann, "6871947673600000077", "video"),
     )
 
 
@@ -55,8 +55,8 @@ def test_a_row_of_videos_is_a_post_without_an_author():
     assert (post.views, post.likes, post.comments, post.shares) == (100, 10, 3, 2)
 
 
-def test_a_row_about_a_hashtag_has_nothing_to_import():
+def test_a_row_about_a_hashtag_is_rejected():
     row = Row(id="1", title="#fun", subTitle="", description="", views="9")
     assert whichtok.matches_suggestion(row)
-    with pytest.raises(UnreadablePostError, match=r"users.json has the ties"):
-        whichtok.read_suggestion(row, Asked())
+    with pytest.raises(UnreadablePostError, match=r"users.json has the relations"):
+        whichtok.read_suggestion(row, RequestContext())

@@ -1,7 +1,7 @@
 import pytest
 
 from dc_keras.corpus.importing.sources import yt_dlp
-from dc_keras.corpus.importing.sources.post import Person, Tie, UnreadablePostError
+from dc_keras.corpus.importing.sources.post import Person, RawEdge, UnreadablePostError
 
 _ID = "6871947673600000077"
 
@@ -29,7 +29,7 @@ def _info(**changes):
     return {key: value for key, value in info.items() if value is not None}
 
 
-def test_a_whole_video_is_mapped_field_by_field():
+def test_a_complete_video_is_mapped_field_by_field():
     post = yt_dlp.read(_info())
     assert (post.video_id, post.create_time) == (_ID, 1_600_000_000)
     assert post.author == Person("5", "ann", "MS")
@@ -45,20 +45,20 @@ def test_a_missing_description_is_the_title():
     assert yt_dlp.read(_info(description=None)).caption == "a long capt"
 
 
-def test_only_a_sound_to_download_is_a_slideshow():
+def test_formats_without_video_are_a_slideshow():
     assert yt_dlp.read(_info(formats=[{"vcodec": "none"}])).is_slideshow
     formats = [{"vcodec": "none"}, {"vcodec": "h264"}]
     assert not yt_dlp.read(_info(formats=formats)).is_slideshow
 
 
-def test_comments_are_replies_and_a_bad_one_is_noted():
+def test_comments_are_replies_and_an_invalid_one_is_noted():
     comments = [{"author_id": "7", "author": "bob", "timestamp": 9}, {}, "x"]
     post = yt_dlp.read(_info(comments=comments))
-    assert post.ties == (Tie("reply", Person("7", "bob"), _ID, "video", _ID, 9),)
+    assert post.edges == (RawEdge("reply", Person("7", "bob"), _ID, "video", _ID, 9),)
     assert "malformed.comment" in post.notes
 
 
-def test_a_video_of_another_site_is_told():
+def test_a_video_of_another_site_is_rejected():
     with pytest.raises(UnreadablePostError, match="another site than TikTok"):
         yt_dlp.read(_info(extractor_key="Youtube"))
 

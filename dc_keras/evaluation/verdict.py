@@ -1,0 +1,83 @@
+"""Summary of the result of a split: one sentence, and the models of a short table."""
+
+from __future__ import annotations
+
+from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
+from dc_keras.evaluation.results import SplitResult
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
+
+SPLIT_NAMES = {
+    "cold_user": "new users",
+    "cold_challenge": "new challenges",
+    "temporal": "tomorrow",
+    "cold_both": "new users and new challenges",
+    "random_pair": "known users and known challenges",
+}
+
+
+def verdict(result: SplitResult) -> str | None:
+    """Returns one or two sentences that compare deepChallenger with other models.
+
+    Args:
+        result: the result of a split.
+
+    Returns:
+        The text; None if deepChallenger or the simple baselines were not evaluated.
+    """
+    simple = result.strongest
+    if simple is None or DEEP_CHALLENGER not in result.models:
+        return None
+    split = result.predictions.split
+    ours = result.average_precision(DEEP_CHALLENGER)
+    low, high = result.interval(DEEP_CHALLENGER)
+    difference = result.difference(DEEP_CHALLENGER, simple)
+    if difference.low > 0:
+        conclusion = "more than differences between users explain"
+    elif difference.high < 0:
+        conclusion = "so the simple baseline is better"
+    else:
+        conclusion = "so neither is shown to be better"
+    sentence = (
+        f"For {SPLIT_NAMES.get(split, split)}, deepChallenger has an average precision "
+        f"of {ours:.3f} [{low:.3f} to {high:.3f}]; "
+        f"the strongest simple baseline, {simple}, has "
+        f"{result.average_precision(simple):.3f}: a difference of "
+        f"{difference.value:+.3f} [{difference.low:+.3f} to {difference.high:+.3f}], "
+        f"{conclusion}."
+    )
+    best = max(_learned(result), key=result.average_precision)
+    if best != DEEP_CHALLENGER:
+        sentence += (
+            f" Another variant is better: {best}, with "
+            f"{result.average_precision(best):.3f}."
+        )
+    if BAYES in result.models:
+        bound = result.average_precision(BAYES)
+        sentence += f" The best possible is {bound:.3f}."
+    return sentence
+
+
+def short_list(result: SplitResult, most: int = 10) -> list[str]:
+    """Returns the models of a short table, the highest average precision first.
+
+    Models are selected in this order: the Bayes-optimal model, deepChallenger and its
+    variants, the best baseline of the paper, and simple baselines, the strongest first.
+
+    Args:
+        result: the result of a split.
+        most: maximum number of models.
+    """
+    order = sorted(result.models, key=result.average_precision, reverse=True)
+    simple = [model for model in order if model in SIMPLE_BASELINES]
+    learned = [model for model in _learned(result) if model != BAYES]
+    ours = [m for m in learned if m.startswith(DEEP_CHALLENGER) or m.endswith("only")]
+    others = [model for model in learned if model not in ours]
+    bound = [BAYES] if BAYES in result.models else []
+    chosen = [*bound, *ours, *others[:1], *simple, *others[1:]][:most]
+    return [model for model in order if model in chosen]
+
+
+def _learned(result: SplitResult) -> list[str]:
+    """Returns models that are neither simple nor Bayes-optimal, the best first."""
+    models = [m for m in result.models if m not in SIMPLE_BASELINES and m != BAYES]
+    return sorted(models, key=result.average_precision, reverse=True)

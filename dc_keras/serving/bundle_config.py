@@ -1,0 +1,58 @@
+"""The configuration of a bundle, read without TensorFlow."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dc_keras.errors import DataError
+
+
+def find_version(place: Path) -> Path:
+    """Returns the directory of the highest version of a bundle.
+
+    Args:
+        place: directory of a version, which is returned, or of all versions.
+
+    Raises:
+        DataError: there is no bundle.
+    """
+    if (place / "saved_model.pb").exists():
+        return place
+    numbers = [p for p in place.glob("*") if p.name.isdigit()]
+    if not numbers:
+        raise DataError(
+            f"{place} must contain saved_model.pb or a numbered version; create one "
+            "with `python -m pipelines.export_model`"
+        )
+    return max(numbers, key=lambda p: int(p.name))
+
+
+def read_config(place: Path) -> dict[str, Any]:
+    """Returns the settings of a version of a bundle."""
+    config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
+    return config
+
+
+def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:
+    """Checks that a bundle contains challenges.
+
+    Args:
+        known: the challenges of the bundle.
+        names: the requested ones.
+
+    Raises:
+        DataError: the bundle lacks one; the message names the nearest name.
+    """
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise DataError(
+        f"the bundle knows the challenges {', '.join(known)}. "
+        f"Received: challenge={unknown[0]!r}.{hint}"
+    )
