@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(
     path.stem
     for path in (ROOT / "pipelines").glob("*.py")

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).resolve().parents[2]
 _DATA = _ROOT.parent / "shared" / "data"
 _EXPORTS = (
     "web_item_list.json",

@@ -11,7 +11,7 @@ _TOP_LEVEL = {
     *(".ci", "docs", "presets", "studies"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff"),
     *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", "mkdocs.yml"),
-    ".gitignore",
+    *(".gitignore", ".bazelignore", "REPO.bazel", "requirements_lock.txt"),
 }
 _VAGUE = {"utils", "util", "helpers", "helper", "misc", "common"}
 _MOST_LINES = 400
