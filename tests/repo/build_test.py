@@ -169,8 +169,12 @@ def _modules():
 
 @cache
 def _nodes(path):
-    """Returns the nodes of a module but those that only a type checker reads."""
-    nodes = [ast.parse((_ROOT / path).read_text("utf-8"))]
+    return _read_nodes(ast.parse((_ROOT / path).read_text("utf-8")))
+
+
+def _read_nodes(tree):
+    """Returns the nodes of a tree but those that only a type checker reads."""
+    nodes = [tree]
     for node in nodes:  # grows
         nodes += [
             child
@@ -184,27 +188,52 @@ def _nodes(path):
 
 @cache
 def _imports(path):
-    """Returns the dotted names that a module imports or, if it is a test, starts."""
-    return set(_imported_or_started(path))
+    """Returns the dotted names that a module imports or, in tests, lets others import."""
+    names = set(_imported(_nodes(path)))
+    if path.startswith("tests/"):
+        names.update(_imported_elsewhere(_nodes(path)))
+    if path.endswith("_test.py"):
+        names.update(_commands(_nodes(path)))
+    return names
 
 
-def _imported_or_started(path):
-    for node in _nodes(path):
+def _imported(nodes):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call):
-            if (
-                isinstance(node.func, ast.Attribute)
-                and node.func.attr == "importorskip"
-            ):
-                yield node.args[0].value
-        elif path.endswith("_test.py") and isinstance(node, ast.Constant):
-            # "pipelines.train" as an argument of Python, or f"pipelines.{name}"
-            text = node.value if isinstance(node.value, str) else ""
-            if re.fullmatch(r"(?:pipelines|benchmarks)\.\w*", text):
-                yield text.rstrip(".")
+
+
+def _imported_elsewhere(nodes):
+    """Yields the names in importorskip("NAME") and in strings that are code."""
+    for node in nodes:
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr == "importorskip":
+            yield node.args[0].value
+    for text in _strings(nodes):
+        if "import " in text and _is_code(text):
+            yield from _imported(_read_nodes(ast.parse(text)))
+
+
+def _commands(nodes):
+    """Yields the names in "pipelines.NAME" and f"pipelines.{name}"."""
+    for text in _strings(nodes):
+        if re.fullmatch(r"pipelines\.\w*", text):
+            yield text.rstrip(".")
+
+
+def _strings(nodes):
+    values = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return [value for value in values if isinstance(value, str)]
+
+
+def _is_code(text):
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _needs(path, owners):
