@@ -212,7 +212,7 @@ def _imported_elsewhere(nodes):
     for node in nodes:
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Attribute) and called.attr == "importorskip":
-            yield node.args[0].value
+            yield from (a.value for a in node.args if isinstance(a, ast.Constant))
     for text in _strings(nodes):
         if "import " in text and _is_code(text):
             yield from _imported(_read_nodes(ast.parse(text)))
