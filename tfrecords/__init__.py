@@ -1,1 +1,1 @@
-"""Bytes on disk: frames and features as TFRecords, written, read and verified."""
+"""Writes, reads and verifies frames and features as TFRecords."""

@@ -154,7 +154,7 @@ def test_records_of_another_kind_are_told(fails_in_one_line, corpus, study, feat
     message = fails_in_one_line(
         "audit", f"--corpus={corpus.output}", study, f"--records={features}"
     )
-    assert message == f"{features} must hold frames. Received: kind='features'"
+    assert message == f"{features} must contain frames. Received: kind='features'"
 
 
 def test_captions_that_an_older_version_cleaned_are_told(

@@ -151,7 +151,7 @@ def test_a_dry_run_says_what_would_go(dry, run, gone):
 
 
 def test_the_same_command_goes_on_where_it_was_stopped(stopped, forgot, run):
-    assert "damaged: it is not what was written; bring it back" in stopped
+    assert "damaged: its content has changed; restore it" in stopped
     assert f"{run}/frames: frames, nothing to remove" in forgot.stdout  # done before
     assert f"{run}/corpus: corpus, " in forgot.stdout
 
@@ -188,7 +188,9 @@ def test_a_graph_is_left_without_them_and_its_survey_goes(forgot, run):
     graph, info = read_graph(run / "graph")
     assert len(graph.users) == info["num_users"] == 39
     assert f"{run}/graph: graph, 1 rows" in forgot.stdout
-    assert re.search(rf"{run}/survey: survey, \d files; run survey_graph", forgot.stdout)
+    assert re.search(
+        rf"{run}/survey: survey, \d files; run survey_graph", forgot.stdout
+    )
     assert not (run / "survey").exists()
     # All users are seeds, so that the page may have named the one who is gone.
     assert pl.read_csv(run / "reach" / "users.csv").height == 39

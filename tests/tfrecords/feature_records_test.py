@@ -199,7 +199,7 @@ def test_another_fingerprint_makes_every_shard_anew(frames, output):
 @pytest.mark.parametrize("changes", [{"repeat": "zero"}, {"text": None}])
 def test_any_other_setting_makes_them_anew(frames, output, changes):
     _write(frames, output)
-    with pytest.raises(DataError, match="features of other settings"):
+    with pytest.raises(DataError, match="features with other settings"):
         _write(frames, output, **changes)
     run, _ = _write(frames, output, overwrite=True, **changes)
     assert run.num_resumed == 0
@@ -241,17 +241,17 @@ def test_frames_that_are_damaged_stop_the_run_and_are_named(frames, output):
 def test_a_directory_of_other_shards_is_refused(frames, output, tmp_path):
     _write(frames, output)
     fewer = _write_frames(tmp_path / "fewer", [["1"]])
-    message = r"holds features-00000-of-00003.tfrecord, of another run.*num_shards=1"
+    message = r"contains features-00000-of-00003.tfrecord, of another run.*num_shards=1"
     with pytest.raises(DataError, match=message):
         _write(fewer, output)
-    with pytest.raises(DataError, match=r"holds frames-00000-of-00003.tfrecord"):
+    with pytest.raises(DataError, match=r"contains frames-00000-of-00003.tfrecord"):
         _write(fewer, frames)
     assert frame_manifest(frames)["num_records"] == 5
 
 
 def test_features_are_made_of_frames(frames, output, tmp_path):
     _write(frames, output)
-    message = r"features must hold frame records\. Received: kind='features'"
+    message = r"features must contain frame records\. Received: kind='features'"
     with pytest.raises(DataError, match=message):
         _write(output, tmp_path / "features of features")
     with pytest.raises(DataError, match=r"has no manifest\.json"):

@@ -88,7 +88,7 @@ def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
         2,
     )
     reasons = [bad["reason"] for bad in entry.facts["bad_slides"]]
-    assert reasons[0] == "gone.png: is no file below the media root"
+    assert reasons[0] == "gone.png: is not a file below the media root"
     assert reasons[1].startswith("3.png: cannot be decoded")
     assert {bad["video_id"] for bad in entry.facts["bad_slides"]} == {"3"}
 
@@ -111,7 +111,7 @@ def test_media_outside_the_root_is_never_opened(media, tmp_path, path):
     entry, (record,) = _write([_video("1", media_path=path)], media, tmp_path)
     assert record.jpegs == ()
     (bad,) = entry.facts["bad_media"]
-    assert bad["reason"].endswith("is no file below the media root")
+    assert bad["reason"].endswith("is not a file below the media root")
     assert str(tmp_path) not in bad["reason"]
 
 

@@ -157,11 +157,11 @@ def test_packets_too_large_to_keep_are_read_again(tmp_path, monkeypatch):
 def test_an_open_group_is_no_place_to_begin(tmp_path):
     clip = _noise(tmp_path / "open.mp4", 70, "keyint=12:open-gop=1:b-adapt=0")
     timeline, _ = decode_frames(clip, lambda _: {0}, lambda _: None)
-    assert timeline.packets.num_idr == 1
+    assert timeline.packets.is_idr.count(1) == 1
     closed = _noise(tmp_path / "closed.mp4", 70, "keyint=12:scenecut=0:b-adapt=0")
     timeline, _ = decode_frames(closed, lambda _: {0}, lambda _: None)
     # Frames 0, 12, 24, 36, 48, 60.
-    assert timeline.packets.num_idr == 6
+    assert timeline.packets.is_idr.count(1) == 6
 
 
 def test_frames_of_a_variable_rate_are_those_of_a_full_decode(tmp_path):

@@ -103,7 +103,10 @@ def test_order_place_and_repeats_are_checked(tmp_path):
     _write_frames(tmp_path, shards)
     faults = _faults(tmp_path)
     assert len(faults) == 3 if shard_of("999", 2) == 1 or shard_of("99", 2) == 1 else 2
-    assert f"(video {_IDS[0][0]}): must have a greater id than the record" in faults[0]
+    assert (
+        f"(video {_IDS[0][0]}): must have a greater id than the previous record"
+        in faults[0]
+    )
     assert f"(video {_IDS[1][-1]}): must have a greater id" in faults[-1]
 
 
@@ -160,11 +163,11 @@ def test_fixed_rate_allows_fewer_frames(tmp_path):
         (lambda m: m["counts"].update(frames=3), "count frames is 3. Found: 20"),
         (
             lambda m: m["bad_media"].append({"video_id": "1", "reason": "r"}),
-            "bad_media names 1, not a post without frames",
+            "bad_media lists 1, not a post without frames",
         ),
         (
             lambda m: m["shards"][0].update(num_records=9),
-            "must hold 9 records. Found: ",
+            "must contain 9 records. Found: ",
         ),
         (lambda m: m["shards"].reverse(), "shard 0 must be frames-00000-of-00002"),
     ],
@@ -175,7 +178,7 @@ def test_manifest_is_compared_with_what_is_there(tmp_path, change, problem):
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
-    assert "manifest.json: is damaged: it is not what was written" in _faults(tmp_path)
+    assert "manifest.json: is damaged: its content has changed" in _faults(tmp_path)
     (tmp_path / "SHA256SUMS").unlink()
     assert any(problem in fault for fault in _faults(tmp_path))
 
@@ -228,7 +231,7 @@ def test_good_features_have_no_fault(tmp_path):
         ),
         (
             {"caption": None},
-            "`caption/embedding` must be there exactly with text. Found: nothing",
+            "`caption/embedding` must be present only with text. Found: nothing",
         ),
     ],
 )
@@ -244,4 +247,4 @@ def test_features_without_their_encoder_are_named(tmp_path):
         tmp_path, [_feature("1")], {"vision": None, "text": {"handle": "x"}}
     )
     (fault,) = _faults(tmp_path)
-    assert "`frames/embedding` must be there exactly with vision. Found: an" in fault
+    assert "`frames/embedding` must be present only with vision. Found: an" in fault

@@ -63,7 +63,7 @@ def test_an_artifact_without_checksums_is_told(place, caplog):
     with caplog.at_level(logging.WARNING):
         verify_directory(place, "train")
     assert caplog.messages == [
-        f"{place} has no SHA256SUMS, so that nothing can be said of its files"
+        f"{place} has no SHA256SUMS, so that its files cannot be verified"
     ]
 
 
