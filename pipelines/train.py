@@ -11,7 +11,7 @@ Writes to --output: `model.keras`, `config.json` (all resolved options), `histor
 finished epoch.
 
 With --strategy=multi_worker, run the same command on each machine, with TF_CONFIG set;
-the chief writes the result. See docs/distributed.md.
+the chief writes the result. See docs/scale.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Writes `frames-00000-of-00016.tfrecord` … and `manifest.json` to --output, wit
 record per post of the corpus. The same command resumes an interrupted run. Unreadable
 media are listed in the manifest, and the exit code is 1 if there are more than
 --max_bad_media. --shard_index and --shard_count, or --runner=ray, distribute the shards
-over machines (docs/distributed.md) and produce the same bytes.
+over machines (docs/scale.md) and produce the same bytes.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ def write_run(
     num_folds=2,
     truth=None,
     proxies=True,
+    study="made up",
 ):
     """Writes predictions of every fold, `config.json`, manifests and proxies.
 
@@ -47,7 +48,7 @@ def write_run(
                 fold.write_parquet(directory / "predictions" / name)
                 if proxies:
                     _proxies(rng).write_parquet(directory / "proxies" / name)
-        manifest = {"grid": {"settings": {"name": "made up"}}}
+        manifest = {"grid": {"settings": {"name": study}}}
         (directory / "manifests" / f"{split}.json").write_text(json.dumps(manifest))
     config = {
         "models": ["all"],

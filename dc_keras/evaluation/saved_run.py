@@ -94,10 +94,11 @@ class SavedRun:
     def dataset(self) -> str:
         """What the data are, for titles."""
         kind = "synthetic world" if self.is_synthetic else "corpus"
-        return f"{kind}, study {self._study}" if self._study else kind
+        return f"{kind}, study {self.study}" if self.study else kind
 
     @cached_property
-    def _study(self) -> str | None:
+    def study(self) -> str | None:
+        """Name of the study; None where no split was evaluated."""
         for path in sorted((self.directory / "manifests").glob("*.json")):
             with reading(path, "a manifest of evaluate"):
                 manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
 from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
 from dc_keras.evaluation.results import SplitResult
+from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.reporting.curves import (
     GRID,
     mean_gain,
@@ -156,9 +157,14 @@ def reliability_figure(result: SplitResult) -> go.Figure:
 
 
 def interval_figure(result: SplitResult) -> go.Figure:
-    """Plots the average precision of every model with its interval."""
+    """Plots the average precision of every model with its interval, the best on top.
+
+    deepChallenger is highlighted, simple baselines are grey, and the best possible is a
+    line.
+    """
     models = sorted(result.models, key=result.average_precision)
-    main = main_models(result)
+    if len(models) > 1 and BAYES in models:
+        models.remove(BAYES)
     values = np.array([result.average_precision(model) for model in models])
     bounds = np.array([result.interval(model) for model in models])
     figure = go.Figure(
@@ -168,9 +174,7 @@ def interval_figure(result: SplitResult) -> go.Figure:
             mode="markers",
             marker={
                 "size": 9,
-                "color": [
-                    _COLOURS[main.index(m)] if m in main else _GREY for m in models
-                ],
+                "color": [_colour(model) for model in models],
             },
             error_x={
                 "type": "data",
@@ -182,7 +186,20 @@ def interval_figure(result: SplitResult) -> go.Figure:
             showlegend=False,
         )
     )
+    if BAYES in result.models and BAYES not in models:
+        figure.add_vline(
+            x=round(result.average_precision(BAYES), 5),
+            line=_CHANCE,
+            annotation={"text": "best possible", "yref": "paper", "y": 0},
+        )
     return _with_names(figure, "average precision", models)
+
+
+def _colour(model: str) -> str:
+    """Returns the colour of a model among others: ours, learned, or simple."""
+    if model.startswith(DEEP_CHALLENGER):
+        return _COLOURS[0]
+    return _GREY if model in SIMPLE_BASELINES else _COLOURS[1]
 
 
 def challenge_figure(result: SplitResult) -> go.Figure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,16 @@ from dc_keras.evaluation.predictions import answers
 from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table, cell_text
 from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.saved_run import SavedRun
+from dc_keras.evaluation.verdict import SPLIT_NAMES, verdict
 from dc_keras.reporting import figures
 from dc_keras.reporting.curves import Candidate, seeding_lists
 from dc_keras.version import __version__
 
 LIST_LENGTH = 10
 _TEMPLATES = Path(__file__).parent / "templates"
-_QUESTIONS = {
-    "cold_user": "a new creator",
-    "cold_challenge": "a new challenge",
-    "temporal": "tomorrow",
-    "cold_both": "a new creator and a new challenge",
-    "random_pair": "known users, known challenges (the paper)",
-}
+# Columns of Table II that quote the paper, for studies of the paper's challenges.
+_PAPER_STUDY = "paper"
+_PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class Section:
 
     Attributes:
         split: name of the split.
-        question: the question that the split answers.
+        title: what it tests, in words.
+        verdict: which model is best, in a sentence; empty where that is not known.
         tables: tables by kind: `table_2`, `metrics`, `rankings`, `variants`,
             `challenges`; the last two are optional.
         plots: plots in the order of the page.
@@ -58,7 +56,8 @@ class Section:
     """
 
     split: str
-    question: str
+    title: str
+    verdict: str
     tables: Mapping[str, Table]
     plots: tuple[Plot, ...]
     seeding_model: str
@@ -80,6 +79,7 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
             run=run,
             ours=DEEP_CHALLENGER,
             summary=_summary(run),
+            table_one=run.table_one and _without_paper(run, run.table_one),
             sections=[_section(run, split) for split in run.splits],
             configuration=list(_flatten(run.config)),
             card=None if card is None else _render_card(card),
@@ -130,18 +130,37 @@ def _section(run: SavedRun, split: str) -> Section:
     model = figures.main_models(result)[0]
     return Section(
         split=split,
-        question=_QUESTIONS.get(split, ""),
-        tables={k: run.tables[n] for k, n in names.items() if n in run.tables},
+        title=SPLIT_NAMES.get(split, split),
+        verdict=verdict(result) or "",
+        tables={
+            kind: _without_paper(run, run.tables[name])
+            for kind, name in names.items()
+            if name in run.tables
+        },
         plots=tuple(_plots(result)),
         seeding_model=model,
         seeding=seeding_lists(result.predictions, model, LIST_LENGTH),
     )
 
 
+def _without_paper(run: SavedRun, table: Table) -> Table:
+    """Returns a table without the paper's values, unless the study is the paper's."""
+    if run.study == _PAPER_STUDY:
+        return table
+    kept = [i for i, name in enumerate(table.columns) if name not in _PAPER_COLUMNS]
+    return replace(
+        table,
+        columns=tuple(table.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
+        notes=tuple(note for note in table.notes if not note.startswith("paper:")),
+    )
+
+
 def _plots(result: SplitResult) -> Iterator[Plot]:
     yield Plot(
         "Average precision",
-        "Mean of the folds; the bar is the 95 % interval over users.",
+        "How well each model predicts who joins, mean of the folds; the bar is the "
+        "95 % interval over users.",
         _plain(figures.interval_figure(result)),
         is_wide=True,
     )

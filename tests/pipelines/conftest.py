@@ -61,7 +61,11 @@ def world(chain) -> Ran:
 
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("key") / "pseudonym.key"
+    """A key that is always the same: who describes challenges follows from it."""
+    path = tmp_path_factory.mktemp("key") / "pseudonym.key"
+    path.write_text("00" * 32, "utf-8")
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,26 @@
 import ast
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+# A fenced block: its language and its lines.
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+_COMMAND = re.compile(r"python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)")
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+# Names of this project in code spans and in directives of the API pages.
+_NAME = re.compile(r"(?:`|^::: )((?:dc_keras|tfrecords|pipelines)(?:\.\w+)+)", re.M)
+_FILE = re.compile(r"`((?:dc_keras|tfrecords|pipelines|presets|studies)/[\w./-]+)`")
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *sorted(f"docs/{path.name}" for path in (_ROOT / "docs").glob("*.md")),
 )
-# A fenced block: its language and its lines.
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-_COMMAND = re.compile(r"python -m pipelines\.(\w+)((?:[^\n\\]|\\\n)*)")
-_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+# What docs link to for copying: scripts of a queue and Kubernetes objects.
+_CLUSTER_FILES = sorted((_ROOT / "docs" / "cluster").iterdir())
 
 
 @pytest.fixture(params=_DOCUMENTS)
@@ -26,12 +33,52 @@ def _blocks(path, *languages):
     return [text for language, text in blocks if language in languages]
 
 
-def test_documented_commands_have_the_flags_that_they_show(document, flags_of, scripts):
-    for script, arguments in _COMMAND.findall("\n".join(_blocks(document, "bash"))):
+def _require_commands(text, flags_of, scripts):
+    for script, arguments in _COMMAND.findall(text):
         assert script in scripts
         known = set(flags_of(script)) | {"flagfile"}
         known |= {f"no{name}" for name in known}
         assert set(re.findall(r"(?<!\S)--(\w+)", arguments)) <= known, script
+
+
+def test_documented_commands_have_the_flags_that_they_show(document, flags_of, scripts):
+    _require_commands("\n".join(_blocks(document, "bash")), flags_of, scripts)
+
+
+@pytest.mark.parametrize("path", _CLUSTER_FILES, ids=lambda path: path.name)
+def test_cluster_files_are_valid(path, flags_of, scripts):
+    text = path.read_text("utf-8")
+    if path.suffix == ".sh":
+        subprocess.run(["bash", "-n", path], check=True)
+        _require_commands(text, flags_of, scripts)
+        return
+    for item in yaml.safe_load_all(text):
+        assert {"apiVersion", "kind", "metadata", "spec"} <= set(item)
+        for container in item["spec"]["template"]["spec"]["containers"]:
+            arguments = " ".join(container["args"])
+            _require_commands(arguments, flags_of, scripts)
+
+
+def _exists(root, name):
+    """Returns whether a dotted name is a module, or stands in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        place = root.joinpath(*parts[:length])
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if file.exists():
+            found = set(re.findall(r"\w+", file.read_text("utf-8")))
+            return set(parts[length:]) <= found
+    return False
+
+
+def test_documented_names_exist(document, root):
+    names = _NAME.findall(document.read_text("utf-8"))
+    assert [name for name in names if not _exists(root, name)] == []
+
+
+def test_documented_paths_exist(document, root):
+    paths = _FILE.findall(document.read_text("utf-8"))
+    assert [path for path in paths if not (root / path).exists()] == []
 
 
 def test_documented_extras_exist(document, root):
@@ -100,7 +147,7 @@ def test_readme_shows_the_whole_chain(root):
 
 
 def test_the_demo_uses_flags_that_its_scripts_have(root, scripts, flags_of):
-    source = (root / "pipelines" / "demo.py").read_text("utf-8")
+    source = (root / "pipelines" / "_cli" / "demo_steps.py").read_text("utf-8")
     known = set().union(*(flags_of(script) for script in scripts))
     used = set(re.findall(r'"--(\w+)=', source))
     assert {"corpus", "records", "split"} <= used <= known

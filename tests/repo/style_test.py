@@ -9,7 +9,8 @@ _TOP_LEVEL = {
     *_TREES,
     *(".ci", "docs", "presets", "studies"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff"),
-    *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", ".gitignore"),
+    *("BUILD", "MODULE.bazel", "Makefile", "pyproject.toml", "setup.py", "mkdocs.yml"),
+    ".gitignore",
 }
 _VAGUE = {"utils", "util", "helpers", "helper", "misc", "common"}
 _MOST_LINES = 400

@@ -30,6 +30,7 @@ _DISTRIBUTIONS = {
     "google": "protobuf",
     "markdown_it": "markdown-it-py",
     "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
 }
 _HEADER = '''\
 """Targets of dc_keras, written by tests/repo/write_build.py."""
