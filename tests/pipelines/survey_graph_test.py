@@ -130,7 +130,7 @@ def test_predictions_become_an_attribute_and_a_colour(
     assert len({node["color"] for node in nodes}) == 2
 
 
-def test_predictions_that_say_nothing_are_one_line(
+def test_unusable_predictions_are_one_line(
     fails_in_one_line, graph, corpus, predictions, tmp_path
 ):
     arguments = ("survey_graph", *_arguments(graph, corpus), f"--output={tmp_path}/no")

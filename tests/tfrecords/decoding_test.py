@@ -229,7 +229,7 @@ def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, codec, more):
     assert many - few < 60 * more / 2**20 + 3
 
 
-def test_a_codec_that_nobody_knows_is_an_error(tmp_path, write_clip):
+def test_an_unsupported_codec_is_an_error(tmp_path, write_clip):
     path = write_clip(tmp_path / "clip.mp4", 5)
     data = path.read_bytes()
     assert data.count(b"avc1") >= 1

@@ -75,7 +75,7 @@ def test_dropped_slideshow_keeps_its_record_and_is_counted(media, tmp_path):
     assert entry.facts["counts"]["bad_media"] == 0
 
 
-def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
+def test_bad_slides_are_reported_and_the_others_are_frames(media, tmp_path):
     (media / "3.png").write_bytes(b"no image")
     slides = ("1.png", "3.png", "gone.png", "2.png")
     videos = [_video("3", is_slideshow=True, slide_paths=slides)]
@@ -93,7 +93,7 @@ def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
     assert {bad["video_id"] for bad in entry.facts["bad_slides"]} == {"3"}
 
 
-def test_bad_slides_are_named_as_the_corpus_names_them(media, tmp_path):
+def test_bad_slides_are_reported_by_the_names_of_the_corpus(media, tmp_path):
     (media / "x" / "ann").mkdir(parents=True)
     (media / "x" / "ann" / "7_ann_1.png").write_bytes(b"no image")
     slides = ("1.png", "x/*/7*1.png")

@@ -154,7 +154,7 @@ def test_packets_too_large_to_keep_are_read_again(tmp_path, monkeypatch):
         assert _assert_equal_to_full_decode(clip, 4).packets
 
 
-def test_an_open_group_is_no_place_to_begin(tmp_path):
+def test_an_open_group_of_pictures_is_not_an_idr(tmp_path):
     clip = _noise(tmp_path / "open.mp4", 70, "keyint=12:open-gop=1:b-adapt=0")
     timeline, _ = decode_frames(clip, lambda _: {0}, lambda _: None)
     assert timeline.packets.is_idr.count(1) == 1
@@ -197,7 +197,9 @@ def test_frames_after_an_edit_list_are_those_of_a_full_decode(tmp_path):
 @pytest.mark.parametrize(
     ("name", "codec", "bf"), [("a.avi", "mpeg4", "2"), ("a.avi", "libx264", "2")]
 )
-def test_what_cannot_be_told_by_packets_is_decoded_whole(tmp_path, name, codec, bf):
+def test_streams_without_usable_packets_are_decoded_completely(
+    tmp_path, name, codec, bf
+):
     clip = _noise(tmp_path / name, 40, None, name=codec, bf=bf)
     assert _assert_equal_to_full_decode(clip, 4).packets is None
 

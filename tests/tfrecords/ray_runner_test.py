@@ -256,7 +256,7 @@ def test_ray_is_started_for_a_run(media, tmp_path):
     assert not ray.is_initialized()
 
 
-def test_a_cluster_tells_what_goes_wrong(media, tmp_path, monkeypatch, one_node):
+def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node):
     # One after another: a cluster takes seconds to start.
     large = RayCluster(one_node, shard_cpus=2)
     with pytest.raises(
@@ -297,7 +297,7 @@ def test_nothing_to_do_starts_no_ray():
     assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
 
 
-def test_without_ray_one_line_says_what_to_install(monkeypatch):
+def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "tfrecords.ray_runner")
     with pytest.raises(DataError) as caught:
@@ -308,7 +308,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.long
-def test_a_file_that_crashes_the_decoder_is_named(media, tmp_path, monkeypatch):
+def test_a_file_that_crashes_the_decoder_is_reported(media, tmp_path, monkeypatch):
     # Ray's workers, and the processes that they start, import a module of the tests.
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'tests'}")

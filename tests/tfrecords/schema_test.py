@@ -203,7 +203,7 @@ def _change_features(change):
         ),
     ],
 )
-def test_frame_record_that_breaks_the_schema_is_named(change, message):
+def test_frame_record_that_violates_the_schema_is_reported(change, message):
     with pytest.raises(RecordError) as caught:
         _parse_frames(_change_frames(change))
     assert str(caught.value).startswith("s, record 4: ")
@@ -233,7 +233,7 @@ def test_frame_record_that_breaks_the_schema_is_named(change, message):
         ),
     ],
 )
-def test_feature_record_that_breaks_the_schema_is_named(change, message):
+def test_feature_record_that_violates_the_schema_is_reported(change, message):
     with pytest.raises(RecordError) as caught:
         _parse_features(_change_features(change))
     assert message in str(caught.value)

@@ -84,7 +84,7 @@ def test_one_flipped_byte_names_the_shard(tmp_path, share):
     assert any(", record " in fault for fault in faults)
 
 
-def test_missing_truncated_and_foreign_shards_are_named(tmp_path):
+def test_missing_truncated_and_foreign_shards_are_reported(tmp_path):
     _write_frames(tmp_path, _good())
     first, second = (tmp_path / shard_name("frames", i, 2) for i in range(2))
     second.write_bytes(second.read_bytes()[:-5])
@@ -110,7 +110,7 @@ def test_order_place_and_repeats_are_checked(tmp_path):
     assert f"(video {_IDS[1][-1]}): must have a greater id" in faults[-1]
 
 
-def test_record_in_the_wrong_shard_is_named(tmp_path):
+def test_record_in_the_wrong_shard_is_reported(tmp_path):
     _write_frames(tmp_path, _good()[::-1])
     assert "belongs to shard 0, not 1" in "\n".join(_faults(tmp_path))
 
@@ -141,7 +141,7 @@ def test_record_in_the_wrong_shard_is_named(tmp_path):
         ),
     ],
 )
-def test_frames_that_break_a_rule_are_named(tmp_path, changes, problem):
+def test_invalid_frames_are_reported(tmp_path, changes, problem):
     shards = _good()
     shards[0][1] = _record(_IDS[0][1], **changes)
     _write_frames(tmp_path, shards)
@@ -235,14 +235,14 @@ def test_good_features_have_no_fault(tmp_path):
         ),
     ],
 )
-def test_features_that_break_a_rule_are_named(tmp_path, changes, problem):
+def test_invalid_features_are_reported(tmp_path, changes, problem):
     _write_features(tmp_path, [_feature("1"), _feature("2", **changes)])
     (fault,) = _faults(tmp_path)
     assert fault.startswith("features-00000-of-00001.tfrecord, record 1 (video 2): ")
     assert problem in fault
 
 
-def test_features_without_their_encoder_are_named(tmp_path):
+def test_features_without_their_encoder_are_reported(tmp_path):
     _write_features(
         tmp_path, [_feature("1")], {"vision": None, "text": {"handle": "x"}}
     )
