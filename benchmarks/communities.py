@@ -215,13 +215,13 @@ def planted(
 
 
 def _p_values(friends: Layer, truth: Truth) -> list[float]:
-    found = []
+    p_values = []
     for joined, days in zip(truth.joined.T, truth.join_days.T, strict=True):
         rows = np.flatnonzero(joined)
         if len(rows):
             times = (days[rows] * 86_400).astype(np.int64)
-            found.append(measure_along_edges(friends, Adoption(rows, times)).p_value)
-    return found
+            p_values.append(measure_along_edges(friends, Adoption(rows, times)).p_value)
+    return p_values
 
 
 def _timed(work: Callable[[], _Result]) -> tuple[_Result, float]:

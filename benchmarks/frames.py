@@ -350,10 +350,10 @@ def main() -> None:
 def _ffmpeg_version() -> str:
     if shutil.which("ffmpeg") is None:
         return "no ffmpeg"
-    told = subprocess.run(
+    output = subprocess.run(
         ["ffmpeg", "-version"], capture_output=True, text=True, check=True
     ).stdout
-    return " ".join(told.split()[:3:2])
+    return " ".join(output.split()[:3:2])
 
 
 if __name__ == "__main__":

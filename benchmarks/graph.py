@@ -62,15 +62,15 @@ def make_users(num_users: int, seed: int = 0) -> list[Affiliations]:
     share /= share.sum()
     users = tuple(f"u{number:07d}" for number in range(num_users))
     names = tuple(f"n{number:05d}" for number in range(_NUM_NAMES))
-    found = []
+    affiliations = []
     for kind, count in _HAS.items():
         thing = rng.choice(_NUM_NAMES, (num_users, count), p=share).ravel()
         user = np.repeat(np.arange(num_users), count)
         shape = (num_users, _NUM_NAMES)
         counts = sparse.coo_array((np.ones(len(user)), (user, thing)), shape).tocsr()
         counts.sum_duplicates()
-        found.append(Affiliations(kind, users, names, counts))
-    return found
+        affiliations.append(Affiliations(kind, users, names, counts))
+    return affiliations
 
 
 def fetch_whichtok(directory: Path) -> Any:
@@ -100,8 +100,8 @@ def ties_of(graph: Any) -> sparse.csr_array:
     weights = np.array(graph.es["weight"], float)
     pairs = np.array(graph.get_edgelist())[weights > 0]
     size = graph.vcount()
-    found = sparse.csr_array((weights[weights > 0], tuple(pairs.T)), (size, size))
-    return sparse.csr_array(found + found.T)
+    ties = sparse.csr_array((weights[weights > 0], tuple(pairs.T)), (size, size))
+    return sparse.csr_array(ties + ties.T)
 
 
 def exact_ties(users: list[Affiliations]) -> sparse.csr_array:

@@ -138,13 +138,13 @@ def compare(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     recipe = Recipe.of(experiment.model, experiment.training, experiment.context)
-    found = run.fit(recipe)
+    fit = run.fit(recipe)
     pairs = grid_pairs(experiment.grid)
     user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
     label = pairs.label[fold.test]
-    fitted = found.fitted
+    fitted = fit.fitted
     judged = fitted.model.predict(fitted.users, fitted.challenges, user, challenge)
-    _save(experiment, found, fold, place / "model")
+    _save(experiment, fit, fold, place / "model")
     bundle = export_bundle(place / "model", place / "bundle", calibration="none")
     requests: dict[str, Any] = _requests(experiment, user, challenge)
     np.savez(place / "requests.npz", **requests)
@@ -164,7 +164,7 @@ def compare(
     }
 
 
-def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
+def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
     from dc_keras.training.model_directory import save_model
     from dc_keras.training.saved_participation import save_participation
     from dc_keras.training.training_job import TrainingRun
@@ -179,9 +179,9 @@ def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
         facts=experiment.facts,
         context=experiment.context,
     )
-    for side, (proxy, variant) in found.proxies.items():
+    for side, (proxy, variant) in fit.proxies.items():
         save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
-    save_participation(run, found.fitted, found.videos, found.features, fold.valid)
+    save_participation(run, fit.fitted, fit.videos, fit.features, fold.valid)
 
 
 def _requests(

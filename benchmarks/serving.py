@@ -78,19 +78,19 @@ def _measure_answers(model: Any) -> None:
     ]
     user = RawUser(posts, (100.0, 1000.0, 50.0), ["challenge1"], 1_610_000_000)
     packed = pack_posts([posts], "user") | pack_users([user])
-    asked = {name: tf.constant(value) for name, value in packed.items()}
-    asked["challenge"] = tf.constant(["challenge0"])
-    captions = {"texts": asked["captions"][0]}
+    request = {name: tf.constant(value) for name, value in packed.items()}
+    request["challenge"] = tf.constant(["challenge0"])
+    captions = {"texts": request["captions"][0]}
     vectors = {
         "user": model.signatures["embed_user"](
-            **{name: value for name, value in asked.items() if name != "challenge"}
+            **{name: value for name, value in request.items() if name != "challenge"}
         )["user"],
-        "challenge": model.signatures["find_challenge"](name=asked["challenge"])[
+        "challenge": model.signatures["find_challenge"](name=request["challenge"])[
             "challenge"
         ],
     }
     calls = {
-        "a request of eight posts": ("serving_default", asked),
+        "a request of eight posts": ("serving_default", request),
         "its text encoder": ("encode", captions),
         "score, batch 1": ("score", vectors),
     }

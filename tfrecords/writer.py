@@ -147,10 +147,10 @@ def write_shard(
     """Writes a shard atomically, after it deletes the manifest.
 
     Args:
-        directory: where it goes; exists.
-        name: from `shard_name`.
-        digest: sha256 hex over everything that the shard is made from.
-        records: serialised records, in order.
+        directory: Existing directory of the shard.
+        name: File name, from `shard_name`.
+        digest: Hexadecimal sha256 of everything that determines the shard.
+        records: Serialised records, in order.
         facts: Called after the last record; returns the facts of the entry.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The real benchmark is read as its README tells it."""
+"""Compares the real benchmark with its README."""
 
 from pathlib import Path
 

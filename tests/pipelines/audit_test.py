@@ -18,7 +18,7 @@ def grid(corpus, world):
 
 @pytest.fixture(scope="module")
 def manifests(grid, tmp_path_factory):
-    """What evaluate writes before it fits anything."""
+    """The manifests that `evaluate` writes before training."""
     from dc_keras.options import ProtocolOptions, TrainingOptions
     from dc_keras.study.split_manifest import make_manifest
 
@@ -32,7 +32,7 @@ def manifests(grid, tmp_path_factory):
 
 @pytest.fixture
 def features(grid, tmp_path):
-    """The manifest of feature records whose text encoder saw masked captions."""
+    """The manifest of feature records of masked captions."""
     tags = [tag for c in grid.settings["challenges"].values() for tag in c["hashtags"]]
     text = {"hashtags": "mask_focal", "focal_hashtags": tags, "preprocessing": 2}
     write_manifest(tmp_path, "features", {"vision": None, "text": text}, [])

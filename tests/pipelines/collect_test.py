@@ -24,7 +24,7 @@ def _run(*arguments):
 
 @pytest.fixture
 def collect(tmp_path):
-    """Runs the script on the platform that `run_collect` makes."""
+    """Runs the script on the fake platform of `run_collect`."""
     pytest.importorskip("TikTokApi", reason="the extra `collect` is not installed")
     if EXECUTABLE is None:
         pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")

@@ -125,7 +125,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(run_script, place):
-    """Runs a script in that directory, and expects it to end well."""
+    """Runs a script in that directory, which must succeed."""
 
     def run(name, *flags, cwd=place):
         done = run_script(name, *flags, cwd=cwd)

@@ -32,7 +32,7 @@ def evaluation(chain, data):
 
 @pytest.fixture(scope="module")
 def gone(world, key_file, evaluation):
-    """Somebody of the panel whom others mention, and a post that describes a challenge."""
+    """A user of the panel whom others mention, and a post that describes a challenge."""
     code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
     of_post = partial(post_code, code.fingerprint)
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
@@ -92,7 +92,7 @@ def reach(chain, corpus, study, graph, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, request, evaluation, bundle, graph, survey, reach):
-    """A copy of everything, to be changed."""
+    """A copy of all artifacts that may be changed."""
     directory = tmp_path_factory.mktemp("run")
     places = {name: request.getfixturevalue(name) for name in _NAMES[:5]}
     places |= {"export": bundle, "evaluation": evaluation}
@@ -113,7 +113,7 @@ def dry(run_script, run, flags):
 
 @pytest.fixture(scope="module")
 def stopped(fails_in_one_line, run, flags, dry):
-    """Stops in the middle: at a file of predictions that cannot be read."""
+    """A run that is interrupted by an unreadable file of predictions."""
     broken = min(run.glob("evaluation/predictions/*.parquet"))
     whole = broken.read_bytes()
     broken.write_bytes(b"broken")
@@ -134,7 +134,7 @@ def _bytes(directory):
 
 
 def _decoded(path):
-    """Returns a file as it is, and as whoever reads it sees it."""
+    """Returns the bytes of a file, raw and decoded."""
     yield path.read_bytes()
     if path.suffix == ".parquet":
         yield pl.read_parquet(path).write_json().encode()
@@ -304,7 +304,7 @@ def small_run(copy, graph, survey):
 
 
 def _kills(run_script, run, flags, steps):
-    """Forgets in a copy, killed at a step, then again; yields what is left."""
+    """Removes from a copy in a killed run and a second run; yields the result."""
     for step in steps:
         place = run.with_name(f"run{step}")
         shutil.copytree(run, place)

@@ -65,14 +65,14 @@ _ARTIFACTS = ("corpus", "frames", "features", "colours", "model", "bundle")
 
 @pytest.fixture(scope="module")
 def people(world):
-    """All that names somebody in the exports of the world."""
+    """All names of people in the exports of the world."""
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     authors = [json.loads(line)["author"] for line in lines]
     return {a[name] for a in authors for name in ("id", "uniqueId", "secUid")}
 
 
 def _named(directory, people):
-    """Returns the files that hold a name, as they are or decoded, or have one."""
+    """Returns the files with a name in their path or in their raw or decoded bytes."""
     words = [person.encode() for person in people]
     found = []
     for path in sorted(directory.rglob("*")):
@@ -104,7 +104,7 @@ def test_outputs_of_the_scripts_contain_no_names(request, people, name):
 
 @pytest.fixture(scope="module")
 def named_world(world, tmp_path_factory):
-    """The world as tools leave it: media and exports bear the handles of people."""
+    """The world with the handles of people in the names of media and exports."""
     directory = tmp_path_factory.mktemp("named")
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     items = {item["id"]: item for item in map(json.loads, lines)}

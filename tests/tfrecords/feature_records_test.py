@@ -60,7 +60,7 @@ class _Features:
 
 
 class _Extract:
-    """Encodes the id and the caption of a post; notes them, and may break off."""
+    """Encodes and records the ids and captions of posts, and may fail midway."""
 
     def __init__(self, break_at=None, vision=True, text=True):
         self.break_at, self.vision, self.text = break_at, vision, text

@@ -241,7 +241,7 @@ def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
 
 
 def _settled(directory):
-    """The sizes of the unfinished shards, once a second has not changed them."""
+    """Returns the sizes of the incomplete shards when they stop growing."""
     end = time.monotonic() + 30
     before, sizes = None, _sizes(directory)
     while sizes != before:

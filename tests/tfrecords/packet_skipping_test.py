@@ -21,7 +21,7 @@ _SIZE = (96, 128)
 
 
 def _packets(text):
-    """Packets named by letters: capital for IDR, their place is their timestamp."""
+    """Returns a packet per letter: capitals are IDR, positions are timestamps."""
     packets = CodedPackets()
     for place, name in enumerate(text):
         packets.add(place, is_idr=name.isupper())
@@ -75,7 +75,7 @@ def test_idr_slices_are_found_in_both_forms_of_packets(packet, extradata, found)
 
 
 def _noise(path, num_frames, x264, *, name="libx264", starts=None, bf="3"):
-    """Moving noise, which every frame predicts from others, as hard as can be."""
+    """Writes moving noise, encoded with many references between frames."""
     draw = np.random.default_rng(5)
     height, width = _SIZE
     field = draw.integers(0, 256, (height * 2, width * 2, 3), dtype=np.uint8)
@@ -96,7 +96,7 @@ def _noise(path, num_frames, x264, *, name="libx264", starts=None, bf="3"):
 
 
 def _full_decode(path):
-    """Every frame in the order shown, by nothing but the decoder."""
+    """Decodes all frames in display order with the decoder alone."""
     with av.open(str(path), metadata_errors="replace") as media:
         stream = media.streams.video[0]
         stream.thread_type = "NONE"

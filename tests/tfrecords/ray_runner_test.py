@@ -1,4 +1,4 @@
-"""On real local Ray clusters; every test ends with no process of Ray left."""
+"""Tests on real local Ray clusters, which leave no process of Ray."""
 
 import contextlib
 import importlib
@@ -36,7 +36,7 @@ _NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 def _writers():
-    """Processes of Ray that make a shard now, and the parent of each: its node."""
+    """Returns the processes that write a shard now, and the node of each."""
     found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -73,7 +73,7 @@ def _leaves_no_process(monkeypatch):
 
 @pytest.fixture
 def cluster():
-    """A cluster of one node, of one CPU."""
+    """A cluster of one node with one CPU."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
@@ -151,7 +151,7 @@ class _KillWhenBusy(threading.Thread):
             time.sleep(0.01)
 
     def _hold_two(self):
-        """Whether two writers were under way, one of which died with its node."""
+        """Whether two writers were active, one of which died with its node."""
         writers = _writers()
         if len(writers) < 2 or len(self._tries()) < 2:
             return False

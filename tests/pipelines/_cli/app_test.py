@@ -22,7 +22,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _leave_files(end):
-    """Returns a script's `main` that leaves files, in a child that is killed too."""
+    """Returns a `main` that leaves temporary files, also in a child that is killed."""
     places = []
 
     def main():
