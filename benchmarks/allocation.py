@@ -1,14 +1,13 @@
-"""Measures what keeping freed memory is worth to TensorFlow on CPUs.
+"""Measures how much keeping freed memory speeds up TensorFlow on CPUs.
 
     python -m benchmarks.allocation
 
-`tfrecords.memory.keep_freed_memory` is for a process as a whole, so each turn is a
-process of its own, one with it and one without. Two things are timed, both with random
-weights and made-up input, seed 0: a step of the default preset's user proxy on true
-sizes (512 videos of 50 frames, 2,048 wide, and captions of 768; 1,303 users), and a
-pass of ResNet50 over 16 images of 224 pixels. Prints medians of interleaved turns,
-their ratio, how many pages of 4 KiB the kernel gave meanwhile, and the most memory that
-a process held.
+`tfrecords.memory.keep_freed_memory` affects a whole process, so that each turn runs in
+two separate processes, with and without it. Measures, with random weights and synthetic
+input, seed 0: a training step of the default preset's user proxy with the sizes of the
+paper (512 videos of 50 frames, 2,048 wide, and captions of 768; 1,303 users), and an
+inference of ResNet50 on 16 images of 224 pixels. Prints medians of interleaved turns,
+their ratio, the number of page faults (4 KiB) per step, and the peak memory.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from tfrecords.memory import keep_freed_memory
 _TURNS, _STEPS = 3, 6
 _VIDEOS, _FRAMES, _FRAME_DIM, _CAPTION_DIM, _USERS = 512, 50, 2048, 768, 1303
 _PARTS = ("user proxy", "ResNet50")
-# Seconds and pages of a step, and MiB at most.
+# Seconds and page faults per step, and peak MiB.
 _Cost = tuple[float, float, float]
 
 
@@ -44,13 +43,13 @@ def main() -> None:
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{datetime.now(UTC):%Y-%m-%d}; medians of {_TURNS} turns of {_STEPS} steps"
     )
-    print("| | usual, s | kept, s | usual / kept | pages | MiB at most |")
+    print("| | usual, s | kept, s | usual / kept | page faults | peak MiB |")
     print("|---|---|---|---|---|---|")
     for part in _PARTS:
         turns: dict[str, list[_Cost]] = {"usual": [], "kept": []}
         for _ in range(_TURNS):
             for way, costs in turns.items():
-                costs.append(_run_apart(part, way))
+                costs.append(_run_in_process(part, way))
         usual, kept = (
             [statistics.median(column) for column in zip(*costs, strict=True)]
             for costs in turns.values()
@@ -62,7 +61,7 @@ def main() -> None:
         )
 
 
-def _run_apart(part: str, way: str) -> _Cost:
+def _run_in_process(part: str, way: str) -> _Cost:
     command = [sys.executable, "-m", "benchmarks.allocation", part, way]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     seconds, pages, mebibytes = map(float, done.stdout.split())
@@ -73,7 +72,7 @@ def _measure(part: str, keeps: bool) -> _Cost:
     if keeps:
         keep_freed_memory()
     step = {"user proxy": _make_proxy_step, "ResNet50": _make_pass}[part]()
-    for _ in range(2):  # compiles, and takes what memory it needs
+    for _ in range(2):  # compiles, and allocates the memory
         step()
     seconds, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(_STEPS):

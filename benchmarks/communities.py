@@ -1,12 +1,13 @@
-"""Leiden against networkx's Louvain, planted communities, and 100,000 users.
+"""Measures community detection: speed, recovery of planted communities, and scale.
 
     python -m benchmarks.communities
 
-Needs the extra `social`. The two run turn by turn on the same graph; seconds are the
-best of the turns. Planted communities and cascades are those of the simulated world:
-found along its true friends, and in what its posts say, beside two classifiers that are
-told the communities of nine users in ten and so say how much there is to find: one sees
-the true tastes behind the words, one the tags and sounds.
+Needs the extra `social`. Compares Leiden with networkx's Louvain in alternating turns
+on the same graph; seconds are the best of the turns. Planted communities and cascades
+come from the simulated world. They are detected in its true friendships and in its
+posts, and compared with two classifiers trained on the communities of nine users in
+ten, which show how much can be recovered: one uses the true tastes, one the hashtags
+and sounds. Then measures Leiden and the names of communities with 100,000 users.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _Result = TypeVar("_Result")
 
 
 def main() -> None:
-    """Prints every figure, a line each."""
+    """Prints one line per figure."""
     compare_with_louvain()
     find_planted()
     find_planted_in_posts()
@@ -54,19 +55,19 @@ def main() -> None:
 
 
 def compare_with_louvain(num_users: int = 5_000) -> None:
-    """Leiden, conversion to igraph included, and Louvain on one planted graph."""
+    """Compares Leiden, including the conversion to igraph, with Louvain."""
     layer, _ = planted(num_users, num_groups=25, num_within=16.0, num_between=4.0)
     graph = nx.from_scipy_sparse_array(layer.weights)
     leiden_s, louvain_s = [], []
     for turn in range(_TURNS):
-        found, seconds = _timed(partial(find_communities, layer, seed=turn))
+        communities, seconds = _timed(partial(find_communities, layer, seed=turn))
         leiden_s.append(seconds)
         parts, seconds = _timed(
             partial(nx.community.louvain_communities, graph, seed=turn)
         )
         louvain_s.append(seconds)
         print(
-            f"turn {turn}: modularity of Leiden {found.modularity:.4f}, "
+            f"turn {turn}: modularity of Leiden {communities.modularity:.4f}, "
             f"of Louvain {nx.community.modularity(graph, parts):.4f}"
         )
     print(
@@ -76,24 +77,24 @@ def compare_with_louvain(num_users: int = 5_000) -> None:
 
 
 def find_planted(num_users: int = 600) -> None:
-    """The simulated world's friends: its communities, and its cascades along ties."""
+    """Detects the communities and cascades in the simulated world's friendships."""
     for seed in range(_WORLD_SEEDS):
         truth = draw_truth(
             WorldConfig(num_users=num_users), np.random.default_rng(seed)
         )
         friends = Layer("friends", to_canonical(sparse.csr_array(truth.friends)))
-        found = find_communities(friends)
+        communities = find_communities(friends)
         p_values = _p_values(friends, truth)
         print(
             f"world {seed}, {num_users} users: ARI "
-            f"{adjusted_rand_score(truth.communities, found.membership):.3f}, "
-            f"{len(found)} communities; cascades along friends: p of at most 0.05 in "
+            f"{adjusted_rand_score(truth.communities, communities.membership):.3f}, "
+            f"{len(communities)} communities; cascades along friends: p <= 0.05 in "
             f"{sum(p <= 0.05 for p in p_values)} of {len(p_values)} challenges"
         )
 
 
 def find_planted_in_posts(num_users: int = 600) -> None:
-    """The layers of corpora: the default world, more posts, and clearer tastes."""
+    """Detects communities in posts of three kinds of worlds."""
     clear = {"taste_noise": 0.05, "video_noise": 0.2}
     worlds: dict[str, dict[str, Any]] = {
         "default": {},
@@ -113,13 +114,13 @@ def find_planted_in_posts(num_users: int = 600) -> None:
 
 
 def score_world(world: World) -> tuple[float, float, float, float]:
-    """Returns the ARI of layers, of mentions, and of the two told classifiers."""
+    """Returns the ARI of layers, of mentions, and of the two trained classifiers."""
     with tempfile.TemporaryDirectory() as directory:
         corpus, truth_rows = corpus_of(world, Path(directory))
         planted_groups = world.truth.communities[truth_rows]
         graph = build_graph(corpus, GraphPlan(), with_times=False)
         layers = (graph.combined(), graph.layer("mention").undirected())
-        found = [find_communities(layer).membership for layer in layers]
+        detected = [find_communities(layer).membership for layer in layers]
         things = sparse.hstack(
             [
                 find_affiliations(corpus, kind).without_rare(2).counts
@@ -128,14 +129,14 @@ def score_world(world: World) -> tuple[float, float, float, float]:
         ).tocsr()
     tastes = world.truth.user_tastes[truth_rows][:, LOOK_DIM:]
     folds = StratifiedKFold(10, shuffle=True, random_state=0)
-    found += [
-        cross_val_predict(model, seen, planted_groups, cv=folds)
-        for model, seen in (
+    detected += [
+        cross_val_predict(model, inputs, planted_groups, cv=folds)
+        for model, inputs in (
             (LinearDiscriminantAnalysis(), tastes),
             (MultinomialNB(), things),
         )
     ]
-    scores = [adjusted_rand_score(planted_groups, groups) for groups in found]
+    scores = [adjusted_rand_score(planted_groups, groups) for groups in detected]
     return scores[0], scores[1], scores[2], scores[3]
 
 
@@ -162,10 +163,10 @@ def corpus_of(world: World, directory: Path) -> tuple[Corpus, list[int]]:
 
 
 def name_many(num_users: int = 100_000) -> None:
-    """Leiden and names for many users with 30 things each."""
+    """Measures Leiden and naming for many users with 30 things each."""
     layer, groups = planted(num_users, num_groups=100, num_within=16.0, num_between=4.0)
     generator = np.random.default_rng(0)
-    # Half of what a user has is everybody's, half their group's.
+    # Half of a user's things are common to all users, half are those of the group.
     own = groups[:, None] * 50 + generator.integers(0, 50, (num_users, 15))
     common = 5_000 + np.minimum(generator.zipf(1.3, (num_users, 15)), 20_000) - 1
     things = np.concatenate([own, common], axis=1)
@@ -174,22 +175,30 @@ def name_many(num_users: int = 100_000) -> None:
         (np.ones(things.size), (rows, things.ravel())), shape=(num_users, 25_000)
     )
     names = [f"#{thing}" for thing in range(25_000)]
-    found, leiden_s = _timed(lambda: find_communities(layer))
+    communities, leiden_s = _timed(lambda: find_communities(layer))
+    membership = communities.membership
     profiles, naming_s = _timed(
-        lambda: describe_communities(layer, found.membership, incidence, names)
+        lambda: describe_communities(layer, membership, incidence, names)
     )
     named = sum(bool(profile.traits) for profile in profiles)
     print(
         f"{num_users:,} users, {layer.num_edges:,} ties: Leiden {leiden_s:.1f} s, "
-        f"ARI {adjusted_rand_score(groups, found.membership):.3f}, names "
-        f"{naming_s:.1f} s, {named} of {len(found)} communities named"
+        f"ARI {adjusted_rand_score(groups, membership):.3f}, names "
+        f"{naming_s:.1f} s, {named} of {len(communities)} communities named"
     )
 
 
 def planted(
     num_users: int, num_groups: int, num_within: float, num_between: float
 ) -> tuple[Layer, np.ndarray]:
-    """Returns ties of weight 1 or more, so many a user, and the groups."""
+    """Returns a random graph with planted groups, and the group of each user.
+
+    Args:
+        num_users: Number of users.
+        num_groups: Number of planted groups.
+        num_within: Mean number of ties per user within its group.
+        num_between: Mean number of ties per user to any other users.
+    """
     generator = np.random.default_rng(0)
     groups = np.sort(generator.integers(0, num_groups, num_users))
     starts = np.searchsorted(groups, np.arange(num_groups + 1))
@@ -206,13 +215,13 @@ def planted(
 
 
 def _p_values(friends: Layer, truth: Truth) -> list[float]:
-    found = []
+    p_values = []
     for joined, days in zip(truth.joined.T, truth.join_days.T, strict=True):
         rows = np.flatnonzero(joined)
         if len(rows):
             times = (days[rows] * 86_400).astype(np.int64)
-            found.append(measure_along_edges(friends, Adoption(rows, times)).p_value)
-    return found
+            p_values.append(measure_along_edges(friends, Adoption(rows, times)).p_value)
+    return p_values
 
 
 def _timed(work: Callable[[], _Result]) -> tuple[_Result, float]:

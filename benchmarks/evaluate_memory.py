@@ -1,13 +1,13 @@
-"""Measures whether `evaluate` grows with the folds that one process fits.
+"""Measures whether the memory of `evaluate` grows with the number of folds.
 
     python -m benchmarks.evaluate_memory
 
-A small text-only world (synthetic: --users, some of whom join more than others, and
-captions of 384 numbers, seed 0) is judged in folds of `random_pair`: deepChallenger
-with context and without, the paper's baselines and the simple ones. Prints the memory
-that the process holds after 4, 10, 20 and 40 folds, the median CPU seconds of a fold,
-and the ratio of the last memory to the first; exits with 1 if that is above 1.10. With
-fewer --folds than 40 the ratio is printed and not judged.
+Evaluates a small synthetic world without media (--users with different propensities,
+captions of 384 numbers, seed 0) in folds of `random_pair`: deepChallenger with and
+without context, the paper's baselines and the simple baselines. Prints the resident
+memory of the process after 4, 10, 20 and 40 folds, the median CPU seconds per fold, and
+the ratio of the last memory to the first. Exits with 1 if the ratio is above 1.10 after
+at least 40 folds.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from tfrecords.memory import keep_freed_memory
 if TYPE_CHECKING:
     from dc_keras.evaluation.experiment import Experiment
 
-_FOLDS = flags.DEFINE_integer("folds", 40, "Folds to fit.", lower_bound=2)
-_USERS = flags.DEFINE_integer("users", 60, "Users of the world.", lower_bound=20)
+_FOLDS = flags.DEFINE_integer("folds", 40, "Number of folds to fit.", lower_bound=2)
+_USERS = flags.DEFINE_integer(
+    "users", 60, "Number of users of the world.", lower_bound=20
+)
 
 _FULL, _LOOKS, _MOST = 40, (4, 10, 20, 40), 1.10
 _NUM_CHALLENGES, _NUM_SUPPORT, _HISTORY, _CAPTION_DIM = 6, 40, 4, 384
@@ -41,7 +43,7 @@ _START, _DAY = 1_600_000_000, 86_400
 
 
 def main(_: list[str]) -> None:
-    """Prints the table and judges the ratio."""
+    """Prints the table and checks the ratio."""
     keep_freed_memory()
     experiment = make_experiment(_USERS.value)
     looks = sorted({min(look, _FOLDS.value) for look in _LOOKS})
@@ -61,7 +63,7 @@ def main(_: list[str]) -> None:
 
 
 def resident_mebibytes() -> float:
-    """Returns the memory that this process holds now."""
+    """Returns the resident memory of this process in MiB."""
     for line in Path("/proc/self/status").read_text("ascii").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
@@ -69,7 +71,7 @@ def resident_mebibytes() -> float:
 
 
 def make_experiment(num_users: int) -> Experiment:
-    """Returns a text-only world, some of whose users join more, and a short fit."""
+    """Returns an experiment on a world without media, with a short training."""
     from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.features import Features
@@ -90,7 +92,7 @@ def make_experiment(num_users: int) -> Experiment:
 
 
 def _run_fold(experiment: Experiment, seed: int, directory: Path) -> float:
-    """Fits and judges one fold; returns its CPU seconds."""
+    """Fits and evaluates one fold; returns its CPU seconds."""
     from dc_keras.evaluation.fold_runner import run_experiment
 
     start = time.process_time()
@@ -127,7 +129,7 @@ def _make_grid(rng: np.random.Generator, num_users: int) -> Grid:
 
 
 def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
-    """Returns the facts of each post: a tag, a sound, counts, a time."""
+    """Returns random facts of the posts: a hashtag, a sound, counts and a time."""
     video_ids = sorted(grid.video_users)
     count = len(video_ids)
     tags = [f"tag{tag}" for tag in rng.integers(0, 20, count)]

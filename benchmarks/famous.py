@@ -1,7 +1,7 @@
 """Reads datares/TikTok_Famous, the real benchmark, as its README defines it.
 
-50,124 public posts of 2020 by 1,794 large creators; a challenge is a sound. The data
-stay where they are: nothing of them is in this repository.
+It has 50,124 public posts of 2020 by 1,794 large creators; a challenge is a sound. The
+data are not part of this repository.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Famous:
     """The posts, the grids and the folds of the benchmark.
 
     Args:
-        directory: with `videos.jsonl.gz`, `manifest.json.gz` and `temporal.json.gz`.
+        directory: Directory of the files of the benchmark.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,7 +47,7 @@ class Famous:
         self.temporal = self._temporal_grid()
 
     def manifests(self, splits: Sequence[str], num_seeds: int) -> list[Manifest]:
-        """Returns the frozen folds; a seed draws validation out of training rows."""
+        """Returns the published folds; a seed draws validation from training rows."""
         return [
             Manifest.of_folds(
                 split,
@@ -167,29 +167,29 @@ class Famous:
 def _held_out(
     number: np.ndarray, index: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Validated (a tenth of the rest) and judged positions of a fold."""
+    """Returns the validation positions (a tenth of the rest) and the test positions."""
     rest, test = np.flatnonzero(number != index), np.flatnonzero(number == index)
     _, valid = split_rows(len(rest), VALIDATION_FRACTION, seed)
     return rest[valid], test
 
 
 def _bits(mask: str, count: int) -> list[bool]:
-    """Reads a binary number in hexadecimal digits: the first challenge stands first."""
+    """Decodes a hexadecimal bit mask; the first challenge is the highest bit."""
     return [digit == "1" for digit in f"{int(mask, 16):0{count}b}"]
 
 
 def _find_joins(
     videos: pl.DataFrame, sounds: Mapping[str, Mapping[str, Any]]
 ) -> pl.DataFrame:
-    """Posts with a candidate sound, whose titles are merged under `match`."""
+    """Returns the posts with a candidate sound; `match` lists its merged titles."""
     challenge = {match: name for name, c in sounds.items() for match in c["match"]}
-    found = pl.col("music_id").replace_strict(challenge, default=None)
-    return videos.select("video_id", challenge=found).drop_nulls()
+    joined = pl.col("music_id").replace_strict(challenge, default=None)
+    return videos.select("video_id", challenge=joined).drop_nulls()
 
 
 def _read_videos(path: Path) -> pl.DataFrame:
     posts = _read_ndjson(path)
-    # The dataset has no text but hashtags; the title of the sound stands beside them.
+    # The only texts of the dataset are the hashtags and the title of the sound.
     text = pl.concat_str("caption", "music_title", separator=" ", ignore_nulls=True)
     return posts.with_columns(
         pl.col("create_time", "duration_s").cast(pl.Float64), caption=text

@@ -20,15 +20,13 @@ _MAX_TOKENS = 32
 _EMBED_BATCH = 256
 
 
-def read_features(
-    famous: Famous, output: Path, tell: Callable[[str], None]
-) -> Features:
-    """Returns caption embeddings of every post that a grid shows.
+def read_features(famous: Famous, output: Path, log: Callable[[str], None]) -> Features:
+    """Returns the caption embeddings of all posts in the grids.
 
     Args:
-        famous: the benchmark.
-        output: directory that keeps them for the next run, in `captions.npz`.
-        tell: called with one line before they are computed.
+        famous: The benchmark.
+        output: Directory of the cache `captions.npz`.
+        log: Called with a line of progress before they are computed.
     """
     from dc_keras.encoders.extraction import CaptionEmbedder
     from dc_keras.encoders.text import TextSpec, build_text_encoder
@@ -49,10 +47,10 @@ def read_features(
             return Features(tuple(posts["video_id"]), {}, kept["captions"], made_by)
     spec = TextSpec(minilm_handle(), max_tokens=_MAX_TOKENS, pooling="mean")
     encoder = build_text_encoder(spec)
-    # As a bundle sees them: raw captions.
+    # Raw captions, as in requests to a bundle.
     texts = posts["caption"].to_list()
     unique = sorted(set(texts))
-    tell(f"embedding {len(unique)} texts of {len(texts)} posts")
+    log(f"embedding {len(unique)} texts of {len(texts)} posts")
     vectors = CaptionEmbedder(encoder, _EMBED_BATCH).embed(unique)
     row_of = {text: row for row, text in enumerate(unique)}
     captions = vectors[[row_of[text] for text in texts]].astype(np.float32)

@@ -1,15 +1,15 @@
-"""Measures extraction: frames beside the bare network, captions beside full padding.
+"""Measures feature extraction, compared with the networks alone and with full padding.
 
     python -m benchmarks.features
 
 ResNet50 with random weights at 224 × 224 and batches of 16: posts of eight JPEG frames
-(made up, seed 0) through `FrameEmbedder`, decoding and all, beside the same network as
-a bare `tf.function` on arrays that are decoded already. The same by OpenVINO, in
-float32 and in int8 calibrated on 72 of the frames, each as extraction and as the
-network alone on decoded arrays (extra `openvino`). MiniLM on 320 captions of a
-simulated world: `CaptionEmbedder`, which batches by length, beside the same network
-with every caption padded to 64 tokens. Prints medians of interleaved runs and their
-ratios. Above 1 ours is the faster one.
+(synthetic, seed 0) through `FrameEmbedder`, including decoding, compared with the same
+network as a plain `tf.function` on decoded arrays. The same with OpenVINO, in float32
+and in int8 calibrated on 72 of the frames, both as extraction and as the network alone
+on decoded arrays (extra `openvino`). MiniLM on 320 captions of a simulated world:
+`CaptionEmbedder`, which batches by length, compared with the same network on captions
+padded to 64 tokens. Prints medians of interleaved runs and their ratios; ours is faster
+above 1.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _frames() -> list[tuple[str, float, float]]:
 def _make_frames() -> tuple[list[np.ndarray], list[bytes]]:
     """Returns frames, uint8 BGR (224, 224, 3) each, and their JPEG files."""
     rng = np.random.default_rng(0)
-    # Smooth, as frames are: noise takes a decoder longer than any picture.
+    # Smooth, because decoding noise takes longer than decoding real frames.
     coarse = rng.integers(0, 255, (_NUM_POSTS * _NUM_FRAMES, 8, 8, 3), np.uint8)
     sides = (_SIZE, _SIZE)
     pixels = [cv2.resize(c, sides, interpolation=cv2.INTER_CUBIC) for c in coarse]

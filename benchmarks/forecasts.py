@@ -1,12 +1,12 @@
-"""Whether the expected number of participants holds, on simulated worlds.
+"""Measures the coverage of the forecast number of participants on simulated worlds.
 
     python -m benchmarks.forecasts --worlds=20
 
-Each world has users and challenges of its own (synthetic; captions, no media). A
-deepChallenger of the default preset is trained on six tenths of its panel, calibrated
-on its validation rows as `export_model` does, and asked about the others, whom nothing
-has seen: how many of them join each challenge? Prints how often the true number lies in
-the interval, over all worlds and challenges, beside the level that the interval states.
+Each world has different users and challenges (synthetic; captions, no media). A
+deepChallenger of the default preset is trained and calibrated on six tenths of its
+panel, as `export_model` does, and forecasts for each challenge how many of the other
+users join. Prints how often the true number lies in the interval, over all worlds and
+challenges, for each confidence level.
 """
 
 from __future__ import annotations
@@ -29,22 +29,28 @@ if TYPE_CHECKING:
     from dc_keras.study.participation import Grid
 
 _WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
-_FIRST = flags.DEFINE_integer("first_world", 0, "Seed of the first.", lower_bound=0)
-_USERS = flags.DEFINE_integer("users", 400, "Users a world.", lower_bound=50)
-_CHALLENGES = flags.DEFINE_integer("challenges", 12, "Challenges a world.", 2)
+_FIRST = flags.DEFINE_integer(
+    "first_world", 0, "Seed of the first world.", lower_bound=0
+)
+_USERS = flags.DEFINE_integer(
+    "users", 400, "Number of users per world.", lower_bound=50
+)
+_CHALLENGES = flags.DEFINE_integer(
+    "challenges", 12, "Number of challenges per world.", 2
+)
 _LEVELS = (0.5, 0.8, 0.9)
 _TRAINED_SHARE = 0.6
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """A world's answers about users that trained nothing.
+class _TestPredictions:
+    """Predictions for the test users of a world.
 
     Attributes:
-        probability: calibrated, (num_users, num_challenges).
-        joined: 0/1 alike.
-        challenges: names.
-        calibration: of the model.
+        probability: Calibrated probabilities, (num_users, num_challenges).
+        joined: Labels, 0 or 1, (num_users, num_challenges).
+        challenges: Names of the challenges.
+        calibration: Calibration of the model.
     """
 
     probability: np.ndarray
@@ -54,33 +60,33 @@ class _Asked:
 
 
 def main(_: list[str]) -> None:
-    """Prints a line a world, and the coverage of all."""
+    """Prints one line per world, and the coverage over all worlds."""
     from dc_keras.serving.calibration import forecast_participants
 
     inside: dict[float, list[bool]] = {level: [] for level in _LEVELS}
     encoder = _text_encoder()
     for seed in range(_FIRST.value, _FIRST.value + _WORLDS.value):
-        asked = _ask(seed, encoder)
+        test = _predict_test_users(seed, encoder)
         errors = []
-        for column, name in enumerate(asked.challenges):
-            true = int(asked.joined[:, column].sum())
+        for column, name in enumerate(test.challenges):
+            true = int(test.joined[:, column].sum())
             for level in _LEVELS:
-                told = forecast_participants(
-                    asked.probability[:, column], asked.calibration, name, level=level
+                forecast = forecast_participants(
+                    test.probability[:, column], test.calibration, name, level=level
                 )
-                inside[level].append(told.low <= true <= told.high)
-            errors.append(told.expected - true)
+                inside[level].append(forecast.low <= true <= forecast.high)
+            errors.append(forecast.expected - true)
         print(
-            f"world {seed}: of {len(asked.joined)} users {asked.joined.mean():.3f} "
-            f"join, {asked.probability.mean():.3f} said; expected less true number a "
-            f"challenge {np.mean(errors):+.1f}, root mean square "
-            f"{np.sqrt(np.mean(np.square(errors))):.1f}; {asked.calibration.num_pairs} "
-            f"pairs calibrate, spread {asked.calibration.spread:.2f}",
+            f"world {seed}: of {len(test.joined)} users {test.joined.mean():.3f} "
+            f"join, predicted {test.probability.mean():.3f}; expected minus true "
+            f"number per challenge {np.mean(errors):+.1f}, root mean square "
+            f"{np.sqrt(np.mean(np.square(errors))):.1f}; {test.calibration.num_pairs} "
+            f"calibration pairs, spread {test.calibration.spread:.2f}",
             flush=True,
         )
     for level, hits in inside.items():
         print(
-            f"stated {level:.0%}: {np.mean(hits):.3f} of {len(hits)} numbers inside, "
+            f"level {level:.0%}: {np.mean(hits):.3f} of {len(hits)} numbers inside, "
             f"standard error {np.std(hits) / np.sqrt(len(hits)):.3f} if independent"
         )
 
@@ -92,8 +98,8 @@ def _text_encoder() -> TextEncoder:
     return build_text_encoder(spec)
 
 
-def _ask(seed: int, encoder: TextEncoder) -> _Asked:
-    """Draws a world, fits on some of its users and asks about the others."""
+def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
+    """Draws a world, fits on some of its users and predicts the others."""
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_run import FoldRun
     from dc_keras.serving.calibration import Calibration
@@ -124,10 +130,10 @@ def _ask(seed: int, encoder: TextEncoder) -> _Asked:
     scores[user, challenge] = fitted.model.predict(
         fitted.users, fitted.challenges, user, challenge
     )
-    asked = np.sort(parts[2])
-    return _Asked(
-        calibration.apply(scores[asked]),
-        grid.labels[asked],
+    test_users = np.sort(parts[2])
+    return _TestPredictions(
+        calibration.apply(scores[test_users]),
+        grid.labels[test_users],
         grid.challenges,
         calibration,
     )

@@ -1,24 +1,23 @@
-"""Measures what the frames of a video cost, beside a bare decode and two other ways.
+"""Measures the cost of sampling frames, compared with decoding and two other projects.
 
     python -m benchmarks.frames
 
-Clips of 576 x 1024 at 30 frames a second, 15 s and 60 s long, H.264 by x264's default
-settings: a camera that moves over a texture with detail of every size, cuts, a moving
-disc, and noise, at about the bitrate that the platform sends. Of each 50 frames are
-taken, 224 px, as JPEG:
+The clips are synthetic, 576 x 1024 at 30 frames per second, 15 s and 60 s long, H.264
+with x264's default settings: a camera moving over a texture with detail of all sizes,
+cuts, a moving disc, and noise, at about the bitrate of the platform. 50 frames of 224
+px are sampled of each clip as JPEG:
 
 - ours: `tfrecords.frame_sampling.sample_frames`;
-- youtube-8m's way, written anew from its feature_extractor: OpenCV reads every frame,
-  and every so many milliseconds one is kept; here it is also made small and encoded;
-- dmvr's way, written anew from its examples/generate_from_file.py: a run of ffmpeg with
-  the filters `fps` and `scale`, out of which JPEG files come by a pipe; also at its own
-  rate and size.
+- youtube-8m, reimplemented from its feature_extractor: OpenCV reads all frames and
+  keeps one per time interval; here the frame is also resized and encoded;
+- dmvr, reimplemented from its examples/generate_from_file.py: ffmpeg with the filters
+  `fps` and `scale` writes JPEG files to a pipe; also with its default rate and size.
 
-Beside them whole decodes that keep nothing: ffmpeg and PyAV with one thread, OpenCV's
-`grab()`. Prints CPU seconds (user and system, children included, imports not), medians
-of interleaved runs, each in a process of its own, and our share of each; then how much
-faster two processes are than one, and the peak memory of a ten-minute clip and of clips
-of very many small frames. Without an ffmpeg program its rows are left out.
+For comparison, complete decodes without output: ffmpeg and PyAV with one thread, and
+OpenCV's `grab()`. Prints CPU seconds (user and system, including children, without
+imports) as medians of interleaved runs in separate processes, and our share of each;
+then the speed-up of two processes, and the peak memory of a ten-minute clip and of
+clips with very many small frames. Rows of ffmpeg are omitted if it is not installed.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ _NOISE = 3.0  # standard deviation, of 255
 _SMOOTHNESS = 1.25  # with that noise about 1.4 Mbit a second
 _NUM_FRAMES, _SIZE = 50, 224
 _NUM_COPIES = 8
-# The few are already so many that their packets are not kept.
+# Even the smaller number is too large for the packets to be kept in memory.
 _FEW, _MANY = 40_000, {"libx264": 200_000, "rawvideo": 2_000_000}
 _JPEG_START = b"\xff\xd8"
 
 
 def write_clip(path: Path, seconds: int) -> None:
-    """Writes a clip, the same for the same length."""
+    """Writes a clip that depends only on its length."""
     draw = np.random.default_rng(seconds)
     texture = _make_texture(draw)
     noise = [
@@ -83,7 +82,7 @@ def write_clip(path: Path, seconds: int) -> None:
 
 
 def _make_texture(draw: np.random.Generator) -> np.ndarray:
-    """Returns detail of every size, as in nature: uint8 (2 height, 2 width, 3)."""
+    """Returns a texture with detail of all sizes, uint8 (2 height, 2 width, 3)."""
     height, width = 2 * _HEIGHT, 2 * _WIDTH
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = 1
@@ -101,7 +100,7 @@ def _make_texture(draw: np.random.Generator) -> np.ndarray:
 
 
 def _draw_scene(texture: np.ndarray, number: int) -> np.ndarray:
-    """Returns what the camera sees: uint8 (height, width, 3)."""
+    """Returns the view of the camera, uint8 (height, width, 3)."""
     t = number / _FPS
     scene = int(t // 5)
     left = _WIDTH / 2 * (1 + np.sin(0.4 * t + scene))
@@ -118,7 +117,7 @@ def _draw_scene(texture: np.ndarray, number: int) -> np.ndarray:
 
 
 def repeat_clip(source: Path, target: Path, times: int) -> None:
-    """Writes a clip several times over, without encoding it again."""
+    """Writes a clip repeated several times, without encoding it again."""
     with av.open(str(target), "w") as out:
         copy = None
         for turn in range(times):
@@ -134,7 +133,7 @@ def repeat_clip(source: Path, target: Path, times: int) -> None:
 
 
 def write_many_frames(path: Path, num_frames: int, codec: str) -> Path:
-    """Writes equal frames of few pixels, 25 a second."""
+    """Writes equal frames of few pixels, 25 per second."""
     side = 16 if codec == "libx264" else 4  # raw then 24 bytes a frame
     with av.open(str(path), "w") as media:
         options = {"preset": "ultrafast", "bf": "2"} if codec == "libx264" else {}
@@ -351,10 +350,10 @@ def main() -> None:
 def _ffmpeg_version() -> str:
     if shutil.which("ffmpeg") is None:
         return "no ffmpeg"
-    told = subprocess.run(
+    output = subprocess.run(
         ["ffmpeg", "-version"], capture_output=True, text=True, check=True
     ).stdout
-    return " ".join(told.split()[:3:2])
+    return " ".join(output.split()[:3:2])
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Measures the social graph: whichtok's weights against its loop, and growth.
+"""Measures the construction of the social graph, compared with whichtok.
 
     python -m benchmarks.graph
 
-Made-up users with 20 hashtags and 10 sounds each, drawn by Zipf's law (exponent 1.1 of
-50,000 names), seed 0. Prints, in CPU seconds of one process and as medians of three
-interleaved runs: whichtok 0.0.3 itself, fetched from PyPI, beside the exact graph of
-the same weights (equal to 1e-9, or it stops), at 1,000 and 3,000 users; and the
-pruned graph (TF-IDF, 20 strongest ties a user, nothing that more than 1,000 users have)
-at 3,000, 10,000 and 100,000, with the peak memory of its process. Then, for the same
-posts at random seconds of 60 days: ties within 60 seconds, counts, beside a loop over
-pairs of posts at 1,000 users (nothing left out) and alone at 100,000; and when the ties
-of the pruned graph were seen.
+Synthetic users with 20 hashtags and 10 sounds each, drawn by Zipf's law (exponent 1.1,
+50,000 names), seed 0. Prints CPU seconds of one process as medians of three interleaved
+runs: whichtok 0.0.3 from PyPI and our exact graph with the same weights (which must be
+equal to 1e-9) for 1,000 and 3,000 users; and the pruned graph (TF-IDF, 20 strongest
+ties per user, no thing of more than 1,000 users) for up to 100,000 users, with the peak
+memory of its process. Then, for the same posts at random times within 60 days: counts
+of ties within 60 seconds, compared with a loop over pairs of posts for 1,000 users
+(without pruning), and alone for 100,000; and the computation of the times of the pruned
+ties.
 """
 
 from __future__ import annotations
@@ -56,28 +56,28 @@ build_alone(int(sys.argv[1]))
 
 
 def make_users(num_users: int, seed: int = 0) -> list[Affiliations]:
-    """Returns who has which tags and sounds."""
+    """Returns the affiliations of users with hashtags and with sounds."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, _NUM_NAMES + 1) ** _EXPONENT
     share /= share.sum()
     users = tuple(f"u{number:07d}" for number in range(num_users))
     names = tuple(f"n{number:05d}" for number in range(_NUM_NAMES))
-    found = []
+    affiliations = []
     for kind, count in _HAS.items():
         thing = rng.choice(_NUM_NAMES, (num_users, count), p=share).ravel()
         user = np.repeat(np.arange(num_users), count)
         shape = (num_users, _NUM_NAMES)
         counts = sparse.coo_array((np.ones(len(user)), (user, thing)), shape).tocsr()
         counts.sum_duplicates()
-        found.append(Affiliations(kind, users, names, counts))
-    return found
+        affiliations.append(Affiliations(kind, users, names, counts))
+    return affiliations
 
 
 def fetch_whichtok(directory: Path) -> Any:
     """Returns the class `UserGraph` of whichtok 0.0.3, from PyPI.
 
-    The module that scrapes is left out: it asks for a browser when it is imported, and
-    no weight depends on it.
+    Replaces its module for scraping, which needs a browser when it is imported and does
+    not affect the weights.
     """
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*install, "--target", directory, "whichtok==0.0.3"], check=True)
@@ -89,23 +89,23 @@ def fetch_whichtok(directory: Path) -> Any:
 
 
 def whichtoks_graph(user_graph: Any, group: Any) -> Any:
-    """Weighs every pair by whichtok itself; returns its graph."""
-    # Its lists belong to the class, and would grow from one graph to the next.
+    """Returns whichtok's graph, with the weights of all pairs."""
+    # These are class attributes, which would otherwise grow with each graph.
     user_graph.user_list, user_graph.username_to_index = [], {}
     return user_graph(group).graph
 
 
 def ties_of(graph: Any) -> sparse.csr_array:
-    """Returns the ties of a complete graph that weigh something."""
+    """Returns the ties of a complete graph with a weight above 0."""
     weights = np.array(graph.es["weight"], float)
     pairs = np.array(graph.get_edgelist())[weights > 0]
     size = graph.vcount()
-    found = sparse.csr_array((weights[weights > 0], tuple(pairs.T)), (size, size))
-    return sparse.csr_array(found + found.T)
+    ties = sparse.csr_array((weights[weights > 0], tuple(pairs.T)), (size, size))
+    return sparse.csr_array(ties + ties.T)
 
 
 def exact_ties(users: list[Affiliations]) -> sparse.csr_array:
-    """Builds all ties by whichtok's weights."""
+    """Builds all ties with whichtok's weights."""
     layers = [build_shared_layer(has, "whichtok") for has in users]
     return sparse.csr_array(layers[0].weights + layers[1].weights)
 
@@ -117,12 +117,12 @@ def pruned_ties(users: list[Affiliations]) -> int:
 
 
 def build_alone(num_users: int) -> None:
-    """Prints CPU seconds and peak memory (MiB) of a pruned graph and nothing else."""
+    """Prints only the CPU seconds and the peak memory (MiB) of a pruned graph."""
     users = make_users(num_users)
     start = time.process_time()
     pruned_ties(users)
     seconds = time.process_time() - start
-    # What a process inherits of its parent counts in getrusage, not here.
+    # Unlike getrusage, VmHWM does not include memory inherited from the parent.
     status = Path("/proc/self/status").read_text()
     print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
@@ -141,7 +141,7 @@ def draw_moments(has: Affiliations, seed: int = 0) -> pl.DataFrame:
 
 
 def loop_within(moments: pl.DataFrame) -> int:
-    """Compares each post of a thing with every other one; returns how many tie."""
+    """Counts the ties by comparing each post of a thing with all others."""
     ties = set()
     for _, posts in moments.group_by("thing"):
         rows = posts.select("user_id", "time").rows()
@@ -152,7 +152,7 @@ def loop_within(moments: pl.DataFrame) -> int:
 
 
 def measure_times() -> None:
-    """Prints what windows and times of ties take."""
+    """Prints the cost of time windows and of the times of ties."""
     has = make_users(1000)[0]
     moments = draw_moments(has)
 
@@ -160,7 +160,7 @@ def measure_times() -> None:
         return build_coactivity_layer(moments, has, _WITHIN_S, "count").num_edges
 
     if window() != loop_within(moments):
-        sys.exit("the window has other ties than the loop")
+        sys.exit("the ties of the window differ from those of the loop")
     loop, slid = _cpu_seconds(lambda: loop_within(moments), window)
     print(
         f"\n1,000 users, within {_WITHIN_S} s: loop {loop:.2f} s, window {slid:.3f} s"
@@ -219,7 +219,7 @@ def _compare(num_users: int, user_graph: Any) -> list[float]:
     group = types.SimpleNamespace(users_dict=named)
     apart = ties_of(whichtoks_graph(user_graph, group)) - exact_ties(users)
     if abs(apart).max() > 1e-9:
-        sys.exit("the exact graph has other weights than whichtok's")
+        sys.exit("the weights of the exact graph differ from whichtok's")
     return _cpu_seconds(
         lambda: whichtoks_graph(user_graph, group),
         lambda: exact_ties(users),

@@ -1,12 +1,12 @@
-"""Measures the import of web items from JSON lines, beside a bare parse of the file.
+"""Measures the import of web items from JSON lines, compared with parsing alone.
 
     python -m benchmarks.importing
 
-Made-up items in the shape and size of the platform's web endpoint (about 4.3 kB each,
-seed 0), by one author in ten of them. Prints the items a second per core of the whole
-import into Parquet and of `orjson.loads` on every line, their ratio (medians of five
-interleaved runs), and the peak memory of an import of 1, 4 and 12 files' worth, which
-should be about the same. A ratio of 0.35 is the aim.
+Synthetic items in the format and size of the platform's web endpoint (about 4.3 kB
+each, seed 0), ten per author. Prints the items per second and core of the complete
+import into Parquet and of `orjson.loads` on each line, their ratio (medians of five
+interleaved runs), and the peak memory of an import of 1, 4 and 12 files, which should
+be about the same. The target ratio is 0.35.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def make_item(number: int, rng: random.Random) -> dict[str, Any]:
-    """Returns a web item with every key that the endpoint sends."""
+    """Returns a web item with all keys of the endpoint."""
     video_id = str((_FIRST_POST + 37 * number << 32) + rng.getrandbits(31))
     author = rng.randrange(_NUM_ITEMS // 10)
     tags = [f"tag{int(rng.paretovariate(0.6)) % 5000}" for _ in range(rng.randrange(5))]
@@ -131,7 +131,7 @@ def make_item(number: int, rng: random.Random) -> dict[str, Any]:
 
 
 def write_items(path: Path) -> None:
-    """Writes `_NUM_ITEMS` items, one a line, in an order of no meaning."""
+    """Writes `_NUM_ITEMS` items, one per line, in random order."""
     rng = random.Random(0)
     numbers = list(range(_NUM_ITEMS))
     rng.shuffle(numbers)
@@ -141,7 +141,7 @@ def write_items(path: Path) -> None:
 
 
 def parse_seconds(path: Path) -> float:
-    """Returns the CPU seconds of a bare parse of every line."""
+    """Returns the CPU seconds of parsing all lines."""
     start = time.process_time()
     with path.open("rb") as file:
         for line in file:
@@ -151,7 +151,7 @@ def parse_seconds(path: Path) -> float:
 
 def import_cost(paths: list[Path], corpus: Path) -> tuple[float, float]:
     """Returns the CPU seconds and the peak MiB of an import in its own process."""
-    # One thread: what is measured is a core.
+    # One thread, because the figure is per core.
     alone = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT, str(corpus), *map(str, paths)],
@@ -197,7 +197,7 @@ def main() -> None:
 
 
 def _shift(source: Path, target: Path, number: int) -> None:
-    """Writes the same items under ids of a later time."""
+    """Writes the same items with ids of a later time."""
     with source.open("rb") as lines, target.open("wb") as file:
         for line in lines:
             item = orjson.loads(line)

@@ -1,12 +1,12 @@
-"""Measures how long a run takes to judge, beside scikit-learn drawing users one by one.
+"""Measures the cost of the metrics and the bootstrap, compared with scikit-learn.
 
     python -m benchmarks.judging
 
-Made-up predictions (seed 0): 18,200 pairs of 360 users and 50 challenges a fold, 3 %
-joined. Prints CPU seconds a model and fold of the bootstrap of average precision (1000
-draws of users), of scikit-learn's weighted average precision in the same number of
-draws (timed on 50), their ratio, and of every metric of pairs; medians of five
-interleaved runs. Both ways must agree on the draws that both make.
+Synthetic predictions (seed 0): 18,200 pairs of 364 users and 50 challenges per fold, 3
+% positive. Prints CPU seconds per model and fold of the bootstrap of average precision
+(1000 draws of users), of scikit-learn's weighted average precision for the same number
+of draws (measured on 50), their ratio, and of all metrics of pairs, as medians of five
+interleaved runs. Both implementations must agree on their common draws.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TOLERANCE = 1e-9
 
 
 def make_fold() -> Scores:
-    """Returns scores that know a little of the labels."""
+    """Returns scores that are weakly correlated with the labels."""
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(_NUM_USERS), _NUM_CHALLENGES)
     labels = (rng.random(len(users)) < _PREVALENCE).astype(int)
@@ -42,7 +42,7 @@ def make_fold() -> Scores:
 
 
 def draw_one_by_one(fold: Scores) -> np.ndarray:
-    """Average precision in the first draws, by scikit-learn."""
+    """Returns the average precision of the first draws, by scikit-learn."""
     shares = np.full(_NUM_USERS, 1 / _NUM_USERS)
     counts = np.random.default_rng(0).multinomial(_NUM_USERS, shares, _DRAWS)
     return np.array(
@@ -54,7 +54,7 @@ def draw_one_by_one(fold: Scores) -> np.ndarray:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """CPU seconds of one call, all threads."""
+    """Returns the CPU seconds of one call, over all threads."""
     start = time.process_time()
     function()
     return time.process_time() - start
@@ -77,11 +77,11 @@ def main() -> None:
     ]
     median = {name: statistics.median(run[name] for run in runs) for name in tasks}
     peer = median["one by one"] * _DRAWS / _DRAWS_OF_PEER
-    print(f"bootstrap, {_DRAWS} draws: {median['bootstrap']:.3f} s a model and fold")
+    print(f"bootstrap, {_DRAWS} draws: {median['bootstrap']:.3f} s per model and fold")
     print(
         f"scikit-learn, draw by draw: {peer:.3f} s, {peer / median['bootstrap']:.0f} ×"
     )
-    print(f"every metric of pairs: {median['metrics']:.3f} s a model and fold")
+    print(f"all metrics of pairs: {median['metrics']:.3f} s per model and fold")
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}")
 
 

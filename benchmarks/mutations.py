@@ -1,4 +1,4 @@
-"""Damage of all kinds: flipped bits, lost ends, other encodings, other JSON values."""
+"""Random damage: flipped bits, truncation, other encodings, other JSON values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _STRANGE: tuple[Any, ...] = (
 
 
 def flip_bit(content: bytes, rng: random.Random) -> bytes:
-    """Returns the same bytes, at least one, with one bit flipped."""
+    """Returns the bytes with one bit flipped; there must be at least one byte."""
     flipped = bytearray(content)
     flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
     return bytes(flipped)
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
-    """Returns bytes with damage of one kind, which may leave them as they are."""
+    """Returns the bytes with damage of a random kind, which may not change them."""
     kinds = (_flips, _cut, _insert, _repeat, _other_bytes, _other_value, _as_latin)
     return rng.choice(kinds)(content, rng)
 
@@ -57,7 +57,7 @@ def _as_latin(content: bytes, rng: random.Random) -> bytes:
 
 
 def _other_value(content: bytes, rng: random.Random) -> bytes:
-    """Puts another value into JSON; what is no JSON gets a flipped bit."""
+    """Replaces or deletes a value in JSON; flips a bit of other content."""
     try:
         whole = json.loads(content)
     except ValueError:

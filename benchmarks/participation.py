@@ -1,13 +1,13 @@
-"""Judges every model and baseline on real data: who joins which sound?
+"""Evaluates models and baselines on the real benchmark: which user joins which sound.
 
     python -m benchmarks.participation --data=../shared/data/famous \
         --output=/tmp/participation
 
-Prints Table II for each split of the benchmark that the data's README defines
-(`famous.py`), with intervals. There is no media, and captions are tags alone: what is
-judged is the text side. A stopped run goes on at the fold where it was. The paper
-preset is left out unless asked for (`--models=deepChallenger_paper`): its joined
-vectors are 10,240 wide, and a fold of it takes minutes.
+Prints Table II for each split that the README of the data defines (`famous.py`), with
+intervals. There are no media, and captions contain only hashtags, so that only the text
+side is evaluated. The same command resumes an interrupted run at the fold where it
+stopped. The paper preset needs `--models=deepChallenger_paper`: its concatenated
+vectors are 10,240 wide, and a fold takes minutes.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _SPLIT = flags.DEFINE_multi_enum(
 _MODELS = flags.DEFINE_multi_string(
     "models",
     ["deepChallenger", "videos_only", "paper", "simple"],
-    "Rows, as --models of evaluate; repeatable.",
+    "Models, as --models of evaluate; repeatable.",
 )
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of each fold.", lower_bound=1)
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds per fold.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes.", lower_bound=1)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
 README_STACK = {
@@ -108,23 +108,23 @@ def main(_: list[str]) -> None:
 
 
 def above_the_stack(judgement: SplitResult) -> list[str]:
-    """Says how far deepChallenger lies above our logistic stack, and the README's."""
+    """Returns lines that compare deepChallenger with our stack and the README's."""
     from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
     from dc_keras.evaluation.simple_baselines import STACK
 
     if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
         return []
     value, interval = judgement.difference(DEEP_CHALLENGER, STACK).cells()
-    asked = README_STACK.get(judgement.predictions.split)
+    published = README_STACK.get(judgement.predictions.split)
     reached = judgement.average_precision(DEEP_CHALLENGER)
     return [
         f"{DEEP_CHALLENGER} above the {STACK}: {value:+.3f} {interval}",
-        *([f"README's stack {asked:.3f}, here {reached:.3f}"] if asked else []),
+        *([f"README's stack {published:.3f}, here {reached:.3f}"] if published else []),
     ]
 
 
 def tell(line: str) -> None:
-    """Says what is about to be fitted."""
+    """Prints a line of progress with the time."""
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
 
 

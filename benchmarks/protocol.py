@@ -1,14 +1,13 @@
-r"""Times the paper's whole protocol on features of the paper's sizes.
+r"""Measures the paper's complete protocol on features of the paper's sizes.
 
     python -m benchmarks.protocol --output=/tmp/protocol --epochs=30 --epoch_steps=1 \
         --patience=0
 
-12 challenges of 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames
-a video as VGG16 (512 wide) and ResNet50 (2,048 wide) embed them, captions 768 wide,
-three folds of 80/20, and the five rows of Table II, by the default preset (synthetic:
-noise around a centre for each challenge and each user, seed 0). Says how long it takes,
-on the wall and on the processor. With --fraction of the videos and users, how that
-grows.
+12 challenges with 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames
+per video in the sizes of VGG16 (512) and ResNet50 (2,048), captions of 768, three folds
+of 80/20, and the five rows of Table II, with the default preset. The features are
+synthetic: noise around a centre for each challenge and each user, seed 0. Prints the
+wall time and the CPU time. --fraction uses a share of the videos and users.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _START, _DAY = 1_600_000_000, 86_400
 
 
 def main(_: list[str]) -> None:
-    """Runs the protocol and prints Table II and what it cost."""
+    """Runs the protocol and prints Table II and the cost."""
     from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_runner import run_experiment
@@ -75,9 +74,7 @@ def main(_: list[str]) -> None:
         models=("deepChallenger", "paper"),
     )
     output = Path(_OUTPUT.value)
-    run_experiment(
-        experiment, ["random_pair"], 1, output, _tell, workers=_WORKERS.value
-    )
+    run_experiment(experiment, ["random_pair"], 1, output, _log, workers=_WORKERS.value)
     judgement = judge_split(output, "random_pair")
     print(participation_table(judgement, "made-up features").to_console())
     gibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -89,13 +86,13 @@ def main(_: list[str]) -> None:
 
 
 def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
-    """Returns who joins what, by taste: a user's and a challenge's number alone."""
+    """Returns random participations, with a random effect per user and challenge."""
     num_users, num_videos = round(_NUM_USERS * fraction), round(_NUM_SUPPORT * fraction)
     users = tuple(f"user{n:04d}" for n in range(num_users))
     taste = rng.normal(size=(num_users, 1)) + rng.normal(size=(1, _NUM_CHALLENGES))
     wish = taste + rng.gumbel(size=taste.shape)
     labels = wish > np.quantile(wish, 1 - _JOIN_RATE)
-    # The paper's panel has joined three or more.
+    # Each user of the paper's panel has joined at least three challenges.
     labels |= wish >= np.sort(wish, axis=1)[:, -_LEAST_JOINS, None]
     histories = tuple(tuple(f"{user}-{n}" for n in range(_HISTORY)) for user in users)
     support = tuple(
@@ -121,7 +118,7 @@ def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
 
 
 def _make_features(rng: np.random.Generator, grid: Grid) -> Features:
-    """Returns frames and captions: a centre for each challenge and user, and noise."""
+    """Returns frames and captions: noise around a centre per challenge and user."""
     from dc_keras.features import Features
 
     groups = [*grid.support, *grid.histories]
@@ -141,7 +138,7 @@ def _make_frames(
 
     shape = (_NUM_FRAMES, width)
     frames = aligned_empty((len(group), *shape), np.float16)
-    # A thousand at a time: all of them in float32 would take twice the memory.
+    # In batches, because all of them in float32 would take twice the memory.
     order = np.argsort(group, kind="stable")
     for rows in np.array_split(order, max(1, len(order) // 1000)):
         frames[rows] = _around(rng, group[rows], shape)
@@ -152,7 +149,7 @@ def _make_frames(
 def _around(
     rng: np.random.Generator, group: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Returns a vector a row: a centre of its group, and noise."""
+    """Returns noise around the centre of the group, for each row."""
     values = rng.standard_normal((len(group), *shape), np.float32)
     for number in np.unique(group):
         centre = np.random.default_rng(number).standard_normal(shape[-1:], np.float32)
@@ -184,11 +181,11 @@ def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
 
 
 def _processor_seconds() -> float:
-    """Returns the seconds of the processor, of this process and its children."""
+    """Returns the CPU seconds of this process and its children."""
     return sum(os.times()[:4])
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""Is the reach of a real sound foretold by who shares tags with its first users?
+"""Backtests the reach forecasts on the sounds of the real benchmark.
 
     python -m benchmarks.reach --data=../shared/data/famous --output=/tmp/reach
 
-Makes a corpus and a Study of datares/TikTok_Famous (`famous.py`): a challenge is a
-sound, known by the titles of the posts that describe it. Then it runs build_graph and
-reach on them and prints what they say. The data leave nothing here but in --output.
+Writes a corpus and a study of datares/TikTok_Famous (`famous.py`) to --output: a
+challenge is a sound, identified by the titles of the posts that describe it. Then runs
+build_graph and reach on them and prints their output.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
-_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 10, "First users given.", 1)
-_HORIZON = flags.DEFINE_float("horizon_days", 30.0, "Days that count after them.", 0.1)
-_LAYERS = flags.DEFINE_multi_string("layer", ["co-hashtag", "co-sound"], "Ties.")
+_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 10, "Number of first adopters.", 1)
+_HORIZON = flags.DEFINE_float(
+    "horizon_days", 30.0, "Number of days after them in which adopters count.", 0.1
+)
+_LAYERS = flags.DEFINE_multi_string(
+    "layer", ["co-hashtag", "co-sound"], "Layer of the graph; repeatable."
+)
 
 
 def main(_: list[str]) -> None:
-    """Runs the two commands and prints what they print."""
+    """Runs the two commands and prints their output."""
     import subprocess
 
     start = time.monotonic()
@@ -56,8 +60,8 @@ def main(_: list[str]) -> None:
 def make_corpus(famous: Famous, output: Path) -> None:
     """Writes `corpus` and `study.toml`; the id of a sound is that of the challenge.
 
-    A post belongs to a sound where its title is one of those that the support posts of
-    the sound have. No other sound has an id: it goes by its title.
+    A post belongs to a sound if its title is that of a support post of the sound. Other
+    sounds have no id and are identified by their titles.
     """
     titles = dict(famous.videos.select("video_id", "music_title").iter_rows())
     owners: dict[str, str] = {}

@@ -1,12 +1,12 @@
-"""Judged and served: whether a bundle answers with the model that `evaluate` judges.
+"""Compares the predictions of an exported bundle with those of `evaluate`.
 
     python -m benchmarks.served --data=../shared/data/famous --output=run/served
 
-For each frozen fold of cold_user it fits deepChallenger on the training rows, exports a
-bundle, and asks it in a fresh process that imports nothing of this package, with the
-raw posts of the test users. Prints the average precision of both, the largest
-difference of a pair, and the average precision with captions and frames alone. The
-captions have no frames; `benchmarks.simulated` is the world with videos.
+For each published fold of cold_user, fits deepChallenger on the training rows, exports
+a bundle, and sends it the raw posts of the test users in a new process that does not
+import this package. Prints the average precision of both, the largest difference over
+all pairs, and the average precision with captions and frames only. These posts have no
+frames; `benchmarks.simulated` uses videos.
 """
 
 from __future__ import annotations
@@ -43,42 +43,42 @@ _DATA = flags.DEFINE_string(
     "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
-_FOLDS = flags.DEFINE_integer("folds", 5, "Folds that are run.", 1, 5)
+_FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds to run.", 1, 5)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
-# What a client knows: TensorFlow, and the ops of TF-Text. All pairs of a user are asked
-# by `rank_challenges`, and some of them by `serving_default`, one by one.
+# The client uses TensorFlow and the ops of TF-Text only. It requests all pairs of a
+# user from `rank_challenges`, and some of them separately from `serving_default`.
 _CLIENT = """
 import sys
 import numpy as np, tensorflow as tf, tensorflow_text
 bundle, requests, answers = sys.argv[1:]
 served = tf.saved_model.load(bundle).signatures
-with np.load(requests, allow_pickle=False) as asked:
-    columns = {name: asked[name] for name in asked.files}
+with np.load(requests, allow_pickle=False) as file:
+    columns = {name: file[name] for name in file.files}
 user, challenge = columns.pop("user"), columns.pop("challenge")
 
-def ask(signature, rows, **others):
-    wanted = served[signature].structured_input_signature[1]
-    given = {n: others[n] if n in others else columns[n][rows] for n in wanted}
-    return served[signature](**{n: tf.constant(v, wanted[n].dtype)
+def call(signature, rows, **others):
+    specs = served[signature].structured_input_signature[1]
+    given = {n: others[n] if n in others else columns[n][rows] for n in specs}
+    return served[signature](**{n: tf.constant(v, specs[n].dtype)
                                 for n, v in given.items()})
 
-def everything(**unknown):
-    found = {}
+def predict_all(**unknown):
+    probabilities = {}
     for start in range(0, len(columns["now"]), 16):
         rows = np.arange(start, min(start + 16, len(columns["now"])))
         facts = {n: v[: len(rows)] for n, v in unknown.items()}
-        told = ask("rank_challenges", rows, **facts)
-        for row, names, values in zip(rows, told["challenge"].numpy(),
-                                      told["probability"].numpy()):
-            found |= {(int(row), name): value for name, value in zip(names, values)}
-    return np.array([found[int(u), c] for u, c in zip(user, challenge)])
+        ranked = call("rank_challenges", rows, **facts)
+        for row, names, values in zip(rows, ranked["challenge"].numpy(),
+                                      ranked["probability"].numpy()):
+            probabilities |= {(int(row), n): v for n, v in zip(names, values)}
+    return np.array([probabilities[int(u), c] for u, c in zip(user, challenge)])
 
-nothing = {n: np.full_like(v, b"" if v.dtype.kind == "S" else -1)
+unknown = {n: np.full_like(v, b"" if v.dtype.kind == "S" else -1)
            for n, v in columns.items() if n not in ("captions", "frames")}
 some = np.random.default_rng(0).permutation(len(user))[:64]
-one_by_one = ask("serving_default", user[some], challenge=challenge[some])
-np.savez(answers, ranked=everything(), captions_only=everything(**nothing), some=some,
+one_by_one = call("serving_default", user[some], challenge=challenge[some])
+np.savez(answers, ranked=predict_all(), captions_only=predict_all(**unknown), some=some,
          one_by_one=one_by_one["probability"].numpy())
 """
 
@@ -117,13 +117,17 @@ def main(_: list[str]) -> None:
 def compare(
     experiment: Experiment, run: FoldRun, fold: Fold, place: Path
 ) -> dict[str, float]:
-    """Judges a fold in process, exports its model, and asks the bundle the same.
+    """Compares the predictions of a fold's model in process with those of its bundle.
 
     Args:
-        experiment: data and options.
-        run: of the fold.
-        fold: its rows.
-        place: a directory that is made anew.
+        experiment: Data and options.
+        run: Run of the fold.
+        fold: Rows of the fold.
+        place: Directory, which is deleted and created again.
+
+    Returns:
+        Average precision of both (`judged`, `served`) and with captions only, and the
+        largest `difference` of a prediction.
     """
     from sklearn.metrics import average_precision_score
 
@@ -134,13 +138,13 @@ def compare(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     recipe = Recipe.of(experiment.model, experiment.training, experiment.context)
-    found = run.fit(recipe)
+    fit = run.fit(recipe)
     pairs = grid_pairs(experiment.grid)
     user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
     label = pairs.label[fold.test]
-    fitted = found.fitted
+    fitted = fit.fitted
     judged = fitted.model.predict(fitted.users, fitted.challenges, user, challenge)
-    _save(experiment, found, fold, place / "model")
+    _save(experiment, fit, fold, place / "model")
     bundle = export_bundle(place / "model", place / "bundle", calibration="none")
     requests: dict[str, Any] = _requests(experiment, user, challenge)
     np.savez(place / "requests.npz", **requests)
@@ -149,9 +153,9 @@ def compare(
         cwd=place,
         check=True,
     )
-    with np.load(place / "answers.npz", allow_pickle=False) as told:
-        served, only = told["ranked"], told["captions_only"]
-        one_by_one = np.abs(told["one_by_one"] - judged[told["some"]]).max()
+    with np.load(place / "answers.npz", allow_pickle=False) as answers:
+        served, only = answers["ranked"], answers["captions_only"]
+        one_by_one = np.abs(answers["one_by_one"] - judged[answers["some"]]).max()
     return {
         "judged": float(average_precision_score(label, judged)),
         "served": float(average_precision_score(label, served)),
@@ -160,7 +164,7 @@ def compare(
     }
 
 
-def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
+def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
     from dc_keras.training.model_directory import save_model
     from dc_keras.training.saved_participation import save_participation
     from dc_keras.training.training_job import TrainingRun
@@ -175,28 +179,23 @@ def _save(experiment: Experiment, found: Any, fold: Fold, place: Path) -> None:
         facts=experiment.facts,
         context=experiment.context,
     )
-    for side, (proxy, variant) in found.proxies.items():
+    for side, (proxy, variant) in fit.proxies.items():
         save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
     save_participation(
-        run,
-        found.fitted,
-        found.videos,
-        found.features,
-        fold.valid,
-        fold.hidden_users,
+        run, fit.fitted, fit.videos, fit.features, fold.valid, fold.hidden_users
     )
 
 
 def _requests(
     experiment: Experiment, user: np.ndarray, challenge: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The inputs of users, a row each, and the user and the challenge of each pair."""
+    """Returns the inputs, one row per user, and the user and challenge of each pair."""
     from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 
     grid, facts = experiment.grid, experiment.facts
-    asked, row = np.unique(user, return_inverse=True)
+    numbers, row = np.unique(user, return_inverse=True)
     people = []
-    for number in asked:
+    for number in numbers:
         posts = []
         for post in facts.rows(grid.histories[number]):
             caption, sound, title, time_, duration, counts = (
@@ -219,7 +218,7 @@ def _requests(
     inputs = pack_posts([person.posts for person in people], "user")
     inputs |= pack_users(people)
     names = np.array([grid.challenges[c].encode() for c in challenge])
-    # Plain strings in place of objects, which would have to be pickled.
+    # Bytes instead of objects, which would have to be pickled.
     plain = {
         name: values.astype(bytes) if values.dtype == object else values
         for name, values in inputs.items()

@@ -1,14 +1,14 @@
-"""Measures a bundle in process: an answer, and the ranking of a million users.
+"""Measures a bundle in process: a request, and the ranking of a million users.
 
     python -m benchmarks.serving
 
 The model has the default preset's fusion of videos, all context features and 75 trees,
-in the sizes of a real study; weights, users and posts are made up, seed 0, and its text
-encoder is a table of words. Prints seconds of the processor, all cores together, and of
-the clock, as medians of interleaved runs: of a request of eight posts without frames
-with its facts, of the text encoder alone on the same captions, of `score` at batch 1,
-and of ranking a million users for one challenge once they are prepared, with trees and
-without, beside a bare product of the same users with one matrix of 128 columns.
+in the sizes of a real study. Its weights, users and posts are synthetic, seed 0, and
+its text encoder is an embedding table of words. Prints CPU seconds over all cores and
+wall seconds, as medians of interleaved runs: of a request with eight posts with facts
+and without frames, of the text encoder alone on the same captions, of `score` at batch
+size 1, and of ranking a million prepared users for one challenge, with and without
+trees, compared with one product of the same users with a matrix of 128 columns.
 """
 
 from __future__ import annotations
@@ -78,19 +78,19 @@ def _measure_answers(model: Any) -> None:
     ]
     user = RawUser(posts, (100.0, 1000.0, 50.0), ["challenge1"], 1_610_000_000)
     packed = pack_posts([posts], "user") | pack_users([user])
-    asked = {name: tf.constant(value) for name, value in packed.items()}
-    asked["challenge"] = tf.constant(["challenge0"])
-    captions = {"texts": asked["captions"][0]}
+    request = {name: tf.constant(value) for name, value in packed.items()}
+    request["challenge"] = tf.constant(["challenge0"])
+    captions = {"texts": request["captions"][0]}
     vectors = {
         "user": model.signatures["embed_user"](
-            **{name: value for name, value in asked.items() if name != "challenge"}
+            **{name: value for name, value in request.items() if name != "challenge"}
         )["user"],
-        "challenge": model.signatures["find_challenge"](name=asked["challenge"])[
+        "challenge": model.signatures["find_challenge"](name=request["challenge"])[
             "challenge"
         ],
     }
     calls = {
-        "a request of eight posts": ("serving_default", asked),
+        "a request of eight posts": ("serving_default", request),
         "its text encoder": ("encode", captions),
         "score, batch 1": ("score", vectors),
     }
@@ -107,7 +107,7 @@ def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
     prepare = whole.signatures["prepare_users"]
     width = prepare.structured_input_signature[1]["user"].shape[1]
     start = time.process_time()
-    # Most vectors are of length 1, and days are not unknown: nothing is left out.
+    # Scaled, because most vectors have about unit length; no value is unknown.
     pieces = []
     for _ in range(0, _NUM_USERS, _PIECE):
         users = rng.standard_normal((_PIECE, width), np.float32) / 10
@@ -132,8 +132,8 @@ def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
         1,
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"preparing them took {prepare_s:.1f} s of the processor, made up and all;")
-    print(f"{prepared.shape[1]} numbers a user, {memory:.1f} GiB at most")
+    print(f"preparing them took {prepare_s:.1f} CPU s, with the drawing of users;")
+    print(f"{prepared.shape[1]} numbers per user, peak memory {memory:.1f} GiB")
 
 
 def _print(label: str, run: Callable[[], object], repeats: int) -> None:
@@ -147,7 +147,7 @@ def _print(label: str, run: Callable[[], object], repeats: int) -> None:
 
 
 def _export(model: ServingModel, place: Path) -> Any:
-    """Writes and loads a SavedModel with a signature more, of the text encoder."""
+    """Writes and loads a SavedModel with an additional signature, the text encoder."""
     import tensorflow as tf
 
     from dc_keras.serving.bundle import make_archive, write_archive

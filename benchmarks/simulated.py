@@ -1,13 +1,13 @@
-"""How near to the best possible deepChallenger comes, on a simulated world.
+"""Compares deepChallenger with the Bayes-optimal predictor on a simulated world.
 
     python -m benchmarks.simulated --output=/tmp/simulated
 
-A world of --users and --challenges, videos included (synthetic: real mp4 files, but
-invented people, and vision networks with random weights, for the machine may have no
-others), is made, imported, embedded and judged by the project's own scripts. Whoever
-knew the true probabilities would rank as the Bayes-optimal row does: prints the average
-precision of deepChallenger over that row's, with an interval from draws over users.
-What is whole in --output already is not made again.
+Simulates a world of --users and --challenges with videos, and imports, embeds and
+evaluates it with the scripts of the project. The people are synthetic, and the vision
+networks have random weights, so that no weights are needed. The Bayes-optimal predictor
+ranks by the true probabilities. Prints the ratio of the average precision of
+deepChallenger to that of this predictor, with an interval from draws over users.
+Results that are complete in --output are reused.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from absl import app, flags
 from benchmarks.minilm import minilm_handle
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
-_USERS = flags.DEFINE_integer("users", 500, "Users.", lower_bound=40)
-_CHALLENGES = flags.DEFINE_integer("challenges", 20, "Challenges.", lower_bound=2)
+_USERS = flags.DEFINE_integer("users", 500, "Number of users.", lower_bound=40)
+_CHALLENGES = flags.DEFINE_integer(
+    "challenges", 20, "Number of challenges.", lower_bound=2
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
-_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds of each fold.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 1, "Number of seeds per fold.", lower_bound=1)
 _SPLIT = flags.DEFINE_multi_string("split", ["cold_user", "cold_challenge"], "Splits.")
-# Captions need be embedded once, beside the frames of the first.
+# Captions are embedded once, with the frames of the first network.
 _NETWORKS = ("VGG16", "ResNet50")
 
 
 def main(_: list[str]) -> None:
-    """Makes the world, judges, and prints the shares."""
+    """Simulates and evaluates the world, and prints the ratios."""
     start = time.monotonic()
     work = Path(_OUTPUT.value)
     for name, *arguments in _steps(work):
@@ -51,7 +53,7 @@ def main(_: list[str]) -> None:
 
 
 def _steps(work: Path) -> list[tuple[str, ...]]:
-    """Returns the commands of the scripts that make the world and judge on it."""
+    """Returns the commands that simulate and evaluate the world."""
     study = f"--study={work}/world/study.toml"
     corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
     captions = (f"--text={minilm_handle()}", "--text_pooling=mean", study)
@@ -106,7 +108,7 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
 
 
 def _print_shares(run: Path, split: str) -> None:
-    """Prints Table II, and deepChallenger's AP over the best possible."""
+    """Prints Table II, and the ratio of deepChallenger's AP to the Bayes-optimal AP."""
     from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
     from dc_keras.evaluation.results import judge_split, participation_table
 

@@ -1,9 +1,9 @@
-"""Measures how much CPU the start costs: `--help` of each command, and the import.
+"""Measures the CPU time of starting: `--help` of each command, and the import.
 
     python -m benchmarks.startup
 
-Prints CPU seconds (user and system, the whole process), medians of interleaved runs,
-and how many times those of a bare Python they are. `--help` should stay under 12.
+Prints CPU seconds (user and system, of the whole process) as medians of interleaved
+runs, and their ratio to those of a bare Python. `--help` should stay under 12.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUM_RUNS = 5
 
 
 def commands() -> dict[str, list[str]]:
-    """Returns what is measured: a name, and the arguments of Python."""
+    """Returns the names and the Python arguments of the measured commands."""
     scripts = sorted(
         path.stem
         for path in (_ROOT / "pipelines").glob("*.py")
@@ -39,8 +39,8 @@ def commands() -> dict[str, list[str]]:
 
 
 def run_python(arguments: list[str]) -> None:
-    """Runs Python to its end, and nothing of what it says is shown."""
-    # absl ends --help with code 1, as Python a crash.
+    """Runs Python to its end, without showing its output."""
+    # absl ends --help with exit code 1, the same as a crash of Python.
     done = subprocess.run(
         [sys.executable, *arguments], cwd=_ROOT, capture_output=True, check=False
     )
@@ -49,7 +49,7 @@ def run_python(arguments: list[str]) -> None:
 
 
 def children_seconds() -> float:
-    """Returns the CPU seconds of all processes that were waited for."""
+    """Returns the CPU seconds of all completed child processes."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -61,14 +61,14 @@ def main() -> None:
         f"{os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}; "
         f"medians of {_NUM_RUNS} interleaved runs\n"
     )
-    asked = commands()
+    measured_commands = commands()
     seconds = interleaved(
-        *(partial(run_python, arguments) for arguments in asked.values()),
+        *(partial(run_python, arguments) for arguments in measured_commands.values()),
         num_rounds=_NUM_RUNS,
         clock=children_seconds,
     )
     print(f"{'command':<30}{'CPU s':>8}{'ratio':>8}")
-    for name, measured in zip(asked, seconds, strict=True):
+    for name, measured in zip(measured_commands, seconds, strict=True):
         print(f"{name:<30}{measured:>8.3f}{measured / seconds[0]:>8.1f}")
 
 

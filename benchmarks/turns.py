@@ -1,4 +1,4 @@
-"""Runs that take turns, so that a busy minute slows all of them alike."""
+"""Interleaved timing, so that other load on the machine affects all runs equally."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def interleaved(
     """Returns the median seconds of each run.
 
     Args:
-        *runs: what is measured, one after another in each round.
-        num_rounds: rounds that count.
-        num_warm_up: rounds before them that do not.
-        clock: `time.process_time` for the seconds of the processor.
+        *runs: Functions to measure, which run one after another in each round.
+        num_rounds: Number of measured rounds.
+        num_warm_up: Number of rounds before the measured ones.
+        clock: Clock to use; `time.process_time` measures CPU seconds.
     """
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(num_warm_up + num_rounds):

@@ -203,7 +203,7 @@ def _read_settings(kind: str, directory: str) -> dict[str, Any]:
     manifest = read_manifest(Path(directory))
     if manifest["kind"] != kind:
         raise DataError(
-            f"{directory} must hold {kind}. Received: kind={manifest['kind']!r}"
+            f"{directory} must contain {kind}. Received: kind={manifest['kind']!r}"
         )
     return dict(manifest["settings"])
 

@@ -1,4 +1,4 @@
-"""What decoding gives: pictures, or why there are none."""
+"""Results of decoding: pictures, or the error of a media file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from av.video.reformatter import Interpolation
 
 from tfrecords.errors import DataError
 
-# The same pixels on every processor; colours at half the width, as JPEG keeps them.
+# Bit-exact on all processors. Chroma is interpolated at half width, as JPEG stores it.
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 class MediaError(DataError):
-    """A media file that gives no frames, with the reason.
+    """A media file cannot be decoded to frames.
 
     Args:
-        name: file name, as it may be shown.
-        reason: one clause; it holds no path.
+        name: File name, safe to be shown.
+        reason: Reason as a clause, without paths.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -32,12 +32,13 @@ class MediaError(DataError):
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded frame, before it is turned upright.
+    """A decoded frame before rotation.
 
     Attributes:
-        frame: PyAV's frame, as coded.
-        quarter_turns: counter-clockwise quarter turns that put it upright, 0 to 3.
-        pixel_aspect: width of a pixel over its height, as coded.
+        frame: PyAV frame, as coded.
+        quarter_turns: Number of counter-clockwise quarter turns to rotate it upright,
+            0 to 3.
+        pixel_aspect: Width of a pixel divided by its height, as coded.
     """
 
     frame: Any
@@ -56,10 +57,10 @@ class Picture:
         return pixels
 
     def shrink(self, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """Returns the frame made smaller, uint8 BGR (height, width, 3), as coded.
+        """Returns the frame downscaled, uint8 BGR (height, width, 3), as coded.
 
-        A pixel is the mean of those that it covers. Colours are converted after that:
-        a third of the work of converting all pixels and shrinking them then.
+        A pixel is the mean of the pixels that it covers. Colours are converted after
+        the downscaling, which takes a third of the time of converting all pixels first.
         """
         small = self.frame.reformat(
             width, height, "bgr24", interpolation=_SCALING, threads=1

@@ -1,11 +1,11 @@
-"""Decoding: from a media file to the frames that a viewer sees, and when.
+"""Decodes chosen frames of a media file, with the times at which they are displayed.
 
-Nothing here trusts a container: its frame count, its duration, its extension and, in
-some AVI files, its timestamps are wrong often enough. A first pass reads the packets
-without decoding them and gives the `Timeline`; a second pass decodes in one go what the
-frames asked for need, and checks every frame against the timeline on the way. Where
-the two disagree, the timeline is taken again from the decoded frames. No frame is kept,
-and of each that is not wanted only when it is shown.
+The frame count, duration and extension of a container, and in some AVI files its
+timestamps, are often wrong and are not used. A first pass reads the packets without
+decoding them and builds the `Timeline`. A second pass decodes the packets that the
+chosen frames depend on, and compares each decoded frame with the timeline. If they
+differ, the timeline is built again from the decoded frames. Frames that are not chosen
+are not kept in memory.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ def decode_frames(
     choose: Callable[[Timeline], Collection[int]],
     convert: Callable[[Picture], _T],
 ) -> tuple[Timeline, dict[int, _T]]:
-    """Decodes a file once and keeps what is made of the chosen frames.
+    """Decodes a file and converts the chosen frames.
 
     Args:
-        path: a video or an image; its content decides, not its extension.
-        choose: gives the positions of the wanted frames, from 0 in display order.
-        convert: called with each wanted frame, in order.
+        path: Video or image, whose format is detected from its content.
+        choose: Returns the positions of the frames to keep, from 0 in display order.
+        convert: Called with each of these frames, in order.
 
     Returns:
-        The timeline, and what `convert` returned for each wanted position.
+        The timeline, and the result of `convert` by position.
 
     Raises:
-        MediaError: the file cannot be read to its end, is cut short or damaged, or
-            holds no frame.
+        MediaError: The file cannot be read to its end, is truncated or damaged, or
+            contains no frame.
     """
     if still_images.is_still(path):
         return still_images.decode_still(path, choose, convert)
     try:
         with open_video(path) as (media, stream):
             timeline, packets = read_packet_timeline(path.name, media, stream)
-            wanted = choose(timeline)
+            chosen = choose(timeline)
             if packets is not None:
-                plan = timeline.plan_skips(wanted)
+                plan = timeline.plan_skips(chosen)
                 frames = _decode(path.name, packets, stream, plan)
-                return timeline, _keep(
-                    path.name, stream, frames, timeline, wanted, convert
+                return timeline, _convert_chosen(
+                    path.name, stream, frames, timeline, chosen, convert
                 )
-        return timeline, _decode_again(path, timeline, wanted, convert)
+        return timeline, _decode_again(path, timeline, chosen, convert)
     except TimelineMismatchError:
         with open_video(path) as (media, stream):
             frames = _decode(path.name, media.demux(stream), stream)
@@ -73,14 +73,13 @@ def decode_frames(
 def _decode(
     name: str, packets: Iterable[Any], stream: Any, plan: bytearray | None = None
 ) -> Iterator[Any]:
-    """Yields the frames in display order.
+    """Yields the decoded frames in display order.
 
     Args:
-        name: file name, for errors.
-        packets: of the stream, up to the empty one that ends it.
-        stream: the video stream.
-        plan: what to do with each packet (`packet_skipping.plan_skips`); None decodes
-            all.
+        name: File name, for errors.
+        packets: Packets of the stream, up to the final empty one.
+        stream: Video stream.
+        plan: Action for each packet (`packet_skipping.plan_skips`); None decodes all.
     """
     skips = iter(() if plan is None else plan)
     for packet in packets:
@@ -98,48 +97,47 @@ def _decode(
 def _decode_again(
     path: Path,
     timeline: Timeline,
-    wanted: Collection[int],
+    chosen: Collection[int],
     convert: Callable[[Picture], _T],
 ) -> dict[int, _T]:
-    """Opens a file once more, and returns what `_keep` does."""
+    """Opens a file again, and decodes and converts the chosen frames."""
     with open_video(path) as (media, stream):
-        packets, plan = media.demux(stream), timeline.plan_skips(wanted)
+        packets, plan = media.demux(stream), timeline.plan_skips(chosen)
         frames = _decode(path.name, packets, stream, plan)
-        return _keep(path.name, stream, frames, timeline, wanted, convert)
+        return _convert_chosen(path.name, stream, frames, timeline, chosen, convert)
 
 
-def _keep(
+def _convert_chosen(
     name: str,
     stream: Any,
     frames: Iterable[Any],
     timeline: Timeline,
-    wanted: Collection[int],
+    chosen: Collection[int],
     convert: Callable[[Picture], _T],
 ) -> dict[int, _T]:
-    """Returns what `convert` makes of the frames at the wanted positions.
+    """Returns the result of `convert` for the frames at the chosen positions.
 
     Raises:
-        MediaError: the file is damaged.
-        TimelineMismatchError: a frame came that the timeline does not hold at this
-            place, or one that it holds did not come.
+        MediaError: The file is damaged.
+        TimelineMismatchError: The decoded frames are not those of the timeline.
     """
-    kept: dict[int, _T] = {}
+    converted: dict[int, _T] = {}
     position = -1
     for frame in frames:
         position = timeline.find_next(frame.pts, position)
-        if position in wanted:
-            kept[position] = convert(_read_picture(name, frame, stream))
+        if position in chosen:
+            converted[position] = convert(_read_picture(name, frame, stream))
     is_whole = timeline.packets is not None or position + 1 == len(timeline.starts)
-    if len(kept) < len(wanted) or not is_whole:
+    if len(converted) < len(chosen) or not is_whole:
         raise TimelineMismatchError
-    return kept
+    return converted
 
 
 def _read_picture(name: str, frame: Any, stream: Any) -> Picture:
     turns, rest = divmod(round(frame.rotation), 90)
     if rest:
         raise MediaError(
-            name, f"is turned by {frame.rotation} degrees, not by quarters"
+            name, f"is rotated by {frame.rotation} degrees, not a multiple of 90"
         )
     aspect = stream.sample_aspect_ratio
     return Picture(

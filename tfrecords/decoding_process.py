@@ -1,9 +1,9 @@
-"""Decoding in a process of its own, so that a library that crashes ends no run.
+"""Decodes media in a separate process, so that a crashing decoder does not end a run.
 
-Media are other people's files, and their decoders are written in C. A crash, or a kill
-by the kernel where memory runs out, ends a small process without TensorFlow; the file
-is named as unreadable, and another process takes its place. JSON and JPEG files pass
-between the two, never objects.
+Media files are untrusted input, and their decoders are written in C. A crash, or a kill
+by the kernel when memory runs out, ends a small process without TensorFlow. The file is
+then reported as unreadable, and a new process is started. The processes exchange JSON
+and JPEG files, and no pickled objects.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ import numpy as np
 from tfrecords.decoded_frames import MediaError
 from tfrecords.frame_sampling import SampledFrames, SamplingConfig, sample_media
 
-# Once may be the machine's fault, such as memory that ran out.
-_MOST_CRASHES = 2
+# A single crash may have another cause, such as a lack of memory.
+_MAX_CRASHES = 2
 _SERVER = __name__  # the module of `serve`
 _START = "import sys; sys.path[:] = {path}; from {module} import serve; serve({file})"
 
 
 class DecodingProcess:
-    """Samples media as `sample_media` does, in a process that begins with the first.
+    """Runs `sample_media` in another process, which starts with the first call.
 
-    One thread at a time may use it.
+    It is not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -54,17 +54,17 @@ class DecodingProcess:
         """See `sample_media`.
 
         Raises:
-            MediaError: as `sample_media`, or the files crash the decoder.
-            RuntimeError: the other process failed by a mistake of ours.
+            MediaError: As `sample_media`, or the files crash the decoder.
+            RuntimeError: The other process failed with a programming error.
         """
-        asked = {
+        request = {
             "files": [str(file) for file in files],
             "config": asdict(config),
             "is_slideshow": is_slideshow,
         }
-        for _ in range(_MOST_CRASHES):
+        for _ in range(_MAX_CRASHES):
             try:
-                return self._ask(asked)
+                return self._send(request)
             except (EOFError, ConnectionError):
                 self.close()
         raise MediaError(files[0].name, "crashes the decoder")
@@ -75,26 +75,26 @@ class DecodingProcess:
             self._connection.close()
             self._connection = None
         if self._process is not None:
-            self._process.kill()  # it has nothing to lose
+            self._process.kill()  # it writes no files
             self._process.wait()
             self._process = None
 
-    def _ask(self, asked: dict[str, Any]) -> SampledFrames:
+    def _send(self, request: dict[str, Any]) -> SampledFrames:
         if self._connection is None:
             self._start()
         connection = self._connection
         if connection is None:
             raise ConnectionError("no process")
-        connection.send_bytes(json.dumps(asked).encode("ascii"))
-        told = json.loads(connection.recv_bytes())
-        if "failure" in told:
-            raise RuntimeError(f"decoding failed:\n{told['failure']}")
-        if "reason" in told:
-            raise MediaError(told["name"], told["reason"])
-        jpegs = [connection.recv_bytes() for _ in range(told.pop("num_jpegs"))]
-        times = np.array(told.pop("timestamps_us"), np.int64)
-        bad = tuple(MediaError(*slide) for slide in told.pop("bad_slides"))
-        return SampledFrames(timestamps_us=times, jpegs=jpegs, bad_slides=bad, **told)
+        _send_json(connection, request)
+        reply = json.loads(connection.recv_bytes())
+        if "failure" in reply:
+            raise RuntimeError(f"decoding failed:\n{reply['failure']}")
+        if "reason" in reply:
+            raise MediaError(reply["name"], reply["reason"])
+        jpegs = [connection.recv_bytes() for _ in range(reply.pop("num_jpegs"))]
+        times = np.array(reply.pop("timestamps_us"), np.int64)
+        bad = tuple(MediaError(*slide) for slide in reply.pop("bad_slides"))
+        return SampledFrames(timestamps_us=times, jpegs=jpegs, bad_slides=bad, **reply)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -109,12 +109,12 @@ class DecodingProcess:
 
 
 def serve(file: int) -> None:
-    """Answers until the other side is gone: the work of the process.
+    """Main function of the process: answers requests until the connection closes.
 
     Args:
-        file: descriptor of the connection.
+        file: File descriptor of the connection.
     """
-    # Ctrl-C reaches every process of the terminal; the first one decides.
+    # Ctrl-C reaches all processes of the terminal; only the main process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     with Connection(file) as connection:
@@ -126,22 +126,22 @@ def serve(file: int) -> None:
 
 
 def _answer(connection: Connection) -> None:
-    asked = json.loads(connection.recv_bytes())
+    request = json.loads(connection.recv_bytes())
     try:
         sampled = sample_media(
-            [Path(file) for file in asked["files"]],
-            SamplingConfig(**asked["config"]),
-            is_slideshow=asked["is_slideshow"],
+            [Path(file) for file in request["files"]],
+            SamplingConfig(**request["config"]),
+            is_slideshow=request["is_slideshow"],
         )
     except MediaError as error:
-        _tell(connection, {"name": error.name, "reason": error.reason})
+        _send_json(connection, {"name": error.name, "reason": error.reason})
         return
     except Exception:
         import traceback
 
-        _tell(connection, {"failure": traceback.format_exc()})
+        _send_json(connection, {"failure": traceback.format_exc()})
         return
-    _tell(
+    _send_json(
         connection,
         {
             "timestamps_us": sampled.timestamps_us.tolist(),
@@ -157,5 +157,5 @@ def _answer(connection: Connection) -> None:
         connection.send_bytes(jpeg)
 
 
-def _tell(connection: Connection, content: dict[str, Any]) -> None:
+def _send_json(connection: Connection, content: dict[str, Any]) -> None:
     connection.send_bytes(json.dumps(content).encode("ascii"))

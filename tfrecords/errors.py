@@ -1,23 +1,23 @@
-"""The errors that a user can mend, told in one line each.
+"""Errors that a user can fix, with one-line messages.
 
-Scripts print these without a traceback and exit with code 1; everything else is a
-programmer's error and keeps its traceback.
+Scripts print them without a traceback and exit with code 1. All other errors are
+programming errors and keep their traceback.
 """
 
 
 class DataError(ValueError):
-    """Input that breaks a stated rule: what, where, and what would be right."""
+    """Invalid input; the message states what is wrong, where, and what is accepted."""
 
 
 class RecordError(DataError):
     """A record on disk that does not follow its schema.
 
     Args:
-        shard: file name of the shard.
-        index: position of the record in the shard, from 0.
-        key: the feature key, or a word for the whole record.
-        expected: what the schema asks for.
-        found: what is there.
+        shard: File name of the shard.
+        index: Position of the record in the shard, from 0.
+        key: Feature key, or a word for the whole record.
+        expected: Value that the schema requires.
+        found: Actual value.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From frame records to feature records, shard by shard, whatever the encoders are."""
+"""Writes feature records of frame records, shard by shard, with any encoders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KIND = "features"
 
 
 class Features(Protocol):
-    """What encoders say about a post; the attributes of `schema.FeatureRecord`."""
+    """Features of a post, with the attributes of `schema.FeatureRecord`."""
 
     @property
     def frames(self) -> npt.NDArray[np.float16] | None:
@@ -38,7 +38,7 @@ class Features(Protocol):
 
     @property
     def frame_mask(self) -> npt.NDArray[np.bool_] | None:
-        """True for a frame of its own, bool (num_frames,)."""
+        """False for repeated frames, bool (num_frames,)."""
 
     @property
     def caption(self) -> npt.NDArray[np.float32] | None:
@@ -49,10 +49,10 @@ Extract = Callable[[Iterable[FrameRecord]], Iterable[tuple[FrameRecord, Features
 
 
 class Extractor(Protocol):
-    """Encoders at work."""
+    """Encoders of frames and captions."""
 
     def settings(self) -> dict[str, Any]:
-        """Returns plain values that name the encoders, by fingerprint."""
+        """Returns JSON values that identify the encoders by their fingerprints."""
 
     def extract(
         self, posts: Iterable[FrameRecord]
@@ -61,24 +61,24 @@ class Extractor(Protocol):
 
 
 class ExtractorSpec(Protocol):
-    """Builds the same encoders on any machine; made of plain values."""
+    """Specification that builds the same encoders on any machine."""
 
     def __hash__(self) -> int: ...
 
     def build(self) -> Extractor:
-        """Returns the encoders, ready to work."""
+        """Returns the encoders."""
 
 
 @dataclass(frozen=True)
 class FeatureShardJob:
-    """Everything that one shard is made from; it travels to a node.
+    """Input of one shard, which is sent to a node of a cluster.
 
     Attributes:
-        directory: where the shard goes.
-        name: its file name.
-        frames: the shard of frames.
-        num_posts: records in it.
-        digest: sha256 hex over the frames' bytes and the settings.
+        directory: Directory of the new shard.
+        name: File name of the new shard.
+        frames: Path of the shard of frames.
+        num_posts: Number of records in the shard.
+        digest: Hexadecimal sha256 of the bytes of `frames` and the settings.
     """
 
     directory: Path
@@ -92,12 +92,12 @@ def frame_manifest(records: Path) -> dict[str, Any]:
     """Returns the manifest of a directory of frame records.
 
     Raises:
-        DataError: there is none, or it is of other records.
+        DataError: There is no manifest, or the records are of another kind.
     """
     manifest = read_manifest(records)
     if manifest["kind"] != "frames":
         message = (
-            f"{records} must hold frame records. Received: kind={manifest['kind']!r}"
+            f"{records} must contain frame records. Received: kind={manifest['kind']!r}"
         )
         raise DataError(message)
     return manifest
@@ -116,31 +116,30 @@ def write_feature_records(
 ) -> ShardRun:
     """Writes one shard of features for each shard of frames, and the manifest.
 
-    A shard that an earlier run finished from the same frames with the same settings is
-    left alone.
+    Shards that an earlier run completed from the same frames and settings are skipped.
 
     Args:
-        records: directory of frame records.
-        directory: where the feature records go.
-        extract: gives each frame record with its features, in order.
-        settings: plain values; everything that shapes the features.
-        part: which shards are this run's.
-        cluster: makes them elsewhere, with the encoders that `spec` builds there in
-            place of `extract`.
-        spec: goes with `cluster`.
-        overwrite: whether records of other settings in `directory` are replaced.
+        records: Directory of frame records.
+        directory: Output directory.
+        extract: Yields each frame record with its features, in order.
+        settings: JSON values of everything that determines the features.
+        part: Part of the shards that this run writes.
+        cluster: Cluster that writes the shards, with the encoders of `spec` instead of
+            `extract`; None to write them in this process.
+        spec: Specification of the encoders, required with `cluster`.
+        overwrite: Whether to replace records with other settings in `directory`.
 
     Raises:
-        DataError: there are no frame records, the directory holds other shards, or the
-            encoders of a machine are not those of the settings.
+        DataError: There are no frame records, the directory contains other shards, or
+            the encoders of a machine differ from those of the settings.
     """
-    jobs = _plan(records, directory, settings)
+    jobs = _plan_shards(records, directory, settings)
 
     def make(missing: Sequence[FeatureShardJob], bar: Any) -> Iterable[ShardEntry]:
         if cluster is None or spec is None:
             return (write_feature_shard(job, extract, bar.update) for job in missing)
-        elsewhere = partial(_write_elsewhere, spec, settings)
-        return cluster.run(elsewhere, missing, bar.update)
+        write = partial(_write_on_cluster, spec, settings)
+        return cluster.run(write, missing, bar.update)
 
     return run_shards(
         jobs,
@@ -153,7 +152,7 @@ def write_feature_records(
     )
 
 
-def _plan(
+def _plan_shards(
     records: Path, directory: Path, settings: dict[str, Any]
 ) -> list[FeatureShardJob]:
     shards, paths = frame_manifest(records)["shards"], list_shard_paths(records)
@@ -172,39 +171,39 @@ def _plan(
 def write_feature_shard(
     job: FeatureShardJob, extract: Extract, on_video: Callable[[], object]
 ) -> ShardEntry:
-    """Makes one shard: a record for every frame record.
+    """Writes one shard, with a feature record for each frame record.
 
     Args:
-        job: what to make.
-        extract: gives each frame record with its features, in order.
-        on_video: called after each post.
+        job: Input of the shard.
+        extract: Yields each frame record with its features, in order.
+        on_video: Called after each post.
     """
     records = _make_records(job.frames, extract, on_video)
     return write_shard(job.directory, job.name, job.digest, records, dict)
 
 
-def _write_elsewhere(
+def _write_on_cluster(
     spec: ExtractorSpec, settings: dict[str, Any], job: FeatureShardJob
 ) -> ShardEntry:
-    """Makes a shard on another machine, if its encoders are those of the run."""
-    extractor = _built(spec)
+    """Writes a shard on another machine, if its encoders are those of the run."""
+    extractor = _build_extractor(spec)
     for name, value in extractor.settings().items():
         if value != settings[name]:
             raise DataError(
-                "every machine must have the encoders of the run, to the byte: "
+                "each machine must have the encoders of the run: "
                 f"{name}={settings[name]}. Received: {value} on {os.uname().nodename}"
             )
     return write_feature_shard(job, extractor.extract, _ignore)
 
 
 @lru_cache(maxsize=1)
-def _built(spec: ExtractorSpec) -> Extractor:
-    # A node's process makes many shards, and building takes seconds.
+def _build_extractor(spec: ExtractorSpec) -> Extractor:
+    # Cached, because a node's process writes many shards and building takes seconds.
     return spec.build()
 
 
 def _ignore() -> None:
-    """Progress of a shard elsewhere is told when it is done."""
+    """Does nothing: the cluster reports the progress per shard."""
 
 
 def _make_records(
@@ -224,11 +223,11 @@ def _make_records(
 
 
 def feature_digest(frames_sha256: str, settings: dict[str, Any]) -> str:
-    """Returns the digest of a shard: what names all that it is made from.
+    """Returns the hexadecimal sha256 of everything that determines a shard.
 
     Args:
-        frames_sha256: of the shard of frames.
-        settings: everything else that shapes the features.
+        frames_sha256: Hexadecimal sha256 of the shard of frames.
+        settings: Everything else that determines the features.
     """
     made_from = json.dumps([SCHEMA_VERSION, frames_sha256, settings], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()

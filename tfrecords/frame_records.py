@@ -1,4 +1,4 @@
-"""From posts to frame records: which shards there are to make, and making one."""
+"""Plans the shards of frame records of posts, and writes one shard."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KIND = "frames"
 
 
 class Sampler(Protocol):
-    """`sample_media`, or what does the same in another process."""
+    """Type of `sample_media` and of functions that run it in another process."""
 
     def __call__(
         self, files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
@@ -39,11 +39,11 @@ class Sampler(Protocol):
 
 
 class SourcePost(Protocol):
-    """What a frame record takes from a post; a corpus has them as `Video`."""
+    """Values of a post in a frame record, such as those of a corpus's `Video`."""
 
     @property
     def video_id(self) -> str:
-        """The platform's id, digits."""
+        """Id on the platform, digits."""
 
     @property
     def user_id(self) -> str:
@@ -51,7 +51,7 @@ class SourcePost(Protocol):
 
     @property
     def caption(self) -> str:
-        """The text as posted, "" where there is none."""
+        """Text as posted, "" if there is none."""
 
     @property
     def hashtags(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class SourcePost(Protocol):
 
     @property
     def create_time(self) -> int | None:
-        """Posting time, UTC seconds since 1970; None where unknown."""
+        """Posting time in UTC seconds since 1970; None if unknown."""
 
     @property
     def is_slideshow(self) -> bool:
@@ -67,11 +67,11 @@ class SourcePost(Protocol):
 
     @property
     def media_path(self) -> str | None:
-        """The video file, relative to the media root; None without one."""
+        """Path of the video file relative to the media root; None without one."""
 
     @property
     def slide_paths(self) -> tuple[str, ...]:
-        """Images of a slideshow, in order, relative to the media root."""
+        """Paths of the images of a slideshow, in order, relative to the media root."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,13 @@ class FrameShardJob:
     """Everything that one shard is made from; it travels to a worker.
 
     Attributes:
-        directory: where the shard goes.
-        name: its file name.
-        videos: its posts, by video id.
-        media_root: where the media paths begin; None for a corpus without media.
-        config: how frames are taken.
-        digest: sha256 hex over all of that, the media files' sizes and times included.
+        directory: Directory of the shard.
+        name: File name of the shard.
+        videos: Posts of the shard, sorted by video id.
+        media_root: Directory of the media paths; None for a corpus without media.
+        config: Sampling of the frames.
+        digest: Hexadecimal sha256 of all of these, and of the sizes and modification
+            times of the media files.
     """
 
     directory: Path
@@ -96,18 +97,18 @@ class FrameShardJob:
 
     @property
     def num_posts(self) -> int:
-        """How many records it will hold."""
+        """Number of records of the shard."""
         return len(self.videos)
 
 
 def frame_settings(config: SamplingConfig, num_shards: int) -> dict[str, Any]:
-    """Returns the manifest's settings: the config, and what decodes and encodes."""
+    """Returns the settings of the manifest: the config and the library versions."""
     versions = library_versions()
     return {**asdict(config), "num_shards": num_shards, "versions": versions}
 
 
 def library_versions() -> dict[str, str]:
-    """Returns the versions of what decodes, scales and encodes here."""
+    """Returns the versions of the libraries that decode, scale and encode frames."""
     return {
         "av": av.__version__,
         "opencv": cv2.__version__,
@@ -124,29 +125,30 @@ def plan_frame_shards(
     config: SamplingConfig,
     num_shards: int,
 ) -> list[FrameShardJob]:
-    """Returns a job for every shard, in order of the shards.
+    """Returns a job for each shard, in order of the shards.
 
     Raises:
-        DataError: there is no post, two have one id, or media paths have no root.
+        DataError: There is no post, two posts have the same id, or a post has media but
+            there is no media root.
     """
     shards: list[dict[str, SourcePost]] = [{} for _ in range(num_shards)]
     for video in videos:
         shard = shards[shard_of(video.video_id, num_shards)]
         if video.video_id in shard:
             message = (
-                "`videos` must hold each post once. "
+                "`videos` must contain each post once. "
                 f"Received: video_id={video.video_id!r} twice"
             )
             raise DataError(message)
         if media_root is None and _media_paths(video):
             message = (
-                f"post {video.video_id} has media, but the corpus names no directory "
-                "that it lies in; name it with --media_root. Received: media_root=None"
+                f"post {video.video_id} has media, but the corpus has no media root; "
+                "give --media_root. Received: media_root=None"
             )
             raise DataError(message)
         shard[video.video_id] = video
     if not any(shards):
-        raise DataError("`videos` must hold at least one post. Received: none")
+        raise DataError("`videos` must contain at least one post. Received: none")
     settings = frame_settings(config, num_shards)
     jobs = []
     for index, shard in enumerate(shards):
@@ -161,13 +163,13 @@ def plan_frame_shards(
 def write_frame_shard(
     job: FrameShardJob, on_video: Callable[[], None], sample: Sampler = sample_media
 ) -> ShardEntry:
-    """Makes one shard: a record for every post, with or without frames.
+    """Writes one shard, with a record for each post, with or without frames.
 
     Args:
-        job: what to make.
-        on_video: called after each post; what it raises stops the work, and nothing of
-            the shard is left behind.
-        sample: takes the frames of media.
+        job: Input of the shard.
+        on_video: Called after each post. If it raises an exception, the shard is
+            abandoned and leaves no files.
+        sample: Samples the frames of media.
     """
     tally = _Tally()
     records = _make_records(job, tally, on_video, sample)
@@ -176,7 +178,7 @@ def write_frame_shard(
 
 @dataclass
 class _Tally:
-    """Counts what became of the posts; called, it gives the facts of the shard."""
+    """Counts the outcomes of posts; a call returns the facts of the shard."""
 
     bad_media: list[dict[str, str]] = field(default_factory=list)
     bad_slides: list[dict[str, str]] = field(default_factory=list)
@@ -211,7 +213,7 @@ def _make_records(
 def _sample(
     video: SourcePost, job: FrameShardJob, tally: _Tally, sample: Sampler
 ) -> SampledFrames | None:
-    """Returns the frames of a post; None, and counted, where it gives none."""
+    """Returns the frames of a post, or None without frames, and counts the outcome."""
     outcome = "with_frames"
     sampled = None
     try:
@@ -249,46 +251,46 @@ def sample_post(
     """Samples the frames of a post, from its slides or its video.
 
     Args:
-        video: the post.
-        media_root: where its media lie.
-        config: how frames are taken.
-        sample: takes the frames of media, in this process or in another.
+        video: Post.
+        media_root: Directory of the media.
+        config: Sampling of the frames.
+        sample: Samples the frames of media, in this or another process.
 
     Returns:
-        The frames; None for a post that names no media, or a slideshow that the config
-        drops. A slide that is missing or cannot be read is one of `bad_slides`.
+        The frames; None for a post without media and for a slideshow that the config
+        drops. Missing and unreadable slides are listed in `bad_slides`.
 
     Raises:
-        MediaError: its media are missing, damaged or hold no frame.
+        MediaError: The media are missing or damaged, or contain no frame.
     """
     paths = _media_paths(video)
     if not paths or media_root is None or _is_dropped(video, config):
         return None
-    found = {relative: find_file(media_root, relative) for relative in paths}
-    gone = [
-        MediaError(relative, "is no file below the media root")
-        for relative, file in found.items()
+    located = {relative: find_file(media_root, relative) for relative in paths}
+    missing = [
+        MediaError(relative, "is not a file below the media root")
+        for relative, file in located.items()
         if file is None
     ]
-    files = {file: PurePosixPath(kept).name for kept, file in found.items() if file}
+    files = {file: PurePosixPath(kept).name for kept, file in located.items() if file}
     if not files:
-        raise gone[0]
+        raise missing[0]
     names = {file.name: kept for file, kept in files.items()}
     try:
         sampled = sample(list(files), config, is_slideshow=bool(video.slide_paths))
     except MediaError as error:
-        raise _renamed(error, names) from error
-    bad = (_renamed(error, names) for error in sampled.bad_slides)
-    return replace(sampled, bad_slides=(*gone, *bad))
+        raise _rename(error, names) from error
+    bad = (_rename(error, names) for error in sampled.bad_slides)
+    return replace(sampled, bad_slides=(*missing, *bad))
 
 
-def _renamed(error: MediaError, names: Mapping[str, str]) -> MediaError:
-    """Returns the error under the name that the corpus keeps, which names nobody."""
+def _rename(error: MediaError, names: Mapping[str, str]) -> MediaError:
+    """Returns the error with the corpus's name of the file, which hides handles."""
     return MediaError(names.get(error.name, error.name), error.reason)
 
 
 def _media_paths(video: SourcePost) -> tuple[str, ...]:
-    """Returns the files of a post: its slides, else its video, else nothing."""
+    """Returns the media files of a post: its slides, or else its video, if any."""
     if video.slide_paths or video.media_path is None:
         return video.slide_paths
     return (video.media_path,)
@@ -326,7 +328,7 @@ def _digest(
 
 
 def _identify(media_root: Path, relative: str) -> list[int] | None:
-    """Returns size and time of change, which tell when a file is another one."""
+    """Returns size and modification time, which detect a changed file."""
     path = find_file(media_root, relative)
     if path is None:
         return None

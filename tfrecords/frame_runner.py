@@ -1,4 +1,4 @@
-"""Writing frame records: in this process, in several, or on a cluster."""
+"""Writes frame records with several local processes or on a cluster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tfrecords.shard_runs import (
 )
 
 _POLL_S = 0.2
-_NUM_NAMED = 3
+_MAX_LISTED = 3
 
 
 def write_frame_records(
@@ -52,28 +52,28 @@ def write_frame_records(
     max_bad_media: int = 0,
     overwrite: bool = False,
 ) -> ShardRun:
-    """Writes frame records of all posts, going on where an earlier run stopped.
+    """Writes frame records of all posts, and resumes an interrupted run.
 
-    Every post gets a record; one without media, or with media that cannot be read, has
-    no frames. Equal input gives equal bytes with any number of workers and machines.
+    Each post has a record; records of posts without readable media have no frames.
+    Equal input gives equal bytes with any number of workers and machines.
 
     Args:
-        videos: the posts, in any order.
-        media_root: where their media paths begin; None for posts without media.
-        directory: where the shards and the manifest go.
-        config: how frames are taken.
-        num_shards: shards of the whole, at least 1.
-        workers: how many shards at a time, at least 1; each of them is decoded in a
-            process of its own.
-        cluster: takes the place of the workers.
-        part: which shards are this run's.
-        max_bad_media: how many media files may be unreadable.
-        overwrite: whether records of other settings in `directory` are replaced.
+        videos: Posts in any order.
+        media_root: Directory of the media paths; None for posts without media.
+        directory: Output directory of the shards and the manifest.
+        config: Sampling of the frames.
+        num_shards: Number of shards in total, at least 1.
+        workers: Number of shards written in parallel, at least 1. Each worker decodes
+            in a separate process.
+        cluster: Cluster that writes the shards instead of the workers.
+        part: Part of the shards that this run writes.
+        max_bad_media: Maximum number of unreadable media files.
+        overwrite: Whether to replace records with other settings in `directory`.
 
     Raises:
-        DataError: a number is outside its range; the posts or the directory cannot be
-            used; or, after everything is written, more media files than allowed were
-            unreadable.
+        DataError: A number is outside its range; the posts or the directory cannot be
+            used; or, after everything is written, more media files were unreadable than
+            allowed.
     """
     check_range("num_shards", num_shards, 1, 99_999)
     check_range("workers", workers, 1, 1024)
@@ -83,9 +83,9 @@ def write_frame_records(
 
     def make(missing: Sequence[FrameShardJob], bar: Any) -> list[ShardEntry]:
         if cluster is not None:
-            elsewhere = partial(_write_elsewhere, settings["versions"])
-            return cluster.run(elsewhere, missing, bar.update)
-        return _write_here(missing, min(workers, max(1, len(missing))), bar)
+            write = partial(_write_elsewhere, settings["versions"])
+            return cluster.run(write, missing, bar.update)
+        return _write_locally(missing, min(workers, max(1, len(missing))), bar)
 
     run = run_shards(
         jobs,
@@ -104,21 +104,21 @@ def _check_bad_media(entries: Iterable[ShardEntry], max_bad_media: int) -> None:
     bad = [bad for entry in entries for bad in entry.facts["bad_media"]]
     if len(bad) <= max_bad_media:
         return
-    named = "; ".join(f"{b['video_id']}: {b['reason']}" for b in bad[:_NUM_NAMED])
-    rest = f"; and {len(bad) - _NUM_NAMED} more" if len(bad) > _NUM_NAMED else ""
+    listed = "; ".join(f"{b['video_id']}: {b['reason']}" for b in bad[:_MAX_LISTED])
+    rest = f"; and {len(bad) - _MAX_LISTED} more" if len(bad) > _MAX_LISTED else ""
     message = (
         f"all records are written, but {len(bad)} posts have no frames because their "
-        f"media cannot be read ({named}{rest}; the manifest names each); allow them "
+        f"media cannot be read ({listed}{rest}; the manifest lists all); allow them "
         f"with --max_bad_media={len(bad)}. Received: max_bad_media={max_bad_media}"
     )
     raise DataError(message)
 
 
 def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry:
-    """Writes a shard on another machine, if that one decodes and encodes alike."""
+    """Writes a shard on another machine, if its library versions are the same."""
     if versions != library_versions():
         raise DataError(
-            "every machine must decode and encode by the same versions: "
+            "each machine must have the same versions of the media libraries: "
             f"{versions}. Received: {library_versions()} on {os.uname().nodename}"
         )
     with DecodingProcess() as process:
@@ -126,13 +126,13 @@ def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry
 
 
 def _ignore() -> None:
-    """Progress of a shard elsewhere is told when it is done."""
+    """Does nothing: the cluster reports the progress per shard."""
 
 
-def _write_here(
+def _write_locally(
     jobs: Sequence[FrameShardJob], workers: int, bar: Any
 ) -> list[ShardEntry]:
-    """Makes shards side by side; each worker has a process that decodes for it."""
+    """Writes shards in parallel threads, each with a process for decoding."""
     is_stopped, counting = threading.Event(), threading.Lock()
     idle: SimpleQueue[DecodingProcess] = SimpleQueue()
 
@@ -157,15 +157,15 @@ def _write_here(
         entries = []
         try:
             while pending:
-                # Ctrl-C may reach another thread, and this one only when it wakes.
+                # Waits with a timeout, so that this thread can handle Ctrl-C.
                 done, pending = wait(pending, _POLL_S)
                 entries += [future.result() for future in done]
             return entries
         finally:
-            # Without effect when all went well; else the workers give up their shards.
+            # After an error or Ctrl-C, makes the workers abandon their shards.
             is_stopped.set()
             pool.shutdown(cancel_futures=True)
 
 
-class _Stopped(Exception):  # noqa: N818 - no error: the run was stopped
-    """This worker was told to give up its shard."""
+class _Stopped(Exception):  # noqa: N818 - not an error: the run was stopped
+    """Makes a worker abandon its shard when the run is stopped."""

@@ -1,4 +1,4 @@
-"""Sampling: a video or a slideshow becomes a fixed number of small JPEG frames."""
+"""Samples a fixed number of small JPEG frames of a video or a slideshow."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from tfrecords.decoding import decode_frames
 from tfrecords.errors import DataError
 from tfrecords.timeline import Timeline
 
-# Raised whenever the same file comes to give other bytes, so that no directory of
-# records holds both.
+# Increased whenever the same file gives different bytes, so that a directory of records
+# never mixes versions.
 SAMPLING_VERSION = "3"
 _US_PER_S = 1_000_000
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Which frames are taken, and in what form (section IV-A).
+    """Selection and format of the sampled frames (section IV-A).
 
     Attributes:
-        num_frames: frames a video, 1 to 100,000; the paper takes 50.
-        image_size: height and width of the stored frames in pixels.
-        fps: 0 for `num_frames` frames spread evenly over the duration, as the paper
-            does. From 0.001 to 1000: the frames shown at 0, 1/fps, 2/fps, … seconds, at
-            most `num_frames`.
-        resize: "stretch" gives both sides their size, as the paper does; "crop" keeps
-            the aspect and takes the centre square.
-        slideshows: "frames" takes the images as frames; "drop" leaves a slideshow
-            without frames, as the paper does.
-        jpeg_quality: 1 to 100.
+        num_frames: Number of frames per video, 1 to 100,000; 50 in the paper.
+        image_size: Height and width of the stored frames in pixels, 1 to 65,500.
+        fps: 0 distributes `num_frames` frames evenly over the duration, as the paper
+            does. From 0.001 to 1000: samples the frames displayed at 0, 1/fps, 2/fps, …
+            seconds, at most `num_frames`.
+        resize: "stretch" scales both sides to `image_size`, as the paper does; "crop"
+            keeps the aspect ratio and crops to the centre square.
+        slideshows: "frames" uses the images as frames; "drop" gives a slideshow no
+            frames, as the paper does.
+        jpeg_quality: JPEG quality, 1 to 100.
 
     Raises:
-        DataError: a value outside its range.
+        DataError: A value is outside its range.
     """
 
     num_frames: int = 50
@@ -61,8 +61,8 @@ class SamplingConfig:
             "slideshows": (self.slideshows in SLIDESHOWS, f"one of {SLIDESHOWS}"),
             "jpeg_quality": (1 <= self.jpeg_quality <= 100, "1 to 100"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
+        for name, (is_valid, rule) in rules.items():
+            if not is_valid:
                 value = getattr(self, name)
                 message = f"`{name}` must be {rule}. Received: {name}={value!r}"
                 raise DataError(message)
@@ -74,18 +74,18 @@ SLIDESHOWS = ("frames", "drop")
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """The frames taken from one post.
+    """Frames sampled from one post.
 
     Attributes:
-        timestamps_us: int64 (num_frames,), when each frame begins to be shown, in
-            microseconds after the first frame of the video. A frame that had to be
-            repeated repeats its timestamp. Slides begin at whole seconds.
-        jpegs: num_frames JPEG files, RGB.
-        duration_us: microseconds from the first frame to the end of the last.
-        source_num_frames: frames (or slides) that the post shows.
-        height: pixels of the stored frames.
-        width: pixels of the stored frames.
-        bad_slides: why images of a slideshow are not among them.
+        timestamps_us: int64 (num_frames,), start of each frame in microseconds after
+            the first frame of the video. A repeated frame repeats its timestamp. Slides
+            start at whole seconds.
+        jpegs: List of num_frames JPEG files, RGB.
+        duration_us: Microseconds from the first frame to the end of the last.
+        source_num_frames: Number of frames (or slides) of the post.
+        height: Height of the stored frames in pixels.
+        width: Width of the stored frames in pixels.
+        bad_slides: Errors of the slides that could not be read.
     """
 
     timestamps_us: npt.NDArray[np.int64]
@@ -100,10 +100,15 @@ class SampledFrames:
 def sample_media(
     files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
 ) -> SampledFrames:
-    """Takes frames of a slideshow's images, or of a video, which is one file.
+    """Samples frames of the images of a slideshow, or of a video, which is one file.
+
+    Args:
+        files: Images of the slideshow in order, or the video file.
+        config: Selection and format of the frames.
+        is_slideshow: Whether the files are the images of a slideshow.
 
     Raises:
-        MediaError: a file gives no frames, or not all of them.
+        MediaError: A file cannot be decoded completely.
     """
     if is_slideshow:
         return sample_slideshow(files, config)
@@ -111,38 +116,38 @@ def sample_media(
 
 
 def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
-    """Takes frames of a video by the time at which they are shown (section IV-A).
+    """Samples frames of a video by their display time (section IV-A).
 
-    Frame i is the one on screen at t_i = (i + 1/2) / num_frames * duration: the last
-    that begins at or before t_i. A video with fewer frames than asked gives some of
-    them more than once.
+    Frame i is the frame on display at t_i = (i + 1/2) / num_frames * duration: the last
+    one that starts at or before t_i. Frames of a video with fewer than `num_frames`
+    frames are repeated.
 
     Args:
-        path: the video file; its content decides, not its extension.
-        config: which frames, in what form.
+        path: Video file, whose format is detected from its content.
+        config: Selection and format of the frames.
 
     Raises:
-        MediaError: the file gives no frames, or not all of them.
+        MediaError: The file cannot be decoded completely.
     """
     timeline, jpegs = decode_frames(
         path,
-        choose=lambda found: set(choose_positions(found, config).tolist()),
+        choose=lambda timeline: set(choose_positions(timeline, config).tolist()),
         convert=lambda picture: _encode(_fit(picture, config), config),
     )
     return _assemble(timeline, jpegs, config)
 
 
 def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFrames:
-    """Takes frames of a slideshow: each image is shown for one second.
+    """Samples frames of a slideshow, in which each image is displayed for one second.
 
-    An image that cannot be read is left out, as if the slideshow had never had it.
+    Unreadable images are ignored, as if the slideshow did not contain them.
 
     Args:
-        paths: the images in order.
-        config: which frames, in what form.
+        paths: Images in order.
+        config: Selection and format of the frames.
 
     Raises:
-        MediaError: there is no image, or none can be read.
+        MediaError: There is no image, or none can be read.
     """
     jpegs: dict[Path, bytes] = {}
     bad: list[MediaError] = []
@@ -150,22 +155,22 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     while shown:
         starts = np.arange(len(shown), dtype=np.int64)
         timeline = Timeline(starts, len(shown), Fraction(1))
-        wanted = [shown[p] for p in sorted(set(choose_positions(timeline, config)))]
+        chosen = [shown[p] for p in sorted(set(choose_positions(timeline, config)))]
         failed = {}
-        for path in wanted:
+        for path in chosen:
             if path not in jpegs:
                 try:
                     jpegs[path] = _sample_slide(path, config)
                 except MediaError as error:
                     failed[path] = error
         if not failed:
-            found = {p: jpegs[f] for p, f in enumerate(shown) if f in jpegs}
-            sampled = _assemble(timeline, found, config)
+            by_position = {p: jpegs[f] for p, f in enumerate(shown) if f in jpegs}
+            sampled = _assemble(timeline, by_position, config)
             return replace(sampled, bad_slides=tuple(bad))
-        # Which images are taken depends on how many there are.
+        # The choice depends on the number of readable images.
         bad += failed.values()
         shown = [path for path in shown if path not in failed]
-    raise bad[0] if bad else MediaError("slideshow", "holds no image")
+    raise bad[0] if bad else MediaError("slideshow", "contains no image")
 
 
 def _sample_slide(path: Path, config: SamplingConfig) -> bytes:
@@ -180,15 +185,15 @@ def _sample_slide(path: Path, config: SamplingConfig) -> bytes:
 def choose_positions(
     timeline: Timeline, config: SamplingConfig
 ) -> npt.NDArray[np.int64]:
-    """Returns the positions of the frames to take, in display order.
+    """Returns the positions of the frames to sample, in display order.
 
     Returns:
-        int64 (num_frames,), ascending, with repeats where the video has fewer frames
-        than asked; shorter with `fps` where the video ends before `num_frames`.
+        int64 (num_frames,), ascending, with repetitions if the video has fewer frames.
+        With `fps`, shorter if the video ends before `num_frames`.
     """
     if config.fps > 0:
-        # Rates such as 30000/1001 are not exact as floats: a time just below a frame's
-        # start would give the frame before it.
+        # As floats, rates such as 30000/1001 are not exact, and a time just below the
+        # start of a frame would select the previous frame.
         step = 1 / Fraction(config.fps).limit_denominator(1001) / timeline.time_base
         num_frames = min(config.num_frames, -(-timeline.duration // step))
         times = [int(i * step) for i in range(num_frames)]
@@ -196,8 +201,8 @@ def choose_positions(
         count = config.num_frames
         times = [(2 * i + 1) * timeline.duration // (2 * count) for i in range(count)]
     # Starts are whole ticks, so that rounding a time down changes no comparison.
-    found = np.searchsorted(timeline.starts, np.array(times, np.int64), side="right")
-    return (found - 1).astype(np.int64)
+    ends = np.searchsorted(timeline.starts, np.array(times, np.int64), side="right")
+    return (ends - 1).astype(np.int64)
 
 
 def _assemble(
@@ -217,7 +222,7 @@ def _assemble(
 
 
 def _fit(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
-    """Returns the frame upright, uint8 BGR (image_size, image_size, 3)."""
+    """Returns the resized, upright frame, uint8 BGR (image_size, image_size, 3)."""
     if config.resize == "stretch" and config.image_size <= min(picture.size):
         resized = picture.shrink(config.image_size, config.image_size)
     else:
@@ -226,13 +231,13 @@ def _fit(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
 
 
 def _resize(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
-    """Returns what has to be cut, or made larger, by way of all its pixels."""
+    """Returns the frame cropped or upscaled, from its full-size pixels."""
     pixels = picture.pixels
     if config.resize == "crop":
         pixels = _crop_square(pixels, picture.pixel_aspect)
     size = config.image_size
     shrinks = size < max(pixels.shape[:2])
-    # The mean of the pixels under a new one: linear skips pixels when shrinking.
+    # INTER_AREA averages the covered pixels; INTER_LINEAR would skip some of them.
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized: npt.NDArray[np.uint8] = cv2.resize(
         pixels, (size, size), interpolation=method
@@ -243,7 +248,7 @@ def _resize(picture: Picture, config: SamplingConfig) -> npt.NDArray[np.uint8]:
 def _crop_square(
     pixels: npt.NDArray[np.uint8], pixel_aspect: Fraction
 ) -> npt.NDArray[np.uint8]:
-    """Returns the largest centred part that is square on screen."""
+    """Returns the largest centred crop that is square when displayed."""
     height, width = pixels.shape[:2]
     side = min(Fraction(height), width * pixel_aspect)
     rows, columns = max(1, round(side)), max(1, round(side / pixel_aspect))
@@ -253,6 +258,6 @@ def _crop_square(
 
 def _encode(pixels: npt.NDArray[np.uint8], config: SamplingConfig) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
-    # OpenCV takes BGR and writes the JPEG that every reader shows as RGB.
+    # OpenCV converts from BGR when it encodes JPEG.
     _, encoded = cv2.imencode(".jpg", pixels, quality)
     return bytes(encoded.tobytes())

@@ -1,7 +1,7 @@
-"""Paths of media files, kept without the names of people.
+"""Paths of media files without the names of people.
 
-Files and directories are often named after people. A corpus therefore keeps a path with
-a `*` for every part that may be a name, and `find_file` finds the file again.
+Files and directories are often named after people. A corpus therefore stores a path
+with a `*` for each part that may be a name, and `find_file` finds the file again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IMAGE_SUFFIXES = frozenset(
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 HIDDEN = "*"
 _DIGITS = re.compile(r"[0-9]+")
-# What names nobody: words of the tools that download, and short numbers.
+# Parts that are no names: words of the downloading tools, and short numbers.
 _PLAIN = re.compile(
     r"(?:videos?|slides?|images?|imgs?|photos?|pictures?|media|tiktok|download(?:s|ed)?"
     r"|(?<![0-9])[0-9]{1,4}(?![0-9])|[ _.\-])*",
@@ -31,11 +31,11 @@ _PLAIN = re.compile(
 
 
 def find_file(media_root: Path, relative: str) -> Path | None:
-    """Returns the file that a media path of a corpus means; None for none.
+    """Returns the file of a media path of a corpus, or None if there is none.
 
     Args:
-        media_root: where the path begins.
-        relative: as the corpus keeps it, or in full.
+        media_root: Directory of the path.
+        relative: Path as stored by the corpus, or the complete relative path.
     """
     parts = PurePosixPath(relative)
     if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
@@ -43,11 +43,11 @@ def find_file(media_root: Path, relative: str) -> Path | None:
     path = media_root / parts
     try:
         if not path.is_file() and HIDDEN in relative:
-            found = _hidden_files(media_root).get(relative)
-            path = path if found is None else media_root / found
-        # A pipe or a device would never end.
+            match = _hidden_files(media_root).get(relative)
+            path = path if match is None else media_root / match
+        # Not a pipe or a device, which could not be read to an end.
         return path if path.is_file() else None
-    except OSError:  # a name longer than the file system takes
+    except OSError:  # the name is too long for the file system
         return None
 
 
@@ -59,9 +59,9 @@ def media_below(root: Path) -> Iterator[PurePosixPath]:
 def hidden_paths(
     paths: Iterable[PurePosixPath],
 ) -> Iterator[tuple[PurePosixPath, str, str]]:
-    """Yields each path that may name a person, an id in it, and the path that is kept.
+    """Yields each path that may contain a name, an id in it, and the path to store.
 
-    Files that differ only in names are numbered, in the order of their paths.
+    Files that differ only in names are numbered in the order of their paths.
     """
     counts: Counter[str] = Counter()
     for path in sorted(paths, key=nearness):
@@ -79,18 +79,18 @@ def digit_runs(path: PurePosixPath) -> list[str]:
 
 
 def nearness(path: PurePosixPath) -> tuple[int, str]:
-    """Returns the key that sorts paths near the root first."""
+    """Returns a sort key that orders paths near the root first."""
     return len(path.parts), str(path)
 
 
 @lru_cache(maxsize=2)
 def _hidden_files(root: Path) -> dict[str, PurePosixPath]:
-    """Returns the files below a root by the paths that hide their names."""
+    """Returns the files below a root by their paths with hidden names."""
     return {hidden: path for path, _, hidden in hidden_paths(media_below(root))}
 
 
 def _hide_names(path: PurePosixPath, video_id: str) -> str:
-    """Returns a path with a * for whatever may be the name of somebody."""
+    """Returns a path with a * in place of each part that may be a name."""
     is_media = path.suffix.lower() in MEDIA_SUFFIXES
     parts = [*path.parent.parts, path.stem if is_media else path.name]
     hidden = [_hide(part, video_id) for part in parts]

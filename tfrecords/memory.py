@@ -1,4 +1,4 @@
-"""Memory that TensorFlow need not take, and memory that it need not give back."""
+"""Settings of the memory allocator, and arrays that share memory with tensors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Numbers of malloc.h.
+# Constants of malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1 << 20
 _ALIGNMENT = 64
 
 
 def keep_freed_memory() -> bool:
-    """Lets the process keep what it frees, up to 512 MiB a piece, for the next tensor.
+    """Makes the process keep freed blocks of up to 512 MiB for later tensors.
 
-    As it is, the C library gives the memory of every large tensor back and asks for it
-    again at the next step, and the kernel fills each of its pages with zeros before
-    anything is written: a third of a step of the user proxy on true sizes
-    (docs/performance.md). The process stays as large as it once was.
+    By default, the C library returns the memory of each large tensor to the kernel and
+    requests it again in the next step, and the kernel fills each page with zeros. This
+    takes a third of a training step of the user proxy with the sizes of the paper
+    (docs/performance.md). With this setting, the process does not shrink.
 
-    To be called before TensorFlow starts its threads, which is at its first operation.
+    Call it before the first operation of TensorFlow, which starts its threads.
 
     Returns:
-        Whether anything was set: only with the GNU C library, and not where the
-        environment says how it is to allocate (`MALLOC_…`, `GLIBC_TUNABLES`).
+        Whether the setting was applied: only with the GNU C library, and not if the
+        environment configures the allocator (`MALLOC_…`, `GLIBC_TUNABLES`).
     """
     is_chosen = "GLIBC_TUNABLES" in os.environ or any(
         name.startswith("MALLOC_") for name in os.environ
@@ -35,19 +35,23 @@ def keep_freed_memory() -> bool:
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     if is_chosen or not hasattr(library, "gnu_get_libc_version"):
         return False
-    wishes = (
+    settings = (
         (_MMAP_THRESHOLD, 512 * _MIB),
         (_TRIM_THRESHOLD, 1024 * _MIB),
-        # Only the first arena grows beyond 64 MiB.
+        # Only the main arena can grow beyond 64 MiB.
         (_ARENA_MAX, 1),
     )
-    return all(library.mallopt(name, value) for name, value in wishes)
+    return all(library.mallopt(name, value) for name, value in settings)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Returns an array of nothing yet that a tensor can share (`training.data`).
+    """Returns an uninitialised array whose memory a tensor can share.
 
-    TensorFlow reads memory from multiples of 64 bytes on; NumPy's begins anywhere.
+    TensorFlow needs memory aligned to 64 bytes, which NumPy does not guarantee.
+
+    Args:
+        shape: Shape of the array.
+        dtype: Data type of the array.
     """
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
@@ -57,7 +61,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
 
 
 def is_shareable(array: npt.NDArray[Any]) -> bool:
-    """Whether a tensor can share an array's memory."""
+    """Returns whether a tensor can share the memory of an array."""
     is_aligned = array.ctypes.data % _ALIGNMENT == 0
     flags = array.flags
     return is_aligned and array.size > 0 and flags.c_contiguous and flags.writeable

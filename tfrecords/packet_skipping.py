@@ -1,14 +1,15 @@
-"""What of an H.264 stream need not be decoded to get some of its frames unchanged.
+"""Finds the packets of an H.264 stream that need not be decoded for chosen frames.
 
-Two rules, both of the standard, so that no frame that is decoded can differ:
+Two rules of the standard ensure that the chosen frames do not change:
 
-- A frame that no other one is predicted from (`nal_ref_idc` 0) matters to itself alone;
-  the decoder leaves it out when told to.
-- Nothing before an IDR picture is used after it. Between two of them, packets that come
-  after the last wanted one are not needed at all.
+- No other frame is predicted from a non-reference frame (`nal_ref_idc` 0), so that the
+  decoder can skip it.
+- No frame after an IDR picture depends on a frame before it. Between two IDR pictures,
+  the packets after the last chosen frame are therefore not needed.
 
-A keyframe is not enough for the second rule: in an open group of pictures, frames after
-it are predicted from frames before it. So the packet's own bytes are asked.
+The keyframe flag is not sufficient for the second rule: in an open group of pictures,
+frames after a keyframe are predicted from frames before it. The bytes of the packets
+are therefore searched for IDR slices.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from array import array
 from collections.abc import Collection
 
 CODECS = frozenset({"h264"})
-# What to do with a packet: not to decode it, to decode it if other frames are predicted
-# from it, to decode it. The last two as FFmpeg calls them.
+# Actions: omit a packet, decode it if it is a reference frame, or decode it always;
+# SKIP_FRAME has FFmpeg's names of the last two.
 LEAVE_OUT, REFERENCES, DECODE = range(3)
 SKIP_FRAME = {REFERENCES: "NONREF", DECODE: "DEFAULT"}
-_NO_PTS = -(2**63)  # as FFmpeg writes it
+_NO_PTS = -(2**63)  # FFmpeg's AV_NOPTS_VALUE
 _IDR_SLICE = 5
 _START_CODE = b"\0\0\1"
 
 
 class CodedPackets:
-    """Packets in the order of decoding: 9 bytes each."""
+    """Timestamps and IDR flags of packets in decoding order, 9 bytes per packet."""
 
     def __init__(self) -> None:
         self.pts = array("q")
@@ -36,29 +37,24 @@ class CodedPackets:
     def __len__(self) -> int:
         return len(self.pts)
 
-    @property
-    def num_idr(self) -> int:
-        """How many of them decoding can begin with."""
-        return self.is_idr.count(1)
-
     def add(self, pts: int | None, *, is_idr: bool) -> None:
         """Adds a packet.
 
         Args:
-            pts: its timestamp in ticks, or None.
-            is_idr: whether decoding can begin here, and forget all before.
+            pts: Timestamp in ticks, or None.
+            is_idr: Whether the packet contains an IDR picture.
         """
         self.pts.append(_NO_PTS if pts is None else pts)
         self.is_idr.append(is_idr)
 
 
 def holds_idr(packet: bytes, extradata: bytes | None) -> bool:
-    """Returns whether a packet holds a slice of an IDR picture.
+    """Returns whether a packet contains a slice of an IDR picture.
 
     Args:
-        packet: its bytes, as the container keeps them.
-        extradata: the stream's; of a form that begins with 1 where packets are NAL
-            units with their lengths (mp4, mkv), and not with start codes (ts).
+        packet: Bytes of the packet as stored in the container.
+        extradata: Extradata of the stream. It starts with 1 if NAL units are preceded
+            by their lengths (mp4, mkv), and not by start codes (ts).
     """
     if extradata and extradata[0] == 1 and len(extradata) > 4:
         return _IDR_SLICE in _types_by_length(packet, (extradata[4] & 3) + 1)
@@ -84,24 +80,24 @@ def _types_by_start_code(packet: bytes) -> list[int]:
     return types
 
 
-def plan_skips(packets: CodedPackets, wanted: Collection[int]) -> bytearray:
-    """Returns what to do with each packet.
+def plan_skips(packets: CodedPackets, chosen: Collection[int]) -> bytearray:
+    """Returns the action for each packet.
 
     Args:
-        packets: all of a stream.
-        wanted: timestamps of the frames that matter.
+        packets: All packets of a stream.
+        chosen: Timestamps of the frames to decode.
 
     Returns:
-        For each packet LEAVE_OUT, REFERENCES or DECODE.
+        LEAVE_OUT, REFERENCES or DECODE for each packet.
     """
-    wanted = {_NO_PTS, *wanted}
+    chosen = {_NO_PTS, *chosen}
     plan = bytearray(len(packets))
     is_needed = False
-    for place in reversed(range(len(packets))):
-        is_wanted = packets.pts[place] in wanted
-        is_needed |= is_wanted
+    for index in reversed(range(len(packets))):
+        is_chosen = packets.pts[index] in chosen
+        is_needed |= is_chosen
         if is_needed:
-            plan[place] = DECODE if is_wanted else REFERENCES
-        if packets.is_idr[place]:
+            plan[index] = DECODE if is_chosen else REFERENCES
+        if packets.is_idr[index]:
             is_needed = False
     return plan

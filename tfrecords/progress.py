@@ -1,7 +1,8 @@
-"""What is remembered of shards while they are made: which are done, made from what.
+"""Progress files, which record the completed shards of a directory.
 
-A small file a shard in `.progress/`, with a digest of everything that the shard is made
-from, and `settings.json` with the settings of all. What is damaged counts as not there.
+`.progress/` contains a small file per shard, with a digest of the input of the shard,
+and `settings.json` with the settings of all shards. A damaged progress file counts as
+missing.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ _TEMPORARY = ".tmp"
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """What is known of a finished shard.
+    """A completed shard.
 
     Attributes:
-        name: file name.
-        num_records: records in it.
-        sha256: hex digest of its bytes.
-        num_bytes: its size.
-        facts: what its maker found on the way: `counts` (name to number), `bad_media`
-            and `bad_slides` (lists of `{"video_id", "reason"}`), all optional.
+        name: File name.
+        num_records: Number of records.
+        sha256: Hexadecimal sha256 of its bytes.
+        num_bytes: Size in bytes.
+        facts: Facts for the manifest: `counts` (name to number), `bad_media` and
+            `bad_slides` (lists of `{"video_id", "reason"}`), all optional.
     """
 
     name: str
@@ -41,7 +42,7 @@ class ShardEntry:
     facts: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain values, as they stand in the progress file."""
+        """Returns the JSON values of the progress file."""
         return {
             "name": self.name,
             "num_records": self.num_records,
@@ -52,7 +53,7 @@ class ShardEntry:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ShardEntry:
-        """Returns the entry that `to_json` gave."""
+        """Returns the entry of values of `to_json`."""
         return cls(
             name=values["name"],
             num_records=values["num_records"],
@@ -63,7 +64,7 @@ class ShardEntry:
 
 
 def write_progress(directory: Path, digest: str, entry: ShardEntry) -> None:
-    """Remembers that a shard is done, and what it is made from."""
+    """Records that a shard is complete, with the digest of its input."""
     progress = _with_sha256({"digest": digest, "entry": entry.to_json()})
     write_json(progress_path(directory, entry.name), progress)
 
@@ -74,10 +75,7 @@ def _with_sha256(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_progress(directory: Path, name: str) -> tuple[str, ShardEntry] | None:
-    """Returns what is remembered of a shard, its digest and entry; None for nothing.
-
-    A file that is damaged says nothing: the shard is made anew.
-    """
+    """Returns the digest and the entry of a shard; None if missing or damaged."""
     try:
         progress = json.loads(progress_path(directory, name).read_text("utf-8"))
         if _with_sha256({k: progress[k] for k in ("digest", "entry")}) != progress:
@@ -88,10 +86,10 @@ def read_progress(directory: Path, name: str) -> tuple[str, ShardEntry] | None:
 
 
 def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None:
-    """Returns the entry of a shard that is done, None where it has to be made.
+    """Returns the entry of a completed shard, or None if it must be written.
 
-    Done means: made from what `digest` says, and the file has the bytes that its
-    progress file remembers.
+    A shard is complete if its input has this digest and its bytes match its progress
+    file.
     """
     progress, path = read_progress(directory, name), directory / name
     if progress is None or not path.exists():
@@ -110,54 +108,54 @@ def _settings_path(directory: Path) -> Path:
 
 
 def keep_settings(directory: Path, settings: dict[str, Any]) -> None:
-    """Remembers what the shards of a directory are made with."""
+    """Records the settings of the shards of a directory."""
     write_json(_settings_path(directory), settings)
 
 
 def kept_settings(directory: Path) -> dict[str, Any] | None:
-    """Returns what the shards that are there were made with; None for no shards.
+    """Returns the settings of the existing shards; None if there are no shards.
 
     Raises:
-        DataError: the file that says so is damaged.
+        DataError: The file of the settings is damaged.
     """
     path = _settings_path(directory)
     try:
-        found = json.loads(path.read_text("utf-8"))
+        settings = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DataError(
-            f"{path}: damaged; delete it, and the same command makes it anew. "
+            f"{path}: damaged; delete it and run the same command again. "
             f"Received: {type(error).__name__}"
         ) from error
-    return dict(found)
+    return dict(settings)
 
 
 def progress_path(directory: Path, name: str) -> Path:
-    """Returns where it is remembered that a shard is done."""
+    """Returns the path of the progress file of a shard."""
     return directory / _PROGRESS / f"{name}.json"
 
 
 def temporary_path(path: Path) -> Path:
-    """Returns where a new version of a file is written, beside it."""
-    # A name of its own: a writer that was left behind may still be at work.
+    """Returns a new temporary path in the directory of a file."""
+    # Unique, because a writer of an earlier run may still be active.
     return path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
 
 
 def remove_leftovers(directory: Path, name: str) -> None:
-    """Removes what writers of a shard left behind when they were killed."""
+    """Removes the temporary files of killed writers of a shard."""
     remove_leftovers_of(directory / name)
     remove_leftovers_of(progress_path(directory, name))
 
 
 def remove_leftovers_of(path: Path) -> None:
-    """Removes what writers of this file left behind when they were killed."""
+    """Removes the temporary files of killed writers of a file."""
     for leftover in path.parent.glob(f".{path.name}.*{_TEMPORARY}"):
         leftover.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Writes a JSON file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
@@ -170,8 +168,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Gives a file that is written its name."""
-    # On disk before the name is: after a power cut, a name means a whole file.
+    """Renames a complete temporary file to its final name."""
+    # Flushed before the renaming, so that a power cut cannot leave an incomplete file.
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,9 +1,8 @@
-"""Making shards on a Ray cluster: the only module that knows Ray (extra `cluster`).
+"""Writes shards on a Ray cluster (extra `cluster`).
 
-A task is a shard. What travels are the jobs, in Ray's own messages; records do not:
-every node reads and writes the same files under the same paths, as the process that
-starts the run does. A task whose node or process died is given to another one; what the
-dead one left is a temporary file, which the next try removes.
+A task writes one shard. Only the jobs are sent through Ray, and no records: all nodes
+read and write the same files under the same paths as the process that starts the run.
+Ray retries a task whose process or node died, and the retry removes its temporary file.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import AnyJob
 
-# For a Ray that is started here, read when it is imported: it reports nothing to its
-# makers, and a shard that asks for no GPU sees none.
+# Ray reads these when it is imported: no usage statistics, and no visible GPU for tasks
+# that request none.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
 
@@ -32,21 +31,21 @@ except ImportError as error:
         "--runner=ray needs Ray: pip install 'dc_keras[cluster]'"
     ) from error
 
-# Nodes that may be taken away at any time are why one runs on many.
+# Preemptible nodes may disappear at any time.
 _MAX_RETRIES = 5
-_KNOCK_S = 10.0
+_CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A Ray cluster, and what a shard takes of it.
+    """A Ray cluster and the resources of a shard.
 
     Attributes:
-        address: of its head, `host:port`, or "auto" for the one that this machine
-            belongs to; None starts one on this machine, for the run alone.
-        num_cpus: CPUs of the one that is started; all of the machine if None.
-        shard_cpus: CPUs set aside for a shard, above 0.
-        shard_gpus: GPUs set aside for a shard.
+        address: Address of the head node, `host:port`, or "auto" for the cluster of
+            this machine; None starts a cluster on this machine for the run.
+        num_cpus: Number of CPUs of a started cluster; None for all of the machine.
+        shard_cpus: Number of CPUs reserved per shard, above 0.
+        shard_gpus: Number of GPUs reserved per shard.
     """
 
     address: str | None = None
@@ -60,11 +59,11 @@ class RayCluster:
         jobs: Sequence[AnyJob],
         on_done: Callable[[int], object],
     ) -> list[ShardEntry]:
-        """Returns what `make` gives for each job, in the order in which they end.
+        """Returns the results of `make` for all jobs, in the order of completion.
 
         Raises:
-            DataError: as `make`; there is no such cluster, no node of it has what a
-                shard takes, or a shard took down each process that it was given to.
+            DataError: As `make`; the cluster cannot be reached, no node has the
+                resources of a shard, or a shard failed in all retries.
         """
         if not jobs:
             return []
@@ -92,22 +91,22 @@ class RayCluster:
             else {"address": self.address}
         )
         try:
-            _knock(self.address)
+            _require_reachable(self.address)
             ray.init(**start, log_to_driver=False, logging_level="ERROR")
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(
-                "--ray_address must be that of a running Ray cluster of this version "
+                "--ray_address must be of a running Ray cluster with this version "
                 f"({ray.__version__}); {_first_line(error)}. "
                 f"Received: ray_address={self.address}"
             ) from error
         try:
             yield
         finally:
-            # Ends the tasks of this run, too, and the cluster if it was started here.
+            # Also ends the tasks of this run, and a cluster that was started here.
             ray.shutdown()
 
     def _check_resources(self) -> None:
-        """Without this, a run that no node can take would wait for ever."""
+        """Raises an error if no node has enough resources; Ray would wait for ever."""
         needs = {"CPU": self.shard_cpus, "GPU": self.shard_gpus}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(
@@ -115,27 +114,27 @@ class RayCluster:
             for node in nodes
         ):
             raise DataError(
-                "a node of the cluster must have what a shard takes. Received: "
+                "a node of the cluster must have the resources of a shard. Received: "
                 f"ray_cpus={self.shard_cpus:g}, ray_gpus={self.shard_gpus:g}"
             )
 
 
-def _knock(address: str | None) -> None:
-    """Raises an `OSError` where nobody answers, which Ray would not do for minutes."""
+def _require_reachable(address: str | None) -> None:
+    """Raises an `OSError` for an unreachable address; Ray would retry for minutes."""
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdecimal():
-        socket.create_connection((host, int(port)), _KNOCK_S).close()
+        socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
 
 
 def _make_shard(
     make: Callable[[AnyJob], ShardEntry], directory: str, job: AnyJob
 ) -> ShardEntry:
-    """Runs in a process of a node, from where the run was started."""
+    """Runs `make` in a process of a node, in the working directory of the run."""
     try:
         os.chdir(directory)
     except OSError as error:
         raise DataError(
-            "every node must see the files of the run under the same path. "
+            "each node must have the files of the run under the same path. "
             f"Received: no {directory} on {os.uname().nodename}"
         ) from error
     return make(job)
@@ -156,8 +155,8 @@ def _result(reference: Any) -> ShardEntry:
         raise
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"a shard was given up after {_MAX_RETRIES + 1} tries, each of which ended "
-            "its process or its node; out of memory is the usual reason; "
+            f"a shard failed in {_MAX_RETRIES + 1} tries, each of which ended its "
+            "process or its node, usually for lack of memory; "
             f"{_first_line(error)}"
         ) from error
     return entry

@@ -1,4 +1,4 @@
-"""Reading: records one by one, as a `tf.data` pipeline, or features all at once."""
+"""Reads records one by one, as a `tf.data` pipeline, or all features into memory."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tfrecords.writer import read_manifest
 
 @dataclass(frozen=True)
 class FeatureRecords:
-    """The features of all posts of a directory, shard by shard, by id in each.
+    """Features of all posts of a directory, in the order of shards and ids.
 
     Attributes:
-        video_ids: num_videos ids.
+        video_ids: List of num_videos ids.
         frames: float16 (num_videos, num_frames, frame_dim); None without vision.
-        frame_mask: bool (num_videos, num_frames), True for a frame of its own; None
+        frame_mask: bool (num_videos, num_frames), False for repeated frames; None
             without vision.
         captions: float32 (num_videos, caption_dim); None without text.
-        settings: the manifest's, with the encoders in `vision` and `text`.
+        settings: Settings of the manifest, with the encoders in `vision` and `text`.
     """
 
     video_ids: list[str]
@@ -48,8 +48,8 @@ def read_features(directory: Path) -> FeatureRecords:
     """Reads all feature records of a directory into memory.
 
     Raises:
-        DataError: there is no manifest of features, or no record.
-        RecordError: a record breaks the schema or has other sizes than the first.
+        DataError: There is no manifest of features, or no record.
+        RecordError: A record violates the schema, or its shapes differ from the first.
     """
     manifest = _read_manifest_of("features", directory)
     num_videos = manifest["num_records"]
@@ -69,8 +69,8 @@ def read_features(directory: Path) -> FeatureRecords:
             video_ids.append(record.video_id)
     if not video_ids or len(video_ids) != num_videos:
         message = (
-            f"{directory} must hold the {num_videos} records of its manifest, at least "
-            f"one. Received: {len(video_ids)} records"
+            f"{directory} must contain the {num_videos} records of its manifest, at "
+            f"least one. Received: {len(video_ids)} records"
         )
         raise DataError(message)
     return FeatureRecords(
@@ -86,7 +86,7 @@ def iter_frame_records(shard: Path) -> Iterator[FrameRecord]:
     """Yields the frame records of a shard in order.
 
     Raises:
-        RecordError: a record is damaged or breaks the schema.
+        RecordError: A record is damaged or violates the schema.
     """
     return _iter_records(shard, parse_frame_record)
 
@@ -95,16 +95,16 @@ def iter_feature_records(shard: Path) -> Iterator[FeatureRecord]:
     """Yields the feature records of a shard in order.
 
     Raises:
-        RecordError: a record is damaged or breaks the schema.
+        RecordError: A record is damaged or violates the schema.
     """
     return _iter_records(shard, parse_feature_record)
 
 
 def iter_serialized(shard: Path) -> Iterator[bytes]:
-    """Yields the records of a shard as bytes, their checksums checked.
+    """Yields the records of a shard as bytes, and verifies their checksums.
 
     Raises:
-        RecordError: the shard is damaged at this record.
+        RecordError: The shard is damaged at this record.
     """
     index = 0
     try:
@@ -117,7 +117,7 @@ def iter_serialized(shard: Path) -> Iterator[bytes]:
             shard=shard.name,
             index=index,
             key="record",
-            expected="whole, with the checksum that it was written with",
+            expected="complete, with the checksum from when it was written",
             found=error.message,
         ) from error
 
@@ -125,17 +125,17 @@ def iter_serialized(shard: Path) -> Iterator[bytes]:
 def frame_dataset(*directories: Path) -> tf.data.Dataset:
     """Returns the frame records of directories as a dataset, in order of the shards.
 
-    The frames stay JPEG files; `tfrecords.tensors.decode_images` makes pixels of them.
+    The frames stay JPEG files; decode them with `tfrecords.tensors.decode_images`.
 
     Args:
-        *directories: directories of frame records with equal `num_frames` and
+        *directories: Directories of frame records with equal `num_frames` and
             `image_size`.
 
     Returns:
-        A dataset of what `tfrecords.tensors.parse_frame_tensors` gives.
+        A dataset of the tensors of `tfrecords.tensors.parse_frame_tensors`.
 
     Raises:
-        DataError: a directory has no frame records, or two differ in size.
+        DataError: A directory has no frame records, or their sizes differ.
     """
     if not directories:
         raise DataError("`directories` must name at least one. Received: none")
@@ -146,8 +146,8 @@ def frame_dataset(*directories: Path) -> tf.data.Dataset:
         sizes[settings["num_frames"], settings["image_size"]] = directory
         paths += [str(path) for path in list_shard_paths(directory)]
     if len(sizes) > 1:
-        found = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
-        message = f"directories must have equal frames. Received: {found}"
+        listed = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
+        message = f"directories must have equal frames. Received: {listed}"
         raise DataError(message)
     parse = tf.autograph.experimental.do_not_convert(parse_frame_tensors)
     return tf.data.TFRecordDataset(paths).map(
@@ -156,10 +156,10 @@ def frame_dataset(*directories: Path) -> tf.data.Dataset:
 
 
 def list_shard_paths(directory: Path) -> list[Path]:
-    """Returns the shards that the manifest lists, in order.
+    """Returns the paths of the shards in the manifest, in order.
 
     Raises:
-        DataError: there is no manifest, or a shard is missing or of another size.
+        DataError: There is no manifest, or a shard is missing or has another size.
     """
     paths = []
     for shard in read_manifest(directory)["shards"]:
@@ -180,7 +180,7 @@ def _read_manifest_of(kind: str, directory: Path) -> dict[str, Any]:
     manifest = read_manifest(directory)
     if manifest["kind"] != kind:
         message = (
-            f"{directory} must hold records of kind {kind}. "
+            f"{directory} must contain records of kind {kind}. "
             f"Received: kind={manifest['kind']!r}"
         )
         raise DataError(message)
@@ -206,17 +206,21 @@ def _fill(
     value: npt.NDArray[Any] | None,
     place: tuple[str, int, str],
 ) -> None:
-    """Puts the value of a record into its row."""
+    """Copies the value of a record into its row.
+
+    Raises:
+        RecordError: The shape differs from that of the first record.
+    """
     expected = None if column is None else column.shape[1:]
-    found = None if value is None else value.shape
-    if expected != found:
+    shape = None if value is None else value.shape
+    if expected != shape:
         shard, index, key = place
         raise RecordError(
             shard=shard,
             index=index,
             key=key,
             expected=f"of shape {expected}, as in the first record",
-            found=str(found),
+            found=str(shape),
         )
     if column is not None and row < len(column):
         column[row] = value

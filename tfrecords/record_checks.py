@@ -1,4 +1,4 @@
-"""What the records of one directory must hold, beyond the schema of each."""
+"""Checks of the records of a directory that go beyond the schema."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfrecords.schema import (
 
 
 class FrameCheck:
-    """Checks frame records against the settings that they were made with.
+    """Checks frame records against the settings of their manifest.
 
     Args:
-        settings: the manifest's `settings`.
+        settings: `settings` of the manifest.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -32,17 +32,17 @@ class FrameCheck:
     def check(
         self, serialized: bytes, *, shard: str, index: int
     ) -> tuple[str, list[str]]:
-        """Returns the video id of a record, and what is wrong with it, in words.
+        """Returns the video id of a record, and descriptions of its faults.
 
         Raises:
-            RecordError: it breaks the schema.
+            RecordError: The record violates the schema.
         """
         record = parse_frame_record(serialized, shard=shard, index=index)
         self.num_records += 1
         return record.video_id, list(self._find_problems(record))
 
     def check_manifest(self, manifest: dict[str, Any]) -> Iterator[str]:
-        """Yields where the manifest's counts are not those of the records read."""
+        """Yields differences between the manifest's counts and the records read."""
         num_empty = len(self._video_ids_without_frames)
         counts = manifest["counts"]
         expected = {
@@ -60,7 +60,7 @@ class FrameCheck:
                 yield f"count {name} is {expected[name]}. Found: {value}"
         for bad in manifest["bad_media"]:
             if bad["video_id"] not in self._video_ids_without_frames:
-                yield f"bad_media names {bad['video_id']}, not a post without frames"
+                yield f"bad_media lists {bad['video_id']}, not a post without frames"
 
     def _find_problems(self, record: FrameRecord) -> Iterator[str]:
         self.num_frames += len(record.jpegs)
@@ -90,17 +90,17 @@ class FrameCheck:
             yield f"must be {size}x{size}. Found: {record.height}x{record.width}"
         previous = None
         for position, jpeg in enumerate(record.jpegs):
-            # Repeats are the same bytes: decoded once.
+            # Repeated frames have the same bytes and are decoded once.
             if jpeg != previous:
                 yield from _check_jpeg(position, jpeg, (record.height, record.width, 3))
             previous = jpeg
 
 
 class FeatureCheck:
-    """Checks feature records against the encoders of the settings, and each other.
+    """Checks feature records against the settings of their manifest and each other.
 
     Args:
-        settings: the manifest's `settings`, with `vision` and `text`.
+        settings: `settings` of the manifest, with `vision` and `text`.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -113,17 +113,17 @@ class FeatureCheck:
     def check(
         self, serialized: bytes, *, shard: str, index: int
     ) -> tuple[str, list[str]]:
-        """Returns the video id of a record, and what is wrong with it, in words.
+        """Returns the video id of a record, and descriptions of its faults.
 
         Raises:
-            RecordError: it breaks the schema.
+            RecordError: The record violates the schema.
         """
         record = parse_feature_record(serialized, shard=shard, index=index)
         self.num_records += 1
         return record.video_id, list(self._find_problems(record))
 
     def check_manifest(self, manifest: dict[str, Any]) -> Iterator[str]:
-        """Yields nothing: a manifest of features counts nothing but its records."""
+        """Yields nothing, because a manifest of features has no further counts."""
         del manifest
         yield from ()
 
@@ -136,7 +136,7 @@ class FeatureCheck:
             encoder = self._encoders[key]
             if (value is None) != (self._settings[encoder] is None):
                 found = "nothing" if value is None else f"an array {value.shape}"
-                yield f"`{key}` must be there exactly with {encoder}. Found: {found}"
+                yield f"`{key}` must be present only with {encoder}. Found: {found}"
             if value is None:
                 continue
             shape = self._shapes.setdefault(key, value.shape)

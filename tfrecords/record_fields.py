@@ -1,4 +1,4 @@
-"""One key of a record: how it is written, read back strictly, and told to `tf.io`."""
+"""Fields of a record: writing, strict reading, and their specifications for `tf.io`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Field:
     """One key of a record.
 
     Attributes:
-        key: the feature key.
-        kind: the kind of list that holds its values.
-        count: how many values; None for any number.
-        is_optional: whether the key may be absent.
-        default: what tensors hold where an optional single value is absent.
+        key: Feature key.
+        kind: Type of the list of its values.
+        count: Number of values; None for any number.
+        is_optional: Whether the key may be absent.
+        default: Value in tensors if an optional single value is absent.
     """
 
     key: str
@@ -42,25 +42,25 @@ class Field:
         return tf.train.Feature(**{name: make_list(value=values)})
 
     def make_spec(self) -> Any:
-        """Returns what `tf.io` needs: a tensor () for one value, else (num_values,)."""
+        """Returns the `tf.io` spec: shape () for one value, else (num_values,)."""
         dtype = _LISTS[self.kind][2]
         if self.count == 1:
             return tf.io.FixedLenFeature([], dtype, default_value=self.default)
         return tf.io.RaggedFeature(dtype)
 
     def make_steps_spec(self) -> Any:
-        """Returns what `tf.io` needs for a feature list: a tensor (num_steps,)."""
+        """Returns the `tf.io` spec of a feature list, of shape (num_steps,)."""
         dtype = _LISTS[self.kind][2]
         return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
 
 
 @dataclass(frozen=True)
 class RecordReader:
-    """Reads the fields of one record and refuses whatever breaks the schema.
+    """Reads the fields of one record, and raises an error if it violates the schema.
 
     Attributes:
-        shard: file name, for errors.
-        index: position of the record in the shard, for errors.
+        shard: File name of the shard, for errors.
+        index: Position of the record in the shard, for errors.
     """
 
     shard: str
@@ -76,7 +76,7 @@ class RecordReader:
         """Returns the protobuf message.
 
         Raises:
-            RecordError: the bytes are no such message.
+            RecordError: The bytes are not a message of this type.
         """
         try:
             return message.FromString(serialized)
@@ -86,10 +86,10 @@ class RecordReader:
             )
 
     def read(self, features: Mapping[str, Any], field: Field) -> list[Any]:
-        """Returns the values of a field; [] for an optional one that is absent.
+        """Returns the values of a field; [] for an absent optional field.
 
         Raises:
-            RecordError: the key is missing, of another kind, or has another count.
+            RecordError: The key is missing, or has another type or number of values.
         """
         if field.key not in features:
             if not field.is_optional:
@@ -98,10 +98,11 @@ class RecordReader:
         return self._read_feature(features[field.key], field)
 
     def read_steps(self, lists: Mapping[str, Any], field: Field) -> list[Any]:
-        """Returns the one value of each step of a feature list.
+        """Returns the single value of each step of a feature list.
 
         Raises:
-            RecordError: the list is missing, or a step is of another kind or count.
+            RecordError: The list is missing, or a step has another type or number of
+                values.
         """
         if field.key not in lists:
             self.fail(field.key, "present", "nothing")
@@ -112,7 +113,7 @@ class RecordReader:
         """Returns the text of a value.
 
         Raises:
-            RecordError: the bytes are no UTF-8.
+            RecordError: The bytes are not UTF-8.
         """
         try:
             return value.decode()
@@ -121,10 +122,10 @@ class RecordReader:
 
     def _read_feature(self, feature: Any, field: Field) -> list[Any]:
         name = _LISTS[field.kind][0]
-        found = feature.WhichOneof("kind")
-        # An empty list may be written as no list at all.
-        if found not in (name, None):
-            self.fail(field.key, f"a {name}", f"a {found}")
+        actual = feature.WhichOneof("kind")
+        # Writers may omit an empty list.
+        if actual not in (name, None):
+            self.fail(field.key, f"a {name}", f"a {actual}")
         values = list(getattr(feature, name).value)
         if field.count is not None and len(values) != field.count:
             self.fail(field.key, f"{field.count} values", f"{len(values)}")

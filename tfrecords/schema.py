@@ -1,8 +1,8 @@
-"""The one home of the feature keys: what a frame record and a feature record hold.
+"""Schema of frame records and feature records: keys, builders and strict parsers.
 
-Each key is listed once, with its kind and count; the builders and the strict parsers
-here and the tensor parsers of `tfrecords.tensors` all read these lists. Serialisation
-is deterministic: equal records are equal bytes.
+Each key is defined once, with its type and number of values, for the builders and
+parsers of this module and for the tensor parsers of `tfrecords.tensors`. Serialisation
+is deterministic: equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfrecords.record_fields import Field, RecordReader
 
 SCHEMA_VERSION = 1
-UNKNOWN_TIME = -1  # `video/create_time` in tensors, where the record has none
+UNKNOWN_TIME = -1  # `video/create_time` in tensors if the record has none
 
 VERSION = Field("schema/version", "int64")
 VIDEO_ID = Field("video/id", "bytes")
@@ -72,18 +72,17 @@ class FrameRecord:
     """One post with its frames.
 
     Attributes:
-        video_id: id of the post.
-        user_id: pseudonym of its author.
-        caption: the caption as posted.
-        hashtags: normalised tags.
-        create_time: posting time, UTC seconds; None where unknown.
-        duration_us: length in microseconds, 0 without media.
-        source_num_frames: frames that the media shows, 0 without media.
-        height: pixels of each frame.
-        width: pixels of each frame.
-        timestamps_us: when each frame begins to be shown, microseconds; empty without
-            media.
-        jpegs: the frames, RGB JPEG files, as many as timestamps.
+        video_id: Id of the post.
+        user_id: Pseudonym of its author.
+        caption: Caption as posted.
+        hashtags: Normalised hashtags.
+        create_time: Posting time in UTC seconds; None if unknown.
+        duration_us: Duration in microseconds, 0 without media.
+        source_num_frames: Number of frames of the media, 0 without media.
+        height: Height of each frame in pixels.
+        width: Width of each frame in pixels.
+        timestamps_us: Start of each frame in microseconds; empty without media.
+        jpegs: Frames as RGB JPEG files, as many as `timestamps_us`.
     """
 
     video_id: str
@@ -100,22 +99,22 @@ class FrameRecord:
 
     @property
     def frame_mask(self) -> npt.NDArray[np.bool_]:
-        """True for a frame of its own, False for a repeat: bool (num_frames,)."""
+        """False for repeated frames, bool (num_frames,)."""
         times = np.array(self.timestamps_us, dtype=np.int64)
         return np.concatenate([times[:1] == times[:1], times[1:] != times[:-1]])
 
 
 @dataclass(frozen=True)
 class FeatureRecord:
-    """One post with what the encoders made of it.
+    """One post with its features.
 
     Attributes:
-        video_id: id of the post.
-        user_id: pseudonym of its author.
-        frames: float16 (num_frames, frame_dim); None without vision.
-        frame_mask: bool (num_frames,), True for a frame of its own, False for a repeat
-            or padding; None without vision.
-        caption: float32 (caption_dim,); None without text.
+        video_id: Id of the post.
+        user_id: Pseudonym of its author.
+        frames: Frame embeddings, float16 (num_frames, frame_dim); None without vision.
+        frame_mask: bool (num_frames,), False for repeated frames and padding; None
+            without vision.
+        caption: Caption embedding, float32 (caption_dim,); None without text.
     """
 
     video_id: str
@@ -129,11 +128,11 @@ def build_frame_record(record: FrameRecord) -> bytes:
     """Returns the record as a serialised `tf.train.SequenceExample`.
 
     Raises:
-        ValueError: as many timestamps as frames are needed.
+        ValueError: The numbers of timestamps and frames differ.
     """
     if len(record.jpegs) != len(record.timestamps_us):
         message = (
-            f"`timestamps_us` must be as many as `jpegs` ({len(record.jpegs)}). "
+            f"`timestamps_us` must have the length of `jpegs` ({len(record.jpegs)}). "
             f"Received: timestamps_us={record.timestamps_us!r}"
         )
         raise ValueError(message)
@@ -163,7 +162,8 @@ def build_feature_record(record: FeatureRecord) -> bytes:
     """Returns the record as a serialised `tf.train.Example`.
 
     Raises:
-        ValueError: `frames` and `frame_mask` must come together and be as long.
+        ValueError: Only one of `frames` and `frame_mask` is given, or their lengths
+            differ.
     """
     values: dict[Field, list[Any]] = {
         VERSION: [SCHEMA_VERSION],
@@ -172,7 +172,7 @@ def build_feature_record(record: FeatureRecord) -> bytes:
     }
     frames, mask = record.frames, record.frame_mask
     if (frames is None) != (mask is None):
-        raise ValueError("`frames` and `frame_mask` must come together")
+        raise ValueError("`frames` and `frame_mask` must be given together")
     if frames is not None and mask is not None:
         if frames.ndim != 2 or mask.shape != frames.shape[:1]:
             message = (
@@ -190,15 +190,15 @@ def build_feature_record(record: FeatureRecord) -> bytes:
 
 
 def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRecord:
-    """Returns the frame record, after checking every key.
+    """Parses a frame record and checks all keys.
 
     Args:
-        serialized: a `tf.train.SequenceExample`.
-        shard: file name, for errors.
-        index: position in the shard, for errors.
+        serialized: Serialised `tf.train.SequenceExample`.
+        shard: File name of the shard, for errors.
+        index: Position in the shard, for errors.
 
     Raises:
-        RecordError: a key is missing, or of another kind, count or value.
+        RecordError: A key is missing, or has another type, number of values or value.
     """
     reader = RecordReader(shard, index)
     example = reader.parse(tf.train.SequenceExample, serialized)
@@ -229,15 +229,15 @@ def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRec
 
 
 def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> FeatureRecord:
-    """Returns the feature record, after checking every key.
+    """Parses a feature record and checks all keys.
 
     Args:
-        serialized: a `tf.train.Example`.
-        shard: file name, for errors.
-        index: position in the shard, for errors.
+        serialized: Serialised `tf.train.Example`.
+        shard: File name of the shard, for errors.
+        index: Position in the shard, for errors.
 
     Raises:
-        RecordError: a key is missing, or of another kind, count or size.
+        RecordError: A key is missing, or has another type, number of values or size.
     """
     reader = RecordReader(shard, index)
     example = reader.parse(tf.train.Example, serialized)
@@ -260,16 +260,16 @@ def _features(values: Mapping[Field, Sequence[Any]]) -> Any:
     )
 
 
-def _check_version(reader: RecordReader, found: list[int]) -> None:
-    if found != [SCHEMA_VERSION]:
-        expected = f"{SCHEMA_VERSION}, the version that this code reads"
-        reader.fail(VERSION.key, expected, str(found[0]))
+def _check_version(reader: RecordReader, version: list[int]) -> None:
+    if version != [SCHEMA_VERSION]:
+        expected = f"{SCHEMA_VERSION}, the supported version"
+        reader.fail(VERSION.key, expected, str(version[0]))
 
 
 def _read_frames(
     reader: RecordReader, values: Mapping[Field, list[Any]]
 ) -> tuple[npt.NDArray[np.float16] | None, npt.NDArray[np.bool_] | None]:
-    """Returns the embeddings and the mask, or two None where the record has neither."""
+    """Returns the embeddings and the mask, or two None if the record has neither."""
     fields = (FRAMES, FRAMES_SHAPE, FRAMES_MASK)
     absent = [field.key for field in fields if not values[field]]
     if len(absent) == len(fields):

@@ -1,7 +1,7 @@
-"""What every run over shards does: take its part, skip what is done, end in a manifest.
+"""Runs over shards: selects a part, skips completed shards and writes the manifest.
 
-Several runs may share the shards (`Part`), one machine or many; they meet in nothing
-but the directory. How a missing shard is made, and where, is the caller's.
+Several runs on one or more machines may share the shards (`Part`); they share only the
+directory. The caller decides how and where missing shards are written.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from tfrecords.writer import prepare_directory, write_manifest
 
 
 class ShardJob(Protocol):
-    """A shard to be made."""
+    """A shard to write."""
 
     @property
     def directory(self) -> Path:
-        """Where it goes."""
+        """Directory of the shard."""
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """File name of the shard."""
 
     @property
     def digest(self) -> str:
-        """The sha256, hex, of everything that it is made from."""
+        """Hexadecimal sha256 of everything that determines the shard."""
 
     @property
     def num_posts(self) -> int:
-        """How many records it will hold."""
+        """Number of records of the shard."""
 
 
 AnyJob = TypeVar("AnyJob", bound=ShardJob)
 
 
 class Cluster(Protocol):
-    """Machines that make shards elsewhere; they see the same files under one path."""
+    """Cluster of machines that write shards, with the same files under equal paths."""
 
     def run(
         self,
@@ -51,26 +51,27 @@ class Cluster(Protocol):
         jobs: Sequence[AnyJob],
         on_done: Callable[[int], object],
     ) -> list[ShardEntry]:
-        """Returns what `make` gives for each job, in any order.
+        """Returns the results of `make` for all jobs, in any order.
 
         Args:
-            make: a function of a module, or a partial of one: it travels.
-            jobs: what to make.
-            on_done: called with a shard's number of posts when it is made.
+            make: Function of a module, or a partial of one, so that it can be
+                serialised.
+            jobs: Shards to write.
+            on_done: Called with the number of posts of each completed shard.
 
         Raises:
-            DataError: as `make`; or the cluster cannot be used.
+            DataError: As `make`, or the cluster cannot be used.
         """
 
 
 @dataclass(frozen=True)
 class Part:
-    """The shards of one run among several that share them.
+    """Part of the shards that one of several runs writes.
 
     Attributes:
-        index: this run's part, from 0 to `count - 1`: the shards whose number leaves
-            this rest when divided by `count`.
-        count: how many runs share the shards.
+        index: Index of the run, from 0 to `count - 1`. It writes the shards whose
+            number modulo `count` is `index`.
+        count: Number of runs that share the shards.
     """
 
     index: int = 0
@@ -82,12 +83,12 @@ WHOLE = Part()
 
 @dataclass(frozen=True)
 class ShardRun:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        entries: the shards of this run, finished.
-        num_resumed: how many of them an earlier run had finished.
-        manifest: the manifest; None while shards of other runs are missing.
+        entries: Completed shards of this run.
+        num_resumed: Number of these that an earlier run had completed.
+        manifest: Manifest; None while shards of other runs are missing.
     """
 
     entries: tuple[ShardEntry, ...]
@@ -103,7 +104,7 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 def check_part(part: Part, num_shards: int) -> None:
-    """Raises a `DataError` for a part that these shards cannot be cut into."""
+    """Raises a `DataError` for a part that is invalid for this number of shards."""
     check_range("shard_count", part.count, 1, num_shards)
     check_range("shard_index", part.index, 0, part.count - 1)
 
@@ -118,19 +119,19 @@ def run_shards(
     settings: dict[str, Any],
     overwrite: bool = False,
 ) -> ShardRun:
-    """Makes a run's shards; the run that finds all of them finished ends the work.
+    """Writes the shards of a run; the last run to finish also writes the manifest.
 
     Args:
-        jobs: one for every shard of the whole, in order.
-        part: which of them are this run's.
-        make: makes the missing ones; its second argument is a progress bar over posts.
-        directory: where they go.
+        jobs: Jobs of all shards, in order.
+        part: Part of them that this run writes.
+        make: Writes the missing shards; its second argument is a progress bar of posts.
+        directory: Output directory.
         kind: "frames" or "features".
-        settings: for the manifest.
-        overwrite: whether shards of other settings are replaced.
+        settings: Settings for the manifest.
+        overwrite: Whether to replace shards with other settings.
 
     Raises:
-        DataError: the part or the directory cannot be used, another process makes the
+        DataError: The part or the directory cannot be used, another process writes the
             same part, or as `make`.
     """
     check_part(part, len(jobs))
@@ -157,8 +158,8 @@ def _run(
             done[entry.name] = entry
     entries = tuple(done[job.name] for job in own)
     others = [job for job in jobs if job.name not in done]
-    # Whether all are there costs little to see; whether they are whole, a read of each.
-    if all(_is_there(job) for job in others):
+    # The progress files are quick to read; comparing checksums reads all shards.
+    if all(_has_progress(job) for job in others):
         done |= _find_finished(others)
     manifest = None
     if len(done) == len(jobs):
@@ -166,11 +167,11 @@ def _run(
     return ShardRun(entries, num_resumed, manifest)
 
 
-def _is_there(job: ShardJob) -> bool:
+def _has_progress(job: ShardJob) -> bool:
     progress = read_progress(job.directory, job.name)
     return progress is not None and progress[0] == job.digest
 
 
 def _find_finished(jobs: Iterable[ShardJob]) -> dict[str, ShardEntry]:
-    found = (finished_shard(job.directory, job.name, job.digest) for job in jobs)
-    return {entry.name: entry for entry in found if entry is not None}
+    entries = (finished_shard(job.directory, job.name, job.digest) for job in jobs)
+    return {entry.name: entry for entry in entries if entry is not None}

@@ -1,8 +1,8 @@
-"""Still pictures in HEIF containers: HEIC, as phones write them, and AVIF.
+"""Decodes still images in HEIF containers: HEIC, the format of many phones, and AVIF.
 
-Such a container may hold a picture as a grid of tiles, and as pictures beside it
-thumbnails and maps. FFmpeg shows each of them as a stream of its own; Pillow and
-libheif put the picture together.
+A HEIF container may store an image as a grid of tiles, in addition to thumbnails and
+depth maps. FFmpeg exposes each of them as a separate stream; Pillow and libheif
+assemble the image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tfrecords.timeline import Timeline
 
 _T = TypeVar("_T")
 
-# Brands of the HEIF family (ISO/IEC 23008-12) and of AVIF: pictures, not films.
+# Brands of still images of the HEIF family (ISO/IEC 23008-12) and AVIF.
 _BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
     | {b"miaf", b"MiHE", b"avif", b"avis"}
@@ -30,10 +30,10 @@ _HEAD = 12
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file is a HEIF container, by its first bytes.
+    """Returns whether a file is a HEIF container, from its first bytes.
 
     Raises:
-        MediaError: the file cannot be read.
+        MediaError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -48,10 +48,10 @@ def decode_still(
     choose: Callable[[Timeline], Collection[int]],
     convert: Callable[[Picture], _T],
 ) -> tuple[Timeline, dict[int, _T]]:
-    """Does for one picture what `media.decode_frames` does for any file.
+    """Decodes a still image, with the interface of `decoding.decode_frames`.
 
     Raises:
-        MediaError: the file is damaged, or coded in a way that no decoder here knows.
+        MediaError: The file is damaged, or its coding is not supported.
     """
     pixels = _read_pixels(path)
     timeline = Timeline(np.zeros(1, np.int64), 1, Fraction(1))
@@ -60,7 +60,7 @@ def decode_still(
 
 
 def _read_pixels(path: Path) -> npt.NDArray[np.uint8]:
-    """Returns the picture upright, uint8 RGB (height, width, 3)."""
+    """Returns the upright image, uint8 RGB (height, width, 3)."""
     import pi_heif
     from PIL import Image, ImageOps
 
@@ -69,7 +69,7 @@ def _read_pixels(path: Path) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except Image.DecompressionBombError as error:
-        reason = "has more pixels than any picture of a post"
+        reason = "has too many pixels for an image of a post"
         raise MediaError(path.name, reason) from error
     except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
         reason = f"cannot be decoded: {type(error).__name__}"

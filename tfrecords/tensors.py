@@ -1,4 +1,4 @@
-"""The same records as tensors: parsing and decoding inside `tf.data`."""
+"""Parses and decodes records to tensors, inside `tf.data`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def parse_frame_tensors(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     Returns:
         A tensor for each key: string or int64 (), except `clip/label/text` string
         (num_hashtags,), `image/encoded` string (num_frames,) and `image/timestamp`
-        int64 (num_frames,). `video/create_time` is `schema.UNKNOWN_TIME` where the
-        record has none.
+        int64 (num_frames,). `video/create_time` is `schema.UNKNOWN_TIME` if the record
+        has none.
     """
     context, lists = tf.io.parse_single_sequence_example(
         serialized,
@@ -38,8 +38,8 @@ def decode_images(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes the frames of one record.
 
     Args:
-        jpegs: string (num_frames,), JPEG files; none for a post without media.
-        image_size: height and width of each, in pixels.
+        jpegs: string (num_frames,), JPEG files; num_frames is 0 without media.
+        image_size: Height and width of each frame in pixels.
 
     Returns:
         uint8 RGB (num_frames, image_size, image_size, 3), 0 to 255.
@@ -63,8 +63,8 @@ def parse_feature_tensors(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     Returns:
         `video/id` and `user/id` string (), `schema/version` int64 (),
         `frames/embedding` float16 (num_frames, frame_dim), `frames/mask` bool
-        (num_frames,) and `caption/embedding` float32 (caption_dim,). What the record
-        lacks has size 0.
+        (num_frames,) and `caption/embedding` float32 (caption_dim,). Absent values have
+        size 0.
     """
     parsed = tf.io.parse_single_example(
         serialized, features={f.key: f.make_spec() for f in FEATURES}

@@ -1,7 +1,7 @@
-"""When each frame of a video is shown, as its packets say or as decoding shows.
+"""Display times of the frames of a video, from its packets or from decoding.
 
-A frame costs 8 bytes, and one of a codec whose packets may be left out 17: a file of a
-few megabytes can hold millions of frames.
+A timeline takes 8 bytes per frame, or 17 for codecs whose packets may be skipped,
+because a file of a few megabytes can contain millions of frames.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import numpy.typing as npt
 from tfrecords import packet_skipping
 from tfrecords.decoded_frames import MediaError
 
-# Packets of more than that are read again instead of kept.
+# Packets are kept in memory up to this size, and read again otherwise.
 _MAX_HELD_BYTES = 32 * 2**20
-_BYTES_OF_PACKET = 1024  # beside its content: PyAV's objects and FFmpeg's
+_PACKET_OVERHEAD = 1024  # bytes of PyAV's and FFmpeg's objects per packet
 
 
 class TimelineMismatchError(Exception):
-    """The decoder showed other frames than the packets announced."""
+    """The decoded frames differ from those that the packets announced."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """When each frame is shown, in ticks after the first one.
+    """Display times of all frames, in ticks after the first one.
 
     Attributes:
         starts: int64 (source_num_frames,), ascending, `starts[0] == 0`.
-        duration: ticks from the first frame to the end of the last one, at least 1.
-        time_base: seconds in a tick.
-        first_pts: timestamp of the first frame, by which timestamps name frames; None
-            where they name none and only the order counts.
-        packets: in the order of decoding; None where none may be left out.
+        duration: Ticks from the first frame to the end of the last one, at least 1.
+        time_base: Seconds per tick.
+        first_pts: Timestamp of the first frame, to identify frames by timestamp; None
+            if timestamps do not identify frames and only their order is used.
+        packets: Packets in decoding order; None if no packet may be skipped.
     """
 
     starts: npt.NDArray[np.int64]
@@ -50,16 +50,16 @@ class Timeline:
         """Returns the position of the frame that was decoded after another one.
 
         Args:
-            pts: timestamp of the frame.
-            previous: position of the one before, -1 for none.
+            pts: Timestamp of the frame.
+            previous: Position of the previous frame, -1 for none.
 
         Raises:
-            TimelineMismatchError: there is no such frame at this place.
+            TimelineMismatchError: The timeline has no such frame at this position.
         """
         following = previous + 1
         tick = None if pts is None or self.first_pts is None else pts - self.first_pts
         if self.packets is not None and tick is not None and previous >= 0:
-            # Some were left out.
+            # Frames in between may have been skipped.
             following += int(np.searchsorted(self.starts[following:], tick))
         is_expected = following < len(self.starts) and (
             self.first_pts is None or self.starts[following] == tick
@@ -68,16 +68,16 @@ class Timeline:
             raise TimelineMismatchError
         return following
 
-    def plan_skips(self, wanted: Iterable[int]) -> bytearray | None:
-        """Returns what to do with each packet, None to decode all of them.
+    def plan_skips(self, chosen: Iterable[int]) -> bytearray | None:
+        """Returns the action for each packet; None to decode all packets.
 
         Args:
-            wanted: positions of the frames that matter.
+            chosen: Positions of the frames to decode.
         """
         if self.first_pts is None or self.packets is None:
             return None
-        # The first frame always, to see that the timeline begins where it should.
-        ticks = (0, *(int(self.starts[position]) for position in wanted))
+        # Always includes the first frame, to verify the start of the timeline.
+        ticks = (0, *(int(self.starts[position]) for position in chosen))
         return packet_skipping.plan_skips(
             self.packets, {self.first_pts + t for t in ticks}
         )
@@ -86,56 +86,56 @@ class Timeline:
 def read_packet_timeline(
     name: str, media: Any, stream: Any
 ) -> tuple[Timeline, list[Any] | None]:
-    """Returns the timeline that the packets announce, without decoding, and them.
+    """Returns the timeline of the packets, without decoding, and the packets.
 
-    The packets are None where they are too large to be kept in memory.
+    The packets are None if they are too large to be kept in memory.
 
     Raises:
-        MediaError: the file is cut short, or holds no packet.
-        TimelineMismatchError: the packets' timestamps cannot name the frames.
+        MediaError: The file is truncated, or contains no packet.
+        TimelineMismatchError: The timestamps of the packets do not identify the frames.
     """
     held: list[Any] | None = []
     num_bytes = 0
-    seen = _Packets(stream)
+    summary = _PacketSummary(stream)
     for packet in media.demux(stream):
-        num_bytes += packet.size + _BYTES_OF_PACKET
+        num_bytes += packet.size + _PACKET_OVERHEAD
         if num_bytes > _MAX_HELD_BYTES:
             held = None
         elif held is not None:
             held.append(packet)
         if packet.size:
-            seen.add(packet)
-    seen.require_all(name, media)
-    return seen.timeline(), held
+            summary.add(packet)
+    summary.require_complete(name, media)
+    return summary.build_timeline(), held
 
 
 def read_decoded_timeline(name: str, stream: Any, frames: Iterable[Any]) -> Timeline:
-    """Returns the timeline of the frames that decoding gives.
+    """Returns the timeline of decoded frames.
 
-    Frames come in display order whatever their timestamps say, so the timestamps,
-    sorted, are theirs; where frames carry none, they are evenly spaced.
+    Decoded frames are in display order, so that their timestamps are sorted. Frames
+    without timestamps are spaced evenly.
 
     Raises:
-        MediaError: there is no frame, or nothing says when they are shown.
+        MediaError: There is no frame, or neither timestamps nor a frame rate.
     """
-    shown = _Shown()
+    times = _DisplayTimes()
     for frame in frames:
-        shown.add(frame.pts, frame.duration)
-    if not shown.count:
-        raise MediaError(name, "holds no frame")
-    if not shown.is_timed:
+        times.add(frame.pts, frame.duration)
+    if not times.count:
+        raise MediaError(name, "contains no frame")
+    if not times.is_timed:
         if not stream.guessed_rate:
-            reason = "carries neither timestamps nor a frame rate"
+            reason = "has neither timestamps nor a frame rate"
             raise MediaError(name, reason)
-        ticks = np.arange(shown.count, dtype=np.int64)
-        return Timeline(ticks, shown.count, 1 / Fraction(stream.guessed_rate))
-    _, starts, duration = shown.in_order()
+        ticks = np.arange(times.count, dtype=np.int64)
+        return Timeline(ticks, times.count, 1 / Fraction(stream.guessed_rate))
+    _, starts, duration = times.in_order()
     return Timeline(starts, duration, Fraction(stream.time_base))
 
 
 @dataclass
-class _Shown:
-    """Timestamps and, of the frame that is shown last, the duration, in ticks."""
+class _DisplayTimes:
+    """Timestamps of all frames, and the duration of the last one, in ticks."""
 
     count: int = 0
     is_timed: bool = True
@@ -148,13 +148,13 @@ class _Shown:
             self.is_timed = False
             return
         self._pts.append(pts)
-        ends = (pts, duration or 0)
-        self._last = ends if self._last is None else max(self._last, ends)
+        frame = (pts, duration or 0)
+        self._last = frame if self._last is None else max(self._last, frame)
 
     def in_order(self) -> tuple[int, npt.NDArray[np.int64], int]:
-        """Returns the first timestamp, the starts after it, and the whole duration."""
+        """Returns the first timestamp, the starts relative to it, and the duration."""
         starts = np.frombuffer(self._pts, np.int64)
-        starts.sort()  # in place, as all that follows
+        starts.sort()  # in place, as the subtraction below, to save memory
         first = int(starts[0])
         starts -= first
         last = 0 if self._last is None else self._last[1]
@@ -163,12 +163,12 @@ class _Shown:
         return first, starts, max(1, int(starts[-1]) + last)
 
 
-class _Packets:
-    """What is known of a stream by its packets alone."""
+class _PacketSummary:
+    """Collects the display times and the completeness of a stream from its packets."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._shown = _Shown()
+        self._times = _DisplayTimes()
         self._coded = None
         if stream.codec_context.name in packet_skipping.CODECS:
             self._coded = packet_skipping.CodedPackets()
@@ -181,9 +181,9 @@ class _Packets:
         self._is_corrupt |= packet.is_corrupt
         if packet.pts is not None:
             self._largest_pts = max(self._largest_pts, packet.pts)
-        # An edit list hides packets: needed to decode, never shown.
+        # Packets hidden by an edit list are needed for decoding, but not displayed.
         if not packet.is_discard:
-            self._shown.add(packet.pts, packet.duration)
+            self._times.add(packet.pts, packet.duration)
         if self._coded is not None:
             self._coded.add(packet.pts, is_idr=self._is_idr(packet))
 
@@ -192,29 +192,33 @@ class _Packets:
             bytes(packet), self._stream.codec_context.extradata
         )
 
-    def require_all(self, name: str, media: Any) -> None:
-        """Raises a `MediaError` where not all packets that are announced are there."""
+    def require_complete(self, name: str, media: Any) -> None:
+        """Raises a `MediaError` if announced packets are missing or damaged."""
         if not self._count:
-            raise MediaError(name, "holds no frame")
+            raise MediaError(name, "contains no frame")
         if self._is_corrupt:
-            reason = "is cut short or damaged: a frame's data is incomplete"
+            reason = "is truncated or damaged: a frame's data is incomplete"
             raise MediaError(name, reason)
-        held, announced = self._count, self._stream.frames
+        count, announced = self._count, self._stream.frames
         if media.format.name == "avi":
-            # A frame that repeats the one before takes a place there, and no packet.
-            held = max(held, self._largest_pts + 1)
+            # In AVI, a frame that repeats the previous one has no packet.
+            count = max(count, self._largest_pts + 1)
         if media.format.name.startswith("mov"):
-            # What an edit list leaves out may be gone from the index, and is not read.
+            # Packets that an edit list omits may be missing from the index.
             announced = min(announced, len(self._stream.index_entries))
-        if held < announced:
-            reason = f"is cut short: {held} of the {announced} frames announced"
+        if count < announced:
+            reason = f"is truncated: {count} of the {announced} frames announced"
             raise MediaError(name, reason)
 
-    def timeline(self) -> Timeline:
-        """Returns when frames are shown; raises where timestamps name no frame."""
-        if not self._shown.count or not self._shown.is_timed:
+    def build_timeline(self) -> Timeline:
+        """Returns the timeline.
+
+        Raises:
+            TimelineMismatchError: The timestamps do not identify the frames.
+        """
+        if not self._times.count or not self._times.is_timed:
             raise TimelineMismatchError
-        first, starts, duration = self._shown.in_order()
+        first, starts, duration = self._times.in_order()
         if (starts[1:] == starts[:-1]).any():
             raise TimelineMismatchError
         time_base = Fraction(self._stream.time_base)

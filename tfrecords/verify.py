@@ -1,4 +1,4 @@
-"""Verification: everything that records and their manifest claim, worked out again."""
+"""Verifies the records of a directory and their manifest."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tfrecords.writer import (
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is not as it should be.
+    """A fault of a shard, a record or the manifest.
 
     Attributes:
-        shard: file name of the shard, or of the manifest.
-        problem: what is wrong, with what was expected and found.
-        record: position in the shard; None where it concerns the whole.
-        video_id: the post; None where it concerns the whole.
+        shard: File name of the shard, or of the manifest.
+        problem: Description of the fault, with the expected and the actual value.
+        record: Position in the shard; None for a fault of the whole file.
+        video_id: Id of the post; None for a fault of the whole file.
     """
 
     shard: str
@@ -51,14 +51,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was checked and what was found.
+    """Result of a verification.
 
     Attributes:
         kind: "frames" or "features".
-        num_shards: shards read.
-        num_records: records read.
-        num_frames: frames decoded, or frame embeddings read, repeats included.
-        faults: everything that is wrong; empty when all is well.
+        num_shards: Number of shards read.
+        num_records: Number of records read.
+        num_frames: Number of frames decoded, or of frame embeddings read, including
+            repeated frames.
+        faults: All faults; empty if there are none.
     """
 
     kind: str
@@ -69,17 +70,21 @@ class VerifyReport:
 
 
 def verify_records(directory: Path) -> VerifyReport:
-    """Reads every record of a directory and checks all that can be checked.
+    """Reads and verifies all records of a directory.
 
-    Every other file: its checksum. The manifest: each shard's size, sha256 and number
-    of records, the totals, no shard too many. Each record: checksum, schema, the shard
-    that its id belongs to, ascending ids (which makes them unique, over all shards).
-    Frames: each JPEG decodes to the stated size, timestamps ascend inside the duration,
-    the number of frames is that of the settings. Features: equal shapes, finite values,
-    the encoders of the settings.
+    The checks are:
+
+    - Shards: size, sha256 and number of records as in the manifest, no additional
+      shard, and the totals of the manifest.
+    - Other files: checksum.
+    - Records: checksum, schema, the shard determined by the id, and ascending ids,
+      which are therefore unique over all shards.
+    - Frames: each JPEG decodes to the stated size, timestamps ascend within the
+      duration, and the number of frames is that of the settings.
+    - Features: equal shapes, finite values, and the encoders of the settings.
 
     Raises:
-        DataError: there is no manifest that this code reads.
+        DataError: There is no manifest with a supported version.
     """
     manifest = read_manifest(directory, is_verified=False)
     check = FrameCheck if manifest["kind"] == "frames" else FeatureCheck
@@ -105,7 +110,7 @@ def verify_records(directory: Path) -> VerifyReport:
 
 
 def _check_listing(directory: Path, manifest: dict[str, Any]) -> Iterator[Fault]:
-    """Compares the names in the manifest with what they must be and what is there."""
+    """Compares the shard names in the manifest with the expected and actual files."""
     names = [shard["name"] for shard in manifest["shards"]]
     for index, name in enumerate(names):
         expected = shard_name(manifest["kind"], index, len(names))
@@ -122,8 +127,8 @@ def _check_listing(directory: Path, manifest: dict[str, Any]) -> Iterator[Fault]
 
 
 def _check_bytes(path: Path, shard: dict[str, Any]) -> Iterator[Fault]:
-    found = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-    for key, value in found.items():
+    actual = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+    for key, value in actual.items():
         if value != shard[key]:
             yield Fault(path.name, f"{key} must be {shard[key]}. Found: {value}")
 
@@ -151,12 +156,12 @@ def _check_records(
                 yield Fault(path.name, problem, index, video_id)
             previous = video_id
     except RecordError as error:
-        # Nothing behind the damage can be read: its number says nothing.
+        # Records after the damage cannot be read, so that their number is unknown.
         yield _as_fault(error)
         return
     if num_read != shards[shard_index]["num_records"]:
         expected = shards[shard_index]["num_records"]
-        yield Fault(path.name, f"must hold {expected} records. Found: {num_read}")
+        yield Fault(path.name, f"must contain {expected} records. Found: {num_read}")
 
 
 def _check_id(
@@ -166,7 +171,7 @@ def _check_id(
     if home != shard_index:
         yield f"belongs to shard {home}, not {shard_index}"
     if video_id <= previous:
-        yield f"must have a greater id than the record before it, {previous}"
+        yield f"must have a greater id than the previous record, {previous}"
 
 
 def _as_fault(error: RecordError) -> Fault:

@@ -1,7 +1,7 @@
-"""Opening a media file: its container, and the video stream in it.
+"""Opens a media file and selects its video stream.
 
-A file is not trusted: its content decides what it is, not its extension, and it cannot
-make FFmpeg open another file or an address.
+Files are untrusted: the format is detected from the content and not from the extension,
+and a file cannot make FFmpeg open other files or addresses.
 """
 
 from __future__ import annotations
@@ -17,26 +17,30 @@ import cv2
 
 from tfrecords.decoded_frames import MediaError
 
-# These mark a frame that they had to invent; the others conceal damage without a word
-# unless told to stop at it.
+# These decoders mark frames that they reconstructed; all others conceal damage silently
+# unless `err_detect` is set.
 _FLAGS_DAMAGE = frozenset({"h264", "hevc"})
 _ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
-_SURPRISES = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
+_LIBRARY_ERRORS = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Yields the container and its video stream; every failure is a `MediaError`."""
+    """Yields the container and its video stream.
+
+    Raises:
+        MediaError: Opening the file, or an operation inside the block, fails.
+    """
     try:
         with path.open("rb") as file, _open_container(file, path.name) as media:
-            yield media, _video_stream(media, path.name)
+            yield media, _select_video_stream(media, path.name)
     except av.EOFError as error:
-        raise MediaError(path.name, "ends too early to be decoded") from error
+        raise MediaError(path.name, "is truncated and cannot be decoded") from error
     except av.FFmpegError as error:
         raise MediaError(path.name, f"cannot be decoded: {error.strerror}") from error
     except MediaError:
         raise
-    except _SURPRISES as error:
+    except _LIBRARY_ERRORS as error:
         reason = f"cannot be decoded: {type(error).__name__}"
         raise MediaError(path.name, reason) from error
     except OSError as error:
@@ -46,19 +50,19 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
 def _open_container(file: BufferedReader, name: str) -> Any:
     if not file.peek(1):
         raise MediaError(name, "is empty")
-    # An open file instead of its name: no extension and no name pattern can steer
-    # FFmpeg, and a playlist that names other files or hosts gets none of them.
+    # Passes an open file, so that neither its extension nor a pattern in its name
+    # affects FFmpeg, and a playlist cannot open other files or hosts.
     options = {"protocol_whitelist": "none"}
     return av.open(file, metadata_errors="replace", container_options=options)
 
 
-def _video_stream(media: Any, name: str) -> Any:
+def _select_video_stream(media: Any, name: str) -> Any:
     streams = [s for s in media.streams.video if not s.disposition & _ATTACHED_PICTURE]
     if not streams:
-        raise MediaError(name, "holds no video stream")
+        raise MediaError(name, "contains no video stream")
     stream = streams[0]
     if stream.codec_context is None:
-        raise MediaError(name, "is coded in a way that no decoder here knows")
+        raise MediaError(name, "has an unsupported coding")
     stream.thread_type = "NONE"
     if stream.codec_context.name not in _FLAGS_DAMAGE:
         stream.codec_context.options = {"err_detect": "explode"}

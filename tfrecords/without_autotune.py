@@ -1,4 +1,4 @@
-"""Pipelines of tf.data without the thread that tunes them."""
+"""Pipelines of `tf.data` without the autotuning thread."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import tensorflow as tf
 
 
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a dataset that ends when it is at its end.
+    """Returns the dataset with autotuning disabled.
 
-    The thread that TensorFlow starts to tune a pipeline sleeps between looks, each time
-    twice as long, and what iterates may wait for it at the end: of plain reads of 6.7 s
-    two in five took 10.2 s. Sizes of buffers and numbers of calls must therefore be
-    given, not `tf.data.AUTOTUNE`.
+    TensorFlow's autotuning thread sleeps for intervals that double each time, and the
+    end of an iteration may wait for it: two of five plain reads of 6.7 s took 10.2 s.
+    Use explicit buffer sizes and numbers of calls instead of `tf.data.AUTOTUNE`.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,10 +1,9 @@
-"""Shards: written whole or not at all, skipped when they are done, listed at the end.
+"""Writes shards atomically, and the manifest that lists them.
 
-A shard is the unit of work. It is written under a temporary name, renamed when whole,
-and remembered in a small file in `.progress/` with a digest of everything that it is
-made from. A rerun with the same digest leaves it alone. The manifest comes last, with
-SHA256SUMS, and is taken away before a shard changes: where there is one, it describes
-the shards.
+A shard is written under a temporary name and renamed when it is complete. A progress
+file in `.progress/` records it with a digest of its input, and later runs with the same
+digest skip it. The manifest and SHA256SUMS are written last and deleted before a shard
+changes, so that an existing manifest always describes the shards.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory, hash_file
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.locking import writing
-from tfrecords.storage.settings_difference import tell_difference
+from tfrecords.storage.settings_difference import describe_difference
 
 MANIFEST = "manifest.json"
 KINDS = ("frames", "features")
@@ -45,11 +44,11 @@ _SHARD_NAME = re.compile(r"(\w+)-(\d{5})-of-(\d{5})\.tfrecord")
 
 
 def shard_of(video_id: str, num_shards: int) -> int:
-    """Returns the shard that holds a video, decided by its id alone.
+    """Returns the index of the shard of a video, which depends only on its id.
 
     Args:
-        video_id: id of the post.
-        num_shards: shards in all, at least 1.
+        video_id: Id of the post.
+        num_shards: Number of shards, at least 1.
     """
     digest = hashlib.sha256(video_id.encode()).digest()
     return int.from_bytes(digest[:8], "big") % num_shards
@@ -59,7 +58,7 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
     """Returns the file name of a shard, such as `frames-00003-of-00010.tfrecord`.
 
     Raises:
-        ValueError: `kind` is not one of `KINDS`, or `index` is not a shard.
+        ValueError: `kind` is not one of `KINDS`, or `index` is out of range.
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
@@ -80,54 +79,54 @@ def prepare_directory(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Makes the directory, and refuses one that holds the shards of other settings.
+    """Creates the directory, and checks that existing shards have the same settings.
 
     Args:
-        directory: where the shards go.
+        directory: Directory of the shards.
         kind: "frames" or "features".
-        num_shards: shards of the whole.
-        settings: as the manifest gets them.
-        overwrite: whether shards of other settings are replaced.
+        num_shards: Number of shards in total.
+        settings: Settings for the manifest.
+        overwrite: Whether to replace shards with other settings.
 
     Raises:
-        DataError: it holds shards of another kind, number or other settings.
+        DataError: It contains shards of another kind or number or with other settings.
     """
     directory.mkdir(parents=True, exist_ok=True)
     finish_update(directory)
     remove_leftovers_of(directory / MANIFEST)
-    of_kind = f"{kind}-"
-    if not all(name.startswith(of_kind) for name in list_shards(directory)):
+    prefix = f"{kind}-"
+    if not all(name.startswith(prefix) for name in list_shards(directory)):
         raise DataError(
-            f"{directory} holds {list_shards(directory)[0]}, of another run; give an "
-            f"empty directory. Received: kind={kind}"
+            f"{directory} contains {list_shards(directory)[0]}, of another run; give "
+            f"an empty directory. Received: kind={kind}"
         )
     before = kept_settings(directory)
     if before is None and (directory / MANIFEST).is_file():
         before = read_manifest(directory)["settings"]
-    other = None if before is None else tell_difference(before, settings)
-    if other is not None and not overwrite:
+    difference = None if before is None else describe_difference(before, settings)
+    if difference is not None and not overwrite:
         raise DataError(
-            f"{directory} holds {kind} of other settings; give another --output, or "
-            f"replace them with --overwrite. Received: {other}"
+            f"{directory} contains {kind} with other settings; give another --output, "
+            f"or replace them with --overwrite. Received: {difference}"
         )
     expected = {shard_name(kind, i, num_shards) for i in range(num_shards)}
-    strange = [name for name in list_shards(directory) if name not in expected]
-    if strange and not overwrite:
+    extra = [name for name in list_shards(directory) if name not in expected]
+    if extra and not overwrite:
         message = (
-            f"{directory} holds {strange[0]}, of another run; give an empty directory "
+            f"{directory} contains {extra[0]}, of another run; give an empty directory "
             f"or that run's number of shards. Received: num_shards={num_shards}"
         )
         raise DataError(message)
-    if other is not None:
-        _forget_manifest(directory)
-    for name in strange:
+    if difference is not None:
+        _delete_manifest(directory)
+    for name in extra:
         (directory / name).unlink()
         progress_path(directory, name).unlink(missing_ok=True)
-    if before is None or other is not None:
+    if before is None or difference is not None:
         keep_settings(directory, settings)
 
 
-def _forget_manifest(directory: Path) -> None:
+def _delete_manifest(directory: Path) -> None:
     (directory / MANIFEST).unlink(missing_ok=True)
     (directory / SUMS_FILE).unlink(missing_ok=True)
 
@@ -145,19 +144,19 @@ def write_shard(
     records: Iterable[bytes],
     facts: Callable[[], dict[str, Any]],
 ) -> ShardEntry:
-    """Writes a shard: whole under its name, or not at all; the manifest goes first.
+    """Writes a shard atomically, after it deletes the manifest.
 
     Args:
-        directory: where it goes; exists.
-        name: from `shard_name`.
-        digest: sha256 hex over everything that the shard is made from.
-        records: serialised records, in order.
-        facts: called after the last record; its answer goes into the entry.
+        directory: Existing directory of the shard.
+        name: File name, from `shard_name`.
+        digest: Hexadecimal sha256 of everything that determines the shard.
+        records: Serialised records, in order.
+        facts: Called after the last record; returns the facts of the entry.
 
     Returns:
-        The entry, as the progress file holds it.
+        The entry of the progress file.
     """
-    _forget_manifest(directory)
+    _delete_manifest(directory)
     return replace_shard(directory, name, digest, records, facts)
 
 
@@ -168,12 +167,12 @@ def replace_shard(
     records: Iterable[bytes],
     facts: Callable[[], dict[str, Any]],
 ) -> ShardEntry:
-    """Writes a shard as `write_shard` does, under a manifest that stays.
+    """Writes a shard as `write_shard` does, without deleting the manifest.
 
-    For whoever writes the manifest anew afterwards, and needs its settings meanwhile.
+    The caller must write a new manifest afterwards.
 
     Raises:
-        DataError: another process writes the same shard.
+        DataError: Another process writes the same shard.
     """
     with writing(directory / name):
         return _replace_shard(directory, name, digest, records, facts)
@@ -208,13 +207,13 @@ def _replace_shard(
 def write_manifest(
     directory: Path, kind: str, settings: dict[str, Any], entries: Sequence[ShardEntry]
 ) -> dict[str, Any]:
-    """Writes `manifest.json` over finished shards and returns it.
+    """Writes `manifest.json` of completed shards and returns it.
 
     Args:
-        directory: where the shards are.
+        directory: Directory of the shards.
         kind: "frames" or "features".
-        settings: plain values; everything that the records were made with.
-        entries: one for every shard.
+        settings: JSON values of all settings of the records.
+        entries: Entries of all shards.
 
     Returns:
         `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media` and
@@ -223,8 +222,8 @@ def write_manifest(
     counts: dict[str, int] = {}
     bad: dict[str, list[dict[str, str]]] = {"bad_media": [], "bad_slides": []}
     for entry in entries:
-        for name, found in bad.items():
-            found.extend(entry.facts.get(name, []))
+        for name, errors in bad.items():
+            errors.extend(entry.facts.get(name, []))
         for name, count in entry.facts.get("counts", {}).items():
             counts[name] = counts.get(name, 0) + count
     shards = [entry.to_json() for entry in sorted(entries, key=lambda e: e.name)]
@@ -250,12 +249,12 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
     """Returns the manifest of a directory of records.
 
     Args:
-        directory: of the records.
-        is_verified: whether every file but the shards, which are checked record by
-            record when they are read, is compared with its checksum.
+        directory: Directory of the records.
+        is_verified: Whether to compare the files with their checksums. Shards are
+            excluded, because reading them verifies each record.
 
     Raises:
-        DataError: there is none, it is not one that this code reads, or a file of the
+        DataError: There is no manifest, its version is not supported, or a file of the
             directory is damaged or missing.
     """
     finish_update(directory)
@@ -266,8 +265,8 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
         verify_directory(directory, made_by, is_checked=is_shard)
     if not path.is_file():
         message = (
-            f"{directory} has no {MANIFEST}; it is written when every shard is done: "
-            "run the script that makes these records again"
+            f"{directory} has no {MANIFEST}, which is written after the last shard; "
+            "run the script that writes these records again"
         )
         raise DataError(message)
     try:
@@ -288,5 +287,5 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file is a shard, by its name."""
+    """Returns whether a file name is that of a shard."""
     return _SHARD_NAME.fullmatch(name) is not None

@@ -39,7 +39,7 @@ from tfrecords.storage.checksums import (
     read_sums,
 )
 from tfrecords.storage.integrity import verify_directory
-from tfrecords.storage.settings_difference import tell_difference
+from tfrecords.storage.settings_difference import describe_difference
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _claim(
     if path.exists():
         verify_directory(directory, "evaluate")
         before = json.loads(path.read_text(encoding="utf-8"))
-        difference = tell_difference(before, config)
+        difference = describe_difference(before, config)
         if difference is not None:
             raise DataError(
                 f"{directory} has a run with another configuration; choose another "

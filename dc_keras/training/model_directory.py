@@ -34,7 +34,7 @@ from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
-from tfrecords.storage.settings_difference import tell_difference
+from tfrecords.storage.settings_difference import describe_difference
 
 MODEL_FILE = "model.keras"
 CONFIG_FILE = "config.json"
@@ -74,7 +74,7 @@ def claim_directory(
             verify_directory(directory, "train")
         with reading(kept, "the configuration of a model of train"):
             stored = dict(json.loads(kept.read_text(encoding="utf-8")))
-        other = tell_difference({k: stored.get(k) for k in config}, config)
+        other = describe_difference({k: stored.get(k) for k in config}, config)
         if other is None:
             return kept == finished
     if other is not None and not overwrite:

@@ -1,4 +1,4 @@
-"""The benchmark of the memory of `evaluate`, run small."""
+"""Runs the benchmark of the memory of `evaluate` with few folds."""
 
 import os
 import re

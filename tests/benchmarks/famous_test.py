@@ -1,4 +1,4 @@
-"""The real benchmark is read as its README tells it."""
+"""Compares the real benchmark with its README."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_the_grid_has_the_pairs_of_the_readme(famous):
     assert (grid.observed.sum(), grid.labels.sum()) == (91_028, 2_751)
 
 
-def test_the_temporal_grid_asks_nobody_who_had_joined_before(famous):
+def test_the_temporal_grid_excludes_users_who_joined_before(famous):
     grid = famous.temporal
     joins = famous.joins.join(famous.videos, on="video_id").group_by(
         "user_id", "challenge"

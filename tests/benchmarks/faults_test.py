@@ -1,4 +1,4 @@
-"""The promises of docs/reliability.md, tried with small numbers."""
+"""Tests the guarantees of docs/reliability.md with small numbers."""
 
 import json
 import random

@@ -18,7 +18,7 @@ def grid(corpus, world):
 
 @pytest.fixture(scope="module")
 def manifests(grid, tmp_path_factory):
-    """What evaluate writes before it fits anything."""
+    """The manifests that `evaluate` writes before training."""
     from dc_keras.options import ProtocolOptions, TrainingOptions
     from dc_keras.study.split_manifest import make_manifest
 
@@ -32,7 +32,7 @@ def manifests(grid, tmp_path_factory):
 
 @pytest.fixture
 def features(grid, tmp_path):
-    """The manifest of feature records whose text encoder saw masked captions."""
+    """The manifest of feature records of masked captions."""
     tags = [tag for c in grid.settings["challenges"].values() for tag in c["hashtags"]]
     text = {"hashtags": "mask_focal", "focal_hashtags": tags, "preprocessing": 2}
     write_manifest(tmp_path, "features", {"vision": None, "text": text}, [])
@@ -79,7 +79,7 @@ def test_a_sound_run_has_nothing_to_find(
     assert len(report["checks"]) == 5 + 2 + 9
 
 
-def test_a_planted_leak_ends_with_one_and_is_named(
+def test_a_planted_leak_exits_with_one_and_is_reported(
     run_script, corpus, manifests, tmp_path
 ):
     content = json.loads((manifests / "cold_user.json").read_text("utf-8"))
@@ -150,14 +150,16 @@ def test_a_table_that_is_none_is_one_line(fails_in_one_line, table):
     assert "line 2, column precision" in message
 
 
-def test_records_of_another_kind_are_told(fails_in_one_line, corpus, study, features):
+def test_records_of_another_kind_are_one_line(
+    fails_in_one_line, corpus, study, features
+):
     message = fails_in_one_line(
         "audit", f"--corpus={corpus.output}", study, f"--records={features}"
     )
-    assert message == f"{features} must hold frames. Received: kind='features'"
+    assert message == f"{features} must contain frames. Received: kind='features'"
 
 
-def test_captions_that_an_older_version_cleaned_are_told(
+def test_captions_cleaned_by_an_older_version_are_one_line(
     fails_in_one_line, corpus, study, tmp_path
 ):
     text = {"hashtags": "mask_focal", "focal_hashtags": ["a"]}

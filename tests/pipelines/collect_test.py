@@ -24,7 +24,7 @@ def _run(*arguments):
 
 @pytest.fixture
 def collect(tmp_path):
-    """Runs the script on the platform that `run_collect` makes."""
+    """Runs the script on the fake platform of `run_collect`."""
     pytest.importorskip("TikTokApi", reason="the extra `collect` is not installed")
     if EXECUTABLE is None:
         pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
@@ -32,7 +32,7 @@ def collect(tmp_path):
     return partial(_run, "-c", code, f"--output={tmp_path}", "--interval=0.01")
 
 
-def test_what_is_there_and_what_is_missing_is_told(collect, tmp_path):
+def test_collected_and_missing_posts_are_reported(collect, tmp_path):
     done = collect(
         *("--hashtag=../../x", "--sound=7", "--user=ann", "--media"),
         *("--seed_user=blocked", "--group_size=3"),
@@ -82,7 +82,7 @@ def test_a_complete_collection_may_have_fewer_posts_than_requested(
     assert set(ties["target_type"]) == {"user", "hashtag", "sound"}
 
 
-def test_what_is_wrong_is_told_in_one_line(tmp_path):
+def test_errors_are_one_line(tmp_path):
     done = _run("-m", "pipelines.collect", f"--output={tmp_path}", "--seed_user=ann")
     assert (done.returncode, done.stderr) == (
         1,

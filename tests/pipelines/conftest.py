@@ -1,4 +1,4 @@
-"""The scripts, run one after another on a tiny world: each once, when a test asks."""
+"""Fixtures that run each script once on a tiny world, when a test needs its output."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ _DEFAULT = "--flagfile=presets/default.flags"
 
 @dataclass(frozen=True)
 class Ran:
-    """A script that ended well: what it printed, and the directory that it left."""
+    """A successful run of a script: its stdout and its output directory."""
 
     stdout: str
     stderr: str
@@ -23,7 +23,7 @@ class Ran:
 
 @pytest.fixture(scope="session")
 def chain(run_script, tmp_path_factory) -> Callable[..., Ran]:
-    """Runs a step of the chain and expects it to end well."""
+    """Runs a script of the chain, which must succeed."""
     directory = tmp_path_factory.mktemp("chain")
 
     def run(name: str, *flags: str, output: str, flag: str = "output") -> Ran:
@@ -37,7 +37,7 @@ def chain(run_script, tmp_path_factory) -> Callable[..., Ran]:
 
 @pytest.fixture(scope="session")
 def fails_in_one_line(run_script) -> Callable[..., str]:
-    """Runs a script that must fail; returns its one line on stderr, without its name."""
+    """Runs a script that must fail; returns its single line on stderr without prefix."""
 
     def run(name: str, *flags: str, **options: Path) -> str:
         done = run_script(name, *flags, **options)
@@ -61,7 +61,7 @@ def world(chain) -> Ran:
 
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory) -> Path:
-    """A key that is always the same: who describes challenges follows from it."""
+    """A constant key, which determines the users whose posts describe challenges."""
     path = tmp_path_factory.mktemp("key") / "pseudonym.key"
     path.write_text("00" * 32, "utf-8")
     path.chmod(0o600)
@@ -108,7 +108,7 @@ def bert(chain, tiny_preset) -> Ran:
 
 @pytest.fixture(scope="session")
 def features(chain, frames, bert, study) -> Ran:
-    """Of frames and of captions."""
+    """Features of frames and of captions."""
     return chain(
         "extract_features",
         _DEFAULT,
@@ -123,7 +123,7 @@ def features(chain, frames, bert, study) -> Ran:
 
 @pytest.fixture(scope="session")
 def colours(chain, frames) -> Ran:
-    """Features of frames alone, by another network."""
+    """Features of frames only, of another network."""
     return chain(
         "extract_features",
         f"--records={frames.output}",
@@ -149,7 +149,7 @@ def int8_features(chain, frames) -> Ran:
 
 @pytest.fixture(scope="session")
 def data(corpus, study, features, colours) -> list[str]:
-    """The flags that `train` and `evaluate` take their data from."""
+    """The flags of the data of `train` and `evaluate`."""
     return [
         f"--corpus={corpus.output}",
         study,
@@ -177,7 +177,7 @@ def served_bundle(serve, bundle) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def misspelled_study(world, tmp_path):
-    """A study whose only challenge no post matches, and the hashtag that was meant."""
+    """A study whose only challenge matches no post, and the intended hashtag."""
     [right, *_] = re.findall(
         r'hashtags = \["(\w+)"', (world.output / "study.toml").read_text("utf-8")
     )

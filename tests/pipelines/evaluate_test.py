@@ -73,7 +73,7 @@ def test_another_configuration_is_refused(evaluation, fails_in_one_line, data):
     assert "another configuration" in line
 
 
-def test_a_missing_study_is_named(fails_in_one_line, corpus, tmp_path):
+def test_a_missing_study_is_reported(fails_in_one_line, corpus, tmp_path):
     study = tmp_path / "study.toml"
     line = fails_in_one_line(
         "evaluate",
@@ -86,7 +86,7 @@ def test_a_missing_study_is_named(fails_in_one_line, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["evaluate", "train"])
-def test_a_study_of_another_corpus_is_told_by_the_nearest_hashtags(
+def test_a_study_of_another_corpus_is_reported_with_the_nearest_hashtags(
     fails_in_one_line, corpus, misspelled_study, tmp_path, script
 ):
     study, right = misspelled_study
@@ -101,7 +101,7 @@ def test_a_study_of_another_corpus_is_told_by_the_nearest_hashtags(
     assert f"most similar hashtags of the corpus: #{right}, #" in line
 
 
-def test_a_challenge_that_no_post_matches_is_told_and_the_others_go_on(
+def test_a_challenge_without_posts_is_reported_and_the_others_are_used(
     run_script, corpus, world, misspelled_study, tmp_path
 ):
     study, right = misspelled_study

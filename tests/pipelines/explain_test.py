@@ -36,7 +36,7 @@ def explained(chain, flags, asked):
     return ran, content
 
 
-def test_the_answer_is_that_of_predict(explained, run_script, flags, asked):
+def test_the_prediction_is_that_of_predict(explained, run_script, flags, asked):
     ran, content = explained
     user, challenge = asked
     told = run_script("predict", *flags, f"--user={user}", f"--challenge={challenge}")
@@ -48,7 +48,7 @@ def test_the_answer_is_that_of_predict(explained, run_script, flags, asked):
     ) in ran.stdout
 
 
-def test_posts_of_both_sides_are_named_and_one_of_each_looked_into(explained, corpus):
+def test_posts_of_both_sides_are_listed_and_one_of_each_explained(explained, corpus):
     _, content = explained
     videos = pl.read_parquet(corpus.output / "videos.parquet")
     owner = dict(videos.select("video_id", "user_id").iter_rows())
@@ -120,7 +120,7 @@ def test_a_post_that_the_corpus_lost_has_a_number_and_the_others_names(
     assert now == pytest.approx(was, abs=1e-4)
 
 
-def test_no_bundle_holds_the_id_of_a_post(bundle, corpus):
+def test_no_bundle_contains_the_id_of_a_post(bundle, corpus):
     ids = pl.read_parquet(corpus.output / "videos.parquet")["video_id"].to_list()
     text = (bundle.output / "1" / "config.json").read_text("utf-8")
     assert len(json.loads(text)["describing_posts"]) == 3

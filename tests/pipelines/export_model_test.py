@@ -10,7 +10,7 @@ def test_versions_are_numbered_from_one(bundle):
     assert servers.endswith("2.20")
 
 
-def test_a_directory_without_a_model_is_named(fails_in_one_line, tmp_path):
+def test_a_directory_without_a_model_is_reported(fails_in_one_line, tmp_path):
     line = fails_in_one_line(
         "export_model", f"--model={tmp_path}", f"--output={tmp_path}/export"
     )

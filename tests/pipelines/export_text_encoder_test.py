@@ -1,4 +1,4 @@
-def test_the_export_says_how_it_is_used(bert):
+def test_the_export_prints_how_it_is_used(bert):
     assert bert.stdout == f"Wrote {bert.output}. Use it with --text=hub:{bert.output}\n"
     assert (bert.output / "saved_model.pb").exists()
 

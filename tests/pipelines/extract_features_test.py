@@ -81,7 +81,9 @@ def test_openvino_gives_the_features_of_tensorflow(
     assert named[0]["network_fingerprint"] == named[1]["fingerprint"]
 
 
-def test_int8_is_quantised_once_and_tells_how_well(run_script, frames, int8_features):
+def test_int8_is_quantised_once_and_its_error_is_reported(
+    run_script, frames, int8_features
+):
     assert "quantising the network, once for all shards" in int8_features.stderr
     assert "cosine to float32 on 100 held-out frames: at least 0.99" in (
         int8_features.stderr
@@ -123,7 +125,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(run_script, place):
-    """Runs a script in that directory, and expects it to end well."""
+    """Runs a script in that directory, which must succeed."""
 
     def run(name, *flags, cwd=place):
         done = run_script(name, *flags, cwd=cwd)

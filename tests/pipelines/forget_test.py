@@ -32,7 +32,7 @@ def evaluation(chain, data):
 
 @pytest.fixture(scope="module")
 def gone(world, key_file, evaluation):
-    """Somebody of the panel whom others mention, and a post that describes a challenge."""
+    """A user of the panel whom others mention, and a post that describes a challenge."""
     code = Pseudonymizer(bytes.fromhex(key_file.read_text()))
     of_post = partial(post_code, code.fingerprint)
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
@@ -92,7 +92,7 @@ def reach(chain, corpus, study, graph, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, request, evaluation, bundle, graph, survey, reach):
-    """A copy of everything, to be changed."""
+    """A copy of all artifacts that may be changed."""
     directory = tmp_path_factory.mktemp("run")
     places = {name: request.getfixturevalue(name) for name in _NAMES[:5]}
     places |= {"export": bundle, "evaluation": evaluation}
@@ -113,7 +113,7 @@ def dry(run_script, run, flags):
 
 @pytest.fixture(scope="module")
 def stopped(fails_in_one_line, run, flags, dry):
-    """Stops in the middle: at a file of predictions that cannot be read."""
+    """A run that is interrupted by an unreadable file of predictions."""
     broken = min(run.glob("evaluation/predictions/*.parquet"))
     whole = broken.read_bytes()
     broken.write_bytes(b"broken")
@@ -134,7 +134,7 @@ def _bytes(directory):
 
 
 def _decoded(path):
-    """Returns a file as it is, and as whoever reads it sees it."""
+    """Returns the bytes of a file, raw and decoded."""
     yield path.read_bytes()
     if path.suffix == ".parquet":
         yield pl.read_parquet(path).write_json().encode()
@@ -143,15 +143,15 @@ def _decoded(path):
             yield from map(archive.read, archive.namelist())
 
 
-def test_a_dry_run_says_what_would_go(dry, run, gone):
+def test_a_dry_run_prints_what_would_be_removed(dry, run, gone):
     for name in ("frames", "features", "colours"):
         assert f"{run}/{name}: " in dry.stdout
     assert f"{run}/corpus: corpus, {gone.num_posts} posts, 1 people" in dry.stdout
     assert "nothing was changed: --dry_run" in dry.stdout
 
 
-def test_the_same_command_goes_on_where_it_was_stopped(stopped, forgot, run):
-    assert "damaged: it is not what was written; bring it back" in stopped
+def test_the_same_command_resumes_an_interrupted_run(stopped, forgot, run):
+    assert "damaged: its content has changed; restore it" in stopped
     assert f"{run}/frames: frames, nothing to remove" in forgot.stdout  # done before
     assert f"{run}/corpus: corpus, " in forgot.stdout
 
@@ -175,7 +175,7 @@ def test_models_and_bundles_lose_the_codes_of_forgotten_posts(forgot, run, gone,
         assert hashlib.sha256((place / name).read_bytes()).hexdigest() == digest, name
 
 
-def test_what_was_trained_on_them_is_named(forgot, run):
+def test_models_trained_on_them_are_listed(forgot, run):
     for name in ("model", "export/1"):
         assert f"{run}/{name}: trained on removed content: retrain or delete" in (
             forgot.stdout
@@ -184,7 +184,7 @@ def test_what_was_trained_on_them_is_named(forgot, run):
     assert "line 4 is in no corpus" in forgot.stdout
 
 
-def test_a_graph_is_left_without_them_and_its_survey_goes(forgot, run):
+def test_they_are_removed_from_the_graph_and_its_survey_is_deleted(forgot, run):
     graph, info = read_graph(run / "graph")
     assert len(graph.users) == info["num_users"] == 39
     assert f"{run}/graph: graph, 1 rows" in forgot.stdout
@@ -263,7 +263,7 @@ def test_posts_that_are_no_longer_valid_go(run_script, copy, key_file, tmp_path)
     assert (receipt["rule"], len(receipt["requests"])) == ("valid video", 5)
 
 
-def test_a_trace_that_is_left_fails_and_is_named(run_script, copy, key_file, tmp_path):
+def test_a_remaining_trace_fails_and_is_reported(run_script, copy, key_file, tmp_path):
     post = pl.read_parquet(copy / "videos.parquet")["video_id"][0]
     notes = copy / "notes.txt"
     notes.write_text(f"look at {post} again")
@@ -304,7 +304,7 @@ def small_run(copy, graph, survey):
 
 
 def _kills(run_script, run, flags, steps):
-    """Forgets in a copy, killed at a step, then again; yields what is left."""
+    """Removes from a copy in a killed run and a second run; yields the result."""
     for step in steps:
         place = run.with_name(f"run{step}")
         shutil.copytree(run, place)
@@ -339,9 +339,7 @@ def test_a_removal_killed_at_a_change_of_a_name_is_finished_by_the_same_command(
     assert -signal.SIGKILL in codes
 
 
-def test_what_is_wrong_is_told_in_one_line(
-    fails_in_one_line, copy, frames, key_file, tmp_path
-):
+def test_errors_are_one_line(fails_in_one_line, copy, frames, key_file, tmp_path):
     ids = tmp_path / "ids.txt"
     ids.write_text("6871947673600000077\n")
     asked, key = f"--ids={ids}", f"--key_file={key_file}"

@@ -37,7 +37,9 @@ def test_counts_are_printed_and_identities_are_not(run_script, flags, tmp_path):
     assert "| a post without an author | 1 |" in card
 
 
-def test_the_card_says_what_a_bert_does_not_know(run_script, flags, tmp_path, bert):
+def test_the_card_contains_the_share_of_unknown_words(
+    run_script, flags, tmp_path, bert
+):
     done = run_script("import_corpus", *flags, f"--text=hub:{bert.output}")
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "corpus" / "DATASET_CARD.md").read_text()
@@ -45,14 +47,14 @@ def test_the_card_says_what_a_bert_does_not_know(run_script, flags, tmp_path, be
     assert re.search(measured, card)
 
 
-def test_every_source_is_named_by_help(run_script):
+def test_help_lists_every_source(run_script):
     from dc_keras.corpus.importing.sources.sniffing import SOURCE_NAMES
 
     help_text = run_script("import_corpus", "--help").stdout
     assert [name for name in SOURCE_NAMES if name not in help_text] == []
 
 
-def test_what_is_wrong_is_told_in_one_line(fails_in_one_line, flags):
+def test_errors_are_one_line(fails_in_one_line, flags):
     line = fails_in_one_line("import_corpus", "--input=none/*.json", *flags[1:])
     assert line == "`input` must match a file. Received: input=none/*.json"
 
@@ -63,14 +65,14 @@ _ARTIFACTS = ("corpus", "frames", "features", "colours", "model", "bundle")
 
 @pytest.fixture(scope="module")
 def people(world):
-    """All that names somebody in the exports of the world."""
+    """All names of people in the exports of the world."""
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     authors = [json.loads(line)["author"] for line in lines]
     return {a[name] for a in authors for name in ("id", "uniqueId", "secUid")}
 
 
 def _named(directory, people):
-    """Returns the files that hold a name, as they are or decoded, or have one."""
+    """Returns the files with a name in their path or in their raw or decoded bytes."""
     words = [person.encode() for person in people]
     found = []
     for path in sorted(directory.rglob("*")):
@@ -92,7 +94,7 @@ def _decoded(path):
 
 
 @pytest.mark.parametrize("name", _ARTIFACTS)
-def test_what_the_scripts_made_names_nobody(request, people, name):
+def test_outputs_of_the_scripts_contain_no_names(request, people, name):
     assert len(people) > 100
     made = request.getfixturevalue(name)
     assert _named(made.output, people) == []
@@ -102,7 +104,7 @@ def test_what_the_scripts_made_names_nobody(request, people, name):
 
 @pytest.fixture(scope="module")
 def named_world(world, tmp_path_factory):
-    """The world as tools leave it: media and exports bear the handles of people."""
+    """The world with the handles of people in the names of media and exports."""
     directory = tmp_path_factory.mktemp("named")
     lines = (world.output / "items.ndjson").read_text("utf-8").splitlines()
     items = {item["id"]: item for item in map(json.loads, lines)}
@@ -132,7 +134,7 @@ def named_corpus(chain, named_world, key_file):
     )
 
 
-def test_media_and_exports_named_after_people_leave_no_name(
+def test_names_in_paths_of_media_and_exports_are_hidden(
     named_corpus, named_world, run_script, people, corpus, tmp_path
 ):
     lines = (named_corpus.output / "quarantine.jsonl").read_text().splitlines()

@@ -17,7 +17,7 @@ def predictions(chain, flags):
     return ran, pl.read_csv(ran.output)
 
 
-def test_everyone_is_asked_about_everything(predictions, corpus):
+def test_all_users_and_challenges_are_the_default(predictions, corpus):
     ran, table = predictions
     assert table.columns == ["user_id", "challenge", "probability"]
     assert table.select("user_id", "challenge").is_unique().all()
@@ -61,11 +61,13 @@ def test_what_the_corpus_knows_is_sent(predictions, chain, flags, corpus, tmp_pa
     ("asked", "wanted"),
     [("--user=nobody", "'nobody' is no user"), ("--challenge=chess", "chess")],
 )
-def test_who_and_what_is_unknown_is_named(fails_in_one_line, flags, asked, wanted):
+def test_unknown_users_and_challenges_are_reported(
+    fails_in_one_line, flags, asked, wanted
+):
     assert wanted in fails_in_one_line("predict", *flags, asked)
 
 
-def test_a_directory_without_a_bundle_is_named(fails_in_one_line, corpus, tmp_path):
+def test_a_directory_without_a_bundle_is_reported(fails_in_one_line, corpus, tmp_path):
     line = fails_in_one_line(
         "predict", f"--bundle={tmp_path}", f"--corpus={corpus.output}"
     )
@@ -98,7 +100,5 @@ def test_a_server_answers_as_the_bundle_does(
         (["--server=http://127.0.0.1:9"], "a model server must be reachable"),
     ],
 )
-def test_a_server_that_cannot_be_asked_is_one_line(
-    fails_in_one_line, flags, asked, wanted
-):
+def test_an_unreachable_server_is_one_line(fails_in_one_line, flags, asked, wanted):
     assert wanted in fails_in_one_line("predict", *flags, *asked)

@@ -31,7 +31,7 @@ def ran(chain, flags, seeds):
     return chain("reach", *flags, *seeds, *few, output="reach")
 
 
-def test_the_past_is_foretold_and_a_list_goes_somewhere(ran):
+def test_past_challenges_are_backtested_and_seeds_forecast(ran):
     assert {path.name for path in ran.output.iterdir()} == {
         *("reach.html", "reach.json", "replication.csv", "along_ties.csv"),
         *(

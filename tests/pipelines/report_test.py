@@ -12,7 +12,7 @@ def test_a_page_and_its_tables_are_made_from_predictions(run_script, tmp_path):
     assert (run / "tables" / "table_2_cold_user.tex").exists()
 
 
-def test_what_is_no_run_is_told_in_one_line(fails_in_one_line, tmp_path):
+def test_a_directory_without_a_run_is_one_line(fails_in_one_line, tmp_path):
     line = fails_in_one_line(
         "report", f"--run={tmp_path}", f"--output={tmp_path}/report.html"
     )

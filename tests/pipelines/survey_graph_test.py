@@ -85,7 +85,7 @@ def test_users_and_tags_are_one_graph(chain, graph, corpus):
 
 @pytest.fixture(scope="module")
 def predictions(graph, tmp_path_factory):
-    """Two challenges, as `predict` writes them, of all users but one."""
+    """A file of `predict` with two challenges and all users except one."""
     users = pl.read_parquet(graph.output / "users.parquet")["user_id"][1:]
     names = pl.Series("challenge", ["dance", "sing"])
     table = pl.DataFrame({"user_id": users}).join(names.to_frame(), how="cross")
@@ -130,7 +130,7 @@ def test_predictions_become_an_attribute_and_a_colour(
     assert len({node["color"] for node in nodes}) == 2
 
 
-def test_predictions_that_say_nothing_are_one_line(
+def test_unusable_predictions_are_one_line(
     fails_in_one_line, graph, corpus, predictions, tmp_path
 ):
     arguments = ("survey_graph", *_arguments(graph, corpus), f"--output={tmp_path}/no")

@@ -27,7 +27,7 @@ def test_a_flipped_byte_names_its_shard(run_script, frames, tmp_path):
     assert sorted(records.glob("*.tfrecord"))[0].name not in done.stdout
 
 
-def test_a_directory_without_records_is_named(fails_in_one_line, tmp_path):
+def test_a_directory_without_records_is_reported(fails_in_one_line, tmp_path):
     assert str(tmp_path) in fails_in_one_line(
         "verify_tfrecords", f"--records={tmp_path}"
     )

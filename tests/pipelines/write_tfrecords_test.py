@@ -91,7 +91,7 @@ def test_a_slide_that_cannot_be_read_is_counted_and_fails_nothing(
     assert manifest["counts"]["with_frames"] == 1
 
 
-def test_a_directory_that_is_no_corpus_is_named(fails_in_one_line, tmp_path):
+def test_a_directory_without_a_corpus_is_reported(fails_in_one_line, tmp_path):
     line = fails_in_one_line(
         "write_tfrecords", f"--corpus={tmp_path}", f"--output={tmp_path}/frames"
     )

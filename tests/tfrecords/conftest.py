@@ -1,4 +1,4 @@
-"""Clips whose every frame carries its own number, so that a test can read it back."""
+"""Clips whose frames contain their numbers, so that tests can identify them."""
 
 from fractions import Fraction
 

@@ -60,7 +60,7 @@ class _Features:
 
 
 class _Extract:
-    """Encodes the id and the caption of a post; notes them, and may break off."""
+    """Encodes and records the ids and captions of posts, and may fail midway."""
 
     def __init__(self, break_at=None, vision=True, text=True):
         self.break_at, self.vision, self.text = break_at, vision, text
@@ -165,7 +165,7 @@ def test_a_finished_run_is_left_alone(frames, output, capsys):
     ("break_at", "num_resumed", "left"),
     [("8", 0, ["6", "8", "9", "5", "7"]), ("7", 2, ["5", "7"])],
 )
-def test_a_run_that_broke_off_goes_on_at_its_shard(
+def test_an_interrupted_run_resumes_at_its_shard(
     frames, output, tmp_path, break_at, num_resumed, left
 ):
     with pytest.raises(KeyboardInterrupt):
@@ -179,7 +179,7 @@ def test_a_run_that_broke_off_goes_on_at_its_shard(
     assert _hashes(output) == _hashes(tmp_path / "whole")
 
 
-def test_another_fingerprint_makes_every_shard_anew(frames, output):
+def test_another_fingerprint_rewrites_every_shard(frames, output):
     _write(frames, output)
     other = {"vision": {**_SETTINGS["vision"], "fingerprint": "bb"}}
     # Broken off half-way, the two must not pass for one set of features.
@@ -197,9 +197,9 @@ def test_another_fingerprint_makes_every_shard_anew(frames, output):
 
 
 @pytest.mark.parametrize("changes", [{"repeat": "zero"}, {"text": None}])
-def test_any_other_setting_makes_them_anew(frames, output, changes):
+def test_any_other_setting_rewrites_every_shard(frames, output, changes):
     _write(frames, output)
-    with pytest.raises(DataError, match="features of other settings"):
+    with pytest.raises(DataError, match="features with other settings"):
         _write(frames, output, **changes)
     run, _ = _write(frames, output, overwrite=True, **changes)
     assert run.num_resumed == 0
@@ -211,7 +211,7 @@ def test_the_order_of_settings_does_not_matter(frames, output):
     assert write_feature_records(frames, output, _Extract(), reordered).num_resumed == 3
 
 
-def test_only_shards_with_other_frames_are_made_anew(frames, output):
+def test_only_shards_with_other_frames_are_rewritten(frames, output):
     _write(frames, output)
     _write_frames(frames, [["6", "8", "9"], ["1"], ["5", "7"]])
     run, seen = _write(frames, output)
@@ -219,7 +219,7 @@ def test_only_shards_with_other_frames_are_made_anew(frames, output):
     assert read_features(output).video_ids == ["6", "8", "9", "1", "5", "7"]
 
 
-def test_a_damaged_shard_is_made_anew(frames, output):
+def test_a_damaged_shard_is_rewritten(frames, output):
     _write(frames, output)
     before = _hashes(output)
     path = output / shard_name("features", 2, 3)
@@ -229,7 +229,7 @@ def test_a_damaged_shard_is_made_anew(frames, output):
     assert _hashes(output) == before
 
 
-def test_frames_that_are_damaged_stop_the_run_and_are_named(frames, output):
+def test_damaged_frames_stop_the_run_and_are_reported(frames, output):
     path = frames / shard_name("frames", 2, 3)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(RecordError, match=r"frames-00002-of-00003.tfrecord, record 1"):
@@ -241,24 +241,24 @@ def test_frames_that_are_damaged_stop_the_run_and_are_named(frames, output):
 def test_a_directory_of_other_shards_is_refused(frames, output, tmp_path):
     _write(frames, output)
     fewer = _write_frames(tmp_path / "fewer", [["1"]])
-    message = r"holds features-00000-of-00003.tfrecord, of another run.*num_shards=1"
+    message = r"contains features-00000-of-00003.tfrecord, of another run.*num_shards=1"
     with pytest.raises(DataError, match=message):
         _write(fewer, output)
-    with pytest.raises(DataError, match=r"holds frames-00000-of-00003.tfrecord"):
+    with pytest.raises(DataError, match=r"contains frames-00000-of-00003.tfrecord"):
         _write(fewer, frames)
     assert frame_manifest(frames)["num_records"] == 5
 
 
 def test_features_are_made_of_frames(frames, output, tmp_path):
     _write(frames, output)
-    message = r"features must hold frame records\. Received: kind='features'"
+    message = r"features must contain frame records\. Received: kind='features'"
     with pytest.raises(DataError, match=message):
         _write(output, tmp_path / "features of features")
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         _write(tmp_path / "nowhere", output)
 
 
-def test_a_frame_shard_that_is_missing_is_named(frames, output):
+def test_a_missing_frame_shard_is_reported(frames, output):
     (frames / shard_name("frames", 1, 3)).unlink()
     with pytest.raises(DataError, match=r"frames-00001-of-00003.tfrecord: missing"):
         _write(frames, output)

@@ -75,7 +75,7 @@ def test_dropped_slideshow_keeps_its_record_and_is_counted(media, tmp_path):
     assert entry.facts["counts"]["bad_media"] == 0
 
 
-def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
+def test_bad_slides_are_reported_and_the_others_are_frames(media, tmp_path):
     (media / "3.png").write_bytes(b"no image")
     slides = ("1.png", "3.png", "gone.png", "2.png")
     videos = [_video("3", is_slideshow=True, slide_paths=slides)]
@@ -88,12 +88,12 @@ def test_bad_slides_are_named_and_the_others_are_frames(media, tmp_path):
         2,
     )
     reasons = [bad["reason"] for bad in entry.facts["bad_slides"]]
-    assert reasons[0] == "gone.png: is no file below the media root"
+    assert reasons[0] == "gone.png: is not a file below the media root"
     assert reasons[1].startswith("3.png: cannot be decoded")
     assert {bad["video_id"] for bad in entry.facts["bad_slides"]} == {"3"}
 
 
-def test_bad_slides_are_named_as_the_corpus_names_them(media, tmp_path):
+def test_bad_slides_are_reported_by_the_names_of_the_corpus(media, tmp_path):
     (media / "x" / "ann").mkdir(parents=True)
     (media / "x" / "ann" / "7_ann_1.png").write_bytes(b"no image")
     slides = ("1.png", "x/*/7*1.png")
@@ -111,7 +111,7 @@ def test_media_outside_the_root_is_never_opened(media, tmp_path, path):
     entry, (record,) = _write([_video("1", media_path=path)], media, tmp_path)
     assert record.jpegs == ()
     (bad,) = entry.facts["bad_media"]
-    assert bad["reason"].endswith("is no file below the media root")
+    assert bad["reason"].endswith("is not a file below the media root")
     assert str(tmp_path) not in bad["reason"]
 
 

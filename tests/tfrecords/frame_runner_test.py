@@ -68,7 +68,7 @@ def test_shards_are_byte_identical_with_any_workers_and_order(media, tmp_path):
     assert _files(tmp_path / "one") == _files(tmp_path / "two")
 
 
-def test_rerun_does_nothing_and_changed_settings_make_all_anew(media, tmp_path):
+def test_rerun_does_nothing_and_changed_settings_rewrite_all_shards(media, tmp_path):
     _write(_videos(), media, tmp_path / "out")
     before = _files(tmp_path / "out")
     run = _write(_videos(), media, tmp_path / "out")
@@ -84,7 +84,7 @@ def test_rerun_does_nothing_and_changed_settings_make_all_anew(media, tmp_path):
     assert verify_records(tmp_path / "out").num_frames == 24
 
 
-def test_one_more_post_makes_only_its_shard_anew(media, tmp_path):
+def test_an_added_post_rewrites_only_its_shard(media, tmp_path):
     _write(_videos(12), media, tmp_path / "out")
     run = _write(_videos(13), media, tmp_path / "out")
     assert run.num_resumed == _NUM_SHARDS - 1
@@ -122,7 +122,7 @@ def test_numbers_outside_their_range_are_refused(tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_media_is_told_after_everything_is_written(media, tmp_path):
+def test_bad_media_is_reported_after_everything_is_written(media, tmp_path):
     for number in range(5):
         (media / f"{number}.mp4").write_bytes(b"no video")
     with pytest.raises(DataError) as caught:
@@ -172,7 +172,7 @@ for delay in arguments["delays"]:
 """
 
 
-def test_writer_killed_at_ten_random_moments_goes_on_to_the_same_bytes(media, tmp_path):
+def test_writer_killed_at_ten_random_times_resumes_to_the_same_bytes(media, tmp_path):
     videos = _videos(60)
     start = time.monotonic()
     _write(videos, media, tmp_path / "whole")
@@ -241,7 +241,7 @@ def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
 
 
 def _settled(directory):
-    """The sizes of the unfinished shards, once a second has not changed them."""
+    """Returns the sizes of the incomplete shards when they stop growing."""
     end = time.monotonic() + 30
     before, sizes = None, _sizes(directory)
     while sizes != before:
@@ -267,7 +267,7 @@ def _wait_for(condition, seconds=300):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_file_that_crashes_the_decoder_ends_no_run_and_is_named(
+def test_a_file_that_crashes_the_decoder_is_reported_and_the_run_continues(
     media, tmp_path, monkeypatch, workers
 ):
     bad = []

@@ -195,7 +195,7 @@ def test_a_slideshow_without_an_image_that_can_be_read_is_an_error(tmp_path):
         (tmp_path / name).write_bytes(b"no image")
     with pytest.raises(MediaError, match=r"^a\.png: cannot be decoded"):
         sample_slideshow([tmp_path / "a.png", tmp_path / "b.png"], SamplingConfig())
-    with pytest.raises(MediaError, match="holds no image"):
+    with pytest.raises(MediaError, match="contains no image"):
         sample_slideshow([], SamplingConfig())
 
 

@@ -21,7 +21,7 @@ _SIZE = (96, 128)
 
 
 def _packets(text):
-    """Packets named by letters: capital for IDR, their place is their timestamp."""
+    """Returns a packet per letter: capitals are IDR, positions are timestamps."""
     packets = CodedPackets()
     for place, name in enumerate(text):
         packets.add(place, is_idr=name.isupper())
@@ -75,7 +75,7 @@ def test_idr_slices_are_found_in_both_forms_of_packets(packet, extradata, found)
 
 
 def _noise(path, num_frames, x264, *, name="libx264", starts=None, bf="3"):
-    """Moving noise, which every frame predicts from others, as hard as can be."""
+    """Writes moving noise, encoded with many references between frames."""
     draw = np.random.default_rng(5)
     height, width = _SIZE
     field = draw.integers(0, 256, (height * 2, width * 2, 3), dtype=np.uint8)
@@ -96,7 +96,7 @@ def _noise(path, num_frames, x264, *, name="libx264", starts=None, bf="3"):
 
 
 def _full_decode(path):
-    """Every frame in the order shown, by nothing but the decoder."""
+    """Decodes all frames in display order with the decoder alone."""
     with av.open(str(path), metadata_errors="replace") as media:
         stream = media.streams.video[0]
         stream.thread_type = "NONE"
@@ -154,14 +154,14 @@ def test_packets_too_large_to_keep_are_read_again(tmp_path, monkeypatch):
         assert _assert_equal_to_full_decode(clip, 4).packets
 
 
-def test_an_open_group_is_no_place_to_begin(tmp_path):
+def test_an_open_group_of_pictures_is_not_an_idr(tmp_path):
     clip = _noise(tmp_path / "open.mp4", 70, "keyint=12:open-gop=1:b-adapt=0")
     timeline, _ = decode_frames(clip, lambda _: {0}, lambda _: None)
-    assert timeline.packets.num_idr == 1
+    assert timeline.packets.is_idr.count(1) == 1
     closed = _noise(tmp_path / "closed.mp4", 70, "keyint=12:scenecut=0:b-adapt=0")
     timeline, _ = decode_frames(closed, lambda _: {0}, lambda _: None)
     # Frames 0, 12, 24, 36, 48, 60.
-    assert timeline.packets.num_idr == 6
+    assert timeline.packets.is_idr.count(1) == 6
 
 
 def test_frames_of_a_variable_rate_are_those_of_a_full_decode(tmp_path):
@@ -197,7 +197,9 @@ def test_frames_after_an_edit_list_are_those_of_a_full_decode(tmp_path):
 @pytest.mark.parametrize(
     ("name", "codec", "bf"), [("a.avi", "mpeg4", "2"), ("a.avi", "libx264", "2")]
 )
-def test_what_cannot_be_told_by_packets_is_decoded_whole(tmp_path, name, codec, bf):
+def test_streams_without_usable_packets_are_decoded_completely(
+    tmp_path, name, codec, bf
+):
     clip = _noise(tmp_path / name, 40, None, name=codec, bf=bf)
     assert _assert_equal_to_full_decode(clip, 4).packets is None
 

@@ -1,4 +1,4 @@
-"""On real local Ray clusters; every test ends with no process of Ray left."""
+"""Tests on real local Ray clusters, which leave no process of Ray."""
 
 import contextlib
 import importlib
@@ -36,7 +36,7 @@ _NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 def _writers():
-    """Processes of Ray that make a shard now, and the parent of each: its node."""
+    """Returns the processes that write a shard now, and the node of each."""
     found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -73,7 +73,7 @@ def _leaves_no_process(monkeypatch):
 
 @pytest.fixture
 def cluster():
-    """A cluster of one node, of one CPU."""
+    """A cluster of one node with one CPU."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
@@ -151,7 +151,7 @@ class _KillWhenBusy(threading.Thread):
             time.sleep(0.01)
 
     def _hold_two(self):
-        """Whether two writers were under way, one of which died with its node."""
+        """Whether two writers were active, one of which died with its node."""
         writers = _writers()
         if len(writers) < 2 or len(self._tries()) < 2:
             return False
@@ -256,16 +256,18 @@ def test_ray_is_started_for_a_run(media, tmp_path):
     assert not ray.is_initialized()
 
 
-def test_a_cluster_tells_what_goes_wrong(media, tmp_path, monkeypatch, one_node):
+def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node):
     # One after another: a cluster takes seconds to start.
     large = RayCluster(one_node, shard_cpus=2)
-    with pytest.raises(DataError, match=r"what a shard takes\. Received: ray_cpus=2"):
+    with pytest.raises(
+        DataError, match=r"the resources of a shard\. Received: ray_cpus=2"
+    ):
         _write_frames(media, tmp_path / "large", 12, cluster=large)
 
     cluster = RayCluster(one_node)
     with (
         monkeypatch.context() as patch,
-        pytest.raises(DataError, match="must decode and encode by the same versions"),
+        pytest.raises(DataError, match="must have the same versions"),
     ):
         patch.setattr("tfrecords.frame_records.av.__version__", "0.1")
         _write_frames(media, tmp_path / "other", 12, cluster=cluster)
@@ -273,7 +275,7 @@ def test_a_cluster_tells_what_goes_wrong(media, tmp_path, monkeypatch, one_node)
     # A shard that takes down its process is given up.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)
-    with pytest.raises(DataError, match="given up after 2 tries"):
+    with pytest.raises(DataError, match="failed in 2 tries"):
         cluster.run(_die, [_Job()], lambda _: None)
 
 
@@ -286,7 +288,7 @@ def _die(_):
 
 
 def test_an_address_where_no_ray_is_is_one_line():
-    with pytest.raises(DataError, match="--ray_address must be that of") as caught:
+    with pytest.raises(DataError, match="--ray_address must be of") as caught:
         RayCluster("127.0.0.1:1").run(_die, [_Job()], lambda _: None)
     assert "\n" not in str(caught.value)
 
@@ -295,7 +297,7 @@ def test_nothing_to_do_starts_no_ray():
     assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
 
 
-def test_without_ray_one_line_says_what_to_install(monkeypatch):
+def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "tfrecords.ray_runner")
     with pytest.raises(DataError) as caught:
@@ -306,7 +308,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.long
-def test_a_file_that_crashes_the_decoder_is_named(media, tmp_path, monkeypatch):
+def test_a_file_that_crashes_the_decoder_is_reported(media, tmp_path, monkeypatch):
     # Ray's workers, and the processes that they start, import a module of the tests.
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'tests'}")

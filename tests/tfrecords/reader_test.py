@@ -118,7 +118,7 @@ def test_missing_and_empty_shards_are_an_error(tmp_path):
         read_features(lacking)
 
 
-def test_damaged_record_is_named(tmp_path):
+def test_damaged_record_is_reported(tmp_path):
     directory = _write_frames(tmp_path / "g", [_frames(1), _frames(2)])
     (shard,) = list_shard_paths(directory)
     data = bytearray(shard.read_bytes())

@@ -137,11 +137,11 @@ def test_features_of_one_kind_only_come_back(lacks):
 
 def test_builders_refuse_what_does_not_fit_together():
     record = FrameRecord("1", "u", "", (), None, 9, 1, 2, 2, (0, 1), (b"x",))
-    with pytest.raises(ValueError, match=r"as many as `jpegs` \(1\)"):
+    with pytest.raises(ValueError, match=r"the length of `jpegs` \(1\)"):
         build_frame_record(record)
     half = FeatureRecord("1", "u", _FEATURES.frames, None, None)
     with pytest.raises(
-        ValueError, match="`frames` and `frame_mask` must come together"
+        ValueError, match="`frames` and `frame_mask` must be given together"
     ):
         build_feature_record(half)
     long = FeatureRecord("1", "u", _FEATURES.frames, np.ones(3, bool), None)
@@ -179,7 +179,7 @@ def _change_features(change):
             lambda e: e.context.feature["schema/version"].int64_list.value.__setitem__(
                 0, 2
             ),
-            "`schema/version` must be 1, the version that this code reads. Found: 2",
+            "`schema/version` must be 1, the supported version. Found: 2",
         ),
         (
             lambda e: e.context.feature["image/format"].bytes_list.value.__setitem__(
@@ -203,7 +203,7 @@ def _change_features(change):
         ),
     ],
 )
-def test_frame_record_that_breaks_the_schema_is_named(change, message):
+def test_frame_record_that_violates_the_schema_is_reported(change, message):
     with pytest.raises(RecordError) as caught:
         _parse_frames(_change_frames(change))
     assert str(caught.value).startswith("s, record 4: ")
@@ -233,7 +233,7 @@ def test_frame_record_that_breaks_the_schema_is_named(change, message):
         ),
     ],
 )
-def test_feature_record_that_breaks_the_schema_is_named(change, message):
+def test_feature_record_that_violates_the_schema_is_reported(change, message):
     with pytest.raises(RecordError) as caught:
         _parse_features(_change_features(change))
     assert message in str(caught.value)

@@ -57,14 +57,14 @@ def test_a_turned_picture_is_upright(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [12, 40, 300, 500])
-def test_a_cut_picture_is_told(tmp_path, keep):
+def test_a_truncated_image_is_an_error(tmp_path, keep):
     path = tmp_path / "a.heic"
     path.write_bytes(_TILES[:keep])
     with pytest.raises(MediaError, match=r"^a\.heic: cannot be decoded: \w+$"):
         _pixels(path)
 
 
-def test_a_picture_that_is_not_there_is_told(tmp_path):
+def test_a_missing_image_is_an_error(tmp_path):
     with pytest.raises(MediaError, match=r"^a\.heic: cannot be read"):
         _pixels(tmp_path / "a.heic")
 

@@ -84,7 +84,7 @@ def test_one_flipped_byte_names_the_shard(tmp_path, share):
     assert any(", record " in fault for fault in faults)
 
 
-def test_missing_truncated_and_foreign_shards_are_named(tmp_path):
+def test_missing_truncated_and_foreign_shards_are_reported(tmp_path):
     _write_frames(tmp_path, _good())
     first, second = (tmp_path / shard_name("frames", i, 2) for i in range(2))
     second.write_bytes(second.read_bytes()[:-5])
@@ -103,11 +103,14 @@ def test_order_place_and_repeats_are_checked(tmp_path):
     _write_frames(tmp_path, shards)
     faults = _faults(tmp_path)
     assert len(faults) == 3 if shard_of("999", 2) == 1 or shard_of("99", 2) == 1 else 2
-    assert f"(video {_IDS[0][0]}): must have a greater id than the record" in faults[0]
+    assert (
+        f"(video {_IDS[0][0]}): must have a greater id than the previous record"
+        in faults[0]
+    )
     assert f"(video {_IDS[1][-1]}): must have a greater id" in faults[-1]
 
 
-def test_record_in_the_wrong_shard_is_named(tmp_path):
+def test_record_in_the_wrong_shard_is_reported(tmp_path):
     _write_frames(tmp_path, _good()[::-1])
     assert "belongs to shard 0, not 1" in "\n".join(_faults(tmp_path))
 
@@ -138,7 +141,7 @@ def test_record_in_the_wrong_shard_is_named(tmp_path):
         ),
     ],
 )
-def test_frames_that_break_a_rule_are_named(tmp_path, changes, problem):
+def test_invalid_frames_are_reported(tmp_path, changes, problem):
     shards = _good()
     shards[0][1] = _record(_IDS[0][1], **changes)
     _write_frames(tmp_path, shards)
@@ -160,11 +163,11 @@ def test_fixed_rate_allows_fewer_frames(tmp_path):
         (lambda m: m["counts"].update(frames=3), "count frames is 3. Found: 20"),
         (
             lambda m: m["bad_media"].append({"video_id": "1", "reason": "r"}),
-            "bad_media names 1, not a post without frames",
+            "bad_media lists 1, not a post without frames",
         ),
         (
             lambda m: m["shards"][0].update(num_records=9),
-            "must hold 9 records. Found: ",
+            "must contain 9 records. Found: ",
         ),
         (lambda m: m["shards"].reverse(), "shard 0 must be frames-00000-of-00002"),
     ],
@@ -175,7 +178,7 @@ def test_manifest_is_compared_with_what_is_there(tmp_path, change, problem):
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
-    assert "manifest.json: is damaged: it is not what was written" in _faults(tmp_path)
+    assert "manifest.json: is damaged: its content has changed" in _faults(tmp_path)
     (tmp_path / "SHA256SUMS").unlink()
     assert any(problem in fault for fault in _faults(tmp_path))
 
@@ -228,20 +231,20 @@ def test_good_features_have_no_fault(tmp_path):
         ),
         (
             {"caption": None},
-            "`caption/embedding` must be there exactly with text. Found: nothing",
+            "`caption/embedding` must be present only with text. Found: nothing",
         ),
     ],
 )
-def test_features_that_break_a_rule_are_named(tmp_path, changes, problem):
+def test_invalid_features_are_reported(tmp_path, changes, problem):
     _write_features(tmp_path, [_feature("1"), _feature("2", **changes)])
     (fault,) = _faults(tmp_path)
     assert fault.startswith("features-00000-of-00001.tfrecord, record 1 (video 2): ")
     assert problem in fault
 
 
-def test_features_without_their_encoder_are_named(tmp_path):
+def test_features_without_their_encoder_are_reported(tmp_path):
     _write_features(
         tmp_path, [_feature("1")], {"vision": None, "text": {"handle": "x"}}
     )
     (fault,) = _faults(tmp_path)
-    assert "`frames/embedding` must be there exactly with vision. Found: an" in fault
+    assert "`frames/embedding` must be present only with vision. Found: an" in fault

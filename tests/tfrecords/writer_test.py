@@ -90,7 +90,7 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
     assert other.exists()
 
 
-def test_manifest_sums_the_shards_and_goes_before_one_changes(tmp_path):
+def test_manifest_sums_the_shards_and_is_deleted_before_one_changes(tmp_path):
     names = [shard_name("frames", i, 2) for i in range(2)]
     facts = [
         {"counts": {"frames": 3}, "bad_media": [{"video_id": "9", "reason": "r"}]},
@@ -145,7 +145,7 @@ def test_directory_of_another_run_is_refused(tmp_path):
     assert list_shards(tmp_path) == [_NAME]
 
 
-def test_shards_of_other_settings_are_replaced_when_asked_alone(tmp_path):
+def test_shards_with_other_settings_are_replaced_only_with_overwrite(tmp_path):
     prepare_directory(tmp_path, "frames", 1, {"fps": 1, "size": {"px": 2}})
     _write(tmp_path)
     other = {"fps": 1, "size": {"px": 3}}
@@ -158,7 +158,7 @@ def test_shards_of_other_settings_are_replaced_when_asked_alone(tmp_path):
     prepare_directory(tmp_path, "frames", 2, other)
 
 
-def test_records_without_progress_files_tell_their_settings(tmp_path):
+def test_settings_are_read_from_the_manifest_without_progress_files(tmp_path):
     entry = _write(tmp_path)
     write_manifest(tmp_path, "frames", {"fps": 1}, [entry])
     shutil.rmtree(tmp_path / ".progress")

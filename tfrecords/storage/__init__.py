@@ -1,1 +1,1 @@
-"""Files of an artifact: written whole, locked, and compared with checksums."""
+"""Writes files of artifacts atomically, locks them and verifies their checksums."""

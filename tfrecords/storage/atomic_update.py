@@ -1,9 +1,9 @@
-"""Several files of a directory change together: all of them, or none.
+"""Atomic updates of several files of a directory.
 
-New versions are written into a directory of their own. One rename decides that they
-count; then each takes the place of the old file. A process that is killed before the
-rename leaves the old files, and one that is killed after it leaves the rest of the work
-to whoever opens the directory next (`finish_update`). SHA256SUMS changes with them.
+New versions are written into a separate directory. A single rename commits them; then
+each replaces the old file. If the process is killed before the rename, the old files
+stay; if it is killed after the rename, the next process that opens the directory
+completes the update (`finish_update`). SHA256SUMS is updated with the files.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _DECIDED = ".switch"
 
 
 class AtomicUpdate:
-    """New versions of some files of a directory, none in place until `commit`.
+    """Context manager that replaces several files of a directory with `commit`.
 
-    Leaving the context without `commit` throws them away.
+    Leaving the context without `commit` discards the new versions.
 
     Args:
-        directory: made where it is missing.
-        seals: whether a directory without SHA256SUMS gets one; where there is one it
-            follows the change in any case.
+        directory: Directory of the files, created if missing.
+        seals: Whether to create SHA256SUMS if the directory has none. An existing one
+            is always updated.
     """
 
     def __init__(self, directory: Path, *, seals: bool = True) -> None:
         finish_update(directory)
         self._directory, self._seals = directory, seals
         self._staged = directory / STAGED
-        # Of a process that was killed: writers exclude each other.
+        # Left by a killed process; locks prevent concurrent writers.
         shutil.rmtree(self._staged, ignore_errors=True)
         self._staged.mkdir(parents=True)
 
@@ -52,25 +52,25 @@ class AtomicUpdate:
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def path(self, name: str) -> Path:
-        """Returns where the new version of a file is to be written.
+        """Returns the path to which to write the new version of a file.
 
         Args:
-            name: of the file, relative to the directory.
+            name: Path of the file, relative to the directory.
         """
         path = self._staged / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def remove(self, name: str) -> None:
-        """Lets a file go together with the change; none need be there."""
-        self.path(name).touch()  # an empty file stands for none
+        """Removes a file with the update, if it exists."""
+        self.path(name).touch()  # an empty file marks a removal
 
     def commit(self, others: Mapping[str, str] | None = None) -> None:
-        """Puts everything in place.
+        """Replaces the files and updates SHA256SUMS.
 
         Args:
-            others: sha256, hex, by name, of what SHA256SUMS has beside the new
-                versions; None for what it has now.
+            others: Hexadecimal sha256, by name, of all other files for SHA256SUMS;
+                None to keep its present entries.
         """
         self._stage_sums(others)
         for path in self._staged.rglob("*"):
@@ -98,9 +98,9 @@ class AtomicUpdate:
 
 
 def finish_update(directory: Path) -> None:
-    """Puts in place what was decided, and does nothing where nothing was.
+    """Completes a committed update of a directory, if there is one.
 
-    Any number of processes may do so at once: each file is renamed by one of them.
+    Several processes may do so at the same time; each file is renamed by one of them.
     """
     decided = directory / _DECIDED
     if not decided.is_dir():
@@ -109,7 +109,7 @@ def finish_update(directory: Path) -> None:
     for path in inside:
         if not path.is_dir():
             _put_in_place(path, directory / path.relative_to(decided))
-    # Not with what is in them: another process may have decided something new by now.
+    # Removes empty directories only: another process may have committed a new update.
     for path in (*(path for path in inside if path.is_dir()), decided):
         try:
             path.rmdir()
@@ -126,10 +126,10 @@ def _put_in_place(path: Path, target: Path) -> None:
             target.unlink(missing_ok=True)
             path.unlink()
     except FileNotFoundError:
-        pass  # another process was quicker
+        pass  # another process has moved it
 
 
 def _flush(path: Path) -> None:
-    # On disk before the decision is: after a power cut, a name means a whole file.
+    # Flushed before the commit, so that a power cut cannot leave an incomplete file.
     with path.open("rb+") as file:
         os.fsync(file.fileno())

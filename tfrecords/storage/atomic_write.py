@@ -1,4 +1,4 @@
-"""Writing one file: whole under its name, or not at all."""
+"""Atomic writes of single files."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tfrecords.storage.checksums import SUMS_FILE, read_sums, write_sealed_file
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file (UTF-8) under a temporary name and renames it when whole."""
+    """Writes a text file (UTF-8) atomically."""
     temporary = _temporary(path)
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Writes a Parquet file under a temporary name and renames it when whole."""
+    """Writes a Parquet file atomically."""
     temporary = _temporary(path)
     table.write_parquet(temporary, compression="zstd")
     temporary.replace(path)
 
 
 def write_answers(path: Path, text: str) -> None:
-    """Writes a text file that is an artifact by itself, with its checksum beside it.
+    """Writes a text file that is a separate artifact, and its NAME.sha256.
 
     Raises:
-        DataError: the file that is there is part of another artifact.
+        DataError: The existing file is part of another artifact.
     """
     if path.name in (read_sums(path.parent / SUMS_FILE) or {}):
         raise DataError(
@@ -40,13 +40,13 @@ def write_answers(path: Path, text: str) -> None:
 
 
 def write_sealed(path: Path, text: str, *, seals: bool = False) -> None:
-    """Writes a text file (UTF-8) of an artifact, whose SHA256SUMS follows.
+    """Writes a text file (UTF-8) of an artifact and updates its SHA256SUMS.
 
     Args:
-        path: in a directory that no other process writes.
-        text: its content.
-        seals: whether a directory without SHA256SUMS gets one; otherwise there the file
-            is written alone.
+        path: Path of the file; no other process may write its directory.
+        text: Content of the file.
+        seals: Whether to create SHA256SUMS if the directory has none. If False, only
+            the file is written in this case.
     """
     if not seals and not (path.parent / SUMS_FILE).exists():
         write_text(path, text)

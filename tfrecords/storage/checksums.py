@@ -1,9 +1,9 @@
-"""Checksums: of files, and of everything that an artifact consists of.
+"""Checksums of the files of artifacts.
 
-A directory that a script made has a file SHA256SUMS: a line a file, as `sha256sum
---check` reads them, and last, as a comment, the sha256 of these lines, so that a
-flipped bit in the list itself shows as well. A file that is an artifact by itself has
-such a list beside it, NAME.sha256. `verification` compares them.
+The output directory of a script contains SHA256SUMS: one line per file in the format of
+`sha256sum --check`, and a final comment with the sha256 of these lines, which reveals
+damage to the list itself. An artifact that is a single file has such a list in
+NAME.sha256. `integrity` compares them with the files.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _PLAIN = re.compile(rb"(?:[0-9a-f]{64}  [^\n]+\n)+")
 
 
 def hash_file(path: Path) -> str:
-    """Returns the sha256 of a file, hex."""
+    """Returns the hexadecimal sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_files(paths: Iterable[Path]) -> dict[str, str]:
-    """Returns the sha256 of each file that is there, by its name."""
+    """Returns the hexadecimal sha256 of each existing file, by its name."""
     return {path.name: hash_file(path) for path in paths if path.exists()}
 
 
 def write_sums(path: Path, digests: Mapping[str, str]) -> None:
-    """Writes a list of checksums, whole or not at all.
+    """Writes a list of checksums atomically.
 
     Args:
         path: SHA256SUMS of a directory, or NAME.sha256.
-        digests: sha256, hex, by the name of the file relative to that of the list.
+        digests: Hexadecimal sha256 by the path of the file relative to the list.
 
     Raises:
-        DataError: a name has a line break, which such a list cannot hold.
+        DataError: A name contains a line break, which the format does not allow.
     """
     lines = b""
     for name, digest in sorted(digests.items()):
@@ -58,10 +58,10 @@ def write_sums(path: Path, digests: Mapping[str, str]) -> None:
 
 
 def read_sums(path: Path) -> dict[str, str] | None:
-    """Returns the checksums of a list, sha256 by name; None where there is none.
+    """Returns the hexadecimal sha256 by name of a list; None if there is no list.
 
     Raises:
-        DataError: the list is not what was written.
+        DataError: The list is damaged.
     """
     try:
         text = path.read_bytes()
@@ -69,13 +69,13 @@ def read_sums(path: Path) -> dict[str, str] | None:
         return None
     lines, mark, seal = text.rpartition(_SEAL)
     is_whole = bool(mark) and seal == hashlib.sha256(lines).hexdigest().encode() + b"\n"
-    # Bundles of older versions have a list without a digest of its own.
+    # In bundles of older versions, the list has no digest of itself.
     if _SEAL not in text and _PLAIN.fullmatch(text):
         is_whole, lines = True, text
     if not is_whole:
         raise DataError(
-            f"{path}: damaged: the list of checksums is not what was written; bring it "
-            "back from a copy, or delete it to go on without"
+            f"{path}: damaged: the list of checksums has changed; restore it from a "
+            "copy, or delete it to continue without checksums"
         )
     rows = (line.split(b"  ", 1) for line in lines.splitlines())
     return {os.fsdecode(name): digest.decode() for digest, name in rows}
@@ -84,11 +84,11 @@ def read_sums(path: Path) -> dict[str, str] | None:
 def hash_directory(
     directory: Path, known: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the sha256 of every file of an artifact, by its name in there.
+    """Returns the hexadecimal sha256 of all files of an artifact, by name.
 
     Args:
-        directory: of the artifact.
-        known: of files that need not be read for it.
+        directory: Directory of the artifact.
+        known: Known digests, of files that need not be read.
     """
     known = known or {}
     return {
@@ -98,40 +98,40 @@ def hash_directory(
 
 
 def seal_directory(directory: Path) -> None:
-    """Writes SHA256SUMS over every file of an artifact that is complete."""
+    """Writes SHA256SUMS of all files of a complete artifact."""
     write_sums(directory / SUMS_FILE, hash_directory(directory))
 
 
 def add_to_sums(directory: Path, names: Iterable[str]) -> None:
-    """Adds files to SHA256SUMS, or renews what it says of them."""
+    """Adds files to SHA256SUMS, or updates their entries."""
     path = directory / SUMS_FILE
     digests = {name: hash_file(directory / name) for name in names}
     write_sums(path, {**(read_sums(path) or {}), **digests})
 
 
 def write_sealed_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file that is an artifact by itself, and its checksum beside it.
+    """Writes a file that is a separate artifact, and its NAME.sha256.
 
     Args:
-        path: of the file.
-        write: called with it; writes the file whole or not at all.
+        path: Path of the file.
+        write: Called with the path; writes the file atomically.
     """
-    # First: a process that is killed leaves no checksum of another file.
+    # First, so that a killed process does not leave the checksum of the old file.
     sums_beside(path).unlink(missing_ok=True)
     write(path)
     write_sums(sums_beside(path), {path.name: hash_file(path)})
 
 
 def sums_beside(path: Path) -> Path:
-    """Returns where the checksum of a file that is an artifact by itself lies."""
+    """Returns the path of the checksum of a file that is a separate artifact."""
     return path.with_name(path.name + SUFFIX)
 
 
 def list_files(directory: Path) -> Iterator[str]:
-    """Yields the names of the files that belong to an artifact, relative to it.
+    """Yields the relative paths of the files of an artifact.
 
-    What is hidden, such as a lock, does not, nor does a directory inside with checksums
-    of its own.
+    Hidden files, such as locks, and subdirectories with their own SHA256SUMS are
+    excluded.
     """
     for path in sorted(directory.iterdir()):
         name = path.name

@@ -1,4 +1,4 @@
-"""Whether an artifact is what was written: asked when it is opened, once a process."""
+"""Verifies the checksums of artifacts when they are opened, once per process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfrecords.storage.checksums import (
 )
 
 _log = logging.getLogger(__name__)
-_MOST_TRIES = 10
-_NUM_NAMED = 3
-_CHANGED = "damaged: it is not what was written"
-# What was found sound, by its place and by what its list of checksums was then.
+_MAX_TRIES = 10
+_MAX_LISTED = 3
+_CHANGED = "damaged: its content has changed"
+# Verified artifacts: directory and content of SHA256SUMS.
 _verified: set[tuple[Path, bytes]] = set()
 _is_on = True
 
@@ -32,11 +32,11 @@ def trust_everything() -> None:
 
 
 def verify_again() -> None:
-    """Lets everything be compared anew that this process has found sound."""
+    """Makes this process verify artifacts again that it has verified before."""
     _verified.clear()
 
 
-def _nothing(name: str) -> bool:
+def _never(name: str) -> bool:
     return False
 
 
@@ -44,24 +44,23 @@ def verify_directory(
     directory: Path,
     made_by: str,
     *,
-    is_checked: Callable[[str], bool] = _nothing,
+    is_checked: Callable[[str], bool] = _never,
     closed: Collection[str] = (),
 ) -> None:
-    """Refuses an artifact of which a file is missing or not what was written.
+    """Compares the files of an artifact with SHA256SUMS.
 
-    A file too many is told, and so is an artifact without SHA256SUMS: it was made by an
-    older version, or is not complete.
+    Logs a warning for additional files, and for an artifact without SHA256SUMS, which
+    is incomplete or was written by an older version.
 
     Args:
-        directory: of the artifact.
-        made_by: the script that makes such artifacts, for the message.
-        is_checked: tells, by name, the files with checksums of their own, which whoever
-            reads them checks; these must be there.
-        closed: names of directories inside in which no file may be too many, because
-            every file there counts.
+        directory: Directory of the artifact.
+        made_by: Name of the script that writes such artifacts, for the message.
+        is_checked: Returns whether a file, given by name, contains checksums of its
+            own, which its reader verifies. Such a file must only exist.
+        closed: Names of subdirectories that must not contain additional files.
 
     Raises:
-        DataError: a file is damaged, missing, or too many.
+        DataError: A file is damaged or missing, or an additional file is not allowed.
     """
     if not _is_on:
         return
@@ -69,11 +68,11 @@ def verify_directory(
     for inner in sorted(directory.glob(f"[!.]*/{SUMS_FILE}")):
         verify_directory(inner.parent, made_by)
     path = directory / SUMS_FILE
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         finish_update(directory)
         if not path.exists():
             _log.warning(
-                "%s has no %s, so that nothing can be said of its files",
+                "%s has no %s, so that its files cannot be verified",
                 directory,
                 path.name,
             )
@@ -85,28 +84,29 @@ def verify_directory(
         extra = [name for name in list_files(directory) if name not in sums]
         fault = next(find_faults(directory, is_checked=is_checked), None)
         if fault is None and closed:
-            fault = next((_too_many(n) for n in extra if _is_in(n, closed)), None)
+            fault = next((_unexpected(n) for n in extra if _is_in(n, closed)), None)
         if fault is None:
             break
-        # Not where another process changed everything while this one was reading.
+        # Retries if another process updated the artifact at the same time.
         finish_update(directory)
         if path.exists() and path.read_bytes() == state[1]:
             name, problem = fault
             raise _damaged(directory / name, problem, made_by)
     _verified.add(state)
     if extra:
-        named = ", ".join(extra[:_NUM_NAMED])
-        rest = f" and {len(extra) - _NUM_NAMED} more" if len(extra) > _NUM_NAMED else ""
-        _log.warning("%s: not in its %s: %s%s", directory, SUMS_FILE, named, rest)
+        listed = ", ".join(extra[:_MAX_LISTED])
+        num_more = len(extra) - _MAX_LISTED
+        rest = f" and {num_more} more" if num_more > 0 else ""
+        _log.warning("%s: not in its %s: %s%s", directory, SUMS_FILE, listed, rest)
 
 
 def verify_file(path: Path, made_by: str) -> None:
-    """Refuses a file that is not what was written; one of other origin is taken as is.
+    """Compares a file with its checksum, if there is one.
 
-    Its checksum lies beside it, or in SHA256SUMS of its directory.
+    The checksum is in NAME.sha256, or in SHA256SUMS of the directory.
 
     Raises:
-        DataError: it is damaged.
+        DataError: The file is damaged.
     """
     if not _is_on:
         return
@@ -119,16 +119,16 @@ def verify_file(path: Path, made_by: str) -> None:
 
 
 def find_faults(
-    directory: Path, *, is_checked: Callable[[str], bool] = _nothing
+    directory: Path, *, is_checked: Callable[[str], bool] = _never
 ) -> Iterator[tuple[str, str]]:
-    """Yields what is wrong with the files of a directory: name and problem.
+    """Yields the names and problems of missing and damaged files of a directory.
 
     Args:
-        directory: of the artifact; without SHA256SUMS nothing is wrong.
-        is_checked: as of `verify_directory`.
+        directory: Directory of the artifact; without SHA256SUMS nothing is yielded.
+        is_checked: As in `verify_directory`.
 
     Raises:
-        DataError: the list of checksums is damaged.
+        DataError: The list of checksums is damaged.
     """
     for name, digest in (read_sums(directory / SUMS_FILE) or {}).items():
         path = directory / name
@@ -138,8 +138,8 @@ def find_faults(
             yield name, _CHANGED
 
 
-def _too_many(name: str) -> tuple[str, str]:
-    return name, f"not in {SUMS_FILE}: it was put there, or a run was stopped behind it"
+def _unexpected(name: str) -> tuple[str, str]:
+    return name, f"not in {SUMS_FILE}: added by hand, or by an interrupted run"
 
 
 def _is_in(name: str, directories: Collection[str]) -> bool:
@@ -148,6 +148,6 @@ def _is_in(name: str, directories: Collection[str]) -> bool:
 
 def _damaged(path: Path, problem: str, made_by: str) -> DataError:
     return DataError(
-        f"{path}: {problem}; bring it back from a copy, or make it anew with "
-        f"`python -m pipelines.{made_by}`; --noverify takes everything as it is"
+        f"{path}: {problem}; restore it from a copy, or create it again with "
+        f"`python -m pipelines.{made_by}`; --noverify skips this check"
     )

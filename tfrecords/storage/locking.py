@@ -1,7 +1,7 @@
-"""One writer at a time: a lock file that says who is at work.
+"""Lock files that allow one writer at a time.
 
-The system holds the lock for the process and gives it back when the process ends,
-however it ends: a file that a killed process left behind locks nobody out.
+The operating system releases the lock when the process ends for any reason, so that the
+lock file of a killed process has no effect.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from tfrecords.errors import DataError
 
 @contextmanager
 def writing(*places: Path) -> Iterator[None]:
-    """Keeps other writers away from some files or directories.
+    """Locks files or directories against other writers.
 
-    The lock file of `run/corpus` is `run/.corpus.lock`. It goes when the work is done.
+    The lock file of `run/corpus` is `run/.corpus.lock`. It is deleted at the end.
 
     Args:
-        places: what is to be written; the directories that they lie in are made.
+        places: Files or directories to lock; their parent directories are created.
 
     Raises:
-        DataError: another process writes one of them.
+        DataError: Another process is writing one of them.
     """
     with ExitStack() as stack:
-        # Each once and in one order, whatever names they were given by.
+        # Resolved, to lock each place once and always in the same order.
         for place in sorted({place.resolve() for place in places}):
             stack.enter_context(_locked(place))
         yield
@@ -44,7 +44,7 @@ def _locked(place: Path) -> Iterator[None]:
         os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
-        # While the lock is held: another process sees that the file is another one.
+        # Deleted before the lock is released; `_is_at` then detects the new file.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -67,7 +67,7 @@ def _open_locked(path: Path, place: Path) -> int:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the file that is open still is the one of that name."""
+    """Returns whether the open file still has this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What reading a damaged file raises, told in one line."""
+"""Turns the exceptions of reading a damaged file into one-line errors."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ import polars as pl
 
 from tfrecords.errors import DataError
 
-# A panic of the Rust code of polars is no Exception.
+# A panic in the Rust code of polars is not a subclass of Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _RAISED = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
-    # Of an archive whose flipped bits say that it is encrypted or packed otherwise.
+    # Raised for a damaged archive that appears to be encrypted or compressed otherwise.
     *(EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile),
 )
-# Their errors are known by name: none of them is imported for this.
-# A panic of polars' Rust code, no Exception, is of pyo3_runtime.
+# Compared by name, so that these libraries are not imported. Panics of polars come from
+# pyo3_runtime.
 _LIBRARIES = ("polars", "pyarrow", "msgspec", "h5py", "pyo3_runtime")
 
 
 @contextmanager
 def reading(path: Path, must_be: str) -> Iterator[None]:
-    """Turns what a damaged file makes readers raise into one line.
+    """Context manager that turns exceptions of reading a damaged file into `DataError`.
 
-    To be put around the reading alone: a mistake of ours inside it would be called
-    damage.
+    Use it around the reading only, because it also turns programming errors into a
+    `DataError`.
 
     Args:
-        path: of what is read.
-        must_be: what it must be, and what makes it: "a graph of build_graph".
+        path: Path of the file or directory.
+        must_be: Expected content and the script that writes it, such as "a graph of
+            build_graph".
 
     Raises:
-        DataError: reading fails, for another reason than the system's.
+        DataError: Reading fails, other than by an error of the system.
     """
     try:
         yield
@@ -47,8 +48,8 @@ def reading(path: Path, must_be: str) -> Iterator[None]:
         library = type(error).__module__.partition(".")[0]
         if not isinstance(error, _RAISED) and library not in _LIBRARIES:
             raise
-        told = " ".join(str(error).split())[:200] or "nothing"
+        message = " ".join(str(error).split())[:200] or "no message"
         raise DataError(
-            f"{path} must be {must_be}; bring it back from a copy, or make it anew. "
-            f"Received: {type(error).__name__}: {told}"
+            f"{path} must be {must_be}; restore it from a copy, or create it again. "
+            f"Received: {type(error).__name__}: {message}"
         ) from error

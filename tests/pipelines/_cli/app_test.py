@@ -22,7 +22,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _leave_files(end):
-    """Returns a script's `main` that leaves files, in a child that is killed too."""
+    """Returns a `main` that leaves temporary files, also in a child that is killed."""
     places = []
 
     def main():
@@ -70,7 +70,7 @@ def test_a_script_that_breaks_leaves_no_temporary_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "tell", [app.say, app.progress, lambda text: app.fail(text, 1)]
 )
-def test_a_line_is_one_line_that_no_terminal_obeys(tell, capsys):
+def test_control_characters_are_escaped_in_one_line(tell, capsys):
     tell(f"a caption {_OBEYED}\nand error: nothing is wrong\r\ud83d")
     told = "".join(capsys.readouterr())
     assert told.endswith(
@@ -96,7 +96,7 @@ def test_several_lines_are_shown_as_such(capsys):
         ("add_challenge", "b", ["--bundle=b", "--challenge=new", "--brief=x"]),
     ],
 )
-def test_a_writer_is_told_that_another_one_is_at_work(
+def test_a_second_writer_is_refused(
     fails_in_one_line, tmp_path, monkeypatch, name, place, flags
 ):
     monkeypatch.chdir(tmp_path)
@@ -115,7 +115,7 @@ def test_a_writer_is_told_that_another_one_is_at_work(
 
 
 @pytest.mark.long
-def test_of_writers_that_start_at_once_one_wins_and_the_others_say_so(tmp_path):
+def test_of_simultaneous_writers_one_succeeds_and_the_others_fail(tmp_path):
     flags = ["--users=6", "--challenges=2", "--workers=1"]
 
     def start(place):

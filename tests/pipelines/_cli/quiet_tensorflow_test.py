@@ -58,7 +58,7 @@ def test_an_import_that_failed_shows_all_messages():
 
 
 def _run(code, directory, **environment):
-    """Runs Python code in a process of its own, as a script would start TensorFlow."""
+    """Runs Python code in a separate process, which starts like a script."""
     environ = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
         [sys.executable, "-c", "import pipelines._cli.app\n" + code],

@@ -12,7 +12,7 @@ _USERS = ["u_a", "u_b", "u_c"]
 
 @pytest.fixture
 def corpus():
-    """Three users; u_a joins "dance" early and "cats" late, u_b at no known time."""
+    """Three users; u_a joins "dance" early and "cats" late, u_b at an unknown time."""
     videos = pl.DataFrame(
         {
             "video_id": ["1", "2", "3", "4"],

@@ -103,7 +103,7 @@ def test_invocations_in_int8_share_one_network(
 
 @pytest.fixture
 def beside_encoders(tmp_path):
-    """A directory of a user's own, with their encoders; Ray's workers search it."""
+    """A working directory with custom encoders, which Ray's workers must find."""
     place = tmp_path / "own"
     place.mkdir()
     shutil.copy(_ENCODERS, place)

@@ -36,7 +36,7 @@ def test_what_the_system_refuses_is_one_line(number):
     assert describe_system_error(error) == f"/some/where: {os.strerror(number).lower()}"
 
 
-def test_names_in_other_bytes_are_told():
+def test_names_that_are_not_utf8_are_reported():
     error = FileNotFoundError(errno.ENOENT, "No such file", b"/m\xfcller")
     assert describe_system_error(error) == "/m\udcfcller: no such file"
 

@@ -57,7 +57,7 @@ class _KilledError(BaseException):
 
 
 def _kill_at(monkeypatch, step):
-    """Lets everything that changes the disk work until the step-th time."""
+    """Makes all calls that change the disk fail from the given number on."""
     left = iter(range(step))
 
     def counted(function):

@@ -30,7 +30,7 @@ def place(tmp_path):
 
 
 @given(st.data())
-def test_every_flipped_bit_of_any_file_is_named(tmp_path_factory, data):
+def test_every_flipped_bit_of_any_file_is_reported(tmp_path_factory, data):
     place = _make(tmp_path_factory.mktemp("artifact"))
     path = place / data.draw(st.sampled_from([*_FILES, "SHA256SUMS"]))
     content = bytearray(path.read_bytes())
@@ -42,14 +42,14 @@ def test_every_flipped_bit_of_any_file_is_named(tmp_path_factory, data):
     assert "\n" not in str(told.value)
 
 
-def test_a_missing_file_is_named_with_the_script_that_makes_it(place):
+def test_a_missing_file_is_reported_with_the_script_that_writes_it(place):
     (place / "deep" / "b").unlink()
     rule = r"deep/b: missing; .* `python -m pipelines.build_graph`; --noverify"
     with pytest.raises(DataError, match=rule):
         verify_directory(place, "build_graph")
 
 
-def test_a_file_too_many_is_told_and_refused_where_every_file_counts(place, caplog):
+def test_an_additional_file_is_logged_or_refused_in_closed_directories(place, caplog):
     (place / "deep" / "d").write_text("four")
     with pytest.raises(DataError, match="deep/d: not in SHA256SUMS"):
         verify_directory(place, "evaluate", closed=["deep"])
@@ -58,16 +58,16 @@ def test_a_file_too_many_is_told_and_refused_where_every_file_counts(place, capl
     assert caplog.messages == [f"{place}: not in its SHA256SUMS: deep/d"]
 
 
-def test_an_artifact_without_checksums_is_told(place, caplog):
+def test_an_artifact_without_checksums_is_logged(place, caplog):
     (place / "SHA256SUMS").unlink()
     with caplog.at_level(logging.WARNING):
         verify_directory(place, "train")
     assert caplog.messages == [
-        f"{place} has no SHA256SUMS, so that nothing can be said of its files"
+        f"{place} has no SHA256SUMS, so that its files cannot be verified"
     ]
 
 
-def test_files_with_checksums_of_their_own_need_be_there_alone(place):
+def test_files_with_their_own_checksums_must_only_exist(place):
     (place / "a").unlink()
     with pytest.raises(DataError, match="a: missing"):
         verify_directory(place, "train", is_checked=lambda name: name == "a")

@@ -42,7 +42,7 @@ def _start(code, place):
     )
 
 
-def test_a_second_writer_is_told_who_is_at_work(tmp_path):
+def test_a_second_writer_is_refused_with_the_process_id(tmp_path):
     place = tmp_path / "deep" / "corpus"
     same = tmp_path / "deep" / "x" / ".." / "corpus"
     with writing(place):
@@ -56,7 +56,7 @@ def test_a_second_writer_is_told_who_is_at_work(tmp_path):
         pass
 
 
-def test_the_lock_of_a_killed_process_locks_nobody_out(tmp_path):
+def test_the_lock_file_of_a_killed_process_has_no_effect(tmp_path):
     place = tmp_path / "corpus"
     with _start(_HOLD, place) as holder:
         assert holder.stdout.readline() == "locked\n"

@@ -1,4 +1,4 @@
-"""Whatever a file holds, whoever reads it ends with a value or with one line."""
+"""Reading a damaged file gives a value or a one-line error, for any damage."""
 
 import json
 import random
@@ -219,7 +219,7 @@ _ARTIFACTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Each artifact, made once."""
+    """One artifact of each kind."""
     return {
         name: make(tmp_path_factory.mktemp(name))
         for name, (make, _) in _ARTIFACTS.items()

@@ -1,14 +1,14 @@
-from tfrecords.storage.settings_difference import tell_difference
+from tfrecords.storage.settings_difference import describe_difference
 
 
 def test_equal_settings_differ_in_nothing():
-    assert tell_difference({"a": (1, 2), "b": {}}, {"b": {}, "a": [1, 2]}) is None
+    assert describe_difference({"a": (1, 2), "b": {}}, {"b": {}, "a": [1, 2]}) is None
 
 
-def test_both_values_are_named_and_not_too_many():
+def test_both_values_of_the_first_differences_are_listed():
     before = {"frames": {"num": 2, "px": 32}, "text": None, "old": 1, "x": 1}
     after = {"frames": {"num": 4, "px": 32}, "text": "bert", "x": 2}
-    assert tell_difference(before, after) == (
+    assert describe_difference(before, after) == (
         "frames.num=4 instead of 2, text=bert instead of None, old=None instead of 1 "
         "and 1 more"
     )
