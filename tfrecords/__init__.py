@@ -1,4 +1,4 @@
-"""Bytes on disk: frames and features as TFRecords, written, read and verified.
+"""Writes, reads and verifies frames and features as TFRecords.
 
 dataset = tfrecords.frames_dataset("run/frames")
 """
