@@ -1,6 +1,7 @@
 """Writes, reads and verifies frames and features as TFRecords.
 
-dataset = tfrecords.frames_dataset("run/frames")
+Example:
+    dataset = tfrecords.frames_dataset("run/frames")
 """
 
 from __future__ import annotations
