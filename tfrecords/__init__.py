@@ -1,6 +1,7 @@
-"""Bytes on disk: frames and features as TFRecords, written, read and verified.
+"""Writes, reads and verifies frames and features as TFRecords.
 
-dataset = tfrecords.frames_dataset("run/frames")
+Example:
+    dataset = tfrecords.frames_dataset("run/frames")
 """
 
 from __future__ import annotations

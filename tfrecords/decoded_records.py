@@ -1,4 +1,4 @@
-"""Frame records as pixels, for training and for looking at them."""
+"""Reads frame records as decoded frames."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def frames_dataset(*directories: str | Path) -> tf.data.Dataset:
             show(post["frames"], post["caption"])
 
     Args:
-        *directories: outputs of `write_tfrecords` with equal `num_frames` and
+        *directories: Outputs of `write_tfrecords` with equal `num_frames` and
             `image_size`.
 
     Returns:
-        A dataset of dictionaries, a post each, in order of the shards: `frames` uint8
-        RGB (num_frames, image_size, image_size, 3), 0 to 255, without a frame for a
-        post without media; `frame_mask` bool (num_frames,), False for a repeat of the
-        frame before; `video_id`, `user_id` and `caption` string (); `hashtags` string
-        (num_hashtags,); `create_time` int64 (), UTC seconds, -1 where unknown. Batches
-        need `padded_batch`.
+        A dataset of dictionaries, one per post, in order of the shards: `frames` uint8
+        RGB (num_frames, image_size, image_size, 3), 0 to 255, with num_frames 0 for a
+        post without media; `frame_mask` bool (num_frames,), False for repeated frames;
+        `video_id`, `user_id` and `caption` string (); `hashtags` string
+        (num_hashtags,); `create_time` int64 (), UTC seconds, -1 if unknown. Use
+        `padded_batch` for batches.
 
     Raises:
-        DataError: a directory has no frame records, or two differ in size.
+        DataError: A directory has no frame records, or their sizes differ.
     """
     places = [Path(directory) for directory in directories]
     records = frame_dataset(*places)

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class OpenBundle(Protocol):
-    """Opens the bundle that the flags name."""
+    """Function that opens the bundle of the flags."""
 
     def __call__(self, challenges: Sequence[str] = ()) -> Predictor:
         """Returns the bundle.
 
         Args:
-            challenges: names that it must contain, which is checked before TensorFlow
-                is imported.
+            challenges: Names of challenges that it must contain, which are checked
+                before TensorFlow is imported.
 
         Raises:
-            DataError: there is no bundle, or it lacks a challenge.
+            DataError: There is no bundle, or it does not contain a challenge.
         """
 
 
