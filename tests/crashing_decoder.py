@@ -5,8 +5,6 @@ import signal
 
 from tfrecords import frame_sampling as frames
 
-from tfrecords import frame_runner as runner
-
 from tfrecords import decoding_process
 
 _sample_frames = frames.sample_frames
@@ -14,6 +12,9 @@ _sample_frames = frames.sample_frames
 
 def write_elsewhere(versions, job):
     """Writes a shard on a cluster with such a decoder."""
+    # TensorFlow would cost each process that decodes seconds.
+    from tfrecords import frame_runner as runner
+
     decoding_process._SERVER = "crashing_decoder"
     return runner._write_elsewhere(versions, job)
 

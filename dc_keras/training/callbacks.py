@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,52 @@ import keras
 import numpy as np
 
 
+class Backup(keras.callbacks.Callback):
+    """Weights and optimizer after the last finished epoch, and a way back to them.
+
+    Keras's `BackupAndRestore` overwrites its files in place and removes them one by
+    one, so that a kill may leave half a file, or weights without the memory of
+    `ResumableEarlyStopping`. This one replaces its file at once, and renames its
+    directory, which has that memory too, before it removes it.
+
+    Args:
+        directory: of the backup; it is gone when the training has ended.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self._path = directory / "latest.weights.h5"
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Goes back to the last finished epoch of a stopped training."""
+        if self._path.exists():
+            self.model.load_weights(self._path)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Replaces the backup."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        new = self.directory / "next.weights.h5"
+        self.model.save_weights(new, overwrite=True)
+        # On disk before the name is: after a power cut, a name means a whole file.
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Removes the backup, and what a killed process left of one."""
+        gone = self.directory.with_name(f".{self.directory.name}.gone.tmp")
+        shutil.rmtree(gone, ignore_errors=True)
+        if self.directory.exists():
+            self.directory.rename(gone)
+            shutil.rmtree(gone)
+
+
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Early stopping that remembers across a restart how long it has waited.
 
-    Keras's own starts anew after `BackupAndRestore`, so that a training stopped and
-    taken up again would end with other weights than one left alone.
+    Keras's own starts anew after a restart, so that a training stopped and taken up
+    again would end with other weights than one left alone.
 
     Args:
         backup_dir: where the memory is kept; None keeps none.
@@ -42,7 +85,12 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             ]
 
     def judge_start(self, logs: dict[str, float]) -> None:
-        """Takes the weights before the first epoch as the best so far."""
+        """Takes the weights before the first epoch as the best so far.
+
+        A memory that is recalled has judged them already.
+        """
+        if self._last_epoch >= 0:
+            return
         self.best = logs[self.monitor]
         self.best_weights, self.best_epoch = self.model.get_weights(), -1
 
@@ -119,6 +167,5 @@ def training_callbacks(
             logs, write_graph=False, profile_batch=profile_steps or 0
         ),
         *([api.KerasCallback(str(logs), dict(hparams))] if hparams else []),
-        # Two, so that a stop in the middle of writing one costs an epoch, not all.
-        keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
+        Backup(backup),
     ]

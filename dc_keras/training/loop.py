@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dc_keras.models.config import TrainingOptions
-from dc_keras.training.callbacks import ResumableEarlyStopping
+from dc_keras.training.callbacks import Backup, ResumableEarlyStopping
 from dc_keras.training.dataset import Examples
 from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
@@ -42,8 +41,8 @@ def fit(
         valid: what early stopping sees; empty turns early stopping off.
         objective: loss, scores and the metric to watch.
         options: batch size, epochs, patience, strategy, arithmetic, seed.
-        callbacks: Keras callbacks. With `BackupAndRestore` among them a stopped
-            training goes on at the epoch after the last finished one. With
+        callbacks: Keras callbacks. With `Backup` among them a stopped training goes
+            on at the epoch after the last finished one. With
             `steps_per_execution` they see only the first and the last batch of so many.
         judge_start: whether early stopping may give back the weights that the model
             was built with, where no epoch is better.
@@ -142,11 +141,7 @@ def _early_stopping(
 ) -> list[ResumableEarlyStopping]:
     if options.patience == 0 or len(valid) == 0:
         return []
-    backups = [
-        Path(callback.backup_dir)
-        for callback in callbacks
-        if isinstance(callback, keras.callbacks.BackupAndRestore)
-    ]
+    backups = [item.directory for item in callbacks if isinstance(item, Backup)]
     stop = ResumableEarlyStopping(
         backup_dir=backups[0] if backups else None,
         monitor=objective.monitor,
