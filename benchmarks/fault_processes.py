@@ -1,174 +1,163 @@
-"""Scripts that are killed, and scripts that are started at once."""
+"""Kills commands, and starts them several times at once."""
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
+import re
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-# Of a training: times, places and dates are in it.
-_LEFT_OUT = ("tensorboard", "model.keras", "SHA256SUMS")
-_FRAMES = ("--num_frames=2", "--image_size=32", "--num_shards=4", "--workers=1")
-_VISION = ("--vision=ResNet50", "--vision_weights=random")
-_SIMPLE = ("--models=simple", "--seeds=1", "--split=cold_user")
+from benchmarks.fault_commands import Command, Contents, long_commands
+from benchmarks.forked_scripts import Ended, ForkedScripts
+
+# Tried, held, and what happened where it did not.
+Row = tuple[str, int, int, str]
+
+# TensorFlow's own messages, and empty lines.
+_OTHER_LINES = re.compile(r"WARNING: All log messages|[EIW]0000 00:00:|To enable the|$")
 
 
-def commands(run: Path, key: Path) -> dict[str, tuple[list[str], str]]:
-    """Returns the commands, with {} for the place that each writes; by its name.
+class Faults:
+    """Disturbs every command that takes long, on copies of what a run left behind.
 
-    Beside each: what of the run is there before.
+    Args:
+        run: as for `long_commands`.
+        work: for everything that is written.
+        key: of the pseudonyms.
+        tell: called with a line after each kill.
     """
-    corpus, study = f"--corpus={run}/corpus", f"--study={run}/world/study.toml"
-    items = f"--input={run}/world/items.ndjson"
-    keyed = f"--key_file={key}"
-    data = [corpus, study, f"--features={run}/features/vgg16"]
-    small = ["--epochs=1", "--batch_size=64"]
-    return {
-        "import": (["import_corpus", items, "--corpus={}", keyed], ""),
-        "merging import": (["import_corpus", items, "--corpus={}", keyed], "corpus"),
-        "records": (
-            ["write_tfrecords", corpus, "--output={}", *_FRAMES],
-            "",
-        ),
-        "features": (
-            ["extract_features", f"--records={run}/frames", "--output={}", *_VISION],
-            "",
-        ),
-        "train": (["train", *data, *small, "--output={}"], ""),
-        "evaluate": (
-            ["evaluate", *data, *small, *_SIMPLE, "--output={}"],
-            "",
-        ),
-        "export": (["export_model", f"--model={run}/model", "--output={}"], ""),
-        "graph": (["build_graph", corpus, "--output={}"], ""),
-        "forget": (
-            ["forget", f"--ids={run}/ids.txt", keyed, "--artifacts={}"],
-            "corpus",
-        ),
-    }
 
+    def __init__(
+        self,
+        run: Path,
+        work: Path,
+        key: Path,
+        tell: Callable[[str], object] = lambda line: None,
+    ) -> None:
+        self._tell = tell
+        self._work, self._place = work, work / "place" / "result"
+        self._scripts = ForkedScripts(work / "processes")
+        half, ids = self._prepare(run, key)
+        self.commands = long_commands(run, key, half, ids, work / "receipt.json")
 
-def count_kills(
-    run: Path, work: Path, key: Path, number: int, rng: random.Random
-) -> Iterator[tuple[str, int, int, str]]:
-    """Kills each command, half at changes of names and half at random moments.
+    def kill(self, name: str, number: int, rng: random.Random) -> Row:
+        """Kills a command, runs it again, and compares.
 
-    Yields:
-        A row a command: after how many kills a rerun gave the bytes of an undisturbed
-        run.
-    """
-    _write_ids(run)
-    for name, (command, before) in commands(run, key).items():
-        wanted, seconds = _undisturbed(run, work / "wanted", command, before)
+        Half of the kills are spread over all changes that `PowerCut` counts, at most
+        one for each; the others happen at random moments.
+
+        Args:
+            name: of `commands`.
+            number: of kills.
+            rng: draws the moments.
+
+        Returns:
+            After how many kills the rerun left what an undisturbed run leaves.
+        """
+        command = self.commands[name]
+        wanted, ended = self._undisturbed(command)
+        num_changes, half = ended.num_changes or 0, number // 2
+        cuts = sorted({i * num_changes // half for i in range(half)}) if half else []
         held, other = 0, ""
         for trial in range(number):
-            place = _fresh(run, work / "killed", before)
-            full = [part.format(place) for part in command]
-            if trial % 2:
-                _start_killed(full, trial // 2)
+            if trial < len(cuts):
+                given = command.prepare(self._place)
+                self._scripts.run(given, cut_at=cuts[trial])
+                moment = f"change {cuts[trial]}"
             else:
-                _start_stopped(full, rng.uniform(0, seconds))
-            done = _run(full)
-            found = _contents(place)
-            if done.returncode == 0 and found == wanted:
-                held += 1
-            else:
-                other = (done.stderr.strip().splitlines() or ["other bytes"])[-1][:80]
-        yield f"kill of {name}, then a rerun", number, held, other
-
-
-def count_starts(
-    run: Path, work: Path, key: Path, number: int
-) -> Iterator[tuple[str, int, int, str]]:
-    """Starts each command several times at once.
-
-    Yields:
-        A row a command: how many won or were told who is at work, if one won and what
-        it left is that of an undisturbed run.
-    """
-    _write_ids(run)
-    for name, (command, before) in commands(run, key).items():
-        wanted, _ = _undisturbed(run, work / "wanted", command, before)
-        place = _fresh(run, work / "at once", before)
-        full = [part.format(place) for part in command]
-        processes = [_popen(full) for _ in range(number)]
-        ends: Counter[str] = Counter()
-        for process in processes:
-            _, told = process.communicate()
-            is_told = "another process is writing" in told
-            won = "won" if process.returncode == 0 else told.strip()[-80:]
-            ends["told" if is_told else won] += 1
-        held = ends["won"] + ends["told"]
-        is_whole = _contents(place) == wanted
-        other = "" if held == number else str(ends)
-        yield (
-            f"start of {name}, {number} at once",
+                moment = self._kill_at_random(command, ended.seconds, rng)
+            again = self._scripts.run(command.of(self._place))
+            fault = _difference(again, command.result(self._place), wanted)
+            held += fault is None
+            other = other if fault is None else f"{moment}: {fault}"
+            self._tell(f"{name}, {trial + 1} of {number}, {moment}: {fault or 'held'}")
+        return (
+            f"kill of {name}, at {len(cuts)} of {num_changes} changes of the disk and "
+            f"{number - len(cuts)} random moments of {ended.seconds:.1f} s",
             number,
-            held if ends["won"] and is_whole else 0,
+            held,
             other,
         )
 
+    def start_together(self, name: str, number: int) -> Row:
+        """Starts a command several times at the same moment.
 
-def _write_ids(run: Path) -> None:
-    import polars as pl
+        Args:
+            name: of `commands`.
+            number: of processes.
 
-    videos = pl.read_parquet(run / "corpus" / "videos.parquet")
-    (run / "ids.txt").write_text(f"{videos['video_id'][0]}\n", "utf-8")
+        Returns:
+            How many wrote, or were told in one line that another process writes; 0 if
+            none wrote, or what is left is not what one process leaves.
+        """
+        command = self.commands[name]
+        wanted, _ = self._undisturbed(command)
+        given = command.prepare(self._place)
+        together = self._scripts.run_together(given, number)
+        ends = Counter(_how(ended) for ended in together)
+        is_whole = ends["wrote"] > 0 and command.result(self._place) == wanted
+        held = ends["wrote"] + ends["told"] if is_whole else 0
+        return (
+            f"start of {name}, {number} at once: {ends['wrote']} wrote, "
+            f"{ends['told']} were told",
+            number,
+            held,
+            "" if held == number else f"{dict(ends)}, whole: {is_whole}"[-200:],
+        )
+
+    def _undisturbed(self, command: Command) -> tuple[Contents, Ended]:
+        ended = self._scripts.run(command.prepare(self._place))
+        if ended.code != 0:
+            raise RuntimeError(f"{command.parts[0]} failed undisturbed: {ended.stderr}")
+        return command.result(self._place), ended
+
+    def _kill_at_random(
+        self, command: Command, seconds: float, rng: random.Random
+    ) -> str:
+        while True:
+            after, given = rng.uniform(0, seconds), command.prepare(self._place)
+            ended = self._scripts.start(given).kill_after(after)
+            if ended.code == -signal.SIGKILL:
+                return f"{after:.2f} s"
+            seconds = ended.seconds  # it was quicker than the undisturbed run
+
+    def _prepare(self, run: Path, key: Path) -> tuple[Path, Path]:
+        """Makes a corpus of half of the posts, and a list of posts to be forgotten."""
+        import polars as pl
+
+        self._work.mkdir(parents=True, exist_ok=True)
+        items = (run / "world" / "items.ndjson").read_bytes().splitlines(keepends=True)
+        part, half = self._work / "half.ndjson", self._work / "half"
+        part.write_bytes(b"".join(items[::2]))
+        inputs = (f"--input={part}", f"--media_root={run}/world/media")
+        ended = self._scripts.run(
+            ["import_corpus", *inputs, f"--corpus={half}", f"--key_file={key}"]
+        )
+        if ended.code != 0:
+            raise RuntimeError(f"half of the posts cannot be imported: {ended.stderr}")
+        ids = self._work / "ids.txt"
+        videos = pl.read_parquet(run / "corpus" / "videos.parquet")
+        ids.write_text(f"{videos['video_id'][0]}\n", "utf-8")
+        return half, ids
 
 
-def _undisturbed(
-    run: Path, place: Path, command: list[str], before: str
-) -> tuple[dict[str, bytes], float]:
-    _fresh(run, place, before)
-    start = time.monotonic()
-    _run([part.format(place) for part in command]).check_returncode()
-    return _contents(place), time.monotonic() - start
+def _how(ended: Ended) -> str:
+    if ended.code == 0:
+        return "wrote"
+    lines = [line for line in _lines(ended) if not _OTHER_LINES.match(line)]
+    is_told = len(lines) == 1 and "another process is writing" in lines[0]
+    return "told" if is_told else f"exit code {ended.code}: {lines[-1:]}"
 
 
-def _fresh(run: Path, place: Path, before: str) -> Path:
-    shutil.rmtree(place, ignore_errors=True)
-    if before:
-        shutil.copytree(run / before, place)
-    return place
+def _lines(ended: Ended) -> list[str]:
+    return ended.stderr.splitlines()
 
 
-def _contents(place: Path) -> dict[str, bytes]:
-    """Returns what must be equal: receipts hold times, and so does what trains."""
-    found = {}
-    for path in sorted(place.rglob("*")):
-        name = path.relative_to(place).as_posix()
-        is_left_out = any(part in _LEFT_OUT for part in path.relative_to(place).parts)
-        if path.is_file() and not is_left_out and "forget-receipt" not in name:
-            found[name] = path.read_bytes()
-    return found
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    full = [sys.executable, "-m", f"pipelines.{command[0]}", *command[1:]]
-    return subprocess.run(full, capture_output=True, text=True, check=False)
-
-
-def _popen(command: list[str]) -> subprocess.Popen[str]:
-    full = [sys.executable, "-m", f"pipelines.{command[0]}", *command[1:]]
-    return subprocess.Popen(
-        full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _start_killed(command: list[str], at: int) -> None:
-    full = [sys.executable, "-m", "benchmarks.power_cut", str(at), *command]
-    subprocess.run(full, capture_output=True, check=False)
-
-
-def _start_stopped(command: list[str], seconds: float) -> None:
-    process = _popen(command)
-    time.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+def _difference(ended: Ended, found: Contents, wanted: Contents) -> str | None:
+    """Says how a rerun differs from an undisturbed run; None where it does not."""
+    if ended.code != 0:
+        return f"exit code {ended.code}: {(_lines(ended) or ['nothing'])[-1]}"[:200]
+    names = [n for n in {**found, **wanted} if found.get(n) != wanted.get(n)]
+    return f"other bytes in {', '.join(names[:3])}" if names else None

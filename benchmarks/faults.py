@@ -3,35 +3,37 @@ r"""Tries what is promised of damage, kills and writers at once (docs/reliabilit
     python -m benchmarks.faults --run=demo --key_file=demo/pseudonym.key
 
 Works on copies of what `python -m pipelines.demo --workdir=demo` left behind. Prints a
-table: what was tried, how often, and how often the promise held. --part picks some.
+table: what was tried, how often, and how often the promise held. --part picks some, and
+--command picks the commands that are killed and started.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.fault_processes import count_kills, count_starts
+from benchmarks.fault_processes import Faults, Row
 from benchmarks.mutations import flip_bit, mutate
 
 _PARTS = ("flips", "records", "clips", "kills", "starts")
 _RUN = flags.DEFINE_string("run", "", "Directory of the demo.")
 _KEY = flags.DEFINE_string("key_file", "", "Its key.")
 _PART = flags.DEFINE_multi_enum("part", list(_PARTS), list(_PARTS), "What to try.")
+_COMMANDS = flags.DEFINE_multi_string(
+    "command", [], "Name of a command to kill and to start; all if unset."
+)
 _FLIPS = flags.DEFINE_integer("flips", 1000, "Flipped bits, in all.", 1)
 _RECORDS = flags.DEFINE_integer("records", 20_000, "Mutated records a format.", 1)
 _CLIPS = flags.DEFINE_integer("clips", 20_000, "Mutated clips.", 1)
 _KILLS = flags.DEFINE_integer("kills", 100, "Kills of each command.", 1)
 _STARTS = flags.DEFINE_integer("starts", 20, "Starts at once of each command.", 2)
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything that is drawn.", 0)
-
-# Tried, held, and what happened where it did not.
-Row = tuple[str, int, int, str]
 
 
 def main(argv: list[str]) -> None:
@@ -57,9 +59,21 @@ def _rows_of(part: str, run: Path, work: Path, rng: random.Random) -> Iterator[R
     if part == "clips":
         clips = sorted((run / "world" / "media").rglob("*.mp4"))
         return iter([mutate_clips(clips, work, _CLIPS.value, rng)])
-    if part == "kills":
-        return count_kills(run, work, Path(_KEY.value), _KILLS.value, rng)
-    return count_starts(run, work, Path(_KEY.value), _STARTS.value)
+    faults = Faults(
+        run.resolve(),
+        work / part,
+        Path(_KEY.value).resolve(),
+        lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    return _disturb(part, faults, rng)
+
+
+def _disturb(part: str, faults: Faults, rng: random.Random) -> Iterator[Row]:
+    for name in _COMMANDS.value or faults.commands:
+        if part == "kills":
+            yield faults.kill(name, _KILLS.value, rng)
+        else:
+            yield faults.start_together(name, _STARTS.value)
 
 
 def flip_files(run: Path, work: Path, number: int, rng: random.Random) -> list[Row]:

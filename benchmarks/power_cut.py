@@ -1,39 +1,57 @@
-"""Runs a script whose process is killed at its n-th change of a name on disk.
-
-python -m benchmarks.power_cut NUMBER SCRIPT --flags
-"""
+"""Kills a process at a chosen change of the disk, as a power cut would."""
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
-import runpy
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
+_CHANGES = ("rename", "replace", "unlink", "rmdir")
 
-def cut_power_at(number: int) -> None:
-    """Makes this process kill itself, as a power cut would.
+
+class PowerCut:
+    """Counts the changes of the disk that Python code makes, and kills at one of them.
+
+    A change is a rename, a replacement or a removal, which is not made, or a file that
+    has been opened to be written and is still empty. Changes by compiled libraries are
+    not counted.
 
     Args:
-        number: of the rename, replacement or removal that is not made, from 0.
+        at: number of the change at which the process kills itself, from 0; None for
+            no kill.
     """
-    left = iter(range(number))
 
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self, at: int | None) -> None:
+        self.num_changes = 0
+        self._at = at
+
+    def install(self) -> None:
+        """Counts from now on, to the end of the process."""
+        for name in _CHANGES:
+            setattr(os, name, self._before(getattr(os, name)))
+        builtins.open = io.open = self._after_opening(io.open)
+
+    def _count(self) -> None:
+        if self.num_changes == self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.num_changes += 1
+
+    def _before(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            if next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self._count()
             return function(*arguments, **options)
 
         return call
 
-    for name in ("rename", "replace", "unlink", "rmdir"):
-        setattr(os, name, counted(getattr(os, name)))
+    def _after_opening(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            opened = function(file, mode, *arguments, **options)
+            # A number is a file that somebody else has opened, such as a pipe.
+            if "w" in mode and not isinstance(file, int):
+                self._count()
+            return opened
 
-
-if __name__ == "__main__":
-    cut_power_at(int(sys.argv[1]))
-    script, sys.argv = sys.argv[2], sys.argv[2:]
-    runpy.run_module(f"pipelines.{script}", run_name="__main__", alter_sys=True)
+        return call

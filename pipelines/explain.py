@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dc_keras.serving.attribution import Effect, PostEffect
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawPost
+    from tfrecords.frame_records import Sampler
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -65,13 +66,12 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
     from dc_keras.study.resolution import user_histories
+    from tfrecords.decoding_process import DecodingProcess
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
     predictor = _OPEN_BUNDLE([_CHALLENGE.value])
     # Only now: TensorFlow takes seconds.
-    from dc_keras.serving.attribution import explain
-    from dc_keras.serving.raw_requests import RawUser
 
     histories = user_histories(predictor.study, corpus.videos, [user])
     if user not in histories:
@@ -79,11 +79,28 @@ def main() -> None:
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: user={_USER.value}"
         )
-    root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     own = corpus.find_videos(histories[user])
+    with DecodingProcess() as process:
+        content = _explain(corpus, predictor, user, own, process.sample)
+    _write(Path(_OUTPUT.value), content)
+
+
+def _explain(
+    corpus: Corpus,
+    predictor: Predictor,
+    user: str,
+    own: Sequence[Video],
+    sample: Sampler,
+) -> dict[str, Any]:
+    """Says the answer for a user, and returns it as plain values."""
+    from dc_keras.serving.attribution import explain
+    from dc_keras.serving.raw_requests import RawUser
+
+    root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     describing = _describing(corpus, predictor)
+    sides = predictor.config["sides"]
     posts = {
-        side: raw_posts.OnDemand(videos, root, predictor.config["sides"][side])
+        side: raw_posts.OnDemand(videos, root, sides[side], sample)
         for side, videos in (("user", own), ("challenge", describing))
     }
     known = raw_posts.KnownUsers.of(corpus, predictor, [user])
@@ -94,7 +111,7 @@ def main() -> None:
         f"{len(found.user)} posts of the user, {len(found.challenge_posts)} that "
         "describe the challenge"
     )
-    content = {
+    return {
         "user_id": user,
         "challenge": found.challenge,
         "probability": found.probability,
@@ -105,7 +122,6 @@ def main() -> None:
         ),
         "facts": [{"name": e.name, **_format_effect(e)} for e in found.facts],
     }
-    _write(Path(_OUTPUT.value), content)
 
 
 def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:

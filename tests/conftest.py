@@ -15,7 +15,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from script_process import become_script, fork_server
+from script_process import become_script_in
+
+from benchmarks.forked_scripts import fork_server
 
 # OpenVINO reports its use to its makers where a test asks whether it is installed, which
 # imports it before dc_keras can see to that.
@@ -176,8 +178,8 @@ def run_script(tmp_path_factory) -> Callable[..., Done]:
         number = next(numbers)
         stdout, stderr = (directory / f"{number}.{end}" for end in ("out", "err"))
         process = context.Process(
-            target=become_script,
-            args=(name, flags, cwd, temporary, stdout, stderr, kill_at),
+            target=become_script_in,
+            args=(cwd, (name, *flags), temporary, stdout, stderr, kill_at),
         )
         process.start()
         process.join()

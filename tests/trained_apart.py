@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from script_process import fork_server, write_into
+
+from benchmarks.forked_scripts import fork_server, write_into
 
 # 45 examples in batches of 16 leave 13: the last piece of two replicas has 5 of 8.
 NUM_EXAMPLES, BATCH_SIZE = 45, 16

@@ -146,8 +146,9 @@ def write_version(
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
     write_requests(temporary, output.resolve().name)
     seal_directory(temporary)
-    temporary.rename(place)
     _write_models_config(output)
+    # Last, so that an export that is stopped earlier has written no version.
+    temporary.rename(place)
     return place
 
 

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+
+
+class Backup(keras.callbacks.Callback):
+    """Weights and optimizer after the last finished epoch, and a way back to them.
+
+    Keras's `BackupAndRestore` overwrites its files in place and removes them one by
+    one, so that a kill may leave half a file, or weights without the memory of
+    `ResumableEarlyStopping`. This one replaces its file at once, and renames its
+    directory, which has that memory too, before it removes it.
+
+    Args:
+        directory: of the backup; it is gone when the training has ended.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self._path = directory / "latest.weights.h5"
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Goes back to the last finished epoch of a stopped training."""
+        if self._path.exists():
+            self.model.load_weights(self._path)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Replaces the backup."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        new = self.directory / "next.weights.h5"
+        self.model.save_weights(new, overwrite=True)
+        # On disk before the name is: after a power cut, a name means a whole file.
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Removes the backup, and what a killed process left of one."""
+        gone = self.directory.with_name(f".{self.directory.name}.gone.tmp")
+        shutil.rmtree(gone, ignore_errors=True)
+        if self.directory.exists():
+            self.directory.rename(gone)
+            shutil.rmtree(gone)
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
@@ -112,6 +155,5 @@ def training_callbacks(
             logs, write_graph=False, profile_batch=profile_steps or 0
         ),
         *([api.KerasCallback(str(logs), dict(hparams))] if hparams else []),
-        # With two checkpoints, a stop while writing one loses a single epoch.
-        keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
+        Backup(backup),
     ]

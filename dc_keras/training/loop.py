@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dc_keras.options import TrainingOptions
-from dc_keras.training.callbacks import ResumableEarlyStopping
+from dc_keras.training.callbacks import Backup, ResumableEarlyStopping
 from dc_keras.training.dataset import Examples
 from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
@@ -40,9 +39,9 @@ def fit(
         valid: validation examples for early stopping; if empty, it is disabled.
         objective: loss, scores and the metric for early stopping.
         options: training options.
-        callbacks: Keras callbacks. With `BackupAndRestore`, a stopped training resumes
-            after the last finished epoch. With `steps_per_execution`, batch callbacks
-            are called for the first and last batch of an execution only.
+        callbacks: Keras callbacks. With `Backup`, a stopped training resumes after the
+            last finished epoch. With `steps_per_execution`, batch callbacks are called
+            for the first and last batch of an execution only.
 
     Returns:
         The fitted model, which computes in float32 even if it was trained in mixed
@@ -143,11 +142,7 @@ def _early_stopping(
 ) -> list[ResumableEarlyStopping]:
     if options.patience == 0 or len(valid) == 0:
         return []
-    backups = [
-        Path(callback.backup_dir)
-        for callback in callbacks
-        if isinstance(callback, keras.callbacks.BackupAndRestore)
-    ]
+    backups = [item.directory for item in callbacks if isinstance(item, Backup)]
     stop = ResumableEarlyStopping(
         backup_dir=backups[0] if backups else None,
         monitor=objective.monitor,

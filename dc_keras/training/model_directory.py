@@ -42,7 +42,7 @@ CONFIG_FILE = "config.json"
 _STARTED_FILE = ".training.json"
 _OTHER_FILES = (
     *(MODEL_FILE, "history.csv", "predictions.parquet", "challenges.npz"),
-    *("context.npz", "MODEL_CARD.md", _STARTED_FILE),
+    *("context.npz", "MODEL_CARD.md"),
 )
 _DIRECTORIES = ("tensorboard", "backup")
 _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "tensorflow-hub", "numpy")
@@ -82,14 +82,25 @@ def claim_directory(
             f"{directory} has a model with other settings; choose another --output, or "
             f"replace it with --overwrite. Received: {other}"
         )
-    # The configuration is deleted first: without it, the rest is not a model.
-    for name in (CONFIG_FILE, SUMS_FILE, *_OTHER_FILES) if other is not None else ():
-        (directory / name).unlink(missing_ok=True)
-    for name in _DIRECTORIES if other is not None else ():
-        shutil.rmtree(directory / name, ignore_errors=True)
+    if other is not None:
+        _clear(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(stopped, dict(config))
     return False
+
+
+def _clear(directory: Path) -> None:
+    """Removes a training of other settings, but for the file that names them.
+
+    A process that is killed meanwhile leaves a stopped training of those settings.
+    """
+    finished = directory / CONFIG_FILE
+    if finished.exists():
+        finished.replace(directory / _STARTED_FILE)
+    for name in _DIRECTORIES:
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in (SUMS_FILE, *_OTHER_FILES):
+        (directory / name).unlink(missing_ok=True)
 
 
 def save_model(

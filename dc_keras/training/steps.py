@@ -38,6 +38,8 @@ def make_optimizer(
     is_half = options.precision == "mixed_float16"
     return keras.optimizers.Adam(
         rate,
+        # Keras would count the optimizers of the process, and the name is saved.
+        name="adam",
         global_clipnorm=clip_norm or None,
         loss_scale_factor=_FLOAT16_LOSS_SCALE if is_half else None,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.corpus.store import write_text
 from dc_keras.escaping import escape_controls
 
 
@@ -92,7 +93,7 @@ def log_projector(
     config.embeddings.add(
         tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_labels.tsv"
     )
-    path.write_text(text_format.MessageToString(config), encoding="utf-8")
+    write_text(path, text_format.MessageToString(config))
 
 
 def _as_tf(metadata: Any) -> Any:

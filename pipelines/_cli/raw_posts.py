@@ -1,4 +1,8 @@
-"""Reads posts as a client sends them: captions, and frames of the media."""
+"""Reads posts as a client sends them: captions, and frames of the media.
+
+Media are decoded in another process, so that a file that crashes the decoder costs the
+frames of its post and not the answers about all others.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawPost, RawUser
+    from tfrecords.frame_records import Sampler
 
 flags.disclaim_key_flags()
 
@@ -48,28 +53,23 @@ def of_users(
         predictor: Bundle whose sampling of frames and whose study are used.
     """
     from dc_keras.serving.raw_requests import RawUser
+    from tfrecords.decoding_process import DecodingProcess
 
-    users = list(histories)
+    users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
-    # A look through the corpus for many, frames of a few at a time.
-    for block in _cut(users, _USERS_A_LOOK):
-        ids = [video_id for user in block for video_id in histories[user]]
-        records = dict(zip(ids, corpus.find_videos(ids), strict=True))
-        for some in _cut(block, _USERS_A_CALL):
-            posts = [
-                of_videos(
-                    [records[v] for v in histories[user]], root, predictor.sampling
-                )
-                for user in some
-            ]
-            yield (
-                some,
-                [
-                    RawUser(own, **known.facts(user))
-                    for user, own in zip(some, posts, strict=True)
-                ],
-            )
+    with DecodingProcess() as process:
+        # A look through the corpus for many, frames of a few at a time.
+        for block in _cut(users, _USERS_A_LOOK):
+            ids = [video_id for user in block for video_id in histories[user]]
+            records = dict(zip(ids, corpus.find_videos(ids), strict=True))
+            for some in _cut(block, _USERS_A_CALL):
+                described = []
+                for user in some:
+                    videos = [records[video_id] for video_id in histories[user]]
+                    posts = of_videos(videos, root, sampling, process.sample)
+                    described.append(RawUser(posts, **known.facts(user)))
+                yield some, described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,13 +145,17 @@ def of_videos(
     videos: Iterable[Video],
     media_root: Path | None,
     sampling: Mapping[str, Any] | None,
+    sample: Sampler,
 ) -> list[RawPost]:
     """Returns posts with frames taken as the model's were.
+
+    A post whose media cannot be read is named on stderr and has no frames.
 
     Args:
         videos: records of the posts.
         media_root: where their media lie.
         sampling: of the model; None for one that sees no frames.
+        sample: takes the frames, that of a `DecodingProcess`.
     """
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
@@ -164,7 +168,8 @@ def of_videos(
         sampled = None
         if settings:
             try:
-                sampled = sample_post(video, media_root, SamplingConfig(**settings))
+                config = SamplingConfig(**settings)
+                sampled = sample_post(video, media_root, config, sample)
             except MediaError as error:
                 app.progress(f"post {video.video_id} counts without frames: {error}")
         posts.append(_of_video(video, sampled.jpegs if sampled else ()))
@@ -194,6 +199,7 @@ class OnDemand(Sequence["RawPost"]):
         videos: records of the posts; None gives a post without caption and frames.
         media_root: where their media lie.
         side: of the model that they are for.
+        sample: takes the frames, that of a `DecodingProcess`.
     """
 
     def __init__(
@@ -201,9 +207,11 @@ class OnDemand(Sequence["RawPost"]):
         videos: Sequence[Video | None],
         media_root: Path | None,
         side: Mapping[str, Any],
+        sample: Sampler,
     ) -> None:
         self._videos = videos
         self._media_root = media_root
+        self._sample = sample
         self._sampling = side["sampling"]
         self._read: dict[int, RawPost] = {}
 
@@ -228,7 +236,7 @@ class OnDemand(Sequence["RawPost"]):
 
         if video is None:
             return RawPost("")
-        [post] = of_videos([video], self._media_root, self._sampling)
+        [post] = of_videos([video], self._media_root, self._sampling, self._sample)
         return post
 
 
@@ -246,12 +254,9 @@ def of_challenge(
         DataError: There is neither a brief nor a file, a file is not a video, or there
             is no brief and the model uses no frames.
     """
-    from dc_keras.corpus.records import Video
     from dc_keras.errors import DataError
     from dc_keras.serving.raw_requests import RawPost
-    from tfrecords.decoded_frames import MediaError
-    from tfrecords.frame_records import sample_post
-    from tfrecords.frame_sampling import SamplingConfig
+    from tfrecords.decoding_process import DecodingProcess
 
     caption = (brief or "").strip()
     if not caption and (not files or sampling is None):
@@ -261,16 +266,28 @@ def of_challenge(
         )
     if not files or sampling is None:
         return [RawPost(caption)]
-    settings = {name: value for name, value in sampling.items() if name != "repeat"}
-    posts = []
-    for file in files:
-        path = Path(file).expanduser()
-        video = Video("1", "", "file", caption, media_path=path.name)
-        try:
-            sampled = sample_post(video, path.parent, SamplingConfig(**settings))
-        except MediaError as error:
-            raise DataError(
-                f"--video must be a video file; {error}. Received: video={file}"
-            ) from error
-        posts.append(RawPost(caption, sampled.jpegs if sampled else ()))
-    return posts
+    with DecodingProcess() as process:
+        jpegs = [_frames_of(file, sampling, process.sample) for file in files]
+    return [RawPost(caption, frames) for frames in jpegs]
+
+
+def _frames_of(
+    file: str, sampling: Mapping[str, Any], sample: Sampler
+) -> Sequence[bytes]:
+    """Returns the frames of a video file, as JPEG; raises as `of_challenge`."""
+    from dc_keras.corpus.records import Video
+    from dc_keras.errors import DataError
+    from tfrecords.decoded_frames import MediaError
+    from tfrecords.frame_records import sample_post
+    from tfrecords.frame_sampling import SamplingConfig
+
+    path = Path(file).expanduser()
+    config = SamplingConfig(**{k: v for k, v in sampling.items() if k != "repeat"})
+    video = Video("1", "", "file", "", media_path=path.name)
+    try:
+        sampled = sample_post(video, path.parent, config, sample)
+    except MediaError as error:
+        raise DataError(
+            f"--video must be a video file; {error}. Received: video={file}"
+        ) from error
+    return sampled.jpegs if sampled else ()

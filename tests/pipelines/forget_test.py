@@ -324,9 +324,9 @@ def _kills(run_script, run, flags, steps):
 
 
 @pytest.mark.parametrize(
-    "steps", [(4, 19), pytest.param(range(45), marks=pytest.mark.long)]
+    "steps", [(9, 38), pytest.param(range(0, 100, 2), marks=pytest.mark.long)]
 )
-def test_a_removal_killed_at_a_change_of_a_name_is_finished_by_the_same_command(
+def test_a_removal_killed_at_a_change_of_the_disk_is_finished_by_the_same_command(
     run_script, small_run, flags, steps
 ):
     [(code, expected, requests)] = _kills(run_script, small_run, flags, [10**6])

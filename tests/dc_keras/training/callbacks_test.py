@@ -1,11 +1,13 @@
 import csv
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killing import KilledError, kill_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dc_keras.options import TrainingOptions
@@ -140,12 +142,47 @@ def test_a_training_stopped_at_its_very_end_keeps_its_weights(train_in, tmp_path
         np.testing.assert_array_equal(a, b)
 
 
-def test_half_written_backup_loses_one_epoch(train_in, undisturbed, tmp_path):
+def _list_by_name(monkeypatch):
+    """Lists directories, also those that are removed, in the order of names."""
+    scandir = os.scandir
+
+    def listed(path):
+        with scandir(path) as entries:
+            return nullcontext(sorted(entries, key=lambda entry: entry.name))
+
+    monkeypatch.setattr(os, "scandir", listed)
+
+
+# The fourth of five epochs is the best; then the backup is removed.
+@pytest.mark.parametrize(
+    "steps", [(2, 9, 11, 12), pytest.param(range(20), marks=pytest.mark.long)]
+)
+def test_a_training_killed_at_a_change_of_a_name_ends_with_the_same_weights(
+    train_in, tmp_path, monkeypatch, steps
+):
+    options = replace(_OPTIONS, epochs=5)
+    expected = train_in(tmp_path / "undisturbed", options=options)
+    num_kills = 0
+    for step in steps:
+        place = tmp_path / f"{step}"
+        with monkeypatch.context() as patch:
+            kill_at(patch, step)
+            _list_by_name(patch)
+            try:
+                train_in(place, options=options)
+            except KilledError:
+                num_kills += 1
+        _same_weights(train_in(place, options=options), expected)
+        assert _history(place) == _history(tmp_path / "undisturbed")
+        assert {p.name for p in place.iterdir()} == {"history.csv", "tensorboard"}
+    assert num_kills > 3
+
+
+def test_a_half_written_backup_costs_nothing(train_in, undisturbed, tmp_path):
     expected, directory = undisturbed
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, _Stop(4), position=3)
-    backup = tmp_path / "backup" / "latest.weights.h5"
-    os.truncate(backup, backup.stat().st_size // 2)
+    (tmp_path / "backup" / "next.weights.h5").write_bytes(b"half of i")
     _same_weights(train_in(tmp_path), expected)
     assert _history(tmp_path) == _history(directory)
 

@@ -3,11 +3,13 @@ import json
 import keras
 import numpy as np
 import pytest
+from killing import KilledError, kill_at
 
 from dc_keras.errors import DataError
 from dc_keras.models.proxy import UserProxy
 from dc_keras.options import ModelOptions
 from dc_keras.training.model_directory import (
+    claim_directory,
     load_model,
     package_versions,
     save_model,
@@ -54,6 +56,32 @@ def test_a_configuration_that_cannot_be_written_finishes_nothing(model, tmp_path
         save_model(tmp_path, model, {"labels": np.zeros(2)})
     with pytest.raises(DataError, match="not a finished model directory"):
         load_model(tmp_path)
+
+
+def test_a_replacement_killed_at_any_change_of_a_name_is_finished_by_a_rerun(
+    tmp_path, monkeypatch
+):
+    for step in range(20):
+        place, is_killed = tmp_path / f"{step}", False
+        (place / "backup").mkdir(parents=True)
+        (place / "backup" / "latest.weights.h5").write_text("of other settings")
+        (place / "history.csv").write_text("epoch")
+        save_model(place, None, {"seed": 0})
+        with monkeypatch.context() as patch:
+            kill_at(patch, step)
+            try:
+                claim_directory(place, {"seed": 1}, overwrite=True)
+            except KilledError:
+                is_killed = True
+        if is_killed:
+            with pytest.raises(DataError, match="a model of other settings"):
+                claim_directory(place, {"seed": 1})
+            claim_directory(place, {"seed": 1}, overwrite=True)
+        assert not claim_directory(place, {"seed": 1})
+        assert [path.name for path in place.iterdir()] == [".training.json"]
+        if not is_killed:
+            break
+    assert step > 5
 
 
 def test_json_is_whole_or_as_it_was(tmp_path):

@@ -1,11 +1,16 @@
+import shutil
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from dc_keras.corpus.records import Video
+from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
-from pipelines._cli.raw_posts import KnownUsers
+from pipelines._cli.raw_posts import KnownUsers, OnDemand, of_challenge, of_users
+from tfrecords import decoding_process
+from tfrecords.decoding_process import DecodingProcess
 
 _USERS = ["u_a", "u_b", "u_c"]
 
@@ -53,3 +58,49 @@ def test_users_are_known_as_far_as_the_corpus_knows_them(corpus, cutoff, joined,
             "joined": joined.get(user, []),
             "now": now,
         }
+
+
+_SAMPLING = {"num_frames": 2, "image_size": 32, "repeat": "nearest"}
+
+
+@pytest.fixture
+def media(world, tmp_path, monkeypatch):
+    """A clip, and a copy that crashes the decoder."""
+    monkeypatch.setattr(decoding_process, "_SERVER", "crashing_decoder")
+    clip = min(world.output.rglob("*.mp4"))
+    for name in ("good.mp4", "crash.mp4"):
+        shutil.copy(clip, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def videos():
+    names = {"3": "good.mp4", "4": "crash.mp4", "5": "good.mp4"}
+    return [Video(v, "u_a", "test", media_path=name) for v, name in names.items()]
+
+
+def test_a_post_that_crashes_the_decoder_is_named_and_has_no_frames(
+    corpus, media, videos, capfd
+):
+    def find_videos(ids):
+        return [video for video in videos if video.video_id in ids]
+
+    known = SimpleNamespace(**vars(corpus), find_videos=find_videos)
+    predictor = SimpleNamespace(**vars(_predictor(None)), sampling=_SAMPLING)
+    histories = {"u_a": ["3", "4", "5"]}
+    [(_, [user])] = of_users(known, histories, str(media), predictor)
+    assert [len(post.jpegs) for post in user.posts] == [2, 0, 2]
+    told = "post 4 counts without frames: crash.mp4: crashes the decoder\n"
+    assert told in capfd.readouterr().err
+    with DecodingProcess() as process:
+        posts = OnDemand(videos, media, {"sampling": _SAMPLING}, process.sample)
+        assert [len(post.jpegs) for post in posts] == [2, 0, 2]
+    assert told in capfd.readouterr().err
+
+
+def test_a_sample_video_that_crashes_the_decoder_is_one_line(media):
+    good, bad = str(media / "good.mp4"), str(media / "crash.mp4")
+    [post] = of_challenge("spin", [good], _SAMPLING)
+    assert (post.caption, len(post.jpegs)) == ("spin", 2)
+    with pytest.raises(DataError, match=r"crash\.mp4: crashes the decoder"):
+        of_challenge("spin", [good, bad], _SAMPLING)
