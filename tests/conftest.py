@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from script_process import become_script_in
 
@@ -26,6 +27,10 @@ sys.modules.setdefault("openvino_telemetry", None)
 # TensorFlow's oneDNN keeps the memory of every large tensor for itself, to the end of a
 # process. Set before anything imports TensorFlow, and for the processes of tests too.
 os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
+# Without a time limit per example, which fails on a busy machine.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 _ROOT = Path(__file__).parents[1]
 # Real wordpieces would need a download; these spell every ASCII word.
