@@ -248,6 +248,7 @@ def test_features_extracted_while_a_node_dies_are_those_of_a_local_run(
     assert verify_records(output).faults == ()
 
 
+@pytest.mark.long
 def test_ray_is_started_for_a_run(media, tmp_path):
     output = tmp_path / "out"
     _write_frames(media, output, 12, cluster=RayCluster(num_cpus=2))
@@ -256,6 +257,7 @@ def test_ray_is_started_for_a_run(media, tmp_path):
     assert not ray.is_initialized()
 
 
+@pytest.mark.long
 def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node):
     # One after another: a cluster takes seconds to start.
     large = RayCluster(one_node, shard_cpus=2)

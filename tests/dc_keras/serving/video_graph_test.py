@@ -69,10 +69,12 @@ def test_features_of_openvino_are_served_by_the_same_network_of_keras():
         "fingerprint": "that of OpenVINO",
     }
     encoders = Encoders()
-    reader = encoders._frames(settings, _RULE)
-    assert encoders._frames(vision.settings(), _RULE) is reader
+    reader = encoders._frame_reader(settings, _RULE)
+    assert encoders._frame_reader(vision.settings(), _RULE) is reader
     with pytest.raises(DataError, match="has other weights than the one that made"):
-        encoders._frames(settings | {"network_fingerprint": "of other weights"}, _RULE)
+        encoders._frame_reader(
+            settings | {"network_fingerprint": "of other weights"}, _RULE
+        )
 
 
 def test_features_of_int8_are_not_served():
@@ -80,4 +82,4 @@ def test_features_of_int8_are_not_served():
     with pytest.raises(
         DataError, match=r"train again\. Received: runtime=openvino_int8"
     ):
-        Encoders()._frames(settings, _RULE)
+        Encoders()._frame_reader(settings, _RULE)

@@ -74,7 +74,7 @@ def test_a_replacement_killed_at_any_change_of_a_name_is_finished_by_a_rerun(
             except KilledError:
                 is_killed = True
         if is_killed:
-            with pytest.raises(DataError, match="a model of other settings"):
+            with pytest.raises(DataError, match="a model with other settings"):
                 claim_directory(place, {"seed": 1})
             claim_directory(place, {"seed": 1}, overwrite=True)
         assert not claim_directory(place, {"seed": 1})
