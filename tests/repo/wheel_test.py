@@ -120,4 +120,4 @@ def test_commands_work_in_an_empty_directory(installed, tmp_path):
         cwd=tmp_path,
         code=1,
     )
-    assert told.startswith("evaluate: error: no corpus here")
+    assert told.startswith("evaluate: error: `corpus` must be a corpus directory")
