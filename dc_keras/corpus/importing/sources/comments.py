@@ -65,7 +65,7 @@ def read(record: RawRecord, context: RequestContext) -> RawEdges:
     if video_id is None or not _is_id(video_id):
         _, video_id = addresses.find_post(record)
     if video_id is None:
-        raise UnreadablePostError("a comment without the id of its post")
+        raise UnreadablePostError("a comment without a post id")
     actor = fields.person(
         user_id=_USER_IDS,
         handle=_HANDLES,
