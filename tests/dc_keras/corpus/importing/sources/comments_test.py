@@ -25,5 +25,5 @@ def test_a_comment_may_identify_its_post_by_url_only(tool_records):
 
 def test_a_comment_without_a_post_is_rejected(tool_records):
     row = tool_records["comment"] | {"post_id": None}
-    with pytest.raises(UnreadablePostError, match="without the id of its post"):
+    with pytest.raises(UnreadablePostError, match="without a post id"):
         _edges(row)
