@@ -160,16 +160,12 @@ def _table(judged: SplitResult, name: str, part: ParticipationPart) -> Table:
 
 
 def _row(judged: SplitResult, model: str) -> tuple[Cell, ...]:
-    metrics, best = judged.metrics[model], judged.strongest
-    low, high = judged.interval(model)
-    above: tuple[Cell, Cell] = (None, None)
-    if best is not None and best != model:
-        above = judged.difference(model, best).cells()
+    metrics = judged.metrics[model]
     return (
         model,
         metrics["average_precision"],
-        f"[{low:.3f} {high:.3f}]",
+        judged.interval_cell(model),
         metrics["roc_auc"],
         metrics["macro_f1"],
-        *above,
+        *judged.strongest_cells(model),
     )

@@ -16,6 +16,7 @@ Cell = str | float | None
 
 DEEP_CHALLENGER = "deepChallenger"
 CONTEXT_ONLY = "context only"
+VIDEOS_ONLY = "videos only"
 BAYES = "Bayes-optimal (known truth)"
 
 # Macro precision, recall and F1 in the paper's Tables I and II.

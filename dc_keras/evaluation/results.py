@@ -157,6 +157,20 @@ class SplitResult:
         """Returns the 95 % bootstrap interval of a model's average precision."""
         return _percentiles(self.draws[model])
 
+    def interval_cell(self, model: str) -> str:
+        """Returns `interval` as the cell of a table."""
+        low, high = self.interval(model)
+        return f"[{low:.3f} {high:.3f}]"
+
+    def strongest_cells(self, model: str) -> tuple[Cell, Cell]:
+        """Returns the difference to the strongest simple baseline and its interval.
+
+        Both cells are empty for that baseline, or if no simple baseline was evaluated.
+        """
+        if self.strongest in (None, model):
+            return None, None
+        return self.difference(model, str(self.strongest)).cells()
+
     def difference(self, model: str, other: str) -> Difference:
         """Returns a model's average precision minus that of another, paired."""
         return Difference(
@@ -285,21 +299,17 @@ def _fold_groups(test: Answers, threshold: float) -> dict[str, np.ndarray]:
 
 
 def _participation_row(result: SplitResult, model: str) -> tuple[Cell, ...]:
-    metrics, best = result.metrics[model], result.strongest
-    low, high = result.interval(model)
-    above: tuple[Cell, Cell] = (None, None)
-    if best is not None and best != model:
-        above = result.difference(model, best).cells()
+    metrics = result.metrics[model]
     return (
         model,
         metrics["average_precision"],
-        f"[{low:.3f} {high:.3f}]",
+        result.interval_cell(model),
         metrics["roc_auc"],
         metrics["macro_precision"],
         metrics["macro_recall"],
         metrics["macro_f1"],
         metrics["macro_f1_at_half"],
-        *above,
+        *result.strongest_cells(model),
         *paper_cells(PAPER_TABLE_II.get(model), is_binary=True),
     )
 

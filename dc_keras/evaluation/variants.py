@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from dc_keras.evaluation.result_tables import CONTEXT_ONLY, DEEP_CHALLENGER
+from dc_keras.evaluation.result_tables import (
+    CONTEXT_ONLY,
+    DEEP_CHALLENGER,
+    VIDEOS_ONLY,
+)
 from dc_keras.features import Features, VisionFeatures
 from dc_keras.options import (
     PAPER_MODEL,
@@ -51,7 +55,7 @@ def list_recipes(
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     recipes = [
         ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
-        ("videos_only", Recipe("videos only", model, training, ())),
+        ("videos_only", Recipe(VIDEOS_ONLY, model, training, ())),
         ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),
         (
             "deepChallenger_paper",

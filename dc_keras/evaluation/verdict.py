@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
+from dc_keras.evaluation.result_tables import (
+    BAYES,
+    CONTEXT_ONLY,
+    DEEP_CHALLENGER,
+    VIDEOS_ONLY,
+)
 from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 
@@ -70,7 +75,8 @@ def short_list(result: SplitResult, most: int = 10) -> list[str]:
     order = sorted(result.models, key=result.average_precision, reverse=True)
     simple = [model for model in order if model in SIMPLE_BASELINES]
     learned = [model for model in _learned(result) if model != BAYES]
-    ours = [m for m in learned if m.startswith(DEEP_CHALLENGER) or m.endswith("only")]
+    forms = (DEEP_CHALLENGER, CONTEXT_ONLY, VIDEOS_ONLY)
+    ours = [model for model in learned if model.startswith(forms)]
     others = [model for model in learned if model not in ours]
     bound = [BAYES] if BAYES in result.models else []
     chosen = [*bound, *ours, *others[:1], *simple, *others[1:]][:most]

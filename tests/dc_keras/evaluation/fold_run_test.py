@@ -311,44 +311,6 @@ def test_test_pairs_are_scored_by_the_final_model(
     np.testing.assert_allclose(fold["score"], found, atol=1e-6)
 
 
-def test_challenges_with_fewer_videos_are_evaluated(
-    experiment, tmp_path, run_first_fold
-):
-    models = ("deepChallenger", "support_sizes")
-    selected = replace(experiment, models=models, truth=None)
-    run_first_fold(selected, tmp_path)
-    fold = _predictions(tmp_path, "cold_user-seed0-fold0")
-    sizes = [f"{n} challenge videos" for n in (2, 4, 8)]
-    assert set(fold["model"]) == {
-        "deepChallenger",
-        "deepChallenger, 1 challenge video",
-        *(f"deepChallenger, {size}" for size in sizes),
-        "deepChallenger, a brief",
-    }
-    assert fold["score"].is_finite().all()
-    # The scores are those of fewer videos, not of all videos.
-    scores = fold.partition_by("model", as_dict=True, include_key=False)
-    whole = scores.pop(("deepChallenger",))["score"]
-    assert all((rows["score"] != whole).any() for rows in scores.values())
-
-
-def test_users_with_captions_only_are_evaluated(experiment, tmp_path, run_first_fold):
-    models = ("deepChallenger", "context_only", "videos_only", "captions_only")
-    run_first_fold(replace(experiment, models=models, truth=None), tmp_path)
-    fold = _predictions(tmp_path, "cold_user-seed0-fold0").filter(part="test")
-    scores = fold.partition_by("model", as_dict=True, include_key=False)
-    # "videos only" uses no facts.
-    assert {name for (name,) in scores} == {
-        *("deepChallenger", "context only", "videos only"),
-        *("deepChallenger, captions only", "context only, captions only"),
-    }
-    for name in ("deepChallenger", "context only"):
-        whole, part = (
-            scores[key,]["score"] for key in (name, f"{name}, captions only")
-        )
-        assert (whole != part).any()
-
-
 def test_shuffled_labels_cannot_be_predicted(
     make_grid, make_facts, experiment, tmp_path, run_first_fold
 ):
