@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
-from dc_keras.serving.bundle_config import find_version
+from dc_keras.serving.bundle_config import find_version, read_config
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
+from tfrecords.storage.integrity import verify_directory
 
 MAX_POSTS = 20
 
@@ -48,8 +49,8 @@ def add_challenge(
             of range.
     """
     place = find_version(bundle)
-    predictor = Predictor.load(place)
-    if not name.strip() or name in predictor.challenges:
+    verify_directory(place, "export_model")
+    if not name.strip() or name in read_config(place)["challenges"]:
         raise DataError(
             "a new challenge must have a name that the bundle does not know. "
             f"Received: challenge={name!r}"
@@ -59,6 +60,7 @@ def add_challenge(
             f"a challenge must have 1 to {MAX_POSTS} sample videos, or a brief. "
             f"Received: posts={len(posts)}"
         )
+    predictor = Predictor.load(place)
     table = _extend_table(predictor, name, posts)
     added = {
         name: {
@@ -73,7 +75,7 @@ def add_challenge(
     }
 
     def fill(temporary: Path) -> None:
-        module = _ExtendedBundle(place, table)
+        module = _ExtendedBundle(predictor.model, table)
         save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
         save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
@@ -118,9 +120,9 @@ def _extend_table(
 class _ExtendedBundle(tf.Module):
     """A loaded bundle with a different challenge table."""
 
-    def __init__(self, place: Path, challenges: ChallengeTable) -> None:
+    def __init__(self, base: Any, challenges: ChallengeTable) -> None:
         super().__init__()
-        self.base = tf.saved_model.load(str(place))
+        self.base = base
         self.challenges = challenges
 
     def signatures(self) -> dict[str, Any]:

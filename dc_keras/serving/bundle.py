@@ -197,8 +197,10 @@ def write_archive(
         place: directory of the SavedModel.
     """
     for name, (function, signature) in functions.items():
-        added = archive.add_endpoint(name, function, input_signature=signature)
-        order_variables(added.get_concrete_function().graph)
+        # The archive would trace a function with a signature twice.
+        traced = tf.function(function, input_signature=signature, autograph=False)
+        order_variables(traced.get_concrete_function().graph)
+        archive.add_endpoint(name, traced)
     # AutoGraph would leave files in the system's temporary directory.
     write_out = tf.autograph.experimental.do_not_convert(archive.write_out)
     write_out(str(place), verbose=False)

@@ -75,7 +75,7 @@ class ServingModel:
         context = 0 if self.context is None else self.context.space.width
         return self._graph_of(side).video_dim + context
 
-    # Traced once for all signatures, because tracing takes seconds.
+    # These functions are traced once for all signatures, because tracing takes seconds.
     @tf.function(
         input_signature=(CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS), autograph=False
     )
@@ -115,10 +115,12 @@ class ServingModel:
         nameless = tf.fill((tf.shape(captions)[0],), "")
         return self.join_challenge(posts, valid, nameless)
 
+    @tf.function(autograph=False)
     def score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         """Returns calibrated probabilities of vectors of users and challenges, (B,)."""
         return calibrate(self.model.score(user, challenge), self.calibration)
 
+    @tf.function(autograph=False)
     def join_user(
         self, posts: tf.Tensor, valid: tf.Tensor, facts: UserFacts
     ) -> tf.Tensor:
@@ -140,6 +142,7 @@ class ServingModel:
             parts += self._user_fact_parts(facts)
         return tf.concat(parts, axis=1)
 
+    @tf.function(autograph=False)
     def join_challenge(
         self, posts: tf.Tensor, valid: tf.Tensor, name: tf.Tensor
     ) -> tf.Tensor:
@@ -232,12 +235,15 @@ class ServingModel:
         if videos.embedding is not None:
             parts.append(videos.embed(video_posts))
         if self.context is not None:
-            parts.append(
-                self.context.space.embed(
-                    facts, context_posts.caption, context_posts.mean_frames
-                )
-            )
+            frames = context_posts.mean_frames
+            parts.append(self._embed_context(facts, context_posts.caption, frames))
         return tf.concat(parts, axis=1)
+
+    @tf.function(autograph=False)
+    def _embed_context(
+        self, facts: PostInputs, captions: tf.Tensor | None, frames: tf.Tensor | None
+    ) -> tf.Tensor:
+        return cast("ContextModel", self.context).space.embed(facts, captions, frames)
 
     def _embed_user(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dc_keras.options import ContextOptions
+    from dc_keras.serving.predictor import Predictor
 
 _CHALLENGES = ("dance", "cats")
 _NUM_USERS = 12
@@ -38,6 +40,13 @@ class Served:
     histories: tuple
     users: tuple
     probability: np.ndarray
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The loaded bundle; loaded once, because that takes seconds."""
+        from dc_keras.serving.predictor import Predictor
+
+        return Predictor.load(self.place)
 
 
 @dataclass(frozen=True)
