@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,17 @@ class Served:
     users: tuple
     probability: np.ndarray
 
-    @cached_property
+    @property
     def predictor(self) -> Predictor:
-        """The loaded bundle; loaded once, because that takes seconds."""
-        from dc_keras.serving.predictor import Predictor
+        """The loaded bundle."""
+        return _load(self.place)
 
-        return Predictor.load(self.place)
+
+@lru_cache(maxsize=2)  # loading takes seconds, and a loaded bundle 200 MiB
+def _load(place: Path) -> Predictor:
+    from dc_keras.serving.predictor import Predictor
+
+    return Predictor.load(place)
 
 
 @dataclass(frozen=True)
