@@ -8,7 +8,7 @@ import pytest
 from dc_keras.errors import DataError
 from dc_keras.serving.attribution import explain
 from dc_keras.serving.calibration import log_odds
-from dc_keras.serving.predictor import Predictor, RawPost
+from dc_keras.serving.predictor import RawPost
 
 
 @pytest.fixture(scope="module")
