@@ -83,7 +83,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 
     Takes the names of vision networks and the handle of a text encoder, or neither,
-    and more attributes of its spec.
+    context options or a baseline of the paper, and more attributes of the spec.
     """
     from dc_keras.options import (
         ContextOptions,
@@ -100,6 +100,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         vision: Sequence[str],
         text: str | None,
         context: ContextOptions | None = None,
+        baseline: str | None = None,
         **changes: object,
     ) -> Served:
         grid = make_grid(
@@ -138,6 +139,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             directory=tmp_path_factory.mktemp("served") / "model",
             facts=facts,
             context=context or ContextOptions(),
+            baseline=baseline,
         )
         fitted = train_participation(run)
         return Served(
