@@ -141,7 +141,7 @@ def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
     }
     known = [ids[code] for code in codes if code in ids]
     posts = {post.video_id: post for post in corpus.find_videos(known)}
-    reads_posts = predictor.config["baseline"] is None
+    reads_posts = predictor.config.get("baseline") is None
     if len(known) < len(codes) or (reads_posts and not codes):
         app.progress(
             f"{len(known)} of the posts that describe the challenge are in this "

@@ -157,7 +157,7 @@ def _find_support(predictor: Predictor, challenge: str) -> np.ndarray:
 
     A baseline of the paper has none.
     """
-    if predictor.config["baseline"] is not None:
+    if predictor.config.get("baseline") is not None:
         return np.zeros((0, 0), np.float32)
     found = predictor.call("find_support", name=np.array([challenge], object))
     posts: np.ndarray = found["challenge_videos"][0][found["valid"][0]]
@@ -320,7 +320,7 @@ def _join(
     inputs: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Returns the vector of each set of embedded posts, float32 (num_sets, width)."""
-    if side == "challenge" and predictor.config["baseline"] is not None:
+    if side == "challenge" and predictor.config.get("baseline") is not None:
         return predictor.call("find_challenge", **inputs)["challenge"]
     sets = {f"{side}_videos": videos}
     return predictor.call(f"join_{side}", valid=valid, **sets, **inputs)[side]

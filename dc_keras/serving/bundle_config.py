@@ -67,9 +67,9 @@ def require_challenge_posts(config: Mapping[str, Any]) -> None:
     Raises:
         DataError: the bundle has a baseline of the paper, which does not read them.
     """
-    if config["baseline"] is not None:
+    if config.get("baseline") is not None:
         raise DataError(
             "a new challenge needs a model that reads posts of challenges; a baseline "
             "of the paper has one output for each challenge of its training. Received: "
-            f"baseline={config['baseline']}"
+            f"baseline={config.get('baseline')}"
         )

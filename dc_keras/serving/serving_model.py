@@ -340,7 +340,7 @@ def build_serving_model(
     """
     model, config = read_participation(directory)
     encoders, videos = Encoders(), {}
-    is_baseline = config["baseline"] is not None
+    is_baseline = config.get("baseline") is not None
     for side in ("user", "challenge"):
         proxy = None
         if model.fusion is not None and not is_baseline:

@@ -171,8 +171,8 @@ def _describe(config: Mapping[str, Any]) -> tuple[str, ...]:
     if config["task"] != "participation":
         title, prediction, section = _PROXIES[config["task"]]
         return title, prediction, _reference(section)
-    if config["baseline"] is not None:
-        return f"baseline {config['baseline']}", _BASELINE, _reference("V-A")
+    if config.get("baseline") is not None:
+        return f"baseline {config.get('baseline')}", _BASELINE, _reference("V-A")
     groups, has_videos = config["context"]["context"], config["context"]["videos"]
     methods = []
     if has_videos:

@@ -237,7 +237,7 @@ class SavedParticipation:
     @property
     def name(self) -> str:
         """The name of its row in tables."""
-        return self.config["baseline"] or "deepChallenger"
+        return self.config.get("baseline") or "deepChallenger"
 
     def predict(self, part: ParticipationPart) -> np.ndarray:
         """Returns the probability of joining of each pair, float32 (num_pairs,).
@@ -272,7 +272,9 @@ class SavedParticipation:
 
     def _require_encoders(self, part: ParticipationPart) -> None:
         features = part.data.table
-        for side, variant in side_variants(features, self.config["baseline"]).items():
+        for side, variant in side_variants(
+            features, self.config.get("baseline")
+        ).items():
             wanted = self.config["sides"][side]
             vision = features.vision[variant.vision].spec if variant.vision else None
             text = features.caption_spec if variant.use_text else None
@@ -299,7 +301,7 @@ class SavedParticipation:
 
     def _embed_videos(self, data: FoldData) -> np.ndarray:
         """Returns the vectors of all videos of users, float32 (num_videos, dim)."""
-        baseline = self.config["baseline"]
+        baseline = self.config.get("baseline")
         if baseline is not None:
             variant = side_variants(data.table, baseline)["user"]
             return video_vectors(data.table, variant)
@@ -340,7 +342,7 @@ def load_participation(directory: str | Path) -> SavedParticipation:
     place = Path(directory)
     model, config = read_participation(place)
     proxies = {}
-    if model.fusion is not None and config["baseline"] is None:
+    if model.fusion is not None and config.get("baseline") is None:
         for side in ("challenge", "user"):
             spec = config["sides"][side]
             variant = Variant(

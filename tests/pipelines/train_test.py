@@ -60,6 +60,10 @@ def test_a_baseline_of_the_paper_is_trained_and_served(
     }
     for _, user, _, probability in pl.read_csv(ranked.output).iter_rows():
         assert probability == pytest.approx(scores[user], abs=1e-4)
+    pair = [f"--user={predicted['user_id'][0]}", f"--challenge={challenge}"]
+    explained = chain("explain", *flags, *pair, output="baseline_explained")
+    assert ", 0 that describe the challenge" in explained.stdout
+    assert "of the posts that describe the challenge" not in explained.stderr
     line = fails_in_one_line(
         "add_challenge", flags[0], "--challenge=umbrella", "--brief=spin"
     )
