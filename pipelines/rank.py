@@ -118,9 +118,8 @@ def _represent_challenge(predictor: Predictor) -> np.ndarray:
     if _CHALLENGE.value:
         representation: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
         return representation
-    sampling = predictor.config["sides"]["challenge"]["sampling"]
     return predictor.represent_challenge(
-        raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+        raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, predictor.config)
     )
 
 

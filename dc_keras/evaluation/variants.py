@@ -32,6 +32,7 @@ def list_recipes(
     training: TrainingOptions,
     context: ContextOptions,
     absent: Collection[str] = (),
+    baselines: Sequence[str] = (),
 ) -> list[Recipe]:
     """Returns the recipes of a run, without duplicates.
 
@@ -39,13 +40,14 @@ def list_recipes(
         models: "all", or some of "deepChallenger" (with the run's options),
             "videos_only" (without context), "context_only" (without videos),
             "deepChallenger_paper" (the paper's architecture and loss, the run's batch
-            size and epochs) and "ablations" (each without one group of context
-            features). "all" excludes "ablations".
+            size and epochs), "paper" (its baselines) and "ablations" (each without one
+            group of context features). "all" excludes "ablations".
         model: model options of the run.
         training: training options of the run.
         context: context options of the run.
         absent: groups without any values, such as `past` without cutoffs or `frames`
             without frames, for which there is no ablation.
+        baselines: names of the baselines of the paper.
 
     Raises:
         DataError: if a group of context features is unknown.
@@ -54,6 +56,10 @@ def list_recipes(
     of_paper = ("class_weight", "monitor", "decay")
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     recipes = [
+        *(
+            ("paper", Recipe.of(model, training, context, baseline))
+            for baseline in baselines
+        ),
         ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
         ("videos_only", Recipe(VIDEOS_ONLY, model, training, ())),
         ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),

@@ -12,7 +12,11 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
-from dc_keras.serving.bundle_config import find_version, read_config
+from dc_keras.serving.bundle_config import (
+    find_version,
+    read_config,
+    require_challenge_posts,
+)
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
@@ -45,12 +49,14 @@ def add_challenge(
         The directory of the new version.
 
     Raises:
-        DataError: the bundle contains the name already, or the number of posts is out
-            of range.
+        DataError: the bundle contains the name already or has a baseline of the paper,
+            or the number of posts is out of range.
     """
     place = find_version(bundle)
     verify_directory(place, "export_model")
-    if not name.strip() or name in read_config(place)["challenges"]:
+    config = read_config(place)
+    require_challenge_posts(config)
+    if not name.strip() or name in config["challenges"]:
         raise DataError(
             "a new challenge must have a name that the bundle does not know. "
             f"Received: challenge={name!r}"

@@ -17,10 +17,6 @@ from dc_keras.context.pair_features import PAST
 from dc_keras.context.post_inputs import PostInputs
 from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
-from dc_keras.models.deep_challenger import (
-    CHALLENGE_REPRESENTATION,
-    USER_REPRESENTATION,
-)
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import (
@@ -69,6 +65,11 @@ class ServingModel:
     def context(self) -> ContextModel | None:
         """The context model, or None."""
         return self.model.context
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides with posts; a baseline of the paper reads none of challenges."""
+        return tuple(s for s in ("user", "challenge") if self.post_width(s))
 
     def post_width(self, side: str) -> int:
         """Returns the width of an embedded post: video embedding and context vector."""
@@ -134,7 +135,7 @@ class ServingModel:
         posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
-            parts.append(self._fuse(USER_REPRESENTATION, "user", posts, valid))
+            parts.append(self._fuse("user", posts, valid))
         if self.context is not None:
             context_posts = posts[:, :, self.user_videos.video_dim :]
             layout = self.context.pairs.layout
@@ -157,9 +158,7 @@ class ServingModel:
         posts, valid = (fit_to(x, self.support_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
-            parts.append(
-                self._fuse(CHALLENGE_REPRESENTATION, "challenge", posts, valid)
-            )
+            parts.append(self._fuse("challenge", posts, valid))
         if self.context is not None:
             context_posts = posts[:, :, self.challenge_videos.video_dim :]
             layout = self.context.pairs.layout.challenge
@@ -232,7 +231,7 @@ class ServingModel:
         context_posts: EncodedPosts,
     ) -> tf.Tensor:
         parts, videos = [], self._graph_of(side)
-        if videos.embedding is not None:
+        if videos.video_dim:
             parts.append(videos.embed(video_posts))
         if self.context is not None:
             frames = context_posts.mean_frames
@@ -298,13 +297,14 @@ class ServingModel:
         values = tf.scatter_nd(tf.where(valid), embedded, tf.cast(shape, tf.int64))
         return values, valid
 
-    def _fuse(
-        self, layer: str, side: str, posts: tf.Tensor, valid: tf.Tensor
-    ) -> tf.Tensor:
+    def _fuse(self, side: str, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
         """Fuses the video embeddings of sets, eqs. (1) and (2)."""
+        fusion = cast("Any", self.model.fusion)
         values = posts[:, :, : self._graph_of(side).video_dim]
         values *= tf.cast(valid, tf.float32)[..., None]
-        return cast("Any", self.model.fusion).get_layer(layer)(values, valid)
+        if side == "user":
+            return fusion.represent_users(values, valid)
+        return fusion.represent_challenges(values, valid)
 
     def _user_fact_parts(self, facts: UserFacts) -> list[tf.Tensor]:
         """Returns the parts of user vectors after the history; see `pair_features`."""
@@ -345,13 +345,15 @@ def build_serving_model(
             other weights than the one that made the features.
     """
     model, config = read_participation(directory)
-    encoders = Encoders()
-    videos = {}
+    encoders, videos = Encoders(), {}
+    is_baseline = config.get("baseline") is not None
     for side in ("user", "challenge"):
         proxy = None
-        if model.fusion is not None:
+        if model.fusion is not None and not is_baseline:
             proxy, _ = load_model(directory / f"{side}_proxy")
-        videos[side] = encoders.video_graph(proxy, config["sides"][side])
+        videos[side] = encoders.video_graph(
+            proxy, config["sides"][side], is_mean=is_baseline
+        )
     with (
         (directory / CHALLENGES_FILE).open("rb") as file,
         np.load(file, allow_pickle=False) as sets,

@@ -21,6 +21,7 @@ from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
+from dc_keras.training.baseline_training import baseline_examples, fit_baseline
 from dc_keras.training.cross_fitting import CrossFitModel
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fit_participation import (
@@ -128,9 +129,10 @@ class FittedRecipe:
 
     Attributes:
         fitted: the model, the vectors of users and challenges, and its predictions.
-        videos: the fusion of videos, or None.
+        videos: the fusion of videos or the baseline, or None.
         features: the context features of the fold, or None.
-        proxies: fitted proxy and its input variant by side; empty without videos.
+        proxies: fitted proxy and its input variant by side; empty for a model without
+            videos and for a baseline.
     """
 
     fitted: FittedParticipation
@@ -197,6 +199,8 @@ class FoldFitting:
 
     def fit(self, recipe: Recipe) -> FittedRecipe:
         """Fits a recipe on the training pairs of the fold."""
+        if recipe.baseline is not None:
+            return self._fit_baseline(recipe)
         data, videos, proxies = self.data, None, {}
         if recipe.has_videos:
             proxies = {
@@ -209,6 +213,27 @@ class FoldFitting:
         features = data.features if recipe.groups else None
         fitted = fit_participation(features, recipe, videos, data.seed)
         return FittedRecipe(fitted, videos, features, proxies)
+
+    def _fit_baseline(self, recipe: Recipe) -> FittedRecipe:
+        self._progress(f"baseline {recipe.name}")
+        data = self.data
+        examples = baseline_examples(
+            data.grid,
+            data.table,
+            data.pairs,
+            side_variants(data.table, recipe.baseline)["user"],
+            data.fold.train,
+            recipe.training.class_weight,
+        )
+        videos = fit_baseline(
+            examples,
+            self.training_rows,
+            data.fold.valid,
+            recipe.model,
+            replace(recipe.training, seed=data.seed),
+        )
+        fitted = fit_participation(None, recipe, videos, data.seed)
+        return FittedRecipe(fitted, videos, None, {})
 
     def pair_examples(
         self,

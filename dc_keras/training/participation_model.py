@@ -28,7 +28,7 @@ class ParticipationModel:
     """A fitted participation model.
 
     Attributes:
-        fusion: the fusion of videos, or None.
+        fusion: the fusion of videos, a baseline of the paper, or None.
         context: the context model, or None.
 
     Raises:

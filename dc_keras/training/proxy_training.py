@@ -60,12 +60,28 @@ def available_variants(table: Features) -> list[Variant]:
     return variants
 
 
-def side_variants(table: Features) -> dict[str, Variant]:
-    """Returns the input variants of deepChallenger by side (section V-B).
+def side_variants(table: Features, baseline: str | None = None) -> dict[str, Variant]:
+    """Returns the input variants of a participation model by side (section V-B).
 
     The challenge side uses VGG16 and the user side ResNet50, both with the caption. If
-    the encoder of a side is missing, the first available one is used.
+    the encoder of a side is missing, the first available one is used. A baseline of the
+    paper has the variant of its name on the user side and nothing on the other.
+
+    Args:
+        table: the features.
+        baseline: name of a baseline of the paper; None for deepChallenger.
+
+    Raises:
+        DataError: if the features do not have the variant of the baseline.
     """
+    if baseline is not None:
+        found = {variant.name: variant for variant in available_variants(table)}
+        if baseline not in found:
+            raise DataError(
+                f"`baseline` must be one of {', '.join(found)}, the variants of these "
+                f"features. Received: baseline={baseline}"
+            )
+        return {"challenge": Variant(None, use_text=False), "user": found[baseline]}
     has_text = table.captions is not None
     names = list(table.vision)
 

@@ -97,7 +97,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 
     Takes the names of vision networks and the handle of a text encoder, or neither,
-    and more attributes of its spec.
+    context options or a baseline of the paper, the share of labels that are flipped,
+    and more attributes of the spec.
     """
     from dc_keras.options import (
         ContextOptions,
@@ -114,6 +115,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         vision: Sequence[str],
         text: str | None,
         context: ContextOptions | None = None,
+        baseline: str | None = None,
+        exceptions: float = 0.0,
         **changes: object,
     ) -> Served:
         grid = make_grid(
@@ -121,7 +124,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             np.arange(_NUM_USERS) % len(_CHALLENGES),
             ("pool0", "pool1"),
             seed=0,
-            exceptions=0.0,
+            exceptions=exceptions,
             unseen=([], []),
             history_length=lambda row: 1 + row % _HISTORY_MAX,
             history_max=_HISTORY_MAX,
@@ -152,6 +155,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             directory=tmp_path_factory.mktemp("served") / "model",
             facts=facts,
             context=context or ContextOptions(),
+            baseline=baseline,
         )
         fitted = train_participation(run)
         return Served(
