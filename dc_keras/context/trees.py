@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
 from dc_keras.context.post_vectors import UNKNOWN
@@ -23,6 +24,8 @@ _SOFTNESS = 1e-3
 _MIN_RATE = 1e-4
 # Largest number of bins of a feature in scikit-learn, without that of unknown values.
 _MAX_BINS = 255
+# Early stopping of scikit-learn: the share of rows that is held out of more rows.
+_MOST_WITHOUT_STOPPING, _HELD_OUT = 10_000, 0.1
 # Chosen on training rows of the real benchmark (docs/results.md).
 _SETTINGS = {
     "learning_rate": 0.1,
@@ -103,15 +106,29 @@ def fit_trees(
         weight: float (num_rows,), weight of each row.
         seed: random seed.
     """
-    columns = np.flatnonzero(~np.isnan(features).all(axis=0))
+    train, held_out = _hold_out(label, seed)
+    columns = np.flatnonzero(~np.isnan(features[train]).all(axis=0))
     if label.min() == label.max() or len(columns) == 0:
         rate = np.clip(np.average(label, weights=weight), _MIN_RATE, 1 - _MIN_RATE)
         return BoostedTrees(_no_trees(features.shape[1], np.log(rate / (1 - rate))))
-    edges = [_bin_edges(features[:, column], weight) for column in columns]
-    trees = HistGradientBoostingClassifier(**_SETTINGS, random_state=seed)
+    edges = [_bin_edges(features[train, column], weight[train]) for column in columns]
+    bins = _bins(features[:, columns], edges)
+    stopping = {
+        "X_val": bins[held_out],
+        "y_val": label[held_out],
+        "sample_weight_val": weight[held_out],
+    }
+    trees = HistGradientBoostingClassifier(
+        **_SETTINGS, early_stopping=len(held_out) > 0, random_state=seed
+    )
     # Folds run in parallel processes; more threads would be slower.
     with threadpool_limits(1, user_api="openmp"):
-        trees.fit(_bins(features[:, columns], edges), label, sample_weight=weight)
+        trees.fit(
+            bins[train],
+            label[train],
+            sample_weight=weight[train],
+            **(stopping if len(held_out) else {}),
+        )
     # The trees are private attributes of scikit-learn, which skl2onnx also uses.
     nodes = [predictor.nodes for [predictor] in trees._predictors]
     parts = [_complete(tree, columns, edges) for tree in nodes]
@@ -123,6 +140,18 @@ def fit_trees(
     scale[columns] = np.nanstd(features[:, columns], axis=0)
     bias = float(np.ravel(trees._baseline_prediction)[0])
     return BoostedTrees({**arrays, "scale": scale, "bias": np.array(bias)})
+
+
+def _hold_out(label: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to fit on and those for early stopping, as scikit-learn does."""
+    rows = np.arange(len(label))
+    if len(rows) <= _MOST_WITHOUT_STOPPING or label.min() == label.max():
+        return rows, rows[:0]
+    state = np.random.RandomState(seed).randint(np.iinfo(np.uint32).max, dtype="u8")
+    train, held_out = train_test_split(
+        rows, test_size=_HELD_OUT, stratify=label, random_state=state
+    )
+    return train, held_out
 
 
 def _bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
         )
 
 
-@pytest.mark.parametrize("count", [300, 2000])
+@pytest.mark.parametrize("count", [300, 2000, 10_400])
 @pytest.mark.parametrize("is_weighted", [False, True])
 def test_thresholds_are_those_of_scikit_learn(count, is_weighted):
     rng = np.random.default_rng(2)
