@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from dc_keras.evaluation.result_tables import (
     CONTEXT_ONLY,
     DEEP_CHALLENGER,
     VIDEOS_ONLY,
 )
-from dc_keras.features import Features, VisionFeatures
+from dc_keras.features import Features
 from dc_keras.options import (
     PAPER_MODEL,
     PAPER_TRAINING,
@@ -109,21 +107,12 @@ def smaller_supports(
     if table.vision and table.captions is not None:
         brief = _first(grid, 1)
         rows = table.rows([video for videos in brief.support for video in videos])
-        yield "a brief", brief, replace(table, vision=_without_frames(table, rows))
+        vision = {n: v.without_frames(rows) for n, v in table.vision.items()}
+        yield "a brief", brief, replace(table, vision=vision)
 
 
 def _size_name(size: int) -> str:
     return f"{size} challenge video{'s' if size > 1 else ''}"
-
-
-def _without_frames(table: Features, rows: np.ndarray) -> dict[str, VisionFeatures]:
-    """Returns the vision features with the frames of some rows removed."""
-    vision = {}
-    for name, features in table.vision.items():
-        frames, mask = features.frames.copy(), features.mask.copy()
-        frames[rows], mask[rows] = 0, False
-        vision[name] = replace(features, frames=frames, mask=mask)
-    return vision
 
 
 def _first(grid: Grid, size: int) -> Grid:

@@ -75,9 +75,9 @@ def add_challenge(
         }
     }
     config = {
-        **predictor.config,
+        **config,
         "challenges": list(table.challenges),
-        "added": {**predictor.config.get("added", {}), **added},
+        "added": {**config.get("added", {}), **added},
     }
 
     def fill(temporary: Path) -> None:

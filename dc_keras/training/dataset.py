@@ -1,8 +1,9 @@
-"""Datasets of examples whose inputs are rows of tables in memory.
+"""Datasets of examples whose inputs are rows of tables.
 
 An example has row numbers of shared tables (videos, users, challenges). The embeddings
 of a video are therefore stored once even if many pairs use them, and shuffling an epoch
-only shuffles integers.
+only shuffles integers. The frames of feature records stay on disk: each batch reads its
+own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.stored_rows import StoredRows
 from tfrecords.without_autotune import without_autotune
 
 
@@ -22,14 +24,15 @@ class Examples:
     """Labelled examples whose inputs are rows of shared tables.
 
     Attributes:
-        tables: tensor (num_entries, …) of each input; float16 is converted to float32.
+        tables: tensor or `StoredRows` (num_entries, …) of each input; float16 is
+            converted to float32.
         index: int32 (num_examples,) for each input, the row of each example.
         labels: int32 (num_examples,), classes or 0/1.
         weights: float32 (num_examples,), or (num_examples, num_outputs) for a model
             with several outputs.
     """
 
-    tables: Mapping[str, tf.Tensor]
+    tables: Mapping[str, Any]
     index: Mapping[str, np.ndarray]
     labels: np.ndarray
     weights: np.ndarray
@@ -156,7 +159,7 @@ class Examples:
         def gather(rows: Any, is_real: Any) -> tuple[dict[str, Any], Any, Any]:
             inputs = {}
             for name, table in self.tables.items():
-                values = tf.gather(table, tf.gather(index[name], rows))
+                values = _gather(table, tf.gather(index[name], rows))
                 is_half = values.dtype == tf.float16
                 inputs[name] = tf.cast(values, tf.float32) if is_half else values
             # Weights have one or two axes; see `weights`.
@@ -165,6 +168,14 @@ class Examples:
             return inputs, tf.gather(labels, rows), masked
 
         return cast("Callable[[Any, Any], tuple[Any, Any, Any]]", gather)
+
+
+def _gather(table: Any, rows: Any) -> Any:
+    """Returns rows of a table as a tensor."""
+    if not isinstance(table, StoredRows):
+        return tf.gather(table, rows)
+    values = tf.numpy_function(table.__getitem__, [rows], tf.float16, stateful=False)
+    return tf.ensure_shape(values, (*rows.shape, *table.row_shape))
 
 
 @dataclass(frozen=True)

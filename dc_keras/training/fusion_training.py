@@ -22,7 +22,6 @@ from dc_keras.training.dataset import Examples
 from dc_keras.training.objectives import participation
 from dc_keras.training.proxy_training import (
     Variant,
-    embed_videos,
     visible_support,
 )
 
@@ -119,18 +118,18 @@ def deep_challenger_examples(
     grid: Grid,
     table: Features,
     pairs: Pairs,
-    proxies: Mapping[str, tuple[keras.Model, Variant]],
+    embedded: Mapping[str, np.ndarray],
     class_weight: str,
     hidden_users: Collection[str] = (),
     support_size: int | None = None,
 ) -> Examples:
-    """Embeds all videos by the proxies, and returns pairs as inputs of the fusion.
+    """Returns pairs with embedded videos, the inputs of the fusion.
 
     Args:
         grid: users, challenges, and the videos of each side.
         table: features of the videos.
         pairs: all pairs.
-        proxies: fitted proxy and its input variant by side, "challenge" and "user".
+        embedded: embeddings of all videos by side; see `embed_sides`.
         class_weight: see `label_weights`.
         hidden_users: users whose videos must not describe a challenge.
         support_size: number of videos per challenge; None uses that of the challenge
@@ -138,10 +137,6 @@ def deep_challenger_examples(
     """
     history_max = grid.settings["history_max"]
     support_max = grid.settings["support_max"]
-    embedded = {
-        side: embed_videos(model, table, variant)
-        for side, (model, variant) in proxies.items()
-    }
     challenges = challenge_sets(
         grid,
         table,

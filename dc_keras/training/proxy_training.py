@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -25,6 +26,8 @@ from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import classification
 
 _BLOCK = 256
+# Embedding models by proxy: a new one would be compiled again.
+_embedding_models: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Variant:
         """Name of the variant in the paper, such as `VGG16+BERT`."""
         parts = [self.vision] if self.vision else []
         return "+".join([*parts, "BERT"] if self.use_text else parts)
+
+
+# Fitted proxy and its input variant by side, "challenge" and "user".
+Proxies = Mapping[str, tuple[keras.Model, Variant]]
 
 
 def available_variants(table: Features) -> list[Variant]:
@@ -260,7 +267,17 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
     """
     everything = np.arange(len(table.video_ids), dtype=np.int32)
     task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
-    return predict(embedding_model(proxy), proxy_examples(task, table, variant))
+    if proxy not in _embedding_models:
+        _embedding_models[proxy] = embedding_model(proxy)
+    return predict(_embedding_models[proxy], proxy_examples(task, table, variant))
+
+
+def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
+    """Returns the embeddings of all videos by side; see `embed_videos`."""
+    return {
+        side: embed_videos(model, table, variant)
+        for side, (model, variant) in proxies.items()
+    }
 
 
 def set_moments(

@@ -45,6 +45,7 @@ from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     challenge_task,
+    embed_sides,
     embed_videos,
     fit_proxy,
     proxy_examples,
@@ -158,7 +159,12 @@ def _fuse_videos(
         proxy_run = replace(run, directory=directory, sample_frames={})
         proxies[kind] = train_proxy(proxy_run, kind, hidden)
     examples = deep_challenger_examples(
-        run.grid, run.table, pairs, proxies, run.training.class_weight, hidden
+        run.grid,
+        run.table,
+        pairs,
+        embed_sides(proxies, run.table),
+        run.training.class_weight,
+        hidden,
     )
     crossed = fit_deep_challenger(
         examples,

@@ -10,6 +10,7 @@ from dc_keras.errors import DataError
 from dc_keras.features import Features, VisionFeatures
 from dc_keras.training.dataset import Examples
 from tfrecords.memory import aligned_empty
+from tfrecords.stored_rows import StoredFile, StoredRows
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,24 @@ def test_half_precision_is_converted_to_single(examples):
     assert inputs["flag"].dtype == tf.bool
     # 0.1 is rounded in float16, and must not be rounded again.
     assert float(inputs["half"][1, 0]) == float(np.float16(0.1))
+
+
+def test_stored_rows_give_the_batches_of_a_tensor(examples, tmp_path):
+    half = examples.tables["half"].numpy()
+    path = tmp_path / "rows"
+    path.write_bytes(half.tobytes())
+    rows = StoredRows(
+        [StoredFile.of(path)], np.zeros(4, np.int32), 2 * np.arange(4), (1,)
+    )
+    stored = replace(examples, tables={**examples.tables, "half": rows})
+    datasets = [
+        (one.training_batches(4, 0, 0).take(3), one.ordered_batches(4))
+        for one in (examples, stored)
+    ]
+    for ours, theirs in zip(*datasets, strict=True):
+        assert ours.element_spec == theirs.element_spec
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one[0]["half"], other[0]["half"])
 
 
 def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
