@@ -133,6 +133,7 @@ def main() -> None:
         temporal=temporal,
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),
+        is_synthetic=corpus.is_synthetic,
     )
     run_experiment(
         experiment,
@@ -188,6 +189,9 @@ def _print_tables(output: Path) -> None:
     app.say(
         f"{output}: predictions and manifests; all metrics, rankings and challenges "
         f"are in {run.write_tables()} (Markdown, JSON, LaTeX)"
+    )
+    app.suggest(
+        "report", run=output, corpus=_CORPUS.value, output=output / "report.html"
     )
 
 

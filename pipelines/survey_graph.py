@@ -106,7 +106,13 @@ def main() -> None:
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(survey, output / "survey.html", _TITLE.value, shown)
+    write_graph_page(
+        survey,
+        output / "survey.html",
+        _TITLE.value,
+        shown,
+        is_synthetic=corpus.is_synthetic,
+    )
     seal_directory(output)
     communities = survey.communities
     app.say(
@@ -115,6 +121,14 @@ def main() -> None:
         f"{survey.isolation.overall:.3f}, ARI over seeds {survey.stability.ari:.3f}"
     )
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
+    app.suggest(
+        "rank",
+        bundle="BUNDLE",
+        corpus=_CORPUS.value,
+        brief="TEXT",
+        communities=output / "communities.csv",
+        output=output.parent / "seeds.csv",
+    )
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,21 @@ _PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 @dataclass(frozen=True)
 class Plot:
-    """A plotly figure as JSON values, with a title and a caption."""
+    """A plotly figure.
+
+    Attributes:
+        title: title above the figure.
+        caption: what it shows.
+        figure: the figure as JSON values.
+        is_wide: whether it takes the whole width of the page.
+        legend: colours and names below the figure, where names are too long for it.
+    """
 
     title: str
     caption: str
     figure: Mapping[str, Any]
     is_wide: bool = False
+    legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -71,27 +80,47 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
         run: a finished run.
         card: the text of the corpus's DATASET_CARD.md.
     """
+    return render_template(
+        "report.html.jinja",
+        title=f"Who joins? {run.dataset}",
+        is_synthetic=run.is_synthetic,
+        ours=DEEP_CHALLENGER,
+        summary=_summary(run),
+        table_one=run.table_one and _without_paper(run, run.table_one),
+        sections=[_section(run, split) for split in run.splits],
+        configuration=list(_flatten(run.config)),
+        card=None if card is None else _render_card(card),
+    )
+
+
+def render_template(
+    name: str, *, title: str, is_synthetic: bool, has_plots: bool = True, **values: Any
+) -> str:
+    """Returns a self-contained HTML page.
+
+    Args:
+        name: file name of its template, which extends page.html.jinja.
+        title: title of the page.
+        is_synthetic: whether the data are simulated, which the page then says.
+        has_plots: whether the page has plots and therefore contains plotly.
+        **values: other values of the template; rows whose name begins with `ours`
+            are highlighted.
+    """
     page = (
-        page_environment()
-        .get_template("report.html.jinja")
+        _environment()
+        .get_template(name)
         .render(
-            title=f"Who joins? {run.dataset}",
-            run=run,
-            ours=DEEP_CHALLENGER,
-            summary=_summary(run),
-            table_one=run.table_one and _without_paper(run, run.table_one),
-            sections=[_section(run, split) for split in run.splits],
-            configuration=list(_flatten(run.config)),
-            card=None if card is None else _render_card(card),
+            **{"ours": None, **values},
+            title=title,
+            is_synthetic=is_synthetic,
             version=__version__,
-            plotly_script=get_plotlyjs(),
+            plotly_script=get_plotlyjs() if has_plots else "",
         )
     )
     return page.lstrip()
 
 
-def page_environment() -> jinja2.Environment:
-    """Returns the environment of the page templates, with their filters."""
+def _environment() -> jinja2.Environment:
     # Captions and names are data, so everything except our own markup is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -220,8 +249,9 @@ def _summary_row(result: SplitResult) -> tuple[Cell, ...] | None:
     folds = result.predictions.folds
     num_pairs = sum(len(answers(f, best, "test").labels) for f in folds)
     difference = result.difference(DEEP_CHALLENGER, best)
+    split = result.predictions.split
     return (
-        result.predictions.split,
+        SPLIT_NAMES.get(split, split),
         str(num_pairs),
         result.metrics[best]["prevalence"],
         result.average_precision(DEEP_CHALLENGER),

@@ -14,22 +14,28 @@ from dc_keras.social.palette import OTHER, PALETTE
 
 # The number of coloured curves; more colours could not be distinguished.
 _NUM_NAMED = len(PALETTE)
-_HEIGHT_PX = 420
+_HEIGHT_PX = 360
 _GREY = "#868e96"
 _DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
 _LETTERS = 32
 
 
-def replication_figure(replication: pl.DataFrame) -> go.Figure:
+def replication_figure(
+    replication: pl.DataFrame,
+) -> tuple[go.Figure, list[tuple[str, str]]]:
     """Plots the cumulative participants by day, one curve per challenge.
 
     Args:
         replication: table of `challenge`, `day`, `new` and `cumulative`.
+
+    Returns:
+        The figure, and the colours and names of the largest challenges.
     """
     figure = go.Figure()
     totals = replication.group_by("challenge").agg(pl.col("cumulative").max())
     totals = totals.sort("cumulative", "challenge", descending=[True, False])
-    for number, name in enumerate(totals["challenge"]):
+    names = totals["challenge"].to_list()
+    for number, name in enumerate(names):
         curve = replication.filter(pl.col("challenge") == name)
         is_named = number < _NUM_NAMED
         figure.add_scatter(
@@ -38,9 +44,10 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
             mode="lines",
             name=_label(name),
             line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
-            showlegend=is_named,
+            showlegend=False,
         )
-    return _set_layout(figure, "day (UTC)", "participants")
+    figure = _set_layout(figure, "", "participants").update_layout(margin_b=32)
+    return figure, list(zip(PALETTE, names, strict=False))
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:

@@ -1,17 +1,21 @@
 """Start-up, output and error handling of all scripts.
 
-Scripts print only through `say`, `show`, `progress` and `fail`. These escape control
-characters, which a terminal would otherwise interpret.
+Scripts print only through `say`, `show`, `progress`, `suggest` and `fail`. These escape
+control characters, which a terminal would otherwise interpret. Results go to stdout,
+everything else to stderr. Loops that take long have a bar of tqdm with `disable=None`,
+which is shown on terminals only.
 """
 
 from __future__ import annotations
 
 import logging as standard_logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from absl import app, flags, logging
 
@@ -176,11 +180,30 @@ def say(text: str = "") -> None:
 
 def show(text: str) -> None:
     """Prints several lines to stdout; names in them must not contain line breaks."""
-    sys.stdout.write(escape_controls(text, keep="\n") + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, escape_controls(text, keep="\n"))
 
 
 def progress(text: str) -> None:
     """Prints one line about the progress to stderr."""
-    sys.stderr.write(f"{escape_controls(text)}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, escape_controls(text))
+
+
+def suggest(command: str, **values: object) -> None:
+    """Prints the command to run next to stderr.
+
+    Args:
+        command: its name.
+        **values: its flags.
+    """
+    is_console = sys.argv[0].startswith("dc-keras")
+    start = "dc-keras " if is_console else "python -m pipelines."
+    words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    progress(f"next: {start}{command} {' '.join(words)}")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes a line, above a progress bar if there is one."""
+    bars = sys.modules.get("tqdm") if sys.stderr.isatty() else None
+    with nullcontext() if bars is None else bars.tqdm.external_write_mode(stream):
+        stream.write(f"{text}\n")
+        stream.flush()
