@@ -28,9 +28,9 @@ from dc_keras.reporting.curves import (
 # Legible on white and on near-black (contrast above 3 with both).
 _COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
 _GREY = "#868e96"
-_LABEL_WIDTH = 24
-_CURVE_PX, _LEGEND_PX = 340, 20
-_BAR_PX, _MARGIN_PX = 26, 130
+_LABEL_WIDTH = 30
+_CURVE_PX = 340
+_BAR_PX, _MARGIN_PX = 26, 80
 _ROW_PX, _AXIS_PX = 18, 90
 _CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
@@ -98,20 +98,10 @@ def _curves(
 def _with_axes(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure.update_layout(
         template="none",
-        height=_CURVE_PX + _LEGEND_PX * -(-len(figure.data) // 2),
+        height=_CURVE_PX,
         margin={"l": 60, "r": 12, "t": 12, "b": 60},
         xaxis={"title": {"text": x}, "zeroline": False},
         yaxis={"title": {"text": y}, "zeroline": False, "automargin": True},
-        legend={
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "x": 0,
-            # Two columns, so that the legend is smaller than the plot.
-            "entrywidthmode": "fraction",
-            "entrywidth": 0.48,
-            "font": {"size": 11},
-        },
         dragmode=False,  # so that a finger scrolls the page
         hovermode="closest",
     )

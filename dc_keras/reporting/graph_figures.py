@@ -17,7 +17,7 @@ from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.isolation import measure_isolation
 from dc_keras.social.layout import compute_layout
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import OTHER, PALETTE, community_colours
+from dc_keras.social.palette import PALETTE, community_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000
@@ -65,6 +65,8 @@ def graph_figure(
                 x=places[rows, 0].tolist(),
                 y=places[rows, 1].tolist(),
                 mode="markers",
+                name=_group_name(survey.names, group),
+                showlegend=known is None,
                 text=[
                     f"{_label(users[row])}<br>{_label(name)}"
                     + _probability_line(known, int(row))
@@ -95,6 +97,8 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
             x=[places[number, 0]],
             y=[places[number, 1]],
             mode="markers",
+            name=_label(survey.names[number]),
+            showlegend=known is None and number < len(PALETTE),
             text=[
                 f"{_label(survey.names[number])}<br>{sizes[number]:,} users"
                 + _probability_line(known, number)
@@ -149,19 +153,13 @@ def _set_layout(figure: go.Figure) -> go.Figure:
         margin={"l": 0, "r": 0, "t": 8, "b": 0},
         xaxis=_NO_AXIS,
         yaxis=_NO_AXIS,
-        showlegend=False,  # the page has a legend with the full names
         hovermode="closest",
         dragmode="zoom",
     )
 
 
-def community_legend(survey: Survey) -> list[tuple[str, str]]:
-    """Returns the colour and the name of each community with a colour of its own."""
-    num_communities = survey.table().height
-    legend = list(zip(PALETTE, survey.names[:num_communities], strict=False))
-    if num_communities > len(PALETTE):
-        legend.append((OTHER, "smaller communities"))
-    return legend
+def _group_name(names: Sequence[str], group: int) -> str:
+    return _label(names[group]) if group < len(PALETTE) else "smaller communities"
 
 
 def _label(name: str) -> str:

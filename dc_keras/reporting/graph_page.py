@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,7 @@ import numpy as np
 
 from dc_keras.corpus.store import write_text
 from dc_keras.evaluation.result_tables import Cell, Table
-from dc_keras.reporting.graph_figures import (
-    MOST_USERS,
-    community_legend,
-    graph_figure,
-)
+from dc_keras.reporting.graph_figures import MOST_USERS, graph_figure
 from dc_keras.reporting.page import Plot, render_template
 from dc_keras.social.survey import Survey
 
@@ -65,13 +60,12 @@ def render_graph_page(
         "graph.html.jinja",
         title=title,
         is_synthetic=is_synthetic,
-        plot=Plot(
+        plot=Plot.of(
             "Users and communities",
             f"A dot is a user, or a community in a large graph; {colours}. Drag a box "
             "to zoom, double-click to reset the zoom, hover over a dot for its name.",
-            json.loads(figure.to_json()),
+            figure,
             is_wide=True,
-            legend=() if probabilities is not None else community_legend(survey),
         ),
         layers=_layer_table(survey),
         communities=_community_table(survey),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,39 @@ _PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 
 @dataclass(frozen=True)
+class LegendEntry:
+    """A trace in the legend, which shows and hides it.
+
+    Attributes:
+        trace: position of the trace.
+        name: its name, unescaped.
+        colour: its colour.
+        line: CSS style of its line: "solid", "dashed" or "dotted".
+        is_shown: whether it is visible at first.
+    """
+
+    trace: int
+    name: str
+    colour: str
+    line: str
+    is_shown: bool
+
+    @classmethod
+    def of(cls, number: int, trace: Any) -> LegendEntry:
+        """Reads the entry of a trace, whose name is HTML."""
+        colour, dash = trace.marker.color, "solid"
+        if trace.type == "scatter" and "lines" in trace.mode:
+            colour, dash = trace.line.color or trace.fillcolor, trace.line.dash
+        return cls(
+            number,
+            html.unescape(trace.name.replace("<br>", " ")),
+            colour,
+            {"dot": "dotted", "dash": "dashed"}.get(str(dash), "solid"),
+            trace.visible != "legendonly",
+        )
+
+
+@dataclass(frozen=True)
 class Plot:
     """A plotly figure.
 
@@ -39,14 +73,30 @@ class Plot:
         caption: what it shows.
         figure: the figure as JSON values.
         is_wide: whether it takes the whole width of the page.
-        legend: colours and names below the figure, where names are too long for it.
+        legend: the named traces, which the page lists below the figure.
     """
 
     title: str
     caption: str
     figure: Mapping[str, Any]
-    is_wide: bool = False
-    legend: Sequence[tuple[str, str]] = ()
+    is_wide: bool
+    legend: tuple[LegendEntry, ...]
+
+    @classmethod
+    def of(
+        cls, title: str, caption: str, figure: Figure, *, is_wide: bool = False
+    ) -> Plot:
+        """Moves the legend of a figure to the page, where names are not cut off."""
+        entries = [
+            LegendEntry.of(number, trace)
+            for number, trace in enumerate(figure.data)
+            if trace.name and trace.showlegend is not False
+        ]
+        if figure.layout.legend.traceorder == "reversed":
+            entries.reverse()
+        figure.update_layout(showlegend=False)
+        plain: dict[str, Any] = json.loads(figure.to_json())
+        return cls(title, caption, plain, is_wide, tuple(entries))
 
 
 @dataclass(frozen=True)
@@ -186,41 +236,36 @@ def _without_paper(run: SavedRun, table: Table) -> Table:
 
 
 def _plots(result: SplitResult) -> Iterator[Plot]:
-    yield Plot(
+    yield Plot.of(
         "Average precision",
         "How well each model predicts who joins, mean of the folds; the bar is the "
         "95 % interval over users.",
-        _plain(figures.interval_figure(result)),
+        figures.interval_figure(result),
         is_wide=True,
     )
-    yield Plot(
+    yield Plot.of(
         "Precision and recall",
         "Mean of the folds at each recall; the dotted line is the prevalence.",
-        _plain(figures.precision_recall_figure(result)),
+        figures.precision_recall_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Gain",
         "Share of joiners among the best-scored users of a challenge, mean over "
         "challenges; dotted: by chance.",
-        _plain(figures.gain_figure(result)),
+        figures.gain_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Reliability",
         "Share that joined among pairs of similar predicted probability, in 15 bins of "
         "equal mass; dotted: perfectly calibrated probabilities.",
-        _plain(figures.reliability_figure(result)),
+        figures.reliability_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Challenges",
         "Average precision divided by the share that joined; 1, dotted, is chance.",
-        _plain(figures.challenge_figure(result)),
+        figures.challenge_figure(result),
         is_wide=True,
     )
-
-
-def _plain(figure: Figure) -> Mapping[str, Any]:
-    plain: dict[str, Any] = json.loads(figure.to_json())
-    return plain
 
 
 def _summary(run: SavedRun) -> Table | None:
@@ -286,5 +331,5 @@ def _render_card(card: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
-    html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return html
+    rendered: str = markdown.renderer.render(tokens, markdown.options, {})
+    return rendered

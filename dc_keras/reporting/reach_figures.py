@@ -17,25 +17,18 @@ _NUM_NAMED = len(PALETTE)
 _HEIGHT_PX = 360
 _GREY = "#868e96"
 _DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
-_LETTERS = 32
 
 
-def replication_figure(
-    replication: pl.DataFrame,
-) -> tuple[go.Figure, list[tuple[str, str]]]:
+def replication_figure(replication: pl.DataFrame) -> go.Figure:
     """Plots the cumulative participants by day, one curve per challenge.
 
     Args:
         replication: table of `challenge`, `day`, `new` and `cumulative`.
-
-    Returns:
-        The figure, and the colours and names of the largest challenges.
     """
     figure = go.Figure()
     totals = replication.group_by("challenge").agg(pl.col("cumulative").max())
     totals = totals.sort("cumulative", "challenge", descending=[True, False])
-    names = totals["challenge"].to_list()
-    for number, name in enumerate(names):
+    for number, name in enumerate(totals["challenge"]):
         curve = replication.filter(pl.col("challenge") == name)
         is_named = number < _NUM_NAMED
         figure.add_scatter(
@@ -44,10 +37,9 @@ def replication_figure(
             mode="lines",
             name=_label(name),
             line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
-            showlegend=False,
+            showlegend=is_named,
         )
-    figure = _set_layout(figure, "", "participants").update_layout(margin_b=32)
-    return figure, list(zip(PALETTE, names, strict=False))
+    return _set_layout(figure, None, "participants")
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
@@ -113,17 +105,15 @@ def curve_figure(curve: pl.DataFrame) -> go.Figure:
     return _set_layout(figure, "steps after the seeds", "users who have joined")
 
 
-def _set_layout(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+def _set_layout(figure: go.Figure, x_title: str | None, y_title: str) -> go.Figure:
     return figure.update_layout(
         height=_HEIGHT_PX,
         margin={"l": 56, "r": 12, "t": 12, "b": 48},
         xaxis_title=x_title,
         yaxis_title=y_title,
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
         hovermode="closest",
     )
 
 
 def _label(name: str) -> str:
-    line = "".join(letter if letter.isprintable() else " " for letter in name)
-    return html.escape(line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…")
+    return html.escape("".join(c if c.isprintable() else " " for c in name))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-
-from plotly.graph_objects import Figure
 
 from dc_keras.corpus.store import write_sealed
 from dc_keras.evaluation.result_tables import Cell, Table
@@ -43,11 +40,12 @@ def render_reach_page(
         title=title,
         is_synthetic=is_synthetic,
         verdict=report.explain_forecast(),
-        replication=_plot(
+        replication=Plot.of(
             "Replication",
             "Cumulative participants by day (UTC); the largest challenges are "
             "coloured.",
-            *reach_figures.replication_figure(report.replication()),
+            reach_figures.replication_figure(report.replication()),
+            is_wide=True,
         ),
         along=_along_table(report),
         forecasts=list(_forecast_plots(report)),
@@ -55,17 +53,6 @@ def render_reach_page(
         what_if=None if report.what_if is None else _what_if_plot(report),
         likely=None if report.what_if is None else _likely_table(report),
     )
-
-
-def _plot(
-    title: str,
-    caption: str,
-    figure: Figure,
-    legend: Sequence[tuple[str, str]] = (),
-    *,
-    is_wide: bool = True,
-) -> Plot:
-    return Plot(title, caption, json.loads(figure.to_json()), is_wide, legend)
 
 
 def _along_table(report: ReachReport) -> Table:
@@ -105,7 +92,7 @@ def _forecast_plots(report: ReachReport) -> Iterator[Plot]:
         figure = reach_figures.backtest_figure(report.backtests.table, method)
         best = ", the best" if method == report.backtests.best else ""
         title = f"{METHOD_NAMES[method].capitalize()}{best}"
-        yield _plot(title, caption, figure, is_wide=False)
+        yield Plot.of(title, caption, figure)
 
 
 def _backtest_table(report: ReachReport) -> Table | None:
@@ -144,11 +131,12 @@ def _what_if_plot(report: ReachReport) -> Plot:
     what_if = report.what_if
     if what_if is None:
         raise ValueError("the report has no forecast from seeds")
-    return _plot(
+    return Plot.of(
         "From the seeds",
         f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
         "to join; the other users join along ties.",
         reach_figures.curve_figure(what_if.curve()),
+        is_wide=True,
     )
 
 

@@ -128,7 +128,9 @@ def summarize_score(directory: Path) -> str:
             f"{labels.mean():.3f}) on {len(labels):,} pairs of "
             f"{predictions['user_id'].n_unique():,} validation users"
         )
-    accuracy = (predictions["label"] == predictions["predicted"]).mean()
+    accuracy = float(
+        (predictions["label"] == predictions["predicted"]).to_numpy().mean()
+    )
     return f"accuracy {accuracy:.3f} on {predictions.height:,} validation posts"
 
 

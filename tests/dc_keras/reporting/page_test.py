@@ -192,6 +192,23 @@ def test_a_browser_shows_it_without_a_word_or_a_request(opened, page_file):
     assert 200 < drawn["width"] <= width
 
 
+def test_the_legend_shows_and_hides_lines(opened):
+    shown, _, _ = opened
+    figure = shown.locator("figure", has=shown.locator("#cold_user-plot-2"))
+    assert figure.locator("svg .legend").count() == 0
+    lines = figure.locator("path.js-line")
+    before = lines.count()
+    hidden = figure.locator('.legend button[aria-pressed="false"]')
+    names = hidden.all_text_contents()
+    assert names == ["VGG16+BERT", "deepChallenger without text"]
+    hidden.first.click()
+    shown.wait_for_function(f"""document.querySelectorAll(
+        "#cold_user-plot-2 path.js-line").length === {before + 1}""")
+    figure.locator(".legend button", has_text=names[0]).click()
+    shown.wait_for_function(f"""document.querySelectorAll(
+        "#cold_user-plot-2 path.js-line").length === {before}""")
+
+
 def test_only_tables_scroll_sideways(opened):
     shown, _, width = opened
     shown.evaluate(
