@@ -101,6 +101,14 @@ def main() -> None:
             f"{forecast.high:,}"
         )
     app.say(f"{_OUTPUT.value}: {len(chosen)} users, the likeliest first")
+    app.suggest(
+        "reach",
+        graph="GRAPH",
+        corpus=_CORPUS.value,
+        study="STUDY",
+        seeds=_OUTPUT.value,
+        output=Path(_OUTPUT.value).parent / "reach",
+    )
 
 
 def _require_one_challenge() -> None:

@@ -55,9 +55,11 @@ def main() -> None:
     chosen = {name: value for name, value in given.items() if value is not None}
     world = simulate_world(WorldConfig(**chosen))
     output = Path(_OUTPUT.value)
-    write_world(world, output, _WORKERS.value, format_name=_FORMAT.value)
-
     num_media = sum(post.has_media for post in world.posts)
+    app.progress(
+        f"drawing {num_media:,} videos, about {num_media / 150:.0f} s on two cores"
+    )
+    write_world(world, output, _WORKERS.value, format_name=_FORMAT.value)
     app.say(
         f"Synthetic world of {len(world.cast.accounts)} users, "
         f"{len(world.cast.challenges)} challenges, {len(world.posts)} posts and "
@@ -71,6 +73,12 @@ def main() -> None:
         f"Bayes-optimal average precision: {world.bayes_average_precision():.3f} "
         "(of the true probabilities as scores, over all pairs: no model can rank "
         "better in expectation)"
+    )
+    app.suggest(
+        "import_corpus",
+        input=output,
+        media_root=output / "media",
+        corpus=output.parent / "corpus",
     )
 
 

@@ -132,6 +132,7 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
         videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
     features = None
     if recipe.groups:
+        run.progress(f"context features of {len(pairs):,} pairs")
         features = ContextFeatures(data, train, steps, seed)
     fitted = fit_participation(features, recipe, videos, seed)
     _log_representations(run.grid, fitted, run.directory / "tensorboard")

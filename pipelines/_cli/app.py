@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging as standard_logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,10 @@ quiet_tensorflow.install()
 
 
 flags.disclaim_key_flags()
+
+_MISSING = re.compile(
+    r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
+)
 
 
 def run(
@@ -58,7 +63,19 @@ def run(
         True,
         "Compares the files of artifacts with their checksums when opened.",
     )
-    app.run(lambda argv: _guarded(main, argv, writes, kind, locks=locks))
+    app.run(
+        lambda argv: _guarded(main, argv, writes, kind, locks=locks),
+        flags_parser=_parse_flags,
+    )
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Parses the flags; an error ends the process with one line and exit code 2."""
+    try:
+        return list(flags.FLAGS(argv))
+    except flags.Error as error:
+        text = _MISSING.sub(r"--\1 is required;", " ".join(str(error).split()))
+        sys.exit(fail(f"{text.rstrip('.;')}; --help explains the flags", 2))
 
 
 def _guarded(

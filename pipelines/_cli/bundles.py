@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from absl import flags
 
+from pipelines._cli import app
+
 if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
 
@@ -64,6 +66,7 @@ def define_bundle_flags() -> OpenBundle:
         version = find_version(Path(bundle.value))
         verify_directory(version, "export_model")
         require_challenges(read_config(version)["challenges"], challenges)
+        app.progress("loading TensorFlow and the bundle, about ten seconds")
         from dc_keras.serving.predictor import Predictor
 
         if server.value:
