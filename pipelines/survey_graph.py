@@ -101,6 +101,7 @@ def main() -> None:
         survey = replace(survey, measures=measures)
     shown = probabilities if _COLOUR_BY.value == "probability" else None
     output = Path(_OUTPUT.value)
+    app.progress(f"drawing {len(graph.users):,} users, seconds for a thousand")
     members = _write_tables(survey, output)
     _write_graph_files(survey, output, _combine_spells(graph), shown)
     for kind in dict.fromkeys(_BIPARTITE.value):
