@@ -55,11 +55,9 @@ def main() -> None:
     chosen = {name: value for name, value in given.items() if value is not None}
     world = simulate_world(WorldConfig(**chosen))
     output = Path(_OUTPUT.value)
-    num_media = sum(post.has_media for post in world.posts)
-    app.progress(
-        f"drawing {num_media:,} videos, about {num_media / 150:.0f} s on two cores"
-    )
     write_world(world, output, _WORKERS.value, format_name=_FORMAT.value)
+
+    num_media = sum(post.has_media for post in world.posts)
     app.say(
         f"Synthetic world of {len(world.cast.accounts)} users, "
         f"{len(world.cast.challenges)} challenges, {len(world.posts)} posts and "
