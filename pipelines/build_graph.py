@@ -135,6 +135,12 @@ def main() -> None:
     for layer in graph.layers:
         app.say(f"{layer.name}: {layer.num_edges:,} ties")
     app.say(f"{_OUTPUT.value}: {len(graph.users):,} users")
+    app.suggest(
+        "survey_graph",
+        graph=_OUTPUT.value,
+        corpus=_CORPUS.value,
+        output=Path(_OUTPUT.value).parent / "survey",
+    )
 
 
 def _with_spells(

@@ -133,6 +133,11 @@ def main() -> None:
         temporal=temporal,
         truth=_load_truth(corpus, grid),
         models=tuple(_MODELS.value),
+        is_synthetic=corpus.is_synthetic,
+    )
+    num_folds = len(_SPLIT.value) * _SEEDS.value * experiment.protocol.num_folds
+    app.progress(
+        f"evaluating up to {num_folds} folds; the time left is known after the first"
     )
     run_experiment(
         experiment,
@@ -188,6 +193,9 @@ def _print_tables(output: Path) -> None:
     app.say(
         f"{output}: predictions and manifests; all metrics, rankings and challenges "
         f"are in {run.write_tables()} (Markdown, JSON, LaTeX)"
+    )
+    app.suggest(
+        "report", run=output, corpus=_CORPUS.value, output=output / "report.html"
     )
 
 

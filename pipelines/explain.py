@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dc_keras.serving.attribution import Effect, PostEffect
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawPost
+    from dc_keras.study.study import Study
     from tfrecords.frame_records import Sampler
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
@@ -105,6 +106,10 @@ def _explain(
     }
     known = raw_posts.KnownUsers.of(corpus, predictor, [user])
     who = RawUser(posts["user"], **known.facts(user))
+    app.progress(
+        f"predicting again without each post, word and frame: {len(own)} posts of the "
+        f"user, {len(describing)} that describe the challenge, about a second a post"
+    )
     found = explain(predictor, who, _CHALLENGE.value, posts["challenge"], _POSTS.value)
     app.say(
         f"{user}  {_CHALLENGE.value}  {found.probability:.3f}, "
@@ -115,6 +120,8 @@ def _explain(
         "user_id": user,
         "challenge": found.challenge,
         "probability": found.probability,
+        "base_rate": _base_rate(corpus, predictor.study),
+        "is_synthetic": corpus.is_synthetic,
         "bundle_sha256": predictor.sha256,
         "user_posts": _format_posts(found.user, own, posts["user"]),
         "challenge_posts": _format_posts(
@@ -122,6 +129,16 @@ def _explain(
         ),
         "facts": [{"name": e.name, **_format_effect(e)} for e in found.facts],
     }
+
+
+def _base_rate(corpus: Corpus, study: Study) -> dict[str, int] | None:
+    """Returns how many users joined, of how many; None for an added challenge."""
+    from dc_keras.study.resolution import count_joined
+
+    if _CHALLENGE.value not in [challenge.name for challenge in study.challenges]:
+        return None
+    joined, num_users = count_joined(study, corpus.videos, _CHALLENGE.value)
+    return {"joined": joined, "users": num_users}
 
 
 def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
@@ -157,7 +174,7 @@ def _format_posts(
 ) -> list[dict[str, Any]]:
     """Returns posts as JSON values, sorted by the size of their effect."""
     rows = []
-    fields = ("video_id", "user_id", "caption")
+    fields = ("video_id", "user_id", "create_time", "caption")
     for number, effect in enumerate(effects):
         video = videos[number] if videos else None
         post: dict[str, Any] = {"number": number + 1, **_format_effect(effect.whole)}

@@ -42,7 +42,10 @@ def main() -> None:
 
     from dc_keras.serving.bundle import AUDIT_FILE, export_bundle
     from dc_keras.serving.sample_requests import SAMPLES, WARM_UP_FILE
+    from dc_keras.training.model_directory import read_config
 
+    read_config(Path(_MODEL.value))
+    app.progress("reading the model and its encoders, about half a minute")
     place = export_bundle(
         Path(_MODEL.value),
         Path(_OUTPUT.value),
@@ -59,6 +62,7 @@ def main() -> None:
     app.say(f"supported by tensorflow/serving: {servers}")
     for warning in audit["warnings"]:
         app.progress(warning)
+    app.suggest("predict", bundle=_OUTPUT.value, corpus="CORPUS")
 
 
 if __name__ == "__main__":

@@ -158,6 +158,14 @@ def main() -> None:
     )
     if run.manifest is None:
         app.say("the run that completes the last shard writes manifest.json")
+        return
+    app.suggest(
+        "evaluate",
+        corpus="CORPUS",
+        study=_STUDY.value or "STUDY",
+        features=_OUTPUT.value,
+        output="evaluation",
+    )
 
 
 def _check_names() -> None:

@@ -144,6 +144,8 @@ def main() -> int:
         app.say(f"{corpus_dir / 'quarantine.jsonl'}: rejected records with reasons")
     if summary.is_empty:
         return app.fail(f"no record could be read: {_main_reason(summary)}", 1)
+    frames = corpus_dir.parent / "frames"
+    app.suggest("write_tfrecords", corpus=corpus_dir, output=frames)
     return 0
 
 

@@ -85,6 +85,15 @@ def _predict() -> None:
     if _OUTPUT.value:
         write_answers(Path(_OUTPUT.value), format_csv(pl.concat(tables)))
         app.say(f"{_OUTPUT.value}: {len(tables) * len(challenges)} predictions")
+    user, challenge, _ = tables[0].row(0)
+    app.suggest(
+        "explain",
+        bundle=flags.FLAGS["bundle"].value,
+        corpus=_CORPUS.value,
+        user=user,
+        challenge=challenge,
+        output="explanation",
+    )
 
 
 def _require_histories(users: Sequence[str], histories: Mapping[str, object]) -> None:

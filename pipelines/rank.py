@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.ranking import UserTable
+    from dc_keras.serving.raw_requests import RawPost
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -71,14 +72,18 @@ def main() -> None:
 
     _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
+    community_of = _read_communities()
+    new_posts = None if _CHALLENGE.value else _describe_challenge()
     predictor = _OPEN_BUNDLE([_CHALLENGE.value] if _CHALLENGE.value else [])
     # Only now: TensorFlow takes seconds.
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
-    challenge = _represent_challenge(predictor)
+    challenge = _represent_challenge(predictor, new_posts)
     users = _load_users(corpus, predictor)
-    groups = _read_communities(users.users)
+    groups = None
+    if community_of is not None:
+        groups = [community_of.get(user, "") for user in users.users]
     ranker = Ranker(users.prepared, predictor.signatures["rank_users"])
     probability = ranker.score(challenge)
     chosen = choose_seeds(probability, _BUDGET.value, groups)
@@ -101,6 +106,14 @@ def main() -> None:
             f"{forecast.high:,}"
         )
     app.say(f"{_OUTPUT.value}: {len(chosen)} users, the likeliest first")
+    app.suggest(
+        "reach",
+        graph="GRAPH",
+        corpus=_CORPUS.value,
+        study="STUDY",
+        seeds=_OUTPUT.value,
+        output=Path(_OUTPUT.value).parent / "reach",
+    )
 
 
 def _require_one_challenge() -> None:
@@ -113,14 +126,20 @@ def _require_one_challenge() -> None:
         )
 
 
-def _represent_challenge(predictor: Predictor) -> np.ndarray:
-    """Returns the representation of the challenge that the flags name or describe."""
-    if _CHALLENGE.value:
-        representation: np.ndarray = predictor.find_challenges([_CHALLENGE.value])[0]
-        return representation
-    return predictor.represent_challenge(
-        raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, predictor.config)
-    )
+def _describe_challenge() -> list[RawPost]:
+    """Reads the posts of a new challenge, before the bundle is loaded."""
+    config = bundles.read_bundle_config()
+    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
+
+
+def _represent_challenge(
+    predictor: Predictor, new_posts: Sequence[RawPost] | None
+) -> np.ndarray:
+    """Returns the representation of a new challenge, or of that of --challenge."""
+    if new_posts is not None:
+        return predictor.represent_challenge(new_posts)
+    representation: np.ndarray = predictor.find_challenges([str(_CHALLENGE.value)])[0]
+    return representation
 
 
 def _load_users(corpus: Corpus, predictor: Predictor) -> UserTable:
@@ -168,7 +187,8 @@ def _prepare_users(corpus: Corpus, predictor: Predictor) -> UserTable:
     return UserTable(tuple(ordered), prepared, predictor.sha256, corpus.sha256)
 
 
-def _read_communities(users: Sequence[str]) -> list[str] | None:
+def _read_communities() -> dict[str, str] | None:
+    """Returns the community of each user of --communities; None without it."""
     if _COMMUNITIES.value is None:
         return None
     from pathlib import Path
@@ -188,8 +208,7 @@ def _read_communities(users: Sequence[str]) -> list[str] | None:
             f"communities must be a CSV file with the columns {' and '.join(columns)}. "
             f"Received: communities={_COMMUNITIES.value}"
         ) from error
-    known = dict(table.drop_nulls().iter_rows())
-    return [known.get(user, "") for user in users]
+    return dict(table.drop_nulls().iter_rows())
 
 
 if __name__ == "__main__":

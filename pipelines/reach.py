@@ -122,7 +122,8 @@ def main() -> None:
     output = Path(_OUTPUT.value)
     settings = {"version": __version__, "plan": plan.to_dict(), **_options(study)}
     report.write(output, settings)
-    write_reach_page(report, output / "reach.html", _TITLE.value)
+    page = output / "reach.html"
+    write_reach_page(report, page, _TITLE.value, is_synthetic=corpus.is_synthetic)
     _print_report(report)
     app.say(f"{output}: reach.html, reach.json and a CSV file per table")
 
@@ -267,7 +268,8 @@ def _forecast_seeds(
     )
     num_seeds = len(seeds.rows)
     expected = num_seeds if seeds.chances is None else float(seeds.chances.sum())
-    return WhatIf(reach, num_seeds, expected, contagion, graph.users)
+    asked = None if readiness is None else readiness.expected
+    return WhatIf(reach, num_seeds, expected, contagion, graph.users, asked)
 
 
 def _print_report(report: ReachReport) -> None:
@@ -289,13 +291,8 @@ def _print_report(report: ReachReport) -> None:
             f"{len(report.left_out)} challenges without a backtest (reasons in "
             "reach.json)"
         )
-    if report.what_if is not None:
-        low, high = report.what_if.reach.band[:, -1]
-        app.say(
-            f"from {report.what_if.num_seeds} seeds "
-            f"{report.what_if.reach.mean[-1]:,.1f} users are expected, 90 % of the "
-            f"runs between {low:,.0f} and {high:,.0f}"
-        )
+    for sentence in report.explain_forecast():
+        app.say(sentence)
 
 
 if __name__ == "__main__":

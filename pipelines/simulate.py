@@ -72,6 +72,12 @@ def main() -> None:
         "(of the true probabilities as scores, over all pairs: no model can rank "
         "better in expectation)"
     )
+    app.suggest(
+        "import_corpus",
+        input=output,
+        media_root=output / "media",
+        corpus=output.parent / "corpus",
+    )
 
 
 if __name__ == "__main__":

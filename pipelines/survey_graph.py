@@ -101,12 +101,19 @@ def main() -> None:
         survey = replace(survey, measures=measures)
     shown = probabilities if _COLOUR_BY.value == "probability" else None
     output = Path(_OUTPUT.value)
+    app.progress(f"drawing {len(graph.users):,} users, seconds for a thousand")
     members = _write_tables(survey, output)
     _write_graph_files(survey, output, _combine_spells(graph), shown)
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(survey, output / "survey.html", _TITLE.value, shown)
+    write_graph_page(
+        survey,
+        output / "survey.html",
+        _TITLE.value,
+        shown,
+        is_synthetic=corpus.is_synthetic,
+    )
     seal_directory(output)
     communities = survey.communities
     app.say(
@@ -115,6 +122,14 @@ def main() -> None:
         f"{survey.isolation.overall:.3f}, ARI over seeds {survey.stability.ari:.3f}"
     )
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
+    app.suggest(
+        "rank",
+        bundle="BUNDLE",
+        corpus=_CORPUS.value,
+        brief="TEXT",
+        communities=output / "communities.csv",
+        output=output.parent / "seeds.csv",
+    )
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:

@@ -110,12 +110,17 @@ def main() -> None:
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
             key_fingerprint=corpus.info["key_fingerprint"],
             overwrite=_OVERWRITE.value,
+            progress=app.progress,
         )
         _train(run, corpus)
 
 
 def _train(run: TrainingRun, corpus: Corpus) -> None:
-    from dc_keras.training.model_card import CorpusFacts, write_model_cards
+    from dc_keras.training.model_card import (
+        CorpusFacts,
+        summarize_score,
+        write_model_cards,
+    )
     from dc_keras.training.train_model import train_participation, train_proxy
 
     if _TASK.value == "participation":
@@ -126,6 +131,9 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
     place = _OUTPUT.value
     app.say(f"{place}: the model, config.json, predictions.parquet, MODEL_CARD.md")
     app.say(f"curves: tensorboard --logdir={place}")
+    app.say(f"result: {summarize_score(run.directory)}")
+    if _TASK.value == "participation":
+        app.suggest("export_model", model=place, output=f"{place}-export")
 
 
 def _profile_steps() -> tuple[int, int] | None:

@@ -112,6 +112,8 @@ def main() -> None:
         return
     for name, count in sorted(run.manifest["counts"].items()):
         app.say(f"  {name}: {count}")
+    output = Path(_OUTPUT.value)
+    app.suggest("extract_features", records=output, output=output.parent / "features")
 
 
 if __name__ == "__main__":

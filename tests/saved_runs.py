@@ -48,7 +48,8 @@ def write_run(
                 fold.write_parquet(directory / "predictions" / name)
                 if proxies:
                     _proxies(rng).write_parquet(directory / "proxies" / name)
-        manifest = {"grid": {"settings": {"name": study}}}
+        posts = {f"v_{user:04}": f"u_{user:04}" for user in range(num_users)}
+        manifest = {"grid": {"settings": {"name": study}, "video_users": posts}}
         (directory / "manifests" / f"{split}.json").write_text(json.dumps(manifest))
     config = {
         "models": ["all"],

@@ -153,7 +153,10 @@ def _run(
     num_resumed = len(done)
     missing = [job for job in own if job.name not in done]
     total, to_do = (sum(job.num_posts for job in some) for some in (own, missing))
-    with tqdm(total=total, initial=total - to_do, unit="video", desc=kind) as bar:
+    # Without a bar where stderr is not a terminal.
+    with tqdm(
+        total=total, initial=total - to_do, unit="video", desc=kind, disable=None
+    ) as bar:
         for entry in make(missing, bar):
             done[entry.name] = entry
     entries = tuple(done[job.name] for job in own)

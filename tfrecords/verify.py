@@ -91,7 +91,7 @@ def verify_records(directory: Path) -> VerifyReport:
     contents: FrameCheck | FeatureCheck = check(manifest["settings"])
     faults = list(_check_listing(directory, manifest))
     for index, shard in enumerate(
-        tqdm(manifest["shards"], unit="shard", desc="verify")
+        tqdm(manifest["shards"], unit="shard", desc="verify", disable=None)
     ):
         path = directory / shard["name"]
         if not path.is_file():

@@ -4,7 +4,8 @@
     users.parquet      one row per user, the fields of `records.User`, by user_id
     ties.parquet       one row per edge that posts do not imply, as `records.Edge`
     quarantine.jsonl   the records that could not be read, with reasons (`quarantine`)
-    corpus.json        version, counts, sources, key fingerprint, media root
+    corpus.json        version, counts, sources, key fingerprint, media root, and
+                       whether the posts are simulated
     SHA256SUMS         checksums of all files of the corpus (`checksums`)
 
 Equal content gives equal bytes, and all files are replaced together
@@ -59,7 +60,7 @@ class Corpus:
     Attributes:
         directory: the corpus directory.
         info: the content of corpus.json: `version`, `counts`, `sources`, `notes`,
-            `key_fingerprint`, `media_root`, `sha256`.
+            `key_fingerprint`, `media_root`, `is_synthetic`, `sha256`.
         videos: one row per post, sorted by video_id; the columns are the fields of
             `records.Video`, in order.
         users: one row per user; the columns are the fields of `records.User`.
@@ -110,6 +111,11 @@ class Corpus:
         """The directory that media paths are relative to; None if there is none."""
         root = self.info["media_root"]
         return None if root is None else Path(root)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether posts of a simulated world were imported."""
+        return bool(self.info.get("is_synthetic"))
 
     @cached_property
     def sha256(self) -> str:
@@ -253,10 +259,11 @@ class CorpusWriter:
         media_root: Path | None,
         num_quarantined: int,
         notes: Mapping[str, Mapping[str, int]] | None = None,
+        is_synthetic: bool = False,
     ) -> dict[str, Any]:
         """Puts the tables and corpus.json in place.
 
-        corpus.json depends on the tables only, so importing a file twice changes
+        corpus.json has no time or path of an import, so importing a file twice changes
         nothing.
 
         Args:
@@ -266,6 +273,7 @@ class CorpusWriter:
             media_root: the directory that media paths are relative to.
             num_quarantined: number of lines in quarantine.jsonl.
             notes: missing or repaired values: source → word → number of records.
+            is_synthetic: whether posts of a simulated world are among the posts.
 
         Returns:
             The content of corpus.json.
@@ -292,6 +300,7 @@ class CorpusWriter:
             "notes": notes or {},
             "key_fingerprint": key_fingerprint,
             "media_root": None if media_root is None else str(media_root),
+            "is_synthetic": is_synthetic,
             "sha256": hash_files(map(self.files.path, _TABLES)),
         }
         write_text(self.files.path(INFO_FILE), json.dumps(info, indent=2) + "\n")

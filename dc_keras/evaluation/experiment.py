@@ -44,6 +44,7 @@ class Experiment:
             "captions_only" (deepChallenger and context only, for users without facts
             besides captions and frames), "proxies", "paper" (its four baselines) and
             "simple". "all" excludes "ablations", "support_sizes" and "captions_only".
+        is_synthetic: whether the data are simulated.
     """
 
     grid: Grid
@@ -56,6 +57,7 @@ class Experiment:
     temporal: Grid | None = None
     truth: np.ndarray | None = None
     models: tuple[str, ...] = ("all",)
+    is_synthetic: bool = False
 
     def includes(self, group: str) -> bool:
         """Returns whether a group of models is evaluated; see `models`."""
@@ -96,4 +98,5 @@ class Experiment:
             "context": self.context.to_dict(),
             "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
+            "is_synthetic": self.is_synthetic or truth is not None,
         }

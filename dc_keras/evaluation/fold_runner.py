@@ -13,9 +13,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,12 +126,16 @@ def run_manifests(
             jobs.append(job)
     work = _Work(experiment, manifests, directory, progress)
     workers = min(workers, len(jobs))
-    if workers > 1:
-        _run_in_processes(work, jobs, workers)
-        return
-    for job in jobs:
-        work.run(job)
-        _mark_done(directory, job)
+    start = time.monotonic()
+    runs = _run_in_processes(work, jobs, workers) if workers > 1 else work.each(jobs)
+    with closing(runs):
+        for number, job in enumerate(runs, 1):
+            _mark_done(directory, job)
+            pace = (time.monotonic() - start) / number
+            progress(
+                f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
+                f"{pace * (len(jobs) - number):.0f} s left"
+            )
 
 
 def _mark_done(directory: Path, job: _Job) -> None:
@@ -198,6 +204,12 @@ class _Work:
     directory: Path
     progress: Callable[[str], None]
 
+    def each(self, jobs: Sequence[_Job]) -> Generator[_Job, None, None]:
+        """Runs folds one after another, and yields each when it is finished."""
+        for job in jobs:
+            self.run(job)
+            yield job
+
     def run(self, job: _Job) -> None:
         """Runs a fold and writes its predictions."""
         manifest = self.manifests[job.manifest]
@@ -223,7 +235,10 @@ class _Work:
         gc.collect()
 
 
-def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
+def _run_in_processes(
+    work: _Work, jobs: Sequence[_Job], workers: int
+) -> Generator[_Job, None, None]:
+    """Runs folds in parallel, and yields each when it is finished."""
     # TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -235,7 +250,7 @@ def _run_in_processes(work: _Work, jobs: Sequence[_Job], workers: int) -> None:
             futures = {pool.submit(_run_in_worker, job): job for job in jobs}
             for future in as_completed(futures):
                 future.result()
-                _mark_done(work.directory, futures[future])
+                yield futures[future]
         except BrokenProcessPool as error:
             message = (
                 "a worker process died, probably because memory ran out; finished "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,8 +89,9 @@ class SavedRun:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the run used the truth of a simulated world."""
-        return self.config.get("truth_sha256") is not None
+        """Whether the data are simulated."""
+        has_truth = self.config.get("truth_sha256") is not None
+        return has_truth or bool(self.config.get("is_synthetic"))
 
     @cached_property
     def dataset(self) -> str:
@@ -101,11 +102,22 @@ class SavedRun:
     @cached_property
     def study(self) -> str | None:
         """Name of the study; None if no split was evaluated."""
+        return next((str(grid["settings"]["name"]) for grid in self._grids()), None)
+
+    def video_users(self) -> dict[str, str]:
+        """Returns the author of each post that the models used, by video id."""
+        return {
+            video_id: user_id
+            for grid in self._grids()
+            for video_id, user_id in grid["video_users"].items()
+        }
+
+    def _grids(self) -> Iterator[Mapping[str, Any]]:
+        """Yields the grid of each manifest, as plain values."""
         for path in sorted((self.directory / "manifests").glob("*.json")):
             with reading(path, "a manifest of evaluate"):
-                manifest = json.loads(path.read_text(encoding="utf-8"))
-                return str(manifest["grid"]["settings"]["name"])
-        return None
+                grid: Mapping[str, Any] = json.loads(path.read_text("utf-8"))["grid"]
+            yield grid
 
     @cached_property
     def judgements(self) -> Mapping[str, SplitResult]:

@@ -70,6 +70,7 @@ def forget_corpus(
                 media_root=corpus.media_root,
                 num_quarantined=len(lines),
                 notes=corpus.info.get("notes"),
+                is_synthetic=corpus.is_synthetic,
             )
         _renew_card(corpus.directory)
     return +counts

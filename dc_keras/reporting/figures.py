@@ -28,9 +28,10 @@ from dc_keras.reporting.curves import (
 # Legible on white and on near-black (contrast above 3 with both).
 _COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
 _GREY = "#868e96"
-_LABEL_WIDTH = 24
-_CURVE_PX, _LEGEND_PX = 340, 20
-_BAR_PX, _MARGIN_PX = 26, 130
+_LABEL_WIDTH = 30
+_CURVE_PX = 340
+_BAR_PX, _MARGIN_PX = 26, 80
+_ROW_PX, _AXIS_PX = 18, 90
 _CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
@@ -97,22 +98,26 @@ def _curves(
 def _with_axes(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure.update_layout(
         template="none",
-        # On a phone, the legend has one line per model.
-        height=_CURVE_PX + _LEGEND_PX * len(figure.data),
+        height=_CURVE_PX,
         margin={"l": 60, "r": 12, "t": 12, "b": 60},
         xaxis={"title": {"text": x}, "zeroline": False},
         yaxis={"title": {"text": y}, "zeroline": False, "automargin": True},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         dragmode=False,  # so that a finger scrolls the page
         hovermode="closest",
     )
 
 
-def _with_names(figure: go.Figure, x: str, names: Sequence[str]) -> go.Figure:
+def _with_names(
+    figure: go.Figure,
+    x: str,
+    names: Sequence[str],
+    row_px: int = _BAR_PX,
+    margin_px: int = _MARGIN_PX,
+) -> go.Figure:
     """Sets the axes of a figure with one name per line; names may be numbers."""
     lines = sum(_label(name).count("<br>") + 1 for name in names)
-    _with_axes(figure, x, "").update_yaxes(type="category")
-    return figure.update_layout(height=_MARGIN_PX + _BAR_PX * lines)
+    _with_axes(figure, x, "").update_yaxes(type="category", tickfont={"size": 11})
+    return figure.update_layout(height=margin_px + row_px * lines)
 
 
 def precision_recall_figure(result: SplitResult) -> go.Figure:
@@ -186,13 +191,17 @@ def interval_figure(result: SplitResult) -> go.Figure:
             showlegend=False,
         )
     )
+    ends = [float(bounds.min()), float(bounds.max())]
     if BAYES in result.models and BAYES not in models:
-        figure.add_vline(
-            x=round(result.average_precision(BAYES), 5),
-            line=_CHANCE,
-            annotation={"text": "best possible", "yref": "paper", "y": 0},
-        )
-    return _with_names(figure, "average precision", models)
+        best = round(result.average_precision(BAYES), 5)
+        ends.append(best)
+        label = {"text": "best possible", "yref": "paper", "y": 1, "yanchor": "bottom"}
+        figure.add_vline(x=best, line=_CHANCE, annotation={**label, "xanchor": "right"})
+    _with_names(figure, "average precision", models, _ROW_PX, _AXIS_PX)
+    # Set here, because plotly would make room for the annotation.
+    room = 0.03 * (max(ends) - min(ends)) or 0.03
+    figure.update_xaxes(range=[min(ends) - room, max(ends) + room])
+    return figure.update_layout(margin_t=28, margin_b=44)
 
 
 def _colour(model: str) -> str:
@@ -223,7 +232,7 @@ def challenge_figure(result: SplitResult) -> go.Figure:
             marker={"color": _COLOURS[shown.index(model)]},
         )
     figure.add_vline(x=1, line=_CHANCE)
-    _with_names(figure, "average precision / prevalence", names)
+    _with_names(figure, "times chance", names)
     return figure.update_layout(legend={"traceorder": "reversed"})
 
 

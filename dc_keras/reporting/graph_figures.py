@@ -6,6 +6,7 @@ Names from the data are escaped, because plotly interprets them as HTML.
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,9 +23,9 @@ from dc_keras.social.survey import Survey
 MOST_USERS = 2_000
 MOST_COMMUNITIES = 40
 _MOST_EDGES = 10_000
+_LETTERS = 60
 _GREY = "#868e96"
 _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
-_LEGEND_LETTERS = 32
 
 
 def graph_figure(
@@ -65,8 +66,9 @@ def graph_figure(
                 y=places[rows, 1].tolist(),
                 mode="markers",
                 name=_group_name(survey.names, group),
+                showlegend=known is None,
                 text=[
-                    f"{_label(users[row], 60)}<br>{_label(name, 60)}"
+                    f"{_label(users[row])}<br>{_label(name)}"
                     + _probability_line(known, int(row))
                     for row, name in zip(rows, of_users, strict=True)
                 ],
@@ -86,7 +88,6 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
     places = compute_layout(between, numbers, seed=survey.seed)
     figure = go.Figure(_draw_edges(between, places))
     sizes = survey.communities.sizes[:count]
-    labels = [_label(name, 60) for name in survey.names[:count]]
     known, colours = None, community_colours(numbers)
     if probabilities is not None:
         known = mean_probabilities(probabilities, membership)[:count]
@@ -97,12 +98,12 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
             y=[places[number, 1]],
             mode="markers",
             name=_label(survey.names[number]),
+            showlegend=known is None and number < len(PALETTE),
             text=[
-                f"{labels[number]}<br>{sizes[number]:,} users"
+                f"{_label(survey.names[number])}<br>{sizes[number]:,} users"
                 + _probability_line(known, number)
             ],
             hoverinfo="text",
-            showlegend=number < len(PALETTE),
             marker=_marker(10 + 50 * np.sqrt(sizes[[number]] / sizes.max()), [colour]),
         )
     return _set_layout(figure)
@@ -149,11 +150,9 @@ def _marker(sizes: np.ndarray, colours: Sequence[str]) -> dict[str, object]:
 
 def _set_layout(figure: go.Figure) -> go.Figure:
     return figure.update_layout(
-        height=640,
         margin={"l": 0, "r": 0, "t": 8, "b": 0},
         xaxis=_NO_AXIS,
-        yaxis={**_NO_AXIS, "scaleanchor": "x"},
-        legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0},
+        yaxis=_NO_AXIS,
         hovermode="closest",
         dragmode="zoom",
     )
@@ -163,6 +162,7 @@ def _group_name(names: Sequence[str], group: int) -> str:
     return _label(names[group]) if group < len(PALETTE) else "smaller communities"
 
 
-def _label(name: str, letters: int = _LEGEND_LETTERS) -> str:
+def _label(name: str) -> str:
+    """Returns a name as escaped HTML, wrapped to several lines."""
     line = "".join(letter if letter.isprintable() else " " for letter in name)
-    return html.escape(line if len(line) <= letters else line[: letters - 1] + "…")
+    return "<br>".join(html.escape(part) for part in textwrap.wrap(line, _LETTERS))

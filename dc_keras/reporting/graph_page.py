@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
 import numpy as np
-from plotly.offline import get_plotlyjs
 
 from dc_keras.corpus.store import write_text
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.graph_figures import MOST_USERS, graph_figure
-from dc_keras.reporting.page import Plot, page_environment
+from dc_keras.reporting.page import Plot, render_template
 from dc_keras.social.survey import Survey
-from dc_keras.version import __version__
 
 _MOST_ROWS = 30
 _NUM_CENTRAL = 20
@@ -27,6 +23,8 @@ def write_graph_page(
     output: Path,
     title: str,
     probabilities: np.ndarray | None = None,
+    *,
+    is_synthetic: bool = False,
 ) -> None:
     """Writes the self-contained page atomically.
 
@@ -36,9 +34,12 @@ def write_graph_page(
         title: title of the page.
         probabilities: probability of each user for the colours of the plot, NaN if
             unknown, float64 (num_users,).
+        is_synthetic: whether the data are simulated.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    page = render_graph_page(survey, title, probabilities=probabilities)
+    page = render_graph_page(
+        survey, title, probabilities=probabilities, is_synthetic=is_synthetic
+    )
     write_text(output, page)
 
 
@@ -47,32 +48,30 @@ def render_graph_page(
     title: str,
     most_users: int = MOST_USERS,
     probabilities: np.ndarray | None = None,
+    *,
+    is_synthetic: bool = False,
 ) -> str:
     """Returns the page as HTML; for more than `most_users` it plots communities."""
-    environment: jinja2.Environment = page_environment()
     figure = graph_figure(survey, most_users, probabilities)
     colours = "colours are communities"
     if probabilities is not None:
         colours = "darker users are more likely to join, grey is unknown"
-    page = environment.get_template("graph.html.jinja").render(
+    return render_template(
+        "graph.html.jinja",
         title=title,
-        # No row is highlighted.
-        ours="\0",
-        plot=Plot(
-            "Picture",
+        is_synthetic=is_synthetic,
+        plot=Plot.of(
+            "Users and communities",
             f"A dot is a user, or a community in a large graph; {colours}. Drag a box "
             "to zoom, double-click to reset the zoom, hover over a dot for its name.",
-            json.loads(figure.to_json()),
+            figure,
             is_wide=True,
         ),
         layers=_layer_table(survey),
         communities=_community_table(survey),
         isolation=_isolation_table(survey),
         central=_user_table(survey),
-        version=__version__,
-        plotly_script=get_plotlyjs(),
     )
-    return page.lstrip()
 
 
 def _layer_table(survey: Survey) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,13 +32,71 @@ _PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 
 @dataclass(frozen=True)
+class LegendEntry:
+    """A trace in the legend, which shows and hides it.
+
+    Attributes:
+        trace: position of the trace.
+        name: its name, unescaped.
+        colour: its colour.
+        line: CSS style of its line: "solid", "dashed" or "dotted".
+        is_shown: whether it is visible at first.
+    """
+
+    trace: int
+    name: str
+    colour: str
+    line: str
+    is_shown: bool
+
+    @classmethod
+    def of(cls, number: int, trace: Any) -> LegendEntry:
+        """Reads the entry of a trace, whose name is HTML."""
+        colour, dash = trace.marker.color, "solid"
+        if trace.type == "scatter" and "lines" in trace.mode:
+            colour, dash = trace.line.color or trace.fillcolor, trace.line.dash
+        return cls(
+            number,
+            html.unescape(trace.name.replace("<br>", " ")),
+            colour,
+            {"dot": "dotted", "dash": "dashed"}.get(str(dash), "solid"),
+            trace.visible != "legendonly",
+        )
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A plotly figure as JSON values, with a title and a caption."""
+    """A plotly figure.
+
+    Attributes:
+        title: title above the figure.
+        caption: what it shows.
+        figure: the figure as JSON values.
+        is_wide: whether it takes the whole width of the page.
+        legend: the named traces, which the page lists below the figure.
+    """
 
     title: str
     caption: str
     figure: Mapping[str, Any]
-    is_wide: bool = False
+    is_wide: bool
+    legend: tuple[LegendEntry, ...]
+
+    @classmethod
+    def of(
+        cls, title: str, caption: str, figure: Figure, *, is_wide: bool = False
+    ) -> Plot:
+        """Moves the legend of a figure to the page, where names are not cut off."""
+        entries = [
+            LegendEntry.of(number, trace)
+            for number, trace in enumerate(figure.data)
+            if trace.name and trace.showlegend is not False
+        ]
+        if figure.layout.legend.traceorder == "reversed":
+            entries.reverse()
+        figure.update_layout(showlegend=False)
+        plain: dict[str, Any] = json.loads(figure.to_json())
+        return cls(title, caption, plain, is_wide, tuple(entries))
 
 
 @dataclass(frozen=True)
@@ -71,27 +130,47 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
         run: a finished run.
         card: the text of the corpus's DATASET_CARD.md.
     """
+    return render_template(
+        "report.html.jinja",
+        title=f"Who joins? {run.dataset}",
+        is_synthetic=run.is_synthetic,
+        ours=DEEP_CHALLENGER,
+        summary=_summary(run),
+        table_one=run.table_one and _without_paper(run, run.table_one),
+        sections=[_section(run, split) for split in run.splits],
+        configuration=list(_flatten(run.config)),
+        card=None if card is None else _render_card(card),
+    )
+
+
+def render_template(
+    name: str, *, title: str, is_synthetic: bool, has_plots: bool = True, **values: Any
+) -> str:
+    """Returns a self-contained HTML page.
+
+    Args:
+        name: file name of its template, which extends page.html.jinja.
+        title: title of the page.
+        is_synthetic: whether the data are simulated, which the page then says.
+        has_plots: whether the page has plots and therefore contains plotly.
+        **values: other values of the template; rows whose name begins with `ours`
+            are highlighted.
+    """
     page = (
-        page_environment()
-        .get_template("report.html.jinja")
+        _environment()
+        .get_template(name)
         .render(
-            title=f"Who joins? {run.dataset}",
-            run=run,
-            ours=DEEP_CHALLENGER,
-            summary=_summary(run),
-            table_one=run.table_one and _without_paper(run, run.table_one),
-            sections=[_section(run, split) for split in run.splits],
-            configuration=list(_flatten(run.config)),
-            card=None if card is None else _render_card(card),
+            **{"ours": None, **values},
+            title=title,
+            is_synthetic=is_synthetic,
             version=__version__,
-            plotly_script=get_plotlyjs(),
+            plotly_script=get_plotlyjs() if has_plots else "",
         )
     )
     return page.lstrip()
 
 
-def page_environment() -> jinja2.Environment:
-    """Returns the environment of the page templates, with their filters."""
+def _environment() -> jinja2.Environment:
     # Captions and names are data, so everything except our own markup is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -157,41 +236,36 @@ def _without_paper(run: SavedRun, table: Table) -> Table:
 
 
 def _plots(result: SplitResult) -> Iterator[Plot]:
-    yield Plot(
+    yield Plot.of(
         "Average precision",
         "How well each model predicts who joins, mean of the folds; the bar is the "
         "95 % interval over users.",
-        _plain(figures.interval_figure(result)),
+        figures.interval_figure(result),
         is_wide=True,
     )
-    yield Plot(
+    yield Plot.of(
         "Precision and recall",
         "Mean of the folds at each recall; the dotted line is the prevalence.",
-        _plain(figures.precision_recall_figure(result)),
+        figures.precision_recall_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Gain",
         "Share of joiners among the best-scored users of a challenge, mean over "
         "challenges; dotted: by chance.",
-        _plain(figures.gain_figure(result)),
+        figures.gain_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Reliability",
         "Share that joined among pairs of similar predicted probability, in 15 bins of "
         "equal mass; dotted: perfectly calibrated probabilities.",
-        _plain(figures.reliability_figure(result)),
+        figures.reliability_figure(result),
     )
-    yield Plot(
+    yield Plot.of(
         "Challenges",
         "Average precision divided by the share that joined; 1, dotted, is chance.",
-        _plain(figures.challenge_figure(result)),
+        figures.challenge_figure(result),
         is_wide=True,
     )
-
-
-def _plain(figure: Figure) -> Mapping[str, Any]:
-    plain: dict[str, Any] = json.loads(figure.to_json())
-    return plain
 
 
 def _summary(run: SavedRun) -> Table | None:
@@ -220,8 +294,9 @@ def _summary_row(result: SplitResult) -> tuple[Cell, ...] | None:
     folds = result.predictions.folds
     num_pairs = sum(len(answers(f, best, "test").labels) for f in folds)
     difference = result.difference(DEEP_CHALLENGER, best)
+    split = result.predictions.split
     return (
-        result.predictions.split,
+        SPLIT_NAMES.get(split, split),
         str(num_pairs),
         result.metrics[best]["prevalence"],
         result.average_precision(DEEP_CHALLENGER),
@@ -256,5 +331,5 @@ def _render_card(card: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
-    html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return html
+    rendered: str = markdown.renderer.render(tokens, markdown.options, {})
+    return rendered

@@ -14,10 +14,9 @@ from dc_keras.social.palette import OTHER, PALETTE
 
 # The number of coloured curves; more colours could not be distinguished.
 _NUM_NAMED = len(PALETTE)
-_HEIGHT_PX = 420
+_HEIGHT_PX = 360
 _GREY = "#868e96"
 _DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
-_LETTERS = 32
 
 
 def replication_figure(replication: pl.DataFrame) -> go.Figure:
@@ -40,7 +39,7 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
             line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
             showlegend=is_named,
         )
-    return _set_layout(figure, "day (UTC)", "participants")
+    return _set_layout(figure, None, "participants")
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
@@ -106,17 +105,15 @@ def curve_figure(curve: pl.DataFrame) -> go.Figure:
     return _set_layout(figure, "steps after the seeds", "users who have joined")
 
 
-def _set_layout(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+def _set_layout(figure: go.Figure, x_title: str | None, y_title: str) -> go.Figure:
     return figure.update_layout(
         height=_HEIGHT_PX,
         margin={"l": 56, "r": 12, "t": 12, "b": 48},
         xaxis_title=x_title,
         yaxis_title=y_title,
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
         hovermode="closest",
     )
 
 
 def _label(name: str) -> str:
-    line = "".join(letter if letter.isprintable() else " " for letter in name)
-    return html.escape(line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…")
+    return html.escape("".join(c if c.isprintable() else " " for c in name))

@@ -2,67 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-
-import jinja2
-from plotly.graph_objects import Figure
-from plotly.offline import get_plotlyjs
 
 from dc_keras.corpus.store import write_sealed
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting import reach_figures
-from dc_keras.reporting.page import Plot, page_environment
-from dc_keras.social.reach_report import ReachReport
-from dc_keras.version import __version__
+from dc_keras.reporting.page import Plot, render_template
+from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
 
 _MOST_ROWS = 30
 _NUM_LIKELY = 20
-_METHODS = {
-    "cascade": "cascade along ties",
-    "mean": "mean of other challenges",
-    "speed": "speed of the first adopters",
-}
 
 
-def write_reach_page(report: ReachReport, output: Path, title: str) -> None:
+def write_reach_page(
+    report: ReachReport, output: Path, title: str, *, is_synthetic: bool = False
+) -> None:
     """Writes the self-contained page atomically.
 
     Args:
         report: the results.
         output: path of the page, .html; its directory is created if necessary.
         title: title of the page.
+        is_synthetic: whether the data are simulated.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(output, render_reach_page(report, title))
+    page = render_reach_page(report, title, is_synthetic=is_synthetic)
+    write_sealed(output, page)
 
 
-def render_reach_page(report: ReachReport, title: str) -> str:
+def render_reach_page(
+    report: ReachReport, title: str, *, is_synthetic: bool = False
+) -> str:
     """Returns the page as HTML."""
-    environment: jinja2.Environment = page_environment()
-    page = environment.get_template("reach.html.jinja").render(
+    return render_template(
+        "reach.html.jinja",
         title=title,
-        # No row is highlighted.
-        ours="\0",
-        replication=_plot(
+        is_synthetic=is_synthetic,
+        verdict=report.explain_forecast(),
+        replication=Plot.of(
             "Replication",
-            "Cumulative participants by day; the largest challenges are coloured.",
+            "Cumulative participants by day (UTC); the largest challenges are "
+            "coloured.",
             reach_figures.replication_figure(report.replication()),
+            is_wide=True,
         ),
         along=_along_table(report),
         forecasts=list(_forecast_plots(report)),
         backtest=_backtest_table(report),
         what_if=None if report.what_if is None else _what_if_plot(report),
         likely=None if report.what_if is None else _likely_table(report),
-        version=__version__,
-        plotly_script=get_plotlyjs(),
     )
-    return page.lstrip()
-
-
-def _plot(title: str, caption: str, figure: Figure, is_wide: bool = True) -> Plot:
-    return Plot(title, caption, json.loads(figure.to_json()), is_wide)
 
 
 def _along_table(report: ReachReport) -> Table:
@@ -97,10 +87,12 @@ def _along_table(report: ReachReport) -> Table:
 def _forecast_plots(report: ReachReport) -> Iterator[Plot]:
     if report.backtests is None:
         return
-    for method, name in _METHODS.items():
+    caption = "A dot is a past challenge; the dotted line is a correct forecast."
+    for method in sorted(METHOD_NAMES, key=report.backtests.mean_error):
         figure = reach_figures.backtest_figure(report.backtests.table, method)
-        caption = "A dot is a past challenge; the dotted line is a correct forecast."
-        yield _plot(f"Forecast by the {name}.", caption, figure, is_wide=False)
+        best = ", the best" if method == report.backtests.best else ""
+        title = f"{METHOD_NAMES[method].capitalize()}{best}"
+        yield Plot.of(title, caption, figure)
 
 
 def _backtest_table(report: ReachReport) -> Table | None:
@@ -108,7 +100,7 @@ def _backtest_table(report: ReachReport) -> Table | None:
         return None
     rows: list[tuple[Cell, ...]] = [
         (
-            _METHODS[row["method"]],
+            METHOD_NAMES[row["method"]],
             row["log_error"],
             _interval(row["log_error_low"], row["log_error_high"]),
             row["above_mean"],
@@ -116,7 +108,7 @@ def _backtest_table(report: ReachReport) -> Table | None:
             f"{row['users_error']:.1f}",
             f"{row['within']} of {row['challenges']}",
         )
-        for row in report.backtests.summary().iter_rows(named=True)
+        for row in report.backtests.summary().sort("log_error").iter_rows(named=True)
     ]
     return Table(
         "Backtest: leave-one-out forecasts of past challenges",
@@ -139,11 +131,12 @@ def _what_if_plot(report: ReachReport) -> Plot:
     what_if = report.what_if
     if what_if is None:
         raise ValueError("the report has no forecast from seeds")
-    return _plot(
+    return Plot.of(
         "From the seeds",
         f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
         "to join; the other users join along ties.",
         reach_figures.curve_figure(what_if.curve()),
+        is_wide=True,
     )
 
 

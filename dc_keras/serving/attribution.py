@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from dc_keras.errors import DataError
 from dc_keras.serving.calibration import log_odds
@@ -256,11 +257,12 @@ class _Side:
         sizes = np.array([abs(effect.log_odds or 0.0) for effect in wholes])
         # The stable sort prefers the earlier of two equal posts.
         inside = np.argsort(-sizes, kind="stable")[:most_posts].tolist()
+        bar = tqdm(wholes, f"{self.side} posts", unit="post", disable=None)
         return tuple(
             self._explain_parts(position, whole, posts[position])
             if posts and position in inside
             else PostEffect(whole)
-            for position, whole in enumerate(wholes)
+            for position, whole in enumerate(bar)
         )
 
     def _explain_parts(self, position: int, whole: Effect, post: RawPost) -> PostEffect:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tqdm import tqdm
 
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
@@ -196,7 +197,9 @@ def write_archive(
         functions: by the name of their signature.
         place: directory of the SavedModel.
     """
-    for name, (function, signature) in functions.items():
+    for name, (function, signature) in tqdm(
+        functions.items(), "signatures", unit="signature", disable=None
+    ):
         # The archive would trace a function with a signature twice.
         traced = tf.function(function, input_signature=signature, autograph=False)
         order_variables(traced.get_concrete_function().graph)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
+from tfrecords.storage.read_errors import reading
 
 
 def find_version(place: Path) -> Path:
@@ -33,7 +34,8 @@ def find_version(place: Path) -> Path:
 
 def read_config(place: Path) -> dict[str, Any]:
     """Returns the settings of a version of a bundle."""
-    config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
+    with reading(place / "config.json", "a bundle of export_model"):
+        config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
     return config
 
 

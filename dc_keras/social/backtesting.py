@@ -52,6 +52,19 @@ class Backtests:
         predicted = self.table[f"{method}_predicted"].to_numpy()
         return np.asarray(np.abs(np.log(predicted / self.table["actual"].to_numpy())))
 
+    @property
+    def best(self) -> str:
+        """The method with the smallest mean error, the first of `METHODS` if equal."""
+        return min(METHODS, key=self.mean_error)
+
+    def mean_error(self, method: str) -> float:
+        """Returns the mean of `errors`."""
+        return float(self.errors(method).mean())
+
+    def mean_forecast(self) -> tuple[float, float, float]:
+        """Returns the forecast of a future challenge by the mean, and its interval."""
+        return _mean_reach(self.table["actual"].to_numpy())
+
     def summary(self) -> pl.DataFrame:
         """Returns one row per method, with 95 % bootstrap intervals over challenges.
 
@@ -205,7 +218,7 @@ def _forecast(
     }
     forecasts = (
         (run.predicted, run.low, run.high),
-        _forecast_from_mean(others),
+        _mean_reach(np.array([other.num_adopters for other in others])),
         _forecast_from_speed(challenge, others),
     )
     for method, (predicted, low, high) in zip(METHODS, forecasts, strict=True):
@@ -214,9 +227,9 @@ def _forecast(
     return row
 
 
-def _forecast_from_mean(others: Sequence[PastChallenge]) -> tuple[float, float, float]:
-    """Returns the geometric mean of the others' reach and its 90 % interval."""
-    reached = np.log([other.num_adopters for other in others])
+def _mean_reach(actual: np.ndarray) -> tuple[float, float, float]:
+    """Returns the geometric mean of numbers of adopters and its 90 % interval."""
+    reached = np.log(actual)
     low, high = np.quantile(reached, _BAND)
     return float(np.exp(reached.mean())), float(np.exp(low)), float(np.exp(high))
 

@@ -39,10 +39,12 @@ class Readiness:
         values: readiness of each user, 0 or more, float64 (num_users,); users without a
             probability have the mean.
         num_unknown: number of users without a probability.
+        expected: sum of the known probabilities.
     """
 
     values: np.ndarray
     num_unknown: int
+    expected: float
 
 
 def read_seeds(path: Path, graph: SocialGraph) -> Seeds:
@@ -104,7 +106,8 @@ def read_readiness(
         )
     values = np.full(len(graph.users), float(known.mean()))
     values[rows[rows >= 0]] = known
-    return Readiness(values / known.mean(), len(graph.users) - len(known))
+    num_unknown = len(graph.users) - len(known)
+    return Readiness(values / known.mean(), num_unknown, float(known.sum()))
 
 
 def simulate_seeds(

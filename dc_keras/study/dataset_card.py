@@ -174,7 +174,9 @@ def _contents(directory: Path, info: Mapping[str, Any], videos: pl.LazyFrame) ->
     kinds.update(dict(ties.iter_rows()))
     rows = [("posts", source, number) for source, number in info["sources"].items()]
     rows += [("ties", kind, number) for kind, number in sorted(kinds.items()) if number]
+    synthetic = "Synthetic: no person, post or sound in it exists. "
     return (
+        f"{synthetic * bool(info.get('is_synthetic'))}"
         f"{info['counts']['videos']:,} posts by {total['authors']:,} authors{dates}. "
         "Identities are keyed pseudonyms.\n\n"
         + _table(("what", "source or kind", "number"), rows)

@@ -119,6 +119,27 @@ def user_histories(
     )
 
 
+def count_joined(study: Study, videos: pl.DataFrame, challenge: str) -> tuple[int, int]:
+    """Returns how many authors joined a challenge, and how many could have joined it.
+
+    With a cutoff, these are the authors who had not joined it before the cutoff.
+
+    Args:
+        study: the study with the challenge and the cutoff.
+        videos: the corpus's table of posts.
+        challenge: name of a challenge of the study.
+    """
+    names = [known.name for known in study.challenges]
+    posts = _dated(study, videos.select("video_id", "user_id", "create_time"))
+    joins = find_joins(study, videos).filter(challenge=names.index(challenge))
+    joins = joins.join(posts, on="video_id")
+    joined = set(joins["user_id"])
+    early: set[str] = set()
+    if study.cutoff is not None:
+        early = set(joins.filter(pl.col("is_past").fill_null(True))["user_id"])
+    return len(joined - early), posts["user_id"].n_unique() - len(early)
+
+
 def in_pool(user_id: str, fraction: float) -> bool:
     """Returns whether a user is in the support pool, by a hash of the id.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,33 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         temporary = path.with_suffix(".tmp.npz")
         np.savez(temporary, counts=counts, best=self.best, **weights)
         temporary.replace(path)
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Reports each epoch in a line: loss and scores, seconds, and the time left.
+
+    Args:
+        name: name of the model.
+        progress: called with each line.
+    """
+
+    def __init__(self, name: str, progress: Callable[[str], None]) -> None:
+        super().__init__()
+        self._name, self._progress = name, progress
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Starts the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Reports the epoch."""
+        seconds = time.monotonic() - self._start
+        num_left = self.params["epochs"] - epoch - 1
+        values = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        self._progress(
+            f"{self._name}: epoch {epoch + 1} of {self.params['epochs']}, {values}, "
+            f"{seconds:.1f} s, at most {seconds * num_left:.0f} s left"
+        )
 
 
 class ResumableCSVLogger(keras.callbacks.CSVLogger):

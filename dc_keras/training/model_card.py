@@ -31,8 +31,6 @@ CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 0
-# A file beside the media of a simulated world.
-_TRUTH_FILE = "truth.json"
 
 _PARTICIPATION = (
     "The probability that a user joins a challenge, from the user's earlier posts "
@@ -86,24 +84,21 @@ class CorpusFacts:
         sha256: hex digest of the table of posts.
         counts: numbers of posts ("videos") and authors ("users").
         sources: number of posts by format.
-        is_synthetic: True if the truth of a simulated world is beside the media, None
-            if unknown.
+        is_synthetic: whether posts of a simulated world were imported.
     """
 
     sha256: str
     counts: Mapping[str, int]
     sources: Mapping[str, int]
-    is_synthetic: bool | None
+    is_synthetic: bool
 
     @classmethod
     def of(cls, corpus: Corpus) -> CorpusFacts:
         """Reads the facts of a corpus."""
         with (corpus.directory / VIDEOS_FILE).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        media = corpus.media_root
-        is_world = media is not None and (media.parent / _TRUTH_FILE).exists()
         counts = {name: corpus.info["counts"][name] for name in ("videos", "users")}
-        return cls(digest, counts, corpus.info["sources"], True if is_world else None)
+        return cls(digest, counts, corpus.info["sources"], corpus.is_synthetic)
 
 
 def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[Path]:
@@ -125,16 +120,33 @@ def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[
     return cards
 
 
+def summarize_score(directory: Path) -> str:
+    """Returns the main metric of a finished model on its validation rows, as text."""
+    predictions = pl.read_parquet(directory / "predictions.parquet")
+    if predictions.is_empty() or predictions["label"].n_unique() < 2:
+        return "no score: there are no validation rows, or all have one label"
+    if "score" in predictions.columns:
+        labels, scores = (predictions[name].to_numpy() for name in ("label", "score"))
+        return (
+            f"average precision {average_precision_score(labels, scores):.3f} (chance "
+            f"{labels.mean():.3f}) on {len(labels):,} pairs of "
+            f"{predictions['user_id'].n_unique():,} validation users"
+        )
+    accuracy = float(
+        (predictions["label"] == predictions["predicted"]).to_numpy().mean()
+    )
+    return f"accuracy {accuracy:.3f} on {predictions.height:,} validation posts"
+
+
 def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
     config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
     title, *description = _describe(config)
-    synthetic = {True: "yes: a simulated world", None: "unknown"}
     num_pairs = int(grid.observed.sum())
     data = {
         "corpus (sha256 of its posts)": corpus.sha256,
         "posts, authors": ", ".join(f"{n:,}" for n in corpus.counts.values()),
         "formats": ", ".join(f"{k} {n:,}" for k, n in sorted(corpus.sources.items())),
-        "synthetic": synthetic[corpus.is_synthetic],
+        "synthetic": "yes: a simulated world" if corpus.is_synthetic else "unknown",
         "study": config["study"].get("name", "–"),
         "grid (sha256)": config["grid_sha256"],
         "users, challenges": f"{len(grid.users):,}, {len(grid.challenges):,}",

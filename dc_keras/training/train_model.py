@@ -130,6 +130,7 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
     steps: Sequence[CrossFitStep] = ()
     features = videos = None
     if recipe.groups:
+        run.progress(f"context features of {len(pairs):,} pairs")
         data = context_data(run.grid, run.facts, run.table, hidden)
         steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
         features = ContextFeatures(data, train, steps, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,17 @@ from dc_keras.options import (
 )
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.callbacks import training_callbacks
+from dc_keras.training.callbacks import EpochLines, training_callbacks
 from dc_keras.training.proxy_training import Variant, side_variants
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.summaries import log_config, log_frames
+
+# The network of each task, in the lines about epochs.
+_NAMES = {
+    "challenge": "challenge proxy",
+    "user": "user proxy",
+    "participation": "fusion of videos",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class TrainingRun:
         key_fingerprint: fingerprint of the corpus's pseudonymization key, for the codes
             of posts; None stores no codes.
         overwrite: whether to replace a model with other settings in the directory.
+        progress: called with a line about each epoch.
     """
 
     grid: Grid
@@ -62,6 +70,7 @@ class TrainingRun:
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
     key_fingerprint: str | None = None
     overwrite: bool = False
+    progress: Callable[[str], None] = lambda _: None
 
     @property
     def recipe(self) -> Recipe:
@@ -108,7 +117,10 @@ class TrainingRun:
         log_config(logs, config)
         if self.sample_frames:
             log_frames(logs, self.sample_frames)
-        return training_callbacks(self.directory, _hparams(config), self.profile_steps)
+        callbacks = training_callbacks(
+            self.directory, _hparams(config), self.profile_steps
+        )
+        return [*callbacks, EpochLines(_NAMES[config["task"]], self.progress)]
 
 
 def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,22 @@
 """Start-up, output and error handling of all scripts.
 
-Scripts print only through `say`, `show`, `progress` and `fail`. These escape control
-characters, which a terminal would otherwise interpret.
+Scripts print only through `say`, `show`, `progress`, `suggest` and `fail`. These escape
+control characters, which a terminal would otherwise interpret. Results go to stdout,
+everything else to stderr. Loops that take long have a bar of tqdm with `disable=None`,
+which is shown on terminals only.
 """
 
 from __future__ import annotations
 
 import logging as standard_logging
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from absl import app, flags, logging
 
@@ -25,6 +30,10 @@ quiet_tensorflow.install()
 
 
 flags.disclaim_key_flags()
+
+_MISSING = re.compile(
+    r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
+)
 
 
 def run(
@@ -54,7 +63,19 @@ def run(
         True,
         "Compares the files of artifacts with their checksums when opened.",
     )
-    app.run(lambda argv: _guarded(main, argv, writes, kind, locks=locks))
+    app.run(
+        lambda argv: _guarded(main, argv, writes, kind, locks=locks),
+        flags_parser=_parse_flags,
+    )
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Parses the flags; an error ends the process with one line and exit code 2."""
+    try:
+        return list(flags.FLAGS(argv))
+    except flags.Error as error:
+        text = _MISSING.sub(r"--\1 is required;", " ".join(str(error).split()))
+        sys.exit(fail(f"{text.rstrip('.;')}; --help explains the flags", 2))
 
 
 def _guarded(
@@ -176,11 +197,30 @@ def say(text: str = "") -> None:
 
 def show(text: str) -> None:
     """Prints several lines to stdout; names in them must not contain line breaks."""
-    sys.stdout.write(escape_controls(text, keep="\n") + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, escape_controls(text, keep="\n"))
 
 
 def progress(text: str) -> None:
     """Prints one line about the progress to stderr."""
-    sys.stderr.write(f"{escape_controls(text)}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, escape_controls(text))
+
+
+def suggest(command: str, **values: object) -> None:
+    """Prints the command to run next to stderr.
+
+    Args:
+        command: its name.
+        **values: its flags.
+    """
+    is_console = sys.argv[0].startswith("dc-keras")
+    start = "dc-keras " if is_console else "python -m pipelines."
+    words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    progress(f"next: {start}{command} {' '.join(words)}")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes a line, above a progress bar if there is one."""
+    bars = sys.modules.get("tqdm") if sys.stderr.isatty() else None
+    with nullcontext() if bars is None else bars.tqdm.external_write_mode(stream):
+        stream.write(f"{text}\n")
+        stream.flush()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from absl import flags
+
+from pipelines._cli import app
 
 if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
@@ -64,16 +66,25 @@ def define_bundle_flags() -> OpenBundle:
         version = find_version(Path(bundle.value))
         verify_directory(version, "export_model")
         require_challenges(read_config(version)["challenges"], challenges)
+        if name.value and not server.value:
+            raise DataError(
+                f"--served_name needs --server. Received: served_name={name.value}"
+            )
+        if not server.value:
+            app.progress("loading TensorFlow and the bundle, about ten seconds")
         from dc_keras.serving.predictor import Predictor
 
         if server.value:
             # Otherwise urllib3 logs each retry; the final error is sufficient.
             logging.getLogger("urllib3").setLevel(logging.ERROR)
             return Predictor.connect(Path(bundle.value), server.value, name.value)
-        if name.value:
-            raise DataError(
-                f"--served_name needs --server. Received: served_name={name.value}"
-            )
         return Predictor.load(Path(bundle.value))
 
     return open_bundle
+
+
+def read_bundle_config() -> Mapping[str, Any]:
+    """Returns the configuration of --bundle, without loading the model."""
+    from dc_keras.serving.bundle_config import find_version, read_config
+
+    return read_config(find_version(Path(str(flags.FLAGS["bundle"].value))))

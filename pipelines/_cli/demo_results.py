@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,10 @@ _PAGES = {
     "survey/survey.html": "The social graph and its communities.",
     "reach/reach.html": "How challenges spread, and how far a new one would go.",
     "predictions.csv": "Probabilities that the exported model gave for some users.",
-    "seeds.csv": "All users, ranked for a challenge that does not exist yet.",
+    "seeds.csv": "The users to ask first about a challenge that does not exist yet.",
     "audit.json": "Checks for leaks between training and test data.",
     "evaluation/tables": "Every table as Markdown, JSON and LaTeX.",
-    "model": "The trained model; `tensorboard --logdir` shows its curves.",
+    "model": "The trained model; its curves: tensorboard --logdir=model.",
     "export": "The SavedModel, which tf-serving loads as it is.",
     "corpus": "The posts as Parquet tables, with DATASET_CARD.md.",
     "frames": "Frames and captions as TFRecords.",
@@ -28,24 +27,6 @@ _PAGES = {
     "world": "The synthetic posts and videos, and the truth behind them.",
     "logs": "What each command printed.",
 }
-_INDEX = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>dc_keras demo</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto;
-  padding: 0 1rem; color: #1f2328; background: #fff; }}
-a {{ color: #0550ae; }}
-li {{ margin: .4rem 0; overflow-wrap: anywhere; }}
-</style>
-<h1>dc_keras demo</h1>
-<p>A synthetic world of {world}. No person, post or sound in it exists.</p>
-<ul>
-{items}
-</ul>
-</html>
-"""
 
 
 def show_results(console: Console, run: Path, answers: pl.DataFrame) -> None:
@@ -102,14 +83,19 @@ def write_index(work: Path, world: str) -> Path:
     Returns:
         Its path, `index.html` in the directory.
     """
+    from dc_keras.reporting.page import render_template
     from tfrecords.storage.atomic_write import write_text
 
-    items = [
-        f'<li><a href="{html.escape(path)}">{html.escape(path)}</a><br>'
-        f"{html.escape(what)}</li>"
-        for path, what in _PAGES.items()
-        if (work / path).exists()
-    ]
+    made = {path: what for path, what in _PAGES.items() if (work / path).exists()}
     page = work / "index.html"
-    write_text(page, _INDEX.format(world=html.escape(world), items="\n".join(items)))
+    text = render_template(
+        "index.html.jinja",
+        title="dc_keras demo",
+        is_synthetic=True,
+        has_plots=False,
+        world=world,
+        pages={path: what for path, what in made.items() if path.endswith(".html")},
+        files={path: what for path, what in made.items() if path[-5:] != ".html"},
+    )
+    write_text(page, text)
     return page

@@ -202,7 +202,7 @@ def graph_steps(work: Path) -> list[Step]:
         ),
         Step(
             "reach",
-            "forecast how far it would spread from the first ten",
+            "forecast how far it would spread from the chosen users",
             (
                 *(graph, corpus, f"--study={work}/world/study.toml"),
                 *(f"--seeds={work}/seeds.csv", f"--output={work}/reach"),

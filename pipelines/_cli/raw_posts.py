@@ -52,13 +52,17 @@ def of_users(
         media_root: Directory of the media; None for the media root of the corpus.
         predictor: Bundle whose sampling of frames and whose study are used.
     """
+    from tqdm import tqdm
+
     from dc_keras.serving.raw_requests import RawUser
     from tfrecords.decoding_process import DecodingProcess
 
     users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
-    with DecodingProcess() as process:
+    app.progress(f"reading and embedding the posts of {len(users):,} users")
+    bar = tqdm(total=len(users), desc="users", unit="user", disable=None)
+    with DecodingProcess() as process, bar:
         # A look through the corpus for many, frames of a few at a time.
         for block in _cut(users, _USERS_A_LOOK):
             ids = [video_id for user in block for video_id in histories[user]]
@@ -70,6 +74,7 @@ def of_users(
                     posts = of_videos(videos, root, sampling, process.sample)
                     described.append(RawUser(posts, **known.facts(user)))
                 yield some, described
+                bar.update(len(some))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,10 @@ def test_past_challenges_are_backtested_and_seeds_forecast(ran):
     assert (users.height, users["chance"].max()) == (40, 1.0)
     assert "along ties: p of at most 0.05 in" in ran.stdout
     assert "0 of 40 users have no probability" in ran.stdout
-    assert "from 2 seeds " in ran.stdout
+    assert "2 seeds, of whom 1.5 are expected to join" in ran.stdout
+    assert content["what_if"]["forecast"]["method"] in ("cascade", "mean")
+    # All 40 users have the probability 0.3.
+    assert "The command rank would forecast 12.0" in ran.stdout
 
 
 def test_without_seeds_or_a_past_there_is_less(chain, flags):

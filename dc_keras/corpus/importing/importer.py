@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
+from tqdm import tqdm
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
@@ -31,7 +32,7 @@ from dc_keras.corpus.importing.export_reader import (
     SourceCounts,
 )
 from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
-from dc_keras.corpus.importing.input_files import find_files
+from dc_keras.corpus.importing.input_files import are_simulated, find_files
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
@@ -187,7 +188,8 @@ def import_files(
         if known is not None:
             sorter.add_existing(directory / VIDEOS_FILE)
             reader.edges = dict.fromkeys(known.iter_edges())
-        reports = tuple(map(reader.read_file, files))
+        bar = tqdm(files, "reading", unit="file", disable=None)
+        reports = tuple(map(reader.read_file, bar))
         renames = authors.resolve()
         forgotten = _extend_forgotten(forgotten, authors, directory)
         index = None
@@ -218,6 +220,8 @@ def import_files(
                 media_root=root,
                 num_quarantined=num_quarantined,
                 notes=_total_notes(reader, known),
+                is_synthetic=are_simulated(files)
+                or (known is not None and known.is_synthetic),
             )
         summary = ImportSummary(
             sources=reader.counts(),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dc_keras.errors import DataError
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
+_TRUTH_FILE = "truth.json"
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -38,6 +40,23 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
             raise DataError(f"{problem}. Received: input={pattern}")
         files.update(dict.fromkeys(found))
     return sorted(files)
+
+
+def are_simulated(files: Iterable[Path]) -> bool:
+    """Returns whether a file belongs to a world of `simulate`.
+
+    A world has a truth.json beside its export, which says that it is synthetic.
+    """
+    places = {file.parent / _TRUTH_FILE for file in files}
+    return any(_is_truth(place) for place in places if place.is_file())
+
+
+def _is_truth(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:  # another file of this name
+        return False
+    return isinstance(content, dict) and content.get("synthetic") is True
 
 
 def _below(directory: Path) -> Iterator[Path]:

@@ -114,6 +114,7 @@ def test_corpus_json_has_the_counts_of_the_tables(tmp_path):
         "notes": {},
         "key_fingerprint": "f",
         "media_root": None,
+        "is_synthetic": False,
         "sha256": digests,
     }
 

@@ -1,5 +1,6 @@
 import gc
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -90,10 +91,11 @@ def test_stopped_run_continues_with_unfinished_folds(
 
     messages = []
     run_experiment(baseline, ["cold_user"], 1, tmp_path, messages.append)
-    assert messages == [
+    assert messages[:-1] == [
         "cold_user-seed0-fold0: already done",
         "cold_user-seed0-fold1: baseline VGG16",
     ]
+    assert re.fullmatch("1 of 1 folds done, .* s each, about 0 s left", messages[-1])
     del kept["SHA256SUMS"]
     assert kept.items() <= _contents(tmp_path).items()
     _assert_same_scores(run, tmp_path)
@@ -185,7 +187,12 @@ def test_a_directory_with_another_configuration_is_refused(run, experiment, chan
 
 def test_two_processes_give_the_results_of_one(run, baseline, tmp_path, capfd):
     run_experiment(baseline, ["cold_user"], 1, tmp_path, print, workers=2)
-    assert sorted(capfd.readouterr().out.splitlines()) == [
+    lines = sorted(capfd.readouterr().out.splitlines())
+    assert [line[:17] for line in lines[:2]] == [
+        "1 of 2 folds done",
+        "2 of 2 folds done",
+    ]
+    assert lines[2:] == [
         "cold_user-seed0-fold0: baseline VGG16",
         "cold_user-seed0-fold1: baseline VGG16",
     ]

@@ -45,6 +45,15 @@ def test_a_known_truth_means_synthetic_data(tmp_path):
     assert "synthetic world" in run.tables["table_2_cold_user"].title
 
 
+def test_the_configuration_knows_simulated_data_without_a_truth(tmp_path):
+    run = write_run(tmp_path)
+    config = json.loads((run / "config.json").read_text())
+    for is_synthetic in (False, True):
+        text = json.dumps(config | {"is_synthetic": is_synthetic})
+        (run / "config.json").write_text(text)
+        assert SavedRun.open(run).is_synthetic is is_synthetic
+
+
 def test_a_run_of_proxies_alone_has_table_one(tmp_path):
     run = write_run(tmp_path)
     config = json.loads((run / "config.json").read_text())

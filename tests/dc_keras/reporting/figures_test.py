@@ -16,7 +16,7 @@ def test_main_models_are_visible_and_others_can_be_shown(result):
         "deepChallenger": True,
         "propensity × popularity": True,
         "VGG16+BERT": "legendonly",
-        "deepChallenger without<br>text": "legendonly",
+        "deepChallenger without text": "legendonly",
         "prevalence": None,
     }
     assert figure.data[-1].y == pytest.approx((0.25, 0.25))

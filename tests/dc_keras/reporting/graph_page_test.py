@@ -40,7 +40,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def page(found):
-    return render_graph_page(found, "drawn <b>")
+    return render_graph_page(found, "drawn <b>", is_synthetic=True)
 
 
 def _without_plotly(page):
@@ -60,6 +60,7 @@ def test_the_page_shows_the_survey(page, found):
     assert f"modularity {found.communities.modularity:.3f}" in page
     assert f">{found.isolation.overall:.3f}</td>" in page
     assert "1 users without a community" in page
+    assert '<span class="badge">synthetic</span>' in page
     strongest = found.measures.sort("strength", descending=True)["user_id"][0]
     assert f'<th scope="row">{strongest}</th>' in page
 
@@ -84,6 +85,13 @@ def test_every_connected_user_is_a_dot(page):
     assert ties["x"].count(None) * 3 == len(ties["x"])
 
 
+def test_a_legend_has_the_full_names(page, found):
+    [legend] = re.findall(r'<ul class="legend".*?</ul>', page, re.S)
+    assert legend.count("<li>") == found.table().height
+    assert "[2J &lt;script&gt;alert(1)&lt;/script&gt;</button>" in legend
+    assert "showlegend" in _figure(page)["layout"]
+
+
 def test_many_users_are_shown_as_communities(found):
     _ties, *groups = _figure(render_graph_page(found, "drawn", most_users=10))["data"]
     assert [len(group["x"]) for group in groups] == [1, 1, 1, 1]
@@ -95,6 +103,8 @@ def test_probabilities_colour_the_plot_and_are_shown(found):
     known[:20] = 0.125
     known[0] = 0.25
     page = render_graph_page(found, "drawn", probabilities=known)
+    assert 'class="badge"' not in page
+    assert 'class="legend"' not in page
     assert "darker users are more likely to join" in page
     groups = _figure(page)["data"][1:]
     hover = [text for group in groups for text in group["text"]]
@@ -109,7 +119,7 @@ def test_probabilities_colour_the_plot_and_are_shown(found):
 
 
 def test_equal_surveys_give_equal_pages(page, found):
-    assert render_graph_page(found, "drawn <b>") == page
+    assert render_graph_page(found, "drawn <b>", is_synthetic=True) == page
 
 
 def test_nothing_half_written_stays(found, tmp_path):
@@ -117,16 +127,6 @@ def test_nothing_half_written_stays(found, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["graph.html"]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_a_browser_shows_it_without_a_word_or_a_request(
-    page, open_page, tmp_path, width, scheme
-):
-    path = tmp_path / "graph.html"
-    path.write_text(page, "utf-8")
-    shown, messages = open_page(path, width, scheme)
-    assert messages == [path.as_uri()]
+def test_the_page_can_be_read_on_a_phone_and_on_a_desk(check_page, page):
+    shown = check_page(page)
     assert shown.locator(".plot path.point").count() == sum(_SIZES)
-    widths = shown.evaluate(
-        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
-    )
-    assert max(widths) <= width

@@ -192,6 +192,23 @@ def test_a_browser_shows_it_without_a_word_or_a_request(opened, page_file):
     assert 200 < drawn["width"] <= width
 
 
+def test_the_legend_shows_and_hides_lines(opened):
+    shown, _, _ = opened
+    figure = shown.locator("figure", has=shown.locator("#cold_user-plot-2"))
+    assert figure.locator("svg .legend").count() == 0
+    lines = figure.locator("path.js-line")
+    before = lines.count()
+    hidden = figure.locator('.legend button[aria-pressed="false"]')
+    names = hidden.all_text_contents()
+    assert names == ["VGG16+BERT", "deepChallenger without text"]
+    hidden.first.click()
+    shown.wait_for_function(f"""document.querySelectorAll(
+        "#cold_user-plot-2 path.js-line").length === {before + 1}""")
+    figure.locator(".legend button", has_text=names[0]).click()
+    shown.wait_for_function(f"""document.querySelectorAll(
+        "#cold_user-plot-2 path.js-line").length === {before}""")
+
+
 def test_only_tables_scroll_sideways(opened):
     shown, _, width = opened
     shown.evaluate(
@@ -213,35 +230,8 @@ def test_names_are_drawn_as_they_are(opened):
     assert set(CHALLENGES[:2]) <= set(labels.split())
 
 
-def test_text_has_contrast(opened):
-    shown, _, _ = opened
-    colours = shown.evaluate(
-        """() => {
-          const style = getComputedStyle(document.documentElement);
-          const of = (name) => style.getPropertyValue(name).trim();
-          return Object.fromEntries(
-            ["page", "raised", "ours", "text", "muted", "accent"].map(
-              (name) => [name, of(`--${name}`)]));
-        }"""
-    )
-    for text in ("text", "muted", "accent"):
-        for ground in ("page", "raised"):
-            assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-    assert _contrast(colours["text"], colours["ours"]) >= 4.5
-
-
-def _contrast(first, second):
-    """Returns the contrast of two colours as defined by WCAG 2."""
-    dark, light = sorted(map(_luminance, (first, second)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour):
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def test_the_page_can_be_read_on_a_phone_and_on_a_desk(check_page, page):
+    check_page(page)
 
 
 def test_figures_are_plain_data(page):

@@ -10,7 +10,7 @@ from dc_keras.reporting.reach_page import render_reach_page, write_reach_page
 from dc_keras.social.adoption import DAY_S, Adoption, measure_along_edges
 from dc_keras.social.backtesting import backtest
 from dc_keras.social.reach import simulate_reach
-from dc_keras.social.reach_report import ReachReport, WhatIf
+from dc_keras.social.reach_report import METHOD_NAMES, ReachReport, WhatIf
 from dc_keras.social.snapshots import PastChallenge
 
 _HOSTILE = "<script>alert(1)</script>"
@@ -44,7 +44,7 @@ def report():
 
 @pytest.fixture(scope="module")
 def page(report):
-    return render_reach_page(report, "drawn <b>")
+    return render_reach_page(report, "drawn <b>", is_synthetic=True)
 
 
 def _without_plotly(page):
@@ -60,6 +60,11 @@ def test_the_page_shows_the_results(page, report):
     assert "Without a forecast: 1 challenges" in page
     assert "Of 2 seeds, 1.5 are expected to join" in page
     assert '<th scope="row">u_00</th>' in page
+    assert '<span class="badge">synthetic</span>' in page
+    best = METHOD_NAMES[report.backtests.best]
+    assert f"<strong>{best.capitalize()}, the best</strong>" in page
+    for sentence in report.explain_forecast():
+        assert sentence in page
 
 
 def test_names_from_the_data_are_harmless(page):
@@ -78,21 +83,12 @@ def test_missing_parts_are_not_on_the_page(report):
 
 
 def test_equal_reports_give_equal_pages(page, report, tmp_path):
-    write_reach_page(report, tmp_path / "new" / "reach.html", "drawn <b>")
+    path = tmp_path / "new" / "reach.html"
+    write_reach_page(report, path, "drawn <b>", is_synthetic=True)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["reach.html"]
     assert (tmp_path / "new" / "reach.html").read_text("utf-8") == page
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_a_browser_shows_it_without_a_word_or_a_request(
-    page, open_page, tmp_path, width, scheme
-):
-    path = tmp_path / "reach.html"
-    path.write_text(page, "utf-8")
-    shown, messages = open_page(path, width, scheme)
-    assert messages == [path.as_uri()]
+def test_the_page_can_be_read_on_a_phone_and_on_a_desk(check_page, page):
+    shown = check_page(page)
     assert shown.locator(".plot").count() == 5
-    widths = shown.evaluate(
-        "[document.documentElement.scrollWidth, document.body.scrollWidth]"
-    )
-    assert max(widths) <= width

@@ -50,6 +50,15 @@ def test_the_regression_finds_a_law_of_speed(found):
     assert found.errors("speed") == pytest.approx(np.zeros(4), abs=1e-9)
 
 
+def test_the_best_method_has_the_smallest_error(found):
+    assert found.best == "speed"
+    assert found.mean_error("speed") < found.mean_error("mean")
+    # A future challenge is forecast from all: of 16, 8, 4 and 2.
+    mean, low, high = found.mean_forecast()
+    assert mean == pytest.approx((16 * 8 * 4 * 2) ** (1 / 4))
+    assert 2 <= low < mean < high <= 16
+
+
 def test_the_summary_equals_the_formulas(found):
     summary = {row["method"]: row for row in found.summary().iter_rows(named=True)}
     assert tuple(summary) == METHODS

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -58,6 +59,51 @@ def test_users_are_sorted_by_chance(report):
     }
 
 
+def _tested(report, cascade, mean, **changes):
+    """Returns the report after a backtest with given forecasts of 3 and 2 adopters."""
+    forecasts = {"cascade_predicted": cascade, "mean_predicted": mean}
+    table = report.backtests.table.with_columns(
+        pl.Series(name, values) for name, values in forecasts.items()
+    ).with_columns(speed_predicted=pl.lit(9.0))
+    what_if = replace(report.what_if, **changes)
+    backtests = replace(report.backtests, table=table)
+    return replace(report, backtests=backtests, what_if=what_if)
+
+
+def test_the_forecast_is_that_of_the_better_method(report):
+    better = _tested(report, cascade=[3.0, 2.0], mean=[2.0, 3.0])
+    assert better.forecast() == better.what_if.forecast()
+    first, seeds, _ = better.explain_forecast()
+    assert first.startswith("About 2 users are expected to join, 90 % between 1 and 3,")
+    assert "by the cascade along ties. It did best in the backtest" in first
+    assert seeds.startswith("It starts from the 1 seeds")
+
+    worse = _tested(report, cascade=[9.0, 9.0], mean=[3.0, 2.0])
+    forecast = worse.forecast()
+    assert (forecast.method, forecast.expected) == ("mean", pytest.approx(6**0.5))
+    first, seeds, _ = worse.explain_forecast()
+    assert "by the mean of other challenges. It did best" in first
+    assert "ends at 2.0 users" in seeds
+
+    untested = replace(report, backtests=None)
+    assert untested.forecast() == report.what_if.forecast()
+    assert "too few past challenges" in untested.explain_forecast()[0]
+    assert replace(report, what_if=None).explain_forecast() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (None, "The command rank gives another number: it adds up"),
+        (2.5, "The command rank would forecast 2.5, which agrees with the interval: "),
+        (40.0, "would forecast 40.0, which lies outside the interval: it adds up"),
+    ],
+)
+def test_the_forecast_is_compared_with_that_of_rank(report, asked, wanted):
+    found = _tested(report, cascade=[3.0, 2.0], mean=[9.0, 9.0], asked=asked)
+    assert wanted in found.explain_forecast()[-1]
+
+
 def test_files_equal_the_tables_and_only_one_has_user_ids(report, tmp_path):
     paths = report.write(tmp_path / "new", {"seed": 0})
     assert [path.name for path in paths] == [
@@ -70,6 +116,7 @@ def test_files_equal_the_tables_and_only_one_has_user_ids(report, tmp_path):
     assert content["seed"] == 0
     assert content["left_out"] == {"none": "fewer than 1 adopters"}
     assert [row["method"] for row in content["backtest"]["summary"]] == list(METHODS)
+    assert content["what_if"]["forecast"] == asdict(report.forecast())
     assert content["what_if"]["waves"][0] == {
         "wave": 0,
         "mean": 1.0,

@@ -56,6 +56,7 @@ def test_readiness_is_relative_to_the_mean(write):
     readiness = read_readiness(path, _GRAPH, "spin")
     assert readiness.values == pytest.approx([0.5, 1.5, 1.0, 1.0])
     assert readiness.num_unknown == 2
+    assert readiness.expected == pytest.approx(0.4)
     with pytest.raises(DataError, match="one row; select a challenge"):
         read_readiness(path, _GRAPH)
 

@@ -21,7 +21,7 @@ _TIES = [Edge("follow", "u", "user", "v", None, None, "research_followers")]
 
 @pytest.fixture
 def make_corpus(tmp_path):
-    def make(videos=_VIDEOS, users=_USERS, ties=_TIES, notes=None):
+    def make(videos=_VIDEOS, users=_USERS, ties=_TIES, **more):
         with CorpusWriter(tmp_path) as writer:
             writer.add_videos(table_of(Video, videos))
             writer.finish(
@@ -30,7 +30,7 @@ def make_corpus(tmp_path):
                 key_fingerprint="f",
                 media_root=None,
                 num_quarantined=0,
-                notes=notes,
+                **more,
             )
         return tmp_path
 
@@ -56,6 +56,12 @@ def test_card_counts_posts_people_and_ties(make_corpus):
         "| ties | mention | 2 |",
     ):
         assert line in card.splitlines()
+
+
+def test_card_says_that_a_simulated_world_is_synthetic(make_corpus):
+    sentence = "Synthetic: no person, post or sound in it exists. 4 posts by"
+    assert sentence in describe(make_corpus(is_synthetic=True))
+    assert "Synthetic" not in describe(make_corpus())
 
 
 def test_card_has_coverage_by_source(make_corpus):

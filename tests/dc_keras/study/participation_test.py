@@ -12,7 +12,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
 from dc_keras.errors import DataError
 from dc_keras.study.participation import Grid
-from dc_keras.study.resolution import in_pool, resolve_study
+from dc_keras.study.resolution import count_joined, in_pool, resolve_study
 from dc_keras.study.study import Challenge, Study
 
 _STUDY = Study(
@@ -346,3 +346,12 @@ def test_parts_that_do_not_fit_are_refused(tmp_path, name, value):
     parts = json.loads(grid.to_json()) | {name: value}
     with pytest.raises(DataError, match="must fit its users and challenges"):
         Grid.from_json(json.dumps(parts))
+
+
+def test_the_base_rate_counts_authors_who_could_join(tmp_path):
+    videos = _corpus(tmp_path, _POSTS).videos
+    assert count_joined(_STUDY, videos, "a") == (3, 3)
+    assert count_joined(_STUDY, videos, "b") == (2, 3)
+    # u joined a before the cutoff, and is not asked again.
+    later = _STUDY.with_settings(cutoff=15)
+    assert count_joined(later, videos, "a") == (2, 2)

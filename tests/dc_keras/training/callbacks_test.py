@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from killing import KilledError, kill_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dc_keras.options import TrainingOptions
-from dc_keras.training.callbacks import training_callbacks
+from dc_keras.training.callbacks import EpochLines, training_callbacks
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
 
@@ -88,6 +89,19 @@ def undisturbed(train_in, tmp_path_factory):
 def _same_weights(model, other):
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_each_epoch_is_a_line_with_loss_and_score(train_in, tmp_path):
+    lines = []
+    epochs = EpochLines("fusion", lines.append)
+    train_in(tmp_path, epochs, options=replace(_OPTIONS, epochs=2))
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"fusion: epoch 1 of 2, loss 0\.\d{4}, val_average_precision 0\.\d{4}, "
+        r"val_loss 0\.\d{4}, \d+\.\d s, at most \d+ s left",
+        lines[0],
+    )
+    assert lines[1].endswith(", at most 0 s left")
 
 
 def test_early_stopping_is_at_the_expected_epoch(undisturbed):

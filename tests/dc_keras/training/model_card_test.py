@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score
 
-from dc_keras.corpus.records import User, Video
+from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, table_of
 from dc_keras.training.model_card import CARD_FILE, CorpusFacts, write_model_cards
 
@@ -171,22 +171,17 @@ def test_proxies_have_their_own_cards(tmp_path, grid, pairs, posts):
     assert [card.read_bytes() for card in cards] == before
 
 
-@pytest.mark.parametrize("is_world", [True, False])
-def test_a_simulated_world_is_known_by_its_truth(tmp_path, is_world):
-    corpus, world = tmp_path / "corpus", tmp_path / "world"
-    for directory in (corpus, world):
-        directory.mkdir()
-    table_of(Video, ()).write_parquet(corpus / "videos.parquet")
-    table_of(User, ()).write_parquet(corpus / "users.parquet")
-    if is_world:
-        (world / "truth.json").touch()
+@pytest.mark.parametrize("is_synthetic", [True, False])
+def test_the_card_knows_from_the_corpus_whether_it_is_simulated(tmp_path, is_synthetic):
+    table_of(Video, ()).write_parquet(tmp_path / "videos.parquet")
     info = {
         "version": 1,
         "counts": {"videos": 0, "users": 0, "ties": 0},
         "sources": {"web_item": 0},
-        "media_root": str(world / "media"),
+        "media_root": None,
+        "is_synthetic": is_synthetic,
     }
-    facts = CorpusFacts.of(Corpus(corpus, info))
-    assert facts.is_synthetic is (True if is_world else None)
+    facts = CorpusFacts.of(Corpus(tmp_path, info))
+    assert facts.is_synthetic is is_synthetic
     assert facts.counts == {"videos": 0, "users": 0}
     assert len(facts.sha256) == 64

@@ -79,6 +79,35 @@ def test_control_characters_are_escaped_in_one_line(tell, capsys):
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("script", "start"),
+    [("/x/predict.py", "python -m pipelines."), ("dc-keras predict", "dc-keras ")],
+)
+def test_the_next_command_can_be_copied_and_is_no_result(
+    capsys, monkeypatch, script, start
+):
+    monkeypatch.setattr(sys, "argv", [script])
+    app.suggest("explain", user="u_1", output=Path("a b"))
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"next: {start}explain --user=u_1 --output='a b'\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["--corpus=c"], "--bundle is required"),
+        ([], "--bundle is required; --corpus is required"),
+        (["--bundle=b", "--bundel=c"], "Unknown command line flag 'bundel'. Did you"),
+    ],
+)
+def test_wrong_flags_are_one_line_that_names_the_help(run_script, given, wanted):
+    done = run_script("predict", *given)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"predict: error: {wanted}")
+    assert line.endswith("; --help explains the flags")
+
+
 def test_several_lines_are_shown_as_such(capsys):
     app.show(f"a table\n  {_OBEYED}")
     assert capsys.readouterr().out == f"a table\n  {_SHOWN}\n"

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from dc_keras.corpus.importing.importer import import_files
+from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 
 
@@ -50,3 +51,26 @@ def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonym
 def test_no_input_is_an_error(corpus_dir, pseudonymizer):
     with pytest.raises(DataError, match="`input` must have at least one value"):
         import_files([], corpus_dir, pseudonymizer=pseudonymizer)
+
+
+def test_a_corpus_of_a_simulated_world_is_known_as_such(
+    tmp_path, corpus_dir, make_item, pseudonymizer
+):
+    def give(name, number, truth=None):
+        path = tmp_path / name / "items.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps([make_item(number)]))
+        if truth is not None:
+            path.with_name("truth.json").write_text(truth)
+        import_files([str(path)], corpus_dir, pseudonymizer=pseudonymizer)
+        return Corpus.open(corpus_dir).is_synthetic
+
+    assert not give("collected", 1)
+    # Another file of this name, and one that is not JSON.
+    assert not give("votes", 2, '["true"]')
+    assert not give("notes", 3, "true")
+    assert not give("damaged", 4, '{"synthetic": tr')
+    assert give("world", 5, '{"synthetic": true}')
+    # A corpus keeps it, wherever the world is now and whatever is added.
+    (tmp_path / "world" / "truth.json").unlink()
+    assert give("later", 6)

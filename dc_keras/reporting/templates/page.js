@@ -29,6 +29,16 @@
     box.dataset.drawn = "true";
   };
 
+  const toggle = ({ currentTarget: button }) => {
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", isShown);
+    const box = button.closest("figure").querySelector(".plot");
+    Plotly.restyle(box, { visible: isShown }, [Number(button.dataset.trace)]);
+  };
+  for (const button of document.querySelectorAll(".legend button")) {
+    button.addEventListener("click", toggle);
+  }
+
   boxes.forEach(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     boxes.forEach((box) => Plotly.relayout(box, themed()));
