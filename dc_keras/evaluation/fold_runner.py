@@ -43,6 +43,9 @@ from tfrecords.storage.checksums import (
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.settings_difference import describe_difference
 
+# A run of a few seconds reports no pace.
+_QUIET_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -131,11 +134,13 @@ def run_manifests(
     with closing(runs):
         for number, job in enumerate(runs, 1):
             _mark_done(directory, job)
-            pace = (time.monotonic() - start) / number
-            progress(
-                f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
-                f"{pace * (len(jobs) - number):.0f} s left"
-            )
+            spent = time.monotonic() - start
+            if spent >= _QUIET_SECONDS:
+                pace = spent / number
+                progress(
+                    f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
+                    f"{pace * (len(jobs) - number):.0f} s left"
+                )
 
 
 def _mark_done(directory: Path, job: _Job) -> None:
