@@ -135,10 +135,6 @@ def main() -> None:
         models=tuple(_MODELS.value),
         is_synthetic=corpus.is_synthetic,
     )
-    num_folds = len(_SPLIT.value) * _SEEDS.value * experiment.protocol.num_folds
-    app.progress(
-        f"evaluating up to {num_folds} folds; the time left is known after the first"
-    )
     run_experiment(
         experiment,
         _SPLIT.value,

@@ -86,6 +86,7 @@ class Experiment:
         }
         caption = self.table.caption_spec
         truth = None if self.truth is None else self.truth.tobytes()
+        is_synthetic = self.is_synthetic or truth is not None
         return {
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
@@ -98,5 +99,6 @@ class Experiment:
             "context": self.context.to_dict(),
             "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
-            "is_synthetic": self.is_synthetic or truth is not None,
+            # None if unknown, as in runs of older versions, which can be continued.
+            "is_synthetic": True if is_synthetic else None,
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dc_keras.reporting.page import render_template
+from dc_keras.reporting.templating import render_template
 
 # The maximum number of listed posts per side.
 _MOST_POSTS = 30

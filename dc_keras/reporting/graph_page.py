@@ -11,7 +11,7 @@ import numpy as np
 from dc_keras.corpus.store import write_text
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.graph_figures import MOST_USERS, graph_figure
-from dc_keras.reporting.page import Plot, render_template
+from dc_keras.reporting.templating import Plot, render_template
 from dc_keras.social.survey import Survey
 
 _MOST_ROWS = 30

@@ -8,7 +8,7 @@ from pathlib import Path
 from dc_keras.corpus.store import write_sealed
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting import reach_figures
-from dc_keras.reporting.page import Plot, render_template
+from dc_keras.reporting.templating import Plot, render_template
 from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
 
 _MOST_ROWS = 30
@@ -132,7 +132,7 @@ def _what_if_plot(report: ReachReport) -> Plot:
     if what_if is None:
         raise ValueError("the report has no forecast from seeds")
     return Plot.of(
-        "From the seeds",
+        "Cascade from the seeds",
         f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
         "to join; the other users join along ties.",
         reach_figures.curve_figure(what_if.curve()),
@@ -146,7 +146,7 @@ def _likely_table(report: ReachReport) -> Table:
         raise ValueError("the report has no forecast from seeds")
     rows = what_if.chances().head(_NUM_LIKELY).iter_rows()
     return Table(
-        "Users most likely to join",
+        "Users whom the cascade reaches most often",
         ("user", "share of runs"),
         tuple((user, chance) for user, chance in rows),
         (

@@ -237,7 +237,7 @@ def _compare_with_rank(forecast: Forecast, asked: float | None) -> str:
         "and uses neither ties nor past challenges"
     )
     if asked is None:
-        return f"The command rank gives another number: it {why}."
+        return f"The command rank answers another question: it {why}."
     relation = "agrees with the interval"
     if not forecast.low <= asked <= forecast.high:
         relation = "lies outside the interval"

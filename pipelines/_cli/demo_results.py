@@ -83,7 +83,7 @@ def write_index(work: Path, world: str) -> Path:
     Returns:
         Its path, `index.html` in the directory.
     """
-    from dc_keras.reporting.page import render_template
+    from dc_keras.reporting.templating import render_template
     from tfrecords.storage.atomic_write import write_text
 
     made = {path: what for path, what in _PAGES.items() if (work / path).exists()}

@@ -60,7 +60,6 @@ def of_users(
     users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
-    app.progress(f"reading and embedding the posts of {len(users):,} users")
     bar = tqdm(total=len(users), desc="users", unit="user", disable=None)
     with DecodingProcess() as process, bar:
         # A look through the corpus for many, frames of a few at a time.

@@ -52,6 +52,30 @@ def test_both_presets_end_in_the_papers_tables(evaluation, preset):
     assert tables == wanted
 
 
+def test_the_report_takes_the_corpus_of_the_run_only(
+    evaluation, run_script, fails_in_one_line, corpus, world, tmp_path
+):
+    pytest.importorskip("plotly", reason="the extra `report` is not installed")
+    other, page = tmp_path / "other", tmp_path / "report.html"
+    done = run_script(
+        "import_corpus",
+        f"--input={world.output}/items.ndjson",
+        f"--corpus={other}",
+        f"--key_file={tmp_path}/other.key",
+    )
+    assert done.returncode == 0, done.stderr
+    flags = ("report", f"--run={evaluation.output}", f"--output={page}")
+    line = fails_in_one_line(*flags, f"--corpus={other}")
+    assert f"that {evaluation.output} was evaluated on" in line
+    assert f"corpus={other}, which lacks" in line
+    assert not page.exists()
+    done = run_script(*flags, f"--corpus={corpus.output}")
+    assert done.returncode == 0, done.stderr
+    text = page.read_text("utf-8")
+    assert '<span class="badge">synthetic</span>' in text
+    assert "Synthetic: no person, post or sound in it exists." in text
+
+
 def test_every_judged_pair_is_kept(evaluation, preset):
     for path in (evaluation.output / "manifests").glob("*.json"):
         assert Manifest.read(path).sha256 == Manifest.stated_sha256(path)

@@ -88,6 +88,22 @@ def test_the_page_shows_it_and_asks_for_nothing(explained):
     assert "<script" not in page
 
 
+def test_the_answer_has_its_base_rate_and_says_synthetic(explained, corpus, asked):
+    ran, content = explained
+    assert content["is_synthetic"] is True
+    assert '<span class="badge">synthetic</span>' in (
+        ran.output / "explanation.html"
+    ).read_text("utf-8")
+    videos = pl.read_parquet(corpus.output / "videos.parquet")
+    tagged = videos.filter(pl.col("hashtags").list.contains(asked[1]))
+    base = content["base_rate"]
+    assert tagged["user_id"].n_unique() <= base["joined"] < base["users"]
+    assert base["users"] == videos["user_id"].n_unique()
+    times = dict(videos.select("video_id", "create_time").iter_rows())
+    for post in (*content["user_posts"], *content["challenge_posts"]):
+        assert post["create_time"] == times[post["video_id"]]
+
+
 def test_a_post_that_the_corpus_lost_has_a_number_and_the_others_names(
     chain, flags, asked, explained, corpus, tmp_path
 ):

@@ -52,6 +52,8 @@ def test_past_challenges_are_backtested_and_seeds_forecast(ran):
     assert content["what_if"]["contagion"] == content["backtest"]["contagion"]
     users = pl.read_csv(ran.output / "users.csv")
     assert (users.height, users["chance"].max()) == (40, 1.0)
+    page = (ran.output / "reach.html").read_text("utf-8")
+    assert '<span class="badge">synthetic</span>' in page
     assert "along ties: p of at most 0.05 in" in ran.stdout
     assert "0 of 40 users have no probability" in ran.stdout
     assert "2 seeds, of whom 1.5 are expected to join" in ran.stdout

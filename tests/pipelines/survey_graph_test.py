@@ -38,6 +38,8 @@ def test_a_graph_becomes_a_page_tables_and_files(chain, graph, corpus):
     sizes = users["community"].value_counts().filter(pl.col("count") > 1)
     assert communities.height == sizes.height > 0
     assert f"{communities.height} communities, " in found.stdout
+    page = (found.output / "survey.html").read_text("utf-8")
+    assert '<span class="badge">synthetic</span>' in page
 
 
 def test_gephi_gets_the_days_of_ties(chain, corpus):

@@ -10,7 +10,8 @@ from dc_keras.reporting.report import write_report
 
 def test_a_missing_extra_is_reported(saved_run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "dc_keras.reporting.page", raising=False)
+    for name in ("page", "templating"):
+        monkeypatch.delitem(sys.modules, f"dc_keras.reporting.{name}", raising=False)
     with pytest.raises(
         DataError, match=r"extra `report`: pip install 'dc_keras\[report\]'. Received"
     ) as caught:

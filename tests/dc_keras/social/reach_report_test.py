@@ -94,7 +94,7 @@ def test_the_forecast_is_that_of_the_better_method(report):
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (None, "The command rank gives another number: it adds up"),
+        (None, "The command rank answers another question: it adds up"),
         (2.5, "The command rank would forecast 2.5, which agrees with the interval: "),
         (40.0, "would forecast 40.0, which lies outside the interval: it adds up"),
     ],
