@@ -200,8 +200,9 @@ class _Work:
 
     def run(self, job: _Job) -> None:
         """Runs a fold and writes its predictions."""
-        # The matrices outside TensorFlow are small. Threads of BLAS wait for each other
-        # where other programs run: an SVD of 1,400 × 384 took 1 to 5 s, with one 0.06 s.
+        # The matrices outside TensorFlow are small, and the threads of BLAS wait for
+        # each other: beside other programs an SVD of 1,400 × 384 took 1 to 5 s with two
+        # threads, and 0.06 s with one.
         with threadpool_limits(1, user_api="blas"):
             self._run(job)
 
