@@ -103,7 +103,7 @@ def run_manifests(
             video_id, label, predicted).
         progress: called with a progress message before each fit. With several workers,
             it is pickled, so it must be a module-level function.
-        workers: number of processes; each loads all features into memory.
+        workers: number of processes.
 
     Raises:
         DataError: if the directory has a run with another configuration, a fold lacks

@@ -9,7 +9,8 @@ own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -53,6 +54,21 @@ class Examples:
     def num_batches(self, batch_size: int) -> int:
         """Returns the number of batches in one pass, including a smaller last one."""
         return -(-len(self) // batch_size)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Names the cause if batches cannot be read inside the context.
+
+        Raises:
+            DataError: An operation failed, and the file of a table has changed.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            for table in self.tables.values():
+                if isinstance(table, StoredRows):
+                    table.require_unchanged()
+            raise
 
     def rows_within(self, num_bytes: int) -> int:
         """Returns how many examples have inputs of at most so many bytes, at least 1.

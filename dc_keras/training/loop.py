@@ -48,6 +48,9 @@ def fit(
         The fitted model, which computes in float32 even if it was trained in mixed
         precision. Its training curve is `model.history.history`.
 
+    Raises:
+        DataError: if the records of the examples have changed.
+
     Reference:
         Section IV-D.
     """
@@ -75,7 +78,8 @@ def fit(
     runner.on_train_begin()
     # Without callbacks that see batches, an epoch is one execution.
     stride = options.steps_per_execution if callbacks else num_steps
-    _run_epochs(model, train, valid, objective, options, runner, stride)
+    with train.reading():
+        _run_epochs(model, train, valid, objective, options, runner, stride)
     runner.on_train_end()
     return model if options.precision == "float32" else _in_float32(model, build_model)
 
@@ -95,8 +99,12 @@ def predict(
 
     Returns:
         float32 (num_examples, …).
+
+    Raises:
+        DataError: if the records of the examples have changed.
     """
-    return _Predictor(model, examples, batch_size)()
+    with examples.reading():
+        return _Predictor(model, examples, batch_size)()
 
 
 class _Predictor:
