@@ -37,6 +37,18 @@ class StoredFile:
         state = path.stat()
         return cls(path, state.st_size, state.st_mtime_ns)
 
+    def require_unchanged(self) -> None:
+        """Raises an error if the file has changed since.
+
+        Raises:
+            DataError: It has.
+        """
+        if not self.path.exists() or StoredFile.of(self.path) != self:
+            raise DataError(
+                f"{self.path} has changed since this process opened it; run the "
+                "command again"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class StoredRows:
@@ -88,6 +100,15 @@ class StoredRows:
         """Reads all rows."""
         return self[:] if dtype is None else self[:].astype(dtype)
 
+    def require_unchanged(self) -> None:
+        """Raises an error if a file has changed since its rows were found.
+
+        Raises:
+            DataError: It has.
+        """
+        for stored in self.files:
+            stored.require_unchanged()
+
     def without(self, rows: npt.NDArray[np.integer[Any]]) -> StoredRows:
         """Returns the array with zeros in some rows."""
         file_of = self.file_of.copy()
@@ -112,16 +133,9 @@ class StoredRows:
         places: npt.NDArray[np.integer[Any]],
         values: npt.NDArray[np.float16],
     ) -> None:
-        try:
-            with stored.path.open("rb", buffering=0) as file:
-                for offset, place in zip(offsets, places, strict=True):
-                    file.seek(offset)
-                    file.readinto(values[place])
-            is_same = StoredFile.of(stored.path) == stored
-        except FileNotFoundError:
-            is_same = False
-        if not is_same:
-            raise DataError(
-                f"{stored.path} has changed since this process opened it; run the "
-                "command again"
-            )
+        stored.require_unchanged()
+        with stored.path.open("rb", buffering=0) as file:
+            for offset, place in zip(offsets, places, strict=True):
+                file.seek(offset)
+                file.readinto(values[place])
+        stored.require_unchanged()

@@ -108,7 +108,7 @@ def run_manifests(
             video_id, label, predicted).
         progress: called with a progress message before each fit. With several workers,
             it is pickled, so it must be a module-level function.
-        workers: number of processes; each loads all features into memory.
+        workers: number of processes.
 
     Raises:
         DataError: if the directory has a run with another configuration, a fold lacks
@@ -217,9 +217,9 @@ class _Work:
 
     def run(self, job: _Job) -> None:
         """Runs a fold and writes its predictions."""
-        # The matrices outside TensorFlow are small, and threads of BLAS wait for each
-        # other where other programs run: an SVD of 1,400 × 384 took 1 to 5 s instead of
-        # 0.06 s.
+        # The matrices outside TensorFlow are small, and the threads of BLAS wait for
+        # each other: beside other programs an SVD of 1,400 × 384 took 1 to 5 s with two
+        # threads, and 0.06 s with one.
         with threadpool_limits(1, user_api="blas"):
             self._run(job)
 

@@ -8,7 +8,9 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -53,6 +55,30 @@ class Examples:
         """Returns the number of batches in one pass, including a smaller last one."""
         return -(-len(self) // batch_size)
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Names the cause if batches cannot be read inside the context.
+
+        Raises:
+            DataError: An operation failed, and the file of a table has changed.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            for table in self.tables.values():
+                if isinstance(table, StoredRows):
+                    table.require_unchanged()
+            raise
+
+    def rows_within(self, num_bytes: int) -> int:
+        """Returns how many examples have inputs of at most so many bytes, at least 1.
+
+        Args:
+            num_bytes: number of bytes as float32.
+        """
+        sizes = [math.prod(table.shape[1:]) for table in self.tables.values()]
+        return max(1, num_bytes // (4 * max(1, sum(sizes))))
+
     def ordered_batches(
         self, batch_size: int, part: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
@@ -67,7 +93,7 @@ class Examples:
         dataset = pieces.arrange(order).map(
             lambda rows, is_real, _: gather(rows, is_real), num_parallel_calls=1
         )
-        return without_autotune(dataset.prefetch(2))
+        return without_autotune(dataset.prefetch(1))
 
     def keras_batches(
         self,
@@ -99,7 +125,7 @@ class Examples:
             return batch if has_weights else batch[:2]
 
         batches = order.batch(batch_size).map(load, num_parallel_calls=1)
-        return without_autotune(batches.prefetch(2))
+        return without_autotune(batches.prefetch(1))
 
     def training_batches(
         self,
@@ -148,7 +174,7 @@ class Examples:
         )
         # Without a cardinality, workers synchronise before every step.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return without_autotune(dataset.apply(endless).prefetch(2))
+        return without_autotune(dataset.apply(endless).prefetch(1))
 
     def _gatherer(self) -> Callable[[Any, Any], tuple[Any, Any, Any]]:
         index = {n: tf.convert_to_tensor(i) for n, i in self.index.items()}

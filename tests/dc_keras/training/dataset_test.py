@@ -192,6 +192,12 @@ def test_the_last_batch_may_be_smaller(examples, batch_size, count):
     assert examples.num_batches(batch_size) == count
 
 
+def test_rows_within_bytes_count_all_inputs_as_single_precision(examples):
+    # Four numbers: one of "half", one of "flag" and two of "other".
+    sizes = [examples.rows_within(count) for count in (1, 16, 47, 48)]
+    assert sizes == [1, 1, 2, 3]
+
+
 def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(examples):
     for epoch in _epochs(examples, range(3)):
         assert [len(batch) for batch in epoch] == [4, 4, 2]
