@@ -21,6 +21,7 @@ class Recipe:
         groups: groups of context features, or single ones; empty for a model of videos
             only.
         has_videos: whether the model uses the fusion of videos.
+        has_frames: whether the model sees frames; otherwise, a video is its caption.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Recipe:
     training: TrainingOptions = field(default_factory=TrainingOptions)
     groups: tuple[str, ...] = GROUPS
     has_videos: bool = True
+    has_frames: bool = True
 
     @classmethod
     def of(
