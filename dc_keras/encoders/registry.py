@@ -20,6 +20,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
@@ -52,11 +53,13 @@ class OwnEncoder:
         name: name of the encoder.
         build: the registered function.
         module: name of the module that defines the function.
+        weights: returns the path of the network's weights; None if `build` sets them.
     """
 
     name: str
     build: Callable[..., Any]
     module: str
+    weights: Callable[[], Path] | None = None
 
 
 # Approximate root mean square of pixels minus the ImageNet mean, which reach ±150.
@@ -94,10 +97,14 @@ APPLICATIONS = {
     )
 }
 
+# Networks that modules of this package register when they are imported.
+_OURS = {"EfficientNetLite0": "dc_keras.encoders.efficientnet_lite"}
 _own: dict[str, dict[str, OwnEncoder]] = {"vision": {}, "text": {}}
 
 
-def register_vision(name: str) -> Callable[[Callable[[int], Any]], Any]:
+def register_vision(
+    name: str, *, weights: Callable[[], Path] | None = None
+) -> Callable[[Callable[..., Any]], Any]:
     """Registers the decorated function as a vision network, for `--vision=NAME`.
 
     The function takes the image size in px and returns a Keras model from float32 RGB
@@ -108,11 +115,13 @@ def register_vision(name: str) -> Callable[[Callable[[int], Any]], Any]:
 
     Args:
         name: a name of letters, digits, `_`, `-` and `.`.
+        weights: returns the path of a weight file of the network, which is loaded
+            unless others are requested; None if the function sets the weights.
 
     Raises:
         DataError: the name has other characters, or is taken.
     """
-    return _register("vision", name)
+    return _register("vision", name, weights)
 
 
 def register_text(name: str) -> Callable[[Callable[[], Any]], Any]:
@@ -160,7 +169,8 @@ def find_vision(name: str, module: str | None = None) -> Application | OwnEncode
     """
     if name in APPLICATIONS:
         return APPLICATIONS[name]
-    return _find("vision", name, module, (*APPLICATIONS, *_own["vision"]))
+    known = (*APPLICATIONS, *_OURS, *_own["vision"])
+    return _find("vision", name, module or _OURS.get(name), known)
 
 
 def find_text(name: str, module: str | None = None) -> OwnEncoder:
@@ -168,7 +178,9 @@ def find_text(name: str, module: str | None = None) -> OwnEncoder:
     return _find("text", name, module, ("hub:PATH_OR_URL", "keras_nlp:PRESET_OR_DIR"))
 
 
-def _register(kind: str, name: str) -> Callable[[Callable[..., Any]], Any]:
+def _register(
+    kind: str, name: str, weights: Callable[[], Path] | None = None
+) -> Callable[[Callable[..., Any]], Any]:
     if not _NAME.fullmatch(name):
         raise DataError(
             f"the name of a {kind} encoder must be made of letters, digits, `_`, `-` "
@@ -183,7 +195,7 @@ def _register(kind: str, name: str) -> Callable[[Callable[..., Any]], Any]:
                 f"the name of a {kind} encoder must be unique. "
                 f"Received: name={name!r}, module={build.__module__}"
             )
-        _own[kind][name] = OwnEncoder(name, build, build.__module__)
+        _own[kind][name] = OwnEncoder(name, build, build.__module__, weights)
         return build
 
     return register

@@ -43,9 +43,9 @@ class VisionSpec:
             ResNet50), "flatten" (that map as a vector), and for VGG16 and VGG19 "fc1"
             or "fc2" (4096). A registered network that returns a vector has only "avg".
         weights: "imagenet" (downloaded by Keras), "own" (the weights of a registered
-            network), "random" (drawn from `seed`), or the path of a .h5, .weights.h5 or
-            .keras file of the same network. "" is "imagenet" for keras.applications and
-            "own" for a registered network.
+            network), "random" (drawn from `seed`), or the path of a .h5, .weights.h5,
+            .keras or .pth file of the same network. "" is "imagenet" for
+            keras.applications and "own" for a registered network.
         image_size: width and height of the network's input in px, for most networks at
             least 32.
         seed: seed of random weights.
@@ -229,12 +229,7 @@ def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
     """
     with _preserve_random_state():
         model = _build_model(spec)
-    if spec.weights == "random":
-        network = spec.network
-        rms = network.pixel_rms if isinstance(network, Application) else 1.0
-        assign_random_weights(model, spec.seed, rms)
-    elif spec.weights not in ("imagenet", "own"):
-        load_weight_file(model, spec.weights)
+    _assign_weights(model, spec)
     identity = {
         "preprocessing": PREPROCESSING_VERSION,
         "name": spec.name,
@@ -247,6 +242,19 @@ def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
         embedding_dim=int(model.output_shape[-1]),
         fingerprint=fingerprint(identity, model.weights),
     )
+
+
+def _assign_weights(model: keras.Model, spec: VisionSpec) -> None:
+    """Assigns the weights of a spec, unless the model was built with them."""
+    network = spec.network
+    if spec.weights == "random":
+        rms = network.pixel_rms if isinstance(network, Application) else 1.0
+        assign_random_weights(model, spec.seed, rms)
+    elif spec.weights == "own":
+        if isinstance(network, OwnEncoder) and network.weights is not None:
+            load_weight_file(model, str(network.weights()))
+    elif spec.weights != "imagenet":
+        load_weight_file(model, spec.weights)
 
 
 def _build_model(spec: VisionSpec) -> keras.Model:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from dc_keras.encoders.torch_file import read_torch_tensors
 from dc_keras.errors import DataError
+
+_OF_BATCH_NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
 
 
 def assign_random_weights(model: keras.Model, seed: int, pixel_rms: float) -> None:
@@ -112,9 +117,9 @@ def load_weight_file(model: keras.Model, file: str) -> None:
 
     Args:
         model: the network, or its lower part.
-        file: path of a legacy .h5 file (layers are matched by name), or of a
-            .weights.h5 or .keras file of the same network. The file may have more
-            layers.
+        file: path of a .weights.h5 or .keras file of the same network, or of a legacy
+            .h5 file or a PyTorch .pth file, whose layers are matched by name. The file
+            may have more layers.
 
     Raises:
         DataError: the file does not exist, cannot be read, or does not fit the model.
@@ -122,20 +127,58 @@ def load_weight_file(model: keras.Model, file: str) -> None:
     path = Path(file)
     if not path.is_file():
         raise DataError(
-            "the vision weights must be imagenet, random, or a .h5, .weights.h5 or "
-            f".keras file. Received: vision_weights={file!r} (no such file)"
+            "the vision weights must be imagenet, random, or a .h5, .weights.h5, "
+            f".keras or .pth file. Received: vision_weights={file!r} (no such file)"
         )
     # Loading by name silently skips missing layers; they keep NaN.
     for weight in model.weights:
         weight.assign(np.full(weight.shape, np.nan, np.float32))
     is_legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
     try:
-        model.load_weights(path, **({"by_name": True} if is_legacy else {}))
+        if path.suffix == ".pth":
+            _load_torch_file(model, path)
+        else:
+            model.load_weights(path, **({"by_name": True} if is_legacy else {}))
     except Exception as error:
         raise _misfit(model, file, " ".join(str(error).split())[:200]) from error
     for layer in model.layers:
         if any(np.isnan(weight).any() for weight in layer.get_weights()):
             raise _misfit(model, file, f"no weights for layer {layer.name}")
+
+
+def _load_torch_file(model: keras.Model, path: Path) -> None:
+    """Assigns the weights of a PyTorch file to the layers of the same names.
+
+    Layers are named as the modules of PyTorch, without underscores at the start of a
+    name: "blocks.0.bn1" for "_blocks.0._bn1".
+    """
+    tensors = {
+        re.sub(r"(^|\.)_+", r"\1", name): tensor
+        for name, tensor in read_torch_tensors(path).items()
+    }
+    for layer in _all_layers(model):
+        if f"{layer.name}.weight" in tensors:
+            layer.set_weights(_arrange(layer, tensors))
+
+
+def _arrange(
+    layer: keras.layers.Layer, tensors: dict[str, np.ndarray]
+) -> list[np.ndarray]:
+    """Returns the weights of a layer in Keras's order and layout."""
+
+    def tensor(name: str) -> Any:
+        return tensors[f"{layer.name}.{name}"]
+
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return [tensor(name) for name in _OF_BATCH_NORMALIZATION]
+    kernel = tensor("weight")
+    if kernel.ndim == 4:
+        # (out, in, height, width); a depthwise kernel has `in` 1, and multiplies `out`.
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        kernel = kernel.transpose(2, 3, *((0, 1) if is_depthwise else (1, 0)))
+    else:
+        kernel = kernel.T
+    return [kernel, tensor("bias")] if layer.use_bias else [kernel]
 
 
 def _misfit(model: keras.Model, file: str, reason: str) -> DataError:

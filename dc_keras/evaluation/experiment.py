@@ -39,11 +39,12 @@ class Experiment:
         truth: true probabilities of a simulated world, float64 (num_users,
             num_challenges); None for other data.
         models: groups of models to evaluate: "all", or some of "deepChallenger",
-            "videos_only", "context_only", "deepChallenger_paper", "ablations" (see
-            `variants`), "support_sizes" (deepChallenger with fewer challenge videos),
+            "videos_only", "context_only", "deepChallenger_paper", "without_frames",
+            "ablations" (see `variants`), "support_sizes" (fewer challenge videos),
             "captions_only" (deepChallenger and context only, for users without facts
             besides captions and frames), "proxies", "paper" (its four baselines) and
-            "simple". "all" excludes "ablations", "support_sizes" and "captions_only".
+            "simple". "all" excludes "without_frames", "ablations", "support_sizes" and
+            "captions_only".
         is_synthetic: whether the data are simulated.
     """
 

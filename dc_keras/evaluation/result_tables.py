@@ -17,6 +17,7 @@ Cell = str | float | None
 DEEP_CHALLENGER = "deepChallenger"
 CONTEXT_ONLY = "context only"
 VIDEOS_ONLY = "videos only"
+WITHOUT_FRAMES = f"{DEEP_CHALLENGER} without frames"
 BAYES = "Bayes-optimal (known truth)"
 
 # Macro precision, recall and F1 in the paper's Tables I and II.

@@ -9,6 +9,7 @@ from dc_keras.evaluation.result_tables import (
     CONTEXT_ONLY,
     DEEP_CHALLENGER,
     VIDEOS_ONLY,
+    WITHOUT_FRAMES,
 )
 from dc_keras.features import Features
 from dc_keras.options import (
@@ -38,8 +39,9 @@ def list_recipes(
         models: "all", or some of "deepChallenger" (with the run's options),
             "videos_only" (without context), "context_only" (without videos),
             "deepChallenger_paper" (the paper's architecture and loss, the run's batch
-            size and epochs), "paper" (its baselines) and "ablations" (each without one
-            group of context features). "all" excludes "ablations".
+            size and epochs), "paper" (its baselines), "without_frames" (as if there
+            were captions only) and "ablations" (each without one group of context
+            features, or without frames). "all" excludes "ablations" and "without_frames".
         model: model options of the run.
         training: training options of the run.
         context: context options of the run.
@@ -55,33 +57,31 @@ def list_recipes(
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     recipes = [
         *(
-            ("paper", Recipe.of(model, training, context, baseline))
+            ({"all", "paper"}, Recipe.of(model, training, context, baseline))
             for baseline in baselines
         ),
-        ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
-        ("videos_only", Recipe(VIDEOS_ONLY, model, training, ())),
-        ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),
+        ({"all", "deepChallenger"}, Recipe(DEEP_CHALLENGER, model, training, groups)),
+        ({"all", "videos_only"}, Recipe(VIDEOS_ONLY, model, training, ())),
         (
-            "deepChallenger_paper",
+            {"all", "context_only"},
+            Recipe(CONTEXT_ONLY, model, training, groups, has_videos=False),
+        ),
+        (
+            {"all", "deepChallenger_paper"},
             Recipe(f"{DEEP_CHALLENGER} (paper)", PAPER_MODEL, paper, ()),
         ),
     ]
-    recipes += [
-        (
-            "ablations",
-            Recipe(
-                f"{DEEP_CHALLENGER} without {group}",
-                model,
-                training,
-                tuple(other for other in groups if other != group),
-            ),
-        )
-        for group in groups
-        if len(groups) > 1 and group not in absent
-    ]
+    for group in groups:
+        rest = tuple(other for other in groups if other != group)
+        if group == "frames" and group not in absent:
+            without = Recipe(WITHOUT_FRAMES, model, training, rest, has_frames=False)
+            recipes.append(({"ablations", "without_frames"}, without))
+        elif rest and group not in absent:
+            name = f"{DEEP_CHALLENGER} without {group}"
+            recipes.append(({"ablations"}, Recipe(name, model, training, rest)))
     chosen: list[Recipe] = []
-    for kind, recipe in recipes:
-        is_requested = kind in models or ("all" in models and kind != "ablations")
+    for kinds, recipe in recipes:
+        is_requested = not kinds.isdisjoint(models)
         is_new = all(replace(recipe, name=other.name) != other for other in chosen)
         has_input = recipe.groups or recipe.has_videos
         if is_requested and is_new and has_input:

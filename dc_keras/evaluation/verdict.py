@@ -7,8 +7,9 @@ from dc_keras.evaluation.result_tables import (
     CONTEXT_ONLY,
     DEEP_CHALLENGER,
     VIDEOS_ONLY,
+    WITHOUT_FRAMES,
 )
-from dc_keras.evaluation.results import SplitResult
+from dc_keras.evaluation.results import Difference, SplitResult
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 
 SPLIT_NAMES = {
@@ -35,21 +36,27 @@ def verdict(result: SplitResult) -> str | None:
     split = result.predictions.split
     ours = result.average_precision(DEEP_CHALLENGER)
     low, high = result.interval(DEEP_CHALLENGER)
-    difference = result.difference(DEEP_CHALLENGER, simple)
-    if difference.low > 0:
-        conclusion = "more than differences between users explain"
-    elif difference.high < 0:
-        conclusion = "so the simple baseline is better"
-    else:
-        conclusion = "so neither is shown to be better"
+    by_how_much = _describe_difference(
+        result.difference(DEEP_CHALLENGER, simple),
+        "so the simple baseline is better",
+        "so neither is shown to be better",
+    )
     sentence = (
         f"For {SPLIT_NAMES.get(split, split)}, deepChallenger has an average precision "
         f"of {ours:.3f} [{low:.3f} to {high:.3f}]; "
         f"the strongest simple baseline, {simple}, has "
-        f"{result.average_precision(simple):.3f}: a difference of "
-        f"{difference.value:+.3f} [{difference.low:+.3f} to {difference.high:+.3f}], "
-        f"{conclusion}."
+        f"{result.average_precision(simple):.3f}: a difference of {by_how_much}."
     )
+    if WITHOUT_FRAMES in result.models:
+        by_how_much = _describe_difference(
+            result.difference(DEEP_CHALLENGER, WITHOUT_FRAMES),
+            "so it is better without them",
+            "so they are not shown to help",
+        )
+        sentence += (
+            " Without frames, from captions only, it has "
+            f"{result.average_precision(WITHOUT_FRAMES):.3f}: frames add {by_how_much}."
+        )
     best = max(_learned(result), key=result.average_precision)
     if best != DEEP_CHALLENGER:
         sentence += (
@@ -60,6 +67,18 @@ def verdict(result: SplitResult) -> str | None:
         bound = result.average_precision(BAYES)
         sentence += f" The best possible is {bound:.3f}."
     return sentence
+
+
+def _describe_difference(difference: Difference, worse: str, unclear: str) -> str:
+    """Returns a difference with its interval and what follows from it."""
+    if difference.low > 0:
+        conclusion = "more than differences between users explain"
+    elif difference.high < 0:
+        conclusion = worse
+    else:
+        conclusion = unclear
+    interval = f"[{difference.low:+.3f} to {difference.high:+.3f}]"
+    return f"{difference.value:+.3f} {interval}, {conclusion}"
 
 
 def short_list(result: SplitResult, most: int = 10) -> list[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dc_keras.simulation import wording
-from dc_keras.simulation.clips import SHAPES
 from dc_keras.simulation.ground_truth import Truth, WorldConfig
 from dc_keras.simulation.vocabulary import TOPICS, Language
 
@@ -61,14 +60,12 @@ class Challenge:
         phrase: its two words.
         hashtags: its normalised hashtags.
         sound: its sound.
-        shape: the usual shape in its videos, one of `SHAPES`.
     """
 
     name: str
     phrase: str
     hashtags: tuple[str, ...]
     sound: Sound
-    shape: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +163,6 @@ def _draw_challenges(
                 phrase=phrase,
                 hashtags=tags,
                 sound=Sound(ids.draw(config.start_time), title, "DJ Synthetic", False),
-                shape=wording.pick(rng, tuple(SHAPES)),
             )
         )
     return tuple(challenges)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from dc_keras.simulation import wording
 from dc_keras.simulation.cast import Cast, IdSource, Sound
-from dc_keras.simulation.clips import SHAPES
 from dc_keras.simulation.ground_truth import LOOK_DIM, TASTE_DIM, Truth, WorldConfig
 
 _DAY_S = 86_400
@@ -22,10 +21,8 @@ _TOPIC_SOUND_SHARE = 0.6
 # Weight of the challenge's taste in a challenge post; the rest is its author's.
 _CHALLENGE_WEIGHT = 0.6
 _CHALLENGE_SOUND_SHARE = 0.8
-_CHALLENGE_SHAPE_SHARE = 0.6
 _CHALLENGE_PHRASE_SHARE = 0.5
 _DUET_SHARE = 0.25
-_OWN_SHAPE_SHARE = 0.85
 _MEAN_TAGS = 1.2
 
 
@@ -42,7 +39,6 @@ class SimulatedPost:
         mentions: indices of the mentioned users.
         sound: its sound.
         look: visual taste, LOOK_DIM components.
-        shape: one of `SHAPES`.
         duration_s: length, seconds.
         num_views: plays at collection time.
         duet_of: id of the post that it is a duet with; None for none.
@@ -57,7 +53,6 @@ class SimulatedPost:
     mentions: tuple[int, ...]
     sound: Sound
     look: tuple[float, ...]
-    shape: str
     duration_s: float
     num_views: int
     duet_of: str | None
@@ -97,7 +92,7 @@ class PostWriter:
     def _write_own(self, user: int) -> SimulatedPost:
         time = int(self.rng.integers(self.config.start_time, self.config.end_time))
         taste = self._disturb(self.truth.user_tastes[user])
-        weights = wording.topic_weights(taste[LOOK_DIM:])
+        weights = wording.taste_weights(taste[LOOK_DIM:])
         mentions = self._draw_mentions(user)
         caption = ""
         if self.rng.random() >= _EMPTY_CAPTION_SHARE:
@@ -109,7 +104,6 @@ class PostWriter:
             caption=caption,
             mentions=mentions if caption else (),
             sound=self._draw_sound(user, weights),
-            shape=self._draw_shape(user),
         )
 
     def _write_challenge(self, challenge: int) -> list[SimulatedPost]:
@@ -132,20 +126,18 @@ class PostWriter:
             _CHALLENGE_WEIGHT * self.truth.challenge_tastes[challenge]
             + (1 - _CHALLENGE_WEIGHT) * self.truth.user_tastes[user]
         )
-        weights = wording.topic_weights(taste[LOOK_DIM:])
+        weights = wording.taste_weights(taste[LOOK_DIM:])
         tags = (wording.draw_tag_spelling(self.rng, what.phrase),)
         caption = self._draw_caption(user, weights, tags=tags)
         if self.rng.random() < _CHALLENGE_PHRASE_SHARE:
             caption = f"{what.phrase}! {caption}"
         is_usual_sound = self.rng.random() < _CHALLENGE_SOUND_SHARE
-        is_usual_shape = self.rng.random() < _CHALLENGE_SHAPE_SHARE
         return self._assemble(
             user=user,
             time=time,
             taste=taste,
             caption=caption,
             sound=what.sound if is_usual_sound else self._draw_sound(user, weights),
-            shape=what.shape if is_usual_shape else self._draw_shape(user),
             challenge=challenge,
             duet_of=duet_of,
         )
@@ -158,7 +150,6 @@ class PostWriter:
         taste: NDArray[np.float64],
         caption: str,
         sound: Sound,
-        shape: str,
         mentions: tuple[int, ...] = (),
         challenge: int | None = None,
         duet_of: str | None = None,
@@ -173,7 +164,6 @@ class PostWriter:
             mentions=mentions,
             sound=sound,
             look=tuple(taste[:LOOK_DIM].tolist()),
-            shape=shape,
             duration_s=self.config.duration_s * float(self.rng.uniform(0.8, 1.2)),
             num_views=int(reach) + 1,
             duet_of=duet_of,
@@ -214,9 +204,3 @@ class PostWriter:
             return self.cast.own_sounds[user]
         topic = wording.draw_topic(self.rng, weights)
         return self.cast.topic_sounds[wording.pick(self.rng, topic.sounds)]
-
-    def _draw_shape(self, user: int) -> str:
-        names = tuple(SHAPES)
-        if self.rng.random() >= _OWN_SHAPE_SHARE:
-            return wording.pick(self.rng, names)
-        return names[int(self.truth.communities[user]) % len(names)]

@@ -21,20 +21,21 @@ from dc_keras.simulation.vocabulary import (
     Topic,
 )
 
-# Scale of the taste inside the softmax; 0 gives uniform topics.
-_TOPIC_SHARPNESS = 2.5
+# Scale of the taste inside the softmax; 0 gives uniform topics and scenes.
+_TASTE_SHARPNESS = 2.5
 
 
-def topic_weights(textual_taste: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the probability of each of `TOPICS`: a softmax of the taste.
+def taste_weights(taste: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the probability of each of `TOPICS` or `SCENES`: a softmax of the taste.
 
     Args:
-        textual_taste: float64 (4,).
+        taste: textual or visual taste, float64 (4,).
 
     Returns:
-        Probabilities, float64 (8,), in the order of `TOPICS`.
+        Probabilities, float64 (8,), first of the positive ends of the components, then
+        of the negative ends.
     """
-    scores = _TOPIC_SHARPNESS * np.concatenate([textual_taste, -textual_taste])
+    scores = _TASTE_SHARPNESS * np.concatenate([taste, -taste])
     odds = np.exp(scores - scores.max())
     return np.asarray(odds / odds.sum(), dtype=np.float64)
 

@@ -4,8 +4,8 @@
 items with media, ready to import, together with the ground truth that a real export
 never has. All data is synthetic. The parts are `ground_truth` (participation and
 joining times), `cast` (accounts, challenges, sounds), `simulated_posts` (the posts),
-`wording` and `clips` (text and videos), and `web_items` and `export_formats` (the
-files).
+`wording`, `scenes` and `clips` (text and videos), and `web_items` and `export_formats`
+(the files).
 """
 
 from __future__ import annotations
@@ -150,7 +150,6 @@ def _write_media(world: World, directory: Path, workers: int) -> None:
 def _write_post(config: WorldConfig, post: SimulatedPost, directory: Path) -> None:
     frames = draw_frames(
         np.array(post.look),
-        post.shape,
         num_frames=max(round(post.duration_s * config.fps), 1),
         width=config.width,
         height=config.height,

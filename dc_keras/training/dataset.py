@@ -76,8 +76,8 @@ class Examples:
         Args:
             num_bytes: number of bytes as float32.
         """
-        sizes = [math.prod(table.shape[1:]) for table in self.tables.values()]
-        return max(1, num_bytes // (4 * max(1, sum(sizes))))
+        size = sum(math.prod(table.shape[1:]) for table in self.tables.values())
+        return max(1, num_bytes // (4 * max(1, int(size))))
 
     def ordered_batches(
         self, batch_size: int, part: tf.distribute.InputContext | None = None

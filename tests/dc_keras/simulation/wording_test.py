@@ -8,8 +8,8 @@ from dc_keras.simulation import wording
 from dc_keras.simulation.vocabulary import GENERIC_TAGS, TOPICS
 
 
-def test_topic_weights_follow_the_sign_of_the_taste():
-    weights = wording.topic_weights(np.array([0.0, 0.0, 2.0, 0.0]))
+def test_taste_weights_follow_the_sign_of_the_taste():
+    weights = wording.taste_weights(np.array([0.0, 0.0, 2.0, 0.0]))
     # Sharpness 2.5: odds exp(5) for topic 2, exp(-5) for topic 6, 1 for the other six.
     total = np.exp(5) + np.exp(-5) + 6
     assert weights[2] == pytest.approx(np.exp(5) / total)
