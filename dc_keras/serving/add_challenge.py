@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
-from dc_keras.serving.bundle_config import find_version
+from dc_keras.serving.bundle_config import find_version, read_config
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
@@ -24,7 +24,11 @@ MAX_POSTS = 20
 
 
 def add_challenge(
-    bundle: Path, name: str, posts: Sequence[RawPost], version: int | None = None
+    bundle: Path,
+    name: str,
+    posts: Sequence[RawPost],
+    version: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Writes a new version of a bundle that contains one more challenge.
 
@@ -39,6 +43,7 @@ def add_challenge(
         posts: 1 to 20 sample videos, or a brief, which is one post with only a caption.
         version: number of the new version; None selects the next number after the
             highest.
+        progress: called with a line before the long work, when the arguments are valid.
 
     Returns:
         The directory of the new version.
@@ -48,8 +53,7 @@ def add_challenge(
             of range.
     """
     place = find_version(bundle)
-    predictor = Predictor.load(place)
-    if not name.strip() or name in predictor.challenges:
+    if not name.strip() or name in read_config(place)["challenges"]:
         raise DataError(
             "a new challenge must have a name that the bundle does not know. "
             f"Received: challenge={name!r}"
@@ -59,6 +63,8 @@ def add_challenge(
             f"a challenge must have 1 to {MAX_POSTS} sample videos, or a brief. "
             f"Received: posts={len(posts)}"
         )
+    progress("loading the bundle and writing its next version, about half a minute")
+    predictor = Predictor.load(place)
     table = _extend_table(predictor, name, posts)
     added = {
         name: {
