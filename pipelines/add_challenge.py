@@ -38,8 +38,11 @@ def main() -> None:
     with writing(place.parent):
         config = read_config(place)
         posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
-        made = add_challenge(place, _CHALLENGE.value, posts, _VERSION.value)
+        made = add_challenge(
+            place, _CHALLENGE.value, posts, _VERSION.value, app.progress
+        )
     app.say(f"{made}: added {_CHALLENGE.value}, from {len(posts)} posts")
+    app.suggest("rank", bundle=made, corpus="CORPUS", challenge=_CHALLENGE.value)
 
 
 if __name__ == "__main__":

@@ -40,11 +40,13 @@ def main() -> None:
     import json
     from pathlib import Path
 
-    from dc_keras.serving.bundle import AUDIT_FILE, export_bundle
-    from dc_keras.serving.sample_requests import SAMPLES, WARM_UP_FILE
-    from dc_keras.training.model_directory import read_config
+    from dc_keras.training.model_config import read_config
 
     read_config(Path(_MODEL.value))
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.serving.bundle import AUDIT_FILE, export_bundle
+    from dc_keras.serving.sample_requests import SAMPLES, WARM_UP_FILE
+
     app.progress("reading the model and its encoders, about half a minute")
     place = export_bundle(
         Path(_MODEL.value),

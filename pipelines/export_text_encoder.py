@@ -31,7 +31,7 @@ def main() -> None:
     """Exports the encoder and prints how to use it."""
     from dc_keras.encoders.hub_export import export_text_encoder
 
-    directory = export_text_encoder(_TEXT.value, _OUTPUT.value)
+    directory = export_text_encoder(_TEXT.value, _OUTPUT.value, app.progress)
     app.say(f"Wrote {directory}. Use it with --text=hub:{directory}")
 
 

@@ -103,7 +103,8 @@ def main() -> None:
     output = Path(_OUTPUT.value)
     app.progress(f"drawing {len(graph.users):,} users, seconds for a thousand")
     members = _write_tables(survey, output)
-    _write_graph_files(survey, output, _combine_spells(graph), shown)
+    title = _TITLE.value + " (synthetic)" * corpus.is_synthetic
+    _write_graph_files(survey, output, _combine_spells(graph), shown, title)
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
@@ -231,6 +232,7 @@ def _write_graph_files(
     output: Path,
     spells: pl.DataFrame | None,
     probabilities: np.ndarray | None,
+    title: str,
 ) -> None:
     """Writes the graph in each --format; computes a layout only for images."""
     from dc_keras.social.graph_files import FORMATS, write_graph
@@ -249,7 +251,7 @@ def _write_graph_files(
             survey.layer,
             survey.communities.membership,
             survey.names,
-            title=_TITLE.value,
+            title=title,
             seed=_SEED.value,
             probabilities=probabilities,
         )

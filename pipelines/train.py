@@ -67,14 +67,9 @@ def main() -> None:
     """Trains the model that the flags describe."""
     from pathlib import Path
 
-    from dc_keras.context.post_features import read_facts
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
-    from dc_keras.features import Features
     from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
-    from dc_keras.training.strategies import make_strategy
-    from dc_keras.training.training_job import TrainingRun
-    from dc_keras.training.workers import writable_directory
     from tfrecords.memory import keep_freed_memory
 
     keep_freed_memory()
@@ -90,11 +85,18 @@ def main() -> None:
             "--baseline needs --task=participation. Received: "
             f"baseline={_BASELINE.value}, task={_TASK.value}"
         )
-    # Workers must connect before any other use of TensorFlow.
-    make_strategy(training.strategy, training.tpu_address)
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     app.show(grid.describe())
+    # Only now: TensorFlow takes seconds.
+    from dc_keras.context.post_features import read_facts
+    from dc_keras.features import Features
+    from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.training_job import TrainingRun
+    from dc_keras.training.workers import writable_directory
+
+    # Workers must connect before any other use of TensorFlow.
+    make_strategy(training.strategy, training.tpu_address)
     with writable_directory(Path(_OUTPUT.value), training.strategy) as directory:
         run = TrainingRun(
             grid=grid,

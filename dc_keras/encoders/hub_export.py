@@ -8,6 +8,7 @@ variables are trainable.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from tfrecords.storage.checksums import seal_directory
 _SAVED_MODEL = "saved_model.pb"
 
 
-def export_text_encoder(handle: str, directory: str | Path) -> Path:
+def export_text_encoder(
+    handle: str,
+    directory: str | Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Path:
     """Writes a preset as a SavedModel that `hub:DIRECTORY` loads with equal outputs.
 
     Its `__call__` takes `input_word_ids`, `input_mask` and `input_type_ids`, int32
@@ -34,6 +39,7 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
     Args:
         handle: `keras_nlp:` and a preset or directory.
         directory: the output directory; an existing SavedModel is replaced.
+        progress: called with a line before the long work, when the arguments are valid.
 
     Returns:
         The directory.
@@ -50,6 +56,7 @@ def export_text_encoder(handle: str, directory: str | Path) -> Path:
         )
     target = Path(directory)
     _check_target(target)
+    progress("loading the encoder and writing it as a SavedModel, about 20 seconds")
     backbone = load_backbone(preset)
     if not isinstance(backbone.output, dict) or "pooled_output" not in backbone.output:
         raise DataError(

@@ -41,7 +41,8 @@ def list_recipes(
             "deepChallenger_paper" (the paper's architecture and loss, the run's batch
             size and epochs), "paper" (its baselines), "without_frames" (as if there
             were captions only) and "ablations" (each without one group of context
-            features, or without frames). "all" excludes "ablations" and "without_frames".
+            features, or without frames). "all" excludes "ablations" and
+            "without_frames".
         model: model options of the run.
         training: training options of the run.
         context: context options of the run.

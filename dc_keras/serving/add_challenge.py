@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ MAX_POSTS = 20
 
 
 def add_challenge(
-    bundle: Path, name: str, posts: Sequence[RawPost], version: int | None = None
+    bundle: Path,
+    name: str,
+    posts: Sequence[RawPost],
+    version: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Writes a new version of a bundle that contains one more challenge.
 
@@ -44,6 +48,7 @@ def add_challenge(
         posts: 1 to 20 sample videos, or a brief, which is one post with only a caption.
         version: number of the new version; None selects the next number after the
             highest.
+        progress: called with a line before the long work, when the arguments are valid.
 
     Returns:
         The directory of the new version.
@@ -66,6 +71,7 @@ def add_challenge(
             f"a challenge must have 1 to {MAX_POSTS} sample videos, or a brief. "
             f"Received: posts={len(posts)}"
         )
+    progress("loading the bundle and writing its next version, about half a minute")
     predictor = Predictor.load(place)
     table = _extend_table(predictor, name, posts)
     added = {

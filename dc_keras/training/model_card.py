@@ -25,7 +25,7 @@ from sklearn.metrics import (
 
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, write_sealed
 from dc_keras.study.participation import Grid
-from dc_keras.training.model_directory import CONFIG_FILE
+from dc_keras.training.model_config import CONFIG_FILE
 
 CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")

@@ -29,6 +29,7 @@ import dc_keras.models.pooling
 import dc_keras.models.proxy  # noqa: F401
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
+from dc_keras.training.model_config import CONFIG_FILE, read_config
 from dc_keras.version import __version__
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory
@@ -37,7 +38,6 @@ from tfrecords.storage.read_errors import reading
 from tfrecords.storage.settings_difference import describe_difference
 
 MODEL_FILE = "model.keras"
-CONFIG_FILE = "config.json"
 # Configuration of an unfinished training.
 _STARTED_FILE = ".training.json"
 _OTHER_FILES = (
@@ -132,25 +132,6 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
     config = read_config(directory)
     with reading(directory, "a model of train"):
         return keras.models.load_model(directory / MODEL_FILE), config
-
-
-def read_config(directory: Path) -> dict[str, Any]:
-    """Returns the configuration of a model directory.
-
-    Raises:
-        DataError: see `load_model`.
-    """
-    finish_update(directory)
-    path = directory / CONFIG_FILE
-    if path.exists():
-        verify_directory(directory, "train")
-    else:
-        raise DataError(
-            f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
-            "run `python -m pipelines.train`"
-        )
-    with reading(directory, "a model of train"):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_json(path: Path, values: Any) -> None:

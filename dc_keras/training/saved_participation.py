@@ -17,7 +17,8 @@ from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.training.fit_participation import FittedParticipation, FusedVideos
-from dc_keras.training.model_directory import load_model, read_config, save_model
+from dc_keras.training.model_config import read_config
+from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxy_training import visible_support
 from dc_keras.training.recipe import parse_groups

@@ -30,7 +30,8 @@ from dc_keras.options import (
 )
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
 from dc_keras.training.fusion_training import user_sets, video_vectors
-from dc_keras.training.model_directory import load_model, read_config, save_model
+from dc_keras.training.model_config import read_config
+from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.proxy_training import Variant, embed_videos, side_variants
