@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
     if not files:
         raise DataError(f"no {FOLDER}/{split}-*.parquet in {directory}")
     paths = [files[key] for key in sorted(files)]
-    folds = with_categories([read_fold(path) for path in paths])
+    folds = with_categories([read_fold(path, SCHEMA) for path in paths])
     if folds[0].is_empty():
         raise DataError(f"{directory} has predictions of proxies only, no Table II")
     models = folds[0]["model"].unique(maintain_order=True).to_list()
@@ -154,14 +154,14 @@ def prediction_rows(
     )
 
 
-def read_fold(path: Path) -> pl.DataFrame:
-    """Reads the table of a fold.
+def read_fold(path: Path, columns: Iterable[str]) -> pl.DataFrame:
+    """Reads some columns of the table of a fold.
 
     Raises:
-        DataError: if the file is damaged.
+        DataError: if the file is damaged or lacks a column.
     """
     with reading(path, "a table of evaluate"):
-        return pl.read_parquet(path)
+        return pl.read_parquet(path).select(*columns)
 
 
 def with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -59,7 +59,8 @@ def table_one(directory: Path, dataset: str) -> Table:
     files = sorted((directory / "proxies").glob("*.parquet"))
     if not files:
         raise DataError(f"no proxies/*.parquet in {directory}; run --split=random_pair")
-    folds = [read_fold(file) for file in files]
+    named = ("kind", "variant", "label", "predicted", "num_classes")
+    folds = [read_fold(file, named) for file in files]
     keys = folds[0].select("kind", "variant").unique(maintain_order=True).rows()
     rows = [_proxy_row(kind, variant, folds) for kind, variant in keys]
     notes = (

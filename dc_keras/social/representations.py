@@ -53,8 +53,14 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
             "representations must be of users of this corpus: ids are keyed "
             f"pseudonyms. Received: {path}, which contains none of them"
         )
-    vectors = np.array(table[columns[0]].to_list(), np.float64)
-    rows = np.full((len(users), vectors.shape[1]), np.nan)
+    try:
+        vectors = np.array(table[columns[0]].to_list(), np.float64)
+        _, width = vectors.shape
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{_RULE}, which all have the same length. Received: {path}"
+        ) from error
+    rows = np.full((len(users), width), np.nan)
     rows[[row_of[user] for user in table["user_id"]]] = vectors
     return rows
 

@@ -6,6 +6,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from tqdm import tqdm
+
+from tfrecords import shard_runs
 
 _BITS = 16
 _BLOCK = 32  # pixels; four by four blocks make a frame of 128 x 128
@@ -82,3 +85,12 @@ def _read_number():
 @pytest.fixture(name="draw_number")
 def _draw_number():
     return draw_number
+
+
+@pytest.fixture
+def terminal(capsys, monkeypatch):
+    """Captures output as `capsys` does, with the bars that a terminal shows."""
+    monkeypatch.setattr(
+        shard_runs, "tqdm", lambda **options: tqdm(**{**options, "disable": False})
+    )
+    return capsys

@@ -110,7 +110,7 @@ def test_every_frame_record_becomes_a_feature_record(frames, output):
     features = read_features(output)
     assert features.video_ids == ["6", "8", "9", "5", "7"]
     assert features.frames.dtype == np.float16
-    assert features.frames[:, 1, 2].tolist() == [6, 8, 9, 5, 7]
+    assert np.asarray(features.frames)[:, 1, 2].tolist() == [6, 8, 9, 5, 7]
     assert features.frame_mask[:, 1].tolist() == [False, True, True, False, True]
     np.testing.assert_array_equal(features.captions, np.full((5, 4), 5 / 8))
     assert features.settings == _SETTINGS
@@ -149,16 +149,16 @@ def test_equal_runs_give_equal_bytes(frames, output, tmp_path):
     assert _hashes(output) == _hashes(tmp_path / "again")
 
 
-def test_a_finished_run_is_left_alone(frames, output, capsys):
+def test_a_finished_run_is_left_alone(frames, output, terminal):
     first, _ = _write(frames, output)
     times = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
-    capsys.readouterr()
+    terminal.readouterr()
     again, seen = _write(frames, output)
     assert seen == []
     assert again.num_resumed == 3
     assert again.manifest == first.manifest
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert "5/5" in capsys.readouterr().err
+    assert "5/5" in terminal.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -311,12 +311,12 @@ class _Extractor:
         return _Extract()(posts)
 
 
-def test_a_cluster_writes_what_this_process_writes(frames, output, tmp_path, capsys):
+def test_a_cluster_writes_what_this_process_writes(frames, output, tmp_path, terminal):
     _write(frames, output)
     here = {"cluster": _ThisProcess(), "spec": _Spec()}
-    capsys.readouterr()
+    terminal.readouterr()
     write_feature_records(frames, tmp_path / "made", _Extract(), _SETTINGS, **here)
-    assert "5/5" in capsys.readouterr().err
+    assert "5/5" in terminal.readouterr().err
     assert _hashes(output) == _hashes(tmp_path / "made")
 
 

@@ -75,12 +75,12 @@ def test_a_damaged_shard_of_another_part_keeps_the_manifest_away(tmp_path):
     assert _run(tmp_path, Part(0, 2)).manifest is not None
 
 
-def test_progress_begins_where_the_last_run_ended(tmp_path, capsys):
+def test_progress_begins_where_the_last_run_ended(tmp_path, terminal):
     _run(tmp_path, Part(0, 2))
-    capsys.readouterr()
+    terminal.readouterr()
     _run(tmp_path)
     # Shards 0, 2 and 4, of two posts each, were done.
-    assert "6/10" in capsys.readouterr().err
+    assert "6/10" in terminal.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ def test_invalid_representations_are_refused(path, tmp_path):
     with pytest.raises(DataError, match="none of them"):
         read_representations(path, ("u_x",))
     pl.DataFrame({"user_id": ["u_a"]}).write_parquet(tmp_path / "other.parquet")
-    for name in ("other.parquet", "missing.parquet"):
+    ragged = pl.DataFrame({"user_id": ["u_a", "u_b"], "vector": [[1.0], []]})
+    ragged.write_parquet(tmp_path / "ragged.parquet")
+    for name in ("other.parquet", "missing.parquet", "ragged.parquet"):
         with pytest.raises(DataError, match="user_id and one column of vectors"):
             read_representations(tmp_path / name, _USERS)
