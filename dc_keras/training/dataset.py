@@ -34,7 +34,7 @@ class Examples:
             with several outputs.
     """
 
-    tables: Mapping[str, tf.Tensor | StoredRows]
+    tables: Mapping[str, Any]
     index: Mapping[str, np.ndarray]
     labels: np.ndarray
     weights: np.ndarray
