@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -26,8 +25,6 @@ from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import classification
 
 _BLOCK = 256
-# Embedding models by proxy: a new one would be compiled again.
-_embedding_models: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -267,9 +264,7 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
     """
     everything = np.arange(len(table.video_ids), dtype=np.int32)
     task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
-    if proxy not in _embedding_models:
-        _embedding_models[proxy] = embedding_model(proxy)
-    return predict(_embedding_models[proxy], proxy_examples(task, table, variant))
+    return predict(embedding_model(proxy), proxy_examples(task, table, variant))
 
 
 def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
