@@ -6,8 +6,8 @@ import pytest
 
 from dc_keras.errors import DataError, RecordError
 from tfrecords.feature_records import frame_manifest, write_feature_records
-from tfrecords.reader import iter_feature_records, read_features
-from tfrecords.schema import FrameRecord, build_frame_record
+from tfrecords.reader import iter_serialized, read_features
+from tfrecords.schema import FrameRecord, build_frame_record, parse_feature_record
 from tfrecords.shard_runs import Part
 from tfrecords.verify import verify_records
 from tfrecords.writer import hash_file, shard_name, write_manifest, write_shard
@@ -110,7 +110,7 @@ def test_every_frame_record_becomes_a_feature_record(frames, output):
     features = read_features(output)
     assert features.video_ids == ["6", "8", "9", "5", "7"]
     assert features.frames.dtype == np.float16
-    assert features.frames[:, 1, 2].tolist() == [6, 8, 9, 5, 7]
+    assert np.asarray(features.frames)[:, 1, 2].tolist() == [6, 8, 9, 5, 7]
     assert features.frame_mask[:, 1].tolist() == [False, True, True, False, True]
     np.testing.assert_array_equal(features.captions, np.full((5, 4), 5 / 8))
     assert features.settings == _SETTINGS
@@ -124,7 +124,10 @@ def test_shards_are_those_of_the_frames_under_their_own_name(frames, output):
     assert [shard["name"] for shard in run.manifest["shards"]] == names
     assert [shard["num_records"] for shard in run.manifest["shards"]] == [3, 0, 2]
     assert json.loads((output / "manifest.json").read_text()) == run.manifest
-    records = list(iter_feature_records(output / names[2]))
+    records = [
+        parse_feature_record(serialized, shard=names[2], index=index)
+        for index, serialized in enumerate(iter_serialized(output / names[2]))
+    ]
     assert [record.user_id for record in records] == ["user of 5", "user of 7"]
     assert sorted(path.name for path in output.iterdir()) == [
         ".progress",
@@ -149,16 +152,14 @@ def test_equal_runs_give_equal_bytes(frames, output, tmp_path):
     assert _hashes(output) == _hashes(tmp_path / "again")
 
 
-def test_a_finished_run_is_left_alone(frames, output, capsys):
+def test_a_finished_run_is_left_alone(frames, output):
     first, _ = _write(frames, output)
     times = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
-    capsys.readouterr()
     again, seen = _write(frames, output)
     assert seen == []
     assert again.num_resumed == 3
     assert again.manifest == first.manifest
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert "5/5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -311,12 +312,10 @@ class _Extractor:
         return _Extract()(posts)
 
 
-def test_a_cluster_writes_what_this_process_writes(frames, output, tmp_path, capsys):
+def test_a_cluster_writes_what_this_process_writes(frames, output, tmp_path):
     _write(frames, output)
     here = {"cluster": _ThisProcess(), "spec": _Spec()}
-    capsys.readouterr()
     write_feature_records(frames, tmp_path / "made", _Extract(), _SETTINGS, **here)
-    assert "5/5" in capsys.readouterr().err
     assert _hashes(output) == _hashes(tmp_path / "made")
 
 
