@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,16 +109,8 @@ def iter_frame_records(shard: Path) -> Iterator[FrameRecord]:
     Raises:
         RecordError: A record is damaged or violates the schema.
     """
-    return _iter_records(shard, parse_frame_record)
-
-
-def iter_feature_records(shard: Path) -> Iterator[FeatureRecord]:
-    """Yields the feature records of a shard in order.
-
-    Raises:
-        RecordError: A record is damaged or violates the schema.
-    """
-    return _iter_records(shard, parse_feature_record)
+    for index, serialized in enumerate(iter_serialized(shard)):
+        yield parse_frame_record(serialized, shard=shard.name, index=index)
 
 
 def iter_serialized(shard: Path) -> Iterator[bytes]:
@@ -206,11 +198,6 @@ def _read_manifest_of(kind: str, directory: Path) -> dict[str, Any]:
         )
         raise DataError(message)
     return manifest
-
-
-def _iter_records(shard: Path, parse: Callable[..., Any]) -> Iterator[Any]:
-    for index, serialized in enumerate(iter_serialized(shard)):
-        yield parse(serialized, shard=shard.name, index=index)
 
 
 def _locate_frames(shard: Path) -> Iterator[tuple[FeatureRecord, int | None]]:

@@ -175,33 +175,27 @@ def replace_shard(
         DataError: Another process writes the same shard.
     """
     with writing(directory / name):
-        return _replace_shard(directory, name, digest, records, facts)
-
-
-def _replace_shard(
-    directory: Path,
-    name: str,
-    digest: str,
-    records: Iterable[bytes],
-    facts: Callable[[], dict[str, Any]],
-) -> ShardEntry:
-    remove_leftovers(directory, name)
-    temporary = temporary_path(directory / name)
-    num_records = 0
-    try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in records:
-                writer.write(record)
-                num_records += 1
-        entry = ShardEntry(
-            name, num_records, hash_file(temporary), temporary.stat().st_size, facts()
-        )
-        move_into_place(temporary, directory / name)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    write_progress(directory, digest, entry)
-    return entry
+        remove_leftovers(directory, name)
+        temporary = temporary_path(directory / name)
+        num_records = 0
+        try:
+            with tf.io.TFRecordWriter(str(temporary)) as writer:
+                for record in records:
+                    writer.write(record)
+                    num_records += 1
+            entry = ShardEntry(
+                name,
+                num_records,
+                hash_file(temporary),
+                temporary.stat().st_size,
+                facts(),
+            )
+            move_into_place(temporary, directory / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        write_progress(directory, digest, entry)
+        return entry
 
 
 def write_manifest(

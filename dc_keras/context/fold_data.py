@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,6 @@ class Evidence:
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
             joined the challenge.
         num_supporters: float64 (num_challenges,), number of authors of the support.
-        cutoffs: float64 (num_challenges,), UTC seconds; NaN without a cutoff.
         user_cutoffs: float64 (num_users,), UTC seconds; NaN without a cutoff.
         accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
         pasts: float64 (num_users, 3), see `prior_activity.read_pasts`; NaN where
@@ -59,7 +58,6 @@ class Evidence:
     pool_histories: tuple[np.ndarray, ...]
     pool_joined: np.ndarray
     num_supporters: np.ndarray
-    cutoffs: np.ndarray
     user_cutoffs: np.ndarray
     accounts: np.ndarray
     pasts: np.ndarray
@@ -89,8 +87,6 @@ class Evidence:
         authors = [{grid.video_users[v] for v in videos} for videos in support]
         joined = [[user in of_one for of_one in authors] for user in grid.pool_users]
         shape = (len(grid.pool_users), len(grid.challenges))
-        cutoffs = _cutoffs(grid, grid.challenge_cutoffs, len(grid.challenges))
-        user_cutoffs = _cutoffs(grid, grid.user_cutoffs, len(grid.users))
         return cls(
             pairs=grid_pairs(grid),
             person=np.unique(np.array(grid.users), return_inverse=True)[1],
@@ -104,8 +100,7 @@ class Evidence:
             pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
             num_supporters=np.array([len(of_one) for of_one in authors], np.float64),
-            cutoffs=cutoffs,
-            user_cutoffs=user_cutoffs,
+            user_cutoffs=_user_cutoffs(grid),
             accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
             pasts=find_past(facts.pasts, grid),
             user_embeddings=_mean_embeddings(grid.histories, captions),
@@ -123,12 +118,12 @@ class Evidence:
         return np.asarray(self.topic[self.pairs.challenge])
 
 
-def _cutoffs(grid: Grid, own: Sequence[int], count: int) -> np.ndarray:
-    """Returns the cutoff of each user or challenge: its own, or that of the study."""
-    if own:
-        return np.array(own, np.float64)
+def _user_cutoffs(grid: Grid) -> np.ndarray:
+    """Returns the cutoff of each user: its own, or that of the study."""
+    if grid.user_cutoffs:
+        return np.array(grid.user_cutoffs, np.float64)
     cutoff = grid.settings.get("cutoff")
-    return np.full(count, np.nan if cutoff is None else float(cutoff))
+    return np.full(len(grid.users), np.nan if cutoff is None else float(cutoff))
 
 
 def _mean_embeddings(

@@ -24,12 +24,10 @@ class TextSpace:
     Attributes:
         users: sparse float64 (num_users, num_terms).
         challenges: sparse float64 (num_challenges, num_terms).
-        pool: sparse float64 (num_pool, num_terms).
     """
 
     users: Any
     challenges: Any
-    pool: Any
 
     @classmethod
     def of(cls, evidence: Evidence, train: np.ndarray) -> TextSpace:
@@ -52,14 +50,8 @@ class TextSpace:
             vectorizer = TfidfVectorizer(analyzer=_identity, vocabulary=[""])
             vectorizer.fit([[""]])
         return cls(
-            *(
-                vectorizer.transform(part) if part else vectorizer.transform([[]])[:0]
-                for part in (
-                    evidence.documents,
-                    evidence.challenge_documents,
-                    evidence.pool_documents,
-                )
-            )
+            vectorizer.transform(evidence.documents),
+            vectorizer.transform(evidence.challenge_documents),
         )
 
 

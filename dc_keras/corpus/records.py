@@ -219,13 +219,6 @@ def _is_tag_character(character: str) -> bool:
     return is_emoji or _word().match(character) is not None
 
 
-def find_mentions(text: str) -> tuple[str, ...]:
-    """Returns the handles mentioned in a caption, lower-cased, without repeats."""
-    if not has_mentions(text):
-        return ()
-    return unique(handle.lower() for handle in _MENTION.findall(text))
-
-
 def replace_mentions(text: str, replacement: Callable[[str], str]) -> str:
     """Returns the caption with every mentioned handle passed through `replacement`."""
     if not has_mentions(text):

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import polars as pl
@@ -230,14 +229,9 @@ class CorpusWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._writer.close()
-        self.files.__exit__(error, value, traceback)
+        self.files.__exit__(*error)
 
     def add_videos(self, table: pl.DataFrame) -> None:
         """Adds posts: the fields of `Video`, sorted by id, after all earlier ones."""

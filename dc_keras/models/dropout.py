@@ -62,8 +62,29 @@ class DropUnits(keras.layers.Dropout):
         return inputs * ops.cast(kept, inputs.dtype) / (1.0 - self.rate)
 
 
+class _Drop(keras.layers.Layer):
+    """Hides a part of its inputs in training, and returns all of them."""
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def compute_output_spec(self, *inputs: Any, training: bool = False) -> Any:
+        """Returns the shapes and dtypes of the inputs."""
+        del training
+        return tuple(map(_like, inputs))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config: dict[str, Any] = super().get_config()
+        config.update(rate=self.rate, seed=self.seed)
+        return config
+
+
 @keras.saving.register_keras_serializable(package="dc_keras")
-class DropModality(keras.layers.Layer):
+class DropModality(_Drop):
     """Hides the frames or the caption of some videos in training, never both.
 
     A video that has only one of the two keeps it.
@@ -84,12 +105,6 @@ class DropModality(keras.layers.Layer):
         caption, looks like.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rate = rate
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
     def call(
         self, frames: Any, frame_mask: Any, caption: Any, training: bool = False
     ) -> Any:
@@ -108,21 +123,9 @@ class DropModality(keras.layers.Layer):
             caption * ops.cast(keeps_caption, caption.dtype)[:, None],
         )
 
-    def compute_output_spec(
-        self, frames: Any, frame_mask: Any, caption: Any, training: bool = False
-    ) -> Any:
-        """Returns the shapes and dtypes of the inputs."""
-        return _like(frames), _like(frame_mask), _like(caption)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config: dict[str, Any] = super().get_config()
-        config.update(rate=self.rate, seed=self.seed)
-        return config
-
 
 @keras.saving.register_keras_serializable(package="dc_keras")
-class DropItems(keras.layers.Layer):
+class DropItems(_Drop):
     """Keeps a random part of some sets in training: 1 to all of their valid items.
 
     Args:
@@ -140,12 +143,6 @@ class DropItems(keras.layers.Layer):
         of valid items, and which are kept is uniform too.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rate = rate
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
     def call(self, values: Any, valid: Any, training: bool = False) -> Any:
         """Cuts; see the class."""
         if not training or self.rate == 0:
@@ -160,18 +157,6 @@ class DropItems(keras.layers.Layer):
         place = ops.argsort(ops.argsort(order, axis=1), axis=1)
         valid = valid & (ops.cast(place, "float32") < kept[:, None])
         return values * ops.cast(valid, values.dtype)[..., None], valid
-
-    def compute_output_spec(
-        self, values: Any, valid: Any, training: bool = False
-    ) -> Any:
-        """Returns the shapes and dtypes of the inputs."""
-        return _like(values), _like(valid)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config: dict[str, Any] = super().get_config()
-        config.update(rate=self.rate, seed=self.seed)
-        return config
 
 
 def drop_side(x: Any, rate: float, name: str) -> Any:

@@ -96,7 +96,7 @@ def build_coactivity_layer(
         within_s: maximum time between two posts in seconds, 0 or more.
         weighting: one of `WEIGHTINGS`.
         top_k: number of strongest edges kept per user, at least 1; None keeps all.
-        max_bytes: memory limit of the pairs of posts (`window_bytes`).
+        max_bytes: memory limit of the pairs of posts, 80 bytes each.
 
     Returns:
         The layer with its times: an edge is observed at the later post of a pair.
@@ -137,14 +137,6 @@ def build_coactivity_layer(
         edges, pairs.low, pairs.high, np.stack([pairs.first, pairs.last])
     )
     return Layer(f"co-{affiliations.kind}", edges, times=times)
-
-
-def window_bytes(
-    moments: pl.DataFrame, affiliations: Affiliations, within_s: int
-) -> int:
-    """Returns an upper bound of the memory of the pairs of posts: 80 bytes each."""
-    later = _sorted_posts(moments, affiliations, within_s).later
-    return _BYTES_PER_PAIR * int(later.sum())
 
 
 def _check(within_s: int, weighting: str, top_k: int | None) -> None:

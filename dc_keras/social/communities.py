@@ -18,7 +18,6 @@ from dc_keras.social.to_igraph import seeded, to_igraph
 
 OBJECTIVES = ("modularity", "CPM")
 NUM_ITERATIONS = 2
-SMALL = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +46,6 @@ class Communities:
     def num_alone(self) -> int:
         """The number of communities of one user."""
         return int((self.sizes == 1).sum())
-
-    @property
-    def num_small(self) -> int:
-        """The number of communities of at least two but fewer than `SMALL` users."""
-        return int(((self.sizes > 1) & (self.sizes < SMALL)).sum())
 
     def members(self, community: int) -> np.ndarray:
         """Returns the rows of a community, ascending, int64."""

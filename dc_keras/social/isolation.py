@@ -79,33 +79,6 @@ def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
     )
 
 
-def measure_homophily(layer: Layer, values: np.ndarray) -> float:
-    """Returns the assortativity by a number, such as a year or a score.
-
-    It is Pearson's correlation over the ends of edges, weighted (Newman 2003, equation
-    21).
-
-    Args:
-        layer: weighted edges; a directed edge counts in both directions.
-        values: value of each user, float64 (num_users,); NaN if unknown, which excludes
-            the user's edges.
-
-    Returns:
-        The correlation in [-1, 1]; NaN if all ends are equal, or without edges.
-    """
-    edges = layer.undirected().weights.tocoo()
-    known = np.isfinite(values[edges.row]) & np.isfinite(values[edges.col])
-    weights = edges.data[known]
-    if not len(weights):
-        return float("nan")
-    # Each edge is stored in both directions, so both ends have the same moments.
-    first, second = values[edges.row[known]], values[edges.col[known]]
-    mean = np.average(first, weights=weights)
-    variance = np.average((first - mean) ** 2, weights=weights)
-    shared = np.average((first - mean) * (second - mean), weights=weights)
-    return float(shared / variance) if variance > 0 else float("nan")
-
-
 def _mixing(layer: Layer, groups: np.ndarray) -> sparse.csr_array:
     edges = layer.undirected().weights.tocoo()
     first, second = groups[edges.row], groups[edges.col]

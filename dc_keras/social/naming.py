@@ -19,6 +19,8 @@ NUM_THINGS = 5
 NUM_CENTRAL = 5
 # The z-score of a two-sided test at the level of 5 %.
 MIN_Z = 1.96
+# Weight of the prior as a share of the total counts.
+_PRIOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,6 @@ def describe_communities(
     membership: np.ndarray,
     incidence: sparse.csr_array,
     names: Sequence[str],
-    *,
-    prior: float = 0.1,
 ) -> list[CommunityProfile]:
     """Returns the profile of each community, in their order.
 
@@ -75,24 +75,21 @@ def describe_communities(
         incidence: (num_users, num_things): above 0 if a user has a thing. The value is
             ignored, so that one active user has no influence on the names.
         names: names of the things, (num_things,).
-        prior: weight of the prior as a share of the total counts, above 0.
 
     Raises:
-        DataError: the shapes differ, or the prior is not above 0.
+        DataError: the shapes differ.
     """
-    if incidence.shape != (len(membership), len(names)) or prior <= 0:
+    if incidence.shape != (len(membership), len(names)):
         raise DataError(
-            "`incidence` must have one row per user and one column per name, and "
-            "`prior` must be above 0. "
-            f"Received: things={incidence.shape}, users={len(membership)}, "
-            f"names={len(names)}, prior={prior}"
+            "`incidence` must have one row per user and one column per name. Received: "
+            f"things={incidence.shape}, users={len(membership)}, names={len(names)}"
         )
     if not len(membership):
         return []
     members = membership_matrix(membership)
     counts = sparse.csr_array(members @ (incidence > 0).astype(np.float64))
     counts.sort_indices()  # a later sum would sort them after `tocoo`
-    scores = _z_scores(counts, prior)
+    scores = _z_scores(counts)
     strength = inner_strength(layer, membership)
     central = _first_of_each(membership, strength, NUM_CENTRAL)
     return [
@@ -122,7 +119,7 @@ def inner_strength(layer: Layer, membership: np.ndarray) -> np.ndarray:
     return strength
 
 
-def _z_scores(counts: sparse.csr_array, prior: float) -> np.ndarray:
+def _z_scores(counts: sparse.csr_array) -> np.ndarray:
     """Returns the z-score of each stored count, each community against all others."""
     edges = counts.tocoo()
     here, total = edges.data, counts.sum()
@@ -130,12 +127,12 @@ def _z_scores(counts: sparse.csr_array, prior: float) -> np.ndarray:
         counts.sum(axis=0)[edges.col],
         counts.sum(axis=1)[edges.row],
     )
-    added = prior * of_thing
+    added = _PRIOR * of_thing
     elsewhere = of_thing - here
     # The limit avoids log(0) if everything is in one community or one thing.
-    rest_here = np.maximum(of_community + prior * total - here - added, 1e-9)
+    rest_here = np.maximum(of_community + _PRIOR * total - here - added, 1e-9)
     rest_elsewhere = np.maximum(
-        total - of_community + prior * total - elsewhere - added, 1e-9
+        total - of_community + _PRIOR * total - elsewhere - added, 1e-9
     )
     odds = np.log((here + added) / rest_here)
     odds_elsewhere = np.log((elsewhere + added) / rest_elsewhere)

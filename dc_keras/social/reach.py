@@ -66,11 +66,6 @@ class Backtest:
     low: float
     high: float
 
-    @property
-    def is_within(self) -> bool:
-        """Whether the actual number is inside the interval."""
-        return self.low <= self.actual <= self.high
-
 
 def edge_chances(
     layer: Layer, rate: float, readiness: np.ndarray | None = None

@@ -87,9 +87,7 @@ def product_bytes(affiliations: Affiliations) -> int:
     return _BYTES_PER_EDGE * min(int(np.square(num_users).sum()), most)
 
 
-def build_similarity_layer(
-    name: str, vectors: np.ndarray, top_k: int, least: float = 0.0
-) -> Layer:
+def build_similarity_layer(name: str, vectors: np.ndarray, top_k: int) -> Layer:
     """Returns the layer of users with similar representations.
 
     Args:
@@ -97,7 +95,6 @@ def build_similarity_layer(
         vectors: representations, such as x^u of a model, float (num_users, dim); a row
             of zeros or NaN has no edges.
         top_k: number of nearest neighbours per user, at least 1.
-        least: lower limit of the cosine of an edge, exclusive, in [0, 1).
 
     Raises:
         DataError: `top_k` is under 1.
@@ -116,7 +113,7 @@ def build_similarity_layer(
         ).fit(unit)
         near = search.kneighbors_graph(mode="distance").tocoo()
         cosine = 1 - near.data
-        kept = cosine > least
+        kept = cosine > 0
         place = (known[near.row[kept]], known[near.col[kept]])
         weights = sparse.csr_array((cosine[kept], place), weights.shape)
     return Layer(name, keep_strongest_edges(weights, top_k))

@@ -171,19 +171,6 @@ def find_group_names(group: UserGroup) -> Affiliations:
     return _count("name", has)
 
 
-def video_graph(videos: Mapping[str, Iterable[str]]) -> SocialGraph:
-    """Returns the graph of posts that share things, which whichtok had planned.
-
-    Args:
-        videos: names of the things, such as hashtags and sounds, of each video id.
-
-    Returns:
-        A graph with the layer "shared space", whose users are video ids.
-    """
-    layer = _overlap("videos", videos)
-    return SocialGraph(tuple(sorted(videos)), (layer,))
-
-
 def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
     layer = build_shared_layer(_count(name, has), "whichtok")
     return Layer("shared space", layer.weights)

@@ -29,14 +29,12 @@ class Worker:
     Attributes:
         kind: type of the task, "chief" or "worker".
         index: number of the task within its type.
-        num_workers: number of workers, including the chief.
         is_chief: whether this process writes the results. It is the task of type
             "chief", or the first worker if there is none.
     """
 
     kind: str
     index: int
-    num_workers: int
     is_chief: bool
 
     @classmethod
@@ -56,7 +54,7 @@ class Worker:
         if not _is_listed(addresses, kind, index):
             raise _bad_config(text)
         is_chief = kind == "chief" or (index == 0 and not addresses["chief"])
-        return cls(kind, index, sum(map(len, addresses.values())), is_chief)
+        return cls(kind, index, is_chief)
 
 
 def _is_listed(addresses: dict[str, Any], kind: str, index: int) -> bool:

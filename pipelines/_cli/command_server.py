@@ -19,7 +19,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 _IMPORTED_FIRST = (
@@ -45,12 +44,7 @@ class CommandServer:
         )
         return self
 
-    def __exit__(
-        self,
-        error: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The end of its input ends it, and Ctrl-C has reached it already.
         self._process.communicate()
 

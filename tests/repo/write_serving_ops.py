@@ -21,7 +21,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -182,23 +181,11 @@ def _compare(ops: Ops, before: Ops, is_first: bool) -> dict[str, object]:
 
 
 def render(content: dict[str, object]) -> str:
-    """Returns the text of the file; an op a line would be 1,600 lines."""
+    """Returns the text of the file, with each list on a line."""
     text = json.dumps(content, indent=1)
-    return re.sub(r"( *)(\S[^\n]*)\[([^][{}]*)\]", _fill, text) + "\n"
-
-
-def _fill(found: re.Match[str]) -> str:
-    margin, key, names = found.groups()
-    short = f"{margin}{key}[{' '.join(names.split())}]"
-    if len(short) <= 88:
-        return short
-    lines = textwrap.fill(
-        " ".join(names.split()),
-        88,
-        initial_indent=margin + " ",
-        subsequent_indent=margin + " ",
+    return (
+        re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
     )
-    return f"{margin}{key}[\n{lines}\n{margin}]"
 
 
 if __name__ == "__main__":

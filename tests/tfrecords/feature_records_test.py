@@ -6,8 +6,8 @@ import pytest
 
 from dc_keras.errors import DataError, RecordError
 from tfrecords.feature_records import frame_manifest, write_feature_records
-from tfrecords.reader import iter_feature_records, read_features
-from tfrecords.schema import FrameRecord, build_frame_record
+from tfrecords.reader import iter_serialized, read_features
+from tfrecords.schema import FrameRecord, build_frame_record, parse_feature_record
 from tfrecords.shard_runs import Part
 from tfrecords.verify import verify_records
 from tfrecords.writer import hash_file, shard_name, write_manifest, write_shard
@@ -124,7 +124,10 @@ def test_shards_are_those_of_the_frames_under_their_own_name(frames, output):
     assert [shard["name"] for shard in run.manifest["shards"]] == names
     assert [shard["num_records"] for shard in run.manifest["shards"]] == [3, 0, 2]
     assert json.loads((output / "manifest.json").read_text()) == run.manifest
-    records = list(iter_feature_records(output / names[2]))
+    records = [
+        parse_feature_record(serialized, shard=names[2], index=index)
+        for index, serialized in enumerate(iter_serialized(output / names[2]))
+    ]
     assert [record.user_id for record in records] == ["user of 5", "user of 7"]
     assert sorted(path.name for path in output.iterdir()) == [
         ".progress",

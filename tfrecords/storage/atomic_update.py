@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tfrecords.storage.checksums import SUMS_FILE, hash_file, read_sums, write_sums
@@ -43,12 +42,7 @@ class AtomicUpdate:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def path(self, name: str) -> Path:

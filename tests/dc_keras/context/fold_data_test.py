@@ -69,8 +69,8 @@ def test_without_a_pool_there_is_an_empty_one(make_evidence):
 
 
 def test_cutoffs_are_the_studys_or_unknown(make_evidence):
-    assert np.isnan(make_evidence(_LABELS).cutoffs).all()
-    cutoffs = make_evidence(_LABELS, cutoff=1_600_000_000).cutoffs
+    assert np.isnan(make_evidence(_LABELS).user_cutoffs).all()
+    cutoffs = make_evidence(_LABELS, cutoff=1_600_000_000).user_cutoffs
     assert cutoffs.dtype == np.float64
     assert cutoffs.tolist() == [1.6e9, 1.6e9]
 
@@ -83,7 +83,7 @@ def test_a_person_of_several_cutoffs_is_one(make_study):
     assert evidence.topic.tolist() == [0, 1, 0, 1]
     assert evidence.pair_person.tolist() == [0, 1, 1, 0, 1, 1]
     assert evidence.pair_topic.tolist() == [0, 0, 1, 0, 0, 1]
-    assert evidence.cutoffs.tolist() == [100.0, 100.0, 200.0, 200.0]
+    assert evidence.user_cutoffs.tolist() == [100.0, 100.0, 200.0, 200.0]
 
 
 def test_embeddings_are_means_of_directions(make_evidence):

@@ -29,7 +29,6 @@ def test_vectors_are_tfidf_of_terms_that_two_training_users_share(evidence):
         [[1, 0], [1, 0], [0, 1], [0, 1], [half, half], [1, 0], [0, 0]],
     )
     np.testing.assert_allclose(space.challenges.toarray(), [[half, half], [0, 0]])
-    assert space.pool.shape == (0, 2)
 
 
 def test_terms_come_from_training_users_and_the_pool_alone(make_evidence):
@@ -43,7 +42,6 @@ def test_terms_come_from_training_users_and_the_pool_alone(make_evidence):
     np.testing.assert_array_equal(
         space.users.toarray(), [[1, 0], [1, 0], [0, 1], [0, 0]]
     )
-    np.testing.assert_array_equal(space.pool.toarray(), [[0, 1], [0, 1]])
 
 
 def test_a_repeated_term_counts_by_its_logarithm(make_evidence):

@@ -60,7 +60,6 @@ def test_tags_of_any_caption_are_normal_and_unique(caption):
 
 def test_mentions_are_lower_cased_and_replaced():
     caption = "with @Some.One. and ＠two, @SOME.one!"
-    assert records.find_mentions(caption) == ("some.one", "two")
     replaced = records.replace_mentions(caption, lambda handle: f"<{handle}>")
     assert replaced == "with @<some.one>. and @<two>, @<some.one>!"
 

@@ -1,7 +1,8 @@
 import numpy as np
+from mentions import find_mentions
 
 from dc_keras.corpus.importing.posting_time import time_of_id
-from dc_keras.corpus.records import find_hashtags, find_mentions
+from dc_keras.corpus.records import find_hashtags
 from dc_keras.simulation.web_items import hashtag_id, iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
 

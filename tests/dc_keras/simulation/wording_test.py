@@ -2,8 +2,9 @@ import re
 
 import numpy as np
 import pytest
+from mentions import find_mentions
 
-from dc_keras.corpus.records import find_hashtags, find_mentions, normalize_hashtag
+from dc_keras.corpus.records import find_hashtags, normalize_hashtag
 from dc_keras.simulation import wording
 from dc_keras.simulation.vocabulary import GENERIC_TAGS, TOPICS
 

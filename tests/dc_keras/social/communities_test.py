@@ -20,7 +20,7 @@ def test_planted_communities_are_found_and_numbered_by_size():
     found = find_communities(TWO_GROUPS)
     assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
     assert found.sizes.tolist() == [4, 3, 1]
-    assert (len(found), found.num_alone, found.num_small) == (3, 1, 0)
+    assert (len(found), found.num_alone) == (3, 1)
     assert found.members(1).tolist() == [4, 5, 6]
 
 
@@ -53,7 +53,6 @@ def test_equal_sizes_are_numbered_by_their_first_user():
     pairs = layer_of([(0, 3, 1.0), (1, 2, 1.0)], 4)
     found = find_communities(pairs)
     assert found.membership.tolist() == [0, 1, 1, 0]
-    assert found.num_small == 2
 
 
 def test_a_high_resolution_gives_more_communities():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from dc_keras.social.isolation import measure_homophily, measure_isolation
+from dc_keras.social.isolation import measure_isolation
 
 _GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
 
@@ -33,16 +33,6 @@ def test_assortativity_is_that_of_networkx():
     nx.set_node_attributes(graph, dict(enumerate(groups.tolist())), "group")
     expected = nx.attribute_assortativity_coefficient(graph, "group")
     assert measure_isolation(layer, groups).assortativity == pytest.approx(expected)
-    expected = nx.numeric_assortativity_coefficient(graph, "group")
-    assert measure_homophily(layer, groups.astype(float)) == pytest.approx(expected)
-
-
-def test_weights_count_as_repeated_edges_would():
-    light = layer_of([(0, 1, 2), (1, 2, 1)], 3)
-    values = np.array([1.0, 2.0, 4.0])
-    ends = np.array([[1, 2], [2, 1], [1, 2], [2, 1], [2, 4], [4, 2]], float)
-    expected = np.corrcoef(ends.T)[0, 1]
-    assert measure_homophily(light, values) == pytest.approx(expected)
 
 
 def test_ends():
@@ -59,14 +49,11 @@ def test_ends():
     assert np.isnan(alone.assortativity)
     empty = measure_isolation(layer_of([], 2), np.array([0, 1]))
     assert np.isnan([empty.overall, empty.assortativity]).all()
-    assert np.isnan(measure_homophily(layer_of([], 2), np.zeros(2)))
-    assert np.isnan(measure_homophily(layer_of([(0, 1, 1)], 2), np.zeros(2)))
 
 
-def test_unknown_groups_and_values_are_excluded():
+def test_unknown_groups_are_excluded():
     layer = layer_of([(0, 1, 1), (1, 2, 5)], 3)
     assert measure_isolation(layer, np.array([0, 0, -1])).overall == -1.0
-    assert measure_homophily(layer, np.array([1.0, 2.0, np.nan])) == pytest.approx(-1)
 
 
 def test_direction_counts_for_both_ends():

@@ -98,5 +98,3 @@ def test_things_without_names_are_refused():
         DataError, match=r"one row per user and one column per name.*names=3"
     ):
         describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES[:3])
-    with pytest.raises(DataError, match=r"`prior` must be above 0"):
-        describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES, prior=0)

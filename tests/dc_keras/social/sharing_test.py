@@ -134,7 +134,7 @@ def test_rare_things_create_no_edges():
 
 def test_similar_representations_are_connected():
     vectors = np.array([[1, 0], [2, 0.1], [0, 1], [0, 0], [0, 3.0]])
-    weights = build_similarity_layer("similar", vectors, 1, least=0.5).weights.toarray()
+    weights = build_similarity_layer("similar", vectors, 1).weights.toarray()
     assert weights[0, 1] == pytest.approx(2 / np.sqrt(4.01))
     assert weights[2, 4] == pytest.approx(1)
     assert np.count_nonzero(weights) == 4

@@ -10,7 +10,6 @@ from dc_keras.social.whichtok_graph import (
     UserGraph,
     UserGroup,
     find_group_names,
-    video_graph,
 )
 
 _RECORDS = {
@@ -79,13 +78,6 @@ def test_groups_share_nothing():
     first = UserGroup.of([TikTokUser("ann")])
     UserGroup.of([TikTokUser("bob")])
     assert list(first.users) == ["ann"]
-
-
-def test_posts_form_a_graph():
-    graph = video_graph({"2": ["cats", "a song"], "1": ["cats"], "3": []})
-    assert graph.users == ("1", "2", "3")
-    assert graph.layers[0].weights[0, 1] == pytest.approx(1 / 1.5)
-    assert graph.layers[0].num_edges == 1
 
 
 def test_names_have_marks_and_no_stop_tags(group):

@@ -56,7 +56,7 @@ def read(record: RawRecord) -> Post:
     Raises:
         UnreadablePostError: there is no valid id, or no author.
     """
-    post = mapped.read(record, _PATHS, witnesses=_IDS)
+    post = _PATHS.read(record, witnesses=_IDS)
     if post.hashtags:
         return post
     return msgspec.structs.replace(post, hashtags=find_hashtags(post.caption))

@@ -6,7 +6,7 @@ Only `share_url` contains the handle.
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources import mapped
-from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.importing.sources.post import RawRecord, Source
 
 _PATHS = mapped.Paths(
     video_id=("id",),
@@ -30,13 +30,4 @@ def matches(record: RawRecord) -> bool:
     )
 
 
-def read(record: RawRecord) -> Post:
-    """Maps a record to a `Post`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, or no author.
-    """
-    return mapped.read(record, _PATHS)
-
-
-SOURCE = Source(name="display_api", matches=matches, read=read)
+SOURCE = Source(name="display_api", matches=matches, read=_PATHS.read)

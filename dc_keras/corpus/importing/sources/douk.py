@@ -50,7 +50,7 @@ def read(record: RawRecord) -> Post:
         raise UnreadablePostError(
             "a row without a URL of TikTok: it may be of another platform (Douyin)"
         )
-    post = mapped.read(record, _PATHS)
+    post = _PATHS.read(record)
     kind = record.get("作品类型")
     is_slideshow = isinstance(kind, str) and "图" in kind
     return msgspec.structs.replace(post, is_slideshow=is_slideshow)

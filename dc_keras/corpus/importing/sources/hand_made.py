@@ -97,7 +97,7 @@ def read(record: RawRecord) -> Post:
             "a column that may hold comments or remarks on posts: call it "
             "`comment_text` or `remarks`"
         )
-    return mapped.read(named, _PATHS)
+    return _PATHS.read(named)
 
 
 def _is_post(record: RawRecord) -> bool:

@@ -67,51 +67,51 @@ class Paths:
     total_likes: tuple[str, ...] = ()
     total_posts: str = ""
 
+    def read(self, record: RawRecord, *, witnesses: tuple[str, ...] = ()) -> Post:
+        """Maps a record to a `Post`.
 
-def read(record: RawRecord, paths: Paths, *, witnesses: tuple[str, ...] = ()) -> Post:
-    """Maps a record to a `Post`.
+        Args:
+            record: the raw record.
+            witnesses: see `Fields`.
 
-    Args:
-        record: the raw record.
-        paths: the paths of the format.
-        witnesses: see `Fields`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, or no author.
-    """
-    fields = Fields(record, witnesses=witnesses)
-    video_id = fields.video_id(*paths.video_id)
-    caption = fields.text("caption", *paths.caption) or ""
-    author = fields.author(
-        user_id=paths.user_id, handle=paths.handle, sec_uid=paths.sec_uid
-    )
-    return Post(
-        video_id=video_id,
-        author=author,
-        caption=caption,
-        create_time=fields.time("create_time", *paths.create_time),
-        hashtags=fields.tags(caption, *paths.tags),
-        mentions=tuple(
-            name.removeprefix("@")
-            for path in paths.mentions
-            for name in fields.texts(path, "username", "unique_id", "name")
-        ),
-        music_id=fields.optional_identifier("music_id", *paths.music_id),
-        music_title=fields.text("music_title", *paths.music_title),
-        music_is_original=fields.flag(*paths.music_is_original),
-        private_names=fields.private_names(*paths.names),
-        duration_s=fields.seconds("duration_s", *paths.duration_s),
-        region=fields.text("region", *paths.region),
-        language=fields.optional_text("language", *paths.language),
-        transcript=fields.optional_text("transcript", *paths.transcript),
-        duet_of=fields.optional_identifier("duet_of", *paths.duet_of),
-        effects=tuple(e for path in paths.effects for e in fields.texts(path, "name")),
-        is_slideshow=any(map(fields.has_images, paths.images)),
-        account=fields.account(paths.followers, paths.total_likes, paths.total_posts),
-        views=fields.count("views", *paths.views),
-        likes=fields.count("likes", *paths.likes),
-        comments=fields.count("comments", *paths.comments),
-        shares=fields.count("shares", *paths.shares),
-        saves=fields.count("saves", *paths.saves),
-        notes=fields.notes,
-    )
+        Raises:
+            UnreadablePostError: there is no valid id, or no author.
+        """
+        fields = Fields(record, witnesses=witnesses)
+        video_id = fields.video_id(*self.video_id)
+        caption = fields.text("caption", *self.caption) or ""
+        author = fields.author(
+            user_id=self.user_id, handle=self.handle, sec_uid=self.sec_uid
+        )
+        return Post(
+            video_id=video_id,
+            author=author,
+            caption=caption,
+            create_time=fields.time("create_time", *self.create_time),
+            hashtags=fields.tags(caption, *self.tags),
+            mentions=tuple(
+                name.removeprefix("@")
+                for path in self.mentions
+                for name in fields.texts(path, "username", "unique_id", "name")
+            ),
+            music_id=fields.optional_identifier("music_id", *self.music_id),
+            music_title=fields.text("music_title", *self.music_title),
+            music_is_original=fields.flag(*self.music_is_original),
+            private_names=fields.private_names(*self.names),
+            duration_s=fields.seconds("duration_s", *self.duration_s),
+            region=fields.text("region", *self.region),
+            language=fields.optional_text("language", *self.language),
+            transcript=fields.optional_text("transcript", *self.transcript),
+            duet_of=fields.optional_identifier("duet_of", *self.duet_of),
+            effects=tuple(
+                e for path in self.effects for e in fields.texts(path, "name")
+            ),
+            is_slideshow=any(map(fields.has_images, self.images)),
+            account=fields.account(self.followers, self.total_likes, self.total_posts),
+            views=fields.count("views", *self.views),
+            likes=fields.count("likes", *self.likes),
+            comments=fields.count("comments", *self.comments),
+            shares=fields.count("shares", *self.shares),
+            saves=fields.count("saves", *self.saves),
+            notes=fields.notes,
+        )

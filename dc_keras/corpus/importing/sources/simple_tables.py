@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources import mapped
-from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.importing.sources.post import RawRecord, Source
 
 _TUTORIAL = mapped.Paths(
     video_id=("video_id",),
@@ -43,29 +43,13 @@ def matches_tutorial(record: RawRecord) -> bool:
     )
 
 
-def read_tutorial(record: RawRecord) -> Post:
-    """Maps a `simple_dict` to a `Post`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, or no author.
-    """
-    return mapped.read(record, _TUTORIAL)
-
-
 def matches_tiktok_10m(record: RawRecord) -> bool:
     """Whether the record is a row of TikTok-10M, with flat counts."""
     keys = record.keys()
     return {"id", "desc", "play_count"} <= keys and "aweme_id" not in keys
 
 
-def read_tiktok_10m(record: RawRecord) -> Post:
-    """Maps a row to a `Post`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, or no author.
-    """
-    return mapped.read(record, _TIKTOK_10M)
-
-
-TUTORIAL = Source(name="simple_dict", matches=matches_tutorial, read=read_tutorial)
-TIKTOK_10M = Source(name="tiktok_10m", matches=matches_tiktok_10m, read=read_tiktok_10m)
+TUTORIAL = Source(name="simple_dict", matches=matches_tutorial, read=_TUTORIAL.read)
+TIKTOK_10M = Source(
+    name="tiktok_10m", matches=matches_tiktok_10m, read=_TIKTOK_10M.read
+)

@@ -7,7 +7,7 @@ Durations are in seconds, unlike in the answers of the app.
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources import mapped
-from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.importing.sources.post import RawRecord, Source
 
 _PATHS = mapped.Paths(
     video_id=("video_id", "id"),
@@ -46,13 +46,4 @@ def matches(record: RawRecord) -> bool:
     )
 
 
-def read(record: RawRecord) -> Post:
-    """Maps a record to a `Post`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, or no author.
-    """
-    return mapped.read(record, _PATHS)
-
-
-SOURCE = Source(name="tikwm", matches=matches, read=read)
+SOURCE = Source(name="tikwm", matches=matches, read=_PATHS.read)

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mentions import find_mentions
 
 from dc_keras.corpus.importing.sources import aweme, share_item, web_item
 from dc_keras.corpus.importing.sources.mention_spans import is_handle, show_handles
-from dc_keras.corpus.records import find_mentions
 
 
 def _span(caption, shown, **more):
