@@ -6,8 +6,10 @@ r"""Measures the paper's complete protocol on features of the paper's sizes.
 12 challenges with 7,000 videos and a panel of 1,303 users with 8 videos each, 50 frames
 per video in the sizes of VGG16 (512) and ResNet50 (2,048), captions of 768, three folds
 of 80/20, and the five rows of Table II, with the default preset. The features are
-synthetic: noise around a centre for each challenge and each user, seed 0. Prints the
-wall time and the CPU time. --fraction uses a share of the videos and users.
+synthetic: noise around a centre for each challenge and each user, seed 0. They are
+written as records into the output, once. Prints the wall time, the CPU time and the
+peak memory of the largest process, without the page cache. --fraction uses a share of
+the videos and users.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +35,10 @@ from dc_keras.options import (
 )
 from dc_keras.study.participation import Grid
 from pipelines._cli import option_flags
-from tfrecords.memory import aligned_empty, keep_freed_memory
+from tfrecords.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from dc_keras.features import Features, VisionFeatures
+    from dc_keras.features import Features
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _FRACTION = flags.DEFINE_float(
@@ -60,8 +64,9 @@ def main(_: list[str]) -> None:
     keep_freed_memory()
     rng = np.random.default_rng(0)
     grid = _make_grid(rng, _FRACTION.value)
-    table = _make_features(rng, grid)
     videos = _make_posts(rng, grid)
+    output = Path(_OUTPUT.value)
+    table = _make_features(rng, grid, output)
     start, busy = time.monotonic(), _processor_seconds()
     experiment = Experiment(
         grid=grid,
@@ -73,11 +78,12 @@ def main(_: list[str]) -> None:
         context=option_flags.resolve(ContextOptions),
         models=("deepChallenger", "paper"),
     )
-    output = Path(_OUTPUT.value)
-    run_experiment(experiment, ["random_pair"], 1, output, _log, workers=_WORKERS.value)
-    judgement = judge_split(output, "random_pair")
+    run = output / "run"
+    run_experiment(experiment, ["random_pair"], 1, run, _log, workers=_WORKERS.value)
+    judgement = judge_split(run, "random_pair")
     print(participation_table(judgement, "made-up features").to_console())
-    gibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    owners = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    gibibytes = max(resource.getrusage(owner).ru_maxrss for owner in owners) / 2**20
     print(
         f"{len(table.video_ids)} videos, {len(grid.users)} users: "
         f"{time.monotonic() - start:.0f} s, {_processor_seconds() - busy:.0f} s of the "
@@ -117,33 +123,58 @@ def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
     )
 
 
-def _make_features(rng: np.random.Generator, grid: Grid) -> Features:
-    """Returns frames and captions: noise around a centre per challenge and user."""
+def _make_features(rng: np.random.Generator, grid: Grid, output: Path) -> Features:
+    """Writes feature records, unless they are there, and opens them."""
     from dc_keras.features import Features
+    from tfrecords.writer import MANIFEST
 
     groups = [*grid.support, *grid.histories]
-    video_ids = tuple(video for ids in groups for video in ids)
+    video_ids = [video for ids in groups for video in ids]
     group = np.repeat(np.arange(len(groups)), [len(ids) for ids in groups])
-    vision = {
-        name: _make_frames(rng, group, width, name) for name, width in _WIDTHS.items()
+    captions = _around(rng, group, (_CAPTION_DIM,))
+    directories = [output / "features" / name for name in _WIDTHS]
+    for directory in directories:
+        if not (directory / MANIFEST).exists():
+            _write_features(rng, directory, video_ids, group, captions)
+    return Features.load(*directories)
+
+
+def _write_features(
+    rng: np.random.Generator,
+    directory: Path,
+    video_ids: Sequence[str],
+    group: np.ndarray,
+    captions: np.ndarray,
+) -> None:
+    """Writes frames and captions of all videos: a shard for each thousand videos."""
+    from tfrecords.frame_sampling import SamplingConfig
+    from tfrecords.schema import FeatureRecord, build_feature_record
+    from tfrecords.writer import shard_name, write_manifest, write_shard
+
+    shape = (_NUM_FRAMES, _WIDTHS[directory.name])
+    mask = np.ones(_NUM_FRAMES, bool)
+    directory.mkdir(parents=True)
+
+    def records(rows: np.ndarray) -> Iterator[bytes]:
+        for row, frames in zip(rows, _around(rng, group[rows], shape), strict=True):
+            half = frames.astype(np.float16)
+            record = FeatureRecord(video_ids[row], "user", half, mask, captions[row])
+            yield build_feature_record(record)
+
+    parts = np.array_split(np.arange(len(group)), max(1, len(group) // 1000))
+    entries = [
+        write_shard(
+            directory, shard_name("features", n, len(parts)), "", records(rows), dict
+        )
+        for n, rows in enumerate(parts)
+    ]
+    settings = {
+        "vision": {"name": directory.name, "fingerprint": "made up"},
+        "text": {"name": "captions", "fingerprint": "made up"},
+        "frames": asdict(SamplingConfig()),
+        "repeat": "nearest",
     }
-    captions = _around(rng, group, (_CAPTION_DIM,)).astype(np.float32)
-    return Features(video_ids, vision, captions, {"fingerprint": "made up"})
-
-
-def _make_frames(
-    rng: np.random.Generator, group: np.ndarray, width: int, name: str
-) -> VisionFeatures:
-    from dc_keras.features import VisionFeatures
-
-    shape = (_NUM_FRAMES, width)
-    frames = aligned_empty((len(group), *shape), np.float16)
-    # In batches, because all of them in float32 would take twice the memory.
-    order = np.argsort(group, kind="stable")
-    for rows in np.array_split(order, max(1, len(order) // 1000)):
-        frames[rows] = _around(rng, group[rows], shape)
-    mask = np.ones(frames.shape[:2], bool)
-    return VisionFeatures(frames, mask, {"fingerprint": f"made up {name}"})
+    write_manifest(directory, "features", settings, entries)
 
 
 def _around(

@@ -150,7 +150,7 @@ def _export(model: ServingModel, place: Path) -> Any:
     """Writes and loads a SavedModel with an additional signature, the text encoder."""
     import tensorflow as tf
 
-    from dc_keras.serving.bundle import make_archive, write_archive
+    from dc_keras.serving.bundle import tables_of, write_saved_model
     from dc_keras.serving.signatures import endpoints
 
     captions = model.user_videos.captions
@@ -159,7 +159,7 @@ def _export(model: ServingModel, place: Path) -> Any:
     texts = tf.TensorSpec((None,), tf.string, name="texts")
     functions = endpoints(model)
     functions["encode"] = lambda texts: {"vectors": captions.embed(texts)}, [texts]
-    write_archive(make_archive(model), functions, place)
+    write_saved_model(functions, tables_of(model), place)
     return tf.saved_model.load(str(place))
 
 

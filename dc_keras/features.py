@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,10 @@ import numpy as np
 
 from dc_keras.errors import DataError
 from tfrecords.memory import is_shareable
+from tfrecords.stored_rows import StoredRows
 
+# Number of videos whose frames are read at once.
+_BLOCK = 64
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -28,16 +31,17 @@ class VisionFeatures:
     """Frame embeddings of one vision encoder, one row per video.
 
     Attributes:
-        frames: float16 (num_videos, num_frames, frame_dim), zero where padded. Arrays
-            from `tfrecords.memory.aligned_empty` are shared with TensorFlow, others
-            are copied.
+        frames: float16 (num_videos, num_frames, frame_dim), zero where padded. Rows of
+            feature records are read when they are used; arrays from
+            `tfrecords.memory.aligned_empty` are shared with TensorFlow; others are
+            copied.
         mask: bool (num_videos, num_frames), False for repeated frames and padding.
         spec: spec and fingerprint of the encoder, as plain values.
         sampling: settings of the frame sampling and of the handling of repeats, as
             plain values. Serving applies them to raw requests.
     """
 
-    frames: np.ndarray
+    frames: np.ndarray | StoredRows
     mask: np.ndarray
     spec: Mapping[str, Any]
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -48,10 +52,21 @@ class VisionFeatures:
         count = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
         weights = (self.mask / count).astype(np.float32)
         means = np.empty((len(self.frames), self.frames.shape[2]), np.float32)
-        # One video at a time: all frames as float32 would take twice their memory.
-        for row, frames in enumerate(self.frames):
-            means[row] = weights[row] @ frames.astype(np.float32)
+        for start in range(0, len(means), _BLOCK):
+            frames = self.frames[start : start + _BLOCK].astype(np.float32)
+            for row, of_video in enumerate(frames, start):
+                means[row] = weights[row] @ of_video
         return means
+
+    def without_frames(self, rows: np.ndarray) -> Self:
+        """Returns the features without the frames of some videos."""
+        mask = self.mask.copy()
+        mask[rows] = False
+        if isinstance(self.frames, StoredRows):
+            return replace(self, frames=self.frames.without(rows), mask=mask)
+        frames = self.frames.copy()
+        frames[rows] = 0
+        return replace(self, frames=frames, mask=mask)
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the fields alone, without cached properties, for pickling."""
@@ -195,7 +210,7 @@ class Features:
         }
 
     def inputs(self, vision: str | None, use_text: bool) -> dict[str, Any]:
-        """Returns the input tables of a video model by input name.
+        """Returns the input tables of a video model by input name; see `Examples`.
 
         Args:
             vision: name of the vision encoder; None without frames.
@@ -225,13 +240,15 @@ class Features:
         return tensors
 
 
-def _share(values: np.ndarray) -> Any:
+def _share(values: np.ndarray | StoredRows) -> Any:
     """Returns an array as a tensor, without a copy if its memory can be shared.
 
-    The array must not be modified afterwards.
+    The array must not be modified afterwards. Stored rows are returned as they are.
     """
     import tensorflow as tf
 
+    if isinstance(values, StoredRows):
+        return values
     if is_shareable(values):
         return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
     return tf.convert_to_tensor(values)

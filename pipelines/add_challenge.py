@@ -36,8 +36,8 @@ def main() -> None:
 
     place = find_version(Path(_BUNDLE.value))
     with writing(place.parent):
-        sampling = read_config(place)["sides"]["challenge"]["sampling"]
-        posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+        config = read_config(place)
+        posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
         made = add_challenge(
             place, _CHALLENGE.value, posts, _VERSION.value, app.progress
         )

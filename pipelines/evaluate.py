@@ -68,8 +68,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds per fold.", lower_bou
 _WORKERS = flags.DEFINE_integer(
     "workers",
     1,
-    "Number of processes that fit folds in parallel. Each uses its share of the cores "
-    "and keeps the features in memory.",
+    "Number of processes that fit folds in parallel. Each uses its share of the cores.",
     lower_bound=1,
 )
 _TRUTH = flags.DEFINE_string(

@@ -145,7 +145,7 @@ def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
     """Returns the posts that describe the challenge, in the order of the bundle.
 
     The bundle contains their embeddings and keyed codes of their ids. None stands for
-    a post that is not in the corpus.
+    a post that is not in the corpus. A baseline of the paper has no such posts.
     """
     from dc_keras.corpus.pseudonyms import post_code
 
@@ -158,7 +158,8 @@ def _describing(corpus: Corpus, predictor: Predictor) -> list[Video | None]:
     }
     known = [ids[code] for code in codes if code in ids]
     posts = {post.video_id: post for post in corpus.find_videos(known)}
-    if len(known) < len(codes) or not codes:
+    reads_posts = predictor.config.get("baseline") is None
+    if len(known) < len(codes) or (reads_posts and not codes):
         app.progress(
             f"{len(known)} of the posts that describe the challenge are in this "
             "corpus; the others are shown by their numbers only"

@@ -128,8 +128,8 @@ def _require_one_challenge() -> None:
 
 def _describe_challenge() -> list[RawPost]:
     """Reads the posts of a new challenge, before the bundle is loaded."""
-    sampling = bundles.read_bundle_config()["sides"]["challenge"]["sampling"]
-    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, sampling)
+    config = bundles.read_bundle_config()
+    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
 
 
 def _represent_challenge(

@@ -1,4 +1,4 @@
-r"""Trains a model and saves it: a proxy, or the whole of deepChallenger.
+r"""Trains a model and saves it: a proxy, deepChallenger, or a baseline of the paper.
 
     python -m pipelines.train --task=participation --corpus=corpus \
         --study=studies/paper.toml --features=features/vgg16 \
@@ -7,7 +7,8 @@ r"""Trains a model and saves it: a proxy, or the whole of deepChallenger.
 Writes to --output: `model.keras`, `config.json` (all resolved options), `history.csv`,
 `predictions.parquet` (validation rows), `tensorboard/` and `MODEL_CARD.md`; for
 --task=participation also `challenge_proxy/` and `user_proxy/` with the same files, and
-`challenges.npz`. The same command resumes an interrupted training after its last
+`challenges.npz`. --baseline trains one of the paper's four baselines, which has no
+proxies. The same command resumes an interrupted training after its last
 finished epoch.
 
 With --strategy=multi_worker, run the same command on each machine, with TF_CONFIG set;
@@ -32,6 +33,13 @@ _TASK = flags.DEFINE_enum(
     "participation",
     ["challenge", "user", "participation"],
     "Model to train: the proxy of one side, or both proxies and the fusion model.",
+)
+_BASELINE = flags.DEFINE_string(
+    "baseline",
+    None,
+    "Baseline of the paper to train in place of deepChallenger, named by its features, "
+    "such as VGG16 or VGG16+BERT: the user's videos alone, one output per challenge. "
+    "--context and --videos do not apply.",
 )
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _STUDY = flags.DEFINE_string("study", None, "Study file (TOML).", required=True)
@@ -72,6 +80,11 @@ def main() -> None:
             "--output when they start; delete --output instead. "
             "Received: strategy=multi_worker"
         )
+    if _BASELINE.value and _TASK.value != "participation":
+        raise DataError(
+            "--baseline needs --task=participation. Received: "
+            f"baseline={_BASELINE.value}, task={_TASK.value}"
+        )
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     app.show(grid.describe())
@@ -94,6 +107,7 @@ def main() -> None:
             directory=directory,
             facts=read_facts(corpus.videos, grid, users=corpus.users),
             context=option_flags.resolve(ContextOptions),
+            baseline=_BASELINE.value,
             profile_steps=profile_steps,
             sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
             key_fingerprint=corpus.info["key_fingerprint"],

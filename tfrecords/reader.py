@@ -1,4 +1,4 @@
-"""Reads records one by one, as a `tf.data` pipeline, or all features into memory."""
+"""Reads records one by one, as a `tf.data` pipeline, or all features as arrays."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ import tensorflow as tf
 from tfrecords.errors import DataError, RecordError
 from tfrecords.memory import aligned_empty
 from tfrecords.schema import (
+    CAPTION_EMBEDDING,
+    FRAMES,
+    FRAMES_MASK,
     FeatureRecord,
     FrameRecord,
+    find_frames,
     parse_feature_record,
     parse_frame_record,
 )
+from tfrecords.stored_rows import StoredFile, StoredRows
 from tfrecords.tensors import parse_frame_tensors
 from tfrecords.without_autotune import without_autotune
 from tfrecords.writer import read_manifest
+
+# A record is preceded by its length and the checksum of the length, and followed by its
+# own checksum.
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
+# File and position of the frame embeddings of a record.
+_PLACE = "place"
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class FeatureRecords:
 
     Attributes:
         video_ids: List of num_videos ids.
-        frames: float16 (num_videos, num_frames, frame_dim); None without vision.
+        frames: float16 (num_videos, num_frames, frame_dim), rows of the shards; None
+            without vision.
         frame_mask: bool (num_videos, num_frames), False for repeated frames; None
             without vision.
         captions: float32 (num_videos, caption_dim); None without text.
@@ -38,34 +50,40 @@ class FeatureRecords:
     """
 
     video_ids: list[str]
-    frames: npt.NDArray[np.float16] | None
+    frames: StoredRows | None
     frame_mask: npt.NDArray[np.bool_] | None
     captions: npt.NDArray[np.float32] | None
     settings: dict[str, Any]
 
 
 def read_features(directory: Path) -> FeatureRecords:
-    """Reads all feature records of a directory into memory.
+    """Reads the feature records of a directory; frame embeddings stay in the shards.
 
     Raises:
         DataError: There is no manifest of features, or no record.
         RecordError: A record violates the schema, or its shapes differ from the first.
     """
     manifest = _read_manifest_of("features", directory)
-    num_videos = manifest["num_records"]
+    num_videos, paths = manifest["num_records"], list_shard_paths(directory)
     video_ids: list[str] = []
+    files = []
+    row_shape: tuple[int, ...] | None = None
     columns: dict[str, npt.NDArray[Any] | None] = {}
-    for path in list_shard_paths(directory):
-        for index, record in enumerate(iter_feature_records(path)):
+    for path in paths:
+        files.append(StoredFile.of(path))
+        for index, (record, place) in enumerate(_locate_frames(path)):
             values = {
-                "frames/embedding": record.frames,
-                "frames/mask": record.frame_mask,
-                "caption/embedding": record.caption,
+                FRAMES_MASK.key: record.frame_mask,
+                CAPTION_EMBEDDING.key: record.caption,
+                _PLACE: place if place is None else np.array([len(files) - 1, place]),
             }
+            where = (path.name, index)
+            if not video_ids:
+                row_shape = _shape_of(record.frames)
+                columns = {k: _make_column(num_videos, v) for k, v in values.items()}
+            _require_shape(row_shape, record.frames, (*where, FRAMES.key))
             for key, value in values.items():
-                if not video_ids:
-                    columns[key] = _make_column(num_videos, value)
-                _fill(columns[key], len(video_ids), value, (path.name, index, key))
+                _fill(columns[key], len(video_ids), value, (*where, key))
             video_ids.append(record.video_id)
     if not video_ids or len(video_ids) != num_videos:
         message = (
@@ -73,11 +91,14 @@ def read_features(directory: Path) -> FeatureRecords:
             f"least one. Received: {len(video_ids)} records"
         )
         raise DataError(message)
+    places = columns[_PLACE]
     return FeatureRecords(
         video_ids=video_ids,
-        frames=columns["frames/embedding"],
-        frame_mask=columns["frames/mask"],
-        captions=columns["caption/embedding"],
+        frames=None
+        if places is None or row_shape is None
+        else StoredRows(files, places[:, 0], places[:, 1], row_shape),
+        frame_mask=columns[FRAMES_MASK.key],
+        captions=columns[CAPTION_EMBEDDING.key],
         settings=manifest["settings"],
     )
 
@@ -192,6 +213,18 @@ def _iter_records(shard: Path, parse: Callable[..., Any]) -> Iterator[Any]:
         yield parse(serialized, shard=shard.name, index=index)
 
 
+def _locate_frames(shard: Path) -> Iterator[tuple[FeatureRecord, int | None]]:
+    """Yields the records of a shard, each with the position of its embeddings."""
+    start = 0
+    for index, serialized in enumerate(iter_serialized(shard)):
+        record = parse_feature_record(serialized, shard=shard.name, index=index)
+        place = None
+        if record.frames is not None:
+            place = start + _HEADER_BYTES + find_frames(serialized, record.frames)
+        yield record, place
+        start += _HEADER_BYTES + len(serialized) + _FOOTER_BYTES
+
+
 def _make_column(
     num_videos: int, first: npt.NDArray[Any] | None
 ) -> npt.NDArray[Any] | None:
@@ -211,8 +244,17 @@ def _fill(
     Raises:
         RecordError: The shape differs from that of the first record.
     """
-    expected = None if column is None else column.shape[1:]
-    shape = None if value is None else value.shape
+    _require_shape(None if column is None else column.shape[1:], value, place)
+    if column is not None and row < len(column):
+        column[row] = value
+
+
+def _require_shape(
+    expected: tuple[int, ...] | None,
+    value: npt.NDArray[Any] | None,
+    place: tuple[str, int, str],
+) -> None:
+    shape = _shape_of(value)
     if expected != shape:
         shard, index, key = place
         raise RecordError(
@@ -222,5 +264,7 @@ def _fill(
             expected=f"of shape {expected}, as in the first record",
             found=str(shape),
         )
-    if column is not None and row < len(column):
-        column[row] = value
+
+
+def _shape_of(value: npt.NDArray[Any] | None) -> tuple[int, ...] | None:
+    return None if value is None else value.shape

@@ -254,6 +254,22 @@ def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> Featur
     )
 
 
+def find_frames(serialized: bytes, frames: npt.NDArray[np.float16]) -> int:
+    """Returns the position of the first byte of the embeddings in a feature record.
+
+    Args:
+        serialized: Serialised `tf.train.Example`.
+        frames: Its embeddings, as `parse_feature_record` returns them.
+    """
+    data = frames.tobytes()
+    start = serialized.index(FRAMES.key.encode()) + len(FRAMES.key)
+    # A few bytes with lengths follow the key. A search for all of the embeddings would
+    # first analyse them, which takes longer than parsing the record.
+    while not serialized.startswith(data, start):
+        start += 1
+    return start
+
+
 def _features(values: Mapping[Field, Sequence[Any]]) -> Any:
     return tf.train.Features(
         feature={field.key: field.make_feature(v) for field, v in values.items()}

@@ -18,6 +18,7 @@ from dc_keras.options import (
     TrainingOptions,
 )
 from dc_keras.study.participation import Grid
+from dc_keras.training.proxy_training import available_variants
 from dc_keras.training.recipe import Recipe
 
 
@@ -70,11 +71,12 @@ class Experiment:
         return replace(self, grid=grid, truth=None)
 
     def recipes(self) -> list[Recipe]:
-        """Returns the recipes of the variants of deepChallenger to evaluate."""
+        """Returns the recipes of the baselines of the paper and of deepChallenger."""
         options = (self.models, self.model, self.training, self.context)
         sources = {"past": self.grid.user_cutoffs, "frames": self.table.vision}
         absent = [group for group, source in sources.items() if not source]
-        return list_recipes(*options, absent)
+        baselines = [variant.name for variant in available_variants(self.table)]
+        return list_recipes(*options, absent, baselines)
 
     def config(self) -> dict[str, Any]:
         """Returns the settings that determine the predictions, as plain values."""

@@ -23,7 +23,6 @@ from dc_keras.training.fit_participation import (
     represent,
 )
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
-from dc_keras.training.fusion_training import baseline_examples, fit_baseline
 from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import (
     Variant,
@@ -90,8 +89,6 @@ class FoldRun:
             scores |= self._simple_scores()
         if self._x.truth is not None:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
-        if self._x.includes("paper"):
-            scores |= self._paper_baseline_scores()
         for recipe in self._x.recipes():
             scores |= self._recipe_scores(recipe)
         frames = [self._frame(name, s) for name, s in scores.items()]
@@ -120,34 +117,12 @@ class FoldRun:
             SimpleData(self._pairs, self._fold, data.features, data.seed)
         )
 
-    def _paper_baseline_scores(self) -> dict[str, np.ndarray]:
-        scores = {}
-        for variant in available_variants(self._x.table):
-            self._report_fit(f"baseline {variant.name}")
-            examples = baseline_examples(
-                self._x.grid,
-                self._x.table,
-                self._pairs,
-                variant,
-                self._x.grid.settings["history_max"],
-                self._fitting.training.class_weight,
-            )
-            model = fit_baseline(
-                examples,
-                self._fitting.training_rows,
-                self._fold.valid,
-                self._x.model,
-                self._fitting.training,
-            )
-            scores[variant.name] = predict(model, examples)
-        return scores
-
     def fit(self, recipe: Recipe) -> FittedRecipe:
-        """Fits a variant of deepChallenger on the training pairs of the fold."""
+        """Fits a recipe on the training pairs of the fold."""
         return self._fitting.fit(recipe)
 
     def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        """Fits a variant of deepChallenger and returns its scores of all pairs."""
+        """Fits a recipe and returns its scores of all pairs."""
         result = self.fit(recipe)
         fitted, features = result.fitted, result.features
         scores = {recipe.name: self._score_pairs(fitted)}

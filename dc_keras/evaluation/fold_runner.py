@@ -43,6 +43,9 @@ from tfrecords.storage.checksums import (
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.settings_difference import describe_difference
 
+# A run of a few seconds reports no pace.
+_QUIET_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -105,7 +108,7 @@ def run_manifests(
             video_id, label, predicted).
         progress: called with a progress message before each fit. With several workers,
             it is pickled, so it must be a module-level function.
-        workers: number of processes; each loads all features into memory.
+        workers: number of processes.
 
     Raises:
         DataError: if the directory has a run with another configuration, a fold lacks
@@ -131,11 +134,13 @@ def run_manifests(
     with closing(runs):
         for number, job in enumerate(runs, 1):
             _mark_done(directory, job)
-            pace = (time.monotonic() - start) / number
-            progress(
-                f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
-                f"{pace * (len(jobs) - number):.0f} s left"
-            )
+            spent = time.monotonic() - start
+            if spent >= _QUIET_SECONDS:
+                pace = spent / number
+                progress(
+                    f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
+                    f"{pace * (len(jobs) - number):.0f} s left"
+                )
 
 
 def _mark_done(directory: Path, job: _Job) -> None:
@@ -212,6 +217,13 @@ class _Work:
 
     def run(self, job: _Job) -> None:
         """Runs a fold and writes its predictions."""
+        # The matrices outside TensorFlow are small, and the threads of BLAS wait for
+        # each other: beside other programs an SVD of 1,400 × 384 took 1 to 5 s with two
+        # threads, and 0.06 s with one.
+        with threadpool_limits(1, user_api="blas"):
+            self._run(job)
+
+    def _run(self, job: _Job) -> None:
         manifest = self.manifests[job.manifest]
         fold_run = FoldRun(
             self.experiment.on_grid(manifest.grid),

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from dc_keras.evaluation.result_tables import (
     CONTEXT_ONLY,
     DEEP_CHALLENGER,
     VIDEOS_ONLY,
 )
-from dc_keras.features import Features, VisionFeatures
+from dc_keras.features import Features
 from dc_keras.options import (
     PAPER_MODEL,
     PAPER_TRAINING,
@@ -32,6 +30,7 @@ def list_recipes(
     training: TrainingOptions,
     context: ContextOptions,
     absent: Collection[str] = (),
+    baselines: Sequence[str] = (),
 ) -> list[Recipe]:
     """Returns the recipes of a run, without duplicates.
 
@@ -39,13 +38,14 @@ def list_recipes(
         models: "all", or some of "deepChallenger" (with the run's options),
             "videos_only" (without context), "context_only" (without videos),
             "deepChallenger_paper" (the paper's architecture and loss, the run's batch
-            size and epochs) and "ablations" (each without one group of context
-            features). "all" excludes "ablations".
+            size and epochs), "paper" (its baselines) and "ablations" (each without one
+            group of context features). "all" excludes "ablations".
         model: model options of the run.
         training: training options of the run.
         context: context options of the run.
         absent: groups without any values, such as `past` without cutoffs or `frames`
             without frames, for which there is no ablation.
+        baselines: names of the baselines of the paper.
 
     Raises:
         DataError: if a group of context features is unknown.
@@ -54,6 +54,10 @@ def list_recipes(
     of_paper = ("class_weight", "monitor", "decay")
     paper = replace(training, **{n: getattr(PAPER_TRAINING, n) for n in of_paper})
     recipes = [
+        *(
+            ("paper", Recipe.of(model, training, context, baseline))
+            for baseline in baselines
+        ),
         ("deepChallenger", Recipe(DEEP_CHALLENGER, model, training, groups)),
         ("videos_only", Recipe(VIDEOS_ONLY, model, training, ())),
         ("context_only", Recipe(CONTEXT_ONLY, model, training, groups, False)),
@@ -103,21 +107,12 @@ def smaller_supports(
     if table.vision and table.captions is not None:
         brief = _first(grid, 1)
         rows = table.rows([video for videos in brief.support for video in videos])
-        yield "a brief", brief, replace(table, vision=_without_frames(table, rows))
+        vision = {n: v.without_frames(rows) for n, v in table.vision.items()}
+        yield "a brief", brief, replace(table, vision=vision)
 
 
 def _size_name(size: int) -> str:
     return f"{size} challenge video{'s' if size > 1 else ''}"
-
-
-def _without_frames(table: Features, rows: np.ndarray) -> dict[str, VisionFeatures]:
-    """Returns the vision features with the frames of some rows removed."""
-    vision = {}
-    for name, features in table.vision.items():
-        frames, mask = features.frames.copy(), features.mask.copy()
-        frames[rows], mask[rows] = 0, False
-        vision[name] = replace(features, frames=frames, mask=mask)
-    return vision
 
 
 def _first(grid: Grid, size: int) -> Grid:

@@ -114,6 +114,24 @@ class DeepChallenger(FunctionalModel):
         """Videos of a challenge that the model sees, n of eq. (1)."""
         return int(self._arguments["support_max"])
 
+    def represent_users(self, videos: Any, valid: Any) -> Any:
+        """Returns x^u, eq. (2), (batch_size, dim).
+
+        Args:
+            videos: float32 (batch_size, history_max, user_dim), zero where padded.
+            valid: bool (batch_size, history_max).
+        """
+        return self.get_layer(USER_REPRESENTATION)(videos, valid)
+
+    def represent_challenges(self, videos: Any, valid: Any) -> Any:
+        """Returns x^c, eq. (1), (batch_size, dim).
+
+        Args:
+            videos: float32 (batch_size, support_max, challenge_dim), zero where padded.
+            valid: bool (batch_size, support_max).
+        """
+        return self.get_layer(CHALLENGE_REPRESENTATION)(videos, valid)
+
     def select_copy(self, index: int) -> DeepChallenger:
         """Returns one of the copies as a model of its own, with the same weights.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from dc_keras.models.deep_challenger import HEAD, USER_REPRESENTATION
 from dc_keras.models.dropout import DropUnits
 from dc_keras.models.functional_model import (
     FunctionalModel,
@@ -16,12 +17,16 @@ from dc_keras.models.pooling import PoolSet, standardize_and_pool
 from dc_keras.models.proxy import dense_block
 from dc_keras.options import ModelOptions
 
-POOL_VIDEOS = "user_representation"
+POOL_VIDEOS = "pool_videos"
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class UserBaseline(FunctionalModel):
     """A baseline that never sees the challenge's videos.
+
+    As in `DeepChallenger`, a representation of the user and one of the challenge meet
+    in a head: x^u is a log-odds per challenge, x^c chooses one of them, and the head is
+    sigmoid(⟨x^c, x^u⟩).
 
     Args:
         history_max: m of eq. (2), videos of a user, padded.
@@ -36,8 +41,7 @@ class UserBaseline(FunctionalModel):
         inputs: by name, `user` float32 (batch_size, history_max, video_dim), the user's
             videos as frame embeddings averaged over each video, joined with the caption
             embedding, zero where padded; `user_valid` bool (batch_size, history_max);
-            `challenge_one_hot` float32 (batch_size, num_challenges), which sigmoid
-            answers.
+            `challenge` float32 (batch_size, num_challenges), one-hot.
 
     Returns:
         The probability of joining, float32 (batch_size,).
@@ -74,30 +78,50 @@ class UserBaseline(FunctionalModel):
                 "user_valid": keras.Input(
                     (history_max,), name="user_valid", dtype="bool"
                 ),
-                "challenge_one_hot": keras.Input(
-                    (num_challenges,), name="challenge_one_hot"
-                ),
+                "challenge": keras.Input((num_challenges,), name="challenge"),
             }
-            output = _probability(inputs, num_challenges, shape)
+            videos = [inputs["user"], inputs["user_valid"]]
+            x_u = _build_user_network(videos, num_challenges, shape)(videos)
+            output = _build_head(num_challenges)([inputs["challenge"], x_u])
         super().__init__(
             inputs, output, arguments, shape, policy, name=name, trainable=trainable
         )
 
+    @property
+    def history_max(self) -> int:
+        """Maximum number of videos of a user, m of eq. (2)."""
+        return int(self._arguments["history_max"])
 
-def _probability(
-    inputs: dict[str, Any], num_challenges: int, options: ModelOptions
-) -> Any:
-    user, valid, mode = inputs["user"], inputs["user_valid"], options.user_pooling
+    def represent_users(self, videos: Any, valid: Any) -> Any:
+        """Returns x^u, the log-odds of all challenges, (batch_size, num_challenges).
+
+        Args:
+            videos: float32 (batch_size, history_max, video_dim), zero where padded.
+            valid: bool (batch_size, history_max).
+        """
+        return self.get_layer(USER_REPRESENTATION)([videos, valid], training=False)
+
+
+def _build_user_network(
+    videos: list[Any], num_challenges: int, options: ModelOptions
+) -> keras.Model:
+    inputs = [keras.Input(x.shape[1:], name=x.name, dtype=x.dtype) for x in videos]
+    user, valid, mode = *inputs, options.user_pooling
     if options.standardize:
         x = standardize_and_pool(user, valid, valid, mode, POOL_VIDEOS)
     else:
         x = PoolSet(mode, name=POOL_VIDEOS)(user, valid)
     x = dense_block([x], options, "dense")
     x = DropUnits(options.dropout, name="dropout")(x)
-    x = keras.layers.Dense(num_challenges, name="logits")(x)
-    x = keras.layers.Dot(axes=-1, name="pick_challenge")(
-        [x, inputs["challenge_one_hot"]]
-    )
-    x = keras.layers.Reshape((), name="logit", dtype="float32")(x)
+    x = keras.layers.Dense(num_challenges, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, x, name=USER_REPRESENTATION)
+
+
+def _build_head(num_challenges: int) -> keras.Model:
+    x_c = keras.Input((num_challenges,), name="x_c")
+    x_u = keras.Input((num_challenges,), name="x_u")
+    x = keras.layers.Dot(axes=-1, dtype="float32", name="product")([x_c, x_u])
+    x = keras.layers.Reshape((), dtype="float32", name="flat_logit")(x)
     # Last, as in `ensemble.probability`.
-    return keras.layers.Activation("sigmoid", name="probability", dtype="float32")(x)
+    x = keras.layers.Activation("sigmoid", dtype="float32", name="probability")(x)
+    return keras.Model([x_c, x_u], x, name=HEAD)

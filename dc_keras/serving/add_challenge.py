@@ -12,13 +12,18 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle import write_version
-from dc_keras.serving.bundle_config import find_version, read_config
+from dc_keras.serving.bundle_config import (
+    find_version,
+    read_config,
+    require_challenge_posts,
+)
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
+from tfrecords.storage.integrity import verify_directory
 
 MAX_POSTS = 20
 
@@ -49,11 +54,14 @@ def add_challenge(
         The directory of the new version.
 
     Raises:
-        DataError: the bundle contains the name already, or the number of posts is out
-            of range.
+        DataError: the bundle contains the name already or has a baseline of the paper,
+            or the number of posts is out of range.
     """
     place = find_version(bundle)
-    if not name.strip() or name in read_config(place)["challenges"]:
+    verify_directory(place, "export_model")
+    config = read_config(place)
+    require_challenge_posts(config)
+    if not name.strip() or name in config["challenges"]:
         raise DataError(
             "a new challenge must have a name that the bundle does not know. "
             f"Received: challenge={name!r}"
@@ -73,13 +81,13 @@ def add_challenge(
         }
     }
     config = {
-        **predictor.config,
+        **config,
         "challenges": list(table.challenges),
-        "added": {**predictor.config.get("added", {}), **added},
+        "added": {**config.get("added", {}), **added},
     }
 
     def fill(temporary: Path) -> None:
-        module = _ExtendedBundle(place, table)
+        module = _ExtendedBundle(predictor.model, table)
         save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
         save(module, str(temporary), signatures=module.signatures())
         write_json(temporary / "config.json", config)
@@ -124,9 +132,9 @@ def _extend_table(
 class _ExtendedBundle(tf.Module):
     """A loaded bundle with a different challenge table."""
 
-    def __init__(self, place: Path, challenges: ChallengeTable) -> None:
+    def __init__(self, base: Any, challenges: ChallengeTable) -> None:
         super().__init__()
-        self.base = tf.saved_model.load(str(place))
+        self.base = base
         self.challenges = challenges
 
     def signatures(self) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class Attribution:
         challenge: name of the challenge.
         probability: probability that the user joins.
         user: effects of the user's posts within the history limit, newest first.
-        challenge_posts: effects of the posts that describe the challenge, in order.
+        challenge_posts: effects of the posts that describe the challenge, in order;
+            empty for a baseline of the paper.
         facts: effects of each kind of fact about the user and their posts, named as in
             `FACTS`; empty for a model that uses only videos.
     """
@@ -115,14 +116,13 @@ def explain(
         raise DataError("a user must have at least one post. Received: posts=0")
     predictor.require_challenges([challenge])
     history = list(raw_user.posts[: predictor.config["study"]["history_max"]])
-    described = predictor.call("find_support", name=np.array([challenge], object))
     kinds = tuple(_POST_FACTS) if _uses_context(predictor) else ()
     variants = predictor.embed_variants(
         "user", [[post, *_without_facts(post, kinds)] for post in history]
     )
     videos = {
         "user": variants[:, 0],
-        "challenge": described["challenge_videos"][0][described["valid"][0]],
+        "challenge": _find_support(predictor, challenge),
     }
     inputs = {
         "user": pack_users([raw_user]),
@@ -151,6 +151,18 @@ def explain(
         sides["challenge"].explain(support, most_posts),
         sides["user"].explain_facts(kinds, variants[:, 1:], raw_user) if kinds else (),
     )
+
+
+def _find_support(predictor: Predictor, challenge: str) -> np.ndarray:
+    """Returns the embedded posts of a challenge, float32 (num_posts, width).
+
+    A baseline of the paper has none.
+    """
+    if predictor.config.get("baseline") is not None:
+        return np.zeros((0, 0), np.float32)
+    found = predictor.call("find_support", name=np.array([challenge], object))
+    posts: np.ndarray = found["challenge_videos"][0][found["valid"][0]]
+    return posts
 
 
 def _uses_context(predictor: Predictor) -> bool:
@@ -310,6 +322,8 @@ def _join(
     inputs: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Returns the vector of each set of embedded posts, float32 (num_sets, width)."""
+    if side == "challenge" and predictor.config.get("baseline") is not None:
+        return predictor.call("find_challenge", **inputs)["challenge"]
     sets = {f"{side}_videos": videos}
     return predictor.call(f"join_{side}", valid=valid, **sets, **inputs)[side]
 

@@ -17,10 +17,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import keras
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -102,7 +102,7 @@ def export_bundle(
     config["serving_target"] = serving_target
 
     def fill(place: Path) -> None:
-        write_archive(make_archive(model), endpoints(model), place)
+        write_saved_model(endpoints(model), tables_of(model), place)
         write_json(place / "config.json", config)
         write_json(place / CALIBRATION_FILE, model.calibration.to_dict())
         card = directory / CARD_FILE
@@ -171,37 +171,56 @@ def _audit(place: Path) -> None:
     write_json(place / AUDIT_FILE, audit.to_dict())
 
 
-def make_archive(model: ServingModel) -> keras.export.ExportArchive:
-    """Returns an archive without signatures that tracks the tables of a model."""
-    archive = keras.export.ExportArchive()
-    # The archive finds variables on its own; tracking them would write each twice.
-    tables = {
+def tables_of(model: ServingModel) -> list[Any]:
+    """Returns the layers and tables whose lookup tables a SavedModel must contain."""
+    layers = {
         id(layer): layer
         for videos in (model.user_videos, model.challenge_videos)
         for layer in videos.layers_with_tables()
     }
-    for resource in (*tables.values(), model.challenges.lookup):
-        archive.track(resource)
-    return archive
+    return [*layers.values(), model.challenges.lookup]
 
 
-def write_archive(
-    archive: keras.export.ExportArchive,
-    functions: Mapping[str, Endpoint],
-    place: Path,
+def write_saved_model(
+    functions: Mapping[str, Endpoint], tracked: Sequence[Any], place: Path
 ) -> None:
     """Writes functions as the signatures of a SavedModel, in a reproducible order.
 
+    An archive of Keras would trace and store each function a second time.
+
     Args:
-        archive: tracks the lookup tables that the functions use.
         functions: by the name of their signature.
+        tracked: layers and lookup tables with the tables that the functions use.
         place: directory of the SavedModel.
     """
+    signatures = {}
     for name, (function, signature) in tqdm(
         functions.items(), "signatures", unit="signature", disable=None
     ):
-        added = archive.add_endpoint(name, function, input_signature=signature)
-        order_variables(added.get_concrete_function().graph)
+        traced = tf.function(function, input_signature=signature, autograph=False)
+        signatures[name] = traced.get_concrete_function()
+        order_variables(signatures[name].graph)
+    # The signature of requests that name none.
+    signatures.setdefault("serving_default", next(iter(signatures.values())))
+    root = tf.Module()
+    root.weights = list(
+        {id(v): v for f in signatures.values() for v in f.graph.variables}.values()
+    )
+    root.tables = [table for item in tracked for table in _tables_of(item)]
     # AutoGraph would leave files in the system's temporary directory.
-    write_out = tf.autograph.experimental.do_not_convert(archive.write_out)
-    write_out(str(place), verbose=False)
+    save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
+    save(root, str(place), signatures=signatures)
+
+
+def _tables_of(item: Any) -> list[Any]:
+    """Returns the lookup tables and other resources of a layer or a table."""
+    resource = tf.saved_model.experimental.TrackableResource
+    return [x for x in _SavedView(item).descendants() if isinstance(x, resource)]
+
+
+class _SavedView(tf.train.TrackableView):
+    """Finds what a SavedModel contains, where the base class finds a checkpoint's."""
+
+    @classmethod
+    def children(cls, obj: Any, save_type: str = "savedmodel", **kwargs: Any) -> Any:
+        return super().children(obj, save_type, cache={}, **kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +58,20 @@ def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:
         f"the bundle knows the challenges {', '.join(known)}. "
         f"Received: challenge={unknown[0]!r}.{hint}"
     )
+
+
+def require_challenge_posts(config: Mapping[str, Any]) -> None:
+    """Checks that a bundle can learn a new challenge from posts or a brief.
+
+    Args:
+        config: the settings of the bundle.
+
+    Raises:
+        DataError: the bundle has a baseline of the paper, which does not read them.
+    """
+    if config.get("baseline") is not None:
+        raise DataError(
+            "a new challenge needs a model that reads posts of challenges; a baseline "
+            "of the paper has one output for each challenge of its training. Received: "
+            f"baseline={config.get('baseline')}"
+        )

@@ -16,6 +16,7 @@ from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import (
     find_version,
     read_config,
+    require_challenge_posts,
     require_challenges,
 )
 from dc_keras.serving.calibration import Calibration
@@ -201,8 +202,9 @@ class Predictor:
             posts: sample videos, or a brief, which is one post with only a caption.
 
         Raises:
-            DataError: there are no posts.
+            DataError: there are no posts, or the bundle has a baseline of the paper.
         """
+        require_challenge_posts(self.config)
         inputs = pack_posts([posts], "challenge")
         vector: np.ndarray = self.call("embed_challenge", **inputs)["challenge"][0]
         return vector

@@ -17,10 +17,6 @@ from dc_keras.context.pair_features import PAST
 from dc_keras.context.post_inputs import PostInputs
 from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
-from dc_keras.models.deep_challenger import (
-    CHALLENGE_REPRESENTATION,
-    USER_REPRESENTATION,
-)
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import (
@@ -70,12 +66,17 @@ class ServingModel:
         """The context model, or None."""
         return self.model.context
 
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides with posts; a baseline of the paper reads none of challenges."""
+        return tuple(s for s in ("user", "challenge") if self.post_width(s))
+
     def post_width(self, side: str) -> int:
         """Returns the width of an embedded post: video embedding and context vector."""
         context = 0 if self.context is None else self.context.space.width
         return self._graph_of(side).video_dim + context
 
-    # Traced once for all signatures, because tracing takes seconds.
+    # These functions are traced once for all signatures, because tracing takes seconds.
     @tf.function(
         input_signature=(CAPTIONS, FRAMES, *POST_SPECS, *USER_SPECS), autograph=False
     )
@@ -115,10 +116,12 @@ class ServingModel:
         nameless = tf.fill((tf.shape(captions)[0],), "")
         return self.join_challenge(posts, valid, nameless)
 
+    @tf.function(autograph=False)
     def score(self, user: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         """Returns calibrated probabilities of vectors of users and challenges, (B,)."""
         return calibrate(self.model.score(user, challenge), self.calibration)
 
+    @tf.function(autograph=False)
     def join_user(
         self, posts: tf.Tensor, valid: tf.Tensor, facts: UserFacts
     ) -> tf.Tensor:
@@ -132,7 +135,7 @@ class ServingModel:
         posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
-            parts.append(self._fuse(USER_REPRESENTATION, "user", posts, valid))
+            parts.append(self._fuse("user", posts, valid))
         if self.context is not None:
             context_posts = posts[:, :, self.user_videos.video_dim :]
             layout = self.context.pairs.layout
@@ -140,6 +143,7 @@ class ServingModel:
             parts += self._user_fact_parts(facts)
         return tf.concat(parts, axis=1)
 
+    @tf.function(autograph=False)
     def join_challenge(
         self, posts: tf.Tensor, valid: tf.Tensor, name: tf.Tensor
     ) -> tf.Tensor:
@@ -154,9 +158,7 @@ class ServingModel:
         posts, valid = (fit_to(x, self.support_max) for x in (posts, valid))
         parts = []
         if self.model.fusion is not None:
-            parts.append(
-                self._fuse(CHALLENGE_REPRESENTATION, "challenge", posts, valid)
-            )
+            parts.append(self._fuse("challenge", posts, valid))
         if self.context is not None:
             context_posts = posts[:, :, self.challenge_videos.video_dim :]
             layout = self.context.pairs.layout.challenge
@@ -229,15 +231,18 @@ class ServingModel:
         context_posts: EncodedPosts,
     ) -> tf.Tensor:
         parts, videos = [], self._graph_of(side)
-        if videos.embedding is not None:
+        if videos.video_dim:
             parts.append(videos.embed(video_posts))
         if self.context is not None:
-            parts.append(
-                self.context.space.embed(
-                    facts, context_posts.caption, context_posts.mean_frames
-                )
-            )
+            frames = context_posts.mean_frames
+            parts.append(self._embed_context(facts, context_posts.caption, frames))
         return tf.concat(parts, axis=1)
+
+    @tf.function(autograph=False)
+    def _embed_context(
+        self, facts: PostInputs, captions: tf.Tensor | None, frames: tf.Tensor | None
+    ) -> tf.Tensor:
+        return cast("ContextModel", self.context).space.embed(facts, captions, frames)
 
     def _embed_user(
         self,
@@ -292,13 +297,14 @@ class ServingModel:
         values = tf.scatter_nd(tf.where(valid), embedded, tf.cast(shape, tf.int64))
         return values, valid
 
-    def _fuse(
-        self, layer: str, side: str, posts: tf.Tensor, valid: tf.Tensor
-    ) -> tf.Tensor:
+    def _fuse(self, side: str, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
         """Fuses the video embeddings of sets, eqs. (1) and (2)."""
+        fusion = cast("Any", self.model.fusion)
         values = posts[:, :, : self._graph_of(side).video_dim]
         values *= tf.cast(valid, tf.float32)[..., None]
-        return cast("Any", self.model.fusion).get_layer(layer)(values, valid)
+        if side == "user":
+            return fusion.represent_users(values, valid)
+        return fusion.represent_challenges(values, valid)
 
     def _user_fact_parts(self, facts: UserFacts) -> list[tf.Tensor]:
         """Returns the parts of user vectors after the history; see `pair_features`."""
@@ -339,13 +345,15 @@ def build_serving_model(
             other weights than the one that made the features.
     """
     model, config = read_participation(directory)
-    encoders = Encoders()
-    videos = {}
+    encoders, videos = Encoders(), {}
+    is_baseline = config.get("baseline") is not None
     for side in ("user", "challenge"):
         proxy = None
-        if model.fusion is not None:
+        if model.fusion is not None and not is_baseline:
             proxy, _ = load_model(directory / f"{side}_proxy")
-        videos[side] = encoders.video_graph(proxy, config["sides"][side])
+        videos[side] = encoders.video_graph(
+            proxy, config["sides"][side], is_mean=is_baseline
+        )
     with (
         (directory / CHALLENGES_FILE).open("rb") as file,
         np.load(file, allow_pickle=False) as sets,

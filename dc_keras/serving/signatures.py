@@ -35,6 +35,10 @@ posts and users in `fact_inputs`, POST_FACTS those for posts only; each may be u
                       with k in place of m → user_videos (B, k, v)
     vary_challenge_video  the same inputs → challenge_videos (B, k, w)
 
+A baseline of the paper does not read the posts of challenges: its bundle has no
+`embed_challenge`, `find_support`, `join_challenge` and `vary_challenge_video`, and its
+`embed_video` returns `user_video` only.
+
 A post with neither a caption nor a frame is padding. Send the caption " " for a real
 post without either.
 """
@@ -59,6 +63,13 @@ from dc_keras.serving.split_head import PreparedUsers
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
+# The signatures that a model lacks that does not read posts of challenges.
+_OF_CHALLENGE_POSTS = (
+    "embed_challenge",
+    "find_support",
+    "join_challenge",
+    "vary_challenge_video",
+)
 _CHALLENGES = tf.TensorSpec((None,), tf.string, name="challenge")
 _NAMES = tf.TensorSpec((None,), tf.string, name="name")
 _CAPTION = tf.TensorSpec((None,), tf.string, name="captions")
@@ -83,7 +94,13 @@ def endpoints(model: ServingModel) -> dict[str, Endpoint]:
     captions = model.user_videos.captions
     if captions is not None and captions.takes_tokens:
         groups.append(_token_endpoints(model))
-    return {name: endpoint for group in groups for name, endpoint in group.items()}
+    absent = () if "challenge" in model.sides else _OF_CHALLENGE_POSTS
+    return {
+        name: endpoint
+        for group in groups
+        for name, endpoint in group.items()
+        if name not in absent
+    }
 
 
 def _score_endpoints(model: ServingModel) -> dict[str, Endpoint]:
@@ -121,7 +138,7 @@ def _embedding_endpoints(model: ServingModel) -> dict[str, Endpoint]:
         posts = PostInputs(captions, *facts)
         return {
             f"{side}_video": model.embed_posts(side, posts, captions, frames)
-            for side in ("user", "challenge")
+            for side in model.sides
         }
 
     return {

@@ -67,7 +67,8 @@ class SplitHead:
 
     The inputs of the dense layer are [x^c, x^u] and, with `product_difference`, also
     p^c·p^u and p^c − p^u, where p = W x. The layer's sum is split into terms of the
-    user, of the challenge, and of their product. The head `dot` has no dense layer.
+    user, of the challenge, and of their product. The head `dot` has no dense layer, and
+    that of a baseline of the paper has no weights at all.
 
     Args:
         head: the sub-model of the head.
@@ -83,13 +84,13 @@ class SplitHead:
         self._is_dot = "dense" not in layers
         challenge_dim, user_dim = (tensor.shape[-1] for tensor in head.input)
         self._sizes = [challenge_dim, user_dim]
-        projection_dim = 0
+        other_dim = user_dim if self._is_dot else 0
         if self._has_projections:
-            projection_dim = int(layers["project_user"].units)
-            self._sizes += [projection_dim, projection_dim]
+            other_dim = int(layers["project_user"].units)
+            self._sizes += [other_dim, other_dim]
         hidden_dim = 0 if self._is_dot else int(layers["dense"].units)
         self._hidden_dim = hidden_dim
-        self.width = hidden_dim + projection_dim
+        self.width = hidden_dim + other_dim
 
     def prepare(self, user: tf.Tensor) -> tf.Tensor:
         """Returns the terms per user, float32 (B, width).
@@ -131,7 +132,7 @@ class SplitHead:
                 constant += projected @ kernels[3]
                 x += (users * projected) @ kernels[2]
             x = self._activate(x + constant)
-        logit = self._layers["logit"](x)
+        logit = self._layers["logit"](x) if "logit" in self._layers else x
         return tf.reshape(tf.sigmoid(tf.cast(logit, tf.float32)), [-1])
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
@@ -147,7 +148,7 @@ class SplitHead:
     def _project(self, side: str, x: tf.Tensor) -> tf.Tensor:
         if f"normalize_{side}" in self._layers:
             x = self._layers[f"normalize_{side}"](x)
-        return self._layers[f"project_{side}"](x)
+        return self._layers[f"project_{side}"](x) if self._has_projections else x
 
     def _kernels(self) -> list[tf.Tensor]:
         """Returns the rows of the dense kernel for x^c, x^u, product and difference."""

@@ -24,7 +24,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,7 +34,7 @@ from dc_keras.models.deep_challenger import (
     USER_REPRESENTATION,
     DeepChallenger,
 )
-from dc_keras.serving.bundle import write_archive, write_version
+from dc_keras.serving.bundle import write_saved_model, write_version
 from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.padding import fit_to
 from dc_keras.serving.releases import find_release
@@ -163,10 +162,9 @@ def export_vector_bundle(
     }
 
     def fill(place: Path) -> None:
-        archive = keras.export.ExportArchive()
-        if served.challenges is not None:
-            archive.track(served.challenges.lookup)
-        write_archive(archive, served.endpoints(), place)
+        known = served.challenges
+        tables = [] if known is None else [known.lookup]
+        write_saved_model(served.endpoints(), tables, place)
         write_json(place / "config.json", config)
 
     return write_version(output, version, fill)

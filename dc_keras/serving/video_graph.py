@@ -23,6 +23,7 @@ from dc_keras.encoders.vision import (
 )
 from dc_keras.errors import DataError
 from dc_keras.models.proxy import embedding_model
+from dc_keras.serving.frame_rule import FrameRule
 
 # Frames per step of the vision network, so that the memory of 8 videos of 50 frames is
 # limited.
@@ -31,80 +32,21 @@ _CHUNK_FRAMES = 32
 _PAD_ID = 0
 
 
-@dataclass(frozen=True)
-class FrameRule:
-    """The selection of a post's frames, as in the features of training.
-
-    Attributes:
-        num_frames: number of frame slots of a post.
-        frame_size: width and height of the recorded frames in px; other frames are
-            resized to it.
-        is_spread: True repeats the frames of a post with fewer frames over all slots;
-            False leaves the last slots empty (frames sampled at a fixed rate).
-        repeat: embedding of a repeated frame: "nearest" copies that of the frame,
-            "zero" is zero.
-    """
-
-    num_frames: int
-    frame_size: int
-    is_spread: bool
-    repeat: str
-
-    @classmethod
-    def of(cls, sampling: Mapping[str, Any]) -> FrameRule:
-        """Returns the rule for the settings of `VisionFeatures.sampling`."""
-        return cls(
-            num_frames=sampling["num_frames"],
-            frame_size=sampling["image_size"],
-            is_spread=sampling["fps"] == 0,
-            repeat=sampling["repeat"],
-        )
-
-    def choose(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Selects `num_frames` frames of every post.
-
-        Args:
-            frames: JPEG files, padded with "" at the end, string (batch_size, any).
-
-        Returns:
-            The JPEG files, "" for an empty slot, string (batch_size, num_frames); and
-            the mask, False where a slot is empty or repeats the slot before it, bool
-            (batch_size, num_frames).
-        """
-        end = tf.fill((tf.shape(frames)[0], 1), "")
-        chosen = tf.gather(
-            tf.concat([frames, end], axis=1), self.slots(frames), batch_dims=1
-        )
-        chosen = tf.ensure_shape(chosen, (None, self.num_frames))
-        before = tf.concat([end, chosen[:, :-1]], axis=1)
-        return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
-
-    def slots(self, frames: tf.Tensor) -> tf.Tensor:
-        """Returns the index of the frame of each slot, int32 (batch_size, num_frames).
-
-        If `is_spread`, slot i has the frame floor((i + ½) · n / num_frames) of n
-        frames. An empty slot has the index n, which is padding or past the end.
-
-        Args:
-            frames: as for `choose`.
-        """
-        slots = tf.range(self.num_frames)[None, :]
-        count = tf.reduce_sum(tf.cast(tf.strings.length(frames) > 0, tf.int32), axis=1)
-        if self.is_spread:
-            return (2 * slots + 1) * count[:, None] // (2 * self.num_frames)
-        return tf.minimum(slots, count[:, None])
-
-
 class FrameReader:
     """Decodes and encodes frames; traced once for all signatures.
 
     Args:
         vision: the encoder.
         rule: the selection of frames.
+
+    Attributes:
+        rule: the selection of frames.
+        dim: width of an encoded frame.
     """
 
     def __init__(self, vision: VisionEncoder, rule: FrameRule) -> None:
         some = (None, rule.num_frames)
+        self.dim = vision.embedding_dim
         self.rule = rule
         self.embed = tf.function(
             lambda jpegs, mask: _embed_frames(vision, rule, jpegs, mask),
@@ -121,11 +63,13 @@ class CaptionReader:
 
     Attributes:
         text: the encoder.
+        dim: width of an encoded caption.
         takes_tokens: whether it also accepts token ids.
     """
 
     def __init__(self, text: TextEncoder) -> None:
         self.text = text
+        self.dim = text.embedding_dim
         self.takes_tokens = text.token_model is not None
         self._of_captions = tf.function(
             text.model.call,
@@ -180,19 +124,24 @@ class VideoGraph:
     """Embeds raw posts; call it inside a `tf.function`.
 
     Attributes:
-        embedding: the proxy model up to its video embedding; None for a model that uses
-            captions and frames only as context.
+        embedding: the proxy model up to its video embedding; None for a baseline of the
+            paper, and for a model that uses captions and frames only as context.
         frames: encodes frames; None for a text-only model.
         captions: encodes captions; None for a vision-only model.
+        is_mean: whether an embedded post is the mean of its frames joined with its
+            caption, as for a baseline of the paper.
     """
 
     embedding: keras.Model | None
     frames: FrameReader | None
     captions: CaptionReader | None
+    is_mean: bool = False
 
     @property
     def video_dim(self) -> int:
-        """The width of an embedded post."""
+        """The width of an embedded post; 0 for a model that does not embed it."""
+        if self.is_mean:
+            return sum(part.dim for part in (self.frames, self.captions) if part)
         return 0 if self.embedding is None else int(self.embedding.output.shape[-1])
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
@@ -256,7 +205,12 @@ class VideoGraph:
         return EncodedPosts(encoded, shown, caption)
 
     def embed(self, posts: EncodedPosts) -> tf.Tensor:
-        """Returns the learned embeddings of posts, float32 (num_posts, video_dim)."""
+        """Returns the embeddings of posts, float32 (num_posts, video_dim)."""
+        if self.is_mean:
+            parts = [
+                part for part in (posts.mean_frames, posts.caption) if part is not None
+            ]
+            return tf.concat(parts, axis=1)
         if self.embedding is None:
             raise RuntimeError("a model without videos has no video embedding")
         inputs: dict[str, tf.Tensor | None] = {}
@@ -274,13 +228,18 @@ class Encoders:
         self._readers: dict[str, Any] = {}
 
     def video_graph(
-        self, proxy: keras.Model | None, side: Mapping[str, Any]
+        self,
+        proxy: keras.Model | None,
+        side: Mapping[str, Any],
+        *,
+        is_mean: bool = False,
     ) -> VideoGraph:
         """Returns the graph of one side.
 
         Args:
-            proxy: proxy model of the side; None for a model without videos.
+            proxy: proxy model of the side; None for a model without proxies.
             side: settings of the side in the model's configuration.
+            is_mean: see `VideoGraph`.
 
         Raises:
             DataError: an encoder has other weights than the one that made the features,
@@ -299,6 +258,7 @@ class Encoders:
             frames=vision
             and self._frame_reader(vision, FrameRule.of(side["sampling"])),
             captions=text and self._caption_reader(text),
+            is_mean=is_mean,
         )
 
     def _frame_reader(

@@ -1,19 +1,23 @@
-"""Datasets of examples whose inputs are rows of tables in memory.
+"""Datasets of examples whose inputs are rows of tables.
 
 An example has row numbers of shared tables (videos, users, challenges). The embeddings
 of a video are therefore stored once even if many pairs use them, and shuffling an epoch
-only shuffles integers.
+only shuffles integers. The frames of feature records stay on disk: each batch reads its
+own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.stored_rows import StoredRows
 from tfrecords.without_autotune import without_autotune
 
 
@@ -22,14 +26,15 @@ class Examples:
     """Labelled examples whose inputs are rows of shared tables.
 
     Attributes:
-        tables: tensor (num_entries, …) of each input; float16 is converted to float32.
+        tables: tensor or `StoredRows` (num_entries, …) of each input; float16 is
+            converted to float32.
         index: int32 (num_examples,) for each input, the row of each example.
         labels: int32 (num_examples,), classes or 0/1.
         weights: float32 (num_examples,), or (num_examples, num_outputs) for a model
             with several outputs.
     """
 
-    tables: Mapping[str, tf.Tensor]
+    tables: Mapping[str, Any]
     index: Mapping[str, np.ndarray]
     labels: np.ndarray
     weights: np.ndarray
@@ -50,6 +55,30 @@ class Examples:
         """Returns the number of batches in one pass, including a smaller last one."""
         return -(-len(self) // batch_size)
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Names the cause if batches cannot be read inside the context.
+
+        Raises:
+            DataError: An operation failed, and the file of a table has changed.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            for table in self.tables.values():
+                if isinstance(table, StoredRows):
+                    table.require_unchanged()
+            raise
+
+    def rows_within(self, num_bytes: int) -> int:
+        """Returns how many examples have inputs of at most so many bytes, at least 1.
+
+        Args:
+            num_bytes: number of bytes as float32.
+        """
+        sizes = [math.prod(table.shape[1:]) for table in self.tables.values()]
+        return max(1, num_bytes // (4 * max(1, sum(sizes))))
+
     def ordered_batches(
         self, batch_size: int, part: tf.distribute.InputContext | None = None
     ) -> tf.data.Dataset:
@@ -64,7 +93,7 @@ class Examples:
         dataset = pieces.arrange(order).map(
             lambda rows, is_real, _: gather(rows, is_real), num_parallel_calls=1
         )
-        return without_autotune(dataset.prefetch(2))
+        return without_autotune(dataset.prefetch(1))
 
     def keras_batches(
         self,
@@ -96,7 +125,7 @@ class Examples:
             return batch if has_weights else batch[:2]
 
         batches = order.batch(batch_size).map(load, num_parallel_calls=1)
-        return without_autotune(batches.prefetch(2))
+        return without_autotune(batches.prefetch(1))
 
     def training_batches(
         self,
@@ -145,7 +174,7 @@ class Examples:
         )
         # Without a cardinality, workers synchronise before every step.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return without_autotune(dataset.apply(endless).prefetch(2))
+        return without_autotune(dataset.apply(endless).prefetch(1))
 
     def _gatherer(self) -> Callable[[Any, Any], tuple[Any, Any, Any]]:
         index = {n: tf.convert_to_tensor(i) for n, i in self.index.items()}
@@ -156,7 +185,7 @@ class Examples:
         def gather(rows: Any, is_real: Any) -> tuple[dict[str, Any], Any, Any]:
             inputs = {}
             for name, table in self.tables.items():
-                values = tf.gather(table, tf.gather(index[name], rows))
+                values = _gather(table, tf.gather(index[name], rows))
                 is_half = values.dtype == tf.float16
                 inputs[name] = tf.cast(values, tf.float32) if is_half else values
             # Weights have one or two axes; see `weights`.
@@ -165,6 +194,14 @@ class Examples:
             return inputs, tf.gather(labels, rows), masked
 
         return cast("Callable[[Any, Any], tuple[Any, Any, Any]]", gather)
+
+
+def _gather(table: Any, rows: Any) -> Any:
+    """Returns rows of a table as a tensor."""
+    if not isinstance(table, StoredRows):
+        return tf.gather(table, rows)
+    values = tf.numpy_function(table.__getitem__, [rows], tf.float16, stateful=False)
+    return tf.ensure_shape(values, (*rows.shape, *table.row_shape))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -15,10 +15,7 @@ from dc_keras.context.fold_data import Evidence
 from dc_keras.context.pair_features import log_odds
 from dc_keras.context.post_features import PostFacts
 from dc_keras.features import Features
-from dc_keras.models.deep_challenger import (
-    CHALLENGE_REPRESENTATION,
-    USER_REPRESENTATION,
-)
+from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.study.participation import Grid
 from dc_keras.training.cross_fitting import CrossFitModel
 from dc_keras.training.dataset import Examples
@@ -32,10 +29,10 @@ _CHUNK = 1024
 
 @dataclass(frozen=True)
 class FusedVideos:
-    """The fitted fusion of videos and its copies, with their examples.
+    """The fitted fusion of videos and its copies, or a baseline, with its examples.
 
     Attributes:
-        crossed: the fusion and its copies.
+        crossed: the fusion and its copies, or a baseline of the paper.
         examples: all pairs.
     """
 
@@ -114,14 +111,16 @@ def fit_participation(
     Args:
         features: the context features of the fold; None for a recipe without context.
         recipe: inputs and options of the model.
-        videos: the fusion of videos, fitted on the same pairs; None for a recipe
-            without videos.
+        videos: the fusion of videos or the baseline, fitted on the same pairs; None for
+            a recipe without videos.
         seed: seed of the boosted trees.
     """
     fusion, context, sides = None, None, []
     out_of_fold = None
     if recipe.has_videos and videos is not None:
-        fusion = videos.crossed.model.select_copy(-1)
+        fusion = videos.crossed.model
+        if isinstance(fusion, DeepChallenger):
+            fusion = fusion.select_copy(-1)
         sides.append(represent(fusion, videos.examples))
         crossed = videos.crossed
         out_of_fold = crossed.out_of_fold if recipe.groups else crossed.probability
@@ -155,20 +154,22 @@ def represent(fusion: keras.Model, examples: Examples) -> tuple[np.ndarray, np.n
     """Returns x^u of all users and x^c of all challenges, eqs. (2) and (1).
 
     Args:
-        fusion: the fusion of videos.
-        examples: pairs, made by `fusion_training.pair_examples`.
+        fusion: the fusion of videos, or a baseline of the paper.
+        examples: its pairs.
     """
-    sides = []
-    for side, name in (
-        ("user", USER_REPRESENTATION),
-        ("challenge", CHALLENGE_REPRESENTATION),
-    ):
-        layer = fusion.get_layer(name)
-        values, valid = examples.tables[side], examples.tables[f"{side}_valid"]
-        starts = range(0, len(values), _CHUNK)
-        parts = [
-            np.asarray(layer(values[s : s + _CHUNK], valid[s : s + _CHUNK]))
-            for s in starts
-        ]
-        sides.append(np.concatenate(parts))
-    return sides[0], sides[1]
+    tables = examples.tables
+    users = _in_chunks(fusion.represent_users, tables["user"], tables["user_valid"])
+    if not isinstance(fusion, DeepChallenger):
+        return users, tables["challenge"].numpy()
+    videos = (tables["challenge"], tables["challenge_valid"])
+    return users, _in_chunks(fusion.represent_challenges, *videos)
+
+
+def _in_chunks(
+    represent_sets: Callable[..., tf.Tensor], videos: tf.Tensor, valid: tf.Tensor
+) -> np.ndarray:
+    parts = [
+        np.asarray(represent_sets(videos[s : s + _CHUNK], valid[s : s + _CHUNK]))
+        for s in range(0, len(videos), _CHUNK)
+    ]
+    return np.concatenate(parts)

@@ -21,7 +21,7 @@ from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.training.cross_fitting import CrossFitModel
+from dc_keras.training.baseline_training import baseline_examples, fit_baseline
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fit_participation import (
     FittedParticipation,
@@ -35,16 +35,16 @@ from dc_keras.training.fusion_training import (
     sample_negatives,
 )
 from dc_keras.training.proxy_training import (
+    Proxies,
     ProxyTask,
     Variant,
     challenge_task,
+    embed_sides,
     fit_proxy,
     side_variants,
     user_task,
 )
 from dc_keras.training.recipe import Recipe
-
-Proxies = Mapping[str, tuple[keras.Model, Variant]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +128,10 @@ class FittedRecipe:
 
     Attributes:
         fitted: the model, the vectors of users and challenges, and its predictions.
-        videos: the fusion of videos, or None.
+        videos: the fusion of videos or the baseline, or None.
         features: the context features of the fold, or None.
-        proxies: fitted proxy and its input variant by side; empty without videos.
+        proxies: fitted proxy and its input variant by side; empty for a model without
+            videos and for a baseline.
     """
 
     fitted: FittedParticipation
@@ -167,7 +168,8 @@ class FoldFitting:
         self._user_classes = user_classes
         self._progress = progress
         self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
-        self._fusions: dict[tuple[ModelOptions, TrainingOptions], CrossFitModel] = {}
+        self._embedded: dict[ModelOptions, Mapping[str, np.ndarray]] = {}
+        self._fusions: dict[tuple[ModelOptions, TrainingOptions], FusedVideos] = {}
 
     @property
     def training_rows(self) -> np.ndarray:
@@ -197,18 +199,40 @@ class FoldFitting:
 
     def fit(self, recipe: Recipe) -> FittedRecipe:
         """Fits a recipe on the training pairs of the fold."""
+        if recipe.baseline is not None:
+            return self._fit_baseline(recipe)
         data, videos, proxies = self.data, None, {}
         if recipe.has_videos:
             proxies = {
                 side: (self.proxy(side, variant, recipe.model), variant)
                 for side, variant in side_variants(data.table).items()
             }
-            examples = self.pair_examples(recipe, proxies, data.grid, data.table)
-            videos = FusedVideos(self._fusion(recipe, examples), examples)
+            videos = self._fusion(recipe, proxies)
         self._progress(recipe.name)
         features = data.features if recipe.groups else None
         fitted = fit_participation(features, recipe, videos, data.seed)
         return FittedRecipe(fitted, videos, features, proxies)
+
+    def _fit_baseline(self, recipe: Recipe) -> FittedRecipe:
+        self._progress(f"baseline {recipe.name}")
+        data = self.data
+        examples = baseline_examples(
+            data.grid,
+            data.table,
+            data.pairs,
+            side_variants(data.table, recipe.baseline)["user"],
+            data.fold.train,
+            recipe.training.class_weight,
+        )
+        videos = fit_baseline(
+            examples,
+            self.training_rows,
+            data.fold.valid,
+            recipe.model,
+            replace(recipe.training, seed=data.seed),
+        )
+        fitted = fit_participation(None, recipe, videos, data.seed)
+        return FittedRecipe(fitted, videos, None, {})
 
     def pair_examples(
         self,
@@ -223,27 +247,39 @@ class FoldFitting:
             grid,
             table,
             self.data.pairs,
-            proxies,
+            self._embed(recipe, proxies, table),
             recipe.training.class_weight,
             self.data.fold.hidden_users,
             support_size,
         )
 
-    def _fusion(self, recipe: Recipe, examples: Examples) -> CrossFitModel:
+    def _embed(
+        self, recipe: Recipe, proxies: Proxies, table: Features
+    ) -> Mapping[str, np.ndarray]:
+        """Returns the embeddings of all videos; those of the fold are made once."""
+        if table is not self.data.table:
+            return embed_sides(proxies, table)
+        if recipe.model not in self._embedded:
+            self._embedded[recipe.model] = embed_sides(proxies, table)
+        return self._embedded[recipe.model]
+
+    def _fusion(self, recipe: Recipe, proxies: Proxies) -> FusedVideos:
         """Returns the fusion of videos, fitted once for all recipes that share it."""
-        key = (recipe.model, recipe.training)
+        key, data = (recipe.model, recipe.training), self.data
         if key not in self._fusions:
             self._progress(f"{recipe.name}, fusion")
+            examples = self.pair_examples(recipe, proxies, data.grid, data.table)
             has_context = any(
                 other.groups and (other.model, other.training) == key
                 for other in self._recipes
             )
-            self._fusions[key] = fit_deep_challenger(
+            fusion = fit_deep_challenger(
                 examples,
                 self.training_rows,
-                self.data.fold.valid,
-                self.data.steps if has_context else (),
+                data.fold.valid,
+                data.steps if has_context else (),
                 recipe.model,
-                replace(recipe.training, seed=self.data.seed),
+                replace(recipe.training, seed=data.seed),
             )
+            self._fusions[key] = FusedVideos(fusion, examples)
         return self._fusions[key]

@@ -1,4 +1,4 @@
-"""Fits the fusion of videos and the paper's baselines (sections IV-C and V-A)."""
+"""Fits the fusion of videos (section IV-C)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from dc_keras.context.context_fitting import gather_rows
 from dc_keras.context.cross_fit_plan import CrossFitStep
 from dc_keras.features import Features
 from dc_keras.models.deep_challenger import DeepChallenger
-from dc_keras.models.paper_baselines import POOL_VIDEOS, UserBaseline
-from dc_keras.models.pooling import standardizer
 from dc_keras.options import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.cross_fitting import CrossFitModel, cross_fit
 from dc_keras.training.dataset import Examples
-from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
 from dc_keras.training.proxy_training import (
     Variant,
-    embed_videos,
-    moments,
     visible_support,
 )
 
@@ -123,18 +118,18 @@ def deep_challenger_examples(
     grid: Grid,
     table: Features,
     pairs: Pairs,
-    proxies: Mapping[str, tuple[keras.Model, Variant]],
+    embedded: Mapping[str, np.ndarray],
     class_weight: str,
     hidden_users: Collection[str] = (),
     support_size: int | None = None,
 ) -> Examples:
-    """Embeds all videos by the proxies, and returns pairs as inputs of the fusion.
+    """Returns pairs with embedded videos, the inputs of the fusion.
 
     Args:
         grid: users, challenges, and the videos of each side.
         table: features of the videos.
         pairs: all pairs.
-        proxies: fitted proxy and its input variant by side, "challenge" and "user".
+        embedded: embeddings of all videos by side; see `embed_sides`.
         class_weight: see `label_weights`.
         hidden_users: users whose videos must not describe a challenge.
         support_size: number of videos per challenge; None uses that of the challenge
@@ -142,10 +137,6 @@ def deep_challenger_examples(
     """
     history_max = grid.settings["history_max"]
     support_max = grid.settings["support_max"]
-    embedded = {
-        side: embed_videos(model, table, variant)
-        for side, (model, variant) in proxies.items()
-    }
     challenges = challenge_sets(
         grid,
         table,
@@ -173,19 +164,13 @@ def label_weights(labels: np.ndarray, class_weight: str) -> np.ndarray:
     return np.asarray(per_class[labels], np.float32)
 
 
-def _weigh_training(
+def weigh_training(
     examples: Examples, rows: np.ndarray, options: TrainingOptions
 ) -> Examples:
     """Computes the weights of training rows from their labels only."""
     weights = examples.weights.copy()
     weights[rows] = label_weights(examples.labels[rows], options.class_weight)
     return replace(examples, weights=weights)
-
-
-def _training_part(
-    examples: Examples, rows: np.ndarray, options: TrainingOptions
-) -> Examples:
-    return _weigh_training(examples, rows, options).take(rows)
 
 
 def sample_negatives(
@@ -238,7 +223,7 @@ def fit_deep_challenger(
     sizes, options = pair_sizes(examples), model_options.to_dict()
     return cross_fit(
         lambda count: DeepChallenger(**sizes, copies=count, **options),
-        _weigh_training(examples, train, training_options),
+        weigh_training(examples, train, training_options),
         train,
         valid,
         steps,
@@ -260,41 +245,6 @@ def pair_sizes(examples: Examples) -> dict[str, Any]:
     }
 
 
-def baseline_examples(
-    grid: Grid,
-    table: Features,
-    pairs: Pairs,
-    variant: Variant,
-    history_max: int,
-    class_weight: str,
-) -> Examples:
-    """Returns pairs as inputs of one of the paper's baselines.
-
-    Args:
-        grid: users, challenges, and the histories of users.
-        table: features of the videos.
-        pairs: all pairs.
-        variant: input variant of the baseline.
-        history_max: maximum number of videos per user.
-        class_weight: see `label_weights`.
-    """
-    raw = video_vectors(table, variant)
-    users = user_sets(grid, table, raw, history_max)
-    tables = {
-        "user": tf.convert_to_tensor(users.values),
-        "user_valid": tf.convert_to_tensor(users.valid),
-        "challenge_one_hot": tf.eye(len(grid.challenges)),
-    }
-    index = {
-        "user": pairs.user,
-        "user_valid": pairs.user,
-        "challenge_one_hot": pairs.challenge,
-    }
-    return Examples(
-        tables, index, pairs.label, label_weights(pairs.label, class_weight)
-    )
-
-
 def video_vectors(table: Features, variant: Variant) -> np.ndarray:
     """Returns the mean frame embedding and the caption embedding of each video.
 
@@ -307,36 +257,3 @@ def video_vectors(table: Features, variant: Variant) -> np.ndarray:
     if variant.use_text and table.captions is not None:
         parts.append(table.captions)
     return np.concatenate(parts, axis=1)
-
-
-def fit_baseline(
-    examples: Examples,
-    train: np.ndarray,
-    valid: np.ndarray,
-    model_options: ModelOptions,
-    training_options: TrainingOptions,
-) -> keras.Model:
-    """Fits one of the paper's baselines; see `baseline_examples`."""
-    _, history_max, dim = examples.tables["user"].shape
-    num_challenges = examples.tables["challenge_one_hot"].shape[0]
-
-    def build() -> keras.Model:
-        model = UserBaseline(
-            history_max, dim, num_challenges, **model_options.to_dict()
-        )
-        standardize = standardizer(model, POOL_VIDEOS)
-        if standardize is not None:
-            users = np.unique(examples.index["user"][train])
-            values = examples.tables["user"].numpy()[users]
-            valid_videos = examples.tables["user_valid"].numpy()[users]
-            mean, std = moments([values[valid_videos]])
-            standardize.set_moments(mean, std)
-        return model
-
-    return fit(
-        build,
-        _training_part(examples, train, training_options),
-        examples.take(valid),
-        participation(training_options.monitor),
-        training_options,
-    )

@@ -20,7 +20,8 @@ from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
 from dc_keras.training.strategies import make_strategy
 
-_PREDICT_BATCH = 1024
+# Examples and bytes of inputs in a batch for prediction.
+_PREDICT_BATCH, _PREDICT_BYTES = 1024, 1 << 26
 
 
 def fit(
@@ -46,6 +47,9 @@ def fit(
     Returns:
         The fitted model, which computes in float32 even if it was trained in mixed
         precision. Its training curve is `model.history.history`.
+
+    Raises:
+        DataError: if the records of the examples have changed.
 
     Reference:
         Section IV-D.
@@ -74,13 +78,14 @@ def fit(
     runner.on_train_begin()
     # Without callbacks that see batches, an epoch is one execution.
     stride = options.steps_per_execution if callbacks else num_steps
-    _run_epochs(model, train, valid, objective, options, runner, stride)
+    with train.reading():
+        _run_epochs(model, train, valid, objective, options, runner, stride)
     runner.on_train_end()
     return model if options.precision == "float32" else _in_float32(model, build_model)
 
 
 def predict(
-    model: keras.Model, examples: Examples, batch_size: int = _PREDICT_BATCH
+    model: keras.Model, examples: Examples, batch_size: int | None = None
 ) -> np.ndarray:
     """Returns a model's outputs for all examples, in order, without dropout.
 
@@ -89,21 +94,29 @@ def predict(
     Args:
         model: the model.
         examples: the examples.
-        batch_size: global batch size.
+        batch_size: global batch size; None for 1024, or fewer if their inputs are
+            larger than 64 MiB.
 
     Returns:
         float32 (num_examples, …).
+
+    Raises:
+        DataError: if the records of the examples have changed.
     """
-    return _Predictor(model, examples, batch_size)()
+    with examples.reading():
+        return _Predictor(model, examples, batch_size)()
 
 
 class _Predictor:
     """Computes the outputs of a model for the same examples, repeatedly."""
 
-    def __init__(self, model: keras.Model, examples: Examples, batch_size: int) -> None:
+    def __init__(
+        self, model: keras.Model, examples: Examples, batch_size: int | None = None
+    ) -> None:
+        size = batch_size or min(_PREDICT_BATCH, examples.rows_within(_PREDICT_BYTES))
         self._num_examples = len(examples)
         self._batches = model.distribute_strategy.distribute_datasets_from_function(
-            lambda part: examples.ordered_batches(batch_size, part)
+            lambda part: examples.ordered_batches(size, part)
         )
         self._forward = forward(model)
 
@@ -216,7 +229,7 @@ def _evaluation(
     """Returns a function that computes the validation metrics of an epoch."""
     if not len(valid):
         return dict
-    outputs_of = _Predictor(model, valid, _PREDICT_BATCH)
+    outputs_of = _Predictor(model, valid)
 
     def evaluate() -> dict[str, float]:
         scores = objective.score(valid.labels, outputs_of(), valid.weights)

@@ -36,6 +36,10 @@ _PARTICIPATION = (
     "The probability that a user joins a challenge, from the user's earlier posts "
     "and from posts of the challenge by others."
 )
+_BASELINE = (
+    "The probability that a user joins a challenge, from the user's earlier posts "
+    "alone. It has one output for each challenge of its training, and none for others."
+)
 _FUSION = "IV-C, eqs. (1) and (2)"
 # Per proxy: title, what it predicts, section of the paper.
 _PROXIES = {
@@ -179,6 +183,8 @@ def _describe(config: Mapping[str, Any]) -> tuple[str, ...]:
     if config["task"] != "participation":
         title, prediction, section = _PROXIES[config["task"]]
         return title, prediction, _reference(section)
+    if config.get("baseline") is not None:
+        return f"baseline {config.get('baseline')}", _BASELINE, _reference("V-A")
     groups, has_videos = config["context"]["context"], config["context"]["videos"]
     methods = []
     if has_videos:

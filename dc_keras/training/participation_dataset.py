@@ -34,7 +34,7 @@ from dc_keras.training.fusion_training import (
 )
 from dc_keras.training.participation_part import FoldView, ParticipationPart
 from dc_keras.training.proxy_training import (
-    embed_videos,
+    embed_sides,
     side_variants,
 )
 
@@ -126,12 +126,14 @@ class ParticipationDataset:
                 the videos of the challenge side.
             user_proxy: the same of `user_videos` and the user side.
         """
-        proxies = {"challenge": challenge_proxy, "user": user_proxy}
-        other = copy.copy(self)
-        other.vectors = {
-            side: embed_videos(proxies[side], self.features, variant)
-            for side, variant in side_variants(self.features).items()
-        }
+        variants, other = side_variants(self.features), copy.copy(self)
+        other.vectors = embed_sides(
+            {
+                "challenge": (challenge_proxy, variants["challenge"]),
+                "user": (user_proxy, variants["user"]),
+            },
+            self.features,
+        )
         return other
 
     def split(

@@ -28,7 +28,7 @@ class ParticipationModel:
     """A fitted participation model.
 
     Attributes:
-        fusion: the fusion of videos, or None.
+        fusion: the fusion of videos, a baseline of the paper, or None.
         context: the context model, or None.
 
     Raises:
@@ -111,11 +111,11 @@ class ParticipationModel:
             user: int (num_pairs,), row of each pair's user.
             challenge: int (num_pairs,), row of each pair's challenge.
         """
-        score = tf.function(self.score, reduce_retracing=True, autograph=False)
+        # Compiling would take longer than scoring the pairs of a fold.
         probability = np.zeros(len(user), np.float32)
         for start in range(0, len(user), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            probability[rows] = score(
+            probability[rows] = self.score(
                 tf.constant(users[user[rows]]), tf.constant(challenges[challenge[rows]])
             )
         return probability

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -25,6 +26,8 @@ from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import classification
 
 _BLOCK = 256
+# Embedding models by proxy: a new one would be compiled again.
+_embedding_models: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Variant:
         return "+".join([*parts, "BERT"] if self.use_text else parts)
 
 
+# Fitted proxy and its input variant by side, "challenge" and "user".
+Proxies = Mapping[str, tuple[keras.Model, Variant]]
+
+
 def available_variants(table: Features) -> list[Variant]:
     """Returns all variants for the given features, the paper's encoders first."""
     has_text = table.captions is not None
@@ -60,12 +67,28 @@ def available_variants(table: Features) -> list[Variant]:
     return variants
 
 
-def side_variants(table: Features) -> dict[str, Variant]:
-    """Returns the input variants of deepChallenger by side (section V-B).
+def side_variants(table: Features, baseline: str | None = None) -> dict[str, Variant]:
+    """Returns the input variants of a participation model by side (section V-B).
 
     The challenge side uses VGG16 and the user side ResNet50, both with the caption. If
-    the encoder of a side is missing, the first available one is used.
+    the encoder of a side is missing, the first available one is used. A baseline of the
+    paper has the variant of its name on the user side and nothing on the other.
+
+    Args:
+        table: the features.
+        baseline: name of a baseline of the paper; None for deepChallenger.
+
+    Raises:
+        DataError: if the features do not have the variant of the baseline.
     """
+    if baseline is not None:
+        found = {variant.name: variant for variant in available_variants(table)}
+        if baseline not in found:
+            raise DataError(
+                f"`baseline` must be one of {', '.join(found)}, the variants of these "
+                f"features. Received: baseline={baseline}"
+            )
+        return {"challenge": Variant(None, use_text=False), "user": found[baseline]}
     has_text = table.captions is not None
     names = list(table.vision)
 
@@ -244,7 +267,17 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
     """
     everything = np.arange(len(table.video_ids), dtype=np.int32)
     task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
-    return predict(embedding_model(proxy), proxy_examples(task, table, variant))
+    if proxy not in _embedding_models:
+        _embedding_models[proxy] = embedding_model(proxy)
+    return predict(_embedding_models[proxy], proxy_examples(task, table, variant))
+
+
+def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
+    """Returns the embeddings of all videos by side; see `embed_videos`."""
+    return {
+        side: embed_videos(model, table, variant)
+        for side, (model, variant) in proxies.items()
+    }
 
 
 def set_moments(

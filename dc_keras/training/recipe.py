@@ -21,6 +21,8 @@ class Recipe:
         groups: groups of context features, or single ones; empty for a model of videos
             only.
         has_videos: whether the model uses the fusion of videos.
+        baseline: name of the baseline of the paper that replaces the fusion, which is
+            that of its input variant, such as "VGG16+BERT"; None for deepChallenger.
     """
 
     name: str
@@ -28,17 +30,24 @@ class Recipe:
     training: TrainingOptions = field(default_factory=TrainingOptions)
     groups: tuple[str, ...] = GROUPS
     has_videos: bool = True
+    baseline: str | None = None
 
     @classmethod
     def of(
-        cls, model: ModelOptions, training: TrainingOptions, context: ContextOptions
+        cls,
+        model: ModelOptions,
+        training: TrainingOptions,
+        context: ContextOptions,
+        baseline: str | None = None,
     ) -> Recipe:
-        """Returns the recipe for the given options.
+        """Returns the recipe for the given options; `context` is not for a baseline.
 
         Raises:
             DataError: if a context feature or group is unknown, or there are neither
                 context features nor videos.
         """
+        if baseline is not None:
+            return cls(baseline, model, training, (), baseline=baseline)
         groups = parse_groups(context.context)
         if not groups and not context.videos:
             raise DataError(

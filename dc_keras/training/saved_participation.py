@@ -20,7 +20,7 @@ from dc_keras.training.fit_participation import FittedParticipation, FusedVideos
 from dc_keras.training.model_config import read_config
 from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.proxy_training import side_variants, visible_support
+from dc_keras.training.proxy_training import visible_support
 from dc_keras.training.recipe import parse_groups
 from dc_keras.training.summaries import log_pr_curve
 from dc_keras.training.training_job import TrainingRun
@@ -44,7 +44,7 @@ def save_participation(
     Args:
         run: data, options and directory.
         fitted: the model.
-        videos: the fusion of videos with its examples, or None.
+        videos: the fusion of videos or the baseline, with its examples, or None.
         features: the context features, or None.
         valid: positions of the validation pairs.
         hidden: users whose videos must not describe a challenge.
@@ -58,7 +58,7 @@ def save_participation(
     if fitted.model.context is not None:
         fitted.model.context.save(run.directory / CONTEXT_FILE)
     config = {
-        **run.config("participation", side_variants(run.table)),
+        **run.config("participation", run.variants),
         "challenges": list(run.grid.challenges),
         "describing_posts": _describing_posts(run, hidden),
     }
@@ -128,8 +128,8 @@ def _save_challenges(
     features: ContextFeatures | None,
 ) -> None:
     parts = []
-    if videos is not None:
-        tables = videos.examples.tables
+    tables = {} if videos is None else videos.examples.tables
+    if "challenge_valid" in tables:
         parts.append(tables["challenge"].numpy())
         valid = tables["challenge_valid"].numpy()
     if features is not None:
@@ -137,6 +137,9 @@ def _save_challenges(
         sizes = [len(rows) for rows in features.data.evidence.support]
         valid = np.arange(posts.shape[1]) < np.array(sizes)[:, None]
         parts.append(posts)
+    if not parts:  # a baseline of the paper, which sees no posts of challenges
+        valid = np.zeros((len(fitted.challenges), 1), bool)
+        parts.append(np.zeros((*valid.shape, 0), np.float32))
     temporary = directory / f"tmp-{CHALLENGES_FILE}"
     directory.mkdir(parents=True, exist_ok=True)
     np.savez(
@@ -153,7 +156,7 @@ def _describing_posts(
 ) -> dict[str, list[str]]:
     """Returns the codes of the posts in `challenges.npz` by challenge, in order."""
     key = run.key_fingerprint
-    if key is None:
+    if key is None or run.baseline is not None:
         return {}
     support_max = run.grid.settings["support_max"]
     return {

@@ -23,6 +23,7 @@ from dc_keras.models.deep_challenger import (
 from dc_keras.options import TrainingOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.study.participation import Grid
+from dc_keras.training.baseline_training import baseline_examples, fit_baseline
 from dc_keras.training.fit_participation import (
     FittedParticipation,
     FusedVideos,
@@ -44,10 +45,10 @@ from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     challenge_task,
+    embed_sides,
     embed_videos,
     fit_proxy,
     proxy_examples,
-    side_variants,
     user_task,
 )
 from dc_keras.training.saved_participation import save_participation
@@ -67,7 +68,7 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     Returns:
         The fitted model and its input variant.
     """
-    variant = side_variants(run.table)[kind]
+    variant = run.variants[kind]
     config = run.config(kind, {kind: variant})
     # A resumed training of a participation model uses its finished proxies.
     if claim_directory(run.directory, config, overwrite=run.overwrite):
@@ -97,7 +98,7 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
 
     In addition to the files of every model, the directory gets
 
-    - `challenge_proxy/` and `user_proxy/`, model directories, for a model with videos;
+    - `challenge_proxy/` and `user_proxy/`, model directories, for a fusion of videos;
     - `context.npz`, the context model, for a model with context features;
     - `challenges.npz`, the embedded posts of each challenge, from which a bundle makes
       its table: `posts` float32 (num_challenges, num_posts, width), `valid` bool
@@ -113,27 +114,30 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
         The fitted model; None if the directory already has the finished model.
 
     Raises:
-        DataError: if the run has no facts of posts, or the directory has a model with
-            other settings and `run.overwrite` is False.
+        DataError: if the run has no facts of posts, the features do not have the
+            variant of `run.baseline`, or the directory has a model with other settings
+            and `run.overwrite` is False.
     """
     if run.facts is None:
         raise DataError("a participation model needs facts of posts. Received: None")
-    config = run.config("participation", side_variants(run.table))
+    config = run.config("participation", run.variants)
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return None
     pairs, recipe, seed = grid_pairs(run.grid), run.recipe, run.training.seed
     train, valid = _hold_out_users(pairs, run.training)
     hidden = users_of(run.grid, pairs, valid)
-    data = context_data(run.grid, run.facts, run.table, hidden)
-    steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
     logs = run.start_logs(config)
-    videos = None
-    if recipe.has_videos:
-        videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
-    features = None
+    steps: Sequence[CrossFitStep] = ()
+    features = videos = None
     if recipe.groups:
         run.progress(f"context features of {len(pairs):,} pairs")
+        data = context_data(run.grid, run.facts, run.table, hidden)
+        steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
         features = ContextFeatures(data, train, steps, seed)
+    if recipe.baseline is not None:
+        videos = _fit_baseline(run, pairs, train, valid, logs)
+    elif recipe.has_videos:
+        videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
     fitted = fit_participation(features, recipe, videos, seed)
     _log_representations(run.grid, fitted, run.directory / "tensorboard")
     save_participation(run, fitted, videos, features, valid, hidden)
@@ -156,18 +160,44 @@ def _fuse_videos(
         proxy_run = replace(run, directory=directory, sample_frames={})
         proxies[kind] = train_proxy(proxy_run, kind, hidden)
     examples = deep_challenger_examples(
-        run.grid, run.table, pairs, proxies, run.training.class_weight, hidden
+        run.grid,
+        run.table,
+        pairs,
+        embed_sides(proxies, run.table),
+        run.training.class_weight,
+        hidden,
     )
     crossed = fit_deep_challenger(
         examples,
-        sample_negatives(pairs, train, run.protocol.negatives, run.training.seed),
+        _network_rows(run, pairs, train),
         valid,
-        steps if run.recipe.groups else (),
+        steps,
         run.model,
         run.training,
         logs,
     )
     return FusedVideos(crossed, examples)
+
+
+def _fit_baseline(
+    run: TrainingRun,
+    pairs: Pairs,
+    train: np.ndarray,
+    valid: np.ndarray,
+    logs: Sequence[keras.callbacks.Callback],
+) -> FusedVideos:
+    """Trains a baseline of the paper."""
+    variant, class_weight = run.variants["user"], run.training.class_weight
+    examples = baseline_examples(
+        run.grid, run.table, pairs, variant, train, class_weight
+    )
+    rows = _network_rows(run, pairs, train)
+    return fit_baseline(examples, rows, valid, run.model, run.training, logs)
+
+
+def _network_rows(run: TrainingRun, pairs: Pairs, train: np.ndarray) -> np.ndarray:
+    """Returns the training pairs of networks, with sampled negatives."""
+    return sample_negatives(pairs, train, run.protocol.negatives, run.training.seed)
 
 
 def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTask:

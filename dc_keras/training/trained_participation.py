@@ -22,7 +22,6 @@ from dc_keras.context.context_fitting import join_rows
 from dc_keras.context.context_model import ContextModel
 from dc_keras.context.post_vectors import UNKNOWN, embed_posts
 from dc_keras.errors import DataError
-from dc_keras.models.deep_challenger import USER_REPRESENTATION
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -30,7 +29,7 @@ from dc_keras.options import (
     TrainingOptions,
 )
 from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
-from dc_keras.training.fusion_training import user_sets
+from dc_keras.training.fusion_training import user_sets, video_vectors
 from dc_keras.training.model_config import read_config
 from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation_model import ParticipationModel
@@ -140,6 +139,7 @@ class TrainedParticipation:
             directory=directory,
             facts=self.data.facts,
             context=ContextOptions(groups, self.recipe.has_videos),
+            baseline=self.recipe.baseline,
             key_fingerprint=self.key_fingerprint,
         )
         split = {"name": fold.split, "fold": fold.index, "seed": self.data.seed}
@@ -170,6 +170,7 @@ def fit_participation(
     training: TrainingOptions = _TRAINING,
     context: ContextOptions = _CONTEXT,
     protocol: ProtocolOptions = _PROTOCOL,
+    baseline: str | None = None,
     progress: Callable[[str], None] = _ignore,
 ) -> TrainedParticipation:
     """Fits the whole recipe: both proxies, fusion of videos, context, combination.
@@ -183,18 +184,21 @@ def fit_participation(
         training: how they are fitted; the seed is that of the split.
         context: what the model sees beside the videos.
         protocol: which rows train what.
+        baseline: name of a baseline of the paper, such as "VGG16+BERT", that is fitted
+            in place of the recipe, without context.
         progress: called with a line when something is about to be fitted, such as
             `print`.
 
     Raises:
-        DataError: the two are not the training and the validation part of one split.
+        DataError: the two are not the training and the validation part of one split, or
+            the features do not have the variant of `baseline`.
     """
     if train.data is not valid.data or (train.name, valid.name) != ("train", "valid"):
         raise DataError(
             "`train` and `valid` must be the training and the validation part of one "
             f"split. Received: train={train!r}, valid={valid!r}"
         )
-    recipe = Recipe.of(model, training, context)
+    recipe = Recipe.of(model, training, context, baseline)
     fitting = FoldFitting(
         train.data,
         (recipe,),
@@ -222,7 +226,7 @@ class SavedParticipation:
         config: every choice behind it.
         challenges: float32 (num_challenges, challenge_width), the vector of each
             challenge in the order of `config["challenges"]`.
-        proxies: by side, the proxy and what it sees; empty without videos.
+        proxies: by side, the proxy and what it sees; empty without a fusion of videos.
     """
 
     directory: Path
@@ -231,7 +235,10 @@ class SavedParticipation:
     challenges: np.ndarray
     proxies: dict[str, tuple[keras.Model, Variant]] = field(default_factory=dict)
 
-    name = "deepChallenger"
+    @property
+    def name(self) -> str:
+        """The name of its row in tables."""
+        return self.config.get("baseline") or "deepChallenger"
 
     def predict(self, part: ParticipationPart) -> np.ndarray:
         """Returns the probability of joining of each pair, float32 (num_pairs,).
@@ -266,10 +273,13 @@ class SavedParticipation:
 
     def _require_encoders(self, part: ParticipationPart) -> None:
         features = part.data.table
-        for side, variant in side_variants(features).items():
+        for side, variant in side_variants(
+            features, self.config.get("baseline")
+        ).items():
             wanted = self.config["sides"][side]
             vision = features.vision[variant.vision].spec if variant.vision else None
-            found = {"vision": vision, "text": features.caption_spec}
+            text = features.caption_spec if variant.use_text else None
+            found = {"vision": vision, "text": text}
             for kind, spec in found.items():
                 if _fingerprint(spec) != _fingerprint(wanted[kind]):
                     raise DataError(
@@ -282,15 +292,22 @@ class SavedParticipation:
         """Returns the vectors of all users of a grid, float32 (num_users, width)."""
         data, sides = part.data, []
         if self.model.fusion is not None:
-            proxy, variant = self.proxies["user"]
-            embedded = embed_videos(proxy, data.table, variant)
             size = self.model.fusion.history_max
-            sets = user_sets(data.grid, data.table, embedded, size)
-            layer = self.model.fusion.get_layer(USER_REPRESENTATION)
-            sides.append(np.asarray(layer(sets.values, sets.valid)))
+            sets = user_sets(data.grid, data.table, self._embed_videos(data), size)
+            x_u = self.model.fusion.represent_users(sets.values, sets.valid)
+            sides.append(np.asarray(x_u))
         if self.model.context is not None:
             sides.append(self._describe_context(self.model.context, part))
         return np.concatenate(sides, axis=1).astype(np.float32)
+
+    def _embed_videos(self, data: FoldData) -> np.ndarray:
+        """Returns the vectors of all videos of users, float32 (num_videos, dim)."""
+        baseline = self.config.get("baseline")
+        if baseline is not None:
+            variant = side_variants(data.table, baseline)["user"]
+            return video_vectors(data.table, variant)
+        proxy, variant = self.proxies["user"]
+        return embed_videos(proxy, data.table, variant)
 
     @staticmethod
     def _describe_context(context: ContextModel, part: ParticipationPart) -> np.ndarray:
@@ -326,7 +343,7 @@ def load_participation(directory: str | Path) -> SavedParticipation:
     place = Path(directory)
     model, config = read_participation(place)
     proxies = {}
-    if model.fusion is not None:
+    if model.fusion is not None and config.get("baseline") is None:
         for side in ("challenge", "user"):
             spec = config["sides"][side]
             variant = Variant(

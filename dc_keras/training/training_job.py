@@ -21,7 +21,7 @@ from dc_keras.options import (
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.callbacks import EpochLines, training_callbacks
-from dc_keras.training.proxy_training import Variant
+from dc_keras.training.proxy_training import Variant, side_variants
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.summaries import log_config, log_frames
 
@@ -46,6 +46,8 @@ class TrainingRun:
         directory: the model directory.
         facts: facts of the posts, for a participation model.
         context: context features and videos of a participation model.
+        baseline: name of the baseline of the paper to train in place of deepChallenger,
+            without context; see `Recipe`.
         profile_steps: first and last step for TensorFlow's profiler, for each model.
         sample_frames: frames for TensorBoard, uint8 RGB (num_frames, height, width, 3)
             by name.
@@ -63,6 +65,7 @@ class TrainingRun:
     directory: Path
     facts: PostFacts | None = None
     context: ContextOptions = field(default_factory=ContextOptions)
+    baseline: str | None = None
     profile_steps: tuple[int, int] | None = None
     sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
     key_fingerprint: str | None = None
@@ -72,7 +75,12 @@ class TrainingRun:
     @property
     def recipe(self) -> Recipe:
         """The recipe of a participation model."""
-        return Recipe.of(self.model, self.training, self.context)
+        return Recipe.of(self.model, self.training, self.context, self.baseline)
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """The input variant of each side of a participation model."""
+        return side_variants(self.table, self.baseline)
 
     def config(self, task: str, variants: dict[str, Variant]) -> dict[str, Any]:
         """Returns all resolved settings, as plain values.
@@ -82,6 +90,7 @@ class TrainingRun:
             variants: input variant of each side.
         """
         caption = self.table.caption_spec
+        context = ContextOptions("none") if self.baseline else self.context
         sides = {}
         for side, variant in variants.items():
             vision = self.table.vision[variant.vision] if variant.vision else None
@@ -95,7 +104,8 @@ class TrainingRun:
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
             "protocol": self.protocol.to_dict(),
-            "context": self.context.to_dict(),
+            "context": context.to_dict(),
+            "baseline": self.baseline,
             "study": dict(self.grid.settings),
             "grid_sha256": self.grid.sha256,
             "sides": sides,
@@ -110,7 +120,9 @@ class TrainingRun:
         callbacks = training_callbacks(
             self.directory, _hparams(config), self.profile_steps
         )
-        return [*callbacks, EpochLines(_NAMES[config["task"]], self.progress)]
+        is_baseline = self.baseline and config["task"] == "participation"
+        name = self.baseline if is_baseline else _NAMES[config["task"]]
+        return [*callbacks, EpochLines(str(name), self.progress)]
 
 
 def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -245,23 +245,27 @@ class OnDemand(Sequence["RawPost"]):
 
 
 def of_challenge(
-    brief: str | None, files: Sequence[str], sampling: Mapping[str, Any] | None
+    brief: str | None, files: Sequence[str], config: Mapping[str, Any]
 ) -> list[RawPost]:
     """Returns posts that describe a challenge, from --brief and --video.
 
     Args:
         brief: Text, or with files the caption of each file.
         files: Paths of video files.
-        sampling: Sampling of the challenge side; None for a model without frames.
+        config: Settings of the bundle.
 
     Raises:
-        DataError: There is neither a brief nor a file, a file is not a video, or there
-            is no brief and the model uses no frames.
+        DataError: There is neither a brief nor a file, a file is not a video, there is
+            no brief and the model uses no frames, or the bundle has a baseline of the
+            paper.
     """
     from dc_keras.errors import DataError
+    from dc_keras.serving.bundle_config import require_challenge_posts
     from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoding_process import DecodingProcess
 
+    require_challenge_posts(config)
+    sampling = config["sides"]["challenge"]["sampling"]
     caption = (brief or "").strip()
     if not caption and (not files or sampling is None):
         raise DataError(

@@ -241,6 +241,26 @@ def test_the_recipe_is_the_one_that_evaluate_judges(fitted, data, parts):
     assert named["popularity"] == pytest.approx(again)
 
 
+def test_a_baseline_of_the_paper_is_the_one_that_evaluate_judges(data, parts, tmp_path):
+    from dc_keras.evaluation.experiment import Experiment
+    from dc_keras.evaluation.fold_run import FoldRun
+
+    train, valid, test = parts
+    training, name = dc.TrainingOptions(**_QUICK), "CLIP+BERT"
+    fitted = dc.fit_participation(train, valid, training=training, baseline=name)
+    experiment = Experiment(
+        data.grid, data.features, data.facts, training=training, models=("paper",)
+    )
+    run = FoldRun(experiment, train.data.fold, 0, "fold", lambda line: None)
+    judged = run.predictions().filter(model=name, part="test")
+    assert judged.select("user_id", "challenge", "label").equals(test.pairs)
+    np.testing.assert_allclose(fitted.predict(test), judged["score"], atol=1e-6)
+    fitted.save(tmp_path / "model")
+    loaded = dc.load_participation(tmp_path / "model")
+    assert loaded.name == fitted.name == name
+    np.testing.assert_allclose(loaded.predict(test), judged["score"], atol=1e-5)
+
+
 def test_a_saved_model_answers_as_before(fitted, saved, parts, data):
     *_, test = parts
     loaded = dc.load_participation(saved)

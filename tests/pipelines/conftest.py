@@ -41,19 +41,23 @@ def chain(run_script, tmp_path_factory) -> Callable[..., Ran]:
 
 @pytest.fixture(scope="session")
 def fails_in_one_line(run_script) -> Callable[..., str]:
-    """Runs a script that must fail; returns its single line on stderr without prefix."""
+    """Runs a script that must fail; returns the line of its error, without prefix.
+
+    Lines about the progress may precede it.
+    """
 
     def run(name: str, *flags: str, **options: Path) -> str:
         done = run_script(name, *flags, **options)
         assert done.returncode == 1, done.stderr
         start = f"{name}: error: "
-        [line] = [
+        lines = [
             line
             for line in done.stderr.splitlines()
             if line and line != _TOLD and not _OF_TENSORFLOW.match(line)
         ]
-        assert line.startswith(start), done.stderr
-        return line.removeprefix(start)
+        assert [line.startswith(start) for line in lines].index(True) == len(lines) - 1
+        assert "Traceback" not in done.stderr
+        return lines[-1].removeprefix(start)
 
     return run
 

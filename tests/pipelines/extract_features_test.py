@@ -75,7 +75,7 @@ def test_openvino_gives_the_features_of_tensorflow(
     np.testing.assert_array_equal(ours.frame_mask, theirs.frame_mask)
     # Half a step of float16 apart, where the last bit of float32 decides.
     np.testing.assert_allclose(ours.frames, theirs.frames, rtol=1e-3, atol=1e-4)
-    assert ours.frames.any()
+    assert np.any(ours.frames)
     named = [found.settings["vision"] for found in (ours, theirs)]
     assert named[0]["fingerprint"] != named[1]["fingerprint"]
     assert named[0]["network_fingerprint"] == named[1]["fingerprint"]

@@ -33,6 +33,60 @@ def test_a_proxy_is_trained_alone(chain, data, task):
     assert (ran.output / "model.keras").exists()
 
 
+@pytest.fixture(scope="module")
+def vision_data(corpus, study, colours):
+    """The flags of the data of `train`, without captions."""
+    return [f"--corpus={corpus.output}", study, f"--features={colours.output}"]
+
+
+def test_a_baseline_of_the_paper_is_trained_and_served(
+    chain, fails_in_one_line, corpus, vision_data
+):
+    name = "--baseline=tiny_colours"
+    ran = chain("train", name, "--epochs=1", *vision_data, output="baseline")
+    card = (ran.output / "MODEL_CARD.md").read_text("utf-8")
+    assert card.startswith("# Model card: baseline tiny_colours\n")
+    bundle = chain("export_model", f"--model={ran.output}", output="baseline_export")
+    flags = [f"--bundle={bundle.output}", f"--corpus={corpus.output}"]
+    predicted = pl.read_csv(chain("predict", *flags, output="baseline.csv").output)
+    challenge = predicted["challenge"][0]
+    ranked = chain(
+        "rank", *flags, f"--challenge={challenge}", output="baseline_seeds.csv"
+    )
+    scores = {
+        user: probability
+        for user, name, probability in predicted.iter_rows()
+        if name == challenge
+    }
+    for _, user, _, probability in pl.read_csv(ranked.output).iter_rows():
+        assert probability == pytest.approx(scores[user], abs=1e-4)
+    pair = [f"--user={predicted['user_id'][0]}", f"--challenge={challenge}"]
+    explained = chain("explain", *flags, *pair, output="baseline_explained")
+    assert ", 0 that describe the challenge" in explained.stdout
+    assert "of the posts that describe the challenge" not in explained.stderr
+    line = fails_in_one_line(
+        "add_challenge", flags[0], "--challenge=umbrella", "--brief=spin"
+    )
+    assert line.endswith("Received: baseline=tiny_colours")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--baseline=VGG16"], "`baseline` must be one of tiny_colours, the variants"),
+        (
+            ["--baseline=tiny_colours", "--task=user"],
+            "--baseline needs --task=participation",
+        ),
+    ],
+)
+def test_another_baseline_is_refused(
+    fails_in_one_line, vision_data, tmp_path, flags, told
+):
+    line = fails_in_one_line("train", *flags, *vision_data, f"--output={tmp_path}/m")
+    assert line.startswith(told)
+
+
 def test_features_of_other_records_are_refused(
     fails_in_one_line, corpus, study, tmp_path
 ):

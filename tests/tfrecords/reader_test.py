@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,13 +72,29 @@ def test_features_are_read_in_order_of_the_shards(tmp_path):
     assert features.video_ids == ["2", "1", "3"]
     assert features.frames.dtype == np.float16
     assert features.frames.shape == (3, 2, 3)
-    assert features.frames[:, 0, 0].tolist() == [2, 1, 3]
+    assert np.asarray(features.frames)[:, 0, 0].tolist() == [2, 1, 3]
     assert features.frame_mask.tolist() == [[True, True], [True, False], [True, True]]
     assert features.captions.dtype == np.float32
     assert features.captions[:, 0].tolist() == [1.0, 0.5, 1.5]
     assert features.settings == _SETTINGS
     records = list(iter_feature_records(list_shard_paths(directory)[1]))
     assert [record.video_id for record in records] == ["1", "3"]
+
+
+def test_frames_stay_in_the_shards(tmp_path):
+    # Frames of zeros, frames that occur twice, and an id that looks like their key.
+    records = [
+        replace(_feature(number), video_id=f"frames/embedding{number}")
+        for number in (0, 3, 3, 0)
+    ]
+    directory = _write_features(tmp_path / "f", records)
+    frames = read_features(directory).frames
+    for row, record in enumerate(records):
+        np.testing.assert_array_equal(frames[row], record.frames)
+    (shard,) = list_shard_paths(directory)
+    shard.write_bytes(shard.read_bytes())
+    with pytest.raises(DataError, match="has changed since"):
+        frames[0]
 
 
 def test_features_without_text_have_none(tmp_path):
@@ -88,6 +106,8 @@ def test_features_without_text_have_none(tmp_path):
     ("other", "key"),
     [
         (_feature(2, num_frames=3), "frames/embedding"),
+        (replace(_feature(2), frames=np.zeros((2, 4), np.float16)), "frames/embedding"),
+        (replace(_feature(2), frames=None, frame_mask=None), "frames/embedding"),
         (_feature(2, with_text=False), "caption/embedding"),
     ],
 )

@@ -52,6 +52,24 @@ def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
         )
 
 
+@pytest.mark.parametrize("count", [300, 2000, 10_400])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_thresholds_are_those_of_scikit_learn(count, is_weighted):
+    rng = np.random.default_rng(2)
+    features, label = _rows(rng, count)
+    features[rng.random(features.shape) < 0.1] = np.nan
+    features[:, 3] = np.repeat(features[::2, 3], 2)
+    weight = rng.choice([0.5, 1.0], count) if is_weighted else np.ones(count)
+    ours = fit_trees(features, label, weight, 0).weights["threshold"]
+    theirs = [
+        node["num_threshold"]
+        for [predictor] in _reference(features, label, weight)._predictors
+        for node in predictor.nodes
+        if not node["is_leaf"]
+    ]
+    assert set(np.float32(theirs)) <= set(ours.ravel()) <= {0, *np.float32(theirs)}
+
+
 def test_split_is_linear_around_its_threshold():
     features, label = _rows(np.random.default_rng(0))
     model = fit_trees(features, label, np.ones(len(label)), 0)

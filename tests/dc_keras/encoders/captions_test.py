@@ -136,6 +136,7 @@ def test_dropped_tags_end_where_the_finder_ends_them_at_every_character():
     assert wrong == []
 
 
+@pytest.mark.long
 def test_a_focal_tag_is_masked_whatever_characters_it_has():
     # A tag a character, in both cases; a cleaner takes as many as a large study has.
     spelled: dict[str, set[str]] = {}

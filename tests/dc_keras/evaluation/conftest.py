@@ -168,7 +168,6 @@ class Run:
 @pytest.fixture(scope="session")
 def run(experiment, tmp_path_factory):
     """A run of both splits, one seed and all models, which records each fit."""
-    from dc_keras.evaluation import fold_run
     from dc_keras.evaluation.fold_runner import run_experiment
     from dc_keras.training import fold_fitting
 
@@ -187,7 +186,7 @@ def run(experiment, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         spy_on(fold_fitting, "fit_proxy", ("task", "train", "valid"))
-        spy_on(fold_run, "fit_baseline", ("examples", "train", "valid"))
+        spy_on(fold_fitting, "fit_baseline", ("examples", "train", "valid"))
         spy_on(fold_fitting, "fit_deep_challenger", ("examples", "train", "valid"))
         spy_on(
             fold_fitting, "fit_participation", ("features", "recipe", "videos", "seed")

@@ -6,7 +6,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation import fold_run
 from dc_keras.evaluation.fold_runner import run_experiment
 from dc_keras.evaluation.result_tables import BAYES
 from dc_keras.evaluation.results import (
@@ -124,7 +123,8 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
     for name, fold in folds_of(experiment, split).items():
         fits = run.fits_of(name, "fit_deep_challenger")
         fits += run.fits_of(name, "fit_baseline")
-        (fitted,) = run.fits_of(name, "fit_participation")
+        *baselines, fitted = run.fits_of(name, "fit_participation")
+        assert [fit["recipe"].name for fit in baselines] == ["VGG16", "VGG16+BERT"]
         features = fitted["features"]
         np.testing.assert_array_equal(features.train, fold.train)
         found = features.data.evidence.pairs
@@ -231,8 +231,7 @@ def first_fit(monkeypatch, tmp_path):
                 given.extend((first, train, rest[-1]))
                 raise _StopError
 
-        module = fold_run if function == "fit_baseline" else fold_fitting
-        monkeypatch.setattr(module, function, take)
+        monkeypatch.setattr(fold_fitting, function, take)
         with pytest.raises(_StopError):
             run_experiment(experiment, [split], num_seeds, tmp_path, _silent)
         return given

@@ -4,17 +4,28 @@ from dataclasses import replace
 
 import polars as pl
 
+from dc_keras.training import proxy_training
+
 
 def _first_fold(directory):
     return pl.read_parquet(directory / "predictions" / "cold_user-seed0-fold0.parquet")
 
 
 def test_challenges_with_fewer_videos_are_evaluated(
-    experiment, tmp_path, run_first_fold
+    experiment, tmp_path, run_first_fold, monkeypatch
 ):
+    embed, embedded = proxy_training.embed_videos, []
+
+    def note(proxy, table, variant):
+        embedded.append(table is experiment.table)
+        return embed(proxy, table, variant)
+
+    monkeypatch.setattr(proxy_training, "embed_videos", note)
     models = ("deepChallenger", "support_sizes")
     selected = replace(experiment, models=models, truth=None)
     run_first_fold(selected, tmp_path)
+    # Once for each side, and again for a brief, whose table lacks the frames.
+    assert embedded == [True, True, False, False]
     fold = _first_fold(tmp_path)
     sizes = [f"{n} challenge videos" for n in (2, 4, 8)]
     assert set(fold["model"]) == {

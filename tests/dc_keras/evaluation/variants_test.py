@@ -120,6 +120,18 @@ def test_unknown_group_is_refused_for_all_models(models):
         _list(*models, context="words")
 
 
+def test_the_papers_baselines_are_fitted_as_the_run_is():
+    baselines = ("VGG16", "VGG16+BERT")
+    options = (_MODEL, _TRAINING, ContextOptions())
+    forms = list_recipes(("paper",), *options, baselines=baselines)
+    assert [(form.name, form.baseline) for form in forms] == [(b, b) for b in baselines]
+    for form in forms:
+        assert (form.model, form.training, form.groups) == (_MODEL, _TRAINING, ())
+    assert list_recipes(("deepChallenger",), *options, baselines=baselines)[0].groups
+    forms = list_recipes(("all",), *options, ("past",), baselines)
+    assert [form.name for form in forms] == [*baselines, *_NAMES]
+
+
 def _sizes(grid):
     return [len(videos) for videos in grid.support]
 

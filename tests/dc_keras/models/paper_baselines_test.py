@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from dc_keras.models.deep_challenger import HEAD, USER_REPRESENTATION
 from dc_keras.models.paper_baselines import POOL_VIDEOS, UserBaseline
 from dc_keras.models.pooling import standardizer
 from dc_keras.options import POOLINGS, ModelOptions
@@ -26,7 +27,7 @@ def _pairs():
     return {
         "user": posts.astype(np.float32),
         "user_valid": valid,
-        "challenge_one_hot": np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 1]],
+        "challenge": np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 1]],
     }
 
 
@@ -34,8 +35,13 @@ def _build(options):
     return UserBaseline(3, 4, 2, **options.to_dict())
 
 
+def _network(model):
+    return model.get_layer(USER_REPRESENTATION)
+
+
 def _answers(model, x, dense):
-    logits = dense(model, "logits", np.maximum(dense(model, "dense", x), 0.0))
+    network = _network(model)
+    logits = dense(network, "logits", np.maximum(dense(network, "dense", x), 0.0))
     return 1.0 / (1.0 + np.exp(-logits))
 
 
@@ -53,7 +59,7 @@ def test_each_challenge_has_a_sigmoid_of_its_own(dense):
 )
 def test_user_pooling_decides_how_posts_are_joined(pooling, width):
     model = _build(replace(_PLAIN, user_pooling=pooling))
-    layer = model.get_layer("user_representation")
+    layer = _network(model).get_layer(POOL_VIDEOS)
     assert layer.mode == pooling
     assert layer.output.shape == (None, width)
 
@@ -61,7 +67,7 @@ def test_user_pooling_decides_how_posts_are_joined(pooling, width):
 def test_standardized_padding_stays_zero_in_a_concatenation(dense):
     model = _build(replace(_PLAIN, standardize=True))
     moments = np.full(4, 0.5, np.float32)
-    standardizer(model, POOL_VIDEOS).set_moments(moments, 4 * moments)
+    standardizer(_network(model), POOL_VIDEOS).set_moments(moments, 4 * moments)
     pairs = _pairs()
     posts = (pairs["user"] - 0.5) / 2.0 * pairs["user_valid"][..., None]
     answers = _answers(model, posts.reshape(6, 12), dense)
@@ -71,11 +77,19 @@ def test_standardized_padding_stays_zero_in_a_concatenation(dense):
 
 def test_options_decide_width_norm_and_dropout():
     options = ModelOptions(hidden_dim=9, dropout=0.4, layer_norm=True)
-    model = _build(options)
-    assert model.get_layer("dense").units == 9
-    assert model.get_layer("dropout").rate == 0.4
-    assert model.get_layer("dense_norm").output.shape == (None, 9)
-    assert "dense_norm" not in {layer.name for layer in _build(_PLAIN).layers}
+    network = _network(_build(options))
+    assert network.get_layer("dense").units == 9
+    assert network.get_layer("dropout").rate == 0.4
+    assert network.get_layer("dense_norm").output.shape == (None, 9)
+    assert "dense_norm" not in {layer.name for layer in _network(_build(_PLAIN)).layers}
+
+
+def test_the_head_scores_what_represents_users():
+    model, pairs = _build(_PLAIN), _pairs()
+    x_u = model.represent_users(pairs["user"], pairs["user_valid"])
+    assert x_u.shape == (6, 2)
+    scores = model.get_layer(HEAD)([pairs["challenge"], np.asarray(x_u)])
+    np.testing.assert_allclose(model(pairs), scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

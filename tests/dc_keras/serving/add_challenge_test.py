@@ -13,7 +13,7 @@ _BRIEF = [RawPost("open an umbrella on the beat #umbrella")]
 @pytest.fixture(scope="module")
 def extended(served_text):
     place = add_challenge(served_text.place, "umbrella", _BRIEF)
-    yield Predictor.load(served_text.place), place
+    yield served_text.predictor, place
     for version in served_text.place.parent.glob("[2-9]"):
         version.rename(served_text.place.parent.parent / f"moved-{version.name}")
 

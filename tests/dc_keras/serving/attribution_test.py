@@ -8,12 +8,12 @@ import pytest
 from dc_keras.errors import DataError
 from dc_keras.serving.attribution import explain
 from dc_keras.serving.calibration import log_odds
-from dc_keras.serving.predictor import Predictor, RawPost
+from dc_keras.serving.predictor import RawPost
 
 
 @pytest.fixture(scope="module")
 def predictor(served):
-    return Predictor.load(served.place)
+    return served.predictor
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_unused_inputs_have_no_effects(served_text, served_vision):
         (served_vision, "frames", "words"),
     ):
         history = next(h for h in served.histories if h[0].jpegs)
-        [first, *_] = explain(Predictor.load(served.place), history, "cats").user
+        [first, *_] = explain(served.predictor, history, "cats").user
         assert getattr(first, seen)
         assert getattr(first, unseen) == ()
 

@@ -119,7 +119,8 @@ def test_a_server_that_never_reads_times_out(serve, monkeypatch):
 
 
 def test_the_retry_after_header_is_ignored(serve):
-    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
+    busy = _HEAD.replace(b"200 OK", b"503 Busy")
+    busy += b"Retry-After: 60\r\nContent-Length: 0\r\n\r\n"
     with connect(serve(_send(busy)), "dc", timeout_s=1, retries=1) as client:
         start = time.monotonic()
         with pytest.raises(NoAnswerError, match="HTTP 503"):

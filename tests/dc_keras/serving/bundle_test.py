@@ -97,7 +97,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def predictor(served):
-    return Predictor.load(served.place)
+    return served.predictor
 
 
 def _ask(predictor, history, challenge="dance", num_posts=None):
@@ -195,7 +195,7 @@ def test_focal_hashtags_are_masked_in_the_graph(predictor):
 @pytest.mark.parametrize("sense", ["text", "vision"])
 def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense):
     served = request.getfixturevalue(f"served_{sense}")
-    predictor = Predictor.load(served.place)
+    predictor = served.predictor
     assert (predictor.sampling is None) == (sense == "text")
     scores = predictor.predict(served.users, predictor.challenges)
     assert np.ptp(served.probability) > 1e-3
@@ -207,7 +207,7 @@ def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense
 
 
 def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
-    predictor = Predictor.load(served_own_text.place)
+    predictor = served_own_text.predictor
     assert np.ptp(served_own_text.probability) > 1e-3
     scores = predictor.predict(served_own_text.users, predictor.challenges)
     np.testing.assert_allclose(scores, served_own_text.probability, atol=5e-5)
@@ -234,7 +234,7 @@ def test_encoders_with_tokenisers_of_their_own_are_served(
     served = make_served([], handle, **changes)
     # An export is whole: it needs none of the files that it was made from.
     shutil.rmtree(tmp_path)
-    predictor = Predictor.load(served.place)
+    predictor = served.predictor
     assert np.ptp(served.probability) > 1e-3
     scores = predictor.predict(served.users, predictor.challenges)
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
@@ -304,7 +304,7 @@ def test_the_loader_of_the_server_finds_tensors_by_name(served_text):
         check=True,
     )
     by_name = json.loads(done.stdout)
-    bundle = Predictor.load(served_text.place)
+    bundle = served_text.predictor
     # The first of each signature is its sample.
     requests = list(make_requests(served_text.place))[:: len(BATCH_SIZES)]
     assert {name for name, _ in requests} == set(by_name)
@@ -347,7 +347,7 @@ def test_the_papers_networks_and_a_real_bert_are_served(make_served, minilm_hub)
     config = json.loads((served.place / "config.json").read_text("utf-8"))
     names = {side: config["sides"][side]["vision"]["name"] for side in config["sides"]}
     assert names == {"challenge": "VGG16", "user": "ResNet50"}
-    predictor = Predictor.load(served.place)
+    predictor = served.predictor
     assert np.ptp(served.probability) > 1e-3
     scores = predictor.predict(served.users, predictor.challenges)
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)

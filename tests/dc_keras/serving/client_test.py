@@ -10,7 +10,6 @@ import urllib3
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction, shorten
 from dc_keras.serving.connect import connect
-from dc_keras.serving.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def client(join):
 
 @pytest.fixture(scope="module")
 def predictor(served):
-    return Predictor.load(served.place)
+    return served.predictor
 
 
 def _ask(client, captions=("so good",), frames=(b"",), challenge="dance"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dc_keras.options import ContextOptions
+    from dc_keras.serving.predictor import Predictor
 
 _CHALLENGES = ("dance", "cats")
 _NUM_USERS = 12
@@ -38,6 +40,18 @@ class Served:
     histories: tuple
     users: tuple
     probability: np.ndarray
+
+    @property
+    def predictor(self) -> Predictor:
+        """The loaded bundle."""
+        return _load(self.place)
+
+
+@lru_cache(maxsize=2)  # loading takes seconds, and a loaded bundle 200 MiB
+def _load(place: Path) -> Predictor:
+    from dc_keras.serving.predictor import Predictor
+
+    return Predictor.load(place)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 
     Takes the names of vision networks and the handle of a text encoder, or neither,
-    and more attributes of its spec.
+    context options or a baseline of the paper, the share of labels that are flipped,
+    and more attributes of the spec.
     """
     from dc_keras.options import (
         ContextOptions,
@@ -100,6 +115,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         vision: Sequence[str],
         text: str | None,
         context: ContextOptions | None = None,
+        baseline: str | None = None,
+        exceptions: float = 0.0,
         **changes: object,
     ) -> Served:
         grid = make_grid(
@@ -107,7 +124,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             np.arange(_NUM_USERS) % len(_CHALLENGES),
             ("pool0", "pool1"),
             seed=0,
-            exceptions=0.0,
+            exceptions=exceptions,
             unseen=([], []),
             history_length=lambda row: 1 + row % _HISTORY_MAX,
             history_max=_HISTORY_MAX,
@@ -138,6 +155,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
             directory=tmp_path_factory.mktemp("served") / "model",
             facts=facts,
             context=context or ContextOptions(),
+            baseline=baseline,
         )
         fitted = train_participation(run)
         return Served(

@@ -18,14 +18,15 @@ from dc_keras.serving.sample_requests import make_requests
 _KINDS = ("served", "served_videos", "served_context")
 _RELEASES = {"2.15", "2.16", "2.17", "2.18", "2.19", "2.20"}
 
-# A client that has nothing of ours, and asks all that it finds in a pickle-free file.
+# A client without this package, which sends the request of a pickle-free file to
+# several bundles.
 _CLIENT = """
 import sys
 import numpy as np
 import tensorflow as tf
 import tensorflow_text
 
-requests = dict(np.load(sys.argv[2], allow_pickle=False))
+requests = dict(np.load(sys.argv[1], allow_pickle=False))
 inputs = {}
 for key in {name.partition("/")[0] for name in requests}:
     if f"{key}/shape" in requests:
@@ -34,15 +35,14 @@ for key in {name.partition("/")[0] for name in requests}:
         inputs[key] = np.array(values, object).reshape(requests[f"{key}/shape"])
     else:
         inputs[key] = requests[key]
-model = tf.saved_model.load(sys.argv[1])
-answer = model.signatures["serving_default"](
-    **{key: tf.constant(value) for key, value in inputs.items()}
-)
-np.savez(
-    sys.argv[3],
-    probability=answer["probability"],
-    ours=[name for name in sys.modules if name.startswith("dc_keras")],
-)
+inputs = {key: tf.constant(value) for key, value in inputs.items()}
+answers = {}
+for number, place in enumerate(sys.argv[3:]):
+    model = tf.saved_model.load(place)
+    answer = model.signatures["serving_default"](**inputs)
+    answers[str(number)] = answer["probability"]
+ours = [name for name in sys.modules if name.startswith("dc_keras")]
+np.savez(sys.argv[2], **answers, ours=ours)
 """
 
 
@@ -53,7 +53,7 @@ def bundle(request):
 
 @pytest.fixture(scope="module")
 def predictor(bundle):
-    return Predictor.load(bundle.place)
+    return bundle.predictor
 
 
 def _write(path, inputs):
@@ -70,6 +70,26 @@ def _write(path, inputs):
     np.savez(path, **arrays)
 
 
+@pytest.fixture(scope="module")
+def answers_apart(request, tmp_path_factory):
+    """Probabilities of one challenge from another process, by the bundle's place."""
+    bundles = [request.getfixturevalue(kind) for kind in _KINDS]
+    users, directory = bundles[0].users, tmp_path_factory.mktemp("apart")
+    inputs = pack_posts([user.posts for user in users], "user") | pack_users(users)
+    inputs["challenge"] = np.full(len(users), b"cats", object)
+    _write(directory / "requests.npz", inputs)
+    arguments = (directory / "requests.npz", directory / "out.npz")
+    places = [bundle.place for bundle in bundles]
+    subprocess.run(
+        [sys.executable, "-c", _CLIENT, *arguments, *places],
+        check=True,
+        cwd=directory,
+    )
+    with np.load(directory / "out.npz", allow_pickle=False) as answers:
+        assert answers["ours"].size == 0
+        return {place: answers[str(n)] for n, place in enumerate(places)}
+
+
 def test_answers_are_those_of_the_fitted_model(bundle, predictor):
     answered = predictor.predict(bundle.users, predictor.challenges)
     expected = predictor.calibration.apply(bundle.probability)
@@ -78,21 +98,12 @@ def test_answers_are_those_of_the_fitted_model(bundle, predictor):
 
 
 def test_another_process_without_this_package_gives_equal_results(
-    bundle, predictor, tmp_path
+    bundle, predictor, answers_apart
 ):
-    users = bundle.users
-    inputs = pack_posts([user.posts for user in users], "user") | pack_users(users)
-    inputs["challenge"] = np.full(len(users), b"cats", object)
-    _write(tmp_path / "requests.npz", inputs)
-    arguments = (bundle.place, tmp_path / "requests.npz", tmp_path / "out.npz")
-    subprocess.run(
-        [sys.executable, "-c", _CLIENT, *arguments], check=True, cwd=tmp_path
-    )
-    with np.load(tmp_path / "out.npz", allow_pickle=False) as answer:
-        assert answer["ours"].size == 0
-        column = predictor.challenges.index("cats")
-        expected = predictor.calibration.apply(bundle.probability[:, column])
-        np.testing.assert_allclose(answer["probability"], expected, atol=1e-4)
+    column = predictor.challenges.index("cats")
+    expected = predictor.calibration.apply(bundle.probability[:, column])
+    answer = answers_apart[bundle.place]
+    np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
 def test_ranked_users_have_their_probabilities(bundle, predictor):

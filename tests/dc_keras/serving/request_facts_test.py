@@ -7,7 +7,6 @@ import pytest
 
 from dc_keras.serving.connect import connect
 from dc_keras.serving.fact_inputs import POST_SPECS, USER_SPECS
-from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 from dc_keras.serving.sample_requests import make_requests
 
@@ -71,7 +70,7 @@ def _moved(predictor, name, inputs, other):
 @pytest.mark.parametrize("kind", ["served", "served_context", "served_text"])
 def test_every_fact_affects_every_signature_that_takes_it(request, known, kind):
     bundle = request.getfixturevalue(kind)
-    predictor, affected = Predictor.load(bundle.place), set()
+    predictor, affected = bundle.predictor, set()
     for name, inputs, facts in _samples(bundle.place):
         for fact in facts:
             affected.add(fact)
@@ -83,7 +82,7 @@ def test_every_fact_affects_every_signature_that_takes_it(request, known, kind):
 
 @pytest.mark.parametrize("fact", _FACTS)
 def test_every_fact_affects_a_probability(served, known, unknown, fact):
-    predictor = Predictor.load(served.place)
+    predictor = served.predictor
     challenges = np.array([b"dance", b"cats"], object)
 
     def predict(one):
@@ -96,7 +95,7 @@ def test_every_fact_affects_a_probability(served, known, unknown, fact):
 
 
 def test_a_model_of_videos_only_ignores_facts(served_videos, known):
-    predictor = Predictor.load(served_videos.place)
+    predictor = served_videos.predictor
     for name, inputs, facts in _samples(served_videos.place):
         for fact in facts:
             changed = _replace(inputs, fact, known)
@@ -104,7 +103,7 @@ def test_a_model_of_videos_only_ignores_facts(served_videos, known):
 
 
 def test_a_fact_of_one_user_does_not_reach_another(served_text):
-    predictor = Predictor.load(served_text.place)
+    predictor = served_text.predictor
     quiet = RawUser([RawPost("so good")])
     alone = predictor.represent_users([quiet])
     beside = predictor.represent_users([quiet, _KNOWN])[:1]
@@ -115,7 +114,7 @@ def test_a_fact_of_one_user_does_not_reach_another(served_text):
 def test_a_server_receives_the_facts_and_fills_missing_ones(
     served_text, serve, known, unknown, protocol
 ):
-    predictor = Predictor.load(served_text.place)
+    predictor = served_text.predictor
     options = {"is_row_format": True} if protocol == "rows" else {}
     request = {"challenge": np.array([b"cats"], object)}
     with serve(served_text.place.parent, "facts") as addresses:

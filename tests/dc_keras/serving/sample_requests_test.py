@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.sample_requests import (
     BATCH_SIZES,
     SAMPLES,
@@ -37,7 +36,7 @@ _SIGNATURES = {
 
 @pytest.fixture(scope="module")
 def predictor(served_text):
-    return Predictor.load(served_text.place)
+    return served_text.predictor
 
 
 def test_every_signature_answers_its_warm_up(served_text, predictor):

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts
 
 
 @pytest.fixture(scope="module")
 def predictor(served_text):
-    return Predictor.load(served_text.place)
+    return served_text.predictor
 
 
 _CAPTIONS = np.array([["so good", "a #song"], ["my cat", ""]], object)

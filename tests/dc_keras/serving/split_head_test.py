@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dc_keras.models.deep_challenger import build_head
+from dc_keras.models.deep_challenger import HEAD, build_head
+from dc_keras.models.paper_baselines import UserBaseline
 from dc_keras.options import ModelOptions
 from dc_keras.serving.split_head import SplitHead
 
@@ -16,7 +17,19 @@ def test_the_split_head_equals_the_head(interaction, layer_norm):
     head = build_head((5,), (6,), options)
     for weight in head.weights:
         weight.assign(rng.normal(size=weight.shape))
-    users, challenges = (rng.normal(size=(9, dim)).astype(np.float32) for dim in (6, 5))
+    _check(head, rng)
+
+
+def test_the_head_of_a_baseline_has_nothing_to_split():
+    head = UserBaseline(2, 3, 5, hidden_dim=4).get_layer(HEAD)
+    assert SplitHead(head).width == 5
+    _check(head, np.random.default_rng(0))
+
+
+def _check(head, rng):
+    """Compares the split head with the whole for several challenges and for one."""
+    dims = [x.shape[-1] for x in head.input]
+    challenges, users = (rng.normal(size=(9, d)).astype(np.float32) for d in dims)
     split = SplitHead(head)
     prepared = split.prepare(users)
     assert prepared.shape == (9, split.width)

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
-from dc_keras.serving.video_graph import Encoders, FrameRule
+from dc_keras.serving.frame_rule import FrameRule
+from dc_keras.serving.video_graph import Encoders
 from tfrecords.frame_sampling import SamplingConfig, choose_positions
 from tfrecords.timeline import Timeline
 

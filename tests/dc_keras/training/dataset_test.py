@@ -10,6 +10,7 @@ from dc_keras.errors import DataError
 from dc_keras.features import Features, VisionFeatures
 from dc_keras.training.dataset import Examples
 from tfrecords.memory import aligned_empty
+from tfrecords.stored_rows import StoredFile, StoredRows
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,24 @@ def test_half_precision_is_converted_to_single(examples):
     assert float(inputs["half"][1, 0]) == float(np.float16(0.1))
 
 
+def test_stored_rows_give_the_batches_of_a_tensor(examples, tmp_path):
+    half = examples.tables["half"].numpy()
+    path = tmp_path / "rows"
+    path.write_bytes(half.tobytes())
+    rows = StoredRows(
+        [StoredFile.of(path)], np.zeros(4, np.int32), 2 * np.arange(4), (1,)
+    )
+    stored = replace(examples, tables={**examples.tables, "half": rows})
+    datasets = [
+        (one.training_batches(4, 0, 0).take(3), one.ordered_batches(4))
+        for one in (examples, stored)
+    ]
+    for ours, theirs in zip(*datasets, strict=True):
+        assert ours.element_spec == theirs.element_spec
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one[0]["half"], other[0]["half"])
+
+
 def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
     rows = np.array([9, 2, 2])
     inputs, labels, weights = next(iter(examples.take(rows).ordered_batches(3)))
@@ -171,6 +190,12 @@ def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
 )
 def test_the_last_batch_may_be_smaller(examples, batch_size, count):
     assert examples.num_batches(batch_size) == count
+
+
+def test_rows_within_bytes_count_all_inputs_as_single_precision(examples):
+    # Four numbers: one of "half", one of "flag" and two of "other".
+    sizes = [examples.rows_within(count) for count in (1, 16, 47, 48)]
+    assert sizes == [1, 1, 2, 3]
 
 
 def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(examples):

@@ -5,15 +5,11 @@ import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from dc_keras.errors import DataError
-from dc_keras.models.paper_baselines import POOL_VIDEOS
-from dc_keras.models.pooling import standardizer
 from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.training.fusion_training import (
     VideoSets,
-    baseline_examples,
     challenge_sets,
-    fit_baseline,
     fit_deep_challenger,
     gather_sets,
     label_weights,
@@ -22,7 +18,6 @@ from dc_keras.training.fusion_training import (
     user_sets,
     video_vectors,
 )
-from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import Variant
 
 _VARIANTS = {
@@ -234,51 +229,6 @@ def test_nothing_is_learned_from_labels_shuffled_within_challenges(
     # Judged on 240 pairs, chance has a standard error of about .04 in AUC.
     assert auc == pytest.approx(0.5, abs=0.12)
     assert ap == pytest.approx(prevalence, abs=0.12)
-
-
-@pytest.mark.parametrize("name", _VARIANTS)
-def test_every_baseline_learns_who_joins(grid, table, pairs, training_options, name):
-    examples = baseline_examples(
-        grid, table, pairs, _VARIANTS[name], grid.settings["history_max"], "balanced"
-    )
-    test = np.flatnonzero(pairs.user >= 24)
-    train = np.flatnonzero(pairs.user < 24)
-    options = replace(training_options, epochs=12, patience=0)
-    shape = ModelOptions(hidden_dim=8, user_pooling="mean", layer_norm=False)
-    model = fit_baseline(examples, train, _NOTHING, shape, options)
-    scores = predict(model, examples.take(test))
-    prevalence = pairs.label[test].mean()
-    ap = average_precision_score(pairs.label[test], scores)
-    assert ap > prevalence + 0.25
-
-
-def test_baseline_inputs_are_history_and_challenge(grid, table, pairs):
-    variant = _VARIANTS["VGG16+BERT"]
-    examples = baseline_examples(grid, table, pairs, variant, 2, "none")
-    inputs, labels, _ = next(iter(examples.ordered_batches(len(pairs))))
-    sets = user_sets(grid, table, video_vectors(table, variant), 2)
-    np.testing.assert_array_equal(inputs["user"], sets.values[pairs.user])
-    np.testing.assert_array_equal(inputs["user_valid"], sets.valid[pairs.user])
-    np.testing.assert_array_equal(
-        inputs["challenge_one_hot"].numpy().argmax(axis=1), pairs.challenge
-    )
-    np.testing.assert_array_equal(labels, pairs.label)
-
-
-def test_a_baselines_moments_are_those_of_the_training_users_posts(
-    grid, table, pairs, training_options
-):
-    variant = _VARIANTS["VGG16+BERT"]
-    examples = baseline_examples(grid, table, pairs, variant, 4, "none")
-    train = np.flatnonzero(pairs.user < 9)
-    shape = ModelOptions(hidden_dim=4, user_pooling="mean")
-    options = replace(training_options, epochs=1)
-    model = fit_baseline(examples, train, _NOTHING, shape, options)
-    posts = table.rows([v for history in grid.histories[:9] for v in history])
-    values = video_vectors(table, variant)[posts].astype(np.float64)
-    mean, scale = standardizer(model, POOL_VIDEOS).weights
-    np.testing.assert_allclose(mean, values.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(scale, 1 / values.std(axis=0), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

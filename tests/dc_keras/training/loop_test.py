@@ -4,11 +4,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import average_precision_score, log_loss
 
+from dc_keras.errors import DataError
 from dc_keras.options import TrainingOptions
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import Objective, participation
+from tfrecords.stored_rows import StoredFile, StoredRows
 
 ROOT = Path(__file__).parents[3]
 
@@ -207,6 +210,44 @@ def test_predictions_are_in_order_whatever_the_batches(tiny_model, train):
         np.testing.assert_allclose(
             predict(model, train, batch_size), expected, atol=1e-6
         )
+
+
+@pytest.fixture
+def stored(train, tmp_path):
+    """The training examples with their inputs in a file, and the same in memory."""
+    values = _features(train).astype(np.float16)
+    path = tmp_path / "rows"
+    path.write_bytes(values.tobytes())
+    count = len(values)
+    rows = StoredRows(
+        [StoredFile.of(path)], np.zeros(count, np.int32), 8 * np.arange(count), (4,)
+    )
+    index = {"x": np.arange(count, dtype=np.int32)}
+    return tuple(
+        replace(train, tables={"x": table}, index=index)
+        for table in (rows, tf.constant(values))
+    )
+
+
+def test_stored_inputs_give_the_same_model_as_inputs_in_memory(
+    tiny_model, stored, valid, loss
+):
+    models = [
+        fit(lambda: tiny_model(6), part, valid, loss, _OPTIONS) for part in stored
+    ]
+    outputs = [predict(models[0], part) for part in stored]
+    np.testing.assert_array_equal(*outputs)
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_stored_inputs_that_change_are_named(tiny_model, stored, valid, loss):
+    (file,) = stored[0].tables["x"].files
+    file.path.write_bytes(b"")
+    with pytest.raises(DataError, match="rows has changed since this process opened"):
+        fit(lambda: tiny_model(6), stored[0], valid, loss, _OPTIONS)
+    with pytest.raises(DataError, match="rows has changed since this process opened"):
+        predict(tiny_model(6), stored[0])
 
 
 @pytest.mark.parametrize("strategy", ["one_device", "mirrored"])

@@ -100,7 +100,8 @@ def test_a_post_that_crashes_the_decoder_is_named_and_has_no_frames(
 
 def test_a_sample_video_that_crashes_the_decoder_is_one_line(media):
     good, bad = str(media / "good.mp4"), str(media / "crash.mp4")
-    [post] = of_challenge("spin", [good], _SAMPLING)
+    config = {"sides": {"challenge": {"sampling": _SAMPLING}}}
+    [post] = of_challenge("spin", [good], config)
     assert (post.caption, len(post.jpegs)) == ("spin", 2)
     with pytest.raises(DataError, match=r"crash\.mp4: crashes the decoder"):
-        of_challenge("spin", [good, bad], _SAMPLING)
+        of_challenge("spin", [good, bad], config)
