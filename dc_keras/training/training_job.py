@@ -120,7 +120,9 @@ class TrainingRun:
         callbacks = training_callbacks(
             self.directory, _hparams(config), self.profile_steps
         )
-        return [*callbacks, EpochLines(_NAMES[config["task"]], self.progress)]
+        is_baseline = self.baseline and config["task"] == "participation"
+        name = self.baseline if is_baseline else _NAMES[config["task"]]
+        return [*callbacks, EpochLines(str(name), self.progress)]
 
 
 def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:

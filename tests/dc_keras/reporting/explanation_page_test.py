@@ -116,6 +116,12 @@ def test_facts_are_listed_the_strongest_first(page, content):
     assert 'id="facts"' not in render_explanation({**content, "facts": []})
 
 
+def test_a_model_that_reads_no_posts_of_challenges_has_no_such_section(content):
+    page = render_explanation({**content, "challenge_posts": []})
+    assert "Posts that describe" not in page
+    assert 'id="user"' in page
+
+
 def test_every_kind_of_fact_has_a_name():
     from dc_keras.reporting.explanation_page import _FACTS
     from dc_keras.serving.attribution import FACTS
