@@ -151,10 +151,11 @@ class Started:
         code = self.process.exitcode
         if code is None:
             raise RuntimeError("the process has not ended")
-        changes = None
+        changes, stderr = None, ""
+        # A process that was killed early has written neither.
         with suppress(FileNotFoundError):
+            stderr = (self.directory / "stderr").read_text("utf-8", "replace")
             changes = int((self.directory / "changes").read_text("utf-8"))
-        stderr = (self.directory / "stderr").read_text("utf-8", "replace")
         return Ended(code, stderr, changes, seconds)
 
     def kill_after(self, seconds: float) -> Ended:
