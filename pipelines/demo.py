@@ -4,9 +4,8 @@
 
 Runs the other commands one after another and ends with a table that compares models, a
 sentence that says which of them is best, and a page that links everything that was
-made. All data are synthetic: real mp4 files and a real BERT, but invented people, and
-vision networks with random weights, because the demo needs no network. A demo that was
-stopped continues where it was, and a second run does nothing twice.
+made. Encoders and mp4 files are real, people are invented. A demo that was stopped
+continues where it was, and a second run does nothing twice.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from pipelines._cli.system_errors import describe_system_error
 # Not in `run`, because worker processes need it too: they import the script that
 # started them, and then TensorFlow with their first task.
 quiet_tensorflow.install()
-
+# Otherwise, oneDNN keeps the memory of large tensors until the process ends.
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 flags.disclaim_key_flags()
 

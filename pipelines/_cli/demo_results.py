@@ -24,7 +24,7 @@ _PAGES = {
     "export": "The SavedModel, which tf-serving loads as it is.",
     "corpus": "The posts as Parquet tables, with DATASET_CARD.md.",
     "frames": "Frames and captions as TFRecords.",
-    "features": "Features of both vision networks and of BERT as TFRecords.",
+    "features": "Features of EfficientNet-Lite0 and of BERT as TFRecords.",
     "world": "The synthetic posts and videos, and the truth behind them.",
     "logs": "What each command printed.",
 }
