@@ -64,7 +64,7 @@ def main() -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"A synthetic world of {_USERS.value} users and {_CHALLENGES.value} challenges,"
-        f" from videos to answers, in {work} (about three minutes on two cores)\n"
+        f" from videos to answers, in {work} (about two minutes on two cores)\n"
     )
     world = (_USERS.value, _CHALLENGES.value, _SEED.value)
     with CommandServer() as server:
