@@ -103,13 +103,14 @@ def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None
     return entry if is_same else None
 
 
-def _settings_path(directory: Path) -> Path:
+def settings_path(directory: Path) -> Path:
+    """Returns the path of the settings of the shards of a directory."""
     return directory / _PROGRESS / "settings.json"
 
 
 def keep_settings(directory: Path, settings: dict[str, Any]) -> None:
     """Records the settings of the shards of a directory."""
-    write_json(_settings_path(directory), settings)
+    write_json(settings_path(directory), settings)
 
 
 def kept_settings(directory: Path) -> dict[str, Any] | None:
@@ -118,7 +119,7 @@ def kept_settings(directory: Path) -> dict[str, Any] | None:
     Raises:
         DataError: The file of the settings is damaged.
     """
-    path = _settings_path(directory)
+    path = settings_path(directory)
     try:
         settings = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

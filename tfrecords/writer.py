@@ -27,6 +27,7 @@ from tfrecords.progress import (
     progress_path,
     remove_leftovers,
     remove_leftovers_of,
+    settings_path,
     temporary_path,
     write_json,
     write_progress,
@@ -213,6 +214,8 @@ def write_manifest(
         `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media` and
         `bad_slides` (sorted by video id) and `counts` (summed over the shards).
     """
+    # All shards are complete, so that no process writes the settings any more.
+    remove_leftovers_of(settings_path(directory))
     counts: dict[str, int] = {}
     bad: dict[str, list[dict[str, str]]] = {"bad_media": [], "bad_slides": []}
     for entry in entries:

@@ -14,6 +14,8 @@ from dc_keras.context.context_model import ContextModel
 from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.models.paper_baselines import UserBaseline
 from dc_keras.options import ContextOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.training.fit_participation import FittedParticipation, FusedVideos
@@ -77,7 +79,7 @@ def read_participation(
 
     Raises:
         DataError: if the directory has another kind of model, or training is not
-            finished.
+            finished, or the model is of an older version.
     """
     config = read_config(directory)
     if config["task"] != "participation":
@@ -87,8 +89,14 @@ def read_participation(
         )
     context = ContextOptions.from_dict(config["context"])
     has_context = bool(parse_groups(context.context))
+    fusion = load_model(directory)[0] if context.videos else None
+    if not isinstance(fusion, DeepChallenger | UserBaseline | None):
+        raise DataError(
+            f"{directory} has a model of an older version; train it again. Received: "
+            f"a {type(fusion).__name__}"
+        )
     return ParticipationModel(
-        load_model(directory)[0] if context.videos else None,
+        fusion,
         ContextModel.load(directory / CONTEXT_FILE) if has_context else None,
     ), config
 

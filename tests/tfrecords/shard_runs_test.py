@@ -75,6 +75,14 @@ def test_a_damaged_shard_of_another_part_keeps_the_manifest_away(tmp_path):
     assert _run(tmp_path, Part(0, 2)).manifest is not None
 
 
+def test_what_a_killed_writer_left_of_the_settings_is_removed(tmp_path):
+    _run(tmp_path, Part(0, 2))
+    leftover = tmp_path / ".progress" / ".settings.json.0123.tmp"
+    leftover.touch()
+    _run(tmp_path)
+    assert not leftover.exists()
+
+
 def test_progress_begins_where_the_last_run_ended(tmp_path, terminal):
     _run(tmp_path, Part(0, 2))
     terminal.readouterr()

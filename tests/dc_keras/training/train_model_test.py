@@ -2,6 +2,7 @@ import csv
 import shutil
 from dataclasses import dataclass, replace
 
+import keras
 import numpy as np
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from tensorboard.plugins.projector import ProjectorConfig
 from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
+from dc_keras.training import saved_participation
 from dc_keras.training.fusion_training import challenge_sets, user_sets
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.proxy_training import Variant, embed_videos
@@ -196,6 +198,13 @@ def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
     inputs = (fitted.users, fitted.challenges, user, challenge)
     np.testing.assert_array_equal(model.predict(*inputs), fitted.model.predict(*inputs))
     assert config["context"] == ContextOptions().to_dict()
+
+
+def test_a_fusion_of_an_older_version_is_refused(trained, monkeypatch):
+    older = keras.Sequential()
+    monkeypatch.setattr(saved_participation, "load_model", lambda _: (older, {}))
+    with pytest.raises(DataError, match=r"older version; train it again.*Sequential"):
+        read_participation(trained.run.directory)
 
 
 def test_model_of_context_only(trained, quick, tmp_path):
