@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras.errors import DataError
-from dc_keras.serving.bundle import write_version
+from dc_keras.serving.bundle import save_signatures, write_version
 from dc_keras.serving.bundle_config import (
     find_version,
     read_config,
@@ -88,8 +88,7 @@ def add_challenge(
 
     def fill(temporary: Path) -> None:
         module = _ExtendedBundle(predictor.model, table)
-        save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
-        save(module, str(temporary), signatures=module.signatures())
+        save_signatures(module, module.signatures(), temporary)
         write_json(temporary / "config.json", config)
         for copied in (CALIBRATION_FILE, CARD_FILE):
             if (place / copied).exists():

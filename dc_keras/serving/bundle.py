@@ -207,6 +207,19 @@ def write_saved_model(
         {id(v): v for f in signatures.values() for v in f.graph.variables}.values()
     )
     root.tables = [table for item in tracked for table in _tables_of(item)]
+    save_signatures(root, signatures, place)
+
+
+def save_signatures(
+    root: tf.Module, signatures: Mapping[str, Any], place: Path
+) -> None:
+    """Writes a SavedModel.
+
+    Args:
+        root: has the variables and tables of the signatures.
+        signatures: concrete functions by the name of their signature.
+        place: directory of the SavedModel.
+    """
     # AutoGraph would leave files in the system's temporary directory.
     save = tf.autograph.experimental.do_not_convert(tf.saved_model.save)
     save(root, str(place), signatures=signatures)
