@@ -18,7 +18,6 @@ cannot be merged without it.
 
 from __future__ import annotations
 
-import runpy
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,8 @@ from pipelines._cli import app
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dc_keras.corpus.importing.export_reader import FileReport, SourceCounts
     from dc_keras.corpus.importing.importer import ImportSummary
+    from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
     from dc_keras.study.dataset_card import UnknownWords
 
 _MOST_FILES = 50
@@ -105,8 +104,6 @@ def main() -> int:
     from dc_keras.study.dataset_card import CARD_FILE, describe
     from dc_keras.study.study import Study
 
-    if _SOURCE_FILE.value is not None:
-        runpy.run_path(_SOURCE_FILE.value)
     study = None if _STUDY.value is None else Study.load(_STUDY.value)
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
@@ -123,6 +120,7 @@ def main() -> int:
         corpus_dir,
         pseudonymizer=Pseudonymizer(key),
         source=_SOURCE.value,
+        source_file=_SOURCE_FILE.value,
         media_root=_MEDIA_ROOT.value,
         keep_handles=_KEEP_HANDLES.value,
         keep_raw=_KEEP_RAW.value,

@@ -30,6 +30,10 @@ class UnreadablePostError(ValueError):
     """
 
 
+class UnknownAuthorError(UnreadablePostError):
+    """Only another file of the export may contain the author of a post."""
+
+
 class Person(msgspec.Struct, frozen=True, gc=False):
     """A person on the platform, in the clear; kept in memory only.
 

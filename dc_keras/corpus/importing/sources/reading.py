@@ -17,13 +17,13 @@ import orjson
 
 from dc_keras.corpus.importing.sources import encodings, json_repair, sheets
 from dc_keras.corpus.importing.sources.archives import (
-    CHUNK,
     DAMAGE_ERRORS,
     ArchiveMember,
     DecompressionBombError,
     iter_members,
 )
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
+from dc_keras.corpus.importing.sources.pieces import CHUNK, Piece
 from dc_keras.corpus.importing.sources.post import PostColumns
 from dc_keras.corpus.importing.sources.tables import (
     Header,
@@ -58,8 +58,8 @@ class Document:
     """One JSON value or row of an export file, or the reason why it cannot be read.
 
     Attributes:
-        position: position in the file: `line 3`, `document`, `script SIGI_STATE`; in an
-            archive, preceded by the name of the entry.
+        position: position in the piece: `line 3`, `document`, `script SIGI_STATE`; in
+            an archive, preceded by the name of the entry.
         value: the parsed JSON, or a `Row`; None if there is a reason.
         reason: why it could not be parsed.
         raw: the bytes of an unparsed document, otherwise empty.
@@ -75,25 +75,45 @@ class Document:
 
 
 def read_documents(
-    path: Path, read_lines: ReadLines | None = None
+    piece: Piece, read_lines: ReadLines | None = None
 ) -> Iterator[Document]:
-    """Yields the JSON values of a file, line by line if it is JSON lines.
+    """Yields the JSON values of a piece of a file, line by line if it is JSON lines.
 
     The format is recognised from the content, not from the file name: archives, Parquet
     and spreadsheets by their first bytes, saved pages by a leading `<`, tables by a
     header line, JSON lines by a complete first line that is not the last.
 
     Args:
-        path: the file.
+        piece: the file, or lines of a file for which `is_json_lines` holds.
         read_lines: fast reader for JSON lines after the first line.
     """
-    for member in iter_members(path):
+    for member in iter_members(piece):
         if member.reason is not None:
             yield Document(member.name or "document", reason=member.reason)
             continue
         for document in _read_member(member, read_lines):
             position = f"{member.name} {document.position}".strip()
             yield document if not member.name else replace(document, position=position)
+
+
+def is_json_lines(path: Path, max_bytes: int) -> bool:
+    """Whether a file is JSON lines, so that each range of its lines can be read alone.
+
+    Args:
+        path: the file.
+        max_bytes: if its first line is longer, the result is false.
+    """
+    with path.open("rb", buffering=CHUNK) as file:
+        head = file.read(encodings.HEAD)
+        file.seek(0)
+        _, first = _first_line(file, max_bytes)
+    return (
+        encodings.rejection_reason(head) is None
+        and encodings.wide_encoding(head) is None
+        and first.lstrip()[:1] in (b"{", b"[")
+        and first.endswith(b"\n")
+        and _parse("line", first).reason is None
+    )
 
 
 def _read_member(
@@ -119,6 +139,8 @@ def _read_to_the_end(
         with member.open() as file:
             if member.is_workbook:
                 yield from _read_workbook(file)
+            elif member.is_rest:
+                yield from _read_lines(file, 1, read_lines or _read_none)
             else:
                 yield from _read(member, file, read_lines)
     except DecompressionBombError as error:
@@ -150,7 +172,7 @@ def _read(
         return
     is_wide = encodings.wide_encoding(head) is not None
     file = encodings.as_utf8(file, head)
-    number, first = _first_line(file)
+    number, first = _first_line(file, MAX_BYTES)
     opening = first.lstrip(b" \t\r\n\x1e\x00")[:1]
     if not first.strip():
         yield Document("document", reason=_EMPTY)
@@ -173,10 +195,10 @@ def _read_json(
     yield from _read_whole(first, file, number)
 
 
-def _first_line(file: BinaryIO) -> tuple[int, bytes]:
+def _first_line(file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
     """Returns the number and content of the first line that is not blank."""
     number = 0
-    while line := file.readline(MAX_BYTES):
+    while line := file.readline(max_bytes):
         number += 1
         if number == 1:
             line = line.removeprefix(encodings.UTF8_BOM)

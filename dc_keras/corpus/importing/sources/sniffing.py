@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
+from functools import cache
 
 from dc_keras.corpus.importing.sources import (
     aweme,
@@ -85,12 +87,24 @@ def register(source: Source) -> None:
     _REGISTERED.append(source)
 
 
-def choose_sources(name: str) -> tuple[Source, ...]:
+@cache
+def _run_source_file(path: str) -> None:
+    """Runs a file that registers sources, once in a process."""
+    runpy.run_path(path)
+
+
+def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, ...]:
     """Returns the sources to try: all for "auto", else the one with this name.
+
+    Args:
+        name: "auto" or the name of a source.
+        source_file: Python file that registers sources; it is executed.
 
     Raises:
         DataError: there is no such source.
     """
+    if source_file is not None:
+        _run_source_file(source_file)
     known_sources = (*_REGISTERED, *_SOURCES)
     if name == AUTO and not _REGISTERED:
         return _SOURCES
