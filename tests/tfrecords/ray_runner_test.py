@@ -40,7 +40,7 @@ def _writers():
     found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            if (directory / "cmdline").read_bytes().startswith(b"ray::_make_shard"):
+            if (directory / "cmdline").read_bytes().startswith(b"ray::_run_unit"):
                 after_name = (directory / "stat").read_text().rpartition(")")[2]
                 found[int(directory.name)] = int(after_name.split()[1])
         except OSError:  # it ended
@@ -260,7 +260,7 @@ def test_ray_is_started_for_a_run(media, tmp_path):
 @pytest.mark.long
 def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node):
     # One after another: a cluster takes seconds to start.
-    large = RayCluster(one_node, shard_cpus=2)
+    large = RayCluster(one_node, unit_cpus=2)
     with pytest.raises(
         DataError, match=r"the resources of a shard\. Received: ray_cpus=2"
     ):
@@ -274,15 +274,11 @@ def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node
         patch.setattr("tfrecords.frame_records.av.__version__", "0.1")
         _write_frames(media, tmp_path / "other", 12, cluster=cluster)
 
-    # A shard that takes down its process is given up.
+    # A unit that ends its process is given up.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)
-    with pytest.raises(DataError, match="failed in 2 tries"):
-        cluster.run(_die, [_Job()], lambda _: None)
-
-
-class _Job:
-    num_posts = 1
+    with pytest.raises(DataError, match="a fold failed in 2 tries"):
+        list(cluster.run(_die, ["fold"], "fold"))
 
 
 def _die(_):
@@ -291,12 +287,12 @@ def _die(_):
 
 def test_an_address_where_no_ray_is_is_one_line():
     with pytest.raises(DataError, match="--ray_address must be of") as caught:
-        RayCluster("127.0.0.1:1").run(_die, [_Job()], lambda _: None)
+        list(RayCluster("127.0.0.1:1").run(_die, ["fold"], "fold"))
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_do_starts_no_ray():
-    assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
+    assert list(RayCluster("127.0.0.1:1").run(_die, [], "fold")) == []
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch):
