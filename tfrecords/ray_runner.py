@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class RayCluster:
 
     def run(
         self, work: Callable[[Unit], Result], units: Collection[Unit], kind: str
-    ) -> Iterator[tuple[Unit, Result]]:
+    ) -> Generator[tuple[Unit, Result], None, None]:
         """Yields each unit and its result, in the order of completion.
 
         Close the iterator to end the run early.

@@ -26,13 +26,14 @@ from dc_keras.corpus.importing.unit_content import (
 )
 from dc_keras.corpus.records import Edge, User
 
-_LINE = re.compile(r"line (\d+)")
+_LINE = re.compile(r"^line (\d+)")
 
 
 class Gathered:
     """All that the units of an import contain; a `Sink` of the unit that comes next.
 
     Args:
+        files: the files of the import.
         users: the users of the existing corpus.
         edges: its edges.
         forgotten: the forgotten people, whose edges are omitted.
@@ -52,6 +53,7 @@ class Gathered:
 
     def __init__(
         self,
+        files: Iterable[Path],
         users: Iterable[User],
         edges: Iterable[Edge],
         *,
@@ -64,7 +66,7 @@ class Gathered:
         self.counts: defaultdict[str, SourceCounts] = defaultdict(SourceCounts)
         self.kept_notes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.post_authors: dict[str, str] = {}
-        self.reports: dict[Path, FileReport] = {}
+        self.reports = {path: FileReport(path.name) for path in files}
         self.add_posts = add_posts
         self._forgotten = forgotten
         self._forgotten_users: set[str] = set()
@@ -77,10 +79,11 @@ class Gathered:
         before = self._lines_before(piece)
         if before:
             position = _LINE.sub(
-                lambda match: f"line {before + int(match[1])}", rejected.position, 1
+                lambda match: f"line {before + int(match[1])}", rejected.position
             )
             rejected = replace(rejected, position=position)
-        self._report(piece).examples.setdefault(rejected.reason, rejected.position)
+        examples = self.reports[piece.path].examples
+        examples.setdefault(rejected.reason, rejected.position)
         self._listed[piece.path, rejected.reason] += 1
         if self._listed[piece.path, rejected.reason] <= MOST_LISTED:
             self._rejected.write(f"{rejected.to_json()}\n")
@@ -90,7 +93,7 @@ class Gathered:
         for source, counts in content.counts.items():
             self.counts[source].add(counts)
         for piece, part in zip(unit, content.reports, strict=True):
-            report = self._report(piece)
+            report = self.reports[piece.path]
             report.sources.update(part.sources)
             report.reasons.update(part.reasons)
             if piece.end is None:
@@ -111,9 +114,6 @@ class Gathered:
             name: replace(counts, notes=Counter(dict(sorted(counts.notes.items()))))
             for name, counts in sorted(self.counts.items())
         }
-
-    def _report(self, piece: Piece) -> FileReport:
-        return self.reports.setdefault(piece.path, FileReport(piece.path.name))
 
     def _list_rest(self, report: FileReport) -> None:
         """Adds one entry for the records of a file beyond MOST_LISTED."""

@@ -52,7 +52,6 @@ from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from tfrecords.storage.locking import writing
 
 if TYPE_CHECKING:
-    from tfrecords.local_processes import LocalProcesses
     from tfrecords.ray_runner import RayCluster
 
 
@@ -128,7 +127,8 @@ def import_files(
     media_root: str | Path | None = None,
     keep_handles: bool = False,
     keep_raw: bool = False,
-    runner: LocalProcesses | RayCluster | None = None,
+    workers: int = 1,
+    cluster: RayCluster | None = None,
     then: Callable[[ImportSummary], object] = lambda _: None,
 ) -> ImportSummary:
     """Imports files into a new or existing corpus.
@@ -144,8 +144,9 @@ def import_files(
             directory does not exist now, the media paths are not changed.
         keep_handles: whether to keep handles in addition to their pseudonyms.
         keep_raw: whether quarantine.jsonl may contain raw content.
-        runner: processes that read the files; None for this process alone. The result
-            is the same.
+        workers: number of processes of this machine that read the files. Any number
+            gives the same corpus.
+        cluster: cluster that reads the files instead.
         then: called with the summary before another process may write to the corpus.
 
     Returns:
@@ -154,7 +155,8 @@ def import_files(
 
     Raises:
         DataError: an input matches no file, the source is unknown, the key is not that
-            of the corpus, `media_root` is not a directory, or the runner failed.
+            of the corpus, `media_root` is not a directory, a worker died, or the
+            cluster cannot be used.
     """
     directory = Path(corpus_dir).expanduser()
     files = find_files(inputs)
@@ -173,13 +175,21 @@ def import_files(
             sorter.add_existing(directory / VIDEOS_FILE)
         rejected = stack.enter_context((scratch / "rejected").open("w+"))
         gathered = Gathered(
+            files,
             () if known is None else known.iter_users(),
             () if known is None else known.iter_edges(),
             forgotten=forgotten,
             add_posts=sorter.add,
             rejected=rejected,
         )
-        read_units(plan_units(files), options, gathered, scratch, runner)
+        read_units(
+            plan_units(files),
+            options,
+            gathered,
+            scratch,
+            workers=workers,
+            cluster=cluster,
+        )
         authors = gathered.authors
         renames = authors.resolve()
         forgotten = _extend_forgotten(forgotten, authors, directory)

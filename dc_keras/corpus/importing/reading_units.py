@@ -27,9 +27,9 @@ from dc_keras.corpus.importing.sources.reading import is_json_lines
 from dc_keras.corpus.importing.unit_content import Unit
 from dc_keras.corpus.importing.unit_files import UnitWriter, read_content, replay
 from dc_keras.errors import DataError
+from tfrecords.unit_runs import run_units
 
 if TYPE_CHECKING:
-    from tfrecords.local_processes import LocalProcesses
     from tfrecords.ray_runner import RayCluster
 
 # Changing these sizes may change results: where an account has several counts with one
@@ -65,7 +65,9 @@ def read_units(
     options: ReadingOptions,
     gathered: Gathered,
     scratch: Path,
-    runner: LocalProcesses | RayCluster | None,
+    *,
+    workers: int = 1,
+    cluster: RayCluster | None = None,
 ) -> None:
     """Reads all units.
 
@@ -74,20 +76,22 @@ def read_units(
         options: how to read.
         gathered: what the units are merged into.
         scratch: existing directory for the files of other processes.
-        runner: the processes that read; None to read in this one.
+        workers: number of processes of this machine that read.
+        cluster: cluster that reads instead.
 
     Raises:
-        DataError: another process does not know the sources of this one, or the runner
-            failed.
+        DataError: another process does not know the sources of this one, a process
+            died, or the cluster cannot be used.
     """
     reader = ExportReader(options)
     bar = tqdm(units, "reading", unit="unit", disable=None)
-    if runner is None:
+    if cluster is None and min(workers, len(units)) == 1:
         for unit in bar:
             gathered.add(unit, reader.read(unit, gathered, gathered.post_authors))
         return
     read = partial(_read_apart, options, reader.source_names, scratch)
-    with closing(runner.run(read, units, "part of the exports")) as results:
+    runs = run_units(read, units, "part", workers=workers, cluster=cluster)
+    with closing(runs) as results:
         for unit, directory in zip(bar, _in_order(units, results), strict=True):
             content = read_content(directory)
             if content.lacks_authors:
