@@ -29,7 +29,7 @@ from dc_keras.options import (
     TrainingOptions,
 )
 from pipelines._cli import option_flags
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.results import SplitResult
@@ -68,7 +68,7 @@ def main(_: list[str]) -> None:
     from dc_keras.evaluation.fold_runner import run_manifests
     from dc_keras.evaluation.results import judge_split, participation_table
 
-    keep_freed_memory()
+    use_one_thread()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
     output = Path(_OUTPUT.value)
