@@ -102,16 +102,18 @@ def test_a_long_caption_is_masked_throughout():
     assert _mask("#dance x" * 1250, "dance") == ["x"] * 1250
 
 
-# Every character that UTF-8 can hold.
-_CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+@pytest.fixture(scope="module")
+def characters() -> list[str]:
+    """Every character that UTF-8 can hold."""
+    return [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
 
 
 def _clean_all(cleaner: CaptionCleaner, captions: list[str]) -> list[str]:
     return [text.decode() for text in cleaner(tf.constant(captions)).numpy()]
 
 
-def test_a_focal_tag_ends_where_the_finder_ends_it_at_every_character():
-    captions = [f"#dance{character}" for character in _CHARACTERS]
+def test_a_focal_tag_ends_where_the_finder_ends_it_at_every_character(characters):
+    captions = [f"#dance{character}" for character in characters]
     cleaned = _clean_all(CaptionCleaner("mask_focal", ["dance"]), captions)
     wrong = [
         caption
@@ -121,8 +123,8 @@ def test_a_focal_tag_ends_where_the_finder_ends_it_at_every_character():
     assert wrong == []
 
 
-def test_dropped_tags_end_where_the_finder_ends_them_at_every_character():
-    captions = [f"#a{character}b" for character in _CHARACTERS]
+def test_dropped_tags_end_where_the_finder_ends_them_at_every_character(characters):
+    captions = [f"#a{character}b" for character in characters]
     cleaned = _clean_all(CaptionCleaner("drop"), captions)
     wrong = [
         caption
@@ -140,7 +142,7 @@ def test_dropped_tags_end_where_the_finder_ends_them_at_every_character():
 def test_a_focal_tag_is_masked_whatever_characters_it_has():
     # A tag a character, in both cases; a cleaner takes as many as a large study has.
     spelled: dict[str, set[str]] = {}
-    for character in _CHARACTERS:
+    for character in characters:
         tag = find_hashtags(f"#a{character}b")[0]
         if len(tag) > 1:
             written = {character, character.upper(), character.lower()}
