@@ -192,7 +192,9 @@ def test_focal_hashtags_are_masked_in_the_graph(predictor):
     assert cats == dance
 
 
-@pytest.mark.parametrize("sense", ["text", "vision"])
+@pytest.mark.parametrize(
+    "sense", ["text", pytest.param("vision", marks=pytest.mark.long)]
+)
 def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense):
     served = request.getfixturevalue(f"served_{sense}")
     predictor = served.predictor
