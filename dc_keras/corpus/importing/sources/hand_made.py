@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dc_keras.corpus.importing.sources import (
     addresses,
-    mapped,
     research_api,
-    simple_tables,
     synonyms,
+    table_formats,
     values,
     web_item,
 )
+from dc_keras.corpus.importing.sources.mapped import Paths
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -22,7 +22,7 @@ from dc_keras.corpus.importing.sources.post import (
     UnreadablePostError,
 )
 
-_PATHS = mapped.Paths(
+_PATHS = Paths(
     video_id=("video_id",),
     user_id=("user_id",),
     handle=("handle",),
@@ -62,7 +62,7 @@ _TOOL_KEYS = frozenset(
 )
 # An object with one of these keys describes a person.
 _PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
-_TOOLS = (research_api.VIDEO, simple_tables.TIKTOK_10M, web_item.SOURCE)
+_TOOLS = (research_api.VIDEO, table_formats.TIKTOK_10M, web_item.SOURCE)
 
 
 def matches(record: RawRecord) -> bool:
