@@ -253,15 +253,15 @@ def _forecast_seeds(
     contagion: float,
 ) -> WhatIf:
     from dc_keras.social.backtesting import contagion_rate
+    from dc_keras.social.reach import edge_chances, simulate_reach
     from dc_keras.social.reach_report import WhatIf
-    from dc_keras.social.what_if import simulate_seeds
 
-    layer = graph.combined(dict.fromkeys(plan.layers, 1.0))
-    reach = simulate_seeds(
-        layer,
-        seeds,
-        contagion_rate(layer, contagion),
-        readiness,
+    layer = graph.combined(plan.layers)
+    rate = contagion_rate(layer, contagion)
+    reach = simulate_reach(
+        edge_chances(layer, rate, None if readiness is None else readiness.values),
+        seeds.rows,
+        seed_chances=seeds.chances,
         num_runs=_NUM_RUNS.value,
         num_steps=_NUM_STEPS.value,
         seed=_SEED.value,

@@ -144,10 +144,9 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
             "the graph must have been built from this corpus. Received: "
             f"users of the graph={len(graph.users)}, of the corpus={len(names.users)}"
         )
-    shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     return survey(
         graph,
-        graph.combined(shares),
+        graph.combined(_LAYERS.value),
         names.counts,
         names.things,
         resolution=_RESOLUTION.value,
@@ -215,7 +214,7 @@ def _write_bipartite(
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
-    moments = find_moments(corpus, kind, plan.rule())
+    moments = find_moments(corpus, kind, plan)
     counts = count_affiliations(kind, corpus.users["user_id"], moments)
     affiliations = plan.supported(counts)
     view = bipartite_view(affiliations, moments, members)

@@ -28,7 +28,7 @@ def report():
         for c in range(12)
     }
     past = [PastChallenge(n, _RING, adopted, 2) for n, adopted in adoptions.items()]
-    reach = simulate_reach(_RING.weights, np.ones(30), np.array([0, 3]), num_runs=20)
+    reach = simulate_reach(_RING.weights, np.array([0, 3]), num_runs=20)
     return ReachReport(
         adoptions,
         {
