@@ -82,14 +82,14 @@ def main() -> None:
 
     import polars as pl
 
-    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph_store import read_graph
     from tfrecords.storage.checksums import seal_directory
 
     _require_predictions()
     with app.requiring_report_extra():
-        from dc_keras.reporting.graph_page import write_graph_page
+        from dc_keras.reporting.graph_page import render_graph_page
 
     graph, info = read_graph(Path(_GRAPH.value))
     corpus = Corpus.open(_CORPUS.value)
@@ -108,13 +108,10 @@ def main() -> None:
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(
-        survey,
-        output / "survey.html",
-        _TITLE.value,
-        shown,
-        is_synthetic=corpus.is_synthetic,
+    page = render_graph_page(
+        survey, _TITLE.value, shown, is_synthetic=corpus.is_synthetic
     )
+    write_text(output / "survey.html", page)
     seal_directory(output)
     communities = survey.communities
     app.say(

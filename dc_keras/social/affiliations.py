@@ -137,10 +137,6 @@ def find_names(
 ) -> Affiliations:
     """Returns affiliations with readable names, for the naming of communities.
 
-    Args:
-        corpus: the corpus with the posts.
-        rule: the posts and things that count.
-
     Returns:
         Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
         sounds and sounds without a title.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dc_keras.corpus.importing.sources.mapped import Paths, has_keys
+from dc_keras.corpus.importing.sources.mapped import COUNTS_OF_THE_APP, Paths, has_keys
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 from dc_keras.corpus.records import find_hashtags
 
@@ -66,11 +66,7 @@ TIKTOK_SCRAPER = Source(
         music_is_original=("musicMeta.musicOriginal",),
         names=("authorMeta.nickName", "musicMeta.musicAuthor"),
         duration_s=("videoMeta.duration",),
-        views=("playCount",),
-        likes=("diggCount",),
-        comments=("commentCount",),
-        shares=("shareCount",),
-        saves=("collectCount",),
+        **COUNTS_OF_THE_APP,
         region=("locationCreated",),
         language=("textLanguage",),
         effects=("effectStickers",),
@@ -105,11 +101,7 @@ TIKWM = Source(
         music_is_original=("music_info.original",),
         names=("author.nickname", "music_info.author"),
         duration_s=("duration",),
-        views=("play_count",),
-        likes=("digg_count",),
-        comments=("comment_count",),
-        shares=("share_count",),
-        saves=("collect_count",),
+        **COUNTS_OF_THE_APP,
         region=("region",),
         images=("images",),
         followers="author.follower_count",
@@ -141,11 +133,7 @@ BRIGHT_DATA = Source(
         music_is_original=("music.original",),
         names=("music.authorname",),
         duration_s=("video_duration",),
-        views=("play_count",),
-        likes=("digg_count",),
-        comments=("comment_count",),
-        shares=("share_count",),
-        saves=("collect_count",),
+        **COUNTS_OF_THE_APP,
         region=("region",),
         images=("carousel_images",),
         followers="profile_followers",

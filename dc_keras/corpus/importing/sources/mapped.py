@@ -14,6 +14,14 @@ from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.mention_spans import show_handles
 from dc_keras.corpus.importing.sources.post import Post, RawRecord
 
+COUNTS_OF_THE_APP: dict[str, Any] = {
+    "views": ("play_count",),
+    "likes": ("digg_count",),
+    "comments": ("comment_count",),
+    "shares": ("share_count",),
+    "saves": ("collect_count",),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

@@ -14,7 +14,6 @@ from dc_keras.corpus.importing.sources import (
     research_api,
     suggested,
     table_formats,
-    web_comment,
     web_item,
     whichtok,
     yt_dlp,
@@ -28,7 +27,7 @@ AUTO = "auto"
 _SOURCES = (
     formats.SHARE_ITEM,
     own_data.SOURCE,
-    web_comment.SOURCE,
+    comments.WEB,
     research_api.COMMENT,
     comments.SOURCE,
     formats.TIKWM,  # its `aweme_id` differs from that of the app

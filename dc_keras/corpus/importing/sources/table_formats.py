@@ -6,7 +6,12 @@ import msgspec
 
 from dc_keras.corpus.importing.sources.addresses import URL_KEYS
 from dc_keras.corpus.importing.sources.fields import Fields
-from dc_keras.corpus.importing.sources.mapped import Paths, has_keys, with_changes
+from dc_keras.corpus.importing.sources.mapped import (
+    COUNTS_OF_THE_APP,
+    Paths,
+    has_keys,
+    with_changes,
+)
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -33,11 +38,7 @@ MINET = Source(
         music_is_original=("music_original",),
         names=("author_nickname", "music_author_name"),
         duration_s=("video_duration",),
-        views=("play_count",),
-        likes=("digg_count",),
-        comments=("comment_count",),
-        shares=("share_count",),
-        saves=("collect_count",),
+        **COUNTS_OF_THE_APP,
         duet_of=("duet_from_video_id",),
         effects=("effect_stickers_names",),
         followers="author_follower_count",
@@ -84,11 +85,7 @@ TIKTOK_10M = Source(
         tags=("challenges",),
         music_title=("music_name",),
         duration_s=("duration",),
-        views=("play_count",),
-        likes=("digg_count",),
-        comments=("comment_count",),
-        shares=("share_count",),
-        saves=("collect_count",),
+        **COUNTS_OF_THE_APP,
     ).read,
 )
 
