@@ -160,7 +160,7 @@ class Examples(TrainingExamples):
     def _tensors(self) -> Columns:
         return {name: tf.convert_to_tensor(c) for name, c in self.columns.items()}
 
-    def take(self, rows: np.ndarray) -> Examples:
+    def take(self, rows: np.ndarray | slice) -> Examples:
         """Returns the examples at the given positions."""
         return replace(
             self,
