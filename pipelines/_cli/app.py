@@ -217,12 +217,7 @@ def progress(text: str) -> None:
 
 
 def suggest(command: str, **values: object) -> None:
-    """Prints the command to run next to stderr.
-
-    Args:
-        command: its name.
-        **values: its flags.
-    """
+    """Prints the command to run next to stderr."""
     is_console = sys.argv[0].startswith("dc-keras")
     start = "dc-keras " if is_console else "python -m pipelines."
     words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]

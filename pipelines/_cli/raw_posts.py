@@ -98,13 +98,7 @@ class KnownUsers:
     def of(
         cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
     ) -> KnownUsers:
-        """Reads the facts about users from a corpus.
-
-        Args:
-            corpus: Corpus of the users.
-            predictor: Bundle whose study defines the challenges and the cutoff.
-            users: Pseudonyms.
-        """
+        """Reads the facts about users from a corpus."""
         import polars as pl
 
         from dc_keras.context.post_features import ACCOUNT_COUNTS

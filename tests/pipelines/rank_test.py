@@ -89,6 +89,7 @@ def test_what_cannot_be_ranked_is_one_line(
     assert not (tmp_path / "no.csv").exists()
 
 
+@pytest.mark.long
 def test_a_server_ranks_as_the_bundle_does(
     chain, ranked, bundle, corpus, served_bundle
 ):

@@ -223,6 +223,7 @@ def test_folds_are_finished_in_the_order_of_a_cluster(
     _assert_same_scores(run, tmp_path)
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_ends_the_run(baseline, tmp_path):
     with pytest.raises(DataError, match=r"a worker process died.* workers=2"):
         run_experiment(baseline, ["cold_user"], 1, tmp_path, _die, workers=2)
