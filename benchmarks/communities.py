@@ -35,7 +35,7 @@ from dc_keras.simulation.ground_truth import LOOK_DIM, Truth, WorldConfig, draw_
 from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.world import World, simulate_world
 from dc_keras.social.adoption import Adoption, measure_along_edges
-from dc_keras.social.affiliations import find_affiliations
+from dc_keras.social.affiliations import count_affiliations, find_moments
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.communities import find_communities
 from dc_keras.social.graph import Layer, to_canonical
@@ -123,7 +123,11 @@ def score_world(world: World) -> tuple[float, float, float, float]:
         detected = [find_communities(layer).membership for layer in layers]
         things = sparse.hstack(
             [
-                find_affiliations(corpus, kind).without_rare(2).counts
+                count_affiliations(
+                    kind, corpus.users["user_id"], find_moments(corpus, kind)
+                )
+                .without_rare(2)
+                .counts
                 for kind in ("hashtag", "sound")
             ]
         ).tocsr()

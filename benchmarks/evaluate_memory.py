@@ -26,7 +26,7 @@ from absl import app, flags
 
 from dc_keras.options import ProtocolOptions, TrainingOptions
 from dc_keras.study.participation import Grid
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
 if TYPE_CHECKING:
     from dc_keras.evaluation.experiment import Experiment
@@ -44,7 +44,7 @@ _START, _DAY = 1_600_000_000, 86_400
 
 def main(_: list[str]) -> None:
     """Prints the table and checks the ratio."""
-    keep_freed_memory()
+    use_one_thread()
     experiment = make_experiment(_USERS.value)
     looks = sorted({min(look, _FOLDS.value) for look in _LOOKS})
     print("| folds | MiB | CPU seconds of a fold |\n|---|---|---|")

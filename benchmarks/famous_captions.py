@@ -1,26 +1,68 @@
-"""Embeds the captions of the real benchmark with MiniLM, once for all runs."""
+"""Experiments on the real benchmark, with captions that MiniLM embeds once."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from absl import flags
 
 from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
 
 if TYPE_CHECKING:
+    from dc_keras.evaluation.experiment import Experiment
     from dc_keras.features import Features
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
 
 
-def read_features(famous: Famous, output: Path, log: Callable[[str], None]) -> Features:
+def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
+    """Defines --data and --output."""
+    data = flags.DEFINE_string(
+        "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
+    )
+    output = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+    return data, output
+
+
+def make_experiment(
+    famous: Famous, output: Path, log: Callable[[str], None], **settings: Any
+) -> Experiment:
+    """Returns an experiment on all splits; captions are the only features.
+
+    Args:
+        famous: The benchmark.
+        output: Directory of the run.
+        log: Called with lines of progress.
+        **settings: Further arguments of `Experiment`.
+    """
+    from dc_keras.context.post_features import read_facts
+    from dc_keras.evaluation.experiment import Experiment
+
+    return Experiment(
+        grid=famous.grid,
+        table=_read_features(famous, output, log),
+        facts=read_facts(
+            famous.videos,
+            famous.grid,
+            famous.temporal,
+            users=famous.users,
+            joins=famous.joins,
+        ),
+        temporal=famous.temporal,
+        **settings,
+    )
+
+
+def _read_features(
+    famous: Famous, output: Path, log: Callable[[str], None]
+) -> Features:
     """Returns the caption embeddings of all posts in the grids.
 
     Args:

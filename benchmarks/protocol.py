@@ -35,7 +35,7 @@ from dc_keras.options import (
 )
 from dc_keras.study.participation import Grid
 from pipelines._cli import option_flags
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
 if TYPE_CHECKING:
     from dc_keras.features import Features
@@ -61,7 +61,7 @@ def main(_: list[str]) -> None:
     from dc_keras.evaluation.fold_runner import run_experiment
     from dc_keras.evaluation.results import judge_split, participation_table
 
-    keep_freed_memory()
+    use_one_thread()
     rng = np.random.default_rng(0)
     grid = _make_grid(rng, _FRACTION.value)
     videos = _make_posts(rng, grid)

@@ -24,7 +24,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.famous import Famous
-from benchmarks.famous_captions import read_features
+from benchmarks.famous_captions import define_flags, make_experiment
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -39,10 +39,7 @@ if TYPE_CHECKING:
     from dc_keras.evaluation.fold_run import FoldRun
     from dc_keras.study.splits import Fold
 
-_DATA = flags.DEFINE_string(
-    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_DATA, _OUTPUT = define_flags()
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds to run.", 1, 5)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
@@ -85,18 +82,16 @@ np.savez(answers, ranked=predict_all(), captions_only=predict_all(**unknown), so
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its table."""
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
     from dc_keras.evaluation.fold_run import FoldRun
 
     keep_freed_memory()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
     output = Path(_OUTPUT.value)
-    experiment = Experiment(
-        grid=famous.grid,
-        table=read_features(famous, output, print),
-        facts=read_facts(famous.videos, famous.grid, users=famous.users),
+    experiment = make_experiment(
+        famous,
+        output,
+        print,
         model=option_flags.resolve(ModelOptions),
         training=option_flags.resolve(TrainingOptions),
         protocol=option_flags.resolve(ProtocolOptions),

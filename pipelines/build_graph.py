@@ -89,8 +89,8 @@ _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
 _REPRESENTATIONS = flags.DEFINE_string(
     "representations",
     None,
-    "Parquet file with user_id and vectors, such as --users_file of `rank`: adds the "
-    "layer `similar` with the --top_k nearest neighbours of each user.",
+    "Parquet file with user_id and vectors, or a directory such as --users of `rank`: "
+    "adds the layer `similar` with the --top_k nearest neighbours of each user.",
 )
 _MAX_GIB = flags.DEFINE_float(
     "max_gib",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dc_keras.study.study import Study
     from tfrecords.frame_records import Sampler
 
-_OPEN_BUNDLE = bundles.define_bundle_flags()
+bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _USER = flags.DEFINE_string(
     "user",
@@ -71,7 +71,7 @@ def main() -> None:
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE([_CHALLENGE.value])
+    predictor = bundles.open_bundle([_CHALLENGE.value])
     # Only now: TensorFlow takes seconds.
 
     histories = user_histories(predictor.study, corpus.videos, [user])

@@ -82,14 +82,14 @@ def main() -> None:
 
     import polars as pl
 
-    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph_store import read_graph
     from tfrecords.storage.checksums import seal_directory
 
     _require_predictions()
     with app.requiring_report_extra():
-        from dc_keras.reporting.graph_page import write_graph_page
+        from dc_keras.reporting.graph_page import render_graph_page
 
     graph, info = read_graph(Path(_GRAPH.value))
     corpus = Corpus.open(_CORPUS.value)
@@ -108,13 +108,10 @@ def main() -> None:
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(
-        survey,
-        output / "survey.html",
-        _TITLE.value,
-        shown,
-        is_synthetic=corpus.is_synthetic,
+    page = render_graph_page(
+        survey, _TITLE.value, shown, is_synthetic=corpus.is_synthetic
     )
+    write_text(output / "survey.html", page)
     seal_directory(output)
     communities = survey.communities
     app.say(
@@ -144,10 +141,9 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
             "the graph must have been built from this corpus. Received: "
             f"users of the graph={len(graph.users)}, of the corpus={len(names.users)}"
         )
-    shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     return survey(
         graph,
-        graph.combined(shares),
+        graph.combined(_LAYERS.value),
         names.counts,
         names.things,
         resolution=_RESOLUTION.value,
@@ -215,7 +211,7 @@ def _write_bipartite(
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
-    moments = find_moments(corpus, kind, plan.rule())
+    moments = find_moments(corpus, kind, plan)
     counts = count_affiliations(kind, corpus.users["user_id"], moments)
     affiliations = plan.supported(counts)
     view = bipartite_view(affiliations, moments, members)

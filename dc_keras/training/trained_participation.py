@@ -18,9 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.context_fitting import join_rows
 from dc_keras.context.context_model import ContextModel
 from dc_keras.context.post_vectors import UNKNOWN, embed_posts
+from dc_keras.context.set_vectors import join_rows
 from dc_keras.errors import DataError
 from dc_keras.options import (
     ContextOptions,

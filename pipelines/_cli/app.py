@@ -95,9 +95,10 @@ def _guarded(
         return fail(misuse, 2)
     _set_up()
     try:
-        places = [] if writes is None else [Path(str(flags.FLAGS[writes].value))]
+        output = None if writes is None else flags.FLAGS[writes].value
+        places = [] if output is None else [Path(output)]
         for place in places:
-            _require_kind(place, str(writes), kind)
+            require_kind(place, str(writes), kind)
         with _temporary_files_removed(), writing(*(places if locks else [])):
             return main()
     except DataError as error:
@@ -148,8 +149,17 @@ def _set_up() -> None:
     log.handlers = [standard_logging.StreamHandler()]
 
 
-def _require_kind(place: Path, flag: str, kind: str | None) -> None:
-    """Raises `DataError` if a directory contains an artifact of another kind."""
+def require_kind(place: Path, flag: str, kind: str | None) -> None:
+    """Checks that a directory contains no artifact of another kind.
+
+    Args:
+        place: Directory, which may be missing.
+        flag: Name of its flag, for the message.
+        kind: Kind of the artifact that the script writes; see `run`.
+
+    Raises:
+        DataError: It does.
+    """
     from dc_keras.errors import DataError
 
     if not place.is_dir() or not any(place.iterdir()):
@@ -207,12 +217,7 @@ def progress(text: str) -> None:
 
 
 def suggest(command: str, **values: object) -> None:
-    """Prints the command to run next to stderr.
-
-    Args:
-        command: its name.
-        **values: its flags.
-    """
+    """Prints the command to run next to stderr."""
     is_console = sys.argv[0].startswith("dc-keras")
     start = "dc-keras " if is_console else "python -m pipelines."
     words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]

@@ -187,7 +187,7 @@ def graph_steps(work: Path) -> list[Step]:
             (
                 *(f"--bundle={work}/export", corpus, f"--brief={_BRIEF}"),
                 f"--communities={work}/survey/communities.csv",
-                f"--users_file={work}/users.parquet",
+                f"--users={work}/users",
                 f"--output={work}/seeds.csv",
             ),
             "seeds.csv",

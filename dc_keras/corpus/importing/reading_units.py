@@ -84,15 +84,15 @@ def read_units(
             died, or the cluster cannot be used.
     """
     reader = ExportReader(options)
-    bar = tqdm(units, "reading", unit="unit", disable=None)
+    progress = partial(tqdm, desc="reading", unit="unit", disable=None)
     if cluster is None and min(workers, len(units)) == 1:
-        for unit in bar:
+        for unit in progress(units):
             gathered.add(unit, reader.read(unit, gathered, gathered.post_authors))
         return
     read = partial(_read_apart, options, reader.source_names, scratch)
-    runs = run_units(read, units, "part", workers=workers, cluster=cluster)
-    with closing(runs) as results:
-        for unit, directory in zip(bar, _in_order(units, results), strict=True):
+    results = run_units(read, units, "part", workers=workers, cluster=cluster)
+    with closing(results):
+        for unit, directory in progress(_in_order(units, results), total=len(units)):
             content = read_content(directory)
             if content.lacks_authors:
                 content = reader.read(unit, gathered, gathered.post_authors)
@@ -103,15 +103,17 @@ def read_units(
 
 
 def _in_order(
-    units: Iterable[Unit], results: Iterator[tuple[Unit, Path]]
-) -> Iterator[Path]:
+    units: Iterable[Unit], results: Iterable[tuple[Unit, Path]]
+) -> Iterator[tuple[Unit, Path]]:
     """Yields the results in the order of the units, each as early as possible."""
     done: dict[Unit, Path] = {}
-    for unit in units:
-        while unit not in done:
-            finished, directory = next(results)
-            done[finished] = directory
-        yield done.pop(unit)
+    following = iter(units)
+    unit = next(following)
+    for finished, directory in results:
+        done[finished] = directory
+        while unit in done:
+            yield unit, done.pop(unit)
+            unit = next(following, ())
 
 
 _reader_of = cache(ExportReader)  # its caches are for all units of a process
