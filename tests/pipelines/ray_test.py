@@ -74,3 +74,29 @@ def test_users_ranked_on_ray_are_those_of_this_machine(
         assert done.returncode == 0, done.stderr
     assert len(_files(tmp_path / "here")) == 6
     assert _files(tmp_path / "here") == _files(tmp_path / "ray")
+
+
+@pytest.mark.long
+def test_exports_read_while_a_node_dies_give_the_corpus_of_one_process(
+    run_script, run_while_a_node_dies, tmp_path
+):
+    for number in range(6):  # each is a unit
+        rows = (
+            f"{6_871_947_673_600_000_077 + 40_000_000 * ((row + number) % 12_000)},"
+            f"user{row % 50},{row},{'a caption of many words ' * 8}#tag{row % 9}"
+            for row in range(12_000)
+        )
+        text = "\n".join(("video_id,username,likes,caption", *rows))
+        (tmp_path / f"{number}.csv").write_text(text)
+    flags = ("import_corpus", f"--input={tmp_path}/*.csv", f"--key_file={tmp_path}/key")
+    printed = []
+    for workers in (1, 2):
+        corpus = f"--corpus={tmp_path}/{workers}/corpus"
+        done = run_script(*flags, f"--workers={workers}", corpus)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.replace(f"{tmp_path}/{workers}", ""))
+    run_while_a_node_dies(*flags, f"--corpus={tmp_path}/ray/corpus")
+    one = _files(tmp_path / "1")
+    assert "12000 posts, 50 people" in printed[0]
+    assert printed[0] == printed[1]
+    assert one == _files(tmp_path / "2") == _files(tmp_path / "ray")

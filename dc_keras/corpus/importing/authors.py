@@ -137,13 +137,14 @@ class AuthorTable:
             accounts: the counts; None if there are none.
         """
         for user_id, time, account in zip(user_ids, times, accounts, strict=True):
-            # Nearly always the same counts again.
-            if account is None or self._last_counts.get(user_id) == (time, account):
+            if account is None:
                 continue
-            self._last_counts[user_id] = time, account
-            _update_account(
-                self.entries[user_id], AccountCounts(*_counts(account)), time
-            )
+            last = self._last_counts.get(user_id)
+            # Nearly always the same counts again.
+            if last is None or account != last[1] or time != last[0]:
+                self._last_counts[user_id] = time, account
+                counts = AccountCounts(*_counts(account))
+                _update_account(self.entries[user_id], counts, time)
 
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
@@ -209,7 +210,10 @@ def _update_account(entry: Author, account: AccountCounts, time: int | None) -> 
     """
     if all(count is None for count in _counts(account)):
         return
-    before = entry.account_seen, entry.account or AccountCounts()
+    if entry.account is None:
+        entry.account, entry.account_seen = account, time
+        return
+    before = entry.account_seen, entry.account
     versions = sorted(((time, account), before), key=_account_sort_key)
     (_, older), (entry.account_seen, newer) = versions
     pairs = zip(_counts(newer), _counts(older), strict=True)
