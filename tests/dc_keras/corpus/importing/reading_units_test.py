@@ -6,10 +6,12 @@ import json
 import pytest
 from corpus_files import hash_files
 
+from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing import export_reader, gathered, reading_units
 from dc_keras.corpus.importing.importer import import_files, register_source
 from dc_keras.corpus.importing.sources import sniffing
 from dc_keras.corpus.importing.sources.pieces import split_lines
+from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.simulation.export_formats import export_files
 from dc_keras.simulation.web_items import iter_items
@@ -105,6 +107,22 @@ def test_many_rejected_records_are_listed_alike(
     assert read("apart", workers=2, keep_raw=True) == here
     [lines] = [file for file in here[0].files if file.name == "lines.ndjson"]
     assert lines.reasons["unknown shape"] == 6
+
+
+def test_forgotten_people_stay_out_of_all_units(
+    read, small_units, backwards, pseudonymizer, tmp_path
+):
+    for name in ("here", "apart"):
+        (tmp_path / name).mkdir()
+        codes = Forgotten(pseudonymizer).with_codes([pseudonymizer.handle("u1")])
+        codes.save(tmp_path / name)
+    here = read("here")
+    assert read("apart", workers=2) == here
+    assert here[0].sources["web_comment"].imported == 20  # of 30 edges
+    people = set(Corpus.open(tmp_path / "here").users["user_id"])
+    assert pseudonymizer.handle("u0") in people
+    assert pseudonymizer.handle("u1") not in people
+    assert read("apart", workers=2)[1] == here[1]
 
 
 @pytest.mark.parametrize("num_bytes", [1, 4, 5, 6, 100])
