@@ -18,18 +18,18 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from absl import app, flags
 
+from dc_keras.context.post_features import read_facts
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.fold_runner import run_experiment
+from dc_keras.features import Features
 from dc_keras.options import ProtocolOptions, TrainingOptions
 from dc_keras.study.participation import Grid
 from tfrecords.memory import keep_freed_memory
-
-if TYPE_CHECKING:
-    from dc_keras.evaluation.experiment import Experiment
 
 _FOLDS = flags.DEFINE_integer("folds", 40, "Number of folds to fit.", lower_bound=2)
 _USERS = flags.DEFINE_integer(
@@ -72,10 +72,6 @@ def resident_mebibytes() -> float:
 
 def make_experiment(num_users: int) -> Experiment:
     """Returns an experiment on a world without media, with a short training."""
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.features import Features
-
     rng = np.random.default_rng(0)
     grid = _make_grid(rng, num_users)
     posts = _make_posts(rng, grid)
@@ -93,8 +89,6 @@ def make_experiment(num_users: int) -> Experiment:
 
 def _run_fold(experiment: Experiment, seed: int, directory: Path) -> float:
     """Fits and evaluates one fold; returns its CPU seconds."""
-    from dc_keras.evaluation.fold_runner import run_experiment
-
     start = time.process_time()
     training = replace(experiment.training, seed=seed)
     one = replace(experiment, training=training)

