@@ -195,14 +195,7 @@ def name_many(num_users: int = 100_000) -> None:
 def planted(
     num_users: int, num_groups: int, num_within: float, num_between: float
 ) -> tuple[Layer, np.ndarray]:
-    """Returns a random graph with planted groups, and the group of each user.
-
-    Args:
-        num_users: Number of users.
-        num_groups: Number of planted groups.
-        num_within: Mean number of ties per user within its group.
-        num_between: Mean number of ties per user to any other users.
-    """
+    """Returns a random graph with planted groups, and the group of each user."""
     generator = np.random.default_rng(0)
     groups = np.sort(generator.integers(0, num_groups, num_users))
     starts = np.searchsorted(groups, np.arange(num_groups + 1))

@@ -35,14 +35,7 @@ def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
 def make_experiment(
     famous: Famous, output: Path, log: Callable[[str], None], **settings: Any
 ) -> Experiment:
-    """Returns an experiment on all splits; captions are the only features.
-
-    Args:
-        famous: The benchmark.
-        output: Directory of the run.
-        log: Called with lines of progress.
-        **settings: Further arguments of `Experiment`.
-    """
+    """Returns an experiment on all splits; captions are the only features."""
     return Experiment(
         grid=famous.grid,
         table=_read_features(famous, output, log),
@@ -61,13 +54,7 @@ def make_experiment(
 def _read_features(
     famous: Famous, output: Path, log: Callable[[str], None]
 ) -> Features:
-    """Returns the caption embeddings of all posts in the grids.
-
-    Args:
-        famous: The benchmark.
-        output: Directory of the cache `captions.npz`.
-        log: Called with a line of progress before they are computed.
-    """
+    """Returns the caption embeddings of all posts in the grids."""
     shown = {
         video
         for grid in (famous.grid, famous.temporal)

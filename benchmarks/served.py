@@ -118,12 +118,6 @@ def compare(
 ) -> dict[str, float]:
     """Compares the predictions of a fold's model in process with those of its bundle.
 
-    Args:
-        experiment: Data and options.
-        run: Run of the fold.
-        fold: Rows of the fold.
-        place: Directory, which is deleted and created again.
-
     Returns:
         Average precision of both (`judged`, `served`) and with captions only, and the
         largest `difference` of a prediction.

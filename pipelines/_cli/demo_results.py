@@ -77,10 +77,6 @@ def show_results(console: Console, run: Path, answers: pl.DataFrame) -> None:
 def write_index(work: Path, world: str) -> Path:
     """Writes a page that links everything that a demo made, a line each.
 
-    Args:
-        work: directory of the demo.
-        world: what was simulated, in words.
-
     Returns:
         Its path, `index.html` in the directory.
     """

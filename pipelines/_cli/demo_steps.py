@@ -38,14 +38,7 @@ class Step:
 
 
 def data_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]:
-    """Returns the commands from raw posts to features.
-
-    Args:
-        work: directory of the demo.
-        users: number of users of the world.
-        challenges: number of its challenges.
-        seed: of the world.
-    """
+    """Returns the commands from raw posts to features."""
     records, text = f"--records={work}/frames", f"--text=hub:{work}/bert"
     study, corpus = f"--study={work}/world/study.toml", f"--corpus={work}/corpus"
     find_weights()  # raises an error before anything is made
