@@ -23,6 +23,6 @@ def test_commands_run_one_after_another(tmp_path):
         "import_corpus", [f"--input={items}", f"--corpus={corpus}", key], logs[1]
     )
     assert (none, code) == (1, 0)
-    assert "error:" in logs[0].read_text("utf-8")
+    assert "import_corpus: error:" in logs[0].read_text("utf-8")
     assert (corpus / "videos.parquet").exists()
-    assert "error:" not in logs[1].read_text("utf-8")
+    assert "import_corpus: error:" not in logs[1].read_text("utf-8")
