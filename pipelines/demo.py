@@ -68,14 +68,14 @@ def main() -> None:
         f" from videos to answers, in {work} (about two minutes on two cores)\n"
     )
     world = (_USERS.value, _CHALLENGES.value, _SEED.value)
-    server = CommandServer()
-    # What is asked about depends on the model's validation users.
-    fitted = [*data_steps(work, *world), *model_steps(work)]
-    for number, step in enumerate(fitted, 1):
-        _run(console, server, work, step, number)
-    answers = [*answer_steps(work, _held_out_users(work)), *graph_steps(work)]
-    for number, step in enumerate(answers, len(fitted) + 1):
-        _run(console, server, work, step, number)
+    with CommandServer() as server:
+        # What is asked about depends on the model's validation users.
+        fitted = [*data_steps(work, *world), *model_steps(work)]
+        for number, step in enumerate(fitted, 1):
+            _run(console, server, work, step, number)
+        answers = [*answer_steps(work, _held_out_users(work)), *graph_steps(work)]
+        for number, step in enumerate(answers, len(fitted) + 1):
+            _run(console, server, work, step, number)
     show_results(console, work / "evaluation", _answers(work))
     page = write_index(work, f"{_USERS.value} users, {_CHALLENGES.value} challenges")
     console.print(f"\nEverything that was made: {page.resolve()}")
