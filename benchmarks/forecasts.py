@@ -19,21 +19,17 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.minilm import minilm_handle
+from benchmarks.worlds import import_world
 from dc_keras.context.post_features import PostFacts, read_facts
-from dc_keras.corpus.importing.importer import import_files
-from dc_keras.corpus.pseudonyms import Pseudonymizer
-from dc_keras.corpus.store import Corpus
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
 from dc_keras.evaluation.experiment import Experiment
 from dc_keras.evaluation.fold_run import FoldRun
 from dc_keras.features import Features
 from dc_keras.serving.calibration import Calibration, forecast_participants
-from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
+from dc_keras.simulation.world import WorldConfig, simulate_world
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.participation import Grid
-from dc_keras.study.resolution import resolve_study
 from dc_keras.study.splits import Fold
-from dc_keras.study.study import Study
 from dc_keras.training.recipe import Recipe
 
 _WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
@@ -145,12 +141,7 @@ def _world(
         seed=seed,
         text_only_share=1.0,
     )
-    write_world(simulate_world(config), directory / "world")
-    key = Pseudonymizer(bytes(32))
-    items = str(directory / "world" / "items.ndjson")
-    import_files([items], directory / "corpus", pseudonymizer=key)
-    corpus = Corpus.open(directory / "corpus")
-    grid = resolve_study(Study.load(directory / "world" / "study.toml"), corpus)
+    corpus, grid = import_world(simulate_world(config), directory)
     shown = sorted(grid.video_users)
     captions = [post.caption for post in corpus.find_videos(shown)]
     vectors = encoder.model.predict(np.array(captions, object), 256, verbose=0)
