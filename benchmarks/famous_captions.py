@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,11 @@ from absl import flags
 
 from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
-
-if TYPE_CHECKING:
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.features import Features
+from dc_keras.context.post_features import read_facts
+from dc_keras.encoders.extraction import CaptionEmbedder
+from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.features import Features
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
@@ -34,17 +35,7 @@ def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
 def make_experiment(
     famous: Famous, output: Path, log: Callable[[str], None], **settings: Any
 ) -> Experiment:
-    """Returns an experiment on all splits; captions are the only features.
-
-    Args:
-        famous: The benchmark.
-        output: Directory of the run.
-        log: Called with lines of progress.
-        **settings: Further arguments of `Experiment`.
-    """
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-
+    """Returns an experiment on all splits; captions are the only features."""
     return Experiment(
         grid=famous.grid,
         table=_read_features(famous, output, log),
@@ -63,17 +54,7 @@ def make_experiment(
 def _read_features(
     famous: Famous, output: Path, log: Callable[[str], None]
 ) -> Features:
-    """Returns the caption embeddings of all posts in the grids.
-
-    Args:
-        famous: The benchmark.
-        output: Directory of the cache `captions.npz`.
-        log: Called with a line of progress before they are computed.
-    """
-    from dc_keras.encoders.extraction import CaptionEmbedder
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.features import Features
-
+    """Returns the caption embeddings of all posts in the grids."""
     shown = {
         video
         for grid in (famous.grid, famous.temporal)

@@ -21,7 +21,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import app, flags
@@ -29,11 +28,10 @@ from absl import app, flags
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import define_flags, make_experiment
 from dc_keras.errors import DataError
+from dc_keras.evaluation.fold_runner import run_experiment
+from dc_keras.evaluation.results import SplitResult, judge_split
 from dc_keras.options import ProtocolOptions
 from dc_keras.study.participation import Grid
-
-if TYPE_CHECKING:
-    from dc_keras.evaluation.results import SplitResult
 
 _DATA, _OUTPUT = define_flags()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the panels.", lower_bound=0)
@@ -49,9 +47,6 @@ _DRAWS = 1000
 
 def main(_: list[str]) -> None:
     """Runs all panels and prints a line for each, and one for each split."""
-    from dc_keras.evaluation.fold_runner import run_experiment
-    from dc_keras.evaluation.results import judge_split
-
     output = Path(_OUTPUT.value)
     famous = Famous(Path(_DATA.value))
     whole = make_experiment(

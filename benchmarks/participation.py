@@ -16,12 +16,15 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from absl import app, flags
 
 from benchmarks.famous import Famous
 from benchmarks.famous_captions import define_flags, make_experiment
+from dc_keras.evaluation.fold_runner import run_manifests
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
+from dc_keras.evaluation.results import SplitResult, judge_split, participation_table
+from dc_keras.evaluation.simple_baselines import STACK
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -30,9 +33,6 @@ from dc_keras.options import (
 )
 from pipelines._cli import option_flags
 from tfrecords.unit_runs import use_one_thread
-
-if TYPE_CHECKING:
-    from dc_keras.evaluation.results import SplitResult
 
 _DATA, _OUTPUT = define_flags()
 _SPLIT = flags.DEFINE_multi_enum(
@@ -60,9 +60,6 @@ README_STACK = {
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
-    from dc_keras.evaluation.fold_runner import run_manifests
-    from dc_keras.evaluation.results import judge_split, participation_table
-
     use_one_thread()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
@@ -97,9 +94,6 @@ def main(_: list[str]) -> None:
 
 def above_the_stack(judgement: SplitResult) -> list[str]:
     """Returns lines that compare deepChallenger with our stack and the README's."""
-    from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
-    from dc_keras.evaluation.simple_baselines import STACK
-
     if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
         return []
     value, interval = judgement.difference(DEEP_CHALLENGER, STACK).cells()

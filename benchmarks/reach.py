@@ -9,6 +9,7 @@ build_graph and reach on them and prints their output.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -33,8 +34,6 @@ _LAYERS = flags.DEFINE_multi_string(
 
 def main(_: list[str]) -> None:
     """Runs the two commands and prints their output."""
-    import subprocess
-
     start = time.monotonic()
     output = Path(_OUTPUT.value)
     make_corpus(Famous(Path(_DATA.value)), output)

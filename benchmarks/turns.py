@@ -37,13 +37,7 @@ def interleaved(
 def run_alone(
     code: str, *arguments: object, environment: Mapping[str, str] = os.environ
 ) -> list[float]:
-    """Runs Python code in a process of its own; returns the numbers that it prints.
-
-    Args:
-        code: Python code.
-        *arguments: Its `sys.argv[1:]`.
-        environment: Its environment.
-    """
+    """Runs Python code in a process of its own; returns the numbers that it prints."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(
         command, env=environment, stdout=subprocess.PIPE, text=True, check=True

@@ -14,15 +14,18 @@ reach.json. Needs the extras `social` and `report`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
+from dc_keras.version import __version__
 from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.adoption import Adoption, AlongEdges
     from dc_keras.social.backtesting import Backtests
@@ -84,15 +87,11 @@ _TITLE = flags.DEFINE_string("title", "How far does it go?", "Title of the page.
 
 def main() -> None:
     """Tests, backtests and forecasts, and writes the page and the tables."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus, write_sealed
-    from dc_keras.errors import DataError
     from dc_keras.social.adoption import find_adoptions
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph_store import read_graph
     from dc_keras.social.reach_report import ReachReport
-    from dc_keras.version import __version__
 
     with app.requiring_report_extra():
         from dc_keras.reporting.reach_page import render_reach_page
@@ -129,10 +128,6 @@ def main() -> None:
 
 
 def _select_layers(plan: GraphPlan) -> GraphPlan:
-    from dataclasses import replace
-
-    from dc_keras.errors import DataError
-
     layers = tuple(_LAYERS.value) or plan.layers
     if unknown := [name for name in layers if name not in plan.layers]:
         raise DataError(
@@ -154,9 +149,6 @@ def _options(study: Study) -> dict[str, Any]:
 
 
 def _read_seeds(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
-    from pathlib import Path
-
-    from dc_keras.errors import DataError
     from dc_keras.social.what_if import read_readiness, read_seeds
 
     if _SEEDS.value is None:
@@ -233,8 +225,6 @@ def _backtest(past: list[PastChallenge]) -> Backtests | None:
 
 def _choose_contagion(backtests: Backtests | None) -> float:
     """Returns --contagion, or else the contagion fitted on past challenges."""
-    from dc_keras.errors import DataError
-
     if _CONTAGION.value is not None:
         return float(_CONTAGION.value)
     if backtests is None:

@@ -13,17 +13,18 @@ Needs the extras `social` and `report`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
+from dc_keras.escaping import escape_formulas, format_csv
 from pipelines._cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import numpy as np
     import polars as pl
 
@@ -78,8 +79,6 @@ _TITLE = flags.DEFINE_string(
 
 def main() -> None:
     """Surveys the graph and writes the page, tables and files."""
-    from pathlib import Path
-
     import polars as pl
 
     from dc_keras.corpus.store import Corpus, write_text
@@ -131,7 +130,6 @@ def main() -> None:
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
-    from dc_keras.errors import DataError
     from dc_keras.social.affiliations import find_names
     from dc_keras.social.survey import survey
 
@@ -164,7 +162,6 @@ def _combine_spells(graph: SocialGraph) -> pl.DataFrame | None:
 def _write_tables(survey: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns the community of each user."""
     from dc_keras.corpus.store import write_table, write_text
-    from dc_keras.escaping import escape_formulas, format_csv
     from tfrecords.storage.checksums import SUMS_FILE
 
     output.mkdir(parents=True, exist_ok=True)
@@ -179,8 +176,6 @@ def _write_tables(survey: Survey, output: Path) -> pl.DataFrame:
 
 
 def _require_predictions() -> None:
-    from dc_keras.errors import DataError
-
     is_needed = _CHALLENGE.value is not None or _COLOUR_BY.value == "probability"
     if is_needed and _PREDICTIONS.value is None:
         raise DataError(
@@ -190,8 +185,6 @@ def _require_predictions() -> None:
 
 
 def _read_probabilities(users: Sequence[str]) -> np.ndarray | None:
-    from pathlib import Path
-
     import numpy as np
 
     from dc_keras.social.model_scores import read_probabilities

@@ -11,6 +11,8 @@ the stem with `import_corpus`. Needs the extras `social` and, for the page, `rep
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from pipelines._cli import app
@@ -40,8 +42,6 @@ _TITLE = flags.DEFINE_string("title", "Who shares space?", "Title of the page.")
 
 def main() -> None:
     """Builds the graph, and writes the page and the files."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import write_text
     from dc_keras.social.graph_files import write_graph
     from dc_keras.social.survey import survey

@@ -165,7 +165,7 @@ class ContextFeatures:
             float32 (len(rows), len(NAMES)).
         """
         if len(self.step_of) <= MOST_PAIRS:
-            return self.values[rows]
+            return np.asarray(self.values[rows])
         return self._score(rows, self._user_vectors)
 
     @cached_property

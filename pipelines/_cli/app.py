@@ -20,6 +20,7 @@ from typing import TextIO
 
 from absl import app, flags, logging
 
+from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
 from pipelines._cli import checked_flags, quiet_tensorflow
 from pipelines._cli.system_errors import describe_system_error
@@ -87,7 +88,6 @@ def _guarded(
     *,
     locks: bool,
 ) -> int | None:
-    from dc_keras.errors import DataError
     from tfrecords.storage.locking import writing
 
     misuse = checked_flags.find_misuse(argv)
@@ -150,18 +150,7 @@ def _set_up() -> None:
 
 
 def require_kind(place: Path, flag: str, kind: str | None) -> None:
-    """Checks that a directory contains no artifact of another kind.
-
-    Args:
-        place: Directory, which may be missing.
-        flag: Name of its flag, for the message.
-        kind: Kind of the artifact that the script writes; see `run`.
-
-    Raises:
-        DataError: It does.
-    """
-    from dc_keras.errors import DataError
-
+    """Raises `DataError` if a directory contains an artifact of another kind."""
     if not place.is_dir() or not any(place.iterdir()):
         return
     from dc_keras.privacy.artifacts import find_kind
@@ -182,8 +171,6 @@ def requiring_report_extra() -> Iterator[None]:
     Raises:
         DataError: The extra `report` is not installed.
     """
-    from dc_keras.errors import DataError
-
     try:
         yield
     except ImportError as error:

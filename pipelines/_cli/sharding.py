@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
+
 if TYPE_CHECKING:
     from tfrecords.ray_runner import RayCluster
     from tfrecords.shard_runs import Part
@@ -90,8 +92,6 @@ def cluster(num_cpus: int | None = None) -> RayCluster | None:
     Raises:
         DataError: A flag of Ray is given without --runner=ray, or Ray is not installed.
     """
-    from dc_keras.errors import DataError
-
     given = [
         name
         for name in ("ray_address", "ray_cpus", "ray_gpus")

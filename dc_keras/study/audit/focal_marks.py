@@ -52,14 +52,7 @@ def check_histories(
     posts: Mapping[str, Video],
     challenges: Sequence[Challenge],
 ) -> Check:
-    """Finds marks of challenges in the histories of users.
-
-    Args:
-        subject: the file or study.
-        grid: the histories of the panel and of the pool.
-        posts: the corpus's posts by id.
-        challenges: the challenges, see `focal_challenges`.
-    """
+    """Finds marks of challenges in the histories of users."""
     if not challenges:
         return Check.skipped(_NAME, subject, NO_MARKS)
     findings = []

@@ -79,12 +79,6 @@ def check_own_posts(
 
     Such a post exists only if the user joined, so it reveals the label. In a training
     pair, it teaches the model to rely on a post that test pairs do not have.
-
-    Args:
-        subject: the file or study.
-        grid: the pairs, and the posts that describe each challenge.
-        posts: the corpus's posts by id, with their authors.
-        folds: folds by name; empty for a grid without manifests.
     """
     num_pairs = int(grid.observed.sum())
     is_trained = {n: _mask(num_pairs, f.train) for n, f in folds.items()}

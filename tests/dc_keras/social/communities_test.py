@@ -28,7 +28,11 @@ def test_planted_communities_are_found_in_what_posts_say(tmp_path):
 
     # Tastes that show in words: docs/social.md says what the default world allows.
     config = WorldConfig(
-        num_users=300, videos_per_user=30, taste_noise=0.05, video_noise=0.2
+        num_users=300,
+        videos_per_user=30,
+        taste_noise=0.05,
+        video_noise=0.2,
+        text_only_share=1.0,
     )
     world = simulate_world(config)
     corpus, rows = corpus_of(world, tmp_path)

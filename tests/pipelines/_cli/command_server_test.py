@@ -15,13 +15,13 @@ def test_commands_run_one_after_another(tmp_path):
     }
     items.write_text(json.dumps(item), "utf-8")
     key = f"--key_file={tmp_path / 'pseudonym.key'}"
-    server = CommandServer()
-    none = server.run(
-        "import_corpus", [f"--input={corpus}", f"--corpus={corpus}", key], logs[0]
-    )
-    code = server.run(
-        "import_corpus", [f"--input={items}", f"--corpus={corpus}", key], logs[1]
-    )
+    with CommandServer() as server:
+        none = server.run(
+            "import_corpus", [f"--input={corpus}", f"--corpus={corpus}", key], logs[0]
+        )
+        code = server.run(
+            "import_corpus", [f"--input={items}", f"--corpus={corpus}", key], logs[1]
+        )
     assert (none, code) == (1, 0)
     assert "error:" in logs[0].read_text("utf-8")
     assert (corpus / "videos.parquet").exists()

@@ -18,6 +18,7 @@ from dc_keras.corpus.importing.sources.post import (
     RequestContext,
     Source,
     UnreadablePostError,
+    refuse,
 )
 
 # A video has at least two of these keys. The id is not required, so that videos without
@@ -103,18 +104,6 @@ def matches_comment(record: RawRecord) -> bool:
     return "parent_comment_id" in record and "video_id" in record
 
 
-def read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Rejects a comment, because it has no author.
-
-    Raises:
-        UnreadablePostError: always.
-    """
-    del record, context
-    raise UnreadablePostError(
-        "a comment without an author: the Research API does not return it"
-    )
-
-
 VIDEO = Source(name="research_api", matches=matches_video, read=read_video)
 FOLLOWERS = Source(
     name="research_followers", matches=matches_follow, read_edges=read_follower
@@ -123,5 +112,9 @@ FOLLOWING = Source(
     name="research_following", matches=matches_follow, read_edges=read_followed
 )
 COMMENT = Source(
-    name="research_comment", matches=matches_comment, read_edges=read_comment
+    name="research_comment",
+    matches=matches_comment,
+    read_edges=refuse(
+        "a comment without an author: the Research API does not return it"
+    ),
 )
