@@ -70,17 +70,22 @@ def resident_mebibytes() -> float:
     raise OSError("/proc/self/status has no VmRSS; this benchmark is for Linux")
 
 
-def make_experiment(num_users: int) -> Experiment:
+def make_experiment(
+    num_users: int,
+    num_challenges: int = _NUM_CHALLENGES,
+    num_support: int = _NUM_SUPPORT,
+    caption_dim: int = _CAPTION_DIM,
+) -> Experiment:
     """Returns an experiment on a world without media, with a short training."""
     from dc_keras.context.post_features import read_facts
     from dc_keras.evaluation.experiment import Experiment
     from dc_keras.features import Features
 
     rng = np.random.default_rng(0)
-    grid = _make_grid(rng, num_users)
+    grid = _make_grid(rng, num_users, num_challenges, num_support)
     posts = _make_posts(rng, grid)
     videos = tuple(posts["video_id"])
-    captions = rng.standard_normal((len(videos), _CAPTION_DIM), np.float32)
+    captions = rng.standard_normal((len(videos), caption_dim), np.float32)
     return Experiment(
         grid=grid,
         table=Features(videos, {}, captions, {"fingerprint": "made up"}),
@@ -102,14 +107,16 @@ def _run_fold(experiment: Experiment, seed: int, directory: Path) -> float:
     return time.process_time() - start
 
 
-def _make_grid(rng: np.random.Generator, num_users: int) -> Grid:
+def _make_grid(
+    rng: np.random.Generator, num_users: int, num_challenges: int, num_support: int
+) -> Grid:
     users = tuple(f"user{n:04d}" for n in range(num_users))
-    challenges = tuple(f"challenge{c}" for c in range(_NUM_CHALLENGES))
-    shape = (num_users, _NUM_CHALLENGES)
+    challenges = tuple(f"challenge{c}" for c in range(num_challenges))
+    shape = (num_users, num_challenges)
     wish = rng.normal(size=shape[:1])[:, None] + rng.gumbel(size=shape)
     labels = wish > np.quantile(wish, 0.7)
     histories = tuple(tuple(f"{u}-{n}" for n in range(_HISTORY)) for u in users)
-    support = tuple(tuple(f"{c}-{n}" for n in range(_NUM_SUPPORT)) for c in challenges)
+    support = tuple(tuple(f"{c}-{n}" for n in range(num_support)) for c in challenges)
     owners = {video: video.split("-")[0] for ids in histories for video in ids}
     owners |= {video: f"outside {video}" for ids in support for video in ids}
     return Grid(
@@ -123,7 +130,7 @@ def _make_grid(rng: np.random.Generator, num_users: int) -> Grid:
         settings={
             "name": "made up",
             "history_max": _HISTORY,
-            "support_max": _NUM_SUPPORT,
+            "support_max": num_support,
         },
     )
 

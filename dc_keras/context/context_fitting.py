@@ -37,7 +37,7 @@ from dc_keras.context.set_vectors import (
 )
 
 # Largest number of pairs that trees and combination are fitted on: a random sample.
-MOST_PAIRS = 2**18
+MOST_PAIRS = 2**17
 # Batch size in pairs.
 _CHUNK = 8192
 # Probability that a training user loses all facts (all but captions and frames), and
@@ -165,7 +165,7 @@ class ContextFeatures:
             float32 (len(rows), len(NAMES)).
         """
         if len(self.step_of) <= MOST_PAIRS:
-            return self.values[rows]
+            return np.asarray(self.values[rows])
         return self._score(rows, self._user_vectors)
 
     @cached_property
