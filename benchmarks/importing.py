@@ -15,8 +15,6 @@ import os
 import platform
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -25,6 +23,7 @@ from typing import Any
 
 import orjson
 
+from benchmarks.turns import run_alone
 from dc_keras import __version__
 
 _NUM_ITEMS = 40_000
@@ -153,14 +152,7 @@ def import_cost(paths: list[Path], corpus: Path) -> tuple[float, float]:
     """Returns the CPU seconds and the peak MiB of an import in its own process."""
     # One thread, because the figure is per core.
     alone = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORT, str(corpus), *map(str, paths)],
-        env=os.environ | alone,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    seconds, kib = map(float, done.stdout.split())
+    seconds, kib = run_alone(_IMPORT, corpus, *paths, environment=os.environ | alone)
     return seconds, kib / 1024
 
 

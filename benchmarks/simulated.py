@@ -21,6 +21,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.minilm import minilm_handle
+from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
+from dc_keras.evaluation.results import judge_split, participation_table
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _USERS = flags.DEFINE_integer("users", 500, "Number of users.", lower_bound=40)
@@ -103,9 +105,6 @@ def _steps(work: Path) -> list[tuple[str, ...]]:
 
 def _print_shares(run: Path, split: str) -> None:
     """Prints Table II, and the ratio of deepChallenger's AP to the Bayes-optimal AP."""
-    from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
-    from dc_keras.evaluation.results import judge_split, participation_table
-
     judgement = judge_split(run, split)
     print(participation_table(judgement, "simulated").to_console())
     ours, best = (judgement.draws[model] for model in (DEEP_CHALLENGER, BAYES))

@@ -19,15 +19,17 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from absl import app, flags
 
+from benchmarks.worlds import random_grid, random_posts
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
 _USERS = flags.DEFINE_integer("users", 2000, "Number of users.", lower_bound=40)
 _CHALLENGES = flags.DEFINE_integer(
@@ -39,7 +41,7 @@ _BUFFERS = flags.DEFINE_multi_integer(
 )
 _CONTEXT = flags.DEFINE_string("context", "all", "As --context of train.")
 
-_SUPPORT, _CAPTION_DIM = 4, 64
+_HISTORY, _SUPPORT, _CAPTION_DIM = 4, 4, 64
 _FUSION = "fusion of videos: epoch"
 _EPOCHS = 2
 
@@ -69,12 +71,17 @@ def train(
     num_users: int, num_challenges: int, buffer: int, context: str
 ) -> tuple[float, float, float]:
     """Trains on a world; returns pairs a second, CPU seconds and peak MiB."""
-    from benchmarks.synthetic_study import make_experiment
+    from dc_keras.context.post_features import read_facts
+    from dc_keras.features import Features
     from dc_keras.training.train_model import train_participation
     from dc_keras.training.training_job import TrainingRun
 
-    keep_freed_memory()
-    world = make_experiment(num_users, num_challenges, _SUPPORT, _CAPTION_DIM)
+    use_one_thread()
+    rng = np.random.default_rng(0)
+    num_videos = _SUPPORT * num_challenges
+    grid = random_grid(rng, num_users, num_videos, num_challenges, _HISTORY)
+    videos = tuple(sorted(grid.video_users))
+    captions = rng.standard_normal((len(videos), _CAPTION_DIM), np.float32)
     ends: list[float] = []
 
     def note(line: str) -> None:
@@ -84,15 +91,15 @@ def train(
     start = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
         run = TrainingRun(
-            grid=world.grid,
-            table=world.table,
+            grid=grid,
+            table=Features(videos, {}, captions, {"fingerprint": "made up"}),
             model=ModelOptions(),
             training=TrainingOptions(
                 epochs=_EPOCHS, epoch_steps=1, patience=0, shuffle_buffer=buffer
             ),
             protocol=ProtocolOptions(negatives="all"),
             directory=Path(directory) / "model",
-            facts=world.facts,
+            facts=read_facts(random_posts(rng, grid), grid),
             context=ContextOptions(context),
             progress=note,
         )

@@ -103,11 +103,6 @@ def user_histories(
 ) -> dict[str, tuple[str, ...]]:
     """Returns the histories of users, whether or not they are in the panel.
 
-    Args:
-        study: the study, all overrides applied.
-        videos: the corpus's table of posts.
-        user_ids: pseudonyms of the users.
-
     Returns:
         Video ids by user, as in `Grid.histories`, without users who have no such posts.
     """
@@ -123,11 +118,6 @@ def count_joined(study: Study, videos: pl.DataFrame, challenge: str) -> tuple[in
     """Returns how many authors joined a challenge, and how many could have joined it.
 
     With a cutoff, these are the authors who had not joined it before the cutoff.
-
-    Args:
-        study: the study with the challenge and the cutoff.
-        videos: the corpus's table of posts.
-        challenge: name of a challenge of the study.
     """
     names = [known.name for known in study.challenges]
     posts = _dated(study, videos.select("video_id", "user_id", "create_time"))

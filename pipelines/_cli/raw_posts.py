@@ -43,6 +43,8 @@ def of_users(
     histories: Mapping[str, Sequence[str]],
     media_root: str | None,
     predictor: Predictor,
+    *,
+    shows_bar: bool = True,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
     """Yields batches of pseudonyms and raw users, in order.
 
@@ -51,6 +53,7 @@ def of_users(
         histories: Ids of the posts of each user.
         media_root: Directory of the media; None for the media root of the corpus.
         predictor: Bundle whose sampling of frames and whose study are used.
+        shows_bar: Whether a terminal shows a progress bar.
     """
     from tqdm import tqdm
 
@@ -60,7 +63,8 @@ def of_users(
     users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
-    bar = tqdm(total=len(users), desc="users", unit="user", disable=None)
+    is_hidden = None if shows_bar else True
+    bar = tqdm(total=len(users), desc="users", unit="user", disable=is_hidden)
     with DecodingProcess() as process, bar:
         # A look through the corpus for many, frames of a few at a time.
         for block in _cut(users, _USERS_A_LOOK):
@@ -94,13 +98,7 @@ class KnownUsers:
     def of(
         cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
     ) -> KnownUsers:
-        """Reads the facts about users from a corpus.
-
-        Args:
-            corpus: Corpus of the users.
-            predictor: Bundle whose study defines the challenges and the cutoff.
-            users: Pseudonyms.
-        """
+        """Reads the facts about users from a corpus."""
         import polars as pl
 
         from dc_keras.context.post_features import ACCOUNT_COUNTS

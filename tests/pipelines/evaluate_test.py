@@ -18,7 +18,9 @@ _RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=_RUNS)
+@pytest.fixture(
+    scope="module", params=["default", pytest.param("paper", marks=pytest.mark.long)]
+)
 def preset(request):
     return request.param
 

@@ -39,6 +39,7 @@ def vision_data(corpus, study, colours):
     return [f"--corpus={corpus.output}", study, f"--features={colours.output}"]
 
 
+@pytest.mark.long
 def test_a_baseline_of_the_paper_is_trained_and_served(
     chain, fails_in_one_line, corpus, vision_data
 ):

@@ -216,7 +216,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_stopping_the_first_process_stops_the_workers(media, tmp_path, how):
     script = tmp_path / "write.py"
     script.write_text(_WITH_WORKERS)

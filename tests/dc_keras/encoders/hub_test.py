@@ -162,7 +162,7 @@ def web(tmp_path, monkeypatch):
     directory.mkdir()
     handler = partial(_QuietHandler, directory=directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield directory, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -46,7 +46,7 @@ def _batches(*sizes, frame_size=_SIZE):
     [
         ("VGG16", "avg", _SIZE),
         ("VGG16", "fc2", _SIZE),
-        ("ResNet50", "avg", _SIZE),
+        pytest.param("ResNet50", "avg", _SIZE, marks=pytest.mark.long),
         # Frames of another size are resized inside the network.
         ("VGG16", "avg", 48),
     ],
@@ -128,6 +128,7 @@ def _run(code):
     )
 
 
+@pytest.mark.long
 def test_telemetry_is_disabled():
     done = _run(
         "import dc_keras.encoders.quantization, nncf, sys\n"

@@ -39,12 +39,15 @@ def albert(tmp_path_factory):
     return save_preset(place, tokenizer, models.AlbertBackbone, embedding_dim=4)
 
 
-@pytest.fixture(scope="module", params=["roberta", "albert"])
+# A tokeniser of byte pairs takes seconds to build and to trace.
+_SLOW_TOO = [pytest.param("roberta", marks=pytest.mark.long), "albert"]
+
+
+@pytest.fixture(scope="module")
 def handle(request):
     return request.getfixturevalue(request.param)
 
 
-# A tokeniser of byte pairs takes seconds to build and to trace.
 @functools.cache
 def _build(handle, **changes):
     return build_text_encoder(TextSpec(handle, **{"max_tokens": 16, **changes}))
@@ -59,6 +62,7 @@ def _embed(handle, captions, **changes):
     return _embedder(handle, **changes).embed(captions)
 
 
+@pytest.mark.parametrize("handle", ["roberta", "albert"], indirect=True)
 def test_the_first_state_is_that_of_the_preset(handle):
     place = handle.partition(":")[2]
     backbone = keras_nlp.models.Backbone.from_preset(place)
@@ -74,6 +78,7 @@ def test_the_first_state_is_that_of_the_preset(handle):
     assert len(np.unique(found.round(4), axis=0)) == 3
 
 
+@pytest.mark.parametrize("handle", _SLOW_TOO, indirect=True)
 def test_the_mean_is_that_of_the_tokens_and_not_of_padding(handle):
     alone = _embed(handle, ["dance"], pooling="mean")
     beside = _embed(handle, ["dance", "dance a b c dance"], pooling="mean")
@@ -81,6 +86,7 @@ def test_the_mean_is_that_of_the_tokens_and_not_of_padding(handle):
     assert np.abs(alone - _embed(handle, ["dance"])).max() > 1e-3
 
 
+@pytest.mark.parametrize("handle", _SLOW_TOO, indirect=True)
 def test_hashtags_are_cleaned_before(handle):
     cleaned = _embed(handle, ["cat #dance", "cat  "], hashtags="drop")
     np.testing.assert_allclose(cleaned[0], cleaned[1], atol=1e-5)
@@ -88,33 +94,34 @@ def test_hashtags_are_cleaned_before(handle):
     assert np.abs(kept[0] - kept[1]).max() > 1e-4
 
 
-def test_fingerprints_follow_what_shapes_the_output(roberta, tmp_path):
-    first = _build(roberta)
+def test_fingerprints_follow_what_shapes_the_output(albert):
+    first = _build(albert)
     again = build_text_encoder(first.spec)
     assert again.fingerprint == first.fingerprint
     assert TextSpec.from_settings(first.settings()) == first.spec
+    changed = [_build(albert, pooling="mean"), _build(albert, max_tokens=8)]
+    prints = {encoder.fingerprint for encoder in changed}
+    assert len(prints - {first.fingerprint}) == 2
+
+
+@pytest.mark.long
+def test_fingerprints_follow_the_merges(roberta, tmp_path):
     vocabulary, merges = byte_pairs()
     fewer = keras_nlp.models.RobertaTokenizer(vocabulary, merges[:-1])
     other = save_preset(tmp_path, fewer, keras_nlp.models.RobertaBackbone)
-    changed = [
-        _build(roberta, pooling="mean"),
-        _build(roberta, max_tokens=8),
-        _build(other),
-    ]
-    prints = {encoder.fingerprint for encoder in changed}
-    assert len(prints - {first.fingerprint}) == 3
+    assert _build(other).fingerprint != _build(roberta).fingerprint
 
 
-def test_there_are_no_word_pieces_to_count(roberta):
-    encoder = _build(roberta)
+def test_there_are_no_word_pieces_to_count(albert):
+    encoder = _build(albert)
     assert encoder.token_model is None
     with pytest.raises(DataError, match="needs an encoder with WordPieces"):
         unknown_token_share(encoder, ["dance"])
 
 
-def test_a_preset_that_takes_fewer_tokens_is_refused(roberta):
-    with pytest.raises(DataError, match=r"must take 64 tokens .*keras_nlp:/.*roberta"):
-        build_text_encoder(TextSpec(roberta, max_tokens=64))
+def test_a_preset_that_takes_fewer_tokens_is_refused(albert):
+    with pytest.raises(DataError, match=r"must take 64 tokens .*keras_nlp:/.*albert"):
+        build_text_encoder(TextSpec(albert, max_tokens=64))
 
 
 def test_a_preset_that_takes_something_else_is_refused(tmp_path):
@@ -138,7 +145,9 @@ def test_a_preset_without_preprocessing_is_refused(tmp_path):
         build_text_encoder(TextSpec(handle, max_tokens=8))
 
 
-@pytest.mark.parametrize("takes_length", [True, False])
+@pytest.mark.parametrize(
+    "takes_length", [True, pytest.param(False, marks=pytest.mark.long)]
+)
 def test_a_hub_encoder_takes_what_its_preprocessing_gives(
     tiny_hub, vocabulary, tmp_path, takes_length
 ):

@@ -223,6 +223,7 @@ print(config["task"])
 """
 
 
+@pytest.mark.long
 def test_another_process_loads_the_model_and_gives_the_same_answers(tmp_path):
     from dc_keras.training.model_directory import save_model
 

@@ -13,14 +13,13 @@ _BRIEF = [RawPost("open an umbrella on the beat #umbrella")]
 @pytest.fixture(scope="module")
 def extended(served_text):
     place = add_challenge(served_text.place, "umbrella", _BRIEF)
-    yield served_text.predictor, place
+    yield served_text.predictor, Predictor.load(place), place
     for version in served_text.place.parent.glob("[2-9]"):
         version.rename(served_text.place.parent.parent / f"moved-{version.name}")
 
 
 def test_a_new_version_adds_the_challenge_and_keeps_the_others(served_text, extended):
-    old, place = extended
-    new = Predictor.load(place)
+    old, new, place = extended
     assert (place.name, new.challenges) == ("2", (*old.challenges, "umbrella"))
     for users in (served_text.histories, served_text.users):
         before = old.predict(users, old.challenges)
@@ -37,8 +36,7 @@ def test_a_new_version_adds_the_challenge_and_keeps_the_others(served_text, exte
 
 
 def test_unknown_names_are_answered_as_before(extended, call_signature):
-    old, place = extended
-    new = Predictor.load(place)
+    old, new, _ = extended
     inputs = {
         "challenge": np.array(["nobody knows", "umbrella"], object),
         "captions": np.array([["so good"], ["so good"]], object),
@@ -61,7 +59,7 @@ def test_unknown_names_are_answered_as_before(extended, call_signature):
 
 
 def test_a_third_version_can_follow_the_second(extended):
-    _, place = extended
+    *_, place = extended
     third = add_challenge(place, "lanterns", [RawPost("light"), RawPost("fly")])
     assert third.name == "3"
     assert Predictor.load(third).challenges[-2:] == ("umbrella", "lanterns")

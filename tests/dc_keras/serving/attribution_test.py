@@ -122,15 +122,19 @@ def test_posts_beyond_the_history_do_not_count(predictor, history, found):
     assert longer.probability == pytest.approx(found.probability, abs=1e-6)
 
 
-def test_unused_inputs_have_no_effects(served_text, served_vision):
-    for served, seen, unseen in (
-        (served_text, "words", "frames"),
-        (served_vision, "frames", "words"),
-    ):
-        history = next(h for h in served.histories if h[0].jpegs)
-        [first, *_] = explain(served.predictor, history, "cats").user
-        assert getattr(first, seen)
-        assert getattr(first, unseen) == ()
+@pytest.mark.parametrize(
+    ("kind", "seen", "unseen"),
+    [
+        ("served_text", "words", "frames"),
+        pytest.param("served_vision", "frames", "words", marks=pytest.mark.long),
+    ],
+)
+def test_unused_inputs_have_no_effects(request, kind, seen, unseen):
+    served = request.getfixturevalue(kind)
+    history = next(h for h in served.histories if h[0].jpegs)
+    [first, *_] = explain(served.predictor, history, "cats").user
+    assert getattr(first, seen)
+    assert getattr(first, unseen) == ()
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,9 @@ def test_focal_hashtags_are_masked_in_the_graph(predictor):
     assert cats == dance
 
 
-@pytest.mark.parametrize("sense", ["text", "vision"])
+@pytest.mark.parametrize(
+    "sense", ["text", pytest.param("vision", marks=pytest.mark.long)]
+)
 def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense):
     served = request.getfixturevalue(f"served_{sense}")
     predictor = served.predictor
@@ -204,17 +206,6 @@ def test_a_corpus_without_media_or_without_captions_is_served_too(request, sense
     unseen = RawPost("!!!") if sense == "vision" else RawPost("", (b"no JPEG",))
     other = RawPost("?") if sense == "vision" else RawPost("", (b"neither",))
     assert _ask(predictor, [unseen]) == _ask(predictor, [other])
-
-
-def test_an_own_text_encoder_is_served_without_tokens(served_own_text):
-    predictor = served_own_text.predictor
-    assert np.ptp(served_own_text.probability) > 1e-3
-    scores = predictor.predict(served_own_text.users, predictor.challenges)
-    np.testing.assert_allclose(scores, served_own_text.probability, atol=5e-5)
-    assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
-    audit = json.loads((served_own_text.place / "op_audit.json").read_text("utf-8"))
-    # Its ops are those of TensorFlow 2.15 already, as are those of the tiny network.
-    assert {"2.15", "2.20"} <= set(audit["supported_by"])
 
 
 @pytest.mark.long

@@ -201,12 +201,6 @@ def served_context(make_served, tiny_preset):
 
 
 @pytest.fixture(scope="session")
-def served_own_text(make_served):
-    """A bundle with a text encoder other than BERT."""
-    return make_served(["tiny_frames"], "tiny_texts")
-
-
-@pytest.fixture(scope="session")
 def served_vision(make_served):
     return make_served(["tiny_frames"], None)
 

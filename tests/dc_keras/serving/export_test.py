@@ -1,5 +1,7 @@
 """From a corpus to a served answer in Python: the bundle answers as the model does."""
 
+import json
+
 import numpy as np
 import pytest
 import simulated_corpus
@@ -72,9 +74,15 @@ def _raw_users(part):
         yield user, dc.RawUser(posts, known)
 
 
-def test_a_bundle_answers_raw_posts_as_the_fitted_model(fitted, bundle, parts):
+@pytest.fixture(scope="module")
+def predictor(bundle):
+    return dc.load_bundle(bundle)
+
+
+def test_a_bundle_answers_raw_posts_as_the_fitted_model(
+    fitted, bundle, predictor, parts
+):
     *_, test = parts
-    predictor = dc.load_bundle(bundle)
     verify_directory(bundle / "1", "export_model")
     assert predictor.challenges == test.data.grid.challenges
     names, users = zip(*_raw_users(test), strict=True)
@@ -87,15 +95,21 @@ def test_a_bundle_answers_raw_posts_as_the_fitted_model(fitted, bundle, parts):
     np.testing.assert_allclose(served, fitted.predict(test), atol=1e-5)
 
 
-def test_a_saved_model_makes_the_same_bundle(fitted, bundle, parts, tmp_path):
+def test_an_own_text_encoder_is_served_without_tokens(bundle, predictor):
+    assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
+    audit = json.loads((bundle / "1" / "op_audit.json").read_text("utf-8"))
+    # Its ops are those of TensorFlow 2.15 already.
+    assert {"2.15", "2.20"} <= set(audit["supported_by"])
+
+
+def test_a_saved_model_makes_the_same_bundle(fitted, predictor, parts, tmp_path):
     _, users = zip(*_raw_users(parts[2]), strict=True)
-    first = dc.load_bundle(bundle)
-    expected = first.predict(users, first.challenges)
+    expected = predictor.predict(users, predictor.challenges)
     fitted.save(tmp_path / "model")
     for number, model in enumerate(
         (tmp_path / "model", dc.load_participation(tmp_path / "model")), start=1
     ):
         place = dc.export(model, tmp_path / "export", calibration="none")
         assert place.name == str(number)
-        answers = dc.load_bundle(place).predict(users, first.challenges)
+        answers = dc.load_bundle(place).predict(users, predictor.challenges)
         np.testing.assert_allclose(answers, expected, atol=1e-6)

@@ -97,6 +97,7 @@ def test_answers_are_those_of_the_fitted_model(bundle, predictor):
     np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
+@pytest.mark.long  # `bundle_test` does the same for one kind
 def test_another_process_without_this_package_gives_equal_results(
     bundle, predictor, answers_apart
 ):
@@ -131,6 +132,7 @@ def test_a_prediction_is_explained(request, bundle, predictor):
     )
 
 
+@pytest.mark.long  # `add_challenge_test` does the same for one kind
 def test_a_challenge_is_added(bundle, predictor, tmp_path):
     posts = [
         RawPost("open an umbrella", sound="9", create_time=1_600_000_000),
@@ -156,6 +158,7 @@ def test_servers_from_2_15_to_2_20_know_every_op(bundle):
     assert set(audit["supported_by"]) >= _RELEASES
 
 
+@pytest.mark.long  # `sample_requests_test` does the same for one kind
 def test_every_sample_is_answered_with_numbers(bundle, predictor):
     for name, inputs in make_requests(bundle.place):
         size = len(next(iter(inputs.values())))

@@ -67,7 +67,14 @@ def _moved(predictor, name, inputs, other):
     return max(float(np.abs(before[k] - after[k]).max()) for k in numbers)
 
 
-@pytest.mark.parametrize("kind", ["served", "served_context", "served_text"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("served", marks=pytest.mark.long),
+        pytest.param("served_context", marks=pytest.mark.long),
+        "served_text",
+    ],
+)
 def test_every_fact_affects_every_signature_that_takes_it(request, known, kind):
     bundle = request.getfixturevalue(kind)
     predictor, affected = bundle.predictor, set()
@@ -110,34 +117,39 @@ def test_a_fact_of_one_user_does_not_reach_another(served_text):
     np.testing.assert_allclose(beside, alone, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def server(served_text, serve):
+    with serve(served_text.place.parent, "facts") as addresses:
+        yield addresses
+
+
 @pytest.mark.parametrize("protocol", ["http", "rows", "grpc"])
 def test_a_server_receives_the_facts_and_fills_missing_ones(
-    served_text, serve, known, unknown, protocol
+    served_text, server, known, unknown, protocol
 ):
     predictor = served_text.predictor
     options = {"is_row_format": True} if protocol == "rows" else {}
     request = {"challenge": np.array([b"cats"], object)}
-    with serve(served_text.place.parent, "facts") as addresses:
-        address = addresses["grpc" if protocol == "grpc" else "http"]
-        with connect(address, "facts", **options) as client:
-            client.wait_until_ready(60)
-            remote = dataclasses.replace(predictor, model=client)
-            for user in (
-                _KNOWN,
-                RawUser(_KNOWN.posts),
-                RawUser(_KNOWN.posts, joined=[]),
-            ):
-                np.testing.assert_allclose(
-                    remote.predict([user], ["cats"]),
-                    predictor.predict([user], ["cats"]),
-                    atol=1e-5,
-                )
-            for fact in _FACTS:
-                whole = {**request, **known, fact: unknown[fact]}
-                part = {key: v for key, v in whole.items() if key != fact}
-                served = [
-                    client.predict("serving_default", inputs)["probability"][0]
-                    for inputs in (whole, part)
-                ]
-                here = predictor.call("serving_default", **whole)["probability"][0]
-                assert served == pytest.approx([here, here], abs=1e-5), fact
+    address = server["grpc" if protocol == "grpc" else "http"]
+    with connect(address, "facts", **options) as client:
+        client.wait_until_ready(60)
+        remote = dataclasses.replace(predictor, model=client)
+        for user in (
+            _KNOWN,
+            RawUser(_KNOWN.posts),
+            RawUser(_KNOWN.posts, joined=[]),
+        ):
+            np.testing.assert_allclose(
+                remote.predict([user], ["cats"]),
+                predictor.predict([user], ["cats"]),
+                atol=1e-5,
+            )
+        for fact in _FACTS:
+            whole = {**request, **known, fact: unknown[fact]}
+            part = {key: v for key, v in whole.items() if key != fact}
+            served = [
+                client.predict("serving_default", inputs)["probability"][0]
+                for inputs in (whole, part)
+            ]
+            here = predictor.call("serving_default", **whole)["probability"][0]
+            assert served == pytest.approx([here, here], abs=1e-5), fact

@@ -63,7 +63,8 @@ def stub():
             self.wfile.write(data)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Seconds between looks at whether it is to stop.
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     server.answers, server.requests = answers, requests
     server.address = f"http://127.0.0.1:{server.server_port}"
     yield server

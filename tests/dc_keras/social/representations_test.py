@@ -29,6 +29,19 @@ def test_vectors_stand_where_their_users_do(path):
     )
 
 
+def test_shards_are_read_as_one_table(path, tmp_path):
+    table, shards = pl.read_parquet(path), tmp_path / "users"
+    shards.mkdir()
+    for number, part in enumerate((table[:2], table[2:])):
+        part.write_parquet(shards / f"{number}.parquet")
+    # Of a shard of users without posts.
+    empty = pl.DataFrame(schema={"user_id": pl.String, "prepared": pl.List(pl.Float32)})
+    empty.write_parquet(shards / "2.parquet")
+    np.testing.assert_array_equal(
+        read_representations(shards, _USERS), read_representations(path, _USERS)
+    )
+
+
 def test_the_nearest_users_are_connected_by_cosine(path):
     layer = read_similarity_layer(path, _USERS, 1)
     edges = layer.weights.toarray()

@@ -87,6 +87,7 @@ with socket.create_server(("127.0.0.1", 0)) as taken:
 """
 
 
+@pytest.mark.long  # the next test does nearly the same
 def test_tensorflow_starts_without_a_word(tmp_path):
     done = _run(_WORK, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -99,6 +100,7 @@ def test_an_error_that_tensorflow_logs_is_shown(tmp_path):
     assert "oneDNN" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_level_that_the_environment_sets_shows_all(tmp_path):
     done = _run("import tensorflow", tmp_path, TF_CPP_MIN_LOG_LEVEL="0")
     assert done.returncode == 0

@@ -6,14 +6,28 @@ A source that differs from others only in the names of its fields is such a tabl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.mention_spans import show_handles
 from dc_keras.corpus.importing.sources.post import Post, RawRecord
+
+COUNTS_OF_THE_APP: dict[str, Any] = {
+    "views": ("play_count",),
+    "likes": ("digg_count",),
+    "comments": ("comment_count",),
+    "shares": ("share_count",),
+    "saves": ("collect_count",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
     """The paths of the fields of `Post`; the first path with a value is used.
+
+    A field without paths does not exist in the format: it is None and not noted.
 
     Attributes:
         video_id: the id; by default that in the URL of the post.
@@ -23,6 +37,9 @@ class Paths:
         caption: the text.
         create_time: seconds, milliseconds or a text with a time zone.
         tags: lists of hashtags; by default those in the caption.
+        links: list of the hashtags and mentions that the caption links to, in place of
+            `tags`.
+        challenges: list of challenges, in addition to `links` or the caption.
         mentions: lists of handles.
         music_id: id of the sound.
         music_title: title of the sound.
@@ -37,6 +54,7 @@ class Paths:
         effects: lists of effects.
         images: values that are not empty for a slideshow.
         followers: count of the author's account; total_likes and total_posts likewise.
+        witnesses: see `Fields`.
     """
 
     video_id: tuple[str, ...]
@@ -46,6 +64,8 @@ class Paths:
     caption: tuple[str, ...] = ()
     create_time: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    links: str = ""
+    challenges: str = ""
     mentions: tuple[str, ...] = ()
     music_id: tuple[str, ...] = ()
     music_title: tuple[str, ...] = ()
@@ -66,18 +86,18 @@ class Paths:
     followers: str = ""
     total_likes: tuple[str, ...] = ()
     total_posts: str = ""
+    witnesses: tuple[str, ...] = ()
 
-    def read(self, record: RawRecord, *, witnesses: tuple[str, ...] = ()) -> Post:
+    def read(self, record: RawRecord) -> Post:
         """Maps a record to a `Post`.
-
-        Args:
-            record: the raw record.
-            witnesses: see `Fields`.
 
         Raises:
             UnreadablePostError: there is no valid id, or no author.
         """
-        fields = Fields(record, witnesses=witnesses)
+        return self.read_fields(Fields(record, witnesses=self.witnesses))
+
+    def read_fields(self, fields: Fields) -> Post:
+        """Returns the same as `read`, and adds notes to the fields of the record."""
         video_id = fields.video_id(*self.video_id)
         caption = fields.text("caption", *self.caption) or ""
         author = fields.author(
@@ -86,32 +106,54 @@ class Paths:
         return Post(
             video_id=video_id,
             author=author,
-            caption=caption,
+            caption=self._shown(fields, caption),
             create_time=fields.time("create_time", *self.create_time),
-            hashtags=fields.tags(caption, *self.tags),
-            mentions=tuple(
-                name.removeprefix("@")
-                for path in self.mentions
-                for name in fields.texts(path, "username", "unique_id", "name")
-            ),
+            hashtags=self._hashtags(fields, caption),
+            mentions=tuple(self._mentions(fields)),
             music_id=fields.optional_identifier("music_id", *self.music_id),
             music_title=fields.text("music_title", *self.music_title),
             music_is_original=fields.flag(*self.music_is_original),
             private_names=fields.private_names(*self.names),
             duration_s=fields.seconds("duration_s", *self.duration_s),
-            region=fields.text("region", *self.region),
-            language=fields.optional_text("language", *self.language),
-            transcript=fields.optional_text("transcript", *self.transcript),
-            duet_of=fields.optional_identifier("duet_of", *self.duet_of),
-            effects=tuple(
-                e for path in self.effects for e in fields.texts(path, "name")
-            ),
-            is_slideshow=any(map(fields.has_images, self.images)),
-            account=fields.account(self.followers, self.total_likes, self.total_posts),
             views=fields.count("views", *self.views),
             likes=fields.count("likes", *self.likes),
             comments=fields.count("comments", *self.comments),
             shares=fields.count("shares", *self.shares),
             saves=fields.count("saves", *self.saves),
+            duet_of=fields.optional_identifier("duet_of", *self.duet_of),
+            effects=tuple(
+                e for path in self.effects for e in fields.texts(path, "name")
+            ),
+            region=fields.text("region", *self.region),
+            language=fields.text("language", *self.language),
+            transcript=fields.text("transcript", *self.transcript),
+            is_slideshow=any(map(fields.has_images, self.images)),
+            account=fields.account(self.followers, self.total_likes, self.total_posts),
             notes=fields.notes,
         )
+
+    def _shown(self, fields: Fields, caption: str) -> str:
+        links = fields.entries(self.links) if self.links else ()
+        return show_handles(caption, links) if links else caption
+
+    def _hashtags(self, fields: Fields, caption: str) -> tuple[str, ...]:
+        if self.links or self.challenges:
+            return fields.hashtags(caption, self.links, self.challenges)
+        return fields.tags(caption, *self.tags)
+
+    def _mentions(self, fields: Fields) -> list[str]:
+        keys = ("username", "unique_id", "name")
+        found = [n for path in self.mentions for n in fields.texts(path, *keys)]
+        if self.links:
+            found += fields.texts(self.links, "user_unique_id")
+        return [name.lstrip("@") for name in found]
+
+
+def with_changes(post: Post, fields: Fields, **changes: Any) -> Post:
+    """Returns a post with other values, and with all notes of its fields."""
+    return msgspec.structs.replace(post, **changes, notes=fields.notes)
+
+
+def has_keys(record: RawRecord, *keys: str, least: int = 1) -> bool:
+    """Whether a record has some of the keys."""
+    return sum(map(record.__contains__, keys)) >= least

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -26,11 +26,13 @@ from dc_keras.corpus.importing.sources.archives import (
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
 from dc_keras.corpus.importing.sources.post import PostColumns
 from dc_keras.corpus.importing.sources.tables import (
-    Header,
+    Document,
     find_header,
     read_rows,
     rejection_reason,
 )
+
+__all__ = ["Document", "read_documents"]
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
@@ -51,27 +53,6 @@ _OTHER_CODE = (
     "not UTF-8 text: the table is in another encoding, such as Windows-1252; save it "
     "as UTF-8"
 )
-
-
-@dataclass(slots=True)
-class Document:
-    """One JSON value or row of an export file, or the reason why it cannot be read.
-
-    Attributes:
-        position: position in the file: `line 3`, `document`, `script SIGI_STATE`; in an
-            archive, preceded by the name of the entry.
-        value: the parsed JSON, or a `Row`; None if there is a reason.
-        reason: why it could not be parsed.
-        raw: the bytes of an unparsed document, otherwise empty.
-        posts: in place of a value, the posts that `read_lines` read from this line and
-            the following ones.
-    """
-
-    position: str
-    value: Any = None
-    reason: str | None = None
-    raw: bytes = b""
-    posts: PostColumns | None = None
 
 
 def read_documents(
@@ -138,8 +119,7 @@ def _read(
     with member.open() as beginning:
         head = beginning.read(encodings.HEAD)
     if head.startswith(b"PAR1"):
-        for row in sheets.read_parquet(file):
-            yield Document(f"row {row.line}", row.value, row.reason, row.raw)
+        yield from sheets.read_parquet(file)
         return
     if head.startswith(encodings.OLD_WORKBOOK):
         yield from _read_workbook(file)
@@ -323,9 +303,7 @@ def _read_workbook(file: BinaryIO) -> Iterator[Document]:
     if len(data) == sheets.MAX_BYTES:
         yield Document("document", reason="a spreadsheet of more than 256 MiB")
         return
-    for name, row in sheets.read_workbook(data):
-        position = f"sheet {name} row {row.line}" if name else "document"
-        yield Document(position, row.value, row.reason, row.raw)
+    yield from sheets.read_workbook(data)
 
 
 def _read_table_or_text(
@@ -351,16 +329,11 @@ def _read_table_or_text(
         if member is not None and encodings.is_not_utf8(member.open):
             yield Document("document", reason=_OTHER_CODE, raw=first)
             return
-        yield from _read_table(header, file, number + len(lines) - 1)
+        rest = iter(lambda: file.readline(MAX_BYTES), b"")
+        yield from read_rows(header, rest, number + len(lines) - 1)
         return
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
         if document.reason == "not JSON":
             document.reason = rejection_reason(lines) or _NO_FORMAT
         yield document
-
-
-def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:
-    lines = iter(lambda: file.readline(MAX_BYTES), b"")
-    for row in read_rows(header, lines, number):
-        yield Document(f"line {row.line}", row.value, row.reason, row.raw)

@@ -125,7 +125,7 @@ def test_a_workbook_without_ids_is_rejected_by_its_header(read):
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", sheets.__doc__.encode()])
 def test_an_invalid_workbook_is_reported(data):
-    [(_, row)] = sheets.read_workbook(data)
+    [row] = sheets.read_workbook(data)
     assert row.reason == "not a readable spreadsheet: CalamineError"
 
 
