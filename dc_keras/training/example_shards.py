@@ -79,7 +79,10 @@ class ExampleShards(TrainingExamples):
         try:
             with super().reading():
                 yield
-        except (tf.errors.NotFoundError, tf.errors.DataLossError) as error:
+        except tf.errors.OpError as error:
+            is_damaged = isinstance(error, tf.errors.DataLossError)
+            if not is_damaged and all(Path(path).exists() for path in self.paths):
+                raise
             raise DataError(
                 "another program removed or changed the training examples in "
                 f"{Path(self.paths[0]).parent}; run the command again"
