@@ -164,9 +164,7 @@ def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
     )
     for side, (proxy, variant) in fit.proxies.items():
         save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
-    save_participation(
-        run, fit.fitted, fit.videos, fit.features, fold.valid, fold.hidden_users
-    )
+    save_participation(run, fit, fold)
 
 
 def _requests(

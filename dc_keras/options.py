@@ -213,7 +213,7 @@ class TrainingOptions(Options):
     shuffle_buffer: int = option(
         0,
         "number of examples that are shuffled together while they are read from "
-        "TFRecords in a temporary directory; 0 keeps and shuffles all in memory [26]",
+        "TFRecords in a temporary directory; 0 keeps and shuffles all in memory [31]",
         at_least=0,
     )
     clip_norm: float = option(

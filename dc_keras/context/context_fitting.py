@@ -37,7 +37,7 @@ from dc_keras.context.set_vectors import (
 )
 
 # Largest number of pairs that trees and combination are fitted on: a random sample.
-MOST_PAIRS = 2**18
+MOST_PAIRS = 2**17
 # Batch size in pairs.
 _CHUNK = 8192
 # Probability that a training user loses all facts (all but captions and frames), and

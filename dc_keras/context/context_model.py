@@ -25,7 +25,7 @@ TREES = "trees/boosted"
 # Name of the log-odds of the fusion of videos, as a feature.
 VIDEOS = "videos/fusion"
 # Number of pairs that are scored at once.
-_BLOCK = 2**17
+_BLOCK = 2**16
 # Weight of a training pair with fact dropout, relative to one without.
 _DROPPED_WEIGHT = 0.5
 

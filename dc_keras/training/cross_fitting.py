@@ -44,10 +44,6 @@ class CrossFitModel:
     probability: np.ndarray
     out_of_fold: np.ndarray
 
-    def predict(self, examples: Examples) -> np.ndarray:
-        """Returns probabilities by the final model, float32 (num_examples,)."""
-        return np.asarray(predict(self.model, examples)[:, -1])
-
 
 def cross_fit(
     build_copies: Callable[[int], keras.Model],

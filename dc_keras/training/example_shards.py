@@ -18,8 +18,9 @@ from dc_keras.training.dataset import Columns, Examples, TrainingExamples
 
 # Number of examples in a record.
 _BLOCK = 4096
-# Number of shards that are shuffled together.
+# Number of shards that are shuffled together, and the largest number of shards.
 _SHARDS_IN_BUFFER = 8
+_MOST_SHARDS = 1024
 
 
 @contextmanager
@@ -78,7 +79,10 @@ class ExampleShards(TrainingExamples):
         try:
             with super().reading():
                 yield
-        except (tf.errors.NotFoundError, tf.errors.DataLossError) as error:
+        except tf.errors.OpError as error:
+            is_damaged = isinstance(error, tf.errors.DataLossError)
+            if not is_damaged and all(Path(path).exists() for path in self.paths):
+                raise
             raise DataError(
                 "another program removed or changed the training examples in "
                 f"{Path(self.paths[0]).parent}; run the command again"
@@ -127,7 +131,8 @@ def write_shards(examples: Examples, directory: Path, buffer: int) -> ExampleSha
     _require_space(directory, sum(column.nbytes for column in columns.values()))
     count, num_shards = len(examples), 1
     if count > buffer:
-        num_shards = min(count, -(-_SHARDS_IN_BUFFER * count // buffer))
+        wanted = -(-_SHARDS_IN_BUFFER * count // buffer)
+        num_shards = min(wanted, count, _MOST_SHARDS)
     paths = [str(directory / f"examples-{n:05d}") for n in range(num_shards)]
     for number, path in enumerate(paths):
         own = {name: column[number::num_shards] for name, column in columns.items()}
