@@ -19,31 +19,21 @@ from dc_keras.corpus.importing.sources.post import Post, RawRecord
 class Paths:
     """The paths of the fields of `Post`; the first path with a value is used.
 
-    A field without paths does not exist in the format: it is None and not noted.
+    A field without paths does not exist in the format: it is None and not noted. Fields
+    that are not listed are those of `Post`.
 
     Attributes:
         video_id: the id; by default that in the URL of the post.
         user_id: the id of the author.
         handle: the handle of the author; by default that in the URL of the post.
         sec_uid: the secUid of the author.
-        caption: the text.
         create_time: seconds, milliseconds or a text with a time zone.
         tags: lists of hashtags; by default those in the caption.
         links: list of the hashtags and mentions that the caption links to, in place of
             `tags`.
         challenges: list of challenges, in addition to `links` or the caption.
-        mentions: lists of handles.
-        music_id: id of the sound.
-        music_title: title of the sound.
-        music_is_original: whether the sound is an original one.
         names: display names of the author and of the owner of the sound.
         duration_s: seconds or hh:mm:ss.
-        views: plays; likes, comments, shares and saves are also counts.
-        region: country code.
-        language: language code.
-        transcript: the speech in the video, as text.
-        duet_of: id of the post that it is a duet with.
-        effects: lists of effects.
         images: values that are not empty for a slideshow.
         followers: count of the author's account; total_likes and total_posts likewise.
         witnesses: see `Fields`.
