@@ -84,14 +84,6 @@ def build_past_challenge(
 ) -> PastChallenge:
     """Returns a challenge with the edges before its last seed's post.
 
-    Args:
-        corpus: the corpus.
-        study: the Study with the challenge.
-        plan: plan of the graph.
-        name: name of the challenge.
-        adoption: the adopters within the horizon (`cut_adoption`).
-        num_seeds: number of seeds, at most the number of adopters.
-
     Raises:
         DataError: as for `build_graph`.
     """
