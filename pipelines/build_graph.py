@@ -109,7 +109,8 @@ def main() -> None:
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import build_graph
     from dc_keras.social.graph_store import save_graph
-    from dc_keras.social.representations import read_similarity_layer
+    from dc_keras.social.representations import read_representations
+    from dc_keras.social.sharing import build_similarity_layer
     from dc_keras.study.study import Study
 
     plan = _plan()
@@ -117,9 +118,8 @@ def main() -> None:
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
     if _REPRESENTATIONS.value is not None:
-        similar = read_similarity_layer(
-            Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value
-        )
+        vectors = read_representations(Path(_REPRESENTATIONS.value), graph.users)
+        similar = build_similarity_layer("similar", vectors, _TOP_K.value)
         graph = replace(graph, layers=(*graph.layers, similar))
     if _SNAPSHOT_DAYS.value is not None:
         graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)

@@ -193,14 +193,14 @@ def _find_past_challenges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
     """Returns the challenges that can be backtested, and why others cannot."""
-    from dc_keras.social.snapshots import Horizon, build_past_challenge
+    from dc_keras.social.snapshots import build_past_challenge, cut_adoption
 
-    horizon = Horizon(_NUM_SEEDS.value, _HORIZON.value)
+    horizon = _NUM_SEEDS.value, _HORIZON.value
     past: list[PastChallenge] = []
     left_out: dict[str, str] = {}
     last_post = int(corpus.videos["create_time"].drop_nulls().max() or 0)  # type: ignore[arg-type]
     for name, adoption in adoptions.items():
-        cut = horizon.cut(adoption, last_post)
+        cut = cut_adoption(adoption, *horizon, last_post)
         if isinstance(cut, str):
             left_out[name] = cut
             continue

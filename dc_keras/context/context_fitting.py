@@ -184,11 +184,7 @@ class ContextFeatures:
         return self._challenge_vectors(self._labels[0])
 
     def describe(self, data: ContextData) -> tuple[np.ndarray, np.ndarray]:
-        """Returns `users` and `challenges` computed from other data.
-
-        Args:
-            data: data of the same users and challenges, with other posts or features.
-        """
+        """Returns `users` and `challenges` computed from other data."""
         other = copy.copy(self)
         for name in ("users", "challenges"):
             other.__dict__.pop(name, None)

@@ -220,11 +220,6 @@ def _complete(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Converts a tree to a complete one by extending leaves above the last level.
 
-    Args:
-        nodes: nodes of a scikit-learn tree on bins.
-        columns: positions of the tree's features among all features.
-        edges: thresholds between the bins of each of the tree's features.
-
     Returns:
         Feature, threshold and `unknown_left` of the splits, and values of the leaves.
     """

@@ -39,12 +39,7 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
-    """Plots the forecast against the true reach of each challenge, with intervals.
-
-    Args:
-        table: table of `Backtests`.
-        method: one of `backtesting.METHODS`.
-    """
+    """Plots the forecast against the true reach of each challenge, with intervals."""
     predicted = table[f"{method}_predicted"]
     figure = go.Figure()
     ends = [float(min(table["actual"].min(), predicted.min())), 0.0]  # type: ignore[type-var, arg-type]

@@ -169,7 +169,26 @@ def export_files(items: Sequence[Item], format_name: str) -> Files:
         items: web items (`web_items.iter_items`), oldest first.
         format_name: one of `FORMATS`.
     """
-    return _WRITERS[format_name](items)
+    if format_name in _OWN_WRITERS:
+        return _OWN_WRITERS[format_name](items)
+    posts = [_record(item, format_name) for item in items]
+    if format_name in _TABLES:
+        return {_TABLES[format_name]: _table(posts)}
+    name, document = _DOCUMENTS[format_name]
+    text = json.dumps(_filled(document, posts), ensure_ascii=False, indent=1)
+    return {name: text + "\n"}
+
+
+def _filled(document: Item, posts: Sequence[Item]) -> Item:
+    """Returns a document with the posts in place of `_POSTS`."""
+    return {
+        name: _filled(value, posts)
+        if isinstance(value, dict)
+        else posts
+        if value is _POSTS
+        else value
+        for name, value in document.items()
+    }
 
 
 def _record(item: Item, format_name: str) -> dict[str, Any]:
@@ -215,23 +234,6 @@ def _zeeschuimer(items: Sequence[Item]) -> Files:
     return _lines("zeeschuimer.ndjson", records)
 
 
-def _json(
-    name: str, format_name: str, wrap: Callable[[list[Item]], Item]
-) -> Callable[[Sequence[Item]], Files]:
-    """Returns the writer of a format with one JSON document."""
-
-    def write(items: Sequence[Item]) -> Files:
-        document = wrap([_record(item, format_name) for item in items])
-        return {name: json.dumps(document, ensure_ascii=False, indent=1) + "\n"}
-
-    return write
-
-
-def _csv(name: str, format_name: str) -> Callable[[Sequence[Item]], Files]:
-    """Returns the writer of a format with one table separated by commas."""
-    return lambda items: {name: _table([_record(item, format_name) for item in items])}
-
-
 def _table(rows: Sequence[Item], delimiter: str = ",") -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], delimiter=delimiter)
@@ -261,46 +263,29 @@ def _whichtok(items: Sequence[Item]) -> Files:
     return {"users.json": json.dumps(users), "videos.csv": _table(rows, "\t")}
 
 
-_WRITERS: dict[str, Callable[[Sequence[Item]], Files]] = {
+# The place of the posts in a document.
+_POSTS = object()
+_DOCUMENTS: dict[str, tuple[str, Item]] = {
+    "share_item": ("share_items.json", {"body": {"itemListData": _POSTS}}),
+    "aweme": ("awemes.json", {"aweme_list": _POSTS, "status_code": 0}),
+    "yt_dlp": (
+        "playlist.info.json",
+        {"_type": "playlist", "extractor_key": "TikTokUser", "entries": _POSTS},
+    ),
+    "research_api": (
+        "research_api.json",
+        {"data": {"videos": _POSTS, "has_more": False}, "error": {"code": "ok"}},
+    ),
+    "tiktok_scraper": ("tiktok_scraper.json", {"collector": _POSTS, "zip": "world"}),
+}
+_TABLES = {"fourcat_csv": "4cat.csv"}
+_TABLES |= {name: f"{name}.csv" for name in ("pyktok", "traktok", "pytok")}
+_OWN_WRITERS: dict[str, Callable[[Sequence[Item]], Files]] = {
     "web_item": lambda items: _lines("items.ndjson", items),
     "zeeschuimer": _zeeschuimer,
-    "share_item": _json(
-        "share_items.json",
-        "share_item",
-        lambda posts: {"body": {"itemListData": posts}},
-    ),
-    "aweme": _json(
-        "awemes.json", "aweme", lambda posts: {"aweme_list": posts, "status_code": 0}
-    ),
-    "yt_dlp": _json(
-        "playlist.info.json",
-        "yt_dlp",
-        lambda posts: {
-            "_type": "playlist",
-            "extractor_key": "TikTokUser",
-            "entries": posts,
-        },
-    ),
-    "research_api": _json(
-        "research_api.json",
-        "research_api",
-        lambda posts: {
-            "data": {"videos": posts, "has_more": False},
-            "error": {"code": "ok"},
-        },
-    ),
-    "tiktok_scraper": _json(
-        "tiktok_scraper.json",
-        "tiktok_scraper",
-        lambda posts: {"collector": posts, "zip": "world"},
-    ),
-    "fourcat_csv": _csv("4cat.csv", "fourcat_csv"),
-    "pyktok": _csv("pyktok.csv", "pyktok"),
-    "traktok": _csv("traktok.csv", "traktok"),
-    "pytok": _csv("pytok.csv", "pytok"),
     "whichtok": _whichtok,
 }
 
-FORMATS = tuple(_WRITERS)
+FORMATS = (*_OWN_WRITERS, *_DOCUMENTS, *_TABLES)
 
-FILE_NAMES = frozenset(name for write in _WRITERS.values() for name in write(()))
+FILE_NAMES = frozenset(name for known in FORMATS for name in export_files((), known))

@@ -159,11 +159,6 @@ def encode_moments(
 ) -> pl.DataFrame:
     """Replaces the ids of users and things by their positions.
 
-    Args:
-        moments: table with `user_id`, `thing` and other columns.
-        users: ids of users, sorted.
-        things: names of things, sorted.
-
     Returns:
         The rows of these users and things, with `user` and `thing` as Int64.
     """

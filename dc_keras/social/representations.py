@@ -1,4 +1,4 @@
-"""Edges between users with similar representations of a model."""
+"""Reads the representations of users by a model."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer
-from dc_keras.social.sharing import build_similarity_layer
 from tfrecords.storage.integrity import verify_directory, verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
-LAYER = "similar"
 _RULE = (
     "representations must be a Parquet file with user_id and one column of vectors, or "
     "a directory of such files, such as --users of `rank`"
@@ -72,17 +69,3 @@ def _read_table(path: Path) -> pl.DataFrame:
     tables = [pl.read_parquet(file) for file in sorted(path.glob("*.parquet"))]
     # A shard without users does not know the length of the vectors.
     return pl.concat([table for table in tables if table.height] or tables)
-
-
-def read_similarity_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
-    """Returns the layer "similar" of the nearest neighbours by cosine.
-
-    Args:
-        path: representations, as for `read_representations`.
-        users: users of the graph.
-        top_k: number of nearest neighbours per user, at least 1.
-
-    Raises:
-        DataError: as for `read_representations` and `build_similarity_layer`.
-    """
-    return build_similarity_layer(LAYER, read_representations(path, users), top_k)

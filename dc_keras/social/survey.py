@@ -91,11 +91,7 @@ class Survey:
         )
 
     def view(self, spells: pl.DataFrame | None = None) -> GraphView:
-        """Returns the graph with layout, colours and sizes, for files.
-
-        Args:
-            spells: spells of edges, as for `GraphView`.
-        """
+        """Returns the graph with layout, colours and sizes, for files."""
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
         largest = strength.max(initial=0.0) or 1.0

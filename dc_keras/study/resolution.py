@@ -52,11 +52,6 @@ def resolve_study(
 def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
     """Resolves a study on a table of posts.
 
-    Args:
-        study: the study, all overrides applied.
-        videos: the corpus's table of posts.
-        support: the support rule, see `resolve_study`.
-
     Returns:
         The grid.
 
@@ -144,10 +139,6 @@ def in_pool(user_id: str, fraction: float) -> bool:
 def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
     """Returns the challenges of each post by name, for `read_pasts`.
 
-    Args:
-        study: the study with the challenges.
-        videos: the posts, with their `hashtags` and `music_id`.
-
     Returns:
         As `find_joins`, but `challenge` is the name of the challenge.
     """
@@ -158,10 +149,6 @@ def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
 
 def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
     """Returns the challenges of each post.
-
-    Args:
-        study: the study with the challenges.
-        videos: the posts, with their `hashtags` and `music_id`.
 
     Returns:
         One row per post and challenge, sorted, with the columns `video_id` and

@@ -63,12 +63,7 @@ def require_matches(challenges: Sequence[Challenge], videos: pl.DataFrame) -> li
 
 
 def nearest_hashtags(tags: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Returns the known hashtags most similar to any given one, most similar first.
-
-    Args:
-        tags: normalised hashtags to compare with.
-        known: normalised hashtags to choose from, `NUM_NEAREST` at most.
-    """
+    """Returns the known hashtags most similar to any given one, most similar first."""
     similarity: dict[str, float] = {}
     for tag in tags:
         for near in difflib.get_close_matches(tag, known, NUM_NEAREST, _MIN_SIMILARITY):

@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.representations import read_representations, read_similarity_layer
+from dc_keras.social.representations import read_representations
+from dc_keras.social.sharing import build_similarity_layer
 
 _USERS = ("u_a", "u_b", "u_c", "u_d")
 
@@ -43,7 +44,7 @@ def test_shards_are_read_as_one_table(path, tmp_path):
 
 
 def test_the_nearest_users_are_connected_by_cosine(path):
-    layer = read_similarity_layer(path, _USERS, 1)
+    layer = build_similarity_layer("similar", read_representations(path, _USERS), 1)
     edges = layer.weights.toarray()
     assert layer.name == "similar"
     cosine = 1 / np.sqrt(1 + 0.01)

@@ -7,36 +7,20 @@ from dc_keras.corpus.importing.sources.mapped import Paths, with_changes
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 
 _MILLISECONDS = 1000
-_PATHS = Paths(
-    video_id=("aweme_id",),
-    user_id=("author.uid", "author_user_id"),
-    handle=("author.unique_id",),
-    sec_uid=("author.sec_uid",),
-    caption=("desc",),
-    create_time=("create_time",),
-    links="text_extra",
-    challenges="cha_list",
-    music_id=("music.mid", "music.id_str", "music.id"),
-    music_title=("music.title",),
-    music_is_original=("music.is_original_sound", "music.is_original"),
-    names=(
-        *("author.nickname", "music.author", "music.owner_nickname"),
-        "music.owner_handle",
-    ),
-    duration_s=("video.duration", "duration"),
-    views=("statistics.play_count",),
-    likes=("statistics.digg_count",),
-    comments=("statistics.comment_count",),
-    shares=("statistics.share_count",),
-    saves=("statistics.collect_count",),
-    duet_of=("duet_info.original_item_id",),
-    effects=("effect_stickers",),
-    region=("region",),
-    language=("desc_language",),
-    images=("images", "image_post_info"),
-    followers="author.follower_count",
-    total_likes=("author.total_favorited",),
-    total_posts="author.aweme_count",
+_PATHS = Paths.of(
+    """
+    video_id=aweme_id user_id=author.uid,author_user_id handle=author.unique_id
+    sec_uid=author.sec_uid caption=desc create_time=create_time links=text_extra
+    challenges=cha_list music_id=music.mid,music.id_str,music.id music_title=music.title
+    music_is_original=music.is_original_sound,music.is_original
+    names=author.nickname,music.author,music.owner_nickname,music.owner_handle
+    duration_s=video.duration,duration views=statistics.play_count
+    likes=statistics.digg_count comments=statistics.comment_count
+    shares=statistics.share_count saves=statistics.collect_count
+    duet_of=duet_info.original_item_id effects=effect_stickers region=region
+    language=desc_language images=images,image_post_info followers=author.follower_count
+    total_likes=author.total_favorited total_posts=author.aweme_count
+    """
 )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources import (
     addresses,
+    formats,
     research_api,
     synonyms,
-    table_formats,
     values,
     web_item,
 )
@@ -50,7 +50,7 @@ _TOOL_KEYS = frozenset(
 )
 # An object with one of these keys describes a person.
 _PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
-_TOOLS = (research_api.VIDEO, table_formats.TIKTOK_10M, web_item.SOURCE)
+_TOOLS = (research_api.VIDEO, formats.TIKTOK_10M, web_item.SOURCE)
 
 
 def matches(record: RawRecord) -> bool:

@@ -19,18 +19,12 @@ def matches(record: RawRecord) -> bool:
     return "createtime" in keys and "video_id" in keys
 
 
-_PATHS = Paths(
-    video_id=("video_id",),
-    user_id=("author_id",),
-    handle=("author_name",),
-    caption=("desc",),
-    create_time=("createtime",),
-    tags=("hashtags",),
-    mentions=("mentions",),
-    views=("view_count",),
-    likes=("digg_count",),
-    comments=("comment_count",),
-    shares=("share_count",),
+_PATHS = Paths.of(
+    """
+    video_id=video_id user_id=author_id handle=author_name caption=desc
+    create_time=createtime tags=hashtags mentions=mentions views=view_count
+    likes=digg_count comments=comment_count shares=share_count
+    """
 )
 
 

@@ -63,10 +63,6 @@ def read_documents(
     The format is recognised from the content, not from the file name: archives, Parquet
     and spreadsheets by their first bytes, saved pages by a leading `<`, tables by a
     header line, JSON lines by a complete first line that is not the last.
-
-    Args:
-        piece: the file, or lines of a file for which `is_json_lines` holds.
-        read_lines: fast reader for JSON lines after the first line.
     """
     for member in iter_members(piece):
         if member.reason is not None:
@@ -331,14 +327,7 @@ def _read_workbook(file: BinaryIO) -> Iterator[Document]:
 def _read_table_or_text(
     first: bytes, file: BinaryIO, number: int, member: ArchiveMember | None
 ) -> Iterator[Document]:
-    """Yields the rows of a table, or the JSON in a script.
-
-    Args:
-        first: the first line.
-        file: the rest of the file.
-        number: number of the first line.
-        member: the file, to detect its encoding; None if the encoding is known.
-    """
+    """Yields the rows of a table, or the JSON in a script."""
     lines = [first]
     header = find_header(lines)
     while header is None and len(lines) < _TITLE_LINES:

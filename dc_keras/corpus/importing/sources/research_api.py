@@ -36,24 +36,16 @@ def matches_video(record: RawRecord) -> bool:
     return len(_DISTINCTIVE & record.keys()) >= 2 and "parent_comment_id" not in record
 
 
-_PATHS = Paths(
-    video_id=("id", "video_id"),
-    # The virtual compute environment renames some of the fields.
-    handle=("username", "author_name", "display_name"),
-    caption=("video_description",),
-    create_time=("create_time", "create_date"),
-    tags=("hashtag_names",),
-    mentions=("video_mention_list",),
-    music_id=("music_id",),
-    duration_s=("video_duration",),
-    views=("view_count",),
-    likes=("like_count",),
-    comments=("comment_count",),
-    shares=("share_count",),
-    saves=("favorites_count", "favourites_count"),
-    region=("region_code", "country_code"),
-    transcript=("voice_to_text",),
-    witnesses=("id", "video_id", "music_id"),
+# The virtual compute environment renames some of the fields.
+_PATHS = Paths.of(
+    """
+    video_id=id,video_id handle=username,author_name,display_name
+    caption=video_description create_time=create_time,create_date tags=hashtag_names
+    mentions=video_mention_list music_id=music_id duration_s=video_duration
+    views=view_count likes=like_count comments=comment_count shares=share_count
+    saves=favorites_count,favourites_count region=region_code,country_code
+    transcript=voice_to_text witnesses=id,video_id,music_id
+    """
 )
 
 

@@ -33,34 +33,24 @@ def matches(record: RawRecord) -> bool:
     return len(found - _UNSPECIFIC) >= 1 and len(found) >= 2
 
 
-_PATHS = Paths(
-    video_id=("id",),
-    user_id=("author.id", "authorId"),
-    handle=("author.uniqueId", "author"),  # a text in old embeds and page states
-    sec_uid=("author.secUid", "authorSecId"),
-    caption=("desc",),
-    create_time=("createTime",),
-    links="textExtra",
-    challenges="challenges",
-    music_id=("music.id",),
-    music_title=("music.title",),
-    music_is_original=("music.original",),
-    names=("author.nickname", "nickname", "music.authorName"),
-    duration_s=("video.duration",),
-    # statsV2 has exact numbers, stats may have rounded ones.
-    views=("statsV2.playCount", "stats.playCount"),
-    likes=("statsV2.diggCount", "stats.diggCount"),
-    comments=("statsV2.commentCount", "stats.commentCount"),
-    shares=("statsV2.shareCount", "stats.shareCount"),
-    saves=("statsV2.collectCount", "stats.collectCount"),
-    duet_of=("duetInfo.duetFromId",),
-    effects=("effectStickers",),
-    region=("locationCreated",),
-    language=("textLanguage",),
-    images=("imagePost",),
-    followers="authorStats.followerCount",
-    total_likes=("authorStats.heartCount", "authorStats.heart"),
-    total_posts="authorStats.videoCount",
+# The author is a text in old embeds and page states. statsV2 has exact numbers, stats
+# may have rounded ones.
+_PATHS = Paths.of(
+    """
+    video_id=id user_id=author.id,authorId handle=author.uniqueId,author
+    sec_uid=author.secUid,authorSecId caption=desc create_time=createTime
+    links=textExtra challenges=challenges music_id=music.id music_title=music.title
+    music_is_original=music.original names=author.nickname,nickname,music.authorName
+    duration_s=video.duration views=statsV2.playCount,stats.playCount
+    likes=statsV2.diggCount,stats.diggCount
+    comments=statsV2.commentCount,stats.commentCount
+    shares=statsV2.shareCount,stats.shareCount
+    saves=statsV2.collectCount,stats.collectCount duet_of=duetInfo.duetFromId
+    effects=effectStickers region=locationCreated language=textLanguage images=imagePost
+    followers=authorStats.followerCount
+    total_likes=authorStats.heartCount,authorStats.heart
+    total_posts=authorStats.videoCount
+    """
 )
 
 

@@ -22,22 +22,15 @@ def matches(record: RawRecord) -> bool:
     )
 
 
-_PATHS = Paths(
-    video_id=("id",),
-    user_id=("uploader_id",),
-    handle=("uploader",),
-    sec_uid=("channel_id",),
-    caption=("description", "title"),  # the title is the same text, truncated
-    create_time=("timestamp",),
-    music_title=("track",),
-    names=("artists", "artist", "channel", "creator"),
-    duration_s=("duration",),
-    views=("view_count",),
-    likes=("like_count",),
-    comments=("comment_count",),
-    shares=("repost_count",),
-    saves=("save_count",),
-    followers="channel_follower_count",
+# The title is the description, truncated.
+_PATHS = Paths.of(
+    """
+    video_id=id user_id=uploader_id handle=uploader sec_uid=channel_id
+    caption=description,title create_time=timestamp music_title=track
+    names=artists,artist,channel,creator duration_s=duration views=view_count
+    likes=like_count comments=comment_count shares=repost_count saves=save_count
+    followers=channel_follower_count
+    """
 )
 
 
