@@ -9,7 +9,7 @@ of 80/20, and the five rows of Table II, with the default preset. The features a
 synthetic: noise around a centre for each challenge and each user, seed 0. They are
 written as records into the output, once. Prints the wall time, the CPU time and the
 peak memory of the largest process, without the page cache. --fraction uses a share of
-the videos and users.
+the videos and users; --challenges shares the videos among another number of challenges.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=
 _FRACTION = flags.DEFINE_float(
     "fraction", 1.0, "Share of the paper's users and videos.", 0.01, 1.0
 )
+_CHALLENGES = flags.DEFINE_integer("challenges", 12, "Number of challenges.", 2)
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
-_NUM_CHALLENGES, _NUM_SUPPORT, _NUM_USERS, _HISTORY = 12, 7000, 1303, 8
+_NUM_SUPPORT, _NUM_USERS, _HISTORY = 7000, 1303, 8
 _NUM_FRAMES, _WIDTHS, _CAPTION_DIM = 50, {"VGG16": 512, "ResNet50": 2048}, 768
 _SIGNAL = 0.3
 
@@ -63,7 +64,7 @@ def main(_: list[str]) -> None:
     rng = np.random.default_rng(0)
     num_users = round(_NUM_USERS * _FRACTION.value)
     num_videos = round(_NUM_SUPPORT * _FRACTION.value)
-    grid = random_grid(rng, num_users, num_videos, _NUM_CHALLENGES, _HISTORY)
+    grid = random_grid(rng, num_users, num_videos, _CHALLENGES.value, _HISTORY)
     videos = random_posts(rng, grid)
     output = Path(_OUTPUT.value)
     table = _make_features(rng, grid, output)
@@ -85,7 +86,8 @@ def main(_: list[str]) -> None:
     owners = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     gibibytes = max(resource.getrusage(owner).ru_maxrss for owner in owners) / 2**20
     print(
-        f"{len(table.video_ids)} videos, {len(grid.users)} users: "
+        f"{len(table.video_ids)} videos, {len(grid.users)} users, "
+        f"{len(grid.challenges)} challenges: "
         f"{time.monotonic() - start:.0f} s, {_processor_seconds() - busy:.0f} s of the "
         f"processor, {gibibytes:.1f} GiB, {_WORKERS.value} workers of {os.cpu_count()}"
     )

@@ -204,6 +204,9 @@ def _run_epochs(
     for epoch in range(done, options.epochs):
         reseed(epoch)
         runner.on_epoch_begin(epoch)
+        # Early stopping had ended the training before it was interrupted.
+        if model.stop_training:
+            return
         total = 0.0
         for first in range(0, num_steps, stride):
             end = min(first + stride, num_steps)
