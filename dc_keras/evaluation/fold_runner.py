@@ -129,11 +129,14 @@ def run_manifests(
             finish_files(directory, files)
             spent = time.monotonic() - start
             if spent >= _QUIET_SECONDS:
-                pace = spent / number
-                progress(
+                pace, left = spent / number, len(jobs) - number
+                line = (
                     f"{number} of {len(jobs)} folds done, {pace:.0f} s each, about "
-                    f"{pace * (len(jobs) - number):.0f} s left"
+                    f"{pace * left:.0f} s left"
                 )
+                if workers == number == 1 and cluster is None and left > 1:
+                    line += "; a fold uses one core, --workers=N fits N folds at a time"
+                progress(line)
 
 
 def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
