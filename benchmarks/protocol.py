@@ -93,9 +93,7 @@ def main(_: list[str]) -> None:
     )
 
 
-def _make_grid(
-    rng: np.random.Generator, fraction: float, num_challenges: int
-) -> Grid:
+def _make_grid(rng: np.random.Generator, fraction: float, num_challenges: int) -> Grid:
     """Returns random participations, with a random effect per user and challenge."""
     num_users, num_videos = round(_NUM_USERS * fraction), round(_NUM_SUPPORT * fraction)
     users = tuple(f"user{n:04d}" for n in range(num_users))
