@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -15,29 +14,16 @@ if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
 
 
-class OpenBundle(Protocol):
-    """Function that opens the bundle of the flags."""
-
-    def __call__(self, challenges: Sequence[str] = ()) -> Predictor:
-        """Returns the bundle.
-
-        Args:
-            challenges: Names of challenges that it must contain, which are checked
-                before TensorFlow is imported.
-
-        Raises:
-            DataError: There is no bundle, or it does not contain a challenge.
-        """
-
-
 flags.disclaim_key_flags()
 
 
-def define_bundle_flags() -> OpenBundle:
+def define_bundle_flags() -> Callable[..., Predictor]:
     """Defines --bundle, --server and --served_name.
 
     Returns:
-        Function that opens the bundle when the flags have been parsed.
+        Function that opens the bundle when the flags have been parsed. It takes names
+        of challenges that the bundle must contain, which are checked before TensorFlow
+        is imported, and raises a `DataError` if there is no bundle or it lacks one.
     """
     bundle = flags.DEFINE_string(
         "bundle", None, "Bundle, or the directory of its versions.", required=True
@@ -75,8 +61,6 @@ def define_bundle_flags() -> OpenBundle:
         from dc_keras.serving.predictor import Predictor
 
         if server.value:
-            # Otherwise urllib3 logs each retry; the final error is sufficient.
-            logging.getLogger("urllib3").setLevel(logging.ERROR)
             return Predictor.connect(Path(bundle.value), server.value, name.value)
         return Predictor.load(Path(bundle.value))
 
