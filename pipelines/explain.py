@@ -48,11 +48,7 @@ _POSTS = flags.DEFINE_integer(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory of the explanation.", required=True
 )
@@ -97,11 +93,11 @@ def _explain(
     from dc_keras.serving.attribution import explain
     from dc_keras.serving.raw_requests import RawUser
 
-    root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
+    root = _MEDIA_ROOT(corpus)
     describing = _describing(corpus, predictor)
     sides = predictor.config["sides"]
     posts = {
-        side: raw_posts.OnDemand(videos, root, sides[side], sample)
+        side: raw_posts.of_videos(videos, root, sides[side]["sampling"], sample)
         for side, videos in (("user", own), ("challenge", describing))
     }
     known = raw_posts.KnownUsers.of(corpus, predictor, [user])

@@ -38,11 +38,7 @@ _CHALLENGE = flags.DEFINE_multi_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
 
 
@@ -75,7 +71,7 @@ def _predict() -> None:
     ordered = {user: histories[user] for user in requested if user in histories}
     tables = []
     for batch, raw_users in raw_posts.of_users(
-        corpus, ordered, _MEDIA_ROOT.value, predictor
+        corpus, ordered, _MEDIA_ROOT(corpus), predictor
     ):
         rows = predictor.predict(raw_users, challenges)
         for user, row in zip(batch, rows, strict=True):

@@ -18,14 +18,9 @@ from absl import flags
 from pipelines._cli import app, bundles, raw_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.ranking import UserTable
-    from dc_keras.serving.raw_requests import RawPost
 
 _OPEN_BUNDLE = bundles.define_bundle_flags()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -43,11 +38,7 @@ _COMMUNITIES = flags.DEFINE_string(
 _USERS_FILE = flags.DEFINE_string(
     "users_file", None, "Cache of the users' representations, .parquet."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _LEVEL = flags.DEFINE_float(
     "level",
     0.9,
@@ -73,13 +64,20 @@ def main() -> None:
     _require_one_challenge()
     corpus = Corpus.open(_CORPUS.value)
     community_of = _read_communities()
-    new_posts = None if _CHALLENGE.value else _describe_challenge()
+    # Read before TensorFlow is loaded.
+    new_posts = None
+    if not _CHALLENGE.value:
+        config = bundles.read_bundle_config()
+        new_posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
     predictor = _OPEN_BUNDLE([_CHALLENGE.value] if _CHALLENGE.value else [])
     # Only now: TensorFlow takes seconds.
     from dc_keras.serving.calibration import forecast_participants
     from dc_keras.serving.ranking import Ranker, choose_seeds
 
-    challenge = _represent_challenge(predictor, new_posts)
+    if new_posts is None:
+        [challenge] = predictor.find_challenges([str(_CHALLENGE.value)])
+    else:
+        challenge = predictor.represent_challenge(new_posts)
     users = _load_users(corpus, predictor)
     groups = None
     if community_of is not None:
@@ -126,22 +124,6 @@ def _require_one_challenge() -> None:
         )
 
 
-def _describe_challenge() -> list[RawPost]:
-    """Reads the posts of a new challenge, before the bundle is loaded."""
-    config = bundles.read_bundle_config()
-    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
-
-
-def _represent_challenge(
-    predictor: Predictor, new_posts: Sequence[RawPost] | None
-) -> np.ndarray:
-    """Returns the representation of a new challenge, or of that of --challenge."""
-    if new_posts is not None:
-        return predictor.represent_challenge(new_posts)
-    representation: np.ndarray = predictor.find_challenges([str(_CHALLENGE.value)])[0]
-    return representation
-
-
 def _load_users(corpus: Corpus, predictor: Predictor) -> UserTable:
     """Reads the users from --users_file, or prepares them and writes that file."""
     from pathlib import Path
@@ -180,7 +162,7 @@ def _prepare_users(corpus: Corpus, predictor: Predictor) -> UserTable:
     parts = [
         predictor.prepare_users(predictor.represent_users(raw_users))
         for _, raw_users in raw_posts.of_users(
-            corpus, ordered, _MEDIA_ROOT.value, predictor
+            corpus, ordered, _MEDIA_ROOT(corpus), predictor
         )
     ]
     prepared = np.concatenate(parts)

@@ -55,8 +55,7 @@ from dc_keras.serving.fact_inputs import (
     POST_SPECS,
     USER_SPECS,
     UserFacts,
-    unknown_post_facts,
-    unknown_user_facts,
+    unknown_facts_of,
 )
 from dc_keras.serving.serving_model import CAPTIONS, FRAMES, TOKENS, ServingModel
 from dc_keras.serving.split_head import PreparedUsers
@@ -115,8 +114,8 @@ def _score_endpoints(model: ServingModel) -> dict[str, Endpoint]:
     def answer_without_facts(
         challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        facts = (*unknown_post_facts(captions), *unknown_user_facts(captions))
-        return answer(challenge, captions, frames, *facts)
+        facts = unknown_facts_of(captions)
+        return answer(challenge, captions, frames, *facts.values())
 
     inputs = [_CHALLENGES, CAPTIONS, FRAMES]
     return {

@@ -7,9 +7,9 @@ frames of its post and not the answers about all others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawPost, RawUser
     from tfrecords.frame_records import Sampler
+    from tfrecords.frame_sampling import SamplingConfig
 
 flags.disclaim_key_flags()
 
@@ -41,7 +42,7 @@ def define_challenge_flags() -> tuple[
 def of_users(
     corpus: Corpus,
     histories: Mapping[str, Sequence[str]],
-    media_root: str | None,
+    media_root: Path | None,
     predictor: Predictor,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
     """Yields batches of pseudonyms and raw users, in order.
@@ -49,7 +50,7 @@ def of_users(
     Args:
         corpus: Corpus of the users.
         histories: Ids of the posts of each user.
-        media_root: Directory of the media; None for the media root of the corpus.
+        media_root: Directory of the media.
         predictor: Bundle whose sampling of frames and whose study are used.
     """
     from tqdm import tqdm
@@ -58,7 +59,6 @@ def of_users(
     from tfrecords.decoding_process import DecodingProcess
 
     users, sampling = list(histories), predictor.sampling
-    root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
     bar = tqdm(total=len(users), desc="users", unit="user", disable=None)
     with DecodingProcess() as process, bar:
@@ -70,7 +70,7 @@ def of_users(
                 described = []
                 for user in some:
                     videos = [records[video_id] for video_id in histories[user]]
-                    posts = of_videos(videos, root, sampling, process.sample)
+                    posts = of_videos(videos, media_root, sampling, process.sample)
                     described.append(RawUser(posts, **known.facts(user)))
                 yield some, described
                 bar.update(len(some))
@@ -140,13 +140,18 @@ def _cut(users: list[str], size: int) -> Iterator[list[str]]:
         yield users[start : start + size]
 
 
-def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
-    """Returns the given directory of the media, or else that of the corpus."""
-    return Path(given) if given else corpus.media_root
+def define_media_root() -> Callable[[Corpus], Path | None]:
+    """Defines --media_root; the result returns it, or else that of the corpus."""
+    given = flags.DEFINE_string(
+        "media_root",
+        None,
+        "Directory of the media. Default: the media root of the corpus.",
+    )
+    return lambda corpus: Path(given.value) if given.value else corpus.media_root
 
 
 def of_videos(
-    videos: Iterable[Video],
+    videos: Iterable[Video | None],
     media_root: Path | None,
     sampling: Mapping[str, Any] | None,
     sample: Sampler,
@@ -156,28 +161,32 @@ def of_videos(
     A post whose media cannot be read is named on stderr and has no frames.
 
     Args:
-        videos: records of the posts.
+        videos: records of the posts; None gives a post without caption and frames.
         media_root: where their media lie.
         sampling: of the model; None for one that sees no frames.
         sample: takes the frames, that of a `DecodingProcess`.
     """
+    from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
-    from tfrecords.frame_sampling import SamplingConfig
 
-    settings = dict(sampling or {})
-    settings.pop("repeat", None)
     posts = []
     for video in videos:
         sampled = None
-        if settings:
+        if sampling and video is not None:
             try:
-                config = SamplingConfig(**settings)
-                sampled = sample_post(video, media_root, config, sample)
+                sampled = sample_post(video, media_root, _config(sampling), sample)
             except MediaError as error:
                 app.progress(f"post {video.video_id} counts without frames: {error}")
-        posts.append(_of_video(video, sampled.jpegs if sampled else ()))
+        jpegs = sampled.jpegs if sampled else ()
+        posts.append(RawPost("") if video is None else _of_video(video, jpegs))
     return posts
+
+
+def _config(sampling: Mapping[str, Any]) -> SamplingConfig:
+    from tfrecords.frame_sampling import SamplingConfig
+
+    return SamplingConfig(**{k: v for k, v in sampling.items() if k != "repeat"})
 
 
 def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
@@ -194,54 +203,6 @@ def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
         duration=-1.0 if video.duration_s is None else video.duration_s,
         counts=tuple(-1.0 if count is None else float(count) for count in counts),
     )
-
-
-class OnDemand(Sequence["RawPost"]):
-    """Posts whose media are read on first access, and then kept.
-
-    Args:
-        videos: records of the posts; None gives a post without caption and frames.
-        media_root: where their media lie.
-        side: of the model that they are for.
-        sample: takes the frames, that of a `DecodingProcess`.
-    """
-
-    def __init__(
-        self,
-        videos: Sequence[Video | None],
-        media_root: Path | None,
-        side: Mapping[str, Any],
-        sample: Sampler,
-    ) -> None:
-        self._videos = videos
-        self._media_root = media_root
-        self._sample = sample
-        self._sampling = side["sampling"]
-        self._read: dict[int, RawPost] = {}
-
-    def __len__(self) -> int:
-        return len(self._videos)
-
-    @overload
-    def __getitem__(self, index: int) -> RawPost: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[RawPost]: ...
-
-    def __getitem__(self, index: int | slice) -> RawPost | list[RawPost]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index not in self._read:
-            self._read[index] = self._read_post(self._videos[index])
-        return self._read[index]
-
-    def _read_post(self, video: Video | None) -> RawPost:
-        from dc_keras.serving.raw_requests import RawPost
-
-        if video is None:
-            return RawPost("")
-        [post] = of_videos([video], self._media_root, self._sampling, self._sample)
-        return post
 
 
 def of_challenge(
@@ -287,13 +248,11 @@ def _frames_of(
     from dc_keras.errors import DataError
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
-    from tfrecords.frame_sampling import SamplingConfig
 
     path = Path(file).expanduser()
-    config = SamplingConfig(**{k: v for k, v in sampling.items() if k != "repeat"})
     video = Video("1", "", "file", "", media_path=path.name)
     try:
-        sampled = sample_post(video, path.parent, config, sample)
+        sampled = sample_post(video, path.parent, _config(sampling), sample)
     except MediaError as error:
         raise DataError(
             f"--video must be a video file; {error}. Received: video={file}"
