@@ -1,16 +1,6 @@
 """Inputs of signatures for facts about posts and users, besides captions and frames.
 
-sounds         string (B, m)      ids of sounds, "" if unknown
-sound_titles   string (B, m)      titles of sounds, "" if unknown
-create_times   int64 (B, m)       UTC seconds, -1 if unknown
-durations      float32 (B, m)     seconds, -1 if unknown
-counts         float32 (B, m, 4)  views, likes, comments, shares; -1 if unknown
-account        float32 (B, 3)     followers, likes and posts; -1 if unknown
-joined         string (B, j)      challenges that the user has joined, padded with
-                                  ""; only "" if they are unknown. A name outside
-                                  the bundle marks the joins as known.
-now            int64 (B,)         time of the prediction, UTC seconds; -1 for the
-                                  time after the training data
+docs/serving.md has a table of their units and of the values for unknown.
 """
 
 from __future__ import annotations
