@@ -16,29 +16,27 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
 
+from benchmarks.turns import run_alone
 from tfrecords.memory import keep_freed_memory
 
 _TURNS, _STEPS = 3, 6
 _VIDEOS, _FRAMES, _FRAME_DIM, _CAPTION_DIM, _USERS = 512, 50, 2048, 768, 1303
 _PARTS = ("user proxy", "ResNet50")
-# Seconds and page faults per step, and peak MiB.
-_Cost = tuple[float, float, float]
+_ALONE = """
+import sys
+from benchmarks.allocation import measure
+measure(*sys.argv[1:])
+"""
 
 
 def main() -> None:
-    """Prints the table, or, with arguments, measures one turn of it."""
-    if len(sys.argv) > 1:
-        part, way = sys.argv[1:]
-        print(*_measure(part, keeps=way == "kept"))
-        return
+    """Prints the table."""
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{datetime.now(UTC):%Y-%m-%d}; medians of {_TURNS} turns of {_STEPS} steps"
@@ -46,10 +44,10 @@ def main() -> None:
     print("| | usual, s | kept, s | usual / kept | page faults | peak MiB |")
     print("|---|---|---|---|---|---|")
     for part in _PARTS:
-        turns: dict[str, list[_Cost]] = {"usual": [], "kept": []}
+        turns: dict[str, list[list[float]]] = {"usual": [], "kept": []}
         for _ in range(_TURNS):
             for way, costs in turns.items():
-                costs.append(_run_in_process(part, way))
+                costs.append(run_alone(_ALONE, part, way))
         usual, kept = (
             [statistics.median(column) for column in zip(*costs, strict=True)]
             for costs in turns.values()
@@ -61,15 +59,9 @@ def main() -> None:
         )
 
 
-def _run_in_process(part: str, way: str) -> _Cost:
-    command = [sys.executable, "-m", "benchmarks.allocation", part, way]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, pages, mebibytes = map(float, done.stdout.split())
-    return seconds, pages, mebibytes
-
-
-def _measure(part: str, keeps: bool) -> _Cost:
-    if keeps:
+def measure(part: str, way: str) -> None:
+    """Prints seconds and page faults per step, and the peak MiB of this process."""
+    if way == "kept":
         keep_freed_memory()
     step = {"user proxy": _make_proxy_step, "ResNet50": _make_pass}[part]()
     for _ in range(2):  # compiles, and allocates the memory
@@ -81,7 +73,7 @@ def _measure(part: str, keeps: bool) -> _Cost:
         seconds.append(time.perf_counter() - start)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     pages = (usage.ru_minflt - before) / _STEPS
-    return statistics.median(seconds), pages, usage.ru_maxrss / 1024
+    print(statistics.median(seconds), pages, usage.ru_maxrss / 1024)
 
 
 def _make_proxy_step() -> Callable[[], object]:

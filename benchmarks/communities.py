@@ -27,15 +27,12 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
 
-from dc_keras.corpus.importing.importer import import_files
-from dc_keras.corpus.pseudonyms import Pseudonymizer
+from benchmarks.worlds import KEY, import_world
 from dc_keras.corpus.store import Corpus
-from dc_keras.simulation.export_formats import export_files
 from dc_keras.simulation.ground_truth import LOOK_DIM, Truth, WorldConfig, draw_truth
-from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.world import World, simulate_world
 from dc_keras.social.adoption import Adoption, measure_along_edges
-from dc_keras.social.affiliations import find_affiliations
+from dc_keras.social.affiliations import count_affiliations, find_moments
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.communities import find_communities
 from dc_keras.social.graph import Layer, to_canonical
@@ -107,7 +104,9 @@ def find_planted_in_posts(num_users: int = 600) -> None:
     for name, options in worlds.items():
         for seed in range(3):
             world = simulate_world(
-                WorldConfig(num_users=num_users, seed=seed, **options)
+                WorldConfig(
+                    num_users=num_users, seed=seed, text_only_share=1.0, **options
+                )
             )
             scores = " | ".join(f"{score:.3f}" for score in score_world(world))
             print(f"| {name} | {seed} | {scores} |", flush=True)
@@ -123,7 +122,11 @@ def score_world(world: World) -> tuple[float, float, float, float]:
         detected = [find_communities(layer).membership for layer in layers]
         things = sparse.hstack(
             [
-                find_affiliations(corpus, kind).without_rare(2).counts
+                count_affiliations(
+                    kind, corpus.users["user_id"], find_moments(corpus, kind)
+                )
+                .without_rare(2)
+                .counts
                 for kind in ("hashtag", "sound")
             ]
         ).tocsr()
@@ -141,24 +144,14 @@ def score_world(world: World) -> tuple[float, float, float, float]:
 
 
 def corpus_of(world: World, directory: Path) -> tuple[Corpus, list[int]]:
-    """Imports the posts of a world without media.
+    """Imports the posts of a world.
 
     Returns:
         The corpus, and for each of its users, sorted, the row in the truth.
     """
-    config, key = world.config, Pseudonymizer(bytes(32))
-    items = iter_items(
-        world.posts, world.cast.accounts, width=config.width, height=config.height
-    )
-    (directory / "export").mkdir()
-    for name, content in export_files(list(items), "web_item").items():
-        (directory / "export" / name).write_text(content, encoding="utf-8")
-    import_files([f"{directory}/export/*"], directory / "corpus", pseudonymizer=key)
-    corpus = Corpus.open(directory / "corpus")
-    row_of = {
-        key.user(account.user_id): row
-        for row, account in enumerate(world.cast.accounts)
-    }
+    corpus, _ = import_world(world, directory)
+    accounts = enumerate(world.cast.accounts)
+    row_of = {KEY.user(account.user_id): row for row, account in accounts}
     return corpus, [row_of[user] for user in sorted(corpus.users["user_id"])]
 
 
@@ -191,14 +184,7 @@ def name_many(num_users: int = 100_000) -> None:
 def planted(
     num_users: int, num_groups: int, num_within: float, num_between: float
 ) -> tuple[Layer, np.ndarray]:
-    """Returns a random graph with planted groups, and the group of each user.
-
-    Args:
-        num_users: Number of users.
-        num_groups: Number of planted groups.
-        num_within: Mean number of ties per user within its group.
-        num_between: Mean number of ties per user to any other users.
-    """
+    """Returns a random graph with planted groups, and the group of each user."""
     generator = np.random.default_rng(0)
     groups = np.sort(generator.integers(0, num_groups, num_users))
     starts = np.searchsorted(groups, np.arange(num_groups + 1))

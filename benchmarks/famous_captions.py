@@ -1,37 +1,60 @@
-"""Embeds the captions of the real benchmark with MiniLM, once for all runs."""
+"""Experiments on the real benchmark, with captions that MiniLM embeds once."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import polars as pl
+from absl import flags
 
 from benchmarks.famous import Famous
 from benchmarks.minilm import minilm_handle
-
-if TYPE_CHECKING:
-    from dc_keras.features import Features
+from dc_keras.context.post_features import read_facts
+from dc_keras.encoders.extraction import CaptionEmbedder
+from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.features import Features
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
 
 
-def read_features(famous: Famous, output: Path, log: Callable[[str], None]) -> Features:
-    """Returns the caption embeddings of all posts in the grids.
+def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
+    """Defines --data and --output."""
+    data = flags.DEFINE_string(
+        "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
+    )
+    output = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+    return data, output
 
-    Args:
-        famous: The benchmark.
-        output: Directory of the cache `captions.npz`.
-        log: Called with a line of progress before they are computed.
-    """
-    from dc_keras.encoders.extraction import CaptionEmbedder
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.features import Features
 
+def make_experiment(
+    famous: Famous, output: Path, log: Callable[[str], None], **settings: Any
+) -> Experiment:
+    """Returns an experiment on all splits; captions are the only features."""
+    return Experiment(
+        grid=famous.grid,
+        table=_read_features(famous, output, log),
+        facts=read_facts(
+            famous.videos,
+            famous.grid,
+            famous.temporal,
+            users=famous.users,
+            joins=famous.joins,
+        ),
+        temporal=famous.temporal,
+        **settings,
+    )
+
+
+def _read_features(
+    famous: Famous, output: Path, log: Callable[[str], None]
+) -> Features:
+    """Returns the caption embeddings of all posts in the grids."""
     shown = {
         video
         for grid in (famous.grid, famous.temporal)

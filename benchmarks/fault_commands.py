@@ -124,7 +124,7 @@ def long_commands(
 
     Args:
         run: of `pipelines.demo`, or another directory with `world/`, `corpus/`,
-            `frames/`, `features/NAME/` and `model/`.
+            `frames/`, `features/NAME/`, `model/` and `export/`.
         key: of the pseudonyms.
         half: a corpus of half of the posts.
         ids: file with ids of posts to be forgotten.
@@ -151,6 +151,9 @@ def long_commands(
         "evaluate": Command(("evaluate", *training, *_FOLDS, "--epochs=1")),
         "export_model": Command(
             ("export_model", f"--model={run}/model", output), read=read_bundle
+        ),
+        "predict": Command(
+            ("predict", f"--bundle={run}/export", corpus, output, "--num_shards=3")
         ),
         "build_graph": Command(("build_graph", corpus, output)),
         "forget": Command(

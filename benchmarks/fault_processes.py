@@ -45,8 +45,8 @@ class Faults:
     def kill(self, name: str, number: int, rng: random.Random) -> Row:
         """Kills a command, runs it again, and compares.
 
-        Half of the kills are spread over all changes that `PowerCut` counts, at most
-        one for each; the others happen at random moments.
+        Half of the kills are at changes that `PowerCut` counts, drawn without
+        repetition; the others happen at random moments.
 
         Args:
             name: of `commands`.
@@ -58,8 +58,8 @@ class Faults:
         """
         command = self.commands[name]
         wanted, ended = self._undisturbed(command)
-        num_changes, half = ended.num_changes or 0, number // 2
-        cuts = sorted({i * num_changes // half for i in range(half)}) if half else []
+        num_changes = ended.num_changes or 0
+        cuts = rng.sample(range(num_changes), min(num_changes, number // 2))
         held, other = 0, ""
         for trial in range(number):
             if trial < len(cuts):

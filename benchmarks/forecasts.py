@@ -14,19 +14,23 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import app, flags
 
 from benchmarks.minilm import minilm_handle
-
-if TYPE_CHECKING:
-    from dc_keras.context.post_features import PostFacts
-    from dc_keras.encoders.text import TextEncoder
-    from dc_keras.features import Features
-    from dc_keras.serving.calibration import Calibration
-    from dc_keras.study.participation import Grid
+from benchmarks.worlds import import_world
+from dc_keras.context.post_features import PostFacts, read_facts
+from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.fold_run import FoldRun
+from dc_keras.features import Features
+from dc_keras.serving.calibration import Calibration, forecast_participants
+from dc_keras.simulation.world import WorldConfig, simulate_world
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.participation import Grid
+from dc_keras.study.splits import Fold
+from dc_keras.training.recipe import Recipe
 
 _WORLDS = flags.DEFINE_integer("worlds", 20, "Number of worlds.", lower_bound=1)
 _FIRST = flags.DEFINE_integer(
@@ -61,8 +65,6 @@ class _TestPredictions:
 
 def main(_: list[str]) -> None:
     """Prints one line per world, and the coverage over all worlds."""
-    from dc_keras.serving.calibration import forecast_participants
-
     inside: dict[float, list[bool]] = {level: [] for level in _LEVELS}
     encoder = _text_encoder()
     for seed in range(_FIRST.value, _FIRST.value + _WORLDS.value):
@@ -92,21 +94,12 @@ def main(_: list[str]) -> None:
 
 
 def _text_encoder() -> TextEncoder:
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-
     spec = TextSpec(minilm_handle(), max_tokens=32, pooling="mean")
     return build_text_encoder(spec)
 
 
 def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
     """Draws a world, fits on some of its users and predicts the others."""
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.fold_run import FoldRun
-    from dc_keras.serving.calibration import Calibration
-    from dc_keras.study.pairs import grid_pairs
-    from dc_keras.study.splits import Fold
-    from dc_keras.training.recipe import Recipe
-
     with tempfile.TemporaryDirectory() as scratch:
         grid, table, facts = _world(seed, encoder, Path(scratch))
     order = np.random.default_rng(seed).permutation(len(grid.users))
@@ -142,27 +135,13 @@ def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
 def _world(
     seed: int, encoder: TextEncoder, directory: Path
 ) -> tuple[Grid, Features, PostFacts]:
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.corpus.importing.importer import import_files
-    from dc_keras.corpus.pseudonyms import Pseudonymizer
-    from dc_keras.corpus.store import Corpus
-    from dc_keras.features import Features
-    from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
-    from dc_keras.study.resolution import resolve_study
-    from dc_keras.study.study import Study
-
     config = WorldConfig(
         num_users=_USERS.value,
         num_challenges=_CHALLENGES.value,
         seed=seed,
         text_only_share=1.0,
     )
-    write_world(simulate_world(config), directory / "world")
-    key = Pseudonymizer(bytes(32))
-    items = str(directory / "world" / "items.ndjson")
-    import_files([items], directory / "corpus", pseudonymizer=key)
-    corpus = Corpus.open(directory / "corpus")
-    grid = resolve_study(Study.load(directory / "world" / "study.toml"), corpus)
+    corpus, grid = import_world(simulate_world(config), directory)
     shown = sorted(grid.video_users)
     captions = [post.caption for post in corpus.find_videos(shown)]
     vectors = encoder.model.predict(np.array(captions, object), 256, verbose=0)

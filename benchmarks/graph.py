@@ -30,7 +30,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from benchmarks.turns import interleaved
+from benchmarks.turns import interleaved, run_alone
 from dc_keras import __version__
 from dc_keras.social.affiliations import Affiliations
 from dc_keras.social.coactivity import build_coactivity_layer
@@ -194,13 +194,7 @@ def main() -> None:
     print("\n| users, pruned | CPU s | peak, MiB |")
     print("|---|---|---|")
     for num_users in (10_000, 100_000):
-        done = subprocess.run(
-            [sys.executable, "-c", _ALONE, str(num_users)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        seconds, peak = map(float, done.stdout.split())
+        seconds, peak = run_alone(_ALONE, num_users)
         print(f"| {num_users:,} | {seconds:.2f} | {peak:.0f} |")
     measure_times()
 

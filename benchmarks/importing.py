@@ -5,8 +5,9 @@
 Synthetic items in the format and size of the platform's web endpoint (about 4.3 kB
 each, seed 0), ten per author. Prints the items per second and core of the complete
 import into Parquet and of `orjson.loads` on each line, their ratio (medians of five
-interleaved runs), and the peak memory of an import of 1, 4 and 12 files, which should
-be about the same. The target ratio is 0.35.
+interleaved runs), the peak memory of an import of 1, 4 and 12 files, which should be
+about the same, and the seconds of the clock of an import of 12 files by one process and
+by two workers. The target ratio is 0.35.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import os
 import platform
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -25,10 +24,12 @@ from typing import Any
 
 import orjson
 
+from benchmarks.turns import run_alone
 from dc_keras import __version__
 
 _NUM_ITEMS = 40_000
 _NUM_RUNS = 5
+_NUM_ROUNDS = 3
 _NUM_FILES = (4, 12)
 _FIRST_POST = 1_600_000_000
 _WORDS = ("new", "dance", "with", "my", "sister", "at", "the", "beach", "this", "was")
@@ -36,10 +37,12 @@ _IMPORT = """
 import resource, sys, time
 from dc_keras.corpus.importing.importer import import_files
 from dc_keras.corpus.pseudonyms import Pseudonymizer
-start = time.process_time()
-import_files(sys.argv[2:], sys.argv[1], pseudonymizer=Pseudonymizer(b"k" * 32))
-seconds = time.process_time() - start
-print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+workers, corpus, *files = sys.argv[1:]
+key = Pseudonymizer(b"k" * 32)
+cpu, clock = time.process_time(), time.perf_counter()
+import_files(files, corpus, pseudonymizer=key, workers=int(workers))
+print(time.process_time() - cpu, time.perf_counter() - clock)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
@@ -149,19 +152,16 @@ def parse_seconds(path: Path) -> float:
     return time.process_time() - start
 
 
-def import_cost(paths: list[Path], corpus: Path) -> tuple[float, float]:
-    """Returns the CPU seconds and the peak MiB of an import in its own process."""
+def import_cost(
+    paths: list[Path], corpus: Path, workers: int = 1
+) -> tuple[float, float, float]:
+    """Returns CPU seconds, seconds and peak MiB of the main process of an import."""
     # One thread, because the figure is per core.
     alone = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORT, str(corpus), *map(str, paths)],
-        env=os.environ | alone,
-        check=True,
-        capture_output=True,
-        text=True,
+    cpu, clock, memory = run_alone(
+        _IMPORT, workers, corpus, *paths, environment=os.environ | alone
     )
-    seconds, kib = map(float, done.stdout.split())
-    return seconds, kib / 1024
+    return cpu, clock, memory
 
 
 def main() -> None:
@@ -179,7 +179,7 @@ def main() -> None:
         parse, whole = [], []
         for run in range(_NUM_RUNS):
             parse.append(parse_seconds(files[0]))
-            seconds, memory = import_cost(files[:1], root / f"corpus-{run}")
+            seconds, _, memory = import_cost(files[:1], root / f"corpus-{run}")
             whole.append(seconds)
         bare, ours = (statistics.median(times) for times in (parse, whole))
         print(f"{'':<28}{'items/s':>10}{'µs/item':>10}")
@@ -191,9 +191,17 @@ def main() -> None:
         for number, path in enumerate(files[1:], start=1):
             _shift(files[0], path, number)
         for number in _NUM_FILES:
-            _, peak = import_cost(files[:number], root / f"corpus-of-{number}")
+            *_, peak = import_cost(files[:number], root / f"corpus-of-{number}")
             print(f", of {number} files {peak:,.0f} MiB", end="")
-        print()
+        clocks: dict[int, list[float]] = {1: [], 2: []}
+        for run in range(_NUM_ROUNDS):
+            for workers, measured in clocks.items():
+                corpus = root / f"corpus-{run}-{workers}"
+                measured.append(import_cost(files, corpus, workers)[1])
+        one, two = map(statistics.median, clocks.values())
+        print(
+            f"\n1 process {one:.2f} s, 2 workers {two:.2f} s: {one / two:.2f} x as fast"
+        )
 
 
 def _shift(source: Path, target: Path, number: int) -> None:

@@ -12,14 +12,13 @@ interleaved runs. Both implementations must agree on their common draws.
 from __future__ import annotations
 
 import platform
-import statistics
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from benchmarks.turns import interleaved
 from dc_keras.evaluation.metrics import (
     Scores,
     bootstrap_average_precision,
@@ -53,13 +52,6 @@ def draw_one_by_one(fold: Scores) -> np.ndarray:
     )
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Returns the CPU seconds of one call, over all threads."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
 def main() -> None:
     """Prints the figures."""
     fold = make_fold()
@@ -67,21 +59,18 @@ def main() -> None:
     difference = np.abs(ours[:_DRAWS_OF_PEER] - draw_one_by_one(fold)).max()
     if difference > _TOLERANCE:
         raise SystemExit(f"the two bootstraps differ by {difference}")
-    tasks: dict[str, Callable[[], object]] = {
-        "bootstrap": lambda: bootstrap_average_precision([fold], _DRAWS, 0),
-        "one by one": lambda: draw_one_by_one(fold),
-        "metrics": lambda: pair_metrics(fold.labels, fold.scores, 0.5),
-    }
-    runs = [
-        {name: seconds(task) for name, task in tasks.items()} for _ in range(_NUM_RUNS)
-    ]
-    median = {name: statistics.median(run[name] for run in runs) for name in tasks}
-    peer = median["one by one"] * _DRAWS / _DRAWS_OF_PEER
-    print(f"bootstrap, {_DRAWS} draws: {median['bootstrap']:.3f} s per model and fold")
-    print(
-        f"scikit-learn, draw by draw: {peer:.3f} s, {peer / median['bootstrap']:.0f} ×"
+    bootstrap, one_by_one, metrics = interleaved(
+        lambda: bootstrap_average_precision([fold], _DRAWS, 0),
+        lambda: draw_one_by_one(fold),
+        lambda: pair_metrics(fold.labels, fold.scores, 0.5),
+        num_rounds=_NUM_RUNS,
+        num_warm_up=0,
+        clock=time.process_time,
     )
-    print(f"all metrics of pairs: {median['metrics']:.3f} s per model and fold")
+    peer = one_by_one * _DRAWS / _DRAWS_OF_PEER
+    print(f"bootstrap, {_DRAWS} draws: {bootstrap:.3f} s per model and fold")
+    print(f"scikit-learn, draw by draw: {peer:.3f} s, {peer / bootstrap:.0f} ×")
+    print(f"all metrics of pairs: {metrics:.3f} s per model and fold")
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}")
 
 

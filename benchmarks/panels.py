@@ -21,24 +21,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import app, flags
 
 from benchmarks.famous import Famous
-from benchmarks.famous_captions import read_features
+from benchmarks.famous_captions import define_flags, make_experiment
 from dc_keras.errors import DataError
+from dc_keras.evaluation.fold_runner import run_experiment
+from dc_keras.evaluation.results import SplitResult, judge_split
 from dc_keras.options import ProtocolOptions
 from dc_keras.study.participation import Grid
 
-if TYPE_CHECKING:
-    from dc_keras.evaluation.results import SplitResult
-
-_DATA = flags.DEFINE_string(
-    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the runs.", required=True)
+_DATA, _OUTPUT = define_flags()
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the panels.", lower_bound=0)
 _PANELS = flags.DEFINE_integer("panels", 3, "Panels of each size.", lower_bound=1)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
@@ -52,19 +47,10 @@ _DRAWS = 1000
 
 def main(_: list[str]) -> None:
     """Runs all panels and prints a line for each, and one for each split."""
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.fold_runner import run_experiment
-    from dc_keras.evaluation.results import judge_split
-
     output = Path(_OUTPUT.value)
     famous = Famous(Path(_DATA.value))
-    whole = Experiment(
-        grid=famous.grid,
-        table=read_features(famous, output, tell),
-        facts=read_facts(famous.videos, famous.grid, users=famous.users),
-        protocol=ProtocolOptions(num_folds=3),
-        models=_MODELS,
+    whole = make_experiment(
+        famous, output, tell, protocol=ProtocolOptions(num_folds=3), models=_MODELS
     )
     found = defaultdict(list)
     for name, grid in draw_panels(famous.grid, _PANELS.value, _SEED.value):
@@ -89,11 +75,6 @@ def draw_panels(grid: Grid, count: int, seed: int) -> Iterator[tuple[str, Grid]]
     Users and challenges of the panel are drawn without replacement, and a third as many
     users of the pool as of the panel. Challenges that none of those describes are left
     out.
-
-    Args:
-        grid: the whole panel.
-        count: parts of each size.
-        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     for num_users, num_challenges in SIZES:
@@ -156,12 +137,7 @@ def distances(judgement: SplitResult) -> dict[str, float]:
 
 
 def print_pooled(split: str, panels: Sequence[Mapping[str, float]]) -> None:
-    """Prints the mean distances over panels.
-
-    Args:
-        split: its name.
-        panels: of each panel, the distance to each baseline.
-    """
+    """Prints the mean distances over panels."""
     mean = {name: np.mean([panel[name] for panel in panels]) for name in panels[0]}
     best = min(mean, key=lambda name: mean[name])
     rows = {

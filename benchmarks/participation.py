@@ -16,12 +16,15 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from absl import app, flags
 
 from benchmarks.famous import Famous
-from benchmarks.famous_captions import read_features
+from benchmarks.famous_captions import define_flags, make_experiment
+from dc_keras.evaluation.fold_runner import run_manifests
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
+from dc_keras.evaluation.results import SplitResult, judge_split, participation_table
+from dc_keras.evaluation.simple_baselines import STACK
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -29,15 +32,9 @@ from dc_keras.options import (
     TrainingOptions,
 )
 from pipelines._cli import option_flags
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
-if TYPE_CHECKING:
-    from dc_keras.evaluation.results import SplitResult
-
-_DATA = flags.DEFINE_string(
-    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_DATA, _OUTPUT = define_flags()
 _SPLIT = flags.DEFINE_multi_enum(
     "split",
     ["cold_user", "random_pair", "cold_challenge", "temporal"],
@@ -63,30 +60,18 @@ README_STACK = {
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its tables."""
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.fold_runner import run_manifests
-    from dc_keras.evaluation.results import judge_split, participation_table
-
-    keep_freed_memory()
+    use_one_thread()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
     output = Path(_OUTPUT.value)
-    experiment = Experiment(
-        grid=famous.grid,
-        table=read_features(famous, output, tell),
-        facts=read_facts(
-            famous.videos,
-            famous.grid,
-            famous.temporal,
-            users=famous.users,
-            joins=famous.joins,
-        ),
+    experiment = make_experiment(
+        famous,
+        output,
+        tell,
         model=option_flags.resolve(ModelOptions),
         training=option_flags.resolve(TrainingOptions),
         protocol=option_flags.resolve(ProtocolOptions),
         context=option_flags.resolve(ContextOptions),
-        temporal=famous.temporal,
         models=tuple(_MODELS.value),
     )
     manifests = famous.manifests(_SPLIT.value, _SEEDS.value)
@@ -109,9 +94,6 @@ def main(_: list[str]) -> None:
 
 def above_the_stack(judgement: SplitResult) -> list[str]:
     """Returns lines that compare deepChallenger with our stack and the README's."""
-    from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
-    from dc_keras.evaluation.simple_baselines import STACK
-
     if not {STACK, DEEP_CHALLENGER} <= set(judgement.models):
         return []
     value, interval = judgement.difference(DEEP_CHALLENGER, STACK).cells()

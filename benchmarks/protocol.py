@@ -9,7 +9,7 @@ of 80/20, and the five rows of Table II, with the default preset. The features a
 synthetic: noise around a centre for each challenge and each user, seed 0. They are
 written as records into the output, once. Prints the wall time, the CPU time and the
 peak memory of the largest process, without the page cache. --fraction uses a share of
-the videos and users.
+the videos and users; --challenges shares the videos among another number of challenges.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from absl import app, flags
 
+from benchmarks.worlds import random_grid, random_posts
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -35,7 +35,7 @@ from dc_keras.options import (
 )
 from dc_keras.study.participation import Grid
 from pipelines._cli import option_flags
-from tfrecords.memory import keep_freed_memory
+from tfrecords.unit_runs import use_one_thread
 
 if TYPE_CHECKING:
     from dc_keras.features import Features
@@ -44,14 +44,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=
 _FRACTION = flags.DEFINE_float(
     "fraction", 1.0, "Share of the paper's users and videos.", 0.01, 1.0
 )
+_CHALLENGES = flags.DEFINE_integer("challenges", 12, "Number of challenges.", 2)
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes.", lower_bound=1)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
-_NUM_CHALLENGES, _NUM_SUPPORT, _NUM_USERS, _HISTORY = 12, 7000, 1303, 8
+_NUM_SUPPORT, _NUM_USERS, _HISTORY = 7000, 1303, 8
 _NUM_FRAMES, _WIDTHS, _CAPTION_DIM = 50, {"VGG16": 512, "ResNet50": 2048}, 768
-_JOIN_RATE, _LEAST_JOINS = 0.3, 3
 _SIGNAL = 0.3
-_START, _DAY = 1_600_000_000, 86_400
 
 
 def main(_: list[str]) -> None:
@@ -61,10 +60,12 @@ def main(_: list[str]) -> None:
     from dc_keras.evaluation.fold_runner import run_experiment
     from dc_keras.evaluation.results import judge_split, participation_table
 
-    keep_freed_memory()
+    use_one_thread()
     rng = np.random.default_rng(0)
-    grid = _make_grid(rng, _FRACTION.value)
-    videos = _make_posts(rng, grid)
+    num_users = round(_NUM_USERS * _FRACTION.value)
+    num_videos = round(_NUM_SUPPORT * _FRACTION.value)
+    grid = random_grid(rng, num_users, num_videos, _CHALLENGES.value, _HISTORY)
+    videos = random_posts(rng, grid)
     output = Path(_OUTPUT.value)
     table = _make_features(rng, grid, output)
     start, busy = time.monotonic(), _processor_seconds()
@@ -85,41 +86,10 @@ def main(_: list[str]) -> None:
     owners = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     gibibytes = max(resource.getrusage(owner).ru_maxrss for owner in owners) / 2**20
     print(
-        f"{len(table.video_ids)} videos, {len(grid.users)} users: "
+        f"{len(table.video_ids)} videos, {len(grid.users)} users, "
+        f"{len(grid.challenges)} challenges: "
         f"{time.monotonic() - start:.0f} s, {_processor_seconds() - busy:.0f} s of the "
         f"processor, {gibibytes:.1f} GiB, {_WORKERS.value} workers of {os.cpu_count()}"
-    )
-
-
-def _make_grid(rng: np.random.Generator, fraction: float) -> Grid:
-    """Returns random participations, with a random effect per user and challenge."""
-    num_users, num_videos = round(_NUM_USERS * fraction), round(_NUM_SUPPORT * fraction)
-    users = tuple(f"user{n:04d}" for n in range(num_users))
-    taste = rng.normal(size=(num_users, 1)) + rng.normal(size=(1, _NUM_CHALLENGES))
-    wish = taste + rng.gumbel(size=taste.shape)
-    labels = wish > np.quantile(wish, 1 - _JOIN_RATE)
-    # Each user of the paper's panel has joined at least three challenges.
-    labels |= wish >= np.sort(wish, axis=1)[:, -_LEAST_JOINS, None]
-    histories = tuple(tuple(f"{user}-{n}" for n in range(_HISTORY)) for user in users)
-    support = tuple(
-        tuple(f"challenge{c:02d}-{n}" for n in range(c, num_videos, _NUM_CHALLENGES))
-        for c in range(_NUM_CHALLENGES)
-    )
-    owners = {video: video.split("-")[0] for ids in histories for video in ids}
-    owners |= {video: f"outside {video}" for ids in support for video in ids}
-    return Grid(
-        challenges=tuple(f"challenge{c:02d}" for c in range(_NUM_CHALLENGES)),
-        users=users,
-        labels=labels.astype(np.int8),
-        observed=np.ones_like(labels),
-        histories=histories,
-        support=support,
-        video_users=owners,
-        settings={
-            "name": "made up",
-            "history_max": _HISTORY,
-            "support_max": max(map(len, support)),
-        },
     )
 
 
@@ -186,29 +156,6 @@ def _around(
         centre = np.random.default_rng(number).standard_normal(shape[-1:], np.float32)
         values[group == number] += _SIGNAL * centre
     return values
-
-
-def _make_posts(rng: np.random.Generator, grid: Grid) -> pl.DataFrame:
-    """Returns the facts of each post: two tags, a sound, counts, a time."""
-    video_ids = sorted(grid.video_users)
-    count = len(video_ids)
-    tags = rng.zipf(1.5, (count, 2)) % 1000
-    numbers = {
-        name: rng.integers(0, 10**6, count)
-        for name in ("views", "likes", "comments", "shares")
-    }
-    return pl.DataFrame(
-        {
-            "video_id": video_ids,
-            "caption": [" ".join(f"#tag{tag}" for tag in pair) for pair in tags],
-            "hashtags": [[f"tag{tag}" for tag in pair] for pair in tags],
-            "music_id": [str(sound) for sound in rng.zipf(1.5, count) % 1000],
-            "music_title": ["a sound"] * count,
-            "create_time": _START + rng.integers(0, 90 * _DAY, count),
-            "duration_s": rng.uniform(5, 60, count),
-            **numbers,
-        }
-    )
 
 
 def _processor_seconds() -> float:

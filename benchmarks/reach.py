@@ -9,6 +9,7 @@ build_graph and reach on them and prints their output.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,13 +18,11 @@ import polars as pl
 from absl import app, flags
 
 from benchmarks.famous import Famous
+from benchmarks.famous_captions import define_flags
 from dc_keras.corpus.records import User, Video
 from dc_keras.corpus.store import CorpusWriter, table_of_columns, write_text
 
-_DATA = flags.DEFINE_string(
-    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_DATA, _OUTPUT = define_flags()
 _NUM_SEEDS = flags.DEFINE_integer("num_seeds", 10, "Number of first adopters.", 1)
 _HORIZON = flags.DEFINE_float(
     "horizon_days", 30.0, "Number of days after them in which adopters count.", 0.1
@@ -35,8 +34,6 @@ _LAYERS = flags.DEFINE_multi_string(
 
 def main(_: list[str]) -> None:
     """Runs the two commands and prints their output."""
-    import subprocess
-
     start = time.monotonic()
     output = Path(_OUTPUT.value)
     make_corpus(Famous(Path(_DATA.value)), output)

@@ -18,31 +18,34 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from absl import app, flags
+from sklearn.metrics import average_precision_score
 
 from benchmarks.famous import Famous
-from benchmarks.famous_captions import read_features
+from benchmarks.famous_captions import define_flags, make_experiment
+from dc_keras.evaluation.experiment import Experiment
+from dc_keras.evaluation.fold_run import FoldRun
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
     TrainingOptions,
 )
+from dc_keras.serving.bundle import export_bundle
+from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.splits import Fold
+from dc_keras.training.model_directory import save_model
+from dc_keras.training.recipe import Recipe
+from dc_keras.training.saved_participation import save_participation
+from dc_keras.training.training_job import TrainingRun
 from pipelines._cli import option_flags
 from tfrecords.memory import keep_freed_memory
 
-if TYPE_CHECKING:
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.fold_run import FoldRun
-    from dc_keras.study.splits import Fold
-
-_DATA = flags.DEFINE_string(
-    "data", "../shared/data/famous", "Directory of datares/TikTok_Famous."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
+_DATA, _OUTPUT = define_flags()
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds to run.", 1, 5)
 option_flags.define(ModelOptions, TrainingOptions, ProtocolOptions, ContextOptions)
 
@@ -85,18 +88,14 @@ np.savez(answers, ranked=predict_all(), captions_only=predict_all(**unknown), so
 
 def main(_: list[str]) -> None:
     """Runs the benchmark and prints its table."""
-    from dc_keras.context.post_features import read_facts
-    from dc_keras.evaluation.experiment import Experiment
-    from dc_keras.evaluation.fold_run import FoldRun
-
     keep_freed_memory()
     start = time.monotonic()
     famous = Famous(Path(_DATA.value))
     output = Path(_OUTPUT.value)
-    experiment = Experiment(
-        grid=famous.grid,
-        table=read_features(famous, output, print),
-        facts=read_facts(famous.videos, famous.grid, users=famous.users),
+    experiment = make_experiment(
+        famous,
+        output,
+        print,
         model=option_flags.resolve(ModelOptions),
         training=option_flags.resolve(TrainingOptions),
         protocol=option_flags.resolve(ProtocolOptions),
@@ -119,22 +118,10 @@ def compare(
 ) -> dict[str, float]:
     """Compares the predictions of a fold's model in process with those of its bundle.
 
-    Args:
-        experiment: Data and options.
-        run: Run of the fold.
-        fold: Rows of the fold.
-        place: Directory, which is deleted and created again.
-
     Returns:
         Average precision of both (`judged`, `served`) and with captions only, and the
         largest `difference` of a prediction.
     """
-    from sklearn.metrics import average_precision_score
-
-    from dc_keras.serving.bundle import export_bundle
-    from dc_keras.study.pairs import grid_pairs
-    from dc_keras.training.recipe import Recipe
-
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     recipe = Recipe.of(experiment.model, experiment.training, experiment.context)
@@ -165,10 +152,6 @@ def compare(
 
 
 def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
-    from dc_keras.training.model_directory import save_model
-    from dc_keras.training.saved_participation import save_participation
-    from dc_keras.training.training_job import TrainingRun
-
     run = TrainingRun(
         experiment.grid,
         experiment.table,
@@ -181,17 +164,13 @@ def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
     )
     for side, (proxy, variant) in fit.proxies.items():
         save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
-    save_participation(
-        run, fit.fitted, fit.videos, fit.features, fold.valid, fold.hidden_users
-    )
+    save_participation(run, fit, fold)
 
 
 def _requests(
     experiment: Experiment, user: np.ndarray, challenge: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns the inputs, one row per user, and the user and challenge of each pair."""
-    from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
-
     grid, facts = experiment.grid, experiment.facts
     numbers, row = np.unique(user, return_inverse=True)
     people = []

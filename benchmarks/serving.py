@@ -21,18 +21,35 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from benchmarks.turns import interleaved
 from dc_keras import __version__
+from dc_keras.context.combination import Combination
+from dc_keras.context.context_model import TREES, VIDEOS, ContextModel
+from dc_keras.context.pair_features import NAMES, PairFeatures, PairLayout
+from dc_keras.context.post_vectors import PostSpace
+from dc_keras.context.set_vectors import HABITS, SetLayout
+from dc_keras.context.terms import NUM_BUCKETS
+from dc_keras.context.trees import BoostedTrees
+from dc_keras.encoders import register_text
+from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.models.proxy import UserProxy, embedding_model
+from dc_keras.serving.bundle import tables_of, write_saved_model
+from dc_keras.serving.calibration import Calibration
+from dc_keras.serving.challenge_table import ChallengeTable
+from dc_keras.serving.ranking import Ranker
+from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
+from dc_keras.serving.serving_model import ServingModel
+from dc_keras.serving.signatures import endpoints
+from dc_keras.serving.video_graph import CaptionReader, VideoGraph
+from dc_keras.training.participation_model import ParticipationModel
 from tfrecords.memory import keep_freed_memory
-
-if TYPE_CHECKING:
-    from dc_keras.context.context_model import ContextModel
-    from dc_keras.context.pair_features import PairLayout
-    from dc_keras.serving.serving_model import ServingModel
 
 _NUM_USERS = 1_000_000
 _NUM_RUNS = 5
@@ -61,10 +78,6 @@ def main() -> None:
 
 
 def _measure_answers(model: Any) -> None:
-    import tensorflow as tf
-
-    from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
-
     posts = [
         RawPost(
             f"word{n} word{n + 1} word{n + 2} so good #tag{n} #fyp",
@@ -100,10 +113,6 @@ def _measure_answers(model: Any) -> None:
 
 
 def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
-    import tensorflow as tf
-
-    from dc_keras.serving.ranking import Ranker
-
     prepare = whole.signatures["prepare_users"]
     width = prepare.structured_input_signature[1]["user"].shape[1]
     start = time.process_time()
@@ -148,11 +157,6 @@ def _print(label: str, run: Callable[[], object], repeats: int) -> None:
 
 def _export(model: ServingModel, place: Path) -> Any:
     """Writes and loads a SavedModel with an additional signature, the text encoder."""
-    import tensorflow as tf
-
-    from dc_keras.serving.bundle import tables_of, write_saved_model
-    from dc_keras.serving.signatures import endpoints
-
     captions = model.user_videos.captions
     if captions is None:
         raise RuntimeError("the model of this benchmark reads captions")
@@ -165,16 +169,6 @@ def _export(model: ServingModel, place: Path) -> Any:
 
 def _make_model(has_trees: bool) -> ServingModel:
     """A serving model that reads captions and facts, with random weights."""
-    from dc_keras.encoders import register_text
-    from dc_keras.encoders.text import TextSpec, build_text_encoder
-    from dc_keras.models.deep_challenger import DeepChallenger
-    from dc_keras.models.proxy import UserProxy, embedding_model
-    from dc_keras.serving.calibration import Calibration
-    from dc_keras.serving.challenge_table import ChallengeTable
-    from dc_keras.serving.serving_model import ServingModel
-    from dc_keras.serving.video_graph import CaptionReader, VideoGraph
-    from dc_keras.training.participation_model import ParticipationModel
-
     rng = np.random.default_rng(0)
     register_text("table_of_words")(_table_of_words)
     reader = CaptionReader(build_text_encoder(TextSpec("table_of_words")))
@@ -204,8 +198,6 @@ def _make_model(has_trees: bool) -> ServingModel:
 
 
 def _table_of_words() -> Any:
-    import keras
-
     captions = keras.Input((), dtype="string")
     words = keras.layers.TextVectorization(
         vocabulary=[f"word{n}" for n in range(100)], output_sequence_length=16
@@ -215,12 +207,6 @@ def _table_of_words() -> Any:
 
 
 def _make_context(has_trees: bool, rng: np.random.Generator) -> ContextModel:
-    from dc_keras.context.combination import Combination
-    from dc_keras.context.context_model import TREES, VIDEOS, ContextModel
-    from dc_keras.context.pair_features import NAMES, PairFeatures, PairLayout
-    from dc_keras.context.set_vectors import SetLayout
-    from dc_keras.context.trees import BoostedTrees
-
     layout = PairLayout(
         SetLayout(_BLOCKS, _HISTORY), SetLayout(_BLOCKS, _SUPPORT), _NUM_CHALLENGES
     )
@@ -244,9 +230,6 @@ def _make_context(has_trees: bool, rng: np.random.Generator) -> ContextModel:
 
 
 def _make_space(rng: np.random.Generator) -> Any:
-    from dc_keras.context.post_vectors import PostSpace
-    from dc_keras.context.terms import NUM_BUCKETS
-
     topics, directions, _ = _BLOCKS
     return PostSpace(
         {
@@ -265,8 +248,6 @@ def _make_space(rng: np.random.Generator) -> Any:
 def _pair_weights(
     layout: PairLayout, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    from dc_keras.context.set_vectors import HABITS
-
     return {
         "habit_mean": np.zeros(len(HABITS)),
         "habit_scale": np.ones(len(HABITS)),
@@ -278,8 +259,6 @@ def _pair_weights(
 
 
 def _tree_weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    from dc_keras.context.pair_features import NAMES
-
     splits = (75, 7)
     return {
         "feature": rng.integers(0, len(NAMES), splits),

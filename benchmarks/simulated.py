@@ -21,6 +21,9 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.minilm import minilm_handle
+from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
+from dc_keras.evaluation.results import judge_split, participation_table
+from pipelines._cli.demo_steps import parse_steps
 
 _OUTPUT = flags.DEFINE_string("output", None, "Directory of the run.", required=True)
 _USERS = flags.DEFINE_integer("users", 500, "Number of users.", lower_bound=40)
@@ -31,14 +34,42 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the world.", lower_bound=0)
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Number of seeds per fold.", lower_bound=1)
 _SPLIT = flags.DEFINE_multi_string("split", ["cold_user", "cold_challenge"], "Splits.")
 
+_STEPS = """
+simulate -> world: simulate
+    --output={work}/world --users={users} --challenges={challenges} --seed={seed}
+import_corpus -> corpus: import
+    --input={work}/world/items.ndjson --media_root={work}/world/media
+    --corpus={work}/corpus --key_file={work}/pseudonym.key
+write_tfrecords -> frames: sample frames
+    --corpus={work}/corpus --output={work}/frames --num_frames=3 --image_size=96
+extract_features -> features: embed
+    --records={work}/frames --output={work}/features --vision=EfficientNetLite0
+    --text={minilm} --text_pooling=mean --study={work}/world/study.toml
+evaluate -> evaluation: evaluate
+    --corpus={work}/corpus --study={work}/world/study.toml --features={work}/features
+    {splits} --models=deepChallenger --models=without_frames --models=simple
+    --seeds={seeds} --workers=2 --truth={work}/world/truth.json
+    --key_file={work}/pseudonym.key --output={work}/evaluation
+"""
+
 
 def main(_: list[str]) -> None:
     """Simulates and evaluates the world, and prints the ratios."""
     start = time.monotonic()
     work = Path(_OUTPUT.value)
-    for name, *arguments in _steps(work):
-        print(f"{datetime.now(UTC):%H:%M:%S} {name}", flush=True)
-        command = [sys.executable, "-m", f"pipelines.{name}", *arguments]
+    steps = parse_steps(
+        _STEPS,
+        work,
+        users=_USERS.value,
+        challenges=_CHALLENGES.value,
+        seed=_SEED.value,
+        seeds=_SEEDS.value,
+        minilm=minilm_handle(),
+        splits=[f"--split={split}" for split in _SPLIT.value],
+    )
+    for step in steps:
+        print(f"{datetime.now(UTC):%H:%M:%S} {step.what}", flush=True)
+        command = [sys.executable, "-m", f"pipelines.{step.command}", *step.arguments]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     for split in _SPLIT.value:
         _print_shares(work / "evaluation", split)
@@ -49,63 +80,8 @@ def main(_: list[str]) -> None:
     )
 
 
-def _steps(work: Path) -> list[tuple[str, ...]]:
-    """Returns the commands that simulate and evaluate the world."""
-    study = f"--study={work}/world/study.toml"
-    corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
-    return [
-        (
-            "simulate",
-            f"--output={work}/world",
-            f"--users={_USERS.value}",
-            f"--challenges={_CHALLENGES.value}",
-            f"--seed={_SEED.value}",
-        ),
-        (
-            "import_corpus",
-            f"--input={work}/world/items.ndjson",
-            f"--media_root={work}/world/media",
-            corpus,
-            key,
-        ),
-        (
-            "write_tfrecords",
-            corpus,
-            f"--output={work}/frames",
-            "--num_frames=3",
-            "--image_size=96",
-        ),
-        (
-            "extract_features",
-            f"--records={work}/frames",
-            f"--output={work}/features",
-            "--vision=EfficientNetLite0",
-            *(f"--text={minilm_handle()}", "--text_pooling=mean", study),
-        ),
-        (
-            "evaluate",
-            corpus,
-            study,
-            f"--features={work}/features",
-            *(f"--split={split}" for split in _SPLIT.value),
-            *(
-                f"--models={rows}"
-                for rows in ("deepChallenger", "without_frames", "simple")
-            ),
-            f"--seeds={_SEEDS.value}",
-            "--workers=2",
-            f"--truth={work}/world/truth.json",
-            key,
-            f"--output={work}/evaluation",
-        ),
-    ]
-
-
 def _print_shares(run: Path, split: str) -> None:
     """Prints Table II, and the ratio of deepChallenger's AP to the Bayes-optimal AP."""
-    from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
-    from dc_keras.evaluation.results import judge_split, participation_table
-
     judgement = judge_split(run, split)
     print(participation_table(judgement, "simulated").to_console())
     ours, best = (judgement.draws[model] for model in (DEEP_CHALLENGER, BAYES))

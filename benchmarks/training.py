@@ -22,7 +22,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.features import Features, VisionFeatures
 from dc_keras.models.proxy import ChallengeProxy
@@ -204,18 +205,6 @@ def _from_records(path: Path, batch_size: int) -> tf.data.Dataset:
     return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def _interleaved(epochs: Mapping[str, _Epoch], rounds: int = 7) -> dict[str, float]:
-    """Runs all epochs in turn, and returns the median seconds of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    for _ in range(rounds + 1):
-        for name, epoch in epochs.items():
-            start = time.perf_counter()
-            epoch()
-            seconds[name].append(time.perf_counter() - start)
-    # The first round compiles.
-    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
-
-
 def _waiting_share(examples: Examples, step: _Epoch, rounds: int = 60) -> float:
     """Returns the median share of time that a step waits for its batch."""
     batches = iter(examples.training_batches(TrainingOptions().batch_size, 0, 0))
@@ -247,18 +236,17 @@ def part_ratios(table: Features, directory: Path) -> list[tuple[str, float, str]
     many, few = 64, 4
     waiting = _waiting_share(examples, _make_step(table, examples))
     records = _from_records(directory / "features", many)
-    took = _interleaved(
-        {
-            "memory": epoch(many),
-            "records": epoch(many, records),
-            "one": epoch(few),
-            "twenty": epoch(few, steps_per_execution=20),
-        }
+    memory, parsed, one, twenty = interleaved(
+        epoch(many),
+        epoch(many, records),
+        epoch(few),
+        epoch(few, steps_per_execution=20),
+        num_rounds=7,
     )
     return [
         ("share of time that a step waits for input", waiting, "< 0.05"),
-        ("batch 64, records : memory", took["records"] / took["memory"], "≤ 2"),
-        ("batch 4, one step at a time : twenty", took["one"] / took["twenty"], "≥ 1.5"),
+        ("batch 64, records : memory", parsed / memory, "≤ 2"),
+        ("batch 4, one step at a time : twenty", one / twenty, "≥ 1.5"),
         (f"bytes of a record of {_NUM_FRAMES} × {_FRAME_DIM}", size, "≤ 55,000"),
     ]
 

@@ -1,10 +1,13 @@
-"""Interleaved timing, so that other load on the machine affects all runs equally."""
+"""Timing in turns, so that other load affects all runs equally; own processes."""
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def interleaved(
@@ -29,3 +32,14 @@ def interleaved(
             if number >= num_warm_up:
                 measured.append(clock() - start)
     return [statistics.median(measured) for measured in seconds]
+
+
+def run_alone(
+    code: str, *arguments: object, environment: Mapping[str, str] = os.environ
+) -> list[float]:
+    """Runs Python code in a process of its own; returns the numbers that it prints."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [float(number) for number in done.stdout.split()]

@@ -202,13 +202,6 @@ class Features:
             return None
         return dict(zip(self.video_ids, self.captions, strict=True))
 
-    def frame_vectors(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns the mean frame embedding by encoder name and video id."""
-        return {
-            name: dict(zip(self.video_ids, features.mean_frames, strict=True))
-            for name, features in self.vision.items()
-        }
-
     def inputs(self, vision: str | None, use_text: bool) -> dict[str, Any]:
         """Returns the input tables of a video model by input name; see `Examples`.
 

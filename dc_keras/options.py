@@ -210,6 +210,12 @@ class TrainingOptions(Options):
         "weights of positive and negative pairs: balanced, or equal for all pairs [21]",
         ("balanced", "none"),
     )
+    shuffle_buffer: int = option(
+        0,
+        "number of examples that are shuffled together while they are read from "
+        "TFRecords in a temporary directory; 0 keeps and shuffles all in memory [31]",
+        at_least=0,
+    )
     clip_norm: float = option(
         0.0,
         "maximum norm of the gradient of the global batch; 0 disables clipping [31]",

@@ -10,6 +10,8 @@ contains the challenge. docs/serving.md shows how accurate such predictions are.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from pipelines._cli import app, raw_posts
@@ -28,8 +30,6 @@ _BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
 
 def main() -> None:
     """Writes a version of the bundle with the challenge."""
-    from pathlib import Path
-
     from dc_keras.serving.add_challenge import add_challenge
     from dc_keras.serving.bundle_config import find_version, read_config
     from tfrecords.storage.locking import writing

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from dc_keras.options import StudyOptions
 from pipelines._cli import app, inputs, option_flags
 
@@ -162,7 +163,6 @@ def _read_cleanings() -> dict[str, Cleaning | None] | None:
     if not _FEATURES.value:
         return None
     from dc_keras.encoders.text import restore_cleaner
-    from dc_keras.errors import DataError
     from tfrecords.writer import read_manifest
 
     cleanings: dict[str, Cleaning | None] = {}

@@ -9,15 +9,18 @@ graph.json with all options. Needs the extra `social` with --top_k, and no Tenso
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.version import __version__
 from pipelines._cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
@@ -89,8 +92,8 @@ _STUDY = flags.DEFINE_string("study", None, "Study file, for co-challenge.")
 _REPRESENTATIONS = flags.DEFINE_string(
     "representations",
     None,
-    "Parquet file with user_id and vectors, such as --users_file of `rank`: adds the "
-    "layer `similar` with the --top_k nearest neighbours of each user.",
+    "Parquet file with user_id and vectors, or a directory such as --users of `rank`: "
+    "adds the layer `similar` with the --top_k nearest neighbours of each user.",
 )
 _MAX_GIB = flags.DEFINE_float(
     "max_gib",
@@ -103,24 +106,20 @@ _MAX_GIB = flags.DEFINE_float(
 
 def main() -> None:
     """Builds and writes the graph."""
-    from dataclasses import replace
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.building import build_graph
     from dc_keras.social.graph_store import save_graph
-    from dc_keras.social.representations import read_similarity_layer
+    from dc_keras.social.representations import read_representations
+    from dc_keras.social.sharing import build_similarity_layer
     from dc_keras.study.study import Study
-    from dc_keras.version import __version__
 
     plan = _plan()
     corpus = Corpus.open(_CORPUS.value)
     challenges = Study.load(_STUDY.value).challenges if _STUDY.value else ()
     graph = build_graph(corpus, plan, challenges)
     if _REPRESENTATIONS.value is not None:
-        similar = read_similarity_layer(
-            Path(_REPRESENTATIONS.value), graph.users, _TOP_K.value
-        )
+        vectors = read_representations(Path(_REPRESENTATIONS.value), graph.users)
+        similar = build_similarity_layer("similar", vectors, _TOP_K.value)
         graph = replace(graph, layers=(*graph.layers, similar))
     if _SNAPSHOT_DAYS.value is not None:
         graph = _with_spells(graph, corpus, plan, challenges, _SNAPSHOT_DAYS.value)
@@ -150,8 +149,6 @@ def _with_spells(
     challenges: Collection[Challenge],
     days: int,
 ) -> SocialGraph:
-    from dataclasses import replace
-
     from dc_keras.social.building import iter_snapshots
     from dc_keras.social.spells import find_spells
 
@@ -166,8 +163,6 @@ def _log_periods(
     periods: Iterable[tuple[int, SocialGraph]],
 ) -> Iterator[tuple[int, SocialGraph]]:
     """Prints the start of each period when its graph has been built."""
-    from datetime import UTC, datetime
-
     for start, graph in periods:
         app.progress(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}: built ties")
         yield start, graph

@@ -12,6 +12,8 @@ a signed-in browser is read from TIKTOK_MS_TOKEN and never stored.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -61,9 +63,6 @@ _OUTPUT = flags.DEFINE_string(
 
 def main() -> int:
     """Collects the targets of the flags; returns 1 if anything is missing."""
-    import os
-    from pathlib import Path
-
     from dc_keras.corpus.collecting.collector import collect
     from dc_keras.corpus.collecting.plan import make_plan
 

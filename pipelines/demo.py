@@ -10,11 +10,14 @@ continues where it was, and a second run does nothing twice.
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
@@ -42,8 +45,6 @@ _NUM_TOLD = 12  # lines of a command that failed
 
 def main() -> None:
     """Runs every step, then shows what came of it."""
-    import time
-
     from rich.console import Console
 
     from pipelines._cli.command_server import CommandServer
@@ -83,7 +84,6 @@ def main() -> None:
 
 def _claim_directory(work: Path) -> None:
     """Refuses a directory that holds another world, which would be mixed with this."""
-    from dc_keras.errors import DataError
     from tfrecords.storage.atomic_write import write_text
 
     requested = (
@@ -106,9 +106,6 @@ def _run(
 
     What it prints goes to `logs/`. A command that fails ends the demo.
     """
-    import sys
-    import time
-
     from rich.markup import escape
 
     log, stamp = work / "logs" / f"{step.name}.txt", work / "steps" / step.name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dc_keras.options import ContextOptions
-from pipelines._cli import app, inputs, option_flags
+from pipelines._cli import app, inputs, option_flags, sharding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds per fold.", lower_bou
 _WORKERS = flags.DEFINE_integer(
     "workers",
     1,
-    "Number of processes that fit folds in parallel. Each uses its share of the cores.",
+    "Number of processes that fit folds in parallel, each with one thread.",
     lower_bound=1,
 )
 _TRUTH = flags.DEFINE_string(
@@ -92,6 +92,7 @@ _NUM_PAST = flags.DEFINE_integer(
     "Of --split=temporal: number of earlier cutoffs, one horizon apart.",
     lower_bound=1,
 )
+sharding.define_runner("fold", gpus=True)
 option_flags.define_all()
 option_flags.define(ContextOptions)
 
@@ -102,9 +103,10 @@ def main() -> None:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.options import ModelOptions, ProtocolOptions
-    from tfrecords.memory import keep_freed_memory
+    from tfrecords.unit_runs import use_one_thread
 
-    keep_freed_memory()
+    use_one_thread()
+    cluster = sharding.cluster(_WORKERS.value)
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)
@@ -142,6 +144,7 @@ def main() -> None:
         output,
         app.progress,
         workers=_WORKERS.value,
+        cluster=cluster,
     )
     _print_tables(output)
 
@@ -153,8 +156,8 @@ def _training() -> TrainingOptions:
     training = option_flags.resolve(TrainingOptions)
     if training.strategy == "multi_worker":
         raise DataError(
-            "`strategy` of evaluate must be a strategy for one machine; --workers fits "
-            "folds in parallel. Received: strategy=multi_worker."
+            "`strategy` of evaluate must be a strategy for one machine; --workers and "
+            "--runner=ray fit folds in parallel. Received: strategy=multi_worker."
         )
     return training
 

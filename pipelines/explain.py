@@ -13,16 +13,19 @@ explanation.html, a page that works offline. Both files contain posts of people:
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
+from dc_keras.escaping import escape_controls
 from pipelines._cli import app, bundles, inputs, raw_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from dc_keras.corpus.records import Video
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.attribution import Effect, PostEffect
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from dc_keras.study.study import Study
     from tfrecords.frame_records import Sampler
 
-_OPEN_BUNDLE = bundles.define_bundle_flags()
+bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _USER = flags.DEFINE_string(
     "user",
@@ -48,7 +51,11 @@ _POSTS = flags.DEFINE_integer(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = raw_posts.define_media_root()
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media. Default: the media root of the corpus.",
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory of the explanation.", required=True
 )
@@ -58,16 +65,13 @@ _THUMBNAIL_SIDE_PX = 160
 
 def main() -> None:
     """Explains and writes."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
-    from dc_keras.errors import DataError
     from dc_keras.study.resolution import user_histories
     from tfrecords.decoding_process import DecodingProcess
 
     corpus = Corpus.open(_CORPUS.value)
     [user] = inputs.find_users(corpus, [_USER.value], _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE([_CHALLENGE.value])
+    predictor = bundles.open_bundle([_CHALLENGE.value])
     # Only now: TensorFlow takes seconds.
 
     histories = user_histories(predictor.study, corpus.videos, [user])
@@ -93,7 +97,7 @@ def _explain(
     from dc_keras.serving.attribution import explain
     from dc_keras.serving.raw_requests import RawUser
 
-    root = _MEDIA_ROOT(corpus)
+    root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     describing = _describing(corpus, predictor)
     sides = predictor.config["sides"]
     posts = {
@@ -194,8 +198,6 @@ def _format_effect(effect: Effect) -> dict[str, float | None]:
 
 def _encode_thumbnail(jpeg: bytes) -> str:
     """Returns a thumbnail of a frame as base64-encoded JPEG; "" if it is damaged."""
-    import base64
-
     import cv2
     import numpy as np
 
@@ -208,10 +210,7 @@ def _encode_thumbnail(jpeg: bytes) -> str:
 
 
 def _write(directory: Path, content: dict[str, Any]) -> None:
-    import json
-
     from dc_keras.corpus.store import write_sealed
-    from dc_keras.escaping import escape_controls
 
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -9,6 +9,9 @@ fitted on the model's validation rows.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from absl import flags
 
 from pipelines._cli import app
@@ -37,9 +40,6 @@ _SERVING_TARGET = flags.DEFINE_string(
 
 def main() -> None:
     """Writes the bundle."""
-    import json
-    from pathlib import Path
-
     from dc_keras.training.model_config import read_config
 
     read_config(Path(_MODEL.value))

@@ -18,15 +18,15 @@ openvino_int8 is faster again, but an approximation: it is calibrated on frames 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, sharding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dc_keras.encoders.text import TextSpec
     from dc_keras.encoders.vision import VisionSpec
 
@@ -122,8 +122,6 @@ sharding.define(gpus=True)
 
 def main() -> None:
     """Extracts the features and prints where they are."""
-    from pathlib import Path
-
     _check_names()
     from dc_keras.encoders.extraction import ExtractionConfig, ExtractorSpec
     from tfrecords.feature_records import write_feature_records
@@ -183,7 +181,6 @@ def _check_names() -> None:
 
 def _vision_spec(frame_size: int) -> VisionSpec | None:
     from dc_keras.encoders.vision import VisionSpec
-    from dc_keras.errors import DataError
 
     runtime = _VISION_RUNTIME.value
     if _VISION.value == "none":
@@ -208,12 +205,10 @@ def _vision_spec(frame_size: int) -> VisionSpec | None:
 def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     """Returns the directory of the quantised network, and writes it if necessary."""
     from itertools import chain
-    from pathlib import Path
 
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.quantization_samples import draw_frames
     from dc_keras.encoders.vision import build_vision_encoder
-    from dc_keras.errors import DataError
     from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.storage.locking import writing
     from tfrecords.writer import read_manifest
@@ -246,7 +241,6 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
 
 def _text_spec() -> TextSpec | None:
     from dc_keras.encoders.text import TextSpec
-    from dc_keras.errors import DataError
     from dc_keras.study.study import Study
 
     if _TEXT.value == "none":

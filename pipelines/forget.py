@@ -14,15 +14,17 @@ were trained on removed content are listed. See docs/privacy.md.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dc_keras.corpus.forgotten import Forgotten
     from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
@@ -81,8 +83,6 @@ _DELETED_WHOLE = {"survey": "survey_graph", "explanation": "explain"}
 
 def main() -> int:
     """Removes, searches for traces and prints the result; returns the exit code."""
-    from pathlib import Path
-
     from dc_keras.privacy.artifacts import find_artifacts
     from tfrecords.storage.locking import writing
 
@@ -98,9 +98,6 @@ def main() -> int:
 
 
 def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
-    from dataclasses import replace
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
@@ -147,7 +144,6 @@ def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
 def _load_key(found: FoundArtifacts) -> Pseudonymizer:
     from dc_keras.corpus.pseudonyms import DEFAULT_KEY_FILE
     from dc_keras.corpus.store import Corpus
-    from dc_keras.errors import DataError
 
     corpora = [Corpus.open(place) for place in found.of_kind("corpus")]
     if not corpora:
@@ -166,9 +162,6 @@ def _read_requests(
     corpora: Sequence[Corpus], pseudonymizer: Pseudonymizer
 ) -> tuple[str, RemovalRequests]:
     """Returns the name of the rule that the flags select, and its requests."""
-    from pathlib import Path
-
-    from dc_keras.errors import DataError
     from dc_keras.privacy.removal_requests import find_gone, find_requested, read_lines
 
     if (_IDS.value is None) == (_VALID_IDS.value is None):
@@ -202,8 +195,6 @@ def _save_journal(
     found: FoundArtifacts, forgotten: Forgotten, journal: Journal
 ) -> None:
     """Records in each corpus what is to be removed, so that a run can be resumed."""
-    from dataclasses import replace
-
     from dc_keras.privacy.artifacts import remove_leftovers
 
     for place in found.of_kind("corpus"):
@@ -305,8 +296,6 @@ def _remove_records(
 
 def _has_traces(found: FoundArtifacts, forgotten: Forgotten) -> bool:
     """Searches all files for traces and prints those that contain any."""
-    from pathlib import Path
-
     from dc_keras.privacy.scan import find_traces
 
     ours = [item.path for item in found.artifacts if item.path.exists()]

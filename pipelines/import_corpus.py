@@ -18,19 +18,18 @@ cannot be merged without it.
 
 from __future__ import annotations
 
-import runpy
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines._cli import app
+from pipelines._cli import app, sharding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dc_keras.corpus.importing.export_reader import FileReport, SourceCounts
     from dc_keras.corpus.importing.importer import ImportSummary
+    from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
     from dc_keras.study.dataset_card import UnknownWords
 
 _MOST_FILES = 50
@@ -76,6 +75,14 @@ _KEEP_HANDLES = flags.DEFINE_bool(
 _KEEP_RAW = flags.DEFINE_bool(
     "keep_raw", False, "Keep the raw content of rejected records in quarantine.jsonl."
 )
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    None,
+    "Number of processes that read the exports: large JSON Lines files in parts, other "
+    "files as a whole. Default: 1; with --runner=ray, all CPUs of this machine.",
+    lower_bound=1,
+)
+sharding.define_runner("part of the exports")
 _STUDY = flags.DEFINE_string(
     "study", None, "Study whose challenges DATASET_CARD.md counts."
 )
@@ -105,8 +112,7 @@ def main() -> int:
     from dc_keras.study.dataset_card import CARD_FILE, describe
     from dc_keras.study.study import Study
 
-    if _SOURCE_FILE.value is not None:
-        runpy.run_path(_SOURCE_FILE.value)
+    cluster = sharding.cluster(_WORKERS.value)
     study = None if _STUDY.value is None else Study.load(_STUDY.value)
     corpus_dir = Path(_CORPUS.value)
     key_file = DEFAULT_KEY_FILE if _KEY_FILE.value is None else _KEY_FILE.value
@@ -123,9 +129,12 @@ def main() -> int:
         corpus_dir,
         pseudonymizer=Pseudonymizer(key),
         source=_SOURCE.value,
+        source_file=_SOURCE_FILE.value,
         media_root=_MEDIA_ROOT.value,
         keep_handles=_KEEP_HANDLES.value,
         keep_raw=_KEEP_RAW.value,
+        workers=_WORKERS.value or 1,
+        cluster=cluster,
         then=write_card,
     )
     _report(summary)

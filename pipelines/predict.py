@@ -7,7 +7,11 @@ r"""Predicts with an exported bundle how likely users are to join challenges.
 The input is the raw captions and JPEG frames of each user's newest posts, without posts
 of focal challenges and posts after the cutoff, as in training. Prints one line per
 pair, the likeliest challenge first; --output receives them as CSV (user_id, challenge,
-probability).
+probability). With --num_shards, nothing is printed, and --output is a directory of
+Parquet files, which several processes or machines can write:
+
+    python -m pipelines.predict --bundle=run/export --corpus=run/corpus \
+        --num_shards=64 --workers=8 --output=run/predictions
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines._cli import app, bundles, inputs, raw_posts
+from pipelines._cli import app, bundles, inputs, raw_posts, user_shards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +28,11 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-_OPEN_BUNDLE = bundles.define_bundle_flags()
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_requests import RawUser
+
+bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _USER = flags.DEFINE_multi_string(
     "user",
@@ -38,32 +46,90 @@ _CHALLENGE = flags.DEFINE_multi_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = raw_posts.define_media_root()
-_OUTPUT = flags.DEFINE_string("output", None, "CSV file for the predictions.")
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media. Default: the media root of the corpus.",
+)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "CSV file for the predictions; with --num_shards, directory of Parquet files.",
+)
+user_shards.define(None, "Number of Parquet files in --output.")
 
 
 def main() -> None:
     """Predicts while no other process may write --output."""
     from pathlib import Path
 
-    from tfrecords.storage.locking import writing
+    user_shards.require_shards()
+    corpus = user_shards.open_corpus(Path(_CORPUS.value))
+    users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
+    if flags.FLAGS["num_shards"].value is None:
+        _predict(corpus, users)
+    else:
+        _predict_shards(corpus, users or corpus.users["user_id"].to_list())
 
-    with writing(*([Path(_OUTPUT.value)] if _OUTPUT.value else [])):
-        _predict()
 
-
-def _predict() -> None:
+def _predict_shards(corpus: Corpus, users: Sequence[str]) -> None:
+    """Writes the predictions about users as Parquet files."""
+    from functools import partial
     from pathlib import Path
 
     import polars as pl
 
-    from dc_keras.corpus.store import Corpus, write_answers
+    from dc_keras.errors import DataError
+    from tfrecords.unit_runs import use_one_thread
+
+    if not _OUTPUT.value:
+        raise DataError("--num_shards needs --output. Received: output=None")
+    use_one_thread()
+    bundles.check(_CHALLENGE.value)
+    known = bundles.read_bundle_config()["challenges"]
+    challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or tuple(known)
+    columns = {"user_id": pl.String, "challenge": pl.String, "probability": pl.Float32}
+    shards = user_shards.UserShards(
+        Path(_OUTPUT.value),
+        "output",
+        "predictions",
+        partial(_answer, challenges),
+        columns,
+        {"challenges": challenges},
+    )
+    paths = shards.write(corpus, users, _MEDIA_ROOT.value, "predict")
+    number = pl.scan_parquet(paths).select(pl.len()).collect().item()
+    app.say(f"{_OUTPUT.value}: {number} predictions in {len(paths)} files")
+
+
+def _answer(
+    challenges: Sequence[str],
+    predictor: Predictor,
+    users: Sequence[str],
+    raw_users: Sequence[RawUser],
+) -> pl.DataFrame:
+    """Returns the predictions about users, the likeliest challenge of each first."""
+    import polars as pl
+
+    rows = predictor.predict(raw_users, challenges)
+    tables = (
+        _rank_challenges(user, challenges, row)
+        for user, row in zip(users, rows, strict=True)
+    )
+    return pl.concat(tables)
+
+
+def _predict(corpus: Corpus, users: Sequence[str]) -> None:
+    """Prints the predictions about users, and writes them as a CSV file."""
+    from pathlib import Path
+
+    import polars as pl
+
+    from dc_keras.corpus.store import write_answers
     from dc_keras.escaping import format_csv
     from dc_keras.study.resolution import user_histories
 
-    corpus = Corpus.open(_CORPUS.value)
-    users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
-    predictor = _OPEN_BUNDLE(_CHALLENGE.value)
+    predictor = bundles.open_bundle(_CHALLENGE.value)
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
     requested = users or tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, requested)
@@ -71,16 +137,16 @@ def _predict() -> None:
     ordered = {user: histories[user] for user in requested if user in histories}
     tables = []
     for batch, raw_users in raw_posts.of_users(
-        corpus, ordered, _MEDIA_ROOT(corpus), predictor
+        corpus, ordered, _MEDIA_ROOT.value, predictor
     ):
-        rows = predictor.predict(raw_users, challenges)
-        for user, row in zip(batch, rows, strict=True):
-            tables.append(_print_predictions(user, challenges, row))
+        tables.append(_answer(challenges, predictor, batch, raw_users))
+        _print_predictions(tables[-1])
     if len(ordered) < len(requested):
         app.progress(f"{len(requested) - len(ordered)} users have no usable posts")
     if _OUTPUT.value:
-        write_answers(Path(_OUTPUT.value), format_csv(pl.concat(tables)))
-        app.say(f"{_OUTPUT.value}: {len(tables) * len(challenges)} predictions")
+        table = pl.concat(tables)
+        write_answers(Path(_OUTPUT.value), format_csv(table))
+        app.say(f"{_OUTPUT.value}: {table.height} predictions")
     user, challenge, _ = tables[0].row(0)
     app.suggest(
         "explain",
@@ -103,24 +169,26 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
         )
 
 
-def _print_predictions(
+def _rank_challenges(
     user: str, challenges: Sequence[str], probabilities: np.ndarray
 ) -> pl.DataFrame:
-    """Prints the predictions of a user, the likeliest first, and returns them."""
+    """Returns the predictions about a user, the likeliest challenge first."""
     import polars as pl
 
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "user_id": [user] * len(challenges),
             "challenge": challenges,
             "probability": probabilities,
         }
     ).sort("probability", "challenge", descending=[True, False])
-    width = max(map(len, challenges))
-    for _, challenge, probability in frame.iter_rows():
+
+
+def _print_predictions(table: pl.DataFrame) -> None:
+    width = max(map(len, table["challenge"]))
+    for user, challenge, probability in table.iter_rows():
         app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
-    return frame
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, writes="output")

@@ -3,26 +3,34 @@ r"""Ranks the users most likely to join a challenge, and forecasts how many join
     python -m pipelines.rank --bundle=run/export --corpus=run/corpus \
         --challenge=distancedance --budget=20 --output=run/seeds.csv
 
---brief or --video describe a challenge that is not in the bundle. --users_file caches
-the users for the next challenge. With --communities, a CSV file with the columns
-user_id and community such as `survey_graph` writes, the budget is spread over
-communities. --output receives rank, user_id, community and probability.
+--brief or --video describe a challenge that is not in the bundle. --users keeps the
+users for the next challenge, in --num_shards Parquet files that several processes or
+machines can write. With --communities, a CSV file with the columns user_id and
+community such as `survey_graph` writes, the budget is spread over communities. --output
+receives rank, user_id, community and probability.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines._cli import app, bundles, raw_posts
+from pipelines._cli import app, bundles, raw_posts, user_shards
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import polars as pl
+
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.ranking import UserTable
+    from dc_keras.serving.raw_requests import RawPost
 
-_OPEN_BUNDLE = bundles.define_bundle_flags()
+bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
 _CHALLENGE = flags.DEFINE_string(
     "challenge", None, "Name of a challenge of the bundle."
@@ -35,10 +43,14 @@ _COMMUNITIES = flags.DEFINE_string(
     None,
     "CSV file with user_id and community, to spread the budget over communities.",
 )
-_USERS_FILE = flags.DEFINE_string(
-    "users_file", None, "Cache of the users' representations, .parquet."
+_USERS = flags.DEFINE_string(
+    "users", None, "Directory that keeps the users' representations."
 )
-_MEDIA_ROOT = raw_posts.define_media_root()
+_MEDIA_ROOT = flags.DEFINE_string(
+    "media_root",
+    None,
+    "Directory of the media. Default: the media root of the corpus.",
+)
 _LEVEL = flags.DEFINE_float(
     "level",
     0.9,
@@ -50,51 +62,89 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "CSV file of the chosen users.", required=True
 )
 _BRIEF, _VIDEOS = raw_posts.define_challenge_flags()
+user_shards.define(1, "Number of Parquet files in --users.")
 
 
 def main() -> None:
     """Ranks the users, writes the chosen ones and prints the forecasts."""
     from pathlib import Path
 
-    import polars as pl
-
-    from dc_keras.corpus.store import Corpus, write_answers
+    from dc_keras.corpus.store import write_answers
+    from dc_keras.errors import DataError
     from dc_keras.escaping import format_csv
+    from tfrecords.unit_runs import use_one_thread
 
     _require_one_challenge()
-    corpus = Corpus.open(_CORPUS.value)
+    user_shards.require_shards()
+    if _USERS.value:
+        use_one_thread()
+    corpus = user_shards.open_corpus(Path(_CORPUS.value))
     community_of = _read_communities()
-    # Read before TensorFlow is loaded.
-    new_posts = None
-    if not _CHALLENGE.value:
-        config = bundles.read_bundle_config()
-        new_posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
-    predictor = _OPEN_BUNDLE([_CHALLENGE.value] if _CHALLENGE.value else [])
-    # Only now: TensorFlow takes seconds.
-    from dc_keras.serving.calibration import forecast_participants
-    from dc_keras.serving.ranking import Ranker, choose_seeds
-
-    if new_posts is None:
-        [challenge] = predictor.find_challenges([str(_CHALLENGE.value)])
-    else:
-        challenge = predictor.represent_challenge(new_posts)
-    users = _load_users(corpus, predictor)
-    groups = None
-    if community_of is not None:
-        groups = [community_of.get(user, "") for user in users.users]
-    ranker = Ranker(users.prepared, predictor.signatures["rank_users"])
-    probability = ranker.score(challenge)
-    chosen = choose_seeds(probability, _BUDGET.value, groups)
-    table = pl.DataFrame(
-        {
-            "rank": range(1, len(chosen) + 1),
-            "user_id": [users.users[i] for i in chosen],
-            "community": [groups[i] if groups else "" for i in chosen],
-            "probability": probability[chosen],
-        }
-    )
+    new_posts = None if _CHALLENGE.value else _describe_challenge()
+    predictor = bundles.open_bundle([_CHALLENGE.value] if _CHALLENGE.value else [])
+    challenge = _represent_challenge(predictor, new_posts)
+    with _users_directory() as directory:
+        shards = _prepare_users(directory, corpus)
+        candidates, probability = _score(predictor, challenge, shards, community_of)
+    if candidates.is_empty():
+        raise DataError(
+            "a user must have posts of no focal challenge, before the cutoff if the "
+            f"study has one. Received: corpus={corpus.directory}"
+        )
+    table = _choose(candidates, has_communities=community_of is not None)
     write_answers(Path(_OUTPUT.value), format_csv(table))
-    for group, given in (("all", probability), ("the chosen", probability[chosen])):
+    _report(predictor, probability, table["probability"].to_numpy())
+
+
+def _score(
+    predictor: Predictor,
+    challenge: np.ndarray,
+    shards: Sequence[Path],
+    community_of: Mapping[str, str] | None,
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """Returns the users who can be chosen, and the probabilities of all users."""
+    import numpy as np
+    import polars as pl
+
+    from dc_keras.serving.ranking import Ranker, keep_best, read_users
+
+    candidates, probabilities = pl.DataFrame(), [np.empty(0, np.float32)]
+    for path in shards:
+        users, prepared = read_users(path)
+        if not users:
+            continue
+        ranker = Ranker(prepared, predictor.signatures["rank_users"])
+        probabilities.append(ranker.score(challenge))
+        columns = {
+            "user_id": users,
+            "community": [(community_of or {}).get(user, "") for user in users],
+            "probability": probabilities[-1],
+        }
+        merged = pl.concat([candidates, pl.DataFrame(columns)], how="diagonal")
+        candidates = keep_best(merged, _BUDGET.value)
+    return candidates, np.concatenate(probabilities)
+
+
+def _choose(candidates: pl.DataFrame, *, has_communities: bool) -> pl.DataFrame:
+    """Returns the chosen users, the likeliest first, as --output receives them."""
+    import polars as pl
+
+    from dc_keras.serving.ranking import choose_seeds
+
+    groups = candidates["community"].to_list() if has_communities else None
+    chosen = choose_seeds(candidates["probability"].to_numpy(), _BUDGET.value, groups)
+    ranks = pl.Series("rank", range(1, len(chosen) + 1), pl.Int64)
+    best: pl.DataFrame = candidates[chosen.tolist()]
+    return best.select(ranks, "user_id", "community", "probability")
+
+
+def _report(predictor: Predictor, probability: np.ndarray, chosen: np.ndarray) -> None:
+    """Prints the forecasts and the next command."""
+    from pathlib import Path
+
+    from dc_keras.serving.calibration import forecast_participants
+
+    for group, given in (("all", probability), ("the chosen", chosen)):
         forecast = forecast_participants(
             given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
         )
@@ -124,49 +174,58 @@ def _require_one_challenge() -> None:
         )
 
 
-def _load_users(corpus: Corpus, predictor: Predictor) -> UserTable:
-    """Reads the users from --users_file, or prepares them and writes that file."""
+def _describe_challenge() -> list[RawPost]:
+    """Reads the posts of a new challenge, before the bundle is loaded."""
+    config = bundles.read_bundle_config()
+    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
+
+
+def _represent_challenge(
+    predictor: Predictor, new_posts: Sequence[RawPost] | None
+) -> np.ndarray:
+    """Returns the representation of a new challenge, or of that of --challenge."""
+    if new_posts is not None:
+        return predictor.represent_challenge(new_posts)
+    representation: np.ndarray = predictor.find_challenges([str(_CHALLENGE.value)])[0]
+    return representation
+
+
+@contextmanager
+def _users_directory() -> Iterator[Path]:
+    """Locks --users, or makes a temporary directory.
+
+    Raises:
+        DataError: --runner=ray is given without --users, or --users holds another
+            artifact.
+    """
+    import tempfile
     from pathlib import Path
 
-    from dc_keras.serving.ranking import UserTable
+    from dc_keras.errors import DataError
     from tfrecords.storage.locking import writing
 
-    path = Path(_USERS_FILE.value) if _USERS_FILE.value else None
-    if path is None:
-        return _prepare_users(corpus, predictor)
-    if path.exists():
-        return UserTable.load(path, predictor.sha256, corpus.sha256)
-    with writing(path):
-        table = _prepare_users(corpus, predictor)
-        table.save(path)
-    return table
-
-
-def _prepare_users(corpus: Corpus, predictor: Predictor) -> UserTable:
-    import numpy as np
-
-    from dc_keras.errors import DataError
-    from dc_keras.serving.ranking import UserTable
-    from dc_keras.study.resolution import user_histories
-
-    all_users = tuple(corpus.users["user_id"])
-    histories = user_histories(predictor.study, corpus.videos, all_users)
-    if not histories:
+    if _USERS.value:
+        app.require_kind(Path(_USERS.value), "users", None)
+        with writing(Path(_USERS.value)):
+            yield Path(_USERS.value)
+        return
+    if flags.FLAGS["runner"].value == "ray":
         raise DataError(
-            "a user must have posts of no focal challenge, before the cutoff if the "
-            f"study has one. Received: corpus={corpus.directory}"
+            "--runner=ray needs --users, which all machines see. Received: runner=ray"
         )
-    if len(histories) < len(all_users):
-        app.progress(f"{len(all_users) - len(histories)} users have no usable posts")
-    ordered = dict(sorted(histories.items()))
-    parts = [
-        predictor.prepare_users(predictor.represent_users(raw_users))
-        for _, raw_users in raw_posts.of_users(
-            corpus, ordered, _MEDIA_ROOT(corpus), predictor
-        )
-    ]
-    prepared = np.concatenate(parts)
-    return UserTable(tuple(ordered), prepared, predictor.sha256, corpus.sha256)
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+def _prepare_users(directory: Path, corpus: Corpus) -> list[Path]:
+    """Writes the users that are missing in a directory; returns all files."""
+    from dc_keras.serving.ranking import USER_COLUMNS, prepare_users
+
+    shards = user_shards.UserShards(
+        directory, "users", "users", prepare_users, USER_COLUMNS, {}
+    )
+    users = corpus.users["user_id"].to_list()
+    return shards.write(corpus, users, _MEDIA_ROOT.value, "rank")
 
 
 def _read_communities() -> dict[str, str] | None:

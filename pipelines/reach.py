@@ -14,15 +14,18 @@ reach.json. Needs the extras `social` and `report`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
+from dc_keras.version import __version__
 from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.adoption import Adoption, AlongEdges
     from dc_keras.social.backtesting import Backtests
@@ -84,18 +87,14 @@ _TITLE = flags.DEFINE_string("title", "How far does it go?", "Title of the page.
 
 def main() -> None:
     """Tests, backtests and forecasts, and writes the page and the tables."""
-    from pathlib import Path
-
-    from dc_keras.corpus.store import Corpus
-    from dc_keras.errors import DataError
+    from dc_keras.corpus.store import Corpus, write_sealed
     from dc_keras.social.adoption import find_adoptions
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph_store import read_graph
     from dc_keras.social.reach_report import ReachReport
-    from dc_keras.version import __version__
 
     with app.requiring_report_extra():
-        from dc_keras.reporting.reach_page import write_reach_page
+        from dc_keras.reporting.reach_page import render_reach_page
 
     graph, info = read_graph(Path(_GRAPH.value))
     plan = _select_layers(GraphPlan.from_dict(info["plan"]))
@@ -122,17 +121,13 @@ def main() -> None:
     output = Path(_OUTPUT.value)
     settings = {"version": __version__, "plan": plan.to_dict(), **_options(study)}
     report.write(output, settings)
-    page = output / "reach.html"
-    write_reach_page(report, page, _TITLE.value, is_synthetic=corpus.is_synthetic)
+    page = render_reach_page(report, _TITLE.value, is_synthetic=corpus.is_synthetic)
+    write_sealed(output / "reach.html", page)
     _print_report(report)
     app.say(f"{output}: reach.html, reach.json and a CSV file per table")
 
 
 def _select_layers(plan: GraphPlan) -> GraphPlan:
-    from dataclasses import replace
-
-    from dc_keras.errors import DataError
-
     layers = tuple(_LAYERS.value) or plan.layers
     if unknown := [name for name in layers if name not in plan.layers]:
         raise DataError(
@@ -154,9 +149,6 @@ def _options(study: Study) -> dict[str, Any]:
 
 
 def _read_seeds(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
-    from pathlib import Path
-
-    from dc_keras.errors import DataError
     from dc_keras.social.what_if import read_readiness, read_seeds
 
     if _SEEDS.value is None:
@@ -201,14 +193,14 @@ def _find_past_challenges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
     """Returns the challenges that can be backtested, and why others cannot."""
-    from dc_keras.social.snapshots import Horizon, build_past_challenge
+    from dc_keras.social.snapshots import build_past_challenge, cut_adoption
 
-    horizon = Horizon(_NUM_SEEDS.value, _HORIZON.value)
+    horizon = _NUM_SEEDS.value, _HORIZON.value
     past: list[PastChallenge] = []
     left_out: dict[str, str] = {}
     last_post = int(corpus.videos["create_time"].drop_nulls().max() or 0)  # type: ignore[arg-type]
     for name, adoption in adoptions.items():
-        cut = horizon.cut(adoption, last_post)
+        cut = cut_adoption(adoption, *horizon, last_post)
         if isinstance(cut, str):
             left_out[name] = cut
             continue
@@ -233,8 +225,6 @@ def _backtest(past: list[PastChallenge]) -> Backtests | None:
 
 def _choose_contagion(backtests: Backtests | None) -> float:
     """Returns --contagion, or else the contagion fitted on past challenges."""
-    from dc_keras.errors import DataError
-
     if _CONTAGION.value is not None:
         return float(_CONTAGION.value)
     if backtests is None:
@@ -253,15 +243,15 @@ def _forecast_seeds(
     contagion: float,
 ) -> WhatIf:
     from dc_keras.social.backtesting import contagion_rate
+    from dc_keras.social.reach import edge_chances, simulate_reach
     from dc_keras.social.reach_report import WhatIf
-    from dc_keras.social.what_if import simulate_seeds
 
-    layer = graph.combined(dict.fromkeys(plan.layers, 1.0))
-    reach = simulate_seeds(
-        layer,
-        seeds,
-        contagion_rate(layer, contagion),
-        readiness,
+    layer = graph.combined(plan.layers)
+    rate = contagion_rate(layer, contagion)
+    reach = simulate_reach(
+        edge_chances(layer, rate, None if readiness is None else readiness.values),
+        seeds.rows,
+        seed_chances=seeds.chances,
         num_runs=_NUM_RUNS.value,
         num_steps=_NUM_STEPS.value,
         seed=_SEED.value,

@@ -12,6 +12,8 @@ Needs the extra `report`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from pipelines._cli import app
@@ -27,8 +29,6 @@ _CORPUS = flags.DEFINE_string(
 
 def main() -> None:
     """Writes the tables and the page."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.saved_run import SavedRun
     from dc_keras.reporting.report import write_report

@@ -10,6 +10,7 @@ same flags give the same bytes.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -43,8 +44,6 @@ _WORKERS = flags.DEFINE_integer(
 
 def main() -> None:
     """Draws a world, writes it, and prints how predictable it is."""
-    from pathlib import Path
-
     from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
 
     given: dict[str, Any] = {

@@ -13,17 +13,18 @@ Needs the extras `social` and `report`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
+from dc_keras.escaping import escape_formulas, format_csv
 from pipelines._cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import numpy as np
     import polars as pl
 
@@ -78,18 +79,16 @@ _TITLE = flags.DEFINE_string(
 
 def main() -> None:
     """Surveys the graph and writes the page, tables and files."""
-    from pathlib import Path
-
     import polars as pl
 
-    from dc_keras.corpus.store import Corpus
+    from dc_keras.corpus.store import Corpus, write_text
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph_store import read_graph
     from tfrecords.storage.checksums import seal_directory
 
     _require_predictions()
     with app.requiring_report_extra():
-        from dc_keras.reporting.graph_page import write_graph_page
+        from dc_keras.reporting.graph_page import render_graph_page
 
     graph, info = read_graph(Path(_GRAPH.value))
     corpus = Corpus.open(_CORPUS.value)
@@ -108,13 +107,10 @@ def main() -> None:
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    write_graph_page(
-        survey,
-        output / "survey.html",
-        _TITLE.value,
-        shown,
-        is_synthetic=corpus.is_synthetic,
+    page = render_graph_page(
+        survey, _TITLE.value, shown, is_synthetic=corpus.is_synthetic
     )
+    write_text(output / "survey.html", page)
     seal_directory(output)
     communities = survey.communities
     app.say(
@@ -134,7 +130,6 @@ def main() -> None:
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
-    from dc_keras.errors import DataError
     from dc_keras.social.affiliations import find_names
     from dc_keras.social.survey import survey
 
@@ -144,10 +139,9 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
             "the graph must have been built from this corpus. Received: "
             f"users of the graph={len(graph.users)}, of the corpus={len(names.users)}"
         )
-    shares = dict.fromkeys(_LAYERS.value, 1.0) or None
     return survey(
         graph,
-        graph.combined(shares),
+        graph.combined(_LAYERS.value),
         names.counts,
         names.things,
         resolution=_RESOLUTION.value,
@@ -168,7 +162,6 @@ def _combine_spells(graph: SocialGraph) -> pl.DataFrame | None:
 def _write_tables(survey: Survey, output: Path) -> pl.DataFrame:
     """Writes users and communities; returns the community of each user."""
     from dc_keras.corpus.store import write_table, write_text
-    from dc_keras.escaping import escape_formulas, format_csv
     from tfrecords.storage.checksums import SUMS_FILE
 
     output.mkdir(parents=True, exist_ok=True)
@@ -183,8 +176,6 @@ def _write_tables(survey: Survey, output: Path) -> pl.DataFrame:
 
 
 def _require_predictions() -> None:
-    from dc_keras.errors import DataError
-
     is_needed = _CHALLENGE.value is not None or _COLOUR_BY.value == "probability"
     if is_needed and _PREDICTIONS.value is None:
         raise DataError(
@@ -194,8 +185,6 @@ def _require_predictions() -> None:
 
 
 def _read_probabilities(users: Sequence[str]) -> np.ndarray | None:
-    from pathlib import Path
-
     import numpy as np
 
     from dc_keras.social.model_scores import read_probabilities
@@ -215,7 +204,7 @@ def _write_bipartite(
     from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
 
-    moments = find_moments(corpus, kind, plan.rule())
+    moments = find_moments(corpus, kind, plan)
     counts = count_affiliations(kind, corpus.users["user_id"], moments)
     affiliations = plan.supported(counts)
     view = bipartite_view(affiliations, moments, members)

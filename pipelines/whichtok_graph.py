@@ -11,6 +11,8 @@ the stem with `import_corpus`. Needs the extras `social` and, for the page, `rep
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from pipelines._cli import app
@@ -40,14 +42,13 @@ _TITLE = flags.DEFINE_string("title", "Who shares space?", "Title of the page.")
 
 def main() -> None:
     """Builds the graph, and writes the page and the files."""
-    from pathlib import Path
-
+    from dc_keras.corpus.store import write_text
     from dc_keras.social.graph_files import write_graph
     from dc_keras.social.survey import survey
     from dc_keras.social.whichtok_graph import UserGraph, UserGroup, find_group_names
 
     with app.requiring_report_extra():
-        from dc_keras.reporting.graph_page import write_graph_page
+        from dc_keras.reporting.graph_page import render_graph_page
 
     group = UserGroup.read(_STEM.value)
     graph = UserGraph(group, _CRITERIA.value).graph
@@ -62,7 +63,7 @@ def main() -> None:
     )
     output = Path(_OUTPUT.value)
     write_graph(found.view(), output, "whichtok", _FORMATS.value)
-    write_graph_page(found, output / "whichtok.html", _TITLE.value)
+    write_text(output / "whichtok.html", render_graph_page(found, _TITLE.value))
     app.say(
         f"{len(graph.users):,} users, {found.layer.num_edges:,} edges, "
         f"{found.table().height:,} communities; E–I index "

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -63,6 +64,9 @@ _GROUPS = {
     "tests/dc_keras/corpus/collecting/": "browser",
     "tests/repo/": "repo",
 }
+
+# A node of Ray.
+_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 def _group(nodeid: str) -> str:
@@ -228,3 +232,28 @@ def serve() -> Callable[..., Iterator[dict[str, str]]]:
                 process.kill()
 
     return start
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of one node with one CPU."""
+    pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
+    from ray.cluster_utils import Cluster
+
+    head = {**_NODE, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def two_nodes(cluster: Any) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of the cluster with a second node, and a way to kill that node."""
+    node = cluster.add_node(**_NODE)
+
+    def kill() -> None:
+        cluster.remove_node(node, allow_graceful=False)
+
+    yield cluster.address, kill
+    if node in cluster.worker_nodes:
+        kill()

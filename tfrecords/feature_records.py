@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry
@@ -20,8 +20,11 @@ from tfrecords.schema import (
     FrameRecord,
     build_feature_record,
 )
-from tfrecords.shard_runs import WHOLE, Cluster, Part, ShardRun, run_shards
+from tfrecords.shard_runs import WHOLE, Part, ShardRun, run_on_cluster, run_shards
 from tfrecords.writer import read_manifest, shard_name, write_shard
+
+if TYPE_CHECKING:
+    from tfrecords.ray_runner import RayCluster
 
 KIND = "features"
 
@@ -74,7 +77,7 @@ def write_feature_records(
     settings: dict[str, Any],
     *,
     part: Part = WHOLE,
-    cluster: Cluster | None = None,
+    cluster: RayCluster | None = None,
     spec: ExtractorSpec | None = None,
     overwrite: bool = False,
 ) -> ShardRun:
@@ -103,7 +106,7 @@ def write_feature_records(
         if cluster is None or spec is None:
             return (write_feature_shard(job, extract, bar.update) for job in missing)
         write = partial(_write_on_cluster, spec, settings)
-        return cluster.run(write, missing, bar.update)
+        return run_on_cluster(cluster, write, missing, bar)
 
     return run_shards(
         jobs,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfrecords.decoding_process import DecodingProcess
 from tfrecords.errors import DataError
@@ -27,13 +27,16 @@ from tfrecords.frame_sampling import SamplingConfig
 from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import (
     WHOLE,
-    Cluster,
     Part,
     ShardRun,
     check_part,
     check_range,
+    run_on_cluster,
     run_shards,
 )
+
+if TYPE_CHECKING:
+    from tfrecords.ray_runner import RayCluster
 
 _POLL_S = 0.2
 _MAX_LISTED = 3
@@ -47,7 +50,7 @@ def write_frame_records(
     *,
     num_shards: int,
     workers: int = 1,
-    cluster: Cluster | None = None,
+    cluster: RayCluster | None = None,
     part: Part = WHOLE,
     max_bad_media: int = 0,
     overwrite: bool = False,
@@ -81,10 +84,10 @@ def write_frame_records(
     jobs = plan_frame_shards(videos, media_root, directory, config, num_shards)
     settings = frame_settings(config, num_shards)
 
-    def make(missing: Sequence[FrameShardJob], bar: Any) -> list[ShardEntry]:
+    def make(missing: Sequence[FrameShardJob], bar: Any) -> Iterable[ShardEntry]:
         if cluster is not None:
             write = partial(_write_elsewhere, settings["versions"])
-            return cluster.run(write, missing, bar.update)
+            return run_on_cluster(cluster, write, missing, bar)
         return _write_locally(missing, min(workers, max(1, len(missing))), bar)
 
     run = run_shards(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -137,10 +139,17 @@ def remove_leftovers_of(path: Path) -> None:
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes a JSON file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(path)
-    try:
+    with replacing(path) as temporary:
         text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
         temporary.write_text(text + "\n", "utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path, and renames the file to `path` after the block."""
+    temporary = temporary_path(path)
+    try:
+        yield temporary
         move_into_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

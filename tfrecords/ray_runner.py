@@ -1,23 +1,21 @@
-"""Writes shards on a Ray cluster (extra `cluster`).
+"""Runs units of work, such as shards or folds, on a Ray cluster (extra `cluster`).
 
-A task writes one shard. Only the jobs are sent through Ray, and no records: all nodes
-read and write the same files under the same paths as the process that starts the run.
-Ray retries a task whose process or node died, and the retry removes its temporary file.
+All nodes read and write the same files under the same paths as the process that starts
+the run, so that units write their output to files and return little. Ray retries a unit
+whose process or node died; the retry must replace what the first try left.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tfrecords.errors import DataError
-from tfrecords.progress import ShardEntry
-from tfrecords.shard_runs import AnyJob
 
 # Ray reads these when it is imported: no usage statistics, and no visible GPU for tasks
 # that request none.
@@ -35,53 +33,59 @@ except ImportError as error:
 _MAX_RETRIES = 5
 _CONNECT_TIMEOUT_S = 10.0
 
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A Ray cluster and the resources of a shard.
+    """A Ray cluster and the resources of a unit of work.
 
     Attributes:
         address: Address of the head node, `host:port`, or "auto" for the cluster of
             this machine; None starts a cluster on this machine for the run.
         num_cpus: Number of CPUs of a started cluster; None for all of the machine.
-        shard_cpus: Number of CPUs reserved per shard, above 0.
-        shard_gpus: Number of GPUs reserved per shard.
+        unit_cpus: Number of CPUs reserved per unit, above 0.
+        unit_gpus: Number of GPUs reserved per unit.
     """
 
     address: str | None = None
     num_cpus: int | None = None
-    shard_cpus: float = 1.0
-    shard_gpus: float = 0.0
+    unit_cpus: float = 1.0
+    unit_gpus: float = 0.0
 
     def run(
-        self,
-        make: Callable[[AnyJob], ShardEntry],
-        jobs: Sequence[AnyJob],
-        on_done: Callable[[int], object],
-    ) -> list[ShardEntry]:
-        """Returns the results of `make` for all jobs, in the order of completion.
+        self, work: Callable[[Unit], Result], units: Collection[Unit], kind: str
+    ) -> Generator[tuple[Unit, Result], None, None]:
+        """Yields each unit and its result, in the order of completion.
+
+        Close the iterator to end the run early.
+
+        Args:
+            work: Picklable function. It is sent to each node once, so that it may be a
+                `partial` with large arrays, which are read-only there.
+            units: Picklable arguments of `work`.
+            kind: What a unit is, such as "shard", for messages.
 
         Raises:
-            DataError: As `make`; the cluster cannot be reached, no node has the
-                resources of a shard, or a shard failed in all retries.
+            DataError: As `work`; the cluster cannot be reached, no node has the
+                resources of a unit, or a unit failed in all retries.
         """
-        if not jobs:
-            return []
+        if not units:
+            return
         with self._connected():
-            self._check_resources()
+            self._check_resources(kind)
             task = ray.remote(
-                num_cpus=self.shard_cpus,
-                num_gpus=self.shard_gpus,
+                num_cpus=self.unit_cpus,
+                num_gpus=self.unit_gpus,
                 max_retries=_MAX_RETRIES,
                 scheduling_strategy="SPREAD",
-            )(_make_shard)
-            here = str(Path.cwd())
-            posts = {task.remote(make, here, job): job.num_posts for job in jobs}
-            entries = []
-            for reference in _as_they_end(list(posts)):
-                entries.append(_result(reference))
-                on_done(posts[reference])
-            return entries
+            )(_run_unit)
+            here, shared = str(Path.cwd()), ray.put(work)
+            unit_of = {task.remote(shared, here, unit): unit for unit in units}
+            for reference in _as_they_end(list(unit_of)):
+                # Removed, so that Ray frees the result.
+                yield unit_of.pop(reference), _result(reference, kind)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -105,17 +109,17 @@ class RayCluster:
             # Also ends the tasks of this run, and a cluster that was started here.
             ray.shutdown()
 
-    def _check_resources(self) -> None:
+    def _check_resources(self, kind: str) -> None:
         """Raises an error if no node has enough resources; Ray would wait for ever."""
-        needs = {"CPU": self.shard_cpus, "GPU": self.shard_gpus}
+        needs = {"CPU": self.unit_cpus, "GPU": self.unit_gpus}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(
             all(node.get(name, 0) >= amount for name, amount in needs.items())
             for node in nodes
         ):
             raise DataError(
-                "a node of the cluster must have the resources of a shard. Received: "
-                f"ray_cpus={self.shard_cpus:g}, ray_gpus={self.shard_gpus:g}"
+                f"a node of the cluster must have the resources of a {kind}. Received: "
+                f"ray_cpus={self.unit_cpus:g}, ray_gpus={self.unit_gpus:g}"
             )
 
 
@@ -126,10 +130,8 @@ def _require_reachable(address: str | None) -> None:
         socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
 
 
-def _make_shard(
-    make: Callable[[AnyJob], ShardEntry], directory: str, job: AnyJob
-) -> ShardEntry:
-    """Runs `make` in a process of a node, in the working directory of the run."""
+def _run_unit(work: Callable[[Unit], Result], directory: str, unit: Unit) -> Result:
+    """Calls `work` in a process of a node, in the working directory of the run."""
     try:
         os.chdir(directory)
     except OSError as error:
@@ -137,7 +139,7 @@ def _make_shard(
             "each node must have the files of the run under the same path. "
             f"Received: no {directory} on {os.uname().nodename}"
         ) from error
-    return make(job)
+    return work(unit)
 
 
 def _as_they_end(references: list[Any]) -> Iterator[Any]:
@@ -146,20 +148,19 @@ def _as_they_end(references: list[Any]) -> Iterator[Any]:
         yield from ended
 
 
-def _result(reference: Any) -> ShardEntry:
+def _result(reference: Any, kind: str) -> Any:
     try:
-        entry: ShardEntry = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, DataError):
             raise DataError(str(error.cause)) from error
         raise
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"a shard failed in {_MAX_RETRIES + 1} tries, each of which ended its "
+            f"a {kind} failed in {_MAX_RETRIES + 1} tries, each of which ended its "
             "process or its node, usually for lack of memory; "
             f"{_first_line(error)}"
         ) from error
-    return entry
 
 
 def _first_line(error: Exception) -> str:

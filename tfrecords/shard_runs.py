@@ -6,10 +6,10 @@ directory. The caller decides how and where missing shards are written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -17,6 +17,9 @@ from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry, finished_shard, read_progress
 from tfrecords.storage.locking import writing
 from tfrecords.writer import prepare_directory, write_manifest
+
+if TYPE_CHECKING:
+    from tfrecords.ray_runner import RayCluster
 
 
 class ShardJob(Protocol):
@@ -40,28 +43,6 @@ class ShardJob(Protocol):
 
 
 AnyJob = TypeVar("AnyJob", bound=ShardJob)
-
-
-class Cluster(Protocol):
-    """Cluster of machines that write shards, with the same files under equal paths."""
-
-    def run(
-        self,
-        make: Callable[[AnyJob], ShardEntry],
-        jobs: Sequence[AnyJob],
-        on_done: Callable[[int], object],
-    ) -> list[ShardEntry]:
-        """Returns the results of `make` for all jobs, in any order.
-
-        Args:
-            make: Function of a module, or a partial of one, so that it can be
-                serialised.
-            jobs: Shards to write.
-            on_done: Called with the number of posts of each completed shard.
-
-        Raises:
-            DataError: As `make`, or the cluster cannot be used.
-        """
 
 
 @dataclass(frozen=True)
@@ -138,6 +119,28 @@ def run_shards(
     with writing(directory / f"{kind}-part-{part.index}-of-{part.count}"):
         prepare_directory(directory, kind, len(jobs), settings, overwrite=overwrite)
         return _run(jobs, part, make, directory, kind, settings)
+
+
+def run_on_cluster(
+    cluster: RayCluster,
+    write: Callable[[AnyJob], ShardEntry],
+    jobs: Sequence[AnyJob],
+    bar: Any,
+) -> Iterator[ShardEntry]:
+    """Yields the entries of shards that a cluster writes, as they are completed.
+
+    Args:
+        cluster: Machines with the same files under equal paths.
+        write: Writes a shard; picklable.
+        jobs: Shards to write.
+        bar: Progress bar of posts.
+
+    Raises:
+        DataError: As `write`, or the cluster cannot be used.
+    """
+    for job, entry in cluster.run(write, jobs, "shard"):
+        bar.update(job.num_posts)
+        yield entry
 
 
 def _run(

@@ -24,12 +24,11 @@ from tfrecords.progress import (
     ShardEntry,
     keep_settings,
     kept_settings,
-    move_into_place,
     progress_path,
     remove_leftovers,
     remove_leftovers_of,
+    replacing,
     settings_path,
-    temporary_path,
     write_json,
     write_progress,
 )
@@ -178,9 +177,8 @@ def replace_shard(
     """
     with writing(directory / name):
         remove_leftovers(directory, name)
-        temporary = temporary_path(directory / name)
         num_records = 0
-        try:
+        with replacing(directory / name) as temporary:
             with tf.io.TFRecordWriter(str(temporary)) as writer:
                 for record in records:
                     writer.write(record)
@@ -192,10 +190,6 @@ def replace_shard(
                 temporary.stat().st_size,
                 facts(),
             )
-            move_into_place(temporary, directory / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         write_progress(directory, digest, entry)
         return entry
 

@@ -17,10 +17,6 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     are fewer. Pairs that are not in training count as the mean of their challenge,
     which is also the share of a user without neighbours.
 
-    Args:
-        evidence: the evidence of the fold.
-        train: positions of the training pairs.
-
     Returns:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
     """

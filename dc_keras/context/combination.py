@@ -36,6 +36,8 @@ _OUT_OF_TIME = 0.5
 # Standardized features are clipped to [−_FAR, _FAR].
 _FAR = 5.0
 _MAX_ITERATIONS = 1000
+# Number of pairs that are standardized at once.
+_BLOCK = 2**16
 
 
 class Combination(tf.Module):
@@ -110,15 +112,7 @@ def fit_combination(
         label: 0 or 1, (num_pairs,), both present.
         weight: float (num_pairs,), weight of each pair.
     """
-    known = ~np.isnan(features)
-    count = np.maximum((known * weight[:, None]).sum(axis=0), 1e-9)
-    filled = np.where(known, features, 0.0).astype(np.float64)
-    mean = (filled * weight[:, None]).sum(axis=0) / count
-    deviation = np.where(known, features - mean, 0.0)
-    variance = (np.square(deviation) * weight[:, None]).sum(axis=0) / count
-    scale = np.divide(
-        1.0, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 1e-12
-    )
+    mean, scale = _moments(features, weight)
     start = {
         "mean": mean,
         "scale": scale,
@@ -126,14 +120,28 @@ def fit_combination(
         "intercept": np.zeros(()),
     }
     prior = Combination(names, start)
-    imputed = tf.constant(np.where(known, features, mean).astype(np.float32))
-    weights, intercept = _fit_around(
-        prior.standardize(imputed).numpy().astype(np.float64),
-        prior.rule(imputed).numpy().astype(np.float64),
-        label,
-        weight,
-    )
+    values, rule = np.empty(features.shape), np.empty(len(features))
+    for first in range(0, len(features), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        known = np.where(np.isnan(features[rows]), mean, features[rows])
+        block = tf.constant(known, tf.float32)
+        values[rows], rule[rows] = prior.standardize(block), prior.rule(block)
+    weights, intercept = _fit_around(values, rule, label, weight)
     return Combination(names, {**start, "weights": weights, "intercept": intercept})
+
+
+def _moments(features: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `mean` and `scale` of `Combination`, one feature at a time."""
+    mean, scale = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    for column, values in enumerate(features.T):
+        known = np.flatnonzero(~np.isnan(values))
+        of_known, share = values[known].astype(np.float64), weight[known]
+        total = max(share.sum(), 1e-9)
+        mean[column] = of_known @ share / total
+        variance = np.square(of_known - mean[column]) @ share / total
+        if variance > 1e-12:
+            scale[column] = 1.0 / np.sqrt(variance)
+    return mean, scale
 
 
 def _fit_around(

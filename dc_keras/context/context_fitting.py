@@ -27,11 +27,19 @@ from dc_keras.context.post_vectors import (
     embed_posts,
     fit_space,
 )
-from dc_keras.context.set_vectors import SetLayout, is_known, join_posts
+from dc_keras.context.set_vectors import (
+    SETS,
+    SetLayout,
+    gather_rows,
+    is_known,
+    join_posts,
+    join_rows,
+)
 
-# Batch sizes, in pairs and in sets of posts.
+# Largest number of pairs that trees and combination are fitted on: a random sample.
+MOST_PAIRS = 2**17
+# Batch size in pairs.
 _CHUNK = 8192
-_SETS = 512
 # Probability that a training user loses all facts (all but captions and frames), and
 # probability that another one loses each kind of fact.
 _ALL_DROPPED = 0.5
@@ -85,6 +93,8 @@ UserVectors = Callable[[LabelWeights], np.ndarray]
 class ContextFeatures:
     """The context features of all pairs of a fold.
 
+    Features of more than `MOST_PAIRS` pairs are computed when they are used.
+
     Args:
         data: the data of the fold.
         train: positions of the training pairs.
@@ -95,10 +105,12 @@ class ContextFeatures:
     Attributes:
         space: the fitted embedding of posts.
         layout: layout of the vectors of users and challenges.
-        values: float32 (num_pairs, len(NAMES)), NaN where unknown; out of fold for
-            training pairs.
-        dropped: float32 (len(train), len(NAMES)), features of the training pairs with
-            fact dropout on the user side.
+        sampled: ascending positions of the training and validation pairs that models
+            are fitted on, at most `MOST_PAIRS`.
+        train: positions of the training pairs among them.
+        dropped: float32 (len(self.train), len(NAMES)), features of these training pairs
+            with fact dropout on the user side.
+        step_of: int16 (num_pairs,), number of the step that scores a pair, or -1.
     """
 
     def __init__(
@@ -108,9 +120,13 @@ class ContextFeatures:
         steps: Sequence[CrossFitStep],
         seed: int,
     ) -> None:
-        self.train = train
         self.steps = steps
         evidence = data.evidence
+        self.sampled = _sample(steps[0].fitted, seed)
+        self.train = train[np.isin(train, self.sampled, assume_unique=True)]
+        self.step_of = np.full(len(evidence.pairs), -1, np.int16)
+        for number, step in enumerate(steps):
+            self.step_of[step.scored] = number
         self._known = np.unique(evidence.pairs.user[train])
         sets = [evidence.histories[user] for user in self._known]
         self.space = fit_space(
@@ -132,8 +148,25 @@ class ContextFeatures:
         pool = join_rows(self.layout.user, self._vectors, evidence.pool_histories)
         self._habits = self._scale_habits()
         self._labels = [self._learn_labels(step.fitted, pool) for step in steps]
-        self.values = self._score_steps(self._user_vectors)
-        self.dropped = self._score_steps(self._draw_dropout())[train]
+        self.dropped = self._score(self.train, self._draw_dropout())
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """Features of all pairs, float32 (num_pairs, len(NAMES)); see `values_of`."""
+        return self._score(np.arange(len(self.step_of)), self._user_vectors)
+
+    def values_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the features of pairs, NaN where unknown; out of fold for training.
+
+        Args:
+            rows: positions of the pairs.
+
+        Returns:
+            float32 (len(rows), len(NAMES)).
+        """
+        if len(self.step_of) <= MOST_PAIRS:
+            return np.asarray(self.values[rows])
+        return self._score(rows, self._user_vectors)
 
     @cached_property
     def pair_features(self) -> PairFeatures:
@@ -151,11 +184,7 @@ class ContextFeatures:
         return self._challenge_vectors(self._labels[0])
 
     def describe(self, data: ContextData) -> tuple[np.ndarray, np.ndarray]:
-        """Returns `users` and `challenges` computed from other data.
-
-        Args:
-            data: data of the same users and challenges, with other posts or features.
-        """
+        """Returns `users` and `challenges` computed from other data."""
         other = copy.copy(self)
         for name in ("users", "challenges"):
             other.__dict__.pop(name, None)
@@ -227,7 +256,8 @@ class ContextFeatures:
                 self._days(evidence.user_cutoffs)[:, None],
             ],
             axis=1,
-        ).astype(np.float32)
+            dtype=np.float32,
+        )
 
     def _challenge_vectors(self, labels: LabelWeights) -> np.ndarray:
         supporters = np.log1p(self.data.evidence.num_supporters)
@@ -246,22 +276,20 @@ class ContextFeatures:
         seconds = np.where(np.isnan(cutoffs), -1, cutoffs).astype(np.int64)
         return np.asarray(self.space.day_of(tf.constant(seconds)))
 
-    def _score_steps(self, user_vectors: UserVectors) -> np.ndarray:
-        """Returns the features of all pairs, each with the labels of its step.
+    def _score(self, rows: np.ndarray, user_vectors: UserVectors) -> np.ndarray:
+        """Returns the features of pairs, each with the labels of its step.
 
         Pairs that no step scores, such as those of the first cutoff, only get the
         features that need no labels.
         """
-        count = len(self.data.evidence.pairs)
-        values = np.full((count, len(NAMES)), np.nan, np.float32)
-        for step, labels in zip(self.steps, self._labels, strict=True):
-            rows = step.scored
-            values[rows] = self._score_rows(rows, labels, user_vectors)
-        scored = np.concatenate([step.scored for step in self.steps])
-        rest = np.setdiff1d(np.arange(count), scored)
-        if len(rest):
-            values[rest] = self._score_rows(rest, self._labels[0], user_vectors)
-            values[np.ix_(rest, _OF_LABELS)] = np.nan
+        values = np.empty((len(rows), len(NAMES)), np.float32)
+        step_of = self.step_of[rows]
+        for number in np.unique(step_of):
+            places = np.flatnonzero(step_of == number)
+            labels = self._labels[max(number, 0)]
+            values[places] = self._score_rows(rows[places], labels, user_vectors)
+            if number < 0:
+                values[np.ix_(places, _OF_LABELS)] = np.nan
         return values
 
     def _score_rows(
@@ -320,7 +348,7 @@ class ContextFeatures:
         )
         sounds = list(_FACT_KINDS).index("sounds")
         sets = np.empty_like(self._users)
-        for rows in _slices(len(histories), _SETS):
+        for rows in _slices(len(histories), SETS):
             part, dropped = histories[rows], is_dropped[rows]
             vectors, valid = gather_rows(self._vectors, part, self.data.history_max)
             soundless, _ = gather_rows(soundless_vectors, part, self.data.history_max)
@@ -336,44 +364,11 @@ class ContextFeatures:
         return sets
 
 
-def join_rows(
-    layout: SetLayout, vectors: np.ndarray, sets: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Returns the vectors of sets of posts, float32 (num_sets, layout.width).
-
-    Args:
-        layout: layout of the result.
-        vectors: float32 (num_posts, post_width), vectors of all posts.
-        sets: rows of `vectors` for each set; only the first `layout.num_days` are used.
-    """
-    joined = np.zeros((len(sets), layout.width), np.float32)
-    for rows in _slices(len(sets), _SETS):
-        posts, valid = gather_rows(vectors, sets[rows], layout.num_days)
-        joined[rows] = join_posts(layout, tf.constant(posts), tf.constant(valid))
-    return joined
-
-
-def gather_rows(
-    vectors: np.ndarray, sets: Sequence[np.ndarray], size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sets of posts as padded arrays.
-
-    Args:
-        vectors: float32 (num_posts, width), vectors of all posts.
-        sets: rows of `vectors` for each set; only the first `size` are used.
-        size: number of posts per set.
-
-    Returns:
-        The vectors, float32 (num_sets, size, width), 0 where padded, and whether there
-        is a post, bool (num_sets, size).
-    """
-    values = np.zeros((len(sets), size, vectors.shape[1]), np.float32)
-    valid = np.zeros((len(sets), size), bool)
-    for position, rows in enumerate(sets):
-        count = min(len(rows), size)
-        values[position, :count] = vectors[rows[:count]]
-        valid[position, :count] = True
-    return values, valid
+def _sample(rows: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the rows in ascending order, or a sample of `MOST_PAIRS` of them."""
+    if len(rows) > MOST_PAIRS:
+        rows = np.random.default_rng(seed).choice(rows, MOST_PAIRS, replace=False)
+    return np.sort(rows)
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

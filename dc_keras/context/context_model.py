@@ -24,6 +24,8 @@ GROUPS = (*dict.fromkeys(name.partition("/")[0] for name in NAMES), "trees")
 TREES = "trees/boosted"
 # Name of the log-odds of the fusion of videos, as a feature.
 VIDEOS = "videos/fusion"
+# Number of pairs that are scored at once.
+_BLOCK = 2**16
 # Weight of a training pair with fact dropout, relative to one without.
 _DROPPED_WEIGHT = 0.5
 
@@ -182,7 +184,7 @@ def fit_context(
     videos: np.ndarray | None,
     seed: int,
 ) -> FittedContext:
-    """Fits a context model on the training pairs of a fold.
+    """Fits a context model on the sampled training pairs of a fold.
 
     Args:
         features: context features of all pairs of the fold.
@@ -201,55 +203,96 @@ def fit_context(
         raise DataError(
             f"a model must use context features or videos. Received: {groups=}"
         )
-    values, dropped = features.values[:, columns], features.dropped[:, columns]
+    sampled, train = features.sampled, features.train
+    values = features.values_of(sampled)[:, columns]
+    dropped = features.dropped[:, columns]
     names, trees = list(chosen), None
     if "trees" in groups and chosen:
-        trees, of_values, of_dropped = _fit_trees(features, values, dropped, seed)
-        values = np.concatenate([values, of_values[:, None]], axis=1)
-        dropped = np.concatenate([dropped, of_dropped[:, None]], axis=1)
+        trees = _fit_trees(features, values, dropped, seed)
         names.append(TREES)
     if videos is not None:
-        values = np.concatenate([values, videos[:, None]], axis=1)
-        dropped = np.concatenate([dropped, videos[features.train, None]], axis=1)
         names.append(VIDEOS)
-    train = features.train
+
+    def combined(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        of_videos = None if videos is None else videos[rows]
+        return _join(values, trees, features.step_of[rows], of_videos)
+
     label = features.data.evidence.pairs.label[train]
+    own = values[np.searchsorted(sampled, train)]
     combination = fit_combination(
         names,
-        np.concatenate([values[train], dropped]),
+        np.concatenate([combined(own, train), combined(dropped, train)]),
         np.concatenate([label, label]),
         np.repeat([1.0, _DROPPED_WEIGHT], len(train)),
     )
     model = ContextModel(
-        features.space, features.pair_features, chosen, trees, combination
+        features.space,
+        features.pair_features,
+        chosen,
+        trees[0] if trees else None,
+        combination,
     )
-    return FittedContext(model, combination(with_unknown(values)).numpy())
+    log_odds = np.empty(len(features.step_of), np.float32)
+    for start in range(0, len(log_odds), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(log_odds)))
+        block = combined(features.values_of(rows)[:, columns], rows)
+        log_odds[rows] = combination(with_unknown(block)).numpy()
+    return FittedContext(model, log_odds)
 
 
 def _fit_trees(
     features: ContextFeatures, values: np.ndarray, dropped: np.ndarray, seed: int
-) -> tuple[BoostedTrees, np.ndarray, np.ndarray]:
-    """Returns trees, and out-of-fold scores of all pairs and of dropout pairs."""
+) -> list[BoostedTrees | None]:
+    """Returns the trees of each step; None if no pair that it fits on was sampled.
+
+    Args:
+        features: the features of the fold.
+        values: the chosen features of the sampled pairs.
+        dropped: the chosen features of the sampled training pairs, with dropout.
+        seed: seed of the trees.
+    """
     label = features.data.evidence.pairs.label
-    # The row of each pair in `dropped`, −1 for pairs that are not in training.
-    row = np.full(len(label), -1)
-    row[features.train] = np.arange(len(features.train))
-    of_values = np.full(len(label), np.nan, np.float32)
-    of_dropped = np.full(len(dropped), np.nan, np.float32)
-    final: BoostedTrees | None = None
+    sampled, train = features.sampled, features.train
+    trees: list[BoostedTrees | None] = []
     for step in features.steps:
-        fitted = step.fitted
-        training = fitted[row[fitted] >= 0]
-        trees = fit_trees(
-            np.concatenate([values[fitted], dropped[row[training]]]),
-            np.concatenate([label[fitted], label[training]]),
-            np.repeat([1.0, _DROPPED_WEIGHT], [len(fitted), len(training)]),
+        whole, bare = (
+            np.isin(rows, step.fitted, assume_unique=True) for rows in (sampled, train)
+        )
+        if not whole.any():
+            trees.append(None)
+            continue
+        fitted = fit_trees(
+            np.concatenate([values[whole], dropped[bare]]),
+            np.concatenate([label[sampled[whole]], label[train[bare]]]),
+            np.repeat([1.0, _DROPPED_WEIGHT], [whole.sum(), bare.sum()]),
             seed,
         )
-        final = final or trees
-        of_values[step.scored] = trees(with_unknown(values[step.scored])).numpy()
-        inner = row[step.scored][row[step.scored] >= 0]
-        of_dropped[inner] = trees(with_unknown(dropped[inner])).numpy()
-    if final is None:
-        raise DataError("a fold must have pairs to fit on. Received: steps=0")
-    return final, of_values, of_dropped
+        trees.append(fitted)
+    return trees
+
+
+def _join(
+    values: np.ndarray,
+    trees: Sequence[BoostedTrees | None] | None,
+    step_of: np.ndarray,
+    videos: np.ndarray | None,
+) -> np.ndarray:
+    """Returns the inputs of the combination, float32 (num_pairs, num_names).
+
+    Args:
+        values: float32 (num_pairs, num_chosen), the chosen features.
+        trees: the trees of each step, or None.
+        step_of: int (num_pairs,), number of the step that scores a pair, or -1.
+        videos: float32 (num_pairs,), log-odds of the fusion of videos, or None.
+    """
+    columns = [values]
+    if trees is not None:
+        scores = np.full((len(values), 1), np.nan, np.float32)
+        for number, of_step in enumerate(trees):
+            rows = np.flatnonzero(step_of == number)
+            if of_step is not None:
+                scores[rows, 0] = of_step(with_unknown(values[rows])).numpy()
+        columns.append(scores)
+    if videos is not None:
+        columns.append(videos[:, None])
+    return np.concatenate(columns, axis=1)

@@ -55,14 +55,6 @@ def plan_steps(
     scores the others, even if there are none. A training pair is not scored if nothing
     is left to fit on without it, for example with a single challenge or at the first
     cutoff.
-
-    Args:
-        evidence: the pairs.
-        grid: the cutoffs and label windows, for `temporal`.
-        split: name of the split.
-        train: positions of the training pairs.
-        valid: positions of the validation pairs.
-        seed: seed of the inner folds.
     """
     known = np.sort(np.concatenate([train, valid]))
     others = np.setdiff1d(np.arange(len(evidence.pairs)), known)

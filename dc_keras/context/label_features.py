@@ -27,7 +27,7 @@ class LabelWeights:
             are the distinct challenges, in the order of the columns.
         propensity: float64 (taste_width,), weights from taste to the rate of joining.
         propensity_bias: intercept of the rate of joining.
-        joined: float64 (num_users, 1 + num_topics), known joins, see `pair_features`.
+        joined: bool (num_users, 1 + num_topics), known joins, see `pair_features`.
         pairs_per_user: mean number of pairs of the users with any pair.
     """
 
@@ -134,9 +134,9 @@ def _ease(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     inverse = np.linalg.inv(gram + EASE_LAMBDA * np.eye(num_topics))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
-    are_known = np.zeros((num_people, 1))
-    are_known[person] = 1.0
+    are_known = np.zeros((num_people, 1), bool)
+    are_known[person] = True
     # Topics are numbered in order of name; a bundle uses the order of the study.
     order = list(dict.fromkeys(evidence.topic.tolist()))
-    joined = np.concatenate([are_known, joins[:, order]], axis=1)[evidence.person]
-    return joined, weights[np.ix_(order, evidence.topic)].T
+    joined = np.concatenate([are_known, joins[:, order] > 0], axis=1)
+    return joined[evidence.person], weights[np.ix_(order, evidence.topic)].T

@@ -149,14 +149,7 @@ def embed_posts(
     caption_vectors: np.ndarray | None,
     frame_vectors: np.ndarray | None,
 ) -> np.ndarray:
-    """Returns the vectors of posts in batches, float32 (num_posts, width).
-
-    Args:
-        space: the fitted embedding.
-        posts: the posts, as arrays.
-        caption_vectors: see `PostSpace.embed`.
-        frame_vectors: see `PostSpace.embed`.
-    """
+    """Returns the vectors of posts in batches, float32 (num_posts, width)."""
     count = len(posts.captions)
     vectors = np.zeros((count, space.width), np.float32)
     for start in range(0, count, _CHUNK):

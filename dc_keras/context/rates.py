@@ -21,10 +21,6 @@ def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     The rate is (joins + pool joins + k·mean) / (pairs + pool users + k) over training
     pairs and users of the pool, with k = `POPULARITY_PRIOR_PAIRS`.
 
-    Args:
-        evidence: the pairs and the pool.
-        train: positions of the training pairs.
-
     Returns:
         float64 (num_challenges,), in (0, 1).
     """

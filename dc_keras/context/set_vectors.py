@@ -10,8 +10,10 @@ The vector of a set has these blocks:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from dc_keras.context.post_vectors import FACTS, UNKNOWN
@@ -29,6 +31,8 @@ HABITS = (
     "share_original",
     "log_days",
 )
+# Batch size in sets.
+SETS = 512
 _TINY = 1e-9
 # Sorts after any value.
 _LAST = 1e30
@@ -118,6 +122,47 @@ def join_posts(layout: SetLayout, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tens
     num_posts = tf.reduce_sum(tf.cast(valid, tf.float32), axis=1)
     days = _sorted(day, layout.num_days)
     return tf.concat([*blocks, tf.stack([*habits, num_posts], axis=1), days], axis=1)
+
+
+def join_rows(
+    layout: SetLayout, vectors: np.ndarray, sets: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Returns the vectors of sets of posts, float32 (num_sets, layout.width).
+
+    Args:
+        layout: layout of the result.
+        vectors: float32 (num_posts, post_width), vectors of all posts.
+        sets: rows of `vectors` for each set; only the first `layout.num_days` are used.
+    """
+    joined = np.zeros((len(sets), layout.width), np.float32)
+    for start in range(0, len(sets), SETS):
+        rows = slice(start, start + SETS)
+        posts, valid = gather_rows(vectors, sets[rows], layout.num_days)
+        joined[rows] = join_posts(layout, tf.constant(posts), tf.constant(valid))
+    return joined
+
+
+def gather_rows(
+    vectors: np.ndarray, sets: Sequence[np.ndarray], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sets of posts as padded arrays.
+
+    Args:
+        vectors: float32 (num_posts, width), vectors of all posts.
+        sets: rows of `vectors` for each set; only the first `size` are used.
+        size: number of posts per set.
+
+    Returns:
+        The vectors, float32 (num_sets, size, width), 0 where padded, and whether there
+        is a post, bool (num_sets, size).
+    """
+    values = np.zeros((len(sets), size, vectors.shape[1]), np.float32)
+    valid = np.zeros((len(sets), size), bool)
+    for position, rows in enumerate(sets):
+        count = min(len(rows), size)
+        values[position, :count] = vectors[rows[:count]]
+        valid[position, :count] = True
+    return values, valid
 
 
 def is_known(values: tf.Tensor) -> tf.Tensor:

@@ -31,12 +31,7 @@ class TextSpace:
 
     @classmethod
     def of(cls, evidence: Evidence, train: np.ndarray) -> TextSpace:
-        """Fits TF-IDF on training users and the pool, and transforms all documents.
-
-        Args:
-            evidence: the documents of users, challenges and the pool.
-            train: positions of the training pairs.
-        """
+        """Fits TF-IDF on training users and the pool, and transforms all documents."""
         known = np.unique(evidence.pairs.user[train])
         documents = [evidence.documents[user] for user in known]
         documents += evidence.pool_documents

@@ -107,14 +107,14 @@ def fit_trees(
         seed: random seed.
     """
     train, held_out = _hold_out(label, seed)
-    columns = np.flatnonzero(~np.isnan(features[train]).all(axis=0))
+    is_empty = [np.isnan(column[train]).all() for column in features.T]
+    columns = np.flatnonzero(~np.array(is_empty, bool))
     if label.min() == label.max() or len(columns) == 0:
         rate = np.clip(np.average(label, weights=weight), _MIN_RATE, 1 - _MIN_RATE)
         return BoostedTrees(_no_trees(features.shape[1], np.log(rate / (1 - rate))))
     edges = [_bin_edges(features[train, column], weight[train]) for column in columns]
-    bins = _bins(features[:, columns], edges)
     stopping = {
-        "X_val": bins[held_out],
+        "X_val": _bins(features, held_out, columns, edges),
         "y_val": label[held_out],
         "sample_weight_val": weight[held_out],
     }
@@ -124,7 +124,7 @@ def fit_trees(
     # Folds run in parallel processes; more threads would be slower.
     with threadpool_limits(1, user_api="openmp"):
         trees.fit(
-            bins[train],
+            _bins(features, train, columns, edges),
             label[train],
             sample_weight=weight[train],
             **(stopping if len(held_out) else {}),
@@ -137,7 +137,7 @@ def fit_trees(
         name: np.stack([part[i] for part in parts]) for i, name in enumerate(names)
     }
     scale = np.zeros(features.shape[1])
-    scale[columns] = np.nanstd(features[:, columns], axis=0)
+    scale[columns] = [np.nanstd(features[:, column]) for column in columns]
     bias = float(np.ravel(trees._baseline_prediction)[0])
     return BoostedTrees({**arrays, "scale": scale, "bias": np.array(bias)})
 
@@ -182,10 +182,19 @@ def _bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.unique((ordered[place] + ordered[following]) / 2)
 
 
-def _bins(features: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+def _bins(
+    features: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    edges: Sequence[np.ndarray],
+) -> np.ndarray:
     """Returns the number of the bin of each value, NaN where unknown."""
-    columns = [np.searchsorted(e, c) for e, c in zip(edges, features.T, strict=True)]
-    return np.where(np.isnan(features), np.nan, np.stack(columns, axis=1))
+    bins = np.empty((len(rows), len(columns)))
+    for place, (column, of_column) in enumerate(zip(columns, edges, strict=True)):
+        values = features[rows, column]
+        number = np.searchsorted(of_column, values)
+        bins[:, place] = np.where(np.isnan(values), np.nan, number)
+    return bins
 
 
 def with_unknown(features: np.ndarray) -> tf.Tensor:
@@ -210,11 +219,6 @@ def _complete(
     nodes: np.ndarray, columns: np.ndarray, edges: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Converts a tree to a complete one by extending leaves above the last level.
-
-    Args:
-        nodes: nodes of a scikit-learn tree on bins.
-        columns: positions of the tree's features among all features.
-        edges: thresholds between the bins of each of the tree's features.
 
     Returns:
         Feature, threshold and `unknown_left` of the splits, and values of the leaves.

@@ -45,6 +45,9 @@ class Pseudonymizer:
             )
         object.__setattr__(self, "_keyed", hmac.new(self.key, digestmod="sha256"))
 
+    def __reduce__(self) -> tuple[type[Pseudonymizer], tuple[bytes]]:
+        return Pseudonymizer, (self.key,)
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that identify the key and reveal nothing else about it."""

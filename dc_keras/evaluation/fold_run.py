@@ -59,12 +59,10 @@ class FoldRun:
         data = FoldData(
             experiment.grid, self._pairs, experiment.table, experiment.facts, fold, seed
         )
-        protocol = experiment.protocol
         self._fitting = FoldFitting(
             data,
             experiment.recipes(),
-            protocol.negatives,
-            protocol.user_classes,
+            experiment.protocol,
             experiment.training,
             self._report_fit,
         )

@@ -26,7 +26,10 @@ _ANSWERS = (
     ["rank", "user_id", "community", "probability"],
     ["user_id", "chance"],
 )
-_PREPARED_USERS = ["user_id", "bundle_sha256", "corpus_sha256", "prepared"]
+_PREPARED_USERS = (
+    ["user_id", "prepared"],
+    ["user_id", "bundle_sha256", "corpus_sha256", "prepared"],  # of older versions
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +205,5 @@ def _prediction_files(directory: Path) -> Iterator[Path]:
                 yield path
     for path in sorted(directory.glob("*.parquet")):
         with suppress(pl.exceptions.PolarsError):
-            if list(pl.read_parquet_schema(path)) == _PREPARED_USERS:
+            if list(pl.read_parquet_schema(path)) in (*_ANSWERS, *_PREPARED_USERS):
                 yield path

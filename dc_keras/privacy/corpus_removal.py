@@ -31,12 +31,7 @@ def forget_corpus(
 
     The tables become equal to those of an import without the removed data: authors
     without posts and edges are removed, and first and last seen follow from the
-    remaining posts.
-
-    Args:
-        corpus: the corpus before the removal.
-        forgotten: the list of removed people and posts.
-        dry_run: whether to only count.
+    remaining posts. `dry_run` only counts.
 
     Returns:
         The numbers of removed `posts`, `people`, `ties` and lines of `quarantine`, and
@@ -80,11 +75,6 @@ def forget_media(
     media_root: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> int:
     """Deletes videos and images with a removed id in their name.
-
-    Args:
-        media_root: the directory to search.
-        forgotten: the list of removed people and posts.
-        dry_run: whether to only count.
 
     Returns:
         The number of files.

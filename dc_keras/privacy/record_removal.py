@@ -75,11 +75,7 @@ def remove_from_frames(
 ) -> Removal:
     """Removes people and posts from frame records, without writing their manifest.
 
-    Args:
-        directory: directory of frame records.
-        corpora: the corpora before the removal.
-        forgotten: the list of removed people and posts.
-        dry_run: whether to only count.
+    `dry_run` only counts.
 
     Raises:
         DataError: there are no frame records.

@@ -33,12 +33,7 @@ _LABELS = "_labels.tsv"
 def forget_results(
     place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
-    """Removes people and posts from every file that names them.
-
-    Args:
-        place: a model directory, an evaluation run, or a file of predictions.
-        forgotten: the list of removed people and posts.
-        dry_run: whether to only count.
+    """Removes them from a model, an evaluation, or a file; `dry_run` only counts.
 
     Returns:
         The numbers of removed `rows` and of changed `files`.
@@ -104,11 +99,6 @@ def forget_bundle(
     place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
     """Replaces the codes of removed posts in a bundle's configuration.
-
-    Args:
-        place: directory of a version.
-        forgotten: the list of removed people and posts.
-        dry_run: whether to only count.
 
     Returns:
         The number of changed `files`.

@@ -17,6 +17,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -115,7 +116,7 @@ def _check_file(path: Path, forgotten: Forgotten, *, is_ours: bool) -> Trace | N
     if path.suffix.lower() in MEDIA_SUFFIXES:
         return None
     try:
-        words = _words_of(path, is_ours=is_ours)
+        words = {w for block in _blocks_of(path) for w in _words_in(block, is_ours)}
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Trace(path, f"cannot be read, check it yourself ({reason})")
@@ -125,68 +126,52 @@ def _check_file(path: Path, forgotten: Forgotten, *, is_ours: bool) -> Trace | N
     return None
 
 
-def _words_of(path: Path, *, is_ours: bool) -> set[str]:
+def _blocks_of(path: Path) -> Iterator[bytes]:
+    """Yields the content of a file, decoded, and overlapping where it is divided."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            words = _words_of_texts(names, is_ours=is_ours)
-            for name in names:
-                words |= _words_of_member(archive, name, is_ours=is_ours)
-            return words
+            yield "\n".join(archive.namelist()).encode()
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    yield from _blocks_of_member(file, name)
+        return
     with path.open("rb") as file:
-        words = _words_of_file(file, is_ours=is_ours)
+        yield from _blocks_of_file(file)
     if path.suffix == ".parquet":
-        words |= _words_of_table(path, is_ours=is_ours)
-    return words
+        yield from map(_text_of_column, pl.read_parquet(path))
 
 
-def _words_of_member(archive: zipfile.ZipFile, name: str, *, is_ours: bool) -> set[str]:
-    with archive.open(name) as file:
-        if not name.endswith(".npy"):
-            return _words_of_file(file, is_ours=is_ours)
-        array = np.load(io.BytesIO(file.read()), allow_pickle=False)
+def _blocks_of_member(file: IO[bytes], name: str) -> Iterator[bytes]:
+    if not name.endswith(".npy"):
+        yield from _blocks_of_file(file)
+        return
+    array = np.load(io.BytesIO(file.read()), allow_pickle=False)
     # NumPy's texts have four bytes per character, which the scan would not match.
-    texts = array.ravel().tolist() if array.dtype.kind in "US" else []
-    return _words_of_texts(map(str, texts), is_ours=is_ours)
+    if array.dtype.kind in "US":
+        yield "\n".join(map(str, array.ravel().tolist())).encode()
 
 
-def _words_of_table(path: Path, *, is_ours: bool) -> set[str]:
-    words: set[str] = set()
-    for column in pl.read_parquet(path):
-        values = column.explode() if column.dtype == pl.List(pl.String) else column
-        if values.dtype.is_nested() or values.dtype == pl.Categorical:
-            text = values.to_frame().write_ndjson()
-            words |= _words_of_texts([text], is_ours=is_ours)
-        elif values.dtype == pl.String:
-            texts = values.unique().drop_nulls()
-            words |= _words_of_texts(texts, is_ours=is_ours)
-    return words
+def _text_of_column(column: pl.Series) -> bytes:
+    values = column.explode() if column.dtype == pl.List(pl.String) else column
+    if values.dtype.is_nested() or values.dtype == pl.Categorical:
+        return values.to_frame().write_ndjson().encode()
+    is_text = values.dtype == pl.String
+    return "\n".join(values.unique().drop_nulls()).encode() if is_text else b""
 
 
-def _words_of_texts(texts: Iterable[str], *, is_ours: bool) -> set[str]:
-    return _words_of_file(io.BytesIO("\n".join(texts).encode()), is_ours=is_ours)
-
-
-def _words_of_file(file: IO[bytes], *, is_ours: bool) -> set[str]:
+def _blocks_of_file(file: IO[bytes]) -> Iterator[bytes]:
     start = file.read(max(map(len, _OPENERS)))
     file.seek(0)
-    for magic, opener in _OPENERS.items():
-        if start.startswith(magic):
-            with opener(file) as inner:
-                return _words_of_blocks(inner, is_ours=is_ours)
-    return _words_of_blocks(file, is_ours=is_ours)
-
-
-def _words_of_blocks(file: IO[bytes], *, is_ours: bool) -> set[str]:
-    words: set[str] = set()
+    openers = (opener for magic, opener in _OPENERS.items() if start.startswith(magic))
+    opener = next(openers, nullcontext)
     rest = b""
-    while block := file.read(_BLOCK):
-        words |= _words_in(rest + block, is_ours=is_ours)
-        rest = block[-_OVERLAP:]
-    return words
+    with opener(file) as inner:
+        while block := inner.read(_BLOCK):
+            yield rest + block
+            rest = block[-_OVERLAP:]
 
 
-def _words_in(data: bytes, *, is_ours: bool) -> set[str]:
+def _words_in(data: bytes, is_ours: bool) -> set[str]:
     words = {word.decode() for word in _codes_in(data)}
     if is_ours:
         return words

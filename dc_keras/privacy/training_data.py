@@ -22,11 +22,6 @@ def find_trained_models(
     The configuration of a model contains its Study and the SHA-256 of its grid. If a
     corpus still gives that grid, the grid lists the training data; otherwise the model
     is returned.
-
-    Args:
-        models: directories of models and bundles.
-        corpora: the corpora before the removal.
-        forgotten: the list of removed people and posts.
     """
     is_affected: dict[str, bool] = {}
     trained = []

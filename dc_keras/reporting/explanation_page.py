@@ -26,11 +26,7 @@ _FACTS = {
 
 
 def render_explanation(content: Mapping[str, Any]) -> str:
-    """Returns the page as self-contained HTML.
-
-    Args:
-        content: content of explanation.json, which `explain` writes.
-    """
+    """Returns the page as self-contained HTML."""
     sides = {
         "user": ("The user's posts", content["user_posts"]),
         "challenge": ("Posts that describe the challenge", content["challenge_posts"]),

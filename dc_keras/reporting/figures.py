@@ -1,19 +1,15 @@
 """The report's plots as plotly figures without a theme.
 
-Names from the data are escaped, because plotly interprets them as HTML. The page sets
-the colours of text, grid and background for the light and dark modes.
+The page sets the colours of text, grid and background for the light and dark modes.
 """
 
 from __future__ import annotations
 
-import html
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dc_keras.escaping import escape_controls
 from dc_keras.evaluation.metric_tables import challenge_results
 from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
 from dc_keras.evaluation.results import SplitResult
@@ -24,6 +20,7 @@ from dc_keras.reporting.curves import (
     mean_precision,
     pooled_reliability,
 )
+from dc_keras.reporting.templating import html_label
 
 # Legible on white and on near-black (contrast above 3 with both).
 _COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
@@ -62,12 +59,6 @@ def _shown_models(result: SplitResult) -> dict[str, bool]:
     return {**dict.fromkeys(main, True), **dict.fromkeys(others, False)}
 
 
-def _label(name: str, width: int = _LABEL_WIDTH) -> str:
-    """Returns a name as escaped HTML, wrapped to several lines."""
-    lines = textwrap.wrap(escape_controls(name), width)
-    return "<br>".join(html.escape(line) for line in lines)
-
-
 def _curves(
     result: SplitResult,
     make: Callable[[str], tuple[np.ndarray, np.ndarray] | None],
@@ -83,7 +74,7 @@ def _curves(
             x=points[0].round(5).tolist(),
             y=points[1].round(5).tolist(),
             mode=mode,
-            name=_label(model),
+            name=html_label(model, _LABEL_WIDTH),
             line={
                 "color": _COLOURS[number % len(_COLOURS)],
                 "width": 2.5,
@@ -115,7 +106,7 @@ def _with_names(
     margin_px: int = _MARGIN_PX,
 ) -> go.Figure:
     """Sets the axes of a figure with one name per line; names may be numbers."""
-    lines = sum(_label(name).count("<br>") + 1 for name in names)
+    lines = sum(html_label(name, _LABEL_WIDTH).count("<br>") + 1 for name in names)
     _with_axes(figure, x, "").update_yaxes(type="category", tickfont={"size": 11})
     return figure.update_layout(height=margin_px + row_px * lines)
 
@@ -175,7 +166,7 @@ def interval_figure(result: SplitResult) -> go.Figure:
     figure = go.Figure(
         go.Scatter(
             x=values.round(5).tolist(),
-            y=[_label(model) for model in models],
+            y=[html_label(model, _LABEL_WIDTH) for model in models],
             mode="markers",
             marker={
                 "size": 9,
@@ -226,9 +217,9 @@ def challenge_figure(result: SplitResult) -> go.Figure:
     for model in reversed(shown):
         figure.add_bar(
             x=[ratios[model][name] for name in names],
-            y=[_label(name) for name in names],
+            y=[html_label(name, _LABEL_WIDTH) for name in names],
             orientation="h",
-            name=_label(model),
+            name=html_label(model, _LABEL_WIDTH),
             marker={"color": _COLOURS[shown.index(model)]},
         )
     figure.add_vline(x=1, line=_CHANCE)

@@ -1,21 +1,20 @@
-"""A plot of a social graph: its users, or its communities if there are many users.
-
-Names from the data are escaped, because plotly interprets them as HTML.
-"""
+"""A plot of a social graph: its users, or its communities if there are many users."""
 
 from __future__ import annotations
 
-import html
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy import sparse
 
-from dc_keras.social.graph import Layer, to_canonical
-from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import compute_layout
+from dc_keras.reporting.templating import html_label
+from dc_keras.social.graph import Layer
+from dc_keras.social.layout import (
+    compute_layout,
+    connected_part,
+    place_communities,
+    strongest_edges,
+)
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
 from dc_keras.social.palette import PALETTE, community_colours
 from dc_keras.social.survey import Survey
@@ -23,7 +22,6 @@ from dc_keras.social.survey import Survey
 MOST_USERS = 2_000
 MOST_COMMUNITIES = 40
 _MOST_EDGES = 10_000
-_LETTERS = 60
 _GREY = "#868e96"
 _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
 
@@ -42,11 +40,9 @@ def graph_figure(
             It determines the colours of users and, by its mean, of communities. None
             colours by community.
     """
-    weights = survey.layer.undirected().weights
-    connected = np.flatnonzero(np.diff(weights.indptr))
+    connected, part = connected_part(survey.layer)
     if len(connected) > most_users:
         return _community_figure(survey, probabilities)
-    part = Layer("connected", to_canonical(weights[connected][:, connected]))
     membership = survey.communities.membership[connected]
     places = compute_layout(part, membership, seed=survey.seed)
     figure = go.Figure(_draw_edges(part, places))
@@ -68,7 +64,7 @@ def graph_figure(
                 name=_group_name(survey.names, group),
                 showlegend=known is None,
                 text=[
-                    f"{_label(users[row])}<br>{_label(name)}"
+                    f"{html_label(users[row])}<br>{html_label(name)}"
                     + _probability_line(known, int(row))
                     for row, name in zip(rows, of_users, strict=True)
                 ],
@@ -82,13 +78,11 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
     membership = survey.communities.membership
     # Communities of one user are not plotted.
     count = min(MOST_COMMUNITIES, max(survey.table().height, 1))
-    groups = np.where(membership < count, membership, -1)
-    between = measure_isolation(survey.layer, groups).between()
-    numbers = np.arange(count)
-    places = compute_layout(between, numbers, seed=survey.seed)
+    between, places, sizes = place_communities(
+        survey.layer, membership, count, seed=survey.seed
+    )
     figure = go.Figure(_draw_edges(between, places))
-    sizes = survey.communities.sizes[:count]
-    known, colours = None, community_colours(numbers)
+    known, colours = None, community_colours(np.arange(count))
     if probabilities is not None:
         known = mean_probabilities(probabilities, membership)[:count]
         colours = probability_colours(known)
@@ -97,10 +91,10 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
             x=[places[number, 0]],
             y=[places[number, 1]],
             mode="markers",
-            name=_label(survey.names[number]),
+            name=html_label(survey.names[number]),
             showlegend=known is None and number < len(PALETTE),
             text=[
-                f"{_label(survey.names[number])}<br>{sizes[number]:,} users"
+                f"{html_label(survey.names[number])}<br>{sizes[number]:,} users"
                 + _probability_line(known, number)
             ],
             hoverinfo="text",
@@ -111,10 +105,9 @@ def _community_figure(survey: Survey, probabilities: np.ndarray | None) -> go.Fi
 
 def _draw_edges(layer: Layer, places: np.ndarray) -> go.Scatter:
     """Returns the strongest edges as one line with gaps."""
-    edges = sparse.triu(layer.weights, k=1).tocoo()
-    order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES]
-    ends = np.stack([places[edges.row[order]], places[edges.col[order]]], axis=1)
-    gaps = np.full((len(order), 1, 2), np.nan)
+    rows, columns, _ = strongest_edges(layer, _MOST_EDGES)
+    ends = np.stack([places[rows], places[columns]], axis=1)
+    gaps = np.full((len(rows), 1, 2), np.nan)
     points = np.concatenate([ends, gaps], axis=1).reshape(-1, 2)
     x, y = (
         [None if np.isnan(value) else round(value, 4) for value in column.tolist()]
@@ -126,7 +119,7 @@ def _draw_edges(layer: Layer, places: np.ndarray) -> go.Scatter:
         mode="lines",
         hoverinfo="skip",
         showlegend=False,
-        opacity=float(np.clip(12 / max(len(order), 1) ** 0.5, 0.12, 0.6)),
+        opacity=float(np.clip(12 / max(len(rows), 1) ** 0.5, 0.12, 0.6)),
         line={"color": _GREY, "width": 1},
     )
 
@@ -159,10 +152,4 @@ def _set_layout(figure: go.Figure) -> go.Figure:
 
 
 def _group_name(names: Sequence[str], group: int) -> str:
-    return _label(names[group]) if group < len(PALETTE) else "smaller communities"
-
-
-def _label(name: str) -> str:
-    """Returns a name as escaped HTML, wrapped to several lines."""
-    line = "".join(letter if letter.isprintable() else " " for letter in name)
-    return "<br>".join(html.escape(part) for part in textwrap.wrap(line, _LETTERS))
+    return html_label(names[group]) if group < len(PALETTE) else "smaller communities"

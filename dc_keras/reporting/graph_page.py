@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from dc_keras.corpus.store import write_text
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.graph_figures import MOST_USERS, graph_figure
 from dc_keras.reporting.templating import Plot, render_template
@@ -18,40 +16,24 @@ _MOST_ROWS = 30
 _NUM_CENTRAL = 20
 
 
-def write_graph_page(
+def render_graph_page(
     survey: Survey,
-    output: Path,
     title: str,
     probabilities: np.ndarray | None = None,
     *,
     is_synthetic: bool = False,
-) -> None:
-    """Writes the self-contained page atomically.
+    most_users: int = MOST_USERS,
+) -> str:
+    """Returns the self-contained page as HTML.
 
     Args:
         survey: survey of the graph.
-        output: path of the page, .html; its directory is created if necessary.
         title: title of the page.
         probabilities: probability of each user for the colours of the plot, NaN if
             unknown, float64 (num_users,).
         is_synthetic: whether the data are simulated.
+        most_users: maximum number of users that are plotted individually.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    page = render_graph_page(
-        survey, title, probabilities=probabilities, is_synthetic=is_synthetic
-    )
-    write_text(output, page)
-
-
-def render_graph_page(
-    survey: Survey,
-    title: str,
-    most_users: int = MOST_USERS,
-    probabilities: np.ndarray | None = None,
-    *,
-    is_synthetic: bool = False,
-) -> str:
-    """Returns the page as HTML; for more than `most_users` it plots communities."""
     figure = graph_figure(survey, most_users, probabilities)
     colours = "colours are communities"
     if probabilities is not None:

@@ -10,8 +10,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from dc_keras.escaping import escape_controls
-from dc_keras.evaluation.predictions import answers
-from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Cell, Table
+from dc_keras.evaluation.result_tables import DEEP_CHALLENGER, Table
 from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.saved_run import SavedRun
 from dc_keras.evaluation.verdict import SPLIT_NAMES, verdict
@@ -50,18 +49,12 @@ class Section:
 
 
 def render_page(run: SavedRun, card: str | None = None) -> str:
-    """Returns the report as one self-contained HTML page.
-
-    Args:
-        run: a finished run.
-        card: the text of the corpus's DATASET_CARD.md.
-    """
+    """Returns the report as one self-contained HTML page."""
     return render_template(
         "report.html.jinja",
         title=f"Who joins? {run.dataset}",
         is_synthetic=run.is_synthetic,
         ours=DEEP_CHALLENGER,
-        summary=_summary(run),
         table_one=run.table_one and _without_paper(run, run.table_one),
         sections=[_section(run, split) for split in run.splits],
         configuration=list(_flatten(run.config)),
@@ -132,45 +125,6 @@ def _plots(result: SplitResult) -> Iterator[Plot]:
         "Average precision divided by the share that joined; 1, dotted, is chance.",
         figures.challenge_figure(result),
         is_wide=True,
-    )
-
-
-def _summary(run: SavedRun) -> Table | None:
-    """Compares deepChallenger with the strongest simple baseline, one row per split."""
-    rows = [row for row in map(_summary_row, run.judgements.values()) if row]
-    if not rows:
-        return None
-    return Table(
-        f"deepChallenger and the strongest simple baseline, {run.dataset}",
-        (
-            *("split", "pairs", "prevalence", "AP of deepChallenger", "AP of simple"),
-            *("Δ AP", "Δ 95 %", "strongest simple baseline", "verdict"),
-        ),
-        tuple(rows),
-        (
-            "AP: average precision, mean of the folds. Δ 95 %: bootstrap over users, "
-            "paired. verdict: whether the whole interval lies above 0.",
-        ),
-    )
-
-
-def _summary_row(result: SplitResult) -> tuple[Cell, ...] | None:
-    best = result.strongest
-    if best is None or DEEP_CHALLENGER not in result.models:
-        return None
-    folds = result.predictions.folds
-    num_pairs = sum(len(answers(f, best, "test").labels) for f in folds)
-    difference = result.difference(DEEP_CHALLENGER, best)
-    split = result.predictions.split
-    return (
-        SPLIT_NAMES.get(split, split),
-        str(num_pairs),
-        result.metrics[best]["prevalence"],
-        result.average_precision(DEEP_CHALLENGER),
-        result.average_precision(best),
-        *difference.cells(),
-        best,
-        "beats it" if difference.low > 0 else "does not beat it",
     )
 
 

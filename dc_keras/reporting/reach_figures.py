@@ -1,15 +1,11 @@
-"""Plots of the spread of challenges: by day, forecasts, and from seeds.
-
-Names from the data are escaped, because plotly interprets them as HTML.
-"""
+"""Plots of the spread of challenges: by day, forecasts, and from seeds."""
 
 from __future__ import annotations
-
-import html
 
 import plotly.graph_objects as go
 import polars as pl
 
+from dc_keras.reporting.templating import html_label
 from dc_keras.social.palette import OTHER, PALETTE
 
 # The number of coloured curves; more colours could not be distinguished.
@@ -35,7 +31,7 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
             x=curve["day"].cast(pl.String).to_list(),
             y=curve["cumulative"].to_list(),
             mode="lines",
-            name=_label(name),
+            name=html_label(name),
             line={"color": PALETTE[number] if is_named else OTHER, "shape": "hv"},
             showlegend=is_named,
         )
@@ -43,12 +39,7 @@ def replication_figure(replication: pl.DataFrame) -> go.Figure:
 
 
 def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
-    """Plots the forecast against the true reach of each challenge, with intervals.
-
-    Args:
-        table: table of `Backtests`.
-        method: one of `backtesting.METHODS`.
-    """
+    """Plots the forecast against the true reach of each challenge, with intervals."""
     predicted = table[f"{method}_predicted"]
     figure = go.Figure()
     ends = [float(min(table["actual"].min(), predicted.min())), 0.0]  # type: ignore[type-var, arg-type]
@@ -60,7 +51,7 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
         x=table["actual"].to_list(),
         y=predicted.to_list(),
         mode="markers",
-        text=[_label(name) for name in table["challenge"]],
+        text=[html_label(name) for name in table["challenge"]],
         marker={"color": PALETTE[0], "size": 8},
         error_y={
             "type": "data",
@@ -113,7 +104,3 @@ def _set_layout(figure: go.Figure, x_title: str | None, y_title: str) -> go.Figu
         yaxis_title=y_title,
         hovermode="closest",
     )
-
-
-def _label(name: str) -> str:
-    return html.escape("".join(c if c.isprintable() else " " for c in name))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from dc_keras.corpus.store import write_sealed
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting import reach_figures
 from dc_keras.reporting.templating import Plot, render_template
@@ -15,26 +13,10 @@ _MOST_ROWS = 30
 _NUM_LIKELY = 20
 
 
-def write_reach_page(
-    report: ReachReport, output: Path, title: str, *, is_synthetic: bool = False
-) -> None:
-    """Writes the self-contained page atomically.
-
-    Args:
-        report: the results.
-        output: path of the page, .html; its directory is created if necessary.
-        title: title of the page.
-        is_synthetic: whether the data are simulated.
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    page = render_reach_page(report, title, is_synthetic=is_synthetic)
-    write_sealed(output, page)
-
-
 def render_reach_page(
     report: ReachReport, title: str, *, is_synthetic: bool = False
 ) -> str:
-    """Returns the page as HTML."""
+    """Returns the self-contained page as HTML."""
     return render_template(
         "reach.html.jinja",
         title=title,

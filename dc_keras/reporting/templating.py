@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,17 @@ class Plot:
         figure.update_layout(showlegend=False)
         plain: dict[str, Any] = json.loads(figure.to_json())
         return cls(title, caption, plain, is_wide, tuple(entries))
+
+
+def html_label(name: str, width: int = 60) -> str:
+    """Returns a name from the data as escaped HTML, which plotly shows as a text.
+
+    Args:
+        name: the name.
+        width: characters of a line; longer names are wrapped.
+    """
+    lines = textwrap.wrap(escape_controls(name), width)
+    return "<br>".join(map(html.escape, lines))
 
 
 def render_template(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dc_keras.errors import DataError
+from tfrecords.storage.checksums import SUMS_FILE
 from tfrecords.storage.read_errors import reading
 
 
@@ -37,6 +39,11 @@ def read_config(place: Path) -> dict[str, Any]:
     with reading(place / "config.json", "a bundle of export_model"):
         config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
     return config
+
+
+def find_sha256(place: Path) -> str:
+    """Returns the hexadecimal SHA-256 of the checksums of a version of a bundle."""
+    return hashlib.sha256((place / SUMS_FILE).read_bytes()).hexdigest()
 
 
 def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:

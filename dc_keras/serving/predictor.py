@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import (
+    find_sha256,
     find_version,
     read_config,
     require_challenge_posts,
@@ -29,7 +29,6 @@ from dc_keras.serving.raw_requests import (
     pack_users,
 )
 from dc_keras.study.study import Study
-from tfrecords.storage.checksums import SUMS_FILE
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
 
@@ -96,14 +95,13 @@ class Predictor:
 
     @classmethod
     def _around(cls, model: Any, place: Path) -> Predictor:
-        checksums = (place / SUMS_FILE).read_bytes()
         with reading(place, "a bundle of export_model"):
             calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
             return cls(
                 model,
                 dict(read_config(place)),
                 Calibration.from_dict(calibration),
-                hashlib.sha256(checksums).hexdigest(),
+                find_sha256(place),
             )
 
     @property

@@ -4,96 +4,96 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
 from dc_keras.serving.client import ServedFunction
-from tfrecords.storage.checksums import write_sealed_file
-from tfrecords.storage.integrity import verify_file
-from tfrecords.storage.read_errors import POLARS_ERRORS
+from tfrecords.storage.read_errors import reading
 
+if TYPE_CHECKING:
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_requests import RawUser
+
+USER_COLUMNS: Mapping[str, Any] = {
+    "user_id": pl.String,
+    "prepared": pl.List(pl.Float32),
+}
 # Rows per step; their intermediate results fit into the processor's cache.
 _CHUNK = 2**14
 # Rows per request to a server; max_batch_size in `bundle`.
 _SERVED_CHUNK = 2**12
 
 
-@dataclass(frozen=True, eq=False)
-class UserTable:
-    """Users prepared by a bundle for ranking.
+def prepare_users(
+    predictor: Predictor, users: Sequence[str], raw_users: Sequence[RawUser]
+) -> pl.DataFrame:
+    """Returns users as a bundle ranks them, with the columns of `USER_COLUMNS`.
 
-    Attributes:
+    Args:
+        predictor: the bundle.
         users: keyed pseudonyms.
-        prepared: outputs of the signature `prepare_users`, float32 (num_users, p).
-        bundle_sha256: SHA-256 of the bundle.
-        corpus_sha256: SHA-256 of the corpus.
+        raw_users: their posts and facts.
     """
+    prepared = predictor.prepare_users(predictor.represent_users(raw_users))
+    columns = {
+        "user_id": pl.Series(users, dtype=pl.String),
+        "prepared": pl.Series(prepared, dtype=USER_COLUMNS["prepared"]),
+    }
+    return pl.DataFrame(columns)
 
-    users: tuple[str, ...]
-    prepared: np.ndarray
-    bundle_sha256: str
-    corpus_sha256: str
 
-    def save(self, path: Path) -> None:
-        """Writes a Parquet file with one row per user, so that `forget` can edit it."""
-        columns = {
-            "user_id": pl.Series(self.users, dtype=pl.String),
-            "bundle_sha256": [self.bundle_sha256] * len(self.users),
-            "corpus_sha256": [self.corpus_sha256] * len(self.users),
-            "prepared": pl.Series(self.prepared),
-        }
-        write_sealed_file(path, lambda place: write_table(place, pl.DataFrame(columns)))
+def read_users(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Reads a table of `prepare_users`.
 
-    @classmethod
-    def load(cls, path: Path, bundle_sha256: str, corpus_sha256: str) -> UserTable:
-        """Reads a file that `save` wrote.
+    Returns:
+        The keyed pseudonyms, and the outputs of the signature `prepare_users`, float32
+        (num_users, p).
 
-        Args:
-            path: the file.
-            bundle_sha256: SHA-256 of the bundle that will rank the users.
-            corpus_sha256: SHA-256 of the current corpus.
+    Raises:
+        DataError: the file is damaged or has another format.
+    """
+    with reading(path, "users that `rank` has prepared"):
+        table = pl.read_parquet(path, columns=list(USER_COLUMNS))
+        if table.is_empty():
+            return (), np.empty((0, 0), np.float32)
+        width = table["prepared"].list.len()[0]
+        shape = pl.Array(pl.Float32, width)
+        return tuple(table["user_id"]), table["prepared"].cast(shape).to_numpy()
 
-        Raises:
-            DataError: the file is damaged, empty or has another format, or it was made
-                with another bundle or another state of the corpus.
-        """
-        verify_file(path, "rank")
-        try:
-            table = pl.read_parquet(path)
-            users, prepared = table["user_id"], table["prepared"]
-            made_from = table.select("bundle_sha256", "corpus_sha256").unique().rows()
-        except (OSError, *POLARS_ERRORS) as error:
-            raise DataError(
-                "prepared users must be a file that `rank` wrote; remove it to prepare "
-                f"them again. Received: users_file={path}"
-            ) from error
-        if made_from != [(bundle_sha256, corpus_sha256)]:
-            raise DataError(
-                "prepared users must be made with the same bundle and the current "
-                "corpus, without users who were removed since; remove the file to "
-                f"prepare them again. Received: users_file={path}"
-            )
-        return cls(tuple(users), prepared.to_numpy(), bundle_sha256, corpus_sha256)
+
+def keep_best(candidates: pl.DataFrame, budget: int) -> pl.DataFrame:
+    """Returns the rows that `choose_seeds` can choose, sorted by user_id.
+
+    These are the users of each community with the highest probabilities, as many as
+    the budget; "" counts as a community.
+
+    Args:
+        candidates: user_id, community and probability, sorted by user_id.
+        budget: number of users to choose, at least 1.
+    """
+    # The stable sort makes the order of equal users reproducible.
+    best = candidates.sort("probability", descending=True, maintain_order=True)
+    kept = best.group_by("community", maintain_order=True).head(budget)
+    return kept.select(candidates.columns).sort("user_id")
 
 
 class Ranker:
     """Scores the same users for one challenge after another.
 
-    The users are split into chunks that fit into the processor's cache, and the
-    signature is compiled, once. The chunks are scored in parallel. A server receives
-    smaller chunks, one after another.
+    The users are split into chunks that fit into the processor's cache, and are scored
+    in parallel by the compiled signature. A server receives smaller chunks, one after
+    another.
 
     Args:
-        prepared: prepared users of a `UserTable`, float32 (num_users, p), at least one.
+        prepared: prepared users, float32 (num_users, p), at least one.
         rank_users: the bundle's signature `rank_users`, in process or on a server.
     """
 
@@ -101,7 +101,11 @@ class Ranker:
         self._num_users = len(prepared)
         self._rank_users = rank_users
         self._is_served = isinstance(rank_users, ServedFunction)
-        chunk = min(_SERVED_CHUNK if self._is_served else _CHUNK, self._num_users)
+        # A power of two, so that tables of similar sizes share a compiled function.
+        chunk = min(
+            _SERVED_CHUNK if self._is_served else _CHUNK,
+            1 << (self._num_users - 1).bit_length(),
+        )
         missing = -self._num_users % chunk
         # All chunks have one shape, because each shape is compiled separately.
         padded = [
@@ -109,13 +113,7 @@ class Ranker:
         ]
         padded[-1] = np.pad(padded[-1], ((0, missing), (0, 0)))
         self._chunks = [tf.constant(rows) for rows in padded]
-        self._compiled = tf.function(
-            lambda prepared, challenge: rank_users(
-                prepared=prepared, challenge=challenge
-            )["probability"],
-            jit_compile=True,
-            autograph=False,
-        )
+        self._compiled: Any = None if self._is_served else _compile(rank_users)
 
     def score(self, challenge: np.ndarray) -> np.ndarray:
         """Returns the probability that each user joins, float32 (num_users,).
@@ -138,6 +136,17 @@ class Ranker:
         repeated = np.repeat(challenge, len(rows), axis=0)
         scores = self._rank_users(prepared=rows, challenge=repeated)["probability"]
         return np.asarray(scores)
+
+
+@lru_cache(maxsize=1)
+def _compile(rank_users: Any) -> Any:
+    return tf.function(
+        lambda prepared, challenge: rank_users(prepared=prepared, challenge=challenge)[
+            "probability"
+        ],
+        jit_compile=True,
+        autograph=False,
+    )
 
 
 def choose_seeds(

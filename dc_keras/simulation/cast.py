@@ -104,14 +104,7 @@ class IdSource:
 def draw_cast(
     config: WorldConfig, truth: Truth, ids: IdSource, rng: np.random.Generator
 ) -> Cast:
-    """Draws accounts, challenges and sounds.
-
-    Args:
-        config: parameters of the world.
-        truth: truth of the world.
-        ids: draws the ids.
-        rng: random generator for everything else.
-    """
+    """Draws accounts, challenges and sounds."""
     accounts = _draw_accounts(config, truth, ids, rng)
     return Cast(
         accounts=accounts,

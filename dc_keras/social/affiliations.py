@@ -80,7 +80,8 @@ class AffiliationRule:
         end: end of the period, UTC seconds, exclusive; None for all. With `start` or
             `end`, posts without a time are ignored.
         min_participation: minimum number of uses of things of the kind per user, at
-            least 1; a post with two things counts twice. Users with fewer are ignored.
+            least 1, as in CooRTweet; a post with two things counts twice. Users with
+            fewer are ignored.
     """
 
     stop_tags: tuple[str, ...] = ()
@@ -94,17 +95,6 @@ class AffiliationRule:
         """Returns the hashtags to ignore, normalised."""
         own = {normalize_hashtag(tag) for tag in self.stop_tags}
         return frozenset(own if self.keep_stop_tags else own | STOP_TAGS)
-
-
-def find_affiliations(
-    corpus: Corpus,
-    kind: str,
-    rule: AffiliationRule = AffiliationRule(),
-    challenges: Collection[Challenge] = (),
-) -> Affiliations:
-    """Returns the affiliations of one kind; see `find_moments`."""
-    moments = find_moments(corpus, kind, rule, challenges)
-    return count_affiliations(kind, corpus.users["user_id"], moments)
 
 
 def find_moments(
@@ -147,10 +137,6 @@ def find_names(
 ) -> Affiliations:
     """Returns affiliations with readable names, for the naming of communities.
 
-    Args:
-        corpus: the corpus with the posts.
-        rule: the posts and things that count.
-
     Returns:
         Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
         sounds and sounds without a title.
@@ -172,11 +158,6 @@ def encode_moments(
     moments: pl.DataFrame, users: Iterable[str], things: Iterable[str]
 ) -> pl.DataFrame:
     """Replaces the ids of users and things by their positions.
-
-    Args:
-        moments: table with `user_id`, `thing` and other columns.
-        users: ids of users, sorted.
-        things: names of things, sorted.
 
     Returns:
         The rows of these users and things, with `user` and `thing` as Int64.

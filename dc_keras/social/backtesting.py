@@ -17,14 +17,13 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
-from dc_keras.social.reach import backtest_reach, edge_chances, simulate_reach
+from dc_keras.social.reach import BAND, edge_chances, simulate_reach
 from dc_keras.social.snapshots import PastChallenge
 
 METHODS = ("cascade", "mean", "speed")
 # Candidates for the contagion: the expected number of users that an adopter of mean
 # strength activates. At the largest value nearly all reachable users adopt.
 CONTAGIONS = np.geomspace(0.05, 6.4, 15)
-_BAND = (0.05, 0.95)
 _LEAST_DAYS = 1 / 24
 _NUM_RESAMPLES = 2_000
 
@@ -155,7 +154,10 @@ def backtest(
     reach = np.empty((len(past), len(CONTAGIONS)))
     for number, challenge in enumerate(past):
         progress(f"{number + 1} of {len(past)}: cascades of {challenge.name}")
-        reach[number] = _mean_reaches(challenge, num_fit_runs, seed)
+        reach[number] = [
+            _totals(challenge, contagion, num_fit_runs, seed).mean()
+            for contagion in CONTAGIONS
+        ]
     actual = np.array([challenge.num_adopters for challenge in past], float)
     losses = np.log(reach / actual[:, None]) ** 2
     rows = [
@@ -167,23 +169,17 @@ def backtest(
     return Backtests(pl.DataFrame(rows), _fit_contagion(losses), seed)
 
 
-def _mean_reaches(past: PastChallenge, num_runs: int, seed: int) -> np.ndarray:
-    """Returns the mean reach for each of `CONTAGIONS`."""
-    seeds = past.adoption.in_order()[: past.num_seeds]
-    acceptance = np.ones(past.layer.weights.shape[0])
-    return np.array(
-        [
-            simulate_reach(
-                edge_chances(past.layer, contagion_rate(past.layer, contagion)),
-                acceptance,
-                seeds,
-                num_runs=num_runs,
-                num_steps=0,
-                seed=seed,
-            ).totals.mean()
-            for contagion in CONTAGIONS
-        ]
-    )
+def _totals(
+    past: PastChallenge, contagion: float, num_runs: int, seed: int
+) -> np.ndarray:
+    """Returns the final number of adopters in each run, int64 (num_runs,)."""
+    return simulate_reach(
+        edge_chances(past.layer, contagion_rate(past.layer, contagion)),
+        past.adoption.in_order()[: past.num_seeds],
+        num_runs=num_runs,
+        num_steps=0,
+        seed=seed,
+    ).totals
 
 
 def _fit_contagion(losses: np.ndarray) -> float:
@@ -200,24 +196,18 @@ def _forecast(
 ) -> dict[str, float | int | str]:
     challenge = past[number]
     others = [other for other in past if other is not challenge]
-    run = backtest_reach(
-        edge_chances(challenge.layer, contagion_rate(challenge.layer, contagion)),
-        np.ones(challenge.layer.weights.shape[0]),
-        challenge.adoption,
-        challenge.num_seeds,
-        num_runs=num_runs,
-        seed=seed,
-    )
+    totals = _totals(challenge, contagion, num_runs, seed)
+    low, high = np.quantile(totals, BAND)
     row: dict[str, float | int | str] = {
         "challenge": challenge.name,
         "num_seeds": challenge.num_seeds,
         "seeds_days": challenge.seeds_days,
         "ties": challenge.layer.num_edges,
-        "actual": run.actual,
+        "actual": challenge.num_adopters,
         "contagion": contagion,
     }
     forecasts = (
-        (run.predicted, run.low, run.high),
+        (float(totals.mean()), float(low), float(high)),
         _mean_reach(np.array([other.num_adopters for other in others])),
         _forecast_from_speed(challenge, others),
     )
@@ -230,7 +220,7 @@ def _forecast(
 def _mean_reach(actual: np.ndarray) -> tuple[float, float, float]:
     """Returns the geometric mean of numbers of adopters and its 90 % interval."""
     reached = np.log(actual)
-    low, high = np.quantile(reached, _BAND)
+    low, high = np.quantile(reached, BAND)
     return float(np.exp(reached.mean())), float(np.exp(low)), float(np.exp(high))
 
 
@@ -242,7 +232,7 @@ def _forecast_from_speed(
     reached = np.log([other.num_adopters for other in others])
     weights, *_ = np.linalg.lstsq(design, reached)
     predicted = float(_speed(challenge) @ weights)
-    low, high = predicted + np.quantile(reached - design @ weights, _BAND)
+    low, high = predicted + np.quantile(reached - design @ weights, BAND)
     # The seeds have adopted already.
     reach = np.maximum(np.exp([predicted, low, high]), challenge.num_seeds)
     return float(reach[0]), float(reach[1]), float(reach[2])

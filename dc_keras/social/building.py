@@ -30,8 +30,8 @@ DEFAULT_TOP_K = 20
 
 
 @dataclass(frozen=True)
-class GraphPlan:
-    """The layers of a graph and the weights of their edges.
+class GraphPlan(AffiliationRule):
+    """The layers of a graph and the weights of their edges, besides what counts.
 
     Attributes:
         layers: distinct names of `LAYERS`.
@@ -41,15 +41,8 @@ class GraphPlan:
         min_support: minimum number of users of a shared thing, at least 1.
         max_support: maximum number of users of a shared thing; 0 for no limit. Very
             common things connect everybody, carry little information and cost the most.
-        stop_tags: hashtags to ignore, in addition to `affiliations.STOP_TAGS`.
-        keep_stop_tags: whether `affiliations.STOP_TAGS` are not ignored.
-        keep_original_sounds: whether sounds titled "original sound" count.
-        start: start of the period of posts, UTC seconds, inclusive; None for all.
-        end: end of the period, UTC seconds, exclusive; None for all.
         within_s: maximum time between two posts of a shared thing in seconds, 0 or more
             (`coactivity`); None for no limit.
-        min_participation: minimum number of posts of a user with things of the kind, at
-            least 1 (as in CooRTweet).
         backbone: "none", or one of `backbone.METHODS`.
         alpha: significance level of the backbone, in (0, 1].
         max_bytes: memory limit of a full product, in bytes.
@@ -60,13 +53,7 @@ class GraphPlan:
     top_k: int = DEFAULT_TOP_K
     min_support: int = 2
     max_support: int = 1000
-    stop_tags: tuple[str, ...] = ()
-    keep_stop_tags: bool = False
-    keep_original_sounds: bool = False
-    start: int | None = None
-    end: int | None = None
     within_s: int | None = None
-    min_participation: int = 1
     backbone: str = "none"
     alpha: float = 0.05
     max_bytes: int = DEFAULT_MAX_BYTES
@@ -126,17 +113,6 @@ class GraphPlan:
             affiliations = affiliations.without_common(self.max_support)
         return affiliations.without_rare(self.min_support)
 
-    def rule(self) -> AffiliationRule:
-        """Returns the rule of the posts and things that count."""
-        return AffiliationRule(
-            self.stop_tags,
-            self.keep_stop_tags,
-            self.keep_original_sounds,
-            self.start,
-            self.end,
-            self.min_participation,
-        )
-
 
 def build_graph(
     corpus: Corpus,
@@ -182,7 +158,7 @@ def _build_co_layer(
     with_times: bool,
 ) -> Layer:
     kind = name.removeprefix("co-")
-    moments = find_moments(corpus, kind, plan.rule(), challenges)
+    moments = find_moments(corpus, kind, plan, challenges)
     counted = count_affiliations(kind, corpus.users["user_id"], moments)
     supported = plan.supported(counted)
     top_k, max_bytes = plan.top_k or None, plan.max_bytes

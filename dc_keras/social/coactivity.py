@@ -8,64 +8,24 @@ pairs inside it. Their number is known in advance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
 from dc_keras.social.affiliations import Affiliations, encode_moments
-from dc_keras.social.graph import Layer, to_canonical
+from dc_keras.social.graph import Layer
 from dc_keras.social.sharing import (
     DEFAULT_MAX_BYTES,
-    WEIGHTINGS,
+    check_weighting,
     keep_strongest_edges,
     thing_sets,
     thing_vectors,
 )
 from dc_keras.social.tie_times import mirror_times
 
-# Memory of a pair while it is sorted: users, thing, time, order and the copies.
+# Memory of a pair while pairs are counted: users, thing, time, and the copies.
 _BYTES_PER_PAIR = 80
-_PAIRS_PER_BLOCK = 2**21
-
-
-@dataclass(frozen=True, eq=False)
-class _Posts:
-    """Posts sorted by thing and time.
-
-    Attributes:
-        users: user of each post, int64 (num_posts,).
-        things: thing of each post, sorted, int64 (num_posts,).
-        times: time of each post, sorted within a thing, int64 (num_posts,).
-        later: number of later posts inside the window of each post, int64 (num_posts,).
-    """
-
-    users: np.ndarray
-    things: np.ndarray
-    times: np.ndarray
-    later: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Distinct pairs of users with the sums over their shared things.
-
-    Attributes:
-        low: lower row of each pair, int64 (num_pairs,).
-        high: higher row of each pair, int64 (num_pairs,).
-        weights: sums over shared things, float64 (num_pairs,).
-        first: first times, UTC seconds, float64 (num_pairs,).
-        last: last times, UTC seconds, float64 (num_pairs,).
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    weights: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
 
 
 def build_coactivity_layer(
@@ -105,149 +65,90 @@ def build_coactivity_layer(
         DataError: `weighting` is unknown, `within_s` or `top_k` is out of range, or the
             pairs exceed `max_bytes`.
     """
-    _check(within_s, weighting, top_k)
-    posts = _sorted_posts(moments, affiliations, within_s)
-    size = _BYTES_PER_PAIR * int(posts.later.sum())
+    check_weighting(weighting, top_k)
+    if within_s < 0:
+        raise DataError(f"within_s must be at least 0. Received: within_s={within_s}")
+    posts, later = _sorted_posts(moments, affiliations, within_s)
+    size = _BYTES_PER_PAIR * int(later.sum())
     if size > max_bytes:
         raise DataError(
             f"pairs of posts by {affiliations.kind} within {within_s} s would take "
             f"{size / 2**30:.1f} GiB; exclude common things or use fewer seconds. "
             f"Received: within_s={within_s}, max_bytes={max_bytes}"
         )
-    is_set = weighting in ("count", "jaccard", "whichtok")
+    pairs = _find_pairs(posts, later)
+    low, high, thing = (pairs[name].to_numpy() for name in ("low", "high", "thing"))
     vectors = thing_sets(affiliations.counts)
-    if not is_set:
+    if weighting not in ("count", "jaccard", "whichtok"):
         vectors = thing_vectors(affiliations.counts, weighting)
-    pairs = _concat_blocks(
-        [_sum_over_things(*block, vectors) for block in _pair_blocks(posts)]
-    )
-    weights = pairs.weights
+    products = np.zeros(0)
+    if len(low):
+        one, other = (np.asarray(vectors[user, thing]).ravel() for user in (low, high))
+        products = one * other
+    shape = (len(affiliations.users),) * 2
+    upper = sparse.csr_array((products, (low, high)), shape)  # sums over things
     if weighting in ("jaccard", "whichtok"):
         sizes = np.diff(affiliations.counts.indptr)
-        both = (sizes[pairs.low] + sizes[pairs.high]).astype(float)
-        weights = weights / (both - weights if weighting == "jaccard" else both / 2)
-    shape = (len(affiliations.users),) * 2
-    upper = sparse.csr_array((weights, (pairs.low, pairs.high)), shape)
-    edges = (
-        keep_strongest_edges(upper + upper.T, top_k)
-        if top_k
-        else to_canonical(upper + upper.T)
+        edges = upper.tocoo()
+        both = (sizes[edges.row] + sizes[edges.col]).astype(float)
+        upper.data /= both - upper.data if weighting == "jaccard" else both / 2
+    weights = keep_strongest_edges(upper + upper.T, top_k)
+    spans = pairs.group_by("low", "high").agg(
+        pl.col("first").min().cast(pl.Float64), pl.col("last").max().cast(pl.Float64)
     )
     times = mirror_times(
-        edges, pairs.low, pairs.high, np.stack([pairs.first, pairs.last])
+        weights,
+        spans["low"].to_numpy(),
+        spans["high"].to_numpy(),
+        spans.select("first", "last").to_numpy().T,
     )
-    return Layer(f"co-{affiliations.kind}", edges, times=times)
-
-
-def _check(within_s: int, weighting: str, top_k: int | None) -> None:
-    if weighting not in WEIGHTINGS:
-        raise DataError(
-            f"weighting must be one of {', '.join(WEIGHTINGS)}. "
-            f"Received: weighting={weighting}"
-        )
-    if within_s < 0 or (top_k is not None and top_k < 1):
-        raise DataError(
-            "within_s must be at least 0 and top_k at least 1. "
-            f"Received: within_s={within_s}, top_k={top_k}"
-        )
+    return Layer(f"co-{affiliations.kind}", weights, times=times)
 
 
 def _sorted_posts(
     moments: pl.DataFrame, affiliations: Affiliations, within_s: int
-) -> _Posts:
-    coded = encode_moments(
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """Returns posts sorted by thing and time, and the number of those behind each.
+
+    Returns:
+        `user`, `thing` and `time`; the number of later posts of the thing inside the
+        window of each post, int64 (num_posts,).
+    """
+    posts = encode_moments(
         moments.drop_nulls("time"), affiliations.users, affiliations.things
     ).sort("thing", "time", "user")
-    users, things, times = (
-        coded[name].to_numpy().astype(np.int64) for name in ("user", "thing", "time")
-    )
-    if not len(times):
-        return _Posts(users, things, times, np.zeros(0, np.int64))
+    if posts.is_empty():
+        return posts, np.zeros(0, np.int64)
+    things, times = (posts[name].to_numpy() for name in ("thing", "time"))
     within_s = min(within_s, int(np.ptp(times)))
     # One key per post, with gaps between things that no window spans.
     key = things * (int(np.ptp(times)) + within_s + 1) + times - times.min()
     behind = np.searchsorted(key, key + within_s, side="right")
-    return _Posts(users, things, times, behind - np.arange(len(key)) - 1)
+    return posts, behind - np.arange(len(key)) - 1
 
 
-def _pair_blocks(
-    posts: _Posts,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields users, users, things and times of pairs; each block has whole things."""
-    _, begins = np.unique(posts.things, return_index=True)
-    ends = np.append(begins[1:], len(posts.things))
-    done = np.concatenate([[0], np.cumsum(posts.later)])
-    at = 0
-    while at < len(begins):
-        limit = done[begins[at]] + _PAIRS_PER_BLOCK
-        stop = max(int(np.searchsorted(done[ends], limit, side="right")), at + 1)
-        part = slice(begins[at], ends[stop - 1])
-        earlier = np.repeat(np.arange(part.start, part.stop), posts.later[part])
-        start = done[part.start : part.stop] - done[part.start]
-        offset = np.arange(len(earlier)) - np.repeat(start, posts.later[part])
-        later = earlier + 1 + offset
-        one, other = posts.users[earlier], posts.users[later]
-        kept = one != other
-        yield (
-            np.minimum(one, other)[kept],
-            np.maximum(one, other)[kept],
-            posts.things[earlier][kept],
-            posts.times[later][kept],
+def _find_pairs(posts: pl.DataFrame, later: np.ndarray) -> pl.DataFrame:
+    """Returns each thing that two users share within the window, once per pair.
+
+    Returns:
+        `low` and `high`, rows of the users; `thing`; and `first` and `last`, the times
+        of the later posts; sorted.
+    """
+    earlier = np.repeat(np.arange(posts.height), later)
+    begins = np.repeat(np.cumsum(later) - later, later)
+    second = earlier + 1 + np.arange(len(earlier)) - begins
+    users = posts["user"].to_numpy()
+    return (
+        pl.DataFrame(
+            {
+                "low": np.minimum(users[earlier], users[second]),
+                "high": np.maximum(users[earlier], users[second]),
+                "thing": posts["thing"].gather(earlier),
+                "time": posts["time"].gather(second),
+            }
         )
-        at = stop
-
-
-def _sum_over_things(
-    low: np.ndarray,
-    high: np.ndarray,
-    thing: np.ndarray,
-    time: np.ndarray,
-    vectors: sparse.csr_array,
-) -> _Pairs:
-    """Counts each thing of each pair once, and sums over things."""
-    order = np.lexsort((time, thing, high, low))
-    low, high, thing, time = (values[order] for values in (low, high, thing, time))
-    begins = _find_starts(low, high, thing)
-    last = np.maximum.reduceat(time, begins) if len(begins) else time
-    low, high, thing = low[begins], high[begins], thing[begins]
-    weights = np.zeros(0)
-    if len(low):
-        one, other = (np.asarray(vectors[u, thing]).ravel() for u in (low, high))
-        weights = one * other
-    return _sum_pairs(
-        _Pairs(low, high, weights, time[begins].astype(float), last.astype(float))
+        .filter(pl.col("low") < pl.col("high"))
+        .group_by("low", "high", "thing")
+        .agg(first=pl.col("time").min(), last=pl.col("time").max())
+        .sort("low", "high", "thing")
     )
-
-
-def _concat_blocks(blocks: list[_Pairs]) -> _Pairs:
-    names = ("low", "high", "weights", "first", "last")
-    if not blocks:
-        rows = np.zeros(0, np.int64)
-        return _Pairs(rows, rows, *(np.zeros(0) for _ in range(3)))
-    values = [np.concatenate([getattr(b, name) for b in blocks]) for name in names]
-    order = np.lexsort((values[1], values[0]))
-    return _sum_pairs(_Pairs(*(value[order] for value in values)))
-
-
-def _sum_pairs(pairs: _Pairs) -> _Pairs:
-    """Sums adjacent rows of the same pair."""
-    begins = _find_starts(pairs.low, pairs.high)
-    if not len(begins):
-        return pairs
-    return _Pairs(
-        pairs.low[begins],
-        pairs.high[begins],
-        np.add.reduceat(pairs.weights, begins),
-        np.minimum.reduceat(pairs.first, begins),
-        np.maximum.reduceat(pairs.last, begins),
-    )
-
-
-def _find_starts(*columns: np.ndarray) -> np.ndarray:
-    """Returns the starts of runs of equal rows in sorted columns."""
-    size = len(columns[0])
-    is_new = np.zeros(size, bool)
-    is_new[:1] = True
-    for column in columns:
-        is_new[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(is_new)

@@ -16,7 +16,6 @@ from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.social.to_igraph import seeded, to_igraph
 
-OBJECTIVES = ("modularity", "CPM")
 NUM_ITERATIONS = 2
 
 
@@ -47,10 +46,6 @@ class Communities:
         """The number of communities of one user."""
         return int((self.sizes == 1).sum())
 
-    def members(self, community: int) -> np.ndarray:
-        """Returns the rows of a community, ascending, int64."""
-        return np.flatnonzero(self.membership == community)
-
 
 @dataclass(frozen=True)
 class Stability:
@@ -72,7 +67,6 @@ def find_communities(
     layer: Layer,
     *,
     resolution: float = 1.0,
-    objective: str = "modularity",
     seed: int = 0,
 ) -> Communities:
     """Returns the communities of a layer; the result is reproducible for a seed.
@@ -80,22 +74,19 @@ def find_communities(
     Args:
         layer: weighted edges; a directed edge counts in both directions.
         resolution: above 0; higher values give more and smaller communities.
-        objective: "modularity", or "CPM", the constant Potts model, whose resolution is
-            a density of weight.
         seed: seed of igraph's random numbers.
 
     Raises:
-        DataError: the resolution is out of range, or the objective is unknown.
+        DataError: the resolution is out of range.
     """
-    _check(resolution, objective)
-    return _partition(to_igraph(layer.undirected()), resolution, objective, seed)
+    _check(resolution)
+    return _partition(to_igraph(layer.undirected()), resolution, seed)
 
 
 def measure_stability(
     layer: Layer,
     *,
     resolution: float = 1.0,
-    objective: str = "modularity",
     seed: int = 0,
     num_runs: int = 10,
 ) -> Stability:
@@ -109,7 +100,7 @@ def measure_stability(
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    _check(resolution, objective)
+    _check(resolution)
     if num_runs < 2:
         raise DataError(
             f"stability must have at least two runs. Received: num_runs={num_runs}"
@@ -117,7 +108,7 @@ def measure_stability(
     connected = layer.undirected()
     graph, has_edges = to_igraph(connected), np.diff(connected.weights.indptr) > 0
     runs = [
-        _partition(graph, resolution, objective, seed + run).membership[has_edges]
+        _partition(graph, resolution, seed + run).membership[has_edges]
         for run in range(num_runs)
     ]
     if not has_edges.any():
@@ -130,22 +121,18 @@ def measure_stability(
     )
 
 
-def _check(resolution: float, objective: str) -> None:
+def _check(resolution: float) -> None:
     # Outside of this range, the algorithm may not terminate.
     if not 1e-4 <= resolution <= 1e4:
         raise DataError(
             f"resolution must be from 0.0001 to 10000. Received: {resolution=}"
         )
-    if objective not in OBJECTIVES:
-        raise DataError(
-            f"objective must be one of {', '.join(OBJECTIVES)}. Received: {objective=}"
-        )
 
 
-def _partition(graph: Any, resolution: float, objective: str, seed: int) -> Communities:
+def _partition(graph: Any, resolution: float, seed: int) -> Communities:
     with seeded(seed):
         clustering = graph.community_leiden(
-            objective_function=objective,
+            objective_function="modularity",
             weights="weight",
             resolution=resolution,
             n_iterations=NUM_ITERATIONS,

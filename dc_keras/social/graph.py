@@ -6,7 +6,7 @@ sparse matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -147,20 +147,18 @@ class SocialGraph:
             f"Received: layer={name}"
         )
 
-    def combined(self, shares: Mapping[str, float] | None = None) -> Layer:
-        """Returns the weighted sum of layers as one undirected layer.
+    def combined(self, names: Iterable[str] = ()) -> Layer:
+        """Returns the sum of layers as one undirected layer.
 
         Args:
-            shares: the factor of each layer by name, above 0; other layers are not
-                included. None sums all layers with factor 1. A directed edge counts in
-                both directions.
+            names: names of the layers; all layers if there are none. A directed edge
+                counts in both directions.
         """
-        shares = shares or {layer.name: 1.0 for layer in self.layers}
+        layers = [self.layer(name) for name in dict.fromkeys(names)] or self.layers
         total = sparse.csr_array((len(self.users),) * 2)
-        layers = [self.layer(name) for name in shares]
-        for layer, share in zip(layers, shares.values(), strict=True):
+        for layer in layers:
             weights = layer.weights
-            total += share * (weights + weights.T if layer.is_directed else weights)
+            total += weights + weights.T if layer.is_directed else weights
         weights = to_canonical(total)
         return Layer("combined", weights, times=combine_edge_times(weights, layers))
 

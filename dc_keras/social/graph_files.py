@@ -34,6 +34,9 @@ except ImportError as error:
 # Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPELL = ("first", "last")
+# Names with a special meaning in networkx.
+_RESERVED = {"id", "label", "viz", "start", "end"} | {"pid", "parents"}
+_RESERVED |= {"spells", "slices"}
 
 
 def write_graph(
@@ -95,7 +98,10 @@ def clean_text(text: str) -> str:
 
 
 def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
-    graph = _networkx(view, _shape_for_gephi)
+    graph = _networkx(view)
+    for _, node in graph.nodes(data=True):
+        if shape := _shape_for_gephi(node):
+            node["viz"] = shape
     spells = _spells(view)
     for source, target, edge in graph.edges(data=True):
         times = [edge.pop(name) for name in _SPELL if name in edge]
@@ -130,31 +136,22 @@ def _day(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).date().isoformat()
 
 
-def _shape_for_gephi(
-    position: tuple[float, float] | None, colour: str | None, size: float | None
-) -> dict[str, Any]:
+def _shape_for_gephi(node: dict[str, Any]) -> dict[str, Any]:
+    """Moves position, colour and size out of the attributes of a node."""
     shape: dict[str, Any] = {}
-    if position is not None:
-        x, y = position
-        shape["position"] = {"x": x, "y": y, "z": 0.0}
-    if colour is not None:
+    if "x" in node:
+        shape["position"] = {"x": node.pop("x"), "y": node.pop("y"), "z": 0.0}
+    if "color" in node:
+        colour = node.pop("color")
         red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
         shape["color"] = {"r": red, "g": green, "b": blue, "a": 1.0}
-    if size is not None:
-        shape["size"] = size
-    return {"viz": shape} if shape else {}
-
-
-def _shape_in_words(
-    position: tuple[float, float] | None, colour: str | None, size: float | None
-) -> dict[str, Any]:
-    x, y = position or (None, None)
-    return _known({"x": x, "y": y, "color": colour, "size": size})
+    if "size" in node:
+        shape["size"] = node.pop("size")
+    return shape
 
 
 def _graphml(view: GraphView) -> Iterator[tuple[str, str]]:
-    graph = _networkx(view, _shape_in_words)
-    yield ".graphml", "\n".join(nx.generate_graphml(graph)) + "\n"
+    yield ".graphml", "\n".join(nx.generate_graphml(_networkx(view))) + "\n"
 
 
 def _csv(view: GraphView) -> Iterator[tuple[str, str]]:
@@ -172,9 +169,7 @@ def _json(view: GraphView) -> Iterator[tuple[str, str]]:
     """Yields nodes and links in the form of D3 and `networkx.node_link_graph`."""
     nodes = [
         {"id": row.pop("user_id"), **_known(row), **shape}
-        for row, shape in zip(
-            view.users.to_dicts(), _shapes(view, _shape_in_words), strict=True
-        )
+        for row, shape in zip(view.users.to_dicts(), _shapes(view), strict=True)
     ]
     content = {
         "directed": view.is_directed,
@@ -187,14 +182,9 @@ def _json(view: GraphView) -> Iterator[tuple[str, str]]:
     yield ".json", text + "\n"
 
 
-_Shape = Callable[
-    [tuple[float, float] | None, str | None, float | None], dict[str, Any]
-]
-
-
-def _networkx(view: GraphView, shape: _Shape) -> Any:
+def _networkx(view: GraphView) -> Any:
     graph = nx.DiGraph() if view.is_directed else nx.Graph()
-    for row, drawn in zip(view.users.to_dicts(), _shapes(view, shape), strict=True):
+    for row, drawn in zip(view.users.to_dicts(), _shapes(view), strict=True):
         user = row.pop("user_id")
         graph.add_node(user, label=user, **_attributes(row), **drawn)
     for row in view.edges.to_dicts():
@@ -203,30 +193,22 @@ def _networkx(view: GraphView, shape: _Shape) -> Any:
 
 
 def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
-    # Names with a special meaning in networkx get a suffix.
-    reserved = {
-        "id",
-        "label",
-        "viz",
-        "start",
-        "end",
-        "pid",
-        "parents",
-        "spells",
-        "slices",
-    }
-    return {f"{k}_" if k in reserved else k: v for k, v in _known(row).items()}
+    return {f"{k}_" if k in _RESERVED else k: v for k, v in _known(row).items()}
 
 
-def _shapes(view: GraphView, shape: _Shape) -> Iterator[dict[str, Any]]:
-    places = None if view.positions is None else view.positions.tolist()
-    sizes = None if view.sizes is None else view.sizes.tolist()
-    for row in range(view.users.height):
-        yield shape(
-            None if places is None else tuple(places[row]),
-            None if view.colours is None else view.colours[row],
-            None if sizes is None else sizes[row],
-        )
+def _shapes(view: GraphView) -> list[dict[str, Any]]:
+    """Returns position, colour and size of each user, as far as they are known."""
+    columns: dict[str, list[Any]] = {}
+    if view.positions is not None:
+        columns["x"], columns["y"] = view.positions.T.tolist()
+    if view.colours is not None:
+        columns["color"] = view.colours
+    if view.sizes is not None:
+        columns["size"] = view.sizes.tolist()
+    return [
+        {n: column[row] for n, column in columns.items()}
+        for row in range(view.users.height)
+    ]
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer, to_canonical
-from dc_keras.social.isolation import measure_isolation
-from dc_keras.social.layout import compute_layout
+from dc_keras.social.graph import Layer
+from dc_keras.social.layout import (
+    compute_layout,
+    connected_part,
+    place_communities,
+    strongest_edges,
+)
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
 from dc_keras.social.palette import OTHER, PALETTE, community_colours
 
@@ -74,8 +77,7 @@ def draw_graph(
             It determines the colours of users and, by its mean, of communities. None
             colours by community.
     """
-    weights = layer.undirected().weights
-    connected = np.flatnonzero(np.diff(weights.indptr))
+    connected, part = connected_part(layer)
     left_out = len(membership) - len(connected)
     note = f"; {left_out:,} without an edge are not drawn" if left_out else ""
     with mpl.rc_context(_STYLE):
@@ -84,7 +86,6 @@ def draw_graph(
         axes = figure.add_axes((0.01, 0.02, 0.70, 0.88))
         axes.set_axis_off()
         axes.set_aspect("equal", adjustable="datalim")
-        part = Layer(layer.name, to_canonical(weights[connected][:, connected]))
         known = None if probabilities is None else probabilities[connected]
         if len(connected) > most_users:
             shown = _draw_communities(
@@ -173,12 +174,8 @@ def _draw_communities(
 ) -> int:
     """Draws communities as discs with an area by size, and returns their number."""
     count = min(MOST_COMMUNITIES, int(membership.max()) + 1)
-    groups = np.where(membership < count, membership, -1)
-    between = measure_isolation(layer, groups).between()
-    numbers = np.arange(count)
-    sizes = np.bincount(membership, minlength=count)[:count]
-    places = compute_layout(between, numbers, seed=seed)
-    colours = community_colours(numbers)
+    between, places, sizes = place_communities(layer, membership, count, seed=seed)
+    colours = community_colours(np.arange(count))
     if probabilities is not None:
         means = mean_probabilities(probabilities, membership)[:count]
         colours = probability_colours(means)
@@ -206,10 +203,8 @@ def _draw_communities(
 def _draw_edges(
     axes: Any, layer: Layer, places: np.ndarray, colours: Sequence[str]
 ) -> None:
-    edges = sparse.triu(layer.weights, k=1).tocoo()
-    # In a dense graph only the strongest edges are drawn.
-    order = np.argsort(-edges.data, kind="stable")[:_MOST_EDGES][::-1]
-    rows, columns, weights = edges.row[order], edges.col[order], edges.data[order]
+    # In a dense graph only the strongest edges are drawn, the strongest above others.
+    rows, columns, weights = (v[::-1] for v in strongest_edges(layer, _MOST_EDGES))
     share = np.sqrt(weights / weights.max()) if len(weights) else weights
     axes.add_collection(
         LineCollection(

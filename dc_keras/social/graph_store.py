@@ -34,13 +34,7 @@ _LAYERS = "layers"
 
 
 def save_graph(directory: Path, graph: SocialGraph, info: Mapping[str, Any]) -> None:
-    """Writes a graph atomically.
-
-    Args:
-        directory: the output directory; an existing graph is replaced.
-        graph: the graph.
-        info: JSON values for graph.json, such as the plan.
-    """
+    """Writes a graph atomically."""
     with AtomicUpdate(directory) as files:
         for old in (directory / SPELLS_FILE, *directory.glob(f"{_LAYERS}/*.npz")):
             files.remove(str(old.relative_to(directory)))

@@ -48,17 +48,13 @@ class GraphView:
             )
 
 
-def edge_table(
-    graph: SocialGraph, layer: Layer, times: pl.DataFrame | None = None
-) -> pl.DataFrame:
+def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
     """Returns the edges of a layer with their weights in each layer of the graph.
 
     Args:
         graph: the graph.
         layer: the layer, such as `graph.combined()`; an undirected edge has one row,
             from its lower row.
-        times: `source`, `target` (as in the result), `first` and `last`, UTC seconds;
-            None uses those of the layer.
 
     Returns:
         `source`, `target`, `weight`, `significance` if the layer has it, a column of
@@ -84,14 +80,12 @@ def edge_table(
             same = other if layer.is_directed else other.undirected()
             weights = pl.Series(other.name, _at(same.weights, edges.row, edges.col))
             table = table.with_columns(weights.replace(0.0, None))
-    if times is None and layer.times is not None:
+    if layer.times is not None:
         at = layer.times_at(edges.row, edges.col)
         table = table.with_columns(
             pl.Series("first", at[0]).fill_nan(None).cast(pl.Int64),
             pl.Series("last", at[1]).fill_nan(None).cast(pl.Int64),
         )
-    if times is not None:
-        table = table.join(times, on=["source", "target"], how="left")
     return table.sort("source", "target")
 
 

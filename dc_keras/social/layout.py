@@ -1,4 +1,4 @@
-"""Computes positions of users with a force-directed layout."""
+"""Computes positions of users and communities with a force-directed layout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from dc_keras.social.graph import Layer, to_canonical
+from dc_keras.social.isolation import measure_isolation
 from dc_keras.social.to_igraph import seeded, to_igraph
 
 # The factor of the weights of edges inside a community.
@@ -43,6 +44,44 @@ def compute_layout(
     places[alone] = np.column_stack([np.cos(angles), np.sin(angles)])
     # Further digits differ between processors.
     return np.asarray(np.round(places, 6) + 0.0)
+
+
+def connected_part(layer: Layer) -> tuple[np.ndarray, Layer]:
+    """Returns the rows of users with an edge, int64, and the edges between them."""
+    weights = layer.undirected().weights
+    connected = np.flatnonzero(np.diff(weights.indptr))
+    return connected, Layer(layer.name, to_canonical(weights[connected][:, connected]))
+
+
+def place_communities(
+    layer: Layer, membership: np.ndarray, count: int, *, seed: int = 0
+) -> tuple[Layer, np.ndarray, np.ndarray]:
+    """Returns the graph of the largest communities.
+
+    Args:
+        layer: weighted edges between users.
+        membership: community of each user, numbered from 0 by descending size, int64
+            (num_users,).
+        count: number of communities.
+        seed: seed of the layout.
+
+    Returns:
+        The edges between communities; their positions, float64 (count, 2); and their
+        numbers of users, int64 (count,).
+    """
+    groups = np.where(membership < count, membership, -1)
+    between = measure_isolation(layer, groups).between()
+    places = compute_layout(between, np.arange(count), seed=seed)
+    return between, places, np.bincount(membership, minlength=count)[:count]
+
+
+def strongest_edges(
+    layer: Layer, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns rows, columns and weights of undirected edges, the strongest first."""
+    edges = sparse.triu(layer.weights, k=1).tocoo()
+    order = np.argsort(-edges.data, kind="stable")[:most]
+    return edges.row[order], edges.col[order], edges.data[order]
 
 
 def _pulls(weights: sparse.csr_array, membership: np.ndarray) -> Layer:

@@ -1,4 +1,4 @@
-"""Predicted probabilities of users, for the colours of a graph."""
+"""Predicted probabilities of users, from files of `predict` or `rank`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tfrecords.storage.read_errors import POLARS_ERRORS
 
 # From 0 to the largest value: ColorBrewer's "Blues" (Brewer 2003).
 _SCALE = ("#DEEBF7", "#9ECAE1", "#4292C6", "#08519C", "#08306B")
-_COLUMNS = ("user_id", "challenge", "probability")
 
 
 def read_probabilities(
@@ -37,12 +36,7 @@ def read_probabilities(
             challenge is missing or unknown, a user is repeated, or no user is in the
             graph.
     """
-    table = _about(_read(path), path, challenge)
-    if table["user_id"].n_unique() < table.height:
-        raise DataError(
-            f"{path} must have one row per user. Received: rows={table.height}, "
-            f"users={table['user_id'].n_unique()}"
-        )
+    table = read_answers(path, ("user_id", "probability"), challenge)
     by_user = dict(table.select("user_id", "probability").iter_rows())
     found = np.array([by_user.get(user, np.nan) for user in users], np.float64)
     if np.isnan(found).all():
@@ -94,28 +88,49 @@ def _channels(colour: str) -> tuple[int, ...]:
     return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
 
 
-def _read(path: Path) -> pl.DataFrame:
+def read_answers(
+    path: Path, columns: Sequence[str], challenge: str | None = None
+) -> pl.DataFrame:
+    """Reads a CSV file of `predict` or `rank`, one row per user.
+
+    Args:
+        path: the file.
+        columns: the columns that it must have; probabilities are read in any case.
+        challenge: name of the challenge; None if the file has only one.
+
+    Raises:
+        DataError: the file is no such table, a probability is out of range, the
+            challenge is missing or unknown, or a user is repeated.
+    """
     verify_file(path, "predict")
     try:
         table = pl.read_csv(path, infer_schema=False)
-        columns = [name for name in _COLUMNS if name in table.columns]
-        return table.select(columns).with_columns(
-            "user_id", pl.col("probability").cast(pl.Float64)
-        )
+        table.select(columns)
+        if "probability" in table.columns:
+            table = table.with_columns(pl.col("probability").cast(pl.Float64))
     except (OSError, *POLARS_ERRORS) as error:
+        names = " and ".join(columns)
         raise DataError(
-            f"{path} must be a CSV file with the columns user_id and probability. "
+            f"{path} must be a CSV file with {names}. "
             f"Received: {str(error).splitlines()[0]}"
         ) from error
+    table = _about(table, path, challenge)
+    if "probability" in table.columns:
+        is_valid = pl.col("probability").is_between(0, 1).fill_null(False)
+        for row in table.filter(~is_valid).head(1).iter_rows(named=True):
+            raise DataError(
+                f"{path}: a probability must be in [0, 1]. "
+                f"Received: probability={row['probability']}"
+            )
+    if table["user_id"].n_unique() < table.height:
+        raise DataError(
+            f"{path} must have one row per user. Received: rows={table.height}, "
+            f"users={table['user_id'].n_unique()}"
+        )
+    return table
 
 
 def _about(table: pl.DataFrame, path: Path, challenge: str | None) -> pl.DataFrame:
-    outside = table.filter(~pl.col("probability").is_between(0, 1).fill_null(False))
-    if not outside.is_empty():
-        raise DataError(
-            f"{path}: a probability must be in [0, 1]. "
-            f"Received: probability={outside['probability'][0]}"
-        )
     has_names = "challenge" in table.columns
     names = table["challenge"].unique().sort().to_list() if has_names else []
     if challenge is None and len(names) < 2:

@@ -15,11 +15,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
 from dc_keras.errors import DataError
-from dc_keras.social.adoption import Adoption
 from dc_keras.social.graph import Layer
 
 # Quantiles of the 90 % intervals.
-_LOW, _HIGH = 0.05, 0.95
+BAND = (0.05, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +44,7 @@ class Reach:
     @property
     def band(self) -> np.ndarray:
         """The 90 % interval of the number of adopters, float64 (2, num_steps + 1)."""
-        return np.asarray(np.quantile(self.curves, [_LOW, _HIGH], axis=0))
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """The forecast of a past challenge from its first adopters.
-
-    Attributes:
-        num_seeds: number of given adopters.
-        actual: final number of adopters, including the seeds.
-        predicted: mean number of adopters over the runs.
-        low: lower end of the 90 % interval.
-        high: upper end of the 90 % interval.
-    """
-
-    num_seeds: int
-    actual: int
-    predicted: float
-    low: float
-    high: float
+        return np.asarray(np.quantile(self.curves, BAND, axis=0))
 
 
 def edge_chances(
@@ -102,7 +82,6 @@ def edge_chances(
 
 def simulate_reach(
     chances: sparse.csr_array,
-    acceptance: np.ndarray,
     seeds: np.ndarray,
     *,
     seed_chances: np.ndarray | None = None,
@@ -115,8 +94,6 @@ def simulate_reach(
     Args:
         chances: chance that an adoption is passed on from row to column, in [0, 1],
             (num_users, num_users), CSR in canonical form.
-        acceptance: chance that a user who is reached adopts, in [0, 1], such as the
-            model's probability for the challenge, float64 (num_users,).
         seeds: rows of the seeds; may be empty.
         seed_chances: chance that a seed adopts, in [0, 1], float64 (num_users,); only
             the values of seeds are used. A seed that does not adopt may still be
@@ -129,13 +106,9 @@ def simulate_reach(
     Raises:
         DataError: chances are out of [0, 1], or seeds are not rows of the graph.
     """
-    _check(chances, acceptance, seeds, num_runs, num_steps)
-    if seed_chances is not None:
-        _check(chances, seed_chances, seeds, num_runs, num_steps)
+    _check(chances, seed_chances, seeds, num_runs, num_steps)
     generator = np.random.default_rng(seed)
     num_users = chances.shape[0]
-    # Acceptance is drawn independently for each edge.
-    wins = chances.data * acceptance[chances.indices]
     curves = np.zeros((num_runs, num_steps + 1), np.int64)
     totals = np.zeros(num_runs, np.int64)
     joined = np.zeros(num_users)
@@ -147,45 +120,13 @@ def simulate_reach(
             starts = candidates[drawn < seed_chances[candidates]]
         if not len(starts):
             continue
-        steps = _steps(chances, generator.random(len(wins)) < wins, starts)
+        steps = _steps(chances, generator.random(chances.nnz) < chances.data, starts)
         has_joined = np.isfinite(steps)
         joined += has_joined
         totals[run] = has_joined.sum()
         shown = steps[has_joined & (steps <= num_steps)].astype(np.int64)
         curves[run] = np.cumsum(np.bincount(shown, minlength=num_steps + 1))
     return Reach(curves, totals, joined / num_runs)
-
-
-def backtest_reach(
-    chances: sparse.csr_array,
-    acceptance: np.ndarray,
-    adoption: Adoption,
-    num_seeds: int,
-    *,
-    num_runs: int = 200,
-    seed: int = 0,
-) -> Backtest:
-    """Forecasts a past challenge from its first adopters, over all steps.
-
-    The forecast is valid only if chances and acceptance do not use later posts of the
-    challenge.
-
-    Raises:
-        DataError: there are fewer adopters than seeds, or as for `simulate_reach`.
-    """
-    if not 0 < num_seeds <= len(adoption.rows):
-        raise DataError(
-            "seeds must be some of the adopters. Received: "
-            f"num_seeds={num_seeds}, adopters={len(adoption.rows)}"
-        )
-    seeds = adoption.in_order()[:num_seeds]
-    totals = simulate_reach(
-        chances, acceptance, seeds, num_runs=num_runs, num_steps=0, seed=seed
-    ).totals
-    low, high = np.quantile(totals, [_LOW, _HIGH])
-    return Backtest(
-        num_seeds, len(adoption.rows), float(totals.mean()), float(low), float(high)
-    )
 
 
 def _steps(
@@ -203,25 +144,24 @@ def _steps(
 
 def _check(
     chances: sparse.csr_array,
-    acceptance: np.ndarray,
+    seed_chances: np.ndarray | None,
     seeds: np.ndarray,
     num_runs: int,
     num_steps: int,
 ) -> None:
-    num_users = chances.shape[0]
-    if acceptance.shape != (num_users,) or num_runs < 1 or num_steps < 0:
+    if num_runs < 1 or num_steps < 0:
         raise DataError(
-            "a cascade needs one acceptance per user, a run, and steps of 0 or more. "
-            f"Received: users={num_users}, acceptance={acceptance.shape}, "
-            f"num_runs={num_runs}, num_steps={num_steps}"
+            "a cascade needs a run, and steps of 0 or more. "
+            f"Received: num_runs={num_runs}, num_steps={num_steps}"
         )
-    for name, values in (("chances", chances.data), ("acceptance", acceptance)):
+    for name, values in (("chances", chances.data), ("seed_chances", seed_chances)):
         # The negation also refuses NaN.
-        if not ((values >= 0) & (values <= 1)).all():
+        if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise DataError(
                 f"{name} must be in [0, 1]. Received: lowest={values.min()}, "
                 f"highest={values.max()}"
             )
+    num_users = chances.shape[0]
     if len(seeds) and not (np.min(seeds) >= 0 and np.max(seeds) < num_users):
         raise DataError(
             f"seeds must be rows of {num_users} users. Received: seeds={seeds}"

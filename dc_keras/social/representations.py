@@ -1,4 +1,4 @@
-"""Edges between users with similar representations of a model."""
+"""Reads the representations of users by a model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.social.graph import Layer
-from dc_keras.social.sharing import build_similarity_layer
-from tfrecords.storage.integrity import verify_file
+from tfrecords.storage.integrity import verify_directory, verify_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
 
-LAYER = "similar"
 _RULE = (
-    "representations must be a Parquet file with user_id and one column of vectors, "
-    "such as the --users_file of `rank`"
+    "representations must be a Parquet file with user_id and one column of vectors, or "
+    "a directory of such files, such as --users of `rank`"
 )
 
 
@@ -24,8 +21,8 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     """Reads representations of users.
 
     Args:
-        path: Parquet file with `user_id` and one column of vectors, such as the
-            --users_file of `rank`.
+        path: Parquet file with `user_id` and one column of vectors, or a directory of
+            such files, such as --users of `rank`.
         users: ids of the users.
 
     Returns:
@@ -34,10 +31,9 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     Raises:
         DataError: the file has another format, or contains none of the users.
     """
-    verify_file(path, "rank")
     try:
-        table = pl.read_parquet(path)
-    except (OSError, *POLARS_ERRORS) as error:
+        table = _read_table(path)
+    except (OSError, ValueError, *POLARS_ERRORS) as error:
         raise DataError(f"{_RULE}. Received: {path}") from error
     columns = [
         name
@@ -65,15 +61,11 @@ def read_representations(path: Path, users: tuple[str, ...]) -> np.ndarray:
     return rows
 
 
-def read_similarity_layer(path: Path, users: tuple[str, ...], top_k: int) -> Layer:
-    """Returns the layer "similar" of the nearest neighbours by cosine.
-
-    Args:
-        path: file of representations, as for `read_representations`.
-        users: users of the graph.
-        top_k: number of nearest neighbours per user, at least 1.
-
-    Raises:
-        DataError: as for `read_representations` and `build_similarity_layer`.
-    """
-    return build_similarity_layer(LAYER, read_representations(path, users), top_k)
+def _read_table(path: Path) -> pl.DataFrame:
+    if not path.is_dir():
+        verify_file(path, "rank")
+        return pl.read_parquet(path)
+    verify_directory(path, "rank")
+    tables = [pl.read_parquet(file) for file in sorted(path.glob("*.parquet"))]
+    # A shard without users does not know the length of the vectors.
+    return pl.concat([table for table in tables if table.height] or tables)

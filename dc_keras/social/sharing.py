@@ -55,13 +55,7 @@ def build_shared_layer(
         DataError: `weighting` is unknown, `top_k` is under 1, or the product exceeds
             `max_bytes`.
     """
-    if weighting not in WEIGHTINGS:
-        raise DataError(
-            f"weighting must be one of {', '.join(WEIGHTINGS)}. "
-            f"Received: weighting={weighting}"
-        )
-    if top_k is not None and top_k < 1:
-        raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
+    check_weighting(weighting, top_k)
     if top_k is None and product_bytes(affiliations) > max_bytes:
         raise DataError(
             f"all edges by {affiliations.kind} would take "
@@ -78,6 +72,17 @@ def build_shared_layer(
     if top_k is None:  # symmetric: the quotients of both directions are equal
         return Layer(name, to_canonical(weights))
     return Layer(name, keep_strongest_edges(weights, top_k))
+
+
+def check_weighting(weighting: str, top_k: int | None) -> None:
+    """Raises a DataError if `weighting` is unknown or `top_k` is under 1."""
+    if weighting not in WEIGHTINGS:
+        raise DataError(
+            f"weighting must be one of {', '.join(WEIGHTINGS)}. "
+            f"Received: weighting={weighting}"
+        )
+    if top_k is not None and top_k < 1:
+        raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
 
 
 def product_bytes(affiliations: Affiliations) -> int:
@@ -101,8 +106,7 @@ def build_similarity_layer(name: str, vectors: np.ndarray, top_k: int) -> Layer:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if top_k < 1:
-        raise DataError(f"top_k must be at least 1. Received: top_k={top_k}")
+    check_weighting("cosine", top_k)
     lengths = np.linalg.norm(np.nan_to_num(vectors), axis=1)
     known = np.flatnonzero(lengths > 0)
     weights = sparse.csr_array((len(vectors),) * 2)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from dc_keras.corpus.store import Corpus
-from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption
 from dc_keras.social.building import GraphPlan, build_graph
 from dc_keras.social.graph import Layer
@@ -53,41 +52,26 @@ class PastChallenge:
         return int(self.adoption.times.min())
 
 
-@dataclass(frozen=True)
-class Horizon:
-    """The selection of past challenges, and the end of their forecasts.
+def cut_adoption(
+    adoption: Adoption, num_seeds: int, days: float | None, last_post: int
+) -> Adoption | str:
+    """Returns the adopters within a horizon, or why there is no forecast.
 
-    Attributes:
+    Args:
+        adoption: adoption of a challenge.
         num_seeds: number of first adopters that are given as seeds, above 0.
         days: days after the last seed's post within which adopters count, above 0; None
             for no limit.
+        last_post: time of the corpus's last post, UTC seconds.
     """
-
-    num_seeds: int = 10
-    days: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.num_seeds < 1 or (self.days is not None and not self.days > 0):
-            raise DataError(
-                "a horizon needs `num_seeds` and `days` above 0. Received: "
-                f"num_seeds={self.num_seeds}, days={self.days}"
-            )
-
-    def cut(self, adoption: Adoption, last_post: int) -> Adoption | str:
-        """Returns the adopters within the horizon, or why there is no forecast.
-
-        Args:
-            adoption: adoption of a challenge.
-            last_post: time of the corpus's last post, UTC seconds.
-        """
-        if len(adoption.rows) < self.num_seeds:
-            return f"fewer than {self.num_seeds} adopters"
-        if self.days is None:
-            return adoption
-        end = _time_of(adoption, self.num_seeds) + self.days * DAY_S
-        if end > last_post:
-            return "the corpus ends within the horizon"
-        return adoption.until(end)
+    if len(adoption.rows) < num_seeds:
+        return f"fewer than {num_seeds} adopters"
+    if days is None:
+        return adoption
+    end = _time_of(adoption, num_seeds) + days * DAY_S
+    if end > last_post:
+        return "the corpus ends within the horizon"
+    return adoption.until(end)
 
 
 def build_past_challenge(
@@ -99,14 +83,6 @@ def build_past_challenge(
     num_seeds: int,
 ) -> PastChallenge:
     """Returns a challenge with the edges before its last seed's post.
-
-    Args:
-        corpus: the corpus.
-        study: the Study with the challenge.
-        plan: plan of the graph.
-        name: name of the challenge.
-        adoption: the adopters within the horizon (`Horizon.cut`).
-        num_seeds: number of seeds, at most the number of adopters.
 
     Raises:
         DataError: as for `build_graph`.

@@ -61,10 +61,6 @@ def find_spells(
 def combine_spells(spells: pl.DataFrame, layers: Collection[str]) -> pl.DataFrame:
     """Returns the spells of edges in any of several layers, without direction.
 
-    Args:
-        spells: table of `find_spells`.
-        layers: names of the layers.
-
     Returns:
         `source`, `target` (the lower id first), `start` and `end`, sorted.
     """

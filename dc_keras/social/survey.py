@@ -66,8 +66,7 @@ class Survey:
         """Returns one row per community of at least two users, by descending size.
 
         Columns: `community`, `name`, `users`, `ei_index`, `ei_expected`, and `central`,
-            the ids of
-        its most central users.
+        the ids of its most central users.
         """
         count = int((self.communities.sizes > 1).sum())
         shown = self.profiles[:count]
@@ -91,21 +90,14 @@ class Survey:
             },
         )
 
-    def view(
-        self, times: pl.DataFrame | None = None, spells: pl.DataFrame | None = None
-    ) -> GraphView:
-        """Returns the graph with layout, colours and sizes, for files.
-
-        Args:
-            times: times of edges, as for `edge_table`.
-            spells: spells of edges, as for `GraphView`.
-        """
+    def view(self, spells: pl.DataFrame | None = None) -> GraphView:
+        """Returns the graph with layout, colours and sizes, for files."""
         membership = self.communities.membership
         strength = self.measures["strength"].to_numpy()
         largest = strength.max(initial=0.0) or 1.0
         return GraphView(
             self.users(),
-            edge_table(self.graph, self.layer, times),
+            edge_table(self.graph, self.layer),
             self.layer.is_directed,
             # Gephi's canvas has coordinates in hundreds.
             1000 * compute_layout(self.layer, membership, seed=self.seed),
@@ -122,7 +114,6 @@ def survey(
     names: Sequence[str],
     *,
     resolution: float = 1.0,
-    objective: str = "modularity",
     seed: int = 0,
     num_runs: int = 10,
 ) -> Survey:
@@ -135,28 +126,19 @@ def survey(
             see `describe_communities`.
         names: names of the things.
         resolution: resolution of the communities, above 0.
-        objective: objective of the communities (`find_communities`).
         seed: seed of communities, pivots and layout.
         num_runs: number of seeds that the stability compares.
 
     Raises:
         DataError: as for the functions that it calls.
     """
-    communities = find_communities(
-        layer, resolution=resolution, objective=objective, seed=seed
-    )
+    communities = find_communities(layer, resolution=resolution, seed=seed)
     membership = communities.membership
     return Survey(
         graph,
         layer,
         communities,
-        measure_stability(
-            layer,
-            resolution=resolution,
-            objective=objective,
-            seed=seed,
-            num_runs=num_runs,
-        ),
+        measure_stability(layer, resolution=resolution, seed=seed, num_runs=num_runs),
         describe_communities(layer, membership, incidence, names),
         measure_isolation(layer, membership),
         measure_users(graph, layer, seed=seed),

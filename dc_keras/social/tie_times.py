@@ -8,8 +8,7 @@ max(f_ut, f_vt), and its last time the maximum of max(l_ut, l_vt).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -17,28 +16,6 @@ from scipy import sparse
 
 from dc_keras.social.affiliations import Affiliations, encode_moments
 from dc_keras.social.graph import Layer
-
-_LOOKUPS_PER_BLOCK = 2**21
-
-
-@dataclass(frozen=True, eq=False)
-class _Spans:
-    """First and last times of each thing of each user.
-
-    Attributes:
-        starts: positions at which the things of each user begin, int64 (num_users +
-            1,).
-        things: things sorted by user and thing, int64 (num_spans,).
-        keys: user · num_things + thing, sorted, int64 (num_spans,).
-        times: first and last times, float64 (2, num_spans).
-        num_things: number of things.
-    """
-
-    starts: np.ndarray
-    things: np.ndarray
-    keys: np.ndarray
-    times: np.ndarray
-    num_things: int
 
 
 def add_edge_times(
@@ -51,16 +28,29 @@ def add_edge_times(
         moments: table of `find_moments`; rows without a time are ignored.
         affiliations: the affiliations of the layer; other things are ignored.
     """
-    spans = _spans(moments, affiliations)
-    upper = sparse.triu(layer.weights, k=1).tocoo()
-    times = np.full((2, upper.nnz), np.nan)
-    lengths = np.diff(spans.starts)[upper.row]
-    for block in _blocks(lengths):
-        first, last = _times_of(spans, upper.row[block], upper.col[block])
-        times[:, block] = first, last
-    return replace(
-        layer, times=mirror_times(layer.weights, upper.row, upper.col, times)
+    coded = encode_moments(
+        moments.drop_nulls("time"), affiliations.users, affiliations.things
     )
+    time = pl.col("time").cast(pl.Float64)
+    spans = (
+        coded.lazy().group_by("user", "thing").agg(first=time.min(), last=time.max())
+    )
+    upper = sparse.triu(layer.weights, k=1).tocoo()
+    edges = pl.LazyFrame({"user": upper.row, "other": upper.col}).cast(pl.Int64)
+    # Streamed, because a user may have many things.
+    times = (
+        edges.join(spans, on="user")
+        .join(spans, left_on=("other", "thing"), right_on=("user", "thing"))
+        .group_by("user", "other")
+        .agg(
+            pl.max_horizontal("first", "first_right").min(),
+            pl.max_horizontal("last", "last_right").max(),
+        )
+        .collect(engine="streaming")
+    )
+    both = times.select("first", "last").to_numpy().T
+    rows, columns = (times[name].to_numpy() for name in ("user", "other"))
+    return replace(layer, times=mirror_times(layer.weights, rows, columns, both))
 
 
 def mirror_times(
@@ -87,56 +77,3 @@ def mirror_times(
     at = np.asarray(number[low, high]).ravel().astype(np.int64) - 1
     found[:, at >= 0] = times[:, at[at >= 0]]
     return found
-
-
-def _spans(moments: pl.DataFrame, affiliations: Affiliations) -> _Spans:
-    coded = encode_moments(
-        moments.drop_nulls("time"), affiliations.users, affiliations.things
-    )
-    time = pl.col("time").cast(pl.Float64)
-    spans = (
-        coded.group_by("user", "thing")
-        .agg(time.min().alias("first"), time.max().alias("last"))
-        .sort("user", "thing")
-    )
-    user, thing = spans["user"].to_numpy(), spans["thing"].to_numpy()
-    num_things = max(len(affiliations.things), 1)
-    return _Spans(
-        np.searchsorted(user, np.arange(len(affiliations.users) + 1)),
-        thing,
-        user * num_things + thing,
-        spans.select("first", "last").to_numpy().T,
-        num_things,
-    )
-
-
-def _blocks(lengths: np.ndarray) -> Iterator[slice]:
-    """Yields slices of edges with a limited number of look-ups."""
-    ends = np.cumsum(lengths)
-    start = 0
-    while start < len(lengths):
-        done = ends[start - 1] if start else 0
-        stop = int(np.searchsorted(ends, done + _LOOKUPS_PER_BLOCK, side="right"))
-        stop = max(stop, start + 1)
-        yield slice(start, stop)
-        start = stop
-
-
-def _times_of(
-    spans: _Spans, rows: np.ndarray, columns: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first and last times of edges, NaN if unknown."""
-    lengths = np.diff(spans.starts)[rows]
-    edge = np.repeat(np.arange(len(rows)), lengths)
-    within = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    mine = spans.starts[rows][edge] + within
-    keys = columns[edge].astype(np.int64) * spans.num_things + spans.things[mine]
-    theirs = np.searchsorted(spans.keys, keys)
-    theirs = np.minimum(theirs, max(len(spans.keys) - 1, 0))
-    is_shared = spans.keys[theirs] == keys if len(keys) else np.zeros(0, bool)
-    edge, mine, theirs = edge[is_shared], mine[is_shared], theirs[is_shared]
-    times = np.maximum(spans.times[:, mine], spans.times[:, theirs])
-    first, last = np.full((2, len(rows)), np.nan)
-    np.fmin.at(first, edge, times[0])
-    np.fmax.at(last, edge, times[1])
-    return first, last

@@ -25,7 +25,6 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.corpus.records import normalize_hashtag
-from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.social.affiliations import (
     STOP_TAGS,
@@ -49,7 +48,6 @@ class TikTokUser:
         used_sounds: titles of the sounds of the user's posts.
         sugg_hashtags: normalised hashtags suggested next to the user.
         sugg_sounds: titles of sounds suggested next to the user.
-        videos: ids of the user's posts.
     """
 
     handle: str
@@ -57,7 +55,6 @@ class TikTokUser:
     used_sounds: frozenset[str] = frozenset()
     sugg_hashtags: frozenset[str] = frozenset()
     sugg_sounds: frozenset[str] = frozenset()
-    videos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,20 +86,6 @@ class UserGroup:
                 f"Received: stem={stem}"
             ) from error
         return cls.of(users)
-
-    def write(self, stem: str | Path) -> None:
-        """Writes `users.json` of a stem, sorted."""
-        content = {
-            handle: {
-                "videos": list(user.videos),
-                **{name: sorted(getattr(user, name)) for name in CRITERIA},
-            }
-            for handle, user in self.users.items()
-        }
-        place = Path(stem)
-        place.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        write_text(place / USERS_FILE, text + "\n")
 
 
 class UserGraph:
@@ -198,7 +181,6 @@ def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:
         used_sounds=titles("used_sounds"),
         sugg_hashtags=tags("sugg_hashtags"),
         sugg_sounds=titles("sugg_sounds"),
-        videos=tuple(str(video) for video in record.get("videos") or ()),
     )
 
 

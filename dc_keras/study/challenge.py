@@ -62,11 +62,6 @@ def reject_unknown(
 ) -> None:
     """Raises an error if a table has unknown keys.
 
-    Args:
-        where: name of the table in the message.
-        table: the table.
-        known: the allowed keys.
-
     Raises:
         DataError: if the table has any other key.
     """

@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from dc_keras.corpus.importing.export_reader import FileReport
 from dc_keras.corpus.importing.quarantine import QUARANTINE_FILE, split_suffixes
+from dc_keras.corpus.importing.unit_content import FileReport
 from dc_keras.corpus.store import (
     EDGES_FILE,
     USERS_FILE,

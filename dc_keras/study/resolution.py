@@ -52,11 +52,6 @@ def resolve_study(
 def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
     """Resolves a study on a table of posts.
 
-    Args:
-        study: the study, all overrides applied.
-        videos: the corpus's table of posts.
-        support: the support rule, see `resolve_study`.
-
     Returns:
         The grid.
 
@@ -103,11 +98,6 @@ def user_histories(
 ) -> dict[str, tuple[str, ...]]:
     """Returns the histories of users, whether or not they are in the panel.
 
-    Args:
-        study: the study, all overrides applied.
-        videos: the corpus's table of posts.
-        user_ids: pseudonyms of the users.
-
     Returns:
         Video ids by user, as in `Grid.histories`, without users who have no such posts.
     """
@@ -123,11 +113,6 @@ def count_joined(study: Study, videos: pl.DataFrame, challenge: str) -> tuple[in
     """Returns how many authors joined a challenge, and how many could have joined it.
 
     With a cutoff, these are the authors who had not joined it before the cutoff.
-
-    Args:
-        study: the study with the challenge and the cutoff.
-        videos: the corpus's table of posts.
-        challenge: name of a challenge of the study.
     """
     names = [known.name for known in study.challenges]
     posts = _dated(study, videos.select("video_id", "user_id", "create_time"))
@@ -154,10 +139,6 @@ def in_pool(user_id: str, fraction: float) -> bool:
 def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
     """Returns the challenges of each post by name, for `read_pasts`.
 
-    Args:
-        study: the study with the challenges.
-        videos: the posts, with their `hashtags` and `music_id`.
-
     Returns:
         As `find_joins`, but `challenge` is the name of the challenge.
     """
@@ -168,10 +149,6 @@ def named_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
 
 def find_joins(study: Study, videos: pl.DataFrame) -> pl.DataFrame:
     """Returns the challenges of each post.
-
-    Args:
-        study: the study with the challenges.
-        videos: the posts, with their `hashtags` and `music_id`.
 
     Returns:
         One row per post and challenge, sorted, with the columns `video_id` and

@@ -24,12 +24,7 @@ _MAX_LINES = 5
 def find_unmatched(
     challenges: Sequence[Challenge], videos: pl.DataFrame
 ) -> tuple[Challenge, ...]:
-    """Returns the challenges none of whose hashtags and sounds occurs in any post.
-
-    Args:
-        challenges: the challenges of a study.
-        videos: the corpus's table of posts.
-    """
+    """Returns the challenges none of whose hashtags and sounds occurs in any post."""
     tags = set(videos["hashtags"].explode())
     sounds = set(videos["music_id"])
     return tuple(
@@ -41,10 +36,6 @@ def find_unmatched(
 
 def require_matches(challenges: Sequence[Challenge], videos: pl.DataFrame) -> list[str]:
     """Returns warnings about challenges without posts.
-
-    Args:
-        challenges: the challenges of a study.
-        videos: the corpus's table of posts.
 
     Returns:
         One line for each challenge that no post matches, with the most similar hashtags
@@ -72,12 +63,7 @@ def require_matches(challenges: Sequence[Challenge], videos: pl.DataFrame) -> li
 
 
 def nearest_hashtags(tags: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Returns the known hashtags most similar to any given one, most similar first.
-
-    Args:
-        tags: normalised hashtags to compare with.
-        known: normalised hashtags to choose from, `NUM_NEAREST` at most.
-    """
+    """Returns the known hashtags most similar to any given one, most similar first."""
     similarity: dict[str, float] = {}
     for tag in tags:
         for near in difflib.get_close_matches(tag, known, NUM_NEAREST, _MIN_SIMILARITY):

@@ -22,6 +22,10 @@ from dc_keras.training.dataset import Examples
 from dc_keras.training.loop import fit, predict
 from dc_keras.training.objectives import Objective
 
+# Number of pairs that are scored at once.
+_BLOCK = 2**18
+_NONE = -2
+
 
 @dataclass(frozen=True)
 class CrossFitModel:
@@ -39,10 +43,6 @@ class CrossFitModel:
     model: keras.Model
     probability: np.ndarray
     out_of_fold: np.ndarray
-
-    def predict(self, examples: Examples) -> np.ndarray:
-        """Returns probabilities by the final model, float32 (num_examples,)."""
-        return np.asarray(predict(self.model, examples)[:, -1])
 
 
 def cross_fit(
@@ -69,24 +69,43 @@ def cross_fit(
         callbacks: Keras callbacks.
     """
     inner = [step for step in steps if step.is_inner]
-    part = examples.take(train)
-    fitted = [np.isin(train, step.fitted) for step in inner]
-    fitted.append(np.ones(len(train), bool))
-    weights = part.weights[:, None] * np.stack(fitted, axis=1).astype(np.float32)
     model = fit(
-        lambda: build_copies(len(fitted)),
-        replace(part, weights=weights),
+        lambda: build_copies(len(inner) + 1),
+        _weigh_copies(examples.take(train), train, inner),
         examples.take(valid),
         _score_last_output(objective),
         options,
         callbacks,
     )
-    outputs = predict(model, examples)
-    out_of_fold = np.full(len(examples), np.nan, np.float32)
+    # The output that scores a pair, -1 for the final model, or _NONE.
+    output_of = np.full(len(examples), _NONE, np.int16)
     for step in steps:
-        column = inner.index(step) if step in inner else -1
-        out_of_fold[step.scored] = outputs[step.scored, column]
-    return CrossFitModel(model, outputs[:, -1], out_of_fold)
+        output_of[step.scored] = inner.index(step) if step in inner else -1
+    probability = np.empty(len(examples), np.float32)
+    out_of_fold = np.full(len(examples), np.nan, np.float32)
+    for start in range(0, len(examples), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        outputs = predict(model, examples.take(block))
+        probability[block] = outputs[:, -1]
+        scored = np.flatnonzero(output_of[block] != _NONE)
+        out_of_fold[block][scored] = outputs[scored, output_of[block][scored]]
+    return CrossFitModel(model, probability, out_of_fold)
+
+
+def _weigh_copies(
+    examples: Examples, rows: np.ndarray, inner: Sequence[CrossFitStep]
+) -> Examples:
+    """Returns training pairs with a weight for each copy, 0 if it is fitted without.
+
+    Args:
+        examples: the training pairs.
+        rows: their positions in the plan.
+        inner: the step of each copy, without the final model.
+    """
+    weights = np.repeat(examples.weights[:, None], len(inner) + 1, axis=1)
+    for copy, step in enumerate(inner):
+        weights[:, copy] *= np.isin(rows, step.fitted, assume_unique=True)
+    return replace(examples, weights=weights)
 
 
 def _score_last_output(objective: Objective) -> Objective:

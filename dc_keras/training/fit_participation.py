@@ -72,14 +72,14 @@ def context_data(
         table: features of these videos; histories of the pool may be missing.
         hidden_users: users whose videos must not describe a challenge.
     """
-    captions = table.caption_vectors()
     vision = side_variants(table)["user"].vision
-    frames = table.frame_vectors().get(vision) if vision else None
+    frames = table.vision[vision].mean_frames if vision else None
+    rows = np.array([table.row_of.get(v, -1) for v in facts.video_ids], np.int64)
     caption_vectors, frame_vectors = (
-        None if vectors is None else _aligned(facts.video_ids, vectors)
-        for vectors in (captions, frames)
+        None if vectors is None else np.where(rows[:, None] < 0, 0, vectors[rows])
+        for vectors in (table.captions, frames)
     )
-    evidence = Evidence.of(grid, facts, captions, hidden_users)
+    evidence = Evidence.of(grid, facts, table.caption_vectors(), hidden_users)
     return ContextData(
         evidence,
         caption_vectors,
@@ -138,16 +138,6 @@ def fit_participation(
     return FittedParticipation(
         ParticipationModel(fusion, context), users, challenges, np.asarray(out_of_fold)
     )
-
-
-def _aligned(video_ids: tuple[str, ...], vectors: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns the vectors of posts as rows, zeros for posts without a vector."""
-    dim = len(next(iter(vectors.values())))
-    rows = np.zeros((len(video_ids), dim), np.float32)
-    for row, video_id in enumerate(video_ids):
-        if video_id in vectors:
-            rows[row] = vectors[video_id]
-    return rows
 
 
 def represent(fusion: keras.Model, examples: Examples) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Fits recipes on a fold: proxies, the fusion of videos, and context features.
 
-`evaluate` and `dc_keras.fit_participation` both use these classes, so they fit the same
-model for the same fold and seed.
+`evaluate`, `train` and `dc_keras.fit_participation` use these classes, so they fit the
+same model for the same fold, seed and proxies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dc_keras.context.context_fitting import ContextData, ContextFeatures
 from dc_keras.context.cross_fit_plan import CrossFitStep, plan_steps
 from dc_keras.context.post_features import PostFacts
 from dc_keras.features import Features
-from dc_keras.options import ModelOptions, TrainingOptions
+from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
@@ -146,28 +146,35 @@ class FoldFitting:
     Args:
         data: the data of the fold.
         recipes: all recipes that will be fitted.
-        negatives: rule for negative training pairs, see `ProtocolOptions`.
-        user_classes: classes of the user proxy, see `ProtocolOptions`.
+        protocol: negative training pairs and classes of the user proxy.
         training: training options of proxies; the seed is that of the fold.
         progress: called with the name of a model before each fit.
+        proxies: fitted proxies by side, for recipes with their architecture; missing
+            ones are fitted.
+        callbacks: Keras callbacks of the fusion or the baseline.
     """
 
     def __init__(
         self,
         data: FoldData,
         recipes: Sequence[Recipe],
-        negatives: str,
-        user_classes: str,
+        protocol: ProtocolOptions,
         training: TrainingOptions,
         progress: Callable[[str], None],
+        proxies: Proxies | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self.data = data
         self.training = replace(training, seed=data.seed)
         self._recipes = recipes
-        self._negatives = negatives
-        self._user_classes = user_classes
+        self._protocol = protocol
         self._progress = progress
-        self._fitted: dict[tuple[str, Variant, ModelOptions], keras.Model] = {}
+        self._callbacks = callbacks
+        self._fitted = {
+            (side, variant, recipe.model): proxy
+            for side, (proxy, variant) in (proxies or {}).items()
+            for recipe in recipes
+        }
         self._captions_only: FoldFitting | None = None
         self._embedded: dict[ModelOptions, Mapping[str, np.ndarray]] = {}
         self._fusions: dict[tuple[ModelOptions, TrainingOptions], FusedVideos] = {}
@@ -175,12 +182,12 @@ class FoldFitting:
     @property
     def training_rows(self) -> np.ndarray:
         """Positions of the training pairs of networks, with sampled negatives."""
-        data = self.data
-        return sample_negatives(data.pairs, data.fold.train, self._negatives, data.seed)
+        data, rule = self.data, self._protocol.negatives
+        return sample_negatives(data.pairs, data.fold.train, rule, data.seed)
 
     def video_task(self, kind: str) -> ProxyTask:
         """Returns the videos and classes of a proxy; see `FoldData.video_task`."""
-        return self.data.video_task(kind, self._user_classes)
+        return self.data.video_task(kind, self._protocol.user_classes)
 
     def video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
         """Returns positions of a proxy's videos; see `FoldData.video_split`."""
@@ -233,6 +240,7 @@ class FoldFitting:
             data.fold.valid,
             recipe.model,
             replace(recipe.training, seed=data.seed),
+            self._callbacks,
         )
         fitted = fit_participation(None, recipe, videos, data.seed)
         return FittedRecipe(fitted, videos, None, {})
@@ -243,8 +251,7 @@ class FoldFitting:
             self._captions_only = FoldFitting(
                 replace(self.data, table=table),
                 self._recipes,
-                self._negatives,
-                self._user_classes,
+                self._protocol,
                 self.training,
                 self._progress,
             )
@@ -299,6 +306,7 @@ class FoldFitting:
                 data.steps if has_context else (),
                 recipe.model,
                 replace(recipe.training, seed=data.seed),
+                self._callbacks,
             )
             self._fusions[key] = FusedVideos(fusion, examples)
         return self._fusions[key]

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.context_fitting import gather_rows
 from dc_keras.context.cross_fit_plan import CrossFitStep
+from dc_keras.context.set_vectors import gather_rows
 from dc_keras.features import Features
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.options import ModelOptions, TrainingOptions, num_negatives

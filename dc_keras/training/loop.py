@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from dc_keras.options import TrainingOptions
 from dc_keras.training.callbacks import Backup, ResumableEarlyStopping
-from dc_keras.training.dataset import Examples
+from dc_keras.training.dataset import Examples, TrainingExamples
+from dc_keras.training.example_shards import stream
 from dc_keras.training.objectives import Objective
 from dc_keras.training.steps import forward, make_optimizer, training_steps
 from dc_keras.training.strategies import make_strategy
@@ -54,6 +55,19 @@ def fit(
     Reference:
         Section IV-D.
     """
+    with stream(train, options.shuffle_buffer) as source:
+        del train
+        return _fit(build_model, source, valid, objective, options, callbacks)
+
+
+def _fit(
+    build_model: Callable[[], keras.Model],
+    train: TrainingExamples,
+    valid: Examples,
+    objective: Objective,
+    options: TrainingOptions,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> keras.Model:
     keras.utils.set_random_seed(options.seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -168,7 +182,7 @@ def _early_stopping(
 
 def _run_epochs(
     model: keras.Model,
-    train: Examples,
+    train: TrainingExamples,
     valid: Examples,
     objective: Objective,
     options: TrainingOptions,
@@ -190,6 +204,9 @@ def _run_epochs(
     for epoch in range(done, options.epochs):
         reseed(epoch)
         runner.on_epoch_begin(epoch)
+        # Early stopping had ended the training before it was interrupted.
+        if model.stop_training:
+            return
         total = 0.0
         for first in range(0, num_steps, stride):
             end = min(first + stride, num_steps)
@@ -202,7 +219,7 @@ def _run_epochs(
             return
 
 
-def _num_passes(train: Examples, options: TrainingOptions) -> int:
+def _num_passes(train: TrainingExamples, options: TrainingOptions) -> int:
     """Returns the number of passes over the examples in an epoch."""
     return -(-options.epoch_steps // train.num_batches(options.batch_size))
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.context_model import ContextModel
 from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.corpus.store import write_table
@@ -17,8 +16,10 @@ from dc_keras.errors import DataError
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.models.paper_baselines import UserBaseline
 from dc_keras.options import ContextOptions
-from dc_keras.study.pairs import Pairs, grid_pairs
-from dc_keras.training.fit_participation import FittedParticipation, FusedVideos
+from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.splits import Fold
+from dc_keras.training.fit_participation import FittedParticipation
+from dc_keras.training.fold_fitting import FittedRecipe
 from dc_keras.training.model_config import read_config
 from dc_keras.training.model_directory import load_model, save_model
 from dc_keras.training.participation_model import ParticipationModel
@@ -34,35 +35,29 @@ CONTEXT_FILE = "context.npz"
 
 def save_participation(
     run: TrainingRun,
-    fitted: FittedParticipation,
-    videos: FusedVideos | None,
-    features: ContextFeatures | None,
-    valid: np.ndarray,
-    hidden: Collection[str],
+    result: FittedRecipe,
+    fold: Fold,
     split: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a fitted model without its proxies; see `train_participation`.
 
     Args:
         run: data, options and directory.
-        fitted: the model.
-        videos: the fusion of videos or the baseline, with its examples, or None.
-        features: the context features, or None.
-        valid: positions of the validation pairs.
-        hidden: users whose videos must not describe a challenge.
-        split: the fold that the model was fitted on, as plain values; None if it was
-            fitted on all pairs except those of the validation users.
+        result: the model and its inputs.
+        fold: the pairs that it was fitted on.
+        split: the fold as plain values; None for `train`, which fits on all pairs
+            except those of the validation users.
     """
-    pairs = grid_pairs(run.grid)
+    fitted = result.fitted
     run.directory.mkdir(parents=True, exist_ok=True)
-    _save_pair_predictions(run, fitted, pairs, valid)
-    _save_challenges(run.directory, fitted, videos, features)
+    _save_pair_predictions(run, fitted, fold.valid)
+    _save_challenges(run.directory, result)
     if fitted.model.context is not None:
         fitted.model.context.save(run.directory / CONTEXT_FILE)
     config = {
         **run.config("participation", run.variants),
         "challenges": list(run.grid.challenges),
-        "describing_posts": _describing_posts(run, hidden),
+        "describing_posts": _describing_posts(run, fold.hidden_users),
     }
     if split is not None:
         config["split"] = dict(split)
@@ -112,8 +107,9 @@ def load_challenge_vectors(directory: Path) -> np.ndarray:
 
 
 def _save_pair_predictions(
-    run: TrainingRun, fitted: FittedParticipation, pairs: Pairs, valid: np.ndarray
+    run: TrainingRun, fitted: FittedParticipation, valid: np.ndarray
 ) -> None:
+    pairs = grid_pairs(run.grid)
     scores, labels = fitted.out_of_fold[valid], pairs.label[valid]
     if len(valid):
         log_pr_curve(run.directory / "tensorboard", labels, scores)
@@ -129,14 +125,9 @@ def _save_pair_predictions(
     write_table(run.directory / "predictions.parquet", predictions)
 
 
-def _save_challenges(
-    directory: Path,
-    fitted: FittedParticipation,
-    videos: FusedVideos | None,
-    features: ContextFeatures | None,
-) -> None:
-    parts = []
-    tables = {} if videos is None else videos.examples.tables
+def _save_challenges(directory: Path, result: FittedRecipe) -> None:
+    fitted, features, parts = result.fitted, result.features, []
+    tables = {} if result.videos is None else result.videos.examples.tables
     if "challenge_valid" in tables:
         parts.append(tables["challenge"].numpy())
         valid = tables["challenge_valid"].numpy()

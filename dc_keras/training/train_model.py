@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import GroupShuffleSplit
 
-from dc_keras.context.context_fitting import ContextFeatures
-from dc_keras.context.cross_fit_plan import CrossFitStep, plan_steps
 from dc_keras.corpus.store import write_table
 from dc_keras.errors import DataError
 from dc_keras.models.deep_challenger import (
@@ -23,18 +21,9 @@ from dc_keras.models.deep_challenger import (
 from dc_keras.options import TrainingOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.baseline_training import baseline_examples, fit_baseline
-from dc_keras.training.fit_participation import (
-    FittedParticipation,
-    FusedVideos,
-    context_data,
-    fit_participation,
-)
-from dc_keras.training.fusion_training import (
-    deep_challenger_examples,
-    fit_deep_challenger,
-    sample_negatives,
-)
+from dc_keras.study.splits import Fold
+from dc_keras.training.fit_participation import FittedParticipation
+from dc_keras.training.fold_fitting import FoldData, FoldFitting
 from dc_keras.training.loop import predict
 from dc_keras.training.model_directory import (
     claim_directory,
@@ -45,7 +34,6 @@ from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
     challenge_task,
-    embed_sides,
     embed_videos,
     fit_proxy,
     proxy_examples,
@@ -53,10 +41,10 @@ from dc_keras.training.proxy_training import (
 )
 from dc_keras.training.saved_participation import save_participation
 from dc_keras.training.summaries import log_projector
-from dc_keras.training.training_job import TrainingRun, users_of
+from dc_keras.training.training_job import TrainingRun
 
 
-def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -> Any:
+def train_proxy(run: TrainingRun, kind: str, hidden_users: Collection[str] = ()) -> Any:
     """Trains a proxy on all its videos except the validation part.
 
     Args:
@@ -74,7 +62,7 @@ def train_proxy(run: TrainingRun, kind: str, hidden_users: Sequence[str] = ()) -
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         model, _ = load_model(run.directory)
         return model, variant
-    task = _proxy_task(run, kind, frozenset(hidden_users))
+    task = _proxy_task(run, kind, hidden_users)
     rows = np.random.default_rng(run.training.seed).permutation(len(task.labels))
     held_out = int(run.training.validation_fraction * len(rows))
     valid, train = np.sort(rows[:held_out]), np.sort(rows[held_out:])
@@ -123,101 +111,44 @@ def train_participation(run: TrainingRun) -> FittedParticipation | None:
     config = run.config("participation", run.variants)
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return None
-    pairs, recipe, seed = grid_pairs(run.grid), run.recipe, run.training.seed
-    train, valid = _hold_out_users(pairs, run.training)
-    hidden = users_of(run.grid, pairs, valid)
+    pairs = grid_pairs(run.grid)
+    fold = _hold_out_users(run.grid, pairs, run.training)
+    data = FoldData(run.grid, pairs, run.table, run.facts, fold, seed=run.training.seed)
+    recipe, proxies = run.recipe, {}
     logs = run.start_logs(config)
-    steps: Sequence[CrossFitStep] = ()
-    features = videos = None
+    if recipe.has_videos and recipe.baseline is None:
+        for kind in ("challenge", "user"):
+            directory = run.directory / f"{kind}_proxy"
+            proxy_run = replace(run, directory=directory, sample_frames={})
+            proxies[kind] = train_proxy(proxy_run, kind, fold.hidden_users)
     if recipe.groups:
         run.progress(f"context features of {len(pairs):,} pairs")
-        data = context_data(run.grid, run.facts, run.table, hidden)
-        steps = plan_steps(data.evidence, run.grid, "cold_user", train, valid, seed)
-        features = ContextFeatures(data, train, steps, seed)
-    if recipe.baseline is not None:
-        videos = _fit_baseline(run, pairs, train, valid, logs)
-    elif recipe.has_videos:
-        videos = _fuse_videos(run, pairs, train, valid, steps, hidden, logs)
-    fitted = fit_participation(features, recipe, videos, seed)
-    _log_representations(run.grid, fitted, run.directory / "tensorboard")
-    save_participation(run, fitted, videos, features, valid, hidden)
-    return fitted
-
-
-def _fuse_videos(
-    run: TrainingRun,
-    pairs: Pairs,
-    train: np.ndarray,
-    valid: np.ndarray,
-    steps: Sequence[CrossFitStep],
-    hidden: Sequence[str],
-    logs: Sequence[keras.callbacks.Callback],
-) -> FusedVideos:
-    """Trains both proxies, and the fusion of videos on their embeddings."""
-    proxies = {}
-    for kind in ("challenge", "user"):
-        directory = run.directory / f"{kind}_proxy"
-        proxy_run = replace(run, directory=directory, sample_frames={})
-        proxies[kind] = train_proxy(proxy_run, kind, hidden)
-    examples = deep_challenger_examples(
-        run.grid,
-        run.table,
-        pairs,
-        embed_sides(proxies, run.table),
-        run.training.class_weight,
-        hidden,
+    fitting = FoldFitting(
+        data, (recipe,), run.protocol, run.training, lambda _: None, proxies, logs
     )
-    crossed = fit_deep_challenger(
-        examples,
-        _network_rows(run, pairs, train),
-        valid,
-        steps,
-        run.model,
-        run.training,
-        logs,
-    )
-    return FusedVideos(crossed, examples)
+    result = fitting.fit(recipe)
+    _log_representations(run.grid, result.fitted, run.directory / "tensorboard")
+    save_participation(run, result, fold)
+    return result.fitted
 
 
-def _fit_baseline(
-    run: TrainingRun,
-    pairs: Pairs,
-    train: np.ndarray,
-    valid: np.ndarray,
-    logs: Sequence[keras.callbacks.Callback],
-) -> FusedVideos:
-    """Trains a baseline of the paper."""
-    variant, class_weight = run.variants["user"], run.training.class_weight
-    examples = baseline_examples(
-        run.grid, run.table, pairs, variant, train, class_weight
-    )
-    rows = _network_rows(run, pairs, train)
-    return fit_baseline(examples, rows, valid, run.model, run.training, logs)
-
-
-def _network_rows(run: TrainingRun, pairs: Pairs, train: np.ndarray) -> np.ndarray:
-    """Returns the training pairs of networks, with sampled negatives."""
-    return sample_negatives(pairs, train, run.protocol.negatives, run.training.seed)
-
-
-def _proxy_task(run: TrainingRun, kind: str, hidden: frozenset[str]) -> ProxyTask:
+def _proxy_task(run: TrainingRun, kind: str, hidden: Collection[str]) -> ProxyTask:
     if kind == "challenge":
         return challenge_task(run.grid, run.table, hidden)
     visible = [u for u, name in enumerate(run.grid.users) if name not in hidden]
     return user_task(run.grid, run.table, visible)
 
 
-def _hold_out_users(
-    pairs: Pairs, options: TrainingOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.arange(len(pairs))
-    if options.validation_fraction == 0:
-        return rows, rows[:0]
-    shuffle = GroupShuffleSplit(
-        1, test_size=options.validation_fraction, random_state=options.seed
-    )
-    train, valid = next(shuffle.split(rows, groups=pairs.user))
-    return train, valid
+def _hold_out_users(grid: Grid, pairs: Pairs, options: TrainingOptions) -> Fold:
+    """Returns a fold that validates on a share of the users and tests on none."""
+    train, valid = np.arange(len(pairs)), np.arange(0)
+    if options.validation_fraction > 0:
+        shuffle = GroupShuffleSplit(
+            1, test_size=options.validation_fraction, random_state=options.seed
+        )
+        train, valid = next(shuffle.split(train, groups=pairs.user))
+    hidden = frozenset(grid.users[user] for user in np.unique(pairs.user[valid]))
+    return Fold("cold_user", 0, train, valid, valid[:0], hidden)
 
 
 def _save_proxy_predictions(

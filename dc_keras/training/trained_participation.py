@@ -18,9 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dc_keras.context.context_fitting import join_rows
 from dc_keras.context.context_model import ContextModel
 from dc_keras.context.post_vectors import UNKNOWN, embed_posts
+from dc_keras.context.set_vectors import join_rows
 from dc_keras.errors import DataError
 from dc_keras.options import (
     ContextOptions,
@@ -151,15 +151,7 @@ class TrainedParticipation:
             save_model(
                 place, proxy, {**config, "split": split, "classes": list(task.classes)}
             )
-        save_participation(
-            run,
-            result.fitted,
-            result.videos,
-            result.features,
-            fold.valid,
-            fold.hidden_users,
-            split=split,
-        )
+        save_participation(run, result, fold, split)
 
 
 def fit_participation(
@@ -202,8 +194,7 @@ def fit_participation(
     fitting = FoldFitting(
         train.data,
         (recipe,),
-        protocol.negatives,
-        protocol.user_classes,
+        protocol,
         recipe.training,
         progress,
     )

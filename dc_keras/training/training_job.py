@@ -18,7 +18,6 @@ from dc_keras.options import (
     ProtocolOptions,
     TrainingOptions,
 )
-from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.callbacks import EpochLines, training_callbacks
 from dc_keras.training.proxy_training import Variant, side_variants
@@ -134,8 +133,3 @@ def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:
         for kind in ("vision", "text"):
             values[f"{side}_{kind}"] = (encoders[kind] or {}).get("name", "none")
     return values
-
-
-def users_of(grid: Grid, pairs: Pairs, rows: np.ndarray) -> list[str]:
-    """Returns the ids of the users of the pairs at the given positions."""
-    return [grid.users[user] for user in np.unique(pairs.user[rows])]

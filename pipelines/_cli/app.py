@@ -20,6 +20,7 @@ from typing import TextIO
 
 from absl import app, flags, logging
 
+from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
 from pipelines._cli import checked_flags, quiet_tensorflow
 from pipelines._cli.system_errors import describe_system_error
@@ -87,7 +88,6 @@ def _guarded(
     *,
     locks: bool,
 ) -> int | None:
-    from dc_keras.errors import DataError
     from tfrecords.storage.locking import writing
 
     misuse = checked_flags.find_misuse(argv)
@@ -95,9 +95,10 @@ def _guarded(
         return fail(misuse, 2)
     _set_up()
     try:
-        places = [] if writes is None else [Path(str(flags.FLAGS[writes].value))]
+        output = None if writes is None else flags.FLAGS[writes].value
+        places = [] if output is None else [Path(output)]
         for place in places:
-            _require_kind(place, str(writes), kind)
+            require_kind(place, str(writes), kind)
         with _temporary_files_removed(), writing(*(places if locks else [])):
             return main()
     except DataError as error:
@@ -148,10 +149,8 @@ def _set_up() -> None:
     log.handlers = [standard_logging.StreamHandler()]
 
 
-def _require_kind(place: Path, flag: str, kind: str | None) -> None:
+def require_kind(place: Path, flag: str, kind: str | None) -> None:
     """Raises `DataError` if a directory contains an artifact of another kind."""
-    from dc_keras.errors import DataError
-
     if not place.is_dir() or not any(place.iterdir()):
         return
     from dc_keras.privacy.artifacts import find_kind
@@ -172,8 +171,6 @@ def requiring_report_extra() -> Iterator[None]:
     Raises:
         DataError: The extra `report` is not installed.
     """
-    from dc_keras.errors import DataError
-
     try:
         yield
     except ImportError as error:
@@ -207,12 +204,7 @@ def progress(text: str) -> None:
 
 
 def suggest(command: str, **values: object) -> None:
-    """Prints the command to run next to stderr.
-
-    Args:
-        command: its name.
-        **values: its flags.
-    """
+    """Prints the command to run next to stderr."""
     is_console = sys.argv[0].startswith("dc-keras")
     start = "dc-keras " if is_console else "python -m pipelines."
     words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -17,58 +18,102 @@ if TYPE_CHECKING:
 flags.disclaim_key_flags()
 
 
-def define_bundle_flags() -> Callable[..., Predictor]:
-    """Defines --bundle, --server and --served_name.
-
-    Returns:
-        Function that opens the bundle when the flags have been parsed. It takes names
-        of challenges that the bundle must contain, which are checked before TensorFlow
-        is imported, and raises a `DataError` if there is no bundle or it lacks one.
-    """
-    bundle = flags.DEFINE_string(
+def define() -> None:
+    """Defines --bundle, --server and --served_name."""
+    flags.DEFINE_string(
         "bundle", None, "Bundle, or the directory of its versions.", required=True
     )
-    server = flags.DEFINE_string(
+    flags.DEFINE_string(
         "server",
         None,
         "Address of a model server of the bundle, grpc://host:8500 or "
         "http://host:8501. Only the configuration is then read from --bundle.",
     )
-    name = flags.DEFINE_string(
+    flags.DEFINE_string(
         "served_name",
         None,
         "Name of the model on the server. Default: that of the directory of versions.",
     )
 
-    def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
-        from dc_keras.errors import DataError
-        from dc_keras.serving.bundle_config import (
-            find_version,
-            read_config,
-            require_challenges,
+
+class Source(NamedTuple):
+    """A version of a bundle, and the server that answers for it if there is one."""
+
+    bundle: str
+    server: str | None
+    name: str | None
+
+
+def source() -> Source:
+    """Returns the bundle of the flags.
+
+    Raises:
+        DataError: There is no bundle.
+    """
+    from dc_keras.serving.bundle_config import find_version
+
+    bundle = find_version(Path(str(flags.FLAGS["bundle"].value)))
+    return Source(
+        str(bundle), flags.FLAGS["server"].value, flags.FLAGS["served_name"].value
+    )
+
+
+def check(challenges: Sequence[str] = ()) -> Source:
+    """Verifies the bundle of the flags without TensorFlow, and returns it.
+
+    Args:
+        challenges: Names of challenges that it must contain.
+
+    Raises:
+        DataError: There is no bundle, it is damaged or does not contain a challenge, or
+            --served_name is given without --server.
+    """
+    from dc_keras.errors import DataError
+    from dc_keras.serving.bundle_config import read_config, require_challenges
+    from tfrecords.storage.integrity import verify_directory
+
+    place = source()
+    verify_directory(Path(place.bundle), "export_model")
+    known = read_config(Path(place.bundle))["challenges"]
+    require_challenges(known, challenges)
+    if place.name and not place.server:
+        raise DataError(
+            f"--served_name needs --server. Received: served_name={place.name}"
         )
-        from tfrecords.storage.integrity import verify_directory
+    return place
 
-        version = find_version(Path(bundle.value))
-        verify_directory(version, "export_model")
-        require_challenges(read_config(version)["challenges"], challenges)
-        if name.value and not server.value:
-            raise DataError(
-                f"--served_name needs --server. Received: served_name={name.value}"
-            )
-        if not server.value:
-            app.progress("loading TensorFlow and the bundle, about ten seconds")
-        from dc_keras.serving.predictor import Predictor
 
-        if server.value:
-            return Predictor.connect(Path(bundle.value), server.value, name.value)
-        return Predictor.load(Path(bundle.value))
+def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
+    """Returns the bundle of the flags; see `check`."""
+    place = check(challenges)
+    if place.server is None:
+        app.progress("loading TensorFlow and the bundle, about ten seconds")
+    return load(place)
 
-    return open_bundle
+
+@lru_cache(maxsize=1)
+def load(place: Source) -> Predictor:
+    """Returns a bundle, which is loaded once in each process.
+
+    Raises:
+        DataError: There is no bundle, or the address of the server is invalid.
+    """
+    from dc_keras.serving.predictor import Predictor
+
+    if place.server is None:
+        return Predictor.load(place.bundle)
+    return Predictor.connect(place.bundle, place.server, place.name)
 
 
 def read_bundle_config() -> Mapping[str, Any]:
     """Returns the configuration of --bundle, without loading the model."""
-    from dc_keras.serving.bundle_config import find_version, read_config
+    from dc_keras.serving.bundle_config import read_config
 
-    return read_config(find_version(Path(str(flags.FLAGS["bundle"].value))))
+    return read_config(Path(source().bundle))
+
+
+def find_sha256() -> str:
+    """Returns what identifies --bundle, without loading the model."""
+    from dc_keras.serving import bundle_config
+
+    return bundle_config.find_sha256(Path(source().bundle))

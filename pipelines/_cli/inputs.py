@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, option_flags
 
 if TYPE_CHECKING:
@@ -125,7 +126,6 @@ def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
         DataError: The file does not exist, or contains another key.
     """
     from dc_keras.corpus.pseudonyms import Pseudonymizer, load_or_create_key
-    from dc_keras.errors import DataError
 
     path = None if key_file is None else Path(key_file).expanduser()
     if path is None or not path.exists():
@@ -152,8 +152,6 @@ def find_users(
     Raises:
         DataError: A name belongs to no author or to more than one.
     """
-    from dc_keras.errors import DataError
-
     key = load_pseudonymizer(corpus, key_file) if key_file else None
     authors = [
         (author.user_id, {author.user_id, *author.aliases, *author.sec_uids})

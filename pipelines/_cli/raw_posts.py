@@ -7,7 +7,7 @@ frames of its post and not the answers about all others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +42,19 @@ def define_challenge_flags() -> tuple[
 def of_users(
     corpus: Corpus,
     histories: Mapping[str, Sequence[str]],
-    media_root: Path | None,
+    media_root: str | None,
     predictor: Predictor,
+    *,
+    shows_bar: bool = True,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
     """Yields batches of pseudonyms and raw users, in order.
 
     Args:
         corpus: Corpus of the users.
         histories: Ids of the posts of each user.
-        media_root: Directory of the media.
+        media_root: Directory of the media; None for the media root of the corpus.
         predictor: Bundle whose sampling of frames and whose study are used.
+        shows_bar: Whether a terminal shows a progress bar.
     """
     from tqdm import tqdm
 
@@ -59,8 +62,10 @@ def of_users(
     from tfrecords.decoding_process import DecodingProcess
 
     users, sampling = list(histories), predictor.sampling
+    root = find_media_root(corpus, media_root)
     known = KnownUsers.of(corpus, predictor, users)
-    bar = tqdm(total=len(users), desc="users", unit="user", disable=None)
+    is_hidden = None if shows_bar else True
+    bar = tqdm(total=len(users), desc="users", unit="user", disable=is_hidden)
     with DecodingProcess() as process, bar:
         # A look through the corpus for many, frames of a few at a time.
         for block in _cut(users, _USERS_A_LOOK):
@@ -70,7 +75,7 @@ def of_users(
                 described = []
                 for user in some:
                     videos = [records[video_id] for video_id in histories[user]]
-                    posts = of_videos(videos, media_root, sampling, process.sample)
+                    posts = of_videos(videos, root, sampling, process.sample)
                     described.append(RawUser(posts, **known.facts(user)))
                 yield some, described
                 bar.update(len(some))
@@ -94,13 +99,7 @@ class KnownUsers:
     def of(
         cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
     ) -> KnownUsers:
-        """Reads the facts about users from a corpus.
-
-        Args:
-            corpus: Corpus of the users.
-            predictor: Bundle whose study defines the challenges and the cutoff.
-            users: Pseudonyms.
-        """
+        """Reads the facts about users from a corpus."""
         import polars as pl
 
         from dc_keras.context.post_features import ACCOUNT_COUNTS
@@ -140,14 +139,9 @@ def _cut(users: list[str], size: int) -> Iterator[list[str]]:
         yield users[start : start + size]
 
 
-def define_media_root() -> Callable[[Corpus], Path | None]:
-    """Defines --media_root; the result returns it, or else that of the corpus."""
-    given = flags.DEFINE_string(
-        "media_root",
-        None,
-        "Directory of the media. Default: the media root of the corpus.",
-    )
-    return lambda corpus: Path(given.value) if given.value else corpus.media_root
+def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
+    """Returns the given directory of the media, or else that of the corpus."""
+    return Path(given) if given else corpus.media_root
 
 
 def of_videos(

@@ -1,10 +1,12 @@
-"""Flags of scripts that process shards: distribution over machines and processes."""
+"""Flags that distribute the work of a script over machines and processes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
+
+from dc_keras.errors import DataError
 
 if TYPE_CHECKING:
     from tfrecords.ray_runner import RayCluster
@@ -15,7 +17,7 @@ flags.disclaim_key_flags()
 
 
 def define(*, gpus: bool = False) -> None:
-    """Defines the flags.
+    """Defines the flags of a script that writes shards of records.
 
     Args:
         gpus: Whether the script can use GPUs.
@@ -35,8 +37,18 @@ def define(*, gpus: bool = False) -> None:
         "Number of runs over which the shards are distributed.",
         lower_bound=1,
     )
+    define_runner("shard", gpus=gpus)
+
+
+def define_runner(unit: str, *, gpus: bool = False) -> None:
+    """Defines --runner and the flags of Ray.
+
+    Args:
+        unit: What Ray processes at a time, such as "shard".
+        gpus: Whether the script can use GPUs.
+    """
     flags.DEFINE_enum(
-        "runner", "local", ["local", "ray"], "Processes shards locally or on Ray."
+        "runner", "local", ["local", "ray"], f"Processes each {unit} locally or on Ray."
     )
     flags.DEFINE_string(
         "ray_address",
@@ -45,13 +57,16 @@ def define(*, gpus: bool = False) -> None:
         "this machine. Default: starts Ray on this machine for the run.",
     )
     flags.DEFINE_float(
-        "ray_cpus", 1.0, "Number of CPUs that Ray reserves per shard.", lower_bound=0.01
+        "ray_cpus",
+        1.0,
+        f"Number of CPUs that Ray reserves per {unit}.",
+        lower_bound=0.01,
     )
     if gpus:
         flags.DEFINE_float(
             "ray_gpus",
             0.0,
-            "Number of GPUs that Ray reserves per shard.",
+            f"Number of GPUs that Ray reserves per {unit}.",
             lower_bound=0.0,
         )
 
@@ -77,8 +92,6 @@ def cluster(num_cpus: int | None = None) -> RayCluster | None:
     Raises:
         DataError: A flag of Ray is given without --runner=ray, or Ray is not installed.
     """
-    from dc_keras.errors import DataError
-
     given = [
         name
         for name in ("ray_address", "ray_cpus", "ray_gpus")
@@ -96,8 +109,8 @@ def cluster(num_cpus: int | None = None) -> RayCluster | None:
     return RayCluster(
         address=_value("ray_address"),
         num_cpus=num_cpus,
-        shard_cpus=_value("ray_cpus"),
-        shard_gpus=_value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
+        unit_cpus=_value("ray_cpus"),
+        unit_gpus=_value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
     )
 
 

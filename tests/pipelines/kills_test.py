@@ -10,7 +10,7 @@ _QUICK = (
     *("import_corpus", "import_corpus into a corpus", "write_tfrecords"),
     *("build_graph", "forget"),
 )
-_LONG = ("extract_features", "train", "evaluate", "export_model")
+_LONG = ("extract_features", "train", "evaluate", "export_model", "predict")
 _COMMANDS = (*_QUICK, *(pytest.param(n, marks=pytest.mark.long) for n in _LONG))
 
 
@@ -19,6 +19,7 @@ def faults(tmp_path_factory, request, key_file):
     run = tmp_path_factory.mktemp("disturbed")
     (run / "features").mkdir()
     places = {name: name for name in ("world", "corpus", "frames", "model")}
+    places["export"] = "bundle"
     places |= {"features/frames": "features", "features/colours": "colours"}
     for place, fixture in places.items():
         (run / place).symlink_to(request.getfixturevalue(fixture).output)

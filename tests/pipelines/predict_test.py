@@ -2,8 +2,9 @@ import shutil
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from tfrecords.storage.checksums import seal_directory
+from tfrecords.storage.checksums import read_sums, seal_directory, write_sums
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,64 @@ def test_all_users_and_challenges_are_the_default(predictions, corpus):
     known = pl.read_parquet(corpus.output / "users.parquet")["user_id"]
     assert set(table["user_id"]) <= set(known)
     assert len(ran.stdout.splitlines()) == len(table) + 1
+
+
+@pytest.fixture(scope="module")
+def shards(chain, flags):
+    return chain("predict", *flags, "--num_shards=3", output="shards")
+
+
+def test_shards_of_users_are_the_predictions(shards, predictions):
+    paths = sorted(shards.output.glob("*.parquet"))
+    assert [path.name for path in paths] == [
+        f"predictions-0000{index}-of-00003.parquet" for index in range(3)
+    ]
+    table = pl.concat(map(pl.read_parquet, paths))
+    assert table["user_id"].is_sorted()
+    told = predictions[1].sort("user_id", maintain_order=True)
+    assert_frame_equal(
+        table, told.with_columns(pl.col("probability").cast(pl.Float32)), abs_tol=1e-6
+    )
+    assert shards.stdout == f"{shards.output}: {len(table)} predictions in 3 files\n"
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_missing_shards_are_written_by_any_number_of_processes(
+    run_script, flags, shards, tmp_path, workers
+):
+    output = tmp_path / "shards"
+    shutil.copytree(shards.output, output)
+    kept, *others = sorted(output.glob("*.parquet"))
+    for path in others:
+        path.unlink()
+    sums = read_sums(output / "SHA256SUMS")
+    write_sums(
+        output / "SHA256SUMS", {name: sums[name] for name in ("config.json", kept.name)}
+    )
+    state = kept.stat()
+    more = ("--num_shards=3", f"--workers={workers}", f"--output={output}")
+    done = run_script("predict", *flags, *more)
+    assert done.returncode == 0, done.stderr
+    assert kept.stat().st_mtime_ns == state.st_mtime_ns
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == {
+        path.name: path.read_bytes() for path in shards.output.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (["--num_shards=2"], "choose another --output, or remove it. Received: num_sh"),
+        (["--num_shards=3", "--workers=4"], "--num_shards must be at least --workers"),
+        (["--workers=2"], "Received: num_shards=None, workers=2"),
+        (["--runner=ray"], "--runner=ray needs --num_shards"),
+    ],
+)
+def test_shards_that_do_not_fit_are_one_line(
+    fails_in_one_line, flags, shards, asked, wanted
+):
+    line = fails_in_one_line("predict", *flags, f"--output={shards.output}", *asked)
+    assert wanted in line
 
 
 def test_a_challenge_of_one_user_is_the_same_answer(

@@ -6,11 +6,11 @@ import pytest
 
 @pytest.fixture(scope="module")
 def flags(bundle, corpus, tmp_path_factory):
-    users = tmp_path_factory.mktemp("rank") / "users.parquet"
+    users = tmp_path_factory.mktemp("rank") / "users"
     return [
         f"--bundle={bundle.output}",
         f"--corpus={corpus.output}",
-        f"--users_file={users}",
+        *(f"--users={users}", "--num_shards=3"),
     ]
 
 
@@ -39,6 +39,18 @@ def test_the_likeliest_come_first(ranked, chain, corpus, bundle):
     assert table["probability"].to_list() == pytest.approx(
         told["probability"].head(5).to_list(), abs=1e-5
     )
+
+
+def test_users_are_kept_for_the_same_corpus_and_shards(
+    ranked, flags, fails_in_one_line, tmp_path
+):
+    asked = (f"--challenge={ranked[2]}", f"--output={tmp_path}/no.csv")
+    line = fails_in_one_line("rank", *flags, "--num_shards=2", *asked)
+    assert "choose another --users, or remove it. Received: num_shards=2" in line
+    line = fails_in_one_line("rank", *flags, "--workers=4", *asked)
+    assert line.startswith("--num_shards must be at least --workers.")
+    line = fails_in_one_line("rank", *flags[:2], "--runner=ray", *asked)
+    assert line.startswith("--runner=ray needs --users")
 
 
 def test_a_brief_and_communities_spread_the_budget(chain, flags, ranked, tmp_path):

@@ -81,7 +81,7 @@ def test_without_seeds_or_a_past_there_is_less(chain, flags):
     [
         (["--layer=mention"], "layer must be one of ['co-hashtag', 'co-sound']"),
         (["--num_seeds=41", "SEEDS"], "--seeds needs --contagion"),
-        (["--seeds=README.md"], "seeds must be a CSV file"),
+        (["--seeds=README.md"], "README.md must be a CSV file with user_id"),
         (["--probabilities=README.md"], "--probabilities needs --seeds"),
         (["--graph=docs"], "must be a graph of build_graph"),
     ],

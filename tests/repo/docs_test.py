@@ -149,7 +149,7 @@ def test_readme_shows_the_whole_chain(root):
 def test_the_demo_uses_flags_that_its_scripts_have(root, scripts, flags_of):
     source = (root / "pipelines" / "_cli" / "demo_steps.py").read_text("utf-8")
     known = set().union(*(flags_of(script) for script in scripts))
-    used = set(re.findall(r'"--(\w+)=', source))
+    used = set(re.findall(r"--(\w+)=", source))
     assert {"corpus", "records", "split"} <= used <= known
 
 

@@ -1,17 +1,15 @@
 """Tests on real local Ray clusters, which leave no process of Ray."""
 
-import contextlib
 import importlib
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
 import crashing_decoder
 import pytest
+from dying_nodes import KillWhenBusy
 
 ray = pytest.importorskip("ray", reason="no Ray: pip install 'dc_keras[cluster]'")
 
@@ -32,20 +30,6 @@ from tfrecords.verify import verify_records  # noqa: E402
 _ROOT = Path(__file__).parents[2]
 _CONFIG = SamplingConfig(num_frames=4, image_size=32)
 _NUM_SHARDS = 6
-_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
-
-
-def _writers():
-    """Returns the processes that write a shard now, and the node of each."""
-    found = {}
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            if (directory / "cmdline").read_bytes().startswith(b"ray::_make_shard"):
-                after_name = (directory / "stat").read_text().rpartition(")")[2]
-                found[int(directory.name)] = int(after_name.split()[1])
-        except OSError:  # it ended
-            continue
-    return found
 
 
 def _ray_processes():
@@ -69,31 +53,6 @@ def _leaves_no_process(monkeypatch):
     while left := _ray_processes() - before:
         assert time.monotonic() < end, left
         time.sleep(0.2)
-
-
-@pytest.fixture
-def cluster():
-    """A cluster of one node with one CPU."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True, head_node_args={**_NODE, "include_dashboard": False}
-    )
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
-
-
-@pytest.fixture
-def one_node(cluster):
-    return cluster.address
-
-
-@pytest.fixture
-def two_nodes(cluster):
-    """The address of a cluster of two nodes, and a way to kill the second."""
-    node = cluster.add_node(**_NODE)
-    return cluster.address, lambda: cluster.remove_node(node, allow_graceful=False)
 
 
 @pytest.fixture
@@ -127,67 +86,17 @@ def _files(directory):
     return {p.name: p.read_bytes() for p in directory.iterdir() if p.is_file()}
 
 
-class _KillWhenBusy(threading.Thread):
-    """Kills a node while two shards are being written; notes who writes afterwards.
-
-    A node takes seconds to die, a shard less: both writers stand still meanwhile.
-    """
-
-    def __init__(self, directory, kill):
-        super().__init__(daemon=True)
-        self.directory, self.kill = directory, kill
-        self.before, self.after, self.num_done = set(), set(), None
-        self._is_over = threading.Event()
-
-    def _tries(self):
-        # A try has a temporary name of its own: .frames-00001-of-….tfrecord.….tmp
-        return {path.name for path in self.directory.glob(".*.tfrecord.*.tmp")}
-
-    def run(self):
-        while not self._is_over.is_set() and not self._hold_two():
-            time.sleep(0.01)
-        while not self._is_over.is_set():
-            self.after |= self._tries() - self.before
-            time.sleep(0.01)
-
-    def _hold_two(self):
-        """Whether two writers were active, one of which died with its node."""
-        writers = _writers()
-        if len(writers) < 2 or len(self._tries()) < 2:
-            return False
-        for writer in writers:
-            _signal(writer, signal.SIGSTOP)
-        try:
-            self.before = self._tries()
-            if len(self.before) < 2:  # one had ended before it stood still
-                return False
-            self.num_done = len(list(self.directory.glob("*.tfrecord")))
-            self.kill()
-            for writer, node in writers.items():
-                if _writers().get(writer) != node:  # stood still, so did not notice
-                    _signal(writer, signal.SIGKILL)
-            return True
-        finally:
-            for writer in writers:
-                _signal(writer, signal.SIGCONT)
-
-    def stop(self):
-        self._is_over.set()
-        self.join()
-
-
-def _signal(process, number):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)
-
-
 def _run_while_a_node_dies(directory, kill, write):
-    killer = _KillWhenBusy(directory, kill)
+    def tries():
+        # A try has a temporary name of its own: .frames-00001-of-….tfrecord.….tmp
+        return {path.name for path in directory.glob(".*.tfrecord.*.tmp")}
+
+    killer = KillWhenBusy(kill, tries, least=2)
     killer.start()
     run = write()
     killer.stop()
+    assert killer.has_killed
     assert len(killer.before) == 2
-    assert killer.num_done < _NUM_SHARDS - 1
     begun_again = {_shard(name) for name in killer.before} & {
         _shard(name) for name in killer.after
     }
@@ -258,31 +167,27 @@ def test_ray_is_started_for_a_run(media, tmp_path):
 
 
 @pytest.mark.long
-def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, one_node):
+def test_errors_of_a_cluster_are_one_line(media, tmp_path, monkeypatch, cluster):
     # One after another: a cluster takes seconds to start.
-    large = RayCluster(one_node, shard_cpus=2)
+    large = RayCluster(cluster.address, unit_cpus=2)
     with pytest.raises(
         DataError, match=r"the resources of a shard\. Received: ray_cpus=2"
     ):
         _write_frames(media, tmp_path / "large", 12, cluster=large)
 
-    cluster = RayCluster(one_node)
+    small = RayCluster(cluster.address)
     with (
         monkeypatch.context() as patch,
         pytest.raises(DataError, match="must have the same versions"),
     ):
         patch.setattr("tfrecords.frame_records.av.__version__", "0.1")
-        _write_frames(media, tmp_path / "other", 12, cluster=cluster)
+        _write_frames(media, tmp_path / "other", 12, cluster=small)
 
-    # A shard that takes down its process is given up.
+    # A unit that ends its process is given up.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_runner, "_MAX_RETRIES", 1)
-    with pytest.raises(DataError, match="failed in 2 tries"):
-        cluster.run(_die, [_Job()], lambda _: None)
-
-
-class _Job:
-    num_posts = 1
+    with pytest.raises(DataError, match="a fold failed in 2 tries"):
+        list(small.run(_die, ["fold"], "fold"))
 
 
 def _die(_):
@@ -291,12 +196,12 @@ def _die(_):
 
 def test_an_address_where_no_ray_is_is_one_line():
     with pytest.raises(DataError, match="--ray_address must be of") as caught:
-        RayCluster("127.0.0.1:1").run(_die, [_Job()], lambda _: None)
+        list(RayCluster("127.0.0.1:1").run(_die, ["fold"], "fold"))
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_do_starts_no_ray():
-    assert RayCluster("127.0.0.1:1").run(_die, [], lambda _: None) == []
+    assert list(RayCluster("127.0.0.1:1").run(_die, [], "fold")) == []
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch):

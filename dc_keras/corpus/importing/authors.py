@@ -8,7 +8,7 @@ export relates the handle to an id; then both entries are merged.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
@@ -34,14 +34,16 @@ class Counts(Protocol):
 
 
 @dataclass(slots=True)
-class _Entry:
+class Author:
+    """What is known about an author; the attributes are those of `records.User`."""
+
     # Tuples, not sets: nearly all have one element, and there are millions.
     aliases: tuple[str, ...] = ()
     sec_uids: tuple[str, ...] = ()
     usernames: tuple[str, ...] = ()
     first_seen: int | None = None
     last_seen: int | None = None
-    account: Counts | None = None
+    account: AccountCounts | None = None
     account_seen: int | None = None
 
 
@@ -52,13 +54,15 @@ class AuthorTable:
         users: the users of the existing corpus.
 
     Attributes:
+        entries: the authors, by user id.
         handle_only: user ids that are the pseudonym of a handle.
         known_owners: pseudonym of a handle → user id, from the existing corpus.
     """
 
     def __init__(self, users: Iterable[User] = ()) -> None:
-        self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
+        self.entries: defaultdict[str, Author] = defaultdict(Author)
         self.handle_only: set[str] = set()
+        self._last_counts: dict[str, tuple[int | None, Counts]] = {}
         for user in users:
             self._add_user(user)
         self.known_owners = self._owners()
@@ -84,11 +88,20 @@ class AuthorTable:
             raise ValueError("an author must have `user_id` or `alias`")
         if user_id is None:
             self.handle_only.add(chosen)
-        entry = self._entries[chosen]
+        entry = self.entries[chosen]
         entry.aliases = _append_new(entry.aliases, alias)
         entry.sec_uids = _append_new(entry.sec_uids, sec_uid)
         entry.usernames = _append_new(entry.usernames, username)
         return chosen
+
+    def absorb(self, entries: Mapping[str, Author]) -> None:
+        """Adds the authors of another table, which must not be used afterwards."""
+        for user_id, entry in entries.items():
+            known = self.entries.setdefault(user_id, entry)
+            if known is not entry:
+                self._join(entry, known)
+            if user_id in entry.aliases:
+                self.handle_only.add(user_id)
 
     def resolve(self) -> dict[str, str]:
         """Merges authors who are known by handle with the owners of the handles.
@@ -99,16 +112,16 @@ class AuthorTable:
             User id of a handle → user id of its owner, for renaming records.
         """
         owners = self._owners()
-        renames = {a: owners[a] for a in self.handle_only if a in owners}
+        renames = {a: owners[a] for a in sorted(self.handle_only) if a in owners}
         for alias, user_id in renames.items():
-            self._join(self._entries.pop(alias), self._entries[user_id])
+            self._join(self.entries.pop(alias), self.entries[user_id])
         self.handle_only -= renames.keys()
         return renames
 
     def add_times(self, user_id: str, *times: int | None) -> None:
         """Extends the period of a user to posting times, UTC seconds."""
         for time in times:
-            _extend_period(self._entries[user_id], time)
+            _extend_period(self.entries[user_id], time)
 
     def add_accounts(
         self,
@@ -126,14 +139,16 @@ class AuthorTable:
         for user_id, time, account in zip(user_ids, times, accounts, strict=True):
             if account is None:
                 continue
-            entry = self._entries[user_id]
+            last = self._last_counts.get(user_id)
             # Nearly always the same counts again.
-            if account != entry.account or time != entry.account_seen:
-                _update_account(entry, account, time)
+            if last is None or account != last[1] or time != last[0]:
+                self._last_counts[user_id] = time, account
+                counts = AccountCounts(*_counts(account))
+                _update_account(self.entries[user_id], counts, time)
 
     def users(self) -> Iterator[User]:
         """Yields the authors, sorted by id."""
-        for user_id, entry in sorted(self._entries.items()):
+        for user_id, entry in sorted(self.entries.items()):
             account = entry.account or AccountCounts()
             yield User(
                 user_id=user_id,
@@ -151,28 +166,29 @@ class AuthorTable:
     def _owners(self) -> dict[str, str]:
         """Returns handle → user id, for handles that belonged to exactly one id."""
         owners: defaultdict[str, set[str]] = defaultdict(set)
-        for user_id, entry in self._entries.items():
+        for user_id, entry in self.entries.items():
             if user_id not in self.handle_only:
                 for alias in entry.aliases:
                     owners[alias].add(user_id)
         return {alias: min(ids) for alias, ids in owners.items() if len(ids) == 1}
 
     def _add_user(self, user: User) -> None:
-        entry = _Entry(user.aliases, user.sec_uids, user.usernames)
+        entry = Author(user.aliases, user.sec_uids, user.usernames)
         entry.first_seen, entry.last_seen = user.first_seen, user.last_seen
-        _update_account(entry, user, user.account_seen)
-        self._entries[user.user_id] = entry
-        if user.user_id in entry.aliases:
-            self.handle_only.add(user.user_id)
+        _update_account(entry, AccountCounts(*_counts(user)), user.account_seen)
+        self.absorb({user.user_id: entry})
 
     @staticmethod
-    def _join(source: _Entry, target: _Entry) -> None:
+    def _join(source: Author, target: Author) -> None:
         target.aliases = reduce(_append_new, source.aliases, target.aliases)
         target.sec_uids = reduce(_append_new, source.sec_uids, target.sec_uids)
         target.usernames = reduce(_append_new, source.usernames, target.usernames)
         _extend_period(target, source.first_seen)
         _extend_period(target, source.last_seen)
-        if source.account is not None:
+        if source.account is not None and (
+            source.account != target.account
+            or source.account_seen != target.account_seen
+        ):
             _update_account(target, source.account, source.account_seen)
 
 
@@ -180,37 +196,31 @@ def _append_new(known: tuple[str, ...], value: str | None) -> tuple[str, ...]:
     return known if value is None or value in known else (*known, value)
 
 
-def _extend_period(entry: _Entry, time: int | None) -> None:
+def _extend_period(entry: Author, time: int | None) -> None:
     if time is None:
         return
     entry.first_seen = time if entry.first_seen is None else min(entry.first_seen, time)
     entry.last_seen = time if entry.last_seen is None else max(entry.last_seen, time)
 
 
-def _update_account(entry: _Entry, account: Counts, time: int | None) -> None:
+def _update_account(entry: Author, account: AccountCounts, time: int | None) -> None:
     """Keeps the newer counts; at equal times, the larger ones.
 
     Missing counts are taken from the older ones.
     """
     if all(count is None for count in _counts(account)):
         return
-    versions = [(time, account)]
-    if entry.account is not None:
-        versions.append((entry.account_seen, entry.account))
-    (seen, newest), *others = sorted(versions, key=_account_sort_key, reverse=True)
-    for _, older in others:
-        newest = _fill_missing(newest, older)
-    entry.account, entry.account_seen = newest, seen
+    if entry.account is None:
+        entry.account, entry.account_seen = account, time
+        return
+    before = entry.account_seen, entry.account
+    versions = sorted(((time, account), before), key=_account_sort_key)
+    (_, older), (entry.account_seen, newer) = versions
+    pairs = zip(_counts(newer), _counts(older), strict=True)
+    entry.account = AccountCounts(*(old if new is None else new for new, old in pairs))
 
 
-def _fill_missing(newer: Counts, older: Counts) -> Counts:
-    """Returns the newer counts, with missing ones taken from the older counts."""
-    given = _counts(newer)
-    whole = [o if n is None else n for n, o in zip(given, _counts(older), strict=True)]
-    return newer if tuple(whole) == given else AccountCounts(*whole)
-
-
-def _account_sort_key(version: tuple[int | None, Counts]) -> tuple[int, ...]:
+def _account_sort_key(version: tuple[int | None, AccountCounts]) -> tuple[int, ...]:
     time, account = version
     return tuple(-1 if n is None else n for n in (time, *_counts(account)))
 

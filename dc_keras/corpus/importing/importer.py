@@ -1,37 +1,38 @@
 """Imports export files into a corpus; every record is accounted for exactly once.
 
     export file ─reading─▶ documents ─containers─▶ raw records ─sources─▶ posts, edges
-        ─pseudonymize─▶ pseudonymous records ─external_sort─▶ tables sorted by id
-        ─merging─▶ one row per post ─media_search─▶ the corpus directory
+        ─pseudonymize─▶ pseudonymous records ─gathered─▶ people, edges, counts
+        ─external_sort─▶ tables sorted by id ─merging─▶ one row per post
+        ─media_search─▶ the corpus directory
 
-For each source, imported + merged + quarantined + forgotten = given; forgotten posts
-are not restored. Importing the same file twice changes no byte. Memory grows with the
-number of authors and edges, but not with that of posts.
+Other processes may do the work of the first line and of `pseudonymize`
+(`reading_units`). For each source, imported + merged + quarantined + forgotten = given;
+forgotten posts are not restored. Importing the same file twice changes no byte. Memory
+grows with the number of authors and edges, but not with that of posts.
 """
 
 from __future__ import annotations
 
-import gc
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import polars as pl
-from tqdm import tqdm
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
 from dc_keras.corpus.importing.export_reader import (
-    ExportReader,
-    FileReport,
-    SourceCounts,
+    ReadingOptions,
+    without_garbage_collection,
 )
 from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
+from dc_keras.corpus.importing.gathered import Gathered
 from dc_keras.corpus.importing.input_files import are_simulated, find_files
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
@@ -39,14 +40,19 @@ from dc_keras.corpus.importing.media_search import (
     hide_names,
 )
 from dc_keras.corpus.importing.merging import merge_table
-from dc_keras.corpus.importing.pseudonymize import NOTES, RecordMaker
+from dc_keras.corpus.importing.pseudonymize import NOTES
 from dc_keras.corpus.importing.quarantine import append_rejected
+from dc_keras.corpus.importing.reading_units import plan_units, read_units
 from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
-from dc_keras.corpus.importing.sources.sniffing import AUTO, choose_sources, register
+from dc_keras.corpus.importing.sources.sniffing import AUTO, register
+from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
 from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
 from tfrecords.storage.locking import writing
+
+if TYPE_CHECKING:
+    from tfrecords.ray_runner import RayCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,10 @@ class ImportSummary:
     @property
     def total(self) -> SourceCounts:
         """The sum over all sources."""
-        counts = self.sources.values()
-        return SourceCounts(
-            given=sum(count.given for count in counts),
-            imported=sum(count.imported for count in counts),
-            merged=sum(count.merged for count in counts),
-            quarantined=sum(count.quarantined for count in counts),
-            forgotten=sum(count.forgotten for count in counts),
-            notes=sum((Counter(count.notes) for count in counts), Counter()),
-        )
+        total = SourceCounts()
+        for counts in self.sources.values():
+            total.add(counts)
+        return total
 
 
 def register_source(
@@ -115,28 +116,19 @@ def register_source(
     register(Source(name=name, matches=sniff, read=read))
 
 
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Disables garbage collection: reading makes no cycles, and it costs 25%."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_without_garbage_collection()
+@without_garbage_collection()
 def import_files(
     inputs: Sequence[str],
     corpus_dir: str | Path,
     *,
     pseudonymizer: Pseudonymizer,
     source: str = AUTO,
+    source_file: str | None = None,
     media_root: str | Path | None = None,
     keep_handles: bool = False,
     keep_raw: bool = False,
+    workers: int = 1,
+    cluster: RayCluster | None = None,
     then: Callable[[ImportSummary], object] = lambda _: None,
 ) -> ImportSummary:
     """Imports files into a new or existing corpus.
@@ -147,10 +139,14 @@ def import_files(
         pseudonymizer: holds the key; it must be the key that an existing corpus was
             made with.
         source: name of a source, or "auto" to recognise the source of each record.
+        source_file: Python file that registers a custom source; it is executed.
         media_root: directory of the media. None keeps that of the corpus; if the
             directory does not exist now, the media paths are not changed.
         keep_handles: whether to keep handles in addition to their pseudonyms.
         keep_raw: whether quarantine.jsonl may contain raw content.
+        workers: number of processes of this machine that read the files. Any number
+            gives the same corpus.
+        cluster: cluster that reads the files instead.
         then: called with the summary before another process may write to the corpus.
 
     Returns:
@@ -159,11 +155,14 @@ def import_files(
 
     Raises:
         DataError: an input matches no file, the source is unknown, the key is not that
-            of the corpus, or `media_root` is not a directory.
+            of the corpus, `media_root` is not a directory, a worker died, or the
+            cluster cannot be used.
     """
     directory = Path(corpus_dir).expanduser()
     files = find_files(inputs)
-    sources = choose_sources(source)
+    options = ReadingOptions(
+        pseudonymizer, source, source_file, keep_handles=keep_handles, keep_raw=keep_raw
+    )
     with ExitStack() as stack:
         stack.enter_context(writing(directory))
         remove_scratch(directory)
@@ -171,25 +170,27 @@ def import_files(
         forgotten = Forgotten.load(directory, pseudonymizer)
         root = _media_root(media_root, known)
         scratch = Path(stack.enter_context(_scratch_beside(directory)))
-        authors = AuthorTable(() if known is None else known.iter_users())
-        maker = RecordMaker(
-            pseudonymizer, authors, forgotten, keep_handles=keep_handles
-        )
         sorter = PostSorter(scratch)
-        rejected = stack.enter_context((scratch / "rejected").open("w+"))
-        reader = ExportReader(
-            sources=sources,
-            maker=maker,
-            keep_raw=keep_raw,
-            add_posts=sorter.add,
-            reject=lambda record: rejected.write(f"{record.to_json()}\n"),
-            is_forgotten=maker.has_forgotten,
-        )
         if known is not None:
             sorter.add_existing(directory / VIDEOS_FILE)
-            reader.edges = dict.fromkeys(known.iter_edges())
-        bar = tqdm(files, "reading", unit="file", disable=None)
-        reports = tuple(map(reader.read_file, bar))
+        rejected = stack.enter_context((scratch / "rejected").open("w+"))
+        gathered = Gathered(
+            files,
+            () if known is None else known.iter_users(),
+            () if known is None else known.iter_edges(),
+            forgotten=forgotten,
+            add_posts=sorter.add,
+            rejected=rejected,
+        )
+        read_units(
+            plan_units(files),
+            options,
+            gathered,
+            scratch,
+            workers=workers,
+            cluster=cluster,
+        )
+        authors = gathered.authors
         renames = authors.resolve()
         forgotten = _extend_forgotten(forgotten, authors, directory)
         index = None
@@ -202,9 +203,7 @@ def import_files(
                 arrived = table.with_columns(pl.col("user_id").replace(renames))
                 kept = forgotten.filter_videos(arrived)
                 num_recognised += _count_existing(arrived) - _count_existing(kept)
-                writer.add_videos(
-                    attach(_merge_exports(arrived, kept, reader, authors))
-                )
+                writer.add_videos(attach(_merge_exports(arrived, kept, gathered)))
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,
@@ -215,17 +214,17 @@ def import_files(
             )
             info = writer.finish(
                 (user for user in authors.users() if not forgotten.has(user.user_id)),
-                _filter_edges(reader.edges, renames, forgotten),
+                _filter_edges(gathered.edges, renames, forgotten),
                 key_fingerprint=pseudonymizer.fingerprint,
                 media_root=root,
                 num_quarantined=num_quarantined,
-                notes=_total_notes(reader, known),
+                notes=_total_notes(gathered.kept_notes, known),
                 is_synthetic=are_simulated(files)
                 or (known is not None and known.is_synthetic),
             )
         summary = ImportSummary(
-            sources=reader.counts(),
-            files=reports,
+            sources=gathered.sorted_counts(),
+            files=tuple(gathered.reports.values()),
             num_videos=info["counts"]["videos"],
             num_users=info["counts"]["users"],
             num_edges=info["counts"]["ties"],
@@ -256,19 +255,17 @@ def _filter_edges(
 
 
 def _merge_exports(
-    arrived: pl.DataFrame,
-    kept: pl.DataFrame,
-    reader: ExportReader,
-    authors: AuthorTable,
+    arrived: pl.DataFrame, kept: pl.DataFrame, gathered: Gathered
 ) -> pl.DataFrame:
     """Merges the exports of each post to keep, and counts all records."""
+    authors, counts = gathered.authors, gathered.counts
     if NOTES in arrived.columns:  # otherwise all posts are from the existing corpus
-        _count_forgotten(arrived, kept, reader)
-        _count_arrivals(kept, reader)
+        _count_forgotten(arrived, kept, counts)
+        _count_arrivals(kept, counts, gathered.kept_notes)
     table = kept.drop(ORDER, NOTES, strict=False)
     posts, conflicts = merge_table(table, handle_only=authors.handle_only)
     for source, count in conflicts.items():
-        reader.tallies[source].notes["conflicting.user_id"] += count
+        counts[source].notes["conflicting.user_id"] += count
     times = posts.group_by("user_id").agg(
         pl.col("create_time").min().alias("first"),
         pl.col("create_time").max().alias("last"),
@@ -284,7 +281,7 @@ def _count_existing(table: pl.DataFrame) -> int:
 
 
 def _count_forgotten(
-    table: pl.DataFrame, kept: pl.DataFrame, reader: ExportReader
+    table: pl.DataFrame, kept: pl.DataFrame, counts: Mapping[str, SourceCounts]
 ) -> None:
     """Counts the records that arrived and are not kept, by source."""
     if kept.height == table.height:
@@ -293,33 +290,36 @@ def _count_forgotten(
         Counter(rows.filter(pl.col(ORDER) >= 0)["source"]) for rows in (table, kept)
     )
     for source, number in (arrived - stayed).items():
-        reader.tallies[source].forgotten += number
+        counts[source].forgotten += number
 
 
-def _count_arrivals(table: pl.DataFrame, reader: ExportReader) -> None:
+def _count_arrivals(
+    table: pl.DataFrame,
+    counts: Mapping[str, SourceCounts],
+    kept_notes: Mapping[str, Counter[str]],
+) -> None:
     """Counts the new posts, their notes and the merged records, by source."""
     is_first = pl.col("video_id").is_first_distinct()
     arrivals = table.select("source", NOTES, ORDER, is_first.alias("is_first"))
     arrivals = arrivals.filter(pl.col(ORDER) >= 0)
-    counts = arrivals.group_by("source", "is_first").len()
-    for source, is_first_of_post, number in counts.iter_rows():
-        tally = reader.tallies[source]
+    numbers = arrivals.group_by("source", "is_first").len()
+    for source, is_first_of_post, number in numbers.iter_rows():
         if is_first_of_post:
-            tally.imported += number
+            counts[source].imported += number
         else:
-            tally.merged += number
+            counts[source].merged += number
     notes = arrivals.filter("is_first").explode(NOTES).drop_nulls(NOTES)
     for source, note, number in notes.group_by("source", NOTES).len().iter_rows():
-        reader.kept_notes[source][note] += number
+        kept_notes[source][note] += number
 
 
 def _total_notes(
-    reader: ExportReader, known: Corpus | None
+    kept_notes: Mapping[str, Counter[str]], known: Corpus | None
 ) -> dict[str, dict[str, int]]:
     """Returns the notes on all records of the corpus, by source."""
     before = {} if known is None else known.info.get("notes", {})
     total = {source: Counter(notes) for source, notes in before.items()}
-    for source, notes in reader.kept_notes.items():
+    for source, notes in kept_notes.items():
         total.setdefault(source, Counter()).update(notes)
     return {
         source: dict(sorted(notes.items()))
@@ -342,7 +342,9 @@ def remove_scratch(directory: Path) -> None:
 
 
 def _scratch_beside(directory: Path) -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=directory.parent)
+    # The whole path, because other processes write there too.
+    parent = directory.resolve().parent
+    return TemporaryDirectory(prefix=f".{directory.name}-import-", dir=parent)
 
 
 def _open_existing(directory: Path, pseudonymizer: Pseudonymizer) -> Corpus | None:

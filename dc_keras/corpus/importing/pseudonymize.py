@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -13,7 +14,6 @@ import polars as pl
 import pyarrow
 
 from dc_keras.corpus import records
-from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
 from dc_keras.corpus.importing.posting_time import find_unconfirmed, posting_time
 from dc_keras.corpus.importing.sources.post import (
@@ -21,13 +21,14 @@ from dc_keras.corpus.importing.sources.post import (
     Post,
     PostColumns,
     RawEdge,
-    UnreadablePostError,
+    UnknownAuthorError,
 )
 from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.records import Edge, Video
 from dc_keras.corpus.store import table_of_columns
 
 NOTES = "notes"
+POSTED = "posted"
 
 _CACHE_SIZE = 2**16
 _AS_GIVEN = (
@@ -71,33 +72,35 @@ class Batch:
 
 
 class RecordMaker:
-    """Makes pseudonymous records and adds all people in them to the alias table.
+    """Makes pseudonymous records and adds all people in them to an alias table.
 
     Args:
         pseudonymizer: computes the pseudonyms; holds the key.
-        authors: the alias table.
-        forgotten: the list of forgotten people for `has_forgotten`.
         keep_handles: whether to keep handles in addition to their pseudonyms.
+
+    Attributes:
+        authors: the alias table since `start`.
     """
 
-    def __init__(
-        self,
-        pseudonymizer: Pseudonymizer,
-        authors: AuthorTable,
-        forgotten: Forgotten,
-        *,
-        keep_handles: bool,
-    ) -> None:
+    def __init__(self, pseudonymizer: Pseudonymizer, *, keep_handles: bool) -> None:
         self._code = pseudonymizer
-        self._authors = authors
-        self._forgotten = forgotten
         self._keep_handles = keep_handles
-        self._forgotten_users: set[str] = set()
-        self._post_authors: dict[str, str] = {}
-        # A cache, because the same people occur many times.
-        self._pseudonyms: dict[Person, str] = {}
+        # Caches, because the same people occur many times.
+        self._names = lru_cache(_CACHE_SIZE)(self._new_names)
         self._mention = lru_cache(_CACHE_SIZE)(pseudonymizer.mention)
         self._clean = partial(records.clean_sound_title, replacement=self._mention)
+        self.start({})
+
+    def start(self, post_authors: dict[str, str]) -> None:
+        """Starts a unit with a new alias table.
+
+        Args:
+            post_authors: id of a post → pseudonym of its author, for posts that do not
+                contain it.
+        """
+        self.authors = AuthorTable()
+        self._pseudonyms: dict[Person, str] = {}
+        self._post_authors: ChainMap[str, str] = ChainMap({}, post_authors)
 
     def user_ids(self, posts: PostColumns) -> list[str]:
         """Returns the pseudonyms of the authors.
@@ -117,7 +120,7 @@ class RecordMaker:
         Columns are built at once, which is twice as fast as building records.
         """
         given = batch.posts
-        self._authors.add_accounts(batch.user_ids, batch.collected_at, given["account"])
+        self.authors.add_accounts(batch.user_ids, batch.collected_at, given["account"])
         times, notes = _times_and_notes(given)
         captions, mentions = self._captions_and_mentions(given)
         columns: dict[str, Any] = {name: given[name] for name in _AS_GIVEN}
@@ -141,9 +144,12 @@ class RecordMaker:
         target = self._target(edge)
         if target is None:
             return None
+        user_id = None if edge.actor is None else self._person(edge.actor)
+        if edge.kind == POSTED and user_id is not None:
+            self._post_authors[target] = user_id
         return Edge(
             kind=edge.kind,
-            user_id=None if edge.actor is None else self._person(edge.actor),
+            user_id=user_id,
             target_type=edge.target_type,
             target_id=target,
             video_id=edge.video_id,
@@ -151,31 +157,12 @@ class RecordMaker:
             source=source,
         )
 
-    def has_forgotten(self, edge: Edge) -> bool:
-        """Whether an edge starts at or leads to a forgotten person, under any name."""
-        ends = (edge.user_id, edge.target_id)
-        return not self._forgotten_users.isdisjoint(ends) or self._forgotten.has_edge(
-            edge
-        )
-
-    def add_post_author(self, edge: RawEdge) -> bool:
-        """Stores the author of a post and returns whether the post is new."""
-        video_id = str(edge.target)
-        is_new = video_id not in self._post_authors
-        if edge.actor is not None:
-            self._post_authors[video_id] = self._person(edge.actor)
-        return is_new
-
-    def with_existing_ids(self, edge: Edge) -> Edge:
-        """Returns an edge with the user ids that the existing corpus uses."""
-        return edge.renamed(self._authors.known_owners)
-
     def _user_id(self, author: Person | None, video_id: str) -> str:
         if author is not None:
             return self._person(author)
         user_id = self._post_authors.get(video_id)
         if user_id is None:
-            raise UnreadablePostError(
+            raise UnknownAuthorError(
                 "a post without an author: import this table together with "
                 "whichtok's users.json, which contains the authors"
             )
@@ -237,21 +224,22 @@ class RecordMaker:
         return user_id
 
     def _new_person(self, person: Person) -> str:
-        code, handle = self._code, person.handle
-        names = (
+        user_id, alias, sec_uid = self._names(person)
+        return self.authors.add(
+            user_id=user_id,
+            alias=alias,
+            sec_uid=sec_uid,
+            username=person.handle if self._keep_handles else None,
+        )
+
+    def _new_names(self, person: Person) -> tuple[str | None, str | None, str | None]:
+        """Returns the pseudonyms of the id, the handle and the secUid."""
+        code = self._code
+        return (
             _map(code.user, person.user_id),
-            _map(code.handle, handle),
+            _map(code.handle, person.handle),
             _map(code.sec_uid, person.sec_uid),
         )
-        user_id = self._authors.add(
-            user_id=names[0],
-            alias=names[1],
-            sec_uid=names[2],
-            username=handle if self._keep_handles else None,
-        )
-        if self._forgotten.among(names):
-            self._forgotten_users.add(user_id)
-        return user_id
 
 
 def _times_and_notes(

@@ -84,6 +84,11 @@ class Rejected:
             raw=data.decode("utf-8", "replace") if keep_raw else None,
         )
 
+    @classmethod
+    def from_json(cls, line: str) -> Rejected:
+        """Reads a line that `to_json` returned."""
+        return cls(**json.loads(line))
+
     def to_json(self) -> str:
         """Returns the line for quarantine.jsonl, without the line end."""
         entry: dict[str, Any] = {

@@ -87,10 +87,6 @@ def audit_manifests(
 ) -> list[Check]:
     """Checks manifests, and each of their grids once.
 
-    Args:
-        manifests: manifests by file.
-        sources: corpus, study, features and frames to compare with.
-
     Raises:
         DataError: if a file is no longer a manifest.
     """
@@ -106,13 +102,7 @@ def audit_manifests(
 
 
 def audit_grid(subject: str, grid: Grid, sources: Sources) -> list[Check]:
-    """Checks a grid without manifests.
-
-    Args:
-        subject: file name of the study.
-        grid: the resolved study.
-        sources: corpus, study, features and frames to compare with.
-    """
+    """Checks a grid without manifests."""
     reason = "needs --manifest, the manifests of a run of evaluate"
     checks = _audit_grid(subject, grid, [], sources)
     return [*checks, Check.skipped("folds", subject, reason)]

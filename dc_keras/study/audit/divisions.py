@@ -37,10 +37,6 @@ _TESTED_ONCE = ("cold_user", "cold_challenge")
 def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
     """Checks how each fold of a manifest divides the pairs.
 
-    Args:
-        subject: the file.
-        manifest: the folds and their grid.
-
     Returns:
         The checks of the manifest's split. For every split: each pair is in one part.
         For splits that hold out users or challenges: these are in one part, are hidden

@@ -28,14 +28,7 @@ _COLD_USERS = ("cold_user", "cold_both")
 def check_media(
     subject: str, grid: Grid, hashes: MediaHashes, manifests: Iterable[Manifest] = ()
 ) -> Check:
-    """Finds posts of a grid with the same media.
-
-    Args:
-        subject: the files or the study.
-        grid: the histories and support posts.
-        hashes: hashes of the posts that have media.
-        manifests: the manifests of this grid.
-    """
+    """Finds posts of a grid with the same media."""
     uses = _PostUses(grid, manifests)
     hashed = uses.video_ids & set(hashes.video_ids)
     groups = [uses.video_ids & set(group) for group in find_copies(hashes)]
@@ -52,12 +45,6 @@ def check_texts(
     """Finds posts of a grid with the same caption, sound and length.
 
     Such posts are probably, but not certainly, copies: the findings are warnings.
-
-    Args:
-        subject: the files or the study.
-        grid: the histories and support posts.
-        posts: the corpus's posts by id.
-        manifests: the manifests of this grid.
     """
     uses = _PostUses(grid, manifests)
     known = uses.video_ids & posts.keys()

@@ -29,23 +29,13 @@ _CAPTIONS = "challenge hashtags in captions"
 def focal_challenges(
     grid: Grid, study: Sequence[Challenge] = ()
 ) -> tuple[Challenge, ...]:
-    """Returns the challenges of a grid and of a study file.
-
-    Args:
-        grid: a grid, whose settings have the hashtags and sounds of its challenges.
-        study: the challenges of a study file, which have spellings as well.
-    """
+    """Returns the challenges of a grid and of a study file."""
     marks = grid.settings.get("challenges", {})
     return (*(Challenge.of(*item) for item in marks.items()), *study)
 
 
 def find_marks(video: Video, challenges: Iterable[Challenge]) -> dict[str, set[str]]:
-    """Returns the marks of challenges in a post, by name of the challenge.
-
-    Args:
-        video: the post; both its hashtags and its caption are searched.
-        challenges: the challenges to search for.
-    """
+    """Returns the marks of challenges in a post, by name of the challenge."""
     marks_of: dict[str, set[str]] = defaultdict(set)
     for challenge in challenges:
         marks = _hashtags_of(challenge, video.caption, video.hashtags)
@@ -62,14 +52,7 @@ def check_histories(
     posts: Mapping[str, Video],
     challenges: Sequence[Challenge],
 ) -> Check:
-    """Finds marks of challenges in the histories of users.
-
-    Args:
-        subject: the file or study.
-        grid: the histories of the panel and of the pool.
-        posts: the corpus's posts by id.
-        challenges: the challenges, see `focal_challenges`.
-    """
+    """Finds marks of challenges in the histories of users."""
     if not challenges:
         return Check.skipped(_NAME, subject, NO_MARKS)
     findings = []

@@ -23,13 +23,7 @@ _Bools = npt.NDArray[np.bool_]
 
 
 def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
-    """Compares the labels of a grid with labels computed from the corpus.
-
-    Args:
-        subject: the file or study.
-        grid: the labels, pairs, cutoffs, and the hashtags and sounds of the challenges.
-        videos: the corpus's table of posts.
-    """
+    """Compares the labels of a grid with labels computed from the corpus."""
     if not {*grid.challenges} <= grid.settings.get("challenges", {}).keys():
         return Check.skipped("labels", subject, NO_MARKS)
     joined, joined_before = _joins(grid, videos)
@@ -59,12 +53,7 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
 
 
 def check_repeats(subject: str, grid: Grid) -> Check:
-    """Finds users and challenges that a grid has more than once per cutoff.
-
-    Args:
-        subject: the file or study.
-        grid: the rows and columns.
-    """
+    """Finds users and challenges that a grid has more than once per cutoff."""
     findings, num_names = [], 0
     sides = zip(("users", "challenges"), row_cutoffs(grid), strict=True)
     for kind, cutoffs in sides:

@@ -36,13 +36,7 @@ def shown_videos(grid: Grid) -> set[str]:
 
 
 def check_posts(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
-    """Checks that every post of a grid is in the corpus, by the same author.
-
-    Args:
-        subject: the file or study.
-        grid: the histories and support posts.
-        posts: the corpus's posts by id.
-    """
+    """Checks that every post of a grid is in the corpus, by the same author."""
     ids = shown_videos(grid)
     unknown = ids - posts.keys()
     wrong = {
@@ -85,12 +79,6 @@ def check_own_posts(
 
     Such a post exists only if the user joined, so it reveals the label. In a training
     pair, it teaches the model to rely on a post that test pairs do not have.
-
-    Args:
-        subject: the file or study.
-        grid: the pairs, and the posts that describe each challenge.
-        posts: the corpus's posts by id, with their authors.
-        folds: folds by name; empty for a grid without manifests.
     """
     num_pairs = int(grid.observed.sum())
     is_trained = {n: _mask(num_pairs, f.train) for n, f in folds.items()}
@@ -118,13 +106,7 @@ def check_own_posts(
 
 
 def check_cutoffs(subject: str, grid: Grid, posts: Mapping[str, Video]) -> Check:
-    """Finds posts at or after the cutoff, or without a date.
-
-    Args:
-        subject: the file or study.
-        grid: the posts, and the cutoff of each row and column.
-        posts: the corpus's posts by id.
-    """
+    """Finds posts at or after the cutoff, or without a date."""
     name = "posts after the cutoff"
     rows, columns = row_cutoffs(grid)
     if None in rows or None in columns:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
+from dc_keras.context import context_fitting, context_model
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.context_model import (
     GROUPS,
@@ -177,3 +178,24 @@ def test_test_labels_do_not_change_weights(case):
     other = ContextFeatures(data, fold.train, features.steps, 0)
     one, two = (fit_context(f, GROUPS, videos, 0) for f in (features, other))
     np.testing.assert_array_equal(one.log_odds, two.log_odds)
+
+
+def test_of_more_pairs_a_sample_is_fitted_and_all_are_scored_in_blocks(
+    case, monkeypatch
+):
+    fold, whole, videos = case
+    known, rows = {*fold.train, *fold.valid}, fold.test[::-1]
+    monkeypatch.setattr(context_fitting, "MOST_PAIRS", len(known) // 2)
+    monkeypatch.setattr(context_model, "_BLOCK", 7)
+    features = ContextFeatures(whole.data, fold.train, whole.steps, 0)
+    assert {*features.sampled} < known
+    assert len(features.sampled) == len(known) // 2
+    assert {*features.train} == {*features.sampled} & {*fold.train}
+    fitted = fit_context(features, GROUPS, videos, 0)
+    answers = fitted.model.log_odds(*_asked(case, rows))
+    np.testing.assert_allclose(fitted.log_odds[rows], answers, rtol=1e-4, atol=1e-4)
+    # The features of all pairs were never in memory.
+    assert "values" not in vars(features)
+    for part in (rows, fold.train):
+        found = features.values_of(part)
+        np.testing.assert_allclose(found, whole.values[part], rtol=1e-5, atol=1e-5)

@@ -86,4 +86,4 @@ def give(tmp_path, corpus_dir, pseudonymizer):
     return run
 
 
-_OPTIONS = ("source", "media_root", "keep_handles", "keep_raw")
+_OPTIONS = ("source", "media_root", "keep_handles", "keep_raw", "workers")

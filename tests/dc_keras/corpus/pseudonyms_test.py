@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import hmac
 import re
@@ -38,6 +39,12 @@ def test_forgotten_fingerprints_have_their_own_domain(pseudonymizer):
 
 def test_the_key_is_not_shown(pseudonymizer):
     assert "kkk" not in repr(pseudonymizer)
+
+
+def test_another_process_gets_the_same_pseudonyms(pseudonymizer):
+    received = copy.deepcopy(pseudonymizer)  # as processes copy it
+    assert received == pseudonymizer
+    assert received.user("1") == pseudonymizer.user("1")
 
 
 def test_a_short_key_is_refused():

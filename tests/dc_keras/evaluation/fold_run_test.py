@@ -15,6 +15,7 @@ from dc_keras.evaluation.results import (
 )
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.features import Features
+from dc_keras.options import TrainingOptions
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.training import fold_fitting
 from tfrecords.storage.checksums import add_to_sums
@@ -221,14 +222,15 @@ class _StopError(Exception):
 
 @pytest.fixture
 def first_fit(monkeypatch, tmp_path):
-    """Runs until the given fit and returns its arguments."""
+    """Runs until the given fit; returns its inputs, training rows and options."""
 
     def run_until(experiment, split, function, kind=None, num_seeds=1):
         given = []
 
         def take(first, train, *rest):
             if kind in (None, getattr(first, "kind", None)):
-                given.extend((first, train, rest[-1]))
+                options = next(o for o in rest if isinstance(o, TrainingOptions))
+                given.extend((first, train, options))
                 raise _StopError
 
         monkeypatch.setattr(fold_fitting, function, take)

@@ -16,6 +16,7 @@ from dc_keras.evaluation import fold_runner
 from dc_keras.evaluation.fold_runner import run_experiment
 from dc_keras.evaluation.result_tables import BAYES
 from dc_keras.options import ContextOptions
+from tfrecords import unit_runs
 
 _SPLITS = ("random_pair", "cold_user")
 
@@ -194,6 +195,30 @@ def test_two_processes_give_the_results_of_one(run, baseline, tmp_path, capfd):
     assert [line for line in lines if " folds done" not in line] == [
         "cold_user-seed0-fold0: baseline VGG16",
         "cold_user-seed0-fold1: baseline VGG16",
+    ]
+    _assert_same_scores(run, tmp_path)
+
+
+class _LastFirst:
+    """A cluster that completes its units in the opposite order."""
+
+    def run(self, work, units, kind):
+        assert kind == "fold"
+        for unit in reversed(units):
+            yield unit, work(unit)
+
+
+def test_folds_are_finished_in_the_order_of_a_cluster(
+    run, baseline, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(unit_runs, "use_one_thread", lambda: None)
+    told = []
+    monkeypatch.setattr(
+        fold_runner, "finish_files", lambda _, names: told.extend(names)
+    )
+    run_experiment(baseline, ["cold_user"], 1, tmp_path, _silent, cluster=_LastFirst())
+    assert [name for name in told if name.startswith("predictions/")] == [
+        f"predictions/cold_user-seed0-fold{index}.parquet" for index in (1, 0)
     ]
     _assert_same_scores(run, tmp_path)
 

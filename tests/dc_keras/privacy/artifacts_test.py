@@ -1,6 +1,6 @@
 import shutil
 
-import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
@@ -10,7 +10,6 @@ from dc_keras.privacy.artifacts import (
     find_artifacts,
     remove_leftovers,
 )
-from dc_keras.serving.ranking import UserTable
 
 _FILES = {
     "corpus": {"corpus.json": "{}", "videos.parquet": ""},
@@ -75,17 +74,21 @@ def test_a_directory_of_several_is_searched_to_any_depth(tmp_path):
     chances = tmp_path / "run/users.csv"
     chances.write_text("user_id,chance\n")
     (tmp_path / "run/other.csv").write_text("user_id,age\n")
-    users = tmp_path / "run/users.parquet"
-    prepared = np.zeros((1, 3), np.float32)
-    UserTable(("someone",), prepared, "of a bundle", "of a corpus").save(users)
+    users = tmp_path / "run/users/users-00000-of-00001.parquet"
+    users.parent.mkdir()
+    pl.DataFrame({"user_id": ["someone"], "prepared": [[0.0]]}).write_parquet(users)
+    shard = tmp_path / "run/shards/predictions-00000-of-00001.parquet"
+    shard.parent.mkdir()
+    columns = ("user_id", "challenge", "probability")
+    pl.DataFrame(schema=columns).write_parquet(shard)
     (tmp_path / "run/other.parquet").write_bytes(b"no table")
     found = find_artifacts([tmp_path / "run", tmp_path / "run/deep/model"])
     # Its proxies belong to the model.
     assert {a.path.resolve() for a in found.artifacts} == {
-        *(answers, seeds, chances, users),
+        *(answers, seeds, chances, shard, users),
         *(model, version, explanation),
     }
-    assert found.of_kind("predictions") == [answers, seeds, chances, users]
+    assert found.of_kind("predictions") == [*(answers, seeds, chances, shard, users)]
     assert found.unknown == (media,)
 
 

@@ -10,7 +10,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, rows_of, table_of
 from dc_keras.errors import DataError, RecordError
 from dc_keras.privacy.record_removal import remove_from_features, remove_from_frames
-from tfrecords import progress, writer
+from tfrecords import progress
 from tfrecords.feature_records import write_feature_records
 from tfrecords.frame_runner import write_frame_records
 from tfrecords.frame_sampling import SamplingConfig
@@ -201,7 +201,6 @@ def test_a_removal_stopped_at_any_step_is_finished_by_the_next(
 
     with monkeypatch.context() as patch:
         stopping = stop_in_time(progress.move_into_place)
-        patch.setattr(writer, "move_into_place", stopping)
         patch.setattr(progress, "move_into_place", stopping)
         try:
             _forget(corpus, forgotten, frames, features)

@@ -10,7 +10,7 @@ from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
-from dc_keras.reporting.graph_page import render_graph_page, write_graph_page
+from dc_keras.reporting.graph_page import render_graph_page
 from dc_keras.social.survey import survey
 
 _SIZES = [20, 14, 10, 6]
@@ -88,7 +88,7 @@ def test_every_connected_user_is_a_dot(page):
 def test_a_legend_has_the_full_names(page, found):
     [legend] = re.findall(r'<ul class="legend".*?</ul>', page, re.S)
     assert legend.count("<li>") == found.table().height
-    assert "[2J &lt;script&gt;alert(1)&lt;/script&gt;</button>" in legend
+    assert r"[2J\u202e&lt;script&gt;alert(1)&lt;/script&gt;</button>" in legend
     assert "showlegend" in _figure(page)["layout"]
 
 
@@ -120,11 +120,6 @@ def test_probabilities_colour_the_plot_and_are_shown(found):
 
 def test_equal_surveys_give_equal_pages(page, found):
     assert render_graph_page(found, "drawn <b>", is_synthetic=True) == page
-
-
-def test_nothing_half_written_stays(found, tmp_path):
-    write_graph_page(found, tmp_path / "new" / "graph.html", "drawn")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["graph.html"]
 
 
 def test_the_page_can_be_read_on_a_phone_and_on_a_desk(check_page, page):

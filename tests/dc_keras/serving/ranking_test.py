@@ -1,10 +1,17 @@
 import itertools
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving.ranking import Ranker, UserTable, choose_seeds
+from dc_keras.serving.ranking import (
+    USER_COLUMNS,
+    Ranker,
+    choose_seeds,
+    keep_best,
+    read_users,
+)
 
 
 def test_without_communities_the_likeliest_are_chosen():
@@ -60,22 +67,37 @@ def test_chunks_are_concatenated(num_users, monkeypatch):
     np.testing.assert_allclose(ranker.score(challenge), prepared @ challenge, rtol=1e-6)
 
 
-def test_prepared_users_belong_to_one_bundle(tmp_path):
-    path = tmp_path / "users.parquet"
-    prepared = np.arange(6, dtype=np.float32).reshape(3, 2)
-    UserTable(("a", "b", "c"), prepared, "of one", "then").save(path)
-    kept = UserTable.load(path, "of one", "then")
-    assert kept.users == ("a", "b", "c")
-    np.testing.assert_array_equal(kept.prepared, prepared)
-    names = {"users.parquet", "users.parquet.sha256"}
-    assert {p.name for p in tmp_path.iterdir()} == names
-    with pytest.raises(DataError, match="with the same bundle"):
-        UserTable.load(path, "of another", "then")
-    with pytest.raises(DataError, match="without users who were removed since"):
-        UserTable.load(path, "of one", "now")
+@pytest.mark.parametrize("num_users", [0, 3])
+def test_prepared_users_are_read_as_written(tmp_path, num_users):
+    path, users = tmp_path / "users.parquet", ["a", "b", "c"][:num_users]
+    prepared = np.arange(2 * num_users, dtype=np.float32).reshape(num_users, 2)
+    columns = {"user_id": users, "prepared": prepared.tolist()}
+    pl.DataFrame(columns, USER_COLUMNS).write_parquet(path)
+    kept, read = read_users(path)
+    assert kept == tuple(users)
+    assert read.dtype == np.float32
+    assert read.tolist() == prepared.tolist()
     path.write_bytes(b"no table")
-    with pytest.raises(DataError, match=r"users.parquet: damaged: .*pipelines.rank`"):
-        UserTable.load(path, "of one", "then")
-    (tmp_path / "users.parquet.sha256").unlink()
-    with pytest.raises(DataError, match="a file that `rank` wrote"):
-        UserTable.load(path, "of one", "then")
+    with pytest.raises(DataError, match="must be users that `rank` has prepared"):
+        read_users(path)
+
+
+@pytest.mark.parametrize("num_groups", [None, 3])
+def test_seeds_of_shards_are_those_of_all_users(num_groups):
+    rng = np.random.default_rng(0)
+    for budget in range(1, 9):
+        p = rng.integers(1, 12, 60).astype(np.float32) / 16  # many are equal
+        groups = [""] * 60 if num_groups is None else rng.choice(["", "a", "b"], 60)
+        users = [f"u{n:02d}" for n in range(60)]
+        table = pl.DataFrame({"user_id": users, "community": groups, "probability": p})
+        kept = table.clear()
+        for start in range(0, 60, 7):
+            kept = keep_best(pl.concat([kept, table[start : start + 7]]), budget)
+        assert len(kept) <= budget * (num_groups or 1)
+
+        def choose(some, budget=budget):
+            of = None if num_groups is None else some["community"].to_list()
+            rows = choose_seeds(some["probability"].to_numpy(), budget, of)
+            return some["user_id"].gather(rows).to_list()
+
+        assert choose(kept) == choose(table)

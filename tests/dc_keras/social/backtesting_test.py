@@ -78,9 +78,7 @@ def test_a_cascade_of_the_model_is_forecast_correctly():
     past = []
     for number in range(30):
         seeds = np.array([number * 2, (number * 2 + 30) % 60])
-        run = simulate_reach(
-            edge_chances(_RING, rate), np.ones(60), seeds, num_runs=1, seed=number
-        )
+        run = simulate_reach(edge_chances(_RING, rate), seeds, num_runs=1, seed=number)
         others = np.setdiff1d(np.flatnonzero(run.chances), seeds)
         rows = np.concatenate([seeds, others])
         times = np.concatenate([[0, 1], np.full(len(others), 2)])

@@ -7,7 +7,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from dc_keras.social import coactivity
 from dc_keras.social.affiliations import count_affiliations
 from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.sharing import WEIGHTINGS, build_shared_layer
@@ -81,16 +80,6 @@ def test_edges_equal_those_of_a_double_loop(posts, within_s, weighting):
     assert found.keys() == expected.keys()
     for edge, values in expected.items():
         assert found[edge] == pytest.approx(values)
-
-
-@settings(deadline=None)
-@given(_posts, st.integers(0, 12), st.integers(1, 6))
-def test_blocks_change_nothing(posts, within_s, size):
-    whole = build_coactivity_layer(*_made(posts), within_s, "count")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coactivity, "_PAIRS_PER_BLOCK", size)
-        parts = build_coactivity_layer(*_made(posts), within_s, "count")
-    assert _found(parts) == _found(whole)
 
 
 @settings(deadline=None)

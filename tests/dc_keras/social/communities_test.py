@@ -21,7 +21,6 @@ def test_planted_communities_are_found_and_numbered_by_size():
     assert found.membership.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
     assert found.sizes.tolist() == [4, 3, 1]
     assert (len(found), found.num_alone) == (3, 1)
-    assert found.members(1).tolist() == [4, 5, 6]
 
 
 def test_planted_communities_are_found_in_what_posts_say(tmp_path):
@@ -29,7 +28,11 @@ def test_planted_communities_are_found_in_what_posts_say(tmp_path):
 
     # Tastes that show in words: docs/social.md says what the default world allows.
     config = WorldConfig(
-        num_users=300, videos_per_user=30, taste_noise=0.05, video_noise=0.2
+        num_users=300,
+        videos_per_user=30,
+        taste_noise=0.05,
+        video_noise=0.2,
+        text_only_share=1.0,
     )
     world = simulate_world(config)
     corpus, rows = corpus_of(world, tmp_path)
@@ -106,7 +109,7 @@ def test_every_user_is_in_one_community_of_falling_sizes(edges):
     # Communities do not cross components.
     _, components = sparse.csgraph.connected_components(layer.weights)
     for community in range(len(found)):
-        assert len(set(components[found.members(community)])) == 1
+        assert len(set(components[found.membership == community])) == 1
 
 
 @pytest.mark.parametrize("resolution", [0.0, -1.0, float("nan")])
@@ -118,7 +121,5 @@ def test_invalid_resolutions_are_refused(resolution):
 
 
 def test_invalid_arguments_are_refused():
-    with pytest.raises(DataError, match=r"objective must be one of modularity, CPM"):
-        find_communities(TWO_GROUPS, objective="beauty")
     with pytest.raises(DataError, match=r"at least two runs. Received: num_runs=1"):
         measure_stability(TWO_GROUPS, num_runs=1)

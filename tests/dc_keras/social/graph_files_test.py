@@ -26,7 +26,7 @@ _DAY = 86_400
 
 
 def _view(**changes):
-    combined = _GRAPH.combined()
+    edges = edge_table(_GRAPH, _GRAPH.combined())
     times = pl.DataFrame(
         {"source": ["u_a"], "target": ["u_b"], "first": [0], "last": [_DAY]}
     )
@@ -39,7 +39,7 @@ def _view(**changes):
                 "score": [0.5, float("nan"), 1.0],
             }
         ),
-        "edges": edge_table(_GRAPH, combined, times),
+        "edges": edges.join(times, on=["source", "target"], how="left"),
         "positions": np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]),
         "colours": community_colours(np.array([0, 0, 1])),
         "sizes": np.array([1.0, 2.0, 3.0]),

@@ -22,12 +22,11 @@ def test_edges_are_counted_once():
     assert (_SHARED.num_edges, _MENTION.num_edges) == (2, 2)
 
 
-def test_layers_add_up_by_their_shares():
-    whole = _GRAPH.combined({"shared": 0.5, "mention": 2})
+def test_layers_add_up_in_both_directions():
     np.testing.assert_array_equal(
-        whole.weights.toarray(), [[0, 3, 6], [3, 0, 0.5], [6, 0.5, 0]]
+        _GRAPH.combined().weights.toarray(), [[0, 3, 3], [3, 0, 1], [3, 1, 0]]
     )
-    assert _GRAPH.combined().weights[0, 1] == 3
+    assert _GRAPH.combined(["shared"]).weights[0, 1] == 2
 
 
 def test_a_part_keeps_the_edges_among_its_users():

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from dc_keras.errors import DataError
-from dc_keras.social.adoption import Adoption
-from dc_keras.social.reach import backtest_reach, edge_chances, simulate_reach
+from dc_keras.social.reach import edge_chances, simulate_reach
 
 _RUNS = 2000
 
@@ -23,7 +22,7 @@ def _path(chance):
 
 
 def test_a_path_is_activated_step_by_step():
-    reach = simulate_reach(_path(0.6), np.ones(3), np.array([0]), num_runs=_RUNS)
+    reach = simulate_reach(_path(0.6), np.array([0]), num_runs=_RUNS)
     assert reach.chances[0] == 1.0
     assert _agrees(reach.chances[1], 0.6)
     assert _agrees(reach.chances[2], 0.36)
@@ -32,17 +31,9 @@ def test_a_path_is_activated_step_by_step():
     assert reach.mean.shape == (21,)
 
 
-def test_acceptance_is_that_of_the_reached_user():
-    acceptance = np.array([0.0, 0.5, 1.0])
-    reach = simulate_reach(_path(0.8), acceptance, np.array([0]), num_runs=_RUNS)
-    assert reach.chances[0] == 1.0  # seeds join in any case
-    assert _agrees(reach.chances[1], 0.4)
-    assert _agrees(reach.chances[2], 0.32)
-
-
 def test_a_star_is_binomial():
     star = layer_of([(0, leaf, 0.3) for leaf in range(1, 11)], 11).weights
-    reach = simulate_reach(star, np.ones(11), np.array([0]), num_runs=_RUNS)
+    reach = simulate_reach(star, np.array([0]), num_runs=_RUNS)
     for count in range(6):
         share = (reach.curves[:, -1] == 1 + count).mean()
         assert _agrees(share, binom.pmf(count, 10, 0.3))
@@ -52,15 +43,15 @@ def test_a_star_is_binomial():
 
 def test_a_triangle_has_two_paths():
     edges = layer_of([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.5)], 3).weights
-    reach = simulate_reach(edges, np.ones(3), np.array([0]), num_runs=_RUNS)
+    reach = simulate_reach(edges, np.array([0]), num_runs=_RUNS)
     # 0.5 at once, or the other way round.
     assert _agrees(reach.chances[1], 0.5 + 0.5 * 0.25)
 
 
 def test_direction_leads_from_row_to_column():
     edges = layer_of([(0, 1, 1.0)], 2, is_directed=True).weights
-    assert simulate_reach(edges, np.ones(2), np.array([1])).chances.tolist() == [0, 1]
-    assert simulate_reach(edges, np.ones(2), np.array([0])).chances.tolist() == [1, 1]
+    assert simulate_reach(edges, np.array([1])).chances.tolist() == [0, 1]
+    assert simulate_reach(edges, np.array([0])).chances.tolist() == [1, 1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -71,7 +62,7 @@ def test_direction_leads_from_row_to_column():
 def test_reach_grows_and_stays_within_components(edges, seeds):
     layer = layer_of([(u, v, w) for u, v, w in edges if u < v], 8)
     seeds = np.array(seeds, int)
-    reach = simulate_reach(layer.weights, np.ones(8), seeds, num_runs=5, num_steps=8)
+    reach = simulate_reach(layer.weights, seeds, num_runs=5, num_steps=8)
     assert (np.diff(reach.curves) >= 0).all()
     assert (reach.curves[:, 0] == len(set(seeds.tolist()))).all()
     assert (reach.chances[seeds] == 1).all()
@@ -82,11 +73,10 @@ def test_reach_grows_and_stays_within_components(edges, seeds):
 def test_equal_seeds_give_equal_runs_in_any_order():
     edges = layer_of([(u, v, 0.3) for u in range(9) for v in range(u)], 9).weights
     first, second = (
-        simulate_reach(edges, np.ones(9), np.array(seeds), seed=5)
-        for seeds in ([4, 1], [1, 4, 4])
+        simulate_reach(edges, np.array(seeds), seed=5) for seeds in ([4, 1], [1, 4, 4])
     )
     assert np.array_equal(first.curves, second.curves)
-    other = simulate_reach(edges, np.ones(9), np.array([1, 4]), seed=6)
+    other = simulate_reach(edges, np.array([1, 4]), seed=6)
     assert not np.array_equal(first.curves, other.curves)
 
 
@@ -112,7 +102,7 @@ def test_readiness_counts_like_weight():
 
 def test_totals_include_later_steps():
     path = layer_of([(0, 1, 1.0), (1, 2, 1.0), (2, 3, 1.0)], 4).weights
-    reach = simulate_reach(path, np.ones(4), np.array([0]), num_runs=3, num_steps=1)
+    reach = simulate_reach(path, np.array([0]), num_runs=3, num_steps=1)
     assert reach.curves.tolist() == [[1, 2]] * 3
     assert reach.totals.tolist() == [4] * 3
 
@@ -120,36 +110,25 @@ def test_totals_include_later_steps():
 def test_a_seed_who_declines_may_be_activated_later():
     path = _path(1.0)
     never = np.array([1.0, 0.0, 0.0])
-    reach = simulate_reach(path, np.ones(3), np.array([0, 2]), seed_chances=never)
+    reach = simulate_reach(path, np.array([0, 2]), seed_chances=never)
     assert reach.curves[0, :3].tolist() == [1, 2, 3]
     with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
-        simulate_reach(path, np.ones(3), np.array([0]), seed_chances=never - 1)
-
-
-def test_a_past_challenge_is_forecast_from_its_first_adopters():
-    chain = layer_of([(u, u + 1, 1.0) for u in range(5)], 7).weights
-    adoption = Adoption(np.array([3, 2, 1, 0]), np.array([40, 30, 20, 10]))
-    found = backtest_reach(chain, np.ones(7), adoption, 1)
-    assert (found.num_seeds, found.actual, found.predicted) == (1, 4, 6.0)
-    assert found.low > found.actual
-    acceptance = np.array([1, 1, 1, 1, 0, 0, 0.0])
-    found = backtest_reach(chain, acceptance, adoption, 2)
-    assert found.low <= found.actual <= found.high
-    with pytest.raises(DataError, match=r"some of the adopters. Received: num_seeds=5"):
-        backtest_reach(chain, acceptance, adoption, 5)
+        simulate_reach(path, np.array([0]), seed_chances=never - 1)
 
 
 @pytest.mark.parametrize(
-    ("chance", "acceptance", "seeds", "rule"),
+    ("chance", "seeds", "rule"),
     [
-        (1.5, [1, 1, 1], [0], r"chances must be in \[0, 1\].*highest=1.5"),
-        (0.5, [1, -1, 1], [0], r"acceptance must be in \[0, 1\].*lowest=-1"),
-        (0.5, [1, np.nan, 1], [0], r"acceptance must be in"),
-        (0.5, [1, 1], [0], "one acceptance per user"),
-        (0.5, [1, 1, 1], [3], "seeds must be rows of 3 users"),
-        (0.5, [1, 1, 1], [-1], "seeds must be rows of 3 users"),
+        (1.5, [0], r"chances must be in \[0, 1\].*highest=1.5"),
+        (0.5, [3], "seeds must be rows of 3 users"),
+        (0.5, [-1], "seeds must be rows of 3 users"),
     ],
 )
-def test_invalid_cascades_are_refused(chance, acceptance, seeds, rule):
+def test_invalid_cascades_are_refused(chance, seeds, rule):
     with pytest.raises(DataError, match=rule):
-        simulate_reach(_path(chance), np.array(acceptance, float), np.array(seeds))
+        simulate_reach(_path(chance), np.array(seeds))
+
+
+def test_a_cascade_has_a_run():
+    with pytest.raises(DataError, match="num_runs=0"):
+        simulate_reach(_path(0.5), np.array([0]), num_runs=0)

@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.social.representations import read_representations, read_similarity_layer
+from dc_keras.social.representations import read_representations
+from dc_keras.social.sharing import build_similarity_layer
 
 _USERS = ("u_a", "u_b", "u_c", "u_d")
 
@@ -29,8 +30,21 @@ def test_vectors_stand_where_their_users_do(path):
     )
 
 
+def test_shards_are_read_as_one_table(path, tmp_path):
+    table, shards = pl.read_parquet(path), tmp_path / "users"
+    shards.mkdir()
+    for number, part in enumerate((table[:2], table[2:])):
+        part.write_parquet(shards / f"{number}.parquet")
+    # Of a shard of users without posts.
+    empty = pl.DataFrame(schema={"user_id": pl.String, "prepared": pl.List(pl.Float32)})
+    empty.write_parquet(shards / "2.parquet")
+    np.testing.assert_array_equal(
+        read_representations(shards, _USERS), read_representations(path, _USERS)
+    )
+
+
 def test_the_nearest_users_are_connected_by_cosine(path):
-    layer = read_similarity_layer(path, _USERS, 1)
+    layer = build_similarity_layer("similar", read_representations(path, _USERS), 1)
     edges = layer.weights.toarray()
     assert layer.name == "similar"
     cosine = 1 / np.sqrt(1 + 0.01)

@@ -5,10 +5,13 @@ import pytest
 
 from dc_keras.corpus.records import User, Video
 from dc_keras.corpus.store import Corpus, CorpusWriter, table_of
-from dc_keras.errors import DataError
 from dc_keras.social.adoption import DAY_S, Adoption, find_adoptions
 from dc_keras.social.building import GraphPlan
-from dc_keras.social.snapshots import Horizon, build_layer_before, build_past_challenge
+from dc_keras.social.snapshots import (
+    build_layer_before,
+    build_past_challenge,
+    cut_adoption,
+)
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
 
@@ -112,11 +115,8 @@ def test_later_posts_are_not_used(corpus, tmp_path):
 def test_a_horizon_counts_from_the_last_seed():
     adoption = Adoption(np.arange(4), np.array([2, 3, 5, 6]) * DAY_S)
     last = 9 * DAY_S
-    assert len(Horizon(2, 2).cut(adoption, last).rows) == 3
-    assert Horizon(2).cut(adoption, last) is adoption
-    assert Horizon(5).cut(adoption, last) == "fewer than 5 adopters"
-    assert Horizon(3, 4).cut(adoption, last).rows.tolist() == [0, 1, 2, 3]
-    assert Horizon(4, 4).cut(adoption, last) == "the corpus ends within the horizon"
-    for wrong in ({"num_seeds": 0}, {"days": 0.0}, {"days": float("nan")}):
-        with pytest.raises(DataError, match=r"`days` above 0. Received: num"):
-            Horizon(**wrong)
+    assert len(cut_adoption(adoption, 2, 2, last).rows) == 3
+    assert cut_adoption(adoption, 2, None, last) is adoption
+    assert cut_adoption(adoption, 5, None, last) == "fewer than 5 adopters"
+    assert cut_adoption(adoption, 3, 4, last).rows.tolist() == [0, 1, 2, 3]
+    assert cut_adoption(adoption, 4, 4, last) == "the corpus ends within the horizon"

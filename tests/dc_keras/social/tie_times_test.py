@@ -5,7 +5,6 @@ from drawn_graphs import layer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.social import tie_times
 from dc_keras.social.affiliations import count_affiliations
 from dc_keras.social.sharing import build_shared_layer
 from dc_keras.social.tie_times import add_edge_times, mirror_times
@@ -41,11 +40,9 @@ def _by_hand(posts, user, other):
 
 
 @settings(deadline=None)
-@given(_posts, st.integers(1, 4))
-def test_an_edge_is_seen_when_one_posts_what_the_other_has(posts, size):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tie_times, "_LOOKUPS_PER_BLOCK", size)
-        layer = _timed(posts)
+@given(_posts)
+def test_an_edge_is_seen_when_one_posts_what_the_other_has(posts):
+    layer = _timed(posts)
     edges = layer.weights.tocoo()
     for u, v, first, last in zip(edges.row, edges.col, *layer.times, strict=True):
         expected = _by_hand(posts, _USERS[u], _USERS[v])

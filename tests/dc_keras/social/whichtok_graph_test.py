@@ -68,12 +68,6 @@ def test_the_weight_of_a_small_group(group):
     assert UserGraph(group).graph.layers[0].num_edges == 1
 
 
-def test_a_stem_reads_back_as_it_was_written(group, tmp_path):
-    group.write(tmp_path / "again")
-    assert UserGroup.read(tmp_path / "again") == group
-    assert group.users["bob"].videos == ("7000000000000000001",)
-
-
 def test_groups_share_nothing():
     first = UserGroup.of([TikTokUser("ann")])
     UserGroup.of([TikTokUser("bob")])

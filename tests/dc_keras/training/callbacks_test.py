@@ -119,6 +119,7 @@ def test_early_stopping_is_at_the_expected_epoch(undisturbed):
         (3, None, 0),
         (3, None, 2),
         (_LAST, None, 0),
+        (_LAST, None, 3),
     ],
     ids=[
         "in the first epoch",
@@ -126,6 +127,7 @@ def test_early_stopping_is_at_the_expected_epoch(undisturbed):
         "before the row of history.csv",
         "before the backup",
         "where early stopping has just decided",
+        "after the last backup",
     ],
 )
 def test_resumed_training_equals_uninterrupted_training(

@@ -1,4 +1,6 @@
 import copy
+import shutil
+from collections import namedtuple
 from dataclasses import fields, replace
 from itertools import chain
 
@@ -9,6 +11,7 @@ import tensorflow as tf
 from dc_keras.errors import DataError
 from dc_keras.features import Features, VisionFeatures
 from dc_keras.training.dataset import Examples
+from dc_keras.training.example_shards import stream, write_shards
 from tfrecords.memory import aligned_empty
 from tfrecords.stored_rows import StoredFile, StoredRows
 
@@ -40,6 +43,14 @@ def examples():
     rows = {"half": index, "flag": index, "other": np.zeros(10, np.int32)}
     labels = np.arange(10, dtype=np.int32)
     return Examples(tables, rows, labels, np.linspace(0, 1, 10, dtype=np.float32))
+
+
+@pytest.fixture(params=[0, 10, 4], ids=["memory", "one shard", "ten shards"])
+def source(request, examples, tmp_path):
+    """The same examples in memory, in one shard, and in a shard each."""
+    if request.param == 0:
+        return examples
+    return write_shards(examples, tmp_path, request.param)
 
 
 def _epochs(examples, epochs, seed=0, batch_size=4):
@@ -198,24 +209,24 @@ def test_rows_within_bytes_count_all_inputs_as_single_precision(examples):
     assert sizes == [1, 1, 2, 3]
 
 
-def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(examples):
-    for epoch in _epochs(examples, range(3)):
+def test_an_epoch_holds_every_example_once_and_no_batch_crosses_its_end(source):
+    for epoch in _epochs(source, range(3)):
         assert [len(batch) for batch in epoch] == [4, 4, 2]
         assert sorted(chain(*epoch)) == list(range(10))
 
 
-def test_epochs_are_shuffled_differently(examples):
-    first, second, third = _epochs(examples, range(3))
+def test_epochs_are_shuffled_differently(source):
+    first, second, third = _epochs(source, range(3))
     assert first != second != third != first
 
 
-def test_an_epoch_does_not_depend_on_where_training_began(examples):
-    assert _epochs(examples, range(2, 4)) == _epochs(examples, range(4))[2:]
+def test_an_epoch_does_not_depend_on_where_training_began(source):
+    assert _epochs(source, range(2, 4)) == _epochs(source, range(4))[2:]
 
 
-def test_order_depends_on_the_seed(examples):
-    assert _epochs(examples, range(2), seed=1) == _epochs(examples, range(2), seed=1)
-    assert _epochs(examples, range(2), seed=1) != _epochs(examples, range(2), seed=2)
+def test_order_depends_on_the_seed(source):
+    assert _epochs(source, range(2), seed=1) == _epochs(source, range(2), seed=1)
+    assert _epochs(source, range(2), seed=1) != _epochs(source, range(2), seed=2)
 
 
 def _part(index, num_workers, num_replicas):
@@ -226,14 +237,14 @@ def _part(index, num_workers, num_replicas):
     ("num_workers", "num_replicas"), [(1, 1), (1, 2), (2, 2), (2, 4), (1, 3), (3, 3)]
 )
 def test_the_replicas_pieces_make_the_batch_of_one_replica(
-    examples, num_workers, num_replicas
+    source, num_workers, num_replicas
 ):
-    whole = list(examples.training_batches(4, seed=1, first_epoch=2).take(6))
+    whole = list(source.training_batches(4, seed=1, first_epoch=2).take(6))
     per_worker = num_replicas // num_workers
     workers = [
-        examples.training_batches(
-            4, 1, 2, _part(index, num_workers, num_replicas)
-        ).take(6 * per_worker)
+        source.training_batches(4, 1, 2, _part(index, num_workers, num_replicas)).take(
+            6 * per_worker
+        )
         for index in range(num_workers)
     ]
     pieces = [list(worker) for worker in workers]
@@ -265,6 +276,57 @@ def test_pieces_are_what_a_tpu_takes(examples, num_replicas):
         assert labels.shape == (8 // num_replicas,)
 
 
-def test_a_batch_is_no_larger_than_the_examples(examples):
-    _, labels, _, count = next(iter(examples.training_batches(64, 0, 0)))
+def test_a_batch_is_no_larger_than_the_examples(source):
+    _, labels, _, count = next(iter(source.training_batches(64, 0, 0)))
     assert (len(labels), float(count)) == (10, 10.0)
+
+
+def test_shards_within_the_buffer_give_the_batches_of_memory(examples, tmp_path):
+    weights = np.outer(examples.weights, [1.0, 0.0, 2.0]).astype(np.float32)
+    copies = replace(examples, weights=weights)
+    stored = write_shards(copies, tmp_path, 10)
+    assert len(list(tmp_path.iterdir())) == 1
+    one, two = (list(e.training_batches(4, 3, 1).take(7)) for e in (copies, stored))
+    for ours, theirs in zip(one, two, strict=True):
+        for here, there in zip(*map(tf.nest.flatten, (ours, theirs)), strict=True):
+            assert here.dtype == there.dtype
+            np.testing.assert_array_equal(here, there)
+
+
+def test_examples_are_shuffled_among_those_of_a_buffer(examples, tmp_path):
+    stored = write_shards(examples, tmp_path, 4)
+    assert len(list(tmp_path.iterdir())) == 10
+    (epoch,) = _epochs(stored, range(1))
+    (other,) = _epochs(stored, range(1, 2))
+    assert {*epoch[0]} != {*other[0]}
+
+
+def test_streamed_examples_are_removed(examples):
+    with stream(examples, 4) as stored:
+        paths = [tf.io.gfile.exists(path) for path in stored.paths]
+        assert all(paths)
+    assert not any(map(tf.io.gfile.exists, stored.paths))
+    with stream(examples, 0) as kept:
+        assert kept is examples
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_shards_that_another_program_changed_are_named(examples, tmp_path, damage):
+    stored = write_shards(examples, tmp_path, 10)
+    (path,) = tmp_path.iterdir()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-9] + b"9" * 9)
+    told = r"removed or changed the training examples in"
+    with pytest.raises(DataError, match=told), stored.reading():
+        list(stored.training_batches(4, 0, 0).take(1))
+
+
+def test_a_full_disk_is_found_before_shards_are_written(
+    examples, tmp_path, monkeypatch
+):
+    full = namedtuple("Usage", "free")(159)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(DataError, match=r"must have 200 bytes free .* Received: 159"):
+        write_shards(examples, tmp_path / "shards", 10)

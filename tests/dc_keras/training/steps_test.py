@@ -6,20 +6,26 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from trained_apart import fit_apart
+from trained_apart import start, wait_for
 
 from dc_keras.training.steps import forward
 
+_STREAMED = "streamed, two steps at once"
 _VARIATIONS = {
     "plain": {},
     "clipped": {"clip_norm": 0.05},
     "float16": {"precision": "mixed_float16", "clip_norm": 0.05},
     "jit": {"jit": True},
     # Last, because deterministic operations cannot be disabled in a process.
-    "two steps at once": {"steps_per_execution": 2, "deterministic": True},
+    _STREAMED: {
+        "steps_per_execution": 2,
+        "deterministic": True,
+        "shuffle_buffer": 45,
+    },
 }
 # float16 has 11 bits, and sums of two replicas are rounded differently.
 _TOLERANCES = {"float16": 1e-3}
+_REPLICAS = {"one": (), "two": ("--strategy=mirrored", "--num_cpus=2")}
 
 
 def _assert_alike(found, expected, tolerance=1e-4):
@@ -28,48 +34,67 @@ def _assert_alike(found, expected, tolerance=1e-4):
         np.testing.assert_allclose(found[name], values, atol=tolerance, err_msg=name)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """One replica's weights and curves, in every variation."""
-    options = [f"--options={json.dumps(v)}" for v in _VARIATIONS.values()]
-    return fit_apart(tmp_path_factory.mktemp("alone"), "alone", *options)
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("plain", "clipped", _STREAMED),
+        pytest.param(("plain", "clipped", "float16", "jit"), marks=pytest.mark.long),
+    ],
+    ids=["quick", "slow to compile"],
+)
+def fitted(request, tmp_path_factory):
+    """Weights and curves by variation, on one replica and on two logical CPUs."""
+    directory = tmp_path_factory.mktemp("replicas")
+    options = [f"--options={json.dumps(_VARIATIONS[v])}" for v in request.param]
+    processes = {
+        name: start(
+            directory / f"{name}.log",
+            f"--output={directory / name}.npz",
+            *flags,
+            *options,
+        )
+        for name, flags in _REPLICAS.items()
+    }
+    found = []
+    for name, process in processes.items():
+        wait_for(process, directory / f"{name}.log")
+        with np.load(directory / f"{name}.npz") as arrays:
+            found.append(
+                {
+                    variation: {
+                        key.removeprefix(f"{number}/"): arrays[key]
+                        for key in arrays
+                        if key.startswith(f"{number}/")
+                    }
+                    for number, variation in enumerate(request.param)
+                }
+            )
+    return found
 
 
-def _variation(fitted, number):
-    start = f"{number}/"
-    return {k.removeprefix(start): v for k, v in fitted.items() if k.startswith(start)}
+def test_two_replicas_give_the_weights_of_one(fitted):
+    for name, expected in fitted[0].items():
+        found = dict(fitted[1][name])
+        if name == "float16":
+            # Two pairs with nearly equal scores may change places, which changes AP by
+            # .012.
+            key = "val_average_precision"
+            np.testing.assert_allclose(found[key], expected[key], atol=0.02)
+            found[key] = expected[key]
+        _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))
 
 
-@pytest.fixture(scope="module")
-def mirrored(tmp_path_factory):
-    """The same on two logical CPUs."""
-    options = [f"--options={json.dumps(v)}" for v in _VARIATIONS.values()]
-    directory = tmp_path_factory.mktemp("mirrored")
-    flags = ["--strategy=mirrored", "--num_cpus=2", *options]
-    return fit_apart(directory, "mirrored", *flags)
+def test_streaming_speed_and_exactness_change_no_result(fitted):
+    alone = fitted[0]
+    if _STREAMED in alone:
+        _assert_alike(alone[_STREAMED], alone["plain"], tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", _VARIATIONS)
-def test_two_replicas_give_the_weights_of_one(alone, mirrored, name):
-    number = list(_VARIATIONS).index(name)
-    found, expected = _variation(mirrored, number), _variation(alone, number)
-    if name == "float16":
-        # Two pairs with nearly equal scores may change places, which changes AP by .012.
-        ranked = [fit.pop("val_average_precision") for fit in (found, expected)]
-        np.testing.assert_allclose(*ranked, atol=0.02)
-    _assert_alike(found, expected, _TOLERANCES.get(name, 1e-4))
-
-
-def test_speed_and_exactness_change_no_result(alone):
-    number = list(_VARIATIONS).index("two steps at once")
-    _assert_alike(_variation(alone, number), _variation(alone, 0), tolerance=1e-6)
-
-
-@pytest.mark.parametrize("name", ["clipped", "float16"])
-def test_variations_are_not_all_the_same(alone, name):
-    number = list(_VARIATIONS).index(name)
-    plain, other = _variation(alone, 0), _variation(alone, number)
-    assert np.abs(plain["weights"] - other["weights"]).max() > 1e-3
+def test_variations_are_not_all_the_same(fitted):
+    alone = fitted[0]
+    for name in alone.keys() & {"clipped", "float16"}:
+        moved = np.abs(alone["plain"]["weights"] - alone[name]["weights"])
+        assert moved.max() > 1e-3
 
 
 def test_many_models_are_compiled_without_a_warning_about_retracing(caplog):

@@ -200,6 +200,23 @@ def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
     assert config["context"] == ContextOptions().to_dict()
 
 
+def test_a_training_that_reads_pairs_from_records_gives_the_model_of_memory(
+    trained, tmp_path
+):
+    streamed = replace(trained.run.training, shuffle_buffer=1000)
+    fitted = train_participation(
+        replace(trained.run, directory=tmp_path, training=streamed)
+    )
+    for found, expected in zip(
+        _weights(fitted.model.fusion), _weights(trained.model), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    predictions = pl.read_parquet(tmp_path / "predictions.parquet")
+    np.testing.assert_allclose(
+        predictions["score"], trained.predictions["score"], atol=1e-4
+    )
+
+
 def test_a_fusion_of_an_older_version_is_refused(trained, monkeypatch):
     older = keras.Sequential()
     monkeypatch.setattr(saved_participation, "load_model", lambda _: (older, {}))

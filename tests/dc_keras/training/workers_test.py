@@ -132,8 +132,10 @@ def _wait_for_workers(directory, processes):
 
 
 def test_two_processes_give_the_weights_of_one(tmp_path):
+    # The workers read the examples from records, the one from memory.
     alone = fit_apart(tmp_path, "alone")
-    for worker in _wait_for_workers(tmp_path, _start_workers(tmp_path)):
+    flag = '--options={"shuffle_buffer": 100}'
+    for worker in _wait_for_workers(tmp_path, _start_workers(tmp_path, flag)):
         assert worker.keys() == alone.keys()
         for name, values in alone.items():
             np.testing.assert_allclose(worker[name], values, atol=1e-4, err_msg=name)
@@ -159,7 +161,7 @@ def _wait_for_epochs(history, count, processes):
 
 @pytest.mark.long
 def test_killed_worker_resumes_from_the_backup(tmp_path):
-    options = json.dumps({"epochs": 8, "patience": 5})
+    options = json.dumps({"epochs": 8, "patience": 5, "shuffle_buffer": 30})
     expected = fit_apart(tmp_path, "alone", f"--options={options}")
     flags = [f"--options={options}", "--seconds_an_epoch=0.5"]
     processes = _start_workers(tmp_path, *flags)

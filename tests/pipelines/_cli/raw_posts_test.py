@@ -88,7 +88,7 @@ def test_a_post_that_crashes_the_decoder_is_named_and_has_no_frames(
     known = SimpleNamespace(**vars(corpus), find_videos=find_videos)
     predictor = SimpleNamespace(**vars(_predictor(None)), sampling=_SAMPLING)
     histories = {"u_a": ["3", "4", "5"]}
-    [(_, [user])] = of_users(known, histories, media, predictor)
+    [(_, [user])] = of_users(known, histories, str(media), predictor)
     assert [len(post.jpegs) for post in user.posts] == [2, 0, 2]
     told = "post 4 counts without frames: crash.mp4: crashes the decoder\n"
     assert told in capfd.readouterr().err

@@ -23,7 +23,7 @@ from dc_keras.evaluation.known_truth import load_truth
 from dc_keras.evaluation.saved_run import SavedRun
 from dc_keras.privacy.artifacts import find_artifacts
 from dc_keras.privacy.removal_requests import read_lines
-from dc_keras.serving.ranking import UserTable
+from dc_keras.serving.ranking import read_users
 from dc_keras.social.building import GraphPlan
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.graph_store import read_graph, save_graph
@@ -126,11 +126,9 @@ def test_what_is_no_file_is_one_line(name, tmp_path):
 @settings(max_examples=60, deadline=None)
 def test_a_damaged_file_of_vectors_is_one_line(tmp_path_factory, seed):
     path = tmp_path_factory.mktemp("damaged") / "users.parquet"
-    content = _parquet(
-        path, bundle_sha256=["b"] * 2, corpus_sha256=["c"] * 2, prepared=[[1.0], [2.0]]
-    )
+    content = _parquet(path, prepared=[[1.0], [2.0]])
     path.write_bytes(mutate(content, random.Random(seed)))
-    _read(lambda place: UserTable.load(place, "b", "c"), path)
+    _read(read_users, path)
     _read(lambda place: read_representations(place, _USERS), path)
 
 

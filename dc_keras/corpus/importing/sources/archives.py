@@ -17,9 +17,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO, TypeAlias, cast
 
+from dc_keras.corpus.importing.sources.pieces import CHUNK, Piece
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
 # The errors of damaged archives. bz2 raises OSError.
@@ -32,7 +33,6 @@ DAMAGE_ERRORS = (
     NotImplementedError,
     OSError,
 )
-CHUNK = 2**17
 
 # JSON compresses about tenfold; only decompression bombs compress 400-fold.
 _LARGEST_GROWTH = 400
@@ -61,6 +61,7 @@ class ArchiveMember:
         reason: why it cannot be read; `open` must not be called then.
         faults: the error that ended the last stream returned by `open` early, if any.
         is_workbook: whether it is a zip file made by a spreadsheet program.
+        is_rest: whether it is a range of JSON lines after the first lines of a file.
     """
 
     name: str
@@ -68,13 +69,17 @@ class ArchiveMember:
     reason: str | None = None
     faults: list[Exception] = field(default_factory=list)
     is_workbook: bool = False
+    is_rest: bool = False
 
 
-def iter_members(path: Path) -> Iterator[ArchiveMember]:
-    """Yields the file itself, or the entries if it is an archive."""
-    budget = _Budget(max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * path.stat().st_size))
-    file = ArchiveMember("", lambda: path.open("rb", buffering=CHUNK))
-    yield from _expand(file, budget, 0)
+def iter_members(piece: Piece) -> Iterator[ArchiveMember]:
+    """Yields the piece itself, or the entries if it is an archive."""
+    if piece.start:
+        yield ArchiveMember("", piece.open, is_rest=True)
+        return
+    size = piece.path.stat().st_size
+    budget = _Budget(max(_ALWAYS_ALLOWED, _LARGEST_GROWTH * size))
+    yield from _expand(ArchiveMember("", piece.open), budget, 0)
 
 
 class _Budget:

@@ -1,7 +1,7 @@
-"""Comments in the formats of further tools: which user replied to which post.
+"""Comments: which user replied to which post.
 
-The tools are 4CAT (its table), the Apify actors, Bright Data and tikwm. A comment on a
-comment counts as a reply to the same post.
+The formats are that of the web and the app, and those of 4CAT (its table), the Apify
+actors, Bright Data and tikwm. A reply to a comment counts as one to the post.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ _HANDLES = (
     *("commenter_username", "author.uniqueId", "author.unique_id", "author", "user"),
     *("commenter_user_name", "author_username", "userName", "user_name", "handle"),
 )
+_TIMES = (
+    *("create_time", "createTime", "unix_timestamp", "createTimeISO", "date_created"),
+    "created_at",
+)
 
 
 def matches(record: RawRecord) -> bool:
@@ -66,6 +70,35 @@ def read(record: RawRecord, context: RequestContext) -> RawEdges:
         _, video_id = addresses.find_post(record)
     if video_id is None:
         raise UnreadablePostError("a comment without a post id")
+    return RawEdges((_edge(fields, video_id),), notes=fields.notes)
+
+
+def matches_web(record: RawRecord) -> bool:
+    """Whether the record is a comment in the format of the web and the app."""
+    return "cid" in record and "aweme_id" in record
+
+
+def read_web(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a comment and its replies to edges from their authors to the post.
+
+    Raises:
+        UnreadablePostError: there is no valid post id, or no author.
+    """
+    del context
+    fields = Fields(record)
+    video_id = fields.video_id("aweme_id")
+    edges = [_edge(fields, video_id)]
+    for answer in fields.entries("reply_comment"):
+        if isinstance(answer, dict):
+            try:
+                edges.append(_edge(Fields(answer), video_id))
+            except UnreadablePostError:
+                fields.note("malformed.reply_comment")
+    return RawEdges(tuple(edges), notes=fields.notes)
+
+
+def _edge(fields: Fields, video_id: str) -> RawEdge:
+    """Returns the edge from the author of a comment to the post."""
     actor = fields.person(
         user_id=_USER_IDS,
         handle=_HANDLES,
@@ -73,17 +106,8 @@ def read(record: RawRecord, context: RequestContext) -> RawEdges:
     )
     if actor is None:
         raise UnreadablePostError("a comment without an author")
-    time = fields.time(
-        "create_time",
-        "create_time",
-        "createTime",
-        "unix_timestamp",
-        "createTimeISO",
-        "date_created",
-        "created_at",
-    )
-    edge = RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
-    return RawEdges((edge,), notes=fields.notes)
+    time = fields.time("create_time", *_TIMES)
+    return RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
 def _named(record: RawRecord) -> RawRecord:
@@ -102,3 +126,4 @@ def _is_id(text: str) -> bool:
 
 
 SOURCE = Source(name="comment", matches=matches, read_edges=read)
+WEB = Source(name="web_comment", matches=matches_web, read_edges=read_web)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dc_keras.corpus.importing.sources import addresses, cells, values
@@ -71,10 +71,6 @@ class Fields:
         self._note_gap(name, paths)
         return None
 
-    def optional_text(self, name: str, *paths: str) -> str | None:
-        """Returns the same as `text` but notes no gap, for fields of few formats."""
-        return self.text(name, *paths) if any(map(self.has, paths)) else None
-
     def count(self, name: str, *paths: str) -> int | None:
         """Returns a whole number of at least 0, also from a text such as 1,234."""
         for path in paths:
@@ -131,9 +127,14 @@ class Fields:
         return None
 
     def private_names(self, *paths: str) -> tuple[str, ...]:
-        """Returns the texts at some paths, which are only used to remove names."""
+        """Returns texts, also in lists, which are only used to remove names."""
         found = map(self._get, paths)
-        return tuple(value for value in found if isinstance(value, str) and value)
+        values = (
+            v
+            for value in found
+            for v in (value if isinstance(value, list) else [value])
+        )
+        return tuple(value for value in values if isinstance(value, str) and value)
 
     def identifier(self, name: str, *paths: str) -> str | None:
         """Returns an id as a string; "", "0" and "REDACTED" are not ids.
@@ -306,23 +307,21 @@ class Fields:
         ]
         return tuple(found)
 
-    def hashtags(
-        self, caption: str | None, *, links: tuple[str, str], listed: tuple[str, str]
-    ) -> tuple[str, ...]:
+    def hashtags(self, caption: str, links: str, listed: str) -> tuple[str, ...]:
         """Returns the tags that a post links to, then the challenges that list it.
 
         Args:
             caption: used for the tags if the post has no links.
-            links: path of the list of links, and the key of a tag in it.
-            listed: path of the list of challenges, and the key of a name in it.
+            links: path of the list of links.
+            listed: path of the list of challenges.
         """
-        path, key = links
         linked = (
-            self.texts(path, key, are_words=True)
-            if self._has_list(path)
-            else find_hashtags(caption or "")
+            self.texts(links, "hashtagName", "HashtagName", are_words=True)
+            if self._has_list(links)
+            else find_hashtags(caption)
         )
-        found, titles = list(linked), list(self.texts(*listed, are_words=True))
+        keys = ("cha_name", "challengeName", "title", "name")
+        found, titles = list(linked), list(self.texts(listed, *keys, are_words=True))
         return tuple(found) if found == titles else (*found, *titles)
 
     def note(self, word: str) -> None:
@@ -352,7 +351,8 @@ class Fields:
         return next((number for number in numbers if number is not None), None)
 
     def _get(self, path: str) -> Any:
-        value: Any = self._record
+        # A table may have a column without a name.
+        value: Any = self._record if path else None
         for key, other in addresses.split_path(path):
             if isinstance(value, list) and len(value) == 1:
                 value = value[0]
@@ -379,9 +379,9 @@ class Fields:
                 f"`{name}` passed through a spreadsheet, which keeps 15 digits"
             )
 
-    def _note_gap(self, name: str, paths: Iterable[str]) -> None:
+    def _note_gap(self, name: str, paths: Sequence[str]) -> None:
         found = [value for value in map(self._get, paths) if value is not None]
-        if not found:
+        if paths and not found:
             self.note(f"missing.{name}")
         elif any(value not in _EMPTY_VALUES for value in found):
             self.note(f"malformed.{name}")

@@ -5,15 +5,17 @@ The meaning of a column is derived from its name (`synonyms`).
 
 from __future__ import annotations
 
+from typing import Any
+
 from dc_keras.corpus.importing.sources import (
     addresses,
-    mapped,
+    formats,
     research_api,
-    simple_tables,
     synonyms,
     values,
     web_item,
 )
+from dc_keras.corpus.importing.sources.mapped import Paths
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -22,29 +24,15 @@ from dc_keras.corpus.importing.sources.post import (
     UnreadablePostError,
 )
 
-_PATHS = mapped.Paths(
-    video_id=("video_id",),
-    user_id=("user_id",),
-    handle=("handle",),
-    caption=("caption",),
-    create_time=("create_time",),
-    tags=("hashtags",),
-    mentions=("mentions",),
-    music_id=("music_id",),
-    music_title=("music_title",),
-    names=("name",),
-    duration_s=("duration_s",),
-    views=("views",),
-    likes=("likes",),
-    comments=("comments",),
-    shares=("shares",),
-    saves=("saves",),
-    region=("region",),
-    language=("language",),
-    transcript=("transcript",),
-    effects=("effects",),
-    followers="followers",
-)
+_NAMED: dict[str, Any] = {
+    **{
+        name: (name,)
+        for name in synonyms.SYNONYMS
+        if name not in ("url", "profile_url")
+    },
+    "followers": "followers",
+}
+_PATHS = Paths(tags=_NAMED.pop("hashtags"), names=_NAMED.pop("name"), **_NAMED)
 _COUNTS = frozenset({"views", "likes", "comments", "shares", "saves"})
 _DISTINCTIVE = _COUNTS | {"caption", "create_time", "handle", "hashtags", "duration_s"}
 # Only the Research API has these.
@@ -62,7 +50,7 @@ _TOOL_KEYS = frozenset(
 )
 # An object with one of these keys describes a person.
 _PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
-_TOOLS = (research_api.VIDEO, simple_tables.TIKTOK_10M, web_item.SOURCE)
+_TOOLS = (research_api.VIDEO, formats.TIKTOK_10M, web_item.SOURCE)
 
 
 def matches(record: RawRecord) -> bool:

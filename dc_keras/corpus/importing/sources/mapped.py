@@ -5,9 +5,13 @@ A source that differs from others only in the names of its fields is such a tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import msgspec
 
 from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.mention_spans import show_handles
 from dc_keras.corpus.importing.sources.post import Post, RawRecord
 
 
@@ -15,28 +19,24 @@ from dc_keras.corpus.importing.sources.post import Post, RawRecord
 class Paths:
     """The paths of the fields of `Post`; the first path with a value is used.
 
+    A field without paths does not exist in the format: it is None and not noted. Fields
+    that are not listed are those of `Post`.
+
     Attributes:
         video_id: the id; by default that in the URL of the post.
         user_id: the id of the author.
         handle: the handle of the author; by default that in the URL of the post.
         sec_uid: the secUid of the author.
-        caption: the text.
         create_time: seconds, milliseconds or a text with a time zone.
         tags: lists of hashtags; by default those in the caption.
-        mentions: lists of handles.
-        music_id: id of the sound.
-        music_title: title of the sound.
-        music_is_original: whether the sound is an original one.
+        links: list of the hashtags and mentions that the caption links to, in place of
+            `tags`.
+        challenges: list of challenges, in addition to `links` or the caption.
         names: display names of the author and of the owner of the sound.
         duration_s: seconds or hh:mm:ss.
-        views: plays; likes, comments, shares and saves are also counts.
-        region: country code.
-        language: language code.
-        transcript: the speech in the video, as text.
-        duet_of: id of the post that it is a duet with.
-        effects: lists of effects.
         images: values that are not empty for a slideshow.
         followers: count of the author's account; total_likes and total_posts likewise.
+        witnesses: see `Fields`.
     """
 
     video_id: tuple[str, ...]
@@ -46,6 +46,8 @@ class Paths:
     caption: tuple[str, ...] = ()
     create_time: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    links: str = ""
+    challenges: str = ""
     mentions: tuple[str, ...] = ()
     music_id: tuple[str, ...] = ()
     music_title: tuple[str, ...] = ()
@@ -66,52 +68,85 @@ class Paths:
     followers: str = ""
     total_likes: tuple[str, ...] = ()
     total_posts: str = ""
+    witnesses: tuple[str, ...] = ()
 
-    def read(self, record: RawRecord, *, witnesses: tuple[str, ...] = ()) -> Post:
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Returns the paths in a text of words such as `likes=ups,stats.ups`."""
+        is_single = {item.name: item.default == "" for item in fields(cls)}
+        given = dict(word.split("=") for word in text.split())
+        values: dict[str, Any] = {
+            name: paths if is_single[name] else tuple(paths.split(","))
+            for name, paths in given.items()
+        }
+        return cls(**values)
+
+    def read(self, record: RawRecord) -> Post:
         """Maps a record to a `Post`.
-
-        Args:
-            record: the raw record.
-            witnesses: see `Fields`.
 
         Raises:
             UnreadablePostError: there is no valid id, or no author.
         """
-        fields = Fields(record, witnesses=witnesses)
-        video_id = fields.video_id(*self.video_id)
-        caption = fields.text("caption", *self.caption) or ""
-        author = fields.author(
+        return self.read_fields(Fields(record, witnesses=self.witnesses))
+
+    def read_fields(self, record: Fields) -> Post:
+        """Returns the same as `read`, and adds notes to the fields of the record."""
+        video_id = record.video_id(*self.video_id)
+        caption = record.text("caption", *self.caption) or ""
+        author = record.author(
             user_id=self.user_id, handle=self.handle, sec_uid=self.sec_uid
         )
         return Post(
             video_id=video_id,
             author=author,
-            caption=caption,
-            create_time=fields.time("create_time", *self.create_time),
-            hashtags=fields.tags(caption, *self.tags),
-            mentions=tuple(
-                name.removeprefix("@")
-                for path in self.mentions
-                for name in fields.texts(path, "username", "unique_id", "name")
-            ),
-            music_id=fields.optional_identifier("music_id", *self.music_id),
-            music_title=fields.text("music_title", *self.music_title),
-            music_is_original=fields.flag(*self.music_is_original),
-            private_names=fields.private_names(*self.names),
-            duration_s=fields.seconds("duration_s", *self.duration_s),
-            region=fields.text("region", *self.region),
-            language=fields.optional_text("language", *self.language),
-            transcript=fields.optional_text("transcript", *self.transcript),
-            duet_of=fields.optional_identifier("duet_of", *self.duet_of),
+            caption=self._shown(record, caption),
+            create_time=record.time("create_time", *self.create_time),
+            hashtags=self._hashtags(record, caption),
+            mentions=tuple(self._mentions(record)),
+            music_id=record.optional_identifier("music_id", *self.music_id),
+            music_title=record.text("music_title", *self.music_title),
+            music_is_original=record.flag(*self.music_is_original),
+            private_names=record.private_names(*self.names),
+            duration_s=record.seconds("duration_s", *self.duration_s),
+            views=record.count("views", *self.views),
+            likes=record.count("likes", *self.likes),
+            comments=record.count("comments", *self.comments),
+            shares=record.count("shares", *self.shares),
+            saves=record.count("saves", *self.saves),
+            duet_of=record.optional_identifier("duet_of", *self.duet_of),
             effects=tuple(
-                e for path in self.effects for e in fields.texts(path, "name")
+                e for path in self.effects for e in record.texts(path, "name")
             ),
-            is_slideshow=any(map(fields.has_images, self.images)),
-            account=fields.account(self.followers, self.total_likes, self.total_posts),
-            views=fields.count("views", *self.views),
-            likes=fields.count("likes", *self.likes),
-            comments=fields.count("comments", *self.comments),
-            shares=fields.count("shares", *self.shares),
-            saves=fields.count("saves", *self.saves),
-            notes=fields.notes,
+            region=record.text("region", *self.region),
+            language=record.text("language", *self.language),
+            transcript=record.text("transcript", *self.transcript),
+            is_slideshow=any(map(record.has_images, self.images)),
+            account=record.account(self.followers, self.total_likes, self.total_posts),
+            notes=record.notes,
         )
+
+    def _shown(self, record: Fields, caption: str) -> str:
+        links = record.entries(self.links) if self.links else ()
+        return show_handles(caption, links) if links else caption
+
+    def _hashtags(self, record: Fields, caption: str) -> tuple[str, ...]:
+        if self.links or self.challenges:
+            return record.hashtags(caption, self.links, self.challenges)
+        return record.tags(caption, *self.tags)
+
+    def _mentions(self, record: Fields) -> list[str]:
+        keys = ("username", "unique_id", "name")
+        found = [n for path in self.mentions for n in record.texts(path, *keys)]
+        if self.links:
+            found += record.texts(self.links, "user_unique_id")
+        return [name.lstrip("@") for name in found]
+
+
+def with_changes(post: Post, fields: Fields, **changes: Any) -> Post:
+    """Returns a post with other values, and with all notes of its fields."""
+    return msgspec.structs.replace(post, **changes, notes=fields.notes)
+
+
+def has_keys(record: RawRecord, *keys: str, least: int = 1) -> bool:
+    """Whether a record has some of the keys."""
+    return sum(map(record.__contains__, keys)) >= least

@@ -30,6 +30,10 @@ class UnreadablePostError(ValueError):
     """
 
 
+class UnknownAuthorError(UnreadablePostError):
+    """Only another file of the export may contain the author of a post."""
+
+
 class Person(msgspec.Struct, frozen=True, gc=False):
     """A person on the platform, in the clear; kept in memory only.
 
@@ -112,29 +116,18 @@ class RequestContext:
 class Post(msgspec.Struct, frozen=True, gc=False):
     """One post with its author in the clear; kept in memory only.
 
+    Fields that are not listed are as in `records.Video`, but as the export gives them.
+
     Attributes:
-        video_id: digits.
         author: the author; None if another file of the export contains it.
-        caption: as posted.
-        create_time: posting time as given, UTC seconds.
-        hashtags: names as given, in order.
+        create_time: posting time, UTC seconds.
         notes: words for missing or repaired values, which are counted.
-        mentions: handles as given, in addition to those in the caption.
-        music_id: id of the sound.
-        music_title: title of the sound as given; it may contain a personal name.
+        mentions: handles, in addition to those in the caption.
+        music_title: title of the sound; it may contain a personal name.
         music_is_original: whether the sound is an original one, which the platform
             titles with its owner's name; None if the export does not contain it.
         private_names: display names of the author and of the owner of an original
             sound. They are not stored, only removed from the title of the sound.
-        duration_s: length in seconds.
-        views: plays; likes, comments, shares, saves are also counts.
-        duet_of: id of the video that this one is a duet with.
-        effects: names of effects.
-        region: two-letter code as given.
-        language: language code as given.
-        stitch_of: id of the video that this one is a stitch of.
-        transcript: the speech in the video, as text.
-        is_slideshow: whether the post is a series of images.
         edges: edges of other users in the record, such as comments.
         account: counts of the author's account; None if not given.
     """
@@ -196,3 +189,12 @@ class Source:
     read: Callable[[RawRecord], Post] | None = None
     read_edges: Callable[[RawRecord, RequestContext], RawEdges] | None = None
     read_lines: Callable[[Sequence[bytes]], Iterator[PostColumns | None]] | None = None
+
+
+def refuse(reason: str) -> Callable[[RawRecord, RequestContext], RawEdges]:
+    """Returns a `read_edges` that raises `UnreadablePostError` for every record."""
+
+    def read_edges(record: RawRecord, context: RequestContext) -> RawEdges:
+        raise UnreadablePostError(reason)
+
+    return read_edges

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.mapped import Paths, with_changes
 from dc_keras.corpus.importing.sources.post import (
-    Person,
     Post,
     RawEdge,
     RawRecord,
@@ -19,6 +19,15 @@ def matches(record: RawRecord) -> bool:
     return "createtime" in keys and "video_id" in keys
 
 
+_PATHS = Paths.of(
+    """
+    video_id=video_id user_id=author_id handle=author_name caption=desc
+    create_time=createtime tags=hashtags mentions=mentions views=view_count
+    likes=digg_count comments=comment_count shares=share_count
+    """
+)
+
+
 def read(record: RawRecord) -> Post:
     """Maps a row to a `Post`.
 
@@ -26,26 +35,15 @@ def read(record: RawRecord) -> Post:
         UnreadablePostError: there is no valid id, or no author.
     """
     fields = Fields(record)
-    video_id = fields.video_id("video_id")
-    caption = fields.text("caption", "desc") or ""
-    author = fields.author(user_id=("author_id",), handle=("author_name",))
+    post = _PATHS.read_fields(fields)
     shared = fields.optional_identifier("shared_video", "share_video_id")
     kind = _share_kind(fields) if shared is not None else None
-    return Post(
-        video_id=video_id,
-        author=author,
-        caption=caption,
-        create_time=fields.time("create_time", "createtime"),
-        hashtags=fields.tags(caption, "hashtags"),
-        mentions=tuple(fields.texts("mentions")),
-        views=fields.count("views", "view_count"),
-        likes=fields.count("likes", "digg_count"),
-        comments=fields.count("comments", "comment_count"),
-        shares=fields.count("shares", "share_count"),
+    return with_changes(
+        post,
+        fields,
         duet_of=shared if kind == "duet" else None,
         stitch_of=shared if kind == "stitch" else None,
-        edges=_made_from(fields, kind, author, video_id),
-        notes=fields.notes,
+        edges=_made_from(fields, kind, post),
     )
 
 
@@ -57,9 +55,7 @@ def _share_kind(fields: Fields) -> str | None:
     return None
 
 
-def _made_from(
-    fields: Fields, kind: str | None, author: Person, video_id: str
-) -> tuple[RawEdge, ...]:
+def _made_from(fields: Fields, kind: str | None, post: Post) -> tuple[RawEdge, ...]:
     """Returns the edge to the author of the original, which the corpus may lack."""
     if kind is None:
         return ()
@@ -70,7 +66,7 @@ def _made_from(
         return ()
     if other is None:
         return ()
-    return (RawEdge(kind, author, other, video_id=video_id),)
+    return (RawEdge(kind, post.author, other, video_id=post.video_id),)
 
 
 SOURCE = Source(name="pytok", matches=matches, read=read)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -17,20 +17,22 @@ import orjson
 
 from dc_keras.corpus.importing.sources import encodings, json_repair, sheets
 from dc_keras.corpus.importing.sources.archives import (
-    CHUNK,
     DAMAGE_ERRORS,
     ArchiveMember,
     DecompressionBombError,
     iter_members,
 )
 from dc_keras.corpus.importing.sources.pages import PAYLOAD_IDS, find_payloads
+from dc_keras.corpus.importing.sources.pieces import CHUNK, Piece
 from dc_keras.corpus.importing.sources.post import PostColumns
 from dc_keras.corpus.importing.sources.tables import (
-    Header,
+    Document,
     find_header,
     read_rows,
     rejection_reason,
 )
+
+__all__ = ["Document", "is_json_lines", "read_documents"]
 
 ReadLines: TypeAlias = Callable[[Sequence[bytes]], Iterable[PostColumns | None]]
 
@@ -53,47 +55,42 @@ _OTHER_CODE = (
 )
 
 
-@dataclass(slots=True)
-class Document:
-    """One JSON value or row of an export file, or the reason why it cannot be read.
-
-    Attributes:
-        position: position in the file: `line 3`, `document`, `script SIGI_STATE`; in an
-            archive, preceded by the name of the entry.
-        value: the parsed JSON, or a `Row`; None if there is a reason.
-        reason: why it could not be parsed.
-        raw: the bytes of an unparsed document, otherwise empty.
-        posts: in place of a value, the posts that `read_lines` read from this line and
-            the following ones.
-    """
-
-    position: str
-    value: Any = None
-    reason: str | None = None
-    raw: bytes = b""
-    posts: PostColumns | None = None
-
-
 def read_documents(
-    path: Path, read_lines: ReadLines | None = None
+    piece: Piece, read_lines: ReadLines | None = None
 ) -> Iterator[Document]:
-    """Yields the JSON values of a file, line by line if it is JSON lines.
+    """Yields the JSON values of a piece of a file, line by line if it is JSON lines.
 
     The format is recognised from the content, not from the file name: archives, Parquet
     and spreadsheets by their first bytes, saved pages by a leading `<`, tables by a
     header line, JSON lines by a complete first line that is not the last.
-
-    Args:
-        path: the file.
-        read_lines: fast reader for JSON lines after the first line.
     """
-    for member in iter_members(path):
+    for member in iter_members(piece):
         if member.reason is not None:
             yield Document(member.name or "document", reason=member.reason)
             continue
         for document in _read_member(member, read_lines):
             position = f"{member.name} {document.position}".strip()
             yield document if not member.name else replace(document, position=position)
+
+
+def is_json_lines(path: Path, max_bytes: int) -> bool:
+    """Whether a file is JSON lines, so that each range of its lines can be read alone.
+
+    Args:
+        path: the file.
+        max_bytes: if its first line is longer, the result is false.
+    """
+    with path.open("rb", buffering=CHUNK) as file:
+        head = file.read(encodings.HEAD)
+        file.seek(0)
+        _, first = _first_line(file, max_bytes)
+    return (
+        encodings.rejection_reason(head) is None
+        and encodings.wide_encoding(head) is None
+        and first.lstrip()[:1] in (b"{", b"[")
+        and first.endswith(b"\n")
+        and _parse("line", first).reason is None
+    )
 
 
 def _read_member(
@@ -119,6 +116,8 @@ def _read_to_the_end(
         with member.open() as file:
             if member.is_workbook:
                 yield from _read_workbook(file)
+            elif member.is_rest:
+                yield from _read_lines(file, 1, read_lines or _read_none)
             else:
                 yield from _read(member, file, read_lines)
     except DecompressionBombError as error:
@@ -138,8 +137,7 @@ def _read(
     with member.open() as beginning:
         head = beginning.read(encodings.HEAD)
     if head.startswith(b"PAR1"):
-        for row in sheets.read_parquet(file):
-            yield Document(f"row {row.line}", row.value, row.reason, row.raw)
+        yield from sheets.read_parquet(file)
         return
     if head.startswith(encodings.OLD_WORKBOOK):
         yield from _read_workbook(file)
@@ -150,7 +148,7 @@ def _read(
         return
     is_wide = encodings.wide_encoding(head) is not None
     file = encodings.as_utf8(file, head)
-    number, first = _first_line(file)
+    number, first = _first_line(file, MAX_BYTES)
     opening = first.lstrip(b" \t\r\n\x1e\x00")[:1]
     if not first.strip():
         yield Document("document", reason=_EMPTY)
@@ -173,10 +171,10 @@ def _read_json(
     yield from _read_whole(first, file, number)
 
 
-def _first_line(file: BinaryIO) -> tuple[int, bytes]:
+def _first_line(file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
     """Returns the number and content of the first line that is not blank."""
     number = 0
-    while line := file.readline(MAX_BYTES):
+    while line := file.readline(max_bytes):
         number += 1
         if number == 1:
             line = line.removeprefix(encodings.UTF8_BOM)
@@ -323,22 +321,13 @@ def _read_workbook(file: BinaryIO) -> Iterator[Document]:
     if len(data) == sheets.MAX_BYTES:
         yield Document("document", reason="a spreadsheet of more than 256 MiB")
         return
-    for name, row in sheets.read_workbook(data):
-        position = f"sheet {name} row {row.line}" if name else "document"
-        yield Document(position, row.value, row.reason, row.raw)
+    yield from sheets.read_workbook(data)
 
 
 def _read_table_or_text(
     first: bytes, file: BinaryIO, number: int, member: ArchiveMember | None
 ) -> Iterator[Document]:
-    """Yields the rows of a table, or the JSON in a script.
-
-    Args:
-        first: the first line.
-        file: the rest of the file.
-        number: number of the first line.
-        member: the file, to detect its encoding; None if the encoding is known.
-    """
+    """Yields the rows of a table, or the JSON in a script."""
     lines = [first]
     header = find_header(lines)
     while header is None and len(lines) < _TITLE_LINES:
@@ -351,16 +340,11 @@ def _read_table_or_text(
         if member is not None and encodings.is_not_utf8(member.open):
             yield Document("document", reason=_OTHER_CODE, raw=first)
             return
-        yield from _read_table(header, file, number + len(lines) - 1)
+        rest = iter(lambda: file.readline(MAX_BYTES), b"")
+        yield from read_rows(header, rest, number + len(lines) - 1)
         return
     data = b"".join(lines) + file.read(MAX_BYTES)
     for document in _read_values("document", data):
         if document.reason == "not JSON":
             document.reason = rejection_reason(lines) or _NO_FORMAT
         yield document
-
-
-def _read_table(header: Header, file: BinaryIO, number: int) -> Iterator[Document]:
-    lines = iter(lambda: file.readline(MAX_BYTES), b"")
-    for row in read_rows(header, lines, number):
-        yield Document(f"line {row.line}", row.value, row.reason, row.raw)

@@ -6,7 +6,10 @@ by their handle, which can change, and posts have no media files.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.mapped import Paths, with_changes
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawEdge,
@@ -15,6 +18,7 @@ from dc_keras.corpus.importing.sources.post import (
     RequestContext,
     Source,
     UnreadablePostError,
+    refuse,
 )
 
 # A video has at least two of these keys. The id is not required, so that videos without
@@ -32,36 +36,30 @@ def matches_video(record: RawRecord) -> bool:
     return len(_DISTINCTIVE & record.keys()) >= 2 and "parent_comment_id" not in record
 
 
+# The virtual compute environment renames some of the fields.
+_PATHS = Paths.of(
+    """
+    video_id=id,video_id handle=username,author_name,display_name
+    caption=video_description create_time=create_time,create_date tags=hashtag_names
+    mentions=video_mention_list music_id=music_id duration_s=video_duration
+    views=view_count likes=like_count comments=comment_count shares=share_count
+    saves=favorites_count,favourites_count region=region_code,country_code
+    transcript=voice_to_text witnesses=id,video_id,music_id
+    """
+)
+
+
 def read_video(record: RawRecord) -> Post:
     """Maps a video to a `Post`.
 
     Raises:
         UnreadablePostError: there is no valid id, or no author.
     """
-    fields = Fields(record, witnesses=("id", "video_id", "music_id"))
-    video_id = fields.video_id("id", "video_id")
-    caption = fields.text("caption", "video_description")
-    # The virtual compute environment renames some of the fields.
-    author = fields.author(handle=("username", "author_name", "display_name"))
-    return Post(
-        video_id=video_id,
-        author=author,
-        caption="" if caption is None else caption,
-        create_time=fields.time("create_time", "create_time", "create_date"),
-        hashtags=fields.tags(caption, "hashtag_names"),
-        mentions=tuple(fields.texts("video_mention_list", "username", "name")),
-        music_id=fields.optional_identifier("music_id", "music_id"),
-        duration_s=fields.seconds("duration_s", "video_duration"),
-        views=fields.count("views", "view_count"),
-        likes=fields.count("likes", "like_count"),
-        comments=fields.count("comments", "comment_count"),
-        shares=fields.count("shares", "share_count"),
-        saves=fields.count("saves", "favorites_count", "favourites_count"),
-        effects=_effects(fields),
-        region=fields.text("region", "region_code", "country_code"),
-        transcript=fields.text("transcript", "voice_to_text"),
-        notes=fields.notes,
-    )
+    fields = Fields(record, witnesses=_PATHS.witnesses)
+    post = _PATHS.read_fields(fields)
+    names = tuple(fields.texts("effect_info_list", "effect_name"))
+    ids = tuple(map(str, fields.entries("effect_ids")))
+    return with_changes(post, fields, effects=names or ids)
 
 
 def matches_follow(record: RawRecord) -> bool:
@@ -76,54 +74,26 @@ def read_follower(record: RawRecord, context: RequestContext) -> RawEdges:
     Raises:
         UnreadablePostError: one of the two users is missing.
     """
-    return _follow(record, is_followed=context.list_name == _FOLLOWING)
+    fields = Fields(record)
+    follower = fields.person(handle=("username",))
+    followed = fields.person(handle=("target_account",))
+    if follower is None or followed is None:
+        raise UnreadablePostError(
+            "a follower without `target_account`: the followed account is unknown"
+        )
+    if context.list_name == _FOLLOWING:
+        follower, followed = followed, follower
+    return RawEdges((RawEdge("follow", follower, followed),))
 
 
 def read_followed(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Maps an entry of a list of followed users to an edge.
-
-    Raises:
-        UnreadablePostError: one of the two users is missing.
-    """
-    del context
-    return _follow(record, is_followed=True)
+    """Maps an entry of a list of followed users to an edge; raises likewise."""
+    return read_follower(record, replace(context, list_name=_FOLLOWING))
 
 
 def matches_comment(record: RawRecord) -> bool:
     """Whether the record is a comment."""
     return "parent_comment_id" in record and "video_id" in record
-
-
-def read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Rejects a comment, because it has no author.
-
-    Raises:
-        UnreadablePostError: always.
-    """
-    del record, context
-    raise UnreadablePostError(
-        "a comment without an author: the Research API does not return it"
-    )
-
-
-def _effects(fields: Fields) -> tuple[str, ...]:
-    names = tuple(fields.texts("effect_info_list", "effect_name"))
-    ids = tuple(map(str, fields.entries("effect_ids")))
-    return names or ids
-
-
-def _follow(record: RawRecord, *, is_followed: bool) -> RawEdges:
-    fields = Fields(record)
-    listed = fields.person(handle=("username",))
-    asked_about = fields.person(handle=("target_account",))
-    if listed is None or asked_about is None:
-        raise UnreadablePostError(
-            "a follower without `target_account`: the followed account is unknown"
-        )
-    follower, followed = listed, asked_about
-    if is_followed:
-        follower, followed = asked_about, listed
-    return RawEdges((RawEdge("follow", follower, followed),))
 
 
 VIDEO = Source(name="research_api", matches=matches_video, read=read_video)
@@ -134,5 +104,9 @@ FOLLOWING = Source(
     name="research_following", matches=matches_follow, read_edges=read_followed
 )
 COMMENT = Source(
-    name="research_comment", matches=matches_comment, read_edges=read_comment
+    name="research_comment",
+    matches=matches_comment,
+    read_edges=refuse(
+        "a comment without an author: the Research API does not return it"
+    ),
 )

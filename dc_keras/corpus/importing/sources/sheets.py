@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from itertools import compress
@@ -20,7 +21,7 @@ from dc_keras.corpus.importing.sources.headers import (
 )
 from dc_keras.corpus.importing.sources.post import TypedRow
 from dc_keras.corpus.importing.sources.tables import (
-    TableRow,
+    Document,
     make_row,
     put_cell,
     read_cell,
@@ -32,7 +33,7 @@ _TITLE_ROWS = 12
 MAX_BYTES = 2**28
 
 
-def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
+def read_parquet(file: BinaryIO) -> Iterator[Document]:
     """Yields the rows of a Parquet file, each with its number."""
     number = 0
     try:
@@ -42,7 +43,7 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
         if is_flat and not is_header(schema.names):
             reason = rejection_reason([schema.names])
             if reason is not None:
-                yield TableRow(0, reason=reason)
+                yield Document("row 0", reason=reason)
                 return
         columns = column_paths(schema.names)
         for batch in table.iter_batches(_ROWS_A_BATCH):
@@ -52,14 +53,14 @@ def read_parquet(file: BinaryIO) -> Iterator[TableRow]:
                 row = TypedRow()
                 for path, value in zip(columns, values, strict=True):
                     put_cell(row, path, value)
-                yield TableRow(number, row)
+                yield Document(f"row {number}", row)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = f"not a readable Parquet file: {type(error).__name__}"
-        yield TableRow(number, reason=reason)
+        yield Document(f"row {number}", reason=reason)
 
 
-def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
-    """Yields the rows of all sheets with a header: the name of the sheet, and the row.
+def read_workbook(data: bytes) -> Iterator[Document]:
+    """Yields the rows of all sheets with a header.
 
     Reads xlsx, xlsb, xls and ods. Numbers stay numbers; other cells give the displayed
     text; formulas give the computed value.
@@ -73,20 +74,20 @@ def read_workbook(data: bytes) -> Iterator[tuple[str, TableRow]]:
         for name in book.sheet_names:
             for row in _rows_of_sheet(book.get_sheet_by_name(name), top):
                 found = True
-                yield name, row
+                yield replace(row, position=f"sheet {name} {row.position}")
     except python_calamine.PasswordError:
-        yield "", TableRow(0, reason="a spreadsheet with a password")
+        yield Document("document", reason="a spreadsheet with a password")
         return
     except (python_calamine.CalamineError, ValueError, OSError) as error:
         reason = f"not a readable spreadsheet: {type(error).__name__}"
-        yield "", TableRow(0, reason=reason)
+        yield Document("document", reason=reason)
         return
     if not found:
         reason = "a spreadsheet without a row below a header with ids"
-        yield "", TableRow(0, reason=rejection_reason(top) or reason)
+        yield Document("document", reason=rejection_reason(top) or reason)
 
 
-def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
+def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[Document]:
     """Yields the rows below the header; the lines above it are added to `top`."""
     merged = {
         (row, column): start
@@ -114,14 +115,14 @@ def _rows_of_sheet(sheet: Any, top: list[list[str]]) -> Iterator[TableRow]:
             elif start is not None:
                 cells[place] = last.get(start, cell)
         if any(cell != "" for cell in cells):
-            yield _row(columns, cells, number + 1)
+            yield _row(columns, cells, f"row {number + 1}")
 
 
-def _row(columns: list[Path], cells: Sequence[Any], number: int) -> TableRow:
+def _row(columns: list[Path], cells: Sequence[Any], position: str) -> Document:
     """Returns a row; numbers that are not exact integers stay floats."""
     is_number = [isinstance(cell, float) and not _is_exact(cell) for cell in cells]
     shown = ["" if n else _shown(c) for c, n in zip(cells, is_number, strict=True)]
-    row = make_row(columns, shown, number)
+    row = make_row(columns, shown, position)
     if row.value is not None:
         for path, cell in compress(zip(columns, cells, strict=True), is_number):
             put_cell(row.value, path, cell)

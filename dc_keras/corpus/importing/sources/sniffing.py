@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
+from functools import cache
 
 from dc_keras.corpus.importing.sources import (
     aweme,
-    bright_data,
     comments,
-    content_scraper,
-    display_api,
-    douk,
-    fourcat_csv,
+    formats,
     hand_made,
-    minet,
     own_data,
-    pyktok,
     pytok,
     research_api,
-    share_item,
-    simple_tables,
     suggested,
-    tiktok_scraper,
-    tikwm,
-    web_comment,
     web_item,
     whichtok,
     yt_dlp,
@@ -35,34 +26,34 @@ AUTO = "auto"
 
 # In the order in which they are tried: specific formats first.
 _SOURCES = (
-    share_item.SOURCE,
+    formats.SHARE_ITEM,
     own_data.SOURCE,
-    web_comment.SOURCE,
+    comments.WEB,
     research_api.COMMENT,
     comments.SOURCE,
-    tikwm.SOURCE,  # its `aweme_id` differs from that of the app
+    formats.TIKWM,  # its `aweme_id` differs from that of the app
     aweme.SOURCE,
     yt_dlp.SOURCE,
-    tiktok_scraper.SOURCE,
-    content_scraper.SOURCE,
-    douk.SOURCE,
-    bright_data.SOURCE,
-    minet.SOURCE,
-    simple_tables.TUTORIAL,
-    display_api.SOURCE,
+    formats.TIKTOK_SCRAPER,
+    formats.CONTENT_SCRAPER,
+    formats.DOUK,
+    formats.BRIGHT_DATA,
+    formats.MINET,
+    formats.SIMPLE_DICT,
+    formats.DISPLAY_API,
     suggested.SOURCE,
     whichtok.USERS,
     whichtok.VIDEOS,
     whichtok.SUGGESTIONS,
-    fourcat_csv.SOURCE,
-    pyktok.PYKTOK,
-    pyktok.TRAKTOK,
+    formats.FOURCAT_CSV,
+    formats.PYKTOK,
+    formats.TRAKTOK,
     pytok.SOURCE,
     research_api.FOLLOWERS,
     research_api.FOLLOWING,  # equals the previous format; must be selected by name
     hand_made.SOURCE,  # leaves the records of the following formats to them
     research_api.VIDEO,
-    simple_tables.TIKTOK_10M,
+    formats.TIKTOK_10M,
     web_item.SOURCE,
 )
 
@@ -85,12 +76,24 @@ def register(source: Source) -> None:
     _REGISTERED.append(source)
 
 
-def choose_sources(name: str) -> tuple[Source, ...]:
+@cache
+def _run_source_file(path: str) -> None:
+    """Runs a file that registers sources, once in a process."""
+    runpy.run_path(path)
+
+
+def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, ...]:
     """Returns the sources to try: all for "auto", else the one with this name.
+
+    Args:
+        name: "auto" or the name of a source.
+        source_file: Python file that registers sources; it is executed.
 
     Raises:
         DataError: there is no such source.
     """
+    if source_file is not None:
+        _run_source_file(source_file)
     known_sources = (*_REGISTERED, *_SOURCES)
     if name == AUTO and not _REGISTERED:
         return _SOURCES

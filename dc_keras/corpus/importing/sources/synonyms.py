@@ -15,99 +15,64 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources.post import Row
 
-# Field → headers in English, German, Spanish and French, the most specific ones first.
+# Field: headers in English, German, Spanish and French, the most specific ones first.
+_TEXT = """
+video_id: video id, post id, aweme id, item id, clip id, media id, id, video nummer,
+    id del video, id de la video, identifiant
+url: video url, post url, share url, web video url, video link, url, share link, link,
+    permalink, hyperlink, web address, address, link zum video, adresse, enlace,
+    direccion, lien, lien vers
+profile_url: profile url, profile link, author url, user url, creator url, account url,
+    author link, profil link, enlace al perfil, lien vers le profil, channel url
+user_id: author id, user id, creator id, account id, profile id, uid, autor id,
+    nutzer id, benutzer id, id del autor, id de usuario, id auteur, id utilisateur
+handle: username, user name, handle, author username, author handle, creator username,
+    creator handle, account handle, tiktok username, unique id, author unique id,
+    screen name, account name, author name, creator name, channel name, profile name,
+    author, user, creator, account, profile, channel, uploader, posted by, influencer,
+    owner, benutzername, nutzername, nutzer, benutzer, autor, autorin, konto, ersteller,
+    profil, nombre de usuario, usuario, autora, creador, creadora, cuenta, perfil,
+    nom d'utilisateur, utilisateur, auteur, compte, createur
+name: nickname, display name, full name, author nickname, name
+caption: caption, description, desc, text, body, content, message, title, video text,
+    beschreibung, bildunterschrift, inhalt, titel, descripcion, leyenda, texto,
+    contenido, titulo, legende, texte, contenu, titre
+create_time: create time, created at, creation time, creation date, created,
+    date posted, posted at, posted on, posted, time posted, publish date, published at,
+    published on, published, publish time, publication date, upload date, uploaded at,
+    uploaded, timestamp, date and time, date time, datetime, date utc, date, time,
+    unix timestamp, veroffentlicht am, veroffentlicht, erstellt am, gepostet am, datum,
+    uhrzeit, zeitstempel, fecha de publicacion, publicado el, fecha y hora, fecha,
+    date de publication, publie le, date et heure, horodatage
+views: view, play, viewer, aufruf, aufrufe, wiedergabe, wiedergaben, vista,
+    visualizacion, visualizaciones, reproduccion, reproducciones, vue, lecture,
+    visionnage
+likes: like, heart, digg, gefallt mir, gefallt mir angaben, herzen, me gusta, megusta,
+    corazon, corazones, j'aime, mention j'aime
+comments: comment, kommentar, kommentare, comentario, commentaire
+shares: share, geteilt, teilungen, compartido, compartida, veces compartido, partage
+saves: save, saved, bookmark, collect, collected, favorite, favourite, gespeichert,
+    lesezeichen, guardado, guardada, favorito, enregistrement, enregistre, favori
+duration_s: duration, length, duration s, duration sec, duration second, length s,
+    length sec, length second, dauer, lange, duracion, duree
+hashtags: hashtag, tag, hashtag name, challenge, etiqueta
+mentions: mention, mentioned user, erwahnung, erwahnungen, mencion
+music_id: music id, sound id, audio id, song id
+music_title: music title, sound title, song title, music name, sound name, music, sound,
+    song, audio, track, musik, ton, musica, sonido, cancion, musique, chanson
+region: region, region code, country, country code, location, location created, land,
+    pais, pays
+language: language, lang, text language, sprache, idioma, langue
+transcript: transcript, transcription, voice to text, transkript
+effects: effect, effect id, effect name, effekt, efecto, effet
+followers: follower, author follower, subscriber, abonnent, abonnenten, seguidor,
+    seguidores, abonne
+"""
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "video_id": (
-        *("video id", "post id", "aweme id", "item id", "clip id", "media id", "id"),
-        *("video nummer", "id del video", "id de la video", "identifiant"),
-    ),
-    "url": (
-        *("video url", "post url", "share url", "web video url", "video link", "url"),
-        *("share link", "link", "permalink", "hyperlink", "web address", "address"),
-        *("link zum video", "adresse", "enlace", "direccion", "lien", "lien vers"),
-    ),
-    "profile_url": (
-        *("profile url", "profile link", "author url", "user url", "creator url"),
-        *("account url", "author link", "profil link", "enlace al perfil"),
-        *("lien vers le profil", "channel url"),
-    ),
-    "user_id": (
-        *("author id", "user id", "creator id", "account id", "profile id", "uid"),
-        *("autor id", "nutzer id", "benutzer id", "id del autor", "id de usuario"),
-        *("id auteur", "id utilisateur"),
-    ),
-    "handle": (
-        *("username", "user name", "handle", "author username", "author handle"),
-        *("creator username", "creator handle", "account handle", "tiktok username"),
-        *("unique id", "author unique id", "screen name", "account name"),
-        *("author name", "creator name", "channel name", "profile name", "author"),
-        *("user", "creator", "account", "profile", "channel", "uploader", "posted by"),
-        *("influencer", "owner", "benutzername", "nutzername", "nutzer", "benutzer"),
-        *("autor", "autorin", "konto", "ersteller", "profil", "nombre de usuario"),
-        *("usuario", "autora", "creador", "creadora", "cuenta", "perfil"),
-        *("nom d'utilisateur", "utilisateur", "auteur", "compte", "createur"),
-    ),
-    "name": ("nickname", "display name", "full name", "author nickname", "name"),
-    "caption": (
-        *("caption", "description", "desc", "text", "body", "content", "message"),
-        *("title", "video text", "beschreibung", "bildunterschrift", "inhalt"),
-        *("titel", "descripcion", "leyenda", "texto", "contenido", "titulo"),
-        *("legende", "texte", "contenu", "titre"),
-    ),
-    "create_time": (
-        *("create time", "created at", "creation time", "creation date", "created"),
-        *("date posted", "posted at", "posted on", "posted", "time posted"),
-        *("publish date", "published at", "published on", "published", "publish time"),
-        *("publication date", "upload date", "uploaded at", "uploaded", "timestamp"),
-        *("date and time", "date time", "datetime", "date utc", "date", "time"),
-        *("unix timestamp", "veroffentlicht am", "veroffentlicht", "erstellt am"),
-        *("gepostet am", "datum", "uhrzeit", "zeitstempel", "fecha de publicacion"),
-        *("publicado el", "fecha y hora", "fecha", "date de publication", "publie le"),
-        *("date et heure", "horodatage"),
-    ),
-    "views": (
-        *("view", "play", "viewer", "aufruf", "aufrufe", "wiedergabe", "wiedergaben"),
-        *("vista", "visualizacion", "visualizaciones", "reproduccion"),
-        *("reproducciones", "vue", "lecture", "visionnage"),
-    ),
-    "likes": (
-        *("like", "heart", "digg", "gefallt mir", "gefallt mir angaben", "herzen"),
-        *("me gusta", "megusta", "corazon", "corazones", "j'aime", "mention j'aime"),
-    ),
-    "comments": ("comment", "kommentar", "kommentare", "comentario", "commentaire"),
-    "shares": (
-        *("share", "geteilt", "teilungen", "compartido", "compartida"),
-        *("veces compartido", "partage"),
-    ),
-    "saves": (
-        *("save", "saved", "bookmark", "collect", "collected", "favorite", "favourite"),
-        *("gespeichert", "lesezeichen", "guardado", "guardada", "favorito"),
-        *("enregistrement", "enregistre", "favori"),
-    ),
-    "duration_s": (
-        *("duration", "length", "duration s", "duration sec", "duration second"),
-        *("length s", "length sec", "length second", "dauer", "lange"),
-        *("duracion", "duree"),
-    ),
-    "hashtags": ("hashtag", "tag", "hashtag name", "challenge", "etiqueta"),
-    "mentions": ("mention", "mentioned user", "erwahnung", "erwahnungen", "mencion"),
-    "music_id": ("music id", "sound id", "audio id", "song id"),
-    "music_title": (
-        *("music title", "sound title", "song title", "music name", "sound name"),
-        *("music", "sound", "song", "audio", "track", "musik", "ton", "musica"),
-        *("sonido", "cancion", "musique", "chanson"),
-    ),
-    "region": (
-        *("region", "region code", "country", "country code", "location"),
-        *("location created", "land", "pais", "pays"),
-    ),
-    "language": ("language", "lang", "text language", "sprache", "idioma", "langue"),
-    "transcript": ("transcript", "transcription", "voice to text", "transkript"),
-    "effects": ("effect", "effect id", "effect name", "effekt", "efecto", "effet"),
-    "followers": (
-        *("follower", "author follower", "subscriber", "abonnent", "abonnenten"),
-        *("seguidor", "seguidores", "abonne"),
-    ),
+    field: tuple(map(str.strip, headers.split(",")))
+    for field, _, headers in (
+        line.partition(": ") for line in _TEXT.replace("\n   ", "").strip().splitlines()
+    )
 }
 _STOP_WORDS = frozenset(
     {"of", "the", "a", "an", "number", "num", "no", "nr", "count", "total", "how"}

@@ -10,7 +10,7 @@ from typing import Any
 from dc_keras.corpus.importing.sources import cells as cell_contents
 from dc_keras.corpus.importing.sources import headers
 from dc_keras.corpus.importing.sources.headers import Path, column_paths, is_header
-from dc_keras.corpus.importing.sources.post import Row
+from dc_keras.corpus.importing.sources.post import PostColumns, Row
 
 _DELIMITERS = (",", "\t", ";", "|")
 _TITLE_LINES = 12
@@ -19,21 +19,25 @@ _NOTHING = frozenset({"", "NA", "N/A", "nan", "NaN", "None", "NULL", "null", "<N
 _MAX_CELL = 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One row, or the reason why it cannot be read.
+@dataclass(slots=True)
+class Document:
+    """One JSON value or row of an export file, or the reason why it cannot be read.
 
     Attributes:
-        line: number of its last line.
-        value: the row; None if there is a reason.
-        reason: why it could not be read.
-        raw: the joined cells of a row that could not be read.
+        position: position in the piece: `line 3`, `document`, `script SIGI_STATE`; in
+            an archive, preceded by the name of the entry.
+        value: the parsed JSON, or a `Row`; None if there is a reason.
+        reason: why it could not be parsed.
+        raw: the bytes of an unparsed document, otherwise empty.
+        posts: in place of a value, the posts that `read_lines` read from this line and
+            the following ones.
     """
 
-    line: int
-    value: Row | None = None
+    position: str
+    value: Any = None
     reason: str | None = None
     raw: bytes = b""
+    posts: PostColumns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def rejection_reason(lines: Sequence[bytes]) -> str | None:
 
 def read_rows(
     header: Header, lines: Iterable[bytes], number: int
-) -> Iterator[TableRow]:
+) -> Iterator[Document]:
     """Yields the rows of a table.
 
     Args:
@@ -104,27 +108,28 @@ def read_rows(
     try:
         for cells in reader:
             if any(cells):
-                yield make_row(header.columns, cells, number + reader.line_num)
+                position = f"line {number + reader.line_num}"
+                yield make_row(header.columns, cells, position)
     except csv.Error as error:
         reason = f"not a table from here on: {error}"
-        yield TableRow(number + reader.line_num, reason=reason)
+        yield Document(f"line {number + reader.line_num}", reason=reason)
 
 
-def make_row(columns: Sequence[Path], cells: Sequence[str], line: int) -> TableRow:
+def make_row(columns: Sequence[Path], cells: Sequence[str], position: str) -> Document:
     """Returns one row of a table whose cells are texts."""
     raw = "\x1f".join(cells).encode("utf-8", "surrogateescape")
     if len(cells) != len(columns):
         reason = f"{len(cells)} cells under a header of {len(columns)} columns"
-        return TableRow(line, reason=reason, raw=raw)
+        return Document(position, reason=reason, raw=raw)
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
-        return TableRow(line, reason="not UTF-8 text", raw=raw)
+        return Document(position, reason="not UTF-8 text", raw=raw)
     row = Row()
     for path, cell in zip(columns, cells, strict=True):
         # Formats are recognised by their columns, so empty cells are kept as None.
         put_cell(row, path, None if cell.strip() in _NOTHING else read_cell(cell))
-    return TableRow(line, row)
+    return Document(position, row)
 
 
 def put_cell(row: dict[str, Any], path: Path, cell: Any) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dc_keras.corpus.importing.sources.fields import Fields
-from dc_keras.corpus.importing.sources.mention_spans import show_handles
+from dc_keras.corpus.importing.sources.mapped import Paths
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawRecord,
@@ -34,6 +33,27 @@ def matches(record: RawRecord) -> bool:
     return len(found - _UNSPECIFIC) >= 1 and len(found) >= 2
 
 
+# The author is a text in old embeds and page states. statsV2 has exact numbers, stats
+# may have rounded ones.
+_PATHS = Paths.of(
+    """
+    video_id=id user_id=author.id,authorId handle=author.uniqueId,author
+    sec_uid=author.secUid,authorSecId caption=desc create_time=createTime
+    links=textExtra challenges=challenges music_id=music.id music_title=music.title
+    music_is_original=music.original names=author.nickname,nickname,music.authorName
+    duration_s=video.duration views=statsV2.playCount,stats.playCount
+    likes=statsV2.diggCount,stats.diggCount
+    comments=statsV2.commentCount,stats.commentCount
+    shares=statsV2.shareCount,stats.shareCount
+    saves=statsV2.collectCount,stats.collectCount duet_of=duetInfo.duetFromId
+    effects=effectStickers region=locationCreated language=textLanguage images=imagePost
+    followers=authorStats.followerCount
+    total_likes=authorStats.heartCount,authorStats.heart
+    total_posts=authorStats.videoCount
+    """
+)
+
+
 def read(record: RawRecord) -> Post:
     """Maps a web item to a `Post`.
 
@@ -42,50 +62,7 @@ def read(record: RawRecord) -> Post:
     """
     if record.get("liveRoomInfo"):
         raise UnreadablePostError("a live room, not a post")
-    fields = Fields(record)
-    video_id = fields.video_id("id")
-    caption = fields.text("caption", "desc")
-    author = fields.author(
-        user_id=("author.id", "authorId"),
-        handle=("author.uniqueId", "author"),  # a text in old embeds and page states
-        sec_uid=("author.secUid", "authorSecId"),
-    )
-    return Post(
-        video_id=video_id,
-        author=author,
-        caption=show_handles(caption or "", fields.entries("textExtra")),
-        create_time=fields.time("create_time", "createTime"),
-        hashtags=fields.hashtags(
-            caption,
-            links=("textExtra", "hashtagName"),
-            listed=("challenges", "title"),
-        ),
-        mentions=tuple(fields.texts("textExtra", "userUniqueId")),
-        music_id=fields.optional_identifier("music_id", "music.id"),
-        music_title=fields.text("music_title", "music.title"),
-        music_is_original=fields.flag("music.original"),
-        private_names=fields.private_names(
-            "author.nickname", "nickname", "music.authorName"
-        ),
-        duration_s=fields.seconds("duration_s", "video.duration"),
-        # statsV2 has exact numbers, stats may have rounded ones.
-        views=fields.count("views", "statsV2.playCount", "stats.playCount"),
-        likes=fields.count("likes", "statsV2.diggCount", "stats.diggCount"),
-        comments=fields.count("comments", "statsV2.commentCount", "stats.commentCount"),
-        shares=fields.count("shares", "statsV2.shareCount", "stats.shareCount"),
-        saves=fields.count("saves", "statsV2.collectCount", "stats.collectCount"),
-        duet_of=fields.optional_identifier("duet_of", "duetInfo.duetFromId"),
-        effects=tuple(fields.texts("effectStickers", "name")),
-        region=fields.text("region", "locationCreated"),
-        language=fields.text("language", "textLanguage"),
-        is_slideshow=fields.has("imagePost"),
-        account=fields.account(
-            "authorStats.followerCount",
-            ("authorStats.heartCount", "authorStats.heart"),
-            "authorStats.videoCount",
-        ),
-        notes=fields.notes,
-    )
+    return _PATHS.read(record)
 
 
 SOURCE = Source(name="web_item", matches=matches, read=read, read_lines=read_lines)

@@ -14,7 +14,7 @@ from dc_keras.corpus.importing.sources.post import (
     RawRecord,
     RequestContext,
     Source,
-    UnreadablePostError,
+    refuse,
 )
 
 
@@ -83,21 +83,13 @@ def matches_suggestion(record: RawRecord) -> bool:
     )
 
 
-def read_suggestion(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Rejects a row, because it contains neither a post nor an edge.
-
-    Raises:
-        UnreadablePostError: always.
-    """
-    del record, context
-    raise UnreadablePostError(
-        "a row about a hashtag or a sound, without a post or a relation; users.json "
-        "has the relations"
-    )
-
-
 USERS = Source(name="whichtok_users", matches=matches_user, read_edges=read_user)
 VIDEOS = Source(name="whichtok_videos", matches=matches_video, read=read_video)
 SUGGESTIONS = Source(
-    name="whichtok_suggestions", matches=matches_suggestion, read_edges=read_suggestion
+    name="whichtok_suggestions",
+    matches=matches_suggestion,
+    read_edges=refuse(
+        "a row about a hashtag or a sound, without a post or a relation; users.json "
+        "has the relations"
+    ),
 )

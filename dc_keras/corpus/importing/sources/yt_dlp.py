@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dc_keras.corpus.importing.sources.fields import Fields
+from dc_keras.corpus.importing.sources.mapped import Paths, with_changes
 from dc_keras.corpus.importing.sources.post import (
-    Person,
     Post,
     RawEdge,
     RawRecord,
     Source,
     UnreadablePostError,
 )
-from dc_keras.corpus.records import find_hashtags
 
 
 def matches(record: RawRecord) -> bool:
@@ -21,6 +20,18 @@ def matches(record: RawRecord) -> bool:
     return bool({"extractor_key", "extractor", "ie_key"} & keys) and not isinstance(
         record.get("entries"), list
     )
+
+
+# The title is the description, truncated.
+_PATHS = Paths.of(
+    """
+    video_id=id user_id=uploader_id handle=uploader sec_uid=channel_id
+    caption=description,title create_time=timestamp music_title=track
+    names=artists,artist,channel,creator duration_s=duration views=view_count
+    likes=like_count comments=comment_count shares=repost_count saves=save_count
+    followers=channel_follower_count
+    """
+)
 
 
 def read(record: RawRecord) -> Post:
@@ -34,43 +45,11 @@ def read(record: RawRecord) -> Post:
     site = fields.text("extractor", "extractor_key", "extractor", "ie_key") or ""
     if not site.casefold().startswith("tiktok"):
         raise UnreadablePostError("downloaded from another site than TikTok")
-    video_id = fields.video_id("id")
-    # The title is the same text, truncated.
-    caption = fields.text("caption", "description", "title") or ""
-    author = fields.author(
-        user_id=("uploader_id",),
-        handle=("uploader",),
-        sec_uid=("channel_id",),
-    )
-    return Post(
-        video_id=video_id,
-        author=author,
-        caption=caption,
-        create_time=fields.time("create_time", "timestamp"),
-        hashtags=find_hashtags(caption),
-        music_id=None,  # not in this format
-        music_title=fields.text("music_title", "track"),
-        private_names=(
-            *fields.texts("artists"),
-            *fields.private_names("artist", "channel", "creator"),
-        ),
-        duration_s=fields.seconds("duration_s", "duration"),
-        views=fields.count("views", "view_count"),
-        likes=fields.count("likes", "like_count"),
-        comments=fields.count("comments", "comment_count"),
-        shares=fields.count("shares", "repost_count"),
-        saves=fields.count("saves", "save_count"),
-        is_slideshow=_is_slideshow(fields),
-        edges=_replies(fields, video_id),
-        account=fields.account("channel_follower_count", (), ""),
-        notes=(*fields.notes, "missing.music_id"),
-    )
-
-
-def _is_slideshow(fields: Fields) -> bool:
-    """Whether the formats have audio only, as for a series of images."""
-    codecs = list(fields.texts("formats", "vcodec"))
-    return bool(codecs) and set(codecs) == {"none"}
+    post = _PATHS.read_fields(fields)
+    # The formats of a series of images have audio only.
+    codecs = set(fields.texts("formats", "vcodec"))
+    edges = _replies(fields, post.video_id)
+    return with_changes(post, fields, is_slideshow=codecs == {"none"}, edges=edges)
 
 
 def _replies(fields: Fields, video_id: str) -> tuple[RawEdge, ...]:
@@ -85,12 +64,10 @@ def _replies(fields: Fields, video_id: str) -> tuple[RawEdge, ...]:
             fields.note("malformed.comment")
             continue
         time = comment.count("time", "timestamp")
-        edges.append(_reply(actor, video_id, time))
+        edges.append(
+            RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
+        )
     return tuple(edges)
-
-
-def _reply(actor: Person, video_id: str, time: int | None) -> RawEdge:
-    return RawEdge("reply", actor, video_id, "video", video_id=video_id, time=time)
 
 
 SOURCE = Source(name="yt_dlp", matches=matches, read=read)

@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.reading import read_documents
 
 _NO_EXPORT = "an archive without a file that may be an export"
@@ -51,7 +52,7 @@ def _links():
 def read(tmp_path):
     def run(data):
         (tmp_path / "export").write_bytes(data)
-        found = list(read_documents(tmp_path / "export"))
+        found = list(read_documents(Piece(tmp_path / "export")))
         assert [path.name for path in tmp_path.iterdir()] == ["export"]
         return [(d.position, d.value if d.reason is None else d.reason) for d in found]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from dc_keras.corpus.importing.sources.containers import unwrap
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.post import (
     Post,
     RawEdge,
@@ -176,7 +177,7 @@ def read_file(tmp_path):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         (tmp_path / "export").write_bytes(data)
         read = Read()
-        for document in read_documents(tmp_path / "export"):
+        for document in read_documents(Piece(tmp_path / "export")):
             if document.reason is not None:
                 read.reasons.append(document.reason)
                 continue

@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import fourcat_csv
+from dc_keras.corpus.importing.sources.formats import FOURCAT_CSV
 from dc_keras.corpus.importing.sources.post import Row, UnreadablePostError
 
 
@@ -30,7 +30,7 @@ def _row(**changes):
 
 
 def test_a_complete_row_is_mapped_field_by_field():
-    post = fourcat_csv.read(_row())
+    post = FOURCAT_CSV.read(_row())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert (post.author.user_id, post.author.handle) == (None, "ann")
     assert post.hashtags == ("Fun", "two", "fun")
@@ -42,21 +42,21 @@ def test_a_complete_row_is_mapped_field_by_field():
 
 
 def test_a_hashed_author_is_kept():
-    assert fourcat_csv.read(_row(author="9f86d081884c")).author.handle == "9f86d081884c"
+    assert FOURCAT_CSV.read(_row(author="9f86d081884c")).author.handle == "9f86d081884c"
 
 
 def test_a_redacted_author_is_none():
     with pytest.raises(UnreadablePostError, match="without an author"):
-        fourcat_csv.read(_row(author="REDACTED"))
+        FOURCAT_CSV.read(_row(author="REDACTED"))
 
 
 def test_a_duet_without_its_original_is_noted():
-    post = fourcat_csv.read(_row(is_duet="yes"))
+    post = FOURCAT_CSV.read(_row(is_duet="yes"))
     assert (post.duet_of, post.notes) == (None, ("missing.duet_of",))
 
 
 def test_an_id_rounded_by_a_spreadsheet_is_refused():
     with pytest.raises(UnreadablePostError, match="spreadsheet, which keeps 15 digits"):
-        fourcat_csv.read(_row(id="6871947673600010000"))
+        FOURCAT_CSV.read(_row(id="6871947673600010000"))
     with pytest.raises(UnreadablePostError, match="passed through a float"):
-        fourcat_csv.read(_row(id="6.87195E+18"))
+        FOURCAT_CSV.read(_row(id="6.87195E+18"))

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from dc_keras.corpus.importing.sources.json_repair import DAMAGED, read_values
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.reading import read_documents
 
 _A, _B = {"id": "1", "text": "a // b /* c */, ]"}, {"id": "2", "text": 'caf\u00e9 "q"'}
@@ -60,12 +61,12 @@ def test_nan_and_infinity_are_none(mark, value):
 def test_a_file_truncated_within_a_character_is_read(tmp_path):
     data = json.dumps([_A, _B], ensure_ascii=False).encode()
     (tmp_path / "a").write_bytes(data[: data.index("é".encode()) + 1])
-    whole, cut = read_documents(tmp_path / "a")
+    whole, cut = read_documents(Piece(tmp_path / "a"))
     assert whole.value[0] == _A
     assert cut.reason == DAMAGED
 
 
 def test_line_ends_and_tabs_in_strings_are_accepted(tmp_path):
     (tmp_path / "a").write_text('[{"text": "a\nb\tc"}]')
-    [document] = read_documents(tmp_path / "a")
+    [document] = read_documents(Piece(tmp_path / "a"))
     assert document.value == [{"text": "a\nb\tc"}]

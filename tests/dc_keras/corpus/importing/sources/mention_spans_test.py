@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mentions import find_mentions
 
-from dc_keras.corpus.importing.sources import aweme, share_item, web_item
+from dc_keras.corpus.importing.sources import aweme, web_item
+from dc_keras.corpus.importing.sources.formats import SHARE_ITEM
 from dc_keras.corpus.importing.sources.mention_spans import is_handle, show_handles
 
 
@@ -116,7 +117,7 @@ def _of_the_app(caption, entry):
 
 def _of_2020(caption, entry):
     extra = {key[0].upper() + key[1:]: value for key, value in entry.items()}
-    return share_item.read(
+    return SHARE_ITEM.read(
         {
             "itemInfos": {"id": "6871947673600000077", "text": caption},
             "authorInfos": {"userId": "5", "uniqueId": "ann"},

@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import pyktok
+from dc_keras.corpus.importing.sources.formats import PYKTOK, TRAKTOK
 from dc_keras.corpus.importing.sources.post import Row
 
 _ID = "6871947673600000077"
@@ -41,7 +41,7 @@ _TRAKTOK = Row(
     ],
 )
 def test_a_complete_row_is_mapped_field_by_field(row, tags, title, region):
-    post = pyktok.read(row)
+    post = PYKTOK.read(row)
     assert (post.video_id, post.author.handle) == (_ID, "ann")
     assert (post.hashtags, post.music_title) == (tags, title)
     counts = (post.views, post.likes, post.comments, post.shares, post.saves)
@@ -51,13 +51,13 @@ def test_a_complete_row_is_mapped_field_by_field(row, tags, title, region):
 
 @pytest.mark.parametrize("row", [_PYKTOK, _TRAKTOK])
 def test_the_local_time_is_ignored_and_noted(row):
-    post = pyktok.read(row)
+    post = PYKTOK.read(row)
     assert post.create_time is None
     assert "local.create_time" in post.notes
 
 
 def test_the_two_tables_are_distinguished():
-    assert pyktok.matches_pyktok(_PYKTOK)
-    assert not pyktok.matches_traktok(_PYKTOK)
-    assert pyktok.matches_traktok(_TRAKTOK)
-    assert not pyktok.matches_pyktok(_TRAKTOK)
+    assert PYKTOK.matches(_PYKTOK)
+    assert not TRAKTOK.matches(_PYKTOK)
+    assert TRAKTOK.matches(_TRAKTOK)
+    assert not PYKTOK.matches(_TRAKTOK)

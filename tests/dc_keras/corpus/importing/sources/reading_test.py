@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_keras.corpus.importing.sources import reading
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.reading import read_documents
 
 
 def _read(tmp_path, data, name="export.json"):
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return [(doc.position, doc.value, doc.reason) for doc in read_documents(path)]
+    return [
+        (doc.position, doc.value, doc.reason) for doc in read_documents(Piece(path))
+    ]
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -123,7 +126,7 @@ def test_a_page_with_invalid_state_is_reported(tmp_path):
 def test_any_bytes_give_documents(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_bytes(data)
-    for document in read_documents(path):
+    for document in read_documents(Piece(path)):
         assert document.reason is None or document.value is None
 
 
@@ -132,7 +135,7 @@ def test_fast_lines_come_in_runs_between_the_others(tmp_path, monkeypatch):
     path = tmp_path / "export.json"
     plain = [b'{"p":1}\n'] * 100
     path.write_bytes(b"".join([b'{"a":1}\n', *plain, b'{"a":2}\n', b'{"p":1}']))
-    documents = read_documents(path, _read_p)
+    documents = read_documents(Piece(path), _read_p)
     assert [(doc.position, _num_posts(doc)) for doc in documents] == [
         ("line 1", 0),
         ("line 2", 63),
@@ -146,8 +149,8 @@ def test_lines_before_damage_are_read_by_the_fast_reader(tmp_path):
     path = tmp_path / "export.json"
     lines = [b'{"p":"%d"}' % (number + 7919) ** 100 for number in range(2000)]
     path.write_bytes(gzip.compress(b"\n".join(lines))[:-100_000])
-    *slow, end = read_documents(path)
-    *quick, quick_end = read_documents(path, _read_p)
+    *slow, end = read_documents(Piece(path))
+    *quick, quick_end = read_documents(Piece(path), _read_p)
     assert (end, end.reason) == (quick_end, "the file is cut or damaged (EOFError)")
     assert len(slow) == 1 + sum(map(_num_posts, quick))
     assert len(slow) > 100
@@ -169,7 +172,7 @@ def test_only_the_beginning_of_too_long_lines_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "CHUNK", 10)
     lines = [b'{"a":1}', b'"' + b"x" * 97 + b'"', b'"' + b"x" * 300 + b'"', b"2"]
     (tmp_path / "export.json").write_bytes(b"\n".join(lines))
-    first, longest, longer, last = read_documents(tmp_path / "export.json")
+    first, longest, longer, last = read_documents(Piece(tmp_path / "export.json"))
     assert (first.value, longest.value, last.value) == ({"a": 1}, "x" * 97, 2)
     assert (longer.position, longer.raw) == ("line 3", lines[2][:10])
     assert longer.reason.startswith("more than")

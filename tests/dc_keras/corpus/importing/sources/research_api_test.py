@@ -107,4 +107,4 @@ def test_a_comment_has_no_author():
     assert research_api.matches_comment(comment)
     assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
     with pytest.raises(UnreadablePostError, match="does not return it"):
-        research_api.read_comment(comment, RequestContext())
+        research_api.COMMENT.read_edges(comment, RequestContext())

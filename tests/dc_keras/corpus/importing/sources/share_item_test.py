@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import share_item
+from dc_keras.corpus.importing.sources.formats import SHARE_ITEM
 from dc_keras.corpus.importing.sources.post import UnreadablePostError
 
 
@@ -27,7 +27,7 @@ def _item(**changes):
 
 
 def test_a_complete_item_is_mapped_field_by_field():
-    post = share_item.read(_item())
+    post = SHARE_ITEM.read(_item())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert (post.author.user_id, post.author.handle, post.author.sec_uid) == (
         "5",
@@ -43,17 +43,17 @@ def test_a_complete_item_is_mapped_field_by_field():
 
 def test_the_author_id_may_be_in_the_item():
     item = _item(authorId="9") | {"authorInfos": {}}
-    assert share_item.read(item).author.user_id == "9"
+    assert SHARE_ITEM.read(item).author.user_id == "9"
 
 
 def test_without_links_the_tags_come_from_the_caption():
     item = _item()
     del item["textExtra"]
-    assert share_item.read(item).hashtags == ("fun", "found")
+    assert SHARE_ITEM.read(item).hashtags == ("fun", "found")
 
 
 def test_a_duet_is_kept():
-    post = share_item.read(_item() | {"duetInfo": "6871947673600000001"})
+    post = SHARE_ITEM.read(_item() | {"duetInfo": "6871947673600000001"})
     assert post.duet_of == "6871947673600000001"
 
 
@@ -61,4 +61,4 @@ def test_a_missing_author_is_rejected():
     item = _item()
     del item["authorInfos"]
     with pytest.raises(UnreadablePostError, match="a post without an author"):
-        share_item.read(item)
+        SHARE_ITEM.read(item)

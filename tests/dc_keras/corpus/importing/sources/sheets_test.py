@@ -7,6 +7,7 @@ import pytest
 import xlsxwriter
 
 from dc_keras.corpus.importing.sources import sheets
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.reading import read_documents
 
 _ID, _OTHER = "6871947673600000077", "6871947673600000099"
@@ -24,7 +25,7 @@ def read(tmp_path):
             fill(book)
         path = tmp_path / "export"
         path.write_bytes(data.getvalue())
-        return [(d.position, d.value, d.reason) for d in read_documents(path)]
+        return [(d.position, d.value, d.reason) for d in read_documents(Piece(path))]
 
     return run
 
@@ -125,14 +126,14 @@ def test_a_workbook_without_ids_is_rejected_by_its_header(read):
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", sheets.__doc__.encode()])
 def test_an_invalid_workbook_is_reported(data):
-    [(_, row)] = sheets.read_workbook(data)
+    [row] = sheets.read_workbook(data)
     assert row.reason == "not a readable spreadsheet: CalamineError"
 
 
 def test_a_truncated_old_workbook_is_reported(tmp_path):
     path = tmp_path / "export.xls"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
-    [document] = read_documents(path)
+    [document] = read_documents(Piece(path))
     assert document.reason.startswith("not a readable spreadsheet")
 
 
@@ -140,7 +141,7 @@ def test_a_truncated_old_workbook_is_reported(tmp_path):
 def read_parquet(tmp_path):
     def run(table):
         pyarrow.parquet.write_table(table, tmp_path / "export")
-        found = list(read_documents(tmp_path / "export"))
+        found = list(read_documents(Piece(tmp_path / "export")))
         return [(document.value, document.reason) for document in found]
 
     return run

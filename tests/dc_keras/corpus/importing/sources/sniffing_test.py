@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.corpus.forgotten import Forgotten
-from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import ExportReader
-from dc_keras.corpus.importing.pseudonymize import RecordMaker
+from dc_keras.corpus.importing.export_reader import ExportReader, ReadingOptions
+from dc_keras.corpus.importing.quarantine import Rejected
 from dc_keras.corpus.importing.sources.containers import unwrap
+from dc_keras.corpus.importing.sources.pieces import Piece
 from dc_keras.corpus.importing.sources.post import (
     Person,
     Post,
@@ -26,6 +25,7 @@ from dc_keras.corpus.importing.sources.sniffing import (
     choose_sources,
     sniff,
 )
+from dc_keras.corpus.importing.unit_content import UnitContent
 from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.store import table_of
@@ -52,7 +52,7 @@ def records(tmp_path_factory, tool_records):
     for format_name in FORMATS:
         for content in export_files(items, format_name).values():
             path.write_text(content, encoding="utf-8", newline="")
-            for document in read_documents(path):
+            for document in read_documents(Piece(path)):
                 for entry in unwrap(document.value, lambda r: sniff(r, _ALL)):
                     found.setdefault(entry.source.name, entry.record)
     user = {"uid": "7", "unique_id": "bob"}
@@ -192,29 +192,38 @@ def _mutated(value, rng, rate=0.06):
     return value
 
 
+class _Taken:
+    """A `Sink` that keeps all."""
+
+    def __init__(self):
+        self.tables, self.refused = [], []
+
+    def add_posts(self, table):
+        self.tables.append(table)
+
+    def reject(self, piece, rejected):
+        assert Rejected.from_json(rejected.to_json()).to_json() == rejected.to_json()
+        self.refused.append(rejected)
+
+
 @pytest.mark.parametrize("name", SOURCE_NAMES)
 @pytest.mark.parametrize("number", [150, pytest.param(20_000, marks=pytest.mark.long)])
 def test_mutated_records_are_read_or_rejected(records, name, number, tmp_path):
     rng = random.Random(name)
-    refused, tables = [], []
+    taken = _Taken()
     code = Pseudonymizer(b"k" * 32)
-    forgotten = Forgotten.load(tmp_path, code)
-    reader = ExportReader(
-        sources=_ALL,
-        maker=RecordMaker(code, AuthorTable(), forgotten, keep_handles=True),
-        keep_raw=True,
-        add_posts=tables.append,
-        reject=lambda rejected: refused.append(rejected.to_json()),
-    )
+    reader = ExportReader(ReadingOptions(code, keep_handles=True, keep_raw=True))
     path = tmp_path / "export"
     at_a_time = min(number, 1000)
+    given = 0
     for _ in range(0, number, at_a_time):
         lines = [json.dumps(_mutated(records[name], rng)) for _ in range(at_a_time)]
         path.write_text("\n".join(lines))
-        reader.read_file(path)
-    table_of(Edge, reader.edges)
-    given = sum(counts.given for counts in reader.counts().values())
-    assert given >= sum(table.height for table in tables) + len(refused)
+        content = reader.read((Piece(path),), taken)
+        assert UnitContent.from_json(content.to_json()) == content
+        table_of(Edge, (e for record in content.edge_records for e in record.edges))
+        given += sum(counts.given for counts in content.counts.values())
+    assert given >= sum(table.height for table in taken.tables) + len(taken.refused)
 
 
 @given(record=st.dictionaries(st.text(max_size=9), _JUNK, max_size=6))

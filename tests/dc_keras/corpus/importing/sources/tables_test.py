@@ -17,7 +17,7 @@ def _rows(header, *lines):
 def test_tables_are_recognised_by_their_columns(delimiter):
     header = delimiter.join(["", "id", "desc"]).encode() + b"\r\n"
     [row] = _rows(header, delimiter.join(["0", "7", "hi"]).encode())
-    assert (row.line, row.value) == (2, {"": "0", "id": "7", "desc": "hi"})
+    assert (row.position, row.value) == ("line 2", {"": "0", "id": "7", "desc": "hi"})
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_first_value_of_equal_columns_is_used():
 
 def test_a_cell_may_have_line_ends_commas_and_quotes():
     [row] = _rows(b"id,desc\n", b'7,"a, ""b""\n', b'c"\n')
-    assert (row.line, row.value["desc"]) == (3, 'a, "b"\nc')
+    assert (row.position, row.value["desc"]) == ("line 3", 'a, "b"\nc')
 
 
 def test_dotted_columns_are_nested_keys():

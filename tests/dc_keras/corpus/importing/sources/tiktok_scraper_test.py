@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import tiktok_scraper
+from dc_keras.corpus.importing.sources.formats import TIKTOK_SCRAPER
 from dc_keras.corpus.importing.sources.post import Person
 
 
@@ -28,7 +28,7 @@ def _post(**changes):
 
 
 def test_a_complete_post_is_mapped_field_by_field():
-    post = tiktok_scraper.read(_post())
+    post = TIKTOK_SCRAPER.read(_post())
     assert (post.video_id, post.create_time) == ("6871947673600000077", 1_600_000_000)
     assert post.author == Person("5", "ann", "MS")
     assert (post.hashtags, post.mentions) == (("fun",), ("bob",))
@@ -48,12 +48,12 @@ def test_a_complete_post_is_mapped_field_by_field():
     ],
 )
 def test_apify_writes_the_time_as_a_text(stamp, time):
-    post = tiktok_scraper.read(_post(createTime=None, createTimeISO=stamp))
+    post = TIKTOK_SCRAPER.read(_post(createTime=None, createTimeISO=stamp))
     assert post.create_time == time
     doubts = {"malformed.create_time", "local.create_time"}
     assert bool(doubts & {*post.notes}) == (time is None)
 
 
 def test_without_a_list_the_tags_come_from_the_caption():
-    assert tiktok_scraper.read(_post(hashtags=None)).hashtags == ("fun",)
-    assert tiktok_scraper.read(_post(hashtags=[])).hashtags == ()
+    assert TIKTOK_SCRAPER.read(_post(hashtags=None)).hashtags == ("fun",)
+    assert TIKTOK_SCRAPER.read(_post(hashtags=[])).hashtags == ()

@@ -59,4 +59,4 @@ def test_a_row_about_a_hashtag_is_rejected():
     row = Row(id="1", title="#fun", subTitle="", description="", views="9")
     assert whichtok.matches_suggestion(row)
     with pytest.raises(UnreadablePostError, match=r"users.json has the relations"):
-        whichtok.read_suggestion(row, RequestContext())
+        whichtok.SUGGESTIONS.read_edges(row, RequestContext())

@@ -1,0 +1,226 @@
+"""Answers of a bundle about users, in Parquet shards that several processes can write.
+
+The users are sorted and divided evenly, so that the shards of equal settings have equal
+bytes, with any number of processes and machines. A run that was stopped continues with
+the unfinished shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from pipelines._cli import app, bundles, raw_posts, sharding
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.serving.predictor import Predictor
+    from dc_keras.serving.raw_requests import RawUser
+
+# Returns the rows about users, with a column user_id.
+Answer = Callable[["Predictor", Sequence[str], Sequence["RawUser"]], "pl.DataFrame"]
+
+flags.disclaim_key_flags()
+
+
+def define(num_shards: int | None, text: str) -> None:
+    """Defines --num_shards, --workers and the flags of --runner.
+
+    Args:
+        num_shards: Default of --num_shards.
+        text: Help of --num_shards.
+    """
+    flags.DEFINE_integer("num_shards", num_shards, text, 1, 99_999)
+    flags.DEFINE_integer(
+        "workers",
+        1,
+        "Number of processes that write shards in parallel, each with one thread.",
+        lower_bound=1,
+    )
+    sharding.define_runner("shard", gpus=True)
+
+
+@dataclass(frozen=True)
+class UserShards:
+    """Shards of answers about users.
+
+    Attributes:
+        directory: Directory of the shards, which the caller must lock.
+        flag: Name of its flag, for messages.
+        name: First part of the names of the files.
+        answer: Picklable function that returns the rows of a batch of users.
+        columns: Data types of the rows by name, for shards without rows.
+        settings: JSON values of everything else that determines the rows.
+    """
+
+    directory: Path
+    flag: str
+    name: str
+    answer: Answer
+    columns: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    def write(
+        self, corpus: Corpus, users: Sequence[str], media_root: str | None, script: str
+    ) -> list[Path]:
+        """Writes the missing shards, as the flags say; returns the paths of all shards.
+
+        Args:
+            corpus: Corpus of the users, from `open_corpus`.
+            users: Pseudonyms. Users without usable posts have no rows.
+            media_root: Directory of the media; None for the media root of the corpus.
+            script: Name of the running script, for messages.
+
+        Raises:
+            DataError: The directory has shards with other settings, or a shard cannot
+                be written.
+        """
+        from tfrecords.storage.resumable import open_resumable
+
+        shards = self._plan(users)
+        settings = {
+            **self.settings,
+            "bundle_sha256": bundles.find_sha256(),
+            "corpus_sha256": corpus.sha256,
+            "users_sha256": sha256("\n".join(sorted(users)).encode()).hexdigest(),
+            "media_root": media_root,
+            "num_shards": len(shards),
+        }
+        done = open_resumable(self.directory, settings, script, flag=self.flag)
+        missing = [shard for shard in shards if shard.path.name not in done]
+        self._run(corpus, missing, media_root)
+        return [shard.path for shard in shards]
+
+    def _plan(self, users: Sequence[str]) -> list[_Shard]:
+        users, count = sorted(users), _value("num_shards")
+        ends = [len(users) * index // count for index in range(count + 1)]
+        return [
+            _Shard(
+                self.directory / f"{self.name}-{index:05d}-of-{count:05d}.parquet",
+                tuple(users[ends[index] : ends[index + 1]]),
+            )
+            for index in range(count)
+        ]
+
+    def _run(
+        self, corpus: Corpus, shards: Sequence[_Shard], media_root: str | None
+    ) -> None:
+        from contextlib import closing
+
+        from tqdm import tqdm
+
+        from tfrecords.storage.resumable import finish_files
+        from tfrecords.unit_runs import run_units
+
+        cluster = sharding.cluster(_value("workers"))
+        workers = min(_value("workers"), len(shards))
+        is_here = cluster is None and workers < 2
+        work = _Work(self, bundles.source(), corpus.directory, media_root, is_here)
+        runs = run_units(work, shards, "shard", workers=workers, cluster=cluster)
+        number = sum(len(shard.users) for shard in shards)
+        without_posts = without_frames = 0
+        # In this process, the users of each shard have a bar of their own.
+        is_hidden = True if is_here else None
+        bar = tqdm(total=number, desc="users", unit="user", disable=is_hidden)
+        with bar, closing(runs):
+            for shard, counts in runs:
+                finish_files(self.directory, [shard.path.name])
+                bar.update(len(shard.users))
+                without_posts += counts.without_posts
+                without_frames += counts.without_frames
+        if without_posts:
+            app.progress(f"{without_posts} users have no usable posts")
+        if without_frames:
+            app.progress(f"{without_frames} posts count without frames")
+
+
+def require_shards() -> None:
+    """Checks that --num_shards suffices for --workers and --runner.
+
+    Raises:
+        DataError: There are fewer shards than workers, or none for Ray; or as
+            `sharding.cluster`.
+    """
+    from dc_keras.errors import DataError
+
+    num_shards, workers = _value("num_shards"), _value("workers")
+    if workers > max(1, num_shards or 0):
+        raise DataError(
+            "--num_shards must be at least --workers. Received: "
+            f"num_shards={num_shards}, workers={workers}"
+        )
+    if sharding.cluster(workers) is not None and num_shards is None:
+        raise DataError("--runner=ray needs --num_shards. Received: runner=ray")
+
+
+def _value(name: str) -> Any:
+    return flags.FLAGS[name].value
+
+
+@cache
+def open_corpus(directory: Path) -> Corpus:
+    """Returns a corpus, which is opened once in each process."""
+    from dc_keras.corpus.store import Corpus
+
+    return Corpus.open(directory)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Numbers of users without usable posts, and of posts whose media had no frames."""
+
+    without_posts: int
+    without_frames: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Writes a shard in any process that sees the same files."""
+
+    shards: UserShards
+    bundle: bundles.Source
+    corpus: Path
+    media_root: str | None
+    is_here: bool
+
+    def __call__(self, shard: _Shard) -> _Counts:
+        import polars as pl
+
+        from dc_keras.study.resolution import user_histories
+        from tfrecords.progress import remove_leftovers_of, replacing
+        from tfrecords.storage import integrity
+
+        if not self.is_here:
+            # The process that started the run has verified them.
+            integrity.trust_everything()
+        predictor, corpus = bundles.load(self.bundle), open_corpus(self.corpus)
+        found = user_histories(predictor.study, corpus.videos, shard.users)
+        histories = {user: found[user] for user in shard.users if user in found}
+        tables, without_frames = [pl.DataFrame(schema=self.shards.columns)], 0
+        for users, raw_users in raw_posts.of_users(
+            corpus, histories, self.media_root, predictor, shows_bar=self.is_here
+        ):
+            tables.append(self.shards.answer(predictor, users, raw_users))
+            posts = [post for user in raw_users for post in user.posts]
+            without_frames += sum(not post.jpegs for post in posts)
+        remove_leftovers_of(shard.path)
+        with replacing(shard.path) as temporary:
+            rows = pl.concat(tables[1:] or tables)
+            rows.write_parquet(temporary, compression="zstd")
+        if predictor.sampling is None:
+            without_frames = 0
+        return _Counts(len(shard.users) - len(histories), without_frames)

@@ -1,0 +1,75 @@
+"""Directories whose files are finished one by one, and which a later run completes.
+
+`config.json` holds everything that determines the files. A file is finished when it is
+in SHA256SUMS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfrecords.errors import DataError
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.atomic_write import write_text
+from tfrecords.storage.checksums import (
+    SUMS_FILE,
+    add_to_sums,
+    hash_directory,
+    read_sums,
+)
+from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.settings_difference import describe_difference
+
+CONFIG_FILE = "config.json"
+
+
+def open_resumable(
+    directory: Path,
+    config: Mapping[str, Any],
+    made_by: str,
+    *,
+    flag: str = "output",
+    texts: Mapping[str, str] | None = None,
+) -> Collection[str]:
+    """Creates a directory, or opens one with the same configuration.
+
+    Args:
+        directory: The directory. The caller must lock it against other writers.
+        config: JSON values of everything that determines the files.
+        made_by: Name of the script, for messages.
+        flag: Name of the flag of the directory, for messages.
+        texts: Further text files by name, which are written again.
+
+    Returns:
+        Names of the finished files.
+
+    Raises:
+        DataError: The directory has another configuration, or a file is damaged.
+    """
+    finish_update(directory)
+    path = directory / CONFIG_FILE
+    if path.exists():
+        verify_directory(directory, made_by)
+        before = json.loads(path.read_text(encoding="utf-8"))
+        difference = describe_difference(before, config)
+        if difference is not None:
+            raise DataError(
+                f"{directory} has a run with another configuration; choose another "
+                f"--{flag}, or remove it. Received: {difference}"
+            )
+    # Directories of older versions have no checksums; their files count as finished.
+    is_old = path.exists() and not (directory / SUMS_FILE).exists()
+    with AtomicUpdate(directory) as files:
+        text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+        for name, content in {CONFIG_FILE: text, **(texts or {})}.items():
+            write_text(files.path(name), content)
+        files.commit(hash_directory(directory) if is_old else None)
+    return (read_sums(directory / SUMS_FILE) or {}).keys()
+
+
+def finish_files(directory: Path, names: Iterable[str]) -> None:
+    """Marks the existing files among these names as finished."""
+    add_to_sums(directory, [name for name in names if (directory / name).exists()])
