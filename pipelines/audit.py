@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -163,10 +163,11 @@ def _read_cleanings() -> dict[str, Cleaning | None] | None:
     if not _FEATURES.value:
         return None
     from dc_keras.encoders.text import restore_cleaner
+    from tfrecords.writer import read_manifest
 
     cleanings: dict[str, Cleaning | None] = {}
     for name in _FEATURES.value:
-        text = _read_settings("features", name)["text"]
+        text = read_manifest(Path(name), "features")["settings"]["text"]
         try:
             cleanings[name] = None if text is None else restore_cleaner(text).clean
         except DataError as error:
@@ -179,8 +180,9 @@ def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | N
     if directory is None:
         return None
     from dc_keras.study.audit.media_hash import hash_posts
+    from tfrecords.writer import read_manifest
 
-    _read_settings("frames", directory)
+    read_manifest(Path(directory), "frames")
     app.progress(f"hashing the frames of up to {len(video_ids)} posts")
     return hash_posts(_iter_frames(Path(directory), video_ids))
 
@@ -194,17 +196,6 @@ def _iter_frames(
         for record in iter_frame_records(shard):
             if record.jpegs and record.video_id in video_ids:
                 yield record.video_id, record.jpegs
-
-
-def _read_settings(kind: str, directory: str) -> dict[str, Any]:
-    from tfrecords.writer import read_manifest
-
-    manifest = read_manifest(Path(directory))
-    if manifest["kind"] != kind:
-        raise DataError(
-            f"{directory} must contain {kind}. Received: kind={manifest['kind']!r}"
-        )
-    return dict(manifest["settings"])
 
 
 if __name__ == "__main__":

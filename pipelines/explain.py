@@ -101,7 +101,7 @@ def _explain(
     describing = _describing(corpus, predictor)
     sides = predictor.config["sides"]
     posts = {
-        side: raw_posts.OnDemand(videos, root, sides[side], sample)
+        side: raw_posts.of_videos(videos, root, sides[side]["sampling"], sample)
         for side, videos in (("user", own), ("challenge", describing))
     }
     known = raw_posts.KnownUsers.of(corpus, predictor, [user])

@@ -124,10 +124,11 @@ def main() -> None:
     """Extracts the features and prints where they are."""
     _check_names()
     from dc_keras.encoders.extraction import ExtractionConfig, ExtractorSpec
-    from tfrecords.feature_records import frame_manifest, write_feature_records
+    from tfrecords.feature_records import write_feature_records
+    from tfrecords.writer import read_manifest
 
     cluster = sharding.cluster()
-    frames = frame_manifest(Path(_RECORDS.value))["settings"]
+    frames = read_manifest(Path(_RECORDS.value), "frames")["settings"]
     config = ExtractionConfig(
         num_frames=frames["num_frames"],
         frame_size=frames["image_size"],
@@ -208,12 +209,12 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     from dc_keras.encoders.quantization import int8_directory, write_int8_model
     from dc_keras.encoders.quantization_samples import draw_frames
     from dc_keras.encoders.vision import build_vision_encoder
-    from tfrecords.feature_records import frame_manifest
     from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.storage.locking import writing
+    from tfrecords.writer import read_manifest
 
     records = Path(_RECORDS.value)
-    hashes = [shard["sha256"] for shard in frame_manifest(records)["shards"]]
+    hashes = [shard["sha256"] for shard in read_manifest(records, "frames")["shards"]]
     encoder = build_vision_encoder(vision)
     directory = int8_directory(Path(_OUTPUT.value), encoder, frame_size, hashes)
     with writing(directory):

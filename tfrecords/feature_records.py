@@ -11,9 +11,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from tfrecords.errors import DataError
 from tfrecords.progress import ShardEntry
 from tfrecords.reader import iter_frame_records, list_shard_paths
@@ -32,23 +29,7 @@ if TYPE_CHECKING:
 KIND = "features"
 
 
-class Features(Protocol):
-    """Features of a post, with the attributes of `schema.FeatureRecord`."""
-
-    @property
-    def frames(self) -> npt.NDArray[np.float16] | None:
-        """Frame embeddings, float16 (num_frames, frame_dim)."""
-
-    @property
-    def frame_mask(self) -> npt.NDArray[np.bool_] | None:
-        """False for repeated frames, bool (num_frames,)."""
-
-    @property
-    def caption(self) -> npt.NDArray[np.float32] | None:
-        """The caption embedding, float32 (caption_dim,)."""
-
-
-Extract = Callable[[Iterable[FrameRecord]], Iterable[tuple[FrameRecord, Features]]]
+Extract = Callable[[Iterable[FrameRecord]], Iterable[FeatureRecord]]
 
 
 class Extractor(Protocol):
@@ -57,10 +38,8 @@ class Extractor(Protocol):
     def settings(self) -> dict[str, Any]:
         """Returns JSON values that identify the encoders by their fingerprints."""
 
-    def extract(
-        self, posts: Iterable[FrameRecord]
-    ) -> Iterable[tuple[FrameRecord, Features]]:
-        """Yields each frame record with its features, in order."""
+    def extract(self, posts: Iterable[FrameRecord]) -> Iterable[FeatureRecord]:
+        """Yields the features of each frame record, in order."""
 
 
 class ExtractorSpec(Protocol):
@@ -91,21 +70,6 @@ class FeatureShardJob:
     digest: str
 
 
-def frame_manifest(records: Path) -> dict[str, Any]:
-    """Returns the manifest of a directory of frame records.
-
-    Raises:
-        DataError: There is no manifest, or the records are of another kind.
-    """
-    manifest = read_manifest(records)
-    if manifest["kind"] != "frames":
-        message = (
-            f"{records} must contain frame records. Received: kind={manifest['kind']!r}"
-        )
-        raise DataError(message)
-    return manifest
-
-
 def write_feature_records(
     records: Path,
     directory: Path,
@@ -124,7 +88,7 @@ def write_feature_records(
     Args:
         records: Directory of frame records.
         directory: Output directory.
-        extract: Yields each frame record with its features, in order.
+        extract: Yields the features of each frame record, in order.
         settings: JSON values of everything that determines the features.
         part: Part of the shards that this run writes.
         cluster: Cluster that writes the shards, with the encoders of `spec` instead of
@@ -158,7 +122,8 @@ def write_feature_records(
 def _plan_shards(
     records: Path, directory: Path, settings: dict[str, Any]
 ) -> list[FeatureShardJob]:
-    shards, paths = frame_manifest(records)["shards"], list_shard_paths(records)
+    shards = read_manifest(records, "frames")["shards"]
+    paths = list_shard_paths(records)
     return [
         FeatureShardJob(
             directory=directory,
@@ -178,7 +143,7 @@ def write_feature_shard(
 
     Args:
         job: Input of the shard.
-        extract: Yields each frame record with its features, in order.
+        extract: Yields the features of each frame record, in order.
         on_video: Called after each post.
     """
     records = _make_records(job.frames, extract, on_video)
@@ -212,16 +177,8 @@ def _ignore() -> None:
 def _make_records(
     shard: Path, extract: Extract, on_video: Callable[[], object]
 ) -> Iterator[bytes]:
-    for post, features in extract(iter_frame_records(shard)):
-        yield build_feature_record(
-            FeatureRecord(
-                video_id=post.video_id,
-                user_id=post.user_id,
-                frames=features.frames,
-                frame_mask=features.frame_mask,
-                caption=features.caption,
-            )
-        )
+    for record in extract(iter_frame_records(shard)):
+        yield build_feature_record(record)
         on_video()
 
 

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -32,7 +32,7 @@ class ShardEntry:
         name: File name.
         num_records: Number of records.
         sha256: Hexadecimal sha256 of its bytes.
-        num_bytes: Size in bytes.
+        bytes: Size in bytes.
         facts: Facts for the manifest: `counts` (name to number), `bad_media` and
             `bad_slides` (lists of `{"video_id", "reason"}`), all optional.
     """
@@ -40,34 +40,13 @@ class ShardEntry:
     name: str
     num_records: int
     sha256: str
-    num_bytes: int
+    bytes: int
     facts: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the JSON values of the progress file."""
-        return {
-            "name": self.name,
-            "num_records": self.num_records,
-            "sha256": self.sha256,
-            "bytes": self.num_bytes,
-            "facts": self.facts,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ShardEntry:
-        """Returns the entry of values of `to_json`."""
-        return cls(
-            name=values["name"],
-            num_records=values["num_records"],
-            sha256=values["sha256"],
-            num_bytes=values["bytes"],
-            facts=values["facts"],
-        )
 
 
 def write_progress(directory: Path, digest: str, entry: ShardEntry) -> None:
     """Records that a shard is complete, with the digest of its input."""
-    progress = _with_sha256({"digest": digest, "entry": entry.to_json()})
+    progress = _with_sha256({"digest": digest, "entry": asdict(entry)})
     write_json(progress_path(directory, entry.name), progress)
 
 
@@ -82,7 +61,7 @@ def read_progress(directory: Path, name: str) -> tuple[str, ShardEntry] | None:
         progress = json.loads(progress_path(directory, name).read_text("utf-8"))
         if _with_sha256({k: progress[k] for k in ("digest", "entry")}) != progress:
             return None
-        return str(progress["digest"]), ShardEntry.from_json(progress["entry"])
+        return str(progress["digest"]), ShardEntry(**progress["entry"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -99,7 +78,7 @@ def finished_shard(directory: Path, name: str, digest: str) -> ShardEntry | None
     made_from, entry = progress
     is_same = (
         made_from == digest
-        and path.stat().st_size == entry.num_bytes
+        and path.stat().st_size == entry.bytes
         and hash_file(path) == entry.sha256
     )
     return entry if is_same else None

@@ -63,7 +63,7 @@ def read_features(directory: Path) -> FeatureRecords:
         DataError: There is no manifest of features, or no record.
         RecordError: A record violates the schema, or its shapes differ from the first.
     """
-    manifest = _read_manifest_of("features", directory)
+    manifest = read_manifest(directory, "features")
     num_videos, paths = manifest["num_records"], list_shard_paths(directory)
     video_ids: list[str] = []
     files = []
@@ -155,7 +155,7 @@ def frame_dataset(*directories: Path) -> tf.data.Dataset:
     paths = []
     sizes: dict[tuple[int, int], Path] = {}
     for directory in directories:
-        settings = _read_manifest_of("frames", directory)["settings"]
+        settings = read_manifest(directory, "frames")["settings"]
         sizes[settings["num_frames"], settings["image_size"]] = directory
         paths += [str(path) for path in list_shard_paths(directory)]
     if len(sizes) > 1:
@@ -187,17 +187,6 @@ def list_shard_paths(directory: Path) -> list[Path]:
             )
         paths.append(path)
     return paths
-
-
-def _read_manifest_of(kind: str, directory: Path) -> dict[str, Any]:
-    manifest = read_manifest(directory)
-    if manifest["kind"] != kind:
-        message = (
-            f"{directory} must contain records of kind {kind}. "
-            f"Received: kind={manifest['kind']!r}"
-        )
-        raise DataError(message)
-    return manifest
 
 
 def _locate_frames(shard: Path) -> Iterator[tuple[FeatureRecord, int | None]]:

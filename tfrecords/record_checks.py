@@ -8,12 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tfrecords.schema import (
-    FeatureRecord,
-    FrameRecord,
-    parse_feature_record,
-    parse_frame_record,
-)
+from tfrecords.schema import FeatureRecord, FrameRecord
 
 
 class FrameCheck:
@@ -28,18 +23,6 @@ class FrameCheck:
         self._video_ids_without_frames: set[str] = set()
         self.num_records = 0
         self.num_frames = 0
-
-    def check(
-        self, serialized: bytes, *, shard: str, index: int
-    ) -> tuple[str, list[str]]:
-        """Returns the video id of a record, and descriptions of its faults.
-
-        Raises:
-            RecordError: The record violates the schema.
-        """
-        record = parse_frame_record(serialized, shard=shard, index=index)
-        self.num_records += 1
-        return record.video_id, list(self._find_problems(record))
 
     def check_manifest(self, manifest: dict[str, Any]) -> Iterator[str]:
         """Yields differences between the manifest's counts and the records read."""
@@ -62,7 +45,9 @@ class FrameCheck:
             if bad["video_id"] not in self._video_ids_without_frames:
                 yield f"bad_media lists {bad['video_id']}, not a post without frames"
 
-    def _find_problems(self, record: FrameRecord) -> Iterator[str]:
+    def find_problems(self, record: FrameRecord) -> Iterator[str]:
+        """Yields descriptions of the faults of the next record."""
+        self.num_records += 1
         self.num_frames += len(record.jpegs)
         if not record.jpegs:
             self._video_ids_without_frames.add(record.video_id)
@@ -110,24 +95,9 @@ class FeatureCheck:
         self.num_records = 0
         self.num_frames = 0
 
-    def check(
-        self, serialized: bytes, *, shard: str, index: int
-    ) -> tuple[str, list[str]]:
-        """Returns the video id of a record, and descriptions of its faults.
-
-        Raises:
-            RecordError: The record violates the schema.
-        """
-        record = parse_feature_record(serialized, shard=shard, index=index)
+    def find_problems(self, record: FeatureRecord) -> Iterator[str]:
+        """Yields descriptions of the faults of the next record."""
         self.num_records += 1
-        return record.video_id, list(self._find_problems(record))
-
-    def check_manifest(self, manifest: dict[str, Any]) -> Iterator[str]:
-        """Yields nothing, because a manifest of features has no further counts."""
-        del manifest
-        yield from ()
-
-    def _find_problems(self, record: FeatureRecord) -> Iterator[str]:
         values = {
             "frames/embedding": record.frames,
             "caption/embedding": record.caption,

@@ -12,6 +12,12 @@ from tqdm import tqdm
 from tfrecords.errors import RecordError
 from tfrecords.reader import iter_serialized
 from tfrecords.record_checks import FeatureCheck, FrameCheck
+from tfrecords.schema import (
+    FeatureRecord,
+    FrameRecord,
+    parse_feature_record,
+    parse_frame_record,
+)
 from tfrecords.storage.checksums import hash_file
 from tfrecords.storage.integrity import find_faults
 from tfrecords.writer import (
@@ -137,22 +143,27 @@ def _check_records(
     path: Path,
     shard_index: int,
     manifest: dict[str, Any],
-    contents: FrameCheck | FeatureCheck,
+    contents: Any,
 ) -> Iterator[Fault]:
+    is_frames = isinstance(contents, FrameCheck)
+    parse = parse_frame_record if is_frames else parse_feature_record
     shards = manifest["shards"]
     num_read, previous = 0, ""
     try:
         for index, serialized in enumerate(iter_serialized(path)):
             num_read += 1
             try:
-                video_id, problems = contents.check(
+                record: FrameRecord | FeatureRecord = parse(
                     serialized, shard=path.name, index=index
                 )
             except RecordError as error:
                 yield _as_fault(error)
                 continue
-            problems += _check_id(video_id, previous, shard_index, len(shards))
-            for problem in problems:
+            video_id = record.video_id
+            for problem in (
+                *contents.find_problems(record),
+                *_check_id(video_id, previous, shard_index, len(shards)),
+            ):
                 yield Fault(path.name, problem, index, video_id)
             previous = video_id
     except RecordError as error:
@@ -187,5 +198,6 @@ def _check_totals(
         yield Fault(
             MANIFEST, f"num_records is {expected}. Found: {contents.num_records}"
         )
-    for problem in contents.check_manifest(manifest):
-        yield Fault(MANIFEST, problem)
+    if isinstance(contents, FrameCheck):
+        for problem in contents.check_manifest(manifest):
+            yield Fault(MANIFEST, problem)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,7 @@ def write_manifest(
             errors.extend(entry.facts.get(name, []))
         for name, count in entry.facts.get("counts", {}).items():
             counts[name] = counts.get(name, 0) + count
-    shards = [entry.to_json() for entry in sorted(entries, key=lambda e: e.name)]
+    shards = [asdict(entry) for entry in sorted(entries, key=lambda e: e.name)]
     for shard in shards:
         del shard["facts"]
     manifest = {
@@ -236,17 +237,20 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any]:
+def read_manifest(
+    directory: Path, required: str | None = None, *, is_verified: bool = True
+) -> dict[str, Any]:
     """Returns the manifest of a directory of records.
 
     Args:
         directory: Directory of the records.
+        required: Kind of the records, one of `KINDS`; None for any.
         is_verified: Whether to compare the files with their checksums. Shards are
             excluded, because reading them verifies each record.
 
     Raises:
-        DataError: There is no manifest, its version is not supported, or a file of the
-            directory is damaged or missing.
+        DataError: There is no manifest, its version is not supported, the records are
+            of another kind, or a file of the directory is damaged or missing.
     """
     finish_update(directory)
     path = directory / MANIFEST
@@ -274,6 +278,10 @@ def read_manifest(directory: Path, *, is_verified: bool = True) -> dict[str, Any
             f"{' or '.join(KINDS)}. Received: schema_version={version!r}, kind={kind!r}"
         )
         raise DataError(message)
+    if required not in (None, kind):
+        raise DataError(
+            f"{directory} must contain records of {required}. Received: kind={kind!r}"
+        )
     return dict(manifest)
 
 

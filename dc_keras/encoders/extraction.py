@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
 from dc_keras.encoders.vision import VisionSpec
 from dc_keras.errors import DataError
 from tfrecords.memory import keep_freed_memory
+from tfrecords.schema import FeatureRecord, FrameRecord
 
 REPEATS = ("nearest", "zero")
 # Batches of frames per chunk of posts: large enough that the last, smaller batch costs
@@ -34,22 +35,15 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Post(Protocol):
-    """The fields of a frame record that extraction reads."""
+    """The fields of a frame record that `FrameEmbedder` reads."""
 
     @property
     def video_id(self) -> str:
         """Id of the post."""
 
     @property
-    def caption(self) -> str:
-        """The text as posted."""
-
-    @property
     def jpegs(self) -> Sequence[bytes]:
         """The frames in order, with repetitions; empty without media."""
-
-
-AnyPost = TypeVar("AnyPost", bound=Post)
 
 
 @dataclass(frozen=True)
@@ -84,23 +78,6 @@ class ExtractionConfig:
                     f"`{name}` must be at least 1. "
                     f"Received: {name}={getattr(self, name)}"
                 )
-
-
-@dataclass(frozen=True)
-class PostFeatures:
-    """The features of one post.
-
-    Attributes:
-        frames: embeddings of frames, float16 (num_frames, frame_dim), zero without
-            media; None without vision.
-        frame_mask: True for a distinct frame, False for a repetition or padding, bool
-            (num_frames,); None without vision.
-        caption: embedding of the caption, float32 (caption_dim,); None without text.
-    """
-
-    frames: Frames | None
-    frame_mask: Mask | None
-    caption: npt.NDArray[np.float32] | None
 
 
 class FeatureExtractor:
@@ -140,10 +117,10 @@ class FeatureExtractor:
             "repeat": self._config.repeat,
         }
 
-    def extract(
-        self, posts: Iterable[AnyPost]
-    ) -> Iterator[tuple[AnyPost, PostFeatures]]:
-        """Yields each post with its features, in order.
+    def extract(self, posts: Iterable[FrameRecord]) -> Iterator[FeatureRecord]:
+        """Yields the features of each post, in order.
+
+        The frames of a post without media are zero and masked.
 
         Raises:
             DataError: as for `FrameEmbedder.embed`.
@@ -158,7 +135,9 @@ class FeatureExtractor:
             for i, post in enumerate(chunk):
                 embedding, mask = (None, None) if frames is None else frames[i]
                 caption = None if captions is None else captions[i]
-                yield post, PostFeatures(embedding, mask, caption)
+                yield FeatureRecord(
+                    post.video_id, post.user_id, embedding, mask, caption
+                )
 
 
 @dataclass(frozen=True)
@@ -209,7 +188,7 @@ class FrameEmbedder:
         self._inference = encoder.inference(config.frame_size)
 
     def embed(self, posts: Sequence[Post]) -> list[tuple[Frames, Mask]]:
-        """Returns the frame embeddings and the mask of each post; see `PostFeatures`.
+        """Returns the frame embeddings and the mask of each post; see `FeatureRecord`.
 
         Raises:
             DataError: a post has more than `num_frames` frames, a frame is no JPEG of
@@ -287,8 +266,10 @@ class CaptionEmbedder:
         return rows
 
 
-def _chunks(posts: Iterable[AnyPost], chunk_frames: int) -> Iterator[list[AnyPost]]:
-    chunk: list[AnyPost] = []
+def _chunks(
+    posts: Iterable[FrameRecord], chunk_frames: int
+) -> Iterator[list[FrameRecord]]:
+    chunk: list[FrameRecord] = []
     num_frames = 0
     for post in posts:
         chunk.append(post)

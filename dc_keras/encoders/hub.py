@@ -21,12 +21,34 @@ INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
 _DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{\w+_node [^}]*\}\}")
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
-class HubBert(keras.layers.Layer):
+class _HubLayer(keras.layers.Layer):
     """A hub module as a Keras layer.
 
     The module's variables become the layer's own, so that Keras sees, trains and
     freezes them.
+    """
+
+    def __init__(self, handle: str, *, is_trained: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.module = module = load_module(handle)
+        for attribute in ("__call__", "variables", "trainable_variables"):
+            if not hasattr(module, attribute):
+                raise _not_standard(handle, f"no {attribute}")
+        trainable = {variable.ref() for variable in module.trainable_variables}
+        self._adopted = [
+            _adopt(variable, is_trained and variable.ref() in trainable)
+            for variable in module.variables
+        ]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "handle": self.handle}
+
+
+@keras.saving.register_keras_serializable(package="dc_keras")
+class HubBert(_HubLayer):
+    """A BERT of TensorFlow Hub as a Keras layer, whose weights Keras can train.
 
     Args:
         handle: path or URL.
@@ -50,17 +72,10 @@ class HubBert(keras.layers.Layer):
     """
 
     def __init__(self, handle: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.handle = handle
-        self.module = _load_network(handle)
+        super().__init__(handle, is_trained=True, **kwargs)
         self._takes_training = (
             "training" in inspect.signature(self.module.__call__).parameters
         )
-        trainable = {variable.ref() for variable in self.module.trainable_variables}
-        self._adopted = [
-            _adopt(variable, variable.ref() in trainable)
-            for variable in self.module.variables
-        ]
         try:
             one = tf.ones((1, 1), tf.int32)
             self.hidden_dim = int(self.call(one, one).shape[2])
@@ -98,13 +113,9 @@ class HubBert(keras.layers.Layer):
         """Returns the spec: float32 (batch_size, num_tokens, hidden_dim)."""
         return keras.KerasTensor((*token_ids.shape, self.hidden_dim), dtype="float32")
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "handle": self.handle}
-
 
 @keras.saving.register_keras_serializable(package="dc_keras")
-class HubText(keras.layers.Layer):
+class HubText(_HubLayer):
     """A hub module that embeds texts, as a Keras layer.
 
     Args:
@@ -125,10 +136,7 @@ class HubText(keras.layers.Layer):
     """
 
     def __init__(self, handle: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.handle = handle
-        self.module = _load_network(handle)
-        self._adopted = [_adopt(variable, False) for variable in self.module.variables]
+        super().__init__(handle, is_trained=False, **kwargs)
         try:
             vectors = self.module(tf.constant(["a", "b"]))
             is_valid = len(vectors.shape) == 2 and vectors.dtype == tf.float32
@@ -146,10 +154,6 @@ class HubText(keras.layers.Layer):
     def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
         """Returns the spec: float32 (batch_size, embedding_dim)."""
         return keras.KerasTensor((captions.shape[0], self.embedding_dim), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "handle": self.handle}
 
 
 def load_module(handle: str) -> Any:
@@ -235,14 +239,6 @@ def _tensorflow_hub() -> Any:
         )
         import tensorflow_hub
     return tensorflow_hub
-
-
-def _load_network(handle: str) -> Any:
-    module = load_module(handle)
-    for attribute in ("__call__", "variables", "trainable_variables"):
-        if not hasattr(module, attribute):
-            raise _not_standard(handle, f"no {attribute}")
-    return module
 
 
 def _cannot_load(handle: str, error: Exception) -> DataError:

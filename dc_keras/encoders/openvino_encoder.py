@@ -8,7 +8,6 @@ OpenVINO.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections import deque
@@ -26,6 +25,7 @@ from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.encoders.inference import Inference, as_graph, frame_spec
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
+from tfrecords.storage.checksums import hash_files
 
 # Disables the telemetry of OpenVINO and NNCF, which they send with this package if it
 # can be imported. This has no effect if one of them was imported before.
@@ -128,7 +128,8 @@ def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
     """
     try:
         content = json.loads((directory / DESCRIPTION).read_text("utf-8"))
-        is_intact = content["sha256"] == network_hashes(directory)
+        files = (directory / name for name in (NETWORK, CONSTANTS))
+        is_intact = content["sha256"] == hash_files(files)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{directory} must contain a quantised network of extract_features. "
@@ -140,14 +141,6 @@ def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
             "quantise again with extract_features. Received: another sha256"
         )
     return OpenVinoEncoder(read_network(directory / NETWORK), content["vision"])
-
-
-def network_hashes(directory: Path) -> dict[str, str]:
-    """Returns the SHA-256, in hex, of each file of a saved network."""
-    return {
-        name: hashlib.sha256((directory / name).read_bytes()).hexdigest()
-        for name in (NETWORK, CONSTANTS)
-    }
 
 
 def _embed_in_order(

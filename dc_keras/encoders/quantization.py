@@ -32,7 +32,6 @@ from dc_keras.encoders.openvino_encoder import (
     NETWORK,
     OpenVinoEncoder,
     convert,
-    network_hashes,
     read_network,
     save_network,
 )
@@ -43,6 +42,7 @@ from dc_keras.encoders.quantization_samples import (
 )
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
+from tfrecords.storage.checksums import hash_files
 
 # Imported after `openvino_encoder`, which disables the telemetry of both.
 try:
@@ -122,8 +122,9 @@ def write_int8_model(
         quantized = OpenVinoEncoder(read_network(made / NETWORK), encoder.settings())
         cosines = _compute_cosines(quantized, encoder, frame_size, frames.held_out)
         _require_close(float(cosines.min()), least_cosine, len(cosines))
-        vision = _describe(encoder, frames, cosines, network_hashes(made)[CONSTANTS])
-        content = {"vision": vision, "sha256": network_hashes(made)}
+        hashes = hash_files(made / name for name in (NETWORK, CONSTANTS))
+        vision = _describe(encoder, frames, cosines, hashes[CONSTANTS])
+        content = {"vision": vision, "sha256": hashes}
         text = json.dumps(content, indent=2, sort_keys=True)
         (made / DESCRIPTION).write_text(text + "\n", "utf-8")
         try:

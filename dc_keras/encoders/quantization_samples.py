@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from dc_keras.errors import DataError
+from tfrecords.schema import FrameRecord
 
 NUM_CALIBRATION_FRAMES = 300
 NUM_HELD_OUT_FRAMES = 100
@@ -20,18 +20,6 @@ NUM_HELD_OUT_FRAMES = 100
 # video are too similar to be used for both calibration and evaluation.
 _HELD_OUT_POSTS = 4
 _FEWEST_FRAMES = 10
-
-
-class PostWithFrames(Protocol):
-    """The fields of a frame record that are read here."""
-
-    @property
-    def video_id(self) -> str:
-        """Id of the post."""
-
-    @property
-    def jpegs(self) -> Sequence[bytes]:
-        """The frames in order; empty without media."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +46,7 @@ class CalibrationFrames:
 
 
 def draw_frames(
-    posts: Iterable[PostWithFrames],
+    posts: Iterable[FrameRecord],
     *,
     num_calibration: int = NUM_CALIBRATION_FRAMES,
     num_held_out: int = NUM_HELD_OUT_FRAMES,

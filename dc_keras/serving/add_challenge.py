@@ -18,7 +18,7 @@ from dc_keras.serving.bundle_config import (
     require_challenge_posts,
 )
 from dc_keras.serving.challenge_table import ChallengeTable
-from dc_keras.serving.fact_inputs import unknown_post_facts, unknown_user_facts
+from dc_keras.serving.fact_inputs import unknown_facts_of
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.training.model_card import CARD_FILE
@@ -167,10 +167,7 @@ class _ExtendedBundle(tf.Module):
     def _answer_without_facts(
         self, challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        facts = {
-            **unknown_post_facts(captions)._asdict(),
-            **unknown_user_facts(captions)._asdict(),
-        }
+        facts = unknown_facts_of(captions)
         inputs = {"captions": captions, "frames": frames, **facts}
         user = self._embed("embed_user", inputs)
         return self.challenges.answer(challenge, user, self._score)

@@ -175,15 +175,6 @@ def _without_facts(post: RawPost, kinds: Sequence[str]) -> Iterator[RawPost]:
 
 
 @dataclass(frozen=True)
-class _Change:
-    """A post that is left out, or replaced by a variant of itself."""
-
-    name: str
-    position: int
-    video: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
 class _Side:
     """Computes the effects of one side of a pair.
 
@@ -221,14 +212,11 @@ class _Side:
             sets.append(self.videos)
             changes: dict[str, Any] = {n: getattr(unknown, n) for n in fields}
             inputs.append(pack_users([replace(user, **changes)]))
-        return tuple(
-            self._make_effect(name, self._score_sets(videos[None], facts))
-            for name, videos, facts in zip(FACTS, sets, inputs, strict=True)
-        )
-
-    def _make_effect(self, name: str, probability: np.ndarray) -> Effect:
-        effect = log_odds(np.array(self.probability)) - log_odds(probability)
-        return Effect(name, float(probability[0]), float(effect[0]))
+        scores = [
+            self._score_sets(videos[None], facts)
+            for videos, facts in zip(sets, inputs, strict=True)
+        ]
+        return self._effects(FACTS, np.concatenate(scores))
 
     def _score_sets(
         self,
@@ -236,7 +224,14 @@ class _Side:
         inputs: Mapping[str, np.ndarray],
         valid: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Returns the probability with each set of posts, float32 (num_sets,)."""
+        """Returns the probability with each set of posts, float32 (num_sets,).
+
+        Args:
+            videos: the embedded posts of each set, float32 (num_sets, num_posts,
+                width).
+            inputs: the other inputs of the side, one row.
+            valid: the posts that count, bool (num_sets, num_posts); None for all.
+        """
         count = len(videos)
         if valid is None:
             valid = np.ones(videos.shape[:2], bool)
@@ -252,8 +247,7 @@ class _Side:
         self, posts: Sequence[RawPost], most_posts: int
     ) -> tuple[PostEffect, ...]:
         """Returns the effects of posts, and of parts of the `most_posts` largest."""
-        count = len(self.videos)
-        wholes = self._effects([_Change("", position) for position in range(count)])
+        wholes = self._leave_out_each()
         sizes = np.array([abs(effect.log_odds or 0.0) for effect in wholes])
         # The stable sort prefers the earlier of two equal posts.
         inside = np.argsort(-sizes, kind="stable")[:most_posts].tolist()
@@ -278,40 +272,31 @@ class _Side:
         captions = [post.caption] * num_frames + list(_without_each(words, post))
         variants = [replace(post, caption=caption) for caption in captions]
         videos = self.predictor.embed_variants(self.side, [variants], kept[None])[0]
-        effects = self._effects(
-            [
-                _Change(name, position, video)
-                for name, video in zip(names, videos, strict=True)
-            ]
-        )
+        sets = np.repeat(self.videos[None], len(names), axis=0)
+        sets[:, position] = videos
+        starts = range(0, len(names), _SETS)
+        scores = [self._score_sets(sets[s : s + _SETS], self.inputs) for s in starts]
+        effects = self._effects(names, np.concatenate(scores))
         return PostEffect(whole, effects[:num_frames], effects[num_frames:])
 
-    def _effects(self, changes: Sequence[_Change]) -> tuple[Effect, ...]:
-        """Returns the effect of each change."""
-        is_emptied = len(self.videos) == 1 and not any(
-            change.video is not None for change in changes
-        )
-        if is_emptied or not changes:
-            return tuple(Effect(change.name, None, None) for change in changes)
-        starts = range(0, len(changes), _SETS)
-        probability = np.concatenate(
-            [self._score_changes(changes[s : s + _SETS]) for s in starts]
-        )
+    def _leave_out_each(self) -> tuple[Effect, ...]:
+        """Returns the effect of each whole post."""
+        count = len(self.videos)
+        if count < 2:
+            return (Effect("", None, None),) * count
+        sets = np.broadcast_to(self.videos, (count, *self.videos.shape))
+        kept = ~np.eye(count, dtype=bool)
+        return self._effects([""] * count, self._score_sets(sets, self.inputs, kept))
+
+    def _effects(
+        self, names: Sequence[str], probability: np.ndarray
+    ) -> tuple[Effect, ...]:
+        """Returns the effects of items, from the probability without each of them."""
         effects = log_odds(np.array(self.probability)) - log_odds(probability)
         return tuple(
-            Effect(change.name, float(p), float(effect))
-            for change, p, effect in zip(changes, probability, effects, strict=True)
+            Effect(name, float(p), float(effect))
+            for name, p, effect in zip(names, probability, effects, strict=True)
         )
-
-    def _score_changes(self, changes: Sequence[_Change]) -> np.ndarray:
-        videos = np.repeat(self.videos[None], len(changes), axis=0)
-        valid = np.ones(videos.shape[:2], bool)
-        for row, change in enumerate(changes):
-            if change.video is None:
-                valid[row, change.position] = False
-            else:
-                videos[row, change.position] = change.video
-        return self._score_sets(videos, self.inputs, valid)
 
 
 def _join(

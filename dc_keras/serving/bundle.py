@@ -11,7 +11,7 @@
     OUTPUT/VERSION/SHA256SUMS                              checksums of these files
     OUTPUT/models.config                                   for --model_config_file
 
-`dc_keras.serving.signatures` documents the inputs and outputs of the signatures.
+docs/serving.md documents the inputs and outputs of the signatures.
 """
 
 from __future__ import annotations

@@ -124,15 +124,13 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Returns the calibration of a dictionary of `to_dict`, also read from JSON."""
-        fields = {_FIELDS.get(key, key): value for key, value in values.items()}
-        lists = {name: tuple(fields[name]) for name in ("knots", "values", "spreads")}
+        lists = {name: tuple(values[name]) for name in ("knots", "values", "spreads")}
         offsets = {name: tuple(pair) for name, pair in values["offsets"].items()}
-        return cls(**{**fields, **lists, "offsets": offsets})
+        return cls(**{**values, **lists, "offsets": offsets})
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of calibration.json."""
-        keys = {field: key for key, field in _FIELDS.items()}
-        return {keys.get(name, name): value for name, value in asdict(self).items()}
+        return asdict(self)
 
     @property
     def spread(self) -> float:
@@ -166,10 +164,6 @@ class Calibration:
             log_odds(scores), np.array(self.knots), np.array(self.values)
         )
         return np.asarray(1 / (1 + np.exp(-calibrated)))
-
-
-# Keys of calibration.json whose fields have another name.
-_FIELDS = {"told": "knots", "meant": "values"}
 
 
 def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:

@@ -168,7 +168,7 @@ class Client(ABC):
             DataError: the time limit was exceeded.
         """
         end = time.monotonic() + timeout_s
-        pauses = _pauses()
+        waits = pauses()
         while True:
             reason: object = f"no version is {_AVAILABLE}"
             try:
@@ -179,7 +179,7 @@ class Client(ABC):
             ready = [version for version in states if states[version] == _AVAILABLE]
             if ready and self.version in (None, *ready):
                 return max(ready) if self.version is None else self.version
-            pause = next(pauses)
+            pause = next(waits)
             if time.monotonic() + pause > end:
                 raise NoAnswerError(
                     f"{self.model} must be ready within {timeout_s} s: {reason}"
@@ -297,7 +297,8 @@ def shorten(text: str) -> str:
     return escape_controls(line)
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Yields the seconds before each retry, which grow exponentially."""
     pause = _FIRST_PAUSE_S
     while True:
         yield pause

@@ -28,7 +28,7 @@ def export(
     """Writes a new version of a bundle, which tf-serving loads as it is.
 
     A fitted participation model, or the directory of one, becomes a bundle that takes
-    raw captions and frames: see `dc_keras.serving.signatures`. A `DeepChallenger`
+    raw captions and frames: see docs/serving.md. A `DeepChallenger`
     becomes a bundle that takes video vectors: see `dc_keras.serving.vector_bundle`.
 
     Args:

@@ -1,22 +1,11 @@
 """Inputs of signatures for facts about posts and users, besides captions and frames.
 
-sounds         string (B, m)      ids of sounds, "" if unknown
-sound_titles   string (B, m)      titles of sounds, "" if unknown
-create_times   int64 (B, m)       UTC seconds, -1 if unknown
-durations      float32 (B, m)     seconds, -1 if unknown
-counts         float32 (B, m, 4)  views, likes, comments, shares; -1 if unknown
-account        float32 (B, 3)     followers, likes and posts; -1 if unknown
-joined         string (B, j)      challenges that the user has joined, padded with
-""; only "" if they are unknown. A name outside
-the bundle marks the joins as known.
-now            int64 (B,)         time of the prediction, UTC seconds; -1 for the
-time after the training data
+docs/serving.md has a table of their units and of the values for unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -36,16 +25,6 @@ USER_SPECS = (
 )
 
 
-class PostFactsOfSets(NamedTuple):
-    """Facts of sets of posts, each (batch_size, num_posts, …)."""
-
-    sounds: tf.Tensor
-    sound_titles: tf.Tensor
-    create_times: tf.Tensor
-    durations: tf.Tensor
-    counts: tf.Tensor
-
-
 class UserFacts(NamedTuple):
     """Facts of users, each (batch_size, …)."""
 
@@ -54,24 +33,15 @@ class UserFacts(NamedTuple):
     now: tf.Tensor
 
 
-def unknown_post_facts(captions: tf.Tensor) -> PostFactsOfSets:
-    """Returns unknown facts for sets of posts.
+def unknown_facts_of(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns unknown facts of posts, and then of their users, by name.
 
     Args:
         captions: captions of the posts, string (batch_size, num_posts).
     """
-    return PostFactsOfSets(**_fill(OF_POSTS, tf.shape(captions)))
-
-
-def unknown_user_facts(captions: tf.Tensor) -> UserFacts:
-    """Returns unknown facts for users; see `unknown_post_facts`."""
-    return UserFacts(**_fill(OF_USERS, tf.shape(captions)[:1]))
-
-
-def _fill(
-    facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tf.Tensor
-) -> dict[str, tf.Tensor]:
+    shape = tf.shape(captions)
     return {
-        name: tf.fill(tf.concat([shape, tf.constant(rest, tf.int32)], axis=0), value)
+        name: tf.fill(tf.concat([dims, tf.constant(rest, tf.int32)], axis=0), value)
+        for facts, dims in ((OF_POSTS, shape), (OF_USERS, shape[:1]))
         for name, (value, rest) in facts.items()
     }

@@ -114,7 +114,7 @@ class Predictor:
         """Calls a signature of the bundle.
 
         Args:
-            signature: name of the signature; see `dc_keras.serving.signatures`.
+            signature: name of the signature; see docs/serving.md.
             **inputs: arrays by name; strings are bytes in arrays of objects.
 
         Returns:

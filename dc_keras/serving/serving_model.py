@@ -22,7 +22,6 @@ from dc_keras.serving.challenge_table import ChallengeTable
 from dc_keras.serving.fact_inputs import (
     POST_SPECS,
     USER_SPECS,
-    PostFactsOfSets,
     UserFacts,
 )
 from dc_keras.serving.padding import fit_to
@@ -111,7 +110,7 @@ class ServingModel:
             captions,
             captions,
             frames,
-            PostFactsOfSets(*facts),
+            facts,
         )
         nameless = tf.fill((tf.shape(captions)[0],), "")
         return self.join_challenge(posts, valid, nameless)
@@ -251,11 +250,11 @@ class ServingModel:
         frames: tf.Tensor,
         facts: tuple[tf.Tensor, ...],
     ) -> tf.Tensor:
-        of_posts = PostFactsOfSets(*facts[: len(POST_SPECS)])
+        count = len(POST_SPECS)
         posts, valid = self._embed_sets(
-            "user", self.history_max, texts, captions, frames, of_posts
+            "user", self.history_max, texts, captions, frames, facts[:count]
         )
-        return self.join_user(posts, valid, UserFacts(*facts[len(POST_SPECS) :]))
+        return self.join_user(posts, valid, UserFacts(*facts[count:]))
 
     def _embed_sets(
         self,
@@ -264,7 +263,7 @@ class ServingModel:
         texts: tf.Tensor,
         captions: tf.Tensor,
         frames: tf.Tensor,
-        facts: PostFactsOfSets,
+        facts: tuple[tf.Tensor, ...],
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Embeds the first `most` posts of each set, without computing padding.
 

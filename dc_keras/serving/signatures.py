@@ -1,46 +1,10 @@
 """Defines the signatures of a bundle: their names, functions and input specs.
 
-Dimension 0 is the batch everywhere; "" pads captions and frames, 0 pads tokens; m and n
-are numbers of posts, f of frames, k of variants of a post. FACTS are the inputs for
-posts and users in `fact_inputs`, POST_FACTS those for posts only; each may be unknown:
-
-    serving_default   challenge string (B,), captions string (B, m),
-                      frames string (B, m, f), JPEG bytes, FACTS
-                      → probability float32 (B,), known_challenge bool (B,)
-    captions_only     like serving_default, without FACTS
-    tokens            like serving_default, also with token_ids int32 (B, m, t)
-    embed_user        captions (B, m), frames (B, m, f), FACTS → user float32 (B, d)
-    embed_user_tokens like embed_user, also with token_ids (B, m, t)
-    score             user float32 (B, d), challenge float32 (B, e) → probability (B,)
-    embed_video       captions (B,), frames (B, f), POST_FACTS without dimension m
-                      → user_video float32 (B, v), challenge_video float32 (B, w)
-    embed_challenge   captions (B, n), frames (B, n, f), POST_FACTS
-                      → challenge float32 (B, e)
-    find_challenge    name string (B,)
-                      → challenge float32 (B, e), known_challenge bool (B,)
-    rank_challenges   captions (B, m), frames (B, m, f), FACTS
-                      → challenge string (B, C), probability float32 (B, C), best first
-    prepare_users     user (B, d) → prepared float32 (B, p)
-    rank_users        prepared (B, p), challenge (B, e) or (1, e) for all users
-                      → probability (B,)
-
-`attribution` uses these signatures to leave items out:
-
-    find_support      name (B,) → challenge_videos (B, n, w), valid bool (B, n)
-    join_user         user_videos (B, m, v), valid (B, m), FACTS of users
-                      → user (B, d)
-    join_challenge    challenge_videos (B, n, w), valid (B, n), name (B,)
-                      → challenge (B, e)
-    vary_user_video   captions (B, k), frames (B, f), kept bool (B, k, f), POST_FACTS
-                      with k in place of m → user_videos (B, k, v)
-    vary_challenge_video  the same inputs → challenge_videos (B, k, w)
-
-A baseline of the paper does not read the posts of challenges: its bundle has no
-`embed_challenge`, `find_support`, `join_challenge` and `vary_challenge_video`, and its
-`embed_video` returns `user_video` only.
-
-A post with neither a caption nor a frame is padding. Send the caption " " for a real
-post without either.
+docs/serving.md has a table of the inputs and outputs of each signature. Dimension 0 is
+the batch everywhere; "" pads captions and frames, 0 pads tokens. A post with neither a
+caption nor a frame is padding. The facts of posts and users that signatures take are in
+`fact_inputs`; `attribution` uses `find_support`, the `join_` and the `vary_` signatures
+to leave items out.
 """
 
 from __future__ import annotations
@@ -55,8 +19,7 @@ from dc_keras.serving.fact_inputs import (
     POST_SPECS,
     USER_SPECS,
     UserFacts,
-    unknown_post_facts,
-    unknown_user_facts,
+    unknown_facts_of,
 )
 from dc_keras.serving.serving_model import CAPTIONS, FRAMES, TOKENS, ServingModel
 from dc_keras.serving.split_head import PreparedUsers
@@ -115,8 +78,8 @@ def _score_endpoints(model: ServingModel) -> dict[str, Endpoint]:
     def answer_without_facts(
         challenge: tf.Tensor, captions: tf.Tensor, frames: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        facts = (*unknown_post_facts(captions), *unknown_user_facts(captions))
-        return answer(challenge, captions, frames, *facts)
+        facts = unknown_facts_of(captions)
+        return answer(challenge, captions, frames, *facts.values())
 
     inputs = [_CHALLENGES, CAPTIONS, FRAMES]
     return {

@@ -18,15 +18,12 @@ DTYPES = {
     "DT_FLOAT": np.dtype(np.float32),
     "DT_DOUBLE": np.dtype(np.float64),
     "DT_HALF": np.dtype(np.float16),
-    "DT_INT32": np.dtype(np.int32),
-    "DT_INT64": np.dtype(np.int64),
-    "DT_INT8": np.dtype(np.int8),
-    "DT_INT16": np.dtype(np.int16),
-    "DT_UINT8": np.dtype(np.uint8),
-    "DT_UINT16": np.dtype(np.uint16),
-    "DT_UINT32": np.dtype(np.uint32),
-    "DT_UINT64": np.dtype(np.uint64),
     "DT_BOOL": np.dtype(np.bool_),
+    **{
+        f"DT_{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}")
+        for sign in ("", "U")
+        for bits in (8, 16, 32, 64)
+    },
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -103,8 +102,6 @@ def load(place: Source) -> Predictor:
 
     if place.server is None:
         return Predictor.load(place.bundle)
-    # Otherwise urllib3 logs each retry; the final error is sufficient.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
     return Predictor.connect(place.bundle, place.server, place.name)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawPost, RawUser
     from tfrecords.frame_records import Sampler
+    from tfrecords.frame_sampling import SamplingConfig
 
 flags.disclaim_key_flags()
 
@@ -144,7 +145,7 @@ def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
 
 
 def of_videos(
-    videos: Iterable[Video],
+    videos: Iterable[Video | None],
     media_root: Path | None,
     sampling: Mapping[str, Any] | None,
     sample: Sampler,
@@ -154,28 +155,32 @@ def of_videos(
     A post whose media cannot be read is named on stderr and has no frames.
 
     Args:
-        videos: records of the posts.
+        videos: records of the posts; None gives a post without caption and frames.
         media_root: where their media lie.
         sampling: of the model; None for one that sees no frames.
         sample: takes the frames, that of a `DecodingProcess`.
     """
+    from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
-    from tfrecords.frame_sampling import SamplingConfig
 
-    settings = dict(sampling or {})
-    settings.pop("repeat", None)
     posts = []
     for video in videos:
         sampled = None
-        if settings:
+        if sampling and video is not None:
             try:
-                config = SamplingConfig(**settings)
-                sampled = sample_post(video, media_root, config, sample)
+                sampled = sample_post(video, media_root, _config(sampling), sample)
             except MediaError as error:
                 app.progress(f"post {video.video_id} counts without frames: {error}")
-        posts.append(_of_video(video, sampled.jpegs if sampled else ()))
+        jpegs = sampled.jpegs if sampled else ()
+        posts.append(RawPost("") if video is None else _of_video(video, jpegs))
     return posts
+
+
+def _config(sampling: Mapping[str, Any]) -> SamplingConfig:
+    from tfrecords.frame_sampling import SamplingConfig
+
+    return SamplingConfig(**{k: v for k, v in sampling.items() if k != "repeat"})
 
 
 def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
@@ -192,54 +197,6 @@ def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
         duration=-1.0 if video.duration_s is None else video.duration_s,
         counts=tuple(-1.0 if count is None else float(count) for count in counts),
     )
-
-
-class OnDemand(Sequence["RawPost"]):
-    """Posts whose media are read on first access, and then kept.
-
-    Args:
-        videos: records of the posts; None gives a post without caption and frames.
-        media_root: where their media lie.
-        side: of the model that they are for.
-        sample: takes the frames, that of a `DecodingProcess`.
-    """
-
-    def __init__(
-        self,
-        videos: Sequence[Video | None],
-        media_root: Path | None,
-        side: Mapping[str, Any],
-        sample: Sampler,
-    ) -> None:
-        self._videos = videos
-        self._media_root = media_root
-        self._sample = sample
-        self._sampling = side["sampling"]
-        self._read: dict[int, RawPost] = {}
-
-    def __len__(self) -> int:
-        return len(self._videos)
-
-    @overload
-    def __getitem__(self, index: int) -> RawPost: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[RawPost]: ...
-
-    def __getitem__(self, index: int | slice) -> RawPost | list[RawPost]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index not in self._read:
-            self._read[index] = self._read_post(self._videos[index])
-        return self._read[index]
-
-    def _read_post(self, video: Video | None) -> RawPost:
-        from dc_keras.serving.raw_requests import RawPost
-
-        if video is None:
-            return RawPost("")
-        [post] = of_videos([video], self._media_root, self._sampling, self._sample)
-        return post
 
 
 def of_challenge(
@@ -285,13 +242,11 @@ def _frames_of(
     from dc_keras.errors import DataError
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
-    from tfrecords.frame_sampling import SamplingConfig
 
     path = Path(file).expanduser()
-    config = SamplingConfig(**{k: v for k, v in sampling.items() if k != "repeat"})
     video = Video("1", "", "file", "", media_path=path.name)
     try:
-        sampled = sample_post(video, path.parent, config, sample)
+        sampled = sample_post(video, path.parent, _config(sampling), sample)
     except MediaError as error:
         raise DataError(
             f"--video must be a video file; {error}. Received: video={file}"

@@ -156,7 +156,10 @@ def test_records_of_another_kind_are_one_line(
     message = fails_in_one_line(
         "audit", f"--corpus={corpus.output}", study, f"--records={features}"
     )
-    assert message == f"{features} must contain frames. Received: kind='features'"
+    assert (
+        message
+        == f"{features} must contain records of frames. Received: kind='features'"
+    )
 
 
 def test_captions_cleaned_by_an_older_version_are_one_line(

@@ -5,12 +5,23 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError, RecordError
-from tfrecords.feature_records import frame_manifest, write_feature_records
+from tfrecords.feature_records import write_feature_records
 from tfrecords.reader import iter_serialized, read_features
-from tfrecords.schema import FrameRecord, build_frame_record, parse_feature_record
+from tfrecords.schema import (
+    FeatureRecord,
+    FrameRecord,
+    build_frame_record,
+    parse_feature_record,
+)
 from tfrecords.shard_runs import Part
 from tfrecords.verify import verify_records
-from tfrecords.writer import hash_file, shard_name, write_manifest, write_shard
+from tfrecords.writer import (
+    hash_file,
+    read_manifest,
+    shard_name,
+    write_manifest,
+    write_shard,
+)
 
 # Where `shard_of` puts them.
 _SHARDS = [["6", "8", "9"], [], ["5", "7"]]
@@ -52,13 +63,6 @@ def _write_frames(directory, shards=_SHARDS, caption="dance"):
     return directory
 
 
-@dataclass(frozen=True)
-class _Features:
-    frames: np.ndarray | None
-    frame_mask: np.ndarray | None
-    caption: np.ndarray | None
-
-
 class _Extract:
     """Encodes and records the ids and captions of posts, and may fail midway."""
 
@@ -72,15 +76,13 @@ class _Extract:
                 raise KeyboardInterrupt
             self.seen.append(post.video_id)
             number = int(post.jpegs[1])
-            yield (
-                post,
-                _Features(
-                    np.full((2, 3), number, np.float16) if self.vision else None,
-                    np.array([True, number > 6]) if self.vision else None,
-                    np.full(4, len(post.caption) / 8, np.float32)
-                    if self.text
-                    else None,
-                ),
+            caption = np.full(4, len(post.caption) / 8, np.float32)
+            yield FeatureRecord(
+                post.video_id,
+                post.user_id,
+                np.full((2, 3), number, np.float16) if self.vision else None,
+                np.array([True, number > 6]) if self.vision else None,
+                caption if self.text else None,
             )
 
 
@@ -249,12 +251,12 @@ def test_a_directory_of_other_shards_is_refused(frames, output, tmp_path):
         _write(fewer, output)
     with pytest.raises(DataError, match=r"contains frames-00000-of-00003.tfrecord"):
         _write(fewer, frames)
-    assert frame_manifest(frames)["num_records"] == 5
+    assert read_manifest(frames)["num_records"] == 5
 
 
 def test_features_are_made_of_frames(frames, output, tmp_path):
     _write(frames, output)
-    message = r"features must contain frame records\. Received: kind='features'"
+    message = r"features must contain records of frames\. Received: kind='features'"
     with pytest.raises(DataError, match=message):
         _write(output, tmp_path / "features of features")
     with pytest.raises(DataError, match=r"has no manifest\.json"):
@@ -268,7 +270,7 @@ def test_a_missing_frame_shard_is_reported(frames, output):
 
 
 def test_the_manifest_of_frames_is_read(frames):
-    manifest = frame_manifest(frames)
+    manifest = read_manifest(frames)
     assert manifest["settings"] == {"num_frames": 2}
     assert manifest["num_records"] == 5
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -48,9 +49,9 @@ def test_shard_is_written_and_remembered(tmp_path):
     entry = _write(tmp_path, facts={"counts": {"frames": 3}})
     assert list(iter_serialized(tmp_path / _NAME)) == [b"a", b"bc"]
     # A record takes its bytes and 16 more: length, and two checksums.
-    assert (entry.num_records, entry.num_bytes) == (2, 3 + 2 * 16)
+    assert (entry.num_records, entry.bytes) == (2, 3 + 2 * 16)
     assert finished_shard(tmp_path, _NAME, "d") == entry
-    assert ShardEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+    assert ShardEntry(**json.loads(json.dumps(asdict(entry)))) == entry
     assert sorted(path.name for path in tmp_path.iterdir()) == [".progress", _NAME]
 
 

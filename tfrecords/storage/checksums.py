@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from tfrecords.errors import DataError
 SUMS_FILE = "SHA256SUMS"
 SUFFIX = ".sha256"
 _SEAL = b"# sha256 of the lines above: "
-_PLAIN = re.compile(rb"(?:[0-9a-f]{64}  [^\n]+\n)+")
 
 
 def hash_file(path: Path) -> str:
@@ -69,9 +67,6 @@ def read_sums(path: Path) -> dict[str, str] | None:
         return None
     lines, mark, seal = text.rpartition(_SEAL)
     is_whole = bool(mark) and seal == hashlib.sha256(lines).hexdigest().encode() + b"\n"
-    # In bundles of older versions, the list has no digest of itself.
-    if _SEAL not in text and _PLAIN.fullmatch(text):
-        is_whole, lines = True, text
     if not is_whole:
         raise DataError(
             f"{path}: damaged: the list of checksums has changed; restore it from a "

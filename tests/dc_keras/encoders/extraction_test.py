@@ -28,6 +28,7 @@ _SIZE = 32
 @dataclass(frozen=True)
 class _Post:
     video_id: str = "1"
+    user_id: str = "u"
     caption: str = ""
     jpegs: tuple[bytes, ...] = ()
 
@@ -42,7 +43,7 @@ def _grey(level, size=_SIZE):
 
 
 def _post(levels, video_id="1", caption=""):
-    return _Post(video_id, caption, tuple(_grey(level) for level in levels))
+    return _Post(video_id, "u", caption, tuple(_grey(level) for level in levels))
 
 
 class _Counter(keras.layers.Layer):
@@ -99,7 +100,7 @@ def _extract(posts, vision=None, text=None, *, batch_size=3, **changes):
     ],
 )
 def test_repeats_and_padding_are_masked(vision, levels, repeat, rows, mask):
-    ((_, features),) = _extract([_post(levels)], vision, repeat=repeat)
+    (features,) = _extract([_post(levels)], vision, repeat=repeat)
     np.testing.assert_array_equal(features.frames, [[row, -2 * row] for row in rows])
     np.testing.assert_array_equal(features.frame_mask, np.array(mask, bool))
     assert (features.frames.dtype, features.frame_mask.dtype) == (np.float16, bool)
@@ -116,9 +117,9 @@ def test_every_frame_goes_to_its_post_whatever_the_batches(vision, batch_size):
     ]
     # A chunk of 16 batches ends inside for all sizes but 50.
     results = _extract(posts, vision, batch_size=batch_size)
-    assert [post for post, _ in results] == posts
+    assert [found.video_id for found in results] == [post.video_id for post in posts]
     first = 1
-    for count, (_, features) in zip(counts, results, strict=True):
+    for count, features in zip(counts, results, strict=True):
         expected = [*range(first, first + count), *[0] * (4 - count)]
         assert features.frames[:, 0].tolist() == expected
         assert features.frame_mask.tolist() == [level > 0 for level in expected]
@@ -169,7 +170,7 @@ def test_a_real_network_embeds_a_frame_alike_in_every_batch():
     )
     rng = np.random.default_rng(0)
     posts = [
-        _Post(str(i), "", tuple(_encode(frame) for frame in frames))
+        _Post(str(i), "u", "", tuple(_encode(frame) for frame in frames))
         for i, frames in enumerate(rng.integers(0, 256, (3, 4, 32, 32, 3), np.uint8))
     ]
     alone = [
@@ -179,7 +180,7 @@ def test_a_real_network_embeds_a_frame_alike_in_every_batch():
     ]
     for batch_size in (1, 5):
         results = _extract(posts, encoder, batch_size=batch_size)
-        frames = np.concatenate([features.frames for _, features in results])
+        frames = np.concatenate([features.frames for features in results])
         np.testing.assert_allclose(frames, alone, rtol=2e-3, atol=1e-4)
 
 
@@ -198,8 +199,8 @@ def test_vision_and_text_go_together(vision, text):
     posts = [_post([1], "1", "cat"), _post([], "2", "dance"), _post([2, 3], "3")]
     together = _extract(posts, vision, text)
     frames, captions = _extract(posts, vision), _extract(posts, None, text)
-    assert [post.video_id for post, _ in together] == ["1", "2", "3"]
-    for (_, both), (_, one), (_, other) in zip(together, frames, captions, strict=True):
+    assert [post.video_id for post in together] == ["1", "2", "3"]
+    for both, one, other in zip(together, frames, captions, strict=True):
         np.testing.assert_array_equal(both.frames, one.frames)
         np.testing.assert_array_equal(both.frame_mask, one.frame_mask)
         np.testing.assert_allclose(both.caption, other.caption, atol=1e-6)
@@ -228,7 +229,7 @@ def test_settings_contain_what_affects_the_features(vision, text):
 
 def test_frames_are_kept_up_to_the_end_of_float16():
     # 254 × 257 = 65278, and float16 keeps every 32nd number there.
-    ((_, features),) = _extract([_post([254])], _make_vision(scale=257.0))
+    (features,) = _extract([_post([254])], _make_vision(scale=257.0))
     assert features.frames[0, 0] == 65280
 
 
@@ -263,7 +264,7 @@ def test_more_frames_than_allowed_are_refused(vision):
 def test_invalid_frames_are_refused(vision, jpeg, reason):
     message = rf"a JPEG of 32×32 px; find the damaged .* Received: {reason}"
     with pytest.raises(DataError, match=message) as caught:
-        _extract([_post([1]), _Post("bad", "", (jpeg,))], vision)
+        _extract([_post([1]), _Post("bad", "u", "", (jpeg,))], vision)
     assert str(caught.value).isprintable()
 
 

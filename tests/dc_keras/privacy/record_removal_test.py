@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from tfrecords.feature_records import write_feature_records
 from tfrecords.frame_runner import write_frame_records
 from tfrecords.frame_sampling import SamplingConfig
 from tfrecords.reader import iter_frame_records
+from tfrecords.schema import FeatureRecord
 from tfrecords.verify import verify_records
 
 _CODE = Pseudonymizer(b"k" * 32)
@@ -71,20 +71,15 @@ def _write_frames(corpus, directory, videos=None):
     )
 
 
-@dataclass(frozen=True)
-class _Features:
-    frames: np.ndarray
-    frame_mask: np.ndarray
-    caption: np.ndarray | None
-
-
 def _write_features(frames, directory, settings=_VISION):
     def extract(posts):
         for post in posts:
             rows = np.full((2, 3), len(b"".join(post.jpegs)), np.float16)
             text = np.full(4, len(post.caption), np.float32)
             caption = None if settings["text"] is None else text
-            yield post, _Features(rows, np.array([True, False]), caption)
+            yield FeatureRecord(
+                post.video_id, post.user_id, rows, np.array([True, False]), caption
+            )
 
     return write_feature_records(frames, directory, extract, settings)
 

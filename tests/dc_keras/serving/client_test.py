@@ -1,13 +1,16 @@
 import dataclasses
+import json
 import re
 import shutil
 import threading
+import time
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import urllib3
 
 from dc_keras.errors import DataError
+from dc_keras.serving import bounded_http
 from dc_keras.serving.client import ServedFunction, shorten
 from dc_keras.serving.connect import connect
 
@@ -24,10 +27,10 @@ def export(served, tmp_path_factory):
 def server(serve, export):
     """The addresses of a model server that loads the bundle in this process."""
     with serve(export, "dc", "--label=old:1") as addresses:
-        yield {**addresses, "rows": addresses["http"] + "/"}
+        yield addresses
 
 
-@pytest.fixture(scope="module", params=["http", "rows", "grpc"])
+@pytest.fixture(scope="module", params=["http", "grpc"])
 def protocol(request):
     return request.param
 
@@ -35,10 +38,9 @@ def protocol(request):
 @pytest.fixture(scope="module")
 def join(server, protocol):
     """Connects to the server with the protocol of the test."""
-    options = {"is_row_format": True} if protocol == "rows" else {}
 
     def make(model="dc", **more):
-        return connect(server[protocol], model, **options, **more)
+        return connect(server[protocol], model, **more)
 
     return make
 
@@ -295,9 +297,17 @@ def test_a_servers_message_is_shortened():
 def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
     server, path, body, status, error
 ):
-    found = urllib3.request("POST", f"{server['http']}/v1/models/dc{path}", body=body)
-    assert found.status == status
-    assert error in found.json()["error"]
+    found, content = _post(server, path, body)
+    assert found == status
+    assert error in content["error"]
+
+
+def _post(server, path, body):
+    end = time.monotonic() + 20
+    connection = bounded_http.connect(urlsplit(server["http"]), end)
+    path = f"/v1/models/dc{path}"
+    status, data = bounded_http.exchange(connection, "POST", path, body, {}, end)
+    return status, json.loads(data)
 
 
 @pytest.mark.parametrize(
@@ -311,13 +321,12 @@ def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
 )
 def test_strings_are_texts_or_base64_objects(server, name, error):
     body = {"signature_name": "find_challenge", "inputs": {"name": [name]}}
-    address = f"{server['http']}/v1/models/dc:predict"
-    found = urllib3.request("POST", address, json=body)
-    assert found.status == 400
-    assert re.search(error, found.json()["error"])
+    status, content = _post(server, ":predict", json.dumps(body).encode())
+    assert status == 400
+    assert re.search(error, content["error"])
     body["inputs"] = [{"b64": "ZGFuY2U="}]  # "dance", bare as there is one input
-    found = urllib3.request("POST", address, json=body)
-    assert found.json()["outputs"]["known_challenge"] == [True]
+    _, content = _post(server, ":predict", json.dumps(body).encode())
+    assert content["outputs"]["known_challenge"] == [True]
 
 
 def test_a_served_function_is_called_by_names():

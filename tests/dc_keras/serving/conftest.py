@@ -59,6 +59,7 @@ class _Post:
     video_id: str
     caption: str
     jpegs: tuple[bytes, ...]
+    user_id: str = "u"
 
 
 def _make_post(number, video_id):
@@ -226,7 +227,7 @@ def _extract(posts, networks, handle, changes):
 
     def extract(vision, text):
         extractor = FeatureExtractor(vision, text, ExtractionConfig(_NUM_FRAMES, _SIZE))
-        return [found for _, found in extractor.extract(recorded)]
+        return list(extractor.extract(recorded))
 
     seen = {}
     for name in networks:

@@ -123,15 +123,13 @@ def server(served_text, serve):
         yield addresses
 
 
-@pytest.mark.parametrize("protocol", ["http", "rows", "grpc"])
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_a_server_receives_the_facts_and_fills_missing_ones(
     served_text, server, known, unknown, protocol
 ):
     predictor = served_text.predictor
-    options = {"is_row_format": True} if protocol == "rows" else {}
     request = {"challenge": np.array([b"cats"], object)}
-    address = server["grpc" if protocol == "grpc" else "http"]
-    with connect(address, "facts", **options) as client:
+    with connect(server[protocol], "facts") as client:
         client.wait_until_ready(60)
         remote = dataclasses.replace(predictor, model=client)
         for user in (

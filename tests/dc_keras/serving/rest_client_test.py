@@ -157,24 +157,6 @@ def test_bytes_travel_as_base64_and_texts_as_texts(stub, client):
     assert answer["raw_bytes"].tolist() == [b"\xff\xef"] * 2
 
 
-def test_rows_hold_all_inputs_or_bare_values_of_the_only_one(stub):
-    rows = [
-        {"text": "a", "raw_bytes": {"b64": ""}},
-        {"text": "b", "raw_bytes": {"b64": ""}},
-    ]
-    stub.answers += [(200, {"predictions": rows}), (200, {"predictions": [2.0, 4.0]})]
-    with connect(stub.address, "dc", is_row_format=True, version=3) as client:
-        answer = client.predict("texts", {"text": ["a", "b"], "x": [1, 2]})
-        assert answer["text"].tolist() == [b"a", b"b"]
-        assert _twice(client) == [2.0, 4.0]
-        with pytest.raises(DataError, match=r"dimension 0, .*sizes=\[1, 2\]"):
-            client.predict("texts", {"text": ["a"], "x": [1, 2]})
-    (_, two), (path, one) = stub.requests
-    assert path == "/v1/models/dc/versions/3:predict"
-    assert two["instances"] == [{"text": "a", "x": 1.0}, {"text": "b", "x": 2.0}]
-    assert one["instances"] == [1.0, 2.0]
-
-
 def test_a_tensor_of_any_rank_is_sent_as_it_is(stub, client):
     stub.answers.append((200, {"outputs": [0.5]}))
     client.predict("odd", {"x": np.ones((1, 2, 1))})
@@ -183,9 +165,13 @@ def test_a_tensor_of_any_rank_is_sent_as_it_is(stub, client):
 
 def test_a_label_is_part_of_the_path(stub):
     stub.answers.append((200, {"outputs": [2.0, 4.0]}))
-    with connect(stub.address, "dc", label="stable") as client:
-        _twice(client)
-    assert stub.requests[0][0] == "/v1/models/dc/labels/stable:predict"
+    stub.answers *= 2
+    for choice in ({"label": "stable"}, {"version": 3}):
+        with connect(stub.address, "dc", **choice) as client:
+            _twice(client)
+    paths = [path for path, _ in stub.requests]
+    assert paths[0] == "/v1/models/dc/labels/stable:predict"
+    assert paths[1] == "/v1/models/dc/versions/3:predict"
 
 
 def test_a_silent_server_is_given_up_in_time():
@@ -204,7 +190,7 @@ def test_no_server_is_one_line_and_no_retry_outlasts_the_deadline():
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     start = time.monotonic()
     with pytest.raises(
-        NoAnswerError, match=r"reachable and ready: NewConnectionError\..*='http"
+        NoAnswerError, match=r"reachable and ready: ConnectionRefusedError\..*='http"
     ):
         connect(address, "dc", timeout_s=0.2, retries=4).metadata()
     assert time.monotonic() - start < 1

@@ -8,7 +8,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
-from pipelines._cli.raw_posts import KnownUsers, OnDemand, of_challenge, of_users
+from pipelines._cli.raw_posts import KnownUsers, of_challenge, of_users, of_videos
 from tfrecords import decoding_process
 from tfrecords.decoding_process import DecodingProcess
 
@@ -93,8 +93,9 @@ def test_a_post_that_crashes_the_decoder_is_named_and_has_no_frames(
     told = "post 4 counts without frames: crash.mp4: crashes the decoder\n"
     assert told in capfd.readouterr().err
     with DecodingProcess() as process:
-        posts = OnDemand(videos, media, {"sampling": _SAMPLING}, process.sample)
-        assert [len(post.jpegs) for post in posts] == [2, 0, 2]
+        posts = of_videos([*videos, None], media, _SAMPLING, process.sample)
+    assert [len(post.jpegs) for post in posts] == [2, 0, 2, 0]
+    assert posts[3].caption == ""
     assert told in capfd.readouterr().err
 
 

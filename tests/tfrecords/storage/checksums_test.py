@@ -78,11 +78,6 @@ def test_there_need_be_none(tmp_path):
     assert read_sums(tmp_path / "SHA256SUMS") is None
 
 
-def test_lists_of_older_bundles_are_read(tmp_path):
-    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  a b\n")
-    assert read_sums(tmp_path / "SHA256SUMS") == {"a b": "0" * 64}
-
-
 def test_a_name_with_a_line_break_is_refused(tmp_path):
     with pytest.raises(DataError, match="must have no line break"):
         write_sums(tmp_path / "SHA256SUMS", {"a\nb": "0" * 64})
