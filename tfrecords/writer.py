@@ -280,7 +280,8 @@ def read_manifest(
         raise DataError(message)
     if required not in (None, kind):
         raise DataError(
-            f"{directory} must contain records of {required}. Received: kind={kind!r}"
+            f"{directory} must contain records of kind {required}. "
+            f"Received: kind={kind!r}"
         )
     return dict(manifest)
 

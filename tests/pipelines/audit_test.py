@@ -158,7 +158,7 @@ def test_records_of_another_kind_are_one_line(
     )
     assert (
         message
-        == f"{features} must contain records of frames. Received: kind='features'"
+        == f"{features} must contain records of kind frames. Received: kind='features'"
     )
 
 

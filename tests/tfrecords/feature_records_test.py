@@ -256,7 +256,9 @@ def test_a_directory_of_other_shards_is_refused(frames, output, tmp_path):
 
 def test_features_are_made_of_frames(frames, output, tmp_path):
     _write(frames, output)
-    message = r"features must contain records of frames\. Received: kind='features'"
+    message = (
+        r"features must contain records of kind frames\. Received: kind='features'"
+    )
     with pytest.raises(DataError, match=message):
         _write(output, tmp_path / "features of features")
     with pytest.raises(DataError, match=r"has no manifest\.json"):
