@@ -71,7 +71,7 @@ def define_bundle_flags() -> OpenBundle:
                 f"--served_name needs --server. Received: served_name={name.value}"
             )
         if not server.value:
-            app.progress("loading TensorFlow and the bundle, about ten seconds")
+            app.progress("loading TensorFlow and the bundle, about five seconds")
         from dc_keras.serving.predictor import Predictor
 
         if server.value:
