@@ -1,13 +1,16 @@
 """Measures the CPU time of starting: `--help` of each command, and the import.
 
-    python -m benchmarks.startup
+    python -m benchmarks.startup [DIRECTORY]
 
-Prints CPU seconds (user and system, of the whole process) as medians of interleaved
-runs, and their ratio to those of a bare Python. `--help` should stay under 12.
+Prints CPU seconds (user and system, of the whole process and its children) as medians
+of interleaved runs, and their ratio to those of a bare Python. `--help` should stay
+under 12. With the directory of `make demo`, measures `predict` for one user and one
+challenge, and the import of TensorFlow instead.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import platform
 import resource
@@ -38,13 +41,31 @@ def commands() -> dict[str, list[str]]:
     }
 
 
+def questions(demo: Path) -> dict[str, list[str]]:
+    """Returns the same for a short question to the bundle of the demo."""
+    with (demo / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        pair = next(csv.DictReader(file))
+    flags = {
+        "bundle": demo / "export",
+        "corpus": demo / "corpus",
+        "user": pair["user_id"],
+        "challenge": pair["challenge"],
+    }
+    predict = [f"--{name}={value}" for name, value in flags.items()]
+    return {
+        "(bare Python)": ["-c", "pass"],
+        "import tensorflow": ["-c", "import tensorflow"],
+        "predict": ["-m", "pipelines.predict", *predict],
+    }
+
+
 def run_python(arguments: list[str]) -> None:
     """Runs Python to its end, without showing its output."""
     # absl ends --help with exit code 1, the same as a crash of Python.
     done = subprocess.run(
         [sys.executable, *arguments], cwd=_ROOT, capture_output=True, check=False
     )
-    if b"Traceback" in done.stderr:
+    if b"Traceback" in done.stderr or b": error: " in done.stderr:
         raise RuntimeError(done.stderr.decode())
 
 
@@ -61,7 +82,7 @@ def main() -> None:
         f"{os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}; "
         f"medians of {_NUM_RUNS} interleaved runs\n"
     )
-    measured_commands = commands()
+    measured_commands = questions(Path(sys.argv[1])) if sys.argv[1:] else commands()
     seconds = interleaved(
         *(partial(run_python, arguments) for arguments in measured_commands.values()),
         num_rounds=_NUM_RUNS,

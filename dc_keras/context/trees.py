@@ -24,6 +24,7 @@ _SOFTNESS = 1e-3
 _MIN_RATE = 1e-4
 # Largest number of bins of a feature in scikit-learn, without that of unknown values.
 _MAX_BINS = 255
+_UNKNOWN_BIN = 255
 # Early stopping of scikit-learn: the share of rows that is held out of more rows.
 _MOST_WITHOUT_STOPPING, _HELD_OUT = 10_000, 0.1
 # Chosen on training rows of the real benchmark (docs/results.md).
@@ -112,19 +113,22 @@ def fit_trees(
     if label.min() == label.max() or len(columns) == 0:
         rate = np.clip(np.average(label, weights=weight), _MIN_RATE, 1 - _MIN_RATE)
         return BoostedTrees(_no_trees(features.shape[1], np.log(rate / (1 - rate))))
-    edges = [_bin_edges(features[train, column], weight[train]) for column in columns]
+    # In columns, because each is sorted and searched.
+    known = np.asfortranarray(features[:, columns])
+    edges = [_bin_edges(values[train], weight[train]) for values in known.T]
+    bins = _bins(known, edges)
     stopping = {
-        "X_val": _bins(features, held_out, columns, edges),
+        "X_val": bins[held_out],
         "y_val": label[held_out],
         "sample_weight_val": weight[held_out],
     }
-    trees = HistGradientBoostingClassifier(
+    trees = _TreesOnBins(
         **_SETTINGS, early_stopping=len(held_out) > 0, random_state=seed
     )
     # Folds run in parallel processes; more threads would be slower.
     with threadpool_limits(1, user_api="openmp"):
         trees.fit(
-            _bins(features, train, columns, edges),
+            bins[train],
             label[train],
             sample_weight=weight[train],
             **(stopping if len(held_out) else {}),
@@ -137,7 +141,7 @@ def fit_trees(
         name: np.stack([part[i] for part in parts]) for i, name in enumerate(names)
     }
     scale = np.zeros(features.shape[1])
-    scale[columns] = [np.nanstd(features[:, column]) for column in columns]
+    scale[columns] = np.nanstd(known, axis=0)
     bias = float(np.ravel(trees._baseline_prediction)[0])
     return BoostedTrees({**arrays, "scale": scale, "bias": np.array(bias)})
 
@@ -182,19 +186,34 @@ def _bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.unique((ordered[place] + ordered[following]) / 2)
 
 
-def _bins(
-    features: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    edges: Sequence[np.ndarray],
-) -> np.ndarray:
-    """Returns the number of the bin of each value, NaN where unknown."""
-    bins = np.empty((len(rows), len(columns)))
-    for place, (column, of_column) in enumerate(zip(columns, edges, strict=True)):
-        values = features[rows, column]
+def _bins(features: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the number of the bin of each value, `_UNKNOWN_BIN` where unknown."""
+    bins = np.empty(features.shape, np.uint8, order="F")
+    for column, values, of_column in zip(bins.T, features.T, edges, strict=True):
         number = np.searchsorted(of_column, values)
-        bins[:, place] = np.where(np.isnan(values), np.nan, number)
+        column[:] = np.where(np.isnan(values), _UNKNOWN_BIN, number)
     return bins
+
+
+class _TreesOnBins(HistGradientBoostingClassifier):
+    """Fits trees on the numbers of bins, which scikit-learn would bin again."""
+
+    def _bin_data(
+        self,
+        X: np.ndarray,  # noqa: N803  the name in scikit-learn
+        sample_weight: np.ndarray,
+        is_training_data: bool,
+    ) -> np.ndarray:
+        if not is_training_data:
+            return np.ascontiguousarray(X, np.uint8)
+        bins = np.asfortranarray(X, np.uint8)
+        last = np.where(bins == _UNKNOWN_BIN, 0, bins).max(axis=0)
+        mapper = self._bin_mapper
+        mapper.missing_values_bin_idx_ = _UNKNOWN_BIN
+        mapper.n_bins_non_missing_ = last.astype(np.uint32) + 1
+        # The threshold of a split is then the number of its edge.
+        mapper.bin_thresholds_ = [np.arange(n, dtype=np.float64) for n in last]
+        return bins
 
 
 def with_unknown(features: np.ndarray) -> tf.Tensor:

@@ -87,7 +87,7 @@ def add_challenge(
     }
 
     def fill(temporary: Path) -> None:
-        module = _ExtendedBundle(predictor.model, table)
+        module = _ExtendedBundle(tf.saved_model.load(str(place)), table)
         save_signatures(module, module.signatures(), temporary)
         write_json(temporary / "config.json", config)
         for copied in (CALIBRATION_FILE, CARD_FILE):

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import tensorflow as tf
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 METHODS = ("platt", "temperature", "isotonic", "none")
 
@@ -194,7 +192,10 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
+# scikit-learn is imported where a curve is fitted, because `predict` never fits one.
 def _platt(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import LogisticRegression
+
     line = LogisticRegression(C=1e3).fit(x[:, None], labels)
     # A negative slope would reverse the ranking; a slope near 0 keeps only the rate.
     slope = max(float(line.coef_[0, 0]), 1e-3)
@@ -203,12 +204,16 @@ def _platt(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _temperature(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import LogisticRegression
+
     line = LogisticRegression(C=1e3, fit_intercept=False).fit(x[:, None], labels)
     knots = np.array(_IDENTITY)
     return knots, max(float(line.coef_[0, 0]), 1e-3) * knots
 
 
 def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.isotonic import IsotonicRegression
+
     # The limits exclude 0 and 1: a rate of 0 in a few rows is no certainty.
     least = 1 / (len(labels) + 2)
     steps = IsotonicRegression(y_min=least, y_max=1 - least).fit(x, labels)

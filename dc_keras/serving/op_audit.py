@@ -15,16 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
-
 from dc_keras.errors import DataError
 from dc_keras.serving.releases import Release, find_release, load_releases
+from dc_keras.serving.saved_graph import called_names, read_graph, upstream_nodes
 
 # The part of the graph that restores variables and fills tables at loading.
 LOADING = "(loading)"
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_SERVING_TAG = "serve"
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def audit_ops(place: Path, target: str | None = None) -> OpAudit:
     Raises:
         DataError: `place` contains no SavedModel for serving, or `target` is unknown.
     """
-    graph = _read_graph(place / "saved_model.pb")
+    graph = read_graph(place / "saved_model.pb")
     functions = {f.signature.name: f for f in graph.graph_def.library.function}
     uses = {name: _collect(nodes, functions) for name, nodes in _parts(graph).items()}
     trained_with = graph.meta_info_def.tensorflow_version
@@ -133,41 +130,16 @@ def require_target(audit: OpAudit, target: str) -> None:
         )
 
 
-def _read_graph(file: Path) -> Any:
-    """Returns the MetaGraphDef with the serving tag."""
-    model = saved_model_pb2.SavedModel()
-    try:
-        model.ParseFromString(file.read_bytes())
-    except (OSError, DecodeError) as error:
-        raise DataError(f"{file} must be a SavedModel: {error}") from None
-    for graph in model.meta_graphs:
-        if _SERVING_TAG in graph.meta_info_def.tags:
-            return graph
-    raise DataError(f"{file} must hold a graph with the tag {_SERVING_TAG!r}")
-
-
 def _parts(graph: Any) -> dict[str, list[Any]]:
     """Returns the nodes of the outer graph by signature; the others are `LOADING`."""
     nodes = {node.name: node for node in graph.graph_def.node}
     parts = {
-        name: _upstream(nodes, (info.name for info in signature.outputs.values()))
+        name: upstream_nodes(nodes, (info.name for info in signature.outputs.values()))
         for name, signature in sorted(graph.signature_def.items())
     }
     reached = {node.name for part in parts.values() for node in part}
     parts[LOADING] = [node for node in nodes.values() if node.name not in reached]
     return parts
-
-
-def _upstream(nodes: Mapping[str, Any], tensors: Iterable[str]) -> list[Any]:
-    """Returns the nodes that the tensors, "name:0" or "^name", depend on."""
-    found: dict[str, Any] = {}
-    waiting = list(tensors)
-    while waiting:
-        name = waiting.pop().removeprefix("^").split(":")[0]
-        if name in nodes and name not in found:
-            found[name] = nodes[name]
-            waiting += nodes[name].input
-    return list(found.values())
 
 
 def _collect(
@@ -193,18 +165,10 @@ def _walk(
             layer = _join(outside, node.name)
             if node.op not in functions:
                 yield node, layer
-            for name in _called(node):
+            for name in called_names(node):
                 if name in functions and name not in entered:
                     entered.add(name)
                     waiting.append((layer, functions[name].node_def))
-
-
-def _called(node: Any) -> Iterator[str]:
-    """Yields the names of functions that a node may call, such as loop bodies."""
-    yield node.op
-    for value in node.attr.values():
-        yield value.func.name
-        yield from (function.name for function in value.list.func)
 
 
 def _join(outside: str, name: str) -> str:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import (
     find_sha256,
     find_version,
@@ -20,7 +18,9 @@ from dc_keras.serving.bundle_config import (
     require_challenges,
 )
 from dc_keras.serving.calibration import Calibration
+from dc_keras.serving.client import Client
 from dc_keras.serving.connect import connect
+from dc_keras.serving.local_model import LocalModel
 from dc_keras.serving.raw_requests import (
     RawPost,
     RawUser,
@@ -42,13 +42,13 @@ class Predictor:
     """A bundle, in process or on a server.
 
     Attributes:
-        model: the loaded SavedModel, or the client of a server.
+        model: the SavedModel in this process, or the client of a server.
         config: the settings of the bundle.
         calibration: the calibration that the bundle applies to the model's scores.
         sha256: SHA-256 of the bundle's file of checksums.
     """
 
-    model: Any
+    model: LocalModel | Client
     config: Mapping[str, Any]
     calibration: Calibration
     sha256: str
@@ -64,11 +64,9 @@ class Predictor:
         Raises:
             DataError: there is no bundle, or one of its files is damaged.
         """
-        import tensorflow_text  # noqa: F401  registers the ops that the graph uses
-
         place = find_version(Path(place))
         verify_directory(place, "export_model")
-        return cls._around(tf.saved_model.load(str(place)), place)
+        return cls._around(LocalModel(place), place)
 
     @classmethod
     def connect(
@@ -94,7 +92,7 @@ class Predictor:
         return cls._around(model, place)
 
     @classmethod
-    def _around(cls, model: Any, place: Path) -> Predictor:
+    def _around(cls, model: LocalModel | Client, place: Path) -> Predictor:
         with reading(place, "a bundle of export_model"):
             calibration = json.loads((place / CALIBRATION_FILE).read_text("utf-8"))
             return cls(
@@ -107,8 +105,7 @@ class Predictor:
     @property
     def signatures(self) -> Mapping[str, Any]:
         """The bundle's functions by name."""
-        signatures: Mapping[str, Any] = self.model.signatures
-        return signatures
+        return self.model.signatures
 
     def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """Calls a signature of the bundle.
@@ -123,14 +120,7 @@ class Predictor:
         Raises:
             DataError: the bundle has no such signature.
         """
-        if signature not in self.signatures:
-            raise DataError(
-                f"the bundle must have the signature {signature!r}; export it again. "
-                f"Received: signatures={', '.join(sorted(self.signatures))}"
-            )
-        tensors = {name: tf.constant(value) for name, value in inputs.items()}
-        answer = self.signatures[signature](**tensors)
-        return {name: np.asarray(value) for name, value in answer.items()}
+        return dict(self.model.predict(signature, inputs))
 
     @property
     def challenges(self) -> tuple[str, ...]:
@@ -169,6 +159,11 @@ class Predictor:
             DataError: the bundle lacks a challenge, or a user has no posts.
         """
         self.require_challenges(challenges)
+        if len(challenges) == 1:
+            # One call of one signature, which is prepared faster than three.
+            names = np.array([challenges[0].encode()] * len(users), object)
+            answer = self.call("serving_default", challenge=names, **_pack(users))
+            return answer["probability"][:, None]
         user = self.represent_users(users)
         challenge = self.find_challenges(challenges)
         scores = self.call(
@@ -189,9 +184,7 @@ class Predictor:
         Raises:
             DataError: a user has no posts.
         """
-        raw_users = [as_user(user) for user in users]
-        inputs = pack_posts([user.posts for user in raw_users], "user")
-        return self.call("embed_user", **inputs, **pack_users(raw_users))["user"]
+        return self.call("embed_user", **_pack(users))["user"]
 
     def represent_challenge(self, posts: Sequence[RawPost]) -> np.ndarray:
         """Returns the vector of a known or unknown challenge, float32 (e,).
@@ -262,6 +255,13 @@ class Predictor:
             DataError: the bundle lacks a challenge.
         """
         require_challenges(self.challenges, challenges)
+
+
+def _pack(users: Sequence[RawUser | Sequence[RawPost]]) -> dict[str, np.ndarray]:
+    """Returns the inputs for users, as for `Predictor.predict`."""
+    raw_users = [as_user(user) for user in users]
+    posts = pack_posts([user.posts for user in raw_users], "user")
+    return {**posts, **pack_users(raw_users)}
 
 
 def load_bundle(place: str | Path) -> Predictor:

@@ -87,7 +87,7 @@ def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
     """Returns the bundle of the flags; see `check`."""
     place = check(challenges)
     if place.server is None:
-        app.progress("loading TensorFlow and the bundle, about ten seconds")
+        app.progress("loading TensorFlow and the bundle, about five seconds")
     return load(place)
 
 

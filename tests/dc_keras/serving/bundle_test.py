@@ -121,6 +121,10 @@ def test_raw_posts_score_as_their_cached_features_do(served, predictor):
     assert np.ptp(served.probability) > 1e-3
     # Features are float16; a batch of another size may round differently.
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
+    for column, challenge in enumerate(predictor.challenges):
+        alone = predictor.predict(served.users, [challenge])
+        assert alone.shape == (len(served.users), 1)
+        np.testing.assert_allclose(alone[:, 0], scores[:, column], atol=1e-6)
 
 
 def test_another_process_without_this_package_gives_equal_results(

@@ -39,19 +39,28 @@ def predictor(served_text):
     return served_text.predictor
 
 
-def test_every_signature_answers_its_warm_up(served_text, predictor):
+def test_every_signature_answers_its_warm_up_as_loaded_functions_do(
+    served_text, predictor
+):
     pytest.importorskip("tensorflow_serving.apis", reason="the extra `serving`")
     requests = list(read_warm_up(served_text.place / WARM_UP_FILE))
     assert len(requests) == len(_SIGNATURES) * len(BATCH_SIZES)
     assert {name for name, _ in requests} == _SIGNATURES
     for name, inputs in requests:
         tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        answer = predictor.signatures[name](**tensors)
+        as_functions = predictor.signatures[name](**tensors)
         size = len(next(iter(inputs.values())))
-        for value in answer.values():
+        answer = predictor.call(name, **inputs)
+        assert answer.keys() == as_functions.keys()
+        for key, value in answer.items():
+            expected = as_functions[key].numpy()
             assert value.shape[0] == size
-            if value.dtype.is_floating:
+            assert (value.dtype, value.shape) == (expected.dtype, expected.shape)
+            if value.dtype == np.float32:
                 assert np.isfinite(value).all()
+                np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+            else:
+                np.testing.assert_array_equal(value, expected)
 
 
 def test_samples_are_bodies_for_the_rest_api(served):

@@ -107,6 +107,23 @@ def test_a_level_that_the_environment_sets_shows_all(tmp_path):
     assert "All log messages before absl::InitializeLog()" in done.stderr
 
 
+_KERAS_LATER = """
+import gc, sys
+import tensorflow as tf
+assert not {"keras", "sklearn", "matplotlib"} & set(sys.modules)
+assert gc.isenabled() and gc.get_freeze_count()
+assert tf.keras.layers.Dense(1)(tf.ones((1, 2))).shape == (1, 1)
+from tensorflow.keras import optimizers
+import keras
+assert keras.optimizers.Adam is optimizers.Adam
+"""
+
+
+def test_keras_is_imported_where_it_is_used(tmp_path):
+    done = _run(_KERAS_LATER, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # What stands in for TensorFlow: its first message, written by C as TensorFlow does.
 _STAND_IN = """
 import ctypes, os
