@@ -58,6 +58,13 @@ def _embedder(handle, **changes):
     return CaptionEmbedder(_build(handle, **changes), batch_size=2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frees_encoders():
+    yield
+    _embedder.cache_clear()
+    _build.cache_clear()
+
+
 def _embed(handle, captions, **changes):
     return _embedder(handle, **changes).embed(captions)
 

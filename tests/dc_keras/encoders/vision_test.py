@@ -1,3 +1,4 @@
+import gc
 import random
 
 import keras
@@ -124,6 +125,7 @@ def test_random_weights_follow_from_the_seed_alone(vgg16):
 
 
 def test_a_weight_file_of_the_whole_network_gives_the_lower_part(tmp_path, vgg16):
+    gc.collect()  # of the networks of other tests: this one takes 400 MiB
     whole = keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=3)
     legacy = tmp_path / "vgg16.h5"
     whole.save(legacy)

@@ -54,6 +54,12 @@ def _load(place: Path) -> Predictor:
     return Predictor.load(place)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _frees_the_last_bundle():
+    yield
+    _load.cache_clear()
+
+
 @dataclass(frozen=True)
 class _Post:
     video_id: str
