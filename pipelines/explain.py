@@ -100,9 +100,13 @@ def _explain(
     root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     describing = _describing(corpus, predictor)
     sides = predictor.config["sides"]
-    posts = {
-        side: raw_posts.of_videos(videos, root, sides[side]["sampling"], sample)
-        for side, videos in (("user", own), ("challenge", describing))
+    sampling = sides["challenge"]["sampling"]
+    posts: dict[str, Sequence[RawPost]] = {
+        "user": raw_posts.of_videos(own, root, sides["user"]["sampling"], sample),
+        # Only those with the largest effects are looked at.
+        "challenge": raw_posts.LazyPosts(
+            describing, lambda some: raw_posts.of_videos(some, root, sampling, sample)
+        ),
     }
     known = raw_posts.KnownUsers.of(corpus, predictor, [user])
     who = RawUser(posts["user"], **known.facts(user))

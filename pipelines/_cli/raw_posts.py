@@ -7,7 +7,8 @@ frames of its post and not the answers about all others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,32 @@ def of_videos(
         jpegs = sampled.jpegs if sampled else ()
         posts.append(RawPost("") if video is None else _of_video(video, jpegs))
     return posts
+
+
+class LazyPosts(Sequence["RawPost"]):
+    """Posts whose media are read on first access, and then kept.
+
+    Args:
+        videos: As for `of_videos`.
+        read: Reads the media of some of them, as `of_videos` does.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video | None],
+        read: Callable[[Sequence[Video | None]], list[RawPost]],
+    ) -> None:
+        self._num_posts = len(videos)
+        self._read = cache(lambda index: read(videos[index : index + 1])[0])
+
+    def __len__(self) -> int:
+        return self._num_posts
+
+    def __getitem__(self, index: Any) -> Any:
+        places = range(self._num_posts)[index]
+        if isinstance(places, int):
+            return self._read(places)
+        return [self._read(place) for place in places]
 
 
 def _config(sampling: Mapping[str, Any]) -> SamplingConfig:

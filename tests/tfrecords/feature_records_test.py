@@ -290,12 +290,10 @@ def test_parts_write_what_one_run_writes(frames, output, tmp_path):
 class _ThisProcess:
     """A cluster of one node."""
 
-    def run(self, make, jobs, on_done):
-        entries = []
-        for job in jobs:
-            entries.append(make(job))
-            on_done(job.num_posts)
-        return entries
+    def run(self, work, units, kind):
+        assert kind == "shard"
+        for unit in units:
+            yield unit, work(unit)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dc_keras.errors import DataError
 from dc_keras.privacy.result_removal import forget_bundle, forget_results
 from dc_keras.study.participation import Grid
 from tfrecords.storage.atomic_update import AtomicUpdate
-from tfrecords.storage.checksums import read_sums
+from tfrecords.storage.checksums import read_sums, write_sums
 
 _GONE, _POST = "a" * 32, "6871947673600000001"
 _BOB, _CAT = "b" * 32, "c" * 32
@@ -181,8 +181,8 @@ def bundle(tmp_path):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
     digest = hashlib.sha256(config.read_bytes()).hexdigest()
-    sums = tmp_path / "SHA256SUMS"
-    sums.write_text(f"{'0' * 64}  assets/config.json\n{digest}  config.json\n", "utf-8")
+    sums = {"assets/config.json": "0" * 64, "config.json": digest}
+    write_sums(tmp_path / "SHA256SUMS", sums)
     return tmp_path
 
 
