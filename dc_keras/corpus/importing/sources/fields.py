@@ -320,7 +320,7 @@ class Fields:
             if self._has_list(links)
             else find_hashtags(caption)
         )
-        keys = ("cha_name", "challengeName", "title", "name")
+        keys = ("title", "cha_name", "challengeName", "name")
         found, titles = list(linked), list(self.texts(listed, *keys, are_words=True))
         return tuple(found) if found == titles else (*found, *titles)
 

@@ -115,7 +115,8 @@ _ITEM = _struct(
     # The exact counts are texts.
     statsV2=_Maybe(_struct("StatsV2", **dict.fromkeys(_EXACT, _CountText))),
     stats=_struct("Stats", **_STATS),
-    challenges=_Maybe(_list_of("Challenge", title=_MaybeText)),
+    # Without a title, other names of a challenge count.
+    challenges=_Maybe(_list_of("Challenge", title=_Text)),
     textExtra=_list_of(
         "Extra",
         **dict.fromkeys(("hashtagName", "userUniqueId", "userId"), _MaybeText),
@@ -286,7 +287,7 @@ def _columns(given: _Given) -> PostColumns:
 
 def _tags(links: Sequence[Any], listed: Sequence[Any] | None) -> tuple[str, ...]:
     linked = [link.hashtagName for link in links if link.hashtagName]
-    titles = [challenge.title for challenge in listed or () if challenge.title]
+    titles = [challenge.title for challenge in listed or ()]
     # Usually both lists are equal.
     return tuple(linked) if linked == titles else (*linked, *titles)
 

@@ -16,6 +16,7 @@ from dc_keras.corpus.importing.sources.post import (
     Source,
     refuse,
 )
+from dc_keras.corpus.importing.sources.values import repair_surrogates
 
 
 def matches_user(record: RawRecord) -> bool:
@@ -35,7 +36,7 @@ def read_user(record: RawRecord, context: RequestContext) -> RawEdges:
     user = fields.author(user_id=("id",), handle=("username",), sec_uid=("secUid",))
     hashtags = fields.texts("sugg_hashtags", "title", "name")
     sounds = fields.texts("sugg_sounds", "title", "name")
-    videos = (str(video_id) for video_id in fields.entries("videos"))
+    videos = (repair_surrogates(str(entry)) for entry in fields.entries("videos"))
     return RawEdges(
         (
             *(RawEdge("suggested", user, name, "hashtag") for name in hashtags),
