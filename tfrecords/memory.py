@@ -1,9 +1,12 @@
-"""Settings of the memory allocator, and arrays that share memory with tensors."""
+"""Settings of memory management, and arrays that share memory with tensors."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,6 +45,18 @@ def keep_freed_memory() -> bool:
         (_ARENA_MAX, 1),
     )
     return all(library.mallopt(name, value) for name, value in settings)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Disables the search for cycles, which slows code that makes many objects."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -98,8 +98,12 @@ class _TensorFlowFinder(importlib.abc.MetaPathFinder):
 
 
 def _load(load: Callable[[ModuleType], None], module: ModuleType) -> None:
-    with _without_keras(), _without_collection():
+    # Not at the top: this file also runs alone, as the filter of messages.
+    from tfrecords.memory import without_garbage_collection
+
+    with _without_keras(), without_garbage_collection():
         load(module)
+        gc.freeze()  # excludes all of it from later searches
 
 
 @contextmanager
@@ -113,19 +117,6 @@ def _without_keras() -> Iterator[None]:
         yield
     finally:
         del modules[_KERAS]
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Disables the garbage collector, and excludes all objects from later searches."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
 
 
 def _load_quietly(load: Callable[[ModuleType], None], module: ModuleType) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,18 +66,6 @@ class Sink(Protocol):
 
     def reject(self, piece: Piece, rejected: Rejected) -> object:
         """Takes a rejected record of a piece."""
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Disables garbage collection: reading makes no cycles, and it costs 25%."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class ExportReader:
