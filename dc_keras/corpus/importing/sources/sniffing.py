@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import runpy
 from dataclasses import replace
-from functools import cache
 
 from dc_keras.corpus.importing.sources import (
     aweme,
@@ -76,10 +75,14 @@ def register(source: Source) -> None:
     _REGISTERED.append(source)
 
 
-@cache
-def _run_source_file(path: str) -> None:
-    """Runs a file that registers sources, once in a process."""
-    runpy.run_path(path)
+def _run_source_file(path: str) -> tuple[Source, ...]:
+    """Returns the sources that a file registers, for the caller alone."""
+    before = len(_REGISTERED)
+    try:
+        runpy.run_path(path)
+        return tuple(_REGISTERED[before:])
+    finally:
+        del _REGISTERED[before:]
 
 
 def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, ...]:
@@ -92,10 +95,11 @@ def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, .
     Raises:
         DataError: there is no such source.
     """
+    custom = tuple(_REGISTERED)
     if source_file is not None:
-        _run_source_file(source_file)
-    known_sources = (*_REGISTERED, *_SOURCES)
-    if name == AUTO and not _REGISTERED:
+        custom = (*_run_source_file(source_file), *custom)
+    known_sources = (*custom, *_SOURCES)
+    if name == AUTO and not custom:
         return _SOURCES
     if name == AUTO:
         # A fast reader would bypass the registered sources.

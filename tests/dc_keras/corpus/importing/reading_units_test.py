@@ -180,3 +180,6 @@ def test_a_source_file_is_known_to_other_processes(read, tmp_path, small_units):
     )
     options = {"source_file": str(source), "workers": 2}
     assert read("apart", **options) == read("here", **options | {"workers": 1})
+    # Later imports of this process do not meet it.
+    with pytest.raises(DataError, match="Received: source='mine'"):
+        read("later", source="mine")
