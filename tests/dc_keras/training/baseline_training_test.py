@@ -56,7 +56,7 @@ def test_every_baseline_learns_who_joins(pairs, make_examples, training_options,
 def test_baseline_inputs_are_history_and_challenge(grid, table, pairs, make_examples):
     everything = np.arange(len(pairs))
     examples = make_examples("VGG16+BERT", everything)
-    inputs, labels, _ = next(iter(examples.ordered_batches(len(pairs))))
+    inputs = examples.inputs_at(0, len(pairs))
     variant = side_variants(table, "VGG16+BERT")["user"]
     sets = user_sets(grid, table, video_vectors(table, variant), 4)
     np.testing.assert_array_equal(inputs["user"], sets.values[pairs.user])
@@ -64,7 +64,7 @@ def test_baseline_inputs_are_history_and_challenge(grid, table, pairs, make_exam
     np.testing.assert_array_equal(
         inputs["challenge"], np.eye(len(grid.challenges))[pairs.challenge]
     )
-    np.testing.assert_array_equal(labels, pairs.label)
+    np.testing.assert_array_equal(examples.labels, pairs.label)
 
 
 def test_challenges_without_training_pairs_have_the_mean_of_the_others(

@@ -83,14 +83,14 @@ def test_a_pair_gets_the_sets_of_its_user_and_its_challenge(pairs):
     challenges = VideoSets(rng.random((3, 5, 2), np.float32), rng.random((3, 5)) < 0.5)
     users = VideoSets(rng.random((36, 4, 2), np.float32), rng.random((36, 4)) < 0.5)
     examples = pair_examples(pairs, challenges, users)
-    inputs, labels, weights = next(iter(examples.ordered_batches(len(pairs))))
+    inputs = examples.inputs_at(0, len(pairs))
     np.testing.assert_array_equal(inputs["user"], users.values[pairs.user])
     np.testing.assert_array_equal(inputs["user_valid"], users.valid[pairs.user])
     c = pairs.challenge
     np.testing.assert_array_equal(inputs["challenge"], challenges.values[c])
     np.testing.assert_array_equal(inputs["challenge_valid"], challenges.valid[c])
-    np.testing.assert_array_equal(labels, pairs.label)
-    assert set(weights.numpy()) == {1.0}
+    np.testing.assert_array_equal(examples.labels, pairs.label)
+    assert set(examples.weights) == {1.0}
 
 
 def test_balanced_weights_give_both_labels_the_same_total_and_mean_1():
