@@ -186,7 +186,7 @@ def test_of_more_pairs_a_sample_is_fitted_and_all_are_scored_in_blocks(
     fold, whole, videos = case
     known, rows = {*fold.train, *fold.valid}, fold.test[::-1]
     monkeypatch.setattr(context_fitting, "MOST_PAIRS", len(known) // 2)
-    monkeypatch.setattr(context_model, "_BLOCK", 7)
+    monkeypatch.setattr(context_model, "_BLOCK", 50)
     features = ContextFeatures(whole.data, fold.train, whole.steps, 0)
     assert {*features.sampled} < known
     assert len(features.sampled) == len(known) // 2
