@@ -84,7 +84,7 @@ def main() -> None:
 
 def _claim_directory(work: Path) -> None:
     """Refuses a directory that holds another world, which would be mixed with this."""
-    from tfrecords.storage.atomic_write import write_text
+    from tfrecords.storage.atomic_update import write_text
 
     requested = (
         f"--users={_USERS.value} --challenges={_CHALLENGES.value} --seed={_SEED.value}"
