@@ -141,11 +141,7 @@ def _held_out_users(work: Path) -> list[str]:
 
 
 def _answers(work: Path) -> pl.DataFrame:
-    """Returns some answers of the exported model beside the truth.
-
-    Returns:
-        Columns `user_id`, `challenge`, `probability`, `truth`, `joined`.
-    """
+    """Returns some answers of the exported model beside the truth."""
     import numpy as np
     import polars as pl
 

@@ -190,14 +190,7 @@ def decode_frames(
 def _decode(
     name: str, packets: Iterable[Any], stream: Any, plan: bytearray | None = None
 ) -> Iterator[Any]:
-    """Yields the decoded frames in display order.
-
-    Args:
-        name: File name, for errors.
-        packets: Packets of the stream, up to the final empty one.
-        stream: Video stream.
-        plan: Action for each packet (`packet_skipping.plan_skips`); None decodes all.
-    """
+    """Yields the frames of packets in display order; `plan` None decodes all."""
     skips = iter(() if plan is None else plan)
     for packet in packets:
         if packet.size and plan is not None:

@@ -221,11 +221,7 @@ def _fill(
     value: npt.NDArray[Any] | None,
     place: tuple[str, int, str],
 ) -> None:
-    """Copies the value of a record into its row.
-
-    Raises:
-        RecordError: The shape differs from that of the first record.
-    """
+    """Copies the value of a record into its row; all must have the same shape."""
     _require_shape(None if column is None else column.shape[1:], value, place)
     if column is not None and row < len(column):
         column[row] = value

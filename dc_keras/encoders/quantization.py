@@ -118,12 +118,7 @@ def draw_frames(
 
 
 class _SmallestHashes:
-    """Collects the distinct frames with the smallest hashes.
-
-    Args:
-        size: number of frames.
-        seed: seed of the hashes.
-    """
+    """Collects the `size` distinct frames with the smallest hashes."""
 
     def __init__(self, size: int, seed: int) -> None:
         self._size = size

@@ -251,12 +251,7 @@ def check_texts(
 
 
 class _PostUses:
-    """The users and challenges of each post of a grid.
-
-    Args:
-        grid: the histories and support posts.
-        manifests: the manifests of the grid.
-    """
+    """The users and challenges of each post of a grid and its manifests."""
 
     def __init__(self, grid: Grid, manifests: Iterable[Manifest]) -> None:
         self._users: dict[str, set[str]] = defaultdict(set)
