@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dc_keras.context.post_features import ACCOUNT_COUNTS, PostFacts
-from dc_keras.context.prior_activity import find_past
+from dc_keras.context.post_features import ACCOUNT_COUNTS, PostFacts, find_past
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.study.participation import Grid
 

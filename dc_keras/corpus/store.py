@@ -31,10 +31,10 @@ from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
 from dc_keras.errors import DataError
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
-from tfrecords.storage.atomic_write import write_answers as write_answers  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_sealed as write_sealed  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_table as write_table  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_text as write_text  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_answers as write_answers  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_sealed as write_sealed  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_table as write_table  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_text as write_text  # noqa: PLC0414
 from tfrecords.storage.checksums import SUMS_FILE, hash_files, read_sums
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import POLARS_ERRORS, reading

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dc_keras.context import caption_baselines
+from dc_keras.context import tfidf_baselines
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.fold_data import Evidence
 from dc_keras.context.pair_features import NAMES
@@ -152,7 +152,7 @@ def tfidf_cosine(data: SimpleData) -> np.ndarray:
 
 def caption_cosine(data: SimpleData) -> np.ndarray:
     """Returns the cosine of mean caption embeddings, clipped to [0, 1]."""
-    return _clip(data.of_pairs(caption_baselines.caption_cosine(data.evidence)))
+    return _clip(data.of_pairs(tfidf_baselines.caption_cosine(data.evidence)))
 
 
 def one_vs_rest(data: SimpleData) -> np.ndarray:
@@ -170,7 +170,7 @@ def caption_neighbours(data: SimpleData) -> np.ndarray:
     """Returns the share of the users with the most similar captions who joined."""
     return _clip(
         data.by_step(
-            lambda rows: caption_baselines.caption_neighbours(data.evidence, rows)
+            lambda rows: tfidf_baselines.caption_neighbours(data.evidence, rows)
         )
     )
 

@@ -95,13 +95,7 @@ def cross_fit(
 def _weigh_copies(
     examples: Examples, rows: np.ndarray, inner: Sequence[CrossFitStep]
 ) -> Examples:
-    """Returns training pairs with a weight for each copy, 0 if it is fitted without.
-
-    Args:
-        examples: the training pairs.
-        rows: their positions in the plan.
-        inner: the step of each copy, without the final model.
-    """
+    """Returns training pairs with a weight for each copy, 0 if it is fitted without."""
     weights = np.repeat(examples.weights[:, None], len(inner) + 1, axis=1)
     for copy, step in enumerate(inner):
         weights[:, copy] *= np.isin(rows, step.fitted, assume_unique=True)

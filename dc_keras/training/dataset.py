@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.stored_rows import StoredRows
-from tfrecords.without_autotune import without_autotune
+from tfrecords.tensors import without_autotune
 
 # Columns of examples by name: the row in each table ("row/NAME"), "label" and "weight".
 Columns = dict[str, Any]

@@ -25,8 +25,8 @@ def load_study(corpus: Corpus, study_file: str) -> Study:
     Raises:
         DataError: No post matches any challenge.
     """
+    from dc_keras.study.challenge import require_matches
     from dc_keras.study.study import Study
-    from dc_keras.study.unmatched import require_matches
 
     study = Study.load(study_file)
     for line in require_matches(study.challenges, corpus.videos):

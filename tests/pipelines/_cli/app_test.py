@@ -170,3 +170,14 @@ def test_of_simultaneous_writers_one_succeeds_and_the_others_fail(tmp_path):
             other = tmp_path / "world" / path.relative_to(tmp_path / "alone")
             assert other.read_bytes() == path.read_bytes()
     assert not list(tmp_path.glob(".*.lock"))
+
+
+def test_a_missing_extra_is_one_line():
+    with (
+        pytest.raises(
+            DataError,
+            match=r"extra `report`: pip install 'dc_keras\[report\]'. Received",
+        ),
+        app.requiring_report_extra(),
+    ):
+        raise ImportError("No module named 'jinja2'")

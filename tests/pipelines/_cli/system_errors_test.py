@@ -13,7 +13,7 @@ _ON_A_FULL_DISK = """
 import resource, sys
 import polars as pl
 from pathlib import Path
-from tfrecords.storage.atomic_write import write_table, write_text
+from tfrecords.storage.atomic_update import write_table, write_text
 from pipelines._cli.system_errors import describe_system_error
 pl.DataFrame({"a": [0]}).write_parquet("/dev/null")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
