@@ -9,6 +9,7 @@ from dc_keras.corpus.pseudonyms import Pseudonymizer, post_code
 from dc_keras.errors import DataError
 from dc_keras.privacy.result_removal import forget_bundle, forget_results
 from dc_keras.study.participation import Grid
+from dc_keras.study.split_manifest import VERSION
 from tfrecords.storage.atomic_update import AtomicUpdate
 from tfrecords.storage.checksums import read_sums, write_sums
 
@@ -60,7 +61,9 @@ def _manifest(*, with_gone):
     parts = "xxvtt" if with_gone else "vtt"
     hidden = sorted([_GONE, _BOB]) if with_gone else [_BOB]
     fold = {"index": 0, "seed": 0, "parts": parts, "hidden_users": hidden}
-    content = {"split": "cold_user", "grid": grid, "folds": {"f": fold}}
+    fold["hidden_challenges"] = []
+    content = {"version": VERSION, "split": "cold_user", "grid": grid}
+    content["folds"] = {"f": fold}
     content["sha256"] = hashlib.sha256(_one_line(content).encode()).hexdigest()
     return _one_line(content) + "\n"
 
