@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.encoders.extraction import (

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import minilm_handle
 from benchmarks.worlds import import_world
 from dc_keras.context.post_features import PostFacts, read_facts
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder

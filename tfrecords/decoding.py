@@ -62,7 +62,7 @@ def decode_still(
     choose: Callable[[Timeline], Collection[int]],
     convert: Callable[[Picture], _T],
 ) -> tuple[Timeline, dict[int, _T]]:
-    """Decodes a still image, with the interface of `decoding.decode_frames`.
+    """Decodes a still image, with the interface of `decode_frames`.
 
     Raises:
         MediaError: The file is damaged, or its coding is not supported.

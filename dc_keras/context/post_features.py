@@ -13,14 +13,36 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from dc_keras.context.post_inputs import COUNTS, PostInputs
-from dc_keras.corpus.hashtags import hashtag_pattern, word_characters
-from dc_keras.corpus.records import is_original_sound
+from dc_keras.corpus.records import hashtag_pattern, is_original_sound, word_characters
 from dc_keras.study.participation import Grid
+
+COUNTS = ("views", "likes", "comments", "shares")
+
+
+class PostInputs(NamedTuple):
+    """Raw fields of posts from a corpus or a request, as arrays or tensors.
+
+    Attributes:
+        captions: string (num_posts,).
+        sounds: string (num_posts,), ids of sounds; "" where unknown.
+        sound_titles: string (num_posts,); "" where unknown.
+        create_times: int64 (num_posts,), UTC seconds; -1 where unknown.
+        durations: float32 (num_posts,), seconds; -1 where unknown.
+        counts: float32 (num_posts, 4), in the order of `COUNTS`; -1 where unknown.
+    """
+
+    captions: Any
+    sounds: Any
+    sound_titles: Any
+    create_times: Any
+    durations: Any
+    counts: Any
+
 
 ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
@@ -36,8 +58,7 @@ class PostFacts:
         posts: the posts as input of context features.
         accounts: `ACCOUNT_COUNTS` at the time of collection by user id, float64 (3,),
             NaN where unknown; without users for whom all are unknown.
-        pasts: activity before a cutoff by user id and cutoff, see
-            `prior_activity.read_pasts`.
+        pasts: activity before a cutoff by user id and cutoff, see `read_pasts`.
     """
 
     video_ids: tuple[str, ...]
@@ -88,7 +109,7 @@ def read_facts(
         *grids: grids of this corpus.
         users: the corpus's table of authors, with any of the `ACCOUNT_COUNTS`; None if
             account counts are unknown.
-        joins: posts of challenges, see `prior_activity.read_pasts`; None if earlier
+        joins: posts of challenges, see `read_pasts`; None if earlier
             activity is unknown.
     """
     used = {

@@ -207,7 +207,7 @@ def _clean_manifest(path: Path, forgotten: Forgotten) -> _Changed | None:
     kept = set(grid.users)
     is_kept = np.array([user in kept for user in manifest.grid.users], bool)
     stays = is_kept[np.nonzero(manifest.grid.observed)[0]]
-    position = np.cumsum(stays) - 1
+    position: np.ndarray = np.cumsum(stays) - 1
 
     def others(pairs: np.ndarray) -> np.ndarray:
         kept_pairs: np.ndarray = position[pairs[stays[pairs]]]

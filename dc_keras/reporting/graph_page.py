@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.templating import Plot, html_label, render_template
 from dc_keras.social.graph import Layer
+from dc_keras.social.graph_view import PALETTE, community_colours
 from dc_keras.social.layout import (
     compute_layout,
     connected_part,
@@ -18,7 +19,6 @@ from dc_keras.social.layout import (
     strongest_edges,
 )
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import PALETTE, community_colours
 from dc_keras.social.survey import Survey
 
 MOST_USERS = 2_000

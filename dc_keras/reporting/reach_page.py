@@ -9,7 +9,7 @@ import polars as pl
 
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.templating import Plot, html_label, render_template
-from dc_keras.social.palette import OTHER, PALETTE
+from dc_keras.social.graph_view import OTHER, PALETTE
 from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
 
 _MOST_ROWS = 30
