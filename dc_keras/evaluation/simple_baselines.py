@@ -25,7 +25,8 @@ from dc_keras.context.rates import popularity as popularity_of
 from dc_keras.context.tfidf_baselines import TextSpace
 from dc_keras.context.tfidf_baselines import cosine as text_cosine
 from dc_keras.context.tfidf_baselines import one_vs_rest as text_one_vs_rest
-from dc_keras.context.trees import fit_trees, with_unknown
+from dc_keras.context.tree_bins import RankedFeatures
+from dc_keras.context.trees import fit_trees
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.splits import Fold
 
@@ -184,13 +185,13 @@ def boosted_trees(data: SimpleData) -> np.ndarray:
     """Returns scores of gradient-boosted trees on all context features."""
     scores = np.zeros(len(data.pairs))
     values = data.features.values
+    ranked = RankedFeatures(values)
     for step in data.features.steps:
         if not step.is_inner:
             label = data.pairs.label[step.fitted]
-            trees = fit_trees(
-                values[step.fitted], label, np.ones(len(label)), data.seed
-            )
-            scores[step.scored] = trees(with_unknown(values[step.scored]))
+            weight = np.ones(len(label))
+            trees = fit_trees(ranked, step.fitted, label, weight, data.seed)
+            scores[step.scored] = trees.score(values[step.scored])
     return _rate(scores)
 
 
