@@ -84,22 +84,6 @@ def _make_post(number, video_id):
 
 
 @pytest.fixture(scope="session")
-def call_signature():
-    """Calls a signature of a loaded bundle, with missing facts as unknown."""
-    import tensorflow as tf
-
-    from dc_keras.serving.unknown_facts import fill_unknown
-
-    def call(predictor, signature, **inputs):
-        function = predictor.signatures[signature]
-        filled = fill_unknown(inputs, function.structured_input_signature[1])
-        answer = function(**{key: tf.constant(value) for key, value in filled.items()})
-        return {key: value.numpy() for key, value in answer.items()}
-
-    return call
-
-
-@pytest.fixture(scope="session")
 def make_served(make_grid, make_facts, tmp_path_factory):
     """Trains for an epoch on what the encoders see, and exports; weights are random.
 

@@ -96,7 +96,7 @@ def test_a_bundle_answers_raw_posts_as_the_fitted_model(
 
 
 def test_an_own_text_encoder_is_served_without_tokens(bundle, predictor):
-    assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
+    assert not {"tokens", "embed_user_tokens"} & set(predictor.model.signatures)
     audit = json.loads((bundle / "1" / "op_audit.json").read_text("utf-8"))
     # Its ops are those of TensorFlow 2.15 already.
     assert {"2.15", "2.20"} <= set(audit["supported_by"])

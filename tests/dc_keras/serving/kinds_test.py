@@ -16,6 +16,8 @@ from dc_keras.serving.raw_requests import RawPost, pack_posts, pack_users
 from dc_keras.serving.sample_requests import make_requests
 
 _KINDS = ("served", "served_videos", "served_context")
+# Short tests of the other kinds: `bundle_test`, `attribution_test`, `table_rows_test`.
+_SHORT = "served_videos"
 _RELEASES = {"2.15", "2.16", "2.17", "2.18", "2.19", "2.20"}
 
 # A client without this package, which sends the request of a pickle-free file to
@@ -46,7 +48,13 @@ np.savez(sys.argv[2], **answers, ours=ours)
 """
 
 
-@pytest.fixture(scope="module", params=_KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        kind if kind == _SHORT else pytest.param(kind, marks=pytest.mark.long)
+        for kind in _KINDS
+    ],
+)
 def bundle(request):
     return request.getfixturevalue(request.param)
 
@@ -109,7 +117,7 @@ def test_another_process_without_this_package_gives_equal_results(
 
 def test_ranked_users_have_their_probabilities(bundle, predictor):
     prepared = predictor.prepare_users(predictor.represent_users(bundle.users))
-    ranker = Ranker(prepared, predictor.signatures["rank_users"])
+    ranker = Ranker(prepared, predictor.model)
     whole = predictor.predict(bundle.users, predictor.challenges)
     for column, name in enumerate(predictor.challenges):
         [challenge] = predictor.find_challenges([name])

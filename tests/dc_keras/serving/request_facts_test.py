@@ -123,6 +123,7 @@ def server(served_text, serve):
         yield addresses
 
 
+@pytest.mark.long  # `client_test` does the same for all facts together
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_a_server_receives_the_facts_and_fills_missing_ones(
     served_text, server, known, unknown, protocol

@@ -38,7 +38,7 @@ def test_answers_and_ranks_are_those_of_the_fitted_model(request, row):
     expected = predictor.calibration.apply(bundle.probability)
     assert np.ptp(expected) > 1e-3
     users = predictor.represent_users(bundle.users)
-    ranker = Ranker(predictor.prepare_users(users), predictor.signatures["rank_users"])
+    ranker = Ranker(predictor.prepare_users(users), predictor.model)
     answered = predictor.predict(bundle.users, predictor.challenges)
     np.testing.assert_allclose(answered, expected, atol=1e-4)
     for column, name in enumerate(predictor.challenges):
