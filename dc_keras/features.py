@@ -82,12 +82,14 @@ class Features:
         vision: frame embeddings by encoder name, such as "VGG16" or "ResNet50".
         captions: float32 (num_videos, caption_dim), or None.
         caption_spec: spec and fingerprint of the text encoder, or None.
+        sha256: hex digests that identify the content of the directories of `load`.
     """
 
     video_ids: tuple[str, ...]
     vision: Mapping[str, VisionFeatures]
     captions: np.ndarray | None
     caption_spec: Mapping[str, Any] | None
+    sha256: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, *directories: str | Path) -> Self:
@@ -104,7 +106,7 @@ class Features:
         from tfrecords.reader import read_features
 
         video_ids: list[str] = []
-        vision, captions, caption_spec = {}, None, None
+        vision, captions, caption_spec, digests = {}, None, None, []
         for directory in directories:
             records = read_features(Path(directory))
             if video_ids and records.video_ids != video_ids:
@@ -113,6 +115,7 @@ class Features:
                     "extract all features from the same frame records"
                 )
             video_ids = records.video_ids
+            digests.append(records.sha256)
             spec = records.settings["vision"]
             if records.frames is not None and records.frame_mask is not None:
                 if spec["name"] in vision:
@@ -134,7 +137,7 @@ class Features:
                         f"{directories[0]}; their fingerprints differ"
                     )
                 captions, caption_spec = records.captions, spec
-        return cls(tuple(video_ids), vision, captions, caption_spec)
+        return cls(tuple(video_ids), vision, captions, caption_spec, tuple(digests))
 
     @classmethod
     def from_arrays(

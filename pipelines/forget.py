@@ -14,7 +14,7 @@ were trained on removed content are listed. See docs/privacy.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +84,7 @@ _DELETED_WHOLE = {"survey": "survey_graph", "explanation": "explain"}
 def main() -> int:
     """Removes, searches for traces and prints the result; returns the exit code."""
     from dc_keras.privacy.artifacts import find_artifacts
-    from tfrecords.storage.locking import writing
+    from tfrecords.storage.locking import find_places, writing
 
     found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
     pseudonymizer = _load_key(found)
@@ -92,13 +92,20 @@ def main() -> int:
     found = journal.merge_artifacts(found)
     artifacts = {*found.artifacts, *journal.artifacts}
     # An interrupted run may have deleted an artifact as a whole but not its lock file.
-    places = [item.path for item in artifacts if item.path.parent.is_dir()]
+    places = {item.path for item in artifacts if item.path.parent.is_dir()}
+    # What another process writes now would not be cleaned.
+    for name in _ARTIFACTS.value:
+        places.update(find_places(Path(name)))
     with writing(*places):
-        return _forget(found, pseudonymizer)
+        return _forget(found, pseudonymizer, places)
 
 
-def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
+def _forget(
+    found: FoundArtifacts, pseudonymizer: Pseudonymizer, places: Collection[Path]
+) -> int:
+    """Forgets while no other process may write `places`."""
     from dc_keras.corpus.store import Corpus
+    from dc_keras.privacy.artifacts import remove_leftovers
     from dc_keras.privacy.journal import Journal
     from dc_keras.privacy.receipt import Receipt
     from dc_keras.privacy.removal_requests import require_few
@@ -118,6 +125,8 @@ def _forget(found: FoundArtifacts, pseudonymizer: Pseudonymizer) -> int:
             requests.requests, (*found.artifacts, *journal.artifacts), tuple(models)
         )
         _save_journal(found, forgotten, journal)
+        for place in places:
+            remove_leftovers(place)
     receipt = Receipt(rule, requests, pseudonymizer.fingerprint)
     _remove(found, corpora, forgotten, receipt)
     is_new = receipt.has_changes or not before.is_finished
@@ -195,12 +204,8 @@ def _save_journal(
     found: FoundArtifacts, forgotten: Forgotten, journal: Journal
 ) -> None:
     """Records in each corpus what is to be removed, so that a run can be resumed."""
-    from dc_keras.privacy.artifacts import remove_leftovers
-
     for place in found.of_kind("corpus"):
         replace(forgotten, journal=journal.to_json()).save(place)
-    for artifact in journal.artifacts:
-        remove_leftovers(artifact)
 
 
 def _remove(
@@ -243,7 +248,8 @@ def _verify(found: FoundArtifacts) -> None:
         for place in found.of_kind(kind):
             verify_directory(place, script)
     for place in found.of_kind("predictions"):
-        verify_file(place, "predict")
+        verify = verify_directory if place.is_dir() else verify_file
+        verify(place, "predict")
 
 
 def _remove_from_graphs(

@@ -139,6 +139,7 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
     if len(ordered) < len(requested):
         app.progress(f"{len(requested) - len(ordered)} users have no usable posts")
     if _OUTPUT.value:
+        corpus.require_unchanged()
         table = pl.concat(tables)
         write_answers(Path(_OUTPUT.value), format_csv(table))
         app.say(f"{_OUTPUT.value}: {table.height} predictions")
@@ -185,4 +186,4 @@ def _print_predictions(table: pl.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, writes="output")
+    app.run(main, writes="output", kind="predictions")

@@ -91,6 +91,7 @@ def main() -> None:
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: corpus={corpus.directory}"
         )
+    corpus.require_unchanged()
     table = _choose(candidates, has_communities=community_of is not None)
     write_answers(Path(_OUTPUT.value), format_csv(table))
     _report(predictor, probability, table["probability"].to_numpy())
@@ -205,7 +206,7 @@ def _users_directory() -> Iterator[Path]:
     from tfrecords.storage.locking import writing
 
     if _USERS.value:
-        app.require_kind(Path(_USERS.value), "users", None)
+        app.require_kind(Path(_USERS.value), "users", "predictions")
         with writing(Path(_USERS.value)):
             yield Path(_USERS.value)
         return

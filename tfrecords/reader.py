@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class FeatureRecords:
             without vision.
         captions: float32 (num_videos, caption_dim); None without text.
         settings: Settings of the manifest, with the encoders in `vision` and `text`.
+        sha256: Hex digest that identifies the content of the shards.
     """
 
     video_ids: list[str]
@@ -60,6 +62,7 @@ class FeatureRecords:
     frame_mask: npt.NDArray[np.bool_] | None
     captions: npt.NDArray[np.float32] | None
     settings: dict[str, Any]
+    sha256: str
 
 
 def read_features(directory: Path) -> FeatureRecords:
@@ -97,7 +100,7 @@ def read_features(directory: Path) -> FeatureRecords:
             f"least one. Received: {len(video_ids)} records"
         )
         raise DataError(message)
-    places = columns[_PLACE]
+    places, digests = columns[_PLACE], [s["sha256"] for s in manifest["shards"]]
     return FeatureRecords(
         video_ids=video_ids,
         frames=None
@@ -106,6 +109,7 @@ def read_features(directory: Path) -> FeatureRecords:
         frame_mask=columns[FRAMES_MASK.key],
         captions=columns[CAPTION_EMBEDDING.key],
         settings=manifest["settings"],
+        sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
     )
 
 

@@ -121,6 +121,12 @@ class Corpus:
         )
         return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
+    def require_unchanged(self) -> None:
+        """Raises `DataError` if an import or a removal has changed the directory."""
+        if read_info(self.directory) != self.info:
+            problem = "was changed by another process; run the command again"
+            raise DataError(f"{self.directory} {problem}")
+
     def without_videos(self, video_ids: pl.Series) -> Corpus:
         """Returns a copy in memory without some posts; the files are not changed."""
         corpus = Corpus(self.directory, self.info)

@@ -98,6 +98,7 @@ class Experiment:
             "vision": vision,
             "text": None if caption is None else dict(caption),
             "context": self.context.to_dict(),
+            "features_sha256": list(self.table.sha256),
             "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
             # None if unknown, as in runs of older versions, which can be continued.

@@ -39,8 +39,8 @@ class Artifact:
     Attributes:
         path: the directory, or the file.
         kind: "corpus", "frames", "features", "model", "evaluation", "bundle", "text
-            encoder", "graph", "survey" (of a graph), "reach", "predictions" or
-            "explanation"; the last two are files.
+            encoder", "graph", "survey" (of a graph), "reach", "predictions" (a file, or
+            a directory of shards) or "explanation" (a file).
     """
 
     path: Path
@@ -87,17 +87,18 @@ def find_artifacts(directories: Sequence[Path]) -> FoundArtifacts:
     return FoundArtifacts(tuple(artifacts.values()), tuple(unknown))
 
 
-def remove_leftovers(artifact: Artifact) -> None:
+def remove_leftovers(place: Path) -> None:
     """Removes incomplete files of a killed script, in an artifact or beside it.
 
-    The caller must lock the artifact against other writers.
+    Args:
+        place: path of the artifact, which may not exist yet. The caller must lock it
+            against other writers.
     """
-    place = artifact.path
-    if artifact.kind == "corpus":
-        remove_scratch(place)
+    remove_scratch(place)  # that of an import
     # Listed first, because a removed directory may contain others.
     inside = [*place.rglob(".*.tmp"), *place.rglob(STAGED)] if place.is_dir() else []
-    for path in (*inside, _removal_path(place)):
+    beside = place.with_name(f".{place.name}.tmp")
+    for path in (*inside, beside, _removal_path(place)):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -170,6 +171,8 @@ def find_kind(directory: Path) -> str | None:
         kind = "model"
     elif "models" in read_object(directory / CONFIG_FILE):
         kind = "evaluation"
+    elif "users_sha256" in read_object(directory / CONFIG_FILE):
+        kind = "predictions"  # of `predict`, or prepared users of `rank`
     elif has("survey.html", "communities.parquet"):
         kind = "survey"  # also with a graph.json, the graph as JSON
     elif has("graph.json"):

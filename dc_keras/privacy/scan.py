@@ -46,6 +46,7 @@ _STEM_END = re.compile(
 _IS_HEX = bytes(character in b"0123456789abcdef" for character in range(256))
 _RUN = b"\1" * 10
 _BEFORE, _AFTER = len("?u_"), 1  # characters around a run that the expression needs
+_PARQUET = b"PAR1"
 _BLOCK = 2**24
 _OVERLAP = 64
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -136,8 +137,10 @@ def _blocks_of(path: Path) -> Iterator[bytes]:
                     yield from _blocks_of_member(file, name)
         return
     with path.open("rb") as file:
+        is_parquet = file.read(len(_PARQUET)) == _PARQUET
+        file.seek(0)
         yield from _blocks_of_file(file)
-    if path.suffix == ".parquet":
+    if is_parquet or path.suffix == ".parquet":
         yield from map(_text_of_column, pl.read_parquet(path))
 
 

@@ -107,6 +107,8 @@ class TrainingRun:
             "baseline": self.baseline,
             "study": dict(self.grid.settings),
             "grid_sha256": self.grid.sha256,
+            "features_sha256": list(self.table.sha256),
+            "facts_sha256": self.facts.sha256 if self.facts else None,
             "sides": sides,
         }
 

@@ -13,9 +13,10 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,6 +34,9 @@ os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 flags.disclaim_key_flags()
 
+# Prefix of temporary directories, and the file that a running process locks in its own.
+_TEMPORARY, _RUNNING = "dc-", ".running"
+_NEW_SECONDS = 60.0
 _MISSING = re.compile(
     r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
 )
@@ -99,12 +103,14 @@ def _guarded(
         places = [] if output is None else [Path(output)]
         for place in places:
             require_kind(place, str(writes), kind)
-        with _temporary_files_removed(), writing(*(places if locks else [])):
+        locked = places if locks else []
+        with _stoppable(), _temporary_files_removed(), writing(*locked):
             return main()
     except DataError as error:
         return fail(str(error), 1)
-    except KeyboardInterrupt:
-        return fail("stopped; run the same command to go on", 130)
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        return fail("stopped; run the same command to go on", 128 + number)
     except Exception as error:
         message = describe_system_error(error)
         if message is None:
@@ -144,18 +150,44 @@ def _find_broken_rule(flag: Any) -> str | None:
 
 
 @contextmanager
+def _stoppable() -> Iterator[None]:
+    """Makes the signals that ask a process to end clean up like Ctrl-C."""
+
+    def stop(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _temporary_files_removed() -> Iterator[None]:
     """Gives this process its own temporary directory, and removes it at the end.
 
-    Libraries, browsers and killed processes leave files behind in it.
+    Libraries, browsers and killed processes leave files behind in it. If this process
+    is killed, a later one removes it.
     """
+    import fcntl
     import tempfile
 
+    _remove_abandoned(Path(tempfile.gettempdir()))
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     # A short prefix: sockets are created there, whose paths are limited to 107 bytes.
-    with tempfile.TemporaryDirectory(
-        prefix="dc-", ignore_cleanup_errors=True
-    ) as directory:
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=_TEMPORARY, ignore_cleanup_errors=True
+        ) as directory,
+        Path(directory, _RUNNING).open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
         os.environ["TMPDIR"] = tempfile.tempdir = directory
         try:
             yield
@@ -167,6 +199,20 @@ def _temporary_files_removed() -> Iterator[None]:
                 os.environ["TMPDIR"] = variable
 
 
+def _remove_abandoned(directory: Path) -> None:
+    """Removes the temporary directories of killed processes."""
+    import fcntl
+    import shutil
+    import time
+
+    for path in directory.glob(f"{_TEMPORARY}*/{_RUNNING}"):
+        with suppress(OSError), path.open() as lock:
+            # Its process may not have locked a new file yet.
+            if time.time() - path.stat().st_mtime > _NEW_SECONDS:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path.parent, ignore_errors=True)
+
+
 def _set_up() -> None:
     from tfrecords.storage import integrity
 
@@ -175,9 +221,10 @@ def _set_up() -> None:
     if "verify" in flags.FLAGS and not flags.FLAGS["verify"].value:
         integrity.trust_everything()
     # A handler without a format, because absl's would prepend date and position.
-    log = standard_logging.getLogger("dc_keras")
-    log.propagate = False
-    log.handlers = [standard_logging.StreamHandler()]
+    for name in ("dc_keras", "tfrecords"):
+        log = standard_logging.getLogger(name)
+        log.propagate = False
+        log.handlers = [standard_logging.StreamHandler()]
 
 
 def require_kind(place: Path, flag: str, kind: str | None) -> None:

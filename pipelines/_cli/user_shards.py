@@ -124,7 +124,9 @@ class UserShards:
         cluster = sharding.cluster(_value("workers"))
         workers = min(_value("workers"), len(shards))
         is_here = cluster is None and workers < 2
-        work = _Work(self, bundles.source(), corpus.directory, media_root, is_here)
+        work = _Work(
+            self, bundles.source(), corpus.directory, corpus.info, media_root, is_here
+        )
         runs = run_units(work, shards, "shard", workers=workers, cluster=cluster)
         number = sum(len(shard.users) for shard in shards)
         without_posts = without_frames = 0
@@ -193,12 +195,14 @@ class _Work:
     shards: UserShards
     bundle: bundles.Source
     corpus: Path
+    corpus_info: dict[str, Any]
     media_root: str | None
     is_here: bool
 
     def __call__(self, shard: _Shard) -> _Counts:
         import polars as pl
 
+        from dc_keras.corpus.store import Corpus
         from dc_keras.study.resolution import user_histories
         from tfrecords.progress import remove_leftovers_of, replacing
         from tfrecords.storage import integrity
@@ -216,6 +220,8 @@ class _Work:
             tables.append(self.shards.answer(predictor, users, raw_users))
             posts = [post for user in raw_users for post in user.posts]
             without_frames += sum(not post.jpegs for post in posts)
+        # Another process may have opened a later corpus.
+        Corpus(self.corpus, self.corpus_info).require_unchanged()
         remove_leftovers_of(shard.path)
         with replacing(shard.path) as temporary:
             rows = pl.concat(tables[1:] or tables)

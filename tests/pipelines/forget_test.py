@@ -14,6 +14,7 @@ import pytest
 from dc_keras.corpus.pseudonyms import Pseudonymizer, post_code
 from dc_keras.social.graph_store import read_graph
 from tfrecords.storage.checksums import read_sums
+from tfrecords.storage.locking import writing
 
 _NAMES = ("corpus", "frames", "features", "colours", "model", "export", "evaluation")
 
@@ -292,6 +293,36 @@ def test_a_foreign_file_below_the_directory_is_looked_through(
     assert done.returncode == 1
     assert f"{export}: still contains an id or a code" in done.stdout
     assert gone.handle not in done.stdout + done.stderr
+
+
+def test_what_another_process_writes_is_not_cleaned(
+    fails_in_one_line, copy, flags, tmp_path
+):
+    export = tmp_path / ".new-import-abcd1234"
+    export.mkdir()
+    for place in ("predictions.csv", "deep/shards", "new"):
+        with writing(tmp_path / place):
+            line = fails_in_one_line("forget", *flags, f"--artifacts={tmp_path}")
+        assert line.startswith(f"{tmp_path / place}: another process is writing there")
+    assert not (copy / "forgotten.json").exists()
+    assert export.exists()
+
+
+def test_what_killed_processes_left_is_removed(run_script, copy, flags, gone, tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    (shards / "config.json").write_text('{"users_sha256": "0"}')
+    half = shards / ".predictions-00000-of-00001.parquet.abcd.tmp"
+    # Of an import into a corpus that does not exist yet.
+    units = tmp_path / ".new-import-abcd1234" / "unit-abcd1234" / "posts.arrow"
+    units.parent.mkdir(parents=True)
+    (tmp_path / ".new.lock").write_text("12345")
+    for path in (half, units):
+        path.write_text(gone.post)
+    done = run_script("forget", *flags, f"--artifacts={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert not half.exists()
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.fixture

@@ -1,9 +1,14 @@
 import shutil
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from dc_keras.corpus.store import Corpus
+from dc_keras.errors import DataError
+from dc_keras.study import resolution
+from pipelines._cli import user_shards
 from tfrecords.storage.checksums import read_sums, seal_directory, write_sums
 
 
@@ -70,6 +75,24 @@ def test_missing_shards_are_written_by_any_number_of_processes(
     assert {path.name: path.read_bytes() for path in output.iterdir()} == {
         path.name: path.read_bytes() for path in shards.output.iterdir()
     }
+
+
+def test_a_shard_of_a_changed_corpus_is_refused(corpus, tmp_path, monkeypatch):
+    predictor = SimpleNamespace(study=None, sampling=None)
+    monkeypatch.setattr(user_shards.bundles, "load", lambda _: predictor)
+    monkeypatch.setattr(user_shards.raw_posts, "of_users", lambda *_, **__: [])
+    monkeypatch.setattr(resolution, "user_histories", lambda *_: {})
+    shards = user_shards.UserShards(tmp_path, "output", "predictions", len, {}, {})
+    before = Corpus.open(corpus.output).info
+    for number, info in enumerate([before, {**before, "counts": {}}]):
+        work = user_shards._Work(shards, None, corpus.output, info, None, True)
+        shard = user_shards._Shard(tmp_path / f"{number}.parquet", ())
+        if info == before:
+            work(shard)
+        else:
+            with pytest.raises(DataError, match="was changed by another process"):
+                work(shard)
+    assert [path.name for path in tmp_path.iterdir()] == ["0.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def verify_directory(
     *,
     is_checked: Callable[[str], bool] = _never,
     closed: Collection[str] = (),
+    remedy: str | None = None,
 ) -> None:
     """Compares the files of an artifact with SHA256SUMS.
 
@@ -58,6 +59,7 @@ def verify_directory(
         is_checked: Returns whether a file, given by name, contains checksums of its
             own, which its reader verifies. Such a file must only exist.
         closed: Names of subdirectories that must not contain additional files.
+        remedy: What to do about a damaged file; None for running `made_by` again.
 
     Raises:
         DataError: A file is damaged or missing, or an additional file is not allowed.
@@ -91,7 +93,7 @@ def verify_directory(
         finish_update(directory)
         if path.exists() and path.read_bytes() == state[1]:
             name, problem = fault
-            raise _damaged(directory / name, problem, made_by)
+            raise _damaged(directory / name, problem, made_by, remedy)
     _verified.add(state)
     if extra:
         listed = ", ".join(extra[:_MAX_LISTED])
@@ -146,8 +148,11 @@ def _is_in(name: str, directories: Collection[str]) -> bool:
     return name.partition("/")[0] in directories
 
 
-def _damaged(path: Path, problem: str, made_by: str) -> DataError:
-    return DataError(
-        f"{path}: {problem}; restore it from a copy, or create it again with "
-        f"`python -m pipelines.{made_by}`; --noverify skips this check"
+def _damaged(
+    path: Path, problem: str, made_by: str, remedy: str | None = None
+) -> DataError:
+    remedy = remedy or (
+        "restore it from a copy, or create it again with "
+        f"`python -m pipelines.{made_by}`"
     )
+    return DataError(f"{path}: {problem}; {remedy}; --noverify skips this check")

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tfrecords.errors import DataError
+
+_CONTENT = re.compile(rb"[0-9]{0,10}")
 
 
 @contextmanager
@@ -34,9 +37,25 @@ def writing(*places: Path) -> Iterator[None]:
         yield
 
 
+def find_places(directory: Path) -> Iterator[Path]:
+    """Yields a directory and the places in it, at any depth, that have a lock file.
+
+    A process is writing them, or was killed.
+    """
+    for path in (_lock_of(directory.resolve()), *directory.rglob(".*.lock")):
+        # The lock files of other programs have another content.
+        with suppress(FileNotFoundError, IsADirectoryError):
+            if _CONTENT.fullmatch(path.read_bytes()):
+                yield path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    path = place.with_name(f".{place.name}.lock")
+    path = _lock_of(place)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _open_locked(path, place)
     try:

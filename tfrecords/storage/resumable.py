@@ -18,8 +18,10 @@ from tfrecords.storage.checksums import (
     add_to_sums,
     hash_directory,
     read_sums,
+    write_sums,
 )
 from tfrecords.storage.integrity import verify_directory
+from tfrecords.storage.read_errors import reading
 from tfrecords.storage.settings_difference import describe_difference
 
 CONFIG_FILE = "config.json"
@@ -46,13 +48,21 @@ def open_resumable(
         Names of the finished files.
 
     Raises:
-        DataError: The directory has another configuration, or a file is damaged.
+        DataError: The directory has another configuration or none, or a file is
+            damaged.
     """
     finish_update(directory)
     path = directory / CONFIG_FILE
+    _leave_out_missing(directory, flag)
     if path.exists():
-        verify_directory(directory, made_by)
-        before = json.loads(path.read_text(encoding="utf-8"))
+        verify_directory(
+            directory,
+            made_by,
+            remedy="restore it from a copy, or delete it and run the same command "
+            "again",
+        )
+        with reading(path, f"the {CONFIG_FILE} of {made_by}"):
+            before = json.loads(path.read_text(encoding="utf-8"))
         difference = describe_difference(before, config)
         if difference is not None:
             raise DataError(
@@ -67,6 +77,19 @@ def open_resumable(
             write_text(files.path(name), content)
         files.commit(hash_directory(directory) if is_old else None)
     return (read_sums(directory / SUMS_FILE) or {}).keys()
+
+
+def _leave_out_missing(directory: Path, flag: str) -> None:
+    """Makes missing files unfinished; those of an unknown configuration are refused."""
+    sums = read_sums(directory / SUMS_FILE) or {}
+    present = {name: sums[name] for name in sums if (directory / name).exists()}
+    if present and CONFIG_FILE not in present:
+        raise DataError(
+            f"{directory} has files, but no {CONFIG_FILE} that says how they were "
+            f"made; choose another --{flag}, or remove it"
+        )
+    if present != sums:
+        write_sums(directory / SUMS_FILE, present)
 
 
 def finish_files(directory: Path, names: Iterable[str]) -> None:

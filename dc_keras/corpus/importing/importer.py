@@ -36,7 +36,8 @@ from dc_keras.corpus.importing.merging import merge_table
 from dc_keras.corpus.importing.pseudonymize import NOTES
 from dc_keras.corpus.importing.quarantine import append_rejected
 from dc_keras.corpus.importing.reading_units import plan_units, read_units
-from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
+from dc_keras.corpus.importing.sources.custom import make_source
+from dc_keras.corpus.importing.sources.post import Post, RawRecord
 from dc_keras.corpus.importing.sources.sniffing import AUTO, register
 from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
 from dc_keras.corpus.pseudonyms import Pseudonymizer
@@ -102,12 +103,13 @@ def register_source(
         sniff: whether a raw record, from JSON or from a row of a table, has this
             format.
         read: converts it to a post. Raises `UnreadablePostError` if it cannot; the
-            message must not contain any content of the record.
+            message must not contain any content of the record. Records for which it
+            raises another error, or returns no valid post, are rejected too.
 
     Raises:
-        DataError: another source has this name.
+        DataError: another source has this name, or it is not a word.
     """
-    register(Source(name=name, matches=sniff, read=read))
+    register(make_source(name, sniff, read))
 
 
 @without_garbage_collection()  # reading makes no cycles, and it costs 25%

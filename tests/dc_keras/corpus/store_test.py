@@ -204,3 +204,14 @@ def test_importing_the_module_starts_no_polars_threads():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "python" in done.stdout
     assert "polars-0" not in done.stdout.split()
+
+
+def test_a_corpus_that_another_process_changed_is_refused(tmp_path):
+    _write(tmp_path)
+    corpus = Corpus.open(tmp_path)
+    _write(tmp_path)
+    corpus.require_unchanged()
+    with CorpusWriter(tmp_path) as writer:
+        writer.finish((), key_fingerprint="k", media_root=None, num_quarantined=0)
+    with pytest.raises(DataError, match="was changed by another process; run the com"):
+        corpus.require_unchanged()

@@ -4,12 +4,7 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.privacy.artifacts import (
-    Artifact,
-    discard,
-    find_artifacts,
-    remove_leftovers,
-)
+from dc_keras.privacy.artifacts import discard, find_artifacts, remove_leftovers
 
 _FILES = {
     "corpus": {"corpus.json": "{}", "videos.parquet": ""},
@@ -27,6 +22,7 @@ _FILES = {
     "text encoder": {"saved_model.pb": ""},
     "graph": {"graph.json": "{}", "users.parquet": ""},
     "survey": {"survey.html": "", "communities.csv": ""},
+    "predictions": {"config.json": '{"users_sha256": "0"}'},
     "reach": {"reach.json": "{}", "users.csv": "user_id,chance\n"},
 }
 
@@ -115,7 +111,11 @@ def test_half_written_files_are_removed(tmp_path):
     _write(place / ".next", {"videos.parquet": "half"})
     _write(tmp_path / ".corpus-import-abc_1234", {"part-00000.parquet": "captions"})
     other = _write(tmp_path / ".corpus-import-of-mine", {"a": ""})
-    remove_leftovers(Artifact(place, "corpus"))
+    # Of an import that was killed before there was a corpus, and of a single file.
+    _write(tmp_path / ".first-import-abc_1234", {"part-00000.parquet": "captions"})
+    (tmp_path / ".answers.csv.tmp").write_text("half")
+    for name in ("corpus", "first", "answers.csv"):
+        remove_leftovers(tmp_path / name)
     assert {p.name for p in place.iterdir()} == set(_FILES["corpus"])
     assert set(tmp_path.iterdir()) == {place, other}
 
@@ -130,5 +130,5 @@ def test_interrupted_removals_are_finished(tmp_path, monkeypatch):
         patch.setattr(shutil, "rmtree", stop)
         discard(place)
     assert not place.exists()
-    remove_leftovers(Artifact(place, "survey"))
+    remove_leftovers(place)
     assert list(tmp_path.iterdir()) == []

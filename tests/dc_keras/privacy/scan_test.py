@@ -32,6 +32,9 @@ _WRITERS = {
     "column.parquet": lambda path, code: pl.DataFrame(
         {"a": [None, code]}
     ).write_parquet(path, statistics=False),
+    ".column.parquet.0.tmp": lambda path, code: pl.DataFrame(
+        {"a": [None, code]}
+    ).write_parquet(path, statistics=False),
     "lists.parquet": lambda path, code: pl.DataFrame(
         {"a": [[], [f"@{code}!"]]}
     ).write_parquet(path, statistics=False),

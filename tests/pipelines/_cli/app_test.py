@@ -1,5 +1,8 @@
 import errno
+import fcntl
+import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,7 +35,7 @@ def _leave_files(end):
         places.append(Path(tempfile.gettempdir()))
         tempfile.mkdtemp()
         subprocess.run([sys.executable, "-c", _OF_A_CHILD], check=False)
-        assert len(list(places[0].iterdir())) == 2
+        assert len([path for path in places[0].iterdir() if path.suffix == ""]) == 3
         return end()
 
     return main, places
@@ -68,6 +71,50 @@ def test_a_script_that_breaks_leaves_no_temporary_file(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         app._guarded(main, ["script"], None, None, locks=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_script_that_is_asked_to_end_cleans_up(tmp_path, monkeypatch, capsys, number):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = signal.getsignal(number)
+    main, _ = _leave_files(lambda: os.kill(os.getpid(), number))
+    code = app._guarded(main, ["script"], None, None, locks=False)
+    assert code == 128 + number
+    assert "error: stopped; run the same command to go on\n" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
+
+
+def test_temporary_files_of_a_killed_script_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    names = ("dc-killed", "dc-running", "dc-starting", "dc-of-another", "other")
+    for name in names:
+        (tmp_path / name / "inside").mkdir(parents=True)
+    for name in ("dc-killed", "dc-running", "dc-starting"):
+        (tmp_path / name / ".running").touch()
+    for name in ("dc-killed", "dc-running"):
+        os.utime(tmp_path / name / ".running", (0, 0))
+    with (tmp_path / "dc-running" / ".running").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        app._guarded(lambda: None, ["script"], None, None, locks=False)
+    assert {path.name for path in tmp_path.iterdir()} == {*names} - {"dc-killed"}
+
+
+def test_warnings_of_the_libraries_are_plain_lines(capfd, tmp_path):
+    def main():
+        logging.getLogger("tfrecords.storage.integrity").warning("no checksums")
+        logging.getLogger("dc_keras.corpus").warning("no posts")
+
+    loggers = [logging.getLogger(name) for name in ("dc_keras", "tfrecords")]
+    before = [(log.propagate, log.handlers) for log in loggers]
+    try:
+        app._guarded(main, ["script"], None, None, locks=False)
+    finally:
+        for log, (log.propagate, log.handlers) in zip(loggers, before, strict=True):
+            pass
+    assert capfd.readouterr().err == "no checksums\nno posts\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dc_keras.errors import DataError
-from tfrecords.storage.locking import writing
+from tfrecords.storage.locking import find_places, writing
 
 _HOLD = """
 import sys, time
@@ -88,3 +88,13 @@ def test_places_are_given_back_when_one_of_them_is_taken(tmp_path):
             pass
         with writing(first):
             time.sleep(0)
+
+
+def test_places_with_a_lock_file_are_found(tmp_path):
+    place, other = tmp_path / "run", tmp_path / "run/deep/corpus"
+    assert list(find_places(place)) == []
+    with writing(place, other, tmp_path / "beside"):
+        (place / ".foreign.lock").write_text("host 5")
+        assert set(find_places(place)) == {place, other}
+    (place / ".killed.lock").write_text("12345")
+    assert list(find_places(place)) == [place / "killed"]

@@ -18,6 +18,7 @@ from dc_keras.corpus.importing.sources import (
     whichtok,
     yt_dlp,
 )
+from dc_keras.corpus.importing.sources.custom import describe_failure
 from dc_keras.corpus.importing.sources.post import RawRecord, Source
 from dc_keras.errors import DataError
 
@@ -80,9 +81,19 @@ def _run_source_file(path: str) -> tuple[Source, ...]:
     before = len(_REGISTERED)
     try:
         runpy.run_path(path)
-        return tuple(_REGISTERED[before:])
+        found = tuple(_REGISTERED[before:])
+    except (DataError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"{path} must be a Python file that registers a source. "
+            f"Received: {describe_failure(error)}: {error}"
+        ) from error
     finally:
         del _REGISTERED[before:]
+    if not found:
+        raise DataError(f"{path} must call `register_source`. Received: no call")
+    return found
 
 
 def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, ...]:

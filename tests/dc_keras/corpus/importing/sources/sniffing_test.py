@@ -234,3 +234,19 @@ def test_any_object_can_be_sniffed(record):
             _read(source, record)
         except UnreadablePostError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("x = 1", "must call `register_source`. Received: no call"),
+        ("int('x')", "must be a Python file .* ValueError in mine.py, line 1: invalid"),
+        ("def (", "SyntaxError in .*, line 1"),
+        ("raise SystemExit(0)", "SystemExit in mine.py, line 1: 0"),
+    ],
+)
+def test_a_source_file_that_fails_is_one_line(tmp_path, code, told):
+    path = tmp_path / "mine.py"
+    path.write_text(code)
+    with pytest.raises(DataError, match=told):
+        choose_sources("auto", str(path))
