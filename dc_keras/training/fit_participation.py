@@ -143,7 +143,7 @@ def fit_participation(
     users, challenges = (
         np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
     )
-    model = ParticipationModel(fusion, context and context.model)
+    model = ParticipationModel(fusion, context.model if context else None)
     return FittedParticipation(model, users, challenges, pairs, context)
 
 
