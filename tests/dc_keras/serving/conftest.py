@@ -47,7 +47,7 @@ class Served:
         return _load(self.place)
 
 
-@lru_cache(maxsize=1)  # loading takes seconds, and a loaded bundle 200 MiB
+@lru_cache(maxsize=2)  # the first call of each signature takes a second
 def _load(place: Path) -> Predictor:
     from dc_keras.serving.predictor import Predictor
 
