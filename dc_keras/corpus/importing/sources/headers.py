@@ -52,7 +52,7 @@ _BY_FOLDED_WORDS = {
 }
 _PARTS = re.compile(r"[./]")
 # Keys between points or slashes; `Length (sec.)` and `Date/Time` are names.
-_PATH = re.compile(r"(?![A-Z]\w*/[A-Z])[^\s()\[\]./]+(?:[./][^\s()\[\]./]+)+")
+_PATH = re.compile(r"(?![A-Z]\w*/[A-Z])[^\s()./]+(?:[./][^\s()./]+)+")
 _SPACES = re.compile(r"[\s-]+")
 _LONGEST_NAME = 80
 # DouK-Downloader has a column ID in addition to the id of the post.
