@@ -275,7 +275,7 @@ def _files(files: Sequence[FileReport]) -> str:
     # Files are numbered: an export is often named after a person.
     rows = [
         (
-            f"{number} " + "".join(split_suffixes(file.name)[1:]),
+            f"no. {number} ({''.join(split_suffixes(file.name)[1:])})",
             ", ".join(f"{n} `{name}`" for name, n in file.sources.most_common()) or "–",
             file.reasons.total(),
         )
