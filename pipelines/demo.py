@@ -10,6 +10,7 @@ continues where it was, and a second run does nothing twice.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -60,6 +61,7 @@ def main() -> None:
     work = Path(_WORKDIR.value)
     work.mkdir(parents=True, exist_ok=True)
     _claim_directory(work)
+    _write_key(work / "pseudonym.key")
     for name in ("logs", "steps"):
         (work / name).mkdir(exist_ok=True)
     console = Console(highlight=False, soft_wrap=True)
@@ -97,6 +99,17 @@ def _claim_directory(work: Path) -> None:
             f"world. Received: {requested}"
         )
     write_text(path, requested)
+
+
+def _write_key(path: Path) -> None:
+    """Derives the key from the seed, so that every demo of a world has one result.
+
+    The key of invented people need not be secret.
+    """
+    if not path.exists():
+        path.touch(mode=0o600)
+        key = hashlib.sha256(f"demo {_SEED.value}".encode()).hexdigest()
+        path.write_text(f"{key}\n", "ascii")
 
 
 def _run(

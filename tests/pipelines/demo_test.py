@@ -1,3 +1,6 @@
+import hashlib
+
+
 def test_the_demo_ends_with_the_step_that_failed(run_script, tmp_path):
     (tmp_path / "world").mkdir()
     (tmp_path / "world" / "thesis.docx").touch()
@@ -10,6 +13,9 @@ def test_the_demo_ends_with_the_step_that_failed(run_script, tmp_path):
         f"simulate ended with 1; its output is in {log}"
     )
     assert not (tmp_path / "corpus").exists()
+    # Pseudonyms, and with them folds and figures, are those of every demo with the seed.
+    key = (tmp_path / "pseudonym.key").read_text("ascii")
+    assert key == hashlib.sha256(b"demo 0").hexdigest() + "\n"
 
 
 def test_the_demo_of_another_world_is_left_alone(fails_in_one_line, tmp_path):
