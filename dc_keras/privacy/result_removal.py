@@ -210,7 +210,8 @@ def _clean_manifest(path: Path, forgotten: Forgotten) -> _Changed | None:
     position: np.ndarray = np.cumsum(stays) - 1
 
     def others(pairs: np.ndarray) -> np.ndarray:
-        return position[pairs[stays[pairs]]]
+        kept_pairs: np.ndarray = position[pairs[stays[pairs]]]
+        return kept_pairs
 
     folds = {
         name: replace(
