@@ -39,7 +39,7 @@ class Bert:
     graph: Any
 
 
-def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
+def load_bert(handle: str, *, max_tokens: int) -> Bert:
     """Loads the BERT of a handle.
 
     If the encoder does not state its case, a vocabulary without capital letters is
@@ -48,7 +48,6 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
     Args:
         handle: `hub:` and a path or URL, or `keras_nlp:` and a preset or directory.
         max_tokens: length of the longest sequence that the encoder must accept.
-        vocab_file: path of a vocabulary; None uses the encoder's own.
 
     Raises:
         DataError: the handle has neither prefix, cannot be reached, or does not have
@@ -62,7 +61,7 @@ def load_bert(handle: str, *, max_tokens: int, vocab_file: str | None) -> Bert:
             "the text encoder must be hub:PATH_OR_URL, keras_nlp:PRESET_OR_DIR or the "
             f"name of a registered one. Received: text={handle!r}"
         )
-    bert = _LOADERS[kind](place, vocab_file)
+    bert = _LOADERS[kind](place)
     # A sequence of maximum length of the highest id checks both embedding tables.
     ids = tf.fill((1, max_tokens), len(bert.vocabulary) - 1)
     try:
@@ -135,20 +134,19 @@ def load_preset_vocabulary(preset: str) -> tuple[tuple[str, ...], bool]:
     except Exception as error:
         raise DataError(
             "the preset includes no WordPiece vocabulary (vocab.txt, "
-            "tokenizer_config.json); a spec may set `vocab_file`. "
+            "tokenizer_config.json). "
             f"Received: text='keras_nlp:{preset}' ({one_line(error)})"
         ) from error
 
 
-def _load_hub(handle: str, vocab_file: str | None) -> Bert:
+def _load_hub(handle: str) -> Bert:
     layer = HubBert(handle, name="bert")
-    source = layer.vocab_file if vocab_file is None else vocab_file
-    if source is None:
+    if layer.vocab_file is None:
         raise DataError(
-            "the hub module includes no vocabulary (an asset `vocab_file`); a spec may "
-            f"set `vocab_file`. Received: text='hub:{handle}'"
+            "the hub module includes no vocabulary (an asset `vocab_file`). "
+            f"Received: text='hub:{handle}'"
         )
-    vocabulary = read_vocabulary(source)
+    vocabulary = read_vocabulary(layer.vocab_file)
     return Bert(
         encode=layer,
         weights=layer.float_weights,
@@ -160,13 +158,9 @@ def _load_hub(handle: str, vocab_file: str | None) -> Bert:
     )
 
 
-def _load_keras_nlp(preset: str, vocab_file: str | None) -> Bert:
+def _load_keras_nlp(preset: str) -> Bert:
     backbone = load_backbone(preset)
-    if vocab_file is None:
-        vocabulary, lower_case = load_preset_vocabulary(preset)
-    else:
-        vocabulary = read_vocabulary(vocab_file)
-        lower_case = is_lower_case(vocabulary)
+    vocabulary, lower_case = load_preset_vocabulary(preset)
     return Bert(
         encode=backbone_states(backbone),
         weights=tuple(backbone.weights),
@@ -198,7 +192,7 @@ def backbone_graph(backbone: keras.Model) -> dict[str, Any]:
     return {key: config[key] for key in config if key not in ("name", "trainable")}
 
 
-_LOADERS: dict[str, Callable[[str, str | None], Bert]] = {
+_LOADERS: dict[str, Callable[[str], Bert]] = {
     "hub": _load_hub,
     "keras_hub": _load_keras_nlp,
     "keras_nlp": _load_keras_nlp,

@@ -47,7 +47,6 @@ class TextSpec:
             over the tokens of the last layer, without padding); for BERT.
         hashtags: "keep", "mask_focal" or "drop"; see `captions.CaptionCleaner`.
         focal_hashtags: the hashtags that "mask_focal" masks.
-        vocab_file: path of a vocabulary; None uses the encoder's own.
         module: the module that registers the encoder; None for other handles. It is set
             automatically for an encoder that is registered already.
         preprocessor: `hub:` and a path or URL of the preprocessing module of an encoder
@@ -64,7 +63,6 @@ class TextSpec:
     pooling: str = "cls"
     hashtags: str = "keep"
     focal_hashtags: tuple[str, ...] = ()
-    vocab_file: str | None = None
     module: str | None = None
     preprocessor: str | None = None
 
@@ -173,8 +171,7 @@ def build_text_encoder(spec: TextSpec) -> TextEncoder:
         return _build_from_texts(
             spec, cleaner, HubText(place, name="texts"), {"graph": graph}
         )
-    is_preset = kind in ("keras_hub", "keras_nlp") and spec.vocab_file is None
-    if is_preset and place and has_own_tokens(place):
+    if kind in ("keras_hub", "keras_nlp") and place and has_own_tokens(place):
         return _build_from_own_tokens(
             spec, cleaner, load_preset(place, spec.max_tokens)
         )
@@ -246,9 +243,7 @@ def _build_registered(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
 
 
 def _build_from_bert(spec: TextSpec, cleaner: CaptionCleaner) -> TextEncoder:
-    bert = load_bert(
-        spec.handle, max_tokens=spec.max_tokens, vocab_file=spec.vocab_file
-    )
+    bert = load_bert(spec.handle, max_tokens=spec.max_tokens)
     packer = BertPacker(bert.vocabulary, bert.lower_case, spec.max_tokens, name="pack")
     token_model = _token_model(bert, spec.pooling)
     caption = keras.Input((), dtype="string", name="caption")

@@ -38,13 +38,8 @@ def bare_preset(backbone, tmp_path_factory):
     return directory
 
 
-def _load(handle, *, max_tokens=8, vocab_file=None):
-    return load_bert(handle, max_tokens=max_tokens, vocab_file=vocab_file)
-
-
-def _write_vocabulary(path, pieces):
-    path.write_text("\n".join(pieces), "utf-8")
-    return str(path)
+def _load(handle, *, max_tokens=8):
+    return load_bert(handle, max_tokens=max_tokens)
 
 
 def test_states_are_those_of_the_last_layer_of_the_preset(bert, backbone):
@@ -94,22 +89,6 @@ def test_the_graph_is_a_json_value(bert):
     assert json.loads(json.dumps(bert.graph)) == bert.graph
 
 
-def test_another_vocabulary_takes_the_place_of_its_own(handle, vocabulary, tmp_path):
-    pieces = vocabulary[::-1]
-    path = _write_vocabulary(tmp_path / "vocab.txt", pieces)
-    assert _load(handle, vocab_file=path).vocabulary == pieces
-
-
-@pytest.mark.parametrize(("piece", "lower_case"), [("cat", True), ("Cat", False)])
-def test_capitals_determine_the_case_of_a_vocabulary(
-    bare_preset, tmp_path, vocabulary, piece, lower_case
-):
-    pieces = [piece if old == "cat" else old for old in vocabulary]
-    path = _write_vocabulary(tmp_path / "vocab.txt", pieces)
-    bert = _load(f"keras_nlp:{bare_preset}", vocab_file=path)
-    assert bert.lower_case is lower_case
-
-
 @pytest.mark.parametrize("handle", ["", "bert", "hub", "hub:", "keras_nlp:", "pt:x"])
 def test_a_handle_needs_a_prefix(handle):
     message = rf"must be .*hub:PATH_OR_URL, keras_nlp:.*Received: text='{handle}'"
@@ -151,7 +130,7 @@ def test_a_preset_whose_weights_are_of_another_size_is_refused(tiny_preset, tmp_
 
 
 def test_a_preset_without_vocabulary_is_refused(bare_preset):
-    message = r"includes no WordPiece vocabulary.*may set `vocab_file`.*/bare'"
+    message = r"includes no WordPiece vocabulary.*/bare'"
     with pytest.raises(DataError, match=message):
         load_preset_vocabulary(str(bare_preset))
     with pytest.raises(DataError, match=message):
@@ -164,13 +143,6 @@ def test_sequences_are_as_long_as_the_position_table_at_most(handle):
     with pytest.raises(DataError, match=message) as caught:
         _load(handle, max_tokens=65)
     assert str(caught.value).isprintable()
-
-
-def test_a_vocabulary_larger_than_the_table_is_refused(handle, vocabulary, tmp_path):
-    path = _write_vocabulary(tmp_path / "vocab.txt", [*vocabulary, "extra"])
-    message = rf"must take 8 tokens .* and a vocabulary of {len(vocabulary) + 1}\."
-    with pytest.raises(DataError, match=message):
-        _load(handle, vocab_file=path)
 
 
 def test_pieces_of_the_real_vocabulary_stand_at_their_published_ids(minilm):
@@ -199,7 +171,7 @@ def test_other_networks_of_wordpieces_are_loaded(tmp_path, vocabulary, kind):
     network.save_to_preset(str(tmp_path))
     tokenizer = getattr(keras_nlp.models, f"{kind}Tokenizer")
     tokenizer(list(vocabulary), lowercase=True).save_to_preset(str(tmp_path))
-    bert = load_bert(f"keras_hub:{tmp_path}", max_tokens=16, vocab_file=None)
+    bert = load_bert(f"keras_hub:{tmp_path}", max_tokens=16)
     ids = tf.constant([[2, 5, 3]])
     assert bert.encode(ids, tf.ones_like(ids)).shape == (1, 3, 8)
     assert bert.vocabulary == vocabulary

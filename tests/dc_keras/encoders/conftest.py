@@ -1,4 +1,5 @@
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ def _save_table_module(
     inputs=("input_word_ids", "input_mask", "input_type_ids"),
     leave_out=(),
     lower_case=None,
+    vocabulary=None,
 ):
     """Writes a hub module whose states are rows of a table, zero where masked."""
     import tensorflow as tf
@@ -60,7 +62,14 @@ def _save_table_module(
             setattr(root, name, value)
     if lower_case is not None:
         root.do_lower_case = tf.Variable(lower_case, trainable=False)
-    tf.saved_model.save(root, str(directory))
+    if vocabulary is None:
+        tf.saved_model.save(root, str(directory))
+        return str(directory)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "vocab.txt")
+        path.write_text("\n".join(vocabulary), "utf-8")
+        root.vocab_file = tf.saved_model.Asset(str(path))
+        tf.saved_model.save(root, str(directory))
     return str(directory)
 
 
@@ -76,15 +85,10 @@ def table_spec(save_table_module, vocabulary, tmp_path_factory):
 
     from dc_keras.encoders.text import TextSpec
 
-    directory = tmp_path_factory.mktemp("table")
+    directory = tmp_path_factory.mktemp("table") / "hub"
     rows = np.random.default_rng(0).normal(size=(len(vocabulary), 3))
-    save_table_module(directory / "hub", table=rows.astype(np.float32))
-    (directory / "vocab.txt").write_text("\n".join(vocabulary), "utf-8")
-    return TextSpec(
-        f"hub:{directory / 'hub'}",
-        pooling="mean",
-        vocab_file=str(directory / "vocab.txt"),
-    )
+    save_table_module(directory, table=rows.astype(np.float32), vocabulary=vocabulary)
+    return TextSpec(f"hub:{directory}", pooling="mean")
 
 
 @pytest.fixture(scope="session")

@@ -97,16 +97,29 @@ def test_a_module_states_its_vocabulary_and_case(
     assert (silent.vocab_file, silent.lower_case) == (None, None)
 
 
-def test_a_module_without_vocabulary_needs_one(save_module, tmp_path):
+def test_a_module_without_vocabulary_is_refused(save_module, tmp_path):
     handle = f"hub:{save_module(tmp_path / 'm')}"
-    message = rf"includes no vocabulary.*set `vocab_file`\. Received: text='{handle}'"
+    message = rf"includes no vocabulary.*`vocab_file`\)\. Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
-        load_bert(handle, max_tokens=8, vocab_file=None)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "Cat"]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
-    bert = load_bert(handle, max_tokens=8, vocab_file=str(tmp_path / "vocab.txt"))
-    assert bert.vocabulary == tuple(pieces)
-    assert bert.lower_case is False
+        load_bert(handle, max_tokens=8)
+
+
+def test_a_vocabulary_larger_than_the_table_is_refused(save_module, tmp_path):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(len(_TABLE)))]
+    module = save_module(tmp_path / "m", vocabulary=pieces)
+    message = rf"must take 8 tokens .* and a vocabulary of {len(pieces)}\."
+    with pytest.raises(DataError, match=message):
+        load_bert(f"hub:{module}", max_tokens=8)
+
+
+@pytest.mark.parametrize(("piece", "lower_case"), [("cat", True), ("Cat", False)])
+def test_capitals_determine_the_case_of_a_silent_module(
+    save_module, tmp_path, piece, lower_case
+):
+    pieces = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", piece)
+    module = save_module(tmp_path / "m", vocabulary=pieces)
+    bert = load_bert(f"hub:{module}", max_tokens=8)
+    assert (bert.vocabulary, bert.lower_case) == (pieces, lower_case)
 
 
 @pytest.mark.parametrize(
