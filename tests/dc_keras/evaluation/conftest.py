@@ -187,9 +187,7 @@ def run(experiment, tmp_path_factory):
         spy_on(fold_fitting, "fit_proxy", ("task", "train", "valid"))
         spy_on(fold_fitting, "fit_baseline", ("examples", "train", "valid"))
         spy_on(fold_fitting, "fit_deep_challenger", ("examples", "train", "valid"))
-        spy_on(
-            fold_fitting, "fit_participation", ("features", "recipe", "videos", "seed")
-        )
+        spy_on(fold_fitting, "fit_participation", ("features", "recipe"))
         run_experiment(
             experiment,
             ["random_pair", "cold_user"],
