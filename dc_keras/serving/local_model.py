@@ -165,4 +165,6 @@ def _config() -> tf.compat.v1.ConfigProto:
     rewriting = config.graph_options.rewrite_options
     # The second iteration changes little and takes as long as the first.
     rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    # It takes a tenth of the time of the first call, and only helps training.
+    rewriting.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
     return config

@@ -109,7 +109,7 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
         captions.append("")
         jpegs.append([b""] * width)
     answer = predictor.call(
-        "captions_only",
+        "serving_default",
         challenge=np.array([challenge], object),
         captions=np.array([captions], object),
         frames=np.array([jpegs], object),

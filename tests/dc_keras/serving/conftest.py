@@ -174,21 +174,21 @@ def served_text(make_served, tiny_preset):
 
 
 @pytest.fixture(scope="session")
-def served_videos(make_served, tiny_preset):
+def served_videos(make_served):
     """A bundle of videos only, without context."""
     from dc_keras.options import ContextOptions
 
     context = ContextOptions(context="none")
-    return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
+    return make_served(["tiny_frames"], "tiny_texts", context)
 
 
 @pytest.fixture(scope="session")
-def served_context(make_served, tiny_preset):
+def served_context(make_served):
     """A bundle of context only, without a fusion of videos."""
     from dc_keras.options import ContextOptions
 
     context = ContextOptions(videos=False)
-    return make_served(["tiny_frames"], f"keras_nlp:{tiny_preset}", context)
+    return make_served(["tiny_frames"], "tiny_texts", context)
 
 
 @pytest.fixture(scope="session")

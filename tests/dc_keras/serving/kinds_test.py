@@ -195,7 +195,7 @@ def test_no_tensor_has_an_axis_of_people(bundle):
     assert (num_users, num_trained) == (12, 9)
     people = {num_users, num_trained, 2 * num_users, 2 * num_trained}
     shapes = dict(_shapes(bundle.place))
-    assert len(shapes) > 1000
+    assert len(shapes) > 100
     assert {n: s for n, s in shapes.items() if people & {*s}} == {}
 
 

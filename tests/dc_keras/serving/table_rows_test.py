@@ -48,7 +48,9 @@ def test_answers_and_ranks_are_those_of_the_fitted_model(request, row):
 
 def test_every_sample_is_answered_with_numbers(baseline, predictor):
     for name, inputs in make_requests(baseline.place):
+        size = len(next(iter(inputs.values())))
         for value in predictor.call(name, **inputs).values():
+            assert len(value) == size
             assert value.dtype != np.float32 or np.isfinite(value).all()
 
 
