@@ -1,9 +1,14 @@
 """What an import stores about people: pseudonyms, aliases, account counts."""
 
+import json
+import os
+import re
+
 import polars as pl
 import pytest
 from corpus_files import hash_files, read_videos
 
+from dc_keras.corpus.importing.importer import import_files
 from dc_keras.corpus.store import Corpus
 from tfrecords.storage.checksums import seal_directory
 
@@ -77,3 +82,12 @@ def test_a_corpus_without_account_columns_is_read(give, corpus_dir, make_item):
     stats = {"followerCount": 4}
     give(b=[make_item(0, authorStats=stats)])
     assert Corpus.open(corpus_dir).users["followers"].to_list() == [4]
+
+
+def test_names_with_lone_surrogates_end_no_import(tmp_path, corpus_dir, pseudonymizer):
+    path = tmp_path / os.fsdecode(b"ann\xff.ndjson")
+    path.write_text('{"\\ud800nn": 1}\n')
+    import_files([str(path)], corpus_dir, pseudonymizer=pseudonymizer)
+    entry = json.loads((corpus_dir / "quarantine.jsonl").read_text("utf-8"))
+    assert re.fullmatch(r"u_[0-9a-f]{10}\.ndjson", entry["file"])
+    assert re.fullmatch(r"u_[0-9a-f]{10}", entry["keys"][0])
