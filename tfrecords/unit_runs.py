@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from tfrecords.errors import DataError
 from tfrecords.memory import keep_freed_memory
@@ -116,6 +117,8 @@ def _start_worker(work: Callable[[Any], Any], stop: Any) -> None:
     use_one_thread()
     # Ctrl-C reaches every process of the terminal; the main process stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its default lock is a semaphore, of which a killed process leaves a warning.
+    tqdm.set_lock(threading.RLock())
     parent = multiprocessing.parent_process()
     for wait in (stop.wait, parent.join if parent else stop.wait):
         threading.Thread(target=_exit_after, args=(wait,), daemon=True).start()

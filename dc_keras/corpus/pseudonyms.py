@@ -102,7 +102,8 @@ class Pseudonymizer:
 
     def _code(self, domain: str, value: str, digits: int) -> str:
         mac = self._keyed.copy()
-        mac.update(f"dc_keras/{domain}\0{value}".encode())
+        # Names of files and keys of records may have lone surrogates.
+        mac.update(f"dc_keras/{domain}\0{value}".encode("utf-8", "surrogatepass"))
         return mac.hexdigest()[:digits]
 
 

@@ -30,6 +30,16 @@ _PREPARED_USERS = (
     ["user_id", "prepared"],
     ["user_id", "bundle_sha256", "corpus_sha256", "prepared"],  # of older versions
 )
+# A survey may contain a graph.json, the graph as JSON.
+_FILES_OF = {
+    "corpus": (INFO_FILE, VIDEOS_FILE),
+    "model": ("model.keras", "history.csv", "user_proxy", "challenge_proxy"),
+    "survey": ("survey.html", "communities.parquet"),
+    "graph": ("graph.json",),
+    "reach": ("reach.json",),
+}
+# Names of the configurations of `evaluate`, and of `predict` and `rank`.
+_KIND_BY_KEY = {"models": "evaluation", "users_sha256": "predictions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,32 +164,16 @@ def find_kind(directory: Path) -> str | None:
 
     Returns None if the directory is no artifact.
     """
-
-    def has(*names: str) -> bool:
-        return any((directory / name).exists() for name in names)
-
-    kind = None
-    if has(INFO_FILE, VIDEOS_FILE):
-        kind = "corpus"
-    elif any(directory.glob("*-of-*.tfrecord")):
+    for kind, names in _FILES_OF.items():
+        if any((directory / name).exists() for name in names):
+            return kind
+    if any(directory.glob("*-of-*.tfrecord")):
         is_of_frames = any(directory.glob("frames-*-of-*.tfrecord"))
-        kind = "frames" if is_of_frames else "features"
-    elif has("saved_model.pb"):
-        is_bundle = "task" in read_object(directory / CONFIG_FILE)
-        kind = "bundle" if is_bundle else "text encoder"
-    elif has("model.keras", "history.csv", "user_proxy", "challenge_proxy"):
-        kind = "model"
-    elif "models" in read_object(directory / CONFIG_FILE):
-        kind = "evaluation"
-    elif "users_sha256" in read_object(directory / CONFIG_FILE):
-        kind = "predictions"  # of `predict`, or prepared users of `rank`
-    elif has("survey.html", "communities.parquet"):
-        kind = "survey"  # also with a graph.json, the graph as JSON
-    elif has("graph.json"):
-        kind = "graph"
-    elif has("reach.json"):
-        kind = "reach"
-    return kind
+        return "frames" if is_of_frames else "features"
+    config = read_object(directory / CONFIG_FILE)
+    if (directory / "saved_model.pb").exists():
+        return "bundle" if "task" in config else "text encoder"
+    return next((kind for name, kind in _KIND_BY_KEY.items() if name in config), None)
 
 
 def _require_manifest(directory: Path, kind: str) -> None:

@@ -78,6 +78,9 @@ def test_features_are_read_in_order_of_the_shards(tmp_path):
     assert features.captions.dtype == np.float32
     assert features.captions[:, 0].tolist() == [1.0, 0.5, 1.5]
     assert features.settings == _SETTINGS
+    other = _write_features(tmp_path / "g", [_feature(2)], [_feature(1), _feature(4)])
+    assert read_features(other).sha256 != features.sha256
+    assert read_features(directory).sha256 == features.sha256
 
 
 def test_frames_stay_in_the_shards(tmp_path):

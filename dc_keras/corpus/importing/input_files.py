@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from dc_keras.corpus.store import INFO_FILE, VIDEOS_FILE
 from dc_keras.errors import DataError
 from tfrecords.media_paths import MEDIA_SUFFIXES
 
@@ -18,12 +19,13 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
     """Returns the files of all inputs, sorted, without repeats.
 
     A directory stands for all files below it, except hidden ones, images and videos.
+    Files of a corpus are left out: their identities are pseudonyms already.
 
     Args:
         inputs: paths, glob patterns (`**` for any depth) or directories.
 
     Raises:
-        DataError: there is no input, or an input matches no file.
+        DataError: there is no input, or an input matches no file that can be imported.
     """
     if not inputs:
         raise DataError("`input` must have at least one value. Received: input=[]")
@@ -36,9 +38,12 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
         else:
             found = [path] if path.is_file() else sorted(_glob(path))
             problem = "`input` must match a file"
-        if not found:
+        others = [file for file in found if not _is_corpus(file.parent)]
+        if found and not others:
+            problem = "`input` must be an export, and not a corpus"
+        if not others:
             raise DataError(f"{problem}. Received: input={pattern}")
-        files.update(dict.fromkeys(found))
+        files.update(dict.fromkeys(others))
     return sorted(files)
 
 
@@ -57,6 +62,10 @@ def _is_truth(path: Path) -> bool:
     except ValueError:  # another file of this name
         return False
     return isinstance(content, dict) and content.get("synthetic") is True
+
+
+def _is_corpus(directory: Path) -> bool:
+    return (directory / INFO_FILE).exists() and (directory / VIDEOS_FILE).exists()
 
 
 def _below(directory: Path) -> Iterator[Path]:

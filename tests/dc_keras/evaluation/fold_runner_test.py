@@ -169,13 +169,14 @@ def _with_vision(table, **changes):
         lambda x: {"table": _with_vision(x.table, spec={"fingerprint": "w"})},
         lambda x: {"table": _with_vision(x.table, sampling={"num_frames": 3})},
         lambda x: {"table": replace(x.table, caption_spec={"fingerprint": "w"})},
+        lambda x: {"table": replace(x.table, sha256=("of other records",))},
         lambda x: {"facts": replace(x.facts, terms=(("other",), *x.facts.terms[1:]))},
         lambda x: {"truth": None},
         lambda x: {"truth": x.truth / 2},
     ],
     ids=[
         *("width", "epochs", "seed", "negatives", "models", "label"),
-        *("encoder", "frames", "text", "words", "no truth", "truth"),
+        *("encoder", "frames", "text", "features", "words", "no truth", "truth"),
     ],
 )
 def test_a_directory_with_another_configuration_is_refused(run, experiment, change):

@@ -114,6 +114,7 @@ def test_configuration_has_all_options(trained):
     assert config["protocol"] == run.protocol.to_dict()
     assert config["study"] == run.grid.settings
     assert config["grid_sha256"] == run.grid.sha256
+    assert config["facts_sha256"] == run.facts.sha256
     assert config["challenges"] == list(run.grid.challenges)
     for side, vision in (("challenge", "VGG16"), ("user", "ResNet50")):
         assert config["sides"][side] == {

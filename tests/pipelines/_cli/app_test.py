@@ -102,18 +102,16 @@ def test_temporary_files_of_a_killed_script_are_removed(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {*names} - {"dc-killed"}
 
 
-def test_warnings_of_the_libraries_are_plain_lines(capfd, tmp_path):
+def test_warnings_of_the_libraries_are_plain_lines(capfd, monkeypatch):
     def main():
         logging.getLogger("tfrecords.storage.integrity").warning("no checksums")
         logging.getLogger("dc_keras.corpus").warning("no posts")
 
-    loggers = [logging.getLogger(name) for name in ("dc_keras", "tfrecords")]
-    before = [(log.propagate, log.handlers) for log in loggers]
-    try:
-        app._guarded(main, ["script"], None, None, locks=False)
-    finally:
-        for log, (log.propagate, log.handlers) in zip(loggers, before, strict=True):
-            pass
+    for name in ("dc_keras", "tfrecords"):
+        log = logging.getLogger(name)
+        monkeypatch.setattr(log, "propagate", log.propagate)
+        monkeypatch.setattr(log, "handlers", log.handlers)
+    app._guarded(main, ["script"], None, None, locks=False)
     assert capfd.readouterr().err == "no checksums\nno posts\n"
 
 

@@ -29,7 +29,9 @@ def make_source(
     """Returns a source that rejects the records for which `read` fails.
 
     Args:
-        name: see `register_source`; `sniff` and `read` likewise.
+        name: name of the format.
+        sniff: whether a raw record has this format.
+        read: converts it to a post.
 
     Raises:
         DataError: the name is not a word.

@@ -1,8 +1,13 @@
 """What an import stores about people: pseudonyms, aliases, account counts."""
 
+import json
+import os
+import re
+
 import pytest
 from corpus_files import hash_files, read_videos
 
+from dc_keras.corpus.importing.importer import import_files
 from dc_keras.corpus.store import Corpus
 
 
@@ -63,3 +68,12 @@ def test_account_counts_are_those_of_the_newest_export(give, corpus_dir, make_it
     before = hash_files(corpus_dir)
     give(b=[line(6, 1500)])
     assert hash_files(corpus_dir)["users.parquet"] == before["users.parquet"]
+
+
+def test_names_with_lone_surrogates_end_no_import(tmp_path, corpus_dir, pseudonymizer):
+    path = tmp_path / os.fsdecode(b"ann\xff.ndjson")
+    path.write_text('{"\\ud800nn": 1}\n')
+    import_files([str(path)], corpus_dir, pseudonymizer=pseudonymizer)
+    entry = json.loads((corpus_dir / "quarantine.jsonl").read_text("utf-8"))
+    assert re.fullmatch(r"u_[0-9a-f]{10}\.ndjson", entry["file"])
+    assert re.fullmatch(r"u_[0-9a-f]{10}", entry["keys"][0])

@@ -42,6 +42,17 @@ def test_a_directory_stands_for_the_files_below_it(
     assert [file.name for file in summary.files] == ["1.json", "2.txt"]
 
 
+def test_a_corpus_below_the_inputs_is_not_imported(tmp_path, make_item, pseudonymizer):
+    (tmp_path / "1.json").write_text(json.dumps(make_item()))
+    corpus = tmp_path / "made" / "corpus"
+    for pattern in (tmp_path, f"{tmp_path}/**/*"):
+        summary = import_files([str(pattern)], corpus, pseudonymizer=pseudonymizer)
+        assert [file.name for file in summary.files] == ["1.json"]
+        assert (summary.num_videos, summary.num_users) == (1, 1)
+    with pytest.raises(DataError, match="must be an export, and not a corpus"):
+        import_files([f"{corpus}/videos.parquet"], corpus, pseudonymizer=pseudonymizer)
+
+
 def test_a_directory_without_exports_is_an_error(tmp_path, corpus_dir, pseudonymizer):
     (tmp_path / "1.mp4").touch()
     with pytest.raises(DataError, match="not an image or a video"):

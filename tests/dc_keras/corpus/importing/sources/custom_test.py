@@ -70,7 +70,7 @@ def test_a_sniff_that_fails_ends_the_import():
     source = make_source("mine", lambda record: record["id"], _post)
     assert source.matches({"id": 1})
     with pytest.raises(
-        DataError, match="`sniff` of the source mine .* KeyError in cus"
+        DataError, match=r"`sniff` of the source mine .* KeyError in cus"
     ):
         source.matches({"caption": "of somebody"})
 
