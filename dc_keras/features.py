@@ -212,7 +212,7 @@ class Features:
         if missing:
             raise DataError(
                 f"{len(missing)} videos of the study have no features, the first is "
-                f"{missing[0]}; compute them from all posts of this corpus"
+                f"{missing[0]}; compute them from this corpus, as extract_features does"
             )
         return np.array([self.row_of[v] for v in video_ids], np.int32)
 

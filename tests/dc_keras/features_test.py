@@ -44,7 +44,7 @@ def test_wrong_arrays_are_refused_in_one_line(arguments, message):
 
 
 def test_a_repeated_id_is_named():
-    with pytest.raises(DataError, match="must not repeat an id. Received: 8"):
+    with pytest.raises(DataError, match=r"must not repeat an id\. Received: 8"):
         Features.from_arrays(["7", "8", "8"], captions=_VECTORS)
 
 

@@ -122,9 +122,7 @@ def test_own_networks_without_seeds_have_the_same_weights_each_time(monkeypatch)
         )
     )
     words = keras.layers.TextVectorization(vocabulary=["a"], output_mode="multi_hot")
-    register_text("unseeded")(
-        lambda: keras.Sequential([words, keras.layers.Dense(2)])
-    )
+    register_text("unseeded")(lambda: keras.Sequential([words, keras.layers.Dense(2)]))
     vision, text = VisionSpec("unseeded", image_size=8), TextSpec("unseeded")
     for build, spec in ((build_vision_encoder, vision), (build_text_encoder, text)):
         assert build(spec).fingerprint == build(spec).fingerprint
