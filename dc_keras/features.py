@@ -9,6 +9,7 @@ Features are read from records of `extract_features` or made from your own array
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -99,12 +100,14 @@ class Features:
             *directories: outputs of `extract_features`, one for each vision encoder.
 
         Raises:
-            DataError: if the directories have different videos, two of them have
-                features of the same vision encoder, or their text encoders have
-                different fingerprints.
+            DataError: if no directory is given, the directories have different videos,
+                two of them have features of the same vision encoder, or their text
+                encoders have different fingerprints.
         """
         from tfrecords.reader import read_features
 
+        if not directories:
+            raise DataError("features need at least one directory. Received: none")
         video_ids: list[str] = []
         vision, captions, caption_spec, digests = {}, None, None, []
         for directory in directories:
@@ -158,27 +161,44 @@ class Features:
 
         Raises:
             DataError: if there are neither frames nor captions, ids are repeated, or an
-                array has another shape or values that are not finite.
+                array has another shape or values that are not finite numbers.
         """
         ids = tuple(map(str, video_ids))
-        if len(set(ids)) != len(ids):
-            raise DataError("`video_ids` must not repeat an id. Received: repeated ids")
+        [(repeated, count)] = Counter(ids).most_common(1) or [("", 0)]
+        if count > 1:
+            raise DataError(f"`video_ids` must not repeat an id. Received: {repeated}")
+        if frames is not None and not isinstance(frames, Mapping):
+            raise DataError(
+                "`frames` must be a dict from the names of encoders to arrays, such as "
+                f'{{"CLIP": vectors}}. Received: {type(frames).__name__}'
+            )
         if not frames and captions is None:
             raise DataError("features need frames or captions. Received: neither")
         vision = {}
         for name, array in (frames or {}).items():
-            values = np.asarray(array)
+            values = _read_rows(f"frames[{name!r}]", array, (2, 3), len(ids))
             values = values[:, None] if values.ndim == 2 else values
-            _require_rows(f"frames[{name!r}]", values, 3, len(ids))
             mask = (values != 0).any(axis=2)
             spec = {"name": name, "fingerprint": None}
             half = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
             vision[name] = VisionFeatures(half, mask, spec)
         if captions is not None:
-            captions = np.asarray(captions, np.float32)
-            _require_rows("captions", captions, 2, len(ids))
+            captions = _read_rows("captions", captions, (2,), len(ids))
+            captions = captions.astype(np.float32, copy=False)
         caption_spec = {"name": "captions", "fingerprint": None}
         return cls(ids, vision, captions, None if captions is None else caption_spec)
+
+    def __repr__(self) -> str:
+        """Returns the number of videos and the (num_frames, dim) of each encoder."""
+        parts = [
+            f"frames {name} ({of.frames.shape[1]} × {of.frames.shape[2]})"
+            for name, of in self.vision.items()
+        ]
+        captions = "no captions"
+        if self.captions is not None:
+            captions = f"captions of {self.captions.shape[1]} numbers"
+        what = ", ".join([f"{len(self.video_ids)} videos", *parts, captions])
+        return f"<Features: {what}>"
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -195,7 +215,7 @@ class Features:
         if missing:
             raise DataError(
                 f"{len(missing)} videos of the study have no features, the first is "
-                f"{missing[0]}; run extract_features over records of this corpus"
+                f"{missing[0]}; compute them from this corpus, as extract_features does"
             )
         return np.array([self.row_of[v] for v in video_ids], np.int32)
 
@@ -250,14 +270,28 @@ def _share(values: np.ndarray | StoredRows) -> Any:
     return tf.convert_to_tensor(values)
 
 
-def _require_rows(name: str, values: np.ndarray, rank: int, num_rows: int) -> None:
-    if values.ndim != rank or len(values) != num_rows or values.shape[-1] == 0:
+def _read_rows(
+    name: str, array: Any, ranks: Sequence[int], num_rows: int
+) -> np.ndarray:
+    """Returns an array of finite numbers that has a row for each video."""
+    try:
+        values = np.asarray(array)
+    except ValueError:  # of NumPy, for lists of different lengths
+        values = np.empty(0, object)
+    if values.dtype.kind in "OSUMmc":
         raise DataError(
-            f"`{name}` must have {rank} axes and one row for each of the {num_rows} "
+            f"`{name}` must be an array of numbers; np.stack makes one of rows of "
+            f"equal length. Received: dtype={values.dtype}"
+        )
+    if values.ndim not in ranks or len(values) != num_rows or values.shape[-1] == 0:
+        axes = " or ".join(map(str, ranks))
+        raise DataError(
+            f"`{name}` must have {axes} axes and one row for each of the {num_rows} "
             f"videos. Received: shape={values.shape}"
         )
     if not np.isfinite(values).all():
         raise DataError(f"`{name}` must be finite. Received: NaN or infinity")
+    return values
 
 
 def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,20 @@ def register_text(name: str) -> Callable[[Callable[[], Any]], Any]:
         DataError: the name has other characters, or is taken.
     """
     return _register("text", name)
+
+
+@contextmanager
+def fixed_seeds() -> Iterator[None]:
+    """Gives layers that are built without a seed the same weights in every process.
+
+    Keras draws the seeds of initializers from `random`, whose state is restored.
+    """
+    state = random.getstate()
+    random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def import_encoders(modules: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ from dc_keras.encoders.own_tokens import (
     load_hub_encoder,
     load_preset,
 )
-from dc_keras.encoders.registry import OwnEncoder, find_text
+from dc_keras.encoders.registry import OwnEncoder, find_text, fixed_seeds
 from dc_keras.errors import DataError
 
 # Part of every fingerprint, by hashtag mode. Increase it when the same captions give
@@ -226,7 +226,8 @@ def _build_registered(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
     """Returns the vocabularies and the model of a registered encoder."""
     try:
         texts = keras.Input((), dtype="string")
-        model = keras.Model(texts, own.build()(texts), name="texts")
+        with fixed_seeds():
+            model = keras.Model(texts, own.build()(texts), name="texts")
         vectors = model(tf.constant(["a", "b"]))
     except Exception as error:
         raise DataError(

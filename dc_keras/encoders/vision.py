@@ -6,9 +6,7 @@ includes the network's normalisation, so that it is applied once and everywhere 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -23,6 +21,7 @@ from dc_keras.encoders.registry import (
     Application,
     OwnEncoder,
     find_vision,
+    fixed_seeds,
 )
 from dc_keras.encoders.vision_weights import assign_random_weights, load_weight_file
 from dc_keras.errors import DataError
@@ -227,7 +226,7 @@ def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
         DataError: a registered function fails, or returns another kind of model.
         DataError: the weight file is missing, unreadable or for another network.
     """
-    with _preserve_random_state():
+    with fixed_seeds():
         model = _build_model(spec)
     _assign_weights(model, spec)
     identity = {
@@ -309,13 +308,3 @@ def _build_registered(network: OwnEncoder, image_size: int) -> keras.Model:
             f"Received: shape={shape}"
         )
     return model
-
-
-@contextmanager
-def _preserve_random_state() -> Iterator[None]:
-    """Restores the state of `random`, which Keras uses for seeds of initializers."""
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)

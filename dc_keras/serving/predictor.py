@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import (
     find_sha256,
     find_version,
@@ -62,10 +63,10 @@ class Predictor:
                 highest version.
 
         Raises:
-            DataError: there is no bundle, or one of its files is damaged.
+            DataError: there is no bundle, it takes video vectors, or one of its files
+                is damaged.
         """
-        place = find_version(Path(place))
-        verify_directory(place, "export_model")
+        place = _find_bundle(place)
         return cls._around(LocalModel(place), place)
 
     @classmethod
@@ -81,10 +82,10 @@ class Predictor:
                 of versions.
 
         Raises:
-            DataError: there is no bundle, or the address has another form.
+            DataError: there is no bundle, it takes video vectors, or the address has
+                another form.
         """
-        place = find_version(Path(place)).resolve()
-        verify_directory(place, "export_model")
+        place = _find_bundle(place).resolve()
         version = int(place.name) if place.name.isdigit() else None
         model = connect(
             server, name or place.parent.name, version=version, timeout_s=_TIMEOUT_S
@@ -269,6 +270,19 @@ def load_bundle(place: str | Path) -> Predictor:
             highest version.
 
     Raises:
-        DataError: there is no bundle, or one of its files is damaged.
+        DataError: there is no bundle, it takes video vectors, or one of its files is
+            damaged.
     """
     return Predictor.load(place)
+
+
+def _find_bundle(place: str | Path) -> Path:
+    """Returns the undamaged version of a bundle that takes raw posts."""
+    found = find_version(Path(place))
+    verify_directory(found, "export_model")
+    if read_config(found).get("task") == "video_vectors":
+        raise DataError(
+            f"{found} takes video vectors, not raw posts: load it with "
+            "tf.saved_model.load"
+        )
+    return found

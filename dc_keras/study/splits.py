@@ -254,7 +254,8 @@ def _temporal(grid: Grid, pairs: Pairs, validation_fraction: float, seed: int) -
     cutoffs = np.array(grid.user_cutoffs, np.int64)
     if len(np.unique(cutoffs)) < 2:
         raise DataError(
-            "temporal needs a grid of at least two cutoffs. "
+            "temporal needs a grid of at least two cutoffs, such as "
+            "ParticipationDataset(..., horizon_days=28) makes. "
             f"Received: cutoffs={np.unique(cutoffs).tolist()}."
         )
     is_last = cutoffs[pairs.user] == cutoffs.max()

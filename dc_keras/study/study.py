@@ -90,12 +90,13 @@ class Study:
 
         Raises:
             DataError: if the file is not TOML, has unknown keys or a value outside its
-                range; the message begins with the file's name.
-            FileNotFoundError: if there is no such file.
+                range, or does not exist; the message begins with the file's name.
         """
         path = Path(path)
         try:
             return cls.of(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: there is no such study file") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not TOML ({error})") from error
         except DataError as error:

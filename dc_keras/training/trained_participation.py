@@ -69,6 +69,14 @@ class TrainedParticipation:
     protocol: ProtocolOptions
     key_fingerprint: str
 
+    def __repr__(self) -> str:
+        # Without the fold, which has captions of people.
+        fold, grid = self.data.fold, self.data.grid
+        return (
+            f"<{type(self).__name__}: {self.name}, fitted on {fold.split}, fold "
+            f"{fold.index}, {len(grid.users)} users, {len(grid.challenges)} challenges>"
+        )
+
     @property
     def model(self) -> ParticipationModel:
         """The fitted model."""
@@ -223,6 +231,10 @@ class SavedParticipation:
     config: dict[str, Any]
     challenges: np.ndarray
     proxies: dict[str, tuple[keras.Model, Variant]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.config["challenges"])
+        return f"<{type(self).__name__}: {self.name} of {self.directory}, for {names}>"
 
     @property
     def name(self) -> str:

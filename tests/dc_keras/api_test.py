@@ -266,6 +266,10 @@ def test_a_saved_model_answers_as_before(fitted, saved, parts, data):
     loaded = dc.load_participation(saved)
     # Nobody's joins are known in a split by users, so that posts say everything.
     np.testing.assert_allclose(loaded.predict(test), fitted.predict(test), atol=1e-5)
+    # Their fields hold captions, which a notebook would show.
+    assert repr(fitted).startswith("<TrainedParticipation: deepChallenger, fitted on")
+    assert repr(loaded).startswith("<SavedParticipation: deepChallenger of")
+    assert max(len(repr(fitted)), len(repr(loaded))) < 400
     table = dc.evaluate(loaded, test, baselines=False)
     assert table.rows[0][:2] == dc.evaluate(fitted, test, baselines=False).rows[0][:2]
     config = json.loads((saved / "config.json").read_text("utf-8"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.encoders import register_text, register_vision
+from dc_keras.encoders import register_text, register_vision, registry
 from dc_keras.encoders.registry import (
     APPLICATIONS,
     find_text,
@@ -111,6 +111,21 @@ def test_an_own_text_encoder_reads_cleaned_captions_and_travels():
     shown = encoder.model(tf.constant(["dance #cats", "dance", "cats"])).numpy()
     np.testing.assert_array_equal(shown[0], shown[1])
     assert not np.allclose(shown[1], shown[2])
+
+
+def test_own_networks_without_seeds_have_the_same_weights_each_time(monkeypatch):
+    own = {"vision": {}, "text": {}}
+    monkeypatch.setattr(registry, "_own", own)
+    register_vision("unseeded")(
+        lambda size: keras.Sequential(
+            [keras.Input((size, size, 3)), keras.layers.Conv2D(2, 3)]
+        )
+    )
+    words = keras.layers.TextVectorization(vocabulary=["a"], output_mode="multi_hot")
+    register_text("unseeded")(lambda: keras.Sequential([words, keras.layers.Dense(2)]))
+    vision, text = VisionSpec("unseeded", image_size=8), TextSpec("unseeded")
+    for build, spec in ((build_vision_encoder, vision), (build_text_encoder, text)):
+        assert build(spec).fingerprint == build(spec).fingerprint
 
 
 def test_a_worker_imports_the_module_that_its_spec_names():

@@ -11,6 +11,7 @@ from dc_keras.errors import DataError
 from dc_keras.features import Features
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.serving.export import export
+from dc_keras.serving.predictor import Predictor
 from dc_keras.study.study import Study
 from dc_keras.training.loop import predict
 from dc_keras.training.participation_dataset import ParticipationDataset
@@ -105,6 +106,8 @@ def test_a_version_is_whole_and_audited(place):
     assert "2.20" in audit["supported_by"]
     config = json.loads((place / "config.json").read_text("utf-8"))
     assert config["task"] == "video_vectors"
+    with pytest.raises(DataError, match="takes video vectors, not raw posts"):
+        Predictor.load(place)
     requests = {path.stem for path in (place / "sample_requests").iterdir()}
     assert requests == {"score", "serving_default", "rank_challenges"}
 

@@ -110,6 +110,11 @@ def test_invalid_setting_is_refused_with_the_file_name(tmp_path, setting, messag
         _load(tmp_path, text)
 
 
+def test_a_missing_study_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"mine\.toml: there is no such study file"):
+        Study.load(tmp_path / "mine.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
