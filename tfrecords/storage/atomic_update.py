@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -140,16 +141,14 @@ def _flush(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file (UTF-8) atomically."""
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Writes a Parquet file atomically."""
-    temporary = _temporary(path)
-    table.write_parquet(temporary, compression="zstd")
-    temporary.replace(path)
+    with _replacing(path) as temporary:
+        table.write_parquet(temporary, compression="zstd")
 
 
 def write_answers(path: Path, text: str) -> None:
@@ -183,5 +182,13 @@ def write_sealed(path: Path, text: str, *, seals: bool = False) -> None:
         files.commit()
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path; it becomes `path`, or is removed after an error."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,9 +1,17 @@
 import shutil
 
+import polars as pl
 import pytest
 
+from tfrecords.errors import DataError
 from tfrecords.storage import atomic_update
-from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
+from tfrecords.storage.atomic_update import (
+    AtomicUpdate,
+    finish_update,
+    write_answers,
+    write_table,
+    write_text,
+)
 from tfrecords.storage.checksums import seal_directory
 from tfrecords.storage.integrity import verify_directory
 
@@ -116,3 +124,21 @@ def test_checksums_fit_wherever_a_process_is_killed(place, monkeypatch):
         if is_done:
             break
     assert is_done
+
+
+@pytest.mark.parametrize(
+    ("write", "content"), [(write_text, "new"), (write_table, pl.DataFrame({"a": [1]}))]
+)
+def test_an_error_leaves_no_temporary_file(tmp_path, write, content):
+    write(tmp_path / "file", content)
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write(tmp_path / "directory", content)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "directory"}
+
+
+def test_answers_replace_no_file_of_an_artifact(tmp_path):
+    (tmp_path / "users.parquet").touch()
+    seal_directory(tmp_path)
+    with pytest.raises(DataError, match="is part of the artifact"):
+        write_answers(tmp_path / "users.parquet", "user_id")
