@@ -108,7 +108,7 @@ def test_a_missing_study_is_reported(fails_in_one_line, corpus, tmp_path):
         "--features=unread",
         f"--output={tmp_path}/run",
     )
-    assert line == f"{study}: no such file or directory"
+    assert line == f"{study}: there is no such study file"
 
 
 @pytest.mark.parametrize("script", ["evaluate", "train"])

@@ -105,7 +105,7 @@ def test_rows_are_in_the_given_order(small):
 
 
 def test_a_video_without_features_is_named(small):
-    with pytest.raises(DataError, match=r"2 videos .* first is x; run extract_feat"):
+    with pytest.raises(DataError, match=r"2 videos .* the first is x; compute them"):
         small.rows(["a", "x", "b", "y"])
 
 
