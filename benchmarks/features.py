@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import minilm_handle
 from benchmarks.turns import interleaved
 from dc_keras import __version__
 from dc_keras.encoders.extraction import (
@@ -39,8 +39,7 @@ from dc_keras.encoders.openvino_encoder import (
     convert_encoder,
     read_int8_encoder,
 )
-from dc_keras.encoders.quantization import write_int8_model
-from dc_keras.encoders.quantization_samples import CalibrationFrames
+from dc_keras.encoders.quantization import CalibrationFrames, write_int8_model
 from dc_keras.encoders.text import TextSpec, build_text_encoder
 from dc_keras.encoders.vision import VisionEncoder, VisionSpec, build_vision_encoder
 from dc_keras.simulation.world import WorldConfig, simulate_world

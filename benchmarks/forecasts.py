@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import minilm_handle
 from benchmarks.worlds import import_world
 from dc_keras.context.post_features import PostFacts, read_facts
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
@@ -113,16 +113,14 @@ def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
     fitted = run.fit(Recipe("deepChallenger")).fitted
     valid = fold.valid
     calibration = Calibration.fit(
-        fitted.out_of_fold[valid].astype(float),
+        fitted.predict_out_of_fold(valid).astype(float),
         pairs.label[valid].astype(float),
         [grid.challenges[c] for c in pairs.challenge[valid]],
         users=[grid.users[u] for u in pairs.user[valid]],
     )
-    user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
     scores = np.zeros(grid.labels.shape)
-    scores[user, challenge] = fitted.model.predict(
-        fitted.users, fitted.challenges, user, challenge
-    )
+    user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
+    scores[user, challenge] = fitted.predict(fold.test)
     test_users = np.sort(parts[2])
     return _TestPredictions(
         calibration.apply(scores[test_users]),

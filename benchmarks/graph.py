@@ -7,10 +7,7 @@ Synthetic users with 20 hashtags and 10 sounds each, drawn by Zipf's law (expone
 runs: whichtok 0.0.3 from PyPI and our exact graph with the same weights (which must be
 equal to 1e-9) for 1,000 and 3,000 users; and the pruned graph (TF-IDF, 20 strongest
 ties per user, no thing of more than 1,000 users) for up to 100,000 users, with the peak
-memory of its process. Then, for the same posts at random times within 60 days: counts
-of ties within 60 seconds, compared with a loop over pairs of posts for 1,000 users
-(without pruning), and alone for 100,000; and the computation of the times of the pruned
-ties.
+memory of its process.
 """
 
 from __future__ import annotations
@@ -21,21 +18,16 @@ import sys
 import tempfile
 import time
 import types
-from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from scipy import sparse
 
 from benchmarks.turns import interleaved, run_alone
 from dc_keras import __version__
 from dc_keras.social.affiliations import Affiliations
-from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.sharing import build_shared_layer
-from dc_keras.social.tie_times import add_edge_times
 
 _NUM_RUNS = 3
 _NUM_NAMES = 50_000
@@ -43,11 +35,6 @@ _EXPONENT = 1.1
 _HAS = {"hashtag": 20, "sound": 10}
 _TOP_K = 20
 _MOST_USERS = 1000
-_WITHIN_S = 60
-_SPAN_S = 60 * 86_400
-_cpu_seconds = partial(
-    interleaved, num_rounds=_NUM_RUNS, num_warm_up=0, clock=time.process_time
-)
 _ALONE = """
 import sys
 from benchmarks.graph import build_alone
@@ -127,57 +114,6 @@ def build_alone(num_users: int) -> None:
     print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
-def draw_moments(has: Affiliations, seed: int = 0) -> pl.DataFrame:
-    """Returns a post at a random second for each thing of each user."""
-    rng = np.random.default_rng(seed)
-    rows = np.repeat(np.arange(len(has.users)), np.diff(has.counts.indptr))
-    return pl.DataFrame(
-        {
-            "user_id": pl.Series(has.users)[rows],
-            "thing": pl.Series(has.things)[has.counts.indices],
-            "time": rng.integers(0, _SPAN_S, len(rows)),
-        }
-    )
-
-
-def loop_within(moments: pl.DataFrame) -> int:
-    """Counts the ties by comparing each post of a thing with all others."""
-    ties = set()
-    for _, posts in moments.group_by("thing"):
-        rows = posts.select("user_id", "time").rows()
-        for (one, at), (other, then) in combinations(rows, 2):
-            if one != other and abs(at - then) <= _WITHIN_S:
-                ties.add((min(one, other), max(one, other)))
-    return len(ties)
-
-
-def measure_times() -> None:
-    """Prints the cost of time windows and of the times of ties."""
-    has = make_users(1000)[0]
-    moments = draw_moments(has)
-
-    def window() -> int:
-        return build_coactivity_layer(moments, has, _WITHIN_S, "count").num_edges
-
-    if window() != loop_within(moments):
-        sys.exit("the ties of the window differ from those of the loop")
-    loop, slid = _cpu_seconds(lambda: loop_within(moments), window)
-    print(
-        f"\n1,000 users, within {_WITHIN_S} s: loop {loop:.2f} s, window {slid:.3f} s"
-    )
-    has = make_users(100_000)[0].without_common(_MOST_USERS)
-    moments = draw_moments(has)
-    ties = build_shared_layer(has, "tfidf", top_k=_TOP_K)
-    slid, timed = _cpu_seconds(
-        lambda: build_coactivity_layer(moments, has, _WITHIN_S, "count"),
-        lambda: add_edge_times(ties, moments, has),
-    )
-    print(
-        f"100,000 users, {moments.height:,} posts: within {_WITHIN_S} s {slid:.2f} s; "
-        f"times of {ties.num_edges:,} ties {timed:.2f} s"
-    )
-
-
 def main() -> None:
     """Prints the tables."""
     print(f"dc_keras {__version__}")
@@ -196,7 +132,6 @@ def main() -> None:
     for num_users in (10_000, 100_000):
         seconds, peak = run_alone(_ALONE, num_users)
         print(f"| {num_users:,} | {seconds:.2f} | {peak:.0f} |")
-    measure_times()
 
 
 def _compare(num_users: int, user_graph: Any) -> list[float]:
@@ -214,10 +149,13 @@ def _compare(num_users: int, user_graph: Any) -> list[float]:
     apart = ties_of(whichtoks_graph(user_graph, group)) - exact_ties(users)
     if abs(apart).max() > 1e-9:
         sys.exit("the weights of the exact graph differ from whichtok's")
-    return _cpu_seconds(
+    return interleaved(
         lambda: whichtoks_graph(user_graph, group),
         lambda: exact_ties(users),
         lambda: pruned_ties(users),
+        num_rounds=_NUM_RUNS,
+        num_warm_up=0,
+        clock=time.process_time,
     )
 
 

@@ -43,6 +43,7 @@ from dc_keras.models.proxy import UserProxy, embedding_model
 from dc_keras.serving.bundle import tables_of, write_saved_model
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.challenge_table import ChallengeTable
+from dc_keras.serving.local_model import LocalModel
 from dc_keras.serving.ranking import Ranker
 from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 from dc_keras.serving.serving_model import ServingModel
@@ -59,6 +60,7 @@ _HISTORY, _SUPPORT, _NUM_CHALLENGES = 25, 50, 20
 _BLOCKS = (128, 128, 0)
 _CAPTION_DIM = 16
 _NUM_TERMS = 10_000
+_NAME = np.array([b"challenge0"], object)
 
 
 def main() -> None:
@@ -77,7 +79,8 @@ def main() -> None:
     _measure_ranking(whole, plain, rng)
 
 
-def _measure_answers(model: Any) -> None:
+def _pack_user() -> dict[str, np.ndarray]:
+    """Returns the inputs for a user of eight posts with facts, without frames."""
     posts = [
         RawPost(
             f"word{n} word{n + 1} word{n + 2} so good #tag{n} #fyp",
@@ -90,46 +93,45 @@ def _measure_answers(model: Any) -> None:
         for n in range(8)
     ]
     user = RawUser(posts, (100.0, 1000.0, 50.0), ["challenge1"], 1_610_000_000)
-    packed = pack_posts([posts], "user") | pack_users([user])
-    request = {name: tf.constant(value) for name, value in packed.items()}
-    request["challenge"] = tf.constant(["challenge0"])
-    captions = {"texts": request["captions"][0]}
+    return pack_posts([posts], "user") | pack_users([user])
+
+
+def _measure_answers(model: LocalModel) -> None:
+    packed = _pack_user()
     vectors = {
-        "user": model.signatures["embed_user"](
-            **{name: value for name, value in request.items() if name != "challenge"}
-        )["user"],
-        "challenge": model.signatures["find_challenge"](name=request["challenge"])[
-            "challenge"
-        ],
+        **model.predict("embed_user", packed),
+        "challenge": _find_challenge(model),
     }
     calls = {
-        "a request of eight posts": ("serving_default", request),
-        "its text encoder": ("encode", captions),
+        "a request of eight posts": ("serving_default", {"challenge": _NAME} | packed),
+        "its text encoder": ("encode", {"texts": packed["captions"][0]}),
         "score, batch 1": ("score", vectors),
     }
-    for label, (name, inputs) in calls.items():
-        function = model.signatures[name]
-        _print(label, partial(function, **inputs), _NUM_ANSWERS)
+    for label, call in calls.items():
+        _print(label, partial(model.predict, *call), _NUM_ANSWERS)
 
 
-def _measure_ranking(whole: Any, plain: Any, rng: np.random.Generator) -> None:
-    prepare = whole.signatures["prepare_users"]
-    width = prepare.structured_input_signature[1]["user"].shape[1]
+def _find_challenge(model: LocalModel) -> np.ndarray:
+    return model.predict("find_challenge", {"name": _NAME})["challenge"]
+
+
+def _measure_ranking(
+    whole: LocalModel, plain: LocalModel, rng: np.random.Generator
+) -> None:
+    width = whole.predict("embed_user", _pack_user())["user"].shape[1]
     start = time.process_time()
     # Scaled, because most vectors have about unit length; no value is unknown.
     pieces = []
     for _ in range(0, _NUM_USERS, _PIECE):
         users = rng.standard_normal((_PIECE, width), np.float32) / 10
-        pieces.append(prepare(user=tf.constant(users))["prepared"].numpy())
+        pieces.append(whole.predict("prepare_users", {"user": users})["prepared"])
     prepare_s = time.process_time() - start
     prepared = np.concatenate(pieces)[:_NUM_USERS]
     del pieces
-    [challenge] = whole.signatures["find_challenge"](name=tf.constant(["challenge0"]))[
-        "challenge"
-    ].numpy()
+    [challenge] = _find_challenge(whole)
     kernel = tf.constant(rng.standard_normal((prepared.shape[1], 128), np.float32))
     for label, model in (("with trees", whole), ("without", plain)):
-        ranker = Ranker(prepared, model.signatures["rank_users"])
+        ranker = Ranker(prepared, model)
         _print(f"a million users, {label}", partial(ranker.score, challenge), 1)
         del ranker
     _print(
@@ -155,7 +157,7 @@ def _print(label: str, run: Callable[[], object], repeats: int) -> None:
     print(f"| {label} | {used / repeats:.4f} | {clock / repeats:.4f} |", flush=True)
 
 
-def _export(model: ServingModel, place: Path) -> Any:
+def _export(model: ServingModel, place: Path) -> LocalModel:
     """Writes and loads a SavedModel with an additional signature, the text encoder."""
     captions = model.user_videos.captions
     if captions is None:
@@ -164,7 +166,7 @@ def _export(model: ServingModel, place: Path) -> Any:
     functions = endpoints(model)
     functions["encode"] = lambda texts: {"vectors": captions.embed(texts)}, [texts]
     write_saved_model(functions, tables_of(model), place)
-    return tf.saved_model.load(str(place))
+    return LocalModel(place)
 
 
 def _make_model(has_trees: bool) -> ServingModel:

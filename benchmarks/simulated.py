@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from benchmarks.minilm import minilm_handle
+from benchmarks.famous_captions import minilm_handle
 from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER
 from dc_keras.evaluation.results import judge_split, participation_table
 from pipelines._cli.demo_steps import parse_steps

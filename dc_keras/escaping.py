@@ -8,7 +8,7 @@ direction can make a text appear as a different one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _CONTROLS = re.compile(
 )
 # The first character of a formula (OWASP, "CSV Injection").
 _FORMULA = re.compile(r"^[=+\-@＝＋－＠]")
+# The start of an HTML tag in Markdown.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -37,6 +39,20 @@ def escape_controls(text: str, keep: str = "") -> str:
     return _CONTROLS.sub(
         lambda match: match[0] if match[0] in keep else _escape(match[0]), text
     )
+
+
+def format_markdown(columns: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
+    """Returns a table as GitHub Markdown, without HTML and control characters.
+
+    Whole numbers have commas.
+    """
+    lines = (columns, ["---"] * len(columns), *rows)
+    return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines)
+
+
+def _markdown_cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else escape_controls(str(value))
+    return _TAG.sub("&lt;", text).replace("|", r"\|")
 
 
 def format_csv(table: pl.DataFrame) -> str:

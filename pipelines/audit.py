@@ -24,9 +24,9 @@ from dc_keras.options import StudyOptions
 from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
+    from dc_keras.study.audit.duplicates import MediaHashes
     from dc_keras.study.audit.findings import Check
     from dc_keras.study.audit.focal_marks import Cleaning
-    from dc_keras.study.audit.media_hash import MediaHashes
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.")
 _STUDY = flags.DEFINE_string(
@@ -112,8 +112,7 @@ def _find_misuse() -> str | None:
 def _audit_tables() -> list[Check]:
     if not _TABLE.value:
         return []
-    from dc_keras.study.audit.published import check_table
-    from dc_keras.study.audit.published_table import read_table
+    from dc_keras.study.audit.published import check_table, read_table
 
     return [
         check
@@ -179,7 +178,7 @@ def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | N
     """Returns the hashes of the frames of some posts."""
     if directory is None:
         return None
-    from dc_keras.study.audit.media_hash import hash_posts
+    from dc_keras.study.audit.duplicates import hash_posts
     from tfrecords.writer import read_manifest
 
     read_manifest(Path(directory), "frames")

@@ -84,7 +84,7 @@ def main() -> None:
 
 def _claim_directory(work: Path) -> None:
     """Refuses a directory that holds another world, which would be mixed with this."""
-    from tfrecords.storage.atomic_write import write_text
+    from tfrecords.storage.atomic_update import write_text
 
     requested = (
         f"--users={_USERS.value} --challenges={_CHALLENGES.value} --seed={_SEED.value}"
@@ -141,11 +141,7 @@ def _held_out_users(work: Path) -> list[str]:
 
 
 def _answers(work: Path) -> pl.DataFrame:
-    """Returns some answers of the exported model beside the truth.
-
-    Returns:
-        Columns `user_id`, `challenge`, `probability`, `truth`, `joined`.
-    """
+    """Returns some answers of the exported model beside the truth."""
     import numpy as np
     import polars as pl
 

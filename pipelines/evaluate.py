@@ -12,20 +12,24 @@ command resumes an interrupted run at the fold where it stopped.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dc_keras.options import ContextOptions
+from dc_keras.errors import DataError
+from dc_keras.options import (
+    ContextOptions,
+    ModelOptions,
+    ProtocolOptions,
+    TrainingOptions,
+)
 from pipelines._cli import app, inputs, option_flags, sharding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from dc_keras.corpus.store import Corpus
-    from dc_keras.options import TrainingOptions
     from dc_keras.study.participation import Grid
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -99,10 +103,7 @@ option_flags.define(ContextOptions)
 
 def main() -> None:
     """Runs the evaluation and prints the tables."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
-    from dc_keras.options import ModelOptions, ProtocolOptions
     from tfrecords.unit_runs import use_one_thread
 
     use_one_thread()
@@ -150,8 +151,6 @@ def main() -> None:
 
 
 def _training() -> TrainingOptions:
-    from dc_keras.errors import DataError
-    from dc_keras.options import TrainingOptions
 
     training = option_flags.resolve(TrainingOptions)
     if training.strategy == "multi_worker":
@@ -171,7 +170,6 @@ def _load_temporal(corpus: Corpus) -> Grid | None:
 
 
 def _load_truth(corpus: Corpus, grid: Grid) -> np.ndarray | None:
-    from pathlib import Path
 
     from dc_keras.evaluation.known_truth import load_truth
 

@@ -206,8 +206,11 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
     """Returns the directory of the quantised network, and writes it if necessary."""
     from itertools import chain
 
-    from dc_keras.encoders.quantization import int8_directory, write_int8_model
-    from dc_keras.encoders.quantization_samples import draw_frames
+    from dc_keras.encoders.quantization import (
+        draw_frames,
+        int8_directory,
+        write_int8_model,
+    )
     from dc_keras.encoders.vision import build_vision_encoder
     from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.storage.locking import writing

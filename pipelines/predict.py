@@ -16,10 +16,13 @@ Parquet files, which several processes or machines can write:
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, bundles, inputs, raw_posts, user_shards
 
 if TYPE_CHECKING:
@@ -61,8 +64,6 @@ user_shards.define(None, "Number of Parquet files in --output.")
 
 def main() -> None:
     """Predicts while no other process may write --output."""
-    from pathlib import Path
-
     user_shards.require_shards()
     corpus = user_shards.open_corpus(Path(_CORPUS.value))
     users = inputs.find_users(corpus, _USER.value, _KEY_FILE.value)
@@ -74,12 +75,8 @@ def main() -> None:
 
 def _predict_shards(corpus: Corpus, users: Sequence[str]) -> None:
     """Writes the predictions about users as Parquet files."""
-    from functools import partial
-    from pathlib import Path
-
     import polars as pl
 
-    from dc_keras.errors import DataError
     from tfrecords.unit_runs import use_one_thread
 
     if not _OUTPUT.value:
@@ -121,8 +118,6 @@ def _answer(
 
 def _predict(corpus: Corpus, users: Sequence[str]) -> None:
     """Prints the predictions about users, and writes them as a CSV file."""
-    from pathlib import Path
-
     import polars as pl
 
     from dc_keras.corpus.store import write_answers
@@ -160,7 +155,6 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
 
 
 def _require_histories(users: Sequence[str], histories: Mapping[str, object]) -> None:
-    from dc_keras.errors import DataError
 
     missing = [user for user in users if user not in histories]
     if missing or not histories:

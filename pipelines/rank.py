@@ -114,7 +114,7 @@ def _score(
         users, prepared = read_users(path)
         if not users:
             continue
-        ranker = Ranker(prepared, predictor.signatures["rank_users"])
+        ranker = Ranker(prepared, predictor.model)
         probabilities.append(ranker.score(challenge))
         columns = {
             "user_id": users,

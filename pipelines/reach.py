@@ -28,12 +28,11 @@ from pipelines._cli import app, inputs
 if TYPE_CHECKING:
     from dc_keras.corpus.store import Corpus
     from dc_keras.social.adoption import Adoption, AlongEdges
-    from dc_keras.social.backtesting import Backtests
+    from dc_keras.social.backtesting import Backtests, PastChallenge
     from dc_keras.social.building import GraphPlan
     from dc_keras.social.graph import SocialGraph
+    from dc_keras.social.model_scores import Readiness, Seeds
     from dc_keras.social.reach_report import ReachReport, WhatIf
-    from dc_keras.social.snapshots import PastChallenge
-    from dc_keras.social.what_if import Readiness, Seeds
     from dc_keras.study.study import Study
 
 _GRAPH = flags.DEFINE_string(
@@ -149,7 +148,7 @@ def _options(study: Study) -> dict[str, Any]:
 
 
 def _read_seeds(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
-    from dc_keras.social.what_if import read_readiness, read_seeds
+    from dc_keras.social.model_scores import read_readiness, read_seeds
 
     if _SEEDS.value is None:
         if _PROBABILITIES.value is not None:
@@ -174,7 +173,7 @@ def _measure_along_edges(
 ) -> tuple[dict[str, AlongEdges], dict[str, int]]:
     """Tests each challenge on the ties before its first post."""
     from dc_keras.social.adoption import measure_along_edges
-    from dc_keras.social.snapshots import build_layer_before
+    from dc_keras.social.backtesting import build_layer_before
 
     along, num_edges = {}, {}
     for name, adoption in adoptions.items():
@@ -193,7 +192,7 @@ def _find_past_challenges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
 ) -> tuple[list[PastChallenge], dict[str, str]]:
     """Returns the challenges that can be backtested, and why others cannot."""
-    from dc_keras.social.snapshots import build_past_challenge, cut_adoption
+    from dc_keras.social.backtesting import build_past_challenge, cut_adoption
 
     horizon = _NUM_SEEDS.value, _HORIZON.value
     past: list[PastChallenge] = []

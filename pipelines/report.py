@@ -31,7 +31,9 @@ def main() -> None:
     """Writes the tables and the page."""
     from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.saved_run import SavedRun
-    from dc_keras.reporting.report import write_report
+
+    with app.requiring_report_extra():
+        from dc_keras.reporting.report import write_report
 
     run = SavedRun.open(_RUN.value)
     corpus = None if _CORPUS.value is None else Corpus.open(_CORPUS.value)

@@ -151,7 +151,7 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
 
 def _combine_spells(graph: SocialGraph) -> pl.DataFrame | None:
     """Returns the spells of the ties of the used layers, None if unknown."""
-    from dc_keras.social.spells import combine_spells
+    from dc_keras.social.tie_times import combine_spells
 
     if graph.spells is None:
         return None
@@ -201,8 +201,8 @@ def _write_bipartite(
 ) -> None:
     """Writes the bipartite graph of users and things of one kind."""
     from dc_keras.social.affiliations import count_affiliations, find_moments
-    from dc_keras.social.bipartite import bipartite_view
     from dc_keras.social.graph_files import FORMATS, write_graph
+    from dc_keras.social.graph_view import bipartite_view
 
     moments = find_moments(corpus, kind, plan)
     counts = count_affiliations(kind, corpus.users["user_id"], moments)

@@ -17,11 +17,18 @@ the chief writes the result. See docs/scale.md.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dc_keras.options import ContextOptions
+from dc_keras.errors import DataError
+from dc_keras.options import (
+    ContextOptions,
+    ModelOptions,
+    ProtocolOptions,
+    TrainingOptions,
+)
 from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
@@ -65,11 +72,7 @@ option_flags.define(ContextOptions)
 
 def main() -> None:
     """Trains the model that the flags describe."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import Corpus
-    from dc_keras.errors import DataError
-    from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
     from tfrecords.memory import keep_freed_memory
 
     keep_freed_memory()
@@ -139,7 +142,6 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
 
 
 def _profile_steps() -> tuple[int, int] | None:
-    from dc_keras.errors import DataError
 
     text = _PROFILE_STEPS.value
     if text is None:

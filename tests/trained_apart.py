@@ -85,21 +85,24 @@ def build_model():
 
 
 def train(callbacks=(), **options):
-    """Fits the model; its weights as one vector, and its curve."""
+    """Fits the model; its weights as one vector, its curve, and predictions."""
     from dc_keras.options import TrainingOptions
-    from dc_keras.training.loop import fit
+    from dc_keras.training.loop import fit, predict
     from dc_keras.training.objectives import participation
 
+    valid = make_examples(20, seed=1)
     model = fit(
         build_model,
         make_examples(),
-        make_examples(20, seed=1),
+        valid,
         participation("val_loss"),
         TrainingOptions(**{**PLAIN, **options}),
         callbacks,
     )
     weights = np.concatenate([w.ravel() for w in model.get_weights()])
-    return {"weights": weights, **model.history.history}
+    # Two replicas share batches of five unevenly.
+    predicted = predict(model, valid, batch_size=5)
+    return {"weights": weights, "predicted": predicted, **model.history.history}
 
 
 def _set_cpus(count):

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrecords.decoded_records import frames_dataset
+    from tfrecords.reader import frames_dataset
 
 __all__ = ["frames_dataset"]
 
@@ -18,7 +18,7 @@ __all__ = ["frames_dataset"]
 def __getattr__(name: str) -> Any:
     if name != "frames_dataset":
         raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
-    return import_module("tfrecords.decoded_records").frames_dataset
+    return import_module("tfrecords.reader").frames_dataset
 
 
 def __dir__() -> list[str]:

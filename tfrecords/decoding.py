@@ -6,16 +6,27 @@ decoding them and builds the `Timeline`. A second pass decodes the packets that 
 chosen frames depend on, and compares each decoded frame with the timeline. If they
 differ, the timeline is built again from the decoded frames. Frames that are not chosen
 are not kept in memory.
+
+A HEIF container (HEIC, AVIF) may store an image as a grid of tiles, in addition to
+thumbnails and depth maps. FFmpeg exposes each of them as a separate stream; Pillow and
+libheif assemble the image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfrecords import packet_skipping, still_images
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tfrecords import packet_skipping
 from tfrecords.decoded_frames import MediaError, Picture
 from tfrecords.timeline import (
     Timeline,
@@ -23,7 +34,113 @@ from tfrecords.timeline import (
     read_decoded_timeline,
     read_packet_timeline,
 )
-from tfrecords.video_container import open_video
+
+# Brands of still images of the HEIF family (ISO/IEC 23008-12) and AVIF.
+_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
+    | {b"miaf", b"MiHE", b"avif", b"avis"}
+)
+_HEAD = 12
+
+
+def is_still(path: Path) -> bool:
+    """Returns whether a file is a HEIF container, from its first bytes.
+
+    Raises:
+        MediaError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise MediaError(path.name, f"cannot be read: {error.strerror}") from error
+    return head[4:8] == b"ftyp" and head[8:12] in _BRANDS
+
+
+def decode_still(
+    path: Path,
+    choose: Callable[[Timeline], Collection[int]],
+    convert: Callable[[Picture], _T],
+) -> tuple[Timeline, dict[int, _T]]:
+    """Decodes a still image, with the interface of `decode_frames`.
+
+    Raises:
+        MediaError: The file is damaged, or its coding is not supported.
+    """
+    pixels = _read_pixels(path)
+    timeline = Timeline(np.zeros(1, np.int64), 1, Fraction(1))
+    picture = Picture(av.VideoFrame.from_ndarray(pixels, "rgb24"), 0, Fraction(1))
+    return timeline, {position: convert(picture) for position in choose(timeline)}
+
+
+def _read_pixels(path: Path) -> npt.NDArray[np.uint8]:
+    """Returns the upright image, uint8 RGB (height, width, 3)."""
+    import pi_heif
+    from PIL import Image, ImageOps
+
+    pi_heif.register_heif_opener()
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Image.DecompressionBombError as error:
+        reason = "has too many pixels for an image of a post"
+        raise MediaError(path.name, reason) from error
+    except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
+        reason = f"cannot be decoded: {type(error).__name__}"
+        raise MediaError(path.name, reason) from error
+
+
+# These decoders mark frames that they reconstructed; all others conceal damage silently
+# unless `err_detect` is set.
+_FLAGS_DAMAGE = frozenset({"h264", "hevc"})
+_ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
+_LIBRARY_ERRORS = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Yields the container and its video stream.
+
+    Raises:
+        MediaError: Opening the file, or an operation inside the block, fails.
+    """
+    try:
+        with path.open("rb") as file, _open_container(file, path.name) as media:
+            yield media, _select_video_stream(media, path.name)
+    except av.EOFError as error:
+        raise MediaError(path.name, "is truncated and cannot be decoded") from error
+    except av.FFmpegError as error:
+        raise MediaError(path.name, f"cannot be decoded: {error.strerror}") from error
+    except MediaError:
+        raise
+    except _LIBRARY_ERRORS as error:
+        reason = f"cannot be decoded: {type(error).__name__}"
+        raise MediaError(path.name, reason) from error
+    except OSError as error:
+        raise MediaError(path.name, f"cannot be read: {error.strerror}") from error
+
+
+def _open_container(file: BufferedReader, name: str) -> Any:
+    if not file.peek(1):
+        raise MediaError(name, "is empty")
+    # Passes an open file, so that neither its extension nor a pattern in its name
+    # affects FFmpeg, and a playlist cannot open other files or hosts.
+    options = {"protocol_whitelist": "none"}
+    return av.open(file, metadata_errors="replace", container_options=options)
+
+
+def _select_video_stream(media: Any, name: str) -> Any:
+    streams = [s for s in media.streams.video if not s.disposition & _ATTACHED_PICTURE]
+    if not streams:
+        raise MediaError(name, "contains no video stream")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError(name, "has an unsupported coding")
+    stream.thread_type = "NONE"
+    if stream.codec_context.name not in _FLAGS_DAMAGE:
+        stream.codec_context.options = {"err_detect": "explode"}
+    return stream
+
 
 _T = TypeVar("_T")
 
@@ -47,8 +164,8 @@ def decode_frames(
         MediaError: The file cannot be read to its end, is truncated or damaged, or
             contains no frame.
     """
-    if still_images.is_still(path):
-        return still_images.decode_still(path, choose, convert)
+    if is_still(path):
+        return decode_still(path, choose, convert)
     try:
         with open_video(path) as (media, stream):
             timeline, packets = read_packet_timeline(path.name, media, stream)
@@ -73,14 +190,7 @@ def decode_frames(
 def _decode(
     name: str, packets: Iterable[Any], stream: Any, plan: bytearray | None = None
 ) -> Iterator[Any]:
-    """Yields the decoded frames in display order.
-
-    Args:
-        name: File name, for errors.
-        packets: Packets of the stream, up to the final empty one.
-        stream: Video stream.
-        plan: Action for each packet (`packet_skipping.plan_skips`); None decodes all.
-    """
+    """Yields the frames of packets in display order; `plan` None decodes all."""
     skips = iter(() if plan is None else plan)
     for packet in packets:
         if packet.size and plan is not None:

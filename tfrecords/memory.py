@@ -23,8 +23,8 @@ def keep_freed_memory() -> bool:
 
     By default, the C library returns the memory of each large tensor to the kernel and
     requests it again in the next step, and the kernel fills each page with zeros. This
-    takes a third of a training step of the user proxy with the sizes of the paper
-    (docs/performance.md). With this setting, the process does not shrink.
+    takes a third of a training step of the user proxy with the sizes of the paper. With
+    this setting, the process does not shrink.
 
     Call it before the first operation of TensorFlow, which starts its threads.
 

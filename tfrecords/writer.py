@@ -259,11 +259,12 @@ def read_manifest(
         made_by = "extract_features" if is_features else "write_tfrecords"
         verify_directory(directory, made_by, is_checked=is_shard)
     if not path.is_file():
-        message = (
-            f"{directory} has no {MANIFEST}, which is written after the last shard; "
-            "run the script that writes these records again"
+        raise DataError(
+            f"{directory} has no {MANIFEST}, so it is not a finished directory of "
+            "records; give another, or run the command that writes it again"
+            if directory.is_dir()
+            else f"{directory} must be a directory of records, but it does not exist"
         )
-        raise DataError(message)
     try:
         manifest = json.loads(path.read_text("utf-8"))
         version, kind = manifest["schema_version"], manifest["kind"]

@@ -17,6 +17,7 @@ from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.pair_features import NAMES, PairFeatures, PairLayout
 from dc_keras.context.post_vectors import PostSpace
 from dc_keras.context.set_vectors import SetLayout
+from dc_keras.context.tree_bins import RankedFeatures
 from dc_keras.context.trees import BoostedTrees, fit_trees, with_unknown
 from dc_keras.errors import DataError
 
@@ -56,7 +57,7 @@ class ContextModel(tf.Module):
         self.chosen = tuple(chosen)
         self.trees = trees
         self.combination = combination
-        self._columns = np.array([NAMES.index(name) for name in chosen], np.int32)
+        self._columns = _columns(chosen)
 
     @property
     def has_videos(self) -> bool:
@@ -167,15 +168,42 @@ class ContextModel(tf.Module):
 
 @dataclass(frozen=True)
 class FittedContext:
-    """A fitted context model and its predictions for the pairs of its fold.
+    """A fitted context model, and the trees that score the pairs of its fold.
 
     Attributes:
         model: the fitted model.
-        log_odds: float32 (num_pairs,); out of fold for training and validation pairs.
+        features: the context features of the fold.
+        trees: the trees of each step of the plan; None for a model without trees, and
+            for a step without sampled pairs to fit on.
+        videos: float (num_pairs,), log-odds of the fusion of videos, or None.
     """
 
     model: ContextModel
-    log_odds: np.ndarray
+    features: ContextFeatures
+    trees: Sequence[BoostedTrees | None] | None
+    videos: np.ndarray | None
+
+    def log_odds(self, rows: np.ndarray) -> np.ndarray:
+        """Returns log-odds of pairs, out of fold for training and validation pairs.
+
+        Args:
+            rows: positions of the pairs.
+
+        Returns:
+            float32 (len(rows),).
+        """
+        columns = _columns(self.model.chosen)
+        log_odds = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            values = self.features.values_of(block)[:, columns]
+            step_of = self.features.step_of[block]
+            videos = None if self.videos is None else self.videos[block]
+            inputs = _join(values, self.trees, step_of, videos)
+            log_odds[start : start + _BLOCK] = self.model.combination(
+                with_unknown(inputs)
+            )
+        return log_odds
 
 
 def fit_context(
@@ -198,30 +226,26 @@ def fit_context(
         DataError: if there are no features and no videos.
     """
     chosen = [n for n in NAMES if n in groups or n.partition("/")[0] in groups]
-    columns = [NAMES.index(name) for name in chosen]
     if not chosen and videos is None:
         raise DataError(
             f"a model must use context features or videos. Received: {groups=}"
         )
-    sampled, train = features.sampled, features.train
+    columns, sampled, train = _columns(chosen), features.sampled, features.train
     values = features.values_of(sampled)[:, columns]
     dropped = features.dropped[:, columns]
     names, trees = list(chosen), None
     if "trees" in groups and chosen:
-        trees = _fit_trees(features, values, dropped, seed)
+        trees = _fit_trees(features, np.concatenate([values, dropped]), seed)
         names.append(TREES)
     if videos is not None:
         names.append(VIDEOS)
-
-    def combined(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        of_videos = None if videos is None else videos[rows]
-        return _join(values, trees, features.step_of[rows], of_videos)
-
-    label = features.data.evidence.pairs.label[train]
+    step_of = features.step_of[train]
+    of_videos = None if videos is None else videos[train]
     own = values[np.searchsorted(sampled, train)]
+    label = features.data.evidence.pairs.label[train]
     combination = fit_combination(
         names,
-        np.concatenate([combined(own, train), combined(dropped, train)]),
+        np.concatenate([_join(v, trees, step_of, of_videos) for v in (own, dropped)]),
         np.concatenate([label, label]),
         np.repeat([1.0, _DROPPED_WEIGHT], len(train)),
     )
@@ -232,41 +256,35 @@ def fit_context(
         trees[0] if trees else None,
         combination,
     )
-    log_odds = np.empty(len(features.step_of), np.float32)
-    for start in range(0, len(log_odds), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(log_odds)))
-        block = combined(features.values_of(rows)[:, columns], rows)
-        log_odds[rows] = combination(with_unknown(block)).numpy()
-    return FittedContext(model, log_odds)
+    return FittedContext(model, features, trees, videos)
+
+
+def _columns(chosen: Sequence[str]) -> np.ndarray:
+    return np.array([NAMES.index(name) for name in chosen], np.int32)
 
 
 def _fit_trees(
-    features: ContextFeatures, values: np.ndarray, dropped: np.ndarray, seed: int
+    features: ContextFeatures, values: np.ndarray, seed: int
 ) -> list[BoostedTrees | None]:
     """Returns the trees of each step; None if no pair that it fits on was sampled.
 
     Args:
         features: the features of the fold.
-        values: the chosen features of the sampled pairs.
-        dropped: the chosen features of the sampled training pairs, with dropout.
+        values: the chosen features of the sampled pairs, followed by those of the
+            sampled training pairs with dropout.
         seed: seed of the trees.
     """
-    label = features.data.evidence.pairs.label
-    sampled, train = features.sampled, features.train
+    parts = (features.sampled, features.train)
+    pairs = np.concatenate(parts)
+    label = features.data.evidence.pairs.label[pairs]
+    weight = np.repeat([1.0, _DROPPED_WEIGHT], [len(part) for part in parts])
+    ranked = RankedFeatures(values)
     trees: list[BoostedTrees | None] = []
     for step in features.steps:
-        whole, bare = (
-            np.isin(rows, step.fitted, assume_unique=True) for rows in (sampled, train)
-        )
-        if not whole.any():
-            trees.append(None)
-            continue
-        fitted = fit_trees(
-            np.concatenate([values[whole], dropped[bare]]),
-            np.concatenate([label[sampled[whole]], label[train[bare]]]),
-            np.repeat([1.0, _DROPPED_WEIGHT], [whole.sum(), bare.sum()]),
-            seed,
-        )
+        rows = np.flatnonzero(np.isin(pairs, step.fitted))
+        fitted = None
+        if len(rows):
+            fitted = fit_trees(ranked, rows, label[rows], weight[rows], seed)
         trees.append(fitted)
     return trees
 
@@ -291,7 +309,7 @@ def _join(
         for number, of_step in enumerate(trees):
             rows = np.flatnonzero(step_of == number)
             if of_step is not None:
-                scores[rows, 0] = of_step(with_unknown(values[rows])).numpy()
+                scores[rows, 0] = of_step.score(values[rows])
         columns.append(scores)
     if videos is not None:
         columns.append(videos[:, None])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dc_keras.context.post_features import ACCOUNT_COUNTS, PostFacts
-from dc_keras.context.prior_activity import find_past
+from dc_keras.context.post_features import ACCOUNT_COUNTS, PostFacts, find_past
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.study.participation import Grid
 
@@ -39,7 +38,7 @@ class Evidence:
         num_supporters: float64 (num_challenges,), number of authors of the support.
         user_cutoffs: float64 (num_users,), UTC seconds; NaN without a cutoff.
         accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
-        pasts: float64 (num_users, 3), see `prior_activity.read_pasts`; NaN where
+        pasts: float64 (num_users, 3), see `post_features.read_pasts`; NaN where
             unknown.
         user_embeddings: float32 (num_users, dim), mean of the unit-length caption
             embeddings of the history; None without captions.

@@ -1,4 +1,9 @@
-"""Facts of posts: words, sounds, times and counts, for context features."""
+"""Facts of posts and the past of users, for context features.
+
+Facts are words, sounds, times and counts. Histories have no posts of the study's
+challenges, because these would reveal labels. With a cutoff, the challenges that a user
+joined before it are known and may be used.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,36 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from dc_keras.context.post_inputs import COUNTS, PostInputs
-from dc_keras.context.prior_activity import read_pasts
-from dc_keras.corpus.hashtags import hashtag_pattern, word_characters
-from dc_keras.corpus.records import is_original_sound
+from dc_keras.corpus.records import hashtag_pattern, is_original_sound, word_characters
 from dc_keras.study.participation import Grid
+
+COUNTS = ("views", "likes", "comments", "shares")
+
+
+class PostInputs(NamedTuple):
+    """Raw fields of posts from a corpus or a request, as arrays or tensors.
+
+    Attributes:
+        captions: string (num_posts,).
+        sounds: string (num_posts,), ids of sounds; "" where unknown.
+        sound_titles: string (num_posts,); "" where unknown.
+        create_times: int64 (num_posts,), UTC seconds; -1 where unknown.
+        durations: float32 (num_posts,), seconds; -1 where unknown.
+        counts: float32 (num_posts, 4), in the order of `COUNTS`; -1 where unknown.
+    """
+
+    captions: Any
+    sounds: Any
+    sound_titles: Any
+    create_times: Any
+    durations: Any
+    counts: Any
+
 
 ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
@@ -32,8 +58,7 @@ class PostFacts:
         posts: the posts as input of context features.
         accounts: `ACCOUNT_COUNTS` at the time of collection by user id, float64 (3,),
             NaN where unknown; without users for whom all are unknown.
-        pasts: activity before a cutoff by user id and cutoff, see
-            `prior_activity.read_pasts`.
+        pasts: activity before a cutoff by user id and cutoff, see `read_pasts`.
     """
 
     video_ids: tuple[str, ...]
@@ -84,7 +109,7 @@ def read_facts(
         *grids: grids of this corpus.
         users: the corpus's table of authors, with any of the `ACCOUNT_COUNTS`; None if
             account counts are unknown.
-        joins: posts of challenges, see `prior_activity.read_pasts`; None if earlier
+        joins: posts of challenges, see `read_pasts`; None if earlier
             activity is unknown.
     """
     used = {
@@ -151,3 +176,83 @@ def _terms(
 def _words(text: str) -> list[str]:
     # `\w` lacks combining marks and would split Hindi and Thai words.
     return re.findall(f"[{word_characters()}]+", text)
+
+
+_DAY = 86_400.0
+NAMES = ("joined", "posts", "days")
+
+
+def read_pasts(
+    videos: pl.DataFrame, joins: pl.DataFrame, grids: Sequence[Grid]
+) -> dict[tuple[str, int], np.ndarray]:
+    """Returns the activity of users before the cutoffs of grids.
+
+    Args:
+        videos: the corpus's table of posts; posts without a date are ignored.
+        joins: one row per post of a challenge, with the columns `video_id` and
+            `challenge`, the name of the challenge.
+        grids: grids that join several cutoffs; grids without `user_cutoffs` are
+            ignored.
+
+    Returns:
+        float64 (3,) in the order of `NAMES`, by user id and cutoff: number of different
+        challenges joined, of those in the grid at that cutoff; number of posts; days
+        from the first post to the cutoff. Only posts before the cutoff count.
+    """
+    known = videos.select("video_id", "user_id", "create_time").drop_nulls()
+    joined = joins.join(known, on="video_id")
+    pasts: dict[tuple[str, int], np.ndarray] = {}
+    for grid in grids:
+        for cutoff in sorted(set(grid.user_cutoffs)):
+            users = _at(grid.users, grid.user_cutoffs, cutoff)
+            focal = _at(grid.challenges, grid.challenge_cutoffs, cutoff)
+            counts = _counts(known, joined, users, focal, cutoff)
+            pasts |= {(user, cutoff): np.array(row) for user, *row in counts}
+    return pasts
+
+
+def find_past(pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid) -> np.ndarray:
+    """Returns the activity of each row of a grid, float64 (num_users, 3).
+
+    Args:
+        pasts: result of `read_pasts`.
+        grid: the grid; without `user_cutoffs`, all values are NaN.
+    """
+    unknown = np.full(len(NAMES), np.nan)
+    if not grid.user_cutoffs:
+        return np.tile(unknown, (len(grid.users), 1))
+    keys = zip(grid.users, grid.user_cutoffs, strict=True)
+    return np.array([pasts.get(key, unknown) for key in keys])
+
+
+def _at(names: Sequence[str], cutoffs: Sequence[int], cutoff: int) -> list[str]:
+    return [name for name, own in zip(names, cutoffs, strict=True) if own == cutoff]
+
+
+def _counts(
+    known: pl.DataFrame,
+    joined: pl.DataFrame,
+    users: Sequence[str],
+    focal: Sequence[str],
+    cutoff: int,
+) -> list[tuple[str, float, float, float]]:
+    """Returns user id, challenges joined, posts and days of each user."""
+    is_past = pl.col("create_time") < cutoff
+    posts = known.filter(is_past).group_by("user_id")
+    joins = joined.filter(is_past & pl.col("challenge").is_in(focal))
+    table = (
+        pl.DataFrame({"user_id": users}, schema={"user_id": pl.String})
+        .join(
+            posts.agg(
+                posts=pl.len(), days=(cutoff - pl.col("create_time").min()) / _DAY
+            ),
+            on="user_id",
+            how="left",
+        )
+        .join(
+            joins.group_by("user_id").agg(joined=pl.col("challenge").n_unique()),
+            on="user_id",
+            how="left",
+        )
+    )
+    return table.select("user_id", pl.col(NAMES).fill_null(0).cast(pl.Float64)).rows()

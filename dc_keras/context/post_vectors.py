@@ -20,7 +20,7 @@ import tensorflow as tf
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 
-from dc_keras.context.post_inputs import PostInputs
+from dc_keras.context.post_features import PostInputs
 from dc_keras.context.terms import (
     NUM_BUCKETS,
     PostTerms,

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from dc_keras.corpus.hashtags import HASHES, word_characters
-from dc_keras.corpus.records import ORIGINAL_SOUND_TITLES
+from dc_keras.corpus.records import HASHES, ORIGINAL_SOUND_TITLES, word_characters
 
 NUM_BUCKETS = 2**16
 

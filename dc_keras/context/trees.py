@@ -17,14 +17,14 @@ from threadpoolctl import threadpool_limits
 
 from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import is_known
+from dc_keras.context.tree_bins import UNKNOWN_BIN, RankedFeatures
 
 _DEPTH = 3
 _NUM_SPLITS = 2**_DEPTH - 1
 _SOFTNESS = 1e-3
 _MIN_RATE = 1e-4
-# Largest number of bins of a feature in scikit-learn, without that of unknown values.
-_MAX_BINS = 255
-_UNKNOWN_BIN = 255
+# Number of rows that are scored at once; their intermediate results fit in a cache.
+_BLOCK = 2**12
 # Early stopping of scikit-learn: the share of rows that is held out of more rows.
 _MOST_WITHOUT_STOPPING, _HELD_OUT = 10_000, 0.1
 # Chosen on training rows of the real benchmark (docs/results.md).
@@ -85,6 +85,18 @@ class BoostedTrees(tf.Module):
         total = values[0] @ tf.ones((values[0].shape[1], 1))
         return total[:, 0] + float(self.weights["bias"])
 
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Returns log-odds, float32 (num_rows,).
+
+        Args:
+            features: float32 (num_rows, num_features), NaN where unknown.
+        """
+        scores = np.empty(len(features), np.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            scores[rows] = self(with_unknown(features[rows]))
+        return scores
+
     def _goes_left(self, features: tf.Tensor, split: int) -> tf.Tensor:
         """Returns the share of each row that goes left at a split of each tree."""
         v = self._variables
@@ -95,30 +107,31 @@ class BoostedTrees(tf.Module):
 
 
 def fit_trees(
-    features: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int
+    features: RankedFeatures,
+    rows: np.ndarray,
+    label: np.ndarray,
+    weight: np.ndarray,
+    seed: int,
 ) -> BoostedTrees:
-    """Fits boosted trees.
+    """Fits boosted trees on some rows.
 
-    Without known features or without both labels, the result has no splits.
+    Without a feature that varies or without both labels, the result has no splits.
 
     Args:
-        features: float32 (num_rows, num_features), NaN where unknown.
-        label: 0 or 1, (num_rows,).
-        weight: float (num_rows,), weight of each row.
+        features: features of all rows.
+        rows: positions of the rows to fit on.
+        label: 0 or 1, (len(rows),).
+        weight: float (len(rows),), positive weight of each row.
         seed: random seed.
     """
+    num_features = features.values.shape[1]
     train, held_out = _hold_out(label, seed)
-    is_empty = [np.isnan(column[train]).all() for column in features.T]
-    columns = np.flatnonzero(~np.array(is_empty, bool))
-    if label.min() == label.max() or len(columns) == 0:
+    edges = features.edges(rows[train], weight[train])
+    if label.min() == label.max() or not edges:
         rate = np.clip(np.average(label, weights=weight), _MIN_RATE, 1 - _MIN_RATE)
-        return BoostedTrees(_no_trees(features.shape[1], np.log(rate / (1 - rate))))
-    # In columns, because each is sorted and searched.
-    known = np.asfortranarray(features[:, columns])
-    edges = [_bin_edges(values[train], weight[train]) for values in known.T]
-    bins = _bins(known, edges)
+        return BoostedTrees(_no_trees(num_features, np.log(rate / (1 - rate))))
     stopping = {
-        "X_val": bins[held_out],
+        "X_val": features.bins(rows[held_out], edges),
         "y_val": label[held_out],
         "sample_weight_val": weight[held_out],
     }
@@ -128,20 +141,21 @@ def fit_trees(
     # Folds run in parallel processes; more threads would be slower.
     with threadpool_limits(1, user_api="openmp"):
         trees.fit(
-            bins[train],
+            features.bins(rows[train], edges),
             label[train],
             sample_weight=weight[train],
             **(stopping if len(held_out) else {}),
         )
     # The trees are private attributes of scikit-learn, which skl2onnx also uses.
     nodes = [predictor.nodes for [predictor] in trees._predictors]
-    parts = [_complete(tree, columns, edges) for tree in nodes]
+    columns = np.array(list(edges))
+    parts = [_complete(tree, columns, list(edges.values())) for tree in nodes]
     names = ("feature", "threshold", "unknown_left", "leaf")
     arrays = {
         name: np.stack([part[i] for part in parts]) for i, name in enumerate(names)
     }
-    scale = np.zeros(features.shape[1])
-    scale[columns] = np.nanstd(known, axis=0)
+    scale = np.zeros(num_features)
+    scale[columns] = np.nanstd(features.values[rows][:, columns], axis=0)
     bias = float(np.ravel(trees._baseline_prediction)[0])
     return BoostedTrees({**arrays, "scale": scale, "bias": np.array(bias)})
 
@@ -158,43 +172,6 @@ def _hold_out(label: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return train, held_out
 
 
-def _bin_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Returns the thresholds between the bins of a feature.
-
-    These are the thresholds of scikit-learn, which sorts the values again for each
-    weighted quantile: with 100,000 pairs this took two thirds of fitting the trees.
-
-    Args:
-        values: float (num_rows,), NaN where unknown, at least one known.
-        weight: float (num_rows,), positive.
-
-    Returns:
-        float64 (num_edges,), ascending; a bin contains its upper edge.
-    """
-    rows = np.flatnonzero(~np.isnan(values))
-    rows = rows[np.argsort(values[rows])]
-    ordered = values[rows].astype(np.float64)
-    distinct = np.unique(ordered)
-    if len(distinct) <= _MAX_BINS:
-        return np.asarray((distinct[1:] + distinct[:-1]) / 2)
-    total = np.cumsum(weight[rows], dtype=np.float64)
-    quantiles = np.linspace(0, 100, _MAX_BINS + 1)[1:-1] / 100 * total[-1]
-    place = np.minimum(np.searchsorted(total, quantiles), len(rows) - 1)
-    following = np.minimum(place + 1, len(rows) - 1)
-    is_exact = total[place] - quantiles <= np.finfo(np.float64).eps
-    following = np.where(is_exact, following, place)
-    return np.unique((ordered[place] + ordered[following]) / 2)
-
-
-def _bins(features: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the number of the bin of each value, `_UNKNOWN_BIN` where unknown."""
-    bins = np.empty(features.shape, np.uint8, order="F")
-    for column, values, of_column in zip(bins.T, features.T, edges, strict=True):
-        number = np.searchsorted(of_column, values)
-        column[:] = np.where(np.isnan(values), _UNKNOWN_BIN, number)
-    return bins
-
-
 class _TreesOnBins(HistGradientBoostingClassifier):
     """Fits trees on the numbers of bins, which scikit-learn would bin again."""
 
@@ -207,9 +184,9 @@ class _TreesOnBins(HistGradientBoostingClassifier):
         if not is_training_data:
             return np.ascontiguousarray(X, np.uint8)
         bins = np.asfortranarray(X, np.uint8)
-        last = np.where(bins == _UNKNOWN_BIN, 0, bins).max(axis=0)
+        last = np.where(bins == UNKNOWN_BIN, 0, bins).max(axis=0)
         mapper = self._bin_mapper
-        mapper.missing_values_bin_idx_ = _UNKNOWN_BIN
+        mapper.missing_values_bin_idx_ = UNKNOWN_BIN
         mapper.n_bins_non_missing_ = last.astype(np.uint32) + 1
         # The threshold of a split is then the number of its edge.
         mapper.bin_thresholds_ = [np.arange(n, dtype=np.float64) for n in last]

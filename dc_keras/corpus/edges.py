@@ -61,13 +61,7 @@ def _owners_of_mentions(users: pl.DataFrame) -> pl.DataFrame:
 def _to_users(
     edges: pl.DataFrame, target_type: str, owners: pl.DataFrame
 ) -> pl.DataFrame:
-    """Redirects edges of one target type to users.
-
-    Args:
-        edges: columns are the fields of `Edge`.
-        target_type: the type of the edges to redirect.
-        owners: two columns: the target id and the id of the user who owns it.
-    """
+    """Redirects edges of one target type to users; `owners` has target and user ids."""
     key, owner = owners.columns
     known = owners.rename({key: "target_id", owner: "owner"})
     joined = edges.join(known, on="target_id", how="left", maintain_order="left")

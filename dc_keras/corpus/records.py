@@ -7,13 +7,54 @@ field is None and is never guessed.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import takewhile
 
-from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
+HASHES = "#＃﹟"  # all characters whose NFKC is #
+_JOINERS = "\u200c\u200d"  # several scripts use them inside words
+
+
+@cache
+def word_characters() -> str:
+    """Returns the content of the character class of hashtags, for `re` and for RE2.
+
+    A hashtag consists of letters, numbers, marks, underscores and joiners of any
+    script. Variation selectors and enclosing marks are excluded. The ranges are listed
+    explicitly because `re` does not support Unicode categories, and because RE2 and
+    Python use tables of different Unicode versions.
+    """
+    ranges: list[list[str]] = []
+    previous = -2
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        if not _is_word_character(character):
+            continue
+        if code == previous + 1:
+            ranges[-1][1] = character
+        else:
+            ranges.append([character, character])
+        previous = code
+    return "".join(f"{first}-{last}" for first, last in ranges)
+
+
+@cache
+def hashtag_pattern() -> str:
+    """Returns the pattern of a hashtag including its #, for `re` and for RE2."""
+    return f"[{HASHES}][{word_characters()}]+"
+
+
+def _is_word_character(character: str) -> bool:
+    if character == "_" or character in _JOINERS:
+        return True
+    # Variation selectors and enclosing marks (Me) belong to emoji, not to words.
+    is_selector = "\ufe00" <= character <= "\ufe0f"
+    category = unicodedata.category(character)
+    return category[0] in "LNM" and category != "Me" and not is_selector
+
 
 _SELECTORS = re.compile("[\ufe00-\ufe0f]")  # variants of the same emoji
 _MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")

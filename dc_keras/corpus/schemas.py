@@ -31,19 +31,3 @@ def _schema_of(record: type[Any]) -> dict[str, pl.DataType]:
 SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
     record: _schema_of(record) for record in (Video, User, Edge)
 }
-
-# Columns that are missing in corpora from before account counts were collected.
-LATER_COLUMNS = {
-    name: SCHEMAS[User][name]
-    for name in ("followers", "total_likes", "total_posts", "account_seen")
-}
-
-
-def with_later_columns(users: pl.DataFrame) -> pl.DataFrame:
-    """Returns a table of users with null columns for those that older corpora lack."""
-    missing = [
-        pl.lit(None, kind).alias(name)
-        for name, kind in LATER_COLUMNS.items()
-        if name not in users.columns
-    ]
-    return users.with_columns(missing)

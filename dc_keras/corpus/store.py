@@ -28,13 +28,13 @@ import pyarrow
 import pyarrow.parquet
 
 from dc_keras.corpus.records import Edge, User, Video
-from dc_keras.corpus.schemas import LATER_COLUMNS, SCHEMAS, with_later_columns
+from dc_keras.corpus.schemas import SCHEMAS
 from dc_keras.errors import DataError
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
-from tfrecords.storage.atomic_write import write_answers as write_answers  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_sealed as write_sealed  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_table as write_table  # noqa: PLC0414
-from tfrecords.storage.atomic_write import write_text as write_text  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_answers as write_answers  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_sealed as write_sealed  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_table as write_table  # noqa: PLC0414
+from tfrecords.storage.atomic_update import write_text as write_text  # noqa: PLC0414
 from tfrecords.storage.checksums import SUMS_FILE, hash_files, read_sums
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import POLARS_ERRORS, reading
@@ -84,8 +84,7 @@ class Corpus:
         corpus = cls(directory, require_info(directory))
         _check_table(directory / VIDEOS_FILE, Video)
         _check_table(directory / USERS_FILE, User)
-        if (directory / EDGES_FILE).exists():
-            _check_table(directory / EDGES_FILE, Edge)
+        _check_table(directory / EDGES_FILE, Edge)
         return corpus
 
     @cached_property
@@ -96,14 +95,12 @@ class Corpus:
     @cached_property
     def users(self) -> pl.DataFrame:
         """The users; see the class."""
-        return with_later_columns(_read_table(self.directory / USERS_FILE))
+        return _read_table(self.directory / USERS_FILE)
 
     @cached_property
     def edges(self) -> pl.DataFrame:
         """The edges that posts do not imply; see the class."""
-        path = self.directory / EDGES_FILE
-        # Older corpora have no file of edges.
-        return _read_table(path) if path.exists() else table_of(Edge, ())
+        return _read_table(self.directory / EDGES_FILE)
 
     @property
     def media_root(self) -> Path | None:
@@ -391,8 +388,7 @@ def _check_table(path: Path, record: type[_Record]) -> None:
         schema = pl.read_parquet_schema(path)
     except POLARS_ERRORS as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from error
-    later = {} if record is not User else LATER_COLUMNS
-    if {**dict(schema), **later} != SCHEMAS[record]:
+    if dict(schema) != SCHEMAS[record]:
         raise DataError(
             f"{path}: the columns must be the fields of {record.__name__}; import "
             f"again into a new directory. Received: columns={list(schema)}"

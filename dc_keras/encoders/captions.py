@@ -19,8 +19,12 @@ import keras
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from dc_keras.corpus.hashtags import HASHES, hashtag_pattern, word_characters
-from dc_keras.corpus.records import normalize_hashtag
+from dc_keras.corpus.records import (
+    HASHES,
+    hashtag_pattern,
+    normalize_hashtag,
+    word_characters,
+)
 from dc_keras.errors import DataError
 
 HASHTAG_MODES = ("keep", "mask_focal", "drop")
@@ -33,7 +37,7 @@ class CaptionCleaner(keras.layers.Layer):
 
     `keep` does not change the text. `drop` removes every hashtag. `mask_focal`
     normalises the caption to NFKC and removes the focal hashtags in any case and
-    Unicode form; if `#dance` is focal, `#dancer` is kept. `dc_keras.corpus.hashtags`
+    Unicode form; if `#dance` is focal, `#dancer` is kept. `dc_keras.corpus.records`
     defines hashtags and where they end. In each mode, bytes that are not UTF-8 become
     U+FFFD.
 

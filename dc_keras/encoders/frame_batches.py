@@ -12,7 +12,7 @@ import tensorflow as tf
 from dc_keras.encoders.inference import Inference
 from dc_keras.encoders.vision import decode_frame
 from dc_keras.errors import DataError
-from tfrecords.without_autotune import without_autotune
+from tfrecords.tensors import without_autotune
 
 
 def embed_jpegs(

@@ -194,10 +194,7 @@ def load_hub_encoder(handle: str, preprocessor: str, max_tokens: int) -> OwnToke
 
 
 def _prepare(module: Any, texts: tf.Tensor, max_tokens: int) -> Any:
-    """Tokenises and packs texts with a hub module.
-
-    A module without `bert_pack_inputs` has a fixed length.
-    """
+    """Tokenises and packs texts; without `bert_pack_inputs` the length is fixed."""
     if not hasattr(module, "bert_pack_inputs"):
         return module(texts)
     length = tf.constant(max_tokens)

@@ -204,15 +204,7 @@ def _build_from_texts(
     identity: Mapping[str, Any],
     weights: Sequence[Any] | None = None,
 ) -> TextEncoder:
-    """Returns the encoder of a network that embeds texts.
-
-    Args:
-        spec: description of the encoder.
-        cleaner: the layer before the network.
-        network: string (batch_size,) → float32 (batch_size, embedding_dim).
-        identity: JSON values that determine the output besides weights and cleaning.
-        weights: weights that affect the output; None for all weights of the network.
-    """
+    """Returns the encoder of a network from strings (batch_size,) to embeddings."""
     caption = keras.Input((), dtype="string", name="caption")
     embedding = network(cleaner(caption))
     cleaned = {

@@ -120,29 +120,30 @@ class FoldRun:
         return self._fitting.fit(recipe)
 
     def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        """Fits a recipe and returns its scores of all pairs."""
+        """Fits a recipe and returns its scores of validation and test pairs."""
         result = self.fit(recipe)
         fitted, features = result.fitted, result.features
-        scores = {recipe.name: self._score_pairs(fitted)}
+        valid = fitted.predict_out_of_fold(self._fold.valid)
+        scores = {recipe.name: self._score_pairs(fitted, valid)}
         if recipe.name == DEEP_CHALLENGER and self._x.includes("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
                 changed = self._describe(recipe, result, grid, table)
-                scores[f"{recipe.name}, {size}"] = self._score_pairs(changed)
+                scores[f"{recipe.name}, {size}"] = self._score_pairs(changed, valid)
         has_variant = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
         if features is not None and has_variant and self._x.includes("captions_only"):
             of_videos = fitted.users[:, : fitted.model.video_widths[0]]
             users = [of_videos, features.users_without_facts()]
             changed = replace(fitted, users=np.concatenate(users, axis=1))
-            scores[f"{recipe.name}, captions only"] = self._score_pairs(changed)
+            scores[f"{recipe.name}, captions only"] = self._score_pairs(changed, valid)
         return scores
 
-    def _score_pairs(self, fitted: FittedParticipation) -> np.ndarray:
-        """Returns scores: test pairs by the final model, the others out of fold."""
-        scores = fitted.out_of_fold.astype(np.float64)
-        test, pairs = self._fold.test, self._pairs
-        scores[test] = fitted.model.predict(
-            fitted.users, fitted.challenges, pairs.user[test], pairs.challenge[test]
-        )
+    def _score_pairs(
+        self, fitted: FittedParticipation, valid: np.ndarray
+    ) -> np.ndarray:
+        """Returns scores: of test pairs by the final model, NaN for training pairs."""
+        scores = np.full(len(self._pairs), np.nan)
+        scores[self._fold.valid] = valid
+        scores[self._fold.test] = fitted.predict(self._fold.test)
         return scores
 
     def _describe(

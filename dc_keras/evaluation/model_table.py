@@ -16,13 +16,12 @@ from dc_keras.evaluation.predictions import (
 )
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.evaluation.results import (
-    BOOTSTRAP_DRAWS,
-    BOOTSTRAP_SEED,
     SplitResult,
     describe_pairs,
     judge_predictions,
 )
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
+from dc_keras.training.average_precision import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED
 from dc_keras.training.loop import predict
 from dc_keras.training.participation_part import ParticipationPart
 

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation.metrics import Scores
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
+from dc_keras.training.average_precision import Scores
 from tfrecords.storage.read_errors import reading
 
 FOLDER = "predictions"

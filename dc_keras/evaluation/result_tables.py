@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from dc_keras.escaping import escape_controls
+from dc_keras.escaping import escape_controls, format_markdown
 from dc_keras.study.audit.feasibility import broken_identities
 
 Cell = str | float | None
@@ -39,8 +38,6 @@ PAPER_TABLE_II: dict[str, tuple[float, float, float]] = {
     DEEP_CHALLENGER: (0.494, 0.933, 0.494),
 }
 
-# Start of an HTML tag in Markdown.
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 # Special characters of LaTeX, and characters that its fonts lack.
 _LATEX = str.maketrans(
     {
@@ -111,10 +108,9 @@ class Table:
 
     def to_markdown(self) -> str:
         """Returns the table as GitHub Markdown."""
-        head = [_row(self.columns), _row(["---"] * len(self.columns))]
-        body = [_row([cell_text(cell) for cell in row]) for row in self.rows]
+        table = format_markdown(self.columns, [map(cell_text, r) for r in self.rows])
         notes = [f"- {note}" for note in self.notes]
-        return "\n".join([f"### {self.title}", "", *head, *body, "", *notes, ""])
+        return "\n".join([f"### {self.title}", "", table, "", *notes, ""])
 
     def to_latex(self) -> str:
         """Returns the table as LaTeX, which needs the package booktabs."""
@@ -173,14 +169,6 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [row[0].ljust(widths[0])]
     cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
     return "  ".join(cells)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
-
-
-def _markdown(text: str) -> str:
-    return _TAG.sub("&lt;", text).replace("|", r"\|").replace("\n", " ")
 
 
 def _latex(text: str) -> str:

@@ -13,7 +13,6 @@ import polars as pl
 from dc_keras.errors import DataError
 from dc_keras.evaluation.metrics import (
     best_threshold,
-    bootstrap_average_precision,
     group_metrics,
     macro_scores,
     pair_metrics,
@@ -36,9 +35,12 @@ from dc_keras.evaluation.result_tables import (
 )
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.study.audit.feasibility import broken_identities
+from dc_keras.training.average_precision import (
+    BOOTSTRAP_DRAWS,
+    BOOTSTRAP_SEED,
+    bootstrap_average_precision,
+)
 
-BOOTSTRAP_DRAWS = 1000
-BOOTSTRAP_SEED = 0
 _PAPER_NOTE = (
     "paper: values printed in the paper for its own data, which are not public; "
     "`breaks` names the identities of P, R and F1 that they violate. They are not a "

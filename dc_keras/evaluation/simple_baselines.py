@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dc_keras.context import caption_baselines
+from dc_keras.context import tfidf_baselines
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.fold_data import Evidence
 from dc_keras.context.pair_features import NAMES
@@ -25,7 +25,8 @@ from dc_keras.context.rates import popularity as popularity_of
 from dc_keras.context.tfidf_baselines import TextSpace
 from dc_keras.context.tfidf_baselines import cosine as text_cosine
 from dc_keras.context.tfidf_baselines import one_vs_rest as text_one_vs_rest
-from dc_keras.context.trees import fit_trees, with_unknown
+from dc_keras.context.tree_bins import RankedFeatures
+from dc_keras.context.trees import fit_trees
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.splits import Fold
 
@@ -152,7 +153,7 @@ def tfidf_cosine(data: SimpleData) -> np.ndarray:
 
 def caption_cosine(data: SimpleData) -> np.ndarray:
     """Returns the cosine of mean caption embeddings, clipped to [0, 1]."""
-    return _clip(data.of_pairs(caption_baselines.caption_cosine(data.evidence)))
+    return _clip(data.of_pairs(tfidf_baselines.caption_cosine(data.evidence)))
 
 
 def one_vs_rest(data: SimpleData) -> np.ndarray:
@@ -170,7 +171,7 @@ def caption_neighbours(data: SimpleData) -> np.ndarray:
     """Returns the share of the users with the most similar captions who joined."""
     return _clip(
         data.by_step(
-            lambda rows: caption_baselines.caption_neighbours(data.evidence, rows)
+            lambda rows: tfidf_baselines.caption_neighbours(data.evidence, rows)
         )
     )
 
@@ -184,13 +185,13 @@ def boosted_trees(data: SimpleData) -> np.ndarray:
     """Returns scores of gradient-boosted trees on all context features."""
     scores = np.zeros(len(data.pairs))
     values = data.features.values
+    ranked = RankedFeatures(values)
     for step in data.features.steps:
         if not step.is_inner:
             label = data.pairs.label[step.fitted]
-            trees = fit_trees(
-                values[step.fitted], label, np.ones(len(label)), data.seed
-            )
-            scores[step.scored] = trees(with_unknown(values[step.scored]))
+            weight = np.ones(len(label))
+            trees = fit_trees(ranked, step.fitted, label, weight, data.seed)
+            scores[step.scored] = trees.score(values[step.scored])
     return _rate(scores)
 
 

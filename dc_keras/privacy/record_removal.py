@@ -143,13 +143,7 @@ def remove_from_features(
 
 @dataclass
 class _Rest:
-    """Selects and counts the remaining records of a shard.
-
-    Attributes:
-        forgotten: the list of removed people and posts.
-        counts: as in `Removal`.
-        num_left: number of remaining records.
-    """
+    """Selects and counts the remaining records of a shard."""
 
     forgotten: Forgotten
     counts: Counter[str] = field(default_factory=Counter, init=False)

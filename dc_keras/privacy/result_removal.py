@@ -7,21 +7,24 @@ meaning, such as a class of the user proxy, is replaced by `u_forgotten`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from dc_keras.corpus.forgotten import FORGOTTEN, Forgotten
 from dc_keras.corpus.store import write_table, write_text
 from dc_keras.errors import DataError
 from dc_keras.escaping import format_csv
+from dc_keras.study.participation import Grid
+from dc_keras.study.split_manifest import Manifest
 from tfrecords.storage.atomic_update import AtomicUpdate
 from tfrecords.storage.checksums import SUMS_FILE, sums_beside, write_sealed_file
 from tfrecords.storage.read_errors import POLARS_ERRORS
@@ -116,12 +119,7 @@ def forget_bundle(
 
 @dataclass(frozen=True)
 class _Changed:
-    """The changes of a file.
-
-    Attributes:
-        num_rows: number of removed rows.
-        files: for the path of each changed file, a function that writes it.
-    """
+    """The number of removed rows, and a function that writes each changed file."""
 
     num_rows: int
     files: Mapping[Path, Callable[[Path], object]]
@@ -178,99 +176,82 @@ def _clean_projector(path: Path, forgotten: Forgotten) -> _Changed | None:
         return None
     vectors_path = path.with_name(path.name.removesuffix(_LABELS) + ".tsv")
     vectors = vectors_path.read_text(encoding="utf-8").splitlines(keepends=True)
-    files = {path: _make_writer(_join_kept(labels, stays))}
-    # With fewer vectors than labels, an older version was interrupted between both.
-    if len(vectors) == len(labels):
-        files[vectors_path] = _make_writer(_join_kept(vectors, stays))
+    files = {
+        place: _make_writer("".join(compress(lines, stays)))
+        for place, lines in ((path, labels), (vectors_path, vectors))
+    }
     return _Changed(stays.count(False), files)
-
-
-def _join_kept(lines: list[str], stays: list[bool]) -> str:
-    return "".join(line for line, stay in zip(lines, stays, strict=True) if stay)
 
 
 def _clean_json(path: Path, forgotten: Forgotten) -> _Changed | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     grid = content.get("grid") if isinstance(content, dict) else None
-    is_manifest = isinstance(grid, dict) and "video_users" in grid
-    kept = (_clean_manifest if is_manifest else _replace_names)(content, forgotten)
+    if isinstance(grid, dict) and "video_users" in grid:
+        return _clean_manifest(path, forgotten)
+    kept = _replace_names(content, forgotten)
     if kept == content:
         return None
-    # A manifest has one line; other files are indented.
-    text = _format_manifest(kept) if is_manifest else _format_json(kept)
-    num_rows = 0
-    if is_manifest:
-        num_rows = len(content["grid"]["users"]) - len(kept["grid"]["users"])
-    return _Changed(num_rows, {path: _make_writer(text)})
+    return _Changed(0, {path: _make_writer(_format_json(kept))})
 
 
 def _format_json(content: Any) -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _format_manifest(content: dict[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
+def _clean_manifest(path: Path, forgotten: Forgotten) -> _Changed | None:
+    """Removes people and posts from the grid of a split, and their pairs from folds."""
+    manifest = Manifest.read(path)
+    grid = _clean_grid(manifest.grid, forgotten)
+    if grid.to_json() == manifest.grid.to_json():
+        return None
+    kept = set(grid.users)
+    is_kept = np.array([user in kept for user in manifest.grid.users], bool)
+    stays = is_kept[np.nonzero(manifest.grid.observed)[0]]
+    position: np.ndarray = np.cumsum(stays) - 1
 
+    def others(pairs: np.ndarray) -> np.ndarray:
+        kept_pairs: np.ndarray = position[pairs[stays[pairs]]]
+        return kept_pairs
 
-def _clean_manifest(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
-    """Returns the manifest of a split without removed people and posts.
-
-    Their pairs are removed from every fold, and the digest is updated.
-    """
-    grid = _clean_grid(manifest["grid"], forgotten)
-    if grid == manifest["grid"]:
-        return manifest
-    users = manifest["grid"]["users"]
-    stays = [
-        user in set(grid["users"])
-        for user, labels in zip(users, manifest["grid"]["labels"], strict=True)
-        for label in labels
-        if label is not None
-    ]
     folds = {
-        name: fold
-        | {
-            "parts": "".join(
-                letter
-                for letter, stay in zip(fold["parts"], stays, strict=True)
-                if stay
-            ),
-            "hidden_users": [u for u in fold["hidden_users"] if u in grid["users"]],
-        }
-        for name, fold in manifest["folds"].items()
+        name: replace(
+            fold,
+            train=others(fold.train),
+            valid=others(fold.valid),
+            test=others(fold.test),
+            hidden_users=fold.hidden_users & kept,
+        )
+        for name, fold in manifest.folds.items()
     }
-    kept = {**manifest, "grid": grid, "folds": folds}
-    del kept["sha256"]
-    content = _format_manifest(kept).rstrip("\n")
-    return kept | {"sha256": hashlib.sha256(content.encode("utf-8")).hexdigest()}
+    text = replace(manifest, grid=grid, folds=folds).to_json()
+    return _Changed(int((~is_kept).sum()), {path: _make_writer(text)})
 
 
-def _clean_grid(manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+def _clean_grid(grid: Grid, forgotten: Forgotten) -> Grid:
     """Returns a grid without removed people and posts."""
-    owners = manifest["video_users"]
-    pool = manifest["pool_users"]
-    users = forgotten.among((*manifest["users"], *owners.values(), *pool))
+    owners, pool = grid.video_users, grid.pool_users
+    users = forgotten.among((*grid.users, *owners.values(), *pool))
     gone = {video_id for video_id, user_id in owners.items() if user_id in users}
     gone.update(forgotten.among(owners))
-    gone.update(forgotten.among(v for ids in manifest["pool_histories"] for v in ids))
+    gone.update(forgotten.among(v for ids in grid.pool_histories for v in ids))
+    rows = [i for i, user_id in enumerate(grid.users) if user_id not in users]
     witnesses = [i for i, user_id in enumerate(pool) if user_id not in users]
-    rows = [i for i, user_id in enumerate(manifest["users"]) if user_id not in users]
 
-    def others(lists: list[list[str]]) -> list[list[str]]:
-        return [[v for v in ids if v not in gone] for ids in lists]
+    def others(lists: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(v for v in ids if v not in gone) for ids in lists)
 
-    return manifest | {
-        "users": [manifest["users"][i] for i in rows],
-        "labels": [manifest["labels"][i] for i in rows],
-        "histories": others([manifest["histories"][i] for i in rows]),
-        "user_cutoffs": [manifest["user_cutoffs"][i] for i in rows]
-        if manifest["user_cutoffs"]
-        else [],
-        "pool_users": [pool[i] for i in witnesses],
-        "pool_histories": others([manifest["pool_histories"][i] for i in witnesses]),
-        "support": others(manifest["support"]),
-        "video_users": {v: u for v, u in owners.items() if v not in gone},
-    }
+    return replace(
+        grid,
+        users=tuple(grid.users[i] for i in rows),
+        labels=grid.labels[rows],
+        observed=grid.observed[rows],
+        histories=others(grid.histories[i] for i in rows),
+        user_cutoffs=tuple(grid.user_cutoffs[i] for i in rows if grid.user_cutoffs),
+        pool_users=tuple(pool[i] for i in witnesses),
+        pool_histories=others(grid.pool_histories[i] for i in witnesses),
+        support=others(grid.support),
+        video_users={v: u for v, u in owners.items() if v not in gone},
+    )
 
 
 def _clean_text(path: Path, forgotten: Forgotten) -> _Changed | None:

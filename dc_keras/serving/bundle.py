@@ -11,11 +11,13 @@
     OUTPUT/VERSION/SHA256SUMS                              checksums of these files
     OUTPUT/models.config                                   for --model_config_file
 
-docs/serving.md documents the inputs and outputs of the signatures.
+docs/serving.md documents the inputs and outputs of the signatures. Two exports of one
+model are identical files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,11 +29,9 @@ from tqdm import tqdm
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import read_config
-from dc_keras.serving.op_audit import audit_ops, require_target
+from dc_keras.serving.op_audit import audit_ops, find_release, require_target
 from dc_keras.serving.predictor import CALIBRATION_FILE
-from dc_keras.serving.releases import find_release
 from dc_keras.serving.reliability import describe_reliability
-from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid
 from dc_keras.serving.sample_requests import write_requests
 from dc_keras.serving.serving_model import ServingModel, build_serving_model
 from dc_keras.serving.signatures import Endpoint, endpoints
@@ -237,3 +237,50 @@ class _SavedView(tf.train.TrackableView):
     @classmethod
     def children(cls, obj: Any, save_type: str = "savedmodel", **kwargs: Any) -> Any:
         return super().children(obj, save_type, cache={}, **kwargs)
+
+
+_FINGERPRINT = "fingerprint.pb"
+
+
+def order_variables(graph: Any) -> None:
+    """Sorts the variables of a traced function by the order of their capture.
+
+    TensorFlow lists them in the order of a set of objects, which depends on memory
+    addresses, and writes the SavedModel in this order.
+
+    Args:
+        graph: the `FuncGraph` of the function.
+    """
+    order = {id(tensor): i for i, tensor in enumerate(graph.external_captures)}
+    last = len(order)
+    graph.variables = sorted(
+        graph.variables, key=lambda v: (order.get(id(v.handle), last), v.name)
+    )
+
+
+def set_reproducible_uuid(place: Path) -> None:
+    """Replaces the random UUID of a SavedModel by one derived from its content.
+
+    Its fingerprint.pb contains a random number and checksums of the parts. The new
+    number is computed from the checksums. Older TensorFlow versions write no such file.
+
+    Args:
+        place: directory of the SavedModel.
+    """
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    path = place / _FINGERPRINT
+    if not path.exists():
+        return
+    fingerprint = FingerprintDef()
+    fingerprint.ParseFromString(path.read_bytes())
+    checksums = (
+        fingerprint.saved_model_checksum,
+        fingerprint.graph_def_program_hash,
+        fingerprint.signature_def_hash,
+        fingerprint.saved_object_graph_hash,
+        fingerprint.checkpoint_hash,
+    )
+    text = "-".join(map(str, checksums))
+    fingerprint.uuid = str(int(hashlib.sha256(text.encode()).hexdigest()[:32], 16))
+    path.write_bytes(fingerprint.SerializeToString(deterministic=True))

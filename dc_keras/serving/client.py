@@ -4,8 +4,8 @@
     model.wait_until_ready(60)
     answer = model.predict("score", {"user": users, "challenge": challenges})
 
-A client's `signatures` are called like those of a loaded SavedModel. Error messages
-have one line and never contain the request, because a request contains people's data.
+Error messages have one line and never contain the request, because a request contains
+people's data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 from dc_keras.errors import DataError
@@ -92,13 +91,6 @@ class Client(ABC):
         self.timeout_s = timeout_s
         self.retries = retries
         self._signatures: dict[str, Signature] = {}
-
-    @property
-    def signatures(self) -> dict[str, ServedFunction]:
-        """The model's functions by name, like those of a loaded SavedModel."""
-        if not self._signatures:
-            self._signatures = self.metadata()
-        return {name: ServedFunction(self, name) for name in self._signatures}
 
     @abstractmethod
     def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
@@ -270,18 +262,6 @@ class Client(ABC):
     def _named(self) -> str:
         values = {"model": self.model, "version": self.version, "label": self.label}
         return ", ".join(f"{k}={v!r}" for k, v in values.items() if v is not None)
-
-
-@dataclass(frozen=True)
-class ServedFunction:
-    """A signature on a server, called like a signature of a loaded SavedModel."""
-
-    client: Client
-    name: str
-
-    def __call__(self, **inputs: Any) -> Arrays:
-        """Calls `Client.predict`."""
-        return self.client.predict(self.name, inputs)
 
 
 def strip_credentials(address: str) -> str:

@@ -156,11 +156,7 @@ def _service_config(retries: int) -> dict[str, Any]:
 
 
 def _read_tensor(tensor: Any) -> np.ndarray:
-    """Returns the array of a tensor message.
-
-    Raises:
-        ValueError: the shape has more elements than the message has bytes.
-    """
+    """Returns the array of a tensor message; `ValueError` if bytes are missing."""
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     # A message may encode repeated values once, and so expand to any size.
     if math.prod(sizes) > tensor.ByteSize():

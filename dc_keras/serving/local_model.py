@@ -2,7 +2,7 @@
 
 A session imports the graph of a signature when it is first called. In contrast,
 `tf.saved_model.load` builds all functions of all signatures in Python, which takes
-seconds. It is only used where a signature becomes part of another graph.
+seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,11 @@ from dc_keras.serving.saved_graph import (
     read_graph,
     upstream_nodes,
 )
+from dc_keras.serving.unknown_facts import fill_unknown
 
 _INIT_OP = "__saved_model_init_op"
+# Called with many batches of one shape, for which compiling them with XLA pays.
+_COMPILED = "rank_users"
 
 
 class LocalModel:
@@ -49,20 +51,17 @@ class LocalModel:
         # What the session does not have yet.
         self._nodes = {node.name: node for node in graph_def.node}
         self._functions = {f.signature.name: f for f in graph_def.library.function}
+        if _COMPILED in self.signatures:
+            for tensor in self._saved.signature_def[_COMPILED].outputs.values():
+                self._nodes[node_name(tensor.name)].attr["_XlaMustCompile"].b = True
         self._lock = threading.Lock()
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_config())
         self._initialize()
 
     @property
-    def signatures(self) -> Mapping[str, Any]:
-        """The signatures as TensorFlow functions, which other graphs may contain."""
-        signatures: Mapping[str, Any] = self._loaded.signatures
-        return signatures
-
-    @cached_property
-    def _loaded(self) -> Any:
-        # Kept, because its variables are deleted with it.
-        return tf.saved_model.load(str(self._place))
+    def signatures(self) -> tuple[str, ...]:
+        """Names of the signatures."""
+        return tuple(sorted({*self._saved.signature_def} - {_INIT_OP}))
 
     def predict(
         self, signature: str, inputs: Mapping[str, Any]
@@ -71,23 +70,30 @@ class LocalModel:
 
         Args:
             signature: name of the signature.
-            inputs: an array for each of its inputs.
+            inputs: an array for each of its inputs. Missing facts are filled in as
+                unknown.
 
         Returns:
             Arrays by the name of the output.
 
         Raises:
-            DataError: the model has no such signature.
+            DataError: the model has no such signature, or the signature has other
+                inputs.
         """
-        names = sorted({*self._saved.signature_def} - {_INIT_OP})
-        if signature not in names:
+        if signature not in self.signatures:
             raise DataError(
                 f"the bundle must have the signature {signature!r}; export it again. "
-                f"Received: signatures={', '.join(names)}"
+                f"Received: signatures={', '.join(self.signatures)}"
             )
         spec = self._saved.signature_def[signature]
+        filled = fill_unknown(inputs, spec.inputs)
+        if {*filled} != {*spec.inputs}:
+            raise DataError(
+                f"the signature {signature!r} takes {', '.join(sorted(spec.inputs))}. "
+                f"Received: inputs={sorted(inputs)}"
+            )
         outputs = {name: tensor.name for name, tensor in spec.outputs.items()}
-        fed = {spec.inputs[name].name: value for name, value in inputs.items()}
+        fed = {spec.inputs[name].name: value for name, value in filled.items()}
         answer: dict[str, np.ndarray] = self._run(outputs, fed)
         return answer
 

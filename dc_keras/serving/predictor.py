@@ -102,23 +102,20 @@ class Predictor:
                 find_sha256(place),
             )
 
-    @property
-    def signatures(self) -> Mapping[str, Any]:
-        """The bundle's functions by name."""
-        return self.model.signatures
-
     def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """Calls a signature of the bundle.
 
         Args:
             signature: name of the signature; see docs/serving.md.
-            **inputs: arrays by name; strings are bytes in arrays of objects.
+            **inputs: arrays by name; strings are bytes in arrays of objects. Missing
+                facts are filled in as unknown.
 
         Returns:
             Arrays by name.
 
         Raises:
-            DataError: the bundle has no such signature.
+            DataError: the bundle has no such signature, or the signature has other
+                inputs.
         """
         return dict(self.model.predict(signature, inputs))
 

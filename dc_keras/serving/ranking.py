@@ -6,19 +6,18 @@ import heapq
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
 from dc_keras.errors import DataError
-from dc_keras.serving.client import ServedFunction
+from dc_keras.serving.client import Client
 from tfrecords.storage.read_errors import reading
 
 if TYPE_CHECKING:
+    from dc_keras.serving.local_model import LocalModel
     from dc_keras.serving.predictor import Predictor
     from dc_keras.serving.raw_requests import RawUser
 
@@ -89,18 +88,17 @@ class Ranker:
     """Scores the same users for one challenge after another.
 
     The users are split into chunks that fit into the processor's cache, and are scored
-    in parallel by the compiled signature. A server receives smaller chunks, one after
-    another.
+    in parallel. A server receives smaller chunks, one after another.
 
     Args:
         prepared: prepared users, float32 (num_users, p), at least one.
-        rank_users: the bundle's signature `rank_users`, in process or on a server.
+        model: the bundle with the signature `rank_users`, in process or on a server.
     """
 
-    def __init__(self, prepared: np.ndarray, rank_users: Any) -> None:
+    def __init__(self, prepared: np.ndarray, model: LocalModel | Client) -> None:
         self._num_users = len(prepared)
-        self._rank_users = rank_users
-        self._is_served = isinstance(rank_users, ServedFunction)
+        self._model = model
+        self._is_served = isinstance(model, Client)
         # A power of two, so that tables of similar sizes share a compiled function.
         chunk = min(
             _SERVED_CHUNK if self._is_served else _CHUNK,
@@ -108,12 +106,10 @@ class Ranker:
         )
         missing = -self._num_users % chunk
         # All chunks have one shape, because each shape is compiled separately.
-        padded = [
+        self._chunks = [
             prepared[start : start + chunk] for start in range(0, len(prepared), chunk)
         ]
-        padded[-1] = np.pad(padded[-1], ((0, missing), (0, 0)))
-        self._chunks = [tf.constant(rows) for rows in padded]
-        self._compiled: Any = None if self._is_served else _compile(rank_users)
+        self._chunks[-1] = np.pad(self._chunks[-1], ((0, missing), (0, 0)))
 
     def score(self, challenge: np.ndarray) -> np.ndarray:
         """Returns the probability that each user joins, float32 (num_users,).
@@ -121,32 +117,16 @@ class Ranker:
         Args:
             challenge: vector of the challenge, x^c, float32 (e,).
         """
-        num_threads = 1 if self._is_served else os.cpu_count()
-        score = self._score_served if self._is_served else self._score
-        with ThreadPoolExecutor(num_threads) as pool:
-            scores = pool.map(lambda rows: score(rows, challenge[None]), self._chunks)
-            return np.concatenate(list(scores))[: self._num_users]
-
-    def _score(self, rows: tf.Tensor, challenge: np.ndarray) -> np.ndarray:
-        scores = self._compiled(rows, tf.constant(challenge, tf.float32))
-        return np.asarray(scores.numpy())
-
-    def _score_served(self, rows: tf.Tensor, challenge: np.ndarray) -> np.ndarray:
         # A batching server concatenates requests, so each row needs the challenge.
-        repeated = np.repeat(challenge, len(rows), axis=0)
-        scores = self._rank_users(prepared=rows, challenge=repeated)["probability"]
-        return np.asarray(scores)
+        num_rows = len(self._chunks[0]) if self._is_served else 1
+        challenges = np.repeat(challenge[None], num_rows, axis=0)
 
+        def score(rows: np.ndarray) -> np.ndarray:
+            inputs = {"prepared": rows, "challenge": challenges}
+            return self._model.predict("rank_users", inputs)["probability"]
 
-@lru_cache(maxsize=1)
-def _compile(rank_users: Any) -> Any:
-    return tf.function(
-        lambda prepared, challenge: rank_users(prepared=prepared, challenge=challenge)[
-            "probability"
-        ],
-        jit_compile=True,
-        autograph=False,
-    )
+        with ThreadPoolExecutor(1 if self._is_served else os.cpu_count()) as pool:
+            return np.concatenate([*pool.map(score, self._chunks)])[: self._num_users]
 
 
 def choose_seeds(

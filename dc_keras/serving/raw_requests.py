@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dc_keras.context.post_inputs import COUNTS
+from dc_keras.context.post_features import COUNTS
 from dc_keras.errors import DataError
 from dc_keras.serving.unknown_facts import OF_POSTS, unknown_facts
 

@@ -9,7 +9,7 @@ import polars as pl
 from sklearn.metrics import brier_score_loss
 from sklearn.model_selection import GroupKFold
 
-from dc_keras.evaluation.calibration_error import (
+from dc_keras.evaluation.metrics import (
     expected_calibration_error,
     reliability_bins,
 )

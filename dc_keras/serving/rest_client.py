@@ -147,11 +147,7 @@ def _read_error(status: int, answer: bytes) -> str:
 
 
 def _parse(data: bytes) -> Any:
-    """Parses JSON, including NaN and Infinity, which the server writes.
-
-    Raises:
-        ValueError: the data is not JSON, or nested too deeply.
-    """
+    """Parses JSON with NaN and Infinity, which the server writes; `ValueError` else."""
     try:
         return json.loads(data)
     except RecursionError:
@@ -159,11 +155,7 @@ def _parse(data: bytes) -> Any:
 
 
 def _split_credentials(address: str) -> tuple[SplitResult, dict[str, str]]:
-    """Returns the address without credentials, and the HTTP header with them.
-
-    Raises:
-        DataError: the address is invalid.
-    """
+    """Returns the address without credentials, and the HTTP header with them."""
     try:
         url = urlsplit(address)
         is_valid = bool(url.hostname and url.port != 0)

@@ -19,7 +19,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dc_keras.errors import DataError
 from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
-from tfrecords.without_autotune import without_autotune
+from tfrecords.tensors import without_autotune
 
 BATCH_SIZES = (1, 4, 8)
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"

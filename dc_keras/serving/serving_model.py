@@ -14,17 +14,16 @@ import tensorflow as tf
 
 from dc_keras.context.context_model import ContextModel
 from dc_keras.context.pair_features import PAST
-from dc_keras.context.post_inputs import PostInputs
+from dc_keras.context.post_features import PostInputs
 from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
 from dc_keras.serving.calibration import Calibration, calibrate
-from dc_keras.serving.challenge_table import ChallengeTable
+from dc_keras.serving.challenge_table import ChallengeTable, fit_to
 from dc_keras.serving.fact_inputs import (
     POST_SPECS,
     USER_SPECS,
     UserFacts,
 )
-from dc_keras.serving.padding import fit_to
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel

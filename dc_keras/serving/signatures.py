@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dc_keras.context.post_inputs import PostInputs
+from dc_keras.context.post_features import PostInputs
 from dc_keras.serving.calibration import calibrate
 from dc_keras.serving.fact_inputs import (
     POST_SPECS,

@@ -35,9 +35,8 @@ from dc_keras.models.deep_challenger import (
     DeepChallenger,
 )
 from dc_keras.serving.bundle import write_saved_model, write_version
-from dc_keras.serving.challenge_table import ChallengeTable
-from dc_keras.serving.padding import fit_to
-from dc_keras.serving.releases import find_release
+from dc_keras.serving.challenge_table import ChallengeTable, fit_to
+from dc_keras.serving.op_audit import find_release
 from dc_keras.serving.signatures import Endpoint
 from dc_keras.training.model_directory import package_versions, write_json
 from dc_keras.training.participation_part import ParticipationPart

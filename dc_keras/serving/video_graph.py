@@ -309,16 +309,7 @@ def _embed_frames(
 def _encode_in_chunks(
     vision: VisionEncoder, frame_size: int, jpegs: tf.Tensor
 ) -> tf.Tensor:
-    """Encodes JPEG files in chunks, to limit memory.
-
-    Args:
-        vision: the encoder.
-        frame_size: width and height of frames in px.
-        jpegs: JPEG files, string (num_jpegs,).
-
-    Returns:
-        float32 (num_jpegs, frame_dim).
-    """
+    """Encodes JPEG files in chunks, to limit memory; float32 (num_jpegs, frame_dim)."""
     total = tf.shape(jpegs)[0]
     num_chunks = -(-total // _CHUNK_FRAMES)
     sides = (frame_size, frame_size)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dc_keras.simulation import wording
 from dc_keras.simulation.ground_truth import Truth, WorldConfig
-from dc_keras.simulation.vocabulary import TOPICS, Language
+from dc_keras.simulation.wording import TOPICS, Language
 
 _SPANISH_SHARE = 0.35
 _DAY_S = 86_400

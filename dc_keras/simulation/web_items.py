@@ -66,10 +66,7 @@ def hashtag_id(tag: str) -> str:
 
 
 def _entities(caption: str) -> list[tuple[int, str]]:
-    """Returns the tags and mentions and their offsets, in UTF-16 code units.
-
-    An emoji outside the basic plane counts as two.
-    """
+    """Returns tags and mentions with their offsets, in UTF-16 code units."""
     return [
         (_utf16_length(caption[: found.start()]), found.group())
         for found in _ENTITY.finditer(caption)

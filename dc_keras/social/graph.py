@@ -108,8 +108,8 @@ class SocialGraph:
     Attributes:
         users: keyed pseudonyms, sorted; row and column i of every layer is `users[i]`.
         layers: the layers, with distinct names.
-        spells: periods in which each edge existed (`spells.find_spells`); None if they
-            were not computed.
+        spells: periods in which each edge existed (`tie_times.find_spells`); None if
+            they were not computed.
     """
 
     users: tuple[str, ...]

@@ -15,6 +15,7 @@ import numpy as np
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
+from dc_keras.social.graph_view import OTHER, PALETTE, community_colours
 from dc_keras.social.layout import (
     compute_layout,
     connected_part,
@@ -22,7 +23,6 @@ from dc_keras.social.layout import (
     strongest_edges,
 )
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
-from dc_keras.social.palette import OTHER, PALETTE, community_colours
 
 try:
     import matplotlib as mpl

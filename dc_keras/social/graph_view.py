@@ -1,4 +1,4 @@
-"""A layer with the attributes of its users and edges, for files and pictures."""
+"""Graphs of users, or of users and things, as tables for files and pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,35 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
+from dc_keras.social.affiliations import Affiliations, encode_moments
 from dc_keras.social.graph import Layer, SocialGraph
+
+# The colours of Okabe and Ito (2008) without black, and three of Tol's muted colours
+# (2021), which colour-blind readers can tell apart.
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#882255",
+    "#999933",
+    "#332288",
+)
+# The colour of all other communities; more colours could not be distinguished.
+OTHER = "#B8BEC4"
+
+
+def community_colours(membership: np.ndarray) -> list[str]:
+    """Returns a colour (#RRGGBB) per user; small communities share the last colour.
+
+    Args:
+        membership: community of each user, numbered from 0 by descending size, int64
+            (num_users,).
+    """
+    colours = (*PALETTE, OTHER)
+    return [colours[min(group, len(PALETTE))] for group in membership.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +119,85 @@ def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
 
 def _at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.asarray(matrix[rows, columns], np.float64).ravel()
+
+
+_MARKS = {"hashtag": "#", "sound": "♫ "}
+
+
+def bipartite_view(
+    affiliations: Affiliations,
+    moments: pl.DataFrame,
+    attributes: pl.DataFrame | None = None,
+) -> GraphView:
+    """Returns the undirected graph of users and their things.
+
+    Args:
+        affiliations: the affiliations, including users without things.
+        moments: table of `find_moments` that the affiliations were counted from.
+        attributes: `user_id` and further columns for users, such as `community`.
+
+    Returns:
+        Nodes with `node_type`, "user" or the kind of thing; `bipartite`, 0 for users
+        and 1 for things (networkx's convention); and `degree`, the number of things of
+        a user or of users of a thing. The id of a thing is its name with a prefix:
+        "#tag", "♫ sound", otherwise "kind: name". Edges have `source`, the user, and
+        `target`, the thing; `weight`, the number of posts; and `first` and `last`,
+        their times if they are known.
+
+    Raises:
+        DataError: a user and a thing have the same name.
+    """
+    kind = affiliations.kind
+    mark = _MARKS.get(kind, f"{kind}: ")
+    names = pl.Series(
+        [f"{mark}{thing}" for thing in affiliations.things], dtype=pl.String
+    )
+    users = pl.Series(affiliations.users, dtype=pl.String)
+    if set(users) & set(names):
+        raise DataError(
+            "users and things must have different names. Received: "
+            f"{min(set(users) & set(names))}"
+        )
+    counts = affiliations.counts
+    nodes = [
+        pl.DataFrame({"user_id": ids, "degree": pl.Series(degrees, dtype=pl.Int64)})
+        .with_columns(pl.lit(name).alias("node_type"), pl.lit(side).alias("bipartite"))
+        .select("user_id", "node_type", "bipartite", "degree")
+        for ids, degrees, name, side in (
+            (users, counts.indptr[1:] - counts.indptr[:-1], "user", 0),
+            (names, affiliations.num_users_of, kind, 1),
+        )
+    ]
+    table = pl.concat(nodes)
+    if attributes is not None:
+        known = attributes.drop(
+            [name for name in table.columns if name != "user_id"], strict=False
+        )
+        table = table.join(known, on="user_id", how="left", maintain_order="left")
+    return GraphView(table, _edges(affiliations, moments, users, names))
+
+
+def _edges(
+    affiliations: Affiliations,
+    moments: pl.DataFrame,
+    users: pl.Series,
+    names: pl.Series,
+) -> pl.DataFrame:
+    time = pl.col("time").cast(pl.Int64)
+    coded = encode_moments(moments, affiliations.users, affiliations.things)
+    edges = (
+        coded.group_by("user", "thing")
+        .agg(
+            pl.len().cast(pl.Float64).alias("weight"),
+            time.min().alias("first"),
+            time.max().alias("last"),
+        )
+        .sort("user", "thing")
+    )
+    return edges.select(
+        users.gather(edges["user"]).alias("source"),
+        names.gather(edges["thing"]).alias("target"),
+        "weight",
+        "first",
+        "last",
+    )

@@ -16,12 +16,11 @@ from dc_keras.social.communities import (
     measure_stability,
 )
 from dc_keras.social.graph import Layer, SocialGraph
-from dc_keras.social.graph_view import GraphView, edge_table
+from dc_keras.social.graph_view import GraphView, community_colours, edge_table
 from dc_keras.social.isolation import Isolation, measure_isolation
 from dc_keras.social.layout import compute_layout
 from dc_keras.social.measures import measure_users
 from dc_keras.social.naming import CommunityProfile, describe_communities
-from dc_keras.social.palette import community_colours
 
 
 @dataclass(frozen=True, eq=False)

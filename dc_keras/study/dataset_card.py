@@ -23,7 +23,7 @@ from dc_keras.corpus.store import (
     VIDEOS_FILE,
     require_info,
 )
-from dc_keras.escaping import escape_controls
+from dc_keras.escaping import format_markdown
 from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
@@ -179,7 +179,7 @@ def _contents(directory: Path, info: Mapping[str, Any], videos: pl.LazyFrame) ->
         f"{synthetic * bool(info.get('is_synthetic'))}"
         f"{info['counts']['videos']:,} posts by {total['authors']:,} authors{dates}. "
         "Identities are keyed pseudonyms.\n\n"
-        + _table(("what", "source or kind", "number"), rows)
+        + format_markdown(("what", "source or kind", "number"), rows)
     )
 
 
@@ -198,7 +198,9 @@ def _coverage(videos: pl.LazyFrame, sources: Sequence[str]) -> str:
         (name, *(_percent(groups[column][name]) for column in columns))
         for name in _COVERED
     ]
-    return "Share of posts that have each field:\n\n" + _table(("", *columns), rows)
+    return "Share of posts that have each field:\n\n" + format_markdown(
+        ("", *columns), rows
+    )
 
 
 def _challenges(videos: pl.LazyFrame, study: Study | None) -> str:
@@ -224,7 +226,9 @@ def _challenges(videos: pl.LazyFrame, study: Study | None) -> str:
     return (
         f"{names} A count may be the limit of the collection tool, not the size of the "
         f"challenge. Usual limits per hashtag: {caps}.\n\n"
-        + _table(("name", "posts", "authors"), [(f"`{n}`", *r) for n, *r in rows])
+        + format_markdown(
+            ("name", "posts", "authors"), [(f"`{n}`", *r) for n, *r in rows]
+        )
     )
 
 
@@ -247,7 +251,7 @@ def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:
         return "Nothing."
     return (
         "Numbers of records by source; docs/importing.md explains the notes.\n\n"
-        + _table(("source", "note", "records"), rows)
+        + format_markdown(("source", "note", "records"), rows)
     )
 
 
@@ -263,7 +267,7 @@ def _quarantined(path: Path) -> str:
     }
     ordered = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
     rows = [(reason, number, examples[reason]) for reason, number in ordered]
-    table = _table(("reason", "records", "first"), rows)
+    table = format_markdown(("reason", "records", "first"), rows)
     return f"See `{QUARANTINE_FILE}`.\n\n{table}"
 
 
@@ -271,13 +275,13 @@ def _files(files: Sequence[FileReport]) -> str:
     # Files are numbered: an export is often named after a person.
     rows = [
         (
-            f"{number} " + "".join(split_suffixes(file.name)[1:]),
+            f"no. {number} ({''.join(split_suffixes(file.name)[1:])})",
             ", ".join(f"{n} `{name}`" for name, n in file.sources.most_common()) or "–",
             file.reasons.total(),
         )
         for number, file in enumerate(files[:_NUM_FILES], start=1)
     ]
-    table = _table(("file", "read as", "not read"), rows)
+    table = format_markdown(("file", "read as", "not read"), rows)
     further = len(files) - len(rows)
     return f"{table}\n\nAnd {further} further files." if further else table
 
@@ -286,20 +290,6 @@ def _gaps(sources: Iterable[str]) -> str:
     names = sorted(name for name in sources if name in _KNOWN_GAPS)
     known = [f"- `{name}`: {_KNOWN_GAPS[name]}" for name in names]
     return "\n".join(known) or "No source."
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    def line(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(map(_cell, cells)) + " |"
-
-    columns = list(columns)
-    return "\n".join([line(columns), "|---" * len(columns) + "|", *map(line, rows)])
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return escape_controls(str(value)).replace("|", "\\|")
 
 
 def _percent(share: float | None) -> str:

@@ -13,9 +13,9 @@ import polars as pl
 
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
+from dc_keras.study.challenge import require_matches
 from dc_keras.study.participation import Grid
 from dc_keras.study.study import Study, SupportRule, require_choice
-from dc_keras.study.unmatched import require_matches
 
 _POOL_DOMAIN = "dc_keras/support pool/"
 

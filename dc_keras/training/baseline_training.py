@@ -15,16 +15,15 @@ from dc_keras.models.pooling import standardizer
 from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.cross_fitting import CrossFitModel
+from dc_keras.training.cross_fitting import FusedVideos
 from dc_keras.training.dataset import Examples
-from dc_keras.training.fit_participation import FusedVideos
 from dc_keras.training.fusion_training import (
     label_weights,
     user_sets,
     video_vectors,
     weigh_training,
 )
-from dc_keras.training.loop import fit, predict
+from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
 from dc_keras.training.proxy_training import Variant, moments
 
@@ -124,5 +123,4 @@ def fit_baseline(
         callbacks,
     )
     # Nothing is fitted on its probabilities, so there are no copies out of fold.
-    probability = predict(model, examples)
-    return FusedVideos(CrossFitModel(model, probability, probability), examples)
+    return FusedVideos(model, examples)

@@ -28,21 +28,22 @@ _NONE = -2
 
 
 @dataclass(frozen=True)
-class CrossFitModel:
-    """A fitted model and its copies.
+class FusedVideos:
+    """A fitted fusion of videos, or a baseline of the paper, with its examples.
 
     Attributes:
-        model: Keras model with outputs (batch_size, num_copies + 1), one per copy; the
-            last is the final model, fitted on all training pairs.
-        probability: float32 (num_pairs,), probabilities by the final model.
+        model: Keras model. That of a fusion has outputs (batch_size, num_copies + 1),
+            one per copy; the last is the final model, fitted on all training pairs.
+        examples: all pairs.
         out_of_fold: float32 (num_pairs,), probabilities of training pairs by the copy
-            that was fitted without the pair, NaN if there is none, and of other pairs
-            by the final model.
+            that was fitted without the pair, and of validation pairs by the final
+            model; NaN for pairs that no step of the plan scores and for test pairs.
+            None for a baseline.
     """
 
     model: keras.Model
-    probability: np.ndarray
-    out_of_fold: np.ndarray
+    examples: Examples
+    out_of_fold: np.ndarray | None = None
 
 
 def cross_fit(
@@ -54,7 +55,7 @@ def cross_fit(
     objective: Objective,
     options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> CrossFitModel:
+) -> FusedVideos:
     """Fits a model on all training pairs, and a copy for each inner step.
 
     Args:
@@ -63,7 +64,8 @@ def cross_fit(
         examples: all pairs, with their weights.
         train: positions of the training pairs.
         valid: positions of the pairs for early stopping, which uses the final model.
-        steps: the plan of `cross_fit_plan.plan_steps`; each inner step has a copy.
+        steps: the plan of `cross_fit_plan.plan_steps`; each inner step has a copy. The
+            pairs of the first step, which are not for fitting, are not scored.
         objective: objective with a loss for several outputs.
         options: training options.
         callbacks: Keras callbacks.
@@ -79,29 +81,21 @@ def cross_fit(
     )
     # The output that scores a pair, -1 for the final model, or _NONE.
     output_of = np.full(len(examples), _NONE, np.int16)
-    for step in steps:
+    for step in steps[1:]:
         output_of[step.scored] = inner.index(step) if step in inner else -1
-    probability = np.empty(len(examples), np.float32)
+    scored = np.flatnonzero(output_of != _NONE)
     out_of_fold = np.full(len(examples), np.nan, np.float32)
-    for start in range(0, len(examples), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        outputs = predict(model, examples.take(block))
-        probability[block] = outputs[:, -1]
-        scored = np.flatnonzero(output_of[block] != _NONE)
-        out_of_fold[block][scored] = outputs[scored, output_of[block][scored]]
-    return CrossFitModel(model, probability, out_of_fold)
+    for start in range(0, len(scored), _BLOCK):
+        rows = scored[start : start + _BLOCK]
+        outputs = predict(model, examples.take(rows))
+        out_of_fold[rows] = outputs[np.arange(len(rows)), output_of[rows]]
+    return FusedVideos(model, examples, out_of_fold)
 
 
 def _weigh_copies(
     examples: Examples, rows: np.ndarray, inner: Sequence[CrossFitStep]
 ) -> Examples:
-    """Returns training pairs with a weight for each copy, 0 if it is fitted without.
-
-    Args:
-        examples: the training pairs.
-        rows: their positions in the plan.
-        inner: the step of each copy, without the final model.
-    """
+    """Returns training pairs with a weight for each copy, 0 if it is fitted without."""
     weights = np.repeat(examples.weights[:, None], len(inner) + 1, axis=1)
     for copy, step in enumerate(inner):
         weights[:, copy] *= np.isin(rows, step.fitted, assume_unique=True)

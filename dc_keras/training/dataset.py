@@ -19,10 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.stored_rows import StoredRows
-from tfrecords.without_autotune import without_autotune
+from tfrecords.tensors import without_autotune
 
 # Columns of examples by name: the row in each table ("row/NAME"), "label" and "weight".
 Columns = dict[str, Any]
+# Divides batches of columns into the pieces of a worker's replicas; see `_divider`.
+Divide = Callable[[Columns], tuple[Columns, tf.Tensor]]
 
 
 class TrainingExamples(ABC):
@@ -39,10 +41,14 @@ class TrainingExamples(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def _windows(self) -> Callable[[Any], tf.data.Dataset]:
-        """Returns a function from the seed of a pass, int32 (2,), to its `Columns`.
+    def _passes(
+        self, divide: Divide, batch_size: int
+    ) -> Callable[[Any], tf.data.Dataset]:
+        """Returns a function from the seed of a pass, int32 (2,), to its pieces.
 
-        Each element has the examples that are shuffled together.
+        Args:
+            divide: divides consecutive batches into the pieces of this worker.
+            batch_size: number of examples in a global batch.
         """
 
     def num_batches(self, batch_size: int) -> int:
@@ -91,20 +97,13 @@ class TrainingExamples(ABC):
             batch. The pieces of all replicas together, in order, are the batch of a
             single replica.
         """
-        windows, batch_size = self._windows(), min(batch_size, len(self))
+        batch_size = min(batch_size, len(self))
+        divide = _divider(batch_size, part or tf.distribute.InputContext())
+        pieces_of = self._passes(divide, batch_size)
 
         @tf.autograph.experimental.do_not_convert
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-            of_epoch = tf.stack([seed, tf.cast(epoch, tf.int32)])
-            shuffled = (
-                windows(of_epoch)
-                .enumerate()
-                .map(
-                    lambda number, columns: _shuffle(columns, of_epoch, number),
-                    num_parallel_calls=1,
-                )
-            )
-            return _pieces(shuffled.rebatch(batch_size), batch_size, part)
+            return pieces_of(tf.stack([seed, tf.cast(epoch, tf.int32)]))
 
         # `Dataset.counter` would leak memory: TensorFlow never frees its function.
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
@@ -119,12 +118,15 @@ class TrainingExamples(ABC):
     @tf.autograph.experimental.do_not_convert
     def _look_up(self, columns: Columns) -> tuple[dict[str, Any], Any, Any]:
         """Returns inputs, labels and weights of a batch."""
+        return self._look_up_inputs(columns), columns["label"], columns["weight"]
+
+    def _look_up_inputs(self, columns: Columns) -> dict[str, Any]:
         inputs = {}
         for name, table in self.tables.items():
             values = _gather(table, columns[f"row/{name}"])
             is_half = values.dtype == tf.float16
             inputs[name] = tf.cast(values, tf.float32) if is_half else values
-        return inputs, columns["label"], columns["weight"]
+        return inputs
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,16 @@ class Examples(TrainingExamples):
         rows = {f"row/{name}": index for name, index in self.index.items()}
         return {**rows, "label": self.labels, "weight": self.weights}
 
-    def _windows(self) -> Callable[[Any], tf.data.Dataset]:
-        everything = tf.data.Dataset.from_tensors(self._tensors())
-        return lambda _: everything
+    def _passes(
+        self, divide: Divide, batch_size: int
+    ) -> Callable[[Any], tf.data.Dataset]:
+        columns = self._tensors()
+
+        def pieces_of(seed: tf.Tensor) -> tf.data.Dataset:
+            pieces = divide(shuffle(columns, seed))
+            return tf.data.Dataset.from_tensor_slices(pieces)
+
+        return pieces_of
 
     def _tensors(self) -> Columns:
         return {name: tf.convert_to_tensor(c) for name, c in self.columns.items()}
@@ -178,20 +187,16 @@ class Examples(TrainingExamples):
         size = sum(math.prod(table.shape[1:]) for table in self.tables.values())
         return max(1, num_bytes // (4 * max(1, int(size))))
 
-    def ordered_batches(
-        self, batch_size: int, part: tf.distribute.InputContext | None = None
-    ) -> tf.data.Dataset:
-        """Returns one pass in order, as (inputs, labels, weights).
+    def inputs_at(self, start: int, count: int) -> dict[str, tf.Tensor]:
+        """Returns the inputs of consecutive examples.
 
-        Every batch has `batch_size` rows; the last one is padded with rows of weight
-        zero. For `part`, see `training_batches`.
+        Args:
+            start: position of the first example.
+            count: number of examples; those beyond the last one are copies of it.
         """
-        batches = tf.data.Dataset.from_tensors(self._tensors()).rebatch(batch_size)
-        pieces = _pieces(batches, batch_size, part)
-        dataset = pieces.map(
-            lambda columns, _: self._look_up(columns), num_parallel_calls=1
-        )
-        return without_autotune(dataset.prefetch(1))
+        positions = np.minimum(np.arange(start, start + count), len(self) - 1)
+        rows = {f"row/{name}": index[positions] for name, index in self.index.items()}
+        return self._look_up_inputs(rows)
 
     def keras_batches(
         self,
@@ -235,40 +240,51 @@ def _gather(table: Any, rows: Any) -> Any:
     return tf.ensure_shape(values, (*rows.shape, *table.row_shape))
 
 
-def _shuffle(columns: Columns, seed: Any, window: Any) -> Columns:
-    """Returns the columns of a window in an order that depends on seed and window."""
+def shuffle(columns: Columns, seed: tf.Tensor) -> Columns:
+    """Returns columns in an order that depends on the seed, int32 (2,)."""
     rows = tf.range(tf.shape(columns["label"], tf.int64)[0])
-    seed += tf.stack([tf.cast(window, tf.int32), 0])
     order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
     return {name: tf.gather(column, order) for name, column in columns.items()}
 
 
-def _pieces(
-    batches: tf.data.Dataset, batch_size: int, part: tf.distribute.InputContext | None
-) -> tf.data.Dataset:
-    """Divides batches of columns into a piece per replica, and keeps a worker's own.
+def _divider(batch_size: int, part: tf.distribute.InputContext) -> Divide:
+    """Returns a function that divides batches into a piece per replica.
 
-    Returns:
-        (columns, count) for each piece; see `TrainingExamples.training_batches`.
+    It takes the columns of consecutive batches, of which the last may be smaller, and
+    returns the pieces of this worker and a count for each, stacked; see
+    `TrainingExamples.training_batches`.
     """
-    part = part or tf.distribute.InputContext()
     num_replicas = part.num_replicas_in_sync
     piece_size = -(-batch_size // num_replicas)
     per_worker = num_replicas // part.num_input_pipelines
     first = part.input_pipeline_id * per_worker
 
-    @tf.autograph.experimental.do_not_convert
     def divide(columns: Columns) -> tuple[Columns, tf.Tensor]:
         count = tf.shape(columns["label"])[0]
+        num_batches = -(-count // batch_size)
 
         def own(column: tf.Tensor) -> tf.Tensor:
             rest = column.shape[1:]
-            missing = num_replicas * piece_size - count
-            padded = tf.pad(column, [[0, missing], *[[0, 0]] * len(rest)])
-            pieces = tf.reshape(padded, (num_replicas, piece_size, *rest))
-            return pieces[first : first + per_worker]
+            batches = tf.reshape(
+                _pad(column, 0, num_batches * batch_size - count),
+                (-1, batch_size, *rest),
+            )
+            missing = num_replicas * piece_size - batch_size
+            pieces = tf.reshape(
+                _pad(batches, 1, missing), (-1, num_replicas, piece_size, *rest)
+            )
+            mine = pieces[:, first : first + per_worker]
+            return tf.reshape(mine, (-1, piece_size, *rest))
 
-        counts = tf.fill([per_worker], tf.cast(count, tf.float32))
-        return {name: own(column) for name, column in columns.items()}, counts
+        starts = tf.range(num_batches) * batch_size
+        counts = tf.cast(tf.minimum(count - starts, batch_size), tf.float32)
+        pieces = {name: own(column) for name, column in columns.items()}
+        return pieces, tf.repeat(counts, per_worker)
 
-    return batches.map(divide, num_parallel_calls=1).unbatch()
+    return divide
+
+
+def _pad(values: tf.Tensor, axis: int, number: Any) -> tf.Tensor:
+    """Appends zeros to an axis."""
+    paddings = [[0, number if n == axis else 0] for n in range(len(values.shape))]
+    return tf.pad(values, paddings)

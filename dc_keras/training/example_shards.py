@@ -14,7 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras.errors import DataError
-from dc_keras.training.dataset import Columns, Examples, TrainingExamples
+from dc_keras.training.dataset import (
+    Columns,
+    Divide,
+    Examples,
+    TrainingExamples,
+    shuffle,
+)
 
 # Number of examples in a record.
 _BLOCK = 4096
@@ -88,19 +94,28 @@ class ExampleShards(TrainingExamples):
                 f"{Path(self.paths[0]).parent}; run the command again"
             ) from error
 
-    def _windows(self) -> Callable[[Any], tf.data.Dataset]:
+    def _passes(
+        self, divide: Divide, batch_size: int
+    ) -> Callable[[Any], tf.data.Dataset]:
         paths = tf.constant(self.paths)
 
-        def windows(seed: Any) -> tf.data.Dataset:
+        def pieces_of(seed: tf.Tensor) -> tf.data.Dataset:
             order = paths
             if len(self.paths) > 1:
                 order = tf.random.experimental.stateless_shuffle(paths, seed=seed)
             blocks = tf.data.TFRecordDataset(order).map(
                 self._parse, num_parallel_calls=1
             )
-            return blocks.rebatch(self.buffer)
 
-        return windows
+            def shuffle_window(number: tf.Tensor, columns: Columns) -> Columns:
+                return shuffle(columns, seed + tf.stack([tf.cast(number, tf.int32), 0]))
+
+            windows = blocks.rebatch(self.buffer).enumerate()
+            shuffled = windows.map(shuffle_window, num_parallel_calls=1)
+            batches = shuffled.rebatch(batch_size)
+            return batches.map(divide, num_parallel_calls=1).unbatch()
+
+        return pieces_of
 
     @tf.autograph.experimental.do_not_convert
     def _parse(self, record: tf.Tensor) -> Columns:

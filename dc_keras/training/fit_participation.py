@@ -10,14 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from dc_keras.context.context_fitting import ContextData, ContextFeatures
-from dc_keras.context.context_model import fit_context
+from dc_keras.context.context_model import FittedContext, fit_context
 from dc_keras.context.fold_data import Evidence
 from dc_keras.context.pair_features import log_odds
 from dc_keras.context.post_features import PostFacts
 from dc_keras.features import Features
 from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.cross_fitting import CrossFitModel
+from dc_keras.training.cross_fitting import FusedVideos
 from dc_keras.training.dataset import Examples
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.proxy_training import side_variants
@@ -28,34 +29,45 @@ _CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class FusedVideos:
-    """The fitted fusion of videos and its copies, or a baseline, with its examples.
-
-    Attributes:
-        crossed: the fusion and its copies, or a baseline of the paper.
-        examples: all pairs.
-    """
-
-    crossed: CrossFitModel
-    examples: Examples
-
-
-@dataclass(frozen=True)
 class FittedParticipation:
-    """A fitted model with the vectors and predictions of its fold.
+    """A fitted model with the vectors and the pairs of its fold.
 
     Attributes:
         model: the fitted model.
         users: float32 (num_users, user_width), vectors of users.
         challenges: float32 (num_challenges, challenge_width), vectors of challenges.
-        out_of_fold: float32 (num_pairs,), probabilities; out of fold for training and
-            validation pairs.
+        pairs: the observed pairs.
+        context: the context model with the models of its inner folds, or None.
     """
 
     model: ParticipationModel
     users: np.ndarray
     challenges: np.ndarray
-    out_of_fold: np.ndarray
+    pairs: Pairs
+    context: FittedContext | None
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Returns probabilities of pairs by the final model, float32 (len(rows),).
+
+        Args:
+            rows: positions of the pairs.
+        """
+        pairs = self.pairs
+        return self.model.predict(
+            self.users, self.challenges, pairs.user[rows], pairs.challenge[rows]
+        )
+
+    def predict_out_of_fold(self, rows: np.ndarray) -> np.ndarray:
+        """Returns probabilities of training and validation pairs, float32 (len(rows),).
+
+        With context, models that were fitted without their labels compute them.
+
+        Args:
+            rows: positions of the pairs.
+        """
+        if self.context is None:
+            return self.predict(rows)
+        return np.asarray(1 / (1 + np.exp(-self.context.log_odds(rows))))
 
 
 def context_data(
@@ -104,6 +116,7 @@ def fit_participation(
     features: ContextFeatures | None,
     recipe: Recipe,
     videos: FusedVideos | None,
+    pairs: Pairs,
     seed: int,
 ) -> FittedParticipation:
     """Fits the model of a recipe on the training pairs of a fold.
@@ -113,31 +126,25 @@ def fit_participation(
         recipe: inputs and options of the model.
         videos: the fusion of videos or the baseline, fitted on the same pairs; None for
             a recipe without videos.
+        pairs: the observed pairs of the fold.
         seed: seed of the boosted trees.
     """
-    fusion, context, sides = None, None, []
-    out_of_fold = None
+    fusion, context, of_videos, sides = None, None, None, []
     if recipe.has_videos and videos is not None:
-        fusion = videos.crossed.model
+        fusion = videos.model
         if isinstance(fusion, DeepChallenger):
             fusion = fusion.select_copy(-1)
         sides.append(represent(fusion, videos.examples))
-        crossed = videos.crossed
-        out_of_fold = crossed.out_of_fold if recipe.groups else crossed.probability
+        if videos.out_of_fold is not None:
+            of_videos = np.asarray(log_odds(tf.constant(videos.out_of_fold)))
     if recipe.groups and features is not None:
-        of_videos = None
-        if out_of_fold is not None:
-            of_videos = np.asarray(log_odds(tf.constant(out_of_fold)))
-        fitted = fit_context(features, recipe.groups, of_videos, seed)
-        context = fitted.model
+        context = fit_context(features, recipe.groups, of_videos, seed)
         sides.append((features.users, features.challenges))
-        out_of_fold = 1 / (1 + np.exp(-fitted.log_odds))
     users, challenges = (
         np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
     )
-    return FittedParticipation(
-        ParticipationModel(fusion, context), users, challenges, np.asarray(out_of_fold)
-    )
+    model = ParticipationModel(fusion, context.model if context else None)
+    return FittedParticipation(model, users, challenges, pairs, context)
 
 
 def represent(fusion: keras.Model, examples: Examples) -> tuple[np.ndarray, np.ndarray]:

@@ -22,10 +22,10 @@ from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
 from dc_keras.training.baseline_training import baseline_examples, fit_baseline
+from dc_keras.training.cross_fitting import FusedVideos
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fit_participation import (
     FittedParticipation,
-    FusedVideos,
     context_data,
     fit_participation,
 )
@@ -220,7 +220,7 @@ class FoldFitting:
             videos = self._fusion(recipe, proxies)
         self._progress(recipe.name)
         features = data.features if recipe.groups else None
-        fitted = fit_participation(features, recipe, videos, data.seed)
+        fitted = fit_participation(features, recipe, videos, data.pairs, data.seed)
         return FittedRecipe(fitted, videos, features, proxies)
 
     def _fit_baseline(self, recipe: Recipe) -> FittedRecipe:
@@ -242,7 +242,7 @@ class FoldFitting:
             replace(recipe.training, seed=data.seed),
             self._callbacks,
         )
-        fitted = fit_participation(None, recipe, videos, data.seed)
+        fitted = fit_participation(None, recipe, videos, data.pairs, data.seed)
         return FittedRecipe(fitted, videos, None, {})
 
     def _fit_without_frames(self, recipe: Recipe) -> FittedRecipe:
@@ -299,7 +299,7 @@ class FoldFitting:
                 other.groups and (other.model, other.training) == key
                 for other in self._recipes
             )
-            fusion = fit_deep_challenger(
+            self._fusions[key] = fit_deep_challenger(
                 examples,
                 self.training_rows,
                 data.fold.valid,
@@ -308,5 +308,4 @@ class FoldFitting:
                 replace(recipe.training, seed=data.seed),
                 self._callbacks,
             )
-            self._fusions[key] = FusedVideos(fusion, examples)
         return self._fusions[key]

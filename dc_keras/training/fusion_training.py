@@ -17,7 +17,7 @@ from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.options import ModelOptions, TrainingOptions, num_negatives
 from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
-from dc_keras.training.cross_fitting import CrossFitModel, cross_fit
+from dc_keras.training.cross_fitting import FusedVideos, cross_fit
 from dc_keras.training.dataset import Examples
 from dc_keras.training.objectives import participation
 from dc_keras.training.proxy_training import (
@@ -208,7 +208,7 @@ def fit_deep_challenger(
     model_options: ModelOptions,
     training_options: TrainingOptions,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> CrossFitModel:
+) -> FusedVideos:
     """Fits the fusion of videos and its copies; see `cross_fit`.
 
     Args:

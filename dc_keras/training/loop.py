@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -128,16 +129,27 @@ class _Predictor:
         self, model: keras.Model, examples: Examples, batch_size: int | None = None
     ) -> None:
         size = batch_size or min(_PREDICT_BATCH, examples.rows_within(_PREDICT_BYTES))
-        self._num_examples = len(examples)
-        self._batches = model.distribute_strategy.distribute_datasets_from_function(
-            lambda part: examples.ordered_batches(size, part)
-        )
+        self._strategy = model.distribute_strategy
+        self._num_replicas = self._strategy.num_replicas_in_sync
+        self._piece_size = -(-size // self._num_replicas)
+        self._examples = examples
         self._forward = forward(model)
 
     def __call__(self) -> np.ndarray:
-        outputs = [self._forward(inputs).numpy() for inputs, _, _ in self._batches]
-        # The last batch is padded.
-        return np.concatenate(outputs)[: self._num_examples]
+        count = len(self._examples)
+        starts = range(0, count, self._piece_size * self._num_replicas)
+        outputs = [self._forward(self._inputs(start)).numpy() for start in starts]
+        return np.concatenate(outputs)[:count]
+
+    def _inputs(self, start: int) -> Any:
+        """Returns a batch: a piece of consecutive examples for each replica."""
+
+        def piece(replica: tf.distribute.experimental.ValueContext) -> Any:
+            number = replica.replica_id_in_sync_group
+            first = start + number * self._piece_size
+            return self._examples.inputs_at(first, self._piece_size)
+
+        return self._strategy.experimental_distribute_values_from_function(piece)
 
 
 @contextmanager

@@ -24,13 +24,18 @@ from sklearn.metrics import (
 )
 
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, write_sealed
+from dc_keras.escaping import format_markdown
 from dc_keras.study.participation import Grid
+from dc_keras.training.average_precision import (
+    BOOTSTRAP_DRAWS,
+    BOOTSTRAP_SEED,
+    Scores,
+    bootstrap_average_precision,
+)
 from dc_keras.training.model_config import CONFIG_FILE
 
 CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")
-BOOTSTRAP_DRAWS = 1000
-BOOTSTRAP_SEED = 0
 
 _PARTICIPATION = (
     "The probability that a user joins a challenge, from the user's earlier posts "
@@ -237,11 +242,7 @@ def _encoders(sides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _table(name: str, value: str, rows: Mapping[str, Any]) -> str:
-    lines = [f"| {name} | {value} |", "|---|---|"]
-    for key, cell in rows.items():
-        text = str(cell).replace("|", r"\|").replace("\n", " ")
-        lines.append(f"| {key} | {text} |")
-    return "\n".join(lines)
+    return format_markdown((name, value), [(k, str(v)) for k, v in rows.items()])
 
 
 def _metrics(predictions: pl.DataFrame) -> list[str]:
@@ -254,9 +255,11 @@ def _metrics(predictions: pl.DataFrame) -> list[str]:
 
 def _pair_metrics(predictions: pl.DataFrame) -> list[str]:
     labels, scores = (predictions[name].to_numpy() for name in ("label", "score"))
-    users, user = np.unique(predictions["user_id"].to_numpy(), return_inverse=True)
-    low, high = _interval(labels, scores, user)
+    pairs = Scores(labels, scores, predictions["user_id"].to_numpy())
+    draws = bootstrap_average_precision([pairs], BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
     precision = average_precision_score(labels, scores)
+    num_users = predictions["user_id"].n_unique()
     values = {
         "average precision": f"{precision:.3f}, 95 % [{low:.3f} {high:.3f}]",
         "ROC-AUC": f"{roc_auc_score(labels, scores):.3f}",
@@ -264,34 +267,13 @@ def _pair_metrics(predictions: pl.DataFrame) -> list[str]:
         "prevalence": f"{labels.mean():.3f}",
     }
     return [
-        f"{len(labels):,} pairs of {len(users):,} users not used for training.",
+        f"{len(labels):,} pairs of {num_users:,} users not used for training.",
         _table("metric", "value", values),
         "Average precision: area under the precision–recall curve without "
         "interpolation; the prevalence is chance level. Brier score: mean squared "
         "difference of probability and label; lower is better. 95 %: percentiles of "
         f"{BOOTSTRAP_DRAWS} bootstrap draws over users, seed {BOOTSTRAP_SEED}.",
     ]
-
-
-def _interval(
-    labels: np.ndarray, scores: np.ndarray, user: np.ndarray
-) -> tuple[float, float]:
-    """Returns the 95 % bootstrap interval over users of average precision.
-
-    Draws without a positive pair are left out.
-    """
-    num_users = int(user.max()) + 1
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    shares = np.full(num_users, 1 / num_users)
-    values = []
-    for counts in rng.multinomial(num_users, shares, BOOTSTRAP_DRAWS):
-        weights = counts[user]
-        if labels @ weights > 0:
-            values.append(
-                average_precision_score(labels, scores, sample_weight=weights)
-            )
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _class_metrics(predictions: pl.DataFrame) -> list[str]:

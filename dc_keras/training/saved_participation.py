@@ -110,7 +110,7 @@ def _save_pair_predictions(
     run: TrainingRun, fitted: FittedParticipation, valid: np.ndarray
 ) -> None:
     pairs = grid_pairs(run.grid)
-    scores, labels = fitted.out_of_fold[valid], pairs.label[valid]
+    scores, labels = fitted.predict_out_of_fold(valid), pairs.label[valid]
     if len(valid):
         log_pr_curve(run.directory / "tensorboard", labels, scores)
     grid = run.grid

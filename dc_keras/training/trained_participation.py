@@ -94,12 +94,10 @@ class TrainedParticipation:
                 "`part` must belong to the split that the model was fitted on; save "
                 f"the model and load it to use it elsewhere. Received: part={part!r}"
             )
-        fitted, rows, pairs = self.result.fitted, part.rows, part.data.pairs
-        if part.name != "test":
-            return np.asarray(fitted.out_of_fold[rows], np.float32)
-        return fitted.model.predict(
-            fitted.users, fitted.challenges, pairs.user[rows], pairs.challenge[rows]
-        )
+        fitted = self.result.fitted
+        if part.name == "test":
+            return fitted.predict(part.rows)
+        return fitted.predict_out_of_fold(part.rows)
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Writes a model directory as `train` does, whole or not at all.

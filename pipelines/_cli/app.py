@@ -9,22 +9,22 @@ which is shown on terminals only.
 from __future__ import annotations
 
 import logging as standard_logging
+import math
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from absl import app, flags, logging
 
 from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
-from pipelines._cli import checked_flags, quiet_tensorflow
-from pipelines._cli.system_errors import describe_system_error
+from pipelines._cli import quiet_tensorflow
 
 # Not in `run`, because worker processes need it too: they import the script that
 # started them, and then TensorFlow with their first task.
@@ -94,7 +94,7 @@ def _guarded(
 ) -> int | None:
     from tfrecords.storage.locking import writing
 
-    misuse = checked_flags.find_misuse(argv)
+    misuse = find_misuse(argv)
     if misuse is not None:
         return fail(misuse, 2)
     _set_up()
@@ -116,6 +116,37 @@ def _guarded(
         if message is None:
             raise
         return fail(message, 1)
+
+
+def find_misuse(argv: Sequence[str]) -> str | None:
+    """Returns a message about the first invalid flag or argument, or None.
+
+    Args:
+        argv: Name of the script and the arguments that absl did not parse as flags.
+    """
+    if len(argv) > 1:
+        return f"unexpected argument {argv[1]!r}; every option is a --flag"
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith("absl"):
+            continue
+        for flag in defined:
+            rule = _find_broken_rule(flag) if flag.present else None
+            if rule is not None:
+                return f"--{flag.name} must {rule}. Received: {flag.name}={flag.value}"
+    return None
+
+
+def _find_broken_rule(flag: Any) -> str | None:
+    values = flag.value if isinstance(flag.value, list) else [flag.value]
+    if any(isinstance(v, str) and not v.strip() for v in values):
+        return "not be empty"
+    if any(isinstance(v, str) and "\0" in v for v in values):
+        return "have no null character"
+    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        return "be a finite number"
+    if any(isinstance(v, int) and abs(v) >= 2**63 for v in values):
+        return "be below 2^63"
+    return None
 
 
 @contextmanager
@@ -264,3 +295,41 @@ def _write(stream: TextIO, text: str) -> None:
     with nullcontext() if bars is None else bars.tqdm.external_write_mode(stream):
         stream.write(f"{text}\n")
         stream.flush()
+
+
+# Messages of system errors inside the errors of libraries in Rust and C++.
+_IN_TEXT = re.compile(
+    r"No space left on device|Read-only file system|Permission denied|Not a directory|"
+    r"Is a directory|File name too long|No such file or directory|"
+    r"Too many levels of symbolic links|Disk quota exceeded|Input/output error|"
+    r"File too large|Too many open files"
+)
+
+
+_LIBRARIES = ("tensorflow", "polars", "pyarrow", "zipfile", "absl", "numpy", "h5py")
+
+
+def describe_system_error(error: BaseException) -> str | None:
+    """Returns one line about an error of the system, None for any other error."""
+    if isinstance(error, OSError):
+        return _describe_os_error(error)
+    if isinstance(error, UnicodeDecodeError):
+        return None
+    if isinstance(error, MemoryError):
+        return "the machine does not have enough memory for this"
+    is_of_library = type(error).__module__.partition(".")[0] in _LIBRARIES
+    if is_of_library and _IN_TEXT.search(str(error)):
+        return " ".join(str(error).split())
+    return None
+
+
+def _describe_os_error(error: OSError) -> str:
+    """Returns the path and the message of an error, without its number."""
+    if error.filename is None or error.strerror is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    name = (
+        os.fsdecode(error.filename)
+        if isinstance(error.filename, bytes)
+        else error.filename
+    )
+    return f"{name}: {error.strerror.lower()}"

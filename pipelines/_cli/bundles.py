@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ def check(challenges: Sequence[str] = ()) -> Source:
         DataError: There is no bundle, it is damaged or does not contain a challenge, or
             --served_name is given without --server.
     """
-    from dc_keras.errors import DataError
     from dc_keras.serving.bundle_config import read_config, require_challenges
     from tfrecords.storage.integrity import verify_directory
 

@@ -81,7 +81,7 @@ def write_index(work: Path, world: str) -> Path:
         Its path, `index.html` in the directory.
     """
     from dc_keras.reporting.templating import render_template
-    from tfrecords.storage.atomic_write import write_text
+    from tfrecords.storage.atomic_update import write_text
 
     made = {path: what for path, what in _PAGES.items() if (work / path).exists()}
     page = work / "index.html"

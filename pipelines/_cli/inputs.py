@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dc_keras.errors import DataError
+from dc_keras.options import StudyOptions
 from pipelines._cli import app, option_flags
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def load_study(corpus: Corpus, study_file: str) -> Study:
     Raises:
         DataError: No post matches any challenge.
     """
+    from dc_keras.study.challenge import require_matches
     from dc_keras.study.study import Study
-    from dc_keras.study.unmatched import require_matches
 
     study = Study.load(study_file)
     for line in require_matches(study.challenges, corpus.videos):
@@ -36,7 +37,6 @@ def load_study(corpus: Corpus, study_file: str) -> Study:
 
 def load_grid(corpus: Corpus, study_file: str) -> Grid:
     """Resolves a study on a corpus, with the settings that the flags override."""
-    from dc_keras.options import StudyOptions
     from dc_keras.study.resolution import resolve_study
 
     changes = option_flags.resolve(StudyOptions)
@@ -58,7 +58,6 @@ def load_temporal_grid(
     Raises:
         DataError: Neither the study nor the flags give a cutoff.
     """
-    from dc_keras.options import StudyOptions
     from dc_keras.study.study import Study
     from dc_keras.study.temporal import resolve_temporal
 

@@ -69,11 +69,7 @@ def install() -> None:
 
 
 class _TensorFlowFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as usual, and changes how it is loaded.
-
-    Args:
-        load: called with the loader's function and the module.
-    """
+    """Finds TensorFlow as usual, and lets `load` call the function of its loader."""
 
     def __init__(
         self, load: Callable[[Callable[[ModuleType], None], ModuleType], None]

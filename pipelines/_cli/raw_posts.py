@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app
 
 if TYPE_CHECKING:
@@ -108,11 +109,7 @@ class KnownUsers:
 
         study = predictor.study
         table = corpus.users.filter(pl.col("user_id").is_in(users))
-        counts = [
-            pl.col(name) if name in table.columns else pl.lit(None).alias(name)
-            for name in ACCOUNT_COUNTS
-        ]
-        numbers = table.select("user_id", *counts).fill_null(-1)
+        numbers = table.select("user_id", *ACCOUNT_COUNTS).fill_null(-1)
         own = corpus.videos.filter(pl.col("user_id").is_in(users))
         if study.cutoff is not None:
             own = own.filter(pl.col("create_time") < study.cutoff)
@@ -211,7 +208,7 @@ def _config(sampling: Mapping[str, Any]) -> SamplingConfig:
 
 
 def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
-    from dc_keras.context.post_inputs import COUNTS
+    from dc_keras.context.post_features import COUNTS
     from dc_keras.serving.raw_requests import RawPost
 
     counts = [getattr(video, name) for name in COUNTS]
@@ -241,7 +238,6 @@ def of_challenge(
             no brief and the model uses no frames, or the bundle has a baseline of the
             paper.
     """
-    from dc_keras.errors import DataError
     from dc_keras.serving.bundle_config import require_challenge_posts
     from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoding_process import DecodingProcess
@@ -266,7 +262,6 @@ def _frames_of(
 ) -> Sequence[bytes]:
     """Returns the frames of a video file, as JPEG; raises as `of_challenge`."""
     from dc_keras.corpus.records import Video
-    from dc_keras.errors import DataError
     from tfrecords.decoded_frames import MediaError
     from tfrecords.frame_records import sample_post
 

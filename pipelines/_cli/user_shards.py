@@ -8,6 +8,7 @@ the unfinished shards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, bundles, raw_posts, sharding
 
 if TYPE_CHECKING:
@@ -113,7 +115,6 @@ class UserShards:
     def _run(
         self, corpus: Corpus, shards: Sequence[_Shard], media_root: str | None
     ) -> None:
-        from contextlib import closing
 
         from tqdm import tqdm
 
@@ -151,8 +152,6 @@ def require_shards() -> None:
         DataError: There are fewer shards than workers, or none for Ray; or as
             `sharding.cluster`.
     """
-    from dc_keras.errors import DataError
-
     num_shards, workers = _value("num_shards"), _value("workers")
     if workers > max(1, num_shards or 0):
         raise DataError(

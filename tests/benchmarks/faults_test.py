@@ -13,7 +13,7 @@ from dc_keras.corpus.pseudonyms import Pseudonymizer
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.graph_store import save_graph
 from tfrecords.schema import FrameRecord, build_frame_record
-from tfrecords.storage.atomic_write import write_answers
+from tfrecords.storage.atomic_update import write_answers
 from tfrecords.writer import write_manifest, write_shard
 
 

@@ -38,8 +38,7 @@ def paper_preset():
 @pytest.fixture(scope="session")
 def make_facts():
     """Facts of posts, by id and caption; every third knows its caption alone."""
-    from dc_keras.context.post_features import PostFacts
-    from dc_keras.context.post_inputs import PostInputs
+    from dc_keras.context.post_features import PostFacts, PostInputs
 
     def make(captions, accounts=None):
         videos, rng = tuple(sorted(captions)), np.random.default_rng(7)

@@ -11,7 +11,7 @@ import importlib, json, sys
 from absl import flags
 script = sys.argv[1]
 importlib.import_module(f"pipelines.{script}")
-from pipelines._cli import checked_flags
+from pipelines._cli import app
 FLAGS, taken, tried = flags.FLAGS, [], 0
 numbers = ["nan", "inf", "-inf", "1e400", "", " "]
 integers = [*numbers, "9" * 40, "-" + "9" * 40, "1e3", "0x"]
@@ -38,7 +38,7 @@ for flag in own:
             flag.present = 1
         except (ValueError, flags.Error):
             continue
-        if checked_flags.find_misuse([script]) is None:
+        if app.find_misuse([script]) is None:
             taken.append([flag.name, value])
 print(json.dumps([tried, taken]))
 """

@@ -172,6 +172,7 @@ for delay in arguments["delays"]:
 """
 
 
+@pytest.mark.long  # kills_test.py kills the command too
 def test_writer_killed_at_ten_random_times_resumes_to_the_same_bytes(media, tmp_path):
     videos = _videos(60)
     start = time.monotonic()

@@ -9,7 +9,12 @@ from tfrecords.schema import (
     build_feature_record,
     build_frame_record,
 )
-from tfrecords.tensors import decode_images, parse_feature_tensors, parse_frame_tensors
+from tfrecords.tensors import (
+    decode_images,
+    parse_feature_tensors,
+    parse_frame_tensors,
+    without_autotune,
+)
 
 
 def _through_tf_data(serialized, parse):
@@ -63,3 +68,11 @@ def test_feature_tensors_are_equal_eagerly_and_inside_tf_data():
         assert parsed[1]["frames/embedding"].shape == (0, 0)
         assert parsed[1]["frames/mask"].shape == (0,)
         assert parsed[2]["caption/embedding"].shape == (0,)
+
+
+def test_a_dataset_stays_what_it_is_but_is_not_tuned():
+    dataset = without_autotune(tf.data.Dataset.range(5).batch(2).prefetch(2))
+    assert [b.tolist() for b in dataset.as_numpy_iterator()] == [[0, 1], [2, 3], [4]]
+    assert not dataset.options().autotune.enabled
+    # Nor what is made of it.
+    assert not dataset.map(lambda x: x).options().autotune.enabled

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.errors import DataError
-from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
-from tfrecords.storage.atomic_write import write_text
+from tfrecords.storage.atomic_update import AtomicUpdate, finish_update, write_text
 from tfrecords.storage.checksums import (
     SUMS_FILE,
     add_to_sums,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dc_keras.corpus.collecting.answers import RefusedError
-from dc_keras.corpus.collecting.collected_posts import PostPages
 from dc_keras.corpus.collecting.plan import Plan, Target
+from dc_keras.corpus.collecting.raw_pages import PostPages
 from dc_keras.corpus.collecting.snowball import Snowball
 from dc_keras.corpus.collecting.video_download import MediaCounts, fetch_media
 from dc_keras.errors import DataError

@@ -27,17 +27,11 @@ import polars as pl
 
 from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
-from dc_keras.corpus.importing.export_reader import (
-    ReadingOptions,
-)
+from dc_keras.corpus.importing.export_reader import ReadingOptions
 from dc_keras.corpus.importing.external_sort import ORDER, PostSorter
 from dc_keras.corpus.importing.gathered import Gathered
 from dc_keras.corpus.importing.input_files import are_simulated, find_files
-from dc_keras.corpus.importing.media_search import (
-    MediaIndex,
-    MediaReport,
-    hide_names,
-)
+from dc_keras.corpus.importing.media_search import MediaIndex, MediaReport
 from dc_keras.corpus.importing.merging import merge_table
 from dc_keras.corpus.importing.pseudonymize import NOTES
 from dc_keras.corpus.importing.quarantine import append_rejected
@@ -198,14 +192,14 @@ def import_files(
         index = None
         if root is not None and (media_root is not None or root.is_dir()):
             index = MediaIndex(root, sorter.ids_among)
-        attach = hide_names if index is None else index.attach
         num_recognised = 0
         with CorpusWriter(directory) as writer:
             for table in sorter.tables():
                 arrived = table.with_columns(pl.col("user_id").replace(renames))
                 kept = forgotten.filter_videos(arrived)
                 num_recognised += _count_existing(arrived) - _count_existing(kept)
-                writer.add_videos(attach(_merge_exports(arrived, kept, gathered)))
+                posts = _merge_exports(arrived, kept, gathered)
+                writer.add_videos(posts if index is None else index.attach(posts))
             rejected.seek(0)
             num_quarantined = append_rejected(
                 directory,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -126,36 +126,6 @@ class MediaIndex:
             without=self.report.without + table.height - with_video - with_slides,
         )
         return attached
-
-
-def hide_names(table: pl.DataFrame) -> pl.DataFrame:
-    """Returns posts with the personal names in their media paths removed.
-
-    Args:
-        table: the fields of `Video`.
-    """
-
-    def hide(paths: Iterable[str], video_id: str) -> list[str]:
-        given = list(map(PurePosixPath, paths))
-        hidden = {
-            path: name for path, run, name in hidden_paths(given) if run == video_id
-        }
-        return [hidden.get(path, str(path)) for path in given]
-
-    has_media = pl.col("media_path").is_not_null() | (
-        pl.col("slide_paths").list.len() > 0
-    )
-    if table.filter(has_media).is_empty():
-        return table
-    ids = table["video_id"]
-    paths = [
-        p and hide([p], v)[0] for v, p in zip(ids, table["media_path"], strict=True)
-    ]
-    slides = [hide(s, v) for v, s in zip(ids, table["slide_paths"], strict=True)]
-    return table.with_columns(
-        pl.Series("media_path", paths, dtype=pl.String),
-        pl.Series("slide_paths", slides, dtype=pl.List(pl.String)),
-    )
 
 
 def _choose_media(

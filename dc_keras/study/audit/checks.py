@@ -17,7 +17,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of
 from dc_keras.errors import DataError
 from dc_keras.study.audit.divisions import check_divisions
-from dc_keras.study.audit.duplicates import check_media, check_texts
+from dc_keras.study.audit.duplicates import MediaHashes, check_media, check_texts
 from dc_keras.study.audit.findings import Check, Finding
 from dc_keras.study.audit.focal_marks import (
     Cleaning,
@@ -26,7 +26,6 @@ from dc_keras.study.audit.focal_marks import (
     focal_challenges,
 )
 from dc_keras.study.audit.label_checks import check_labels, check_repeats
-from dc_keras.study.audit.media_hash import MediaHashes
 from dc_keras.study.audit.sides import (
     check_cutoffs,
     check_own_posts,

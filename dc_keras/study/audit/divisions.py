@@ -68,11 +68,7 @@ def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
 
 
 class _NamedPairs:
-    """The pairs of a manifest with the names of their users and challenges.
-
-    Args:
-        manifest: the folds and their grid.
-    """
+    """The pairs of a manifest with the names of their users and challenges."""
 
     def __init__(self, manifest: Manifest) -> None:
         grid = manifest.grid

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import polars as pl
 
-from dc_keras.corpus.hashtags import word_characters
-from dc_keras.corpus.records import Video, find_hashtags
+from dc_keras.corpus.records import Video, find_hashtags, word_characters
 from dc_keras.study.audit.findings import Check, Finding, Severity, named, places
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.participation import Grid

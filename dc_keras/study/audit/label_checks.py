@@ -71,11 +71,7 @@ def check_repeats(subject: str, grid: Grid) -> Check:
 
 
 def _joins(grid: Grid, videos: pl.DataFrame) -> tuple[_Bools, _Bools]:
-    """Returns who joined what in the label window, and who before or at no known time.
-
-    Returns:
-        Two arrays, bool (num_users, num_challenges).
-    """
+    """Returns who joined what in the label window, and who before or undated."""
     marks = grid.settings["challenges"]
     study = Study("audit", tuple(Challenge.of(*item) for item in marks.items()))
     own = videos.filter(pl.col("user_id").is_in(set(grid.users)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.context.post_inputs import PostInputs
+from dc_keras.context.post_features import PostInputs
 from dc_keras.context.post_vectors import FACTS, UNKNOWN, embed_posts, fit_space
 
 _DAY = 86_400

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from dc_keras.context import trees
+from dc_keras.context.tree_bins import RankedFeatures
 from dc_keras.context.trees import _SETTINGS, BoostedTrees, fit_trees, with_unknown
 
 
@@ -11,6 +13,10 @@ def _rows(rng, count=600, num_features=5):
     odds = 2 * features[:, 0] * (features[:, 1] > 0) + features[:, 4] - 1
     label = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype(int)
     return features, label
+
+
+def _fit(features, label, weight):
+    return fit_trees(RankedFeatures(features), np.arange(len(label)), label, weight, 0)
 
 
 def _reference(features, label, weight, seed=0):
@@ -38,7 +44,7 @@ def test_trees_are_those_of_scikit_learn(unknown, is_weighted):
     features, label = _rows(rng)
     features[rng.random(features.shape) < unknown] = np.nan
     weight = rng.choice([0.5, 1.0], len(label)) if is_weighted else np.ones(len(label))
-    model = fit_trees(features, label, weight, 0)
+    model = _fit(features, label, weight)
     reference = _reference(features, label, weight)
     new_rows, _ = _rows(np.random.default_rng(1), 3000)
     new_rows[rng.random(new_rows.shape) < 0.2] = np.nan
@@ -60,7 +66,7 @@ def test_thresholds_are_those_of_scikit_learn(count, is_weighted):
     features[rng.random(features.shape) < 0.1] = np.nan
     features[:, 3] = np.repeat(features[::2, 3], 2)
     weight = rng.choice([0.5, 1.0], count) if is_weighted else np.ones(count)
-    ours = fit_trees(features, label, weight, 0).weights["threshold"]
+    ours = _fit(features, label, weight).weights["threshold"]
     theirs = [
         node["num_threshold"]
         for [predictor] in _reference(features, label, weight)._predictors
@@ -72,7 +78,7 @@ def test_thresholds_are_those_of_scikit_learn(count, is_weighted):
 
 def test_split_is_linear_around_its_threshold():
     features, label = _rows(np.random.default_rng(0))
-    model = fit_trees(features, label, np.ones(len(label)), 0)
+    model = _fit(features, label, np.ones(len(label)))
     feature, threshold = model.weights["feature"], model.weights["threshold"]
     column, place = int(feature[0, 0]), float(threshold[0, 0])
     row = np.tile(features[:1], (3, 1))
@@ -88,7 +94,7 @@ def test_feature_that_is_never_known_is_not_used():
     features, label = _rows(np.random.default_rng(0))
     never = np.insert(features, 2, np.nan, axis=1)
     weight = np.ones(len(label))
-    model, without = (fit_trees(rows, label, weight, 0) for rows in (never, features))
+    model, without = (_fit(rows, label, weight) for rows in (never, features))
     never[:, 2] = 7.0
     np.testing.assert_array_equal(
         model(with_unknown(never)), without(with_unknown(features))
@@ -100,22 +106,47 @@ def test_feature_that_is_never_known_is_not_used():
 )
 def test_one_label_gives_the_rate(label, expected):
     features, _ = _rows(np.random.default_rng(0), 100)
-    model = fit_trees(features, np.full(100, label), np.ones(100), 0)
+    model = _fit(features, np.full(100, label), np.ones(100))
     np.testing.assert_allclose(model(with_unknown(features)), expected, rtol=1e-4)
 
 
 def test_no_known_features_give_the_weighted_rate():
     label, weight = np.array([1, 0, 0]), np.array([2.0, 1.0, 1.0])
     unknown = np.full((3, 2), np.nan, np.float32)
-    model = fit_trees(unknown, label, weight, 0)
+    model = _fit(unknown, label, weight)
     np.testing.assert_allclose(model(with_unknown(unknown)), 0.0, atol=1e-6)
 
 
 def test_trees_are_restored_from_their_weights():
     features, label = _rows(np.random.default_rng(0))
     features[::5, 0] = np.nan
-    model = fit_trees(features, label, np.ones(len(label)), 0)
+    model = _fit(features, label, np.ones(len(label)))
     again = BoostedTrees(model.weights)
     new_rows = with_unknown(features)
     np.testing.assert_array_equal(model(new_rows), again(new_rows))
     assert {value.shape[0] for value in model.variables} <= {7, 8}
+
+
+@pytest.mark.parametrize("count", [300, 3000])
+def test_trees_of_some_rows_are_those_of_these_rows_alone(count):
+    rng = np.random.default_rng(4)
+    features, label = _rows(rng, count)
+    features[rng.random(features.shape) < 0.1] = np.nan
+    rows = np.flatnonzero(rng.random(count) < 0.7)
+    # Neither is of use to these rows: one is constant there, one is unknown.
+    features[rows, 2], features[rows, 3] = 1.0, np.nan
+    weight = rng.choice([0.5, 1.0], count)
+    some = fit_trees(RankedFeatures(features), rows, label[rows], weight[rows], 0)
+    alone = _fit(features[rows], label[rows], weight[rows])
+    for name, value in alone.weights.items():
+        np.testing.assert_array_equal(some.weights[name], value)
+    assert {*np.unique(some.weights["feature"])} <= {0, 1, 4}
+
+
+def test_rows_are_scored_in_blocks(monkeypatch):
+    features, label = _rows(np.random.default_rng(0))
+    features[::3, 1] = np.nan
+    model = _fit(features, label, np.ones(len(label)))
+    monkeypatch.setattr(trees, "_BLOCK", 70)
+    whole = model(with_unknown(features)).numpy()
+    np.testing.assert_allclose(model.score(features), whole, rtol=1e-6)

@@ -153,13 +153,6 @@ def test_the_split_into_tables_changes_no_byte(tmp_path, monkeypatch):
     assert list(Corpus.open(tmp_path / "a").iter_videos()) == posts
 
 
-def test_a_corpus_without_a_file_of_edges_has_none(tmp_path):
-    _write(tmp_path)
-    (tmp_path / "ties.parquet").unlink()
-    (tmp_path / "SHA256SUMS").unlink()
-    assert Corpus.open(tmp_path).edges.height == 0
-
-
 def test_a_directory_without_a_corpus_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"corpus.json is missing; .*import_corpus"):
         Corpus.open(tmp_path)

@@ -153,26 +153,25 @@ def test_a_preset_without_preprocessing_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "takes_length", [True, pytest.param(False, marks=pytest.mark.long)]
+    ("takes_length", "pooling"),
+    [(True, "mean"), pytest.param(False, "cls", marks=pytest.mark.long)],
 )
 def test_a_hub_encoder_takes_what_its_preprocessing_gives(
-    tiny_hub, vocabulary, tmp_path, takes_length
+    tiny_hub, vocabulary, tmp_path, takes_length, pooling
 ):
     made = save_preprocessor(
         tmp_path / "module", list(vocabulary), length=12, takes_length=takes_length
     )
     handle = f"hub:{tiny_hub}"
     captions = ["dance a cat", "", "cats dance " * 9]
-    for pooling in ("cls", "mean"):
-        found = _embed(
-            handle, captions, max_tokens=12, pooling=pooling, preprocessor=made
-        )
-        expected = _embed(handle, captions, max_tokens=12, pooling=pooling)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-    spec = TextSpec(handle, max_tokens=12, preprocessor=made)
-    encoder = build_text_encoder(spec)
+    options = {"max_tokens": 12, "pooling": pooling}
+    found = _embed(handle, captions, preprocessor=made, **options)
+    expected = _embed(handle, captions, **options)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    encoder = _build(handle, preprocessor=made, **options)
+    spec = TextSpec(handle, preprocessor=made, **options)
     assert TextSpec.from_settings(encoder.settings()) == spec
-    plain = build_text_encoder(TextSpec(handle, max_tokens=12))
+    plain = _build(handle, **options)
     assert "preprocessor" not in plain.settings()
     assert encoder.fingerprint != plain.fingerprint
     if not takes_length:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.encoders.quantization_samples import draw_frames
+from dc_keras.encoders.quantization import draw_frames
 from dc_keras.errors import DataError
 
 

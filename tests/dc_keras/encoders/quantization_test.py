@@ -15,10 +15,10 @@ from dc_keras.encoders.openvino_encoder import (
     read_int8_encoder,
 )
 from dc_keras.encoders.quantization import (
+    draw_frames,
     int8_directory,
     write_int8_model,
 )
-from dc_keras.encoders.quantization_samples import draw_frames
 from dc_keras.encoders.registry import import_encoders
 from dc_keras.encoders.vision import (
     VisionEncoder,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from dc_keras.evaluation.calibration_error import (
+from dc_keras.evaluation.metrics import (
     expected_calibration_error,
     reliability_bins,
 )

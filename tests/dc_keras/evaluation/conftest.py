@@ -62,8 +62,7 @@ def table(grid):
 @pytest.fixture(scope="session")
 def facts(grid):
     """Posts that name the taste of their author, one per day."""
-    from dc_keras.context.post_features import PostFacts
-    from dc_keras.context.post_inputs import PostInputs
+    from dc_keras.context.post_features import PostFacts, PostInputs
 
     likes = dict(zip(grid.users, _tastes(), strict=True))
     videos = tuple(sorted(grid.video_users))

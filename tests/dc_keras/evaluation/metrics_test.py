@@ -11,16 +11,18 @@ from sklearn.metrics import (
 )
 
 from dc_keras.evaluation.metrics import (
-    Scores,
     best_threshold,
-    bootstrap_average_precision,
     decision_metrics,
     group_metrics,
     macro_scores,
     pair_metrics,
-    weighted_average_precision,
 )
 from dc_keras.study.audit.feasibility import broken_identities
+from dc_keras.training.average_precision import (
+    Scores,
+    bootstrap_average_precision,
+    weighted_average_precision,
+)
 
 _LABELS = np.array([1, 1, 0, 0, 0])
 _SCORES = np.array([0.9, 0.4, 0.6, 0.2, 0.1])
@@ -182,7 +184,7 @@ def test_weighted_average_precision_is_that_of_repeated_rows(rows):
 
 def test_many_steps_are_taken_a_block_at_a_time(folds, monkeypatch):
     whole = bootstrap_average_precision(folds, 50, 0)
-    monkeypatch.setattr("dc_keras.evaluation.metrics._STEPS_AT_ONCE", 2)
+    monkeypatch.setattr("dc_keras.training.average_precision._STEPS_AT_ONCE", 2)
     assert bootstrap_average_precision(folds, 50, 0) == pytest.approx(whole)
 
 

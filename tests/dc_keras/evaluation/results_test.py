@@ -3,10 +3,6 @@ import polars as pl
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.evaluation.metrics import (
-    Scores,
-    bootstrap_average_precision,
-)
 from dc_keras.evaluation.result_tables import BAYES
 from dc_keras.evaluation.results import (
     fold_metrics,
@@ -16,6 +12,10 @@ from dc_keras.evaluation.results import (
 )
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
 from dc_keras.study.audit.feasibility import broken_identities
+from dc_keras.training.average_precision import (
+    Scores,
+    bootstrap_average_precision,
+)
 
 _MODELS = [
     *SIMPLE_BASELINES,

@@ -9,6 +9,8 @@ from dc_keras.corpus.pseudonyms import Pseudonymizer, post_code
 from dc_keras.errors import DataError
 from dc_keras.privacy.result_removal import forget_bundle, forget_results
 from dc_keras.study.participation import Grid
+from dc_keras.study.split_manifest import Manifest
+from dc_keras.study.splits import Fold
 from tfrecords.storage.atomic_update import AtomicUpdate
 from tfrecords.storage.checksums import read_sums, write_sums
 
@@ -56,17 +58,17 @@ def run(tmp_path):
 
 def _manifest(*, with_gone):
     """A split whose first two pairs are of the removed user."""
-    grid = json.loads(_grid(with_gone=with_gone).to_json())
-    parts = "xxvtt" if with_gone else "vtt"
-    hidden = sorted([_GONE, _BOB]) if with_gone else [_BOB]
-    fold = {"index": 0, "seed": 0, "parts": parts, "hidden_users": hidden}
-    content = {"split": "cold_user", "grid": grid, "folds": {"f": fold}}
-    content["sha256"] = hashlib.sha256(_one_line(content).encode()).hexdigest()
-    return _one_line(content) + "\n"
-
-
-def _one_line(content):
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+    first = 2 if with_gone else 0
+    fold = Fold(
+        "cold_user",
+        0,
+        train=np.arange(first + 1, first + 3),
+        valid=np.array([first]),
+        test=np.arange(first),
+        hidden_users=frozenset({_GONE, _BOB} if with_gone else {_BOB}),
+    )
+    grid = _grid(with_gone=with_gone)
+    return Manifest("cold_user", grid, {"f": fold}, {"f": 0}).to_json()
 
 
 def _grid(*, with_gone):

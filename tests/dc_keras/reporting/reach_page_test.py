@@ -8,10 +8,9 @@ pytest.importorskip("networkx", reason="the extra `social` is not installed")
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 from dc_keras.reporting.reach_page import render_reach_page
 from dc_keras.social.adoption import DAY_S, Adoption, measure_along_edges
-from dc_keras.social.backtesting import backtest
+from dc_keras.social.backtesting import PastChallenge, backtest
 from dc_keras.social.reach import simulate_reach
 from dc_keras.social.reach_report import METHOD_NAMES, ReachReport, WhatIf
-from dc_keras.social.snapshots import PastChallenge
 
 _HOSTILE = "<script>alert(1)</script>"
 _OBEYED = f"{_HOSTILE}\x1b\u202e"

@@ -108,7 +108,8 @@ def _ask(predictor, history, challenge="dance", num_posts=None):
     for _ in range((num_posts or len(history)) - len(history)):
         captions.append("")
         jpegs.append([b""] * width)
-    answer = predictor.signatures["captions_only"](
+    answer = predictor.call(
+        "captions_only",
         challenge=np.array([challenge], object),
         captions=np.array([captions], object),
         frames=np.array([jpegs], object),
@@ -233,7 +234,7 @@ def test_encoders_with_tokenisers_of_their_own_are_served(
     assert np.ptp(served.probability) > 1e-3
     scores = predictor.predict(served.users, predictor.challenges)
     np.testing.assert_allclose(scores, served.probability, atol=5e-5)
-    assert not {"tokens", "embed_user_tokens"} & set(predictor.signatures)
+    assert not {"tokens", "embed_user_tokens"} & set(predictor.model.signatures)
     audit = json.loads((served.place / "op_audit.json").read_text("utf-8"))
     assert "2.20" in audit["supported_by"]
 
@@ -325,15 +326,15 @@ def test_a_proxy_is_no_participation_model(served):
         build_serving_model(served.model_directory / "user_proxy")
 
 
-def test_missing_bundles_and_unknown_challenges_are_refused(
-    served, predictor, tmp_path
-):
+def test_missing_bundles_and_invalid_requests_are_refused(served, predictor, tmp_path):
     with pytest.raises(DataError, match=r"must contain saved_model.pb .*export_model"):
         Predictor.load(tmp_path)
     with pytest.raises(DataError, match="knows the challenges dance, cats"):
         predictor.predict(served.histories, ["dancing"])
     with pytest.raises(DataError, match="at least one post"):
         predictor.predict([()], ["dance"])
+    with pytest.raises(DataError, match=r"takes name\. Received: inputs=\['names'\]"):
+        predictor.call("find_challenge", names=np.array(["dance"], object))
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.serving import bounded_http
-from dc_keras.serving.client import ServedFunction, shorten
+from dc_keras.serving.client import shorten
 from dc_keras.serving.connect import connect
 
 
@@ -81,16 +81,14 @@ def test_a_server_answers_as_the_bundle_in_process_does(served, client, predicto
     np.testing.assert_allclose(found, with_facts, atol=1e-5)
 
 
-def test_every_output_comes_back_with_its_type(
-    served, client, predictor, call_signature
-):
+def test_every_output_comes_back_with_its_type(served, client, predictor):
     post = list(served.histories[0])[:1]
     inputs = {
         "captions": [[post[0].caption]],
         "frames": [[list(post[0].jpegs) or [b""]]],
     }
     arrays = {key: np.array(value, object) for key, value in inputs.items()}
-    here = call_signature(predictor, "rank_challenges", **arrays)
+    here = predictor.call("rank_challenges", **arrays)
     there = client.predict("rank_challenges", inputs)
     assert set(there) == set(here)
     for key, value in here.items():
@@ -128,11 +126,10 @@ def test_versions_and_labels_are_asked_for_by_name(join):
 @pytest.mark.parametrize(
     "caption", [" ", "", "x" * 10_000, "💃🏽🔥", '"\\ {"b64": "!"}', "\0", "é\n\t"]
 )
-def test_any_caption_is_answered(client, predictor, call_signature, caption):
+def test_any_caption_is_answered(client, predictor, caption):
     found, known = _ask(client, [caption, "more"])
     assert known
-    here = call_signature(
-        predictor,
+    here = predictor.call(
         "serving_default",
         challenge=np.array(["dance"], object),
         captions=np.array([[caption.encode(), b"more"]], object),
@@ -327,11 +324,3 @@ def test_strings_are_texts_or_base64_objects(server, name, error):
     body["inputs"] = [{"b64": "ZGFuY2U="}]  # "dance", bare as there is one input
     _, content = _post(server, ":predict", json.dumps(body).encode())
     assert content["outputs"]["known_challenge"] == [True]
-
-
-def test_a_served_function_is_called_by_names():
-    class Echo:
-        def predict(self, name, inputs):
-            return {"called": (name, inputs)}
-
-    assert ServedFunction(Echo(), "score")(user=1)["called"] == ("score", {"user": 1})

@@ -47,7 +47,7 @@ class Served:
         return _load(self.place)
 
 
-@lru_cache(maxsize=1)  # loading takes seconds, and a loaded bundle 200 MiB
+@lru_cache(maxsize=2)  # the first call of each signature takes a second
 def _load(place: Path) -> Predictor:
     from dc_keras.serving.predictor import Predictor
 
@@ -81,22 +81,6 @@ def _make_post(number, video_id):
     )
     caption = f"post {number} #{_CHALLENGES[number % 2]}!"
     return _Post(video_id, caption, frames)
-
-
-@pytest.fixture(scope="session")
-def call_signature():
-    """Calls a signature of a loaded bundle, with missing facts as unknown."""
-    import tensorflow as tf
-
-    from dc_keras.serving.unknown_facts import fill_unknown
-
-    def call(predictor, signature, **inputs):
-        function = predictor.signatures[signature]
-        filled = fill_unknown(inputs, function.structured_input_signature[1])
-        answer = function(**{key: tf.constant(value) for key, value in filled.items()})
-        return {key: value.numpy() for key, value in answer.items()}
-
-    return call
 
 
 @pytest.fixture(scope="session")

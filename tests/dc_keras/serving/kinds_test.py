@@ -46,7 +46,20 @@ np.savez(sys.argv[2], **answers, ours=ours)
 """
 
 
-@pytest.fixture(scope="module", params=_KINDS)
+def _kinds(short):
+    """Runs a test for all kinds; all but one of them are long."""
+    kinds = [
+        kind if kind == short else pytest.param(kind, marks=pytest.mark.long)
+        for kind in _KINDS
+    ]
+    return pytest.mark.parametrize("bundle", kinds, indirect=True, scope="module")
+
+
+# Other files have short tests of the answers of the other kinds.
+_of_answers, _of_files = _kinds("served_videos"), _kinds("served")
+
+
+@pytest.fixture(scope="module")
 def bundle(request):
     return request.getfixturevalue(request.param)
 
@@ -90,6 +103,7 @@ def answers_apart(request, tmp_path_factory):
         return {place: answers[str(n)] for n, place in enumerate(places)}
 
 
+@_of_answers
 def test_answers_are_those_of_the_fitted_model(bundle, predictor):
     answered = predictor.predict(bundle.users, predictor.challenges)
     expected = predictor.calibration.apply(bundle.probability)
@@ -98,6 +112,7 @@ def test_answers_are_those_of_the_fitted_model(bundle, predictor):
 
 
 @pytest.mark.long  # `bundle_test` does the same for one kind
+@_of_answers
 def test_another_process_without_this_package_gives_equal_results(
     bundle, predictor, answers_apart
 ):
@@ -107,15 +122,17 @@ def test_another_process_without_this_package_gives_equal_results(
     np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
+@_of_answers
 def test_ranked_users_have_their_probabilities(bundle, predictor):
     prepared = predictor.prepare_users(predictor.represent_users(bundle.users))
-    ranker = Ranker(prepared, predictor.signatures["rank_users"])
+    ranker = Ranker(prepared, predictor.model)
     whole = predictor.predict(bundle.users, predictor.challenges)
     for column, name in enumerate(predictor.challenges):
         [challenge] = predictor.find_challenges([name])
         np.testing.assert_allclose(ranker.score(challenge), whole[:, column], atol=1e-5)
 
 
+@_of_answers
 def test_a_prediction_is_explained(request, bundle, predictor):
     user = next(u for u in bundle.users if len(u.posts) == 3)
     found = explain(predictor, user, "dance", most_posts=1)
@@ -133,6 +150,7 @@ def test_a_prediction_is_explained(request, bundle, predictor):
 
 
 @pytest.mark.long  # `add_challenge_test` does the same for one kind
+@_of_answers
 def test_a_challenge_is_added(bundle, predictor, tmp_path):
     posts = [
         RawPost("open an umbrella", sound="9", create_time=1_600_000_000),
@@ -153,12 +171,14 @@ def test_a_challenge_is_added(bundle, predictor, tmp_path):
         place.rename(tmp_path / "moved")
 
 
+@_of_files
 def test_servers_from_2_15_to_2_20_know_every_op(bundle):
     audit = json.loads((bundle.place / "op_audit.json").read_text("utf-8"))
     assert set(audit["supported_by"]) >= _RELEASES
 
 
 @pytest.mark.long  # `sample_requests_test` does the same for one kind
+@_of_answers
 def test_every_sample_is_answered_with_numbers(bundle, predictor):
     for name, inputs in make_requests(bundle.place):
         size = len(next(iter(inputs.values())))
@@ -167,6 +187,7 @@ def test_every_sample_is_answered_with_numbers(bundle, predictor):
             assert value.dtype != np.float32 or np.isfinite(value).all()
 
 
+@_of_files
 def test_no_tensor_has_an_axis_of_people(bundle):
     num_users = len(bundle.users)
     num_trained = num_users - _validation_users(bundle.model_directory).n_unique()

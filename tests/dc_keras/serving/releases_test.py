@@ -8,7 +8,7 @@ from tensorflow.core.framework import op_def_pb2
 from tensorflow.python.client import pywrap_tf_session as session
 
 from dc_keras.errors import DataError
-from dc_keras.serving.releases import find_release, load_releases
+from dc_keras.serving.op_audit import find_release, load_releases
 
 # Ops that call back into Python: registered here, and in no server.
 _OF_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dc_keras.evaluation.calibration_error import expected_calibration_error
+from dc_keras.evaluation.metrics import expected_calibration_error
 from dc_keras.serving.calibration import Calibration
 from dc_keras.serving.reliability import describe_reliability, predict_out_of_fold
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
-from dc_keras.serving.reproducible_export import order_variables, set_reproducible_uuid
+from dc_keras.serving.bundle import order_variables, set_reproducible_uuid
 from tfrecords.storage.checksums import read_sums
 
 _ROOT = Path(__file__).parents[3]

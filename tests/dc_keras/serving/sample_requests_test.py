@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 
@@ -39,25 +40,36 @@ def predictor(served_text):
     return served_text.predictor
 
 
-def test_every_signature_answers_its_warm_up_as_loaded_functions_do(
-    served_text, predictor
-):
+def test_warm_up_records_have_every_signature_and_batch_size(served_text):
     pytest.importorskip("tensorflow_serving.apis", reason="the extra `serving`")
-    requests = list(read_warm_up(served_text.place / WARM_UP_FILE))
-    assert len(requests) == len(_SIGNATURES) * len(BATCH_SIZES)
-    assert {name for name, _ in requests} == _SIGNATURES
-    for name, inputs in requests:
+    found = {
+        (name, len(next(iter(inputs.values()))))
+        for name, inputs in read_warm_up(served_text.place / WARM_UP_FILE)
+    }
+    assert found == set(itertools.product(_SIGNATURES, BATCH_SIZES))
+
+
+def test_every_signature_answers_its_sample_with_numbers(served_text, predictor):
+    assert set(predictor.model.signatures) == _SIGNATURES
+    requests = list(make_requests(served_text.place))
+    for name, inputs in requests[:: len(BATCH_SIZES)]:
+        for value in predictor.call(name, **inputs).values():
+            assert value.shape[0] == BATCH_SIZES[0]
+            assert value.dtype != np.float32 or np.isfinite(value).all()
+
+
+@pytest.mark.long  # a test of `bundle_test` does the same for four signatures
+def test_every_signature_answers_as_loaded_functions_do(served_text, predictor):
+    functions = tf.saved_model.load(str(served_text.place)).signatures
+    for name, inputs in make_requests(served_text.place):
         tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        as_functions = predictor.signatures[name](**tensors)
-        size = len(next(iter(inputs.values())))
+        as_functions = functions[name](**tensors)
         answer = predictor.call(name, **inputs)
         assert answer.keys() == as_functions.keys()
         for key, value in answer.items():
             expected = as_functions[key].numpy()
-            assert value.shape[0] == size
             assert (value.dtype, value.shape) == (expected.dtype, expected.shape)
             if value.dtype == np.float32:
-                assert np.isfinite(value).all()
                 np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
             else:
                 np.testing.assert_array_equal(value, expected)

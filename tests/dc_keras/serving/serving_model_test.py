@@ -15,16 +15,11 @@ _CAPTIONS = np.array([["so good", "a #song"], ["my cat", ""]], object)
 _NO_FRAMES = np.full((2, 2, 1), b"", object)
 
 
-def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(
-    predictor, call_signature
-):
-    ranked = call_signature(
-        predictor, "rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES
-    )
+def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(predictor):
+    ranked = predictor.call("rank_challenges", captions=_CAPTIONS, frames=_NO_FRAMES)
     assert np.all(np.diff(ranked["probability"], axis=1) <= 0)
     for column in range(2):
-        alone = call_signature(
-            predictor,
+        alone = predictor.call(
             "serving_default",
             challenge=ranked["challenge"][:, column],
             captions=_CAPTIONS,
@@ -35,24 +30,18 @@ def test_ranked_challenges_have_the_scores_that_they_get_one_by_one(
         )
 
 
-def test_prepared_users_have_the_scores_of_their_representations(
-    predictor, call_signature
-):
-    user = call_signature(
-        predictor, "embed_user", captions=_CAPTIONS, frames=_NO_FRAMES
-    )["user"]
-    prepared = call_signature(predictor, "prepare_users", user=user)["prepared"]
+def test_prepared_users_have_the_scores_of_their_representations(predictor):
+    user = predictor.call("embed_user", captions=_CAPTIONS, frames=_NO_FRAMES)["user"]
+    prepared = predictor.call("prepare_users", user=user)["prepared"]
     challenge = predictor.find_challenges(["cats"])
-    ranked = call_signature(
-        predictor, "rank_users", prepared=prepared, challenge=challenge
-    )
-    whole = call_signature(
-        predictor, "score", user=user, challenge=np.tile(challenge, (len(user), 1))
+    ranked = predictor.call("rank_users", prepared=prepared, challenge=challenge)
+    whole = predictor.call(
+        "score", user=user, challenge=np.tile(challenge, (len(user), 1))
     )
     np.testing.assert_allclose(ranked["probability"], whole["probability"], atol=1e-5)
 
 
-def test_tokens_answer_as_their_captions_do(served_text, predictor, call_signature):
+def test_tokens_answer_as_their_captions_do(served_text, predictor):
     from dc_keras.encoders.text import TextSpec, build_text_encoder
 
     spec = TextSpec.from_settings(predictor.config["sides"]["user"]["text"])
@@ -62,8 +51,8 @@ def test_tokens_answer_as_their_captions_do(served_text, predictor, call_signatu
     token_ids[1, 1] = 0  # the empty caption is padding
     inputs = {"challenge": np.array(["cats", "dance"], object), "frames": _NO_FRAMES}
     inputs["captions"] = _CAPTIONS
-    tokens = call_signature(predictor, "tokens", token_ids=token_ids, **inputs)
-    whole = call_signature(predictor, "serving_default", **inputs)
+    tokens = predictor.call("tokens", token_ids=token_ids, **inputs)
+    whole = predictor.call("serving_default", **inputs)
     np.testing.assert_allclose(tokens["probability"], whole["probability"], atol=1e-5)
 
 
@@ -75,10 +64,9 @@ def test_a_challenge_is_the_mean_of_its_videos(predictor):
     np.testing.assert_allclose(both[:width], np.mean(each, axis=0)[:width], atol=1e-5)
 
 
-def test_single_posts_are_embedded_as_those_of_sets(predictor, call_signature):
+def test_single_posts_are_embedded_as_those_of_sets(predictor):
     posts = [RawPost("a #dance"), RawPost("spin around")]
-    videos = call_signature(
-        predictor,
+    videos = predictor.call(
         "embed_video",
         captions=np.array([post.caption for post in posts], object),
         frames=np.full((2, 1), b"", object),
@@ -95,15 +83,12 @@ def test_answers_are_those_of_the_fitted_model(served_text, predictor):
     np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
-def test_facts_affect_the_score_and_are_optional(
-    served_text, predictor, call_signature
-):
+def test_facts_affect_the_score_and_are_optional(served_text, predictor):
     whole = predictor.predict(served_text.users, predictor.challenges)
     without = predictor.predict(served_text.histories, predictor.challenges)
     assert np.abs(whole - without).max() > 1e-3
     inputs = pack_posts(served_text.histories, "user")
-    only = call_signature(
-        predictor,
+    only = predictor.call(
         "captions_only",
         challenge=np.full(len(without), b"cats", object),
         captions=inputs["captions"],

@@ -7,7 +7,6 @@ from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions
 from dc_keras.serving.add_challenge import add_challenge
 from dc_keras.serving.attribution import explain
-from dc_keras.serving.predictor import Predictor
 from dc_keras.serving.ranking import Ranker
 from dc_keras.serving.raw_requests import RawPost
 from dc_keras.serving.sample_requests import make_requests
@@ -28,17 +27,17 @@ def feature(make_served):
 
 @pytest.fixture(scope="module")
 def predictor(baseline):
-    return Predictor.load(baseline.place)
+    return baseline.predictor
 
 
 @pytest.mark.parametrize("row", ["baseline", "feature"])
 def test_answers_and_ranks_are_those_of_the_fitted_model(request, row):
     bundle = request.getfixturevalue(row)
-    predictor = Predictor.load(bundle.place)
+    predictor = bundle.predictor
     expected = predictor.calibration.apply(bundle.probability)
     assert np.ptp(expected) > 1e-3
     users = predictor.represent_users(bundle.users)
-    ranker = Ranker(predictor.prepare_users(users), predictor.signatures["rank_users"])
+    ranker = Ranker(predictor.prepare_users(users), predictor.model)
     answered = predictor.predict(bundle.users, predictor.challenges)
     np.testing.assert_allclose(answered, expected, atol=1e-4)
     for column, name in enumerate(predictor.challenges):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dc_keras.encoders.registry import import_encoders
 from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
 from dc_keras.serving.frame_rule import FrameRule
@@ -63,7 +64,9 @@ _RULE = FrameRule(num_frames=2, frame_size=32, is_spread=True, repeat="nearest")
 
 
 def test_features_of_openvino_are_served_by_the_same_network_of_keras():
-    vision = build_vision_encoder(VisionSpec("VGG16", weights="random", image_size=32))
+    import_encoders(["tiny_encoders"])
+    spec = VisionSpec("tiny_frames", weights="random", image_size=32)
+    vision = build_vision_encoder(spec)
     settings = vision.settings() | {
         "runtime": "openvino",
         "network_fingerprint": vision.fingerprint,

@@ -6,7 +6,7 @@ from mentions import find_mentions
 
 from dc_keras.corpus.records import find_hashtags, normalize_hashtag
 from dc_keras.simulation import wording
-from dc_keras.simulation.vocabulary import GENERIC_TAGS, TOPICS
+from dc_keras.simulation.wording import GENERIC_TAGS, TOPICS
 
 
 def test_taste_weights_follow_the_sign_of_the_taste():

@@ -9,8 +9,13 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import SocialGraph
-from dc_keras.social.graph_view import GraphView, edge_table
-from dc_keras.social.palette import OTHER, PALETTE, community_colours
+from dc_keras.social.graph_view import (
+    OTHER,
+    PALETTE,
+    GraphView,
+    community_colours,
+    edge_table,
+)
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 import networkx as nx

@@ -5,7 +5,7 @@ import pytest
 from drawn_graphs import TWO_GROUPS, layer_of
 
 from dc_keras.errors import DataError
-from dc_keras.social.palette import PALETTE
+from dc_keras.social.graph_view import PALETTE
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
 pytest.importorskip("matplotlib", reason="the extra `social` is not installed")

@@ -9,7 +9,7 @@ from dc_keras.errors import DataError
 from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.graph_store import read_graph, save_graph
-from dc_keras.social.spells import SCHEMA
+from dc_keras.social.tie_times import SCHEMA
 
 _WEIGHTS = to_canonical(
     sparse.csr_array(np.array([[0, 2.5, 1], [2.5, 0, 0], [1, 0, 0]]))

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
+from dc_keras.social.graph_view import OTHER
 from dc_keras.social.model_scores import (
     mean_probabilities,
     probability_colours,
     read_probabilities,
 )
-from dc_keras.social.palette import OTHER
 
 _USERS = ("a", "b", "c")
 _PREDICTED = "user_id,challenge,probability\na,dance,.5\na,sing,.1\nz,dance,.9\n"

@@ -8,10 +8,9 @@ from drawn_graphs import layer_of
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")
 from dc_keras.social.adoption import DAY_S, Adoption, AlongEdges
-from dc_keras.social.backtesting import METHODS, backtest
+from dc_keras.social.backtesting import METHODS, PastChallenge, backtest
 from dc_keras.social.reach import Reach
 from dc_keras.social.reach_report import ReachReport, WhatIf
-from dc_keras.social.snapshots import PastChallenge
 
 _RING = layer_of([(u, (u + 1) % 9, 1.0) for u in range(9)], 9)
 _ADOPTIONS = {

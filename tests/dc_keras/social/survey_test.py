@@ -8,7 +8,7 @@ from scipy import sparse
 
 from dc_keras.social.affiliations import STOP_TAGS, count_affiliations
 from dc_keras.social.graph import SocialGraph
-from dc_keras.social.palette import PALETTE
+from dc_keras.social.graph_view import PALETTE
 from dc_keras.social.sharing import build_shared_layer
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")

@@ -4,8 +4,8 @@ from drawn_graphs import layer_of
 
 from dc_keras.errors import DataError
 from dc_keras.social.graph import SocialGraph
+from dc_keras.social.model_scores import read_readiness, read_seeds
 from dc_keras.social.reach import edge_chances, simulate_reach
-from dc_keras.social.what_if import read_readiness, read_seeds
 
 _LAYER = layer_of([(0, 1, 1.0), (1, 2, 1.0)], 4)
 _GRAPH = SocialGraph(("u_a", "u_b", "u_c", "u_d"), (_LAYER,))

@@ -14,6 +14,7 @@ from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.temporal import join_cutoffs
 from dc_keras.training.baseline_training import baseline_examples, fit_baseline
 from dc_keras.training.fusion_training import user_sets, video_vectors
+from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import side_variants
 from dc_keras.training.saved_participation import CHALLENGES_FILE, read_participation
 from dc_keras.training.train_model import train_participation
@@ -47,7 +48,7 @@ def test_every_baseline_learns_who_joins(pairs, make_examples, training_options,
     examples = make_examples(name, train, "balanced")
     options = replace(training_options, epochs=12, patience=0)
     fitted = fit_baseline(examples, train, _NOTHING, _SHAPE, options)
-    scores = fitted.crossed.probability[test]
+    scores = predict(fitted.model, examples.take(test))
     prevalence = pairs.label[test].mean()
     ap = average_precision_score(pairs.label[test], scores)
     assert ap > prevalence + 0.25
@@ -56,7 +57,7 @@ def test_every_baseline_learns_who_joins(pairs, make_examples, training_options,
 def test_baseline_inputs_are_history_and_challenge(grid, table, pairs, make_examples):
     everything = np.arange(len(pairs))
     examples = make_examples("VGG16+BERT", everything)
-    inputs, labels, _ = next(iter(examples.ordered_batches(len(pairs))))
+    inputs = examples.inputs_at(0, len(pairs))
     variant = side_variants(table, "VGG16+BERT")["user"]
     sets = user_sets(grid, table, video_vectors(table, variant), 4)
     np.testing.assert_array_equal(inputs["user"], sets.values[pairs.user])
@@ -64,7 +65,7 @@ def test_baseline_inputs_are_history_and_challenge(grid, table, pairs, make_exam
     np.testing.assert_array_equal(
         inputs["challenge"], np.eye(len(grid.challenges))[pairs.challenge]
     )
-    np.testing.assert_array_equal(labels, pairs.label)
+    np.testing.assert_array_equal(examples.labels, pairs.label)
 
 
 def test_challenges_without_training_pairs_have_the_mean_of_the_others(
@@ -88,7 +89,7 @@ def test_a_baselines_moments_are_those_of_the_training_users_posts(
     train = np.flatnonzero(pairs.user < 9)
     examples = make_examples("VGG16+BERT", train)
     options = replace(training_options, epochs=1)
-    model = fit_baseline(examples, train, _NOTHING, _SHAPE, options).crossed.model
+    model = fit_baseline(examples, train, _NOTHING, _SHAPE, options).model
     posts = table.rows([v for history in grid.histories[:9] for v in history])
     variant = side_variants(table, "VGG16+BERT")["user"]
     values = video_vectors(table, variant)[posts].astype(np.float64)

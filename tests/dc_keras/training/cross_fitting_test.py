@@ -68,7 +68,9 @@ def test_final_model_equals_a_model_fitted_alone():
         participation("val_loss"),
         _OPTIONS,
     )
-    np.testing.assert_allclose(crossed.probability, predict(alone, examples), atol=1e-5)
+    np.testing.assert_allclose(
+        predict(crossed.model, examples)[:, -1], predict(alone, examples), atol=1e-5
+    )
 
 
 def test_training_pairs_are_scored_by_a_copy_fitted_without_them():
@@ -76,19 +78,22 @@ def test_training_pairs_are_scored_by_a_copy_fitted_without_them():
     # Labels of even training pairs change the scores of odd ones only.
     after = _fit(_examples(flipped=_TRAIN[::2])).out_of_fold
     # Early stopping uses the final model, so the number of epochs is the same.
-    np.testing.assert_array_equal(np.isnan(before), False)
+    np.testing.assert_array_equal(np.isnan(before[_TRAIN]), False)
     assert (before[_TRAIN[1::2]] != after[_TRAIN[1::2]]).all()
 
 
-def test_other_pairs_are_scored_by_the_final_model():
-    crossed = _fit(_examples())
-    np.testing.assert_array_equal(crossed.out_of_fold[40:], crossed.probability[40:])
-    assert (crossed.out_of_fold[:40] != crossed.probability[:40]).all()
+def test_validation_pairs_are_scored_by_the_final_model():
+    examples = _examples()
+    crossed = _fit(examples)
+    final = predict(crossed.model, examples)[:, -1]
+    np.testing.assert_array_equal(crossed.out_of_fold[_VALID], final[_VALID])
+    assert (crossed.out_of_fold[_TRAIN] != final[_TRAIN]).all()
+    np.testing.assert_array_equal(np.isnan(crossed.out_of_fold[50:]), True)
 
 
 @pytest.mark.parametrize("is_scored", [True, False])
 def test_pairs_without_a_step_are_nan(is_scored):
     steps = [step for step in _steps() if not step.is_inner or is_scored]
     out_of_fold = _fit(_examples(), steps).out_of_fold
-    assert np.isnan(out_of_fold[:40]).all() != is_scored
-    assert np.isfinite(out_of_fold[40:]).all()
+    assert np.isnan(out_of_fold[_TRAIN]).all() != is_scored
+    assert np.isfinite(out_of_fold[_VALID]).all()

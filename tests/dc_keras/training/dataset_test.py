@@ -142,19 +142,14 @@ def test_sampling_may_be_unknown(small):
     assert not small.vision["VGG16"].sampling
 
 
-def test_batches_in_order_hold_every_example_once(examples):
-    batches = list(examples.ordered_batches(4))
-    # The last one is padded with two rows of weight zero.
-    assert [len(labels) for _, labels, _ in batches] == [4, 4, 4]
-    assert len(batches) == examples.num_batches(4)
-    labels = np.concatenate([labels for _, labels, _ in batches])
-    np.testing.assert_array_equal(labels[:10], examples.labels)
-    weights = np.concatenate([weights for _, _, weights in batches])
-    np.testing.assert_array_equal(weights, [*examples.weights, 0.0, 0.0])
+def test_inputs_beyond_the_last_example_are_its_copies(examples):
+    inputs = examples.inputs_at(8, 4)
+    np.testing.assert_allclose(inputs["half"][:, 0], [0.1, 0, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(examples.inputs_at(20, 2)["half"], [[0.0], [0.0]])
 
 
 def test_each_input_is_gathered_by_its_own_index(examples):
-    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    inputs = examples.inputs_at(0, 10)
     rows = examples.index["half"]
     np.testing.assert_allclose(inputs["half"][:, 0], rows * 0.1, atol=1e-3)
     np.testing.assert_array_equal(inputs["flag"], rows % 2 == 1)
@@ -162,7 +157,7 @@ def test_each_input_is_gathered_by_its_own_index(examples):
 
 
 def test_half_precision_is_converted_to_single(examples):
-    inputs, _, _ = next(iter(examples.ordered_batches(10)))
+    inputs = examples.inputs_at(0, 10)
     assert inputs["half"].dtype == tf.float32
     assert inputs["flag"].dtype == tf.bool
     # 0.1 is rounded in float16, and must not be rounded again.
@@ -177,23 +172,22 @@ def test_stored_rows_give_the_batches_of_a_tensor(examples, tmp_path):
         [StoredFile.of(path)], np.zeros(4, np.int32), 2 * np.arange(4), (1,)
     )
     stored = replace(examples, tables={**examples.tables, "half": rows})
-    datasets = [
-        (one.training_batches(4, 0, 0).take(3), one.ordered_batches(4))
-        for one in (examples, stored)
-    ]
-    for ours, theirs in zip(*datasets, strict=True):
-        assert ours.element_spec == theirs.element_spec
-        for one, other in zip(ours, theirs, strict=True):
-            np.testing.assert_array_equal(one[0]["half"], other[0]["half"])
+    ours, theirs = (one.training_batches(4, 0, 0).take(3) for one in (examples, stored))
+    assert ours.element_spec == theirs.element_spec
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one[0]["half"], other[0]["half"])
+    one, other = (some.inputs_at(2, 5)["half"] for some in (examples, stored))
+    assert one.dtype == other.dtype
+    np.testing.assert_array_equal(one, other)
 
 
 def test_taken_examples_keep_inputs_labels_and_weights_together(examples):
     rows = np.array([9, 2, 2])
-    inputs, labels, weights = next(iter(examples.take(rows).ordered_batches(3)))
-    assert labels.numpy().tolist() == [9, 2, 2]
-    np.testing.assert_array_equal(weights, examples.weights[rows])
-    np.testing.assert_allclose(inputs["half"][:, 0], [0.0, 0.0, 0.0])
-    assert len(examples.take(rows)) == 3
+    taken = examples.take(rows)
+    assert taken.labels.tolist() == [9, 2, 2]
+    np.testing.assert_array_equal(taken.weights, examples.weights[rows])
+    np.testing.assert_allclose(taken.inputs_at(0, 3)["half"][:, 0], [0.0, 0.0, 0.0])
+    assert len(taken) == 3
 
 
 @pytest.mark.parametrize(
@@ -265,15 +259,12 @@ def test_the_replicas_pieces_make_the_batch_of_one_replica(
 def test_pieces_are_what_a_tpu_takes(examples, num_replicas):
     # Static shapes and no strings.
     part = _part(0, 1, num_replicas)
-    for dataset in (
-        examples.training_batches(8, seed=0, first_epoch=0, part=part),
-        examples.ordered_batches(8, part),
-    ):
-        for spec in tf.nest.flatten(dataset.element_spec):
-            assert spec.shape.is_fully_defined()
-            assert spec.dtype in (tf.float32, tf.int32, tf.bool)
-        _, labels, *_ = dataset.element_spec
-        assert labels.shape == (8 // num_replicas,)
+    dataset = examples.training_batches(8, seed=0, first_epoch=0, part=part)
+    for spec in tf.nest.flatten(dataset.element_spec):
+        assert spec.shape.is_fully_defined()
+        assert spec.dtype in (tf.float32, tf.int32, tf.bool)
+    _, labels, *_ = dataset.element_spec
+    assert labels.shape == (8 // num_replicas,)
 
 
 def test_a_batch_is_no_larger_than_the_examples(source):

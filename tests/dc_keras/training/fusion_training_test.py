@@ -18,6 +18,7 @@ from dc_keras.training.fusion_training import (
     user_sets,
     video_vectors,
 )
+from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import Variant
 
 _VARIANTS = {
@@ -83,14 +84,14 @@ def test_a_pair_gets_the_sets_of_its_user_and_its_challenge(pairs):
     challenges = VideoSets(rng.random((3, 5, 2), np.float32), rng.random((3, 5)) < 0.5)
     users = VideoSets(rng.random((36, 4, 2), np.float32), rng.random((36, 4)) < 0.5)
     examples = pair_examples(pairs, challenges, users)
-    inputs, labels, weights = next(iter(examples.ordered_batches(len(pairs))))
+    inputs = examples.inputs_at(0, len(pairs))
     np.testing.assert_array_equal(inputs["user"], users.values[pairs.user])
     np.testing.assert_array_equal(inputs["user_valid"], users.valid[pairs.user])
     c = pairs.challenge
     np.testing.assert_array_equal(inputs["challenge"], challenges.values[c])
     np.testing.assert_array_equal(inputs["challenge_valid"], challenges.valid[c])
-    np.testing.assert_array_equal(labels, pairs.label)
-    assert set(weights.numpy()) == {1.0}
+    np.testing.assert_array_equal(examples.labels, pairs.label)
+    assert set(examples.weights) == {1.0}
 
 
 def test_balanced_weights_give_both_labels_the_same_total_and_mean_1():
@@ -197,13 +198,17 @@ def _shuffle_within_challenges(pairs):
     return replace(pairs, label=label)
 
 
+def _scores(fused, rows):
+    return predict(fused.model, fused.examples.take(rows))[:, -1]
+
+
 def _judge(pairs, challenges, users, model_options, training_options):
     train, valid, test = _parts(pairs)
     examples = pair_examples(pairs, challenges, users, "balanced")
     model_options = replace(model_options, layer_norm=False)
     options = replace(training_options, batch_size=64, epochs=8)
-    crossed = fit_deep_challenger(examples, train, valid, (), model_options, options)
-    scores, labels = crossed.probability[test], pairs.label[test]
+    fused = fit_deep_challenger(examples, train, valid, (), model_options, options)
+    scores, labels = _scores(fused, test), pairs.label[test]
     return (
         average_precision_score(labels, scores),
         roc_auc_score(labels, scores),
@@ -260,10 +265,10 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
         learning_rate=0.0,
         class_weight=class_weight,
     )
-    crossed = fit_deep_challenger(examples, train, _NOTHING, (), plain, options)
-    model = crossed.model
+    fused = fit_deep_challenger(examples, train, _NOTHING, (), plain, options)
+    model = fused.model
     labels = pairs.label[train]
-    scores = crossed.probability[train].astype(np.float64)
+    scores = _scores(fused, train).astype(np.float64)
     share = {"balanced": np.where(labels == 1, 1.5, 0.75), "none": np.ones(len(labels))}
     expected = log_loss(labels, scores, sample_weight=share[class_weight])
     assert labels.mean() == pytest.approx(1 / 3)
@@ -285,15 +290,15 @@ def test_restored_weights_are_the_best_by_the_monitor(plain, monitor):
         learning_rate=0.05,
         monitor=monitor,
     )
-    crossed = fit_deep_challenger(examples, train, valid, (), plain, options)
-    model = crossed.model
+    fused = fit_deep_challenger(examples, train, valid, (), plain, options)
+    model = fused.model
     curve = model.history.history
     best = {
         "val_loss": int(np.argmin(curve["val_loss"])),
         "val_average_precision": int(np.argmax(curve["val_average_precision"])),
     }
     assert best["val_loss"] != best["val_average_precision"]
-    scores = crossed.probability[valid].astype(np.float64)
+    scores = _scores(fused, valid).astype(np.float64)
     labels = shuffled.label[valid]
     assert log_loss(labels, scores) == pytest.approx(
         curve["val_loss"][best[monitor]], rel=1e-4

@@ -217,10 +217,10 @@ def test_moments_do_not_depend_on_the_blocks():
 def test_a_proxys_inputs_are_rows_of_shared_tables(table):
     task = ProxyTask("user", np.array([4, 2], np.int32), np.array([1, 0]), ("a", "b"))
     examples = proxy_examples(task, table, _VARIANTS["VGG16+BERT"])
-    inputs, labels, weights = next(iter(examples.ordered_batches(2)))
+    inputs = examples.inputs_at(0, 2)
     np.testing.assert_array_equal(inputs["caption"], table.captions[[4, 2]])
     np.testing.assert_array_equal(
         inputs["frames"], table.vision["VGG16"].frames[[4, 2]]
     )
-    assert labels.numpy().tolist() == [1, 0]
-    assert weights.numpy().tolist() == [1.0, 1.0]
+    assert examples.labels.tolist() == [1, 0]
+    assert examples.weights.tolist() == [1.0, 1.0]

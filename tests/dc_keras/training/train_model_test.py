@@ -6,10 +6,8 @@ import keras
 import numpy as np
 import polars as pl
 import pytest
-import tensorflow as tf
 from google.protobuf import text_format
 from sklearn.metrics import average_precision_score
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector import ProjectorConfig
 
 from dc_keras.corpus.pseudonyms import post_code
@@ -337,32 +335,6 @@ def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
     assert variant == _SIDES["challenge"]
     assert model.get_layer("video_embedding").output.shape == (None, 5)
     assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5
-
-
-def _events(directory):
-    events = EventAccumulator(str(directory))
-    events.Reload()
-    return events
-
-
-@pytest.mark.parametrize("place", [".", "challenge_proxy", "user_proxy"])
-def test_tensorboard_shows_curve_and_configuration(trained, place):
-    logs = trained.run.directory / place / "tensorboard"
-    (event,) = _events(logs).Tensors("config")
-    text = tf.make_ndarray(event.tensor_proto).item().decode("utf-8")
-    assert f'"grid_sha256": "{trained.run.grid.sha256}"' in text
-    for part in ("train", "validation"):
-        assert _events(logs / part).Tensors("epoch_loss")
-
-
-def test_tensorboard_shows_the_precision_recall_curve_of_validation(trained):
-    (event,) = _events(trained.run.directory / "tensorboard").Tensors(
-        "participation/pr_curve"
-    )
-    curve = tf.make_ndarray(event.tensor_proto)
-    labels = trained.predictions["label"]
-    # At threshold 0, all positives and all negatives are predicted as yes.
-    assert curve[:2, 0].tolist() == [labels.sum(), len(labels) - labels.sum()]
 
 
 @pytest.mark.parametrize(

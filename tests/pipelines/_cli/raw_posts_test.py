@@ -29,7 +29,13 @@ def corpus():
         schema_overrides={"music_id": pl.String},
     )
     users = pl.DataFrame(
-        {"user_id": _USERS, "followers": [10, None, 0], "total_posts": [5, None, None]}
+        {
+            "user_id": _USERS,
+            "followers": [10, None, 0],
+            "total_likes": [None] * 3,
+            "total_posts": [5, None, None],
+        },
+        schema_overrides={"total_likes": pl.Int64},
     )
     return SimpleNamespace(videos=videos, users=users)
 

@@ -27,13 +27,12 @@ from dc_keras.serving.ranking import read_users
 from dc_keras.social.building import GraphPlan
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.graph_store import read_graph, save_graph
-from dc_keras.social.model_scores import read_probabilities
+from dc_keras.social.model_scores import read_probabilities, read_readiness, read_seeds
 from dc_keras.social.representations import read_representations
-from dc_keras.social.what_if import read_readiness, read_seeds
-from dc_keras.study.audit.published_table import read_table
+from dc_keras.study.audit.published import read_table
 from dc_keras.study.study import Study
 from dc_keras.training.model_directory import claim_directory
-from pipelines._cli.system_errors import describe_system_error
+from pipelines._cli.app import describe_system_error
 from tfrecords.progress import kept_settings, read_progress
 from tfrecords.reader import list_shard_paths
 from tfrecords.storage.checksums import SUMS_FILE

@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from dc_keras.corpus.importing.sources import foreign, har, shapes
+from dc_keras.corpus.importing.sources import foreign, pages, shapes
 from dc_keras.corpus.importing.sources.json_repair import DAMAGED, TruncatedObject
 from dc_keras.corpus.importing.sources.post import Person, RequestContext, Row, Source
 
@@ -149,7 +149,7 @@ def _unwrap_object(
         if not isinstance(document, TruncatedObject):
             yield replace(outer, source=source)
         return
-    if har.is_har(document):
+    if pages.is_har(document):
         yield from _unwrap_har(outer, sniff, depth)
         return
     parts = [("", list(rows))] if rows is not None else _find_parts(document, sniff)
@@ -175,7 +175,7 @@ def _unwrap_har(
 ) -> Iterator[ContainedRecord]:
     """Yields the records of a browser recording; most of its entries have none."""
     is_any = False
-    for answer in har.iter_answers(outer.record):
+    for answer in pages.iter_answers(outer.record):
         has_posts = _has_record(answer.value, sniff, depth + 1)
         is_any |= has_posts
         inner = replace(

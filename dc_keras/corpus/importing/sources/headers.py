@@ -51,6 +51,8 @@ _BY_FOLDED_WORDS = {
     "shareurl": "share_url",
 }
 _PARTS = re.compile(r"[./]")
+# Keys between points or slashes; `Length (sec.)` and `Date/Time` are names.
+_PATH = re.compile(r"(?![A-Z]\w*/[A-Z])[^\s()./]+(?:[./][^\s()./]+)+")
 _SPACES = re.compile(r"[\s-]+")
 _LONGEST_NAME = 80
 # DouK-Downloader has a column ID in addition to the id of the post.
@@ -80,11 +82,11 @@ def rejection_reason(lines: Iterable[Sequence[str]]) -> str | None:
         names = [_trim(cell) for cell in cells]
         known = [name for name in names if find_field(name)[0] is not None]
         if len(known) > 1 and all(map(_is_name, names)):
-            rest = len(list(filter(None, names))) - len(known)
-            others = f" and {rest} others" if rest else ""
+            others = len(list(filter(None, names))) - len(known)
             return (
-                "a table without a column for the ids or the addresses of posts (such "
-                f"as `video id`, `url`); its columns are {', '.join(known)}{others}"
+                "a table without a column for the ids or the addresses of posts: call "
+                f"it `video id` or `url` (recognised: {', '.join(known)}; other: "
+                f"{others})"
             )
     return None
 
@@ -99,14 +101,14 @@ def column_paths(cells: Sequence[str]) -> list[Path]:
     if _AS_THEY_ARE in given:
         return [(name,) for name in given]
     known = set(given)
-    return [tuple(_PARTS.split(_spell(name, known))) for name in given]
+    return [_spell(name, known) for name in given]
 
 
-def _spell(name: str, given: set[str]) -> str:
-    """Returns the spelling that sources use, unless another column has it."""
-    parts = [_spell_part(part) for part in _PARTS.split(name)]
-    spelt = ".".join(parts)
-    return name if spelt in given else spelt
+def _spell(name: str, given: set[str]) -> Path:
+    """Returns the path as sources spell it, unless another column has that name."""
+    parts = _PARTS.split(name) if _PATH.fullmatch(name) else [name]
+    spelt = tuple(map(_spell_part, parts))
+    return tuple(parts) if ".".join(spelt) in given else spelt
 
 
 def _spell_part(part: str) -> str:

@@ -18,7 +18,8 @@ from dc_keras.corpus.importing.sources.post import Row
 # Field: headers in English, German, Spanish and French, the most specific ones first.
 _TEXT = """
 video_id: video id, post id, aweme id, item id, clip id, media id, id, video nummer,
-    id del video, id de la video, identifiant
+    id del video, id de la video, identifiant, beitrag id, beitrags id,
+    id de la publicacion, id de la publication
 url: video url, post url, share url, web video url, video link, url, share link, link,
     permalink, hyperlink, web address, address, link zum video, adresse, enlace,
     direccion, lien, lien vers
@@ -57,7 +58,7 @@ duration_s: duration, length, duration s, duration sec, duration second, length 
     length sec, length second, dauer, lange, duracion, duree
 hashtags: hashtag, tag, hashtag name, challenge, etiqueta
 mentions: mention, mentioned user, erwahnung, erwahnungen, mencion
-music_id: music id, sound id, audio id, song id
+music_id: music id, sound id, audio id, song id, ton id, musik id
 music_title: music title, sound title, song title, music name, sound name, music, sound,
     song, audio, track, musik, ton, musica, sonido, cancion, musique, chanson
 region: region, region code, country, country code, location, location created, land,

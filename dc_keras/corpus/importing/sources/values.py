@@ -18,6 +18,8 @@ _QUOTED_ID = re.compile(r"""=?\s*["'´‘’`]+(?P<id>\w+)["'´‘’`]*""")
 _GROUPED_ID = re.compile(r"\d{1,3}(?:([.,' \u00a0\u2009\u202f])\d{3})(?:\1\d{3}){3,}")
 _GROUPED = re.compile(r"\d{1,3}(?:([.,' ’\u00a0\u202f])\d{3})(?:\1\d{3}){0,4}")
 _LENGTH = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d{1,2}):(?P<s>\d{2}(?:\.\d+)?)")
+# With three decimals the comma may group digits.
+_DECIMAL_COMMA = re.compile(r"\d+,\d{1,2}")
 _DOUBLED_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 # Spreadsheets keep 15 digits of a number and replace the others by zeros.
 _SPREADSHEET_ID = re.compile(r"\d{12,15}0000")
@@ -122,12 +124,14 @@ def to_seconds(time: int) -> int:
 
 
 def parse_duration(value: object) -> float | None:
-    """Returns a duration in seconds, from a number or from `01:15` or `00:01:15`."""
+    """Returns a duration in seconds, from a number, `12,5`, `01:15` or `00:01:15`."""
     if isinstance(value, str):
         parts = _LENGTH.fullmatch(value.strip())
         if parts is not None:
             hours, minutes = int(parts["h"] or 0), int(parts["m"])
             return 3600 * hours + 60 * minutes + float(parts["s"])
+        if _DECIMAL_COMMA.fullmatch(value.strip()):
+            return float(value.replace(",", "."))
     return _number(value)
 
 

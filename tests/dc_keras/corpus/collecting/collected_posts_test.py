@@ -1,8 +1,8 @@
 import pytest
 
 from dc_keras.corpus.collecting.answers import RefusedError
-from dc_keras.corpus.collecting.collected_posts import PostPages
 from dc_keras.corpus.collecting.plan import Target
+from dc_keras.corpus.collecting.raw_pages import PostPages
 
 _TARGET = Target("hashtag", "dance")
 _DETAIL = {"challengeInfo": {"challenge": {"id": "9", "title": "dance"}}}

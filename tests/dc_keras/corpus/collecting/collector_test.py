@@ -5,9 +5,9 @@ import sys
 import pytest
 from fake_platform import CAPTCHA, MP4, TOKEN, make_pages, make_post, post_id
 
-from dc_keras.corpus.collecting.collected_posts import PostPages
 from dc_keras.corpus.collecting.collector import collect
 from dc_keras.corpus.collecting.plan import Target, make_plan
+from dc_keras.corpus.collecting.raw_pages import PostPages
 from dc_keras.errors import DataError
 
 _BLOCKED = "an empty answer: probably blocked"

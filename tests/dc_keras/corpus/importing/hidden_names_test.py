@@ -4,13 +4,11 @@ import json
 import os
 import re
 
-import polars as pl
 import pytest
 from corpus_files import hash_files, read_videos
 
 from dc_keras.corpus.importing.importer import import_files
 from dc_keras.corpus.store import Corpus
-from tfrecords.storage.checksums import seal_directory
 
 
 def test_no_identity_is_stored(give, corpus_dir, make_item):
@@ -70,18 +68,6 @@ def test_account_counts_are_those_of_the_newest_export(give, corpus_dir, make_it
     before = hash_files(corpus_dir)
     give(b=[line(6, 1500)])
     assert hash_files(corpus_dir)["users.parquet"] == before["users.parquet"]
-
-
-def test_a_corpus_without_account_columns_is_read(give, corpus_dir, make_item):
-    give(a=[make_item(0)])
-    path = corpus_dir / "users.parquet"
-    later = ("followers", "total_likes", "total_posts", "account_seen")
-    pl.read_parquet(path).drop(later).write_parquet(path)
-    seal_directory(corpus_dir)
-    assert Corpus.open(corpus_dir).users["followers"].to_list() == [None]
-    stats = {"followerCount": 4}
-    give(b=[make_item(0, authorStats=stats)])
-    assert Corpus.open(corpus_dir).users["followers"].to_list() == [4]
 
 
 def test_names_with_lone_surrogates_end_no_import(tmp_path, corpus_dir, pseudonymizer):

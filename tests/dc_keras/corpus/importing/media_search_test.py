@@ -3,7 +3,6 @@ import pytest
 from dc_keras.corpus.importing.media_search import (
     MediaIndex,
     MediaReport,
-    hide_names,
 )
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import rows_of, table_of
@@ -54,20 +53,6 @@ def test_files_that_differ_in_names_only_stay_distinct(tmp_path):
     found = [find_file(tmp_path, slide) for slide in video.slide_paths]
     assert found == [tmp_path / name for name in names]
     assert "ann" not in "".join(video.slide_paths)
-
-
-def test_names_in_existing_media_paths_are_hidden():
-    video = Video(
-        _ID,
-        "u",
-        "s",
-        media_path=f"@ann_video_{_ID}.mp4",
-        slide_paths=(f"{_ID}/ann.jpg", f"{_ID}/2.jpg", f"{_ID}/bob.jpg"),
-    )
-    [hidden] = rows_of(Video, hide_names(table_of(Video, [video])))
-    assert hidden.media_path == f"*{_ID}.mp4"
-    slides = (f"{_ID}/*.jpg", f"{_ID}/2.jpg", f"{_ID}/*.jpg*2")
-    assert hidden.slide_paths == slides
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../x.mp4", "a\0.mp4", "a" * 999])

@@ -3,8 +3,7 @@ import re
 import polars as pl
 import pytest
 
-from dc_keras.corpus.hashtags import hashtag_pattern
-from dc_keras.corpus.records import Video
+from dc_keras.corpus.records import Video, hashtag_pattern
 from dc_keras.study.audit.focal_marks import (
     check_captions,
     check_histories,

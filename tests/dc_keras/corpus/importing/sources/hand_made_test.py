@@ -28,6 +28,8 @@ def _table(rows, delimiter=";"):
         ["id", "Content", "Creator handle", "playCount", "heartCount", "Video Length"],
         ["ID", "Beschreibung", "Nutzername", "Aufrufe", "Gefällt mir", "Dauer"],
         ["ID del vídeo", "Descripción", "Usuario", "Vistas", "Me gusta", "Duración"],
+        ["Beitrag-ID", "Text", "Nutzer", "Aufrufe", "Likes", "Dauer (Sek.)"],
+        ["Video ID", "Text", "User", "No. of views", "Likes", "Length [sec.]"],
         ["ID vidéo", "Légende", "Utilisateur", "N° de vues", "J'aime", "Durée (s)"],
         [
             "TikTok ID",
@@ -48,6 +50,20 @@ def test_columns_are_recognised_by_hand_made_headers(read_file, header, delimite
     assert (post.caption, post.hashtags) == ("hello #fun", ("fun",))
     assert (post.views, post.likes, post.duration_s) == (1400, 30, 9)
     assert read.reasons == []
+
+
+@pytest.mark.parametrize("header", ["Date/Time", "Notes/Remarks", "Checked by (init.)"])
+def test_a_slash_or_point_in_a_header_does_not_make_a_path(read_file, header):
+    rows = [["Video ID", "User", "Likes", header], [_ID, "ann", "30", "x"]]
+    [(name, post)] = read_file(_table(rows)).posts
+    assert (name, post.likes) == ("hand_made", 30)
+
+
+@pytest.mark.parametrize(("cell", "seconds"), [("12,5", 12.5), ("1,234", None)])
+def test_a_duration_may_have_a_decimal_comma(read_file, cell, seconds):
+    rows = [["Video-ID", "Nutzer", "Dauer", "Ton-ID"], [_ID, "ann", cell, "6871"]]
+    [(_, post)] = read_file(_table(rows)).posts
+    assert (post.duration_s, post.music_id) == (seconds, "6871")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +135,9 @@ def test_no_source_of_a_tool_takes_a_table_it_reads_partially(read_file):
 @pytest.mark.parametrize(
     ("header", "named"),
     [
-        (["Username", "Likes", "Notes"], "Username, Likes and 1 others"),
-        (["Titel", "Aufrufe"], "Titel, Aufrufe"),
-        (["views", "caption", "author name", "x", "y"], "and 2 others"),
+        (["Username", "Likes", "Notes"], "(recognised: Username, Likes; other: 1)"),
+        (["Titel", "Aufrufe"], "(recognised: Titel, Aufrufe; other: 0)"),
+        (["views", "caption", "author name", "x", "y"], "author name; other: 2)"),
     ],
 )
 def test_a_table_without_ids_is_rejected_by_its_header(read_file, header, named):

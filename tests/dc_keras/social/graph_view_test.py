@@ -5,7 +5,7 @@ import pytest
 
 from dc_keras.errors import DataError
 from dc_keras.social.affiliations import count_affiliations
-from dc_keras.social.bipartite import bipartite_view
+from dc_keras.social.graph_view import bipartite_view
 from dc_keras.social.sharing import build_shared_layer
 
 pytest.importorskip("networkx", reason="the extra `social` is not installed")

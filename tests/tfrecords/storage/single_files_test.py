@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from tfrecords.errors import DataError
-from tfrecords.storage.atomic_write import write_answers, write_table, write_text
+from tfrecords.storage.atomic_update import write_answers, write_table, write_text
 from tfrecords.storage.checksums import seal_directory
 
 
