@@ -215,6 +215,7 @@ def test_calls_from_several_threads_do_not_mix(client):
         assert found[index] == pytest.approx(alone[name], abs=1e-6)
 
 
+@pytest.mark.long  # the server loads the bundle once more
 def test_a_new_version_is_served_once_it_is_loaded(server, export):
     shutil.copytree(export / "1", export / "tmp-2")
     (export / "tmp-2").rename(export / "2")
