@@ -87,17 +87,21 @@ def main() -> int:
     from tfrecords.storage.locking import find_places, writing
 
     found = find_artifacts([Path(name) for name in _ARTIFACTS.value])
-    pseudonymizer = _load_key(found)
-    _, journal = _load_lists(found, pseudonymizer)
-    found = journal.merge_artifacts(found)
-    artifacts = {*found.artifacts, *journal.artifacts}
-    # An interrupted run may have deleted an artifact as a whole but not its lock file.
-    places = {item.path for item in artifacts if item.path.parent.is_dir()}
-    # What another process writes now would not be cleaned.
-    for name in _ARTIFACTS.value:
-        places.update(find_places(Path(name)))
-    with writing(*places):
-        return _forget(found, pseudonymizer, places)
+    corpora = {path.resolve() for path in found.of_kind("corpus")}
+    # First, because another removal changes the lists that tell the other places.
+    with writing(*corpora):
+        pseudonymizer = _load_key(found)
+        _, journal = _load_lists(found, pseudonymizer)
+        found = journal.merge_artifacts(found)
+        artifacts = {*found.artifacts, *journal.artifacts}
+        # An interrupted run may have deleted an artifact but not its lock file.
+        places = {item.path for item in artifacts if item.path.parent.is_dir()}
+        # What another process writes now would not be cleaned.
+        for name in _ARTIFACTS.value:
+            places.update(find_places(Path(name)))
+        others = {place.resolve() for place in places} - corpora
+        with writing(*others):
+            return _forget(found, pseudonymizer, corpora | others)
 
 
 def _forget(

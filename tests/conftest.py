@@ -53,8 +53,11 @@ VOCABULARY = (
 VOCABULARY = tuple(dict.fromkeys(VOCABULARY))
 
 # Files whose tests share what is expensive, or count each other's processes; the groups
-# that take longest first.
+# that take longest first. Trainings in processes of their own come early, while the
+# processes of pytest-xdist are small.
 _GROUPS = {
+    "tests/dc_keras/training/steps_test.py": "pipelines",
+    "tests/dc_keras/training/workers_test.py": "pipelines",
     "tests/pipelines/": "pipelines",
     "tests/tfrecords/ray_runner_test.py": "pipelines",
     "tests/dc_keras/evaluation/": "evaluation",
