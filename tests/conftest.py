@@ -80,7 +80,8 @@ def _group(nodeid: str) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the groups first, so that no process ends with a long one alone."""
-    order = {group: number for number, group in enumerate(_GROUPS.values())}
+    groups = dict.fromkeys(_GROUPS.values())
+    order = {group: number for number, group in enumerate(groups)}
     items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
 
 
