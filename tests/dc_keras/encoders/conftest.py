@@ -1,3 +1,4 @@
+import gc
 import pickle
 import tempfile
 import zipfile
@@ -6,6 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture
+def freed():
+    """Frees the networks of a test at its end; Keras's layers refer to each other."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

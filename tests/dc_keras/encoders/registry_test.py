@@ -48,6 +48,7 @@ def _check_application(name):
     np.testing.assert_allclose(pixels, expected, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("freed")
 @pytest.mark.parametrize("name", _SMALLEST)
 def test_a_network_of_keras_applications_embeds_frames(name):
     _check_application(name)

@@ -22,13 +22,6 @@ def _build(name: str = "VGG16", layer: str = "avg", **changes) -> VisionEncoder:
     return build_vision_encoder(VisionSpec(name, layer, **values))
 
 
-@pytest.fixture
-def freed():
-    """Frees the networks of a test at its end; Keras's layers refer to each other."""
-    yield
-    gc.collect()
-
-
 @pytest.fixture(scope="module")
 def vgg16() -> VisionEncoder:
     return _build()
@@ -106,6 +99,7 @@ def test_an_unknown_size_at_the_door_changes_nothing(vgg16):
     np.testing.assert_array_equal(model(frames), open_door(frames))
 
 
+@pytest.mark.usefixtures("freed")
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_random_weights_distinguish_colours(name, request):
     encoder = request.getfixturevalue(name)
@@ -123,6 +117,7 @@ def test_random_weights_distinguish_colours(name, request):
     assert 0.1 < np.sqrt((embeddings**2).mean()) < 100
 
 
+@pytest.mark.usefixtures("freed")
 def test_random_weights_follow_from_the_seed_alone(vgg16):
     random.seed(1)
     np.random.seed(1)
