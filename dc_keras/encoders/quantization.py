@@ -45,12 +45,24 @@ from dc_keras.errors import DataError
 from tfrecords.schema import FrameRecord
 from tfrecords.storage.checksums import hash_files
 
+# Imported after `openvino_encoder`, which disables the telemetry of both.
+try:
+    import nncf
+    import openvino
+except ImportError as error:
+    raise DataError(MISSING_EXTRA) from error
+
 NUM_CALIBRATION_FRAMES = 300
 NUM_HELD_OUT_FRAMES = 100
 # One of this many posts is held out with all of its frames, because the frames of one
 # video are too similar to be used for both calibration and evaluation.
 _HELD_OUT_POSTS = 4
 _FEWEST_FRAMES = 10
+# Part of every fingerprint. Increase it when the same frames give another network.
+QUANTIZATION_VERSION = 1
+LEAST_COSINE = 0.99
+_PREFIX = "int8-"
+_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -142,20 +154,6 @@ class _SmallestHashes:
 def _is_held_out(video_id: str, seed: int) -> bool:
     digest = hashlib.sha256(f"post {seed} {video_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % _HELD_OUT_POSTS == 0
-
-
-# Imported after `openvino_encoder`, which disables the telemetry of both.
-try:
-    import nncf
-    import openvino
-except ImportError as error:
-    raise DataError(MISSING_EXTRA) from error
-
-# Part of every fingerprint. Increase it when the same frames give another network.
-QUANTIZATION_VERSION = 1
-LEAST_COSINE = 0.99
-_PREFIX = "int8-"
-_BATCH_SIZE = 16
 
 
 def int8_directory(

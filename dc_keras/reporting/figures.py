@@ -25,6 +25,14 @@ from dc_keras.reporting.templating import html_label
 # The points of curves: 0, .01, …, 1.
 GRID = np.linspace(0, 1, 101)
 _LEAST = 1e-9
+# Legible on white and on near-black (contrast above 3 with both).
+_COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
+_GREY = "#868e96"
+_LABEL_WIDTH = 30
+_CURVE_PX = 340
+_BAR_PX, _MARGIN_PX = 26, 80
+_ROW_PX, _AXIS_PX = 18, 90
+_CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 @dataclass(frozen=True)
@@ -114,16 +122,6 @@ def seeding_lists(
         name: sorted(lists[name], key=lambda c: (-c.score, c.user_id))[:length]
         for name in sorted(lists)
     }
-
-
-# Legible on white and on near-black (contrast above 3 with both).
-_COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
-_GREY = "#868e96"
-_LABEL_WIDTH = 30
-_CURVE_PX = 340
-_BAR_PX, _MARGIN_PX = 26, 80
-_ROW_PX, _AXIS_PX = 18, 90
-_CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 def main_models(result: SplitResult) -> list[str]:

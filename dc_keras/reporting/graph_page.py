@@ -26,6 +26,8 @@ MOST_COMMUNITIES = 40
 _MOST_EDGES = 10_000
 _GREY = "#868e96"
 _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
+_MOST_ROWS = 30
+_NUM_CENTRAL = 20
 
 
 def graph_figure(
@@ -155,10 +157,6 @@ def _set_layout(figure: go.Figure) -> go.Figure:
 
 def _group_name(names: Sequence[str], group: int) -> str:
     return html_label(names[group]) if group < len(PALETTE) else "smaller communities"
-
-
-_MOST_ROWS = 30
-_NUM_CENTRAL = 20
 
 
 def render_graph_page(

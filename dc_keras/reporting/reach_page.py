@@ -14,6 +14,11 @@ from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
 
 _MOST_ROWS = 30
 _NUM_LIKELY = 20
+# The number of coloured curves; more colours could not be distinguished.
+_NUM_NAMED = len(PALETTE)
+_HEIGHT_PX = 360
+_GREY = "#868e96"
+_DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 def render_reach_page(
@@ -143,13 +148,6 @@ def _likely_table(report: ReachReport) -> Table:
 
 def _interval(low: float, high: float) -> str:
     return f"[{low:.3f} {high:.3f}]"
-
-
-# The number of coloured curves; more colours could not be distinguished.
-_NUM_NAMED = len(PALETTE)
-_HEIGHT_PX = 360
-_GREY = "#868e96"
-_DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 def replication_figure(replication: pl.DataFrame) -> go.Figure:

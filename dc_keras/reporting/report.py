@@ -22,6 +22,11 @@ from dc_keras.reporting.figures import Candidate, seeding_lists
 from dc_keras.reporting.templating import Plot, render_template
 from dc_keras.study.dataset_card import CARD_FILE
 
+LIST_LENGTH = 10
+# Columns of Table II that quote the paper, for studies of the paper's challenges.
+_PAPER_STUDY = "paper"
+_PAPER_COLUMNS = ("paper P / R / F1", "breaks")
+
 
 def write_report(run: SavedRun, output: Path, corpus: Corpus | None = None) -> None:
     """Writes the report as one self-contained HTML page.
@@ -66,12 +71,6 @@ def _require_posts(run: SavedRun, corpus: Corpus) -> None:
             f"Received: corpus={corpus.directory}, which lacks {num_missing:,} of its "
             f"{len(used):,} posts"
         )
-
-
-LIST_LENGTH = 10
-# Columns of Table II that quote the paper, for studies of the paper's challenges.
-_PAPER_STUDY = "paper"
-_PAPER_COLUMNS = ("paper P / R / F1", "breaks")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ _MODELS = """model_config_list {{
   }}
 }}
 """
+_FINGERPRINT = "fingerprint.pb"
 
 
 def export_bundle(
@@ -237,9 +238,6 @@ class _SavedView(tf.train.TrackableView):
     @classmethod
     def children(cls, obj: Any, save_type: str = "savedmodel", **kwargs: Any) -> Any:
         return super().children(obj, save_type, cache={}, **kwargs)
-
-
-_FINGERPRINT = "fingerprint.pb"
 
 
 def order_variables(graph: Any) -> None:

@@ -25,6 +25,10 @@ from typing import Any
 from dc_keras.errors import DataError
 from dc_keras.serving.saved_graph import called_names, read_graph, upstream_nodes
 
+# The part of the graph that restores variables and fills tables at loading.
+LOADING = "(loading)"
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
 
 @dataclass(frozen=True)
 class Release:
@@ -93,11 +97,6 @@ def find_release(target: str) -> Release:
             f"Received: target={target!r}"
         )
     return releases[name]
-
-
-# The part of the graph that restores variables and fills tables at loading.
-LOADING = "(loading)"
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,13 @@ _FRIENDS_BETWEEN = 2.0
 # joined yet, and the time constant of this effect.
 _CASCADE_STRENGTH = 1.5
 _CASCADE_DECAY_DAYS = 3.0
+TASTE_DIM = 8
+LOOK_DIM = 4
+_DAY_S = 86_400
+# Ids contain the posting time in their upper bits. They have 19 digits from 1978 on
+# and fit a signed 64-bit integer until 2038.
+_EARLIEST = datetime(1978, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2038, 1, 1, tzinfo=UTC)
 
 
 def draw_friends(
@@ -127,16 +134,6 @@ def draw_cascade(
             break
         days = earlier
     return days, np.where(days < own_days, arrivals.argmin(axis=0), -1)
-
-
-TASTE_DIM = 8
-LOOK_DIM = 4
-
-_DAY_S = 86_400
-# Ids contain the posting time in their upper bits. They have 19 digits from 1978 on
-# and fit a signed 64-bit integer until 2038.
-_EARLIEST = datetime(1978, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2038, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,13 @@ from dc_keras.simulation.simulated_posts import PostWriter, SimulatedPost
 from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.wording import taste_weights
 
+__all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
+
 _NUM_SHOTS = 3
 # Size of the picture that a shot pans over, relative to a frame.
 _PICTURE_SCALE = 1.25
+_FILES = FILE_NAMES | {"README", "media", "study.toml", "truth.json"}
+_NOTE = "synthetic: no person, post or sound in this data exists"
 
 
 def draw_frames(
@@ -100,12 +104,6 @@ def write_video(path: Path, frames: Iterator[Picture], fps: int) -> None:
     for frame in frames:
         writer.write(frame)
     writer.release()
-
-
-__all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
-
-_FILES = FILE_NAMES | {"README", "media", "study.toml", "truth.json"}
-_NOTE = "synthetic: no person, post or sound in this data exists"
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,13 @@ from dc_keras.social.reach import BAND, edge_chances, simulate_reach
 from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
 
+METHODS = ("cascade", "mean", "speed")
+# Candidates for the contagion: the expected number of users that an adopter of mean
+# strength activates. At the largest value nearly all reachable users adopt.
+CONTAGIONS = np.geomspace(0.05, 6.4, 15)
+_LEAST_DAYS = 1 / 24
+_NUM_RESAMPLES = 2_000
+
 
 @dataclass(frozen=True, eq=False)
 class PastChallenge:
@@ -132,14 +139,6 @@ def _time_of(adoption: Adoption, number: int) -> int:
     times = adoption.times.copy()
     times.sort()
     return int(times[number - 1])
-
-
-METHODS = ("cascade", "mean", "speed")
-# Candidates for the contagion: the expected number of users that an adopter of mean
-# strength activates. At the largest value nearly all reachable users adopt.
-CONTAGIONS = np.geomspace(0.05, 6.4, 15)
-_LEAST_DAYS = 1 / 24
-_NUM_RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, eq=False)

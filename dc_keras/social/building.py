@@ -28,6 +28,10 @@ from dc_keras.social.tie_times import add_edge_times
 from dc_keras.study.challenge import Challenge
 
 KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
+SHARED_LAYERS = tuple(f"co-{kind}" for kind in affiliations.KINDS)
+LAYERS = (*SHARED_LAYERS, *KINDS)
+# The default number of strongest edges per user.
+DEFAULT_TOP_K = 20
 
 
 def build_interaction_layer(
@@ -89,12 +93,6 @@ def _times_of(
     ).sort("row", "column")
     times = spans.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
     return times.reshape(2, weights.nnz)
-
-
-SHARED_LAYERS = tuple(f"co-{kind}" for kind in affiliations.KINDS)
-LAYERS = (*SHARED_LAYERS, *KINDS)
-# The default number of strongest edges per user.
-DEFAULT_TOP_K = 20
 
 
 @dataclass(frozen=True)

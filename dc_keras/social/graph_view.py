@@ -27,6 +27,7 @@ PALETTE = (
 )
 # The colour of all other communities; more colours could not be distinguished.
 OTHER = "#B8BEC4"
+_MARKS = {"hashtag": "#", "sound": "♫ "}
 
 
 def community_colours(membership: np.ndarray) -> list[str]:
@@ -119,9 +120,6 @@ def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
 
 def _at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.asarray(matrix[rows, columns], np.float64).ravel()
-
-
-_MARKS = {"hashtag": "#", "sound": "♫ "}
 
 
 def bipartite_view(

@@ -21,6 +21,15 @@ from scipy import sparse
 from dc_keras.social.affiliations import Affiliations, encode_moments
 from dc_keras.social.graph import Layer, SocialGraph
 
+_EDGE = ("layer", "source", "target")
+SCHEMA = {
+    "layer": pl.String,
+    "source": pl.String,
+    "target": pl.String,
+    "start": pl.Int64,
+    "end": pl.Int64,
+}
+
 
 def add_edge_times(
     layer: Layer, moments: pl.DataFrame, affiliations: Affiliations
@@ -81,16 +90,6 @@ def mirror_times(
     at = np.asarray(number[low, high]).ravel().astype(np.int64) - 1
     found[:, at >= 0] = times[:, at[at >= 0]]
     return found
-
-
-_EDGE = ("layer", "source", "target")
-SCHEMA = {
-    "layer": pl.String,
-    "source": pl.String,
-    "target": pl.String,
-    "start": pl.Int64,
-    "end": pl.Int64,
-}
 
 
 def find_spells(

@@ -18,6 +18,11 @@ from dc_keras.corpus.records import normalize_hashtag, unique
 from dc_keras.errors import DataError
 
 _KEYS = ("hashtags", "sounds")
+NUM_NEAREST = 3
+# Comparing texts is slow, and a challenge is seldom among the rare tags of a corpus.
+_MAX_TAGS = 20_000
+_MIN_SIMILARITY = 0.3
+_MAX_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +109,6 @@ def _strings(where: str, key: str, table: Mapping[str, Any]) -> tuple[str, ...]:
             f"Received: {key}={values!r}"
         )
     return tuple(values)
-
-
-NUM_NEAREST = 3
-# Comparing texts is slow, and a challenge is seldom among the rare tags of a corpus.
-_MAX_TAGS = 20_000
-_MIN_SIMILARITY = 0.3
-_MAX_LINES = 5
 
 
 def find_unmatched(

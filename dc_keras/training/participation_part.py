@@ -31,6 +31,8 @@ from dc_keras.training.proxy_training import (
     video_sizes,
 )
 
+CLASS_WEIGHTS = ("none", "balanced")
+
 
 @dataclass(frozen=True, eq=False)
 class VideoPart:
@@ -140,9 +142,6 @@ def require_examples(examples: Examples, what: str) -> None:
     """
     if len(examples) == 0:
         raise DataError(f"{what} must have at least one example. Received: none")
-
-
-CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True, eq=False)

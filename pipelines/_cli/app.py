@@ -40,6 +40,14 @@ _NEW_SECONDS = 60.0
 _MISSING = re.compile(
     r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
 )
+# Messages of system errors inside the errors of libraries in Rust and C++.
+_IN_TEXT = re.compile(
+    r"No space left on device|Read-only file system|Permission denied|Not a directory|"
+    r"Is a directory|File name too long|No such file or directory|"
+    r"Too many levels of symbolic links|Disk quota exceeded|Input/output error|"
+    r"File too large|Too many open files"
+)
+_LIBRARIES = ("tensorflow", "polars", "pyarrow", "zipfile", "absl", "numpy", "h5py")
 
 
 def run(
@@ -295,18 +303,6 @@ def _write(stream: TextIO, text: str) -> None:
     with nullcontext() if bars is None else bars.tqdm.external_write_mode(stream):
         stream.write(f"{text}\n")
         stream.flush()
-
-
-# Messages of system errors inside the errors of libraries in Rust and C++.
-_IN_TEXT = re.compile(
-    r"No space left on device|Read-only file system|Permission denied|Not a directory|"
-    r"Is a directory|File name too long|No such file or directory|"
-    r"Too many levels of symbolic links|Disk quota exceeded|Input/output error|"
-    r"File too large|Too many open files"
-)
-
-
-_LIBRARIES = ("tensorflow", "polars", "pyarrow", "zipfile", "absl", "numpy", "h5py")
 
 
 def describe_system_error(error: BaseException) -> str | None:

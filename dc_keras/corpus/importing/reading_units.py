@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # collection time, those of a unit are compared first.
 _BYTES_A_RANGE = 2**26
 _BYTES_A_GROUP = 2**22
+_POSTS = "posts.arrow"
+_REJECTED = "rejected.jsonl"
+_CONTENT = "content.json"
 
 
 def plan_units(files: Iterable[Path]) -> list[Unit]:
@@ -144,11 +147,6 @@ def _read_apart(
     with UnitWriter(directory) as writer:
         writer.finish(reader.read(unit, writer))
     return directory
-
-
-_POSTS = "posts.arrow"
-_REJECTED = "rejected.jsonl"
-_CONTENT = "content.json"
 
 
 class UnitWriter:

@@ -42,6 +42,12 @@ _BAND_BITS = 16
 _Hashes = npt.NDArray[np.uint64]
 _Mask = npt.NDArray[np.bool_]
 _Rows = npt.NDArray[np.intp]
+_MEDIA = "the same media twice"
+_TEXT = "the same caption, sound and length twice"
+# Shorter captions repeat by chance.
+_MIN_CHARACTERS = 20
+# Splits that hold out users.
+_COLD_USERS = ("cold_user", "cold_both")
 
 
 @dataclass(frozen=True)
@@ -205,14 +211,6 @@ def _leader(leaders: _Rows, position: int) -> int:
 
 def _join(leaders: _Rows, one: int, other: int) -> None:
     leaders[_leader(leaders, one)] = _leader(leaders, other)
-
-
-_MEDIA = "the same media twice"
-_TEXT = "the same caption, sound and length twice"
-# Shorter captions repeat by chance.
-_MIN_CHARACTERS = 20
-# Splits that hold out users.
-_COLD_USERS = ("cold_user", "cold_both")
 
 
 def check_media(

@@ -25,6 +25,8 @@ from dc_keras.study.audit.findings import Check, Finding
 
 _NUMBERS = ("precision", "recall", "f1")
 _COLUMNS = ("model", *_NUMBERS)
+# Tolerance for the step width of the search, besides rounding.
+_SEARCH_SLACK = 0.002
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,6 @@ def _number(path: Path, line: int, column: str, text: str) -> float:
             f"{hint}. Received: {column}={text.strip()!r}"
         )
     return value
-
-
-# Tolerance for the step width of the search, besides rounding.
-_SEARCH_SLACK = 0.002
 
 
 def check_table(

@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
+
 from dc_keras.encoders.quantization import draw_frames
 from dc_keras.errors import DataError
 

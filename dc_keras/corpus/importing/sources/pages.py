@@ -19,6 +19,13 @@ from dc_keras.corpus.importing.sources.values import parse_utc_time
 
 PAYLOAD_IDS = ("__UNIVERSAL_DATA_FOR_REHYDRATION__", "SIGI_STATE", "__NEXT_DATA__")
 _ASSIGNMENT = re.compile(r"window\[['\"]SIGI_STATE['\"]\]\s*=\s*")
+_LONGEST = 2**28
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, detected from the first bytes
+# Services that return posts of TikTok.
+_SERVICES = (
+    *("tikwm.com", "tikhub.io", "tikhub.dev", "ensembledata.com", "apify.com"),
+    *("rapidapi.com", "brightdata.com", "localhost"),
+)
 
 
 def find_payloads(page: str) -> list[tuple[str, str]]:
@@ -66,15 +73,6 @@ def _first_value(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     return text[:end]
-
-
-_LONGEST = 2**28
-_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, detected from the first bytes
-# Services that return posts of TikTok.
-_SERVICES = (
-    *("tikwm.com", "tikhub.io", "tikhub.dev", "ensembledata.com", "apify.com"),
-    *("rapidapi.com", "brightdata.com", "localhost"),
-)
 
 
 @dataclass(frozen=True, slots=True)
