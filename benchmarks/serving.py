@@ -50,7 +50,7 @@ from dc_keras.serving.serving_model import ServingModel
 from dc_keras.serving.signatures import endpoints
 from dc_keras.serving.video_graph import CaptionReader, VideoGraph
 from dc_keras.training.participation_model import ParticipationModel
-from tfrecords.memory import keep_freed_memory
+from tfrecords.memory import aligned_empty, keep_freed_memory
 
 _NUM_USERS = 1_000_000
 _NUM_RUNS = 5
@@ -121,13 +121,14 @@ def _measure_ranking(
     width = whole.predict("embed_user", _pack_user())["user"].shape[1]
     start = time.process_time()
     # Scaled, because most vectors have about unit length; no value is unknown.
-    pieces = []
-    for _ in range(0, _NUM_USERS, _PIECE):
+    prepared = np.empty((0, 0), np.float32)
+    for first in range(0, _NUM_USERS, _PIECE):
         users = rng.standard_normal((_PIECE, width), np.float32) / 10
-        pieces.append(whole.predict("prepare_users", {"user": users})["prepared"])
+        piece = whole.predict("prepare_users", {"user": users})["prepared"]
+        if first == 0:  # As `read_users` returns it.
+            prepared = aligned_empty((_NUM_USERS, piece.shape[1]), np.float32)
+        prepared[first : first + _PIECE] = piece[: _NUM_USERS - first]
     prepare_s = time.process_time() - start
-    prepared = np.concatenate(pieces)[:_NUM_USERS]
-    del pieces
     [challenge] = _find_challenge(whole)
     kernel = tf.constant(rng.standard_normal((prepared.shape[1], 128), np.float32))
     for label, model in (("with trees", whole), ("without", plain)):

@@ -32,7 +32,7 @@ def commands() -> dict[str, list[str]]:
     scripts = sorted(
         path.stem
         for path in (_ROOT / "pipelines").glob("*.py")
-        if "app.run(main)" in path.read_text("utf-8")
+        if "app.run(main" in path.read_text("utf-8")
     )
     return {
         "(bare Python)": ["-c", "pass"],

@@ -14,6 +14,7 @@ import polars as pl
 
 from dc_keras.errors import DataError
 from dc_keras.serving.client import Client
+from tfrecords.memory import aligned_empty
 from tfrecords.storage.read_errors import reading
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def read_users(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
     Returns:
         The keyed pseudonyms, and the outputs of the signature `prepare_users`, float32
-        (num_users, p).
+        (num_users, p), in memory that TensorFlow reads without a copy.
 
     Raises:
         DataError: the file is damaged or has another format.
@@ -65,7 +66,9 @@ def read_users(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
             return (), np.empty((0, 0), np.float32)
         width = table["prepared"].list.len()[0]
         shape = pl.Array(pl.Float32, width)
-        return tuple(table["user_id"]), table["prepared"].cast(shape).to_numpy()
+        prepared = aligned_empty((len(table), width), np.float32)
+        prepared[:] = table["prepared"].cast(shape).to_numpy()
+        return tuple(table["user_id"]), prepared
 
 
 def keep_best(candidates: pl.DataFrame, budget: int) -> pl.DataFrame:
