@@ -1,4 +1,4 @@
-"""deepChallenger's fusion: from a challenge's and a user's videos to a probability."""
+"""The fusion of deepChallenger: probability from videos of a challenge and a user."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ USER_REPRESENTATION = "user_representation"
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DeepChallenger(FunctionalModel):
-    """The participation model: videos of a challenge and of a user to a probability.
+    """The participation model of videos.
 
     It accepts any video vectors: embeddings learned by the two proxies, as in the
     paper, or the vectors of another encoder.
 
     Args:
-        support_max: n of eq. (1), videos of a challenge, padded.
+        support_max: maximum number of videos of a challenge, n of eq. (1).
         challenge_dim: width of a challenge's video vectors.
-        history_max: m of eq. (2), videos of a user, padded.
+        history_max: maximum number of videos of a user, m of eq. (2).
         user_dim: width of a user's video vectors.
-        copies: number of copies of the network over the same inputs, each with weights
-            of its own; None for a single network. See `select_copy`.
+        copies: number of copies of the network with separate weights and the same
+            inputs; None for a single network. See `select_copy`.
         name: name of the model.
         dtype: dtype policy of the layers; None for the default one.
         trainable: whether the weights are trained.
@@ -49,12 +49,12 @@ class DeepChallenger(FunctionalModel):
             history_max).
 
     Returns:
-        The probability of joining, float32 (batch_size,), or (batch_size, copies) for
-        a model of several copies.
+        The probability of joining, float32 (batch_size,), or (batch_size, copies) with
+        copies.
 
     Raises:
-        DataError: an option outside its range.
-        TypeError: an unknown option.
+        DataError: if an option is outside its range.
+        TypeError: if an option is unknown.
 
     Reference:
         Section IV-C; eqs. (1) and (2) are the two `PoolSet` layers.
@@ -106,12 +106,12 @@ class DeepChallenger(FunctionalModel):
 
     @property
     def history_max(self) -> int:
-        """Videos of a user that the model sees, m of eq. (2)."""
+        """Maximum number of videos of a user, m of eq. (2)."""
         return int(self._arguments["history_max"])
 
     @property
     def support_max(self) -> int:
-        """Videos of a challenge that the model sees, n of eq. (1)."""
+        """Maximum number of videos of a challenge, n of eq. (1)."""
         return int(self._arguments["support_max"])
 
     def represent_users(self, videos: Any, valid: Any) -> Any:
@@ -133,10 +133,10 @@ class DeepChallenger(FunctionalModel):
         return self.get_layer(CHALLENGE_REPRESENTATION)(videos, valid)
 
     def select_copy(self, index: int) -> DeepChallenger:
-        """Returns one of the copies as a model of its own, with the same weights.
+        """Returns a single network with the weights of one of the copies.
 
         Args:
-            index: of the copy; -1 for the last.
+            index: index of the copy; -1 for the last.
         """
         model = DeepChallenger(
             **{**self._arguments, "copies": None}, **self.options.to_dict()
@@ -154,10 +154,9 @@ class DeepChallenger(FunctionalModel):
 def _pool_copies(
     name: str, mode: str, videos: tuple[Any, Any], copies: int | None
 ) -> Any:
-    """Returns a representation for all copies, or (batch_size, copies, dim).
+    """Returns a representation (batch_size, dim), or (batch_size, copies, dim).
 
-    Copies share what has no weights, so that each learns as if it were alone: only
-    attention is pooled separately.
+    Only attention has weights, so only attention is computed separately for each copy.
     """
     if copies is None or mode != "attention":
         return PoolSet(mode, name=name)(*videos)
@@ -176,13 +175,13 @@ def _set_tensors(side: str, num_videos: int, dim: int) -> dict[str, Any]:
 def _sides(
     tensors: dict[str, Any], options: ModelOptions
 ) -> list[tuple[str, str, tuple[Any, Any]]]:
-    """Name, pooling and videos of each representation."""
+    """Returns the name, the pooling mode and the videos of each representation."""
     described_by = (tensors["challenge"], tensors["challenge_valid"])
     if options.set_dropout > 0:
         videos, valid = DropItems(options.set_dropout, name="drop_videos")(
             *described_by
         )
-        # Videos left out are zeros to a concatenation; the others go by what is valid.
+        # `concat` ignores validity, so it needs zeros for dropped videos.
         is_concat = options.challenge_pooling == "concat"
         described_by = (videos if is_concat else described_by[0], valid)
     seen = (tensors["user"], tensors["user_valid"])
@@ -204,17 +203,17 @@ def build_head(
     options: ModelOptions,
     copies: int | None = None,
 ) -> keras.Model:
-    """Builds [x^c, x^u] → probability, the part that `score` serves.
+    """Builds the network from x^c and x^u to the probability.
 
-    With projections p = W x: `product_difference` feeds [x^c, x^u, p^c·p^u, p^c − p^u]
-    to the network, `none` feeds [x^c, x^u] as the paper does, `dot` gives
-    sigmoid(a·⟨p^c, p^u⟩ + b) alone.
+    With projections p = W x, its inputs are [x^c, x^u, p^c·p^u, p^c − p^u] for the
+    interaction `product_difference`, and [x^c, x^u] for `none`, as in the paper. `dot`
+    has no network: the probability is sigmoid(a·⟨p^c, p^u⟩ + b).
 
     Args:
-        challenge_shape: of x^c without batch_size: (dim,), or (copies, dim) where each
-            copy has its own.
-        user_shape: of x^u, alike.
-        options: shape of the head.
+        challenge_shape: shape of x^c without the batch axis: (dim,), or (copies, dim)
+            with a separate vector for each copy.
+        user_shape: shape of x^u, likewise.
+        options: architecture of the head.
         copies: number of copies, each with an output; None for one head.
     """
     x_c = keras.Input(challenge_shape, name="x_c")
@@ -242,7 +241,7 @@ def _projections(
     for side, representation in (("challenge", x_c), ("user", x_u)):
         x = representation
         if options.layer_norm:
-            # What scales and shifts is the dense layer behind.
+            # The dense layer after it scales and shifts.
             x = keras.layers.LayerNormalization(
                 scale=False, center=False, name=f"normalize_{side}"
             )(x)

@@ -1,12 +1,11 @@
-"""Training without: a video's frames or caption, most of a challenge's videos, a side.
+"""Dropout of units, of modalities, of videos, and of a side of a pair.
 
-A planner's brief is a caption without a video, and a new challenge has one or two
-posts. A model that has never missed anything in training answers such requests badly.
-None of this is in the paper; see docs/paper.md, choice 30. Dropout of units, which is
-in the paper, is here because it draws alike.
+A request may have a caption without a video, and a new challenge has one or two posts.
+A model that was trained on complete inputs only answers such requests badly. Except for
+dropout of units, these layers are not in the paper; see docs/paper.md, choice 30.
 
-What an example draws depends on its place in the whole batch, never on how many
-replicas share that batch.
+The random numbers of an example depend on its position in the global batch, and not on
+the number of replicas that share the batch.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from keras import ops
 
 
 def draw_for_batch(shape: Sequence[Any], seed: keras.random.SeedGenerator) -> Any:
-    """Draws numbers for the examples of a replica, out of those of the whole batch.
+    """Returns random numbers for the examples of this replica.
 
-    Every replica draws for all of them, from the same state, and takes its own part:
-    the replicas' batches have one size, and follow each other in the whole batch.
+    Every replica draws the numbers of the global batch from the same state and takes
+    its own part. The batches of all replicas have the same size.
 
     Args:
-        shape: of the draws on this replica, its batch size first.
-        seed: the state to draw from.
+        shape: shape of the result; the first axis is the batch of this replica.
+        seed: the random state.
 
     Returns:
-        float32 of that shape, uniform in [0, 1).
+        float32 of the given shape, uniform in [0, 1).
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
@@ -43,13 +42,10 @@ def draw_for_batch(shape: Sequence[Any], seed: keras.random.SeedGenerator) -> An
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DropUnits(keras.layers.Dropout):
-    """Dropout whose draws do not depend on the number of replicas.
-
-    Arguments, input and output are those of `keras.layers.Dropout`.
-    """
+    """`keras.layers.Dropout` that does not depend on the number of replicas."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drops; see the class."""
+        """Applies dropout in training."""
         if not training or self.rate == 0:
             return inputs
         shape = ops.shape(inputs)
@@ -63,7 +59,7 @@ class DropUnits(keras.layers.Dropout):
 
 
 class _Drop(keras.layers.Layer):
-    """Hides a part of its inputs in training, and returns all of them."""
+    """Base class of layers that set a part of their inputs to zero in training."""
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,30 +81,31 @@ class _Drop(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DropModality(_Drop):
-    """Hides the frames or the caption of some videos in training, never both.
+    """Drops the frames or the caption of some videos in training.
 
-    A video that has only one of the two keeps it.
+    A video that has only frames or only a caption is not changed.
 
     Args:
-        rate: share of the videos with both that lose one, in [0, 1).
-        seed: seed of the draws.
+        rate: share of the videos with frames and caption that lose one of them, in
+            [0, 1).
+        seed: random seed.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
         frames: float (batch_size, num_frames, frame_dim).
         frame_mask: bool (batch_size, num_frames).
         caption: float (batch_size, caption_dim).
-        training: whether to hide anything.
+        training: whether to apply dropout.
 
     Returns:
-        The three, zero or False where hidden: what a video without media, or without a
-        caption, looks like.
+        The three inputs, zero or False where dropped, as for a video without media or
+        without a caption.
     """
 
     def call(
         self, frames: Any, frame_mask: Any, caption: Any, training: bool = False
     ) -> Any:
-        """Hides; see the class."""
+        """Applies dropout in training."""
         if not training or self.rate == 0:
             return frames, frame_mask, caption
         draws = draw_for_batch((ops.shape(caption)[0],), self.seed_generator)
@@ -126,25 +123,25 @@ class DropModality(_Drop):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DropItems(_Drop):
-    """Keeps a random part of some sets in training: 1 to all of their valid items.
+    """Drops random items of some sets in training; at least one valid item is kept.
 
     Args:
-        rate: share of the sets that are cut, in [0, 1).
-        seed: seed of the draws.
+        rate: share of the sets that may lose items, in [0, 1).
+        seed: random seed.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
         values: float (batch_size, num_items, dim).
         valid: bool (batch_size, num_items).
-        training: whether to cut anything.
+        training: whether to apply dropout.
 
     Returns:
-        Both, zero and False where cut. The number kept is uniform over 1 … the number
-        of valid items, and which are kept is uniform too.
+        Both inputs, zero and False where dropped. The number of kept items is uniform
+        over 1, …, the number of valid items, and so is their choice.
     """
 
     def call(self, values: Any, valid: Any, training: bool = False) -> Any:
-        """Cuts; see the class."""
+        """Applies dropout in training."""
         if not training or self.rate == 0:
             return values, valid
         batch, num_items = ops.shape(valid)[0], valid.shape[1]
@@ -152,7 +149,7 @@ class DropItems(_Drop):
         is_cut, how_many, order = draws[:, 0], draws[:, 1], draws[:, 2:]
         count = ops.sum(ops.cast(valid, "float32"), axis=1)
         kept = ops.where(is_cut < self.rate, ops.floor(how_many * count) + 1, count)
-        # Invalid items come last; each item's place in a random order of the set.
+        # The place of each item in a random order of the set; invalid items are last.
         order = ops.where(valid, order, 2.0)
         place = ops.argsort(ops.argsort(order, axis=1), axis=1)
         valid = valid & (ops.cast(place, "float32") < kept[:, None])
@@ -160,10 +157,7 @@ class DropItems(_Drop):
 
 
 def drop_side(x: Any, rate: float, name: str) -> Any:
-    """Zeroes the vectors (batch_size, …, dim) of some examples in training.
-
-    The others grow by 1 / (1 − rate) there, as dropout has it.
-    """
+    """Applies dropout to whole examples of (batch_size, …, dim) in training."""
     if rate == 0:
         return x
     whole = (None, *[1] * (len(x.shape) - 1))

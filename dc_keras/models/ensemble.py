@@ -1,8 +1,9 @@
-"""Layers of one network, or of several copies of it that are computed as one.
+"""Layers of a network, or of several copies of it that are computed together.
 
-Copies are the same network with other weights: their vectors stand side by side,
-(batch_size, num_copies, dim), and so do their weights. The graph of six copies is
-little larger than that of one, and tracing it is most of what a small fit takes.
+Copies have the same architecture and weights of their own. Their vectors are one
+tensor, (batch_size, num_copies, dim), and so are their weights. The graph of six copies
+is therefore little larger than that of one, and tracing a graph takes most of the time
+of a small fit.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ LOGIT = "logit"
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class DenseCopies(keras.layers.Layer):
-    """A dense layer with weights of its own for each copy.
+    """A dense layer with separate weights for each copy.
 
-    It sees all its inputs, as if joined. What all copies see alike takes one product;
-    of what each has for itself, one product of all, as `keras.layers.EinsumDense` has
-    it, takes half as long again on a CPU as one a copy. Each copy starts as
-    `keras.layers.Dense` does: Glorot uniform, bias 0.
+    Its input is the concatenation of several tensors. An input that all copies share
+    takes one matrix product; other inputs take one product per copy, which is faster on
+    a CPU than the single product of `keras.layers.EinsumDense`. Initial values are
+    those of `keras.layers.Dense`: Glorot uniform for kernels, zero for biases.
 
     Args:
         copies: number of copies.
@@ -36,7 +37,7 @@ class DenseCopies(keras.layers.Layer):
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
-        inputs: a list of float (batch_size, dim), the same to all copies, or
+        inputs: a list of float (batch_size, dim), shared by all copies, or
             (batch_size, num_copies, dim).
 
     Returns:
@@ -62,7 +63,7 @@ class DenseCopies(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Multiplies and adds."""
+        """Returns the outputs of all copies; see the class."""
         ends = list(accumulate(x.shape[-1] for x in inputs))[:-1]
         kernels = ops.split(self.kernel, ends, axis=1) if ends else [self.kernel]
         return self.activation(sum(map(self._multiply, inputs, kernels), self.bias))
@@ -88,10 +89,10 @@ class DenseCopies(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class ScaleAndShift(keras.layers.Layer):
-    """γ·x + β, with a γ and a β for every element of x but the batch's axis."""
+    """γ·x + β with separate γ and β for each element of an example."""
 
     def build(self, input_shape: Any) -> None:
-        """Creates γ, ones, and β, zeros."""
+        """Creates γ, initially one, and β, initially zero."""
         shape = input_shape[1:]
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
@@ -109,13 +110,13 @@ def dense(
     name: str,
     activation: Any = None,
 ) -> Any:
-    """A dense layer over its inputs, joined, or one for each copy (`DenseCopies`).
+    """Applies a dense layer, or one per copy, to the concatenation of the inputs.
 
     Args:
-        inputs: (batch_size, dim) each; for copies, (batch_size, num_copies, dim) too.
+        inputs: (batch_size, dim), or (batch_size, num_copies, dim) with copies.
         units: width of the output.
         copies: number of copies, or None.
-        name: of the layer.
+        name: name of the layer.
         activation: as for `keras.layers.Dense`.
     """
     if copies is not None:
@@ -127,7 +128,7 @@ def dense(
 
 
 def normalize(x: Any, copies: int | None, name: str) -> Any:
-    """LayerNorm over the last axis, with a scale and an offset for each copy."""
+    """Applies layer normalization, with a separate scale and offset per copy."""
     if copies is None:
         return keras.layers.LayerNormalization(name=name)(x)
     x = keras.layers.LayerNormalization(scale=False, center=False, name=name)(x)
@@ -135,21 +136,22 @@ def normalize(x: Any, copies: int | None, name: str) -> Any:
 
 
 def drop_units(x: Any, rate: float, copies: int | None, name: str) -> Any:
-    """Dropout of (batch_size, dim), or of (batch_size, num_copies, dim): in all alike.
+    """Applies dropout to (batch_size, dim) or (batch_size, num_copies, dim).
 
-    Copies share no weight, and none is the worse for what another drops.
+    All copies drop the same units. They share no weights, so they stay independent.
     """
     shape = None if copies is None else (None, 1, None)
     return DropUnits(rate, noise_shape=shape, name=name)(x)
 
 
 def probability(inputs: Sequence[Any], copies: int | None) -> Any:
-    """Returns sigmoid(w·x + b) of its inputs, joined.
+    """Returns sigmoid(w·x + b) with x the concatenation of the inputs.
 
-    float32 (batch_size,), or (batch_size, num_copies) of copies.
+    The sigmoid is the last layer, so that Keras's cross-entropy finds the log-odds and
+    has a gradient even where the probability is rounded to 0 or 1.
 
-    The sigmoid comes last: Keras' cross-entropy finds the log-odds before it, and has a
-    gradient where the probability itself is rounded to 0 or 1.
+    Returns:
+        float32 (batch_size,), or (batch_size, num_copies) with copies.
     """
     logit = dense(inputs, 1, copies, LOGIT)
     shape = () if copies is None else (copies,)

@@ -1,8 +1,8 @@
-"""The base class of this package's models: functional graphs with a plain constructor.
+"""Base class of the models: functional models that are configured by their arguments.
 
-A subclass builds its graph in `__init__` from sizes and from the fields of
-`ModelOptions`. Its configuration is these arguments, so that a saved file does not list
-layers, and loading it gives the subclass back.
+A subclass builds its graph in `__init__` from sizes and the fields of `ModelOptions`.
+Its configuration consists of these arguments instead of layers, so that loading a saved
+model returns the subclass.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ModelData(Protocol):
     """Data that a model is built for; see `FunctionalModel.from_preset`.
 
     Attributes:
-        sizes: the arguments of the model's constructor that the data decide.
+        sizes: the arguments of the model's constructor that depend on the data.
     """
 
     @property
@@ -36,10 +36,10 @@ class ModelData(Protocol):
 
 
 def require_positive(**sizes: int) -> None:
-    """Refuses a size below 1.
+    """Raises an error for a size below 1.
 
     Raises:
-        ValueError: the first one that is.
+        ValueError: if a size is below 1.
     """
     for name, size in sizes.items():
         if size < 1:
@@ -48,10 +48,10 @@ def require_positive(**sizes: int) -> None:
 
 @contextmanager
 def dtype_policy_scope(dtype: Any) -> Iterator[Any]:
-    """Makes a dtype policy the default of all layers that are created inside.
+    """Sets the default dtype policy inside the context, and yields it.
 
     Args:
-        dtype: a name ("mixed_bfloat16") or a `keras.DTypePolicy`; None keeps the
+        dtype: a name such as "mixed_bfloat16", or a `keras.DTypePolicy`; None keeps the
             current default.
     """
     before = keras.config.dtype_policy()
@@ -69,13 +69,13 @@ class FunctionalModel(keras.Model):
     Args:
         inputs: input tensors by name.
         outputs: the output tensor.
-        arguments: the arguments of the subclass's constructor, plain values.
+        arguments: the arguments of the subclass's constructor, as plain values.
         options: the options of the graph.
-        policy: the dtype policy that the layers were created with.
+        policy: dtype policy of the layers.
         **kwargs: `name` and `trainable`.
 
     Attributes:
-        options: the same.
+        options: the options of the graph.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class FunctionalModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
-        """Builds the model that `get_config` describes; weights are new."""
+        """Builds a model from its configuration, with new weights."""
         arguments = dict(config)
         frozen = arguments.pop("frozen_layers", ())
         if isinstance(arguments.get("dtype"), dict):
@@ -120,20 +120,19 @@ class FunctionalModel(keras.Model):
 
     @classmethod
     def from_preset(cls, preset: str, *, data: ModelData, **arguments: Any) -> Self:
-        """Builds a model with the options of a preset and the sizes of some data.
+        """Builds a model with the options of a preset for the sizes of some data.
 
         Args:
-            preset: "default" (`ModelOptions()`), or "paper" (`PAPER_MODEL`, the shape
-                that the paper describes).
-            data: the training part that the model is for.
+            preset: "default" (`ModelOptions()`), or "paper" (`PAPER_MODEL`, the
+                architecture of the paper).
+            data: the training data.
             **arguments: arguments of the constructor that differ from the preset.
 
         Returns:
-            A model with new weights. Feature moments, where the options ask for
-            them, are those of `data`.
+            A model with new weights. Moments of features are those of `data`.
 
         Raises:
-            ValueError: an unknown preset.
+            ValueError: if the preset is unknown.
         """
         if preset not in PRESETS:
             raise ValueError(
@@ -146,10 +145,10 @@ class FunctionalModel(keras.Model):
         return model
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains the model; arguments and result are those of `keras.Model.fit`.
+        """Trains the model, as `keras.Model.fit` does.
 
-        A `tf.data.Dataset` decides its own order: Keras would warn that it does not
-        shuffle it.
+        For a `tf.data.Dataset`, `shuffle` is False by default: Keras does not shuffle
+        it and would warn.
         """
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
@@ -165,9 +164,9 @@ class FunctionalModel(keras.Model):
     ) -> Any:
         """Computes the loss for `fit` and `evaluate`.
 
-        Keras averages a loss over the last axis. Probabilities (batch_size,) get an
-        axis of outputs, so that this is not the axis of examples: otherwise each
-        example would have the mean weight instead of its own.
+        Keras averages a loss over the last axis. Probabilities (batch_size,) therefore
+        get an axis of outputs; otherwise Keras would average over the examples and use
+        the mean of their weights.
         """
         if len(y_pred.shape) == 1:
             logits = getattr(y_pred, "_keras_logits", None)

@@ -1,4 +1,4 @@
-"""The paper's four baselines: the user's videos alone, one sigmoid a challenge."""
+"""The paper's four baselines: the user's videos only, and a sigmoid per challenge."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ POOL_VIDEOS = "pool_videos"
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class UserBaseline(FunctionalModel):
-    """A baseline that never sees the challenge's videos.
+    """A baseline without the videos of challenges.
 
-    As in `DeepChallenger`, a representation of the user and one of the challenge meet
-    in a head: x^u is a log-odds per challenge, x^c chooses one of them, and the head is
-    sigmoid(⟨x^c, x^u⟩).
+    It has the interface of `DeepChallenger`: x^u has the log-odds of each challenge,
+    x^c is one-hot, and the head computes sigmoid(⟨x^c, x^u⟩).
 
     Args:
-        history_max: m of eq. (2), videos of a user, padded.
+        history_max: maximum number of videos of a user, m of eq. (2).
         video_dim: width of a video vector.
         num_challenges: number of sigmoids.
         name: name of the model.
@@ -38,10 +37,10 @@ class UserBaseline(FunctionalModel):
         **options: fields of `dc_keras.options.ModelOptions`, such as `hidden_dim`.
 
     Call arguments:
-        inputs: by name, `user` float32 (batch_size, history_max, video_dim), the user's
-            videos as frame embeddings averaged over each video, joined with the caption
-            embedding, zero where padded; `user_valid` bool (batch_size, history_max);
-            `challenge` float32 (batch_size, num_challenges), one-hot.
+        inputs: by name, `user` float32 (batch_size, history_max, video_dim), the mean
+            frame embedding of each video concatenated with its caption embedding, zero
+            where padded; `user_valid` bool (batch_size, history_max); `challenge`
+            float32 (batch_size, num_challenges), one-hot.
 
     Returns:
         The probability of joining, float32 (batch_size,).
@@ -50,8 +49,8 @@ class UserBaseline(FunctionalModel):
         Section V-A.
 
     Departures from the paper:
-        Frames are averaged inside a video: the concatenation of 8 × 50 frames of VGG16
-        `fc2` would be 1.6 million wide.
+        The frames of a video are averaged: the concatenation of 8 × 50 frames of VGG16
+        `fc2` would have a width of 1.6 million.
     """
 
     def __init__(
@@ -122,6 +121,6 @@ def _build_head(num_challenges: int) -> keras.Model:
     x_u = keras.Input((num_challenges,), name="x_u")
     x = keras.layers.Dot(axes=-1, dtype="float32", name="product")([x_c, x_u])
     x = keras.layers.Reshape((), dtype="float32", name="flat_logit")(x)
-    # Last, as in `ensemble.probability`.
+    # The sigmoid is the last layer, as in `ensemble.probability`.
     x = keras.layers.Activation("sigmoid", dtype="float32", name="probability")(x)
     return keras.Model([x_c, x_u], x, name=HEAD)

@@ -1,7 +1,6 @@
-"""Joins a set of vectors into one: frames into a video, videos into a representation.
+"""Pooling layers: from the frames of a video, or the videos of a set, to one vector.
 
-Equations (1) and (2) of the paper join by concatenation; the other ways accept sets of
-any size.
+Equations (1) and (2) of the paper concatenate; the other modes accept sets of any size.
 """
 
 from __future__ import annotations
@@ -18,27 +17,27 @@ _EPSILON = 1e-6
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class PoolSet(keras.layers.Layer):
-    """Joins `num_items` vectors into one.
+    """Pools the vectors of a set.
 
-    With items x_i and validity v_i in {0, 1}:
+    For items x_i with validity v_i in {0, 1}:
 
     - `concat`: [x_1, …, x_n]; width n·d. Items must be zero where they are padding.
     - `mean`: Σ v_i x_i / Σ v_i; width d.
     - `mean_std`: the mean and the standard deviation over valid items; width 2d.
     - `attention`: Σ a_i x_i with a = softmax over valid items of w·tanh(W x_i), the
-      gate-free attention of multiple-instance learning; width d.
+      attention of multiple-instance learning without gates; width d.
 
-    A set without a valid item gives zeros.
+    The result for a set without valid items is zero.
 
     Args:
         mode: one of `POOLINGS`.
-        attention_dim: rows of W.
+        attention_dim: number of rows of W.
         **kwargs: `name` and the other arguments of a Keras layer.
 
     Call arguments:
         values: float (batch_size, num_items, dim).
-        valid: bool (batch_size, num_items), True where an item counts. `concat` ignores
-            it: a frame repeated to fill a short video counts there, as in the paper.
+        valid: bool (batch_size, num_items). `concat` ignores it: the frames repeated to
+            fill a short video are used, as in the paper.
 
     Returns:
         float (batch_size, width).
@@ -70,7 +69,7 @@ class PoolSet(keras.layers.Layer):
         super().build(values_shape)
 
     def call(self, values: Any, valid: Any) -> Any:
-        """Joins the items; see the class."""
+        """Pools the items; see the class."""
         if self.mode == "concat":
             num_items, dim = values.shape[1:]
             return ops.reshape(values, (-1, num_items * dim))
@@ -121,16 +120,16 @@ class PoolSet(keras.layers.Layer):
 
 
 def _weighted_sum(weights: Any, values: Any) -> Any:
-    """Returns Σ w_i x_i as a product of matrices, which does not write what it sums."""
+    """Returns Σ w_i x_i as a matrix product, which stores no intermediate results."""
     return ops.matmul(ops.transpose(weights, (0, 2, 1)), values)[:, 0]
 
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class Standardize(keras.layers.Layer):
-    """Centres and scales features by fixed moments: (x − mean) / std where valid.
+    """Standardizes features with fixed moments: (x − mean) / std where valid.
 
-    The moments are those of the training rows and are saved with the layer as
-    non-trainable weights; a dimension that never varies is only centred.
+    The moments are non-trainable weights, set to those of the training rows. A constant
+    dimension is centred only.
 
     Args:
         dim: width of the features.
@@ -138,8 +137,8 @@ class Standardize(keras.layers.Layer):
 
     Call arguments:
         values: float (batch_size, …, dim).
-        valid: bool (batch_size, …), without the last axis; where False the output is
-            zero, so that a missing modality and padding stay zero vectors.
+        valid: bool (batch_size, …), without the last axis. The output is zero where it
+            is False, so that padding and missing modalities remain zero vectors.
 
     Returns:
         float, the shape of `values`.
@@ -157,7 +156,7 @@ class Standardize(keras.layers.Layer):
         )
 
     def set_moments(self, mean: Any, std: Any) -> None:
-        """Sets mean and standard deviation, each float (dim,)."""
+        """Sets the mean and the standard deviation, each float (dim,)."""
         self.mean.assign(mean)
         self.scale.assign(ops.where(std > _EPSILON, 1.0 / ops.maximum(std, 1e-6), 1.0))
 
@@ -179,15 +178,15 @@ class Standardize(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class PoolStandardized(PoolSet):
-    """`Standardize` and `PoolSet` in one, for `mean` and `attention`.
+    """`Standardize` and `PoolSet` in one layer, for `mean` and `attention`.
 
-    Σ w_i (x_i − μ) / σ = (Σ w_i (x_i − μ)) / σ, and what attention looks at is a
-    product with W / σ: of the hundreds of MB that the items of a batch have, nothing
-    is written but what is centred, which nearly constant features need. Arguments,
-    input and output are those of `PoolSet`; always in float32.
+    Uses Σ w_i (x_i − μ) / σ = (Σ w_i (x_i − μ)) / σ, and W / σ in place of W for
+    attention, so that the scaled items, hundreds of MB in a batch, are never stored.
+    Items are centred before the sum for the sake of nearly constant features. Computes
+    in float32; otherwise arguments, inputs and outputs are those of `PoolSet`.
 
     Attributes:
-        standardize: `Standardize`, whose moments are to be set.
+        standardize: the `Standardize` layer with the moments.
     """
 
     MODES = ("attention", "mean")
@@ -216,14 +215,14 @@ class PoolStandardized(PoolSet):
 def standardize_and_pool(
     values: Any, valid: Any, is_item: Any, mode: str, name: str
 ) -> Any:
-    """Standardises the items of sets and joins them, in one layer where there is one.
+    """Standardizes and pools the items of sets, in one layer if the mode allows it.
 
     Args:
-        values: (batch_size, num_items, dim).
-        valid: bool (batch_size, num_items), which items count.
-        is_item: bool (batch_size, num_items); the others are zeros to a concatenation.
-        mode: of `PoolSet`.
-        name: of the layer that joins; `standardizer` finds the moments by it.
+        values: float (batch_size, num_items, dim).
+        valid: bool (batch_size, num_items), the items to pool.
+        is_item: bool (batch_size, num_items); `concat` sets all other items to zero.
+        mode: mode of `PoolSet`.
+        name: name of the pooling layer, for `standardizer`.
     """
     if mode in PoolStandardized.MODES:
         return PoolStandardized(mode, name=name)(values, valid)
@@ -232,7 +231,7 @@ def standardize_and_pool(
 
 
 def standardizer(model: keras.Model, name: str) -> Standardize | None:
-    """Returns what standardises for `standardize_and_pool`; None where nothing does."""
+    """Returns the `Standardize` layer of `standardize_and_pool`, or None."""
     layers = {layer.name: layer for layer in model.layers}
     pool = layers.get(name)
     if isinstance(pool, PoolStandardized):

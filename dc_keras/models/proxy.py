@@ -1,7 +1,7 @@
-"""The two proxy models: which challenge is this video of, which user posted it?
+"""The two proxy models: classifiers of videos by challenge and by user.
 
-Their task is a pretext; what is kept is the learned video embedding before the softmax,
-from which eqs. (1) and (2) make representations (sections IV-A and IV-B).
+Only their learned video embedding, the layer before the softmax, is used afterwards:
+eqs. (1) and (2) pool it into representations (sections IV-A and IV-B).
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class VideoProxy(FunctionalModel):
     """A classifier of videos, the base class of both proxies.
 
     Args:
-        num_classes: challenges or users to tell apart.
-        num_frames: frames of a video; 0 for a model of captions alone.
-        frame_dim: width of a frame embedding; 0 for a model of captions alone.
-        caption_dim: width of a caption embedding; 0 for a model of frames alone.
+        num_classes: number of challenges or users.
+        num_frames: number of frames of a video; 0 for a model of captions only.
+        frame_dim: width of a frame embedding; 0 for a model of captions only.
+        caption_dim: width of a caption embedding; 0 for a model of frames only.
         name: name of the model.
         dtype: dtype policy of the layers; None for the default one.
         trainable: whether the weights are trained.
         **options: fields of `dc_keras.options.ModelOptions`, such as `hidden_dim`.
 
     Call arguments:
-        inputs: by name, each only where its sizes are not 0: `frames` float32
-            (batch_size, num_frames, frame_dim), `frame_mask` bool (batch_size,
-            num_frames), `caption` float32 (batch_size, caption_dim).
+        inputs: by name, without those of size 0: `frames` float32 (batch_size,
+            num_frames, frame_dim), `frame_mask` bool (batch_size, num_frames),
+            `caption` float32 (batch_size, caption_dim).
 
     Returns:
         Probabilities of the classes, float32 (batch_size, num_classes). The learned
@@ -56,13 +56,13 @@ class VideoProxy(FunctionalModel):
         `embedding_model`.
 
     Raises:
-        ValueError: the model would see neither frames nor captions.
-        DataError: an option outside its range.
-        TypeError: an unknown option.
+        ValueError: if the model has neither frames nor captions.
+        DataError: if an option is outside its range.
+        TypeError: if an option is unknown.
 
     Reference:
-        Sections IV-A and IV-B: concatenated frame embeddings, concatenated with the
-        caption's [CLS], a feed-forward network, softmax.
+        Sections IV-A and IV-B: the frame embeddings and the [CLS] embedding of the
+        caption are concatenated; a feed-forward network and a softmax follow.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class UserProxy(VideoProxy):
 
 
 def _embed(x: Any, options: ModelOptions) -> Any:
-    """The feed-forward network; its last activation is the video embedding."""
+    """Applies the feed-forward network; its last activation is the embedding."""
     for index in range(options.num_layers):
         is_last = index == options.num_layers - 1
         x = dense_block(
@@ -137,7 +137,7 @@ def dense_block(
     activation_name: str | None = None,
     copies: int | None = None,
 ) -> Any:
-    """Dense over the inputs, joined; LayerNorm where the options ask for it; relu."""
+    """Applies `ensemble.dense`, layer normalization if it is an option, and ReLU."""
     x = dense(inputs, options.hidden_dim, copies, name)
     if options.layer_norm:
         x = normalize(x, copies, f"{name}_norm")
@@ -167,7 +167,7 @@ def _video_tensors(num_frames: int, frame_dim: int, caption_dim: int) -> dict[st
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class AnyNonZero(keras.layers.Layer):
-    """Tells of each vector whether anything in it is not zero: bool (batch_size, …)."""
+    """Returns whether each vector has a non-zero element, bool (batch_size, …)."""
 
     def call(self, values: Any) -> Any:
         """Reduces the last axis."""
@@ -178,7 +178,7 @@ class AnyNonZero(keras.layers.Layer):
         return shape[:-1]
 
     def compute_output_spec(self, values: Any) -> Any:
-        """Returns a bool of that shape."""
+        """Returns the shape and the dtype of the output."""
         return keras.KerasTensor(values.shape[:-1], dtype="bool")
 
 
@@ -192,7 +192,7 @@ def _join_modalities(tensors: dict[str, Any], options: ModelOptions) -> Any:
             zip(names, drop(*(tensors[name] for name in names)), strict=True)
         )
     if frames is not None:
-        # Hidden frames are zeros to a concatenation; the others go by the mask.
+        # `concat` ignores the mask, so it needs zeros for dropped frames.
         frames = tensors["frames"] if options.frame_pooling == "concat" else frames
         parts.append(_pool_frames(frames, tensors["frame_mask"], options))
     if "caption" in tensors:
@@ -217,9 +217,6 @@ def _pool_frames(frames: Any, mask: Any, options: ModelOptions) -> Any:
 
 
 def standardizers(proxy: keras.Model) -> tuple[Standardize | None, Standardize | None]:
-    """Returns what standardises the frames and the captions of a proxy, if anything.
-
-    Their moments are those of training rows (`Standardize.set_moments`).
-    """
+    """Returns the `Standardize` layers of frames and captions of a proxy, or None."""
     layers = {layer.name: layer for layer in proxy.layers}
     return standardizer(proxy, POOL_FRAMES), layers.get(STANDARDIZE_CAPTION)
