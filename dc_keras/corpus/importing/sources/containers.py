@@ -219,7 +219,9 @@ def _list_parts(document: dict[str, Any]) -> list[tuple[str, Any]]:
         return [(_MODULE, list(module.values()))]
     if document and all(map(_is_whichtok_user, document.values())):
         return [("users", list(document.values()))]
-    names = [name for name in _CONTAINERS if isinstance(document.get(name), dict | list)]
+    names = [
+        name for name in _CONTAINERS if isinstance(document.get(name), dict | list)
+    ]
     names = list(dict.fromkeys((*names[:1], *document)))
     parts = [(name, document[name]) for name in names]
     if isinstance(document, Row):

@@ -118,7 +118,7 @@ def test_forgotten_people_stay_out_of_all_units(
         codes.save(tmp_path / name)
     here = read("here")
     assert read("apart", workers=2) == here
-    assert here[0].sources["web_comment"].imported == 20  # of 30 edges
+    assert here[0].sources["comment"].imported == 20  # of 30 edges
     people = set(Corpus.open(tmp_path / "here").users["user_id"])
     assert pseudonymizer.handle("u0") in people
     assert pseudonymizer.handle("u1") not in people

@@ -16,7 +16,6 @@ from dc_keras.corpus.importing.sources.post import (
     Post,
     RawEdges,
     RequestContext,
-    Row,
     UnreadablePostError,
 )
 from dc_keras.corpus.importing.sources.reading import read_documents
@@ -55,20 +54,12 @@ def records(tmp_path_factory, tool_records):
             for document in read_documents(Piece(path)):
                 for entry in unwrap(document.value, lambda r: sniff(r, _ALL)):
                     found.setdefault(entry.source.name, entry.record)
-    user = {"uid": "7", "unique_id": "bob"}
     follow = {"username": "ann", "display_name": "A", "target_account": "star"}
     return (
         found
         | tool_records
         | {
-            "web_comment": {
-                "cid": "1",
-                "aweme_id": "6871947673600000077",
-                "user": user,
-            },
             "suggested": {"extraInfo": {"userId": "5"}, "subTitle": "@ann", "type": 2},
-            "whichtok_suggestions": Row(id="1", title="#a", subTitle="", views="9"),
-            "research_comment": {"id": 1, "video_id": 2, "parent_comment_id": 2},
             "research_followers": follow,
             "research_following": follow,
         }
