@@ -44,7 +44,7 @@ def exports(tmp_path, make_item, video_id):
     directory = tmp_path / "exports"
     directory.mkdir()
     world = simulate_world(WorldConfig(num_users=8, num_challenges=2))
-    items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
+    items = list(iter_items(world.posts, world.cast.accounts))
     for name in ("web_item", "zeeschuimer", "aweme", "whichtok", "fourcat_csv"):
         for file, content in export_files(items, name).items():
             (directory / f"{name}-{file}").write_text(content, "utf-8", newline="")

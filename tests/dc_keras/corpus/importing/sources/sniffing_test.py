@@ -44,7 +44,7 @@ def test_the_docs_list_every_source():
 def records(tmp_path_factory, tool_records):
     """A complete record of each source, by source name."""
     world = simulate_world(WorldConfig(num_users=4, num_challenges=1))
-    items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
+    items = list(iter_items(world.posts, world.cast.accounts))
     path = tmp_path_factory.mktemp("export") / "file"
     found = {}
     for format_name in FORMATS:
