@@ -220,8 +220,7 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
 
     config = WorldConfig(num_users=20, num_challenges=2)
     world = simulate_world(config)
-    sizes = {"width": config.width, "height": config.height}
-    items = list(iter_items(world.posts, world.cast.accounts, **sizes))
+    items = list(iter_items(world.posts, world.cast.accounts))
     for name in FORMATS:
         place = work / f"format {name}"
         place.mkdir()

@@ -45,10 +45,10 @@ _SOURCE = flags.DEFINE_string(
     "auto",
     "Format of the exports. auto: recognised for each record. Others: aweme, "
     "bright_data, comment, content_scraper, display_api, douk, fourcat_csv, hand_made, "
-    "minet, own_data, pyktok, pytok, research_api, research_comment, "
-    "research_followers, research_following, share_item, simple_dict, suggested, "
-    "tiktok_10m, tiktok_scraper, tikwm, traktok, web_comment, web_item, "
-    "whichtok_suggestions, whichtok_users, whichtok_videos, yt_dlp.",
+    "minet, own_data, pyktok, pytok, research_api, research_followers, "
+    "research_following, share_item, simple_dict, suggested, tiktok_10m, "
+    "tiktok_scraper, tikwm, traktok, web_item, whichtok_users, whichtok_videos, "
+    "yt_dlp.",
 )
 _SOURCE_FILE = flags.DEFINE_string(
     "source_file",

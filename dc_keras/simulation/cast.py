@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dc_keras.simulation import wording
-from dc_keras.simulation.ground_truth import Truth, WorldConfig
+from dc_keras.simulation.ground_truth import START_TIME, Truth, WorldConfig
 from dc_keras.simulation.wording import TOPICS, Language
 
 _SPANISH_SHARE = 0.35
@@ -110,13 +110,13 @@ def draw_cast(
         accounts=accounts,
         challenges=_draw_challenges(config, ids, rng),
         topic_sounds={
-            title: Sound(ids.draw(config.start_time), title, "The Simulators", False)
+            title: Sound(ids.draw(START_TIME), title, "The Simulators", False)
             for topic in TOPICS
             for title in topic.sounds
         },
         own_sounds=tuple(
             Sound(
-                music_id=ids.draw(config.start_time),
+                music_id=ids.draw(START_TIME),
                 title=f"original sound - {account.handle}",
                 author=account.handle,
                 is_original=True,
@@ -133,7 +133,7 @@ def _draw_accounts(
     ages_s = rng.integers(_DAY_S, _ACCOUNT_AGE_DAYS * _DAY_S, size=config.num_users)
     return tuple(
         Account(
-            user_id=ids.draw(config.start_time - int(age_s)),
+            user_id=ids.draw(START_TIME - int(age_s)),
             handle=handle,
             language="es" if rng.random() < _SPANISH_SHARE else "en",
             num_followers=int(rng.lognormal(mean=7, sigma=1.5)),
@@ -155,7 +155,7 @@ def _draw_challenges(
                 name=tags[0],
                 phrase=phrase,
                 hashtags=tags,
-                sound=Sound(ids.draw(config.start_time), title, "DJ Synthetic", False),
+                sound=Sound(ids.draw(START_TIME), title, "DJ Synthetic", False),
             )
         )
     return tuple(challenges)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +32,12 @@ _CASCADE_STRENGTH = 1.5
 _CASCADE_DECAY_DAYS = 3.0
 TASTE_DIM = 8
 LOOK_DIM = 4
-_DAY_S = 86_400
-# Ids contain the posting time in their upper bits. They have 19 digits from 1978 on
-# and fit a signed 64-bit integer until 2038.
-_EARLIEST = datetime(1978, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2038, 1, 1, tzinfo=UTC)
+# The first and the last second of the world, UTC seconds since 1970: 60 days from
+# 2020-10-19.
+START_TIME = 1_603_065_600
+_NUM_DAYS = 60
+END_TIME = START_TIME + _NUM_DAYS * 86_400
+_NUM_COMMUNITIES = 4  # of nearly equal size
 
 
 def draw_friends(
@@ -146,7 +146,6 @@ class WorldConfig:
         seed: random seed, at least 0.
         videos_per_user: minimum number of posts of a user outside of challenges; users
             with a high propensity have a few more.
-        num_communities: number of planted communities, of nearly equal size.
         prevalence: mean participation probability over all pairs, in (0, 1).
         taste_strength: weight of the match of tastes in the log odds, at least 0.
         popularity_std: standard deviation of the challenges' popularity, log odds.
@@ -154,13 +153,8 @@ class WorldConfig:
         taste_noise: standard deviation of users' tastes around the centre of their
             community; that of the centres is 1.
         video_noise: standard deviation of posts' tastes around that of their author.
-        width: of the videos, pixels, even, at least 16.
-        height: of the videos, pixels, even, at least 16.
-        fps: frames per second, 1 to 60.
         duration_s: mean length of a video, seconds; lengths vary by a fifth of it.
         text_only_share: share of posts without a media file, in [0, 1].
-        start: first day, ISO date, UTC.
-        days: length of the world, days.
 
     Raises:
         DataError: a value is outside its range.
@@ -170,58 +164,27 @@ class WorldConfig:
     num_challenges: int = 8
     seed: int = 0
     videos_per_user: int = 8
-    num_communities: int = 4
     prevalence: float = 0.3
     taste_strength: float = 1.7
     popularity_std: float = 0.4
     propensity_std: float = 0.4
     taste_noise: float = 0.6
     video_noise: float = 0.5
-    width: int = 72
-    height: int = 128
-    fps: int = 12
     duration_s: float = 1.5
     text_only_share: float = 0.0
-    start: str = "2020-10-19"
-    days: int = 60
 
     def __post_init__(self) -> None:
         _check_range("num_users", self.num_users, 2, None)
         _check_range("num_challenges", self.num_challenges, 1, 144)
         _check_range("seed", self.seed, 0, None)
         _check_range("videos_per_user", self.videos_per_user, 1, None)
-        _check_range("num_communities", self.num_communities, 1, None)
         _check_range("prevalence", self.prevalence, 1e-6, 1 - 1e-6)
-        for name in (
-            "taste_strength",
-            "popularity_std",
-            "propensity_std",
-            "taste_noise",
-            "video_noise",
-        ):
+        for name in ("taste_strength", "taste_noise", "video_noise"):
             _check_range(name, getattr(self, name), 0, 100)
-        for name in ("width", "height"):
-            _check_range(name, getattr(self, name), 16, 4096)
-            if getattr(self, name) % 2:
-                raise DataError(
-                    f"`{name}` of a simulated world must be even, because video "
-                    f"encoders require it. Received: {name}={getattr(self, name)}"
-                )
-        _check_range("fps", self.fps, 1, 60)
+        _check_range("popularity_std", self.popularity_std, 0, 100)
+        _check_range("propensity_std", self.propensity_std, 0, 100)
         _check_range("duration_s", self.duration_s, 0.1, 600)
         _check_range("text_only_share", self.text_only_share, 0, 1)
-        _check_range("days", self.days, 1, 3650)
-        _check_start(self.start, self.days)
-
-    @property
-    def start_time(self) -> int:
-        """First second of the world, UTC seconds since 1970."""
-        return int(datetime.fromisoformat(self.start).replace(tzinfo=UTC).timestamp())
-
-    @property
-    def end_time(self) -> int:
-        """First second after the world, UTC seconds since 1970."""
-        return self.start_time + self.days * _DAY_S
 
 
 def _check_range(name: str, value: float, low: float, high: float | None) -> None:
@@ -229,21 +192,6 @@ def _check_range(name: str, value: float, low: float, high: float | None) -> Non
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         raise DataError(
             f"`{name}` of a simulated world must be {bounds}. Received: {name}={value}"
-        )
-
-
-def _check_start(start: str, days: int) -> None:
-    try:
-        first = datetime.strptime(start, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise DataError(
-            "`start` of a simulated world must be a date such as 2020-10-19. "
-            f"Received: start={start!r}"
-        ) from None
-    if first < _EARLIEST or first.timestamp() + days * _DAY_S > _LATEST.timestamp():
-        raise DataError(
-            "A simulated world must lie between 1978 and 2038, because ids encode its "
-            f"times in 19 digits. Received: start={start!r}, days={days}"
         )
 
 
@@ -279,7 +227,7 @@ class Truth:
 
 def draw_truth(config: WorldConfig, rng: np.random.Generator) -> Truth:
     """Draws the ground truth of one world."""
-    communities = rng.permutation(np.arange(config.num_users) % config.num_communities)
+    communities = rng.permutation(np.arange(config.num_users) % _NUM_COMMUNITIES)
     user_tastes = _draw_user_tastes(config, communities, rng)
     challenge_tastes = rng.normal(size=(config.num_challenges, TASTE_DIM))
     popularity = rng.normal(scale=config.popularity_std, size=config.num_challenges)
@@ -291,7 +239,7 @@ def draw_truth(config: WorldConfig, rng: np.random.Generator) -> Truth:
     )
     joined = rng.random(probabilities.shape) < probabilities
     friends = draw_friends(communities, rng)
-    join_days, joined_from = draw_joins(joined, friends, config.days, rng)
+    join_days, joined_from = draw_joins(joined, friends, _NUM_DAYS, rng)
     return Truth(
         communities=communities,
         user_tastes=user_tastes,
@@ -308,7 +256,7 @@ def draw_truth(config: WorldConfig, rng: np.random.Generator) -> Truth:
 def _draw_user_tastes(
     config: WorldConfig, communities: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    centres = rng.normal(size=(config.num_communities, TASTE_DIM))
+    centres = rng.normal(size=(_NUM_COMMUNITIES, TASTE_DIM))
     own = rng.normal(scale=config.taste_noise, size=(config.num_users, TASTE_DIM))
     return (centres[communities] + own) / math.sqrt(1 + config.taste_noise**2)
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 Picture: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
 
+# Size of a video in pixels; encoders require even numbers.
+WIDTH, HEIGHT = 72, 128
+
 _DARK, _LIGHT = (25, 25, 25), (235, 235, 235)
 
 

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from dc_keras.simulation import wording
 from dc_keras.simulation.cast import Cast, IdSource, Sound
-from dc_keras.simulation.ground_truth import LOOK_DIM, TASTE_DIM, Truth, WorldConfig
+from dc_keras.simulation.ground_truth import (
+    END_TIME,
+    LOOK_DIM,
+    START_TIME,
+    TASTE_DIM,
+    Truth,
+    WorldConfig,
+)
 
 _DAY_S = 86_400
 
@@ -90,7 +97,7 @@ class PostWriter:
         return tuple(sorted(posts, key=lambda post: int(post.video_id)))
 
     def _write_own(self, user: int) -> SimulatedPost:
-        time = int(self.rng.integers(self.config.start_time, self.config.end_time))
+        time = int(self.rng.integers(START_TIME, END_TIME))
         taste = self._disturb(self.truth.user_tastes[user])
         weights = wording.taste_weights(taste[LOOK_DIM:])
         mentions = self._draw_mentions(user)
@@ -114,7 +121,7 @@ class PostWriter:
             moved_by = int(self.truth.joined_from[user, challenge])
             is_duet = moved_by >= 0 and self.rng.random() < _DUET_SHARE
             original = posts[moved_by].video_id if is_duet else None
-            time = self.config.start_time + int(days[user] * _DAY_S)
+            time = START_TIME + int(days[user] * _DAY_S)
             posts[user] = self._write_participation(user, challenge, time, original)
         return list(posts.values())
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dc_keras.simulation.cast import Account, Sound
+from dc_keras.simulation.scenes import HEIGHT, WIDTH
 from dc_keras.simulation.simulated_posts import SimulatedPost
 
 # In captions of this world, every tag and mention has a space on either side.
@@ -18,19 +19,13 @@ _REGIONS = {"en": "US", "es": "MX"}
 
 
 def iter_items(
-    posts: Sequence[SimulatedPost],
-    accounts: Sequence[Account],
-    *,
-    width: int,
-    height: int,
+    posts: Sequence[SimulatedPost], accounts: Sequence[Account]
 ) -> Iterator[dict[str, Any]]:
     """Yields one web item per post, in the order of the posts.
 
     Args:
         posts: posts of the world.
         accounts: in the order of the indices `SimulatedPost.user`.
-        width: of the videos, pixels.
-        height: of the videos, pixels.
     """
     num_videos = Counter(post.user for post in posts)
     for post in posts:
@@ -52,7 +47,7 @@ def iter_items(
             "locationCreated": _REGIONS[author.language],
             "isAd": False,
         }
-        item["video"] = _video(post, width, height)
+        item["video"] = _video(post)
         stats = _stats(post)
         item["stats"] = stats
         item["statsV2"] = {name: str(count) for name, count in stats.items()}
@@ -148,14 +143,14 @@ def _music(sound: Sound) -> dict[str, Any]:
     }
 
 
-def _video(post: SimulatedPost, width: int, height: int) -> dict[str, Any]:
+def _video(post: SimulatedPost) -> dict[str, Any]:
     address = f"https://example.invalid/video/{post.video_id}"
     return {
         "id": post.video_id,
         # The API returns whole seconds.
         "duration": math.ceil(post.duration_s),
-        "width": width,
-        "height": height,
+        "width": WIDTH,
+        "height": HEIGHT,
         "format": "mp4",
         "cover": f"{address}.jpeg",
         "playAddr": f"{address}.mp4",

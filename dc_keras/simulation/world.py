@@ -30,13 +30,14 @@ from dc_keras.errors import DataError
 from dc_keras.simulation.cast import Cast, Challenge, IdSource, draw_cast
 from dc_keras.simulation.export_formats import FILE_NAMES, export_files
 from dc_keras.simulation.ground_truth import Truth, WorldConfig, draw_truth
-from dc_keras.simulation.scenes import SCENES, Picture
+from dc_keras.simulation.scenes import HEIGHT, SCENES, WIDTH, Picture
 from dc_keras.simulation.simulated_posts import PostWriter, SimulatedPost
 from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.wording import taste_weights
 
 __all__ = ["World", "WorldConfig", "simulate_world", "write_world"]
 
+_FPS = 12  # frames per second
 _NUM_SHOTS = 3
 # Size of the picture that a shot pans over, relative to a frame.
 _PICTURE_SCALE = 1.25
@@ -48,8 +49,6 @@ def draw_frames(
     look: NDArray[np.float64],
     *,
     num_frames: int,
-    width: int,
-    height: int,
     rng: np.random.Generator,
 ) -> Iterator[Picture]:
     """Draws the frames of one video.
@@ -60,35 +59,31 @@ def draw_frames(
     Args:
         look: visual taste, float64 (4,), about unit variance.
         num_frames: number of frames.
-        width: pixels.
-        height: pixels.
         rng: random generator.
 
     Yields:
-        BGR frames, uint8 (height, width, 3), as OpenCV writes them.
+        BGR frames, uint8 (HEIGHT, WIDTH, 3), as OpenCV writes them.
     """
     weights = taste_weights(look)
     cuts = np.linspace(0, num_frames, min(_NUM_SHOTS, num_frames) + 1)
     for length in np.diff(np.rint(cuts).astype(int)).tolist():
         paint = SCENES[rng.choice(len(SCENES), p=weights)]
-        size = (round(height * _PICTURE_SCALE), round(width * _PICTURE_SCALE))
+        size = (round(HEIGHT * _PICTURE_SCALE), round(WIDTH * _PICTURE_SCALE))
         picture = np.zeros((*size, 3), np.uint8)
         paint(picture, rng)
-        yield from _pan(picture, length, width, height, rng)
+        yield from _pan(picture, length, rng)
 
 
-def _pan(
-    picture: Picture, length: int, width: int, height: int, rng: np.random.Generator
-) -> Iterator[Picture]:
+def _pan(picture: Picture, length: int, rng: np.random.Generator) -> Iterator[Picture]:
     """Yields windows of a picture that move between two random places."""
-    room = np.array(picture.shape[:2]) - (height, width)
+    room = np.array(picture.shape[:2]) - (HEIGHT, WIDTH)
     start, end = rng.uniform(size=(2, 2)) * room
     for share in np.linspace(0, 1, length):
         top, left = np.rint(start + share * (end - start)).astype(int).tolist()
-        yield picture[top : top + height, left : left + width]
+        yield picture[top : top + HEIGHT, left : left + WIDTH]
 
 
-def write_video(path: Path, frames: Iterator[Picture], fps: int) -> None:
+def write_video(path: Path, frames: Iterator[Picture]) -> None:
     """Encodes BGR frames, uint8 (height, width, 3), as MPEG-4 in an mp4 file.
 
     Raises:
@@ -97,7 +92,7 @@ def write_video(path: Path, frames: Iterator[Picture], fps: int) -> None:
     first = next(frames)
     height, width = first.shape[:2]
     codec = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), codec, float(fps), (width, height))
+    writer = cv2.VideoWriter(str(path), codec, float(_FPS), (width, height))
     if not writer.isOpened():
         raise OSError(f"OpenCV cannot write an mp4 file. Received: path={path}")
     writer.write(first)
@@ -177,11 +172,8 @@ def write_world(
         format_name: one of `export_formats.FORMATS`.
 
     Raises:
-        DataError: `workers` is below 1, or the directory contains anything that is not
-            part of a world.
+        DataError: the directory contains anything that is not part of a world.
     """
-    if workers < 1:
-        raise DataError(f"`workers` must be at least 1. Received: workers={workers}")
     directory = directory.resolve()
     _check_replaceable(directory)
     partial = directory.with_name(f".{directory.name}.partial")
@@ -211,31 +203,22 @@ def _write_media(world: World, directory: Path, workers: int) -> None:
     posts = [post for post in world.posts if post.has_media]
     # OpenCV releases the interpreter lock while encoding, so threads are sufficient.
     with ThreadPoolExecutor(workers) as pool:
-        written = pool.map(
-            lambda post: _write_post(world.config, post, directory), posts
-        )
+        written = pool.map(lambda post: _write_post(post, directory), posts)
         for _ in tqdm(written, "media", len(posts), unit="video", disable=None):
             pass
 
 
-def _write_post(config: WorldConfig, post: SimulatedPost, directory: Path) -> None:
+def _write_post(post: SimulatedPost, directory: Path) -> None:
     frames = draw_frames(
         np.array(post.look),
-        num_frames=max(round(post.duration_s * config.fps), 1),
-        width=config.width,
-        height=config.height,
+        num_frames=max(round(post.duration_s * _FPS), 1),
         rng=np.random.default_rng(int(post.video_id)),
     )
-    write_video(directory / f"{post.video_id}.mp4", frames, config.fps)
+    write_video(directory / f"{post.video_id}.mp4", frames)
 
 
 def _write_texts(world: World, directory: Path, format_name: str) -> None:
-    items = iter_items(
-        world.posts,
-        world.cast.accounts,
-        width=world.config.width,
-        height=world.config.height,
-    )
+    items = iter_items(world.posts, world.cast.accounts)
     for name, content in export_files(list(items), format_name).items():
         (directory / name).write_text(content, encoding="utf-8", newline="")
     truth = json.dumps(_describe_truth(world), ensure_ascii=False, indent=1)

@@ -11,26 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol
+from typing import Any
 
 from dc_keras.corpus.importing.sources.post import AccountCounts
 from dc_keras.corpus.records import User
-
-
-class Counts(Protocol):
-    """The counts of an `AccountCounts`; None if the export does not contain them."""
-
-    @property
-    def followers(self) -> int | None:
-        """Number of followers of the account."""
-
-    @property
-    def total_likes(self) -> int | None:
-        """Number of likes of all its posts."""
-
-    @property
-    def total_posts(self) -> int | None:
-        """Number of its posts."""
 
 
 @dataclass(slots=True)
@@ -62,7 +46,7 @@ class AuthorTable:
     def __init__(self, users: Iterable[User] = ()) -> None:
         self.entries: defaultdict[str, Author] = defaultdict(Author)
         self.handle_only: set[str] = set()
-        self._last_counts: dict[str, tuple[int | None, Counts]] = {}
+        self._last_counts: dict[str, tuple[int | None, Any]] = {}
         for user in users:
             self._add_user(user)
         self.known_owners = self._owners()
@@ -127,14 +111,14 @@ class AuthorTable:
         self,
         user_ids: Iterable[str],
         times: Iterable[int | None],
-        accounts: Iterable[Counts | None],
+        accounts: Iterable[Any],
     ) -> None:
         """Keeps the newest counts of each account.
 
         Args:
             user_ids: owners of the accounts.
             times: collection times, UTC seconds; None counts as the oldest.
-            accounts: the counts; None if there are none.
+            accounts: the counts, with the attributes of `AccountCounts`, or None.
         """
         for user_id, time, account in zip(user_ids, times, accounts, strict=True):
             if account is None:
@@ -225,5 +209,5 @@ def _account_sort_key(version: tuple[int | None, AccountCounts]) -> tuple[int, .
     return tuple(-1 if n is None else n for n in (time, *_counts(account)))
 
 
-def _counts(account: Counts) -> tuple[int | None, int | None, int | None]:
+def _counts(account: Any) -> tuple[int | None, int | None, int | None]:
     return account.followers, account.total_likes, account.total_posts

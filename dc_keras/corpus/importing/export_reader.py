@@ -9,7 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from dc_keras.corpus.importing.pseudonymize import NOTES, Batch, RecordMaker
-from dc_keras.corpus.importing.quarantine import Rejected
+from dc_keras.corpus.importing.quarantine import Entry, make_entry
 from dc_keras.corpus.importing.sources.containers import ContainedRecord, unwrap
 from dc_keras.corpus.importing.sources.fields import ID_FROM_URL
 from dc_keras.corpus.importing.sources.pieces import Piece
@@ -64,8 +64,8 @@ class Sink(Protocol):
     def add_posts(self, table: pl.DataFrame, /) -> object:
         """Takes posts: the fields of `records.Video`, and `notes`."""
 
-    def reject(self, piece: Piece, rejected: Rejected) -> object:
-        """Takes a rejected record of a piece."""
+    def reject(self, piece: Piece, entry: Entry) -> object:
+        """Takes the entry of a rejected record of a piece."""
 
 
 class ExportReader:
@@ -147,14 +147,14 @@ class ExportReader:
             self._content.lacks_authors |= isinstance(error, UnknownAuthorError)
             report.reasons[reason] += 1
             if report.reasons[reason] <= MOST_LISTED:
-                rejected = Rejected.of(
+                entry = make_entry(
                     document.raw or found.record,
                     file=report.name,
                     position=f"{document.position} {found.position}".rstrip(),
                     reason=reason,
                     keep_raw=self._keep_raw,
                 )
-                self._sink.reject(piece, rejected)
+                self._sink.reject(piece, entry)
         else:
             report.sources[name] += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from dc_keras.corpus.forgotten import Forgotten
 from dc_keras.corpus.importing.authors import AuthorTable
 from dc_keras.corpus.importing.export_reader import MOST_LISTED
 from dc_keras.corpus.importing.pseudonymize import POSTED
-from dc_keras.corpus.importing.quarantine import Rejected
+from dc_keras.corpus.importing.quarantine import Entry, make_entry, without_names
 from dc_keras.corpus.importing.sources.pieces import CHUNK, Piece
 from dc_keras.corpus.importing.unit_content import (
     EdgeRecord,
@@ -74,19 +75,17 @@ class Gathered:
         self._listed: Counter[tuple[Path, str]] = Counter()
         self._counted = Piece(Path()), 0
 
-    def reject(self, piece: Piece, rejected: Rejected) -> None:
-        """Adds a rejected record of a piece that is not added yet."""
-        before = self._lines_before(piece)
+    def reject(self, piece: Piece, entry: Entry) -> None:
+        """Adds the entry of a rejected record of a piece that is not added yet."""
+        reason, before = entry["reason"], self._lines_before(piece)
         if before:
-            position = _LINE.sub(
-                lambda match: f"line {before + int(match[1])}", rejected.position
+            entry["position"] = _LINE.sub(
+                lambda match: f"line {before + int(match[1])}", entry["position"]
             )
-            rejected = replace(rejected, position=position)
-        examples = self.reports[piece.path].examples
-        examples.setdefault(rejected.reason, rejected.position)
-        self._listed[piece.path, rejected.reason] += 1
-        if self._listed[piece.path, rejected.reason] <= MOST_LISTED:
-            self._rejected.write(f"{rejected.to_json()}\n")
+        self.reports[piece.path].examples.setdefault(reason, entry["position"])
+        self._listed[piece.path, reason] += 1
+        if self._listed[piece.path, reason] <= MOST_LISTED:
+            self._list(entry)
 
     def add(self, unit: Unit, content: UnitContent) -> None:
         """Adds the content of a unit, after its posts and its rejected records."""
@@ -121,14 +120,13 @@ class Gathered:
             if number > MOST_LISTED:
                 further = number - MOST_LISTED
                 rest = f"{reason} ({further} further records of this file)"
-                rejected = Rejected.of(
-                    b"",
-                    file=report.name,
-                    position="further",
-                    reason=rest,
-                    keep_raw=False,
-                )
-                self._rejected.write(f"{rejected.to_json()}\n")
+                name = report.name
+                self._list(make_entry(b"", file=name, position="further", reason=rest))
+
+    def _list(self, entry: Entry) -> None:
+        if not self._forgotten.names_any(entry):
+            entry = without_names(entry, self._forgotten.pseudonymizer.mention)
+            self._rejected.write(f"{json.dumps(entry)}\n")
 
     def _lines_before(self, piece: Piece) -> int:
         """Returns the number of lines of the file before a piece."""

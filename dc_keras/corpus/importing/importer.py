@@ -34,7 +34,7 @@ from dc_keras.corpus.importing.input_files import are_simulated, find_files
 from dc_keras.corpus.importing.media_search import MediaIndex, MediaReport
 from dc_keras.corpus.importing.merging import merge_table
 from dc_keras.corpus.importing.pseudonymize import NOTES
-from dc_keras.corpus.importing.quarantine import append_rejected
+from dc_keras.corpus.importing.quarantine import append_entries
 from dc_keras.corpus.importing.reading_units import plan_units, read_units
 from dc_keras.corpus.importing.sources.custom import make_source
 from dc_keras.corpus.importing.sources.post import Post, RawRecord
@@ -201,11 +201,10 @@ def import_files(
                 posts = _merge_exports(arrived, kept, gathered)
                 writer.add_videos(posts if index is None else index.attach(posts))
             rejected.seek(0)
-            num_quarantined = append_rejected(
+            num_quarantined = append_entries(
                 directory,
                 writer.files,
                 (line.removesuffix("\n") for line in rejected),
-                code=pseudonymizer.mention,
                 leave_out=forgotten.names_any,
             )
             info = writer.finish(

@@ -12,11 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dc_keras.errors import DataError
 from tfrecords.storage.atomic_update import AtomicUpdate
@@ -79,90 +78,45 @@ _CODE = re.compile(r"u_[0-9a-f]{10}")
 _IDENTITY = ("file", "position", "reason", "sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One record that was not imported.
+Entry: TypeAlias = dict[str, Any]
 
-    Attributes:
+
+def make_entry(
+    content: Any, *, file: str, position: str, reason: str, keep_raw: bool = False
+) -> Entry:
+    """Returns the entry of a rejected record, in which names are not replaced yet.
+
+    Args:
+        content: the raw bytes, or the parsed record.
         file: name of the export file, without directories.
         position: position in the file.
-        reason: why it was rejected; contains no content of the record.
-        sha256: hex digest of the raw bytes or of the record's canonical JSON.
-        keys: sorted top-level keys of the record; empty if it is not an object, or if
-            it is a table of objects.
-        raw: the content, only on request.
+        reason: why the record was rejected; must not contain its content.
+        keep_raw: whether to keep the content.
     """
-
-    file: str
-    position: str
-    reason: str
-    sha256: str
-    keys: tuple[str, ...]
-    raw: str | None = None
-
-    @classmethod
-    def of(
-        cls,
-        content: Any,
-        *,
-        file: str,
-        position: str,
-        reason: str,
-        keep_raw: bool,
-    ) -> Rejected:
-        """Makes the entry of a rejected record.
-
-        Args:
-            content: the raw bytes, or the parsed record.
-            file: name of the export file.
-            position: position in the file.
-            reason: why it was rejected.
-            keep_raw: whether to keep the content.
-        """
-        data = content if isinstance(content, bytes) else _canonical_json(content)
-        return cls(
-            file=file,
-            position=position,
-            reason=reason,
-            sha256=hashlib.sha256(data).hexdigest(),
-            keys=_field_names(content),
-            raw=data.decode("utf-8", "replace") if keep_raw else None,
-        )
-
-    @classmethod
-    def from_json(cls, line: str) -> Rejected:
-        """Reads a line that `to_json` returned."""
-        return cls(**json.loads(line))
-
-    def to_json(self) -> str:
-        """Returns the line for quarantine.jsonl, without the line end."""
-        entry: dict[str, Any] = {
-            "file": self.file,
-            "position": self.position,
-            "reason": self.reason,
-            "sha256": self.sha256,
-            "keys": self.keys,
-        }
-        if self.raw is not None:
-            entry["raw"] = self.raw
-        return json.dumps(entry)
+    data = content if isinstance(content, bytes) else _canonical_json(content)
+    entry: Entry = {
+        "file": file,
+        "position": position,
+        "reason": reason,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "keys": _field_names(content),
+    }
+    return entry | {"raw": data.decode("utf-8", "replace")} if keep_raw else entry
 
 
-def append_rejected(
+def append_entries(
     directory: Path,
     files: AtomicUpdate,
     lines: Iterable[str],
     *,
-    code: Callable[[str], str],
-    leave_out: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+    leave_out: Callable[[Entry], bool] = lambda _: False,
 ) -> int:
     """Adds new entries to quarantine.jsonl.
 
     Args:
         directory: the corpus directory with the existing file.
         files: the update to which the new file is written.
-        lines: `Rejected.to_json` of the records rejected by this import.
-        code: returns the code of a name.
+        lines: entries of the records rejected by this import, as JSON.
         leave_out: whether to drop an entry, existing or new.
 
     Returns:
@@ -176,10 +130,10 @@ def append_rejected(
     # If the new file is empty, the update removes the file.
     with files.path(QUARANTINE_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for line in chain(_lines_of(path), lines):
-            given = _entry(path, line)
-            entry = _without_names(given, code)
-            key = _identity(entry)
-            if key not in seen and not (leave_out(given) or leave_out(entry)):
+            entry = _parse_entry(path, line)
+            identity = json.dumps([entry[name] for name in _IDENTITY])
+            key = hashlib.sha256(identity.encode()).digest()
+            if key not in seen and not leave_out(entry):
                 seen.add(key)
                 file.write(f"{json.dumps(entry)}\n")
     return len(seen)
@@ -192,7 +146,7 @@ def _lines_of(path: Path) -> Iterator[str]:
             yield from (line.removesuffix("\n") for line in file if line.strip())
 
 
-def _entry(path: Path, line: str) -> dict[str, Any]:
+def _parse_entry(path: Path, line: str) -> Entry:
     try:
         entry = json.loads(line)
         return {**entry, **{name: entry[name] for name in (*_IDENTITY, "keys")}}
@@ -203,7 +157,7 @@ def _entry(path: Path, line: str) -> dict[str, Any]:
         ) from error
 
 
-def _without_names(entry: dict[str, Any], code: Callable[[str], str]) -> dict[str, Any]:
+def without_names(entry: Entry, code: Callable[[str], str]) -> Entry:
     """Returns an entry with codes in place of all values that may name a person."""
     if "raw" in entry:  # the raw content was requested and contains the names
         return entry
@@ -230,17 +184,12 @@ def split_suffixes(name: str) -> tuple[str, str, str]:
     return name[: match.start()], ".", match[0][1:]
 
 
-def _identity(entry: Mapping[str, Any]) -> bytes:
-    what = [entry[name] for name in _IDENTITY]
-    return hashlib.sha256(json.dumps(what).encode()).digest()
-
-
-def _field_names(content: Any) -> tuple[str, ...]:
+def _field_names(content: Any) -> list[str]:
     if not isinstance(content, dict):
-        return ()
+        return []
     # An object that contains only objects is a table, whose keys may be handles.
     is_table = all(isinstance(value, dict) for value in content.values())
-    return () if is_table else tuple(sorted(content))
+    return [] if is_table else sorted(content)
 
 
 def _canonical_json(content: Any) -> bytes:

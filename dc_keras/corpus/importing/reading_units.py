@@ -27,7 +27,7 @@ from dc_keras.corpus.importing.export_reader import (
     Sink,
 )
 from dc_keras.corpus.importing.gathered import Gathered
-from dc_keras.corpus.importing.quarantine import Rejected
+from dc_keras.corpus.importing.quarantine import Entry
 from dc_keras.corpus.importing.sources.pieces import Piece, split_lines
 from dc_keras.corpus.importing.sources.reading import is_json_lines
 from dc_keras.corpus.importing.unit_content import Unit, UnitContent
@@ -180,9 +180,9 @@ class UnitWriter:
             )
         self._posts.write_table(rows)
 
-    def reject(self, piece: Piece, rejected: Rejected) -> None:
-        """Writes a rejected record."""
-        line = json.dumps([str(piece.path), piece.start, rejected.to_json()])
+    def reject(self, piece: Piece, entry: Entry) -> None:
+        """Writes the entry of a rejected record."""
+        line = json.dumps([str(piece.path), piece.start, entry])
         self._rejected.write(f"{line}\n")
 
     def finish(self, content: UnitContent) -> None:
@@ -199,8 +199,8 @@ def read_content(directory: Path) -> UnitContent:
 def replay(directory: Path, sink: Sink) -> None:
     """Gives the posts and the rejected records of a unit to a sink, in order."""
     with (directory / _REJECTED).open(encoding="ascii") as lines:
-        for path, start, rejected in map(json.loads, lines):
-            sink.reject(Piece(Path(path), start), Rejected.from_json(rejected))
+        for path, start, entry in map(json.loads, lines):
+            sink.reject(Piece(Path(path), start), entry)
     if (directory / _POSTS).exists():
         with pyarrow.ipc.open_stream(directory / _POSTS) as batches:
             for batch in batches:

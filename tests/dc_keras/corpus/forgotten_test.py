@@ -117,7 +117,7 @@ def test_rows_without_an_id_are_kept(forgotten):
 
 def test_edges_with_a_forgotten_end_are_recognised(forgotten, pseudonymizer, ann):
     gone = pseudonymizer.user("1001")
-    edge = Edge("reply", None, "video", "5", None, None, "web_comment")
+    edge = Edge("reply", None, "video", "5", None, None, "comment")
     edges = [
         dataclasses.replace(edge, user_id=gone),
         dataclasses.replace(edge, target_id=gone),

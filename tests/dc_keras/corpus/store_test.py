@@ -39,7 +39,7 @@ _USERS = [User("v", ("a",), first_seen=1, last_seen=2), User("u")]
 
 
 _EDGES = [
-    Edge("reply", "u", "video", "1", "1", 7, "web_comment"),
+    Edge("reply", "u", "video", "1", "1", 7, "comment"),
     Edge("follow", "u", "user", "v", None, None, "research_followers"),
 ]
 

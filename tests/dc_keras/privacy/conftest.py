@@ -64,7 +64,7 @@ def make_corpus(people, posts):
             User(people.cat, (people.cat,), (), (), 50, 50),
             User(people.dan),
         ]
-        reply = ("user", people.ann, posts.ann1, 15, "web_comment")
+        reply = ("user", people.ann, posts.ann1, 15, "comment")
         follow = ("user", people.cat, None, None, "research_followers")
         ties = [Edge("reply", people.dan, *reply), Edge("follow", people.bob, *follow)]
         places = (f"line 1 ItemModule.{posts.ann2}", "line 2")

@@ -1,6 +1,7 @@
 import numpy as np
 
 from dc_keras.simulation.cast import IdSource
+from dc_keras.simulation.ground_truth import START_TIME
 from dc_keras.simulation.world import WorldConfig, simulate_world
 
 _CAST = simulate_world(WorldConfig(num_users=50, num_challenges=12)).cast
@@ -29,7 +30,7 @@ def test_ids_of_all_kinds_are_unique():
 
 
 def test_accounts_are_older_than_the_world():
-    start = WorldConfig().start_time
+    start = START_TIME
     assert all(int(account.user_id) >> 32 < start for account in _CAST.accounts)
 
 

@@ -12,7 +12,7 @@ from dc_keras.simulation.web_items import iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
 
 _WORLD = simulate_world(WorldConfig(num_users=30, num_challenges=4))
-_ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts, width=72, height=128))
+_ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts))
 
 # Fields that a format lacks are None or empty; nothing else differs.
 _ABSENT = {

@@ -58,9 +58,7 @@ def test_join_frequencies_match_the_probabilities():
 
 
 def test_communities_have_nearly_equal_sizes_and_similar_tastes():
-    truth = draw_truth(
-        WorldConfig(num_users=90, num_communities=4), np.random.default_rng(0)
-    )
+    truth = draw_truth(WorldConfig(num_users=90), np.random.default_rng(0))
     assert sorted(np.bincount(truth.communities)) == [22, 22, 23, 23]
     within = [truth.user_tastes[truth.communities == k].var(axis=0) for k in range(4)]
     assert np.mean(within) < 0.5 * truth.user_tastes.var(axis=0).mean()
@@ -72,16 +70,10 @@ def test_communities_have_nearly_equal_sizes_and_similar_tastes():
         ("num_users", 1, r"`num_users` .* at least 2\. Received: num_users=1"),
         ("num_challenges", 145, r"`num_challenges` .* from 1 to 144"),
         ("seed", -1, "`seed` .* at least 0"),
-        ("num_communities", 0, "`num_communities` .* at least 1"),
         ("prevalence", 1.0, "`prevalence`"),
         ("taste_strength", math.nan, "`taste_strength`"),
         ("video_noise", -0.1, "`video_noise`"),
-        ("width", 71, "`width` .* must be even"),
-        ("fps", 0, "`fps`"),
         ("text_only_share", 1.5, "`text_only_share`"),
-        ("start", "19.10.2020", "`start` .* a date such as 2020-10-19"),
-        ("start", "1970-01-01", "between 1978 and 2038"),
-        ("start", "2037-12-01", "between 1978 and 2038"),
     ],
 )
 def test_value_outside_its_range_is_refused(field, value, message):

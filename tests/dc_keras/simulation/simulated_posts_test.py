@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 
 from dc_keras.corpus.records import find_hashtags
+from dc_keras.simulation.ground_truth import END_TIME, START_TIME
 from dc_keras.simulation.world import WorldConfig, simulate_world
 
 _WORLD = simulate_world(WorldConfig(num_users=60, num_challenges=6, seed=2))
@@ -47,8 +48,8 @@ def test_every_user_has_the_requested_history():
 def test_posts_are_within_the_world_and_sorted_by_time():
     times = [post.create_time for post in _WORLD.posts]
     assert times == sorted(times)
-    assert _WORLD.config.start_time <= times[0]
-    assert times[-1] < _WORLD.config.end_time
+    assert times[0] >= START_TIME
+    assert times[-1] < END_TIME
 
 
 def test_posts_have_the_taste_of_their_author():

@@ -7,7 +7,7 @@ from dc_keras.simulation.web_items import hashtag_id, iter_items
 from dc_keras.simulation.world import WorldConfig, simulate_world
 
 _WORLD = simulate_world(WorldConfig(num_users=30, num_challenges=4))
-_ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts, width=72, height=128))
+_ITEMS = list(iter_items(_WORLD.posts, _WORLD.cast.accounts))
 
 
 def test_ids_have_19_digits_and_contain_the_posting_time():

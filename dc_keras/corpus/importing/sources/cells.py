@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_LENGTH = 1_000_000
 
-_MAX_DEPTH = 100
 _EMPTY = re.compile(
     r"(?:\[\s*\]|\(\s*\)|\{\s*\}|set\(\)|list\(\)|c\(\)|character\(0\)|logical\(0\)"
     r"|integer\(0\)|NULL|NA|None|null|nan|array\(\[\][^)]*\)|-)?",
@@ -53,12 +51,11 @@ def read_list(text: str, *, split_spaces: bool = False) -> list[Any] | None:
     text = text.strip()
     if len(text) > MAX_LENGTH or _EMPTY.fullmatch(text):
         return None if len(text) > MAX_LENGTH else []
-    if (
-        _ADJACENT_STRINGS.search(text) is None
-    ):  # Python would join strings that numpy separates
+    # Python would join strings that numpy separates.
+    if _ADJACENT_STRINGS.search(text) is None:
         value = parse(text)
-        if isinstance(value, list | tuple | set):
-            return _unwrap_single(list(value))
+        if isinstance(value, list):
+            return _unwrap_single(value)
         if isinstance(value, dict):
             return [value]
     inner = _strip_brackets(text)
@@ -97,86 +94,60 @@ def parse(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return _value(ast.parse(text.strip(), mode="eval").body, 0)
+        node = ast.parse(text.strip(), mode="eval").body
+        return ast.literal_eval(_PrintedValues().visit(node))
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         return None
 
 
-def _value(node: ast.expr, depth: int) -> Any:
-    """Returns the value of a literal, or of a call that libraries print for a value."""
-    if depth > _MAX_DEPTH:
-        raise ValueError
-    read = _READERS.get(type(node))
-    return _fail() if read is None else read(node, depth)
+class _PrintedValues(ast.NodeTransformer):
+    """Replaces names and calls that libraries print for values by literals."""
 
-
-def _read_constant(node: ast.Constant, depth: int) -> Any:
-    del depth
-    value = node.value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    # numpy writes ... in place of omitted values.
-    return _fail() if value is ... or isinstance(value, complex) else value
-
-
-def _read_elements(node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[Any]:
-    return [_value(entry, depth + 1) for entry in node.elts]
-
-
-def _read_dict(node: ast.Dict, depth: int) -> dict[str, Any]:
-    return dict(_pairs(node, depth))
-
-
-def _read_name(node: ast.Name, depth: int) -> Any:
-    del depth
-    name = node.id.casefold()
-    return _NAMES[name] if name in _NAMES else _fail()
-
-
-def _read_negation(node: ast.UnaryOp, depth: int) -> Any:
-    value = _value(node.operand, depth + 1)
-    is_minus = isinstance(node.op, ast.USub) and isinstance(value, int | float)
-    return -value if is_minus else _fail()
-
-
-def _read_call(node: ast.Call, depth: int) -> Any:
-    """Returns the value in `ObjectId('5f')`, `array([1])` or `Timestamp('2024')`."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    name = node.func.id if isinstance(node.func, ast.Name) else name
-    if name == "datetime":
-        return None  # the time is taken from the id
-    if name == "c" or len(node.args) != 1:
-        return _fail()
-    return _value(node.args[0], depth + 1)
-
-
-def _pairs(node: ast.Dict, depth: int) -> Iterator[tuple[str, Any]]:
-    for key, value in zip(node.keys, node.values, strict=True):
-        if key is None:
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        value = node.value
+        # numpy writes ... in place of omitted values.
+        if value is ... or isinstance(value, complex):
             raise ValueError
-        yield str(_value(key, depth + 1)), _value(value, depth + 1)
+        if isinstance(value, bytes):
+            return ast.Constant(value.decode("utf-8", "replace"))
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.Constant:
+        name = node.id.casefold()
+        if name not in _NAMES:
+            raise ValueError
+        return ast.Constant(_NAMES[name])
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.List:
+        return self._list_of(node.elts)
+
+    def visit_Set(self, node: ast.Set) -> ast.List:
+        return self._list_of(node.elts)  # a set would lose the order
+
+    def _list_of(self, entries: list[ast.expr]) -> ast.List:
+        return ast.List([self.visit(entry) for entry in entries], ast.Load())
+
+    def visit_Dict(self, node: ast.Dict) -> ast.Dict:
+        keys = [None if key is None else self.visit(key) for key in node.keys]
+        texts = [key and ast.Constant(str(ast.literal_eval(key))) for key in keys]
+        return ast.Dict(texts, [self.visit(value) for value in node.values])
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Returns the value in `ObjectId('5f')`, `array([1])` or `Timestamp('2')`."""
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        if name == "datetime":
+            return ast.Constant(None)  # the time is taken from the id
+        if name == "c" or len(node.args) != 1:
+            raise ValueError
+        value: ast.expr = self.visit(node.args[0])
+        return value
 
 
 _NAMES = {
     **dict.fromkeys(("nan", "inf", "none", "null", "nat", "undefined", "na")),
     "true": True,
     "false": False,
-}
-
-
-def _fail() -> Any:
-    raise ValueError
-
-
-_READERS: dict[type, Callable[[Any, int], Any]] = {
-    ast.Constant: _read_constant,
-    ast.List: _read_elements,
-    ast.Tuple: _read_elements,
-    ast.Set: _read_elements,
-    ast.Dict: _read_dict,
-    ast.Name: _read_name,
-    ast.UnaryOp: _read_negation,
-    ast.Call: _read_call,
 }
 
 

@@ -38,19 +38,12 @@ _LISTS = (
     *("user_followers", "user_following", "user_liked_videos", "reposted_videos"),
     *("pinned_videos_list", "collector", "entries", "exploreList", "data"),
 )
-_WRAPPERS = (
-    ("itemInfo",),
-    ("itemStruct",),
-    ("aweme_detail",),
-    ("__DEFAULT_SCOPE__",),
-    ("webapp.video-detail",),
-    ("props", "pageProps"),
-    ("body", "itemListData"),
-    ("item",),
-    ("cardItem",),
-    *((name,) for name in _LISTS),
-    ("body",),
+# If no part of an object has a record, the first of these gives the reasons.
+_CONTAINERS = (
+    *("itemInfo", "itemStruct", "aweme_detail", "__DEFAULT_SCOPE__"),
+    *("webapp.video-detail", "item", "cardItem", *_LISTS, "body"),
 )
+_MODULE = "ItemModule"
 _MAX_DEPTH = 12
 _END_OF_TIME = 10**10  # UTC seconds; the year 2286
 _NO_CONTEXT = RequestContext()
@@ -78,6 +71,7 @@ class ContainedRecord:
         reason: why no source can read the record.
         collected_at: collection time from its container, UTC seconds.
         context: the request that the container answers.
+        is_refused: whether the record is known not to be a post of TikTok.
     """
 
     record: Any
@@ -86,6 +80,12 @@ class ContainedRecord:
     reason: str | None = None
     collected_at: int | None = None
     context: RequestContext = _NO_CONTEXT
+    is_refused: bool = False
+
+    @property
+    def is_recognised(self) -> bool:
+        """Whether it is known what the record is."""
+        return self.source is not None or self.is_refused
 
 
 def unwrap(document: Any, sniff: _Sniff) -> Iterator[ContainedRecord]:
@@ -140,7 +140,7 @@ def _unwrap_object(
     outer = _with_metadata(replace(outer, record=document), document)
     reason = foreign.rejection_reason(document)
     if reason is not None:
-        yield replace(outer, reason=reason)
+        yield replace(outer, reason=reason, is_refused=True)
         return
     rows = shapes.rows_of_columns(document, lambda row: sniff(row) is not None)
     source = sniff(document) if rows is None else None
@@ -148,26 +148,41 @@ def _unwrap_object(
         # The reader reports the truncation of the file.
         if not isinstance(document, TruncatedObject):
             yield replace(outer, source=source)
-        return
-    if pages.is_har(document):
+    elif pages.is_har(document):
         yield from _unwrap_har(outer, sniff, depth)
-        return
-    parts = [("", list(rows))] if rows is not None else _find_parts(document, sniff)
-    error = _describe_error(document)
-    if error is not None and not any(
-        _has_record(v, sniff, depth + 1) for _, v in parts
-    ):
-        yield replace(outer, reason=error)
-        return
-    if not parts and not isinstance(document, TruncatedObject):
-        yield replace(outer, reason="unknown shape")
+    else:
+        parts = _list_parts(document) if rows is None else [("", list(rows))]
+        yield from _unwrap_parts(outer, parts, sniff, depth)
+
+
+def _unwrap_parts(
+    outer: ContainedRecord, parts: list[tuple[str, Any]], sniff: _Sniff, depth: int
+) -> Iterator[ContainedRecord]:
+    """Yields the records of the parts that have any, otherwise a reason."""
+    document, with_records, reasons = outer.record, False, None
     for name, content in parts:
         place = f"{outer.position}.{name}" if outer.position and name else name
-        context = replace(outer.context, list_name=name)
         inner = replace(
-            outer, record=content, position=place or outer.position, context=context
+            outer,
+            record=content,
+            position=place or outer.position,
+            context=replace(outer.context, list_name=name),
         )
-        yield from _unwrap(inner, sniff, depth + 1)
+        found = list(_unwrap(inner, sniff, depth + 1))
+        if any(record.is_recognised for record in found):
+            with_records = True
+            yield from found
+        elif reasons is None and (name in _CONTAINERS or name == _MODULE):
+            reasons = found
+    if with_records:
+        return
+    error = _describe_error(document)
+    if error is not None:
+        yield replace(outer, reason=error)
+    elif reasons is not None:
+        yield from reasons
+    elif not isinstance(document, TruncatedObject):
+        yield replace(outer, reason="unknown shape")
 
 
 def _unwrap_har(
@@ -176,77 +191,44 @@ def _unwrap_har(
     """Yields the records of a browser recording; most of its entries have none."""
     is_any = False
     for answer in pages.iter_answers(outer.record):
-        has_posts = _has_record(answer.value, sniff, depth + 1)
-        is_any |= has_posts
         inner = replace(
             outer,
             record=answer.value,
             position=answer.position,
             collected_at=answer.time,
         )
+        found = list(_unwrap(inner, sniff, depth + 1))
+        has_posts = any(record.is_recognised for record in found)
+        is_any |= has_posts
         if answer.reason is not None:
             if has_posts:
                 yield replace(inner, reason=answer.reason)
             continue
         if has_posts:
-            yield from _unwrap(inner, sniff, depth + 1)
+            yield from found
         if answer.is_cut:
             yield replace(inner, reason=DAMAGED)
     if not is_any:
         yield replace(outer, reason="an HAR file without an answer that has posts")
 
 
-def _find_parts(document: dict[str, Any], sniff: _Sniff) -> list[tuple[str, Any]]:
-    """Returns name and content of the parts of a container that have records.
-
-    If there are none, returns the first known container, to yield its reason.
-    """
-    module = document.get("ItemModule")
+def _list_parts(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Returns name and content of the parts of a container, known ones first."""
+    module = document.get(_MODULE)
     if isinstance(module, dict):
-        return [("ItemModule", list(module.values()))]
+        return [(_MODULE, list(module.values()))]
     if document and all(map(_is_whichtok_user, document.values())):
         return [("users", list(document.values()))]
-    known = _find_known_container(document)
-    if known is None:
-        return _children_with_records(document, sniff)
-    path, content = known
-    if not _has_record(content, sniff, 0):
-        return _children_with_records(document, sniff) or [(".".join(path), content)]
-    others = {key: value for key, value in document.items() if key != path[0]}
-    return [(".".join(path), content), *_children_with_records(others, sniff)]
-
-
-def _children_with_records(
-    document: dict[str, Any], sniff: _Sniff
-) -> list[tuple[str, Any]]:
-    is_row = isinstance(document, Row)
-    found = [
-        (str(key), value)
-        for key, value in document.items()
-        if isinstance(value, dict | list | str) and _has_record(value, sniff, 0)
+    names = [
+        name for name in _CONTAINERS if isinstance(document.get(name), dict | list)
     ]
-    # Values of a row were texts too.
-    return [
-        (key, type(document)(value) if is_row and isinstance(value, dict) else value)
-        for key, value in found
-    ]
-
-
-def _has_record(value: Any, sniff: _Sniff, depth: int) -> bool:
-    """Whether a value contains a record at any depth."""
-    if depth > _MAX_DEPTH:
-        return False
-    if isinstance(value, list):
-        return any(_has_record(entry, sniff, depth + 1) for entry in value)
-    if not isinstance(value, dict):
-        inner = _parse_json_text(value)
-        return inner is not None and _has_record(inner, sniff, depth + 1)
-    restored = shapes.restore_record(value)
-    if foreign.rejection_reason(restored) or sniff(restored) is not None:
-        return True
-    if shapes.rows_of_columns(value, lambda row: sniff(row) is not None) is not None:
-        return True
-    return any(_has_record(child, sniff, depth + 1) for child in value.values())
+    names = list(dict.fromkeys((*names[:1], *document)))
+    parts = [(name, document[name]) for name in names]
+    if isinstance(document, Row):
+        # Values of a row were texts too.
+        kind = type(document)
+        parts = [(n, kind(v) if isinstance(v, dict) else v) for n, v in parts]
+    return [(name, v) for name, v in parts if isinstance(v, dict | list | str)]
 
 
 def _parse_json_text(value: object) -> Any:
@@ -268,19 +250,6 @@ def _is_gallery_dl_message(entries: list[Any]) -> bool:
         and isinstance(entries[-1], dict)
         and all(isinstance(entry, str) for entry in entries[1:-1])
     )
-
-
-def _find_known_container(
-    document: dict[str, Any],
-) -> tuple[tuple[str, ...], Any] | None:
-    """Returns path and content of the first known container that is not empty."""
-    for path in _WRAPPERS:
-        value: Any = document
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, dict | list):
-            return path, value
-    return None
 
 
 def _is_whichtok_user(value: object) -> bool:

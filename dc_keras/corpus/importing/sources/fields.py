@@ -46,10 +46,10 @@ class Fields:
             `mended_escapes`, each once.
     """
 
-    __slots__ = ("_notes", "_record", "_witnesses")
+    __slots__ = ("_notes", "_witnesses", "record")
 
     def __init__(self, record: RawRecord, *, witnesses: tuple[str, ...] = ()) -> None:
-        self._record = record
+        self.record = record
         self._witnesses = witnesses
         self._notes: dict[str, None] = {}
 
@@ -180,7 +180,7 @@ class Fields:
         """
         found = self.identifier("video_id", *paths)
         if found is None:
-            _, found = addresses.find_post(self._record)
+            _, found = addresses.find_post(self.record)
             self.note(ID_FROM_URL)
         elif not found.isdecimal():
             found = addresses.parse_post_url(found)[1] or found
@@ -232,7 +232,7 @@ class Fields:
         """
         author = self.person(user_id=user_id, handle=handle, sec_uid=sec_uid)
         if author is None:
-            found = addresses.find_handle(self._record)
+            found = addresses.find_handle(self.record)
             author = None if found is None else Person(None, found)
         if author is None:
             raise UnreadablePostError("a post without an author")
@@ -267,7 +267,7 @@ class Fields:
             UnreadablePostError: a list in a cell is truncated or in an unknown syntax.
         """
         value = self._get(path)
-        if isinstance(value, dict) and isinstance(self._record, Row):
+        if isinstance(value, dict) and isinstance(self.record, Row):
             return list(value.values())  # columns named `path.0`, `path.1`
         if isinstance(value, str) and value:
             if cells.is_placeholder(value):
@@ -352,7 +352,7 @@ class Fields:
 
     def _get(self, path: str) -> Any:
         # A table may have a column without a name.
-        value: Any = self._record if path else None
+        value: Any = self.record if path else None
         for key, other in addresses.split_path(path):
             if isinstance(value, list) and len(value) == 1:
                 value = value[0]
@@ -372,9 +372,9 @@ class Fields:
         )
 
     def _reject_spreadsheet_id(self, name: str, found: str) -> None:
-        if isinstance(self._record, TypedRow):
+        if isinstance(self.record, TypedRow):
             return
-        if isinstance(self._record, Row) and values.is_spreadsheet_rounded(found):
+        if isinstance(self.record, Row) and values.is_spreadsheet_rounded(found):
             raise values.RoundedIdError(
                 f"`{name}` passed through a spreadsheet, which keeps 15 digits"
             )

@@ -52,6 +52,15 @@ def _other_content(record: Mapping[str, Any]) -> str | None:
         return "a live room, not a post"
     if record.get("_type") in ("playlist", "multi_video") and not _has_entries(record):
         return "a playlist and not a post: its posts have files of their own"
+    keys = record.keys()
+    if {"parent_comment_id", "video_id"} <= keys and "cid" not in keys:
+        return "a comment without an author: the Research API does not return it"
+    if {"title", "subTitle"} <= keys and {"views", "posts"} & keys:
+        # A row of whichtok's hashtags.csv or sounds.csv.
+        return (
+            "a row about a hashtag or a sound, without a post or a relation; "
+            "users.json has the relations"
+        )
     return None
 
 

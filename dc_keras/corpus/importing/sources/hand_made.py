@@ -9,11 +9,10 @@ from typing import Any
 
 from dc_keras.corpus.importing.sources import (
     addresses,
-    formats,
-    research_api,
+    platform_posts,
     synonyms,
+    tool_posts,
     values,
-    web_item,
 )
 from dc_keras.corpus.importing.sources.mapped import Paths
 from dc_keras.corpus.importing.sources.post import (
@@ -50,10 +49,14 @@ _TOOL_KEYS = frozenset(
 )
 # An object with one of these keys describes a person.
 _PERSON_KEYS = frozenset({"uniqueId", "unique_id", "secUid", "sec_uid", "signature"})
-_TOOLS = (research_api.VIDEO, formats.TIKTOK_10M, web_item.SOURCE)
+_TOOLS = (
+    platform_posts.RESEARCH_API,
+    tool_posts.TIKTOK_10M,
+    platform_posts.WEB_ITEM,
+)
 
 
-def matches(record: RawRecord) -> bool:
+def _matches(record: RawRecord) -> bool:
     """Whether a record is flat and its keys are those of a post.
 
     For an object that is not a row of a table, the values must be those of a post too,
@@ -72,13 +75,7 @@ def matches(record: RawRecord) -> bool:
     return is_more or not any(tool.matches(record) for tool in _TOOLS)
 
 
-def read(record: RawRecord) -> Post:
-    """Maps a record to a `Post`.
-
-    Raises:
-        UnreadablePostError: there is no valid id, no author, or a column of texts that
-            may be comments on posts or remarks about them.
-    """
+def _read(record: RawRecord) -> Post:
     named = synonyms.name_fields(record)
     if _is_text(named.get("comments")) and not {"caption", "views"} & named.keys():
         raise UnreadablePostError(
@@ -109,4 +106,4 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.strip()[:1].isdecimal() is False
 
 
-SOURCE = Source(name="hand_made", matches=matches, read=read)
+SOURCE = Source(name="hand_made", matches=_matches, read=_read)

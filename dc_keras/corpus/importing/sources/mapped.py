@@ -5,6 +5,7 @@ A source that differs from others only in the names of its fields is such a tabl
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ import msgspec
 
 from dc_keras.corpus.importing.sources.fields import Fields
 from dc_keras.corpus.importing.sources.mention_spans import show_handles
-from dc_keras.corpus.importing.sources.post import Post, RawRecord
+from dc_keras.corpus.importing.sources.post import Post, RawRecord, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,31 @@ class Paths:
         return [name.lstrip("@") for name in found]
 
 
-def with_changes(post: Post, fields: Fields, **changes: Any) -> Post:
-    """Returns a post with other values, and with all notes of its fields."""
-    return msgspec.structs.replace(post, **changes, notes=fields.notes)
+def mapped_source(
+    name: str,
+    *,
+    matches: Callable[[RawRecord], bool],
+    paths: str,
+    change: Callable[[Fields, Post], Mapping[str, Any]] = lambda fields, post: {},
+) -> Source:
+    """Returns the source of a format that a table of paths describes.
+
+    Args:
+        name: name of the source.
+        matches: see `Source`.
+        paths: the table, for `Paths.of`.
+        change: returns values of fields that need more than a path. It may add notes to
+            the fields of the record, and raise `UnreadablePostError`.
+    """
+    table = Paths.of(paths)
+
+    def read(record: RawRecord) -> Post:
+        fields = Fields(record, witnesses=table.witnesses)
+        post = table.read_fields(fields)
+        changes = change(fields, post)
+        return msgspec.structs.replace(post, **changes, notes=fields.notes)
+
+    return Source(name, matches, read)
 
 
 def has_keys(record: RawRecord, *keys: str, least: int = 1) -> bool:

@@ -25,14 +25,15 @@ from dc_keras.corpus.importing.sources.values import parse_utc_time
 # A download has at least two of these sections.
 _SECTIONS = frozenset(
     {"activity", "your activity", "profile", "profile and settings", "video", "post"}
+    | {"likes and favorites", "comment", "direct messages", "app settings"}
     | {
-        "likes and favorites",
-        "comment",
-        "direct messages",
-        "app settings",
         "ads and data",
+        "direct message",
+        "comments",
+        "tik tok live",
+        "tiktok live",
+        "tiktok shopping",
     }
-    | {"direct message", "comments", "tik tok live", "tiktok live", "tiktok shopping"}
     | {"tiktok shop", "income plus", "income+ wallet transactions", "location review"}
     | {"posts", "settings", "income+ wallet", "tiktok go"}
 )
@@ -41,34 +42,20 @@ _NAMES = ("UserName", "userName", "username", "User Name")
 _DATES = ("Date", "date")
 
 
-def matches(record: RawRecord) -> bool:
+def _matches(record: RawRecord) -> bool:
     """Whether the record is a data download: its sections are objects."""
     sections = [
-        key
+        key.strip().casefold()
         for key, value in record.items()
         if key.strip().casefold() in _SECTIONS and isinstance(value, dict)
     ]
-    return len(sections) >= 2 or any(
-        key.strip().casefold() in ("your activity", "profile and settings")
-        for key in sections
-    )
+    has_new_names = not {"your activity", "profile and settings"}.isdisjoint(sections)
+    return len(sections) >= 2 or has_new_names
 
 
-def read(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Maps a download to the followers of its owner and the accounts they follow.
-
-    Raises:
-        UnreadablePostError: there are no lists of follows, or no handle of the owner.
-    """
-    del context
-    lists = [
-        (path[-1], entries)
-        for path, entries in _lists(record, ())
-        if path[-1] is not None
-    ]
-    follows = [
-        (is_follower, entry) for is_follower, entries in lists for entry in entries
-    ]
+def _read(record: RawRecord, context: RequestContext) -> RawEdges:
+    """Maps a download to the followers of its owner and the accounts they follow."""
+    follows = list(_follows(record, None))
     if not follows:
         raise UnreadablePostError(
             "TikTok's own data download: it has neither posts with ids nor lists of "
@@ -95,25 +82,23 @@ def read(record: RawRecord, context: RequestContext) -> RawEdges:
     return RawEdges(tuple(edges), notes=tuple(dict.fromkeys(notes)))
 
 
-def _lists(
-    value: object, path: tuple[bool | None, ...]
-) -> Iterator[tuple[tuple[bool | None, ...], list[dict[str, Any]]]]:
-    """Yields the lists of follows, each with whether it is a list of followers."""
-    if not isinstance(value, dict) or len(path) > _DEPTH:
+def _follows(
+    value: object, is_follower: bool | None, depth: int = 0
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yields the entries of lists of follows, each with whether it is a follower."""
+    if not isinstance(value, dict) or depth > _DEPTH:
         return
     for key, child in value.items():
-        word = str(key).casefold()
-        role = path[-1] if path else None
+        word, role = str(key).casefold(), is_follower
         if "fans" in word or "follower" in word:
             role = True
         elif "following" in word:
             role = False
-        if isinstance(child, list):
-            entries = [e for e in child if isinstance(e, dict) and _has_name(e)]
-            if entries and role is not None:
-                yield (*path, role), entries
-        else:
-            yield from _lists(child, (*path, role))
+        if not isinstance(child, list):
+            yield from _follows(child, role, depth + 1)
+        elif role is not None:
+            entries = (e for e in child if isinstance(e, dict) and _has_name(e))
+            yield from ((role, entry) for entry in entries)
 
 
 def _has_name(entry: dict[str, Any]) -> bool:
@@ -133,4 +118,4 @@ def _owner(value: object, depth: int = 0) -> Person | None:
     return next(filter(None, found), None)
 
 
-SOURCE = Source(name="own_data", matches=matches, read_edges=read)
+SOURCE = Source(name="own_data", matches=_matches, read_edges=_read)

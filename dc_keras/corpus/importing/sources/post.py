@@ -189,12 +189,3 @@ class Source:
     read: Callable[[RawRecord], Post] | None = None
     read_edges: Callable[[RawRecord, RequestContext], RawEdges] | None = None
     read_lines: Callable[[Sequence[bytes]], Iterator[PostColumns | None]] | None = None
-
-
-def refuse(reason: str) -> Callable[[RawRecord, RequestContext], RawEdges]:
-    """Returns a `read_edges` that raises `UnreadablePostError` for every record."""
-
-    def read_edges(record: RawRecord, context: RequestContext) -> RawEdges:
-        raise UnreadablePostError(reason)
-
-    return read_edges

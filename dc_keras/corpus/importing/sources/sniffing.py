@@ -6,17 +6,11 @@ import runpy
 from dataclasses import replace
 
 from dc_keras.corpus.importing.sources import (
-    aweme,
-    comments,
-    formats,
     hand_made,
     own_data,
-    pytok,
-    research_api,
-    suggested,
-    web_item,
-    whichtok,
-    yt_dlp,
+    platform_posts,
+    relations,
+    tool_posts,
 )
 from dc_keras.corpus.importing.sources.custom import describe_failure
 from dc_keras.corpus.importing.sources.post import RawRecord, Source
@@ -26,35 +20,32 @@ AUTO = "auto"
 
 # In the order in which they are tried: specific formats first.
 _SOURCES = (
-    formats.SHARE_ITEM,
+    platform_posts.SHARE_ITEM,
     own_data.SOURCE,
-    comments.WEB,
-    research_api.COMMENT,
-    comments.SOURCE,
-    formats.TIKWM,  # its `aweme_id` differs from that of the app
-    aweme.SOURCE,
-    yt_dlp.SOURCE,
-    formats.TIKTOK_SCRAPER,
-    formats.CONTENT_SCRAPER,
-    formats.DOUK,
-    formats.BRIGHT_DATA,
-    formats.MINET,
-    formats.SIMPLE_DICT,
-    formats.DISPLAY_API,
-    suggested.SOURCE,
-    whichtok.USERS,
-    whichtok.VIDEOS,
-    whichtok.SUGGESTIONS,
-    formats.FOURCAT_CSV,
-    formats.PYKTOK,
-    formats.TRAKTOK,
-    pytok.SOURCE,
-    research_api.FOLLOWERS,
-    research_api.FOLLOWING,  # equals the previous format; must be selected by name
+    relations.COMMENT,
+    tool_posts.TIKWM,  # its `aweme_id` differs from that of the app
+    platform_posts.AWEME,
+    tool_posts.YT_DLP,
+    tool_posts.TIKTOK_SCRAPER,
+    tool_posts.CONTENT_SCRAPER,
+    tool_posts.DOUK,
+    tool_posts.BRIGHT_DATA,
+    tool_posts.MINET,
+    tool_posts.SIMPLE_DICT,
+    platform_posts.DISPLAY_API,
+    relations.SUGGESTED,
+    relations.WHICHTOK_USERS,
+    tool_posts.WHICHTOK_VIDEOS,
+    tool_posts.FOURCAT_CSV,
+    tool_posts.PYKTOK,
+    tool_posts.TRAKTOK,
+    tool_posts.PYTOK,
+    relations.FOLLOWERS,
+    relations.FOLLOWING,  # equals the previous format; must be selected by name
     hand_made.SOURCE,  # leaves the records of the following formats to them
-    research_api.VIDEO,
-    formats.TIKTOK_10M,
-    web_item.SOURCE,
+    platform_posts.RESEARCH_API,
+    tool_posts.TIKTOK_10M,
+    platform_posts.WEB_ITEM,
 )
 
 # Sources registered by the user, which are tried first.

@@ -133,7 +133,7 @@ def test_edges_are_stored_once_under_the_best_known_ids(
 ):
     comment = {"cid": "1", "aweme_id": make_item()["id"], "user": {"unique_id": "ann"}}
     first = give(a={"comments": [comment, comment]})
-    counts = first.sources["web_comment"]
+    counts = first.sources["comment"]
     assert (counts.given, counts.imported, counts.merged) == (2, 1, 1)
     assert (first.num_edges, first.num_users) == (1, 1)
     give(b=[make_item()])  # ann is somebody with an id
@@ -146,7 +146,7 @@ def test_edges_are_stored_once_under_the_best_known_ids(
     )
     before = hash_files(corpus_dir)
     again = give(a={"comments": [comment]})
-    assert again.sources["web_comment"].merged == 1
+    assert again.sources["comment"].merged == 1
     assert hash_files(corpus_dir) == before
 
 

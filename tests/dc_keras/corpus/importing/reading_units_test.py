@@ -44,7 +44,7 @@ def exports(tmp_path, make_item, video_id):
     directory = tmp_path / "exports"
     directory.mkdir()
     world = simulate_world(WorldConfig(num_users=8, num_challenges=2))
-    items = list(iter_items(world.posts, world.cast.accounts, width=72, height=128))
+    items = list(iter_items(world.posts, world.cast.accounts))
     for name in ("web_item", "zeeschuimer", "aweme", "whichtok", "fourcat_csv"):
         for file, content in export_files(items, name).items():
             (directory / f"{name}-{file}").write_text(content, "utf-8", newline="")
@@ -118,7 +118,7 @@ def test_forgotten_people_stay_out_of_all_units(
         codes.save(tmp_path / name)
     here = read("here")
     assert read("apart", workers=2) == here
-    assert here[0].sources["web_comment"].imported == 20  # of 30 edges
+    assert here[0].sources["comment"].imported == 20  # of 30 edges
     people = set(Corpus.open(tmp_path / "here").users["user_id"])
     assert pseudonymizer.handle("u0") in people
     assert pseudonymizer.handle("u1") not in people

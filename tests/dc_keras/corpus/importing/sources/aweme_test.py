@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import aweme
+from dc_keras.corpus.importing.sources.platform_posts import AWEME
 from dc_keras.corpus.importing.sources.post import UnreadablePostError
 
 
@@ -29,7 +29,7 @@ def _item(**changes):
 
 
 def test_a_complete_item_is_mapped_field_by_field():
-    post = aweme.read(_item())
+    post = AWEME.read(_item())
     assert post.video_id == "6871947673600000077"
     assert (post.author.user_id, post.author.handle) == ("5", "ann")
     assert post.duration_s == 13.56  # milliseconds there
@@ -43,7 +43,7 @@ def test_a_complete_item_is_mapped_field_by_field():
 
 
 def test_an_author_may_be_given_by_id_only():
-    post = aweme.read(_item(author=None, author_user_id=63469113965))
+    post = AWEME.read(_item(author=None, author_user_id=63469113965))
     assert (post.author.user_id, post.author.handle) == ("63469113965", None)
 
 
@@ -59,24 +59,24 @@ def test_an_author_may_be_given_by_id_only():
 )
 def test_a_rounded_sound_id_is_repaired_from_the_file_name(file, found, repaired):
     music = {"id": 7123453673090321000, "play_url": {"url_key": file}}
-    post = aweme.read(_item(music=music))
+    post = AWEME.read(_item(music=music))
     assert post.music_id == found
     assert "rounded.music_id" in post.notes
     assert ("repaired.music_id" in post.notes) == repaired
 
 
 def test_zero_plays_with_likes_are_unknown_plays():
-    post = aweme.read(_item(statistics={"play_count": 0, "digg_count": 7}))
+    post = AWEME.read(_item(statistics={"play_count": 0, "digg_count": 7}))
     assert (post.views, post.likes) == (None, 7)
     assert "hidden.views" in post.notes
-    assert aweme.read(_item(statistics={"play_count": 0, "digg_count": 0})).views == 0
+    assert AWEME.read(_item(statistics={"play_count": 0, "digg_count": 0})).views == 0
 
 
 def test_images_make_a_slideshow():
-    assert aweme.read(_item(images=[{}])).is_slideshow
-    assert aweme.read(_item(image_post_info={"images": []})).is_slideshow
+    assert AWEME.read(_item(images=[{}])).is_slideshow
+    assert AWEME.read(_item(image_post_info={"images": []})).is_slideshow
 
 
 def test_a_post_without_an_author_is_rejected():
     with pytest.raises(UnreadablePostError, match="without an author"):
-        aweme.read(_item(author=None))
+        AWEME.read(_item(author=None))

@@ -1,13 +1,13 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import comments
 from dc_keras.corpus.importing.sources.post import RequestContext, UnreadablePostError
+from dc_keras.corpus.importing.sources.relations import COMMENT
 
 _ID, _TIME = "6871947673600000077", 1_600_000_000
 
 
 def _edges(record):
-    return comments.read(record, RequestContext()).edges
+    return COMMENT.read_edges(record, RequestContext()).edges
 
 
 def test_a_comment_on_a_comment_replies_to_the_post(tool_records):

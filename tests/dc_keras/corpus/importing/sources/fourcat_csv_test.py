@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.formats import FOURCAT_CSV
 from dc_keras.corpus.importing.sources.post import Row, UnreadablePostError
+from dc_keras.corpus.importing.sources.tool_posts import FOURCAT_CSV
 
 
 def _row(**changes):

@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mentions import find_mentions
 
-from dc_keras.corpus.importing.sources import aweme, web_item
-from dc_keras.corpus.importing.sources.formats import SHARE_ITEM
 from dc_keras.corpus.importing.sources.mention_spans import is_handle, show_handles
+from dc_keras.corpus.importing.sources.platform_posts import AWEME, SHARE_ITEM, WEB_ITEM
 
 
 def _span(caption, shown, **more):
@@ -105,7 +104,7 @@ def _of_the_app(caption, entry):
     keys = {"userId": "user_id", "userUniqueId": "user_unique_id"}
     extra = {keys.get(key, key): value for key, value in entry.items()}
     author = {"uid": "5", "unique_id": "ann"}
-    return aweme.read(
+    return AWEME.read(
         {
             "aweme_id": "6871947673600000077",
             "desc": caption,
@@ -127,7 +126,7 @@ def _of_2020(caption, entry):
 
 
 def _of_the_web(caption, entry):
-    return web_item.read(
+    return WEB_ITEM.read(
         {
             "id": "6871947673600000077",
             "desc": caption,

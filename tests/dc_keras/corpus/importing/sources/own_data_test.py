@@ -11,7 +11,7 @@ _TIME = 1_600_000_000
 
 
 def _edges(record):
-    return own_data.read(record, RequestContext()).edges
+    return own_data.SOURCE.read_edges(record, RequestContext()).edges
 
 
 def test_own_data_gives_follows(tool_records):

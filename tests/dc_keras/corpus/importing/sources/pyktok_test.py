@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.formats import PYKTOK, TRAKTOK
 from dc_keras.corpus.importing.sources.post import Row
+from dc_keras.corpus.importing.sources.tool_posts import PYKTOK, TRAKTOK
 
 _ID = "6871947673600000077"
 _PYKTOK = Row(

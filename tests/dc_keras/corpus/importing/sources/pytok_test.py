@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import pytok
 from dc_keras.corpus.importing.sources.post import Person, RawEdge, Row
+from dc_keras.corpus.importing.sources.tool_posts import PYTOK
 
 _ID, _OTHER = "6871947673600000077", "6871947673600000001"
 
@@ -29,7 +29,7 @@ def _row(**changes):
 
 
 def test_a_complete_row_is_mapped_field_by_field():
-    post = pytok.read(_row())
+    post = PYTOK.read(_row())
     assert (post.video_id, post.create_time) == (_ID, 1_600_000_000)
     assert post.author == Person("5", "ann")
     assert (post.hashtags, post.mentions) == (("Fun", "two"), ("bob",))
@@ -42,7 +42,7 @@ def test_a_complete_row_is_mapped_field_by_field():
     [("duet", (_OTHER, None)), ("Stitch", (None, _OTHER)), ("mashup", (None, None))],
 )
 def test_duets_and_stitches_refer_to_the_original_and_its_author(kind, found):
-    post = pytok.read(
+    post = PYTOK.read(
         _row(share_video_id=_OTHER, share_video_user_id="7", share_type=kind)
     )
     assert (post.duet_of, post.stitch_of) == found
@@ -52,7 +52,7 @@ def test_duets_and_stitches_refer_to_the_original_and_its_author(kind, found):
 
 
 def test_a_rounded_id_of_the_other_author_keeps_the_post():
-    post = pytok.read(
+    post = PYTOK.read(
         _row(share_video_id=_OTHER, share_video_user_id="6.8e+18", share_type="duet")
     )
     assert (post.duet_of, post.edges) == (_OTHER, ())

@@ -1,6 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import research_api
+from dc_keras.corpus.importing.sources.foreign import rejection_reason
+from dc_keras.corpus.importing.sources.platform_posts import RESEARCH_API
 from dc_keras.corpus.importing.sources.post import (
     Person,
     RawEdge,
@@ -8,6 +9,7 @@ from dc_keras.corpus.importing.sources.post import (
     Row,
     UnreadablePostError,
 )
+from dc_keras.corpus.importing.sources.relations import FOLLOWERS, FOLLOWING
 
 
 def _video(**changes):
@@ -33,7 +35,7 @@ def _video(**changes):
 
 
 def test_a_complete_video_is_mapped_field_by_field():
-    post = research_api.read_video(_video())
+    post = RESEARCH_API.read(_video())
     assert post.video_id == "6871947673600000077"
     assert (post.author.user_id, post.author.handle) == (None, "ann")
     assert (post.hashtags, post.mentions) == (("fun", "two"), ("bob",))
@@ -45,7 +47,7 @@ def test_a_complete_video_is_mapped_field_by_field():
 
 
 def test_spellings_and_names_of_the_other_environment_are_read():
-    post = research_api.read_video(
+    post = RESEARCH_API.read(
         _video(id=None, video_id=6871947673600000077, username=None, display_name="ann")
         | {"favourites_count": 4, "favorites_count": None, "country_code": "DE"}
         | {"region_code": None, "effect_info_list": [{"effect_name": "blur"}]}
@@ -59,7 +61,7 @@ _ROUND = 6871947673600000000 // 1024 * 1024
 
 
 def test_a_number_that_looks_rounded_is_accepted_beside_an_exact_one():
-    post = research_api.read_video(_video(id=_ROUND))
+    post = RESEARCH_API.read(_video(id=_ROUND))
     assert post.video_id == str(_ROUND)
     assert post.notes == ("maybe_rounded.video_id",)
 
@@ -67,44 +69,40 @@ def test_a_number_that_looks_rounded_is_accepted_beside_an_exact_one():
 @pytest.mark.parametrize("music_id", [None, _ROUND, 7123453673090321000, 5])
 def test_a_number_that_looks_rounded_is_refused_alone(music_id):
     with pytest.raises(UnreadablePostError, match="passed through a float"):
-        research_api.read_video(_video(id=_ROUND, music_id=music_id))
+        RESEARCH_API.read(_video(id=_ROUND, music_id=music_id))
 
 
 def test_rows_of_a_table_have_lists_in_cells():
     row = Row({key: str(value) for key, value in _video().items()})
-    post = research_api.read_video(row)
+    post = RESEARCH_API.read(row)
     assert (post.hashtags, post.mentions) == (("fun", "two"), ("bob",))
     assert post.music_id == "6740249209892505603"
     row["hashtag_names"] = "fun, two"
-    assert research_api.read_video(row).hashtags == ("fun", "two")
+    assert RESEARCH_API.read(row).hashtags == ("fun", "two")
 
 
 def test_a_follower_follows_the_target_account():
     line = {"username": "ann", "display_name": "A", "target_account": "star"}
     ann, star = Person(None, "ann"), Person(None, "star")
     for read, context, edge in (
-        (research_api.read_follower, RequestContext(), RawEdge("follow", ann, star)),
+        (FOLLOWERS.read_edges, RequestContext(), RawEdge("follow", ann, star)),
         (
-            research_api.read_follower,
+            FOLLOWERS.read_edges,
             RequestContext(list_name="user_following"),
             RawEdge("follow", star, ann),
         ),
-        (research_api.read_followed, RequestContext(), RawEdge("follow", star, ann)),
+        (FOLLOWING.read_edges, RequestContext(), RawEdge("follow", star, ann)),
     ):
-        assert research_api.matches_follow(line)
+        assert FOLLOWERS.matches(line)
         assert read(line, context).edges == (edge,)
 
 
 def test_a_follower_without_a_target_is_rejected():
     with pytest.raises(UnreadablePostError, match="without `target_account`"):
-        research_api.read_follower(
-            {"username": "ann", "display_name": "A"}, RequestContext()
-        )
+        FOLLOWERS.read_edges({"username": "ann", "display_name": "A"}, RequestContext())
 
 
 def test_a_comment_has_no_author():
     comment = {"id": 1, "video_id": 2, "text": "x", "parent_comment_id": 2}
-    assert research_api.matches_comment(comment)
-    assert not research_api.matches_video(comment | {"view_count": 1, "username": "a"})
-    with pytest.raises(UnreadablePostError, match="does not return it"):
-        research_api.COMMENT.read_edges(comment, RequestContext())
+    assert not RESEARCH_API.matches(comment | {"view_count": 1, "username": "a"})
+    assert "a comment without an author" in rejection_reason(comment)

@@ -1,6 +1,6 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.formats import SHARE_ITEM
+from dc_keras.corpus.importing.sources.platform_posts import SHARE_ITEM
 from dc_keras.corpus.importing.sources.post import UnreadablePostError
 
 

@@ -1,12 +1,12 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import suggested
 from dc_keras.corpus.importing.sources.post import (
     Person,
     RawEdge,
     RequestContext,
     UnreadablePostError,
 )
+from dc_keras.corpus.importing.sources.relations import SUGGESTED
 
 _SEED = Person("9", "seed")
 
@@ -21,13 +21,15 @@ _SEED = Person("9", "seed")
 )
 def test_a_suggestion_is_an_edge_from_its_seed(info, target, target_type):
     record = {"extraInfo": info, "subTitle": "@ann", "title": "Ann", "type": 2}
-    edges = suggested.read(record, RequestContext(seed=_SEED))
+    edges = SUGGESTED.read_edges(record, RequestContext(seed=_SEED))
     assert edges.edges == (RawEdge("suggested", _SEED, target, target_type),)
     assert edges.notes == ()
 
 
 def test_a_missing_seed_is_noted():
-    edges = suggested.read({"extraInfo": {"challengeName": "fun"}}, RequestContext())
+    edges = SUGGESTED.read_edges(
+        {"extraInfo": {"challengeName": "fun"}}, RequestContext()
+    )
     assert (edges.edges[0].actor, edges.notes) == (None, ("missing.seed",))
 
 
@@ -36,4 +38,4 @@ def test_a_missing_seed_is_noted():
 )
 def test_an_empty_suggestion_is_rejected(info):
     with pytest.raises(UnreadablePostError, match="without an id or a name"):
-        suggested.read({"extraInfo": info}, RequestContext())
+        SUGGESTED.read_edges({"extraInfo": info}, RequestContext())

@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources.formats import TIKTOK_SCRAPER
 from dc_keras.corpus.importing.sources.post import Person
+from dc_keras.corpus.importing.sources.tool_posts import TIKTOK_SCRAPER
 
 
 def _post(**changes):

@@ -1,12 +1,12 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import comments
 from dc_keras.corpus.importing.sources.post import (
     Person,
     RawEdge,
     RequestContext,
     UnreadablePostError,
 )
+from dc_keras.corpus.importing.sources.relations import COMMENT
 
 _ID = "6871947673600000077"
 _COMMENT = {
@@ -20,8 +20,8 @@ _COMMENT = {
 
 
 def test_a_comment_is_a_reply_to_the_post():
-    assert comments.matches_web(_COMMENT)
-    edges = comments.read_web(_COMMENT, RequestContext())
+    assert COMMENT.matches(_COMMENT)
+    edges = COMMENT.read_edges(_COMMENT, RequestContext())
     assert edges.edges == (
         RawEdge("reply", Person("7", "bob", "MS"), _ID, "video", _ID, 9),
     )
@@ -29,4 +29,4 @@ def test_a_comment_is_a_reply_to_the_post():
 
 def test_a_comment_without_an_author_is_rejected():
     with pytest.raises(UnreadablePostError, match="a comment without an author"):
-        comments.read_web(_COMMENT | {"user": {}}, RequestContext())
+        COMMENT.read_edges(_COMMENT | {"user": {}}, RequestContext())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.corpus.importing.sources import web_item
+from dc_keras.corpus.importing.sources.platform_posts import WEB_ITEM
 from dc_keras.corpus.importing.sources.post import Post, UnreadablePostError
 from dc_keras.corpus.importing.sources.web_item_line import read_lines
 
@@ -23,7 +23,7 @@ def _quickly(line):
 def _slowly(item):
     """Returns the post that the general reader reads from the line."""
     try:
-        return web_item.read(json.loads(_line(item)))
+        return WEB_ITEM.read(json.loads(_line(item)))
     except UnreadablePostError:
         return None
 

@@ -1,13 +1,12 @@
-import pytest
-
-from dc_keras.corpus.importing.sources import whichtok
+from dc_keras.corpus.importing.sources.foreign import rejection_reason
 from dc_keras.corpus.importing.sources.post import (
     Person,
     RawEdge,
     RequestContext,
     Row,
-    UnreadablePostError,
 )
+from dc_keras.corpus.importing.sources.relations import WHICHTOK_USERS
+from dc_keras.corpus.importing.sources.tool_posts import WHICHTOK_VIDEOS
 
 _USER = {
     "title": "Ann",
@@ -38,8 +37,8 @@ _ROW = Row(
 
 def test_a_user_has_suggestions_and_posts():
     ann = Person("5", "ann", "MS")
-    assert whichtok.matches_user(_USER)
-    assert whichtok.read_user(_USER, RequestContext()).edges == (
+    assert WHICHTOK_USERS.matches(_USER)
+    assert WHICHTOK_USERS.read_edges(_USER, RequestContext()).edges == (
         RawEdge("suggested", ann, "Fun", "hashtag"),
         RawEdge("suggested", ann, "two", "hashtag"),
         RawEdge("suggested", ann, "BOP", "sound_title"),
@@ -48,8 +47,8 @@ def test_a_user_has_suggestions_and_posts():
 
 
 def test_a_row_of_videos_is_a_post_without_an_author():
-    assert whichtok.matches_video(_ROW)
-    post = whichtok.read_video(_ROW)
+    assert WHICHTOK_VIDEOS.matches(_ROW)
+    post = WHICHTOK_VIDEOS.read(_ROW)
     assert (post.video_id, post.author) == ("6871947673600000077", None)
     assert (post.hashtags, post.music_title) == (("Fun", "two"), "BOP")
     assert (post.views, post.likes, post.comments, post.shares) == (100, 10, 3, 2)
@@ -57,6 +56,4 @@ def test_a_row_of_videos_is_a_post_without_an_author():
 
 def test_a_row_about_a_hashtag_is_rejected():
     row = Row(id="1", title="#fun", subTitle="", description="", views="9")
-    assert whichtok.matches_suggestion(row)
-    with pytest.raises(UnreadablePostError, match=r"users.json has the relations"):
-        whichtok.SUGGESTIONS.read_edges(row, RequestContext())
+    assert "users.json has the relations" in rejection_reason(row)

@@ -1,7 +1,7 @@
 import pytest
 
-from dc_keras.corpus.importing.sources import yt_dlp
 from dc_keras.corpus.importing.sources.post import Person, RawEdge, UnreadablePostError
+from dc_keras.corpus.importing.sources.tool_posts import YT_DLP
 
 _ID = "6871947673600000077"
 
@@ -30,7 +30,7 @@ def _info(**changes):
 
 
 def test_a_complete_video_is_mapped_field_by_field():
-    post = yt_dlp.read(_info())
+    post = YT_DLP.read(_info())
     assert (post.video_id, post.create_time) == (_ID, 1_600_000_000)
     assert post.author == Person("5", "ann", "MS")
     assert (post.caption, post.hashtags) == ("a long caption #Fun @bob", ("fun",))
@@ -42,27 +42,27 @@ def test_a_complete_video_is_mapped_field_by_field():
 
 
 def test_a_missing_description_is_the_title():
-    assert yt_dlp.read(_info(description=None)).caption == "a long capt"
+    assert YT_DLP.read(_info(description=None)).caption == "a long capt"
 
 
 def test_formats_without_video_are_a_slideshow():
-    assert yt_dlp.read(_info(formats=[{"vcodec": "none"}])).is_slideshow
+    assert YT_DLP.read(_info(formats=[{"vcodec": "none"}])).is_slideshow
     formats = [{"vcodec": "none"}, {"vcodec": "h264"}]
-    assert not yt_dlp.read(_info(formats=formats)).is_slideshow
+    assert not YT_DLP.read(_info(formats=formats)).is_slideshow
 
 
 def test_comments_are_replies_and_an_invalid_one_is_noted():
     comments = [{"author_id": "7", "author": "bob", "timestamp": 9}, {}, "x"]
-    post = yt_dlp.read(_info(comments=comments))
+    post = YT_DLP.read(_info(comments=comments))
     assert post.edges == (RawEdge("reply", Person("7", "bob"), _ID, "video", _ID, 9),)
     assert "malformed.comment" in post.notes
 
 
 def test_a_video_of_another_site_is_rejected():
     with pytest.raises(UnreadablePostError, match="another site than TikTok"):
-        yt_dlp.read(_info(extractor_key="Youtube"))
+        YT_DLP.read(_info(extractor_key="Youtube"))
 
 
 def test_a_playlist_is_a_container():
-    assert not yt_dlp.matches({"extractor_key": "TikTokUser", "entries": [_info()]})
-    assert yt_dlp.matches(_info())
+    assert not YT_DLP.matches({"extractor_key": "TikTokUser", "entries": [_info()]})
+    assert YT_DLP.matches(_info())
