@@ -91,10 +91,6 @@ class CaptionCleaner(keras.layers.Layer):
         cleaned = self(tf.constant(list(captions), tf.string))
         return [text.decode("utf-8") for text in cleaned.numpy()]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the captions: (batch_size,)."""
-        return input_shape
-
     def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
         """Returns the spec of the cleaned captions: string (batch_size,)."""
         return keras.KerasTensor(captions.shape, dtype="string")
@@ -127,7 +123,9 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
                 "a focal hashtag must be made of letters, digits and underscores. "
                 f"Received: focal_hashtags={tag!r}"
             )
-        tags.add(r"\s+".join(_any_case(normalize_hashtag(word)) for word in words))
+        folded = (normalize_hashtag(word) for word in words)
+        decomposed = (unicodedata.normalize("NFKD", word) for word in folded)
+        tags.add(r"\s+".join(map(_spellings, decomposed)))
     if not tags:
         raise DataError(
             "hashtags='mask_focal' needs the focal hashtags of a study; 'keep' and "
@@ -136,11 +134,6 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
     # Longest first, so that `#karen challenge` is removed before `#karen`.
     choices = "|".join(sorted(tags, key=lambda tag: (-len(tag), tag)))
     return rf"#(?:{choices})([^{word_characters()}]|$)"
-
-
-def _any_case(tag: str) -> str:
-    """Returns the pattern of the decomposed spellings that fold to a normalised tag."""
-    return _spellings(unicodedata.normalize("NFKD", tag))
 
 
 def _spellings(folded: str) -> str:
@@ -243,11 +236,7 @@ class BertPacker(keras.layers.Layer):
 
     def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
         """Returns the specs: int32 (batch_size, num_tokens), num_tokens unknown."""
-        shape = (captions.shape[0], None)
-        return {
-            name: keras.KerasTensor(shape, dtype="int32")
-            for name in ("token_ids", "padding_mask")
-        }
+        return packed_spec(captions)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the vocabulary included."""
@@ -257,6 +246,15 @@ class BertPacker(keras.layers.Layer):
             "max_tokens": self.max_tokens,
         }
         return {**super().get_config(), **config}
+
+
+def packed_spec(captions: Any) -> dict[str, keras.KerasTensor]:
+    """Returns the specs of packed captions: int32 (batch_size, num_tokens)."""
+    shape = (captions.shape[0], None)
+    return {
+        name: keras.KerasTensor(shape, dtype="int32")
+        for name in ("token_ids", "padding_mask")
+    }
 
 
 def check_max_tokens(max_tokens: int) -> None:
@@ -295,10 +293,6 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
 
 def check_vocabulary(vocabulary: Sequence[str], name: str) -> None:
     """Checks that a vocabulary has the special tokens and no repeated piece.
-
-    Args:
-        vocabulary: WordPieces.
-        name: name of the vocabulary in the error message.
 
     Raises:
         DataError: a special token is missing, or a piece is repeated.

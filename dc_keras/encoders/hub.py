@@ -42,7 +42,6 @@ class _HubLayer(keras.layers.Layer):
         ]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {**super().get_config(), "handle": self.handle}
 
 
@@ -50,9 +49,7 @@ class _HubLayer(keras.layers.Layer):
 class HubBert(_HubLayer):
     """A BERT of TensorFlow Hub as a Keras layer, whose weights Keras can train.
 
-    Args:
-        handle: path or URL.
-        **kwargs: `name` and the other arguments of a Keras layer.
+    The handle is a path or URL.
 
     Attributes:
         hidden_dim: width of a token's state.
@@ -116,11 +113,7 @@ class HubBert(_HubLayer):
 
 @keras.saving.register_keras_serializable(package="dc_keras")
 class HubText(_HubLayer):
-    """A hub module that embeds texts, as a Keras layer.
-
-    Args:
-        handle: path or URL.
-        **kwargs: `name` and the other arguments of a Keras layer.
+    """A hub module that embeds texts, as a Keras layer; the handle is a path or URL.
 
     Attributes:
         embedding_dim: width of a vector.
@@ -257,7 +250,6 @@ def _no_vectors(handle: str, reason: str) -> DataError:
 
 
 def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
-    """Returns a Keras variable that shares the value of a TensorFlow variable."""
     adopted = keras.Variable(
         "zeros",
         shape=variable.shape,

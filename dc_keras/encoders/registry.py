@@ -176,10 +176,6 @@ def import_encoders(modules: Iterable[str]) -> None:
 def find_vision(name: str, module: str | None = None) -> Application | OwnEncoder:
     """Returns the vision network of a name.
 
-    Args:
-        name: name of a network of keras.applications, or of a registered one.
-        module: module that registers the network; imported if the name is unknown.
-
     Raises:
         DataError: there is no such network, or the module cannot be imported.
     """

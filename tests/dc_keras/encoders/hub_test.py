@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.encoders.bert import load_bert
 from dc_keras.encoders.captions import read_vocabulary
 from dc_keras.encoders.hub import HubBert, graph_hash, one_line
 from dc_keras.encoders.text import TextSpec, build_text_encoder
+from dc_keras.encoders.token_encoders import load_token_encoder
 from dc_keras.errors import DataError
 
 _IDS = tf.constant([[2, 1, 3], [2, 3, 0]])
@@ -101,7 +101,7 @@ def test_a_module_without_vocabulary_is_refused(save_module, tmp_path):
     handle = f"hub:{save_module(tmp_path / 'm')}"
     message = rf"includes no vocabulary.*`vocab_file`\)\. Received: text='{handle}'"
     with pytest.raises(DataError, match=message):
-        load_bert(handle, max_tokens=8)
+        load_token_encoder(handle, None, 8)
 
 
 def test_a_vocabulary_larger_than_the_table_is_refused(save_module, tmp_path):
@@ -109,7 +109,7 @@ def test_a_vocabulary_larger_than_the_table_is_refused(save_module, tmp_path):
     module = save_module(tmp_path / "m", vocabulary=pieces)
     message = rf"must take 8 tokens .* and a vocabulary of {len(pieces)}\."
     with pytest.raises(DataError, match=message):
-        load_bert(f"hub:{module}", max_tokens=8)
+        load_token_encoder(f"hub:{module}", None, 8)
 
 
 @pytest.mark.parametrize(("piece", "lower_case"), [("cat", True), ("Cat", False)])
@@ -118,8 +118,8 @@ def test_capitals_determine_the_case_of_a_silent_module(
 ):
     pieces = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", piece)
     module = save_module(tmp_path / "m", vocabulary=pieces)
-    bert = load_bert(f"hub:{module}", max_tokens=8)
-    assert (bert.vocabulary, bert.lower_case) == (pieces, lower_case)
+    bert = load_token_encoder(f"hub:{module}", None, 8)
+    assert (bert.packer.vocabulary, bert.packer.lower_case) == (pieces, lower_case)
 
 
 @pytest.mark.parametrize(
