@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import cv2
-import numpy as np
 
-from tfrecords.decoded_frames import MediaError
+from tfrecords.errors import MediaError
 from tfrecords.frame_sampling import SampledFrames, SamplingConfig, sample_media
 
 # A single crash may have another cause, such as a lack of memory.
@@ -92,7 +91,7 @@ class DecodingProcess:
         if "reason" in reply:
             raise MediaError(reply["name"], reply["reason"])
         jpegs = [connection.recv_bytes() for _ in range(reply.pop("num_jpegs"))]
-        times = np.array(reply.pop("timestamps_us"), np.int64)
+        times = tuple(reply.pop("timestamps_us"))
         bad = tuple(MediaError(*slide) for slide in reply.pop("bad_slides"))
         return SampledFrames(timestamps_us=times, jpegs=jpegs, bad_slides=bad, **reply)
 
@@ -144,12 +143,10 @@ def _answer(connection: Connection) -> None:
     _send_json(
         connection,
         {
-            "timestamps_us": sampled.timestamps_us.tolist(),
+            "timestamps_us": sampled.timestamps_us,
             "num_jpegs": len(sampled.jpegs),
             "duration_us": sampled.duration_us,
             "source_num_frames": sampled.source_num_frames,
-            "height": sampled.height,
-            "width": sampled.width,
             "bad_slides": [(bad.name, bad.reason) for bad in sampled.bad_slides],
         },
     )

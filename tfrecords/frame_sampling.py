@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords.decoded_frames import MediaError, Picture
-from tfrecords.decoding import decode_frames
-from tfrecords.errors import DataError
+from tfrecords.decoding import Picture, decode_frames
+from tfrecords.errors import DataError, MediaError
 from tfrecords.timeline import Timeline
 
 # Increased whenever the same file gives different bytes, so that a directory of records
@@ -77,23 +76,19 @@ class SampledFrames:
     """Frames sampled from one post.
 
     Attributes:
-        timestamps_us: int64 (num_frames,), start of each frame in microseconds after
-            the first frame of the video. A repeated frame repeats its timestamp. Slides
-            start at whole seconds.
-        jpegs: List of num_frames JPEG files, RGB.
+        timestamps_us: Start of each frame in microseconds after the first frame of the
+            video. A repeated frame repeats its timestamp. Slides start at whole
+            seconds.
+        jpegs: As many JPEG files, RGB.
         duration_us: Microseconds from the first frame to the end of the last.
         source_num_frames: Number of frames (or slides) of the post.
-        height: Height of the stored frames in pixels.
-        width: Width of the stored frames in pixels.
         bad_slides: Errors of the slides that could not be read.
     """
 
-    timestamps_us: npt.NDArray[np.int64]
+    timestamps_us: tuple[int, ...]
     jpegs: list[bytes]
     duration_us: int
     source_num_frames: int
-    height: int
-    width: int
     bad_slides: tuple[MediaError, ...] = ()
 
 
@@ -101,11 +96,6 @@ def sample_media(
     files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
 ) -> SampledFrames:
     """Samples frames of the images of a slideshow, or of a video, which is one file.
-
-    Args:
-        files: Images of the slideshow in order, or the video file.
-        config: Selection and format of the frames.
-        is_slideshow: Whether the files are the images of a slideshow.
 
     Raises:
         MediaError: A file cannot be decoded completely.
@@ -122,10 +112,6 @@ def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
     one that starts at or before t_i. Frames of a video with fewer than `num_frames`
     frames are repeated.
 
-    Args:
-        path: Video file, whose format is detected from its content.
-        config: Selection and format of the frames.
-
     Raises:
         MediaError: The file cannot be decoded completely.
     """
@@ -141,10 +127,6 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     """Samples frames of a slideshow, in which each image is displayed for one second.
 
     Unreadable images are ignored, as if the slideshow did not contain them.
-
-    Args:
-        paths: Images in order.
-        config: Selection and format of the frames.
 
     Raises:
         MediaError: There is no image, or none can be read.
@@ -210,14 +192,12 @@ def _assemble(
 ) -> SampledFrames:
     positions = choose_positions(timeline, config)
     us_per_tick = timeline.time_base * _US_PER_S
-    starts = [round(int(timeline.starts[p]) * us_per_tick) for p in positions]
+    starts = tuple(round(int(timeline.starts[p]) * us_per_tick) for p in positions)
     return SampledFrames(
-        timestamps_us=np.array(starts, dtype=np.int64),
+        timestamps_us=starts,
         jpegs=[jpegs[p] for p in positions.tolist()],
         duration_us=max(starts[-1] + 1, round(timeline.duration * us_per_tick)),
         source_num_frames=len(timeline.starts),
-        height=config.image_size,
-        width=config.image_size,
     )
 
 

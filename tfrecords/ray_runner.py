@@ -131,7 +131,6 @@ def _require_reachable(address: str | None) -> None:
 
 
 def _run_unit(work: Callable[[Unit], Result], directory: str, unit: Unit) -> Result:
-    """Calls `work` in a process of a node, in the working directory of the run."""
     try:
         os.chdir(directory)
     except OSError as error:

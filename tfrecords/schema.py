@@ -1,8 +1,7 @@
 """Schema of frame records and feature records: keys, builders and strict parsers.
 
 Each key is defined once, with its type and number of values, for the builders and
-parsers of this module and for the tensor parsers of `tfrecords.tensors`. Serialisation
-is deterministic: equal records give equal bytes.
+parsers of this module. Serialisation is deterministic: equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ import tensorflow as tf
 from tfrecords.record_fields import Field, RecordReader
 
 SCHEMA_VERSION = 1
-UNKNOWN_TIME = -1  # `video/create_time` in tensors if the record has none
 
 VERSION = Field("schema/version", "int64")
 VIDEO_ID = Field("video/id", "bytes")
 USER_ID = Field("user/id", "bytes")
 CAPTION = Field("caption/string", "bytes")
 HASHTAGS = Field("clip/label/text", "bytes", count=None)
-CREATE_TIME = Field(
-    "video/create_time", "int64", is_optional=True, default=UNKNOWN_TIME
-)
+CREATE_TIME = Field("video/create_time", "int64", is_optional=True)
 DURATION = Field("video/duration_us", "int64")
 SOURCE_NUM_FRAMES = Field("video/source_num_frames", "int64")
 HEIGHT = Field("image/height", "int64")
@@ -52,9 +48,9 @@ FRAME_CONTEXT = (
 )
 FRAME_LISTS = (IMAGES, TIMESTAMPS)
 
-FRAMES = Field("frames/embedding", "bytes", is_optional=True, default=b"")
+FRAMES = Field("frames/embedding", "bytes", is_optional=True)
 FRAMES_SHAPE = Field("frames/shape", "int64", count=2, is_optional=True)
-FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True, default=b"")
+FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True)
 CAPTION_EMBEDDING = Field("caption/embedding", "float", count=None, is_optional=True)
 FEATURES = (
     VERSION,
@@ -192,11 +188,6 @@ def build_feature_record(record: FeatureRecord) -> bytes:
 def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRecord:
     """Parses a frame record and checks all keys.
 
-    Args:
-        serialized: Serialised `tf.train.SequenceExample`.
-        shard: File name of the shard, for errors.
-        index: Position in the shard, for errors.
-
     Raises:
         RecordError: A key is missing, or has another type, number of values or value.
     """
@@ -231,11 +222,6 @@ def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRec
 def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> FeatureRecord:
     """Parses a feature record and checks all keys.
 
-    Args:
-        serialized: Serialised `tf.train.Example`.
-        shard: File name of the shard, for errors.
-        index: Position in the shard, for errors.
-
     Raises:
         RecordError: A key is missing, or has another type, number of values or size.
     """
@@ -255,12 +241,7 @@ def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> Featur
 
 
 def find_frames(serialized: bytes, frames: npt.NDArray[np.float16]) -> int:
-    """Returns the position of the first byte of the embeddings in a feature record.
-
-    Args:
-        serialized: Serialised `tf.train.Example`.
-        frames: Its embeddings, as `parse_feature_record` returns them.
-    """
+    """Returns the position of the first byte of the embeddings in a feature record."""
     data = frames.tobytes()
     start = serialized.index(FRAMES.key.encode()) + len(FRAMES.key)
     # A few bytes with lengths follow the key. A search for all of the embeddings would

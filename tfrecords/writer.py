@@ -22,7 +22,6 @@ import tensorflow as tf
 from tfrecords.errors import DataError
 from tfrecords.progress import (
     ShardEntry,
-    keep_settings,
     kept_settings,
     progress_path,
     remove_leftovers,
@@ -45,12 +44,7 @@ _SHARD_NAME = re.compile(r"(\w+)-(\d{5})-of-(\d{5})\.tfrecord")
 
 
 def shard_of(video_id: str, num_shards: int) -> int:
-    """Returns the index of the shard of a video, which depends only on its id.
-
-    Args:
-        video_id: Id of the post.
-        num_shards: Number of shards, at least 1.
-    """
+    """Returns the index of the shard of a video, which depends only on its id."""
     digest = hashlib.sha256(video_id.encode()).digest()
     return int.from_bytes(digest[:8], "big") % num_shards
 
@@ -81,13 +75,6 @@ def prepare_directory(
     overwrite: bool = False,
 ) -> None:
     """Creates the directory, and checks that existing shards have the same settings.
-
-    Args:
-        directory: Directory of the shards.
-        kind: "frames" or "features".
-        num_shards: Number of shards in total.
-        settings: Settings for the manifest.
-        overwrite: Whether to replace shards with other settings.
 
     Raises:
         DataError: It contains shards of another kind or number or with other settings.
@@ -124,7 +111,7 @@ def prepare_directory(
         (directory / name).unlink()
         progress_path(directory, name).unlink(missing_ok=True)
     if before is None or difference is not None:
-        keep_settings(directory, settings)
+        write_json(settings_path(directory), settings)
 
 
 def _delete_manifest(directory: Path) -> None:
@@ -144,6 +131,8 @@ def write_shard(
     digest: str,
     records: Iterable[bytes],
     facts: Callable[[], dict[str, Any]],
+    *,
+    keeps_manifest: bool = False,
 ) -> ShardEntry:
     """Writes a shard atomically, after it deletes the manifest.
 
@@ -153,43 +142,28 @@ def write_shard(
         digest: Hexadecimal sha256 of everything that determines the shard.
         records: Serialised records, in order.
         facts: Called after the last record; returns the facts of the entry.
+        keeps_manifest: Whether the manifest stays; the caller must then write a new
+            one.
 
     Returns:
         The entry of the progress file.
-    """
-    _delete_manifest(directory)
-    return replace_shard(directory, name, digest, records, facts)
-
-
-def replace_shard(
-    directory: Path,
-    name: str,
-    digest: str,
-    records: Iterable[bytes],
-    facts: Callable[[], dict[str, Any]],
-) -> ShardEntry:
-    """Writes a shard as `write_shard` does, without deleting the manifest.
-
-    The caller must write a new manifest afterwards.
 
     Raises:
         DataError: Another process writes the same shard.
     """
-    with writing(directory / name):
+    if not keeps_manifest:
+        _delete_manifest(directory)
+    path = directory / name
+    with writing(path):
         remove_leftovers(directory, name)
         num_records = 0
-        with replacing(directory / name) as temporary:
+        with replacing(path) as temporary:
             with tf.io.TFRecordWriter(str(temporary)) as writer:
                 for record in records:
                     writer.write(record)
                     num_records += 1
-            entry = ShardEntry(
-                name,
-                num_records,
-                hash_file(temporary),
-                temporary.stat().st_size,
-                facts(),
-            )
+            sha256, size = hash_file(temporary), temporary.stat().st_size
+            entry = ShardEntry(name, num_records, sha256, size, facts())
         write_progress(directory, digest, entry)
         return entry
 
@@ -198,12 +172,6 @@ def write_manifest(
     directory: Path, kind: str, settings: dict[str, Any], entries: Sequence[ShardEntry]
 ) -> dict[str, Any]:
     """Writes `manifest.json` of completed shards and returns it.
-
-    Args:
-        directory: Directory of the shards.
-        kind: "frames" or "features".
-        settings: JSON values of all settings of the records.
-        entries: Entries of all shards.
 
     Returns:
         `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media` and

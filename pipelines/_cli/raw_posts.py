@@ -41,6 +41,15 @@ def define_challenge_flags() -> tuple[
     return brief, videos
 
 
+def define_media_root() -> flags.FlagHolder[str | None]:
+    """Defines --media_root."""
+    return flags.DEFINE_string(
+        "media_root",
+        None,
+        "Directory of the media. Default: the media root of the corpus.",
+    )
+
+
 def of_users(
     corpus: Corpus,
     histories: Mapping[str, Sequence[str]],
@@ -49,15 +58,7 @@ def of_users(
     *,
     shows_bar: bool = True,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
-    """Yields batches of pseudonyms and raw users, in order.
-
-    Args:
-        corpus: Corpus of the users.
-        histories: Ids of the posts of each user.
-        media_root: Directory of the media; None for the media root of the corpus.
-        predictor: Bundle whose sampling of frames and whose study are used.
-        shows_bar: Whether a terminal shows a progress bar.
-    """
+    """Yields batches of pseudonyms and raw users, in order of `histories`."""
     from tqdm import tqdm
 
     from dc_keras.serving.raw_requests import RawUser
@@ -151,15 +152,9 @@ def of_videos(
     """Returns posts with frames taken as the model's were.
 
     A post whose media cannot be read is named on stderr and has no frames.
-
-    Args:
-        videos: records of the posts; None gives a post without caption and frames.
-        media_root: where their media lie.
-        sampling: of the model; None for one that sees no frames.
-        sample: takes the frames, that of a `DecodingProcess`.
     """
     from dc_keras.serving.raw_requests import RawPost
-    from tfrecords.decoded_frames import MediaError
+    from tfrecords.errors import MediaError
     from tfrecords.frame_records import sample_post
 
     posts = []
@@ -176,12 +171,7 @@ def of_videos(
 
 
 class LazyPosts(Sequence["RawPost"]):
-    """Posts whose media are read on first access, and then kept.
-
-    Args:
-        videos: As for `of_videos`.
-        read: Reads the media of some of them, as `of_videos` does.
-    """
+    """Posts whose media are read on first access, and then kept."""
 
     def __init__(
         self,
@@ -228,11 +218,6 @@ def of_challenge(
 ) -> list[RawPost]:
     """Returns posts that describe a challenge, from --brief and --video.
 
-    Args:
-        brief: Text, or with files the caption of each file.
-        files: Paths of video files.
-        config: Settings of the bundle.
-
     Raises:
         DataError: There is neither a brief nor a file, a file is not a video, there is
             no brief and the model uses no frames, or the bundle has a baseline of the
@@ -262,7 +247,7 @@ def _frames_of(
 ) -> Sequence[bytes]:
     """Returns the frames of a video file, as JPEG; raises as `of_challenge`."""
     from dc_keras.corpus.records import Video
-    from tfrecords.decoded_frames import MediaError
+    from tfrecords.errors import MediaError
     from tfrecords.frame_records import sample_post
 
     path = Path(file).expanduser()

@@ -125,10 +125,6 @@ def find_faults(
 ) -> Iterator[tuple[str, str]]:
     """Yields the names and problems of missing and damaged files of a directory.
 
-    Args:
-        directory: Directory of the artifact; without SHA256SUMS nothing is yielded.
-        is_checked: As in `verify_directory`.
-
     Raises:
         DataError: The list of checksums is damaged.
     """
