@@ -49,11 +49,7 @@ _CHALLENGE = flags.DEFINE_multi_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -74,16 +70,15 @@ def main() -> None:
 
 
 def _predict_shards(corpus: Corpus, users: Sequence[str]) -> None:
-    """Writes the predictions about users as Parquet files."""
     import polars as pl
 
+    from dc_keras.serving.bundle_config import read_config
     from tfrecords.unit_runs import use_one_thread
 
     if not _OUTPUT.value:
         raise DataError("--num_shards needs --output. Received: output=None")
     use_one_thread()
-    bundles.check(_CHALLENGE.value)
-    known = bundles.read_bundle_config()["challenges"]
+    known = read_config(Path(bundles.check(_CHALLENGE.value).bundle))["challenges"]
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or tuple(known)
     columns = {"user_id": pl.String, "challenge": pl.String, "probability": pl.Float32}
     shards = user_shards.UserShards(
@@ -117,7 +112,6 @@ def _answer(
 
 
 def _predict(corpus: Corpus, users: Sequence[str]) -> None:
-    """Prints the predictions about users, and writes them as a CSV file."""
     import polars as pl
 
     from dc_keras.corpus.store import write_answers
@@ -167,7 +161,6 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
 def _rank_challenges(
     user: str, challenges: Sequence[str], probabilities: np.ndarray
 ) -> pl.DataFrame:
-    """Returns the predictions about a user, the likeliest challenge first."""
     import polars as pl
 
     return pl.DataFrame(

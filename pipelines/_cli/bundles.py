@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
@@ -62,9 +62,6 @@ def source() -> Source:
 def check(challenges: Sequence[str] = ()) -> Source:
     """Verifies the bundle of the flags without TensorFlow, and returns it.
 
-    Args:
-        challenges: Names of challenges that it must contain.
-
     Raises:
         DataError: There is no bundle, it is damaged or does not contain a challenge, or
             --served_name is given without --server.
@@ -103,17 +100,3 @@ def load(place: Source) -> Predictor:
     if place.server is None:
         return Predictor.load(place.bundle)
     return Predictor.connect(place.bundle, place.server, place.name)
-
-
-def read_bundle_config() -> Mapping[str, Any]:
-    """Returns the configuration of --bundle, without loading the model."""
-    from dc_keras.serving.bundle_config import read_config
-
-    return read_config(Path(source().bundle))
-
-
-def find_sha256() -> str:
-    """Returns what identifies --bundle, without loading the model."""
-    from dc_keras.serving import bundle_config
-
-    return bundle_config.find_sha256(Path(source().bundle))

